@@ -1,0 +1,153 @@
+/**
+ * Times the linear kernels on the test device for the matrices of GPT-2 124M, one dispatch a submit.
+ *
+ *   npx tsx bench/kernels/linear.ts [f32|f16|bf16] [NAME…]
+ *
+ * NAME keeps the kernels whose label contains it. Prints the best and the median of seven runs, GFLOP/s, and GB/s of the
+ * least bytes that must move. Results and what was concluded from them: bench/kernels/linear.md.
+ */
+import type { Kernel } from "../../src/kernels/kernel.ts";
+import { linkShader } from "../../src/kernels/link.ts";
+import { type LinearShape, lanesLinear, registerLinear, tileLinear, type WeightDtype, weightBytes } from "../../src/kernels/linear.ts";
+import { packArgs, packStep } from "../../src/kernels/step.ts";
+import { testDevice } from "../../test/support/device.ts";
+import { plainStep } from "../../test/support/run-kernel.ts";
+
+const RUNS = 7;
+const MAX_ROWS = 256;
+
+const [dtypeText = "f32", ...wanted] = process.argv.slice(2);
+if (!(dtypeText in weightBytes)) throw new Error(`unknown dtype ${dtypeText}: f32, f16 or bf16`);
+const dtype = dtypeText as WeightDtype;
+const device = await testDevice();
+
+const shape = (K: number, N: number): LinearShape => ({
+  K,
+  N,
+  strips: Math.ceil(N / 4),
+  dtype,
+  epilogue: { kind: "store" },
+  bias: false,
+  taps: [],
+  maxRows: MAX_ROWS,
+});
+
+const cases: readonly { rows: number; shape: LinearShape; kernels: readonly Kernel[] }[] = [
+  ...[shape(768, 3072), shape(3072, 768), shape(768, 50_257)].map((s) => ({
+    rows: 1,
+    shape: s,
+    kernels: [registerLinear(s, 1), registerLinear(s, 1, 2), lanesLinear(s, 1)],
+  })),
+  ...[2, 3, 4].map((rows) => ({
+    rows,
+    shape: shape(768, 3072),
+    kernels: [
+      registerLinear(shape(768, 3072), 1),
+      registerLinear(shape(768, 3072), 2),
+      registerLinear(shape(768, 3072), 2, 2),
+      registerLinear(shape(768, 3072), 4),
+      registerLinear(shape(768, 3072), 4, 2),
+    ],
+  })),
+  ...[
+    { rows: 64, s: shape(768, 768) },
+    { rows: 256, s: shape(768, 3072) },
+  ].map(({ rows, s }) => ({
+    rows,
+    shape: s,
+    kernels: [
+      registerLinear(s, 4, 1),
+      registerLinear(s, 4, 2),
+      registerLinear(s, 8, 1),
+      registerLinear(s, 8, 2),
+      tileLinear(s),
+    ],
+  })),
+];
+
+for (const { rows, shape: s, kernels } of cases) {
+  for (const kernel of kernels) {
+    const label = `${rows}x${s.K}x${s.N} ${kernel.name}`;
+    if (wanted.length > 0 && !wanted.some((part) => label.includes(part))) continue;
+    const { compile, times } = await time(kernel, s, rows);
+    const [best = 0] = times;
+    const { flops, bytes } = kernel.cost({ rows, keys: 0 });
+    console.log(
+      `${label.padEnd(58)} compile ${compile.toFixed(0).padStart(5)} ms  best ${best.toFixed(2).padStart(8)} ms ` +
+        `median ${(times[RUNS >> 1] ?? 0).toFixed(2).padStart(8)} ms  ${(flops / best / 1e6).toFixed(2)} GFLOP/s  ${(bytes / best / 1e6).toFixed(2)} GB/s`,
+    );
+  }
+}
+device.destroy();
+
+/** Compiles and runs a `store` kernel; times in ms, ascending. */
+async function time(kernel: Kernel, s: LinearShape, rows: number): Promise<{ compile: number; times: number[] }> {
+  const code = await linkShader(kernel.shader);
+  const stepLayout = device.createBindGroupLayout({
+    entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
+  });
+  const ownLayout = device.createBindGroupLayout({
+    entries: kernel.bindings.map(({ binding, access }) => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: access === "args" ? "uniform" : access === "read" ? "read-only-storage" : "storage" },
+    })),
+  });
+  const begun = performance.now();
+  const pipeline = await device.createComputePipelineAsync({
+    layout: device.createPipelineLayout({ bindGroupLayouts: [stepLayout, ownLayout] }),
+    compute: { module: device.createShaderModule({ code }) },
+  });
+  const compile = performance.now() - begun;
+
+  const padded = Math.ceil(s.K / 4) * 4;
+  const buffers: GPUBuffer[] = [];
+  const make = (words: Uint32Array | number, usage: number): GPUBuffer => {
+    const size = typeof words === "number" ? words : words.byteLength;
+    const buffer = device.createBuffer({ size, usage: usage | GPUBufferUsage.COPY_DST });
+    if (typeof words !== "number") device.queue.writeBuffer(buffer, 0, words.buffer as ArrayBuffer);
+    buffers.push(buffer);
+    return buffer;
+  };
+  // Weights and inputs of about ±1: zeros may be quicker or slower than numbers.
+  const noise = Uint32Array.from({ length: 1 << 18 }, (_, i) => (0x3c003c00 ^ Math.imul(i, 0x9e3779b1)) & 0xbfffbfff);
+  const weights = make(s.strips * 4 * padded * weightBytes[s.dtype], GPUBufferUsage.STORAGE);
+  const input = make(rows * padded * 4, GPUBufferUsage.STORAGE);
+  for (const buffer of [weights, input]) {
+    for (let at = 0; at < buffer.size; at += noise.byteLength) {
+      device.queue.writeBuffer(buffer, at, noise, 0, Math.min(noise.byteLength, buffer.size - at) / 4);
+    }
+  }
+  const roles: Record<string, GPUBuffer> = {
+    args: make(packArgs(kernel, { first_strip: 0 }), GPUBufferUsage.UNIFORM),
+    weights,
+    input,
+    output: make(rows * s.strips * 16, GPUBufferUsage.STORAGE),
+  };
+  const step = make(packStep(plainStep(rows), MAX_ROWS), GPUBufferUsage.UNIFORM);
+  const group0 = device.createBindGroup({ layout: stepLayout, entries: [{ binding: 0, resource: { buffer: step } }] });
+  const group1 = device.createBindGroup({
+    layout: ownLayout,
+    entries: kernel.bindings.map(({ name, binding }) => {
+      const buffer = roles[name];
+      if (!buffer) throw new Error(`no buffer for ${name}`);
+      return { binding, resource: { buffer } };
+    }),
+  });
+  const times: number[] = [];
+  for (let run = 0; run < RUNS; run++) {
+    const start = performance.now();
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group0, [0]);
+    pass.setBindGroup(1, group1);
+    pass.dispatchWorkgroups(...kernel.workgroups(rows));
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    await device.queue.onSubmittedWorkDone();
+    times.push(performance.now() - start);
+  }
+  for (const buffer of buffers) buffer.destroy();
+  return { compile, times: times.sort((a, b) => a - b) };
+}

@@ -1,0 +1,108 @@
+/**
+ * Checks what no off-the-shelf linter knows: that dependencies point downwards only (types too), that modules which
+ * run in pages use nothing of Node, that no module grows too long, and that nothing is left for later.
+ *
+ *   tsx scripts/check-layers.ts
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
+import { dirname, join, posix, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { exceptions, layers, maxLines, nodeModules, nodePackages } from "./layers.ts";
+
+/** `imports` of package.json: where a `#name` leads, by condition. */
+export type Subpaths = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+
+const leftForLater = /\b(?:TO[D]O|FIX[M]E|X[X]X)\b/;
+const nodeGlobal = /(?<![\w.$"'`/])(?:process|Buffer|__dirname|__filename)\b(?=\.|\()/;
+
+/**
+ * What is wrong with a file, each as `file:line: sentence`.
+ * @param file path in the repository
+ * @param text its contents
+ */
+export function check(file: string, text: string, subpaths: Subpaths): string[] {
+  const problems: string[] = [];
+  const report = (index: number, problem: string) =>
+    problems.push(`${file}:${text.slice(0, index).split("\n").length}: ${problem}`);
+
+  const lines = text.split("\n").length - 1;
+  if (lines > maxLines) report(0, `${lines} lines; a module has at most ${maxLines}, split it`);
+  const later = leftForLater.exec(text);
+  if (later) report(later.index, `${later[0]}: do it, or make an issue of it`);
+  if (!file.startsWith("src/") || !file.endsWith(".ts")) return problems;
+
+  const code = withoutComments(text);
+  for (const { specifier, index } of importsOf(code)) {
+    for (const target of targetsOf(file, specifier, subpaths)) {
+      const problem = target.startsWith("src/") ? layerProblem(file, target) : outsideProblem(file, target);
+      if (problem) report(index, problem);
+    }
+  }
+  const global = nodeModules.test(file) ? null : nodeGlobal.exec(code);
+  if (global) report(global.index, `${global[0]} does not exist in a page`);
+  return problems;
+}
+
+function layerProblem(file: string, target: string): string | undefined {
+  const from = placeOf(file);
+  const to = placeOf(target);
+  if (!from || !to) return `${from ? target : file} is in no layer; scripts/layers.ts says where things are`;
+  if (from.path === to.path || to.level < from.level) return undefined;
+  if (exceptions.some((exception) => file.startsWith(exception.from) && target === exception.to)) return undefined;
+  const direction = to.level > from.level ? "upwards" : "sideways";
+  return `imports ${target}, ${direction}: ${from.path} may import only what is below it (scripts/layers.ts)`;
+}
+
+function outsideProblem(file: string, target: string): string | undefined {
+  const forNode = isBuiltin(target) || nodePackages.some((name) => target === name || target.startsWith(`${name}/`));
+  if (forNode && !nodeModules.test(file)) return `imports ${target}, which a page does not have`;
+  if (/^(?:test|scripts|bench|playground|\.\.)\//.test(target)) return `imports ${target}, which is not part of src`;
+  return undefined;
+}
+
+function placeOf(file: string): { path: string; level: number } | undefined {
+  return layers
+    .flatMap((paths, level) => paths.map((path) => ({ path, level })))
+    .filter(({ path }) => file.startsWith(path))
+    .sort((a, b) => b.path.length - a.path.length)[0];
+}
+
+/** What a specifier leads to: paths in the repository for relative and `#` imports, else the specifier itself. */
+function targetsOf(file: string, specifier: string, subpaths: Subpaths): string[] {
+  if (specifier.startsWith(".")) return [posix.join(posix.dirname(file), specifier)];
+  if (!specifier.startsWith("#")) return [specifier];
+  const faces = subpaths[specifier] ?? {};
+  return (typeof faces === "string" ? [faces] : Object.values(faces)).map((path) => posix.normalize(path));
+}
+
+/** Static, type-only and dynamic imports, and re-exports. */
+function importsOf(code: string): { specifier: string; index: number }[] {
+  const statements = code.matchAll(/^[ \t]*(?:import|export)\b(?:[^"'`;=]*?\bfrom\s*|\s*)["']([^"']+)["']/gm);
+  const calls = code.matchAll(/\bimport\(\s*["']([^"']+)["']/g);
+  return [...statements, ...calls].map((match) => ({ specifier: match[1] ?? "", index: match.index }));
+}
+
+/** The text with comments blanked out and every position kept. */
+function withoutComments(text: string): string {
+  const stringOrComment = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[\s\S]|[^`\\])*`|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
+  return text.replace(stringOrComment, (part) => (part.startsWith("/") ? part.replace(/[^\n]/g, " ") : part));
+}
+
+function main(): void {
+  const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { imports?: Subpaths };
+  const files = ["src", "shaders", "test", "scripts", "bench", "bin", "playground"]
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) => {
+      const entries = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
+      return entries.map((entry) => `${folder}/${entry.split(sep).join("/")}`);
+    })
+    .filter((file) => /\.(?:ts|mjs|js|wgsl)$/.test(file) && !file.endsWith(".gen.ts"));
+  const problems = files.flatMap((file) => check(file, readFileSync(join(root, file), "utf8"), manifest.imports ?? {}));
+  for (const problem of problems) console.error(problem);
+  console.log(`Checked ${files.length} files for layers and size. ${problems.length} problems.`);
+  process.exitCode = problems.length > 0 ? 1 : 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();

@@ -1,0 +1,25 @@
+// The bindings of the attention kernels that read and write vec4s (HEAD_DIM % 4 == 0), and their strides.
+//
+// Layouts: q and z are packed rows of HEADS·HEAD_DIM floats; a cache row (slot) holds KV_HEADS·HEAD_DIM floats,
+// rounded up to vec4s; slots[sequence · slot_stride + j] is the slot of key position j. Head h reads kv head
+// h / GROUP. The step's own keys and values stand in the cache already.
+import constants::{HEADS, KV_HEADS, HEAD_DIM};
+
+struct Args {
+  scale: f32,       // multiplies q·k
+  window: u32,      // keys a row sees at most, itself included; 0 = all
+  slot_stride: u32, // entries of `slots` a sequence
+  @if(tap_z) tap_z: u32,
+}
+
+@group(1) @binding(0) var<uniform> args: Args;
+@group(1) @binding(1) var<storage, read> q: array<vec4f>;
+@group(1) @binding(2) var<storage, read> k_cache: array<vec4f>;
+@group(1) @binding(3) var<storage, read> v_cache: array<vec4f>;
+@group(1) @binding(4) var<storage, read> slots: array<u32>;
+@group(1) @binding(5) var<storage, read_write> z: array<vec4f>;
+
+const GROUP = HEADS / KV_HEADS;
+const HEAD4 = HEAD_DIM / 4u;    // vec4s a head
+const ROW4 = HEADS * HEAD4;     // vec4s a row of q and z
+const SLOT4 = KV_HEADS * HEAD4; // vec4s a cache row

@@ -1,0 +1,152 @@
+// Attention of single rows over long caches, for decode on GPUs: a workgroup a row.
+//
+// z[row, head] = Σ_j softmax_j(scale · q[row, head]·K[j]) · V[j] over the keys j that the row sees.
+//
+// Parallel: a workgroup of 128 owns one row and up to four heads of one kv head's group, which read each key and
+// value once. Keys come in blocks of 128, aligned at position 0. In a block
+//   scores   four invocations share a key and read neighbouring vec4s of it (64 contiguous bytes), 32 keys at a
+//            time; their parts meet in `parts`, where invocation t adds up key t for every head;
+//   weights  one vec4 a key, a lane a head, in `shared_keys`; the block's maximum goes by way of eight `maxima`;
+//   values   WIDTH neighbouring invocations read a value row, 128 / WIDTH keys at a time.
+// Reads are bound only by memory: their addresses depend on no earlier result, and a block's are all constant-count
+// loops. Keys beyond the last are read as the last and weigh 0. A part's stride of 136 keeps banks apart.
+//
+// The host may later split a row's blocks over workgroup_id.z and merge (top, total, outputs) of the parts; a row's
+// loop over blocks is the only thing that would change here.
+//
+// Summation `attention_decode<WIDTH>`: a score is sixteen chains (four lanes of four vec4 components), blocks of 128
+// ascend, and values and weights are added in 128 / WIDTH and 128 chains over the keys, joined in order at the end.
+import package::lib::step::step;
+import package::attention::bindings::{args, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::softmax::{first_visible, normalised, MASKED};
+import constants::{WIDTH, TILE_HEADS};
+@if(tap_z) import package::lib::tap::tap;
+
+const KEYS = 128u;
+const STRIDE = 136u;
+const HEAD_TILES = (GROUP + TILE_HEADS - 1u) / TILE_HEADS;
+const TRIPS = (HEAD4 + 3u) / 4u;
+
+var<workgroup> parts: array<f32, 4u * TILE_HEADS * STRIDE>; // [head][lane][key]
+var<workgroup> shared_keys: array<vec4f, 128>;
+var<workgroup> maxima: array<vec4f, 8>;
+
+fn store(row: u32, head: u32, column: u32, v: vec4f) {
+  z[row * ROW4 + head * HEAD4 + column] = v;
+  @if(tap_z) tap(args.tap_z, row, ROW4, head * HEAD4 + column, v);
+}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+  let row = group.x;
+  let kv_at = (group.y / HEAD_TILES) * HEAD4;
+  let member = (group.y % HEAD_TILES) * TILE_HEADS; // first head of this tile within its group
+  let head = (group.y / HEAD_TILES) * GROUP + member;
+  let last = step.rows[row].position;
+  let first = first_visible(last, args.window);
+  let table = step.rows[row].sequence * args.slot_stride;
+  // A ragged last tile repeats the group's last head, which is not stored.
+  let q0 = row * ROW4 + head * HEAD4;
+  @if(heads2) let q1 = row * ROW4 + (head + min(1u, GROUP - 1u - member)) * HEAD4;
+  @if(heads3) let q2 = row * ROW4 + (head + min(2u, GROUP - 1u - member)) * HEAD4;
+  @if(heads4) let q3 = row * ROW4 + (head + min(3u, GROUP - 1u - member)) * HEAD4;
+
+  var top = vec4f(MASKED); // a lane a head, here and below
+  var total = vec4f();     // of the keys that this invocation weighed
+  var o0 = vec4f();        // of the keys that this invocation gathered
+  @if(heads2) var o1 = vec4f();
+  @if(heads3) var o2 = vec4f();
+  @if(heads4) var o3 = vec4f();
+
+  for (var block = first / KEYS; block <= last / KEYS; block++) {
+    for (var sweep = 0u; sweep < 4u; sweep++) {
+      let k_at = slots[table + min(block * KEYS + sweep * 32u + t / 4u, last)] * SLOT4 + kv_at;
+      var s0 = vec4f();
+      @if(heads2) var s1 = vec4f();
+      @if(heads3) var s2 = vec4f();
+      @if(heads4) var s3 = vec4f();
+      for (var i = 0u; i < TRIPS; i++) {
+        let column = min(i * 4u + t % 4u, HEAD4 - 1u);
+        let k = select(vec4f(), k_cache[k_at + column], i * 4u + t % 4u < HEAD4);
+        s0 = fma(q[q0 + column], k, s0);
+        @if(heads2) s1 = fma(q[q1 + column], k, s1);
+        @if(heads3) s2 = fma(q[q2 + column], k, s2);
+        @if(heads4) s3 = fma(q[q3 + column], k, s3);
+      }
+      parts[(t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s0.x + s0.y) + (s0.z + s0.w);
+      @if(heads2) parts[(4u + t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s1.x + s1.y) + (s1.z + s1.w);
+      @if(heads3) parts[(8u + t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s2.x + s2.y) + (s2.z + s2.w);
+      @if(heads4) parts[(12u + t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s3.x + s3.y) + (s3.z + s3.w);
+    }
+    workgroupBarrier();
+
+    let j = block * KEYS + t;
+    let seen = j >= first && j <= last;
+    var s = vec4f();
+    s.x = (parts[t] + parts[STRIDE + t]) + (parts[2u * STRIDE + t] + parts[3u * STRIDE + t]);
+    @if(heads2) s.y = (parts[4u * STRIDE + t] + parts[5u * STRIDE + t]) + (parts[6u * STRIDE + t] + parts[7u * STRIDE + t]);
+    @if(heads3) s.z = (parts[8u * STRIDE + t] + parts[9u * STRIDE + t]) + (parts[10u * STRIDE + t] + parts[11u * STRIDE + t]);
+    @if(heads4) s.w = (parts[12u * STRIDE + t] + parts[13u * STRIDE + t]) + (parts[14u * STRIDE + t] + parts[15u * STRIDE + t]);
+    s = select(vec4f(MASKED), s * args.scale, vec4<bool>(seen));
+    shared_keys[t] = s;
+    workgroupBarrier();
+    if (t < 8u) {
+      var most = vec4f(MASKED);
+      for (var i = 0u; i < 16u; i++) { most = max(most, shared_keys[i * 8u + t]); }
+      maxima[t] = most;
+    }
+    workgroupBarrier();
+    var new_top = top;
+    for (var i = 0u; i < 8u; i++) { new_top = max(new_top, maxima[i]); }
+    let fade = exp(top - new_top);
+    top = new_top;
+    let w = select(vec4f(), exp(s - top), vec4<bool>(seen));
+    total = fma(total, fade, w);
+    shared_keys[t] = w;
+    workgroupBarrier();
+
+    o0 *= fade.x;
+    @if(heads2) o1 *= fade.y;
+    @if(heads3) o2 *= fade.z;
+    @if(heads4) o3 *= fade.w;
+    for (var i = 0u; i < WIDTH; i++) {
+      let key = i * (KEYS / WIDTH) + t / WIDTH;
+      let v = v_cache[slots[table + min(block * KEYS + key, last)] * SLOT4 + kv_at + min(t % WIDTH, HEAD4 - 1u)];
+      let weight = shared_keys[i * (KEYS / WIDTH) + t / WIDTH];
+      o0 = fma(vec4f(weight.x), v, o0);
+      @if(heads2) o1 = fma(vec4f(weight.y), v, o1);
+      @if(heads3) o2 = fma(vec4f(weight.z), v, o2);
+      @if(heads4) o3 = fma(vec4f(weight.w), v, o3);
+    }
+    workgroupBarrier();
+  }
+
+  // Joins the weights' sums of 128 invocations, by eight as the maxima were.
+  shared_keys[t] = total;
+  workgroupBarrier();
+  if (t < 8u) {
+    var part = vec4f();
+    for (var i = 0u; i < 16u; i++) { part += shared_keys[i * 8u + t]; }
+    maxima[t] = part;
+  }
+  workgroupBarrier();
+  var sum = vec4f();
+  for (var i = 0u; i < 8u; i++) { sum += maxima[i]; }
+
+  // Joins the outputs of the 128 / WIDTH invocations of a column, one head after the other.
+  for (var h = 0u; h < TILE_HEADS; h++) {
+    var mine = o0;
+    @if(heads2) mine = select(mine, o1, h == 1u);
+    @if(heads3) mine = select(mine, o2, h == 2u);
+    @if(heads4) mine = select(mine, o3, h == 3u);
+    workgroupBarrier();
+    shared_keys[t] = mine;
+    workgroupBarrier();
+    if (t < HEAD4 && member + h < GROUP) {
+      var v = vec4f();
+      for (var i = 0u; i < 128u / WIDTH; i++) { v += shared_keys[i * WIDTH + t]; }
+      // site: z
+      store(row, head + h, t, normalised(v, sum[h]));
+    }
+  }
+}

@@ -1,0 +1,16 @@
+// What every attention kernel agrees on: which keys are seen, and how masks and zeros are written.
+
+// Stands for minus infinity: finite, because WGSL lets a compiler assume that infinities do not occur.
+const MASKED = -3.0e38;
+
+// First key position that a row at `position` sees through a window (0 = no window).
+fn first_visible(position: u32, window: u32) -> u32 {
+  return select(0u, position + 1u - window, window != 0u && position >= window);
+}
+
+// o / total, with zeros positive. A masked key adds 0 · v, which turns −0 into +0 or not, as v's sign has it;
+// without this the sign of a zero result would tell of keys that the row does not see.
+fn normalised(o: vec4f, total: f32) -> vec4f {
+  let v = o / total;
+  return select(v, vec4f(), v == vec4f());
+}

@@ -1,0 +1,79 @@
+// Embedding: x[row] = wte[token of row] + wpe[position of row].
+//
+// A table beyond the binding limit is split by whole strips and gathered by one dispatch per part; a row is
+// written by the part that holds its token. An id outside the vocabulary, such as the 0xffffffff that a failed
+// sampler writes, gives a row of zeros, written by the first part: the host reports it, and no stale row is read.
+//
+// Bindings: 1 token ids, read only; 2, 3 tables in strips (lib/table.wgsl), each in its own dtype
+// (conditions wte_f16, wte_bf16, else float32; wpe_ likewise); 4 output rows [row_count][D4]; 8 capture.
+// Parallel: a thread per vec4 of a row, x along the width, y over rows. Threads side by side read words
+// 64 (32) bytes apart: a row is a few KiB, and the strips layout serves the head, which reads the whole table.
+// Summation class: none (one addition).
+import package::lib::step::step;
+import package::lib::table::{FULL_STRIDE, HALF_STRIDE, full_word, half_word, widen_f16, widen_bf16};
+import package::lib::tap::tap;
+import constants::{D4, VOCAB};
+
+struct Args {
+  first_row: u32, // of this part of the vocabulary; a multiple of 4
+  row_count: u32, // rows in this part
+  @if(tap_embed) tap_embed: u32,
+  @if(tap_resid_pre) tap_resid_pre: u32,
+}
+
+@group(1) @binding(0) var<uniform> args: Args;
+@group(1) @binding(1) var<storage, read> tokens: array<u32>;
+@group(1) @binding(2) var<storage, read> wte: array<u32>;
+@if(positions) @group(1) @binding(3) var<storage, read> wpe: array<u32>;
+@group(1) @binding(4) var<storage, read_write> output: array<vec4f>;
+
+@if(!wte_f16 && !wte_bf16) fn token_vector(row: u32, n4: u32) -> vec4f {
+  let w = full_word(row, n4, D4);
+  return bitcast<vec4f>(vec4u(wte[w], wte[w + FULL_STRIDE], wte[w + 2u * FULL_STRIDE], wte[w + 3u * FULL_STRIDE]));
+}
+
+@if(wte_f16 || wte_bf16) fn token_vector(row: u32, n4: u32) -> vec4f {
+  let w = half_word(row, n4, D4);
+  let words = vec4u(wte[w], wte[w + HALF_STRIDE], wte[w + 2u * HALF_STRIDE], wte[w + 3u * HALF_STRIDE]);
+  @if(wte_f16) return widen_f16(words, row);
+  @if(wte_bf16) return widen_bf16(words, row);
+}
+
+@if(positions && !wpe_f16 && !wpe_bf16) fn position_vector(row: u32, n4: u32) -> vec4f {
+  let w = full_word(row, n4, D4);
+  return bitcast<vec4f>(vec4u(wpe[w], wpe[w + FULL_STRIDE], wpe[w + 2u * FULL_STRIDE], wpe[w + 3u * FULL_STRIDE]));
+}
+
+@if(positions && (wpe_f16 || wpe_bf16)) fn position_vector(row: u32, n4: u32) -> vec4f {
+  let w = half_word(row, n4, D4);
+  let words = vec4u(wpe[w], wpe[w + HALF_STRIDE], wpe[w + 2u * HALF_STRIDE], wpe[w + 3u * HALF_STRIDE]);
+  @if(wpe_f16) return widen_f16(words, row);
+  @if(wpe_bf16) return widen_bf16(words, row);
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let n4 = id.x;
+  let row = id.y;
+  if (n4 >= D4 || row >= step.row_count) {
+    return;
+  }
+  let token = tokens[step.rows[row].token_index];
+  var x = vec4f();
+  if (token < VOCAB) {
+    let local = token - args.first_row; // wraps to a huge number below first_row
+    if (local >= args.row_count) {
+      return;
+    }
+    x = token_vector(local, n4);
+    @if(positions) {
+      x += position_vector(step.rows[row].position, n4);
+    }
+  } else if (args.first_row != 0u) {
+    return;
+  }
+  // sites: embed, then the first block's resid_pre
+  @if(tap_embed) tap(args.tap_embed, row, D4, n4, x);
+  @if(tap_resid_pre) tap(args.tap_resid_pre, row, D4, n4, x);
+  output[row * D4 + n4] = x;
+}

@@ -1,0 +1,32 @@
+// Single rows of a table [rows, 4*width4] stored in strips: strip s holds rows 4s..4s+3, and inside it stand,
+// for each column k, the four rows' elements at k. So row r of the table is component r & 3 of the vec4s
+// (r >> 2) * 4*width4 + k, a stride of 16 bytes in float32 and of 8 in the two halves.
+//
+// The caller owns the binding, an array<u32>, and reads four words a vec4 of columns, `FULL_STRIDE` or
+// `HALF_STRIDE` apart, from the first word given here.
+
+// Words between neighbouring columns of one row.
+const FULL_STRIDE = 4u;
+const HALF_STRIDE = 2u;
+
+// Word of element (row, 4*n4) in a float32 table.
+fn full_word(row: u32, n4: u32, width4: u32) -> u32 {
+  return ((row >> 2u) * width4 + n4) * 4u * FULL_STRIDE + (row & 3u);
+}
+
+// Word that holds element (row, 4*n4) in a table of 16-bit elements; odd rows stand in the high half.
+fn half_word(row: u32, n4: u32, width4: u32) -> u32 {
+  return ((row >> 2u) * width4 + n4) * 4u * HALF_STRIDE + ((row & 3u) >> 1u);
+}
+
+// The row's four float16 elements in four words.
+fn widen_f16(words: vec4u, row: u32) -> vec4f {
+  let half = words >> vec4u((row & 1u) * 16u);
+  return vec4f(
+    unpack2x16float(half.x).x, unpack2x16float(half.y).x, unpack2x16float(half.z).x, unpack2x16float(half.w).x);
+}
+
+// The row's four bfloat16 elements in four words: the upper halves of float32.
+fn widen_bf16(words: vec4u, row: u32) -> vec4f {
+  return bitcast<vec4f>((words >> vec4u((row & 1u) * 16u)) << vec4u(16u));
+}

@@ -1,0 +1,66 @@
+// What becomes of a finished sum: the end of every linear kernel. `strip` counts within this part of the matrix;
+// `n4` counts over the whole matrix. Padding outputs have zero weights and zero bias and come out as 0.
+//
+// store       y = acc + b
+// activation  y = act(acc + b)
+// residual    y = r + (acc + b); the output is another buffer than r
+// gated       even strips are gates, odd strips ups: y = act(gate + b) · (up + b), half as wide
+// qkv         linear/qkv.wgsl
+//
+// Each `site` is the point where that value exists and nothing has used it yet.
+import package::lib::activation::act;
+import package::lib::tap::tap;
+import package::linear::operands::{args, output, params};
+import package::linear::qkv::finish_qkv;
+import constants::{OUT4, STRIPS};
+
+@if(residual) @group(1) @binding(5) var<storage, read> residual: array<vec4f>; // [rows][OUT4]
+
+fn biased(n4: u32, acc: vec4f) -> vec4f {
+  @if(bias) return acc + params[args.bias + n4];
+  @if(!bias) return acc;
+}
+
+// One strip of one row.
+@if(!gated) fn finish(row: u32, strip: u32, acc: vec4f) {
+  let n4 = args.first_strip + strip;
+  let v = biased(n4, acc);
+  @if(store) output[row * OUT4 + n4] = v;
+  @if(activation) {
+    // site: mlp_pre
+    @if(tap_pre) tap(args.tap_pre, row, OUT4, n4, v);
+    let post = act(v);
+    // site: mlp_post
+    @if(tap_post) tap(args.tap_post, row, OUT4, n4, post);
+    output[row * OUT4 + n4] = post;
+  }
+  @if(residual) {
+    // site: attn_out, mlp_out
+    @if(tap_out) tap(args.tap_out, row, OUT4, n4, v);
+    output[row * OUT4 + n4] = residual[row * OUT4 + n4] + v;
+  }
+  @if(qkv) finish_qkv(row, n4, v);
+}
+
+// Two neighbouring strips of one row, the first one even; the second may lie beyond the end.
+@if(!gated) fn finish_pair(row: u32, strip: u32, acc0: vec4f, acc1: vec4f) {
+  finish(row, strip, acc0);
+  if (strip + 1u < STRIPS) {
+    finish(row, strip + 1u, acc1);
+  }
+}
+
+@if(gated) fn finish_pair(row: u32, strip: u32, acc0: vec4f, acc1: vec4f) {
+  let n4 = args.first_strip + strip;
+  let gate = biased(n4, acc0);
+  let up = biased(n4 + 1u, acc1);
+  let out4 = n4 / 2u;
+  // site: gate_pre
+  @if(tap_gate) tap(args.tap_gate, row, OUT4, out4, gate);
+  // site: up
+  @if(tap_up) tap(args.tap_up, row, OUT4, out4, up);
+  let post = act(gate) * up;
+  // site: mlp_post
+  @if(tap_post) tap(args.tap_post, row, OUT4, out4, post);
+  output[row * OUT4 + out4] = post;
+}

@@ -1,0 +1,38 @@
+// What every linear kernel binds and the epilogues share: y = W·x + b for the rows of a step.
+//
+// Group 1: 0 args, 1 weights (lib/weights.wgsl), 2 input, 3 params, 4 output, 5 residual, and for qkv 4 q, 5 rope,
+// 6 k_cache, 7 v_cache (linear/qkv.wgsl); 8 capture (lib/tap.wgsl). What a variant does not use is not bound.
+//
+// Constants: K4 vec4s in a row of the input, STRIPS strips in this part of the matrix, OUT4 vec4s in a row of the
+// output of the whole matrix. A matrix beyond the binding limit is cut into parts, one dispatch each.
+import package::lib::step::step;
+import constants::K4;
+
+struct Args {
+  first_strip: u32,             // where this part stands in the whole matrix; even if gated
+  @if(bias) bias: u32,          // the whole matrix's bias in params, in vec4s
+  @if(tap_pre) tap_pre: u32,    // taps: lib/tap.wgsl
+  @if(tap_gate) tap_gate: u32,
+  @if(tap_up) tap_up: u32,
+  @if(tap_post) tap_post: u32,
+  @if(tap_out) tap_out: u32,
+  @if(tap_q) tap_q: u32,
+  @if(tap_k) tap_k: u32,
+  @if(tap_v) tap_v: u32,
+}
+
+@group(1) @binding(0) var<uniform> args: Args;
+@group(1) @binding(2) var<storage, read> input: array<vec4f>;   // [rows][K4]
+@group(1) @binding(3) var<storage, read> params: array<vec4f>;  // gains and biases of the whole model
+@group(1) @binding(4) var<storage, read_write> output: array<vec4f>; // [rows][OUT4]
+
+// Rows to compute. With `outs` (the head) the input holds only the rows whose logits are wanted, packed.
+fn row_count() -> u32 {
+  @if(outs) return step.out_count;
+  @if(!outs) return step.row_count;
+}
+
+// acc + the four columns' weights times four inputs, in ascending k: the one order of class `serial`.
+fn mac(acc: vec4f, w: mat4x4f, x: vec4f) -> vec4f {
+  return fma(w[3], vec4f(x.w), fma(w[2], vec4f(x.z), fma(w[1], vec4f(x.y), fma(w[0], vec4f(x.x), acc))));
+}

@@ -1,0 +1,96 @@
+// Epilogue qkv: the outputs of one matrix [W_q; W_k; W_v] go their three ways. Outputs below Q = H·dh are queries and
+// go to the activation q; the next KV = G·dh are keys and the last KV values, which go to the row's slot of the cache.
+//
+// With RoPE, W_q and W_k were permuted at load so that the pair (i, i + dh/2) of a head stands at (2i, 2i+1): a
+// rotation then needs nothing but the vec4 at hand. Table `rope` [position][dh/2] holds (cos, sin), made on the host
+// because devices differ in cos. q·k does not change when both are permuted alike; attn_q and attn_k are captured in
+// the permuted order and the host puts them back.
+//
+// `vec4_heads`: dh is a multiple of 4, so a vec4 lies in one head. Otherwise it may straddle heads and parts and is
+// stored by components. The padding of a cache row is never written and stays 0 as WebGPU made it; the padding of a q
+// row is written as 0, since q shares its buffer with other activations.
+import package::lib::step::step;
+import package::lib::tap::{tap, capture, NOT_CAPTURED};
+import package::linear::operands::args;
+import constants::{DH, Q, KV};
+
+const Q4 = (Q + 3u) / 4u;   // vec4s in a row of q
+const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
+
+@if(rope) @group(1) @binding(5) var<storage, read> rope: array<vec2f>; // [position][DH / 2]
+
+@if(vec4_heads) @group(1) @binding(4) var<storage, read_write> q: array<vec4f>;
+@if(vec4_heads) @group(1) @binding(6) var<storage, read_write> k_cache: array<vec4f>;
+@if(vec4_heads) @group(1) @binding(7) var<storage, read_write> v_cache: array<vec4f>;
+@if(!vec4_heads) @group(1) @binding(4) var<storage, read_write> q: array<f32>;
+@if(!vec4_heads) @group(1) @binding(6) var<storage, read_write> k_cache: array<f32>;
+@if(!vec4_heads) @group(1) @binding(7) var<storage, read_write> v_cache: array<f32>;
+
+// The pair of values at outputs n, n+1, rotated by its angle at the row's position; n is even and below Q + KV.
+@if(rope) fn rotated(row: u32, n: u32, x: vec2f) -> vec2f {
+  let turn = rope[step.rows[row].position * (DH / 2u) + (n % DH) / 2u];
+  return vec2f(fma(x.x, turn.x, -(x.y * turn.y)), fma(x.x, turn.y, x.y * turn.x));
+}
+
+@if(vec4_heads) fn finish_qkv(row: u32, n4: u32, v: vec4f) {
+  if (n4 < Q4) {
+    // site: attn_q
+    @if(tap_q) tap(args.tap_q, row, Q4, n4, v);
+    q[row * Q4 + n4] = positioned(row, n4, v);
+  } else if (n4 < Q4 + KV4) {
+    // site: attn_k
+    @if(tap_k) tap(args.tap_k, row, KV4, n4 - Q4, v);
+    k_cache[step.rows[row].slot * KV4 + (n4 - Q4)] = positioned(row, n4, v);
+  } else if (n4 < Q4 + 2u * KV4) {
+    // site: attn_v
+    @if(tap_v) tap(args.tap_v, row, KV4, n4 - Q4 - KV4, v);
+    v_cache[step.rows[row].slot * KV4 + (n4 - Q4 - KV4)] = v;
+  }
+}
+
+@if(vec4_heads) fn positioned(row: u32, n4: u32, v: vec4f) -> vec4f {
+  @if(rope) return vec4f(rotated(row, 4u * n4, v.xy), rotated(row, 4u * n4 + 2u, v.zw));
+  @if(!rope) return v;
+}
+
+@if(!vec4_heads) fn finish_qkv(row: u32, n4: u32, v: vec4f) {
+  let n = 4u * n4;
+  var turned = v;
+  @if(rope) {
+    // dh is even, so both halves of a pair lie in one head.
+    if (n < Q + KV) { turned = vec4f(rotated(row, n, v.xy), turned.zw); }
+    if (n + 2u < Q + KV) { turned = vec4f(turned.xy, rotated(row, n + 2u, v.zw)); }
+  }
+  place(row, n, v.x, turned.x);
+  place(row, n + 1u, v.y, turned.y);
+  place(row, n + 2u, v.z, turned.z);
+  place(row, n + 3u, v.w, turned.w);
+}
+
+// Stores output n: `plain` is the projection, `turned` the same after RoPE.
+@if(!vec4_heads) fn place(row: u32, n: u32, plain: f32, turned: f32) {
+  if (n < Q) {
+    // site: attn_q
+    @if(tap_q) tap_component(args.tap_q, row, Q4, n, plain);
+    q[row * Q4 * 4u + n] = turned;
+    if (n == Q - 1u) {
+      for (var pad = Q; pad < Q4 * 4u; pad++) {
+        q[row * Q4 * 4u + pad] = 0.0;
+      }
+    }
+  } else if (n < Q + KV) {
+    // site: attn_k
+    @if(tap_k) tap_component(args.tap_k, row, KV4, n - Q, plain);
+    k_cache[step.rows[row].slot * KV4 * 4u + (n - Q)] = turned;
+  } else if (n < Q + 2u * KV) {
+    // site: attn_v
+    @if(tap_v) tap_component(args.tap_v, row, KV4, n - Q - KV, plain);
+    v_cache[step.rows[row].slot * KV4 * 4u + (n - Q - KV)] = plain;
+  }
+}
+
+@if(!vec4_heads) fn tap_component(offset: u32, row: u32, width4: u32, n: u32, v: f32) {
+  if (offset != NOT_CAPTURED) {
+    capture[offset + row * width4 + n / 4u][n % 4u] = v;
+  }
+}

@@ -1,0 +1,76 @@
+// Linear layer without workgroup memory: each thread owns a few rows and a few strips of outputs and walks K alone.
+//
+// Parallel: a thread per (ROWS rows) × (STRIPS_EACH strips); x = groups of strips, y = groups of rows. Bindings:
+// linear/operands.wgsl. A thread streams its strips' blocks, which lie one after the other in memory, and uses each
+// weight for all its rows; the rows' inputs are the same for all threads of a workgroup. There is no barrier, which
+// is what software devices need, and no sharing between threads, so on a GPU every group of rows reads the weights
+// again. M = 1 is the matrix-vector product, a thread per strip. Accumulators are written out by name because a
+// dynamically indexed array would live in memory. Rows beyond the last read the last row and are not written.
+//
+// Conditions: rows_2, rows_4, rows_8: so many rows a thread, each includes the ones before; two_strips.
+// Summation class: serial.
+import package::lib::weights::block;
+import package::linear::epilogue::{finish, finish_pair};
+import package::linear::operands::{input, mac, row_count};
+import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
+
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  let s0 = id.x * STRIPS_EACH;
+  if (s0 >= STRIPS) { return; }
+  @if(two_strips) let s1 = min(s0 + 1u, STRIPS - 1u);
+  let rows = row_count();
+  let r = id.y * ROWS;
+  let last = rows - 1u;
+
+  let x0 = min(r, last) * K4;
+  @if(rows_2) let x1 = min(r + 1u, last) * K4;
+  @if(rows_4) let x2 = min(r + 2u, last) * K4;
+  @if(rows_4) let x3 = min(r + 3u, last) * K4;
+  @if(rows_8) let x4 = min(r + 4u, last) * K4;
+  @if(rows_8) let x5 = min(r + 5u, last) * K4;
+  @if(rows_8) let x6 = min(r + 6u, last) * K4;
+  @if(rows_8) let x7 = min(r + 7u, last) * K4;
+
+  var a0 = vec4f(); var b0 = vec4f(); // row r: strips s0 and s1
+  var a1 = vec4f(); var b1 = vec4f();
+  var a2 = vec4f(); var b2 = vec4f();
+  var a3 = vec4f(); var b3 = vec4f();
+  var a4 = vec4f(); var b4 = vec4f();
+  var a5 = vec4f(); var b5 = vec4f();
+  var a6 = vec4f(); var b6 = vec4f();
+  var a7 = vec4f(); var b7 = vec4f();
+
+  for (var k = 0u; k < K4; k++) {
+    let w0 = block(s0, k);
+    @if(two_strips) let w1 = block(s1, k);
+    { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
+    @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
+    @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
+    @if(rows_4) { let x = input[x3 + k]; a3 = mac(a3, w0, x); @if(two_strips) b3 = mac(b3, w1, x); }
+    @if(rows_8) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
+    @if(rows_8) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
+    @if(rows_8) { let x = input[x6 + k]; a6 = mac(a6, w0, x); @if(two_strips) b6 = mac(b6, w1, x); }
+    @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
+  }
+
+  @if(!two_strips) {
+    if (r < rows) { finish(r, s0, a0); }
+    @if(rows_2) { if (r + 1u < rows) { finish(r + 1u, s0, a1); } }
+    @if(rows_4) { if (r + 2u < rows) { finish(r + 2u, s0, a2); } }
+    @if(rows_4) { if (r + 3u < rows) { finish(r + 3u, s0, a3); } }
+    @if(rows_8) { if (r + 4u < rows) { finish(r + 4u, s0, a4); } }
+    @if(rows_8) { if (r + 5u < rows) { finish(r + 5u, s0, a5); } }
+    @if(rows_8) { if (r + 6u < rows) { finish(r + 6u, s0, a6); } }
+    @if(rows_8) { if (r + 7u < rows) { finish(r + 7u, s0, a7); } }
+  }
+  @if(two_strips) {
+    if (r < rows) { finish_pair(r, s0, a0, b0); }
+    @if(rows_2) { if (r + 1u < rows) { finish_pair(r + 1u, s0, a1, b1); } }
+    @if(rows_4) { if (r + 2u < rows) { finish_pair(r + 2u, s0, a2, b2); } }
+    @if(rows_4) { if (r + 3u < rows) { finish_pair(r + 3u, s0, a3, b3); } }
+    @if(rows_8) { if (r + 4u < rows) { finish_pair(r + 4u, s0, a4, b4); } }
+    @if(rows_8) { if (r + 5u < rows) { finish_pair(r + 5u, s0, a5, b5); } }
+    @if(rows_8) { if (r + 6u < rows) { finish_pair(r + 6u, s0, a6, b6); } }
+    @if(rows_8) { if (r + 7u < rows) { finish_pair(r + 7u, s0, a7, b7); } }
+  }
+}

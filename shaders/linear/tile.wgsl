@@ -1,0 +1,108 @@
+// Linear layer through workgroup memory: a workgroup of 64 threads computes 64 rows × 64 outputs and walks K in steps
+// of eight, sharing each step's inputs and weights.
+//
+// Parallel: threads form an 8 × 8 grid; thread (tx, ty) owns rows ty, ty + 8, … ty + 56 of the tile and the
+// neighbouring strips 2·tx and 2·tx + 1. x = tiles of 16 strips, y = tiles of 64 rows. Bindings: linear/operands.wgsl.
+// For four k a thread reads eight vec4s of inputs and eight of weights from workgroup memory and does 256 fmas.
+//
+// x_tile is [k4][row], four k of a row in a vec4 as they come from memory. w_tile is [k][slot], one strip's weights at
+// k; strips 2·tx and 2·tx + 1 lie in slots tx and tx + 8, so that adjacent threads read adjacent vec4s. The strides
+// are such that eight neighbouring threads meet eight different vec4-wide banks when they store as when they read.
+// Every thread fetches two vec4s of either operand a step, those of the next step before it computes this one, so that
+// memory works meanwhile; nothing is done with the values until they are stored, so nobody waits for them earlier.
+//
+// Trip counts are constants and thread ids index workgroup memory without passing through a function: drivers then
+// prove the indices in range and leave WebGPU's bounds clamps out of the loop. Rows and strips beyond the end read the
+// last one and are not written. If K4 is odd (`ragged`), the last step's second half reads inputs as 0.
+// Summation class: serial. (The added zeros change no sum: at most they turn a -0 that an underflow left into +0.)
+import package::lib::weights::column;
+import package::linear::epilogue::finish_pair;
+import package::linear::operands::{input, mac, row_count};
+import constants::{K4, STRIPS};
+
+const STEP4 = 2u;                        // vec4s of k in a step
+const STEPS = (K4 + STEP4 - 1u) / STEP4;
+const X_STRIDE = 68u;
+const W_STRIDE = 17u;
+
+var<workgroup> x_tile: array<vec4f, STEP4 * X_STRIDE>;
+var<workgroup> w_tile: array<vec4f, 4u * STEP4 * W_STRIDE>;
+
+// Inputs of row `at / K4`, or 0 beyond the end of K.
+fn input_at(at: u32, k4: u32) -> vec4f {
+  @if(!ragged) return input[at + k4];
+  @if(ragged) return select(vec4f(), input[at + min(k4, K4 - 1u)], k4 < K4);
+}
+
+fn weight_at(strip: u32, k: u32) -> vec4f {
+  @if(!ragged) return column(strip, k);
+  @if(ragged) return column(strip, min(k, 4u * K4 - 1u));
+}
+
+@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) group: vec3u) {
+  let rows = row_count();
+  let tx = t % 8u;
+  let ty = t / 8u;
+  let row = group.y * 64u;
+  let strip = group.x * 16u;
+
+  // What this thread fetches in a step: k4 = t % 2 of rows t / 2 and t / 2 + 32; k = t % 8 of strips t / 8 and t / 8 + 8.
+  let from_x0 = min(row + t / 2u, rows - 1u) * K4;
+  let from_x1 = min(row + t / 2u + 32u, rows - 1u) * K4;
+  let from_w0 = min(strip + t / 8u, STRIPS - 1u);
+  let from_w1 = min(strip + t / 8u + 8u, STRIPS - 1u);
+  let to_w = t % 8u * W_STRIDE + t / 16u + t / 8u % 2u * 8u;
+  x_tile[t % 2u * X_STRIDE + t / 2u] = input_at(from_x0, t % 2u);
+  x_tile[t % 2u * X_STRIDE + t / 2u + 32u] = input_at(from_x1, t % 2u);
+  w_tile[to_w] = weight_at(from_w0, t % 8u);
+  w_tile[to_w + 4u] = weight_at(from_w1, t % 8u);
+  workgroupBarrier();
+
+  // Row ty + 8·i of the tile: strip 2·tx in a<i>, strip 2·tx + 1 in b<i>.
+  var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
+  var a4 = vec4f(); var a5 = vec4f(); var a6 = vec4f(); var a7 = vec4f();
+  var b0 = vec4f(); var b1 = vec4f(); var b2 = vec4f(); var b3 = vec4f();
+  var b4 = vec4f(); var b5 = vec4f(); var b6 = vec4f(); var b7 = vec4f();
+
+  for (var trip = 0u; trip < STEPS; trip++) {
+    let k4 = min(trip + 1u, STEPS - 1u) * STEP4;
+    let next_x0 = input_at(from_x0, k4 + t % 2u);
+    let next_x1 = input_at(from_x1, k4 + t % 2u);
+    let next_w0 = weight_at(from_w0, 4u * k4 + t % 8u);
+    let next_w1 = weight_at(from_w1, 4u * k4 + t % 8u);
+
+    for (var i = 0u; i < STEP4; i++) {
+      let w = 4u * i * W_STRIDE + tx;
+      let wa = mat4x4f(w_tile[w], w_tile[w + W_STRIDE], w_tile[w + 2u * W_STRIDE], w_tile[w + 3u * W_STRIDE]);
+      let wb = mat4x4f(w_tile[w + 8u], w_tile[w + W_STRIDE + 8u], w_tile[w + 2u * W_STRIDE + 8u], w_tile[w + 3u * W_STRIDE + 8u]);
+      let x = i * X_STRIDE + ty;
+      a0 = mac(a0, wa, x_tile[x]);       b0 = mac(b0, wb, x_tile[x]);
+      a1 = mac(a1, wa, x_tile[x + 8u]);  b1 = mac(b1, wb, x_tile[x + 8u]);
+      a2 = mac(a2, wa, x_tile[x + 16u]); b2 = mac(b2, wb, x_tile[x + 16u]);
+      a3 = mac(a3, wa, x_tile[x + 24u]); b3 = mac(b3, wb, x_tile[x + 24u]);
+      a4 = mac(a4, wa, x_tile[x + 32u]); b4 = mac(b4, wb, x_tile[x + 32u]);
+      a5 = mac(a5, wa, x_tile[x + 40u]); b5 = mac(b5, wb, x_tile[x + 40u]);
+      a6 = mac(a6, wa, x_tile[x + 48u]); b6 = mac(b6, wb, x_tile[x + 48u]);
+      a7 = mac(a7, wa, x_tile[x + 56u]); b7 = mac(b7, wb, x_tile[x + 56u]);
+    }
+    workgroupBarrier();
+    x_tile[t % 2u * X_STRIDE + t / 2u] = next_x0;
+    x_tile[t % 2u * X_STRIDE + t / 2u + 32u] = next_x1;
+    w_tile[to_w] = next_w0;
+    w_tile[to_w + 4u] = next_w1;
+    workgroupBarrier();
+  }
+
+  let s = strip + 2u * tx;
+  let r = row + ty;
+  if (s < STRIPS) {
+    if (r < rows) { finish_pair(r, s, a0, b0); }
+    if (r + 8u < rows) { finish_pair(r + 8u, s, a1, b1); }
+    if (r + 16u < rows) { finish_pair(r + 16u, s, a2, b2); }
+    if (r + 24u < rows) { finish_pair(r + 24u, s, a3, b3); }
+    if (r + 32u < rows) { finish_pair(r + 32u, s, a4, b4); }
+    if (r + 40u < rows) { finish_pair(r + 40u, s, a5, b5); }
+    if (r + 48u < rows) { finish_pair(r + 48u, s, a6, b6); }
+    if (r + 56u < rows) { finish_pair(r + 56u, s, a7, b7); }
+  }
+}

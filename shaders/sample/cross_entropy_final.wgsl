@@ -1,0 +1,51 @@
+// Cross-entropy, second stage: losses[offset + i] = log(sum over v of exp(logits[i][v])) - logits[i][target],
+// target being the token at the out row's place. NaN where a logit was not finite or the target is no token.
+//
+// Bindings: 1 partials [out_count][SEGMENTS] of (m, sum), see cross_entropy_partial.wgsl; 2 logits; 3 token ids;
+// 4 losses, as the bits of f32, since WGSL has no NaN to write.
+// Parallel: a thread per row, no barrier; SEGMENTS is near the square root of the number of vec4s.
+// Summation class segments{SEGMENTS}.
+import package::lib::step::step;
+import package::sample::cross_entropy::weight;
+import package::sample::logits::LOWEST;
+import constants::{SEGMENTS, V4, VOCAB};
+
+struct Args {
+  offset: u32, // place of out row 0 in losses
+}
+
+@group(1) @binding(0) var<uniform> args: Args;
+@group(1) @binding(1) var<storage, read> partials: array<vec2f>;
+@group(1) @binding(2) var<storage, read> logits: array<f32>;
+@group(1) @binding(3) var<storage, read> tokens: array<u32>;
+@group(1) @binding(4) var<storage, read_write> losses: array<u32>;
+
+const NAN_BITS = 0x7fc00000u;
+
+@compute @workgroup_size(32)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.x;
+  if (row >= step.out_count) {
+    return;
+  }
+  let start = row * SEGMENTS;
+  var largest = LOWEST;
+  for (var s = 0u; s < SEGMENTS; s++) {
+    largest = max(largest, partials[start + s].x);
+  }
+  var sum = 0.0;
+  var strange = false;
+  for (var s = 0u; s < SEGMENTS; s++) {
+    let partial = partials[start + s];
+    strange = strange || partial.y < 0.0;
+    sum = fma(weight(vec4f(partial.x), largest).x, partial.y, sum);
+  }
+  let target_token = tokens[step.outs[row].token_index];
+  if (strange || target_token >= VOCAB) {
+    losses[args.offset + row] = NAN_BITS;
+    return;
+  }
+  // The two large terms first: their difference is exact where the target is likely, and the loss small.
+  let gap = largest - logits[row * V4 * 4u + target_token];
+  losses[args.offset + row] = bitcast<u32>(gap + log(sum));
+}

@@ -1,0 +1,252 @@
+// Sampling: one token per out row, by the rules and in the order of Hugging Face's logits processors:
+//   1. repetition penalty p: the logit l of a token seen before becomes l * p if l < 0, else l / p;
+//   2. temperature T: z = (l - largest l) / T; 0 takes the largest l and ends here;
+//   3. top-k: the k largest l stay; all that equal the k-th stay too;
+//   4. top-p: of these the most probable stay, as few as hold a share of at least p, at least one. A token stays if
+//      the tokens more probable than it hold less than p, so equals stay or go together;
+//   5. min-p: of these stay those with a probability of at least min_p times the largest;
+//   6. a draw from what stays, by its softmax.
+//
+// The draw is Gumbel-max: the winner is the largest z + noise (noise.wgsl). That makes the exact set of step 4
+// unnecessary: the winner among all of step 3 is also the winner of every subset that it belongs to. So draw, test the
+// winner by the mass above it, and if it fails draw again among the tokens above it alone; on average each redraw
+// halves the mass, and the result is the token that thresholds and one draw would give.
+//
+// Bindings: 1 logits [out_count][V4], see logits.wgsl; 2 settings by sequence; 4 token ids, written at the out row's
+// place; 5 seen [sequence][SEEN_WORDS], a bit per token: the host sets those of the prompt, and the winner's is set
+// here. A row with a logit that is not finite, or is not after the penalty, gets NO_TOKEN. A sequence may have one
+// out row a step.
+// Parallel: a workgroup a row; thread t holds vec4s t, t + THREADS, ...
+// Passes over the row: 1 for the largest; up to 14 of integer compares for k; 1 and 2 a draw for p; else 1 for a draw.
+// Summation class workgroup256 for the masses of step 4: four chains a thread and their sum, then 16 sums of 16.
+import package::lib::step::step;
+import package::sample::logits::{NOT_FINITE, NO_TOKEN, not_finite, order_key};
+import package::sample::noise::gumbel;
+import package::sample::reduce::{Candidate, THREADS, best_candidate, better, sum_counts, sum_masses};
+import constants::{V4, VOCAB};
+
+struct Setting {
+  temperature: f32,        // 0: greedy
+  top_p: f32,              // 1 or more: off
+  min_p: f32,              // 0: off
+  repetition_penalty: f32, // 1: off
+  top_k: u32,              // 0: off
+  seed_low: u32,
+  seed_high: u32,
+  flags: u32,              // none defined; 0
+}
+
+@group(1) @binding(1) var<storage, read> logits: array<vec4u>;
+@group(1) @binding(2) var<storage, read> settings: array<Setting>;
+@group(1) @binding(4) var<storage, read_write> tokens: array<u32>;
+@group(1) @binding(5) var<storage, read_write> seen: array<u32>;
+
+// Inner trips of the passes, a constant so that compilers for GPUs unroll them and overlap their loads.
+const AT_ONCE = 4u;
+const SEEN_WORDS = (VOCAB + 31u) / 32u;
+const LANES = vec4u(0u, 1u, 2u, 3u);
+// The key of padding; below that of any logit.
+const NO_KEY = 0u;
+
+// What a pass needs to know of its row.
+struct RowState {
+  start: u32,       // first vec4 of its logits
+  seen_start: u32,  // first word of its sequence in seen
+  penalty: f32,
+  inverse_temperature: f32,
+  largest: f32,     // penalised logit
+}
+
+// Bits of the penalised logits of vec4 `i`. What is not finite stays as it is; what lies in the padding is undefined.
+fn penalised(row: RowState, i: u32) -> vec4u {
+  let bits = logits[row.start + i];
+  if (row.penalty == 1.0) {
+    return bits;
+  }
+  let v = bitcast<vec4f>(bits);
+  let is_seen = ((vec4u(seen[row.seen_start + i / 8u]) >> (vec4u(4u * (i & 7u)) + LANES)) & vec4u(1u)) == vec4u(1u);
+  let changed = bitcast<vec4u>(select(v / row.penalty, v * row.penalty, v < vec4f(0.0)));
+  return select(bits, changed, is_seen & !not_finite(bits));
+}
+
+// Order keys of the penalised logits of vec4 `i`; NO_KEY in the padding.
+fn keys(bits: vec4u, i: u32) -> vec4u {
+  return select(vec4u(NO_KEY), order_key(bits), vec4u(4u * i) + LANES < vec4u(VOCAB));
+}
+
+// z, from halves because the difference of two huge logits could overflow; low enough to lose, and finite.
+fn scaled(row: RowState, bits: vec4u) -> vec4f {
+  let half = 0.5 * bitcast<vec4f>(bits) - 0.5 * row.largest;
+  return 2.0 * max(half, vec4f(-1e30)) * row.inverse_temperature;
+}
+
+// The best token so far in each of four lanes: its merit and its vec4.
+struct Lanes {
+  merit: vec4u,
+  at: vec4u,
+}
+
+// Takes in vec4 `i`; of equals the earlier stays.
+fn consider(best: ptr<function, Lanes>, merit: vec4u, i: u32) {
+  let greater = merit > (*best).merit;
+  (*best).merit = select((*best).merit, merit, greater);
+  (*best).at = select((*best).at, vec4u(i), greater);
+}
+
+fn best_of(lanes: Lanes) -> Candidate {
+  let ids = lanes.at * 4u + LANES;
+  let low = better(Candidate(lanes.merit.x, ids.x), Candidate(lanes.merit.y, ids.y));
+  return better(low, better(Candidate(lanes.merit.z, ids.z), Candidate(lanes.merit.w, ids.w)));
+}
+
+// The largest penalised logit, by its key, or merit NOT_FINITE.
+fn largest_logit(tid: u32, row: RowState) -> Candidate {
+  var best = Lanes(vec4u(NO_KEY), vec4u(0u));
+  for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
+    for (var j = 0u; j < AT_ONCE; j++) {
+      let i = first + j * THREADS;
+      if (i < V4) {
+        let bits = penalised(row, i);
+        let key = keys(bits, i);
+        consider(&best, select(key, vec4u(NOT_FINITE), not_finite(bits) & (key != vec4u(NO_KEY))), i);
+      }
+    }
+  }
+  return best_candidate(tid, best_of(best));
+}
+
+// How many keys reach each of four thresholds (above NO_KEY).
+fn counts_from(tid: u32, row: RowState, thresholds: vec4u) -> vec4u {
+  var reached = vec4u();
+  for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
+    for (var j = 0u; j < AT_ONCE; j++) {
+      let i = first + j * THREADS;
+      if (i < V4) {
+        let key = keys(penalised(row, i), i);
+        reached += vec4u(vec4u(key.x) >= thresholds) + vec4u(vec4u(key.y) >= thresholds)
+          + vec4u(vec4u(key.z) >= thresholds) + vec4u(vec4u(key.w) >= thresholds);
+      }
+    }
+  }
+  return sum_counts(tid, reached);
+}
+
+// Step 3: a key that exactly the k largest logits and those equal to the k-th reach. Each pass cuts the interval
+// [low, high) in five: at least k keys reach `low`, fewer reach `high`. It ends early when just k reach a threshold.
+fn top_k_key(tid: u32, row: RowState, k: u32, largest: u32) -> u32 {
+  var low = NO_KEY + 1u;
+  var high = largest + 1u;
+  while (high - low > 1u) {
+    let width = max((high - low) / 5u, 1u);
+    let thresholds = min(vec4u(low) + vec4u(width) * vec4u(1u, 2u, 3u, 4u), vec4u(high));
+    let counts = counts_from(tid, row, thresholds);
+    let enough = counts >= vec4u(k);
+    let exact = counts == vec4u(k);
+    let reached = max(max(select(low, thresholds.x, enough.x), select(low, thresholds.y, enough.y)),
+      max(select(low, thresholds.z, enough.z), select(low, thresholds.w, enough.w)));
+    if (any(exact)) {
+      return reached;
+    }
+    high = min(min(select(thresholds.x, high, enough.x), select(thresholds.y, high, enough.y)),
+      min(select(thresholds.z, high, enough.z), select(thresholds.w, high, enough.w)));
+    low = reached;
+  }
+  return low;
+}
+
+// Sum of exp(z) over the tokens whose keys reach `key`.
+fn mass_from(tid: u32, row: RowState, key: u32) -> f32 {
+  var sums = vec4f();
+  for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
+    for (var j = 0u; j < AT_ONCE; j++) {
+      let i = first + j * THREADS;
+      if (i < V4) {
+        let bits = penalised(row, i);
+        let counts = keys(bits, i) >= vec4u(key);
+        sums += select(vec4f(), exp(max(scaled(row, bits), vec4f(-100.0))), counts);
+      }
+    }
+  }
+  return sum_masses(tid, (sums.x + sums.y) + (sums.z + sums.w));
+}
+
+// Of the tokens whose keys reach `key` and whose z reaches `least` the one of the largest z + noise.
+fn draw_from(tid: u32, row: RowState, seed: vec2u, position: u32, key: u32, least: f32) -> Candidate {
+  var best = Lanes(vec4u(NO_KEY), vec4u(0u));
+  for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
+    for (var j = 0u; j < AT_ONCE; j++) {
+      let i = first + j * THREADS;
+      if (i < V4) {
+        let bits = penalised(row, i);
+        let z = scaled(row, bits);
+        let stays = (keys(bits, i) >= vec4u(key)) & (z >= vec4f(least));
+        if (any(stays)) {
+          let merit = order_key(bitcast<vec4u>(z + gumbel(seed, position, i)));
+          consider(&best, select(vec4u(NO_KEY), merit, stays), i);
+        }
+      }
+    }
+  }
+  return best_candidate(tid, best_of(best));
+}
+
+fn key_of(row: RowState, id: u32) -> u32 {
+  return keys(penalised(row, id / 4u), id / 4u)[id & 3u];
+}
+
+// Steps 3 to 6. `largest` is the key of the largest logit.
+fn draw(tid: u32, row: RowState, setting: Setting, position: u32, largest: u32) -> u32 {
+  var key = NO_KEY + 1u;
+  if (setting.top_k > 0u && setting.top_k < VOCAB) {
+    key = top_k_key(tid, row, setting.top_k, largest);
+  }
+  // log(1) need not be 0 on every device; the largest has z = 0 and must stay.
+  let least = select(-1e38, min(log(max(setting.min_p, 1e-37)), 0.0), setting.min_p > 0.0);
+  let seed = vec2u(setting.seed_low, setting.seed_high);
+  let cut = setting.top_p < 1.0;
+  // Above the largest stands a mass of exactly 0, so the loop ends whatever top_p is.
+  var share = 0.0;
+  var id = NO_TOKEN;
+  loop {
+    if (cut) {
+      let mass = mass_from(tid, row, key);
+      if (id == NO_TOKEN) {
+        share = max(setting.top_p * mass, 1e-30);
+      } else if (mass < share) {
+        return id;
+      }
+    }
+    id = draw_from(tid, row, seed, position, key, least).id;
+    if (!cut) {
+      return id;
+    }
+    key = key_of(row, id) + 1u;
+  }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) tid: u32) {
+  if (group.x >= step.out_count) {
+    return;
+  }
+  let target_row = step.outs[group.x];
+  let setting = settings[target_row.sequence];
+  var row = RowState(group.x * V4, target_row.sequence * SEEN_WORDS, setting.repetition_penalty,
+    1.0 / max(setting.temperature, 1e-6), 0.0);
+  let top = largest_logit(tid, row);
+  var id = NO_TOKEN;
+  if (top.merit != NOT_FINITE) {
+    id = top.id;
+    if (setting.temperature > 0.0) {
+      row.largest = bitcast<vec4f>(penalised(row, id / 4u))[id & 3u];
+      id = draw(tid, row, setting, target_row.position, top.merit);
+    }
+  }
+  workgroupBarrier(); // the last reads of seen
+  if (tid == 0u) {
+    tokens[target_row.token_index] = id;
+    if (id != NO_TOKEN) {
+      seen[row.seen_start + id / 32u] |= 1u << (id & 31u);
+    }
+  }
+}

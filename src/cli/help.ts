@@ -1,0 +1,96 @@
+/** Help texts, laid out from the commands' declarations. */
+import type { Command, CommandShape } from "./command.ts";
+import { optionName } from "./parse-arguments.ts";
+
+export interface HelpStyle {
+  /** Columns to fill. */
+  readonly width: number;
+  /** Emphasises headings. */
+  heading(text: string): string;
+}
+
+const INDENT = "  ";
+/** Terms longer than this stand on a line of their own. */
+const TERM_WIDTH = 28;
+
+/** `sluice --help` */
+export function generalHelp(commands: readonly Command[], style: HelpStyle): string {
+  return [
+    "Sluice runs GPT-2 and Llama models in WebGPU compute shaders.\n",
+    `${style.heading("Usage:")} sluice COMMAND [arguments] [options]\n`,
+    section("Commands", definitions(commands.map(({ name, summary }) => [name, summary]), style), style),
+    section("Examples", commands.map(({ examples }) => `${INDENT}sluice ${examples[0].line}\n`).join(""), style),
+    paragraph(
+      "A MODEL is a folder in Hugging Face's layout (config.json, model.safetensors, tokenizer.json, …) or the web " +
+        "address of one. `sluice COMMAND --help` tells what a command takes.",
+      style,
+    ),
+    paragraph(
+      "Results go to standard output, everything else to standard error. The exit code is 0 when the work is done, 1 " +
+        "when it failed, 2 when it was asked for wrongly, and 130 after Ctrl-C. NO_COLOR turns colours off; " +
+        "SLUICE_DEBUG=1 adds the stack to an error.",
+      style,
+    ),
+  ].join("\n");
+}
+
+/** `sluice COMMAND --help` */
+export function commandHelp(command: CommandShape, style: HelpStyle): string {
+  const positionals = Object.entries(command.positionals);
+  const options = Object.entries(command.options).map(([key, option]): Definition => {
+    const name = optionName(key);
+    const again = option.repeatable ? "; may be repeated" : "";
+    return [option.value === null ? name : `${name} ${option.value}`, option.help + again];
+  });
+  const words = positionals.map(([key, { required }]) => (required ? key.toUpperCase() : `[${key.toUpperCase()}]`));
+  const parts = [
+    `${style.heading("Usage:")} ${["sluice", command.name, ...words, "[options]"].join(" ")}\n`,
+    ...command.description.map((text) => paragraph(text, style)),
+  ];
+  if (positionals.length > 0) {
+    const terms = positionals.map(([key, { help }]): Definition => [key.toUpperCase(), help]);
+    parts.push(section("Arguments", definitions(terms, style), style));
+  }
+  parts.push(section("Options", definitions([...options, ["-h, --help", "Show this text"]], style), style));
+  const examples = command.examples.map(({ line, shows }) => `${INDENT}${shows}\n${INDENT}${INDENT}sluice ${line}\n`);
+  parts.push(section(examples.length > 1 ? "Examples" : "Example", examples.join("\n"), style));
+  return parts.join("\n");
+}
+
+function section(title: string, body: string, style: HelpStyle): string {
+  return `${style.heading(`${title}:`)}\n${body}`;
+}
+
+type Definition = readonly [term: string, meaning: string];
+
+function definitions(list: readonly Definition[], style: HelpStyle): string {
+  const longest = Math.max(...list.map(([term]) => term.length));
+  const column = INDENT.length + Math.min(longest, TERM_WIDTH) + 2;
+  const lines = list.map(([term, meaning]) => {
+    const [first = "", ...rest] = wrap(meaning, style.width - column);
+    const margin = " ".repeat(column);
+    const head = `${INDENT}${term}`;
+    const start = head.length + 2 <= column ? head.padEnd(column) + first : `${head}\n${margin}${first}`;
+    return [start, ...rest.map((line) => margin + line)].join("\n");
+  });
+  return `${lines.join("\n")}\n`;
+}
+
+function paragraph(text: string, style: HelpStyle): string {
+  return `${wrap(text, style.width).join("\n")}\n`;
+}
+
+/** Lines of at most `width` characters, broken at spaces; a longer word has a line of its own. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}

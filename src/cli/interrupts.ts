@@ -1,0 +1,40 @@
+/** Ctrl-C: the first asks the work to stop, the second does not wait for it. */
+
+/** `process`, or what plays its part. */
+export interface SignalSource {
+  on(event: "SIGINT" | "SIGTERM", listener: () => void): unknown;
+  off(event: "SIGINT" | "SIGTERM", listener: () => void): unknown;
+}
+
+export interface Interrupts {
+  /** The exit code that tells of the interruption (128 + the signal's number), or null. */
+  readonly exitCode: number | null;
+  /** Gives the signals back. */
+  release(): void;
+}
+
+/**
+ * @param stop called at the first signal
+ * @param exit called at the second
+ */
+export function watchInterrupts(signals: SignalSource, stop: () => void, exit: (code: number) => void): Interrupts {
+  let exitCode: number | null = null;
+  const interrupt = (code: number): void => {
+    if (exitCode !== null) exit(code);
+    exitCode = code;
+    stop();
+  };
+  const onInterrupt = (): void => interrupt(130);
+  const onTerminate = (): void => interrupt(143);
+  signals.on("SIGINT", onInterrupt);
+  signals.on("SIGTERM", onTerminate);
+  return {
+    get exitCode() {
+      return exitCode;
+    },
+    release() {
+      signals.off("SIGINT", onInterrupt);
+      signals.off("SIGTERM", onTerminate);
+    },
+  };
+}

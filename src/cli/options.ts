@@ -1,0 +1,137 @@
+/** The kinds of options that commands declare: how each is written, explained and checked. */
+import { SluiceError } from "../errors.ts";
+
+/** One `--option`; T is what the command gets. */
+export interface Option<T> {
+  /** What stands for the value in help texts, such as `N`; null for a flag, which has none. */
+  readonly value: string | null;
+  readonly help: string;
+  readonly repeatable: boolean;
+  /**
+   * Checks and converts what was written.
+   * @param texts the values in order; an absent option has none, and of a present flag there is an empty one
+   * @param name the option as written, for errors
+   * @throws SluiceError `usage`
+   */
+  read(texts: readonly string[], name: string): T;
+}
+
+export type Options = Readonly<Record<string, Option<unknown>>>;
+
+/** What a command gets for its options. */
+export type OptionValues<O extends Options> = {
+  readonly [Name in keyof O]: O[Name] extends Option<infer T> ? T : never;
+};
+
+type Parser<T> = (text: string, name: string) => T;
+
+/** `--json`: there or not. */
+export function flag(help: string): Option<boolean> {
+  return { value: null, help, repeatable: false, read: (texts) => texts.length > 0 };
+}
+
+/** Given at most once in effect: the last one counts, so that a script's defaults can be overridden. */
+export function optional<T>(value: string, help: string, parse: Parser<T>): Option<T | undefined> {
+  return {
+    value,
+    help,
+    repeatable: false,
+    read(texts, name) {
+      const last = texts.at(-1);
+      return last === undefined ? undefined : parse(last, name);
+    },
+  };
+}
+
+/** As {@link optional}, with a value to take its place, which the help text shows. */
+export function withDefault<T>(value: string, help: string, parse: Parser<T>, otherwise: T): Option<T> {
+  const option = optional(value, `${help} (default ${otherwise})`, parse);
+  return { ...option, read: (texts, name) => option.read(texts, name) ?? otherwise };
+}
+
+/** Without it the command does not run. */
+export function required<T>(value: string, help: string, parse: Parser<T>): Option<T> {
+  const option = optional(value, `${help} (required)`, parse);
+  return {
+    ...option,
+    read(texts, name) {
+      const read = option.read(texts, name);
+      if (read === undefined) throw new SluiceError("usage", `${name} ${value} is missing`);
+      return read;
+    },
+  };
+}
+
+/** May be given several times. */
+export function repeated<T>(value: string, help: string, parse: Parser<T>): Option<readonly T[]> {
+  return { value, help, repeatable: true, read: (texts, name) => texts.map((text) => parse(text, name)) };
+}
+
+/** Any text, an empty one too. */
+export const text: Parser<string> = (given) => given;
+
+/** A text of at least one character: a file name, an adapter. */
+export const name: Parser<string> = (given, option) => {
+  if (given === "") throw new SluiceError("usage", `${option} is empty`);
+  return given;
+};
+
+/** A whole number of at least `min`. */
+export function wholeNumber(min: number): Parser<number> {
+  return (given, option) => {
+    const value = Number(given);
+    if (!/^[+-]?\d+$/.test(given) || !Number.isSafeInteger(value) || value < min) {
+      throw refused(option, `a whole number of at least ${min}`, given);
+    }
+    return value;
+  };
+}
+
+export interface NumberRange {
+  readonly min: number;
+  readonly max?: number;
+  /** The lower bound itself is refused. */
+  readonly aboveMin?: boolean;
+}
+
+/** A decimal number in a range. */
+export function decimal({ min, max = Number.MAX_VALUE, aboveMin = false }: NumberRange): Parser<number> {
+  const bounds = [`${aboveMin ? "above" : "of at least"} ${min}`];
+  if (max < Number.MAX_VALUE) bounds.push(`at most ${max}`);
+  return (given, option) => {
+    const value = given.trim() === "" ? Number.NaN : Number(given);
+    if (!(value >= min && value <= max) || (aboveMin && value === min)) {
+      throw refused(option, `a number ${bounds.join(" and ")}`, given);
+    }
+    return value;
+  };
+}
+
+/** One of a few words. */
+export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
+  return (given, option) => {
+    const choice = choices.find((candidate) => candidate === given);
+    if (choice === undefined) throw refused(option, choices.join(" or "), given);
+    return choice;
+  };
+}
+
+/** Token ids between commas or spaces: `1,2,3`, or what `sluice generate --tokens` prints. */
+export const tokenIds: Parser<readonly number[]> = (given, option) => {
+  const parts = given.trim().split(/\s*,\s*|\s+/);
+  return parts.map((part, index) => {
+    const id = Number(part);
+    if (/^\d+$/.test(part) && Number.isSafeInteger(id)) return id;
+    throw new SluiceError("usage", `${option}: ${describePart(part, index)} is not a token id`, {
+      hint: "Token ids are whole numbers from 0 up, between commas: --tokens 1,2,3",
+    });
+  });
+};
+
+function describePart(part: string, index: number): string {
+  return part === "" ? `item ${index + 1} is empty and` : `"${part}" (item ${index + 1})`;
+}
+
+function refused(option: string, wanted: string, given: string): SluiceError {
+  return new SluiceError("usage", `${option} takes ${wanted}, not "${given}"`);
+}

@@ -1,0 +1,114 @@
+/** Where captured sites land: which kernel's tap writes which region of the capture buffer. */
+import { SluiceError } from "../errors.ts";
+import type { Graph } from "../graph/graph.ts";
+import { pairAdjacentOrder } from "../models/rope.ts";
+import type { FusedAttention, FusedOp } from "./fused.ts";
+import type { CaptureRegion } from "./plan.ts";
+
+/** Most bytes that captures of one step take; more sites or longer contexts make the steps smaller. */
+const CAPTURE_BYTES = 64 << 20;
+
+export interface CaptureBounds {
+  /** Most rows of a step without captures. */
+  readonly rows: number;
+  /** Keys a row can see: the session's capacity. */
+  readonly keys: number;
+  /** Most bytes of one buffer. */
+  readonly limit: number;
+}
+
+/** A region before the number of rows is known. */
+interface Wanted {
+  readonly site: string;
+  readonly op: FusedOp;
+  /** Null: the softmax weights of an attention. */
+  readonly tap: string | null;
+  readonly width: number;
+  readonly order?: readonly number[];
+}
+
+export class CaptureLayout {
+  /** Rows of a step for which all regions fit. */
+  readonly chunkRows: number;
+  readonly regions: readonly CaptureRegion[];
+  readonly byteLength: number;
+  readonly #wanted: readonly Wanted[];
+
+  /** @throws SluiceError `usage` for a site the model does not have, `device_limit` when not even one row fits */
+  constructor(graph: Graph, ops: readonly FusedOp[], sites: readonly string[], bounds: CaptureBounds) {
+    const offered = offeredSites(graph, ops);
+    this.#wanted = [...new Set(sites)].map((site) => offered.get(site) ?? refuse(site, offered, graph));
+    const heads = graph.config.num_attention_heads;
+    const stride = (wanted: Wanted) => (wanted.tap === null ? bounds.keys : Math.ceil(wanted.width / 4) * 4);
+    const rowBytes = this.#wanted.reduce((sum, wanted) => sum + stride(wanted) * (wanted.tap === null ? heads : 1) * 4, 0);
+    const limit = Math.min(CAPTURE_BYTES, bounds.limit) - 16 * this.#wanted.length;
+    this.chunkRows = rowBytes === 0 ? bounds.rows : Math.min(bounds.rows, Math.floor(limit / rowBytes));
+    if (this.chunkRows < 1) {
+      throw new SluiceError("device_limit", `One row of these ${this.#wanted.length} sites takes ${rowBytes} bytes; ${limit} can be captured at a time`, {
+        hint: "Capture fewer sites at once, or a shorter context.",
+      });
+    }
+    let offset = 0;
+    this.regions = this.#wanted.map((wanted) => {
+      const region: CaptureRegion = {
+        site: wanted.site,
+        offset,
+        width: wanted.width,
+        stride: stride(wanted),
+        rows: wanted.op.kind === "norm" && wanted.op.selectsOuts ? "outs" : "rows",
+        ...(wanted.order && { order: wanted.order }),
+        ...(wanted.tap === null && { heads }),
+      };
+      // Taps address whole vec4s, so every region starts on one.
+      offset += Math.ceil((region.stride * this.chunkRows * (wanted.tap === null ? heads : 1)) / 4) * 4;
+      return region;
+    });
+    this.byteLength = offset * 4;
+  }
+
+  /** The taps of an operation that are in use, and the args that place them. */
+  tapsOf(op: FusedOp): { readonly names: readonly string[]; readonly args: Readonly<Record<string, number>> } {
+    const names: string[] = [];
+    const args: Record<string, number> = {};
+    this.#wanted.forEach((wanted, i) => {
+      if (wanted.op !== op || wanted.tap === null) return;
+      names.push(wanted.tap);
+      args[`tap_${wanted.tap}`] = (this.regions[i] as CaptureRegion).offset / 4;
+    });
+    return { names, args };
+  }
+
+  /** The region for an attention's softmax weights, if they are captured. */
+  patternOf(op: FusedAttention): CaptureRegion | undefined {
+    return this.regions[this.#wanted.findIndex((wanted) => wanted.op === op && wanted.tap === null)];
+  }
+}
+
+/** Every site of the model that can be captured. */
+export function offeredSites(graph: Graph, ops: readonly FusedOp[]): ReadonlyMap<string, Wanted> {
+  const { head_dim, num_attention_heads, num_key_value_heads } = graph.config;
+  const offered = new Map<string, Wanted>();
+  for (const op of ops) {
+    for (const [tap, { site, width }] of op.taps) {
+      const rotated = op.kind === "linear" && op.epilogue.kind === "qkv" && op.epilogue.rope && tap !== "v";
+      const heads = tap === "q" ? num_attention_heads : num_key_value_heads;
+      offered.set(site, { site, op, tap, width, ...(rotated && { order: headsInOrder(heads, head_dim) }) });
+    }
+    if (op.kind === "attention") offered.set(op.pattern, { site: op.pattern, op, tap: null, width: 0 });
+  }
+  return offered;
+}
+
+/** The pair-adjacent order of `heads` heads side by side. */
+export function headsInOrder(heads: number, head_dim: number): readonly number[] {
+  const order = pairAdjacentOrder(head_dim);
+  return Array.from({ length: heads * head_dim }, (_, i) => i - (i % head_dim) + (order[i % head_dim] as number));
+}
+
+function refuse(site: string, offered: ReadonlyMap<string, Wanted>, graph: Graph): never {
+  const kinds = [...new Set([...offered.keys()].map((name) => name.replace(/\.\d+$/, ".LAYER")))];
+  const last = graph.config.num_hidden_layers - 1;
+  throw new SluiceError("usage", `This model has no site ${JSON.stringify(site)}`, {
+    hint: `Sites are ${kinds.join(", ")}, with LAYER from 0 to ${last}.`,
+  });
+}

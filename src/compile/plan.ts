@@ -1,0 +1,94 @@
+/** The plan: which kernels run in which order on which buffers. Pure data; printed by `sluice explain`. */
+import type { Kernel, KernelFamily } from "../kernels/kernel.ts";
+
+/** What a binding of a dispatch is connected to; the executor knows the buffer behind each. */
+export type BufferRole =
+  /** One part of a weight matrix, by its index in the weight layout. */
+  | { readonly role: "weights"; readonly part: number }
+  /** Gains and biases. */
+  | { readonly role: "params" }
+  | { readonly role: "activation"; readonly index: number }
+  | { readonly role: "keys" | "values"; readonly layer: number }
+  /** Token ids `[sequences, capacity + 1]`: given ones, and those that sampling adds. */
+  | { readonly role: "tokens" }
+  | { readonly role: "slots" }
+  | { readonly role: "rope" }
+  | { readonly role: "capture" }
+  /** Sampling settings and seen-token bits, per sequence. */
+  | { readonly role: "settings" }
+  | { readonly role: "seen" }
+  /** Cross-entropy per out row. */
+  | { readonly role: "losses" };
+
+/** A kernel that may serve a dispatch: the first whose `maxRows` covers the step's rows does. */
+export interface Candidate {
+  readonly maxRows: number;
+  readonly kernel: Kernel;
+}
+
+export interface Dispatch {
+  /** Where in the model this stands: `blocks.3.attn.qkv`. */
+  readonly label: string;
+  readonly layer: number | undefined;
+  /** Which rows of the step it works on. */
+  readonly rows: "rows" | "outs";
+  readonly candidates: readonly Candidate[];
+  readonly args: Readonly<Record<string, number>>;
+  readonly bind: Readonly<Record<string, BufferRole>>;
+  /** Reads the cache: its cost grows with the keys in sight. */
+  readonly readsCache: boolean;
+}
+
+/** Where a captured site's rows stand in the capture buffer after a step. */
+export interface CaptureRegion {
+  readonly site: string;
+  /** Float32 index of the region. */
+  readonly offset: number;
+  readonly width: number;
+  /** Floats from one row to the next. */
+  readonly stride: number;
+  readonly rows: "rows" | "outs";
+  /** Columns are stored in engine order: column j of the region is column `order[j]` of the site. */
+  readonly order?: readonly number[];
+  /** `attn_pattern`: `[heads, rows, stride]`, of which each row's visible keys count. */
+  readonly heads?: number;
+}
+
+/** What follows the logits of a step. */
+export type Tail = "none" | "greedy" | "sample" | "loss";
+
+export interface Plan {
+  readonly family: KernelFamily;
+  readonly reference: boolean;
+  /** MAX_ROWS of the step uniform: part of the shaders' text. */
+  readonly maxRows: number;
+  /** Most rows and out rows of one step; buffers are this large. */
+  readonly chunkRows: number;
+  readonly chunkOuts: number;
+  readonly sequences: number;
+  /** Positions per sequence. */
+  readonly capacity: number;
+  /** Cache rows of each layer, shared by all sequences. */
+  readonly slots: number;
+  /** Embedding and blocks. */
+  readonly body: readonly Dispatch[];
+  readonly finalNorm: readonly Dispatch[];
+  readonly head: readonly Dispatch[];
+  readonly tails: Readonly<Record<Exclude<Tail, "none">, readonly Dispatch[]>>;
+  /** Bytes of each shared activation buffer. */
+  readonly activations: readonly number[];
+  /** Activation buffer that holds the logits, and floats from one row of it to the next. */
+  readonly logits: { readonly index: number; readonly stride: number };
+  readonly captures: readonly CaptureRegion[];
+  readonly captureBytes: number;
+  /** u32 words of seen-token bits per sequence. */
+  readonly seenWords: number;
+  /** Bytes of one slot of one layer's K (or V) buffer. */
+  readonly cacheRowBytes: number;
+  readonly layers: number;
+}
+
+/** Every dispatch a plan can encode. */
+export function allDispatches(plan: Plan): readonly Dispatch[] {
+  return [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy, ...plan.tails.sample, ...plan.tails.loss];
+}

@@ -1,0 +1,67 @@
+/** A response's body as bytes in order, without holding more of it than the chunk at hand. */
+export class ByteStream {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #failure: (cause: unknown) => unknown;
+  #chunk: Uint8Array = new Uint8Array(0);
+  #position = 0;
+
+  /**
+   * @param body null for none, as after HEAD
+   * @param failure turns the stream's own error, such as a lost connection, into the one to throw
+   */
+  constructor(body: ReadableStream<Uint8Array> | null, failure: (cause: unknown) => unknown) {
+    this.#reader = body?.getReader();
+    this.#failure = failure;
+  }
+
+  /** Bytes taken or skipped so far. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Fills `target` as far as the stream goes; resolves to how many bytes that was. */
+  async fill(target: Uint8Array): Promise<number> {
+    let done = 0;
+    while (done < target.length && (await this.#more())) {
+      const part = this.#take(target.length - done);
+      target.set(part, done);
+      done += part.length;
+    }
+    return done;
+  }
+
+  /** Moves on to byte `position`; stops early where the stream ends. */
+  async skipTo(position: number): Promise<void> {
+    while (this.#position < position && (await this.#more())) this.#take(position - this.#position);
+  }
+
+  /** Reads on over what should be the end, so that the connection can serve again; lets go of anything more. */
+  async finish(): Promise<void> {
+    if (await this.#more()) await this.cancel();
+  }
+
+  /** Lets go of the stream and its connection, whatever state it is in. */
+  async cancel(): Promise<void> {
+    // A stream that has failed rejects with that failure again, which its reader has been told already.
+    await this.#reader?.cancel().catch(() => undefined);
+  }
+
+  #take(count: number): Uint8Array {
+    const part = this.#chunk.subarray(0, count);
+    this.#chunk = this.#chunk.subarray(part.length);
+    this.#position += part.length;
+    return part;
+  }
+
+  /** Makes sure of a byte at hand; false at the end of the stream. */
+  async #more(): Promise<boolean> {
+    while (this.#chunk.length === 0) {
+      const next = await this.#reader?.read().catch((cause: unknown) => {
+        throw this.#failure(cause);
+      });
+      if (!next || next.done) return false;
+      this.#chunk = next.value;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,138 @@
+/** A model's folder on disk, read by position through handles that stay open until the source is closed. */
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
+
+/** An abort is noticed between reads of this size; the kernel also takes no more than 2 GiB in one call. */
+const READ_BYTES = 16 << 20;
+
+/**
+ * @param path of a folder, or a `file:` URL of one. Symbolic links are followed, as Hugging Face's cache needs.
+ * @throws `not_found` when there is no such folder
+ */
+export async function openFolder(path: string): Promise<FileSource> {
+  const folder = path.startsWith("file:") ? fileURLToPath(path) : path;
+  const found = await stat(folder).catch((cause: unknown) => {
+    throw unreadable(folder, cause, hintForMissing(path));
+  });
+  if (!found.isDirectory()) {
+    throw new SluiceError("not_found", `${folder} is a file, not a folder`, {
+      hint: "Give the folder that holds config.json and the safetensors files.",
+    });
+  }
+  return new NodeFolder(folder);
+}
+
+class NodeFolder implements FileSource {
+  readonly label: string;
+  readonly #handles = new Map<string, Promise<FileHandle>>();
+  #closed = false;
+
+  constructor(folder: string) {
+    this.label = folder;
+  }
+
+  describe(path: string): string {
+    return join(this.label, path);
+  }
+
+  async exists(path: string, signal?: AbortSignal): Promise<boolean> {
+    this.#check(path, signal);
+    try {
+      return (await stat(this.describe(path))).isFile();
+    } catch (cause) {
+      if (isMissing(cause)) return false;
+      throw unreadable(this.describe(path), cause);
+    }
+  }
+
+  async size(path: string, signal?: AbortSignal): Promise<number> {
+    return (await (await this.#open(path, signal)).stat()).size;
+  }
+
+  async read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    checkRange(this.describe(path), begin, end);
+    const handle = await this.#open(path, signal);
+    // Asked before the buffer is made: a lying header may name a range larger than memory.
+    const { size } = await handle.stat();
+    if (end > size) throw endsEarly(this.describe(path), size, end);
+    const bytes = new Uint8Array(end - begin);
+    let done = 0;
+    while (done < bytes.length) {
+      throwIfAborted(signal);
+      const length = Math.min(READ_BYTES, bytes.length - done);
+      const { bytesRead } = await handle.read(bytes, done, length, begin + done).catch((cause: unknown) => {
+        throw unreadable(this.describe(path), cause);
+      });
+      if (bytesRead === 0) throw endsEarly(this.describe(path), begin + done, end);
+      done += bytesRead;
+    }
+    throwIfAborted(signal);
+    return bytes;
+  }
+
+  async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const size = await this.size(path, signal);
+    if (size > maxBytes) throw tooLarge(this.describe(path), size, maxBytes);
+    return this.read(path, 0, size, signal);
+  }
+
+  async list(): Promise<readonly string[]> {
+    return readdir(this.label).catch((cause: unknown) => {
+      throw unreadable(this.label, cause);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const handles = await Promise.allSettled(this.#handles.values());
+    this.#handles.clear();
+    await Promise.all(handles.map((handle) => (handle.status === "fulfilled" ? handle.value.close() : undefined)));
+  }
+
+  #check(path: string, signal: AbortSignal | undefined): void {
+    throwIfAborted(signal);
+    if (this.#closed) throw closedSource(this.label);
+    checkPath(path);
+  }
+
+  #open(path: string, signal: AbortSignal | undefined): Promise<FileHandle> {
+    this.#check(path, signal);
+    let handle = this.#handles.get(path);
+    if (!handle) {
+      handle = openFile(this.describe(path));
+      this.#handles.set(path, handle);
+      // A failure is not kept: the file may be there the next time.
+      handle.catch(() => this.#handles.delete(path));
+    }
+    return handle;
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  const handle = await open(path, "r").catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw new SluiceError("not_found", `${path} is not a file`);
+}
+
+function isMissing(cause: unknown): boolean {
+  const code = (cause as NodeJS.ErrnoException).code;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+function unreadable(path: string, cause: unknown, hint?: string): SluiceError {
+  const problem = isMissing(cause) ? "is not there" : `cannot be read: ${(cause as Error).message}`;
+  return new SluiceError("not_found", `${path} ${problem}`, { cause, ...(hint ? { hint } : {}) });
+}
+
+/** `owner/name` is what people copy from Hugging Face's pages. */
+function hintForMissing(path: string): string {
+  return /^[\w.-]+\/[\w.-]+$/.test(path) && !path.startsWith(".")
+    ? `If you mean the model on Hugging Face, give https://huggingface.co/${path}/resolve/main`
+    : "Give the folder that holds config.json and the safetensors files.";
+}

@@ -1,0 +1,19 @@
+/** The browser's counterpart of node-folder.ts: there, a path is an address relative to the page. */
+import { SluiceError } from "../errors.ts";
+import type { FileSource } from "./source.ts";
+import { openUrlBase } from "./url-base.ts";
+
+/**
+ * @param path such as `models/gpt2` or `/models/gpt2`
+ * @throws `usage` where the page has no http(s) address to start from
+ */
+export async function openFolder(path: string): Promise<FileSource> {
+  const page = globalThis.document?.baseURI ?? globalThis.location?.href;
+  const address = URL.canParse(path, page) ? new URL(path, page) : null;
+  if (address?.protocol !== "http:" && address?.protocol !== "https:") {
+    throw new SluiceError("usage", `A page cannot read the folder ${path}`, {
+      hint: "Give an http(s) address, or the files of an <input type=file webkitdirectory>.",
+    });
+  }
+  return openUrlBase(address);
+}

@@ -1,0 +1,127 @@
+/** Small safetensors files as a whole: bundles, captures, logits. Model weights are read by ranges instead. */
+import { SluiceError } from "../errors.ts";
+import { widenBf16, widenF16 } from "./half.ts";
+import { bytesOf, DTYPE_BITS, headerLength, parseHeader, type SafetensorsHeader } from "./safetensors-header.ts";
+
+/** A tensor with its bytes: little endian, row-major. */
+export interface StoredTensor {
+  /** As safetensors spells it: F32, F16, I64, … */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+export interface SafetensorsFile {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** `__metadata__`; empty without. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/**
+ * Reads a whole file from memory. Each tensor's bytes are a copy with byteOffset 0, so that any typed array
+ * can be laid over them.
+ * @param file may be a view at any offset
+ * @param where names the file in errors
+ * @throws `bad_file`
+ */
+export function parseSafetensors(file: Uint8Array, where = "safetensors data"): SafetensorsFile {
+  const { tensors, metadata } = headerOf(file, where);
+  const stored = new Map<string, StoredTensor>();
+  for (const { name, dtype, shape, begin, end } of tensors.values()) {
+    // Not slice(): on a Node Buffer that is a view.
+    stored.set(name, { dtype, shape, bytes: new Uint8Array(file.subarray(begin, end)) });
+  }
+  return { tensors: stored, metadata };
+}
+
+function headerOf(file: Uint8Array, where: string): SafetensorsHeader {
+  const length = headerLength(file, file.length, where);
+  return parseHeader(file.subarray(8, 8 + length), file.length, where);
+}
+
+/**
+ * Writes a file as the reference library does: tensors by falling alignment of their dtype, then by name, so
+ * that each is aligned; the header padded with spaces to 8 bytes.
+ * @param tensors by name
+ * @param metadata becomes `__metadata__`
+ * @throws `usage` for a tensor whose bytes do not fit its dtype and shape
+ */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const ranks = [...DTYPE_BITS.keys()];
+  const sorted = [...tensors].sort(
+    ([aName, a], [bName, b]) => ranks.indexOf(b.dtype) - ranks.indexOf(a.dtype) || compareUtf8(aName, bName),
+  );
+  // Entries, not an object, which would sort names that look like numbers to the front and swallow "__proto__".
+  const fields: [string, unknown][] = Object.keys(metadata).length > 0 ? [["__metadata__", metadata]] : [];
+  let offset = 0;
+  for (const [name, tensor] of sorted) {
+    checkStored(name, tensor);
+    const end = offset + tensor.bytes.length;
+    fields.push([name, { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, end] }]);
+    offset = end;
+  }
+  const json = `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",")}}`;
+  const header = new TextEncoder().encode(json);
+  const dataBegin = 8 + Math.ceil(header.length / 8) * 8;
+  const file = new Uint8Array(dataBegin + offset);
+  new DataView(file.buffer).setBigUint64(0, BigInt(dataBegin - 8), true);
+  file.fill(0x20, 8, dataBegin);
+  file.set(header, 8);
+  let at = dataBegin;
+  for (const [, { bytes }] of sorted) {
+    file.set(bytes, at);
+    at += bytes.length;
+  }
+  return file;
+}
+
+function checkStored(name: string, { dtype, shape, bytes }: StoredTensor): void {
+  const bits = DTYPE_BITS.get(dtype);
+  const wanted = bits === undefined ? null : bytesOf(shape, bits);
+  if (name === "__metadata__" || wanted === null || wanted !== bytes.length) {
+    throw new SluiceError(
+      "usage",
+      `Cannot write tensor "${name}": ${dtype} [${shape.join(", ")}] needs ${wanted ?? "an unknown number of"} bytes, given ${bytes.length}`,
+      name === "__metadata__" ? { hint: "That name is safetensors' own; use another." } : {},
+    );
+  }
+}
+
+/** The order of UTF-8 bytes, which is that of code points; JavaScript's own compares UTF-16 units. */
+function compareUtf8(a: string, b: string): number {
+  const left = [...a];
+  const right = [...b];
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const difference = (left[i]?.codePointAt(0) ?? 0) - (right[i]?.codePointAt(0) ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return left.length - right.length;
+}
+
+/** float32 values as a tensor to write; the bytes are shared, not copied. */
+export function storeFloat32(data: Float32Array, shape: readonly number[]): StoredTensor {
+  return { dtype: "F32", shape, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
+}
+
+/**
+ * The values of an F32, F16 or BF16 tensor as float32: exact, since float32 holds all of them.
+ * @param name for the error
+ * @throws `bad_weights` for any other dtype
+ */
+export function toFloat32(tensor: StoredTensor, name = "the tensor"): Float32Array<ArrayBuffer> {
+  // A copy starts its own buffer, so a view at an odd offset is no obstacle.
+  const { buffer } = new Uint8Array(tensor.bytes);
+  switch (tensor.dtype) {
+    case "F32":
+      return new Float32Array(buffer);
+    case "F16":
+      return widenF16(new Uint16Array(buffer));
+    case "BF16":
+      return widenBf16(new Uint16Array(buffer));
+    default:
+      throw new SluiceError("bad_weights", `${name} has dtype ${tensor.dtype}; F32, F16 and BF16 are read as floats`);
+  }
+}

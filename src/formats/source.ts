@@ -1,0 +1,90 @@
+/** Where model files come from: a folder, a web address, or the files a person picked in a page. */
+import { SluiceError } from "../errors.ts";
+
+/**
+ * A flat view of one model's files. Paths are relative, with `/` between folders. Every method throws
+ * `aborted` once its signal fires, `not_found` for what is missing or cannot be read, and `usage` after
+ * {@link FileSource.close}.
+ */
+export interface FileSource {
+  /** The folder, the address without its query, or the picked folder's name: for messages. */
+  readonly label: string;
+  /** How to name one of its files in a message, such as `weights/gpt2/config.json`. */
+  describe(path: string): string;
+  /** Is there such a file? Trouble other than its absence (no permission, no network) still throws. */
+  exists(path: string, signal?: AbortSignal): Promise<boolean>;
+  /** Length in bytes. */
+  size(path: string, signal?: AbortSignal): Promise<number>;
+  /**
+   * Bytes [begin, end). The array is fresh, starts its buffer, and belongs to the caller.
+   * @throws `bad_file` when the file ends before `end`
+   */
+  read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** A whole file of at most `maxBytes`, which is {@link MAX_TEXT_BYTES} when left out. */
+  readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** Every path, or null where the source cannot be listed, as over HTTP. For advice in messages. */
+  list(): Promise<readonly string[] | null>;
+  /** Releases handles and connections. May be called again. */
+  close(): Promise<void>;
+}
+
+/** Enough for the largest tokenizer.json in circulation (about 40 MB), small enough to hold. */
+export const MAX_TEXT_BYTES = 100_000_000;
+
+/** Refuses a path that could leave the source: absolute, with `..`, or with another system's separators. */
+export function checkPath(path: string): void {
+  const parts = path.split("/");
+  if (parts.some((part) => part === "" || part === "." || part === "..") || /[\\:?#]/.test(path) || path.includes("\0")) {
+    throw new SluiceError("usage", `${JSON.stringify(path)} is not a plain relative path inside the model's folder`);
+  }
+}
+
+/** Refuses a range that is not two whole numbers in order. */
+export function checkRange(where: string, begin: number, end: number): void {
+  if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end) || begin < 0 || end < begin) {
+    throw new SluiceError("usage", `${where}: bytes ${begin} to ${end} are not a range`);
+  }
+}
+
+/** The error for a file that ends before the bytes asked of it. */
+export function endsEarly(where: string, size: number, end: number): SluiceError {
+  return new SluiceError("bad_file", `${where}: the file ends at byte ${size}, but bytes up to ${end} were wanted`, {
+    hint: "The file is cut short or was replaced while it was read. Download it again.",
+  });
+}
+
+/** The error for a file too large to be held whole. */
+export function tooLarge(where: string, size: number | null, maxBytes: number): SluiceError {
+  const found = size === null ? "more" : `${size} bytes`;
+  return new SluiceError("bad_file", `${where}: at most ${maxBytes} bytes are read of such a file, and it has ${found}`, {
+    hint: "Check that this is the file that its name says.",
+  });
+}
+
+/** The error of using a source after `close()`. */
+export function closedSource(label: string): SluiceError {
+  return new SluiceError("usage", `${label}: this source of files was closed`);
+}
+
+/** Reads a whole UTF-8 file. A byte order mark is dropped. */
+export async function readText(source: FileSource, path: string, signal?: AbortSignal): Promise<string> {
+  const bytes = await source.readAll(path, MAX_TEXT_BYTES, signal);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new SluiceError("bad_file", `${source.describe(path)}: not valid UTF-8 text`, { cause });
+  }
+}
+
+/** Reads and parses a JSON file. */
+export async function readJson(source: FileSource, path: string, signal?: AbortSignal): Promise<unknown> {
+  const text = await readText(source, path, signal);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new SluiceError("bad_file", `${source.describe(path)}: not valid JSON: ${(cause as Error).message}`, {
+      hint: "Download the file again; a file that begins with `version https://git-lfs` is only Git LFS's pointer to it.",
+      cause,
+    });
+  }
+}

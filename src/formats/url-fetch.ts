@@ -1,0 +1,143 @@
+/** One HTTP request for a file, its outcomes told apart: there, missing, refused, or worth another attempt. */
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import { ByteStream } from "./byte-stream.ts";
+
+export interface FileRequest {
+  readonly method?: "GET" | "HEAD";
+  /** Bytes [begin, end) to ask for. */
+  readonly range?: readonly [begin: number, end: number];
+}
+
+export interface FileResponse {
+  /** Whether the server sends only the range asked for; else the body is the whole file. */
+  readonly partial: boolean;
+  /** Bytes of the body, where the server says so and has not compressed it. */
+  readonly length: number | null;
+  /** The Content-Range header, which across origins only some servers let a page see. */
+  readonly contentRange: string | null;
+  readonly body: ByteStream;
+}
+
+/** A failure that another attempt may mend; `report` is for when none did. */
+export class TransientFailure extends Error {
+  readonly report: SluiceError;
+
+  constructor(report: SluiceError) {
+    super(report.message, { cause: report });
+    this.report = report;
+  }
+}
+
+/** Timeout, too many requests, and a server or gateway in trouble. */
+const BUSY: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+
+/**
+ * @param where names the file in errors
+ * @returns null for a file that is not there
+ * @throws {TransientFailure} without a connection, from a busy server, and from the body when the connection is lost
+ * @throws `not_found` for any other refusal, `aborted`
+ */
+export async function fetchFile(
+  url: URL,
+  where: string,
+  request: FileRequest,
+  signal: AbortSignal | undefined,
+): Promise<FileResponse | null> {
+  throwIfAborted(signal);
+  const lost = (cause: unknown) => lostConnection(where, cause, signal);
+  const response = await fetch(url, {
+    method: request.method ?? "GET",
+    headers: request.range ? { Range: `bytes=${request.range[0]}-${request.range[1] - 1}` } : {},
+    ...(signal ? { signal } : {}),
+  }).catch((cause: unknown) => {
+    throw lost(cause);
+  });
+  const body = new ByteStream(response.body, lost);
+  const { status, headers } = response;
+  const contentRange = headers.get("content-range");
+  // 416 with "bytes */LENGTH" is how a range beyond the file is answered, and thus any range of an empty one.
+  if (response.ok ? !isFallbackPage(headers) : status === 416 && contentRange !== null) {
+    return { partial: status !== 200, length: lengthOf(headers), contentRange, body };
+  }
+  await body.cancel();
+  throwIfAborted(signal);
+  if (response.ok || status === 404 || status === 410) return null;
+  throw refusal(where, status, response.statusText);
+}
+
+/**
+ * Does `task` until it succeeds or fails for good, pausing after each {@link TransientFailure}.
+ * @param delaysMs the pauses; there is one attempt more than pauses
+ * @throws the last failure's report, or what else the task threw
+ */
+export async function retrying<T>(
+  delaysMs: readonly number[],
+  signal: AbortSignal | undefined,
+  task: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await task();
+    } catch (error) {
+      if (!(error instanceof TransientFailure)) throw error;
+      const delay = delaysMs[attempt];
+      if (delay === undefined) throw error.report;
+      await pause(delay, signal);
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const wake = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", wake);
+      try {
+        resolve(throwIfAborted(signal));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const timer = setTimeout(wake, ms);
+    signal?.addEventListener("abort", wake);
+  });
+}
+
+/** Servers of one-page applications answer every unknown path with that page and status 200. */
+function isFallbackPage(headers: Headers): boolean {
+  return headers.get("content-type")?.startsWith("text/html") ?? false;
+}
+
+function lengthOf(headers: Headers): number | null {
+  const length = headers.get("content-length");
+  // The length of a compressed answer is not that of the file.
+  const encoded = (headers.get("content-encoding") ?? "identity") !== "identity";
+  return length !== null && /^\d+$/.test(length) && !encoded ? Number(length) : null;
+}
+
+function lostConnection(where: string, cause: unknown, signal: AbortSignal | undefined): Error {
+  if (signal?.aborted) return new SluiceError("aborted", "The operation was aborted", { cause: signal.reason });
+  // Node's fetch says only "fetch failed" and hides the reason one level down.
+  const inner = (cause as Error).cause ?? cause;
+  return new TransientFailure(
+    new SluiceError("not_found", `${where} could not be fetched: ${(inner as Error).message || cause}`, {
+      hint: "Check the address and the network. For a page, the server must also allow its origin (CORS).",
+      cause,
+    }),
+  );
+}
+
+function refusal(where: string, status: number, statusText: string): Error {
+  const answer = `${status} ${statusText}`.trim();
+  if (BUSY.has(status)) {
+    return new TransientFailure(
+      new SluiceError("not_found", `${where}: the server answered ${answer}`, { hint: "Try again later." }),
+    );
+  }
+  const denied = status === 401 || status === 403;
+  return new SluiceError("not_found", `${where}: the server ${denied ? "refuses access" : "answered"} (${answer})`, {
+    hint: denied
+      ? "The file is private or gated, or its address is wrong. Or download the model's folder and give its path."
+      : "Check the address.",
+  });
+}

@@ -1,0 +1,84 @@
+/** A small vocabulary for writing model graphs: each method adds a node and returns its value. */
+import type { ActivationName, ModelConfig } from "../models/config.ts";
+import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
+
+export class GraphBuilder {
+  readonly #nodes: Node[] = [];
+  #values = 0;
+
+  embed(tokens: MatrixRef, positions: MatrixRef | undefined, sites: readonly string[]): Value {
+    const out = this.#value(tokens.inputs, sites);
+    this.#nodes.push({ op: "embed", out, tokens, ...(positions && { positions }) });
+    return out;
+  }
+
+  norm(
+    kind: "layer" | "rms",
+    input: Value,
+    parameters: { gain: VectorRef; bias?: VectorRef; eps: number },
+    site: string,
+  ): Value {
+    const out = this.#value(input.width, [site], input.rows);
+    this.#nodes.push({ op: "norm", kind, input, out, ...parameters });
+    return out;
+  }
+
+  linear(input: Value, weight: MatrixRef, bias: VectorRef | undefined, site?: string): Value {
+    const out = this.#value(weight.outputs, site ? [site] : [], input.rows);
+    this.#nodes.push({ op: "linear", input, out, weight, ...(bias && { bias }) });
+    return out;
+  }
+
+  rope(input: Value, head_dim: number): Value {
+    const out = this.#value(input.width, []);
+    this.#nodes.push({ op: "rope", input, out, head_dim });
+    return out;
+  }
+
+  cache(layer: number, keys: Value, values: Value): void {
+    this.#nodes.push({ op: "cache", layer, keys, values });
+  }
+
+  attention(layer: number, queries: Value, scale: number, window: number): Value {
+    const out = this.#value(queries.width, [`attn_z.${layer}`]);
+    this.#nodes.push({ op: "attention", layer, queries, out, scale, window, pattern: `attn_pattern.${layer}` });
+    return out;
+  }
+
+  activation(kind: ActivationName, input: Value, site?: string): Value {
+    const out = this.#value(input.width, site ? [site] : []);
+    this.#nodes.push({ op: "activation", kind, input, out });
+    return out;
+  }
+
+  multiply(left: Value, right: Value, site: string): Value {
+    const out = this.#value(left.width, [site]);
+    this.#nodes.push({ op: "multiply", left, right, out });
+    return out;
+  }
+
+  add(left: Value, right: Value, sites: readonly string[]): Value {
+    const out = this.#value(left.width, sites);
+    this.#nodes.push({ op: "add", left, right, out });
+    return out;
+  }
+
+  selectOuts(input: Value): Value {
+    const out = this.#value(input.width, [], "outs");
+    this.#nodes.push({ op: "select_outs", input, out });
+    return out;
+  }
+
+  finish(config: ModelConfig, logits: Value): Graph {
+    return { config, nodes: this.#nodes, logits };
+  }
+
+  #value(width: number, sites: readonly string[], rows: Value["rows"] = "rows"): Value {
+    return { id: this.#values++, width, rows, sites };
+  }
+}
+
+/** The site names of the stream after block `layer`: its end and, but for the last block, the next one's beginning. */
+export function residPostSites(layer: number, layers: number): readonly string[] {
+  return layer + 1 < layers ? [`resid_post.${layer}`, `resid_pre.${layer + 1}`] : [`resid_post.${layer}`];
+}

@@ -1,0 +1,55 @@
+/** A graph as text: one line a node, values named by their sites. */
+import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
+
+export function printGraph(graph: Graph): string {
+  return graph.nodes.map(printNode).join("\n");
+}
+
+function printNode(node: Node): string {
+  switch (node.op) {
+    case "embed":
+      return line(node.out, `embed(${matrix(node.tokens)}${node.positions ? `, ${matrix(node.positions)}` : ""})`);
+    case "norm":
+      return line(node.out, `${node.kind}_norm(${name(node.input)}, ${vector(node.gain)}${bias(node.bias)}, eps=${node.eps})`);
+    case "linear":
+      return line(node.out, `linear(${name(node.input)}, ${matrix(node.weight)}${bias(node.bias)})`);
+    case "rope":
+      return line(node.out, `rope(${name(node.input)}, head_dim=${node.head_dim})`);
+    case "cache":
+      return `  kv_cache.${node.layer} ← ${name(node.keys)}, ${name(node.values)}`;
+    case "attention": {
+      const window = node.window > 0 ? `, window=${node.window}` : "";
+      return line(node.out, `attention(${name(node.queries)}, kv_cache.${node.layer}, scale=${node.scale.toPrecision(6)}${window})`);
+    }
+    case "activation":
+      return line(node.out, `${node.kind}(${name(node.input)})`);
+    case "multiply":
+      return line(node.out, `${name(node.left)} · ${name(node.right)}`);
+    case "add":
+      return line(node.out, `${name(node.left)} + ${name(node.right)}`);
+    case "select_outs":
+      return line(node.out, `rows of ${name(node.input)} whose logits are wanted`);
+  }
+}
+
+function line(out: Value, text: string): string {
+  return `  ${name(out)} [${out.rows}, ${out.width}] = ${text}`;
+}
+
+/** A value's site names, or its number. */
+function name(value: Value): string {
+  return value.sites.length > 0 ? value.sites.join(" = ") : `%${value.id}`;
+}
+
+function matrix({ tensor, first, outputs, inputs, tensorOutputs }: MatrixRef): string {
+  const part = outputs === tensorOutputs ? "" : ` outputs ${first}..${first + outputs - 1}`;
+  return `${tensor}${part} [${outputs}, ${inputs}]`;
+}
+
+function vector({ tensor, first, length, tensorLength }: VectorRef): string {
+  return length === tensorLength ? tensor : `${tensor}[${first}..${first + length - 1}]`;
+}
+
+function bias(ref: VectorRef | undefined): string {
+  return ref ? `, ${vector(ref)}` : "";
+}

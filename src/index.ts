@@ -1,0 +1,23 @@
+/**
+ * Sluice: GPT-2 and Llama in WebGPU, the same in Node and in browsers.
+ *
+ * @example
+ * import { load } from "sluice";
+ * const model = await load("weights/stories260K");
+ * for await (const { text } of model.generate("Once upon a time")) process.stdout.write(text ?? "");
+ * model.dispose();
+ */
+export { type ErrorCode, SluiceError } from "./errors.ts";
+export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+export type { DeviceProfile } from "./gpu/profile.ts";
+export type { KernelFamily } from "./kernels/kernel.ts";
+export type { ActivationName, ModelConfig, RopeConfig } from "./models/config.ts";
+export type { FinishReason } from "./runtime/decode.ts";
+export type { GenerateOptions, GenerateResult, GeneratedToken, Generation, Timings } from "./runtime/generation.ts";
+export type { Matrix } from "./runtime/inspect.ts";
+export { load, type LoadOptions } from "./runtime/load.ts";
+export type { Model, SessionOptions } from "./runtime/model.ts";
+export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
+export type { Progress, ProgressListener } from "./runtime/progress.ts";
+export type { SamplingOptions } from "./runtime/sampling.ts";
+export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";

@@ -1,0 +1,68 @@
+/** Token (and position) embedding: shaders/embed.wgsl. */
+import type { StoredDtype } from "../formats/checkpoint.ts";
+import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
+
+const SITES = ["embed", "resid_pre"] as const;
+
+export interface EmbedShape {
+  /** d. */
+  readonly width: number;
+  readonly vocab: number;
+  /** Dtype of the token table, [vocab, width] in strips. */
+  readonly wte: StoredDtype;
+  /** Dtype of the table of learned positions, [positions, width] in strips; absent: the model has none. */
+  readonly wpe?: StoredDtype;
+  /** MAX_ROWS of the step uniform. */
+  readonly maxRows: number;
+  readonly taps?: readonly (typeof SITES)[number][];
+}
+
+const bytesOf = (dtype: StoredDtype): number => (dtype === "F32" ? 4 : 2);
+
+/**
+ * The kernel that writes row r of the stream, f32 [rows][ceil4(width)], from the token and position of step row r.
+ * One dispatch per part of a split token table: `args.first_row` (a multiple of 4) and `args.row_count` say which rows
+ * of the vocabulary the bound part holds. An id outside the vocabulary gives zeros.
+ */
+export function embedKernel(shape: EmbedShape): Kernel {
+  const { width, vocab, wte, wpe, maxRows } = shape;
+  const width4 = Math.ceil(width / 4);
+  const taps = SITES.filter((site) => shape.taps?.includes(site));
+  const tables = wpe ? `${wte}_${wpe}` : wte;
+  const args: ArgField[] = [
+    { name: "first_row", type: "u32" },
+    { name: "row_count", type: "u32" },
+    ...taps.map((site) => ({ name: `tap_${site}`, type: "u32" }) as const),
+  ];
+  const bindings: KernelBinding[] = [
+    { name: "args", binding: 0, access: "args" },
+    { name: "tokens", binding: 1, access: "read" },
+    { name: "wte", binding: 2, access: "read" },
+    ...(wpe ? [{ name: "wpe", binding: 3, access: "read" } as const] : []),
+    { name: "output", binding: 4, access: "read_write" },
+    ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
+  ];
+  return {
+    name: ["embed", tables.toLowerCase(), `${vocab}x${width}`, `m${maxRows}`, ...taps].join("_"),
+    shader: {
+      entry: "embed",
+      conditions: {
+        positions: wpe !== undefined,
+        wte_f16: wte === "F16",
+        wte_bf16: wte === "BF16",
+        wpe_f16: wpe === "F16",
+        wpe_bf16: wpe === "BF16",
+        ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
+      },
+      constants: { D4: `${width4}u`, VOCAB: `${vocab}u`, MAX_ROWS: `${maxRows}u` },
+    },
+    bindings,
+    args,
+    summation: "none",
+    workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
+    cost: ({ rows }) => ({
+      flops: wpe ? rows * width : 0,
+      bytes: rows * width * (4 + bytesOf(wte) + (wpe ? bytesOf(wpe) : 0)),
+    }),
+  };
+}

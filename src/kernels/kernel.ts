@@ -1,0 +1,60 @@
+/**
+ * A kernel: one compute shader, specialised for its shapes, with everything that the planner, the
+ * profiler and the tuner want to know of it. Kernel modules are pure: they describe, they touch no device.
+ */
+import type { ShaderSource } from "./link.ts";
+
+/** How group 1 binds a buffer. `args` is the uniform block of this dispatch's constants. */
+export type BindingAccess = "args" | "read" | "read_write";
+
+export interface KernelBinding {
+  /** The variable's name in the shader, and the role the planner connects a buffer to. */
+  readonly name: string;
+  /** `@binding` in `@group(1)`. */
+  readonly binding: number;
+  readonly access: BindingAccess;
+}
+
+/** A field of the `args` uniform, in declaration order; every field is 4 bytes. */
+export interface ArgField {
+  readonly name: string;
+  readonly type: "u32" | "f32";
+}
+
+/**
+ * The order in which a kernel adds up, as a name: kernels with equal names agree bit for bit on one
+ * device, whatever their tiling. `serial`: one fma chain in ascending K from 0, then the bias.
+ * `lanes64_tree`: 64 strided chains, then a binary tree. `none`: nothing is summed.
+ */
+export type SummationClass = string;
+
+/** What a dispatch works on: rows of the step, and for attention the keys that its rows can see. */
+export interface Workload {
+  readonly rows: number;
+  /** Sum over the rows of the keys each attends to; 0 for kernels that read no cache. */
+  readonly keys: number;
+}
+
+export interface Cost {
+  readonly flops: number;
+  /** Bytes that must move at least once: weights, inputs, outputs, cache. */
+  readonly bytes: number;
+}
+
+export interface Kernel {
+  /** Unique for its source: pipeline cache key and profile label, e.g. `linear_register_f16_768x2304_qkv`. */
+  readonly name: string;
+  readonly shader: ShaderSource;
+  readonly bindings: readonly KernelBinding[];
+  readonly args: readonly ArgField[];
+  readonly summation: SummationClass;
+  /** Workgroup counts for so many rows; each at most 65,535. */
+  workgroups(rows: number): readonly [number, number, number];
+  cost(work: Workload): Cost;
+}
+
+/**
+ * The kernel families that serve the same operations: `register` has no workgroup memory and no barrier
+ * and suits software devices; `tiled` shares tiles through workgroup memory and suits GPUs.
+ */
+export type KernelFamily = "register" | "tiled";

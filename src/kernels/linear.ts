@@ -1,0 +1,291 @@
+/**
+ * Linear layers: y = W·x + b for every row of a step, with what follows it folded in. Shaders: shaders/linear/.
+ *
+ * A matrix is served by a list of kernels, each good up to some number of rows. All of class `serial` agree bit for
+ * bit, whatever the family, the number of rows and the tiling.
+ */
+import type { ActivationName } from "../models/config.ts";
+import type { ArgField, Cost, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
+
+/** How the matrix lies in GPU memory, in strips (src/formats/strips.ts); 16-bit types are widened as they are read. */
+export type WeightDtype = "f32" | "f16" | "bf16";
+
+/** What becomes of the sums. Taps that each offers, in order: see {@link linearTaps}. */
+export type LinearEpilogue =
+  /** y = acc + b. */
+  | { readonly kind: "store" }
+  /** y = act(acc + b). */
+  | { readonly kind: "activation"; readonly activation: ActivationName }
+  /** y = residual + (acc + b). */
+  | { readonly kind: "residual" }
+  /** Strips alternate gate, up, gate, up …; y = act(gate) · up, half as wide. */
+  | { readonly kind: "gated"; readonly activation: ActivationName }
+  /** Outputs are H·dh queries, G·dh keys and G·dh values; q is stored, k and v go to the cache slots of their rows. */
+  | {
+      readonly kind: "qkv";
+      /** H. */
+      readonly heads: number;
+      /** G. */
+      readonly kvHeads: number;
+      /** dh; even if `rope`. */
+      readonly headDim: number;
+      /** Rotate q and k by the table `rope` [position][dh/2] = (cos, sin); pairs are adjacent outputs. */
+      readonly rope: boolean;
+    };
+
+export interface LinearShape {
+  /** Inputs, exact; a row of the input is ceil4(K) floats. */
+  readonly K: number;
+  /** Outputs of the whole matrix, exact; `gated`: both halves, each padded to whole strips (2·ceil4(f)). */
+  readonly N: number;
+  /** Strips in this part: ceil(N/4) unless the matrix is cut at the binding limit. Even for `gated`. */
+  readonly strips: number;
+  readonly dtype: WeightDtype;
+  readonly epilogue: LinearEpilogue;
+  readonly bias: boolean;
+  /** Sites captured, out of {@link linearTaps}. */
+  readonly taps: readonly string[];
+  /** Rows are the step's out rows, packed in the input, instead of all rows. */
+  readonly outs?: boolean;
+  /** MAX_ROWS of the step uniform. */
+  readonly maxRows: number;
+}
+
+export interface LinearChoice {
+  readonly family: KernelFamily;
+  /** One summation class, `serial`, for every number of rows. */
+  readonly reference: boolean;
+}
+
+export interface LinearCandidate {
+  /** This kernel serves up to so many rows; Infinity for the last. */
+  readonly maxRows: number;
+  readonly kernel: Kernel;
+}
+
+/** Bytes of one weight. */
+export const weightBytes: Readonly<Record<WeightDtype, number>> = { f32: 4, f16: 2, bf16: 2 };
+
+const tapsOf = {
+  store: [],
+  activation: ["pre", "post"],
+  residual: ["out"],
+  gated: ["gate", "up", "post"],
+  qkv: ["q", "k", "v"],
+} as const satisfies Record<LinearEpilogue["kind"], readonly string[]>;
+
+/** Names of the values that a linear kernel with this epilogue can capture. */
+export function linearTaps(kind: LinearEpilogue["kind"]): readonly string[] {
+  return tapsOf[kind];
+}
+
+/** Width of a stored output row in vec4s, over the whole matrix; for `qkv` that of q. */
+export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): number {
+  const { epilogue } = shape;
+  if (epilogue.kind === "qkv") return Math.ceil((epilogue.heads * epilogue.headDim) / 4);
+  const strips = Math.ceil(shape.N / 4);
+  return epilogue.kind === "gated" ? strips / 2 : strips;
+}
+
+/**
+ * The kernels that serve a matrix, in order: M rows take the first whose `maxRows` is at least M.
+ *
+ * - register: matrix-vector for one row, then blocks of 4 and 8 rows in registers. Always `serial`.
+ * - tiled: lanes along K for up to four rows (class `lanes64_tree`), then tiles in workgroup memory. For the
+ *   reference plan one row takes the register kernel instead, and everything is `serial`.
+ */
+export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly LinearCandidate[] {
+  if (choice.family === "register") {
+    return [
+      { maxRows: 1, kernel: registerLinear(shape, 1) },
+      { maxRows: 2, kernel: registerLinear(shape, 2) },
+      { maxRows: 4, kernel: registerLinear(shape, 4) },
+      { maxRows: Infinity, kernel: registerLinear(shape, 8) },
+    ];
+  }
+  const few: readonly LinearCandidate[] = choice.reference
+    ? [
+        { maxRows: 1, kernel: registerLinear(shape, 1) },
+        { maxRows: 4, kernel: registerLinear(shape, 4) },
+      ]
+    : [
+        { maxRows: 1, kernel: lanesLinear(shape, 1) },
+        { maxRows: 2, kernel: lanesLinear(shape, 2) },
+        { maxRows: 4, kernel: lanesLinear(shape, 4) },
+      ];
+  return [...few, { maxRows: Infinity, kernel: tileLinear(shape) }];
+}
+
+/** Rows that a thread of the register kernel can own. */
+export type RegisterRows = 1 | 2 | 4 | 8;
+
+/**
+ * Rows × strips in registers, no workgroup memory; class `serial`.
+ * @param rows rows a thread
+ * @param strips strips a thread, 1 or 2; `gated` needs 2
+ */
+export function registerLinear(shape: LinearShape, rows: RegisterRows, strips = defaultStrips(shape, rows)): Kernel {
+  const each = shape.epilogue.kind === "gated" ? 2 : strips;
+  return describe(shape, {
+    design: `register${rows}x${each}`,
+    entry: "linear/register",
+    summation: "serial",
+    conditions: { rows_2: rows >= 2, rows_4: rows >= 4, rows_8: rows >= 8, two_strips: each === 2 },
+    constants: { ROWS: `${rows}u`, STRIPS_EACH: `${each}u` },
+    workgroups: (m) => [Math.ceil(shape.strips / each / 64), Math.ceil(m / rows), 1],
+  });
+}
+
+function defaultStrips(_shape: LinearShape, rows: RegisterRows): 1 | 2 {
+  return rows === 4 ? 2 : 1;
+}
+
+/** Tiles of 64 rows × 64 outputs in workgroup memory, 8×8 a thread; class `serial`. */
+export function tileLinear(shape: LinearShape): Kernel {
+  return describe(shape, {
+    design: "tile",
+    entry: "linear/tile",
+    summation: "serial",
+    conditions: { ragged: Math.ceil(shape.K / 4) % 2 !== 0 },
+    constants: {},
+    workgroups: (m) => [Math.ceil(shape.strips / 16), Math.ceil(m / 64), 1],
+  });
+}
+
+/** 64 lanes along K and a tree, for at most `rows` rows; class `lanes64_tree`. */
+export function lanesLinear(shape: LinearShape, rows: 1 | 2 | 4): Kernel {
+  return describe(shape, {
+    design: `lanes${rows}`,
+    entry: "linear/lanes",
+    summation: "lanes64_tree",
+    conditions: { rows_2: rows >= 2, rows_4: rows >= 4, ragged: Math.ceil(shape.K / 4) % 64 !== 0 },
+    constants: {},
+    workgroups: () => [Math.ceil(shape.strips / 4), 1, 1],
+  });
+}
+
+/** What distinguishes one kernel design; the rest follows from the shape. */
+interface Design {
+  readonly design: string;
+  readonly entry: string;
+  readonly summation: string;
+  readonly conditions: Readonly<Record<string, boolean>>;
+  readonly constants: Readonly<Record<string, string>>;
+  workgroups(rows: number): readonly [number, number, number];
+}
+
+function describe(shape: LinearShape, design: Design): Kernel {
+  const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
+  const taps = tapsOf[epilogue.kind].filter((tap) => shape.taps.includes(tap));
+  const k4 = Math.ceil(K / 4);
+  const whole = strips === Math.ceil(N / 4);
+  const words = [
+    `linear_${design.design}_${dtype}_${K}x${N}${whole ? "" : `_part${strips}`}`,
+    epilogueName(epilogue),
+    bias ? "bias" : "",
+    outs ? "outs" : "",
+    taps.length > 0 ? `tap_${taps.join("_")}` : "",
+    `of${maxRows}`,
+  ];
+  return {
+    name: words.filter((word) => word !== "").join("_"),
+    shader: {
+      entry: design.entry,
+      conditions: {
+        ...design.conditions,
+        ...epilogueConditions(epilogue),
+        [dtype]: true,
+        bias,
+        outs,
+        ...Object.fromEntries(taps.map((tap) => [`tap_${tap}`, true])),
+      },
+      constants: {
+        MAX_ROWS: `${maxRows}u`,
+        K4: `${k4}u`,
+        STRIPS: `${strips}u`,
+        OUT4: `${linearOutputWidth4(shape)}u`,
+        ...epilogueConstants(epilogue),
+        ...design.constants,
+      },
+    },
+    bindings: bindings(epilogue, bias, taps.length > 0),
+    args: args(bias, taps),
+    summation: design.summation,
+    workgroups: (rows) => design.workgroups(rows),
+    cost: ({ rows }) => cost(shape, rows),
+  };
+}
+
+function epilogueName(epilogue: LinearEpilogue): string {
+  switch (epilogue.kind) {
+    case "activation":
+      return epilogue.activation;
+    case "gated":
+      return `gated_${epilogue.activation}`;
+    case "qkv":
+      return `qkv${epilogue.heads}_${epilogue.kvHeads}_${epilogue.headDim}${epilogue.rope ? "_rope" : ""}`;
+    default:
+      return epilogue.kind;
+  }
+}
+
+function epilogueConditions(epilogue: LinearEpilogue): Record<string, boolean> {
+  switch (epilogue.kind) {
+    case "activation":
+    case "gated":
+      return { [epilogue.kind]: true, [epilogue.activation]: true };
+    case "qkv":
+      return { qkv: true, rope: epilogue.rope, vec4_heads: epilogue.headDim % 4 === 0 };
+    default:
+      return { [epilogue.kind]: true };
+  }
+}
+
+function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
+  if (epilogue.kind !== "qkv") return {};
+  const { heads, kvHeads, headDim } = epilogue;
+  return { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` };
+}
+
+function bindings(epilogue: LinearEpilogue, bias: boolean, taps: boolean): readonly KernelBinding[] {
+  const list: KernelBinding[] = [
+    { name: "args", binding: 0, access: "args" },
+    { name: "weights", binding: 1, access: "read" },
+    { name: "input", binding: 2, access: "read" },
+  ];
+  if (bias) list.push({ name: "params", binding: 3, access: "read" });
+  if (epilogue.kind === "qkv") {
+    list.push({ name: "q", binding: 4, access: "read_write" });
+    if (epilogue.rope) list.push({ name: "rope", binding: 5, access: "read" });
+    list.push({ name: "k_cache", binding: 6, access: "read_write" }, { name: "v_cache", binding: 7, access: "read_write" });
+  } else {
+    list.push({ name: "output", binding: 4, access: "read_write" });
+    if (epilogue.kind === "residual") list.push({ name: "residual", binding: 5, access: "read" });
+  }
+  if (taps) list.push({ name: "capture", binding: 8, access: "read_write" });
+  return list;
+}
+
+function args(bias: boolean, taps: readonly string[]): readonly ArgField[] {
+  return [
+    { name: "first_strip", type: "u32" },
+    ...(bias ? [{ name: "bias", type: "u32" } as const] : []),
+    ...taps.map((tap) => ({ name: `tap_${tap}`, type: "u32" }) as const),
+  ];
+}
+
+/**
+ * Flops of the product, the bias and the residual; activations and rotations, which have no agreed count, are left
+ * out. Outputs of the last part of a cut matrix count with their padding (at most three).
+ */
+function cost({ K, N, strips, dtype, epilogue, bias }: LinearShape, rows: number): Cost {
+  const outputs = Math.min(N, strips * 4);
+  const padded = Math.ceil(K / 4) * 4;
+  const stored = rows * (epilogue.kind === "gated" ? outputs / 2 : outputs);
+  const extra = (bias ? 1 : 0) + (epilogue.kind === "residual" ? 1 : 0);
+  const moved = stored * (epilogue.kind === "residual" ? 2 : 1) + rows * padded + (bias ? outputs : 0);
+  return {
+    flops: rows * outputs * (2 * K + extra),
+    bytes: strips * 4 * padded * weightBytes[dtype] + 4 * moved,
+  };
+}

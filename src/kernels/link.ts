@@ -1,0 +1,47 @@
+/**
+ * Links hand-written shaders: resolves their imports, applies conditions and constants, and returns the
+ * plain WGSL that the device compiles. https://wesl-lang.dev
+ */
+import { link } from "wesl/core";
+import { SluiceError } from "../errors.ts";
+import { shaderFiles } from "./shaders.gen.ts";
+
+export interface ShaderSource {
+  /** Path under shaders/ without its ending: `linear/register`. */
+  readonly entry: string;
+  /** `@if(name)` switches; a name that is missing here is off. */
+  readonly conditions?: Readonly<Record<string, boolean>>;
+  /** Values for `import constants::{NAME}`: WGSL literals such as `768u`. */
+  readonly constants?: Readonly<Record<string, string>>;
+  /** Further modules of a few generated lines, by path: `{"sites": "import package::…"}`. */
+  readonly modules?: Readonly<Record<string, string>>;
+}
+
+const linked = new Map<string, Promise<string>>();
+
+/** The linked WGSL of a shader. Equal sources are linked once. */
+export function linkShader(source: ShaderSource): Promise<string> {
+  const key = JSON.stringify(source);
+  let result = linked.get(key);
+  if (!result) {
+    result = linkNow(source);
+    linked.set(key, result);
+  }
+  return result;
+}
+
+async function linkNow(source: ShaderSource): Promise<string> {
+  const files: Record<string, string> = {};
+  for (const [path, text] of Object.entries({ ...shaderFiles, ...source.modules })) files[`${path}.wesl`] = text;
+  try {
+    const result = await link({
+      weslSrc: files,
+      rootModuleName: source.entry,
+      conditions: { ...source.conditions },
+      constants: { ...source.constants },
+    });
+    return result.dest;
+  } catch (cause) {
+    throw new SluiceError("gpu", `Shader ${source.entry} does not link: ${String(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,61 @@
+/** Host side of shaders/lib/step.wgsl and of the `args` blocks: packing into the bytes that the shaders read. */
+import type { Kernel } from "./kernel.ts";
+import { SluiceError } from "../errors.ts";
+
+export interface StepRow {
+  readonly token_index: number;
+  readonly position: number;
+  readonly slot: number;
+  readonly sequence: number;
+}
+
+export interface StepOut {
+  readonly row: number;
+  readonly token_index: number;
+  readonly sequence: number;
+  readonly position: number;
+}
+
+export interface StepRows {
+  readonly rows: readonly StepRow[];
+  readonly outs: readonly StepOut[];
+}
+
+/** Bytes of a step uniform whose shaders were linked with this MAX_ROWS. */
+export function stepByteLength(maxRows: number): number {
+  return 16 + maxRows * 32;
+}
+
+/** Packs a step; `into` (u32 words, at least stepByteLength/4) is reused when given. */
+export function packStep(step: StepRows, maxRows: number, into = new Uint32Array(stepByteLength(maxRows) / 4)): Uint32Array {
+  into[0] = step.rows.length;
+  into[1] = step.outs.length;
+  let at = 4;
+  for (const row of step.rows) {
+    into[at++] = row.token_index;
+    into[at++] = row.position;
+    into[at++] = row.slot;
+    into[at++] = row.sequence;
+  }
+  at = 4 + maxRows * 4;
+  for (const out of step.outs) {
+    into[at++] = out.row;
+    into[at++] = out.token_index;
+    into[at++] = out.sequence;
+    into[at++] = out.position;
+  }
+  return into;
+}
+
+/** Packs the `args` uniform of a kernel: each declared field, 4 bytes each, padded to 16. */
+export function packArgs(kernel: Pick<Kernel, "name" | "args">, values: Readonly<Record<string, number>>): Uint32Array {
+  const words = new Uint32Array(Math.ceil(Math.max(kernel.args.length, 1) / 4) * 4);
+  const floats = new Float32Array(words.buffer);
+  kernel.args.forEach((field, i) => {
+    const value = values[field.name];
+    if (value === undefined) throw new SluiceError("gpu", `Kernel ${kernel.name} was given no value for args.${field.name}`);
+    if (field.type === "f32") floats[i] = value;
+    else words[i] = value;
+  });
+  return words;
+}

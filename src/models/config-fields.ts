@@ -1,0 +1,115 @@
+/** Reads the fields of a configuration file one by one, each checked, each refusal naming field, value and file. */
+import { SluiceError } from "../errors.ts";
+
+/** Counts and sizes reach shaders as u32, and products of two of them must stay countable. */
+const MAX_INTEGER = 2 ** 31 - 1;
+
+export class ConfigFields {
+  readonly label: string;
+  readonly #fields: Readonly<Record<string, unknown>>;
+  readonly #prefix: string;
+
+  /**
+   * @param json what the file parses to
+   * @param label names the file in errors
+   * @param prefix of the fields' names in errors, such as `rope_scaling.`
+   */
+  constructor(json: unknown, label: string, prefix = "") {
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+      const what = prefix ? `${prefix.slice(0, -1)} is ${show(json)}` : `the file holds ${show(json)}`;
+      throw new SluiceError("bad_config", `${label}: ${what}, not an object of fields`);
+    }
+    this.label = label;
+    this.#fields = json as Record<string, unknown>;
+    this.#prefix = prefix;
+  }
+
+  /** Is the field there, be it as null? */
+  has(name: string): boolean {
+    return Object.hasOwn(this.#fields, name);
+  }
+
+  /** The field as it stands; undefined where it is absent or null, which Python writes for None. */
+  raw(name: string): unknown {
+    return this.has(name) ? (this.#fields[name] ?? undefined) : undefined;
+  }
+
+  /** A whole number from `min` to `max`. Without a fallback the field must be there. */
+  integer(name: string, fallback?: number, min = 1, max = MAX_INTEGER): number {
+    const value = this.raw(name) ?? fallback;
+    if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
+      throw this.refuse(name, `it must be a whole number from ${min} to ${max}`);
+    }
+    return value as number;
+  }
+
+  /** A finite number above 0. */
+  positive(name: string, fallback?: number): number {
+    const value = this.raw(name) ?? fallback;
+    if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) {
+      throw this.refuse(name, "it must be a number above 0");
+    }
+    return value;
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.raw(name) ?? fallback;
+    if (typeof value !== "boolean") throw this.refuse(name, "it must be true or false");
+    return value;
+  }
+
+  string(name: string, fallback?: string): string {
+    const value = this.raw(name) ?? fallback;
+    if (typeof value !== "string") throw this.refuse(name, "it must be a string");
+    return value;
+  }
+
+  /** The fields of an object inside; undefined where it is absent or null. */
+  object(name: string): ConfigFields | undefined {
+    const value = this.raw(name);
+    return value === undefined ? undefined : new ConfigFields(value, this.label, `${this.#prefix}${name}.`);
+  }
+
+  /** One token id; undefined where there is none. */
+  token(name: string, vocabulary: number): number | undefined {
+    return this.raw(name) === undefined ? undefined : this.integer(name, undefined, 0, vocabulary - 1);
+  }
+
+  /** Token ids given as a number or a list, without repeats; undefined where there are none. */
+  tokens(name: string, vocabulary: number): readonly number[] | undefined {
+    const value = this.raw(name);
+    if (value === undefined) return undefined;
+    const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabulary)) {
+      throw this.refuse(name, `token ids are whole numbers from 0 to ${vocabulary - 1}, within the vocabulary`);
+    }
+    return [...new Set(ids as readonly number[])];
+  }
+
+  /** The first of several spellings that is given. Where more are, they must agree. */
+  spelling(...names: readonly [string, ...string[]]): string {
+    const given = names.filter((name) => this.raw(name) !== undefined);
+    const [first = names[0], ...others] = given;
+    const contrary = others.find((name) => this.raw(name) !== this.raw(first));
+    if (contrary !== undefined) {
+      throw this.refuse(first, `but ${this.#prefix}${contrary} is ${show(this.raw(contrary))}, and both say the same thing`);
+    }
+    return first;
+  }
+
+  /** The error for a field: its name, its value, what is wrong. */
+  refuse(name: string, problem: string, hint?: string): SluiceError {
+    const value = this.has(name) ? `is ${show(this.#fields[name])}` : "is missing";
+    return new SluiceError(
+      "bad_config",
+      `${this.label}: ${this.#prefix}${name} ${value}; ${problem}`,
+      hint === undefined ? {} : { hint },
+    );
+  }
+}
+
+/** JSON, cut short. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}

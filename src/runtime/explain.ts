@@ -1,0 +1,93 @@
+/** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device is given. */
+import { allDispatches, type BufferRole, type Dispatch, type Plan } from "../compile/plan.ts";
+import type { WeightLayout } from "../compile/weight-layout.ts";
+import type { Graph } from "../graph/graph.ts";
+import { printGraph } from "../graph/print.ts";
+import type { Kernel } from "../kernels/kernel.ts";
+import { linkShader } from "../kernels/link.ts";
+
+export async function explainPlan(graph: Graph, plan: Plan, layout: WeightLayout): Promise<string> {
+  const kernels = new Map<string, Kernel>();
+  for (const { candidates } of allDispatches(plan)) for (const { kernel } of candidates) kernels.set(kernel.name, kernel);
+  const shaders = await Promise.all(
+    [...kernels.values()].map(async (kernel) => `── ${kernel.name} (summation: ${kernel.summation})\n${await linkShader(kernel.shader)}`),
+  );
+  return [
+    heading(`Graph: ${graph.config.model_type}, ${graph.nodes.length} nodes`),
+    printGraph(graph),
+    heading(planTitle(plan)),
+    printPhase("blocks", plan.body),
+    printPhase("final norm, over the rows whose logits are wanted", plan.finalNorm),
+    printPhase("head", plan.head),
+    printPhase("after the head: greedy", plan.tails.greedy),
+    printPhase("after the head: sampling", plan.tails.sample),
+    printPhase("after the head: loss", plan.tails.loss),
+    heading("Buffers"),
+    printBuffers(plan, layout),
+    heading(`WGSL: ${kernels.size} kernels`),
+    shaders.join("\n\n"),
+    "",
+  ].join("\n");
+}
+
+function heading(text: string): string {
+  return `\n# ${text}\n`;
+}
+
+function planTitle(plan: Plan): string {
+  const decode = plan.body.length + plan.finalNorm.length + plan.head.length + plan.tails.greedy.length;
+  const kind = plan.reference ? "reference plan" : "default plan";
+  return (
+    `Plan: ${kind}, ${plan.family} kernels, ${decode} dispatches a greedy decode step\n` +
+    `  ${plan.sequences} sequence(s) × ${plan.capacity} positions, steps of at most ${plan.chunkRows} rows and ${plan.chunkOuts} rows of logits`
+  );
+}
+
+function printPhase(title: string, dispatches: readonly Dispatch[]): string {
+  return [`  ${title}:`, ...dispatches.map(printDispatch)].join("\n");
+}
+
+function printDispatch(dispatch: Dispatch): string {
+  const kernels = dispatch.candidates.map(({ maxRows, kernel }) =>
+    dispatch.candidates.length === 1 ? kernel.name : `${maxRows === Infinity ? "more" : `≤${maxRows}`} ${dispatch.rows}: ${kernel.name}`,
+  );
+  const names = new Set(dispatch.candidates.flatMap(({ kernel }) => kernel.bindings.map(({ name }) => name)));
+  const bound = Object.entries(dispatch.bind)
+    .filter(([name]) => names.has(name))
+    .map(([name, role]) => `${name}=${printRole(role)}`);
+  const args = Object.entries(dispatch.args).map(([name, value]) => `${name}=${value}`);
+  return `    ${dispatch.label}\n      ${kernels.join("\n      ")}\n      ${[...bound, ...args].join(" ")}`;
+}
+
+function printRole(role: BufferRole): string {
+  switch (role.role) {
+    case "weights":
+      return `weights[${role.part}]`;
+    case "activation":
+      return `activation[${role.index}]`;
+    case "keys":
+    case "values":
+      return `${role.role}[${role.layer}]`;
+    default:
+      return role.role;
+  }
+}
+
+function printBuffers(plan: Plan, layout: WeightLayout): string {
+  const lines: string[] = [];
+  for (const { label, dtype, n, k, parts } of layout.matrices) {
+    for (const part of parts) {
+      const range = parts.length > 1 ? `, outputs from ${part.firstStrip * 4}` : "";
+      lines.push(`  weights[${part.index}]  ${bytes(part.byteLength)}  ${label} [${n}, ${k}] ${dtype}${range}`);
+    }
+  }
+  lines.push(`  params  ${bytes(layout.paramsBytes)}  gains and biases, float32`);
+  plan.activations.forEach((size, i) => lines.push(`  activation[${i}]  ${bytes(size)}`));
+  lines.push(`  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, float32`);
+  if (plan.captureBytes > 0) lines.push(`  capture  ${bytes(plan.captureBytes)}`);
+  return lines.join("\n");
+}
+
+function bytes(count: number): string {
+  return count.toLocaleString("en-US").padStart(13);
+}

@@ -1,0 +1,78 @@
+/** Loading: from files to a model on the GPU. Everything that can be refused is refused before the first upload. */
+import { fuse } from "../compile/fuse.ts";
+import { lower } from "../compile/lower.ts";
+import { WeightLayout } from "../compile/weight-layout.ts";
+import { throwIfAborted } from "../errors.ts";
+import { openCheckpoint } from "../formats/huggingface.ts";
+import { openSource } from "../formats/open-source.ts";
+import { type FileSource, readJson } from "../formats/source.ts";
+import { chooseFamily } from "../gpu/known-devices.ts";
+import { type Gpu, openGpu } from "../gpu/open.ts";
+import { buildGraph } from "../models/build.ts";
+import { type GenerationConfig, readConfig, readGenerationConfig } from "../models/read-config.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import { loadTokenizer } from "../tokenizer/load.ts";
+import { Model } from "./model.ts";
+import type { ProgressListener } from "./progress.ts";
+import { uploadWeights } from "./weights.ts";
+
+export interface LoadOptions {
+  /** In Node: `auto`, part of an adapter's name, `swiftshader`, or a Vulkan driver's JSON file. */
+  readonly adapter?: string;
+  /** A device to use instead of opening one. It stays the caller's: disposing of the model leaves it alone. */
+  readonly device?: GPUDevice;
+  /** `adapter` (default): as high limits as the adapter has; `default`: WebGPU's guaranteed ones. */
+  readonly limits?: "default" | "adapter";
+  /** `reference`: one summation order per matrix, so that a token's bits depend on its context alone. */
+  readonly plan?: "default" | "reference";
+  /** Overrides the choice of kernels for this device. */
+  readonly family?: KernelFamily;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: ProgressListener;
+  /** Called with one line worth telling a person, such as that a software GPU is in use. */
+  readonly onNotice?: (message: string) => void;
+}
+
+/**
+ * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json.
+ * @param source a folder (Node), an http(s) address of one, or the files a person picked in a page
+ * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `bad_weights`, `no_adapter`, `device_limit`, `aborted`
+ */
+export async function load(source: string | URL | readonly File[], options: LoadOptions = {}): Promise<Model> {
+  const { signal } = options;
+  throwIfAborted(signal);
+  const files = await openSource(source);
+  try {
+    const config = readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    const generationConfig = await readGeneration(files, config, signal);
+    const checkpoint = await openCheckpoint(files, signal);
+    const graph = buildGraph(config, checkpoint);
+    const ops = fuse(graph);
+    const tokenizer = await loadTokenizer(files, config, signal);
+
+    const gpu = await openGpu(options);
+    try {
+      const { limits } = gpu.profile;
+      const layout = new WeightLayout(ops, checkpoint, limits);
+      const family = options.family ?? chooseFamily(gpu.profile);
+      const reference = options.plan === "reference";
+      // What even the smallest session could not do is said before anything is uploaded.
+      lower(graph, ops, layout, { family, reference, sequences: 1, capacity: 1, ...limits });
+      const onProgress = options.onProgress ?? (() => undefined);
+      const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal);
+      return new Model({ config, generationConfig, graph, ops, layout, gpu, family, reference, weights, tokenizer, onProgress });
+    } catch (error) {
+      gpu.destroy();
+      throw error;
+    }
+  } finally {
+    await files.close();
+  }
+}
+
+async function readGeneration(files: FileSource, config: ModelConfig, signal?: AbortSignal): Promise<GenerationConfig> {
+  if (!(await files.exists("generation_config.json", signal))) return { eos_token_ids: null };
+  const json = await readJson(files, "generation_config.json", signal);
+  return readGenerationConfig(json, files.describe("generation_config.json"), config.vocab_size);
+}

@@ -1,0 +1,37 @@
+/**
+ * Keeps submits short. Windows resets a GPU that works for 2 s on one submit, pages stall behind long ones, and
+ * an abort can only act between two; so work is cut where its estimated time passes a bound.
+ */
+import type { Cost, KernelFamily } from "../kernels/kernel.ts";
+
+/** Estimated milliseconds after which a submit is closed. */
+export const SUBMIT_BUDGET_MS = 100;
+
+/** First guesses a device starts from, in units a millisecond; measurements replace them within a few submits. */
+const FIRST_GUESS: Readonly<Record<KernelFamily, { readonly flops: number; readonly bytes: number; readonly dispatchMs: number }>> = {
+  register: { flops: 1.5e6, bytes: 1.2e6, dispatchMs: 0.03 },
+  tiled: { flops: 5e8, bytes: 5e7, dispatchMs: 0.005 },
+};
+
+export class Pacer {
+  readonly #guess: (typeof FIRST_GUESS)[KernelFamily];
+  /** Measured over estimated time, smoothed. */
+  #factor = 1;
+
+  constructor(family: KernelFamily) {
+    this.#guess = FIRST_GUESS[family];
+  }
+
+  /** Milliseconds a dispatch of this cost is expected to take. */
+  estimate(cost: Cost): number {
+    const { flops, bytes, dispatchMs } = this.#guess;
+    return this.#factor * (Math.max(cost.flops / flops, cost.bytes / bytes) + dispatchMs);
+  }
+
+  /** Learns from work that was estimated to take `estimatedMs` and took `measuredMs`. */
+  observe(estimatedMs: number, measuredMs: number): void {
+    if (estimatedMs <= 0 || measuredMs <= 0) return;
+    const ratio = Math.min(Math.max(measuredMs / estimatedMs, 0.25), 4);
+    this.#factor *= Math.sqrt(ratio);
+  }
+}

@@ -1,0 +1,123 @@
+/** Perplexity of texts under a model. */
+import { MAX_ROWS } from "../compile/lower.ts";
+import { SluiceError } from "../errors.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { Session } from "./session.ts";
+import type { SessionOptions } from "./model.ts";
+
+export interface PerplexityOptions {
+  /**
+   * For documents longer than the model's context: how far the window moves. Every token is predicted once, with at
+   * least context - stride tokens before it. Default: half the context.
+   */
+  readonly stride?: number;
+  readonly signal?: AbortSignal;
+  /** Called after every step with the number of tokens predicted so far, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Perplexity {
+  readonly perplexity: number;
+  /** Mean negative log-likelihood a predicted token, in nats. */
+  readonly nll: number;
+  /** Predicted tokens: each document's, less its first. */
+  readonly tokens: number;
+}
+
+/** Tokens run together; the losses of the last `counted` predictions are summed. */
+interface Window {
+  readonly tokens: readonly number[];
+  readonly counted: number;
+}
+
+/** Sequences that one step packs together: enough to fill it with short texts. */
+const MOST_SEQUENCES = 16;
+
+/**
+ * @param documents token ids, BOS included where it is wanted; those shorter than two tokens predict nothing
+ * @throws SluiceError `usage` when there is nothing to predict or the stride is out of range
+ */
+export async function measurePerplexity(
+  openSession: (options: SessionOptions) => Promise<Session>,
+  config: ModelConfig,
+  documents: readonly (readonly number[])[],
+  options: PerplexityOptions,
+): Promise<Perplexity> {
+  const longest = documents.reduce((most, tokens) => Math.max(most, tokens.length), 0);
+  const context = Math.min(longest, config.max_position_embeddings);
+  const stride = options.stride ?? Math.max(1, config.max_position_embeddings >> 1);
+  if (!Number.isSafeInteger(stride) || stride < 1 || stride >= Math.max(2, config.max_position_embeddings)) {
+    throw new SluiceError("usage", `stride is ${stride}; it must be a whole number from 1 to ${config.max_position_embeddings - 1}`);
+  }
+  const windows = documents.flatMap((tokens) => windowsOf(tokens, context, stride));
+  const total = windows.reduce((sum, { counted }) => sum + counted, 0);
+  if (total === 0) throw new SluiceError("usage", "There is no token to predict: every text is shorter than two tokens");
+
+  const { signal } = options;
+  const sequences = Math.min(MOST_SEQUENCES, windows.length);
+  const slots = Math.min(sequences * context, Math.max(context, MAX_ROWS));
+  const session = await openSession({ sequences, context, slots, signal });
+  try {
+    let sum = 0;
+    let done = 0;
+    for (const group of groupsOf(windows, session.plan.sequences, session.plan.chunkRows)) {
+      const feeds = group.map(({ tokens }, sequence) => ({ sequence, tokens, outs: "predicting" as const }));
+      const steps = session.feed(feeds, {
+        head: "logits",
+        tail: "loss",
+        signal,
+        reads: (step) => [{ role: { role: "losses" }, offset: 0, byteLength: Math.max(1, step.outs.length) * 4 }],
+      });
+      for await (const { step, bytes } of steps) {
+        const losses = new Float32Array(bytes[0] as ArrayBuffer);
+        step.outs.forEach(({ sequence, position }, i) => {
+          const { tokens, counted } = group[sequence] as Window;
+          if (position + 1 < tokens.length - counted) return;
+          const loss = losses[i] as number;
+          if (!Number.isFinite(loss)) {
+            throw new SluiceError("non_finite", `The loss at position ${position + 1} of a text is not finite`, {
+              hint: "The weights may be damaged, or too large for the arithmetic.",
+            });
+          }
+          sum += loss;
+          done++;
+        });
+        options.onProgress?.(done, total);
+      }
+      feeds.forEach(({ sequence }) => session.slots.truncate(sequence, 0));
+    }
+    const nll = sum / total;
+    return { perplexity: Math.exp(nll), nll, tokens: total };
+  } finally {
+    session.dispose();
+  }
+}
+
+/** Windows that together predict every token of a document but its first exactly once. */
+function windowsOf(tokens: readonly number[], context: number, stride: number): Window[] {
+  const windows: Window[] = [];
+  let predicted = 1;
+  while (predicted < tokens.length) {
+    const end = windows.length === 0 ? Math.min(context, tokens.length) : Math.min(predicted + stride, tokens.length);
+    const begin = Math.max(0, end - context);
+    windows.push({ tokens: tokens.slice(begin, end), counted: end - predicted });
+    predicted = end;
+  }
+  return windows;
+}
+
+/** Neighbouring windows that fill a step without passing its rows; each at least one. */
+function* groupsOf(windows: readonly Window[], sequences: number, rows: number): Generator<readonly Window[]> {
+  let group: Window[] = [];
+  let filled = 0;
+  for (const window of windows) {
+    if (group.length > 0 && (group.length === sequences || filled + window.tokens.length > rows)) {
+      yield group;
+      group = [];
+      filled = 0;
+    }
+    group.push(window);
+    filled += window.tokens.length;
+  }
+  if (group.length > 0) yield group;
+}

@@ -1,0 +1,68 @@
+/** Sampling options: their meaning, their bounds, and the bytes in which shaders/sample reads them. */
+import { SluiceError } from "../errors.ts";
+
+/** How the next token is chosen. The order is Hugging Face's: penalty, temperature, top-k, top-p, min-p, draw. */
+export interface SamplingOptions {
+  /** 0 takes the most likely token. */
+  readonly temperature: number;
+  /** Keep the k most likely tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set of most likely tokens whose probability reaches p; 1 keeps all. */
+  readonly topP: number;
+  /** Keep tokens at least this fraction as likely as the most likely one; 0 keeps all. */
+  readonly minP: number;
+  /** Divides positive and multiplies negative logits of tokens already present; 1 changes nothing. */
+  readonly repetitionPenalty: number;
+  /** Any integer in [0, 2^53); equal seeds draw equal tokens at equal positions from equal logits. */
+  readonly seed: number;
+}
+
+/** Bytes of one entry of `settings` in shaders/sample. */
+export const SETTING_BYTES = 32;
+
+/** Fills in defaults and checks bounds. @throws SluiceError `usage` naming the option and its range */
+export function checkSampling(options: Partial<SamplingOptions>): SamplingOptions {
+  const settled: SamplingOptions = {
+    temperature: options.temperature ?? 0,
+    topK: options.topK ?? 0,
+    topP: options.topP ?? 1,
+    minP: options.minP ?? 0,
+    repetitionPenalty: options.repetitionPenalty ?? 1,
+    seed: options.seed ?? Math.floor(Math.random() * 2 ** 32),
+  };
+  bound("temperature", settled.temperature, settled.temperature >= 0, "0 or more");
+  bound("topK", settled.topK, Number.isSafeInteger(settled.topK) && settled.topK >= 0, "a whole number, 0 or more");
+  bound("topP", settled.topP, settled.topP > 0 && settled.topP <= 1, "above 0 and at most 1");
+  bound("minP", settled.minP, settled.minP >= 0 && settled.minP <= 1, "between 0 and 1");
+  bound("repetitionPenalty", settled.repetitionPenalty, settled.repetitionPenalty > 0, "above 0");
+  bound("seed", settled.seed, Number.isSafeInteger(settled.seed) && settled.seed >= 0, "a whole number from 0 to 2^53 - 1");
+  return settled;
+}
+
+function bound(name: keyof SamplingOptions, value: number, holds: boolean, range: string): void {
+  if (!holds || !Number.isFinite(value)) throw new SluiceError("usage", `${name} is ${value}; it must be ${range}`);
+}
+
+/** One entry of `settings` for each of `sequences` sequences, all alike. */
+export function packSettings(options: SamplingOptions, sequences: number): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array((sequences * SETTING_BYTES) / 4);
+  const floats = new Float32Array(words.buffer);
+  for (let sequence = 0; sequence < sequences; sequence++) {
+    const at = (sequence * SETTING_BYTES) / 4;
+    floats.set([options.temperature, options.topP, options.minP, options.repetitionPenalty], at);
+    words.set([Math.min(options.topK, 0xffffffff), options.seed >>> 0, Math.floor(options.seed / 2 ** 32)], at + 4);
+  }
+  return words;
+}
+
+/** Bit v of row s is set when token v occurs in prompt s: what the repetition penalty starts from. */
+export function seenBits(prompts: readonly (readonly number[])[], wordsPerSequence: number): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(prompts.length * wordsPerSequence);
+  prompts.forEach((prompt, sequence) => {
+    for (const token of prompt) {
+      const at = sequence * wordsPerSequence + (token >>> 5);
+      words[at] = (words[at] as number) | (1 << (token & 31));
+    }
+  });
+  return words;
+}

@@ -1,0 +1,80 @@
+/** Weights from files to GPU buffers, streamed: the host never holds more than a few chunks. */
+import type { WeightLayout } from "../compile/weight-layout.ts";
+import { throwIfAborted } from "../errors.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { widen } from "../formats/half.ts";
+import { packStrips } from "../formats/strips.ts";
+import type { Gpu } from "../gpu/open.ts";
+import type { ProgressListener } from "./progress.ts";
+
+export interface GpuWeights {
+  /** One buffer for each part of the weight layout, by its index. */
+  readonly parts: readonly GPUBuffer[];
+  readonly params: GPUBuffer;
+}
+
+/** Bytes handed to the queue before waiting for it, since it keeps its own copy until they are on the device. */
+const UPLOAD_WINDOW = 32 << 20;
+
+/**
+ * Uploads every matrix and vector of the layout.
+ * @throws SluiceError what reading the files throws; `device_limit` when the device is out of memory; `aborted`
+ */
+export async function uploadWeights(
+  gpu: Gpu,
+  layout: WeightLayout,
+  checkpoint: Checkpoint,
+  onProgress: ProgressListener,
+  signal: AbortSignal | undefined,
+): Promise<GpuWeights> {
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+  const total = layout.byteLength;
+  const parts: GPUBuffer[] = [];
+  let done = 0;
+  let waiting = 0;
+  for (const { label, source, parts: planned } of layout.matrices) {
+    for (const { index, firstStrip, strips, byteLength } of planned) {
+      const buffer = gpu.createBuffer(label, byteLength, usage);
+      parts[index] = buffer;
+      for await (const chunk of packStrips(checkpoint, source, { firstStrip, strips, signal })) {
+        throwIfAborted(signal);
+        gpu.device.queue.writeBuffer(buffer, chunk.offset, chunk.bytes);
+        done += chunk.bytes.byteLength;
+        waiting += chunk.bytes.byteLength;
+        if (waiting >= UPLOAD_WINDOW) {
+          await gpu.idle();
+          gpu.checkAlive();
+          waiting = 0;
+        }
+        onProgress({ phase: "upload", done, total });
+      }
+    }
+  }
+  const params = gpu.createBuffer("params", layout.paramsBytes, usage);
+  gpu.device.queue.writeBuffer(params, 0, await packVectors(layout, checkpoint, signal));
+  await gpu.checkAllocations();
+  await gpu.idle();
+  gpu.checkAlive();
+  onProgress({ phase: "upload", done: total, total });
+  return { parts, params };
+}
+
+async function packVectors(layout: WeightLayout, checkpoint: Checkpoint, signal: AbortSignal | undefined): Promise<Float32Array<ArrayBuffer>> {
+  const params = new Float32Array(layout.paramsBytes / 4);
+  const stored = new Map<string, Float32Array>();
+  for (const { pieces, offset4 } of layout.vectors) {
+    let at = offset4 * 4;
+    for (const { tensor, elements } of pieces) {
+      const values = stored.get(tensor) ?? (await readVector(checkpoint, tensor, signal));
+      stored.set(tensor, values);
+      for (const element of elements) params[at++] = element < 0 ? 0 : (values[element] as number);
+    }
+  }
+  return params;
+}
+
+async function readVector(checkpoint: Checkpoint, tensor: string, signal: AbortSignal | undefined): Promise<Float32Array> {
+  const info = checkpoint.tensors.get(tensor);
+  if (!info) throw new Error(`Tensor ${tensor} was checked and is gone`);
+  return widen(info.dtype, await checkpoint.read(tensor, 0, info.byteLength, signal));
+}

@@ -1,0 +1,116 @@
+/**
+ * The package as its users get it: packed, installed in an empty folder, and used from the command line, from Node,
+ * from TypeScript and from a page that Vite built or serves.
+ */
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { serve } from "../page/server.ts";
+import { root } from "../run-files.ts";
+import { openChromium } from "../support/chromium.ts";
+import { readJson } from "../support/files.ts";
+
+const NEW_TOKENS = 12;
+const weights = join(root, "weights/stories260K");
+const { greedy_ids } = await readJson<{ greedy_ids: number[] }>("weights/stories260K/expected_greedy.json");
+const expected = greedy_ids.slice(1, 1 + NEW_TOKENS);
+
+/** The folder of an application that depends on nothing but the package, and on the browser for its software GPU. */
+let app = "";
+
+/** Runs a program in the application's folder and returns its standard output. */
+async function run(file: string, args: readonly string[], cwd = app): Promise<string> {
+  const { stdout } = await promisify(execFile)(file, args, { cwd, maxBuffer: 1 << 24 });
+  return stdout;
+}
+
+test.before(async () => {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-package-"));
+  app = join(folder, "app");
+  await cp(join(root, "test/package/app"), app, { recursive: true });
+  await cp(weights, join(app, "public/weights"), { recursive: true });
+  await mkdir(join(folder, "packed"));
+  await run("npm", ["pack", "--pack-destination", join(folder, "packed")], root);
+  const [tarball = ""] = await readdir(join(folder, "packed"));
+  const { devDependencies } = await readJson<{ devDependencies: Record<string, string> }>("package.json");
+  const chromium = `@sparticuz/chromium@${devDependencies["@sparticuz/chromium"]}`;
+  await run("npm", [
+    "install",
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+    join(folder, "packed", tarball),
+    chromium,
+  ]);
+});
+
+test.after(() => rm(dirname(app), { recursive: true, force: true }));
+
+test("the package holds what was built and nothing of the checkout", async () => {
+  const files = await readdir(join(app, "node_modules/sluice"));
+  assert.equal(files.filter((file) => !["LICENSE", "README.md"].includes(file)).sort(), [
+    "bin",
+    "dist",
+    "package.json",
+  ]);
+});
+
+test("the sluice command generates", async () => {
+  assert.match(await run("npx", ["sluice", "--help"]), /sluice generate/);
+  const options = ["--tokens", "1", "--max-new-tokens", String(NEW_TOKENS), "--json"];
+  const result = JSON.parse(await run("npx", ["sluice", "generate", weights, ...options])) as { tokens: number[] };
+  assert.equal(result.tokens, expected);
+});
+
+test("a Node module generates", async () => {
+  assert.equal(JSON.parse(await run(process.execPath, ["node.js", weights, String(NEW_TOKENS)])), expected);
+});
+
+test("TypeScript finds the types, by either way of resolving modules", async () => {
+  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+  await run(process.execPath, [tsc, "-p", "tsconfig.json"]);
+  await run(process.execPath, [tsc, "-p", "tsconfig.json", "--module", "nodenext", "--moduleResolution", "nodenext"]);
+});
+
+test("a page that Vite builds generates", async () => {
+  const { build } = await import("vite");
+  await build({ root: app, logLevel: "error" });
+  const server = await serve({ folders: { "/": join(app, "dist") } });
+  try {
+    assert.equal(await tokensOfPage(`${server.origin}/`), expected);
+  } finally {
+    await server.close();
+  }
+});
+
+test("a page that Vite serves generates", async () => {
+  const { createServer } = await import("vite");
+  const server = await createServer({ root: app, logLevel: "error", server: { host: "127.0.0.1" } });
+  try {
+    await server.listen();
+    assert.equal(await tokensOfPage(server.resolvedUrls?.local[0] ?? ""), expected);
+  } finally {
+    await server.close();
+  }
+});
+
+/** Opens the application's page and waits for what it generates. */
+async function tokensOfPage(address: string): Promise<unknown> {
+  const browser = await openChromium();
+  try {
+    const page = await browser.newPage();
+    await page.goto(`${address}?new_tokens=${NEW_TOKENS}`);
+    const output = page.locator("output:not(:empty)");
+    await output.waitFor({ timeout: 120_000 });
+    return JSON.parse(await output.innerText());
+  } finally {
+    await browser.close();
+  }
+}
+
+test.run();

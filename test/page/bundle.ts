@@ -1,0 +1,62 @@
+/** Bundles TypeScript for a page under test, in memory. */
+import { existsSync } from "node:fs";
+import { SourceMap, type SourceMapPayload } from "node:module";
+import { basename, join, relative, sep } from "node:path";
+import { build, type Plugin } from "esbuild";
+import { root } from "../run-files.ts";
+
+export interface Bundle {
+  /** The script to start with. */
+  readonly entry: string;
+  /** Contents by URL path. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Puts positions in the sources in place of positions in the bundle, as in the stack of an error. */
+  readable(text: string): string;
+}
+
+/** A support module that works differently in a page has a second face of the same name in test/page/support. */
+const pageFaces: Plugin = {
+  name: "page-faces",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\..*\.ts$/ }, ({ path, resolveDir }) => {
+      const name = relative(join(root, "test/support"), join(resolveDir, path));
+      const face = join(root, "test/page/support", name);
+      return !name.startsWith("..") && existsSync(face) ? { path: face } : undefined;
+    });
+  },
+};
+
+/** Bundles a module given as text, whose relative imports start at the top of the repository. */
+export async function bundleForPage(script: string): Promise<Bundle> {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    stdin: { contents: script, resolveDir: root, sourcefile: "page.ts", loader: "ts" },
+    outdir: join(root, "bundle"),
+    entryNames: "page",
+    write: false,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    sourcemap: "external",
+    logLevel: "silent",
+    plugins: [pageFaces],
+  });
+  const files = new Map<string, Uint8Array>();
+  const maps = new Map<string, SourceMap>();
+  for (const { path, contents, text } of outputFiles) {
+    if (path.endsWith(".map")) maps.set(basename(path, ".map"), new SourceMap(JSON.parse(text) as SourceMapPayload));
+    else files.set(`/bundle/${basename(path)}`, contents);
+  }
+  const readable = (text: string) =>
+    text.replace(/https?:\/\/[^\s()]*\/bundle\/([\w.-]+\.js):(\d+):(\d+)/g, (whole, file: string, line, column) => {
+      const entry = maps.get(file)?.findEntry(Number(line) - 1, Number(column) - 1);
+      if (!entry || !("originalSource" in entry)) return whole;
+      const source = relative(root, join(root, "bundle", entry.originalSource))
+        .split(sep)
+        .join("/");
+      return `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
+    });
+  return { entry: "/bundle/page.js", files, readable };
+}

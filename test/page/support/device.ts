@@ -1,0 +1,13 @@
+/** The GPU device that the tests of a page share: test/support/device.ts for pages. */
+let shared: Promise<GPUDevice> | undefined;
+
+export const testDevice: typeof import("../../support/device.ts").testDevice = () => {
+  shared ??= open();
+  return shared;
+};
+
+async function open(): Promise<GPUDevice> {
+  const adapter = await navigator.gpu.requestAdapter();
+  if (!adapter) throw new Error("Chromium offers no WebGPU adapter; see the flags in test/support/chromium.ts");
+  return adapter.requestDevice();
+}

@@ -1,0 +1,35 @@
+/** Which test files there are, and where each runs. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** `package` tests install the packed package elsewhere; they are slow and run only when asked for. */
+export type Environment = "node" | "page" | "package";
+
+/**
+ * A test runs in Node and in a page, unless what it imports itself says that it is about Node: builtins, the `webgpu`
+ * module, the command line, the scripts, or the engine's modules for Node. Anything else that does not work in a page
+ * fails there.
+ */
+const aboutNode = [/^node:/, /^webgpu$/, /\/(?:cli|scripts)\//, /\/node(?:-[^/]*)?\.ts$/];
+
+/** Paths of the test files for an environment, sorted; `pattern` is tried on the path. */
+export function testFiles(environment: Environment, pattern: RegExp): string[] {
+  return readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
+    .map((path) => `test/${path.split(sep).join("/")}`)
+    .filter((file) => file.endsWith(".test.ts") && pattern.test(file) && runsIn(environment, file))
+    .sort();
+}
+
+function runsIn(environment: Environment, file: string): boolean {
+  if (file.startsWith("test/package/")) return environment === "package";
+  if (file.startsWith("test/page/")) return environment === "page";
+  return environment === "node" || (environment === "page" && !isAboutNode(readFileSync(join(root, file), "utf8")));
+}
+
+function isAboutNode(text: string): boolean {
+  const imports = text.matchAll(/^import\b[^"]*"([^"]+)"|\bimport\("([^"]+)"\)/gm);
+  return [...imports].some((match) => aboutNode.some((pattern) => pattern.test(match[1] ?? match[2] ?? "")));
+}

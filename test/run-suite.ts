@@ -1,0 +1,61 @@
+/** Runs uvu test files one at a time and returns what came of them. The same in Node and in a page. */
+
+export interface FileResult {
+  /** Path in the repository. */
+  readonly file: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly milliseconds: number;
+  /** What to print of the failures: names, differences, stacks. Empty if there are none. */
+  readonly report: string;
+}
+
+/** What `test.run()` of uvu leaves in its queue. A hook that throws ends the suite without an error text. */
+type QueuedSuite = () => Promise<[errors: string | true, passed: number, skipped: number, total: number]>;
+
+declare global {
+  var UVU_DEFER: number | undefined;
+  var UVU_QUEUE: QueuedSuite[][] | undefined;
+}
+
+// Read by uvu when it is first imported, which must be later: suites then wait in the queue for us.
+globalThis.UVU_DEFER = 1;
+
+/**
+ * Loads a test file and runs the suites that it queues. Whatever keeps tests from running counts as a failure: a file
+ * that does not load, that queues nothing, or whose hooks throw.
+ */
+export async function runFile(file: string, load: () => Promise<unknown>): Promise<FileResult> {
+  const queue: QueuedSuite[] = [];
+  globalThis.UVU_QUEUE = [queue];
+  const started = performance.now();
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const reports: string[] = [];
+  const fail = (report: string, count = 1) => {
+    counts.failed += count;
+    reports.push(report);
+  };
+
+  try {
+    await load();
+    if (queue.length === 0) fail("  The file queued no tests: is test.run() missing at its end?\n");
+    for (const suite of queue) {
+      const [errors, passed, skipped, total] = await suite();
+      counts.passed += passed;
+      counts.skipped += skipped;
+      if (total + skipped === 0) fail("  A suite has no tests.\n");
+      else if (errors !== true) fail(errors, total - passed);
+      else if (passed < total) fail("  A before or after-each hook threw (uvu does not say what).\n", total - passed);
+    }
+  } catch (error) {
+    fail(`  ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  }
+  return { file, ...counts, milliseconds: performance.now() - started, report: reports.join("\n") };
+}
+
+/** Whether a text that goes to the console is one of uvu's own marks: suite names, dots, counts. */
+export function isUvuMark(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control sequences
+  return /^(?:[•✘] | .* | {2}\(\d+ \/ \d+\)\n)$/.test(text.replace(/\u001b\[\d+m/g, ""));
+}

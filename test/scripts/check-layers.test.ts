@@ -1,0 +1,61 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { check } from "../../scripts/check-layers.ts";
+
+const subpaths = { "#gpu-host": { browser: "./src/gpu/browser.ts", default: "./src/gpu/node.ts" } };
+
+/** What is reported for a file with this text, without the file's name. */
+function problems(file: string, text: string): string[] {
+  return check(file, text, subpaths).map((problem) => problem.slice(file.length + 1));
+}
+
+test("imports from below and from the same folder are fine", () => {
+  const text = `import { a } from "../kernels/kernel.ts";
+import type { Plan } from "./plan.ts";
+import { link } from "wesl/core";
+import { open } from "#gpu-host";
+export const name = "../runtime/executor.ts";
+// import { x } from "../runtime/executor.ts";
+`;
+  assert.equal(problems("src/compile/lower.ts", text), []);
+});
+
+test("an upward import is found, however it is written", () => {
+  for (const statement of [
+    `import { x } from "../runtime/executor.ts";`,
+    `import type { X } from "../runtime/executor.ts";`,
+    `import {\n  type X,\n  y,\n} from "../runtime/executor.ts";`,
+    `export * from "../runtime/executor.ts";`,
+    `import "../runtime/executor.ts";`,
+    `const x = await import("../runtime/executor.ts");`,
+    `type X = import("../runtime/executor.ts").X;`,
+  ]) {
+    const found = problems("src/kernels/linear.ts", `/** first line */\n${statement}\n`);
+    assert.is(found.length, 1, statement);
+    assert.match(found[0] ?? "", /^2: imports src\/runtime\/executor.ts, upwards/);
+  }
+});
+
+test("paths of one layer do not import each other, except where it is written down", () => {
+  assert.match(problems("src/formats/a.ts", `import "../gpu/open.ts";\n`)[0] ?? "", /sideways/);
+  assert.equal(problems("src/gpu/pipelines.ts", `import type { Kernel } from "../kernels/kernel.ts";\n`), []);
+  assert.is(problems("src/gpu/pipelines.ts", `import { linear } from "../kernels/linear.ts";\n`).length, 1);
+  assert.is(problems("src/models/gpt2.ts", `import { open } from "#gpu-host";\n`).length, 0);
+  assert.is(problems("src/errors.ts", `import { open } from "#gpu-host";\n`).length, 2);
+});
+
+test("what a page does not have is used in Node's modules alone", () => {
+  const text = `import { readFile } from "node:fs/promises";\nimport { create } from "webgpu";\nprocess.exit(1);\n`;
+  assert.is(problems("src/runtime/session.ts", text).length, 3);
+  assert.equal(problems("src/gpu/node-host.ts", text), []);
+  assert.equal(problems("src/cli/main.ts", text), []);
+  assert.equal(problems("src/runtime/session.ts", `await this.process.run(); const s = "process.exit";\n`), []);
+});
+
+test("a module in no layer, a long one and one with something left for later are reported", () => {
+  assert.match(problems("src/misc/a.ts", `import "../errors.ts";\n`)[0] ?? "", /in no layer/);
+  assert.match(problems("shaders/a.wgsl", "\n".repeat(401))[0] ?? "", /401 lines/);
+  assert.match(problems("test/a.test.ts", `// ${"TO"}${"DO"} later\n`)[0] ?? "", /^1: /);
+});
+
+test.run();

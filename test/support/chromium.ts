@@ -1,0 +1,68 @@
+/**
+ * The Chromium that tests open pages in: the one `@sparticuz/chromium` carries, with its SwiftShader as the GPU.
+ * It needs nothing of the system but glibc: NSS, its fonts and the Vulkan driver are in the package.
+ */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { type Browser, chromium } from "playwright-core";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Starts a headless browser that offers WebGPU on SwiftShader. The caller closes it. */
+export async function openChromium(): Promise<Browser> {
+  const folder = await unpackChromium();
+  return chromium.launch({
+    executablePath: join(folder, "chromium"),
+    args: [
+      "--enable-unsafe-webgpu",
+      "--use-webgpu-adapter=swiftshader",
+      // Chromium refuses its sandbox to root, which is who runs things in containers.
+      ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+      // Containers often have a /dev/shm of 64 MB, too small for a renderer.
+      "--disable-dev-shm-usage",
+    ],
+    // Nothing is inherited but these: with VK_DRIVER_FILES set, as Node's tests do, Chromium finds no adapter.
+    env: {
+      PATH: process.env.PATH ?? "",
+      HOME: folder,
+      LD_LIBRARY_PATH: join(folder, "al2023/lib"),
+      FONTCONFIG_PATH: join(folder, "fonts"),
+    },
+  });
+}
+
+/**
+ * Unpacks the browser once per installed version, into node_modules/.cache, and returns the folder. The package's own
+ * function unpacks straight into the temporary folder and takes a half-written file there for a whole one; here it
+ * works in a folder of its own, in a process of its own since it reads its surroundings from the environment, and the
+ * folder is renamed when complete.
+ */
+async function unpackChromium(): Promise<string> {
+  const require = createRequire(import.meta.url);
+  const entry = require.resolve("@sparticuz/chromium");
+  const { version } = require(join(dirname(entry), "../../package.json")) as { version: string };
+  const folder = join(root, "node_modules/.cache/sluice-test", `chromium-${version}`);
+  if (existsSync(folder)) return folder;
+
+  const fresh = `${folder}.${process.pid}`;
+  await mkdir(fresh, { recursive: true });
+  await promisify(execFile)(
+    process.execPath,
+    ["--input-type=module", "-e", `(await import("@sparticuz/chromium")).default.executablePath()`],
+    // Naming this Lambda runtime makes the package unpack the shared libraries too.
+    { cwd: root, env: { ...process.env, TMPDIR: fresh, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" } },
+  );
+  try {
+    await rename(fresh, folder);
+  } catch (error) {
+    // Another process was first; its copy is as good.
+    if (!existsSync(folder)) throw error;
+    await rm(fresh, { recursive: true });
+  }
+  return folder;
+}
