@@ -2,6 +2,7 @@
  * 16-bit floats and back, exactly: IEEE 754 binary16 (f16) and bfloat16. All of it works on bit patterns,
  * since a JavaScript number may change a NaN's payload on its way. Narrowing rounds to nearest, ties to even.
  */
+import { SluiceError } from "../errors.ts";
 
 const scalarFloat = new Float32Array(1);
 const scalarBits = new Uint32Array(scalarFloat.buffer);
@@ -30,33 +31,54 @@ export function f32ToBf16(value: number): number {
   return narrowToBf16Bits(scalarBits[0] as number);
 }
 
+/**
+ * Stored floats as float32: exact, since float32 holds every value of the three types.
+ * @param dtype as safetensors spells it
+ * @param bytes little endian; may be a view at any offset
+ * @throws `bad_weights` for a dtype other than F32, F16 and BF16
+ */
+export function widen(dtype: string, bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  // A copy starts its own buffer, so that a wider view can be laid over it.
+  const { buffer } = new Uint8Array(bytes);
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(buffer);
+    case "F16":
+      return widenF16(new Uint16Array(buffer));
+    case "BF16":
+      return widenBf16(new Uint16Array(buffer));
+    default:
+      throw new SluiceError("bad_weights", `A tensor of dtype ${dtype} cannot be read as floats; F32, F16 and BF16 can`);
+  }
+}
+
 /** f16 bit patterns to float32 values. */
 export function widenF16(source: Uint16Array): Float32Array<ArrayBuffer> {
-  return widen(source, widenF16Bits);
+  return widenBits(source, widenF16Bits);
 }
 
 /** bfloat16 bit patterns to float32 values. */
 export function widenBf16(source: Uint16Array): Float32Array<ArrayBuffer> {
-  return widen(source, (bits) => bits << 16);
+  return widenBits(source, (bits) => bits << 16);
 }
 
 /** float32 values to f16 bit patterns. */
 export function narrowToF16(source: Float32Array): Uint16Array<ArrayBuffer> {
-  return narrow(source, narrowToF16Bits);
+  return narrowBits(source, narrowToF16Bits);
 }
 
 /** float32 values to bfloat16 bit patterns. */
 export function narrowToBf16(source: Float32Array): Uint16Array<ArrayBuffer> {
-  return narrow(source, narrowToBf16Bits);
+  return narrowBits(source, narrowToBf16Bits);
 }
 
-function widen(source: Uint16Array, one: (bits: number) => number): Float32Array<ArrayBuffer> {
+function widenBits(source: Uint16Array, one: (bits: number) => number): Float32Array<ArrayBuffer> {
   const bits = new Uint32Array(source.length);
   for (let i = 0; i < source.length; i++) bits[i] = one(source[i] as number);
   return new Float32Array(bits.buffer);
 }
 
-function narrow(source: Float32Array, one: (bits: number) => number): Uint16Array<ArrayBuffer> {
+function narrowBits(source: Float32Array, one: (bits: number) => number): Uint16Array<ArrayBuffer> {
   const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
   const result = new Uint16Array(source.length);
   for (let i = 0; i < bits.length; i++) result[i] = one(bits[i] as number);

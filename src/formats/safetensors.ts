@@ -1,6 +1,6 @@
 /** Small safetensors files as a whole: bundles, captures, logits. Model weights are read by ranges instead. */
 import { SluiceError } from "../errors.ts";
-import { widenBf16, widenF16 } from "./half.ts";
+import { widen } from "./half.ts";
 import { bytesOf, DTYPE_BITS, headerLength, parseHeader, type SafetensorsHeader } from "./safetensors-header.ts";
 
 /** A tensor with its bytes: little endian, row-major. */
@@ -107,21 +107,9 @@ export function storeFloat32(data: Float32Array, shape: readonly number[]): Stor
 }
 
 /**
- * The values of an F32, F16 or BF16 tensor as float32: exact, since float32 holds all of them.
- * @param name for the error
+ * The values of an F32, F16 or BF16 tensor as float32.
  * @throws `bad_weights` for any other dtype
  */
-export function toFloat32(tensor: StoredTensor, name = "the tensor"): Float32Array<ArrayBuffer> {
-  // A copy starts its own buffer, so a view at an odd offset is no obstacle.
-  const { buffer } = new Uint8Array(tensor.bytes);
-  switch (tensor.dtype) {
-    case "F32":
-      return new Float32Array(buffer);
-    case "F16":
-      return widenF16(new Uint16Array(buffer));
-    case "BF16":
-      return widenBf16(new Uint16Array(buffer));
-    default:
-      throw new SluiceError("bad_weights", `${name} has dtype ${tensor.dtype}; F32, F16 and BF16 are read as floats`);
-  }
+export function toFloat32(tensor: StoredTensor): Float32Array<ArrayBuffer> {
+  return widen(tensor.dtype, tensor.bytes);
 }

@@ -1,6 +1,6 @@
 /** Token (and position) embedding: shaders/embed.wgsl. */
-import type { StoredDtype } from "../formats/checkpoint.ts";
 import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
+import type { WeightDtype } from "./linear.ts";
 
 const SITES = ["embed", "resid_pre"] as const;
 
@@ -9,15 +9,15 @@ export interface EmbedShape {
   readonly width: number;
   readonly vocab: number;
   /** Dtype of the token table, [vocab, width] in strips. */
-  readonly wte: StoredDtype;
+  readonly wte: WeightDtype;
   /** Dtype of the table of learned positions, [positions, width] in strips; absent: the model has none. */
-  readonly wpe?: StoredDtype;
+  readonly wpe?: WeightDtype;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
   readonly taps?: readonly (typeof SITES)[number][];
 }
 
-const bytesOf = (dtype: StoredDtype): number => (dtype === "F32" ? 4 : 2);
+const bytesOf = (dtype: WeightDtype): number => (dtype === "f32" ? 4 : 2);
 
 /**
  * The kernel that writes row r of the stream, f32 [rows][ceil4(width)], from the token and position of step row r.
@@ -43,15 +43,15 @@ export function embedKernel(shape: EmbedShape): Kernel {
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
   ];
   return {
-    name: ["embed", tables.toLowerCase(), `${vocab}x${width}`, `m${maxRows}`, ...taps].join("_"),
+    name: ["embed", tables, `${vocab}x${width}`, `m${maxRows}`, ...taps].join("_"),
     shader: {
       entry: "embed",
       conditions: {
         positions: wpe !== undefined,
-        wte_f16: wte === "F16",
-        wte_bf16: wte === "BF16",
-        wpe_f16: wpe === "F16",
-        wpe_bf16: wpe === "BF16",
+        wte_f16: wte === "f16",
+        wte_bf16: wte === "bf16",
+        wpe_f16: wpe === "f16",
+        wpe_bf16: wpe === "bf16",
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },
       constants: { D4: `${width4}u`, VOCAB: `${vocab}u`, MAX_ROWS: `${maxRows}u` },

@@ -66,7 +66,7 @@ interface Place {
 }
 
 /** The first place where a setting is given, by any of its names; else the place where it belongs. */
-function settle(objects: readonly ConfigFields[], ...names: readonly string[]): Place {
+function settle(objects: readonly ConfigFields[], ...names: readonly [string, ...string[]]): Place {
   const places = objects.flatMap((fields) => names.map((name): Place => ({ fields, name })));
   const [first, ...others] = places.filter(({ fields, name }) => fields.raw(name) !== undefined);
   if (!first) return places[0] as Place;
