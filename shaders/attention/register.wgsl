@@ -29,17 +29,17 @@ struct State {
   @if(columns13) o3: mat4x4f,
 }
 
-// One row of the tile while a run of rows is walked: the keys it sees, `first > last` if it is not of the run.
+// One row of the tile while the run of rows start … end − 1 is walked: the keys it sees, `first > last` if it is not of the run.
 struct Reader {
   q_at: u32,
   first: u32,
   last: u32,
 }
 
-fn reader(row: u32, head: u32, sequence: u32) -> Reader {
-  let at = step.rows[row];
-  let first = select(0xffffffffu, first_visible(at.position, args.window), at.sequence == sequence);
-  return Reader(row * ROW4 + head * HEAD4, first, at.position);
+fn reader(row: u32, head: u32, start: u32, end: u32) -> Reader {
+  let position = step.rows[row].position;
+  let first = select(0xffffffffu, first_visible(position, args.window), row >= start && row < end);
+  return Reader(row * ROW4 + head * HEAD4, first, position);
 }
 
 fn across(v: vec4f) -> f32 {
@@ -160,6 +160,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 
   var run = row;
   while (run < end) {
+    let run_start = run;
     let sequence = step.rows[run].sequence;
     var first = 0xffffffffu;
     var last = 0u;
@@ -169,10 +170,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       last = max(last, position);
       run++;
     }
-    let ra = reader(row, head, sequence);
-    @if(rows4) let rb = reader(min(row + 1u, end - 1u), head, sequence);
-    @if(rows4) let rc = reader(min(row + 2u, end - 1u), head, sequence);
-    @if(rows4) let rd = reader(min(row + 3u, end - 1u), head, sequence);
+    let ra = reader(row, head, run_start, run);
+    @if(rows4) let rb = reader(min(row + 1u, end - 1u), head, run_start, run);
+    @if(rows4) let rc = reader(min(row + 2u, end - 1u), head, run_start, run);
+    @if(rows4) let rd = reader(min(row + 3u, end - 1u), head, run_start, run);
 
     let table = sequence * args.slot_stride;
     for (var j = first & ~3u; j <= last; j += 4u) {

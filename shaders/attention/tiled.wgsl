@@ -69,7 +69,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
 
   // The four query vectors of this invocation.
   let rows = vec4u(row_of(4u * quad, tile), row_of(4u * quad + 1u, tile), row_of(4u * quad + 2u, tile), row_of(4u * quad + 3u, tile));
-  let sequences = vec4u(step.rows[rows.x].sequence, step.rows[rows.y].sequence, step.rows[rows.z].sequence, step.rows[rows.w].sequence);
   let lasts = vec4u(step.rows[rows.x].position, step.rows[rows.y].position, step.rows[rows.z].position, step.rows[rows.w].position);
   let firsts = vec4u(
     first_visible(lasts.x, args.window), first_visible(lasts.y, args.window),
@@ -83,6 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let end = min((tile + 1u) * TILE_ROWS, step.row_count);
   var run = tile * TILE_ROWS;
   while (run < end) {
+    let run_start = run;
     let sequence = step.rows[run].sequence;
     var first = 0xffffffffu;
     var last = 0u;
@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
       run++;
     }
     let table = sequence * args.slot_stride;
-    let run_firsts = select(vec4u(0xffffffffu), firsts, sequences == vec4u(sequence));
+    let run_firsts = select(vec4u(0xffffffffu), firsts, (rows >= vec4u(run_start)) & (rows < vec4u(run)));
 
     for (var block = first / KEYS; block <= last / KEYS; block++) {
       let j = block * KEYS + 4u * lane;

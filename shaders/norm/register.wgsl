@@ -2,7 +2,7 @@
 // Bindings and formulas: norm/row.wgsl.
 //
 // Parallel: workgroups of four threads, since software devices run a workgroup's threads in SIMD lanes of one core:
-// few rows a workgroup leave work for the other cores. LANES = 1: a thread per row. LANES = 4, for one or two rows:
+// few rows a workgroup leave work for the other cores. LANES = 1: a thread per row. LANES = 4, for a single row:
 // each of four threads sums the whole row, which costs no more than one thread doing it, and writes a quarter.
 // Summation class vec4_serial: four chains, lane l over columns l, l + 4, ... ascending; then (0 + 1) + (2 + 3).
 import constants::{D, D4, LANES};

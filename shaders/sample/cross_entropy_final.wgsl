@@ -30,16 +30,25 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   let start = row * SEGMENTS;
   var largest = LOWEST;
+  var holder = 0u;
   for (var s = 0u; s < SEGMENTS; s++) {
-    largest = max(largest, partials[start + s].x);
+    let m = partials[start + s].x;
+    if (m > largest) {
+      largest = m;
+      holder = s;
+    }
   }
-  var sum = 0.0;
+  // The holder's sum, at least 1, comes last: added to it one by one, many small segments would all be rounded away.
+  var rest = 0.0;
   var strange = false;
   for (var s = 0u; s < SEGMENTS; s++) {
     let partial = partials[start + s];
     strange = strange || partial.y < 0.0;
-    sum = fma(weight(vec4f(partial.x), largest).x, partial.y, sum);
+    if (s != holder) {
+      rest = fma(weight(vec4f(partial.x), largest).x, partial.y, rest);
+    }
   }
+  let sum = partials[start + holder].y + rest;
   let target_token = tokens[step.outs[row].token_index];
   if (strange || target_token >= VOCAB) {
     losses[args.offset + row] = NAN_BITS;

@@ -3,13 +3,14 @@
  * connects every binding. A pure function; asking for the plan of a session costs a few milliseconds.
  */
 import { SluiceError } from "../errors.ts";
+import type { StoredDtype } from "../formats/checkpoint.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { argmaxKernels } from "../kernels/argmax.ts";
 import { attentionKernels, patternKernel } from "../kernels/attention.ts";
 import { crossEntropyKernels } from "../kernels/cross-entropy.ts";
 import { embedKernel } from "../kernels/embed.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
-import { type LinearEpilogue, linearKernels } from "../kernels/linear.ts";
+import { type LinearEpilogue, linearKernels, type WeightDtype } from "../kernels/linear.ts";
 import { normKernels } from "../kernels/norm.ts";
 import { sampleKernel } from "../kernels/sample.ts";
 import { ActivationPlanner } from "./activations.ts";
@@ -139,8 +140,8 @@ class Lowering {
           kernel: embedKernel({
             width: config.hidden_size,
             vocab: config.vocab_size,
-            wte: table.dtype,
-            ...(positions && { wpe: positions.dtype }),
+            wte: kernelDtype(table.dtype),
+            ...(positions && { wpe: kernelDtype(positions.dtype) }),
             taps: taps.names,
             maxRows: MAX_ROWS,
           }),
@@ -200,7 +201,7 @@ class Lowering {
           K: matrix.k,
           N: matrix.n,
           strips: part.strips,
-          dtype: KERNEL_DTYPE[matrix.dtype],
+          dtype: kernelDtype(matrix.dtype),
           epilogue: kernelEpilogue(op, config),
           bias: sources.bias !== undefined,
           taps: taps.names,
@@ -249,7 +250,7 @@ class Lowering {
       k_cache: { role: "keys", layer },
       v_cache: { role: "values", layer },
       slots: { role: "slots" },
-      output: this.#activation(op.out),
+      z: this.#activation(op.out),
       capture: { role: "capture" },
     };
     const place = { layer: op.layer, rows: "rows", readsCache: true } as const;
@@ -275,13 +276,13 @@ class Lowering {
   }
 
   #tails(): Plan["tails"] {
-    const shape = { vocabSize: this.#graph.config.vocab_size, maxRows: MAX_ROWS };
+    const shape = { vocab: this.#graph.config.vocab_size, maxRows: MAX_ROWS };
     const argmax = argmaxKernels(shape);
     const loss = crossEntropyKernels(shape);
     const partial: BufferRole = { role: "activation", index: this.#activations.scratch(Math.max(argmax.partialBytes(this.#chunkOuts), loss.partialBytes(this.#chunkOuts))) };
     const bind: Record<string, BufferRole> = {
       logits: this.#activation(this.#graph.logits),
-      partial,
+      partials: partial,
       tokens: { role: "tokens" },
       settings: { role: "settings" },
       seen: { role: "seen" },
@@ -336,6 +337,10 @@ function kernelEpilogue({ epilogue }: FusedLinear, config: Graph["config"]): Lin
     default:
       return { kind: epilogue.kind };
   }
+}
+
+function kernelDtype(dtype: StoredDtype): WeightDtype {
+  return ({ F32: "f32", F16: "f16", BF16: "bf16" } as const)[dtype];
 }
 
 function ceil4(n: number): number {

@@ -5,7 +5,8 @@
  */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "../formats/checkpoint.ts";
-import { type MatrixSource, matrixDtype, type RowSpan } from "../formats/matrix-source.ts";
+import { type MatrixSource, matrixDtype, matrixKey, outputCount, type RowSpan } from "../formats/matrix-source.ts";
+import { stripBytes } from "../formats/strips.ts";
 import type { MatrixRef, VectorRef } from "../graph/graph.ts";
 import { headsInOrder } from "./captures.ts";
 import type { FusedLinear, FusedOp, LinearPart } from "./fused.ts";
@@ -64,16 +65,16 @@ export class WeightLayout {
     let end4 = 0;
     const vectors: PlacedVector[] = [];
     const addMatrix = (source: MatrixSource): void => {
-      const key = keyOfMatrix(source);
+      const key = matrixKey(source);
       if (this.#matrixOf.has(key)) return;
       const matrix = splitMatrix(source, matrixDtype(checkpoint, source), limits, parts);
       parts += matrix.parts.length;
       this.#matrixOf.set(key, matrix);
     };
     const addVector = (pieces: readonly VectorPiece[] | undefined): void => {
-      if (!pieces || this.#offsetOf.has(keyOfVector(pieces))) return;
+      if (!pieces || this.#offsetOf.has(JSON.stringify(pieces))) return;
       vectors.push({ pieces, offset4: end4 });
-      this.#offsetOf.set(keyOfVector(pieces), end4);
+      this.#offsetOf.set(JSON.stringify(pieces), end4);
       end4 += Math.ceil(pieces.reduce((sum, { elements }) => sum + elements.length, 0) / 4);
     };
     for (const op of ops) {
@@ -100,15 +101,15 @@ export class WeightLayout {
   }
 
   matrix(source: MatrixSource): WeightMatrix {
-    const matrix = this.#matrixOf.get(keyOfMatrix(source));
+    const matrix = this.#matrixOf.get(matrixKey(source));
     if (!matrix) throw new Error(`The weight layout has no matrix ${source.label}`);
     return matrix;
   }
 
   /** First vec4 of a vector in `params`. */
   vectorOffset(pieces: readonly VectorPiece[]): number {
-    const offset = this.#offsetOf.get(keyOfVector(pieces));
-    if (offset === undefined) throw new Error(`The weight layout has no vector ${keyOfVector(pieces)}`);
+    const offset = this.#offsetOf.get(JSON.stringify(pieces));
+    if (offset === undefined) throw new Error(`The weight layout has no vector ${JSON.stringify(pieces)}`);
     return offset;
   }
 }
@@ -175,4 +176,30 @@ function biasPiece({ bias }: LinearPart, outputs: readonly number[], zeros = 0):
   if (!bias) return [];
   const elements = outputs.map((output) => bias.first + output);
   return [{ tensor: bias.tensor, elements: [...elements, ...Array<number>(zeros).fill(-1)] }];
+}
+
+function span({ tensor, transposed, tensorOutputs, first, outputs }: MatrixRef, order?: readonly number[]): RowSpan {
+  return { kind: "stored", tensor, transposed, tensorOutputs, first, count: order?.length ?? outputs, ...(order && { order }) };
+}
+
+/** Parts by whole strips, each within what one buffer and one binding can hold; pairs of strips stay together. */
+function splitMatrix(source: MatrixSource, dtype: StoredDtype, limits: BufferLimits, firstIndex: number): WeightMatrix {
+  const n = outputCount(source);
+  const strips = Math.ceil(n / 4);
+  const each = stripBytes(source.k, dtype);
+  const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const most = Math.floor(limit / each / 2) * 2;
+  if (most === 0) {
+    throw new SluiceError("device_limit", `Two strips of ${source.label} take ${2 * each} bytes; this device binds at most ${limit}`);
+  }
+  const parts: WeightPart[] = [];
+  for (let firstStrip = 0; firstStrip < strips; firstStrip += most) {
+    const count = Math.min(most, strips - firstStrip);
+    parts.push({ index: firstIndex + parts.length, firstStrip, strips: count, byteLength: count * each });
+  }
+  return { label: source.label, source, dtype, n, k: source.k, parts };
+}
+
+function range(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
 }

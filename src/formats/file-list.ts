@@ -23,7 +23,9 @@ class FileList implements FileSource {
     for (const file of files) {
       const path = file.webkitRelativePath ? file.webkitRelativePath.split("/").slice(1).join("/") : file.name;
       if (this.#files.has(path)) {
-        throw new SluiceError("usage", `Two of the chosen files are called ${path}`, { hint: "Choose one model's folder." });
+        throw new SluiceError("usage", `Two of the chosen files are called ${path}`, {
+          hint: "Choose one model's folder.",
+        });
       }
       this.#files.set(path, file);
     }

@@ -48,7 +48,10 @@ export function widen(dtype: string, bytes: Uint8Array): Float32Array<ArrayBuffe
     case "BF16":
       return widenBf16(new Uint16Array(buffer));
     default:
-      throw new SluiceError("bad_weights", `A tensor of dtype ${dtype} cannot be read as floats; F32, F16 and BF16 can`);
+      throw new SluiceError(
+        "bad_weights",
+        `A tensor of dtype ${dtype} cannot be read as floats; F32, F16 and BF16 can`,
+      );
   }
 }
 

@@ -18,7 +18,10 @@ const INDEX = "model.safetensors.index.json";
 export async function openCheckpoint(source: FileSource, signal?: AbortSignal): Promise<Checkpoint> {
   if (await source.exists(SINGLE, signal)) {
     const { tensors } = await readHeader(source, SINGLE, signal);
-    return new SafetensorsCheckpoint(source, new Map([...tensors].map(([name, entry]) => [name, { file: SINGLE, entry }])));
+    return new SafetensorsCheckpoint(
+      source,
+      new Map([...tensors].map(([name, entry]) => [name, { file: SINGLE, entry }])),
+    );
   }
   if (await source.exists(INDEX, signal)) return new SafetensorsCheckpoint(source, await readShards(source, signal));
   throw await noSafetensors(source, signal);
@@ -95,7 +98,10 @@ function readIndex(json: unknown, where: string): ReadonlyMap<string, string> {
   for (const [name, file] of entries) {
     // Shards lie beside the index: anything else could point out of the folder.
     if (typeof file !== "string" || !/^[^/\\:?#]+\.safetensors$/.test(file)) {
-      throw badIndex(where, `tensor "${name}" is said to be in ${JSON.stringify(file)}, not in a safetensors file beside the index`);
+      throw badIndex(
+        where,
+        `tensor "${name}" is said to be in ${JSON.stringify(file)}, not in a safetensors file beside the index`,
+      );
     }
   }
   return new Map(entries as [string, string][]);
@@ -119,7 +125,12 @@ function badIndex(where: string, problem: string): SluiceError {
 /** Says what is there instead, and the way from it to safetensors. */
 async function noSafetensors(source: FileSource, signal: AbortSignal | undefined): Promise<SluiceError> {
   const names = await source.list();
-  const candidates = names ?? ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"];
+  const candidates = names ?? [
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "tf_model.h5",
+    "flax_model.msgpack",
+  ];
   const present: string[] = [];
   for (const name of candidates) {
     const known = /\.(bin|bin\.index\.json|gguf|h5|msgpack|pt|pth|onnx|safetensors)$/.test(name);

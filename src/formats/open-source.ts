@@ -19,5 +19,8 @@ export async function openSource(source: string | URL | readonly File[]): Promis
     return openFolder(String(source));
   }
   if (Array.isArray(source)) return openFiles(source as readonly File[]);
-  throw new SluiceError("usage", `A model comes from a path, an http(s) address or a list of files, not from ${typeof source}`);
+  throw new SluiceError(
+    "usage",
+    `A model comes from a path, an http(s) address or a list of files, not from ${typeof source}`,
+  );
 }

@@ -152,7 +152,9 @@ function readEntry(name: string, value: unknown, dataBegin: number, dataLength: 
     throw refuse(`of ${quote(dtype)} ${quote(shape)} does not make a whole and countable number of bytes`);
   }
   if (end - begin !== byteLength) {
-    throw refuse(`of ${quote(dtype)} ${quote(shape)} needs ${byteLength} bytes, but its data_offsets span ${end - begin}`);
+    throw refuse(
+      `of ${quote(dtype)} ${quote(shape)} needs ${byteLength} bytes, but its data_offsets span ${end - begin}`,
+    );
   }
   return { name, dtype: dtype as string, shape, byteLength, begin: dataBegin + begin, end: dataBegin + end };
 }
@@ -167,7 +169,10 @@ function checkCover(entries: readonly TensorEntry[], dataBegin: number, size: nu
       throw bad(where, `tensor ${begin}, inside tensor ${quote(last.name)}, which ends at ${end - dataBegin}`);
     }
     if (entry.begin > end) {
-      throw bad(where, `tensor ${begin}, but the data before it ends at ${end - dataBegin}: the bytes between are nobody's`);
+      throw bad(
+        where,
+        `tensor ${begin}, but the data before it ends at ${end - dataBegin}: the bytes between are nobody's`,
+      );
     }
     last = entry;
   }

@@ -34,7 +34,11 @@ export const MAX_TEXT_BYTES = 100_000_000;
 /** Refuses a path that could leave the source: absolute, with `..`, or with another system's separators. */
 export function checkPath(path: string): void {
   const parts = path.split("/");
-  if (parts.some((part) => part === "" || part === "." || part === "..") || /[\\:?#]/.test(path) || path.includes("\0")) {
+  if (
+    parts.some((part) => part === "" || part === "." || part === "..") ||
+    /[\\:?#]/.test(path) ||
+    path.includes("\0")
+  ) {
     throw new SluiceError("usage", `${JSON.stringify(path)} is not a plain relative path inside the model's folder`);
   }
 }
@@ -56,9 +60,13 @@ export function endsEarly(where: string, size: number, end: number): SluiceError
 /** The error for a file too large to be held whole. */
 export function tooLarge(where: string, size: number | null, maxBytes: number): SluiceError {
   const found = size === null ? "more" : `${size} bytes`;
-  return new SluiceError("bad_file", `${where}: at most ${maxBytes} bytes are read of such a file, and it has ${found}`, {
-    hint: "Check that this is the file that its name says.",
-  });
+  return new SluiceError(
+    "bad_file",
+    `${where}: at most ${maxBytes} bytes are read of such a file, and it has ${found}`,
+    {
+      hint: "Check that this is the file that its name says.",
+    },
+  );
 }
 
 /** The error of using a source after `close()`. */

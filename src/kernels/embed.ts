@@ -14,7 +14,7 @@ export interface EmbedShape {
   readonly wpe?: WeightDtype;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
-  readonly taps?: readonly (typeof SITES)[number][];
+  readonly taps?: readonly string[];
 }
 
 const bytesOf = (dtype: WeightDtype): number => (dtype === "f32" ? 4 : 2);

@@ -12,7 +12,7 @@ export interface NormShape {
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
   /** `resid_post` and `resid_pre` store the row as it was read, `out` the normed row. */
-  readonly taps?: readonly (typeof SITES)[number][];
+  readonly taps?: readonly string[];
 }
 
 /** A kernel, and the largest number of rows that it should be chosen for. */
@@ -32,7 +32,7 @@ export function normKernels(
 ): readonly RowRange[] {
   if (family === "tiled") return [{ maxRows: Infinity, kernel: tiledNorm(shape) }];
   return [
-    { maxRows: 2, kernel: registerNorm(shape, 4) },
+    { maxRows: 1, kernel: registerNorm(shape, 4) },
     { maxRows: Infinity, kernel: registerNorm(shape, 1) },
   ];
 }

@@ -26,7 +26,7 @@ export class ConfigFields {
 
   /** Is the field there, be it as null? */
   has(name: string): boolean {
-    return Object.hasOwn(this.#fields, name);
+    return Object.hasOwn(this.#fields, name) && this.#fields[name] !== undefined;
   }
 
   /** The field as it stands; undefined where it is absent or null, which Python writes for None. */
@@ -92,7 +92,10 @@ export class ConfigFields {
     const [first = names[0], ...others] = given;
     const contrary = others.find((name) => this.raw(name) !== this.raw(first));
     if (contrary !== undefined) {
-      throw this.refuse(first, `but ${this.#prefix}${contrary} is ${show(this.raw(contrary))}, and both say the same thing`);
+      throw this.refuse(
+        first,
+        `but ${this.#prefix}${contrary} is ${show(this.raw(contrary))}, and both say the same thing`,
+      );
     }
     return first;
   }

@@ -167,7 +167,10 @@ function readLlama(config: ConfigFields, model_type: string, family: LlamaFamily
   const explicit = config.raw("head_dim") !== undefined;
   const head_dim = explicit ? config.integer("head_dim") : dividedHeads(config, headsName, hidden_size, heads);
   if (head_dim % 2 !== 0) {
-    throw config.refuse("head_dim", `the rotary embedding turns pairs, so a head's width must be even, and it is ${head_dim}`);
+    throw config.refuse(
+      "head_dim",
+      `the rotary embedding turns pairs, so a head's width must be even, and it is ${head_dim}`,
+    );
   }
   return {
     architecture: "llama",
@@ -196,7 +199,10 @@ function readLlama(config: ConfigFields, model_type: string, family: LlamaFamily
 /** d / H, for heads that share the stream's width among them. */
 function dividedHeads(config: ConfigFields, name: string, hidden_size: number, heads: number): number {
   if (hidden_size % heads === 0) return hidden_size / heads;
-  throw config.refuse(name, `the heads must share the hidden size of ${hidden_size} evenly where head_dim is not given`);
+  throw config.refuse(
+    name,
+    `the heads must share the hidden size of ${hidden_size} evenly where head_dim is not given`,
+  );
 }
 
 function keyValueHeads(config: ConfigFields, heads: number, absent: number | null): number {

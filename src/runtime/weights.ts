@@ -2,8 +2,8 @@
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { widen } from "../formats/half.ts";
-import { packStrips } from "../formats/strips.ts";
+import { storedDtype } from "../formats/matrix-source.ts";
+import { packStrips, widenStored } from "../formats/strips.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { ProgressListener } from "./progress.ts";
 
@@ -76,5 +76,5 @@ async function packVectors(layout: WeightLayout, checkpoint: Checkpoint, signal:
 async function readVector(checkpoint: Checkpoint, tensor: string, signal: AbortSignal | undefined): Promise<Float32Array> {
   const info = checkpoint.tensors.get(tensor);
   if (!info) throw new Error(`Tensor ${tensor} was checked and is gone`);
-  return widen(info.dtype, await checkpoint.read(tensor, 0, info.byteLength, signal));
+  return widenStored(await checkpoint.read(tensor, 0, info.byteLength, signal), storedDtype(checkpoint, tensor));
 }

@@ -12,7 +12,10 @@ function picked(path: string, content: BlobPart): File {
 }
 
 test("a picked folder's files are known by their paths inside it", async () => {
-  const source = await openSource([picked("my model/config.json", '{"a":1}'), picked("my model/sub/x.bin", Uint8Array.of(1, 2, 3))]);
+  const source = await openSource([
+    picked("my model/config.json", '{"a":1}'),
+    picked("my model/sub/x.bin", Uint8Array.of(1, 2, 3)),
+  ]);
   assert.is(source.label, "my model");
   assert.equal(await source.list(), ["config.json", "sub/x.bin"]);
   assert.equal(await readJson(source, "config.json"), { a: 1 });
@@ -40,7 +43,10 @@ test("what was not chosen, or not well, is said", async () => {
 });
 
 test("text that is not UTF-8 and JSON that is not JSON are damaged files", async () => {
-  const source = await openSource([new File([Uint8Array.of(0xff)], "a.txt"), new File(["version https://git-lfs"], "b.json")]);
+  const source = await openSource([
+    new File([Uint8Array.of(0xff)], "a.txt"),
+    new File(["version https://git-lfs"], "b.json"),
+  ]);
   await refusal("bad_file", () => readText(source, "a.txt"), "a.txt", "UTF-8");
   await refusal("bad_file", () => readJson(source, "b.json"), "b.json", "JSON", "Git LFS");
 });

@@ -14,7 +14,11 @@ import {
 } from "../../src/formats/half.ts";
 
 const everyPattern = Uint16Array.from({ length: 65536 }, (_, bits) => bits);
-const floats = fc.oneof(fc.float(), fc.float({ min: -70000, max: 70000 }), fc.float({ min: -(2 ** -13), max: 2 ** -13 }));
+const floats = fc.oneof(
+  fc.float(),
+  fc.float({ min: -70000, max: 70000 }),
+  fc.float({ min: -(2 ** -13), max: 2 ** -13 }),
+);
 
 /** bfloat16 by the definition: of the two neighbours in float64, the nearer; of two as near, the even one. */
 function nearestBf16(value: number): number {

@@ -8,7 +8,9 @@ import { refusal } from "./refusal.ts";
 const INDEX = "model.safetensors.index.json";
 
 function weights(...entries: [string, number[]][]): Uint8Array<ArrayBuffer> {
-  return writeSafetensors(new Map(entries.map(([name, data]) => [name, storeFloat32(Float32Array.from(data), [data.length])])));
+  return writeSafetensors(
+    new Map(entries.map(([name, data]) => [name, storeFloat32(Float32Array.from(data), [data.length])])),
+  );
 }
 
 /** A folder of these files; an object stands for its JSON. */
@@ -16,13 +18,17 @@ function folder(files: Readonly<Record<string, BlobPart | object>>) {
   const isContent = (content: BlobPart | object): content is BlobPart =>
     typeof content === "string" || content instanceof Uint8Array;
   return openSource(
-    Object.entries(files).map(([name, content]) => new File([isContent(content) ? content : JSON.stringify(content)], name)),
+    Object.entries(files).map(
+      ([name, content]) => new File([isContent(content) ? content : JSON.stringify(content)], name),
+    ),
   );
 }
 
 const open = async (files: Readonly<Record<string, BlobPart | object>>) => openCheckpoint(await folder(files));
 
-const floats = (bytes: Uint8Array): number[] => [...toFloat32({ dtype: "F32", shape: [], bytes } satisfies StoredTensor)];
+const floats = (bytes: Uint8Array): number[] => [
+  ...toFloat32({ dtype: "F32", shape: [], bytes } satisfies StoredTensor),
+];
 
 test("one file: its tensors, in its order, and ranges of them", async () => {
   const checkpoint = await open({ "model.safetensors": weights(["b", [1, 2, 3]], ["a", [4]]) });
@@ -52,18 +58,28 @@ test("reads outside a tensor do not reach its neighbours", async () => {
 
 test("shards are one checkpoint", async () => {
   const checkpoint = await open({
-    [INDEX]: { metadata: { total_size: 12 }, weight_map: { b: "two.safetensors", a: "one.safetensors", c: "two.safetensors" } },
+    [INDEX]: {
+      metadata: { total_size: 12 },
+      weight_map: { b: "two.safetensors", a: "one.safetensors", c: "two.safetensors" },
+    },
     "one.safetensors": weights(["a", [1]]),
     "two.safetensors": weights(["b", [2]], ["c", [3]]),
   });
   assert.equal([...checkpoint.tensors.keys()], ["a", "b", "c"]);
-  for (const [name, value] of [["a", 1], ["b", 2], ["c", 3]] as const) {
+  for (const [name, value] of [
+    ["a", 1],
+    ["b", 2],
+    ["c", 3],
+  ] as const) {
     assert.equal(floats(await checkpoint.read(name, 0, 4)), [value]);
   }
 });
 
 test("a whole file goes before an index", async () => {
-  const checkpoint = await open({ "model.safetensors": weights(["a", [1]]), [INDEX]: { weight_map: { b: "gone.safetensors" } } });
+  const checkpoint = await open({
+    "model.safetensors": weights(["a", [1]]),
+    [INDEX]: { weight_map: { b: "gone.safetensors" } },
+  });
   assert.equal([...checkpoint.tensors.keys()], ["a"]);
 });
 
@@ -84,12 +100,22 @@ test("an index that contradicts its shards", async () => {
   );
   await refusal(
     "bad_file",
-    () => open({ [INDEX]: { weight_map: { a: "two.safetensors", b: "one.safetensors" } }, "one.safetensors": one, "two.safetensors": weights(["b", [1]]) }),
+    () =>
+      open({
+        [INDEX]: { weight_map: { a: "two.safetensors", b: "one.safetensors" } },
+        "one.safetensors": one,
+        "two.safetensors": weights(["b", [1]]),
+      }),
     '"a" is in two.safetensors, but it is in one.safetensors',
   );
   await refusal(
     "bad_file",
-    () => open({ [INDEX]: { weight_map: { a: "one.safetensors", b: "two.safetensors" } }, "one.safetensors": one, "two.safetensors": weights(["a", [1]], ["b", [1]]) }),
+    () =>
+      open({
+        [INDEX]: { weight_map: { a: "one.safetensors", b: "two.safetensors" } },
+        "one.safetensors": one,
+        "two.safetensors": weights(["a", [1]], ["b", [1]]),
+      }),
     '"a" is in two shards, one.safetensors and two.safetensors',
   );
 });
@@ -99,13 +125,25 @@ test("an index that is not one, or leads out of the folder", async () => {
     await refusal("bad_file", () => open({ [INDEX]: JSON.stringify(index) }), INDEX, "weight_map");
   }
   await refusal("bad_file", () => open({ [INDEX]: { weight_map: {} } }), "empty");
-  for (const file of ["../x.safetensors", "/x.safetensors", "..\\x.safetensors", "C:x.safetensors", "a/b.safetensors", "", "x.bin", 5]) {
+  for (const file of [
+    "../x.safetensors",
+    "/x.safetensors",
+    "..\\x.safetensors",
+    "C:x.safetensors",
+    "a/b.safetensors",
+    "",
+    "x.bin",
+    5,
+  ]) {
     await refusal("bad_file", () => open({ [INDEX]: { weight_map: { a: file } } }), '"a"', JSON.stringify(file));
   }
 });
 
 test("a damaged header names its shard", async () => {
-  const files = { [INDEX]: { weight_map: { a: "one.safetensors" } }, "one.safetensors": weights(["a", [1, 2]]).subarray(0, -3) };
+  const files = {
+    [INDEX]: { weight_map: { a: "one.safetensors" } },
+    "one.safetensors": weights(["a", [1, 2]]).subarray(0, -3),
+  };
   await refusal("bad_file", () => open(files), "one.safetensors", '"a"', "only 5 bytes");
 });
 
@@ -113,7 +151,12 @@ test("without safetensors it is said what is there and what to do", async () => 
   await refusal("not_found", () => open({ "config.json": {} }), "neither model.safetensors nor", "holds config.json");
   await refusal("not_found", () => open({ "pytorch_model.bin": "x" }), "only pytorch_model.bin", "save_pretrained");
   await refusal("not_found", () => open({ "model-Q4_K_M.gguf": "x" }), "only model-Q4_K_M.gguf", "GGUF is not read");
-  await refusal("not_found", () => open({ "consolidated.safetensors": "x" }), "only consolidated.safetensors", "rename");
+  await refusal(
+    "not_found",
+    () => open({ "consolidated.safetensors": "x" }),
+    "only consolidated.safetensors",
+    "rename",
+  );
 });
 
 test("an abort ends the opening", async () => {

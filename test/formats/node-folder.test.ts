@@ -12,7 +12,10 @@ let folder = "";
 
 test.before(async () => {
   folder = await mkdtemp(join(tmpdir(), "sluice-folder-"));
-  await writeFile(join(folder, "data"), Uint8Array.from({ length: 1000 }, (_, i) => i % 251));
+  await writeFile(
+    join(folder, "data"),
+    Uint8Array.from({ length: 1000 }, (_, i) => i % 251),
+  );
   await mkdir(join(folder, "sub"));
   await writeFile(join(folder, "sub/inner"), "inner");
 });
@@ -53,7 +56,11 @@ test("a file: URL is a folder", async () => {
 test("what is missing or no folder is said with what to do", async () => {
   await refusal("not_found", () => openSource(join(folder, "nowhere")), "nowhere is not there", "config.json");
   await refusal("not_found", () => openSource(join(folder, "data")), "is a file, not a folder");
-  await refusal("not_found", () => openSource("some-owner/some-model"), "huggingface.co/some-owner/some-model/resolve/main");
+  await refusal(
+    "not_found",
+    () => openSource("some-owner/some-model"),
+    "huggingface.co/some-owner/some-model/resolve/main",
+  );
   const source = await openSource(folder);
   await refusal("not_found", () => source.read("nothing", 0, 1), join(folder, "nothing"), "is not there");
   await refusal("not_found", () => source.size("sub"), "not a file");
@@ -89,7 +96,9 @@ test("a file that shrinks while it is open", async () => {
 test("a file of more than 4 GiB is read at the right place", async () => {
   const handle = await open(join(folder, "model.safetensors"), "w");
   const elements = 5 * 2 ** 30;
-  const header = new TextEncoder().encode(`{"big":{"dtype":"U8","shape":[${elements}],"data_offsets":[0,${elements}]}}`);
+  const header = new TextEncoder().encode(
+    `{"big":{"dtype":"U8","shape":[${elements}],"data_offsets":[0,${elements}]}}`,
+  );
   const prefix = new Uint8Array(8);
   new DataView(prefix.buffer).setBigUint64(0, BigInt(header.length), true);
   await handle.write(prefix);

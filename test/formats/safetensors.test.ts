@@ -45,7 +45,11 @@ function rawFile(header: string | Uint8Array, dataLength: number, claimed?: bigi
   return file;
 }
 
-const f32 = (shape: readonly unknown[], begin: unknown, end: unknown) => ({ dtype: "F32", shape, data_offsets: [begin, end] });
+const f32 = (shape: readonly unknown[], begin: unknown, end: unknown) => ({
+  dtype: "F32",
+  shape,
+  data_offsets: [begin, end],
+});
 
 test("what is written is read back, tensors and metadata, from a view at any offset", () => {
   fc.assert(
@@ -90,7 +94,11 @@ test("the writer lays files out as the reference library does", () => {
     '{"attn0":{"dtype":"F32","shape":[1,1,2,3],"data_offsets":[0,24]}}       ',
   );
   assert.equal([...writeSafetensors(new Map())], [8, 0, 0, 0, 0, 0, 0, 0, 123, 125, 32, 32, 32, 32, 32, 32]);
-  const one = (dtype: string): StoredTensor => ({ dtype, shape: [1], bytes: new Uint8Array((DTYPE_BITS.get(dtype) ?? 0) / 8) });
+  const one = (dtype: string): StoredTensor => ({
+    dtype,
+    shape: [1],
+    bytes: new Uint8Array((DTYPE_BITS.get(dtype) ?? 0) / 8),
+  });
   const mixed = new Map([
     ["a", one("U8")],
     ["b", one("F16")],
@@ -100,7 +108,10 @@ test("the writer lays files out as the reference library does", () => {
     ["\uFFFD", one("F32")],
     ["e", one("I64")],
   ]);
-  assert.equal([...parseSafetensors(writeSafetensors(mixed)).tensors.keys()], ["e", "c", "d", "\uFFFD", "\u{1F600}", "b", "a"]);
+  assert.equal(
+    [...parseSafetensors(writeSafetensors(mixed)).tensors.keys()],
+    ["e", "c", "d", "\uFFFD", "\u{1F600}", "b", "a"],
+  );
 });
 
 test("a Node Buffer's tensors are copies, whatever its pool and offset", () => {
@@ -176,14 +187,31 @@ const refused: readonly (readonly [title: string, file: Uint8Array, ...parts: st
   ["a header after a byte order mark", rawFile("\uFEFF{}", 0), "begin with {"],
   ["a header that is cut off", rawFile('{"x":', 0), "not valid JSON"],
   ["a header in another encoding", rawFile(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x7d), 0), "UTF-8"],
-  ["two tensors of one name", fileOf('{"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"\\u0078":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4), '"x"', "twice"],
-  ["a field given twice", fileOf('{"x":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}', 4), '"shape"', "twice"],
+  [
+    "two tensors of one name",
+    fileOf(
+      '{"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"\\u0078":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+      4,
+    ),
+    '"x"',
+    "twice",
+  ],
+  [
+    "a field given twice",
+    fileOf('{"x":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}', 4),
+    '"shape"',
+    "twice",
+  ],
   ["metadata that are not strings", fileOf({ __metadata__: { a: 1 } }, 0), "__metadata__"],
   ["metadata that are a string", fileOf({ __metadata__: "a" }, 0), "__metadata__"],
   ["a tensor that is no object", fileOf({ x: 5 }, 0), '"x"'],
   ["a tensor that is null", fileOf({ x: null }, 0), '"x"'],
   ["an unknown dtype", fileOf({ x: { dtype: "F33", shape: [1], data_offsets: [0, 4] } }, 4), '"x"', "F33"],
-  ["a dtype of Object's own", fileOf({ x: { dtype: "constructor", shape: [1], data_offsets: [0, 4] } }, 4), "constructor"],
+  [
+    "a dtype of Object's own",
+    fileOf({ x: { dtype: "constructor", shape: [1], data_offsets: [0, 4] } }, 4),
+    "constructor",
+  ],
   ["a missing dtype", fileOf({ x: { shape: [1], data_offsets: [0, 4] } }, 4), '"x"', "dtype nothing"],
   ["a negative length", fileOf({ x: f32([-1], 0, 4) }, 4), '"x"', "[-1]"],
   ["a fraction of a length", fileOf({ x: f32([1.5], 0, 6) }, 6), "[1.5]"],
@@ -236,7 +264,9 @@ test("every truncation of a file is refused, and no change of one byte of the he
 });
 
 test("a hostile value is cut short in the message", async () => {
-  const message = await refusal("bad_file", () => parseSafetensors(fileOf({ ["n".repeat(5000)]: { dtype: "d".repeat(5000) } }, 0)));
+  const message = await refusal("bad_file", () =>
+    parseSafetensors(fileOf({ ["n".repeat(5000)]: { dtype: "d".repeat(5000) } }, 0)),
+  );
   assert.ok(message.length < 600, String(message.length));
 });
 

@@ -23,14 +23,18 @@ export interface ProblemOptions {
   readonly chunks: readonly Chunk[];
   readonly window?: number;
   readonly scale?: number;
-  /** Scores are spread this much wider than those of unit normal-like q and k. */
-  readonly gain?: number;
+  /** Multiplies every key: 1 gives scores of about ±1, small values flat softmaxes, large ones peaks. */
+  readonly gain?: (sequence: number) => number;
+  /** Added to every score of a sequence, by way of dimension 0 of q and k; changes no softmax. */
+  readonly plateau?: (sequence: number) => number;
   readonly seed?: number;
   readonly taps?: readonly string[];
-  /** Cache slots; default: as many as the chunks need, and some to spare. */
-  readonly capacity?: number;
   readonly maxRows?: number;
 }
+
+/** Rows that z has beyond the step's, and what z is filled with. */
+export const SPARE_ROWS = 3;
+export const UNTOUCHED = 9;
 
 export const ceil4 = (n: number): number => Math.ceil(n / 4) * 4;
 
@@ -46,14 +50,16 @@ export function noise(seed: number): () => number {
 }
 
 /**
- * A step over the given chunks with shuffled slots. The key, value and query of a sequence's position depend on
+ * A step over the given chunks with shuffled slots; unused slots hold large numbers. The key, value and query of a sequence's position depend on
  * the seed, sequence and position alone, so that problems with other chunks are about the same contexts.
  */
 export function problem(options: ProblemOptions): Problem {
-  const { heads, kv_heads, head_dim, chunks, window = 0, gain = 1, seed = 1, taps = [] } = options;
+  const { heads, kv_heads, head_dim, chunks, window = 0, seed = 1, taps = [] } = options;
+  const gain = options.gain ?? (() => 1);
+  const scale = options.scale ?? 1 / Math.sqrt(head_dim);
   const longest = Math.max(...chunks.map(({ first, count }) => first + count));
   const sequences = Math.max(...chunks.map(({ sequence }) => sequence)) + 1;
-  const capacity = options.capacity ?? sequences * longest + 3;
+  const capacity = sequences * longest + 3;
   const slotWidth = ceil4(kv_heads * head_dim);
   const rowWidth = ceil4(heads * head_dim);
 
@@ -74,9 +80,10 @@ export function problem(options: ProblemOptions): Problem {
       const next = noise(seed * 7919 + sequence * 104729 + position * 2 + 1);
       const at = (slots[sequence * longest + position] as number) * slotWidth;
       for (let i = 0; i < kv_heads * head_dim; i++) {
-        k_cache[at + i] = next() * gain;
+        k_cache[at + i] = next() * gain(sequence);
         v_cache[at + i] = next();
       }
+      if (options.plateau) for (let g = 0; g < kv_heads; g++) k_cache[at + g * head_dim] = options.plateau(sequence);
     }
   }
   const rows: StepRow[] = [];
@@ -89,13 +96,14 @@ export function problem(options: ProblemOptions): Problem {
   rows.forEach(({ sequence, position }, row) => {
     const next = noise(seed * 15485863 + sequence * 611953 + position * 2);
     for (let i = 0; i < heads * head_dim; i++) q[row * rowWidth + i] = next() * 1.7;
+    if (options.plateau) for (let h = 0; h < heads; h++) q[row * rowWidth + h * head_dim] = 1 / scale;
   });
   const shape = { heads, kv_heads, head_dim, taps, maxRows: options.maxRows ?? 128 };
   return {
     shape,
     step: { rows, outs: [] },
-    args: { scale: options.scale ?? 1 / Math.sqrt(head_dim), window, slot_stride: longest },
-    buffers: { q, k_cache, v_cache, slots, z: new Float32Array(rows.length * rowWidth).fill(9) },
+    args: { scale, window, slot_stride: longest },
+    buffers: { q, k_cache, v_cache, slots, z: new Float32Array((rows.length + SPARE_ROWS) * rowWidth).fill(UNTOUCHED) },
   };
 }
 

@@ -1,0 +1,166 @@
+/**
+ * Weight matrices as the kernels read them: in strips of four outputs.
+ *
+ * Element (n, k) stands at `((n >> 2) · Kp + k) · 4 + (n & 3)` with Kp = K rounded up to 4: for each k a vec4 of the
+ * four outputs' weights. Adjacent threads along k read adjacent vec4s; a thread that owns a strip reads 4×4 blocks.
+ * Missing outputs and inputs are zeros. 16-bit types stay packed.
+ */
+import { SluiceError } from "../errors.ts";
+import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
+import { widenBf16, widenF16 } from "./half.ts";
+import { type MatrixSource, matrixDtype, type RowSpan, storedDtype } from "./matrix-source.ts";
+
+/** Bytes of one weight. */
+export const STORED_BYTES: Readonly<Record<StoredDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+/** Bytes of one strip of a matrix with `k` inputs. */
+export function stripBytes(k: number, dtype: StoredDtype): number {
+  return Math.ceil(k / 4) * 16 * STORED_BYTES[dtype];
+}
+
+export interface PackOptions {
+  readonly firstStrip: number;
+  readonly strips: number;
+  /** Most bytes of a chunk, and about the most that is read at a time. Default 16 MiB. */
+  readonly maxChunkBytes?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PackedChunk {
+  /** Bytes from the beginning of the part. */
+  readonly offset: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Weights as bit patterns: 32-bit or 16-bit words. */
+type Words = Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+type StoredSpan = Extract<RowSpan, { kind: "stored" }>;
+
+/** An output of the chunk and the output of a tensor that it comes from. */
+interface Placed {
+  /** Output, counted from the chunk's first. */
+  readonly to: number;
+  readonly from: number;
+}
+
+/** What a chunk takes from one tensor. */
+interface Taken {
+  readonly span: StoredSpan;
+  readonly outputs: Placed[];
+}
+
+/**
+ * Packs strips [firstStrip, firstStrip + strips) and yields them in ascending order, chunk by chunk. Host memory stays
+ * within about three chunks.
+ * @throws SluiceError what reading throws; `bad_weights`
+ */
+export async function* packStrips(checkpoint: Checkpoint, source: MatrixSource, options: PackOptions): AsyncGenerator<PackedChunk> {
+  const { firstStrip, strips, maxChunkBytes = 16 << 20, signal } = options;
+  const dtype = matrixDtype(checkpoint, source);
+  const bytesEach = stripBytes(source.k, dtype);
+  const stripsEach = Math.max(1, Math.floor(maxChunkBytes / bytesEach));
+  const rows = new RowFinder(source);
+  for (let done = 0; done < strips; done += stripsEach) {
+    const count = Math.min(stripsEach, strips - done);
+    const bytes = new Uint8Array(count * bytesEach);
+    const target: Words = dtype === "F32" ? new Uint32Array(bytes.buffer) : new Uint16Array(bytes.buffer);
+    for (const taken of rows.taken((firstStrip + done) * 4, count * 4)) {
+      await place(checkpoint, taken, source.k, dtype, target, maxChunkBytes, signal);
+    }
+    yield { offset: done * bytesEach, bytes };
+  }
+}
+
+/** Finds what a range of outputs is made of. */
+class RowFinder {
+  readonly #spans: readonly { readonly begin: number; readonly span: RowSpan }[];
+
+  constructor(source: MatrixSource) {
+    let begin = 0;
+    this.#spans = source.rows.map((span) => {
+      const placed = { begin, span };
+      begin += span.count;
+      return placed;
+    });
+  }
+
+  /** By tensor, so that outputs interleaved from two tensors are still read in long runs. */
+  taken(first: number, count: number): Iterable<Taken> {
+    const byTensor = new Map<string, Taken>();
+    for (const { begin, span } of this.#spans) {
+      if (span.kind === "zero" || begin >= first + count || begin + span.count <= first) continue;
+      let taken = byTensor.get(span.tensor);
+      if (!taken) byTensor.set(span.tensor, (taken = { span, outputs: [] }));
+      for (let n = Math.max(first, begin); n < Math.min(first + count, begin + span.count); n++) {
+        taken.outputs.push({ to: n - first, from: span.first + (span.order?.[n - begin] ?? n - begin) });
+      }
+    }
+    return byTensor.values();
+  }
+}
+
+async function place(
+  checkpoint: Checkpoint,
+  { span, outputs }: Taken,
+  k: number,
+  dtype: StoredDtype,
+  target: Words,
+  maxBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { tensor, transposed, tensorOutputs } = span;
+  const stored = storedDtype(checkpoint, tensor);
+  const size = STORED_BYTES[stored];
+  const kp = Math.ceil(k / 4) * 4;
+  /** Where (output, 0) of the chunk stands; further inputs follow at strides of 4. */
+  const base = (to: number): number => (to >> 2) * kp * 4 + (to & 3);
+  const read = async (begin: number, end: number): Promise<Words> =>
+    convert(await checkpoint.read(tensor, begin * size, end * size, signal), stored, dtype);
+
+  if (!transposed) {
+    // Runs of outputs that lie together in the tensor, each of bounded size.
+    const sorted = [...outputs].sort((a, b) => a.from - b.from);
+    const most = Math.max(1, Math.floor(maxBytes / (k * size)));
+    for (let i = 0; i < sorted.length; ) {
+      const first = (sorted[i] as Placed).from;
+      let j = i + 1;
+      while (j < sorted.length && (sorted[j] as Placed).from <= (sorted[j - 1] as Placed).from + 1 && (sorted[j] as Placed).from - first < most) j++;
+      const words = await read(first * k, ((sorted[j - 1] as Placed).from + 1) * k);
+      for (; i < j; i++) {
+        const { to, from } = sorted[i] as Placed;
+        let at = base(to);
+        for (let source = (from - first) * k, end = source + k; source < end; source++, at += 4) target[at] = words[source] as number;
+      }
+    }
+    return;
+  }
+
+  // Conv1D: whole input rows, as many at a time as fit, of which this chunk takes some columns.
+  const rowsEach = Math.max(1, Math.floor(maxBytes / (tensorOutputs * size)));
+  for (let first = 0; first < k; first += rowsEach) {
+    const rows = Math.min(rowsEach, k - first);
+    const words = await read(first * tensorOutputs, (first + rows) * tensorOutputs);
+    for (const { to, from } of outputs) {
+      let at = base(to) + first * 4;
+      for (let source = from, end = rows * tensorOutputs; source < end; source += tensorOutputs, at += 4) {
+        target[at] = words[source] as number;
+      }
+    }
+  }
+}
+
+/** Bit patterns of the wanted type. Only widening to F32 changes anything. */
+function convert(bytes: Uint8Array, from: StoredDtype, to: StoredDtype): Words {
+  const buffer = bytes.buffer as ArrayBuffer;
+  const half = () => new Uint16Array(buffer, bytes.byteOffset, bytes.byteLength / 2);
+  if (from === "F32") return new Uint32Array(buffer, bytes.byteOffset, bytes.byteLength / 4);
+  if (from === to) return half();
+  if (to !== "F32") throw new SluiceError("bad_weights", `${from} weights cannot be kept as ${to}`);
+  return new Uint32Array((from === "F16" ? widenF16(half()) : widenBf16(half())).buffer);
+}
+
+/** A stored tensor's bytes as float32. */
+export function widenStored(bytes: Uint8Array, dtype: StoredDtype): Float32Array<ArrayBuffer> {
+  return new Float32Array(convert(bytes, dtype, "F32").buffer, dtype === "F32" ? bytes.byteOffset : 0, bytes.byteLength / STORED_BYTES[dtype]);
+}

@@ -1,0 +1,64 @@
+/** Inputs for tests of the row kernels: seeded randomness, padded rows, and tables in the strips layout. */
+
+/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Normal numbers by Box and Muller. */
+export function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+export const ceil4 = (n: number): number => Math.ceil(n / 4) * 4;
+
+/** Rows [count][ceil4(width)] of `value(row, column)`, padded with `padding`. */
+export function paddedRows(
+  count: number,
+  width: number,
+  value: (row: number, column: number) => number,
+  padding = 0,
+): Float32Array {
+  const stride = ceil4(width);
+  return Float32Array.from({ length: count * stride }, (_, i) =>
+    i % stride < width ? value(Math.floor(i / stride), i % stride) : padding,
+  );
+}
+
+/** A table [rows, width] of bit patterns as strips of four rows, padded with zeros: shaders/lib/table.wgsl. */
+export function strips<T extends Uint16Array | Uint32Array>(
+  table: T,
+  rows: number,
+  width: number,
+  result: T,
+): Uint32Array {
+  const stride = ceil4(width);
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < width; k++) {
+      result[((row >> 2) * stride + k) * 4 + (row & 3)] = table[row * width + k] as number;
+    }
+  }
+  return new Uint32Array(result.buffer, result.byteOffset, result.byteLength / 4);
+}
+
+/** Row `row` of a buffer of rows of `stride` floats. */
+export function rowOf(buffer: ArrayBuffer | undefined, row: number, stride: number): Float32Array {
+  if (!buffer) throw new Error("the kernel has no such output");
+  return new Float32Array(buffer, row * stride * 4, stride);
+}
+
+/** Largest |actual - expected|; NaN anywhere gives Infinity. */
+export function worst(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let result = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs((actual[i] as number) - (expected[i] as number));
+    result = Number.isNaN(difference) ? Infinity : Math.max(result, difference);
+  }
+  return result;
+}
