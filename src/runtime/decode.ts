@@ -116,6 +116,19 @@ export async function* decode(
   }
 }
 
+/** Compiles what prefilling these prompts and decoding from them needs, so that nothing compiles between two tokens. */
+export async function prepareDecode(session: Session, prompts: readonly (readonly number[])[], options: DecodeOptions): Promise<void> {
+  const { plan, executor } = session;
+  const tail: Tail = isGreedy(options) ? "greedy" : "sample";
+  const total = prompts.reduce((sum, { length }) => sum + length, 0);
+  const full = Math.min(total, plan.chunkRows);
+  const sizes = [full, total % plan.chunkRows].filter((rows) => rows > 0).map((rows) => ({ rows, outs: 1 }));
+  await executor.prepare(
+    [...sizes, { rows: prompts.length, outs: prompts.length }].map((size) => ({ ...size, head: "logits", tail }) as const),
+    options.signal,
+  );
+}
+
 function isGreedy({ temperature, repetitionPenalty }: SamplingOptions): boolean {
   return temperature === 0 && repetitionPenalty === 1;
 }

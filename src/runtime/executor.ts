@@ -38,11 +38,15 @@ export interface Read {
 interface PreparedCandidate {
   readonly maxRows: number;
   readonly kernel: Kernel;
-  readonly pipeline: GPUComputePipeline;
-  readonly bindings: GPUBindGroup;
+  /** Byte offset and size of this kernel's args for this dispatch. */
+  readonly argsOffset: number;
+  readonly argsBytes: number;
+  /** Made when the first step needs them. */
+  ready: { readonly pipeline: GPUComputePipeline; readonly bindings: GPUBindGroup } | undefined;
 }
 
 interface PreparedDispatch {
+  readonly planned: Dispatch;
   readonly rows: Dispatch["rows"];
   readonly readsCache: boolean;
   readonly candidates: readonly PreparedCandidate[];
@@ -55,6 +59,15 @@ export interface ExecutorOptions {
   readonly plan: Plan;
   /** `[capacity, head_dim/2]` pairs (cos, sin), for models that rotate. */
   readonly rope?: Float32Array<ArrayBuffer>;
+  readonly onCompile?: (done: number, total: number) => void;
+}
+
+/** The size of a step, which decides the kernels it uses. */
+export interface StepSize {
+  readonly rows: number;
+  readonly outs: number;
+  readonly head: Head;
+  readonly tail: Tail;
 }
 
 export class Executor {
@@ -69,18 +82,16 @@ export class Executor {
   readonly #stepWords: Uint32Array<ArrayBuffer>;
   readonly #stepBuffer: GPUBuffer;
   readonly #stepGroup: GPUBindGroup;
+  readonly #pipelines: PipelineCache;
+  readonly #onCompile: (done: number, total: number) => void;
+  /** Step sizes whose kernels are ready. */
+  readonly #readySizes = new Set<string>();
+  #args: GPUBuffer | undefined;
 
-  /** Makes all buffers and bind groups of a session; pipelines must have been prepared. */
-  static async create(options: ExecutorOptions): Promise<Executor> {
-    const pipelines = new Map<Kernel, GPUComputePipeline>();
-    for (const dispatch of allDispatches(options.plan)) {
-      for (const { kernel } of dispatch.candidates) pipelines.set(kernel, await options.pipelines.get(kernel));
-    }
-    return new Executor(options, pipelines);
-  }
-
-  private constructor(options: ExecutorOptions, pipelines: ReadonlyMap<Kernel, GPUComputePipeline>) {
+  constructor(options: ExecutorOptions) {
     const { gpu, plan, weights, rope } = options;
+    this.#pipelines = options.pipelines;
+    this.#onCompile = options.onCompile ?? (() => undefined);
     this.plan = plan;
     this.#gpu = gpu;
     this.#pacer = new Pacer(plan.family);
@@ -96,7 +107,29 @@ export class Executor {
     });
 
     this.#makeBuffers(weights, rope);
-    this.#prepareDispatches(options.pipelines, pipelines, alignment);
+    this.#placeArgs(alignment);
+  }
+
+  /**
+   * Compiles what steps of these sizes need and is not compiled yet, all at once, and makes their bind groups. `run`
+   * does it for its own steps; asking ahead brings everything before the first token.
+   */
+  async prepare(sizes: readonly StepSize[], signal?: AbortSignal): Promise<void> {
+    const missing: { readonly dispatch: Dispatch; readonly candidate: PreparedCandidate }[] = [];
+    const keys = sizes.map(({ rows, outs, head, tail }) => `${rows}/${outs}/${head}/${tail}`);
+    sizes.forEach((size, i) => {
+      if (this.#readySizes.has(keys[i] as string)) return;
+      for (const dispatch of this.#listFor(size)) {
+        const candidate = candidateFor(dispatch, dispatch.rows === "outs" ? size.outs : size.rows);
+        if (!candidate.ready) missing.push({ dispatch: dispatch.planned, candidate });
+      }
+    });
+    if (missing.length > 0) {
+      const kernels = missing.map(({ candidate }) => candidate.kernel);
+      await this.#pipelines.prepare(kernels, this.#onCompile, signal);
+      for (const { dispatch, candidate } of missing) candidate.ready ??= await this.#makeReady(dispatch, candidate);
+    }
+    for (const key of keys) this.#readySizes.add(key);
   }
 
   /** Writes token ids into the token table, `index` counted in ids. */
@@ -125,6 +158,8 @@ export class Executor {
   async run(run: Run): Promise<readonly ArrayBuffer[]> {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
+    const { head, tail } = run;
+    await this.prepare(run.steps.map(({ rows, outs }) => ({ rows: rows.length, outs: outs.length, head, tail })), run.signal);
     run.steps.forEach((step, i) => {
       packStep(step, this.plan.maxRows, this.#stepWords.subarray((i * this.#stepStride) / 4));
     });
@@ -150,9 +185,10 @@ export class Executor {
         }
         estimated += cost;
         estimatedTotal += cost;
-        pass.setPipeline(candidate.pipeline);
+        const { pipeline, bindings } = candidate.ready as NonNullable<PreparedCandidate["ready"]>;
+        pass.setPipeline(pipeline);
         pass.setBindGroup(0, this.#stepGroup, [i * this.#stepStride]);
-        pass.setBindGroup(1, candidate.bindings);
+        pass.setBindGroup(1, bindings);
         pass.dispatchWorkgroups(...candidate.kernel.workgroups(work.rows));
       }
     }
@@ -181,21 +217,23 @@ export class Executor {
   }
 
   *#dispatchesOf(step: StepRows, head: Head, tail: Tail): Generator<{ dispatch: PreparedDispatch; work: Workload }> {
-    const { plan } = this;
     const keys = step.rows.reduce((sum, row) => sum + row.position + 1, 0);
+    for (const dispatch of this.#listFor({ rows: step.rows.length, outs: step.outs.length, head, tail })) {
+      const rows = dispatch.rows === "outs" ? step.outs.length : step.rows.length;
+      yield { dispatch, work: { rows, keys: dispatch.readsCache ? keys : 0 } };
+    }
+  }
+
+  /** The dispatches of a step, in order. Without out rows it ends with the blocks. */
+  *#listFor({ outs, head, tail }: StepSize): Generator<PreparedDispatch> {
+    const { plan } = this;
     const lists = [plan.body];
-    if (step.outs.length > 0 && head !== "none") {
+    if (outs > 0 && head !== "none") {
       lists.push(plan.finalNorm);
       if (head === "logits") lists.push(plan.head);
       if (tail !== "none") lists.push(plan.tails[tail]);
     }
-    for (const list of lists) {
-      for (const planned of list) {
-        const dispatch = this.#prepared.get(planned) as PreparedDispatch;
-        const rows = dispatch.rows === "outs" ? step.outs.length : step.rows.length;
-        yield { dispatch, work: { rows, keys: dispatch.readsCache ? keys : 0 } };
-      }
-    }
+    for (const list of lists) for (const planned of list) yield this.#prepared.get(planned) as PreparedDispatch;
   }
 
   #makeBuffers(weights: GpuWeights, rope: Float32Array<ArrayBuffer> | undefined): void {
@@ -221,42 +259,40 @@ export class Executor {
     if (plan.captureBytes > 0) add({ role: "capture" }, plan.captureBytes);
   }
 
-  #prepareDispatches(cache: PipelineCache, pipelines: ReadonlyMap<Kernel, GPUComputePipeline>, alignment: number): void {
-    const { device } = this.#gpu;
-    const blocks: { dispatch: Dispatch; kernel: Kernel; offset: number; words: Uint32Array }[] = [];
+  /** Writes the args of every dispatch and candidate into one uniform buffer. */
+  #placeArgs(alignment: number): void {
+    const blocks: { readonly offset: number; readonly words: Uint32Array }[] = [];
     let end = 0;
-    for (const dispatch of allDispatches(this.plan)) {
-      for (const { kernel } of dispatch.candidates) {
-        const words = packArgs(kernel, dispatch.args);
-        blocks.push({ dispatch, kernel, offset: end, words });
+    for (const planned of allDispatches(this.plan)) {
+      const candidates = planned.candidates.map(({ maxRows, kernel }): PreparedCandidate => {
+        const words = packArgs(kernel, planned.args);
+        const offset = end;
+        blocks.push({ offset, words });
         end = roundUp(end + words.byteLength, alignment);
-      }
+        return { maxRows, kernel, argsOffset: offset, argsBytes: words.byteLength, ready: undefined };
+      });
+      this.#prepared.set(planned, { planned, rows: planned.rows, readsCache: planned.readsCache, candidates });
     }
-    const args = this.#own("args", Math.max(end, 16), GPUBufferUsage.UNIFORM);
-    const contents = new Uint32Array(Math.max(end, 16) / 4);
+    const contents = new Uint32Array(end / 4);
     for (const { offset, words } of blocks) contents.set(words, offset / 4);
-    device.queue.writeBuffer(args, 0, contents);
+    this.#args = this.#own("args", contents.byteLength, GPUBufferUsage.UNIFORM);
+    this.#gpu.device.queue.writeBuffer(this.#args, 0, contents);
+  }
 
-    const candidates = new Map<Dispatch, PreparedCandidate[]>();
-    for (const { dispatch, kernel, offset, words } of blocks) {
-      const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
-        if (access === "args") return { binding, resource: { buffer: args, offset, size: words.byteLength } };
-        const role = dispatch.bind[name];
-        if (!role) throw new Error(`${dispatch.label}: the plan connects nothing to ${name} of ${kernel.name}`);
-        return { binding, resource: { buffer: this.buffer(role) } };
-      });
-      const list = candidates.get(dispatch) ?? [];
-      candidates.set(dispatch, list);
-      list.push({
-        maxRows: (dispatch.candidates[list.length] as Dispatch["candidates"][number]).maxRows,
-        kernel,
-        pipeline: pipelines.get(kernel) as GPUComputePipeline,
-        bindings: device.createBindGroup({ label: `${dispatch.label} ${kernel.name}`, layout: cache.layoutOf(kernel), entries }),
-      });
-    }
-    for (const [dispatch, list] of candidates) {
-      this.#prepared.set(dispatch, { rows: dispatch.rows, readsCache: dispatch.readsCache, candidates: list });
-    }
+  async #makeReady(dispatch: Dispatch, candidate: PreparedCandidate): Promise<NonNullable<PreparedCandidate["ready"]>> {
+    const { kernel, argsOffset, argsBytes } = candidate;
+    const pipeline = await this.#pipelines.get(kernel);
+    const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
+      if (access === "args") {
+        return { binding, resource: { buffer: this.#args as GPUBuffer, offset: argsOffset, size: argsBytes } };
+      }
+      const role = dispatch.bind[name];
+      if (!role) throw new Error(`${dispatch.label}: the plan connects nothing to ${name} of ${kernel.name}`);
+      return { binding, resource: { buffer: this.buffer(role) } };
+    });
+    const label = `${dispatch.label} ${kernel.name}`;
+    const bindings = this.#gpu.device.createBindGroup({ label, layout: this.#pipelines.layoutOf(kernel), entries });
+    return { pipeline, bindings };
   }
 
   #own(label: string, byteLength: number, usage: GPUBufferUsageFlags): GPUBuffer {

@@ -2,7 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type DecodeOptions, decode, type FinishReason } from "./decode.ts";
+import { type DecodeOptions, decode, type FinishReason, prepareDecode } from "./decode.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import type { Session } from "./session.ts";
 
@@ -165,10 +165,11 @@ async function* generateAll(request: GenerationRequest): AsyncGenerator<Generate
   const session = await request.openSession();
   try {
     const outputs = prompts.map((prompt) => new Output(tokenizer, prompt, stop, stopTokens));
+    const options: DecodeOptions = { ...sampling, maxNewTokens: request.maxNewTokens, stopTokens, signal: request.signal };
+    await prepareDecode(session, prompts, options);
     const started = performance.now();
     let firstToken: number | undefined;
     const stopped = new Set<number>();
-    const options: DecodeOptions = { ...sampling, maxNewTokens: request.maxNewTokens, stopTokens, signal: request.signal };
     for await (const { sequence, token, finish } of decode(session, prompts, options, stopped)) {
       firstToken ??= performance.now();
       const output = outputs[sequence] as Output;

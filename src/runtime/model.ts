@@ -2,7 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import type { FusedOp } from "../compile/fused.ts";
 import { lower } from "../compile/lower.ts";
-import { allDispatches, type Plan } from "../compile/plan.ts";
+import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import type { GenerationConfig } from "../models/read-config.ts";
 import type { Gpu } from "../gpu/open.ts";
@@ -152,22 +152,27 @@ export class Model {
     });
   }
 
-  /** Compiles what is missing and makes the buffers of a session. The caller disposes of it. */
+  /** Makes the buffers of a session; kernels compile when a step first needs them. The caller disposes of it. */
   async openSession(options: SessionOptions = {}): Promise<Session> {
     if (this.#disposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
     const { gpu, weights, onProgress } = this.#parts;
     gpu.checkAlive();
     const plan = this.plan(options);
-    const kernels = allDispatches(plan).flatMap(({ candidates }) => candidates.map(({ kernel }) => kernel));
-    await this.#pipelines.prepare(kernels, (done, total) => onProgress({ phase: "compile", done, total }), options.signal);
     const { rope, head_dim } = this.config;
-    const executor = await Executor.create({
+    const executor = new Executor({
       gpu,
       pipelines: this.#pipelines,
       weights,
       plan,
       ...(rope && { rope: ropeTable(rope, head_dim, plan.capacity) }),
+      onCompile: (done, total) => onProgress({ phase: "compile", done, total }),
     });
+    try {
+      await gpu.checkAllocations();
+    } catch (error) {
+      executor.dispose();
+      throw error;
+    }
     return new Session(executor, this.config.vocab_size);
   }
 
