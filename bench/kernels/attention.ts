@@ -10,8 +10,8 @@ import { attentionTiled } from "../../src/kernels/attention-tiled.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";
-import { testDevice } from "../../test/support/device.ts";
 import { type Chunk, type Problem, problem } from "../../test/support/attention-problem.ts";
+import { testDevice } from "../../test/support/device.ts";
 
 const HEADS = { heads: 12, kv_heads: 12, head_dim: 64 };
 const MAX_ROWS = 256;
@@ -27,16 +27,25 @@ function bufferOf(device: GPUDevice, data: Float32Array | Uint32Array, usage: nu
 }
 
 /** Milliseconds of each of `times` submits of one dispatch, waited for. */
-async function time(device: GPUDevice, kernel: Kernel, pipeline: GPUComputePipeline, given: Problem, times: number): Promise<number[]> {
+async function time(
+  device: GPUDevice,
+  kernel: Kernel,
+  pipeline: GPUComputePipeline,
+  given: Problem,
+  times: number,
+): Promise<number[]> {
   const step = bufferOf(device, packStep(given.step, MAX_ROWS), GPUBufferUsage.UNIFORM);
   const bound = kernel.bindings.map(({ name, binding, access }) => {
-    if (access === "args") return { binding, resource: { buffer: bufferOf(device, packArgs(kernel, given.args), GPUBufferUsage.UNIFORM) } };
+    if (access === "args")
+      return { binding, resource: { buffer: bufferOf(device, packArgs(kernel, given.args), GPUBufferUsage.UNIFORM) } };
     const data = given.buffers[name];
     if (!data) throw new Error(`${kernel.name} needs a buffer for ${name}`);
     return { binding, resource: { buffer: bufferOf(device, data, GPUBufferUsage.STORAGE) } };
   });
   const entries = [{ binding: 0, resource: { buffer: step } }];
-  const groups = [entries, bound].map((group, i) => device.createBindGroup({ layout: pipeline.getBindGroupLayout(i), entries: group }));
+  const groups = [entries, bound].map((group, i) =>
+    device.createBindGroup({ layout: pipeline.getBindGroupLayout(i), entries: group }),
+  );
   const taken: number[] = [];
   for (let i = 0; i < times; i++) {
     const start = performance.now();
@@ -79,7 +88,9 @@ async function main(): Promise<void> {
       const { flops } = kernel.cost({ rows: chunk.count, keys });
       const median = taken[taken.length >> 1] ?? NaN;
       const label = chunk.count === 1 ? `decode, context ${chunk.first + 1}` : `prefill of ${chunk.count}`;
-      console.log(`  ${label}: best ${best.toFixed(2)} ms, median ${median.toFixed(2)} ms, ${(flops / best / 1e6).toFixed(2)} GFLOP/s`);
+      console.log(
+        `  ${label}: best ${best.toFixed(2)} ms, median ${median.toFixed(2)} ms, ${(flops / best / 1e6).toFixed(2)} GFLOP/s`,
+      );
     }
   }
   process.exit(0);

@@ -7,8 +7,15 @@
  * least bytes that must move. Results and what was concluded from them: bench/kernels/linear.md.
  */
 import type { Kernel } from "../../src/kernels/kernel.ts";
+import {
+  type LinearShape,
+  lanesLinear,
+  registerLinear,
+  tileLinear,
+  type WeightDtype,
+  weightBytes,
+} from "../../src/kernels/linear.ts";
 import { linkShader } from "../../src/kernels/link.ts";
-import { type LinearShape, lanesLinear, registerLinear, tileLinear, type WeightDtype, weightBytes } from "../../src/kernels/linear.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";
 import { testDevice } from "../../test/support/device.ts";
 import { plainStep } from "../../test/support/run-kernel.ts";

@@ -1,9 +1,7 @@
 // Reductions over the THREADS = SPAN * SPAN threads of a workgroup, in two levels of SPAN and a fixed order. The result
 // is uniform, so that control flow with barriers may depend on it. To be called by all threads; each array is written
 // again only behind a barrier that its last readers have passed.
-
-const SPAN = 16u;
-const THREADS = 256u;
+import constants::{SPAN, THREADS};
 
 var<workgroup> counts: array<vec4u, THREADS>;
 var<workgroup> span_counts: array<vec4u, SPAN>;

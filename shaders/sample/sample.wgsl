@@ -16,14 +16,16 @@
 // place; 5 seen [sequence][SEEN_WORDS], a bit per token: the host sets those of the prompt, and the winner's is set
 // here. A row with a logit that is not finite, or is not after the penalty, gets NO_TOKEN. A sequence may have one
 // out row a step.
-// Parallel: a workgroup a row; thread t holds vec4s t, t + THREADS, ...
+// Parallel: a workgroup a row; thread t holds vec4s t, t + THREADS, ... 256 threads on GPUs; 64 on software devices,
+// whose barriers and compile times grow with the threads.
 // Passes over the row: 1 for the largest; up to 14 of integer compares for k; 1 and 2 a draw for p; else 1 for a draw.
-// Summation class workgroup256 for the masses of step 4: four chains a thread and their sum, then 16 sums of 16.
+// Summation class workgroup{THREADS} for the masses of step 4: four chains a thread and their sum, then SPAN sums of
+// SPAN (reduce.wgsl).
 import package::lib::step::step;
 import package::sample::logits::{NOT_FINITE, NO_TOKEN, not_finite, order_key};
 import package::sample::noise::gumbel;
-import package::sample::reduce::{Candidate, THREADS, best_candidate, better, sum_counts, sum_masses};
-import constants::{V4, VOCAB};
+import package::sample::reduce::{Candidate, best_candidate, better, sum_counts, sum_masses};
+import constants::{THREADS, V4, VOCAB};
 
 struct Setting {
   temperature: f32,        // 0: greedy
@@ -242,7 +244,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       id = draw(tid, row, setting, target_row.position, top.merit);
     }
   }
-  workgroupBarrier(); // the last reads of seen
+  storageBarrier(); // behind the last reads of seen by other threads
   if (tid == 0u) {
     tokens[target_row.token_index] = id;
     if (id != NO_TOKEN) {

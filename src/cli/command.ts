@@ -1,6 +1,6 @@
 /** What a command is: a declaration that parsing and help are derived from, and what it does. */
 import type { CommandContext } from "./context.ts";
-import { type Options, type OptionValues } from "./options.ts";
+import type { Options, OptionValues } from "./options.ts";
 import { type RawArguments, readOptions, readPositionals } from "./parse-arguments.ts";
 
 /** An argument without a name, in the order of the declaration. */

@@ -18,7 +18,14 @@ export function generalHelp(commands: readonly Command[], style: HelpStyle): str
   return [
     "Sluice runs GPT-2 and Llama models in WebGPU compute shaders.\n",
     `${style.heading("Usage:")} sluice COMMAND [arguments] [options]\n`,
-    section("Commands", definitions(commands.map(({ name, summary }) => [name, summary]), style), style),
+    section(
+      "Commands",
+      definitions(
+        commands.map(({ name, summary }) => [name, summary]),
+        style,
+      ),
+      style,
+    ),
     section("Examples", commands.map(({ examples }) => `${INDENT}sluice ${examples[0].line}\n`).join(""), style),
     paragraph(
       "A MODEL is a folder in Hugging Face's layout (config.json, model.safetensors, tokenizer.json, …) or the web " +

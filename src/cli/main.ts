@@ -63,7 +63,14 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     stderr.write(`sluice: ${text}\n`);
   };
   try {
-    const context: CommandContext = { library: world.library, stdin: world.stdin, stdout, signal: abort.signal, progress, note };
+    const context: CommandContext = {
+      library: world.library,
+      stdin: world.stdin,
+      stdout,
+      signal: abort.signal,
+      progress,
+      note,
+    };
     await dispatch(argv, context, styleFor(stdout, world.env));
     return interrupts.exitCode ?? failureCode(stdout, note);
   } catch (error) {
@@ -95,7 +102,10 @@ async function dispatch(argv: readonly string[], context: CommandContext, style:
 function find(name: string): Command {
   const command = COMMANDS.find((candidate) => candidate.name === name);
   if (command) return command;
-  const guess = nearest(name, COMMANDS.map((candidate) => candidate.name));
+  const guess = nearest(
+    name,
+    COMMANDS.map((candidate) => candidate.name),
+  );
   throw new SluiceError("usage", `there is no command "${name}"`, {
     hint: guess ? `Did you mean ${guess}?` : "`sluice --help` lists the commands.",
   });
@@ -121,6 +131,10 @@ function report(error: unknown, note: (text: string) => void, debug: boolean): n
     return error.code === "usage" ? 2 : 1;
   }
   const message = error instanceof Error ? error.message : String(error);
-  note(debug && error instanceof Error ? (error.stack ?? message) : `${message}\n  This is a defect in Sluice. SLUICE_DEBUG=1 shows where it happened.`);
+  note(
+    debug && error instanceof Error
+      ? (error.stack ?? message)
+      : `${message}\n  This is a defect in Sluice. SLUICE_DEBUG=1 shows where it happened.`,
+  );
   return 1;
 }

@@ -81,7 +81,10 @@ function unknownOption(name: string, known: readonly string[]): SluiceError {
 }
 
 /** The positionals by name. @throws SluiceError `usage` for one too few or too many */
-export function readPositionals(shape: CommandShape, { positionals }: RawArguments): Record<string, string | undefined> {
+export function readPositionals(
+  shape: CommandShape,
+  { positionals }: RawArguments,
+): Record<string, string | undefined> {
   const declared = Object.entries(shape.positionals);
   const excess = positionals[declared.length];
   if (excess !== undefined) {

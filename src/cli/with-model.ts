@@ -8,7 +8,11 @@ import { name, oneOf, optional, required, tokenIds } from "./options.ts";
 export const modelArgument = argument("folder in Hugging Face's layout, or the web address of one");
 
 export const modelOptions = {
-  adapter: optional("NAME", "Adapter: auto, swiftshader, part of an adapter's name, or a Vulkan driver's JSON file", name),
+  adapter: optional(
+    "NAME",
+    "Adapter: auto, swiftshader, part of an adapter's name, or a Vulkan driver's JSON file",
+    name,
+  ),
   plan: optional(
     "PLAN",
     "default, or reference: one summation order per matrix, so that a token's bits depend on its context alone",

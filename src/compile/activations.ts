@@ -38,7 +38,8 @@ export class ActivationPlanner {
 
   indexOf(value: Value): number {
     const index = this.#bufferOf.get(value.id);
-    if (index === undefined) throw new Error(`Value ${value.id} (${value.sites.join(", ")}) is made by no fused operation`);
+    if (index === undefined)
+      throw new Error(`Value ${value.id} (${value.sites.join(", ")}) is made by no fused operation`);
     return index;
   }
 

@@ -40,13 +40,20 @@ export class CaptureLayout {
     this.#wanted = [...new Set(sites)].map((site) => offered.get(site) ?? refuse(site, offered, graph));
     const heads = graph.config.num_attention_heads;
     const stride = (wanted: Wanted) => (wanted.tap === null ? bounds.keys : Math.ceil(wanted.width / 4) * 4);
-    const rowBytes = this.#wanted.reduce((sum, wanted) => sum + stride(wanted) * (wanted.tap === null ? heads : 1) * 4, 0);
+    const rowBytes = this.#wanted.reduce(
+      (sum, wanted) => sum + stride(wanted) * (wanted.tap === null ? heads : 1) * 4,
+      0,
+    );
     const limit = Math.min(CAPTURE_BYTES, bounds.limit) - 16 * this.#wanted.length;
     this.chunkRows = rowBytes === 0 ? bounds.rows : Math.min(bounds.rows, Math.floor(limit / rowBytes));
     if (this.chunkRows < 1) {
-      throw new SluiceError("device_limit", `One row of these ${this.#wanted.length} sites takes ${rowBytes} bytes; ${limit} can be captured at a time`, {
-        hint: "Capture fewer sites at once, or a shorter context.",
-      });
+      throw new SluiceError(
+        "device_limit",
+        `One row of these ${this.#wanted.length} sites takes ${rowBytes} bytes; ${limit} can be captured at a time`,
+        {
+          hint: "Capture fewer sites at once, or a shorter context.",
+        },
+      );
     }
     let offset = 0;
     this.regions = this.#wanted.map((wanted) => {

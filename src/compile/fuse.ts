@@ -46,7 +46,8 @@ class Fuser {
       if (op) ops.push(op);
     }
     for (const node of this.#graph.nodes) {
-      if (!this.#taken.has(node)) throw new SluiceError("gpu", `No kernel serves a ${node.op} node that stands alone in the graph`);
+      if (!this.#taken.has(node))
+        throw new SluiceError("gpu", `No kernel serves a ${node.op} node that stands alone in the graph`);
     }
     return ops;
   }
@@ -115,9 +116,7 @@ class Fuser {
   }
 
   #linear(node: NodeOf<"linear">): FusedOp {
-    return (
-      this.#qkv(node) ?? this.#gated(node) ?? this.#activated(node) ?? this.#residual(node) ?? this.#stored(node)
-    );
+    return this.#qkv(node) ?? this.#gated(node) ?? this.#activated(node) ?? this.#residual(node) ?? this.#stored(node);
   }
 
   /** Three linears of one input whose results are a layer's queries, keys and values. */

@@ -49,7 +49,12 @@ export interface FusedLinear extends Labelled {
   readonly input: Value;
   readonly epilogue:
     | { readonly kind: "store"; readonly part: LinearPart; readonly out: Value }
-    | { readonly kind: "activation"; readonly part: LinearPart; readonly activation: ActivationName; readonly out: Value }
+    | {
+        readonly kind: "activation";
+        readonly part: LinearPart;
+        readonly activation: ActivationName;
+        readonly out: Value;
+      }
     /** out = residual + (input · Wᵀ + bias) */
     | { readonly kind: "residual"; readonly part: LinearPart; readonly residual: Value; readonly out: Value }
     /** out = activation(gate) · up */

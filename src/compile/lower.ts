@@ -70,7 +70,11 @@ class Lowering {
     const outs = Math.max(1, Math.min(rows, Math.floor(Math.min(LOGITS_BYTES, limit) / logitsRow)));
     // When capturing, every row is an out row, since the last stream and the final norm are known of those alone.
     const captures = options.captures ?? [];
-    this.#captures = new CaptureLayout(graph, ops, captures, { rows: captures.length > 0 ? outs : rows, keys: capacity, limit });
+    this.#captures = new CaptureLayout(graph, ops, captures, {
+      rows: captures.length > 0 ? outs : rows,
+      keys: capacity,
+      limit,
+    });
     this.#chunkRows = this.#captures.chunkRows;
     this.#chunkOuts = Math.min(outs, this.#chunkRows);
     this.#activations = new ActivationPlanner(ops, {
@@ -124,9 +128,13 @@ class Lowering {
     const table = this.#layout.matrix(tableSource(op.tokens));
     const positions = op.positions && this.#layout.matrix(tableSource(op.positions));
     if (positions && positions.parts.length > 1) {
-      throw new SluiceError("device_limit", `The position table (${op.positions?.tensor}) exceeds what this device can bind at once`, {
-        hint: "No model in circulation does; use a device with a larger maxStorageBufferBindingSize.",
-      });
+      throw new SluiceError(
+        "device_limit",
+        `The position table (${op.positions?.tensor}) exceeds what this device can bind at once`,
+        {
+          hint: "No model in circulation does; use a device with a larger maxStorageBufferBindingSize.",
+        },
+      );
     }
     const taps = this.#captures.tapsOf(op);
     return table.parts.map((part, i) => ({
@@ -279,7 +287,12 @@ class Lowering {
     const shape = { vocab: this.#graph.config.vocab_size, maxRows: MAX_ROWS };
     const argmax = argmaxKernels(shape);
     const loss = crossEntropyKernels(shape);
-    const partial: BufferRole = { role: "activation", index: this.#activations.scratch(Math.max(argmax.partialBytes(this.#chunkOuts), loss.partialBytes(this.#chunkOuts))) };
+    const partial: BufferRole = {
+      role: "activation",
+      index: this.#activations.scratch(
+        Math.max(argmax.partialBytes(this.#chunkOuts), loss.partialBytes(this.#chunkOuts)),
+      ),
+    };
     const bind: Record<string, BufferRole> = {
       logits: this.#activation(this.#graph.logits),
       partials: partial,

@@ -90,5 +90,12 @@ export interface Plan {
 
 /** Every dispatch a plan can encode. */
 export function allDispatches(plan: Plan): readonly Dispatch[] {
-  return [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy, ...plan.tails.sample, ...plan.tails.loss];
+  return [
+    ...plan.body,
+    ...plan.finalNorm,
+    ...plan.head,
+    ...plan.tails.greedy,
+    ...plan.tails.sample,
+    ...plan.tails.loss,
+  ];
 }

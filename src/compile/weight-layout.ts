@@ -97,7 +97,10 @@ export class WeightLayout {
 
   /** GPU bytes of all matrices and vectors. */
   get byteLength(): number {
-    return this.matrices.reduce((sum, { parts }) => sum + parts.reduce((bytes, part) => bytes + part.byteLength, 0), this.paramsBytes);
+    return this.matrices.reduce(
+      (sum, { parts }) => sum + parts.reduce((bytes, part) => bytes + part.byteLength, 0),
+      this.paramsBytes,
+    );
   }
 
   matrix(source: MatrixSource): WeightMatrix {
@@ -152,7 +155,8 @@ function joined(label: string, parts: readonly OrderedPart[]): LinearSources {
   const first = parts[0] as OrderedPart;
   return {
     matrix: { label, k: first.part.weight.inputs, rows: parts.map(({ part, order }) => span(part.weight, order)) },
-    bias: first.part.bias && parts.flatMap(({ part, order }) => biasPiece(part, order ?? range(0, part.weight.outputs))),
+    bias:
+      first.part.bias && parts.flatMap(({ part, order }) => biasPiece(part, order ?? range(0, part.weight.outputs))),
   };
 }
 
@@ -179,7 +183,15 @@ function biasPiece({ bias }: LinearPart, outputs: readonly number[], zeros = 0):
 }
 
 function span({ tensor, transposed, tensorOutputs, first, outputs }: MatrixRef, order?: readonly number[]): RowSpan {
-  return { kind: "stored", tensor, transposed, tensorOutputs, first, count: order?.length ?? outputs, ...(order && { order }) };
+  return {
+    kind: "stored",
+    tensor,
+    transposed,
+    tensorOutputs,
+    first,
+    count: order?.length ?? outputs,
+    ...(order && { order }),
+  };
 }
 
 /** Parts by whole strips, each within what one buffer and one binding can hold; pairs of strips stay together. */
@@ -190,7 +202,10 @@ function splitMatrix(source: MatrixSource, dtype: StoredDtype, limits: BufferLim
   const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
   const most = Math.floor(limit / each / 2) * 2;
   if (most === 0) {
-    throw new SluiceError("device_limit", `Two strips of ${source.label} take ${2 * each} bytes; this device binds at most ${limit}`);
+    throw new SluiceError(
+      "device_limit",
+      `Two strips of ${source.label} take ${2 * each} bytes; this device binds at most ${limit}`,
+    );
   }
   const parts: WeightPart[] = [];
   for (let firstStrip = 0; firstStrip < strips; firstStrip += most) {

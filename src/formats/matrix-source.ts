@@ -45,7 +45,10 @@ export function matrixDtype(checkpoint: Checkpoint, source: MatrixSource): Store
 export function storedDtype(checkpoint: Checkpoint, tensor: string): StoredDtype {
   const dtype = checkpoint.tensors.get(tensor)?.dtype;
   if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return dtype;
-  throw new SluiceError("bad_weights", `Tensor ${tensor} is ${dtype ? `stored as ${dtype}` : "missing"}; F32, F16 and BF16 can be run`);
+  throw new SluiceError(
+    "bad_weights",
+    `Tensor ${tensor} is ${dtype ? `stored as ${dtype}` : "missing"}; F32, F16 and BF16 can be run`,
+  );
 }
 
 /** Equal for sources that make equal matrices. */

@@ -55,7 +55,11 @@ interface Taken {
  * within about three chunks.
  * @throws SluiceError what reading throws; `bad_weights`
  */
-export async function* packStrips(checkpoint: Checkpoint, source: MatrixSource, options: PackOptions): AsyncGenerator<PackedChunk> {
+export async function* packStrips(
+  checkpoint: Checkpoint,
+  source: MatrixSource,
+  options: PackOptions,
+): AsyncGenerator<PackedChunk> {
   const { firstStrip, strips, maxChunkBytes = 16 << 20, signal } = options;
   const dtype = matrixDtype(checkpoint, source);
   const bytesEach = stripBytes(source.k, dtype);
@@ -125,12 +129,18 @@ async function place(
     for (let i = 0; i < sorted.length; ) {
       const first = (sorted[i] as Placed).from;
       let j = i + 1;
-      while (j < sorted.length && (sorted[j] as Placed).from <= (sorted[j - 1] as Placed).from + 1 && (sorted[j] as Placed).from - first < most) j++;
+      while (
+        j < sorted.length &&
+        (sorted[j] as Placed).from <= (sorted[j - 1] as Placed).from + 1 &&
+        (sorted[j] as Placed).from - first < most
+      )
+        j++;
       const words = await read(first * k, ((sorted[j - 1] as Placed).from + 1) * k);
       for (; i < j; i++) {
         const { to, from } = sorted[i] as Placed;
         let at = base(to);
-        for (let source = (from - first) * k, end = source + k; source < end; source++, at += 4) target[at] = words[source] as number;
+        for (let source = (from - first) * k, end = source + k; source < end; source++, at += 4)
+          target[at] = words[source] as number;
       }
     }
     return;
@@ -162,5 +172,9 @@ function convert(bytes: Uint8Array, from: StoredDtype, to: StoredDtype): Words {
 
 /** A stored tensor's bytes as float32. */
 export function widenStored(bytes: Uint8Array, dtype: StoredDtype): Float32Array<ArrayBuffer> {
-  return new Float32Array(convert(bytes, dtype, "F32").buffer, dtype === "F32" ? bytes.byteOffset : 0, bytes.byteLength / STORED_BYTES[dtype]);
+  return new Float32Array(
+    convert(bytes, dtype, "F32").buffer,
+    dtype === "F32" ? bytes.byteOffset : 0,
+    bytes.byteLength / STORED_BYTES[dtype],
+  );
 }

@@ -6,7 +6,9 @@ import { delimiter, join } from "node:path";
 /** Where the Vulkan loader looks on Linux, as far as drivers in practice use it. */
 function driverFolders(): readonly string[] {
   const data = process.env.XDG_DATA_HOME || join(homedir(), ".local/share");
-  return [data, "/etc", "/usr/local/etc", "/usr/share", "/usr/local/share"].map((folder) => join(folder, "vulkan/icd.d"));
+  return [data, "/etc", "/usr/local/etc", "/usr/share", "/usr/local/share"].map((folder) =>
+    join(folder, "vulkan/icd.d"),
+  );
 }
 
 /** Folders that were searched, for messages. */

@@ -51,7 +51,10 @@ export function cacheFolders(env: NodeJS.ProcessEnv = process.env): readonly str
  * The driver's files, unpacked where need be.
  * @throws SluiceError `no_adapter` where no cache folder can be written
  */
-export async function unpackDriver(carrier: { readonly archive: string; readonly version: string }): Promise<SoftwareDriver> {
+export async function unpackDriver(carrier: {
+  readonly archive: string;
+  readonly version: string;
+}): Promise<SoftwareDriver> {
   const { size } = await stat(carrier.archive);
   // The archive's size in the name keeps a rebuilt package of the same version apart.
   const name = `swiftshader-${carrier.version}-${size}`;
@@ -92,7 +95,10 @@ async function unpack(archive: string, cache: string, folder: string): Promise<v
     const sizes: Record<string, number> = {};
     for (const file of FILES) {
       const contents = members.get(file);
-      if (!contents) throw new SluiceError("bad_file", `${archive} holds no ${file}`, { hint: "Install @sparticuz/chromium again." });
+      if (!contents)
+        throw new SluiceError("bad_file", `${archive} holds no ${file}`, {
+          hint: "Install @sparticuz/chromium again.",
+        });
       await writeFile(join(fresh, file), contents, { mode: 0o755 });
       sizes[file] = contents.byteLength;
     }
@@ -112,7 +118,8 @@ function readTar(bytes: Uint8Array): ReadonlyMap<string, Uint8Array> {
   const text = new TextDecoder();
   const members = new Map<string, Uint8Array>();
   for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0; ) {
-    const field = (offset: number, length: number) => text.decode(bytes.subarray(at + offset, at + offset + length)).replace(/\0.*$/s, "");
+    const field = (offset: number, length: number) =>
+      text.decode(bytes.subarray(at + offset, at + offset + length)).replace(/\0.*$/s, "");
     const size = Number.parseInt(field(124, 12), 8);
     const name = field(0, 100).replace(/^\.\//, "");
     members.set(name, bytes.subarray(at + 512, at + 512 + size));

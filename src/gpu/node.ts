@@ -2,8 +2,9 @@
  * WebGPU in Node: Dawn, from the npm package `webgpu`, on a real GPU or another driver of the system where there is
  * one, else on the SwiftShader that @sparticuz/chromium carries.
  */
-import { constants } from "node:os";
+
 import { existsSync } from "node:fs";
+import { constants } from "node:os";
 import { resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import type { HostAdapter, HostOptions } from "./host.ts";
@@ -43,7 +44,9 @@ export async function openAdapter({ adapter: choice, onNotice }: HostOptions): P
       continue;
     }
     if (driver.kind === "software" && choice === "auto") {
-      onNotice(`No GPU driver found: running on the CPU with ${deviceName(found.adapter.info)}. \`sluice info\` tells more.`);
+      onNotice(
+        `No GPU driver found: running on the CPU with ${deviceName(found.adapter.info)}. \`sluice info\` tells more.`,
+      );
     }
     return found;
   }
@@ -97,7 +100,11 @@ async function tryDriver(driver: DriverChoice, tried: string[]): Promise<HostAda
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (adapter) return { adapter, release: () => inUse.delete(gpu) };
     inUse.delete(gpu);
-    tried.push(driver.kind === "system" ? `the system's drivers offer none (${systemDriverReason()})` : `${driver.icd ?? "SwiftShader"} offers none`);
+    tried.push(
+      driver.kind === "system"
+        ? `the system's drivers offer none (${systemDriverReason()})`
+        : `${driver.icd ?? "SwiftShader"} offers none`,
+    );
     return null;
   } finally {
     // A browser started from here must not inherit the driver: it would find no adapter with it.
@@ -119,10 +126,14 @@ async function importDawn(): Promise<Dawn> {
     }
     return dawn;
   } catch (cause) {
-    throw new SluiceError("no_adapter", `WebGPU for Node, the package webgpu, cannot be loaded: ${(cause as Error).message}`, {
-      hint: `Run \`${INSTALL}\`.`,
-      cause,
-    });
+    throw new SluiceError(
+      "no_adapter",
+      `WebGPU for Node, the package webgpu, cannot be loaded: ${(cause as Error).message}`,
+      {
+        hint: `Run \`${INSTALL}\`.`,
+        cause,
+      },
+    );
   }
 }
 
@@ -140,7 +151,8 @@ function loadVulkan(loader: string): void {
       return;
     } catch (error) {
       if (String(error).includes("self-register")) return;
-      if (name === loader) throw new SluiceError("no_adapter", `The Vulkan loader ${loader} cannot be loaded: ${String(error)}`);
+      if (name === loader)
+        throw new SluiceError("no_adapter", `The Vulkan loader ${loader} cannot be loaded: ${String(error)}`);
     }
   }
 }

@@ -15,7 +15,8 @@ const WANTED_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader-f
 
 /** @throws SluiceError `no_adapter` */
 export async function openGpu(options: OpenOptions): Promise<Gpu> {
-  if (options.device) return new Gpu(options.device, readProfile(options.device.adapterInfo, options.device), undefined);
+  if (options.device)
+    return new Gpu(options.device, readProfile(options.device.adapterInfo, options.device), undefined);
   // Bundlers for browsers swap this module for browser.ts (package.json says so), hence the late import.
   const { openAdapter } = await import("./node.ts");
   const { adapter, release } = await openAdapter({
@@ -24,7 +25,8 @@ export async function openGpu(options: OpenOptions): Promise<Gpu> {
   });
   throwIfAborted(options.signal);
   const features = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-  const limits = options.limits === "default" ? {} : Object.fromEntries(LIMIT_NAMES.map((name) => [name, adapter.limits[name]]));
+  const limits =
+    options.limits === "default" ? {} : Object.fromEntries(LIMIT_NAMES.map((name) => [name, adapter.limits[name]]));
   try {
     const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: limits });
     return new Gpu(device, readProfile(adapter.info, device), release);

@@ -21,7 +21,9 @@ export class PipelineCache {
     this.#gpu = gpu;
     this.stepLayout = gpu.device.createBindGroupLayout({
       label: "step",
-      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
+      entries: [
+        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } },
+      ],
     });
   }
 
@@ -92,8 +94,15 @@ export class PipelineCache {
       this.#gpu.checkAlive();
       const { messages } = await module.getCompilationInfo();
       const lines = code.split("\n");
-      const details = messages.map(({ type, lineNum, linePos, message }) => `${type} ${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ""}`);
-      throw new SluiceError("gpu", `Kernel ${kernel.name} does not compile: ${[(cause as Error).message, ...details].join("\n  ")}`, { cause });
+      const details = messages.map(
+        ({ type, lineNum, linePos, message }) =>
+          `${type} ${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ""}`,
+      );
+      throw new SluiceError(
+        "gpu",
+        `Kernel ${kernel.name} does not compile: ${[(cause as Error).message, ...details].join("\n  ")}`,
+        { cause },
+      );
     }
   }
 }

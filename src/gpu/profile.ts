@@ -43,7 +43,11 @@ export function readProfile(info: GPUAdapterInfo, device: Pick<GPUDevice, "featu
 }
 
 /** One line that names a device: `SwiftShader driver 5.0.0 (google swiftshader)`. */
-export function deviceName({ description, vendor, architecture }: Pick<DeviceProfile, "description" | "vendor" | "architecture">): string {
+export function deviceName({
+  description,
+  vendor,
+  architecture,
+}: Pick<DeviceProfile, "description" | "vendor" | "architecture">): string {
   const maker = [vendor, architecture].filter((word) => word !== "").join(" ");
   if (description === "") return maker === "" ? "an unnamed adapter" : maker;
   return maker === "" ? description : `${description} (${maker})`;

@@ -42,7 +42,9 @@ export class ReadbackPool {
   }
 
   #take(byteLength: number): GPUBuffer {
-    const index = this.#idle.findIndex((buffer) => buffer.size >= byteLength && buffer.size <= 4 * Math.max(byteLength, 256));
+    const index = this.#idle.findIndex(
+      (buffer) => buffer.size >= byteLength && buffer.size <= 4 * Math.max(byteLength, 256),
+    );
     const found = index < 0 ? undefined : this.#idle.splice(index, 1)[0];
     if (found) return found;
     const size = Math.min(2 ** Math.ceil(Math.log2(Math.max(byteLength, 256))), this.#gpu.profile.limits.maxBufferSize);

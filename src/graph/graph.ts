@@ -50,7 +50,13 @@ export type Node =
       readonly eps: number;
     }
   /** out = input · Wᵀ + bias */
-  | { readonly op: "linear"; readonly input: Value; readonly out: Value; readonly weight: MatrixRef; readonly bias?: VectorRef }
+  | {
+      readonly op: "linear";
+      readonly input: Value;
+      readonly out: Value;
+      readonly weight: MatrixRef;
+      readonly bias?: VectorRef;
+    }
   /** Rotates the pairs (i, i + head_dim/2) of every head by the row's position. */
   | { readonly op: "rope"; readonly input: Value; readonly out: Value; readonly head_dim: number }
   /** Appends this step's keys and values to the layer's cache. */

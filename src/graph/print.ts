@@ -10,7 +10,10 @@ function printNode(node: Node): string {
     case "embed":
       return line(node.out, `embed(${matrix(node.tokens)}${node.positions ? `, ${matrix(node.positions)}` : ""})`);
     case "norm":
-      return line(node.out, `${node.kind}_norm(${name(node.input)}, ${vector(node.gain)}${bias(node.bias)}, eps=${node.eps})`);
+      return line(
+        node.out,
+        `${node.kind}_norm(${name(node.input)}, ${vector(node.gain)}${bias(node.bias)}, eps=${node.eps})`,
+      );
     case "linear":
       return line(node.out, `linear(${name(node.input)}, ${matrix(node.weight)}${bias(node.bias)})`);
     case "rope":
@@ -19,7 +22,10 @@ function printNode(node: Node): string {
       return `  kv_cache.${node.layer} ← ${name(node.keys)}, ${name(node.values)}`;
     case "attention": {
       const window = node.window > 0 ? `, window=${node.window}` : "";
-      return line(node.out, `attention(${name(node.queries)}, kv_cache.${node.layer}, scale=${node.scale.toPrecision(6)}${window})`);
+      return line(
+        node.out,
+        `attention(${name(node.queries)}, kv_cache.${node.layer}, scale=${node.scale.toPrecision(6)}${window})`,
+      );
     }
     case "activation":
       return line(node.out, `${node.kind}(${name(node.input)})`);

@@ -1,5 +1,12 @@
 /** `attention/decode`: a workgroup for each row and kv head, for decode on GPUs. */
-import { type AttentionShape, attentionArgs, attentionBindings, attentionCost, attentionShader, shapeName } from "./attention-shape.ts";
+import {
+  type AttentionShape,
+  attentionArgs,
+  attentionBindings,
+  attentionCost,
+  attentionShader,
+  shapeName,
+} from "./attention-shape.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** Heads of a group that one workgroup serves: as many as fit a vec4's lanes. */

@@ -1,5 +1,12 @@
 /** `attention/register`: attention without workgroup memory or barriers, for software devices. */
-import { type AttentionShape, attentionArgs, attentionBindings, attentionCost, attentionShader, shapeName } from "./attention-shape.ts";
+import {
+  type AttentionShape,
+  attentionArgs,
+  attentionBindings,
+  attentionCost,
+  attentionShader,
+  shapeName,
+} from "./attention-shape.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** Invocations of a workgroup: few, so that a single decode row still spreads over a software device's cores. */

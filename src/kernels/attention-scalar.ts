@@ -1,5 +1,12 @@
 /** `attention/scalar`: attention for head widths that are no multiple of four, in every family. */
-import { type AttentionShape, attentionArgs, attentionBindings, attentionCost, attentionShader, shapeName } from "./attention-shape.ts";
+import {
+  type AttentionShape,
+  attentionArgs,
+  attentionBindings,
+  attentionCost,
+  attentionShader,
+  shapeName,
+} from "./attention-shape.ts";
 import type { Kernel } from "./kernel.ts";
 
 const THREADS = 16;

@@ -1,5 +1,12 @@
 /** `attention/tiled`: attention with key and value tiles in workgroup memory, for GPUs. */
-import { type AttentionShape, attentionArgs, attentionBindings, attentionCost, attentionShader, shapeName } from "./attention-shape.ts";
+import {
+  type AttentionShape,
+  attentionArgs,
+  attentionBindings,
+  attentionCost,
+  attentionShader,
+  shapeName,
+} from "./attention-shape.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** How 128 invocations split a tile: more lanes, hence more keys and fewer query vectors, the wider the head. */

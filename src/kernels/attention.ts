@@ -9,8 +9,8 @@ import { type AttentionShape, checkAttentionShape } from "./attention-shape.ts";
 import { attentionTiled } from "./attention-tiled.ts";
 import type { Kernel, KernelFamily } from "./kernel.ts";
 
-export type { AttentionShape } from "./attention-shape.ts";
 export { patternKernel } from "./attention-pattern.ts";
+export type { AttentionShape } from "./attention-shape.ts";
 
 export interface AttentionChoice {
   readonly family: KernelFamily;

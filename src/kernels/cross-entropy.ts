@@ -1,5 +1,11 @@
 /** Cross-entropy of known next tokens, for perplexities: shaders/sample/cross_entropy_*.wgsl. */
-import { segmentBytes, segmentCount, type TwoStageKernels, type VocabularyShape, vocabularyConstants } from "./argmax.ts";
+import {
+  segmentBytes,
+  segmentCount,
+  type TwoStageKernels,
+  type VocabularyShape,
+  vocabularyConstants,
+} from "./argmax.ts";
 import type { Kernel } from "./kernel.ts";
 
 /**

@@ -257,7 +257,10 @@ function bindings(epilogue: LinearEpilogue, bias: boolean, taps: boolean): reado
   if (epilogue.kind === "qkv") {
     list.push({ name: "q", binding: 4, access: "read_write" });
     if (epilogue.rope) list.push({ name: "rope", binding: 5, access: "read" });
-    list.push({ name: "k_cache", binding: 6, access: "read_write" }, { name: "v_cache", binding: 7, access: "read_write" });
+    list.push(
+      { name: "k_cache", binding: 6, access: "read_write" },
+      { name: "v_cache", binding: 7, access: "read_write" },
+    );
   } else {
     list.push({ name: "output", binding: 4, access: "read_write" });
     if (epilogue.kind === "residual") list.push({ name: "residual", binding: 5, access: "read" });

@@ -1,6 +1,6 @@
 /** Sampling of a token per out row: shaders/sample/sample.wgsl, which states the rules. */
 import { type VocabularyShape, vocabularyConstants } from "./argmax.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, KernelFamily } from "./kernel.ts";
 
 /** How one sequence is sampled. The value that switches a rule off is given for each. */
 export interface SamplingSetting {
@@ -46,12 +46,22 @@ export function packSettings(settings: readonly SamplingSetting[]): Uint32Array 
  * `tokens[outs[i].token_index]` and sets its bit in `seen`. 0xffffffff, and no bit, if the row's logits are not all
  * finite. A draw depends on the logits, the setting, the seen bits and `outs[i].position`, and on nothing else.
  * Rows are out rows; at most one per sequence in a step.
+ *
+ * One shader serves both families; `register`, for software devices, has a quarter of the threads.
  */
-export function sampleKernel(shape: VocabularyShape): Kernel {
+export function sampleKernel(
+  shape: VocabularyShape,
+  { family = "tiled" }: { readonly family?: KernelFamily } = {},
+): Kernel {
   const { vocab, maxRows } = shape;
+  const span = family === "tiled" ? 16 : 8;
+  const threads = span * span;
   return {
-    name: `sample_${vocab}_m${maxRows}`,
-    shader: { entry: "sample/sample", constants: vocabularyConstants(shape) },
+    name: `sample${threads}_${vocab}_m${maxRows}`,
+    shader: {
+      entry: "sample/sample",
+      constants: { ...vocabularyConstants(shape), THREADS: `${threads}u`, SPAN: `${span}u` },
+    },
     bindings: [
       { name: "logits", binding: 1, access: "read" },
       { name: "settings", binding: 2, access: "read" },
@@ -59,8 +69,11 @@ export function sampleKernel(shape: VocabularyShape): Kernel {
       { name: "seen", binding: 5, access: "read_write" },
     ],
     args: [],
-    summation: "workgroup256",
+    summation: `workgroup${threads}`,
     workgroups: (outs) => [outs, 1, 1],
-    cost: ({ rows }) => ({ flops: rows * vocab * 20, bytes: rows * (vocab * 4 + seenWords(vocab) * 4 + SETTING_BYTES + 4) }),
+    cost: ({ rows }) => ({
+      flops: rows * vocab * 20,
+      bytes: rows * (vocab * 4 + seenWords(vocab) * 4 + SETTING_BYTES + 4),
+    }),
   };
 }

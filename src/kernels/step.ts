@@ -1,6 +1,7 @@
 /** Host side of shaders/lib/step.wgsl and of the `args` blocks: packing into the bytes that the shaders read. */
-import type { Kernel } from "./kernel.ts";
+
 import { SluiceError } from "../errors.ts";
+import type { Kernel } from "./kernel.ts";
 
 export interface StepRow {
   readonly token_index: number;
@@ -27,7 +28,11 @@ export function stepByteLength(maxRows: number): number {
 }
 
 /** Packs a step; `into` (u32 words, at least stepByteLength/4) is reused when given. */
-export function packStep(step: StepRows, maxRows: number, into = new Uint32Array(stepByteLength(maxRows) / 4)): Uint32Array {
+export function packStep(
+  step: StepRows,
+  maxRows: number,
+  into = new Uint32Array(stepByteLength(maxRows) / 4),
+): Uint32Array {
   into[0] = step.rows.length;
   into[1] = step.outs.length;
   let at = 4;
@@ -53,7 +58,8 @@ export function packArgs(kernel: Pick<Kernel, "name" | "args">, values: Readonly
   const floats = new Float32Array(words.buffer);
   kernel.args.forEach((field, i) => {
     const value = values[field.name];
-    if (value === undefined) throw new SluiceError("gpu", `Kernel ${kernel.name} was given no value for args.${field.name}`);
+    if (value === undefined)
+      throw new SluiceError("gpu", `Kernel ${kernel.name} was given no value for args.${field.name}`);
     if (field.type === "f32") floats[i] = value;
     else words[i] = value;
   });

@@ -12,7 +12,12 @@ export function gpt2Graph(config: ModelConfig, prefix: string): Graph {
   const attentionWidth = config.num_attention_heads * config.head_dim;
   const g = new GraphBuilder();
 
-  const vector = (tensor: string, length: number, first = 0, tensorLength = length): VectorRef => ({ tensor, first, length, tensorLength });
+  const vector = (tensor: string, length: number, first = 0, tensorLength = length): VectorRef => ({
+    tensor,
+    first,
+    length,
+    tensorLength,
+  });
   const conv1d = (tensor: string, inputs: number, outputs: number, first = 0, tensorOutputs = outputs): MatrixRef => ({
     tensor,
     transposed: true,
@@ -57,9 +62,19 @@ export function gpt2Graph(config: ModelConfig, prefix: string): Graph {
     const mid = g.add(stream, attnOut, [`resid_mid.${l}`]);
 
     const mlpNorm = g.norm("layer", mid, layerNorm(`${block}.ln_2`), `mlp_norm.${l}`);
-    const pre = g.linear(mlpNorm, conv1d(`${block}.mlp.c_fc.weight`, d, f), vector(`${block}.mlp.c_fc.bias`, f), `mlp_pre.${l}`);
+    const pre = g.linear(
+      mlpNorm,
+      conv1d(`${block}.mlp.c_fc.weight`, d, f),
+      vector(`${block}.mlp.c_fc.bias`, f),
+      `mlp_pre.${l}`,
+    );
     const post = g.activation(config.activation, pre, `mlp_post.${l}`);
-    const mlpOut = g.linear(post, conv1d(`${block}.mlp.c_proj.weight`, f, d), vector(`${block}.mlp.c_proj.bias`, d), `mlp_out.${l}`);
+    const mlpOut = g.linear(
+      post,
+      conv1d(`${block}.mlp.c_proj.weight`, f, d),
+      vector(`${block}.mlp.c_proj.bias`, d),
+      `mlp_out.${l}`,
+    );
     stream = g.add(mid, mlpOut, residPostSites(l, layers));
   }
 

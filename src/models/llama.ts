@@ -8,7 +8,14 @@ import type { ModelConfig } from "./config.ts";
 
 /** @param prefix `model.` or nothing: both spellings are in use */
 export function llamaGraph(config: ModelConfig, prefix: string): Graph {
-  const { hidden_size: d, intermediate_size: f, vocab_size, num_hidden_layers: layers, head_dim, norm_eps: eps } = config;
+  const {
+    hidden_size: d,
+    intermediate_size: f,
+    vocab_size,
+    num_hidden_layers: layers,
+    head_dim,
+    norm_eps: eps,
+  } = config;
   const queryWidth = config.num_attention_heads * head_dim;
   const keyWidth = config.num_key_value_heads * head_dim;
   const g = new GraphBuilder();
@@ -23,7 +30,12 @@ export function llamaGraph(config: ModelConfig, prefix: string): Graph {
     tensorOutputs: outputs,
   });
   const linear = (input: Value, name: string, outputs: number, bias: boolean, site: string): Value =>
-    g.linear(input, matrix(`${name}.weight`, outputs, input.width), bias ? vector(`${name}.bias`, outputs) : undefined, site);
+    g.linear(
+      input,
+      matrix(`${name}.weight`, outputs, input.width),
+      bias ? vector(`${name}.bias`, outputs) : undefined,
+      site,
+    );
   const rmsNorm = (name: string) => ({ gain: vector(`${name}.weight`, d), eps });
 
   const embedding = matrix(`${prefix}embed_tokens.weight`, vocab_size, d);
@@ -37,7 +49,12 @@ export function llamaGraph(config: ModelConfig, prefix: string): Graph {
     const v = linear(attnNorm, `${block}.self_attn.v_proj`, keyWidth, config.qkv_bias, `attn_v.${l}`);
     g.cache(l, g.rope(k, head_dim), v);
     const windowed = config.sliding_window !== undefined && (config.sliding_layers?.[l] ?? true);
-    const z = g.attention(l, g.rope(q, head_dim), config.attention_scale[l] as number, windowed ? config.sliding_window : 0);
+    const z = g.attention(
+      l,
+      g.rope(q, head_dim),
+      config.attention_scale[l] as number,
+      windowed ? config.sliding_window : 0,
+    );
     const attnOut = linear(z, `${block}.self_attn.o_proj`, d, config.attn_out_bias, `attn_out.${l}`);
     const mid = g.add(stream, attnOut, [`resid_mid.${l}`]);
 

@@ -21,7 +21,12 @@ function scaled(frequency: number, scaling: RopeConfig["scaling"]): number {
       return frequency / scaling.factor;
     case "llama3": {
       // Long wavelengths are stretched by `factor`, short ones left alone, those between are blended.
-      const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling;
+      const {
+        factor,
+        low_freq_factor: low,
+        high_freq_factor: high,
+        original_max_position_embeddings: original,
+      } = scaling;
       const wavelength = (2 * Math.PI) / frequency;
       if (wavelength < original / high) return frequency;
       if (wavelength > original / low) return frequency / factor;

@@ -4,8 +4,9 @@
  * Sampled ids stay on the GPU and feed the next step there; the host encodes several steps per submit and reads
  * their ids together. Steps computed past a stop are discarded and their cache positions rolled back.
  */
-import { SluiceError } from "../errors.ts";
+
 import type { Tail } from "../compile/plan.ts";
+import { SluiceError } from "../errors.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN, type Read } from "./executor.ts";
 import { SUBMIT_BUDGET_MS } from "./pacer.ts";
@@ -56,9 +57,13 @@ export async function* decode(
   const accept = (sequence: number, token: number): DecodedToken => {
     if (token === NOT_FINITE) {
       const position = (prompts[sequence] as readonly number[]).length + (generated[sequence] as number);
-      throw new SluiceError("non_finite", `The logits for position ${position} of sequence ${sequence} are not finite`, {
-        hint: "The weights may be damaged, or too large for the arithmetic; try --plan reference.",
-      });
+      throw new SluiceError(
+        "non_finite",
+        `The logits for position ${position} of sequence ${sequence} are not finite`,
+        {
+          hint: "The weights may be damaged, or too large for the arithmetic; try --plan reference.",
+        },
+      );
     }
     const count = (generated[sequence] as number) + 1;
     generated[sequence] = count;
@@ -69,7 +74,12 @@ export async function* decode(
 
   const feeds = prompts.map((tokens, sequence) => ({ sequence, tokens, outs: "last" as const }));
   const firstIds = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
-  for await (const { step, bytes } of session.feed(feeds, { head: "logits", tail, reads: firstIds, signal: options.signal })) {
+  for await (const { step, bytes } of session.feed(feeds, {
+    head: "logits",
+    tail,
+    reads: firstIds,
+    signal: options.signal,
+  })) {
     for (const [i, { sequence }] of step.outs.entries()) {
       const decoded = accept(sequence, new Uint32Array(bytes[i] as ArrayBuffer)[0] as number);
       yield decoded;
@@ -79,7 +89,9 @@ export async function* decode(
 
   active = active.filter((sequence) => !stopped.has(sequence));
   while (active.length > 0) {
-    const remaining = Math.max(...active.map((sequence) => (budget[sequence] as number) - (generated[sequence] as number)));
+    const remaining = Math.max(
+      ...active.map((sequence) => (budget[sequence] as number) - (generated[sequence] as number)),
+    );
     const steps: StepRows[] = [];
     const begin = active.map((sequence) => slots.lengthOf(sequence));
     let stepsWanted = 1;
@@ -94,7 +106,9 @@ export async function* decode(
     }
     session.syncSlots();
     const counts = active.map((sequence, i) => slots.lengthOf(sequence) - (begin[i] as number));
-    const reads = active.map((sequence, i) => idsRead(session.tokenIndex(sequence, (begin[i] as number) + 1), counts[i] as number));
+    const reads = active.map((sequence, i) =>
+      idsRead(session.tokenIndex(sequence, (begin[i] as number) + 1), counts[i] as number),
+    );
     const bytes = await executor.run({ steps, head: "logits", tail, reads, signal: options.signal });
 
     const ended = new Set<number>();
@@ -117,14 +131,20 @@ export async function* decode(
 }
 
 /** Compiles what prefilling these prompts and decoding from them needs, so that nothing compiles between two tokens. */
-export async function prepareDecode(session: Session, prompts: readonly (readonly number[])[], options: DecodeOptions): Promise<void> {
+export async function prepareDecode(
+  session: Session,
+  prompts: readonly (readonly number[])[],
+  options: DecodeOptions,
+): Promise<void> {
   const { plan, executor } = session;
   const tail: Tail = isGreedy(options) ? "greedy" : "sample";
   const total = prompts.reduce((sum, { length }) => sum + length, 0);
   const full = Math.min(total, plan.chunkRows);
   const sizes = [full, total % plan.chunkRows].filter((rows) => rows > 0).map((rows) => ({ rows, outs: 1 }));
   await executor.prepare(
-    [...sizes, { rows: prompts.length, outs: prompts.length }].map((size) => ({ ...size, head: "logits", tail }) as const),
+    [...sizes, { rows: prompts.length, outs: prompts.length }].map(
+      (size) => ({ ...size, head: "logits", tail }) as const,
+    ),
     options.signal,
   );
 }

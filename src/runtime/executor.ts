@@ -2,13 +2,14 @@
  * Runs a plan: owns the buffers and bind groups of one session, encodes steps into submits and reads results
  * back. Everything the GPU needs is made here once; a step only writes a few uniforms and encodes dispatches.
  */
-import { throwIfAborted } from "../errors.ts";
+
 import { allDispatches, type BufferRole, type Dispatch, type Plan, type Tail } from "../compile/plan.ts";
+import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
 import type { Kernel, Workload } from "../kernels/kernel.ts";
-import { packArgs, packStep, stepByteLength, type StepRows } from "../kernels/step.ts";
+import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
 import { SETTING_BYTES } from "./sampling.ts";
 import type { GpuWeights } from "./weights.ts";
@@ -159,7 +160,10 @@ export class Executor {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
     const { head, tail } = run;
-    await this.prepare(run.steps.map(({ rows, outs }) => ({ rows: rows.length, outs: outs.length, head, tail })), run.signal);
+    await this.prepare(
+      run.steps.map(({ rows, outs }) => ({ rows: rows.length, outs: outs.length, head, tail })),
+      run.signal,
+    );
     run.steps.forEach((step, i) => {
       packStep(step, this.plan.maxRows, this.#stepWords.subarray((i * this.#stepStride) / 4));
     });
@@ -296,7 +300,11 @@ export class Executor {
   }
 
   #own(label: string, byteLength: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const buffer = this.#gpu.createBuffer(label, Math.max(roundUp(byteLength, 16), 16), usage | GPUBufferUsage.COPY_DST);
+    const buffer = this.#gpu.createBuffer(
+      label,
+      Math.max(roundUp(byteLength, 16), 16),
+      usage | GPUBufferUsage.COPY_DST,
+    );
     this.#owned.push(buffer);
     return buffer;
   }

@@ -8,9 +8,12 @@ import { linkShader } from "../kernels/link.ts";
 
 export async function explainPlan(graph: Graph, plan: Plan, layout: WeightLayout): Promise<string> {
   const kernels = new Map<string, Kernel>();
-  for (const { candidates } of allDispatches(plan)) for (const { kernel } of candidates) kernels.set(kernel.name, kernel);
+  for (const { candidates } of allDispatches(plan))
+    for (const { kernel } of candidates) kernels.set(kernel.name, kernel);
   const shaders = await Promise.all(
-    [...kernels.values()].map(async (kernel) => `── ${kernel.name} (summation: ${kernel.summation})\n${await linkShader(kernel.shader)}`),
+    [...kernels.values()].map(
+      async (kernel) => `── ${kernel.name} (summation: ${kernel.summation})\n${await linkShader(kernel.shader)}`,
+    ),
   );
   return [
     heading(`Graph: ${graph.config.model_type}, ${graph.nodes.length} nodes`),
@@ -49,7 +52,9 @@ function printPhase(title: string, dispatches: readonly Dispatch[]): string {
 
 function printDispatch(dispatch: Dispatch): string {
   const kernels = dispatch.candidates.map(({ maxRows, kernel }) =>
-    dispatch.candidates.length === 1 ? kernel.name : `${maxRows === Infinity ? "more" : `≤${maxRows}`} ${dispatch.rows}: ${kernel.name}`,
+    dispatch.candidates.length === 1
+      ? kernel.name
+      : `${maxRows === Infinity ? "more" : `≤${maxRows}`} ${dispatch.rows}: ${kernel.name}`,
   );
   const names = new Set(dispatch.candidates.flatMap(({ kernel }) => kernel.bindings.map(({ name }) => name)));
   const bound = Object.entries(dispatch.bind)
@@ -83,7 +88,9 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   }
   lines.push(`  params  ${bytes(layout.paramsBytes)}  gains and biases, float32`);
   plan.activations.forEach((size, i) => lines.push(`  activation[${i}]  ${bytes(size)}`));
-  lines.push(`  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, float32`);
+  lines.push(
+    `  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, float32`,
+  );
   if (plan.captureBytes > 0) lines.push(`  capture  ${bytes(plan.captureBytes)}`);
   return lines.join("\n");
 }

@@ -61,7 +61,12 @@ class Output {
   readonly #stopTokens: ReadonlySet<number>;
   stoppedByText = false;
 
-  constructor(tokenizer: Tokenizer | null, prompt: readonly number[], stop: readonly string[], stopTokens: ReadonlySet<number>) {
+  constructor(
+    tokenizer: Tokenizer | null,
+    prompt: readonly number[],
+    stop: readonly string[],
+    stopTokens: ReadonlySet<number>,
+  ) {
     this.#stream = tokenizer?.stream({ context: prompt });
     this.#matcher = this.#stream && new StopStrings(stop);
     this.#stopTokens = stopTokens;
@@ -118,7 +123,8 @@ export class Generation implements AsyncIterable<GeneratedToken> {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<GeneratedToken> {
-    if (this.#run) throw new SluiceError("usage", "This generation has already been started; call generate again for another");
+    if (this.#run)
+      throw new SluiceError("usage", "This generation has already been started; call generate again for another");
     this.#run = generateAll(this.#request);
     let results: readonly GenerateResult[] | undefined;
     try {
@@ -165,7 +171,12 @@ async function* generateAll(request: GenerationRequest): AsyncGenerator<Generate
   const session = await request.openSession();
   try {
     const outputs = prompts.map((prompt) => new Output(tokenizer, prompt, stop, stopTokens));
-    const options: DecodeOptions = { ...sampling, maxNewTokens: request.maxNewTokens, stopTokens, signal: request.signal };
+    const options: DecodeOptions = {
+      ...sampling,
+      maxNewTokens: request.maxNewTokens,
+      stopTokens,
+      signal: request.signal,
+    };
     await prepareDecode(session, prompts, options);
     const started = performance.now();
     let firstToken: number | undefined;

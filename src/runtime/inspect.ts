@@ -29,7 +29,9 @@ export async function computeLogits(
     tail: "none",
     signal,
     reads: (step) =>
-      step.outs.length === 0 ? [] : [{ role: { role: "activation", index }, offset: 0, byteLength: step.outs.length * stride * 4 }],
+      step.outs.length === 0
+        ? []
+        : [{ role: { role: "activation", index }, offset: 0, byteLength: step.outs.length * stride * 4 }],
   });
   for await (const { step, bytes } of steps) {
     if (!bytes[0]) continue;

@@ -8,10 +8,10 @@ import { openSource } from "../formats/open-source.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { type Gpu, openGpu } from "../gpu/open.ts";
-import { buildGraph } from "../models/build.ts";
-import { type GenerationConfig, readConfig, readGenerationConfig } from "../models/read-config.ts";
-import type { ModelConfig } from "../models/config.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
+import { buildGraph } from "../models/build.ts";
+import type { ModelConfig } from "../models/config.ts";
+import { type GenerationConfig, readConfig, readGenerationConfig } from "../models/read-config.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import { Model } from "./model.ts";
 import type { ProgressListener } from "./progress.ts";
@@ -61,7 +61,19 @@ export async function load(source: string | URL | readonly File[], options: Load
       lower(graph, ops, layout, { family, reference, sequences: 1, capacity: 1, ...limits });
       const onProgress = options.onProgress ?? (() => undefined);
       const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal);
-      return new Model({ config, generationConfig, graph, ops, layout, gpu, family, reference, weights, tokenizer, onProgress });
+      return new Model({
+        config,
+        generationConfig,
+        graph,
+        ops,
+        layout,
+        gpu,
+        family,
+        reference,
+        weights,
+        tokenizer,
+        onProgress,
+      });
     } catch (error) {
       gpu.destroy();
       throw error;

@@ -1,16 +1,17 @@
 /** A loaded model: what callers hold. Weights stay on the GPU; every call opens the session it needs. */
-import { SluiceError } from "../errors.ts";
+
 import type { FusedOp } from "../compile/fused.ts";
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
-import type { GenerationConfig } from "../models/read-config.ts";
+import { SluiceError } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { ModelConfig } from "../models/config.ts";
+import type { GenerationConfig } from "../models/read-config.ts";
 import { ropeTable } from "../models/rope.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { Executor } from "./executor.ts";
@@ -123,8 +124,9 @@ export class Model {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
-    return this.#withSession({ context: this.#contextFor(tokens.length), captures: sites, signal: options.signal }, (session) =>
-      captureSites(session, this.encode(tokens), options),
+    return this.#withSession(
+      { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal },
+      (session) => captureSites(session, this.encode(tokens), options),
     );
   }
 
@@ -205,7 +207,8 @@ export class Model {
     const { eos_token_ids } = this.#parts.generationConfig;
     const own = eos_token_ids ?? (isText ? this.config.eos_token_ids : []);
     const stop = options.stop ?? [];
-    if (stop.length > 0 && !this.tokenizer) throw new SluiceError("usage", "Stop texts need a tokenizer; use stop tokens");
+    if (stop.length > 0 && !this.tokenizer)
+      throw new SluiceError("usage", "Stop texts need a tokenizer; use stop tokens");
     return new Generation({
       prompts: encoded,
       tokenizer: isText ? this.tokenizer : null,

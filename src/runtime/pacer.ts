@@ -8,7 +8,9 @@ import type { Cost, KernelFamily } from "../kernels/kernel.ts";
 export const SUBMIT_BUDGET_MS = 100;
 
 /** First guesses a device starts from, in units a millisecond; measurements replace them within a few submits. */
-const FIRST_GUESS: Readonly<Record<KernelFamily, { readonly flops: number; readonly bytes: number; readonly dispatchMs: number }>> = {
+const FIRST_GUESS: Readonly<
+  Record<KernelFamily, { readonly flops: number; readonly bytes: number; readonly dispatchMs: number }>
+> = {
   register: { flops: 1.5e6, bytes: 1.2e6, dispatchMs: 0.03 },
   tiled: { flops: 5e8, bytes: 5e7, dispatchMs: 0.005 },
 };

@@ -2,8 +2,8 @@
 import { MAX_ROWS } from "../compile/lower.ts";
 import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
-import type { Session } from "./session.ts";
 import type { SessionOptions } from "./model.ts";
+import type { Session } from "./session.ts";
 
 export interface PerplexityOptions {
   /**
@@ -47,11 +47,15 @@ export async function measurePerplexity(
   const context = Math.min(longest, config.max_position_embeddings);
   const stride = options.stride ?? Math.max(1, config.max_position_embeddings >> 1);
   if (!Number.isSafeInteger(stride) || stride < 1 || stride >= Math.max(2, config.max_position_embeddings)) {
-    throw new SluiceError("usage", `stride is ${stride}; it must be a whole number from 1 to ${config.max_position_embeddings - 1}`);
+    throw new SluiceError(
+      "usage",
+      `stride is ${stride}; it must be a whole number from 1 to ${config.max_position_embeddings - 1}`,
+    );
   }
   const windows = documents.flatMap((tokens) => windowsOf(tokens, context, stride));
   const total = windows.reduce((sum, { counted }) => sum + counted, 0);
-  if (total === 0) throw new SluiceError("usage", "There is no token to predict: every text is shorter than two tokens");
+  if (total === 0)
+    throw new SluiceError("usage", "There is no token to predict: every text is shorter than two tokens");
 
   const { signal } = options;
   const sequences = Math.min(MOST_SEQUENCES, windows.length);

@@ -35,7 +35,12 @@ export function checkSampling(options: Partial<SamplingOptions>): SamplingOption
   bound("topP", settled.topP, settled.topP > 0 && settled.topP <= 1, "above 0 and at most 1");
   bound("minP", settled.minP, settled.minP >= 0 && settled.minP <= 1, "between 0 and 1");
   bound("repetitionPenalty", settled.repetitionPenalty, settled.repetitionPenalty > 0, "above 0");
-  bound("seed", settled.seed, Number.isSafeInteger(settled.seed) && settled.seed >= 0, "a whole number from 0 to 2^53 - 1");
+  bound(
+    "seed",
+    settled.seed,
+    Number.isSafeInteger(settled.seed) && settled.seed >= 0,
+    "a whole number from 0 to 2^53 - 1",
+  );
   return settled;
 }
 

@@ -2,8 +2,9 @@
  * A session: sequences of tokens with their cached keys and values, and the buffers to go on with them.
  * Turns "these tokens after those" into steps of packed rows.
  */
-import { SluiceError } from "../errors.ts";
+
 import type { Plan, Tail } from "../compile/plan.ts";
+import { SluiceError } from "../errors.ts";
 import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
 import type { Executor, Head, Read } from "./executor.ts";
 import { SlotTable } from "./slot-table.ts";
@@ -97,9 +98,13 @@ export class Session {
   #check(feed: Feed): void {
     feed.tokens.forEach((token, i) => {
       if (!Number.isInteger(token) || token < 0 || token >= this.#vocabSize) {
-        throw new SluiceError("bad_tokens", `Token ${i} is ${token}, outside the vocabulary (0 to ${this.#vocabSize - 1})`, {
-          hint: "Check that the ids come from this model's tokenizer.",
-        });
+        throw new SluiceError(
+          "bad_tokens",
+          `Token ${i} is ${token}, outside the vocabulary (0 to ${this.#vocabSize - 1})`,
+          {
+            hint: "Check that the ids come from this model's tokenizer.",
+          },
+        );
       }
     });
     const needed = this.slots.lengthOf(feed.sequence) + feed.tokens.length;
@@ -127,8 +132,14 @@ export class Session {
           outs = [];
         }
         const position = first + i;
-        if (isOut) outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });
-        rows.push({ token_index: this.tokenIndex(sequence, position), position, slot: this.slots.append(sequence), sequence });
+        if (isOut)
+          outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });
+        rows.push({
+          token_index: this.tokenIndex(sequence, position),
+          position,
+          slot: this.slots.append(sequence),
+          sequence,
+        });
       }
     }
     if (rows.length > 0) yield { rows, outs };

@@ -42,15 +42,23 @@ export class SlotTable {
   append(sequence: number): number {
     const length = this.lengthOf(sequence);
     if (length >= this.capacity) {
-      throw new SluiceError("context_overflow", `Sequence ${sequence} is full: its context holds ${this.capacity} tokens`, {
-        hint: "Ask for a larger context, or start a shorter sequence.",
-      });
+      throw new SluiceError(
+        "context_overflow",
+        `Sequence ${sequence} is full: its context holds ${this.capacity} tokens`,
+        {
+          hint: "Ask for a larger context, or start a shorter sequence.",
+        },
+      );
     }
     const slot = this.#free.pop();
     if (slot === undefined) {
-      throw new SluiceError("context_overflow", `The KV cache is full: all ${this.#references.length} slots are in use`, {
-        hint: "End some sequences, or make the cache larger.",
-      });
+      throw new SluiceError(
+        "context_overflow",
+        `The KV cache is full: all ${this.#references.length} slots are in use`,
+        {
+          hint: "End some sequences, or make the cache larger.",
+        },
+      );
     }
     this.#references[slot] = 1;
     this.#set(sequence, length, slot);

@@ -59,7 +59,11 @@ export async function uploadWeights(
   return { parts, params };
 }
 
-async function packVectors(layout: WeightLayout, checkpoint: Checkpoint, signal: AbortSignal | undefined): Promise<Float32Array<ArrayBuffer>> {
+async function packVectors(
+  layout: WeightLayout,
+  checkpoint: Checkpoint,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array<ArrayBuffer>> {
   const params = new Float32Array(layout.paramsBytes / 4);
   const stored = new Map<string, Float32Array>();
   for (const { pieces, offset4 } of layout.vectors) {
@@ -73,7 +77,11 @@ async function packVectors(layout: WeightLayout, checkpoint: Checkpoint, signal:
   return params;
 }
 
-async function readVector(checkpoint: Checkpoint, tensor: string, signal: AbortSignal | undefined): Promise<Float32Array> {
+async function readVector(
+  checkpoint: Checkpoint,
+  tensor: string,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array> {
   const info = checkpoint.tensors.get(tensor);
   if (!info) throw new Error(`Tensor ${tensor} was checked and is gone`);
   return widenStored(await checkpoint.read(tensor, 0, info.byteLength, signal), storedDtype(checkpoint, tensor));

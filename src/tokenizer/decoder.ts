@@ -121,7 +121,8 @@ function stripEnd(token: string, content: string, count: number): string {
 
 function replaceStep(config: JsonObject): Step {
   const { pattern, content } = config;
-  if (!isObject(pattern) || typeof content !== "string") throw malformed("decoder Replace needs `pattern` and `content`");
+  if (!isObject(pattern) || typeof content !== "string")
+    throw malformed("decoder Replace needs `pattern` and `content`");
   if (typeof pattern.String === "string") {
     const searched = pattern.String;
     return (token) => token.replaceAll(searched, content);

@@ -4,7 +4,9 @@ import * as assert from "uvu/assert";
 import { placeValues } from "../../src/compile/memory.ts";
 
 const lifetimes = fc
-  .array(fc.record({ byteLength: fc.integer({ min: 1, max: 100 }), first: fc.nat(20), span: fc.nat(6) }), { maxLength: 30 })
+  .array(fc.record({ byteLength: fc.integer({ min: 1, max: 100 }), first: fc.nat(20), span: fc.nat(6) }), {
+    maxLength: 30,
+  })
   .map((list) => list.map(({ byteLength, first, span }, id) => ({ id, byteLength, first, last: first + span })));
 
 test("values alive together never share a buffer, and every buffer is large enough", () => {

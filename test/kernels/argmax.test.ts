@@ -12,7 +12,7 @@ const MAX_ROWS = 16;
 function rowsOf(count: number, vocab: number, value: (row: number, id: number) => number): Float32Array {
   const stride = ceil4(vocab);
   return Float32Array.from({ length: count * stride }, (_, i) =>
-    i % stride < vocab ? value(Math.floor(i / stride), i % stride) : [1e9, Infinity, NaN][i % 3] as number,
+    i % stride < vocab ? value(Math.floor(i / stride), i % stride) : ([1e9, Infinity, NaN][i % 3] as number),
   );
 }
 
@@ -41,7 +41,8 @@ async function choose(vocab: number, outs: number, logits: Float32Array | Uint32
 }
 
 /** What `choose` should return for these ids. */
-const places = (ids: readonly number[]): Uint32Array => Uint32Array.from([...ids.flatMap((id) => [7777777, id]), 7777777, 7777777]);
+const places = (ids: readonly number[]): Uint32Array =>
+  Uint32Array.from([...ids.flatMap((id) => [7777777, id]), 7777777, 7777777]);
 
 test("finds the largest logit of random rows of any vocabulary", async () => {
   const random = seeded(1);
@@ -74,7 +75,14 @@ test("rows of one value, of the lowest value, and of both zeros give id 0", asyn
   const values = [() => 0, () => lowest, (id: number) => (id % 2 === 0 ? -0 : 0), () => -1e-40];
   const logits = rowsOf(4, vocab, (row, id) => (values[row] as (id: number) => number)(id));
   assert.equal(await choose(vocab, 4, logits), places([0, 0, 0, 0]));
-  assert.equal(await choose(3, 1, rowsOf(1, 3, () => lowest)), places([0]));
+  assert.equal(
+    await choose(
+      3,
+      1,
+      rowsOf(1, 3, () => lowest),
+    ),
+    places([0]),
+  );
 });
 
 test("a NaN or an infinity anywhere fails its row and no other", async () => {

@@ -37,12 +37,19 @@ for (const shape of CASES) {
           const expected = weights[j - first] ?? 0;
           const actual = pattern[offset + (head * rows + row) * key_stride + j] as number;
           const bound = 2e-5 * expected + 1e-9; // scores of 200 are off by 2e-5, and so is a weight, relatively
-          assert.ok(Math.abs(actual - expected) <= bound, `head ${head}, row ${row}, key ${j}: ${actual}, not ${expected}`);
+          assert.ok(
+            Math.abs(actual - expected) <= bound,
+            `head ${head}, row ${row}, key ${j}: ${actual}, not ${expected}`,
+          );
           if (j < first || j >= first + weights.length) assert.is(actual, 0);
         }
       }
     }
-    assert.ok([...pattern.subarray(0, offset), ...pattern.subarray(offset + size, offset + size + 4)].every((value) => value === 9));
+    assert.ok(
+      [...pattern.subarray(0, offset), ...pattern.subarray(offset + size, offset + size + 4)].every(
+        (value) => value === 9,
+      ),
+    );
   });
 }
 

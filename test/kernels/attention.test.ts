@@ -4,7 +4,16 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type AttentionShape, attentionKernels } from "../../src/kernels/attention.ts";
 import type { Kernel, KernelFamily } from "../../src/kernels/kernel.ts";
-import { type Chunk, ceil4, expectedZ, type Problem, type ProblemOptions, problem, SPARE_ROWS, UNTOUCHED } from "../support/attention-problem.ts";
+import {
+  type Chunk,
+  ceil4,
+  expectedZ,
+  type Problem,
+  type ProblemOptions,
+  problem,
+  SPARE_ROWS,
+  UNTOUCHED,
+} from "../support/attention-problem.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
 
@@ -28,7 +37,12 @@ function kernelsOf(shape: AttentionShape, families = FAMILIES): readonly Kernel[
   return [...new Map(all.map(({ kernel }) => [kernel.name, kernel])).values()];
 }
 
-async function run(kernel: Kernel, given: Problem, more: Record<string, Float32Array> = {}, args = {}): Promise<Map<string, Float32Array>> {
+async function run(
+  kernel: Kernel,
+  given: Problem,
+  more: Record<string, Float32Array> = {},
+  args = {},
+): Promise<Map<string, Float32Array>> {
   const { step, buffers, shape } = given;
   const result = await runKernel(await testDevice(), kernel, {
     step,
@@ -50,7 +64,10 @@ function assertZ(kernel: Kernel, given: Problem, z: Float32Array | undefined, to
     }
   });
   const beyond = z.subarray(expected.length, expected.length + SPARE_ROWS * width);
-  assert.ok(beyond.every((value) => value === UNTOUCHED), `${kernel.name} writes no row beyond the step's`);
+  assert.ok(
+    beyond.every((value) => value === UNTOUCHED),
+    `${kernel.name} writes no row beyond the step's`,
+  );
 }
 
 const CASES: Readonly<Record<string, Omit<ProblemOptions, "chunks">>> = {
@@ -82,7 +99,8 @@ test("random shapes and chunks on the register family", async () => {
   await fc.assert(
     fc.asyncProperty(shapes, async ({ group, kv_heads, ...rest }) => {
       const given = problem({ heads: kv_heads * group, kv_heads, ...rest });
-      for (const kernel of kernelsOf(given.shape, ["register"])) assertZ(kernel, given, (await run(kernel, given)).get("z"));
+      for (const kernel of kernelsOf(given.shape, ["register"]))
+        assertZ(kernel, given, (await run(kernel, given)).get("z"));
     }),
     { numRuns: 8, endOnFailure: true },
   );
@@ -104,7 +122,13 @@ test("8,192 keys: flat, peaked, and all scores at +400 or −400", async () => {
 
 test("a tap stores z where it was told to, and nothing when it was told not to", async () => {
   for (const head_dim of [12, 3]) {
-    const given = problem({ heads: 3, kv_heads: 3, head_dim, taps: ["z"], chunks: [{ sequence: 0, first: 2, count: 5 }] });
+    const given = problem({
+      heads: 3,
+      kv_heads: 3,
+      head_dim,
+      taps: ["z"],
+      chunks: [{ sequence: 0, first: 2, count: 5 }],
+    });
     const count = given.step.rows.length * ceil4(3 * head_dim);
     const offset = 2;
     for (const kernel of kernelsOf(given.shape)) {
@@ -132,7 +156,10 @@ test("a shape gets kernels for every number of rows, within the limits of a disp
           const ranked = attentionKernels(shape, { family, reference });
           assert.is(ranked.at(-1)?.maxRows, 4096);
           for (const { kernel } of ranked) {
-            assert.ok(kernel.workgroups(4096).every((count) => count >= 1 && count <= 65535), kernel.name);
+            assert.ok(
+              kernel.workgroups(4096).every((count) => count >= 1 && count <= 65535),
+              kernel.name,
+            );
             assert.is(kernel.cost({ rows: 1, keys: 10 }).flops, 4 * 10 * 128 * head_dim);
           }
           if (reference) assert.is(new Set(ranked.map(({ kernel }) => kernel.summation)).size, 1);
@@ -140,13 +167,17 @@ test("a shape gets kernels for every number of rows, within the limits of a disp
       }
     }
   }
-  const few = attentionKernels({ heads: 2, kv_heads: 2, head_dim: 8, taps: [], maxRows: 4 }, { family: "register", reference: true });
+  const few = attentionKernels(
+    { heads: 2, kv_heads: 2, head_dim: 8, taps: [], maxRows: 4 },
+    { family: "register", reference: true },
+  );
   assert.is(few.length, 1);
 });
 
 test("shapes that no kernel serves are refused by name", () => {
   const shape = { heads: 4, kv_heads: 4, head_dim: 8, taps: [], maxRows: 8 };
-  const choose = (change: Partial<AttentionShape>) => () => attentionKernels({ ...shape, ...change }, { family: "tiled", reference: true });
+  const choose = (change: Partial<AttentionShape>) => () =>
+    attentionKernels({ ...shape, ...change }, { family: "tiled", reference: true });
   assert.throws(choose({ kv_heads: 3 }), /num_key_value_heads/);
   assert.throws(choose({ head_dim: 257 }), /257 wide/);
   assert.throws(choose({ taps: ["pattern"] }), /no site pattern/);

@@ -12,7 +12,7 @@ const OFFSET = 3;
 function rowsOf(count: number, vocab: number, value: (row: number, id: number) => number): Float32Array {
   const stride = ceil4(vocab);
   return Float32Array.from({ length: count * stride }, (_, i) =>
-    i % stride < vocab ? value(Math.floor(i / stride), i % stride) : [1e9, Infinity, NaN][i % 3] as number,
+    i % stride < vocab ? value(Math.floor(i / stride), i % stride) : ([1e9, Infinity, NaN][i % 3] as number),
   );
 }
 
@@ -86,9 +86,9 @@ test("a logit that is not finite, or a target that is no token, gives NaN for it
   const vocab = 603;
   const stride = ceil4(vocab);
   const logits = new Uint32Array(rowsOf(6, vocab, () => normal(random)).buffer);
-  [0x7f800000, 0xff800000, 0x7fc00000].forEach((bits, i) => {
-    logits[i * stride + [0, 602, 300][i]!] = bits;
-  });
+  logits[0] = 0x7f800000;
+  logits[stride + 602] = 0xff800000;
+  logits[2 * stride + 300] = 0x7fc00000;
   const actual = await losses(vocab, logits, [1, 2, 3, 0xffffffff, vocab, 4]);
   assert.equal(Array.from(actual, Number.isNaN), [true, true, true, true, true, false]);
 });

@@ -67,12 +67,19 @@ async function check(shape: EmbedShape, positions: number, ids: readonly number[
       const token = wte.values[id * width + k] as number;
       return wpe ? token + (wpe.values[(first + row) * width + k] as number) : token;
     });
-    assert.equal(rowOf(output.buffer as ArrayBuffer, row, stride), expected, `row ${row} of ${embedKernel(shape).name}`);
+    assert.equal(
+      rowOf(output.buffer as ArrayBuffer, row, stride),
+      expected,
+      `row ${row} of ${embedKernel(shape).name}`,
+    );
     if (shape.taps?.includes("embed")) {
       assert.equal(rowOf(capture.buffer as ArrayBuffer, row + 1, stride), expected, `captured row ${row}`);
     }
   });
-  assert.ok(output.subarray(ids.length * stride).every((v) => v === UNTOUCHED), "rows past the step are not written");
+  assert.ok(
+    output.subarray(ids.length * stride).every((v) => v === UNTOUCHED),
+    "rows past the step are not written",
+  );
 }
 
 const dtypes: readonly WeightDtype[] = ["f32", "f16", "bf16"];

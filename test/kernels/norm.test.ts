@@ -17,9 +17,7 @@ function reference(kind: NormShape["kind"], x: ArrayLike<number>, gain: ArrayLik
   const mean = kind === "layer" ? values.reduce((a, b) => a + b, 0) / values.length : 0;
   const square = values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length;
   const scale = 1 / Math.sqrt(square + EPS);
-  return values.map(
-    (v, i) => (v - mean) * scale * (gain[i] as number) + (kind === "layer" ? (bias[i] as number) : 0),
-  );
+  return values.map((v, i) => (v - mean) * scale * (gain[i] as number) + (kind === "layer" ? (bias[i] as number) : 0));
 }
 
 /** Gain and bias, with a vec4 before each that must not be read. */
@@ -62,9 +60,15 @@ test("both families norm random rows of any width as float64 does", async () => 
           const actual = rowOf(output, row, stride);
           const expected = reference(kind, input.subarray(row * stride, row * stride + width), gain, bias);
           assert.ok(worst(actual, expected) < 1e-5, `${family} ${kind} ${width}: off by ${worst(actual, expected)}`);
-          assert.ok(actual.subarray(width).every((v) => v === 0), `${family} ${kind} ${width}: padding is not zero`);
+          assert.ok(
+            actual.subarray(width).every((v) => v === 0),
+            `${family} ${kind} ${width}: padding is not zero`,
+          );
         }
-        assert.ok(rowOf(output, rows, stride).every((v) => v === UNTOUCHED), `${family}: wrote past the rows`);
+        assert.ok(
+          rowOf(output, rows, stride).every((v) => v === UNTOUCHED),
+          `${family}: wrote past the rows`,
+        );
       }
     }
   }
@@ -145,14 +149,23 @@ test("with outs, output and captures follow the out rows", async () => {
     wanted.forEach((row, i) => {
       const read = input.subarray(row * stride, (row + 1) * stride);
       const actual = rowOf(result.get("output"), i, stride);
-      assert.ok(worst(actual, reference("layer", read.subarray(0, width), gain, bias)) < 1e-5, `${family} out row ${i}`);
+      assert.ok(
+        worst(actual, reference("layer", read.subarray(0, width), gain, bias)) < 1e-5,
+        `${family} out row ${i}`,
+      );
       assert.equal(capture.slice(4 + i * stride, 4 + (i + 1) * stride), read.slice(), `${family} resid_post ${i}`);
       const tapped = 4 + region * 4 + i * stride;
       assert.equal(capture.slice(tapped, tapped + stride), actual.slice(), `${family} out ${i}`);
     });
     assert.ok(rowOf(result.get("output"), 3, stride).every((v) => v === UNTOUCHED));
-    assert.ok(capture.subarray(0, 4).every((v) => v === UNTOUCHED), "nothing stands before the first region");
-    assert.ok(capture.subarray(4 + region * 8).every((v) => v === UNTOUCHED), "a region not wanted is not written");
+    assert.ok(
+      capture.subarray(0, 4).every((v) => v === UNTOUCHED),
+      "nothing stands before the first region",
+    );
+    assert.ok(
+      capture.subarray(4 + region * 8).every((v) => v === UNTOUCHED),
+      "a region not wanted is not written",
+    );
   }
 });
 

@@ -6,7 +6,12 @@ export const OFF: SamplingSetting = { temperature: 1, topK: 0, topP: 1, minP: 0,
 /** pcg4d of Jarzynski and Olano (2020), in place. */
 export function pcg4d(v: Uint32Array): void {
   const mix = (): void => {
-    for (const [to, a, b] of [[0, 1, 3], [1, 2, 0], [2, 0, 1], [3, 1, 2]] as const) {
+    for (const [to, a, b] of [
+      [0, 1, 3],
+      [1, 2, 0],
+      [2, 0, 1],
+      [3, 1, 2],
+    ] as const) {
       v[to] = (v[to] as number) + Math.imul(v[a] as number, v[b] as number);
     }
   };
@@ -29,16 +34,11 @@ export function penalise(logits: ArrayLike<number>, penalty: number, seen: Reado
   return Array.from(logits, (l, id) => (seen.has(id) ? Math.fround(l < 0 ? l * p : l / p) : l));
 }
 
-export interface KeptSet {
-  /** Tokens that may be drawn, with their probabilities. */
-  readonly kept: ReadonlyMap<number, number>;
-  /** Whether a threshold runs so close to a token that rounding decides. */
-  readonly close: boolean;
-}
-
-/** Temperature above 0, top-k, top-p and min-p, in this order, on penalised logits. */
-export function keptSet(logits: readonly number[], setting: SamplingSetting): KeptSet {
-  const temperature = Math.fround(setting.temperature);
+/**
+ * The tokens that may be drawn, with their probabilities: temperature above 0, top-k, top-p and min-p, in this order, on
+ * penalised logits. `tilt` moves the thresholds of top-p and min-p by that share, to see whether rounding could.
+ */
+export function keptSet(logits: readonly number[], setting: SamplingSetting, tilt = 0): Map<number, number> {
   const order = logits.map((_, id) => id).sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
   const logit = (i: number): number => logits[order[i] as number] as number;
   let count = order.length;
@@ -46,33 +46,21 @@ export function keptSet(logits: readonly number[], setting: SamplingSetting): Ke
     count = setting.topK;
     while (count < order.length && logit(count) === logit(count - 1)) count++;
   }
-  const z = order.slice(0, count).map((_, i) => (logit(i) - logit(0)) / temperature);
-  const weights = z.map((v) => Math.exp(v));
-  let close = false;
+  const weights = order
+    .slice(0, count)
+    .map((_, i) => Math.exp((logit(i) - logit(0)) / Math.fround(setting.temperature)));
   if (setting.topP < 1) {
-    const wanted = Math.fround(setting.topP) * weights.reduce((a, b) => a + b, 0);
-    let above = 0;
+    const wanted = Math.fround(setting.topP) * (1 + tilt) * weights.reduce((a, b) => a + b, 0);
+    let mass = 0; // of the tokens before i
     for (let i = 0; i < count; i++) {
-      if (i > 0 && logit(i) !== logit(i - 1)) {
-        const mass = weights.slice(0, i).reduce((a, b) => a + b, 0);
-        if (Math.abs(mass / wanted - 1) < 1e-5) close = true;
-        above = mass;
-      }
-      if (above >= wanted && i > 0) {
-        count = i;
-        break;
-      }
+      if (i > 0 && logit(i) !== logit(i - 1) && mass >= wanted) count = i;
+      mass += weights[i] as number;
     }
   }
-  if (setting.minP > 0) {
-    const least = Math.log(setting.minP);
-    if (z.some((v) => Math.abs(v - least) < 1e-5 && v < 0)) close = true;
-    const fails = z.findIndex((v) => v < least);
-    if (fails >= 0) count = Math.min(count, fails);
-  }
-  const total = weights.slice(0, count).reduce((a, b) => a + b, 0);
-  const kept = new Map(order.slice(0, count).map((id, i) => [id, (weights[i] as number) / total]));
-  return { kept, close };
+  const least = Math.min(setting.minP * (1 + tilt), 1);
+  const kept = weights.slice(0, count).filter((weight) => weight >= least);
+  const total = kept.reduce((a, b) => a + b, 0);
+  return new Map(kept.map((weight, i) => [order[i] as number, weight / total]));
 }
 
 /** The token, or null where float32 may rightly choose another. */
@@ -84,11 +72,15 @@ export function sample(
 ): number | null {
   const penalised = penalise(logits, setting.repetitionPenalty, seen);
   if (setting.temperature === 0) return penalised.indexOf(penalised.reduce((a, b) => Math.max(a, b)));
-  const { kept, close } = keptSet(penalised, setting);
-  if (close) return null;
-  const scores = [...kept].map(([id, p]) => ({ id, score: Math.log(p) + gumbel(setting.seed, position, id) }));
-  scores.sort((a, b) => b.score - a.score || a.id - b.id);
-  const [first, second] = scores;
-  if (!first) throw new Error("nothing was kept");
-  return second && first.score - second.score < 1e-4 ? null : first.id;
+  const ids = [-1e-5, 1e-5].map((tilt) => {
+    const scores = [...keptSet(penalised, setting, tilt)].map(([id, p]) => ({
+      id,
+      score: Math.log(p) + gumbel(setting.seed, position, id),
+    }));
+    scores.sort((a, b) => b.score - a.score || a.id - b.id);
+    const [first, second] = scores;
+    if (!first) throw new Error("nothing was kept");
+    return second && first.score - second.score < 1e-4 ? null : first.id;
+  });
+  return ids[0] === ids[1] ? (ids[0] as number | null) : null;
 }

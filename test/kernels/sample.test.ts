@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { KernelFamily } from "../../src/kernels/kernel.ts";
 import { packSettings, type SamplingSetting, sampleKernel, seenWords } from "../../src/kernels/sample.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
@@ -7,7 +8,8 @@ import { ceil4, normal, seeded } from "./inputs.ts";
 import { keptSet, OFF, pcg4d, penalise, sample } from "./sample-reference.ts";
 
 const FAILED = 0xffffffff;
-const MAX_ROWS = 1024;
+/** Near the most that a step uniform of 64 KiB holds. */
+const MAX_ROWS = 2000;
 
 /** One out row: what is drawn from, and how. */
 interface Draw {
@@ -21,7 +23,7 @@ interface Draw {
  * Runs draws as the out rows of one step, each its own sequence, in reverse so that row and sequence differ.
  * Returns ids and the tokens that each sequence has seen afterwards.
  */
-async function draw(vocab: number, draws: readonly Draw[]) {
+async function draw(vocab: number, draws: readonly Draw[], family: KernelFamily = "register") {
   const stride = ceil4(vocab);
   const words = seenWords(vocab);
   const logits = new Uint32Array(draws.length * stride).fill(0x7fc00000); // NaN in the padding
@@ -34,12 +36,17 @@ async function draw(vocab: number, draws: readonly Draw[]) {
     settings[sequence] = { ...OFF, ...one.setting };
     return { row, token_index: row, sequence, position: one.position ?? 0 };
   });
-  const result = await runKernel(await testDevice(), sampleKernel({ vocab, maxRows: MAX_ROWS }), {
+  const result = await runKernel(await testDevice(), sampleKernel({ vocab, maxRows: MAX_ROWS }, { family }), {
     step: { rows: [], outs },
     maxRows: MAX_ROWS,
     rows: draws.length,
     args: {},
-    buffers: { logits, settings: packSettings(settings), tokens: new Uint32Array(draws.length + 1).fill(7777777), seen },
+    buffers: {
+      logits,
+      settings: packSettings(settings),
+      tokens: new Uint32Array(draws.length + 1).fill(7777777),
+      seen,
+    },
   });
   const tokens = new Uint32Array(result.get("tokens") as ArrayBuffer);
   assert.is(tokens[draws.length], 7777777, "nothing is written past the out rows");
@@ -53,8 +60,8 @@ async function draw(vocab: number, draws: readonly Draw[]) {
 }
 
 /** Checks draws against float64; at most a twentieth may be too close to call. */
-async function check(vocab: number, draws: readonly Draw[]): Promise<void> {
-  const { ids, bits } = await draw(vocab, draws);
+async function check(vocab: number, draws: readonly Draw[], family: KernelFamily): Promise<void> {
+  const { ids, bits } = await draw(vocab, draws, family);
   let open = 0;
   draws.forEach(({ logits, setting, seen = [], position = 0 }, row) => {
     const whole = { ...OFF, ...setting };
@@ -97,15 +104,21 @@ function randomDraw(random: () => number, vocab: number): Draw {
 
 test("chooses as float64 does for random settings and vocabularies", async () => {
   const random = seeded(1);
-  for (const [vocab, count] of [[3, 200], [101, 300], [50257, 12]] as const) {
-    await check(vocab, Array.from({ length: count }, () => randomDraw(random, vocab)));
+  for (const [vocab, count] of [
+    [3, 100],
+    [101, 150],
+    [50257, 12],
+  ] as const) {
+    const draws = Array.from({ length: count }, () => randomDraw(random, vocab));
+    await check(vocab, draws, "register");
+    await check(vocab, draws, "tiled");
   }
 });
 
 test("draws have the frequencies of the kept set's softmax, and never leave it", async () => {
   const random = seeded(2);
   const vocab = 101;
-  const draws = MAX_ROWS;
+  const draws = 400;
   const logits = Array.from({ length: vocab }, (_, id) => Math.fround(id % 7 === 0 ? 1.5 : 1.2 * normal(random)));
   const cases: Partial<SamplingSetting>[] = [
     {},
@@ -115,15 +128,17 @@ test("draws have the frequencies of the kept set's softmax, and never leave it",
     { temperature: 0.5, topK: 30, topP: 0.9, minP: 0.2, repetitionPenalty: 1.2 },
   ];
   const seen = [0, 7, 8, 50];
-  for (const [i, setting] of cases.entries()) {
-    const { ids } = await draw(
-      vocab,
+  const { ids } = await draw(
+    vocab,
+    cases.flatMap((setting, i) =>
       Array.from({ length: draws }, (_, n) => ({ logits, seen, setting: { ...setting, seed: n }, position: i })),
-    );
+    ),
+  );
+  for (const [i, setting] of cases.entries()) {
     const whole = { ...OFF, ...setting };
-    const { kept } = keptSet(penalise(logits, whole.repetitionPenalty, new Set(seen)), whole);
+    const kept = keptSet(penalise(logits, whole.repetitionPenalty, new Set(seen)), whole);
     const counts = new Map<number, number>();
-    for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+    for (const id of ids.slice(i * draws, (i + 1) * draws)) counts.set(id, (counts.get(id) ?? 0) + 1);
     let chiSquare = 0;
     let cells = 0;
     let rest = { expected: 0, counted: 0 };
@@ -151,35 +166,54 @@ test("draws have the frequencies of the kept set's softmax, and never leave it",
 
 test("ties at the k-th place all stay, and ties at top-p stay or go together", async () => {
   const logits = [2, 1, 3, 1, 0, 1, -1, 2, 0];
-  const drawn = async (setting: Partial<SamplingSetting>): Promise<number[]> => {
-    const draws = Array.from({ length: 200 }, (_, seed) => ({ logits, setting: { temperature: 3, seed, ...setting } }));
-    return [...new Set((await draw(logits.length, draws)).ids)].sort((a, b) => a - b);
-  };
-  assert.equal(await drawn({ topK: 2 }), [0, 2, 7]);
-  assert.equal(await drawn({ topK: 3 }), [0, 2, 7]);
-  assert.equal(await drawn({ topK: 4 }), [0, 1, 2, 3, 5, 7]);
-  assert.equal(await drawn({ topK: 8 }), [0, 1, 2, 3, 4, 5, 7, 8]);
   // Shares at temperature 3: 0.20 for 3, 0.14 for each 2, 0.10 for each 1.
-  assert.equal(await drawn({ topP: 0.19 }), [2]);
-  assert.equal(await drawn({ topP: 0.3 }), [0, 2, 7]);
-  assert.equal(await drawn({ topP: 0.55 }), [0, 1, 2, 3, 5, 7]);
+  const cases: [Partial<SamplingSetting>, number[]][] = [
+    [{ topK: 2 }, [0, 2, 7]],
+    [{ topK: 3 }, [0, 2, 7]],
+    [{ topK: 4 }, [0, 1, 2, 3, 5, 7]],
+    [{ topK: 8 }, [0, 1, 2, 3, 4, 5, 7, 8]],
+    [{ topP: 0.19 }, [2]],
+    [{ topP: 0.3 }, [0, 2, 7]],
+    [{ topP: 0.55 }, [0, 1, 2, 3, 5, 7]],
+  ];
+  const each = 200;
+  const { ids } = await draw(
+    logits.length,
+    cases.flatMap(([setting]) =>
+      Array.from({ length: each }, (_, seed) => ({ logits, setting: { temperature: 3, seed, ...setting } })),
+    ),
+  );
+  for (const [i, [setting, kept]] of cases.entries()) {
+    const drawn = [...new Set(ids.slice(i * each, (i + 1) * each))].sort((a, b) => a - b);
+    assert.equal(drawn, kept, JSON.stringify(setting));
+  }
 });
 
 test("the narrowest settings are greedy, and a row of equals is still a draw", async () => {
   const random = seeded(3);
   const logits = Float32Array.from({ length: 101 }, () => normal(random));
   const largest = logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
-  const narrow = [{ temperature: 0 }, { topK: 1 }, { topP: 1e-9 }, { topP: 0 }, { minP: 1 }, { temperature: 1e-3, topP: 0.9 }];
-  const { ids } = await draw(
-    101,
-    narrow.flatMap((setting) => [1, 2, 3].map((seed) => ({ logits, setting: { temperature: 1, ...setting, seed } }))),
+  const narrow = [
+    { temperature: 0 },
+    { topK: 1 },
+    { topP: 1e-9 },
+    { topP: 0 },
+    { minP: 1 },
+    { temperature: 1e-3, topP: 0.9 },
+  ];
+  const greedy = narrow.flatMap((setting) =>
+    [1, 2, 3].map((seed) => ({ logits, setting: { temperature: 1, ...setting, seed } })),
   );
-  assert.equal(ids, Array.from(ids, () => largest));
   const equals = Array.from({ length: 300 }, (_, seed) => ({
     logits: new Float32Array(101),
     setting: { seed, topK: 1, topP: 1e-9, minP: 1 },
   }));
-  assert.ok(new Set((await draw(101, equals)).ids).size > 80, "all of 101 equal tokens can be drawn");
+  const { ids } = await draw(101, [...greedy, ...equals]);
+  assert.equal(
+    ids.slice(0, greedy.length),
+    Array.from(greedy, () => largest),
+  );
+  assert.ok(new Set(ids.slice(greedy.length)).size > 80, "all of 101 equal tokens can be drawn");
 });
 
 test("a draw depends on seed and position alone, not on the batch", async () => {
@@ -189,13 +223,13 @@ test("a draw depends on seed and position alone, not on the batch", async () => 
   const logits = Float32Array.from({ length: vocab }, () => normal(random));
   const own = (seed: number, position: number): Draw => ({ logits, setting: { temperature: 2, seed }, position });
   const alone = (await draw(vocab, [own(7, 3)])).ids[0];
-  const batched = (await draw(vocab, [...others, own(7, 3), ...others, own(7, 3)])).ids;
-  assert.equal([batched[9], batched[19]], [alone, alone]);
   const high = 2 ** 32;
   const varied = Array.from({ length: 60 }, (_, i) => [own(7, i), own(i, 3), own(7 + i * high, 3)]).flat();
-  const ids = (await draw(vocab, varied)).ids;
+  const { ids } = await draw(vocab, [...others, own(7, 3), ...varied]);
+  assert.is(ids[others.length], alone);
   for (const kind of [0, 1, 2]) {
-    assert.ok(new Set(ids.filter((_, i) => i % 3 === kind)).size > 20, `position, seed, high word of the seed: ${kind}`);
+    const drawn = new Set(ids.slice(others.length + 1).filter((_, i) => i % 3 === kind));
+    assert.ok(drawn.size > 20, `${["positions", "seeds", "high words of the seed"][kind]} do not tell draws apart`);
   }
 });
 
@@ -209,7 +243,10 @@ test("the penalty divides positive logits and multiplies negative ones, for seen
   ];
   const { ids, bits } = await draw(3, draws);
   assert.equal(ids, [1, 0, 1, 0]);
-  assert.equal(draws.map((_, row) => bits(row)), [[0, 1], [0, 1], [0, 1], [0]]);
+  assert.equal(
+    draws.map((_, row) => bits(row)),
+    [[0, 1], [0, 1], [0, 1], [0]],
+  );
 });
 
 test("a row that is not finite gives no token and marks none as seen", async () => {
@@ -217,13 +254,18 @@ test("a row that is not finite gives no token and marks none as seen", async () 
     [0, 50, 100].map((at) => Float32Array.from({ length: 101 }, (_, id) => (id === at ? bad : id / 10))),
   );
   const settings: Partial<SamplingSetting>[] = [{}, { temperature: 0 }, { topK: 5, topP: 0.5, repetitionPenalty: 1.5 }];
-  const draws: Draw[] = rows.map((logits, i) => ({ logits, setting: settings[i % 3] as object, seen: [50] }));
-  // Finite, but not after the penalty.
-  draws.push({ logits: Float32Array.of(...rows[0]!.fill(1).fill(3e38, 4, 5)), seen: [4], setting: { repetitionPenalty: 0.5 } });
-  draws.push({ logits: Float32Array.from({ length: 101 }, (_, id) => (id === 3 ? 3e38 : -3e38)), setting: { topP: 0.9 } });
+  const draws: Draw[] = rows.map((logits, i) => ({ logits, setting: settings[i % 3] ?? {}, seen: [50] }));
+  const peak = (height: number, others: number): Float32Array =>
+    Float32Array.from({ length: 101 }, (_, id) => (id === 4 ? height : others));
+  // Finite, but not after the penalty; and finite with a difference that is not.
+  draws.push({ logits: peak(3e38, 1), seen: [4], setting: { repetitionPenalty: 0.5 } });
+  draws.push({ logits: peak(3e38, -3e38), setting: { topP: 0.9 } });
   const { ids, bits } = await draw(101, draws);
-  assert.equal(ids, [...rows.map(() => FAILED), FAILED, 3]);
-  assert.equal(draws.slice(0, 9).map((_, row) => bits(row)), Array.from(rows, () => [50]));
+  assert.equal(ids, [...rows.map(() => FAILED), FAILED, 4]);
+  assert.equal(
+    draws.slice(0, 9).map((_, row) => bits(row)),
+    Array.from(rows, () => [50]),
+  );
 });
 
 test("neighbouring seeds, positions and tokens hash independently", () => {

@@ -4,7 +4,10 @@ import { inverseFrequencies, pairAdjacentOrder, ropeTable } from "../../src/mode
 
 test("plain frequencies fall geometrically from 1", () => {
   const frequencies = inverseFrequencies({ rope_theta: 10000, scaling: { rope_type: "default" } }, 8);
-  assert.equal([...frequencies].map((f) => f.toFixed(6)), ["1.000000", "0.100000", "0.010000", "0.001000"]);
+  assert.equal(
+    [...frequencies].map((f) => f.toFixed(6)),
+    ["1.000000", "0.100000", "0.010000", "0.001000"],
+  );
 });
 
 test("linear scaling divides every frequency", () => {

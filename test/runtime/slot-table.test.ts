@@ -10,7 +10,10 @@ test("sequences get slots of their own, and give them back", () => {
   assert.is(table.lengthOf(0), 2);
   table.truncate(0, 0);
   for (let i = 0; i < 3; i++) table.append(0);
-  assert.throws(() => table.append(0), (error: Error & { code?: string }) => error.code === "context_overflow");
+  assert.throws(
+    () => table.append(0),
+    (error: Error & { code?: string }) => error.code === "context_overflow",
+  );
 });
 
 test("a fork shares its prefix and rolls back alone", () => {

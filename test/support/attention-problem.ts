@@ -108,7 +108,11 @@ export function problem(options: ProblemOptions): Problem {
 }
 
 /** Softmax weights of one row and head in float64: index j − first for the visible keys `first … position`. */
-export function weightsOf({ shape, step, args, buffers }: Problem, row: number, head: number): { first: number; weights: number[] } {
+export function weightsOf(
+  { shape, step, args, buffers }: Problem,
+  row: number,
+  head: number,
+): { first: number; weights: number[] } {
   const { heads, kv_heads, head_dim } = shape;
   const { q, k_cache, slots } = buffers as Record<string, Float32Array>;
   if (!q || !k_cache || !slots) throw new Error("a problem has q, k_cache and slots");
@@ -144,7 +148,8 @@ export function expectedZ(given: Problem): Float64Array {
       const { first, weights } = weightsOf(given, row, head);
       const group = Math.floor(head / (heads / kv_heads));
       weights.forEach((weight, k) => {
-        const at = (slots[sequence * args.slot_stride + first + k] as number) * ceil4(kv_heads * head_dim) + group * head_dim;
+        const at =
+          (slots[sequence * args.slot_stride + first + k] as number) * ceil4(kv_heads * head_dim) + group * head_dim;
         for (let i = 0; i < head_dim; i++) {
           const out = row * rowWidth + head * head_dim + i;
           z[out] = (z[out] as number) + weight * (v_cache[at + i] as number);

@@ -1,5 +1,5 @@
 /** Runs one kernel alone on a device, the way the executor binds it, and reads buffers back. */
-import { type Kernel } from "../../src/kernels/kernel.ts";
+import type { Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep, type StepRows } from "../../src/kernels/step.ts";
 
@@ -37,7 +37,10 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
 
   const owned: GPUBuffer[] = [];
   const filled = (bytes: ArrayBufferView, usage: number): GPUBuffer => {
-    const buffer = device.createBuffer({ size: Math.ceil(bytes.byteLength / 16) * 16, usage: usage | GPUBufferUsage.COPY_DST });
+    const buffer = device.createBuffer({
+      size: Math.ceil(bytes.byteLength / 16) * 16,
+      usage: usage | GPUBufferUsage.COPY_DST,
+    });
     device.queue.writeBuffer(buffer, 0, bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
     owned.push(buffer);
     return buffer;
@@ -45,7 +48,8 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
   const stepBuffer = filled(packStep(run.step, run.maxRows), GPUBufferUsage.UNIFORM);
   const storage = new Map<string, GPUBuffer>();
   const entries = kernel.bindings.map(({ name, binding, access }) => {
-    if (access === "args") return { binding, resource: { buffer: filled(packArgs(kernel, run.args), GPUBufferUsage.UNIFORM) } };
+    if (access === "args")
+      return { binding, resource: { buffer: filled(packArgs(kernel, run.args), GPUBufferUsage.UNIFORM) } };
     const contents = run.buffers[name];
     if (!contents) throw new Error(`${kernel.name} needs a buffer for ${name}`);
     const buffer = filled(contents, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
@@ -56,7 +60,11 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   pass.setPipeline(pipeline);
-  pass.setBindGroup(0, device.createBindGroup({ layout: stepLayout, entries: [{ binding: 0, resource: { buffer: stepBuffer } }] }), [0]);
+  pass.setBindGroup(
+    0,
+    device.createBindGroup({ layout: stepLayout, entries: [{ binding: 0, resource: { buffer: stepBuffer } }] }),
+    [0],
+  );
   pass.setBindGroup(1, device.createBindGroup({ layout: ownLayout, entries }));
   pass.dispatchWorkgroups(...kernel.workgroups(run.rows ?? run.step.rows.length));
   pass.end();
@@ -65,7 +73,10 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
     .map(({ name }) => {
       const source = storage.get(name);
       if (!source) throw new Error(name);
-      const target = device.createBuffer({ size: source.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+      const target = device.createBuffer({
+        size: source.size,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      });
       owned.push(target);
       encoder.copyBufferToBuffer(source, 0, target, 0, source.size);
       return { name, target };
@@ -85,7 +96,17 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
 
 /** A step of `count` rows of one sequence at positions from `first`, slots equal to positions, every row an out row. */
 export function plainStep(count: number, first = 0): StepRows {
-  const rows = Array.from({ length: count }, (_, i) => ({ token_index: i, position: first + i, slot: first + i, sequence: 0 }));
-  const outs = rows.map((row, i) => ({ row: i, token_index: row.token_index + 1, sequence: 0, position: row.position }));
+  const rows = Array.from({ length: count }, (_, i) => ({
+    token_index: i,
+    position: first + i,
+    slot: first + i,
+    sequence: 0,
+  }));
+  const outs = rows.map((row, i) => ({
+    row: i,
+    token_index: row.token_index + 1,
+    sequence: 0,
+    position: row.position,
+  }));
   return { rows, outs };
 }

@@ -24,14 +24,14 @@ test("lays out a conversation with the special tokens, given as strings or objec
     tokenizer.applyChatTemplate(turns, { addGenerationPrompt: true }),
     "<s>user: Hi</s>\nassistant: Hello.</s>\nassistant:",
   );
-  assert.is(
-    tokenizer.applyChatTemplate(turns.slice(0, 1), { addGenerationPrompt: false }),
-    "<s>user: Hi</s>\n",
-  );
+  assert.is(tokenizer.applyChatTemplate(turns.slice(0, 1), { addGenerationPrompt: false }), "<s>user: Hi</s>\n");
 });
 
 test("chat_template.jinja goes before tokenizer_config.json", async () => {
-  const tokenizer = await withConfig({ chat_template: "old" }, { "chat_template.jinja": "{{ messages | length }} turns" });
+  const tokenizer = await withConfig(
+    { chat_template: "old" },
+    { "chat_template.jinja": "{{ messages | length }} turns" },
+  );
   assert.is(tokenizer.applyChatTemplate(turns, { addGenerationPrompt: false }), "2 turns");
 });
 

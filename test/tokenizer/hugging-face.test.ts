@@ -19,7 +19,7 @@ const byteLevel = (more: Json = {}): Json => ({
   post_processor: null,
   decoder: { type: "ByteLevel" },
   // "é" is the bytes C3 A9, which GPT-2 writes as "Ã" and "©".
-  model: { type: "BPE", vocab: { "a": 0, "Ġ": 1, "Ã": 2, "©": 3, "Ġa": 4 }, merges: ["Ġ a"] },
+  model: { type: "BPE", vocab: { a: 0, Ġ: 1, Ã: 2, "©": 3, Ġa: 4 }, merges: ["Ġ a"] },
   ...more,
 });
 
@@ -121,13 +121,20 @@ test("streams byte-level BPE by whole characters, and added tokens as they are w
 
 test("decodes Metaspace, WordPiece and plain words as Hugging Face does", async () => {
   const words = (decoder: unknown) =>
-    byteLevel({ added_tokens: [], decoder, model: { type: "WordLevel", vocab: { "▁a": 0, "##b": 1, c: 2 }, unk_token: "c" } });
+    byteLevel({
+      added_tokens: [],
+      decoder,
+      model: { type: "WordLevel", vocab: { "▁a": 0, "##b": 1, c: 2 }, unk_token: "c" },
+    });
   const decode = async (decoder: unknown) => (await loaded({ "tokenizer.json": words(decoder) })).decode([0, 1, 0, 2]);
   assert.is(await decode({ type: "Metaspace", replacement: "▁", prepend_scheme: "first" }), "a##b ac");
   assert.is(await decode({ type: "Metaspace", replacement: "▁", prepend_scheme: "never" }), " a##b ac");
   assert.is(await decode({ type: "WordPiece", prefix: "##" }), "▁ab ▁a c");
   assert.is(await decode(null), "▁a ##b ▁a c");
-  assert.is(await decode({ type: "Sequence", decoders: [{ type: "Replace", pattern: { Regex: "[▁#]" }, content: "_" }] }), "_a__b_ac");
+  assert.is(
+    await decode({ type: "Sequence", decoders: [{ type: "Replace", pattern: { Regex: "[▁#]" }, content: "_" }] }),
+    "_a__b_ac",
+  );
 });
 
 test("names what is wrong with a damaged tokenizer.json", async () => {
@@ -152,7 +159,11 @@ test("names what is wrong with a damaged tokenizer.json", async () => {
 test("refuses text that the vocabulary has no token for", async () => {
   const vocab = { a: 0, b: 1 };
   const tokenizer = await loaded({
-    "tokenizer.json": byteLevel({ added_tokens: [], pre_tokenizer: { type: "Whitespace" }, model: { type: "WordLevel", vocab } }),
+    "tokenizer.json": byteLevel({
+      added_tokens: [],
+      pre_tokenizer: { type: "Whitespace" },
+      model: { type: "WordLevel", vocab },
+    }),
   });
   assert.equal(tokenizer.encode("a b"), [0, 1]);
   assert.throws(() => tokenizer.encode("a zebra"), /no token for "zebra"/);

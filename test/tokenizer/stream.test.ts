@@ -14,7 +14,9 @@ const tokenizers = async () => [
 
 test("the pieces of any ids join to their decoded text", async () => {
   for (const tokenizer of await tokenizers()) {
-    check(property(ids(tokenizer.vocabSize), (sequence) => streamed(tokenizer, sequence) === tokenizer.decode(sequence)));
+    check(
+      property(ids(tokenizer.vocabSize), (sequence) => streamed(tokenizer, sequence) === tokenizer.decode(sequence)),
+    );
   }
 });
 

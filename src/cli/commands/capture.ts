@@ -27,7 +27,9 @@ export const capture = defineCommand({
   ],
   async run(values, context) {
     if (values.site.length === 0) {
-      throw new SluiceError("usage", "--site SITE is missing", { hint: "For example --site resid_post.1; it may be repeated." });
+      throw new SluiceError("usage", "--site SITE is missing", {
+        hint: "For example --site resid_post.1; it may be repeated.",
+      });
     }
     await checkWritable(values.out);
     const sites = await withModel(context, values.model, values, (model) =>

@@ -15,14 +15,26 @@ export const generate = defineCommand({
   ],
   positionals: { model: modelArgument, prompt: optionalArgument("text to continue") },
   options: {
-    tokens: optional("IDS", "Token ids between commas in place of a text, taken as they are: no BOS is added", tokenIds),
+    tokens: optional(
+      "IDS",
+      "Token ids between commas in place of a text, taken as they are: no BOS is added",
+      tokenIds,
+    ),
     batch: optional("FILE", "Continue many prompts side by side: one a line, or .jsonl with text or tokens", name),
     maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
     temperature: withDefault("T", "0 takes the most likely token", decimal({ min: 0 }), 0),
     topK: optional("K", "Keep the K most likely tokens", wholeNumber(0)),
-    topP: optional("P", "Keep the most likely tokens that together reach probability P", decimal({ min: 0, max: 1, aboveMin: true })),
+    topP: optional(
+      "P",
+      "Keep the most likely tokens that together reach probability P",
+      decimal({ min: 0, max: 1, aboveMin: true }),
+    ),
     minP: optional("P", "Keep tokens at least P times as likely as the most likely one", decimal({ min: 0, max: 1 })),
-    repetitionPenalty: optional("R", "Make tokens that already occurred less likely (above 1)", decimal({ min: 0, aboveMin: true })),
+    repetitionPenalty: optional(
+      "R",
+      "Make tokens that already occurred less likely (above 1)",
+      decimal({ min: 0, aboveMin: true }),
+    ),
     seed: optional("S", "Draws the same tokens again; without it every run differs", wholeNumber(0)),
     stop: repeated("TEXT", "Stop before this text", text),
     stopToken: repeated("ID", "Stop at this token", wholeNumber(0)),
@@ -59,7 +71,9 @@ export const generate = defineCommand({
       return;
     }
     const prompt = values.tokens ?? values.prompt ?? (await readInput(context.stdin));
-    await withModel(context, values.model, values, (model) => generateOne(model, prompt, options, values.json, context));
+    await withModel(context, values.model, values, (model) =>
+      generateOne(model, prompt, options, values.json, context),
+    );
   },
 });
 
@@ -109,7 +123,9 @@ function reported({ prompt_tokens, tokens, text: continued, finish, seed, timing
 
 async function readInput(stdin: InputStream): Promise<string> {
   if (stdin.isTTY) {
-    throw new SluiceError("usage", "There is nothing to continue", { hint: "Give a PROMPT, --tokens IDS, or a text on standard input." });
+    throw new SluiceError("usage", "There is nothing to continue", {
+      hint: "Give a PROMPT, --tokens IDS, or a text on standard input.",
+    });
   }
   const decoder = new TextDecoder();
   let input = "";

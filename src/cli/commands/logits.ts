@@ -8,7 +8,9 @@ import { modelArgument, modelOptions, requiredTokens, withModel } from "../with-
 export const logits = defineCommand({
   name: "logits",
   summary: "Write the logits of a token sequence to a safetensors file",
-  description: ["Writes a tensor `logits`, float32 [tokens, vocabulary]: row t holds the scores for the token after position t."],
+  description: [
+    "Writes a tensor `logits`, float32 [tokens, vocabulary]: row t holds the scores for the token after position t.",
+  ],
   positionals: { model: modelArgument },
   options: {
     tokens: requiredTokens,
@@ -16,7 +18,9 @@ export const logits = defineCommand({
     last: flag("The last position alone: [1, vocabulary]"),
     ...modelOptions,
   },
-  examples: [{ line: "logits weights/stories260K --tokens 1,403,407 --out logits.safetensors", shows: "Three positions:" }],
+  examples: [
+    { line: "logits weights/stories260K --tokens 1,403,407 --out logits.safetensors", shows: "Three positions:" },
+  ],
   async run(values, context) {
     await checkWritable(values.out);
     const { data, shape } = await withModel(context, values.model, values, (model) =>

@@ -43,7 +43,10 @@ export const perplexity = defineCommand({
       });
     });
     if (values.json) context.stdout.write(`${JSON.stringify(result)}\n`);
-    else context.stdout.write(`perplexity ${result.perplexity.toFixed(3)}  (nll ${result.nll.toFixed(4)} over ${result.tokens} tokens)\n`);
+    else
+      context.stdout.write(
+        `perplexity ${result.perplexity.toFixed(3)}  (nll ${result.nll.toFixed(4)} over ${result.tokens} tokens)\n`,
+      );
   },
 });
 
@@ -53,10 +56,12 @@ function prepare(
   model: Model,
   { prependBos, maxTokens }: { readonly prependBos: boolean; readonly maxTokens: number | undefined },
 ): readonly number[] {
-  const ids = typeof document === "string" ? tokenizerOf(model).encode(document, { addSpecialTokens: false }) : document;
+  const ids =
+    typeof document === "string" ? tokenizerOf(model).encode(document, { addSpecialTokens: false }) : document;
   const cut = ids.slice(0, maxTokens);
   if (!prependBos) return cut;
   const bos = model.config.bos_token_id ?? model.tokenizer?.bosTokenId;
-  if (bos === undefined) throw new SluiceError("usage", "--prepend-bos: neither config.json nor the tokenizer names a BOS token");
+  if (bos === undefined)
+    throw new SluiceError("usage", "--prepend-bos: neither config.json nor the tokenizer names a BOS token");
   return [bos, ...cut];
 }

@@ -1,0 +1,114 @@
+/** Text and ids out of the real models in weights/. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
+import { load, type SluiceError } from "../../src/index.ts";
+import { assertClose } from "../support/closeness.ts";
+import { location, readBytes, readJson } from "../support/files.ts";
+
+test("stories260K tells the reference story at temperature 0", async () => {
+  const expected = await readJson<{ prompt_ids: number[]; greedy_ids: number[]; text: string }>(
+    "weights/stories260K/expected_greedy.json",
+  );
+  const model = await load(location("weights/stories260K"));
+  const { tokens, prompt_tokens, text } = await model.generate(expected.prompt_ids, { maxNewTokens: 200 }).result();
+  assert.equal([...prompt_tokens, ...tokens].slice(0, expected.greedy_ids.length), expected.greedy_ids);
+  assert.is(text, null);
+  let streamed = "";
+  const generation = model.generate("", { maxNewTokens: 200 });
+  for await (const piece of generation) streamed += piece.text;
+  assert.is((await generation.result()).text, streamed);
+  assert.ok(expected.text.trim().startsWith(streamed.trim().slice(0, 500)));
+  model.dispose();
+});
+
+test("a seed draws the same text again, alone and in a batch", async () => {
+  const model = await load(location("weights/stories260K"));
+  const options = { maxNewTokens: 24, temperature: 0.9, topK: 50, topP: 0.95, seed: 7 };
+  const alone = await model.generate("Once upon a time", options).result();
+  const [first, second] = await model.generateBatch(["Once upon a time", "The dog"], options);
+  assert.equal(first?.tokens, alone.tokens);
+  assert.is.not(first?.text, second?.text);
+  model.dispose();
+});
+
+test("stop texts and stop tokens end generation and are cut from the text", async () => {
+  const model = await load(location("weights/stories260K"));
+  const plain = await model.generate("Once upon a time", { maxNewTokens: 30 }).result();
+  const stopped = await model.generate("Once upon a time", { maxNewTokens: 30, stop: ["Lily"] }).result();
+  assert.is(stopped.finish, "stop");
+  assert.is(stopped.text, plain.text?.slice(0, plain.text.indexOf("Lily")));
+  const third = plain.tokens[2] as number;
+  const byToken = await model.generate("Once upon a time", { maxNewTokens: 30, stopTokens: [third] }).result();
+  assert.equal(byToken.tokens, plain.tokens.slice(0, plain.tokens.indexOf(third) + 1));
+  assert.is(byToken.finish, "stop");
+  model.dispose();
+});
+
+test("gpt-nano-sort sorts all 729 inputs", async () => {
+  const model = await load(location("weights/gpt-nano-sort"));
+  const inputs = Array.from({ length: 729 }, (_, n) => Array.from({ length: 6 }, (_, i) => Math.floor(n / 3 ** i) % 3));
+  for (let at = 0; at < inputs.length; at += 243) {
+    const batch = inputs.slice(at, at + 243);
+    const results = await model.generateBatch(batch, { maxNewTokens: 6 });
+    results.forEach(({ tokens }, i) => assert.equal(tokens, [...(batch[i] as number[])].sort()));
+  }
+  model.dispose();
+});
+
+test("gpt-nano-sort has the published PyTorch activations", async () => {
+  const { tensors } = parseSafetensors(await readBytes("weights/gpt-nano-sort/expected.safetensors"));
+  const tokens = tensors.get("tokens");
+  assert.ok(tokens);
+  const ids = new Int32Array(tokens.bytes.slice().buffer);
+  const model = await load(location("weights/gpt-nano-sort"));
+  const sites = [...tensors.keys()].filter((name) => name !== "tokens" && name !== "logits");
+  for (let input = 0; input < 3; input++) {
+    const row = [...ids.subarray(input * 11, input * 11 + 11)];
+    const captured = await model.capture(row, sites);
+    const actual = new Map([...captured, ["logits", await model.logits(row)] as const]);
+    for (const [site, { data }] of actual) {
+      const all = toFloat32(tensors.get(site) as NonNullable<ReturnType<typeof tensors.get>>);
+      assertClose(data, all.subarray(input * data.length, (input + 1) * data.length), `${site} of input ${input}`);
+    }
+  }
+  model.dispose();
+});
+
+test("gpt2-stories gives the expected ids and perplexities", async () => {
+  interface Expected {
+    readonly greedy: readonly { prompt: string; prompt_ids: number[]; greedy_ids: number[]; text: string }[];
+    readonly perplexity: { readonly tales: number; readonly plays: number };
+  }
+  const expected = await readJson<Expected>("weights/gpt2-stories/expected.json");
+  const model = await load(location("weights/gpt2-stories"));
+  for (const { prompt, prompt_ids, greedy_ids, text } of expected.greedy) {
+    const result = await model.generate(prompt, { maxNewTokens: greedy_ids.length }).result();
+    assert.equal(result.prompt_tokens, prompt_ids);
+    assert.equal(result.tokens, greedy_ids);
+    assert.is(result.text, text);
+  }
+  model.dispose();
+});
+
+test("a prompt beyond the context, ids beyond the vocabulary and an empty prompt are refused", async () => {
+  const model = await load(location("weights/gpt-nano-sort"));
+  const code = async (work: () => Promise<unknown>) => {
+    try {
+      await work();
+      return "none";
+    } catch (error) {
+      return (error as SluiceError).code;
+    }
+  };
+  assert.is(await code(() => model.generate(Array(12).fill(0)).result()), "context_overflow");
+  assert.is(await code(() => model.logits(Array(12).fill(0))), "context_overflow");
+  assert.is(await code(() => model.logits([0, 3])), "bad_tokens");
+  assert.is(await code(() => model.logits([])), "usage");
+  assert.is(await code(() => model.generate("text").result()), "bad_tokens");
+  assert.is(await code(() => model.capture([0, 1], ["mlp_pre.3"])), "usage");
+  model.dispose();
+  assert.is(await code(() => model.logits([0])), "usage");
+});
+
+test.run();
