@@ -51,7 +51,10 @@ export function pageSession(browser: Browser): Session {
     let remaining = files.length;
 
     const opened = await openTestPage(browser, script, async (page, readable) => {
-      page.on("console", (message) => console.log(readable(message.text())));
+      page.on("console", (message) => {
+        // The engine asks for files that a folder may lack; the browser logs each such answer of the server.
+        if (!message.text().startsWith("Failed to load resource")) console.log(readable(message.text()));
+      });
       page.on("pageerror", (error) => end(readable(`Uncaught in the page: ${error.stack ?? error.message}`)));
       page.on("crash", () => end("The page crashed."));
       page.on("close", () => end("The page was closed."));

@@ -12,7 +12,7 @@ import { embedKernel } from "../kernels/embed.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import { type LinearEpilogue, linearKernels, type WeightDtype } from "../kernels/linear.ts";
 import { normKernels } from "../kernels/norm.ts";
-import { sampleKernel } from "../kernels/sample.ts";
+import { sampleKernel, seenWords } from "../kernels/sample.ts";
 import { ActivationPlanner } from "./activations.ts";
 import { CaptureLayout } from "./captures.ts";
 import type { FusedAttention, FusedEmbed, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
@@ -116,7 +116,7 @@ class Lowering {
       logits: { index: this.#activations.indexOf(this.#graph.logits), stride: ceil4(config.vocab_size) },
       captures: this.#captures.regions,
       captureBytes: this.#captures.byteLength,
-      seenWords: Math.ceil(config.vocab_size / 32),
+      seenWords: seenWords(config.vocab_size),
       cacheRowBytes,
       layers: config.num_hidden_layers,
     };
@@ -312,7 +312,7 @@ class Lowering {
     });
     return {
       greedy: [tail("argmax partial", argmax.partial), tail("argmax", argmax.final)],
-      sample: [tail("sample", sampleKernel(shape))],
+      sample: [tail("sample", sampleKernel(shape, this.#options))],
       loss: [tail("cross_entropy partial", loss.partial), tail("cross_entropy", loss.final)],
     };
   }

@@ -94,8 +94,8 @@ class RowFinder {
     const byTensor = new Map<string, Taken>();
     for (const { begin, span } of this.#spans) {
       if (span.kind === "zero" || begin >= first + count || begin + span.count <= first) continue;
-      let taken = byTensor.get(span.tensor);
-      if (!taken) byTensor.set(span.tensor, (taken = { span, outputs: [] }));
+      const taken = byTensor.get(span.tensor) ?? { span, outputs: [] };
+      byTensor.set(span.tensor, taken);
       for (let n = Math.max(first, begin); n < Math.min(first + count, begin + span.count); n++) {
         taken.outputs.push({ to: n - first, from: span.first + (span.order?.[n - begin] ?? n - begin) });
       }

@@ -1,29 +1,42 @@
-/** WebGPU in a page. Bundlers for browsers put this module in the place of node.ts (package.json says so). */
-import { SluiceError } from "../errors.ts";
-import type { HostAdapter, HostOptions } from "./host.ts";
+/** Adapters in a page or worker: `navigator.gpu`. */
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import { type AdapterRequest, type HostAdapter, isAuto } from "./host.ts";
+import { displayName, isSoftware, namesOf } from "./profile.ts";
 
-/** @throws SluiceError `no_adapter` saying why there is none and what to do */
-export async function openAdapter({ adapter: choice }: HostOptions): Promise<HostAdapter> {
-  if (choice !== "auto") {
-    throw new SluiceError("usage", `A page cannot choose the adapter ${JSON.stringify(choice)}`, {
-      hint: "The browser decides; give load() a device of your own to use another one.",
+/** @throws SluiceError `no_adapter` saying why there is none and what to do; `usage` for a choice; `aborted` */
+export async function openAdapter({ adapter: choice, signal, onNotice }: AdapterRequest): Promise<HostAdapter> {
+  throwIfAborted(signal);
+  if (!isAuto(choice)) {
+    throw new SluiceError("usage", `A page cannot choose the adapter ${JSON.stringify(choice)}: the browser decides`, {
+      hint: "Leave the option out, or give load() a device of your own.",
     });
   }
-  if (!globalThis.isSecureContext) {
-    throw new SluiceError("no_adapter", "This page is not a secure context, and browsers offer WebGPU only there", {
-      hint: "Serve it over https, or from localhost.",
-    });
-  }
-  if (!navigator.gpu) {
-    throw new SluiceError("no_adapter", "This browser does not offer WebGPU", {
-      hint: "Chrome and Edge 113, Safari 26 and Firefox 141 do. On Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.",
-    });
-  }
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await gpuOfPage().requestAdapter({ powerPreference: "high-performance" });
+  throwIfAborted(signal);
   if (!adapter) {
-    throw new SluiceError("no_adapter", "The browser has WebGPU but found no adapter it trusts", {
-      hint: "See chrome://gpu; on Linux, chrome://flags/#enable-vulkan and #enable-unsafe-webgpu may help.",
+    throw new SluiceError("no_adapter", "This browser has WebGPU, but offers no adapter to run it on", {
+      hint: "chrome://gpu tells what disables the GPU. On Linux, chrome://flags/#enable-vulkan and #enable-unsafe-webgpu may help.",
     });
   }
-  return { adapter, release: () => undefined };
+  const name = displayName(namesOf(adapter.info));
+  if (isSoftware(adapter.info)) onNotice?.(`This browser offers no GPU: computing on the CPU with ${name}.`);
+  return { adapter, name, backend: null, origin: "the browser" };
+}
+
+function gpuOfPage(): GPU {
+  // Typed as always there, but older browsers and insecure pages lack it.
+  const gpu = (navigator as { readonly gpu?: GPU }).gpu;
+  if (gpu) return gpu;
+  if (!globalThis.isSecureContext) {
+    throw new SluiceError(
+      "no_adapter",
+      `Browsers offer WebGPU to secure pages alone, and ${location.origin} is not one`,
+      {
+        hint: "Serve the page over https, or from localhost.",
+      },
+    );
+  }
+  throw new SluiceError("no_adapter", "This browser does not offer WebGPU", {
+    hint: "Chrome and Edge 113, Safari 26 and Firefox 141 do, on some systems later ones. On Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.",
+  });
 }

@@ -1,14 +1,28 @@
-/** Where a GPU comes from: Node (node.ts) and pages (browser.ts) offer this. */
+/**
+ * Where adapters come from. There are two places with one face, `openAdapter`: node.ts, and browser.ts, which bundlers
+ * for browsers put in its place (the `browser` field of package.json says so).
+ */
 
-export interface HostOptions {
-  /** `auto`, or the caller's choice of adapter; pages only know `auto`. */
-  readonly adapter: string;
-  /** Told one line worth a person's attention. */
-  readonly onNotice: (message: string) => void;
+export interface AdapterRequest {
+  /** `auto`, `swiftshader`, part of an adapter's name, or the path of a Vulkan driver's JSON file. */
+  readonly adapter?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with one line worth telling a person, such as that no GPU was found. */
+  readonly onNotice?: ((line: string) => void) | undefined;
 }
 
+/** An adapter that is ready for one `requestDevice`. */
 export interface HostAdapter {
   readonly adapter: GPUAdapter;
-  /** Lets go of what keeps the process alive, once the device is destroyed. */
-  release(): void;
+  /** What to call it when speaking to a person. */
+  readonly name: string;
+  /** The API below WebGPU, e.g. `vulkan`; null where it is not told. */
+  readonly backend: string | null;
+  /** Where it comes from, e.g. `/usr/share/vulkan/icd.d/radeon_icd.json`. */
+  readonly origin: string;
+}
+
+/** Whether a choice of adapter means that Sluice chooses. */
+export function isAuto(choice: string | undefined): boolean {
+  return choice === undefined || ["", "auto"].includes(choice.trim().toLowerCase());
 }

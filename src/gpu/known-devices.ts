@@ -1,23 +1,50 @@
-/** First guesses by device, as data. Kernels are chosen through here and nowhere else. */
+/**
+ * What is known of devices beforehand, as data: which adapters compute on the CPU whatever they report, and which
+ * kernel family suits an adapter until something is measured on it.
+ */
 import type { KernelFamily } from "../kernels/kernel.ts";
-import type { DeviceProfile } from "./profile.ts";
+
+/** How an adapter names itself, as `GPUAdapterInfo` has it. Browsers leave most of these empty. */
+export interface DeviceNames {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+}
 
 interface KnownDevice {
-  /** Found, in any case, in the adapter's vendor, architecture or description. */
-  readonly match: string;
+  /** Parts of the adapter's names in lower case; all that are given must occur. */
+  readonly match: Partial<DeviceNames>;
+  /** Computes on the CPU. */
+  readonly software: boolean;
   readonly family: KernelFamily;
 }
 
-/**
- * Devices whose best family is not the default. On both, a workgroup barrier costs microseconds and kernels with
- * shared tiles run several times slower than those in registers (bench/kernels/).
- */
-const KNOWN_DEVICES: readonly KnownDevice[] = [
-  { match: "swiftshader", family: "register" },
-  { match: "llvmpipe", family: "register" },
+/** The first match counts. */
+const knownDevices: readonly KnownDevice[] = [
+  { match: { architecture: "swiftshader" }, software: true, family: "register" },
+  { match: { device: "swiftshader" }, software: true, family: "register" },
+  { match: { device: "llvmpipe" }, software: true, family: "register" },
+  { match: { description: "llvmpipe" }, software: true, family: "register" },
+  { match: { device: "microsoft-basic-render" }, software: true, family: "register" },
+  { match: { description: "microsoft basic render" }, software: true, family: "register" },
 ];
 
-export function chooseFamily({ vendor, architecture, description, isFallback }: DeviceProfile): KernelFamily {
-  const words = `${vendor} ${architecture} ${description}`.toLowerCase();
-  return KNOWN_DEVICES.find(({ match }) => words.includes(match))?.family ?? (isFallback ? "register" : "tiled");
+/** Whether an adapter that calls itself so is known to compute on the CPU. */
+export function isKnownSoftware(names: DeviceNames): boolean {
+  return find(names)?.software ?? false;
+}
+
+/**
+ * The kernel family to use on a device that nothing was measured on: what is known of it; else `register` where the
+ * CPU computes, because barriers between its threads are dear there, and `tiled` on real GPUs.
+ */
+export function chooseFamily(profile: DeviceNames & { readonly software: boolean }): KernelFamily {
+  return find(profile)?.family ?? (profile.software ? "register" : "tiled");
+}
+
+function find(names: DeviceNames): KnownDevice | undefined {
+  return knownDevices.find(({ match }) =>
+    Object.entries(match).every(([field, part]) => names[field as keyof DeviceNames].toLowerCase().includes(part)),
+  );
 }

@@ -1,79 +1,175 @@
-/** What `sluice info` tells: the adapters of this machine, and the one that would be used. */
+/** What `sluice info` tells: every adapter there is, which one is used and why, and what it can do. */
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { SluiceError } from "../errors.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import { type HostAdapter, isAuto } from "./host.ts";
 import { chooseFamily } from "./known-devices.ts";
-import { driversFor, openAdapter, systemDriverReason } from "./node.ts";
-import { cacheFolders, findCarrier } from "./node-swiftshader.ts";
-import { openGpu } from "./open.ts";
-import { type DeviceProfile, deviceName } from "./profile.ts";
+import { isDriverFile, openAdapter } from "./node.ts";
+import {
+  type Absence,
+  allAdapters,
+  carriedSource,
+  fileSource,
+  type Source,
+  systemSource,
+  whyNone,
+} from "./node-sources.ts";
+import { cacheFolders, findCarrier, findUnpacked } from "./node-swiftshader.ts";
+import { openDevice } from "./open.ts";
+import { type DeviceProfile, isSoftware } from "./profile.ts";
 
+/** One choice that there is, or could be, on this machine. */
 export interface AdapterListing {
-  readonly name: string;
-  /** What to give to --adapter; null where there is nothing to give. */
-  readonly adapter: string | null;
-  readonly available: boolean;
-  /** Where it comes from, or why it is not there. */
-  readonly reason: string;
+  /** Null where there is no adapter. */
+  readonly name: string | null;
+  readonly kind: "gpu" | "software" | null;
+  readonly backend: string | null;
+  /** Where it comes from, or would come from. */
+  readonly origin: string;
+  /** What chooses it when given to `--adapter`; null where there is no adapter. */
+  readonly choice: string | null;
+  /** Whether it is the one that is used. */
+  readonly used: boolean;
+  /** Why it is used, or why there is none; null for an adapter that only was not chosen. */
+  readonly reason: string | null;
 }
 
 export interface Info {
   readonly node: string;
-  readonly adapters: readonly AdapterListing[];
-  readonly used: DeviceProfile | null;
-  readonly family: string | null;
-  /** Why nothing can be used. */
-  readonly problem: string | null;
+  readonly platform: string;
+  /** Version of the package `webgpu`, which is Dawn; null where it is not installed. */
+  readonly webgpu: string | null;
+  /** Version of @sparticuz/chromium; null where it is not installed. */
+  readonly chromium: string | null;
+  /** Where the software GPU is unpacked, or would be. */
   readonly cacheFolder: string;
+  readonly adapters: readonly AdapterListing[];
+  /** The device as Sluice opens it; null where there is none. */
+  readonly device: DeviceProfile | null;
+  /** The kernel family that it starts with. */
+  readonly family: KernelFamily | null;
+  /** Why there is no device, and what to do. */
+  readonly problem: string | null;
 }
 
-export async function gatherInfo({ adapter = "auto" }: { readonly adapter?: string }): Promise<Info> {
-  const adapters = [await listSystem(), await listSoftware()];
-  const base = { node: process.version, adapters, cacheFolder: cacheFolders()[0] ?? "" };
+/**
+ * Looks at this machine, and opens the device that `adapter` chooses. A missing adapter is told, not thrown.
+ * @param options.adapter as for `load`
+ */
+export async function gatherInfo({ adapter }: { readonly adapter?: string | undefined } = {}): Promise<Info> {
+  let found: HostAdapter | null = null;
+  let device: DeviceProfile | null = null;
+  let problem: string | null = null;
   try {
-    const gpu = await openGpu({ adapter });
-    const used = gpu.profile;
+    found = await openAdapter({ adapter });
+    const gpu = await openDevice(found);
+    device = gpu.profile;
     gpu.destroy();
-    return { ...base, used, family: chooseFamily(used), problem: null };
   } catch (error) {
-    if (!(error instanceof SluiceError) || error.code !== "no_adapter") throw error;
-    return { ...base, used: null, family: null, problem: error.message };
+    if (!(error instanceof SluiceError)) throw error;
+    problem = error.message;
   }
+  const carrier = await findCarrier();
+  const unpacked = carrier && (await findUnpacked(carrier));
+  return {
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch}`,
+    webgpu: await versionOfDawn(),
+    chromium: carrier?.version ?? null,
+    cacheFolder: unpacked ? dirname(dirname(unpacked.icd)) : (cacheFolders()[0] as string),
+    adapters: await listAdapters(adapter, found),
+    device,
+    family: device && chooseFamily(device),
+    problem,
+  };
 }
 
-async function listSystem(): Promise<AdapterListing> {
-  const reason = systemDriverReason();
-  if (!driversFor("auto").some(({ kind }) => kind === "system")) {
-    return { name: "system GPU", adapter: null, available: false, reason };
+/** An {@link Info} as text, ending in a newline. */
+export function formatInfo(info: Info): string {
+  const lines = ["Adapters"];
+  for (const { name, kind, backend, origin, choice, used, reason } of info.adapters) {
+    const what = [kind === "gpu" ? "GPU" : kind, backend].filter((part) => part !== null).join(", ");
+    lines.push(name === null ? `  - none from ${origin}` : `  ${used ? "*" : "-"} ${name} (${what}) from ${origin}`);
+    if (reason !== null) lines.push(`      ${used ? "used: " : ""}${reason}`);
+    else if (choice !== null) lines.push(`      --adapter ${JSON.stringify(choice)} chooses it`);
   }
-  const { create } = (await import("webgpu")) as unknown as { create(flags: string[]): GPU };
-  const found = await create([]).requestAdapter({ powerPreference: "high-performance" });
-  if (!found) return { name: "system GPU", adapter: null, available: false, reason: `no adapter from ${reason}` };
-  const name = deviceName(found.info);
-  return { name, adapter: found.info.description || found.info.vendor, available: true, reason };
-}
-
-async function listSoftware(): Promise<AdapterListing> {
-  if (!findCarrier()) {
-    return { name: "SwiftShader", adapter: null, available: false, reason: "@sparticuz/chromium is not installed" };
+  const { device } = info;
+  if (device) {
+    lines.push("", `Device: ${device.name}`, ...table(factsOf(device, info.family)));
+  } else if (info.problem !== null) {
+    lines.push("", info.problem);
   }
-  const { adapter, release } = await openAdapter({ adapter: "swiftshader", onNotice: () => undefined });
-  const name = deviceName(adapter.info);
-  release();
-  return { name, adapter: "swiftshader", available: true, reason: "software, carried by @sparticuz/chromium" };
-}
-
-export function formatInfo({ node, adapters, used, family, problem, cacheFolder }: Info): string {
-  const lines = ["Adapters:"];
-  for (const { name, adapter, available, reason } of adapters) {
-    lines.push(`  ${available ? "•" : "–"} ${name}${available ? "" : ": none"}`, `      ${reason}`);
-    if (adapter) lines.push(`      --adapter ${JSON.stringify(adapter)}`);
-  }
-  lines.push("", "Used:");
-  if (!used) lines.push(`  nothing. ${problem ?? ""}`);
-  else {
-    lines.push(`  ${deviceName(used)}, with the ${family} kernels`);
-    lines.push(`  features: ${used.features.join(", ") || "none"}`);
-    for (const [name, value] of Object.entries(used.limits)) lines.push(`  ${name}: ${value.toLocaleString("en-US")}`);
-  }
-  lines.push("", `Node ${node}, cache in ${cacheFolder}`, "");
+  lines.push("", `Node ${info.node} on ${info.platform}, webgpu ${info.webgpu ?? "not installed"}`);
+  lines.push(`Software GPU: @sparticuz/chromium ${info.chromium ?? "not installed"}, cache ${info.cacheFolder}`, "");
   return lines.join("\n");
+}
+
+function factsOf(device: DeviceProfile, family: KernelFamily | null): readonly (readonly [string, string])[] {
+  const { shaderF16, subgroups, timestampQuery } = device.features;
+  return [
+    ["kernels", family ?? "none"],
+    ["shader-f16", shaderF16 ? "yes" : "no"],
+    ["subgroups", subgroups ? `${subgroups.min} to ${subgroups.max} threads` : "no"],
+    ["timestamp-query", timestampQuery ? "yes" : "no"],
+    ...Object.entries(device.limits).map(([name, value]) => [name, value.toLocaleString("en-US")] as const),
+  ];
+}
+
+function table(rows: readonly (readonly [string, string])[]): readonly string[] {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
+}
+
+async function listAdapters(choice: string | undefined, found: HostAdapter | null): Promise<readonly AdapterListing[]> {
+  const sources: (Source | Absence)[] = [];
+  if (choice !== undefined && !isAuto(choice) && isDriverFile(choice)) sources.push(await fileSource(choice));
+  sources.push(await systemSource(), await carriedSource(false));
+  const listings: AdapterListing[] = [];
+  for (const source of sources) listings.push(...(await listingsOf(source, choice, found)));
+  return listings;
+}
+
+async function listingsOf(
+  source: Source | Absence,
+  choice: string | undefined,
+  found: HostAdapter | null,
+): Promise<readonly AdapterListing[]> {
+  const { origin, kind: sourceKind } = source;
+  const none = { name: null, kind: null, backend: null, origin, choice: null, used: false };
+  if ("absent" in source) return [{ ...none, reason: source.absent }];
+  let adapters: readonly HostAdapter[];
+  try {
+    adapters = await allAdapters(source);
+  } catch (error) {
+    if (!(error instanceof SluiceError)) throw error;
+    return [{ ...none, reason: error.message.split("\n")[0] as string }];
+  }
+  if (adapters.length === 0) return [{ ...none, reason: whyNone(source) }];
+  return adapters.map(({ adapter, name, backend }): AdapterListing => {
+    const used = found?.name === name && found.origin === origin;
+    const kind = isSoftware(adapter.info) ? "software" : "gpu";
+    const reason = used ? whyUsed(source, kind, choice) : null;
+    return { name, kind, backend, origin, choice: sourceKind === "carried" ? "swiftshader" : name, used, reason };
+  });
+}
+
+function whyUsed({ kind: sourceKind }: Source, kind: "gpu" | "software", choice: string | undefined): string {
+  if (!isAuto(choice)) return `--adapter ${JSON.stringify(choice)} chooses it`;
+  if (kind === "gpu") return "a GPU comes first";
+  if (sourceKind === "carried") return "the system offers no adapter";
+  return "the system offers no GPU, and its own drivers come before the carried one";
+}
+
+async function versionOfDawn(): Promise<string | null> {
+  let entry: string;
+  try {
+    entry = createRequire(import.meta.url).resolve("webgpu");
+  } catch {
+    // Not installed, which is the answer.
+    return null;
+  }
+  const { version } = JSON.parse(await readFile(join(dirname(entry), "package.json"), "utf8")) as { version: string };
+  return version;
 }

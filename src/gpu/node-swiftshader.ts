@@ -1,129 +1,207 @@
 /**
  * The software GPU that the npm package @sparticuz/chromium carries: SwiftShader, with a Vulkan loader and the file
- * that describes the driver. It is unpacked once into a cache folder.
+ * that describes the driver to it. They are unpacked once per version of the package, into a cache folder.
  */
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { homedir, tmpdir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { promisify } from "node:util";
 import { brotliDecompress } from "node:zlib";
 import { SluiceError } from "../errors.ts";
+import { readTar } from "./tar.ts";
 
+/** The package that carries the driver. */
+export interface Carrier {
+  readonly version: string;
+  /** Path of the archive in the package. */
+  readonly archive: string;
+}
+
+/** The driver's files, in the cache. */
 export interface SoftwareDriver {
-  /** The driver's description, for VK_DRIVER_FILES. */
+  /** Describes the driver to a Vulkan loader. */
   readonly icd: string;
-  /** A Vulkan loader, for systems without one. */
+  readonly library: string;
+  /** For systems without a Vulkan loader. */
   readonly loader: string;
 }
 
-/** What of the archive is used. */
-const FILES = ["vk_swiftshader_icd.json", "libvk_swiftshader.so", "libvulkan.so.1"] as const;
+/** What of the archive is used: the rest is OpenGL, which Dawn does without. */
+const files = ["vk_swiftshader_icd.json", "libvk_swiftshader.so", "libvulkan.so.1"] as const;
 
-/** The package that carries the driver, or null where it is not installed. */
-export function findCarrier(): { readonly archive: string; readonly version: string } | null {
+/** Written with the files: what each must hash to. */
+const manifestName = "sha256.json";
+
+/** The installed package; null where it is not installed. */
+export async function findCarrier(): Promise<Carrier | null> {
+  let entry: string;
   const require = createRequire(import.meta.url);
   try {
-    const folder = join(dirname(require.resolve("@sparticuz/chromium")), "../..");
-    const { version } = require(join(folder, "package.json")) as { version: string };
-    return { archive: join(folder, "bin/swiftshader.tar.br"), version };
+    entry = require.resolve("@sparticuz/chromium");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
-    return null;
+    if (codeOf(error) === "MODULE_NOT_FOUND") return null;
+    throw error;
   }
+  const folder = join(dirname(entry), "../..");
+  const { version } = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as { version: string };
+  return { version, archive: join(folder, "bin/swiftshader.tar.br") };
 }
 
 /**
- * Folders that may hold the cache, best first: $XDG_CACHE_HOME/sluice, ~/.cache/sluice, a temporary folder. The XDG
- * specification has empty and relative values count as unset.
+ * Folders that may hold the cache, best first: $XDG_CACHE_HOME/sluice, ~/.cache/sluice, and one under the system's
+ * temporary folder. Empty and relative values of XDG variables count as unset, as their specification has it.
  */
 export function cacheFolders(env: NodeJS.ProcessEnv = process.env): readonly string[] {
-  const folders = [join(tmpdir(), `sluice-${process.getuid?.() ?? "user"}`)];
-  const home = env.HOME === "" ? undefined : (env.HOME ?? homedir());
-  if (home && isAbsolute(home)) folders.unshift(join(home, ".cache/sluice"));
   const xdg = env.XDG_CACHE_HOME;
-  if (xdg && isAbsolute(xdg)) folders.unshift(join(xdg, "sluice"));
-  return folders;
+  const home = env.HOME ?? homeOfUser();
+  return [
+    ...(xdg && isAbsolute(xdg) ? [join(xdg, "sluice")] : []),
+    ...(home && isAbsolute(home) ? [join(home, ".cache/sluice")] : []),
+    join(tmpdir(), `sluice-${process.getuid?.() ?? "user"}`),
+  ];
+}
+
+/** The driver where a former run has unpacked it whole; null where none has. */
+export async function findUnpacked(carrier: Carrier): Promise<SoftwareDriver | null> {
+  for (const cache of cacheFolders()) {
+    const folder = join(cache, folderName(carrier));
+    if ((await isPrivate(cache)) && (await isWhole(folder))) return driverIn(folder);
+  }
+  return null;
 }
 
 /**
- * The driver's files, unpacked where need be.
- * @throws SluiceError `no_adapter` where no cache folder can be written
+ * The driver, unpacked unless a former run has done so. Several processes may do this at once.
+ * @throws SluiceError `bad_file` for a damaged archive; `no_adapter` where no cache folder can be written
  */
-export async function unpackDriver(carrier: {
-  readonly archive: string;
-  readonly version: string;
-}): Promise<SoftwareDriver> {
-  const { size } = await stat(carrier.archive);
-  // The archive's size in the name keeps a rebuilt package of the same version apart.
-  const name = `swiftshader-${carrier.version}-${size}`;
+export async function unpackDriver(carrier: Carrier): Promise<SoftwareDriver> {
+  const unpacked = await findUnpacked(carrier);
+  if (unpacked) return unpacked;
+  const contents = await readArchive(carrier.archive);
   const problems: string[] = [];
   for (const cache of cacheFolders()) {
-    const folder = join(cache, name);
+    const folder = join(cache, folderName(carrier));
     try {
-      if (!(await isComplete(folder))) await unpack(carrier.archive, cache, folder);
-      return { icd: join(folder, FILES[0]), loader: join(folder, FILES[2]) };
+      await mkdir(cache, { recursive: true, mode: 0o700 });
+      if (!(await isPrivate(cache))) throw new Error("it belongs to, or can be written by, someone else");
+      await place(contents, folder);
+      return driverIn(folder);
     } catch (error) {
-      problems.push(`${cache}: ${(error as Error).message}`);
+      problems.push(`${cache}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  throw new SluiceError("no_adapter", `The software GPU could not be unpacked: ${problems.join("; ")}`, {
+  throw new SluiceError("no_adapter", `The software GPU could not be unpacked into any of ${problems.join("; ")}`, {
     hint: "Set XDG_CACHE_HOME to a folder that can be written.",
   });
 }
 
-/** A marker, written last, lists the files' sizes: what was cut short or changed since does not match it. */
-async function isComplete(folder: string): Promise<boolean> {
-  const marker = join(folder, "complete.json");
-  if (!existsSync(marker)) return false;
-  const sizes = JSON.parse(await readFile(marker, "utf8")) as Record<string, number>;
-  for (const file of FILES) {
-    const path = join(folder, file);
-    if (!existsSync(path) || (await stat(path)).size !== sizes[file]) return false;
-  }
-  return true;
-}
-
-/** Unpacks beside the destination and renames, so that processes starting together never see half a driver. */
-async function unpack(archive: string, cache: string, folder: string): Promise<void> {
-  await mkdir(cache, { recursive: true });
-  const fresh = `${folder}.${process.pid}.${Date.now()}`;
+async function readArchive(archive: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  const again = { hint: "Install it again: npm install @sparticuz/chromium" };
+  let bytes: Uint8Array;
   try {
-    await mkdir(fresh);
-    const members = readTar(await promisify(brotliDecompress)(await readFile(archive)));
-    const sizes: Record<string, number> = {};
-    for (const file of FILES) {
-      const contents = members.get(file);
-      if (!contents)
-        throw new SluiceError("bad_file", `${archive} holds no ${file}`, {
-          hint: "Install @sparticuz/chromium again.",
-        });
-      await writeFile(join(fresh, file), contents, { mode: 0o755 });
-      sizes[file] = contents.byteLength;
-    }
-    await writeFile(join(fresh, "complete.json"), JSON.stringify(sizes));
-    // What stands there is damaged, or another process has just finished: it makes no difference which one stays.
-    await rm(folder, { recursive: true, force: true });
-    await rename(fresh, folder);
-  } catch (error) {
-    await rm(fresh, { recursive: true, force: true });
-    if (await isComplete(folder)) return;
-    throw error;
+    bytes = await promisify(brotliDecompress)(await readFile(archive));
+  } catch (cause) {
+    throw new SluiceError("bad_file", `${archive} cannot be unpacked: ${String(cause)}`, { ...again, cause });
   }
-}
-
-/** Regular files of a tar archive by name (POSIX ustar: 512-byte headers, octal sizes). */
-function readTar(bytes: Uint8Array): ReadonlyMap<string, Uint8Array> {
-  const text = new TextDecoder();
-  const members = new Map<string, Uint8Array>();
-  for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0; ) {
-    const field = (offset: number, length: number) =>
-      text.decode(bytes.subarray(at + offset, at + offset + length)).replace(/\0.*$/s, "");
-    const size = Number.parseInt(field(124, 12), 8);
-    const name = field(0, 100).replace(/^\.\//, "");
-    members.set(name, bytes.subarray(at + 512, at + 512 + size));
-    at += 512 + Math.ceil(size / 512) * 512;
+  const members = readTar(bytes, archive);
+  for (const file of files) {
+    if (!members.has(file)) throw new SluiceError("bad_file", `${archive} holds no ${file}`, again);
   }
   return members;
+}
+
+/** Writes the files beside their place and moves them there whole, so that no process ever sees half a driver. */
+async function place(contents: ReadonlyMap<string, Uint8Array>, folder: string): Promise<void> {
+  const fresh = `${folder}.${process.pid}.${randomBytes(4).toString("hex")}`;
+  try {
+    await mkdir(fresh);
+    const hashes: Record<string, string> = {};
+    for (const file of files) {
+      const bytes = contents.get(file) as Uint8Array;
+      hashes[file] = hashOf(bytes);
+      await writeFile(join(fresh, file), bytes, { mode: 0o755 });
+    }
+    await writeFile(join(fresh, manifestName), JSON.stringify(hashes));
+    await moveInto(fresh, folder);
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** Moves `fresh` to `folder`, and what is damaged there out of the way; a whole copy by another process may stay. */
+async function moveInto(fresh: string, folder: string): Promise<void> {
+  const aside = `${fresh}.damaged`;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await rename(fresh, folder);
+    } catch (error) {
+      if (await isWhole(folder)) return;
+      if (attempt === 3 || !["ENOTEMPTY", "EEXIST", "ENOTDIR", "EPERM"].includes(codeOf(error) ?? "")) throw error;
+    }
+    try {
+      await rename(folder, aside);
+      await rm(aside, { recursive: true, force: true });
+    } catch (error) {
+      // Another process has moved it out of the way first.
+      if (codeOf(error) !== "ENOENT") throw error;
+    }
+  }
+}
+
+/** Whether all files are there and unchanged. It takes some 10 ms, and what is loaded into the process merits that. */
+async function isWhole(folder: string): Promise<boolean> {
+  try {
+    const hashes = JSON.parse(await readFile(join(folder, manifestName), "utf8")) as Record<string, string>;
+    for (const file of files) {
+      if (hashOf(await readFile(join(folder, file))) !== hashes[file]) return false;
+    }
+    return true;
+  } catch {
+    // Whatever cannot be read or parsed is not whole, and unpacking again tells what is wrong if that fails too.
+    return false;
+  }
+}
+
+/**
+ * Whether libraries may be loaded from a folder: not from one that anybody else can write to. The name of the one
+ * under the temporary folder can be guessed, so somebody else may have made it.
+ */
+async function isPrivate(cache: string): Promise<boolean> {
+  const uid = process.getuid?.();
+  if (uid === undefined || !cache.startsWith(tmpdir())) return true;
+  try {
+    const folder = await lstat(cache);
+    return folder.isDirectory() && folder.uid === uid && (folder.mode & 0o022) === 0;
+  } catch {
+    // It is not there, or nobody lets us look: nothing is loaded from it.
+    return false;
+  }
+}
+
+function driverIn(folder: string): SoftwareDriver {
+  const [icd, library, loader] = files.map((file) => join(folder, file)) as [string, string, string];
+  return { icd, library, loader };
+}
+
+function folderName({ version }: Carrier): string {
+  return `swiftshader-${version}`;
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function homeOfUser(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    // Users without an entry in the system's list, as in containers, have no home.
+    return undefined;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }

@@ -1,158 +1,92 @@
 /**
- * WebGPU in Node: Dawn, from the npm package `webgpu`, on a real GPU or another driver of the system where there is
- * one, else on the SwiftShader that @sparticuz/chromium carries.
+ * Adapters in Node. Unless the caller chooses, a GPU or another driver of the system comes first, and then the
+ * SwiftShader that the npm package @sparticuz/chromium carries.
  */
-
-import { existsSync } from "node:fs";
-import { constants } from "node:os";
-import { resolve } from "node:path";
-import { SluiceError } from "../errors.ts";
-import type { HostAdapter, HostOptions } from "./host.ts";
-import { namedDrivers, searchedFolders, systemDrivers } from "./node-drivers.ts";
-import { findCarrier, unpackDriver } from "./node-swiftshader.ts";
-import { deviceName } from "./profile.ts";
-
-/** The one command that mends a machine without WebGPU. */
-const INSTALL = "npm install webgpu @sparticuz/chromium";
-
-/** Nanosecond timestamps: Dawn's default is steps of 65,536 ns. */
-const DAWN_FLAGS = ["disable-dawn-features=timestamp_quantization"];
-
-interface Dawn {
-  create(flags: string[]): GPU;
-  readonly globals: Record<string, unknown>;
-}
-
-/** A driver to try: a description for VK_DRIVER_FILES, or null for what the system offers by itself. */
-export interface DriverChoice {
-  readonly kind: "system" | "file" | "software";
-  readonly icd: string | null;
-}
-
-/** Dawn keeps a device alive only as long as the object that made it is referenced. */
-const inUse = new Set<GPU>();
-
-/** @throws SluiceError `no_adapter` that says what was tried and which command mends it */
-export async function openAdapter({ adapter: choice, onNotice }: HostOptions): Promise<HostAdapter> {
-  const tried: string[] = [];
-  for (const driver of driversFor(choice)) {
-    const found = await tryDriver(driver, tried);
-    if (!found) continue;
-    if (!matches(choice, found.adapter)) {
-      tried.push(`${deviceName(found.adapter.info)} does not match`);
-      found.release();
-      continue;
-    }
-    if (driver.kind === "software" && choice === "auto") {
-      onNotice(
-        `No GPU driver found: running on the CPU with ${deviceName(found.adapter.info)}. \`sluice info\` tells more.`,
-      );
-    }
-    return found;
-  }
-  const wanted = choice === "auto" ? "No WebGPU adapter was found" : `No adapter matches ${JSON.stringify(choice)}`;
-  throw new SluiceError("no_adapter", `${wanted}${tried.length > 0 ? ` (${tried.join("; ")})` : ""}`, {
-    hint: findCarrier() ? "`sluice info` lists what this machine has." : `\`${INSTALL}\` brings a software GPU.`,
-  });
-}
-
-/** Drivers in the order in which they are tried. */
-export function driversFor(choice: string): readonly DriverChoice[] {
-  const software: DriverChoice = { kind: "software", icd: null };
-  if (choice === "swiftshader") return [software];
-  if (choice.endsWith(".json")) {
-    const icd = resolve(choice);
-    if (!existsSync(icd)) throw new SluiceError("no_adapter", `There is no driver description ${icd}`);
-    return [{ kind: "file", icd }];
-  }
-  const system: DriverChoice = { kind: "system", icd: null };
-  // Elsewhere Dawn finds Metal and Direct3D without Vulkan.
-  const hasSystem = process.platform !== "linux" || namedDrivers() !== null || systemDrivers().length > 0;
-  return hasSystem ? [system, software] : [software];
-}
-
-/** Why the system's drivers are or are not tried, for `sluice info`. */
-export function systemDriverReason(): string {
-  if (process.platform !== "linux") return "the system's own graphics driver";
-  const named = namedDrivers();
-  if (named) return `named by VK_DRIVER_FILES: ${named.join(", ")}`;
-  const found = systemDrivers();
-  return found.length > 0 ? found.join(", ") : `no Vulkan driver under ${searchedFolders()}`;
-}
-
-async function tryDriver(driver: DriverChoice, tried: string[]): Promise<HostAdapter | null> {
-  const saved = process.env.VK_DRIVER_FILES;
-  try {
-    if (driver.kind === "software") {
-      const carrier = findCarrier();
-      if (!carrier) {
-        tried.push("@sparticuz/chromium, which carries a software GPU, is not installed");
-        return null;
-      }
-      const { icd, loader } = await unpackDriver(carrier);
-      process.env.VK_DRIVER_FILES = icd;
-      loadVulkan(loader);
-    } else if (driver.icd) {
-      process.env.VK_DRIVER_FILES = driver.icd;
-    }
-    const gpu = (await importDawn()).create(DAWN_FLAGS);
-    inUse.add(gpu);
-    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-    if (adapter) return { adapter, release: () => inUse.delete(gpu) };
-    inUse.delete(gpu);
-    tried.push(
-      driver.kind === "system"
-        ? `the system's drivers offer none (${systemDriverReason()})`
-        : `${driver.icd ?? "SwiftShader"} offers none`,
-    );
-    return null;
-  } finally {
-    // A browser started from here must not inherit the driver: it would find no adapter with it.
-    if (saved === undefined) delete process.env.VK_DRIVER_FILES;
-    else process.env.VK_DRIVER_FILES = saved;
-  }
-}
-
-function matches(choice: string, adapter: GPUAdapter): boolean {
-  if (choice === "auto" || choice === "swiftshader" || choice.endsWith(".json")) return true;
-  return deviceName(adapter.info).toLowerCase().includes(choice.toLowerCase());
-}
-
-async function importDawn(): Promise<Dawn> {
-  try {
-    const dawn = (await import("webgpu")) as unknown as Dawn;
-    for (const [name, value] of Object.entries(dawn.globals)) {
-      if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    }
-    return dawn;
-  } catch (cause) {
-    throw new SluiceError(
-      "no_adapter",
-      `WebGPU for Node, the package webgpu, cannot be loaded: ${(cause as Error).message}`,
-      {
-        hint: `Run \`${INSTALL}\`.`,
-        cause,
-      },
-    );
-  }
-}
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import { type AdapterRequest, type HostAdapter, isAuto } from "./host.ts";
+import { INSTALL_COMMAND } from "./node-dawn.ts";
+import {
+  type Absence,
+  allAdapters,
+  bestAdapter,
+  carriedSource,
+  fileSource,
+  type Source,
+  systemSource,
+} from "./node-sources.ts";
+import { findCarrier } from "./node-swiftshader.ts";
+import { isSoftware, namesOf } from "./profile.ts";
 
 /**
- * Loads the carried Vulkan loader where the system has none. Dawn opens `libvulkan.so.1` by name and finds it when it
- * is in the process already. Node's dlopen complains that it is no add-on, but by then it is loaded.
+ * The adapter that the caller chooses, or the best there is.
+ * @throws SluiceError `no_adapter` saying what was looked for, what there is and what to do; `aborted`
  */
-function loadVulkan(loader: string): void {
-  if (process.platform !== "linux") return;
-  const RTLD_NODELETE = 0x1000;
-  const { RTLD_NOW, RTLD_GLOBAL } = constants.dlopen;
-  for (const name of ["libvulkan.so.1", loader]) {
-    try {
-      process.dlopen({ exports: {} } as NodeModule, name, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
-      return;
-    } catch (error) {
-      if (String(error).includes("self-register")) return;
-      if (name === loader)
-        throw new SluiceError("no_adapter", `The Vulkan loader ${loader} cannot be loaded: ${String(error)}`);
+export async function openAdapter({ adapter: choice, signal, onNotice }: AdapterRequest): Promise<HostAdapter> {
+  throwIfAborted(signal);
+  const tried: string[] = [];
+  const found = await (isAuto(choice) ? findBest(tried) : findChosen((choice ?? "").trim(), tried));
+  throwIfAborted(signal);
+  if (!found) {
+    const what = isAuto(choice) ? "No WebGPU adapter was found" : `No adapter matches "${choice}"`;
+    throw new SluiceError("no_adapter", `${what}: ${tried.join("; ")}`, { hint: await hintFor(choice) });
+  }
+  if (isAuto(choice) && isSoftware(found.adapter.info)) {
+    onNotice?.(`No GPU was found: computing on the CPU with ${found.name} (${found.origin}). sluice info tells more.`);
+  }
+  return found;
+}
+
+/** Whether a choice names a Vulkan driver file. */
+export function isDriverFile(choice: string): boolean {
+  return choice.endsWith(".json") || /[/\\]/.test(choice);
+}
+
+async function findBest(tried: string[]): Promise<HostAdapter | null> {
+  for (const find of [systemSource, carriedSource]) {
+    const source = await find();
+    const found = "absent" in source ? source : await bestAdapter(source);
+    if (!("absent" in found)) return found;
+    tried.push(describe(found));
+  }
+  return null;
+}
+
+async function findChosen(choice: string, tried: string[]): Promise<HostAdapter | null> {
+  if (isDriverFile(choice)) {
+    const source = await fileSource(choice);
+    const found = "absent" in source ? source : await bestAdapter(source);
+    if (!("absent" in found)) return found;
+    tried.push(describe(found));
+    return null;
+  }
+  // The carried one is meant by its name, even if the system has a SwiftShader too.
+  const carriedFirst = choice.toLowerCase() === "swiftshader";
+  for (const find of carriedFirst ? [carriedSource, systemSource] : [systemSource, carriedSource]) {
+    const source = await find();
+    if ("absent" in source) tried.push(describe(source));
+    else {
+      const found = await findNamed(source, choice, tried);
+      if (found) return found;
     }
   }
+  return null;
+}
+
+async function findNamed(source: Source, choice: string, tried: string[]): Promise<HostAdapter | null> {
+  for (const found of await allAdapters(source)) {
+    const names = [found.name, ...Object.values(namesOf(found.adapter.info))];
+    if (names.some((name) => name.toLowerCase().includes(choice.toLowerCase()))) return found;
+    tried.push(`there is ${found.name} (${found.origin})`);
+  }
+  return null;
+}
+
+function describe({ kind, origin, absent }: Absence): string {
+  return kind === "carried" ? `${origin}: ${absent}` : absent;
+}
+
+async function hintFor(choice: string | undefined): Promise<string> {
+  if (!isAuto(choice)) return "Leave the choice out, or give another: sluice info lists what there is.";
+  if (await findCarrier()) return "sluice info tells what was looked for.";
+  return `Run \`${INSTALL_COMMAND}\`, which brings a software GPU, or install a Vulkan driver.`;
 }

@@ -1,21 +1,31 @@
-/** Compiled kernels, each once: keyed by linked WGSL and bindings, with requests in flight shared. */
+/** Compiles kernels: each source once, several at a time, with errors that point into the source. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { BindingAccess, Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
-import type { Gpu } from "./open.ts";
+import type { Gpu } from "./gpu.ts";
 
-const BUFFER_TYPES: Readonly<Record<BindingAccess, GPUBufferBindingType>> = {
+/**
+ * How many compile at once. Devices compile on a few threads of their own; more would only wait there, where an
+ * abort does not reach them.
+ */
+const PARALLEL_COMPILES = 8;
+
+const bufferTypes: Readonly<Record<BindingAccess, GPUBufferBindingType>> = {
   args: "uniform",
   read: "read-only-storage",
   read_write: "storage",
 };
 
 export class PipelineCache {
-  /** Group 0 of every kernel: the step uniform at a dynamic offset. */
+  /** Layout of group 0: the step uniform, with a dynamic offset. */
   readonly stepLayout: GPUBindGroupLayout;
   readonly #gpu: Gpu;
-  readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #layouts = new Map<string, { readonly own: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout }>();
+  /** Keys of the sources that need no compiling any more. */
+  readonly #ready = new Set<string>();
+  readonly #compileMs = new Map<string, number>();
+  #created = 0;
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
@@ -27,86 +37,141 @@ export class PipelineCache {
     });
   }
 
-  /** Pipelines compiled so far, or being compiled. */
-  get size(): number {
-    return this.#pipelines.size;
+  /** Pipelines compiled so far. */
+  get created(): number {
+    return this.#created;
   }
 
-  /** Layout of group 1 of a kernel; kernels with equal bindings share it. */
-  layoutOf(kernel: Kernel): GPUBindGroupLayout {
-    const key = bindingsKey(kernel);
-    let layout = this.#layouts.get(key);
-    if (!layout) {
-      layout = this.#gpu.device.createBindGroupLayout({
-        label: key,
-        entries: kernel.bindings.map(({ binding, access }) => ({
-          binding,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: BUFFER_TYPES[access] },
-        })),
-      });
-      this.#layouts.set(key, layout);
-    }
-    return layout;
+  /** Milliseconds from request to pipeline by kernel name; includes waiting for others that compile meanwhile. */
+  get compileMs(): ReadonlyMap<string, number> {
+    return this.#compileMs;
   }
 
-  /** @throws SluiceError `gpu` with the compiler's message and the line it points at */
+  /** The layout of group 1. Kernels with equal bindings share one object, so their bind groups fit each other. */
+  layoutOf(kernel: Pick<Kernel, "bindings">): GPUBindGroupLayout {
+    return this.#layoutsOf(kernel).own;
+  }
+
+  /**
+   * The pipeline of a kernel, compiled unless its source has been already, or is being.
+   * @throws SluiceError `gpu` with kernel, line, column and source line if it does not compile; `device_lost`
+   */
   async get(kernel: Kernel): Promise<GPUComputePipeline> {
+    this.#gpu.checkAlive();
     const code = await linkShader(kernel.shader);
     const key = `${bindingsKey(kernel)}\n${code}`;
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
       pipeline = this.#compile(kernel, code);
       this.#pipelines.set(key, pipeline);
+      // A failure is not remembered: the device may have been short of memory for a moment.
+      pipeline.catch(() => this.#pipelines.delete(key));
     }
-    return pipeline;
+    const result = await pipeline;
+    this.#ready.add(sourceKey(kernel));
+    return result;
   }
 
-  /** Compiles kernels side by side. `onProgress` hears of those that were not compiled yet. */
+  /**
+   * Compiles kernels in parallel. After an abort, those under way are finished and kept.
+   * @param onProgress called with how many are done of those that were not compiled before
+   * @throws SluiceError as {@link get}; `aborted`
+   */
   async prepare(
     kernels: readonly Kernel[],
-    onProgress: (done: number, total: number) => void,
-    signal: AbortSignal | undefined,
+    onProgress: (done: number, total: number) => void = () => undefined,
+    signal?: AbortSignal,
   ): Promise<void> {
-    const distinct = [...new Map(kernels.map((kernel) => [kernel.name, kernel])).values()];
-    const before = this.size;
+    const distinct = new Map(kernels.map((kernel) => [sourceKey(kernel), kernel]));
+    const waiting = [...distinct].filter(([key]) => !this.#ready.has(key)).map(([, kernel]) => kernel);
+    const total = waiting.length;
     let done = 0;
-    const waiting = distinct.map(async (kernel) => {
-      throwIfAborted(signal);
-      await this.get(kernel);
-      done++;
-      if (this.size > before) onProgress(done, distinct.length);
-    });
-    await Promise.all(waiting);
+    const worker = async (): Promise<void> => {
+      for (let kernel = waiting.shift(); kernel; kernel = waiting.shift()) {
+        throwIfAborted(signal);
+        await this.get(kernel);
+        onProgress(++done, total);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(PARALLEL_COMPILES, total) }, worker));
+    } finally {
+      // When one worker has failed, the others start nothing more.
+      waiting.length = 0;
+    }
     throwIfAborted(signal);
   }
 
   async #compile(kernel: Kernel, code: string): Promise<GPUComputePipeline> {
     const { device } = this.#gpu;
-    const module = device.createShaderModule({ code, label: kernel.name });
+    const started = performance.now();
+    device.pushErrorScope("validation");
+    const module = device.createShaderModule({ label: kernel.name, code });
+    const layout = this.#layoutsOf(kernel).pipeline;
+    const scope = device.popErrorScope();
+    let pipeline: GPUComputePipeline;
     try {
-      return await device.createComputePipelineAsync({
-        label: kernel.name,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [this.stepLayout, this.layoutOf(kernel)] }),
-        compute: { module },
-      });
+      const made = device.createComputePipelineAsync({ label: kernel.name, layout, compute: { module } });
+      const [first, invalid] = await Promise.all([made, scope]);
+      if (invalid) throw new Error(invalid.message);
+      pipeline = first;
     } catch (cause) {
-      this.#gpu.checkAlive();
-      const { messages } = await module.getCompilationInfo();
-      const lines = code.split("\n");
-      const details = messages.map(
-        ({ type, lineNum, linePos, message }) =>
-          `${type} ${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ""}`,
-      );
-      throw new SluiceError(
-        "gpu",
-        `Kernel ${kernel.name} does not compile: ${[(cause as Error).message, ...details].join("\n  ")}`,
-        { cause },
-      );
+      // A lost device refuses everything; what it says then is no news about the shader.
+      const failure = await this.#gpu.failure(`Kernel ${kernel.name} does not compile`, cause);
+      throw failure.code === "gpu" ? await compileError(kernel.name, code, module, cause) : failure;
     }
+    // A device that was lost meanwhile may hand out pipelines that do nothing.
+    this.#gpu.checkAlive();
+    this.#created++;
+    this.#compileMs.set(kernel.name, performance.now() - started);
+    return pipeline;
+  }
+
+  #layoutsOf(kernel: Pick<Kernel, "bindings">): {
+    readonly own: GPUBindGroupLayout;
+    readonly pipeline: GPUPipelineLayout;
+  } {
+    const key = bindingsKey(kernel);
+    let layouts = this.#layouts.get(key);
+    if (!layouts) {
+      const { device } = this.#gpu;
+      const entries = kernel.bindings.map(({ binding, access }) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: bufferTypes[access] },
+      }));
+      const own = device.createBindGroupLayout({ label: key, entries });
+      const pipeline = device.createPipelineLayout({ label: key, bindGroupLayouts: [this.stepLayout, own] });
+      layouts = { own, pipeline };
+      this.#layouts.set(key, layouts);
+    }
+    return layouts;
   }
 }
 
-function bindingsKey(kernel: Kernel): string {
-  return kernel.bindings.map(({ binding, access }) => `${binding}:${access}`).join(" ");
+/** `0:args 1:read 3:read_write`: the names of bindings do not matter to a layout. */
+function bindingsKey({ bindings }: Pick<Kernel, "bindings">): string {
+  return bindings.map(({ binding, access }) => `${binding}:${access}`).join(" ");
+}
+
+function sourceKey({ shader, bindings }: Kernel): string {
+  return JSON.stringify([shader, bindings]);
+}
+
+async function compileError(name: string, code: string, module: GPUShaderModule, cause: unknown): Promise<SluiceError> {
+  const { messages } = await module.getCompilationInfo();
+  const lines = code.split("\n");
+  const errors = messages
+    .filter(({ type }) => type === "error")
+    .map(({ message, lineNum, linePos }) => {
+      const line = lines[lineNum - 1];
+      if (line === undefined) return message;
+      return `${lineNum}:${linePos}: ${message}\n  ${line}\n  ${" ".repeat(Math.max(linePos - 1, 0))}^`;
+    });
+  // The shader itself may be sound and the pipeline not: a layout that lacks a binding, or a limit.
+  const text = errors.length > 0 ? errors.join("\n") : String(cause instanceof Error ? cause.message : cause);
+  return new SluiceError("gpu", `Kernel ${name} does not compile\n${text.trim()}`, {
+    hint: "This is a defect of Sluice, or of the GPU's driver; please report it with the output of sluice info.",
+    cause,
+  });
 }

@@ -1,54 +1,148 @@
-/** What a device is and can do, read once and never changed. */
+/** What a device is and can do, read once and never changed: all decisions about kernels and memory start from it. */
+import { type DeviceNames, isKnownSoftware } from "./known-devices.ts";
 
-export interface DeviceLimits {
-  readonly maxBufferSize: number;
-  readonly maxStorageBufferBindingSize: number;
-  readonly maxStorageBuffersPerShaderStage: number;
-  readonly maxComputeWorkgroupStorageSize: number;
-  readonly maxComputeInvocationsPerWorkgroup: number;
-  readonly maxComputeWorkgroupsPerDimension: number;
-}
+/** The limits that matter to compute, under WebGPU's names. */
+export const limitNames = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxUniformBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxUniformBuffersPerShaderStage",
+  "maxBindingsPerBindGroup",
+  "maxBindGroups",
+  "maxDynamicUniformBuffersPerPipelineLayout",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+  "minUniformBufferOffsetAlignment",
+  "minStorageBufferOffsetAlignment",
+] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
-export interface DeviceProfile {
-  readonly vendor: string;
-  readonly architecture: string;
-  /** The adapter's own words, e.g. its product name; may be empty. */
-  readonly description: string;
-  /** The browser or driver says that this is a software fallback. */
-  readonly isFallback: boolean;
-  readonly features: readonly string[];
+export type LimitName = (typeof limitNames)[number];
+
+/** Sizes and alignments in bytes, the rest are counts. */
+export type DeviceLimits = Readonly<Record<LimitName, number>>;
+
+export interface DeviceProfile extends DeviceNames {
+  /** What to call the device when speaking to a person; never empty. */
+  readonly name: string;
+  /** The API below WebGPU, e.g. `vulkan`; null where the browser does not tell. */
+  readonly backend: string | null;
+  /** Whether the CPU computes in place of a GPU. */
+  readonly software: boolean;
+  readonly features: DeviceFeatures;
+  /** What the device was granted, which may be less than its adapter has. */
   readonly limits: DeviceLimits;
 }
 
-/** The names of {@link DeviceLimits}. */
-export const LIMIT_NAMES = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxStorageBuffersPerShaderStage",
-  "maxComputeWorkgroupStorageSize",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupsPerDimension",
-] as const satisfies readonly (keyof DeviceLimits)[];
+/** Optional features that the device was granted and that Sluice makes use of. */
+export interface DeviceFeatures {
+  readonly shaderF16: boolean;
+  /** Threads of a subgroup, least and most; null without the feature. */
+  readonly subgroups: { readonly min: number; readonly max: number } | null;
+  readonly timestampQuery: boolean;
+}
 
-export function readProfile(info: GPUAdapterInfo, device: Pick<GPUDevice, "features" | "limits">): DeviceProfile {
-  const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, device.limits[name]])) as unknown as DeviceLimits;
-  return Object.freeze({
-    vendor: info.vendor,
-    architecture: info.architecture,
-    description: info.description,
-    isFallback: info.isFallbackAdapter === true,
-    features: Object.freeze([...device.features].sort()),
-    limits: Object.freeze(limits),
+/** What the device itself does not tell about where it came from. */
+export interface DeviceOrigin {
+  readonly name?: string;
+  readonly backend?: string | null;
+  /** The adapter's info, for implementations whose devices do not carry it. */
+  readonly info?: GPUAdapterInfo;
+}
+
+/** Reads the profile of a device. */
+export function readProfile(device: GPUDevice, origin: DeviceOrigin = {}): DeviceProfile {
+  const info = adapterInfoOf(device) ?? origin.info;
+  const names = namesOf(info);
+  const { features } = device;
+  return deepFreeze({
+    ...names,
+    name: origin.name ?? displayName(names),
+    backend: origin.backend ?? null,
+    software: isSoftware(info),
+    features: {
+      shaderF16: features.has("shader-f16"),
+      subgroups: features.has("subgroups")
+        ? { min: info?.subgroupMinSize ?? 4, max: info?.subgroupMaxSize ?? 128 }
+        : null,
+      timestampQuery: features.has("timestamp-query"),
+    },
+    limits: readLimits(device.limits),
   });
 }
 
-/** One line that names a device: `SwiftShader driver 5.0.0 (google swiftshader)`. */
-export function deviceName({
-  description,
-  vendor,
-  architecture,
-}: Pick<DeviceProfile, "description" | "vendor" | "architecture">): string {
-  const maker = [vendor, architecture].filter((word) => word !== "").join(" ");
-  if (description === "") return maker === "" ? "an unnamed adapter" : maker;
-  return maker === "" ? description : `${description} (${maker})`;
+/** The limits that matter, out of all that an adapter or a device has. */
+export function readLimits(limits: GPUSupportedLimits): DeviceLimits {
+  return Object.fromEntries(limitNames.map((name) => [name, limits[name]])) as Record<LimitName, number>;
+}
+
+/** The names in an adapter's info; empty ones where it has none. */
+export function namesOf(info: GPUAdapterInfo | undefined): DeviceNames {
+  return {
+    vendor: info?.vendor ?? "",
+    architecture: info?.architecture ?? "",
+    device: info?.device ?? "",
+    description: info?.description ?? "",
+  };
+}
+
+/** Whether the CPU computes: the adapter says so, or it is known. */
+export function isSoftware(info: GPUAdapterInfo | undefined): boolean {
+  return (info?.isFallbackAdapter ?? false) || isKnownSoftware(namesOf(info));
+}
+
+/** The most telling of an adapter's names. */
+export function displayName({ vendor, architecture, device, description }: DeviceNames): string {
+  return description || device || [vendor, architecture].filter((part) => part !== "").join(" ") || "unnamed adapter";
+}
+
+/** A limit that is too small for what is needed. */
+export interface LimitDeficit {
+  readonly limit: LimitName;
+  readonly needed: number;
+  readonly available: number;
+}
+
+/**
+ * The limits that `needs` go beyond, in the order of {@link limitNames}. Alignments are minima: there, what is
+ * needed is the alignment that will be used, and a device that asks for a coarser one falls short.
+ */
+export function limitDeficits(
+  { limits }: Pick<DeviceProfile, "limits">,
+  needs: Partial<Record<LimitName, number>>,
+): readonly LimitDeficit[] {
+  return limitNames.flatMap((limit) => {
+    const needed = needs[limit];
+    if (needed === undefined) return [];
+    const available = limits[limit];
+    const enough = limit.startsWith("min") ? needed % available === 0 : needed <= available;
+    return enough ? [] : [{ limit, needed, available }];
+  });
+}
+
+/** Deficits as text, e.g. `maxBufferSize is 268,435,456, short of the 300,000,000 needed by 31,564,544`. */
+export function describeDeficits(deficits: readonly LimitDeficit[]): string {
+  const sentence = ({ limit, needed, available }: LimitDeficit) =>
+    limit.startsWith("min")
+      ? `${limit} is ${grouped(available)}, which ${grouped(needed)} is no multiple of`
+      : `${limit} is ${grouped(available)}, short of the ${grouped(needed)} needed by ${grouped(needed - available)}`;
+  return deficits.map(sentence).join("; ");
+}
+
+function grouped(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+function adapterInfoOf(device: GPUDevice): GPUAdapterInfo | undefined {
+  // Typed as always there, but the first releases of WebGPU in browsers lack it.
+  return (device as { readonly adapterInfo?: GPUAdapterInfo }).adapterInfo;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === "object" && part !== null) deepFreeze(part);
+  return Object.freeze(value);
 }

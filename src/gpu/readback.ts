@@ -1,55 +1,96 @@
-/** Reading GPU buffers back through staging buffers that are reused. */
-import type { Gpu } from "./open.ts";
+/** Reads GPU buffers back through staging buffers that are kept and used again. */
+import type { Gpu } from "./gpu.ts";
 
-/** A copy that has been encoded; ask for its bytes after the submit. */
+/** Staging buffers come in powers of two from this size on, so that few sizes serve all reads. */
+const MIN_STAGING_BYTES = 256;
+
+/** Larger ones are for rare reads, such as the logits of a whole text, and freed at once. */
+const MAX_KEPT_BYTES = 16 << 20;
+
+/** A copy that was encoded and can be read once it has been submitted. */
 export interface Readback {
+  /**
+   * Waits for the copy and resolves to its bytes. To be called once, after the submit.
+   * @throws SluiceError `device_lost`, `gpu`; never zeros in place of what could not be read
+   */
   bytes(): Promise<ArrayBuffer>;
 }
 
 export class ReadbackPool {
   readonly #gpu: Gpu;
-  /** Staging buffers that are not in use. Sizes are powers of two, so that a few serve all reads. */
-  readonly #idle: GPUBuffer[] = [];
-  readonly #all: GPUBuffer[] = [];
+  readonly #free = new Map<number, GPUBuffer[]>();
+  readonly #owned = new Set<GPUBuffer>();
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
   }
 
-  /** Encodes the copy of bytes [offset, offset + byteLength) of `source`; all multiples of 4. */
+  /** Staging buffers made so far and not freed; constant once every kind of read has happened. */
+  get stagingBuffers(): number {
+    return this.#owned.size;
+  }
+
+  /**
+   * Encodes a copy out of a buffer.
+   * @param offset bytes, a multiple of 4
+   * @param byteLength a multiple of 4
+   * @throws SluiceError `device_limit`, `device_lost`, `gpu`
+   */
   copy(encoder: GPUCommandEncoder, source: GPUBuffer, offset: number, byteLength: number): Readback {
     const staging = this.#take(byteLength);
     encoder.copyBufferToBuffer(source, offset, staging, 0, byteLength);
-    return {
-      bytes: async () => {
-        try {
-          await staging.mapAsync(GPUMapMode.READ, 0, byteLength);
-        } catch (cause) {
-          throw await this.#gpu.failure(cause);
-        }
-        const bytes = staging.getMappedRange(0, byteLength).slice(0);
-        staging.unmap();
-        this.#idle.push(staging);
-        return bytes;
-      },
-    };
+    return { bytes: () => this.#read(staging, byteLength, source.label) };
   }
 
+  /** Frees the staging buffers; reads under way fail. */
   dispose(): void {
-    for (const buffer of this.#all) this.#gpu.release(buffer);
-    this.#all.length = 0;
-    this.#idle.length = 0;
+    for (const buffer of this.#owned) this.#gpu.release(buffer);
+    this.#owned.clear();
+    this.#free.clear();
+  }
+
+  async #read(staging: GPUBuffer, byteLength: number, label: string): Promise<ArrayBuffer> {
+    let bytes: ArrayBuffer;
+    try {
+      await staging.mapAsync(GPUMapMode.READ, 0, byteLength);
+      bytes = staging.getMappedRange(0, byteLength).slice(0);
+      staging.unmap();
+    } catch (cause) {
+      this.#drop(staging);
+      throw await this.#gpu.failure(`Reading back ${label || "a buffer"} failed`, cause);
+    }
+    this.#giveBack(staging);
+    return bytes;
   }
 
   #take(byteLength: number): GPUBuffer {
-    const index = this.#idle.findIndex(
-      (buffer) => buffer.size >= byteLength && buffer.size <= 4 * Math.max(byteLength, 256),
-    );
-    const found = index < 0 ? undefined : this.#idle.splice(index, 1)[0];
-    if (found) return found;
-    const size = Math.min(2 ** Math.ceil(Math.log2(Math.max(byteLength, 256))), this.#gpu.profile.limits.maxBufferSize);
-    const buffer = this.#gpu.createBuffer("readback", size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-    this.#all.push(buffer);
+    const size = stagingSize(byteLength);
+    const kept = this.#free.get(size)?.pop();
+    if (kept) return kept;
+    const buffer = this.#gpu.createBuffer(`readback ${size}`, size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    this.#owned.add(buffer);
     return buffer;
   }
+
+  #giveBack(buffer: GPUBuffer): void {
+    if (!this.#owned.has(buffer)) return;
+    if (buffer.size > MAX_KEPT_BYTES) {
+      this.#drop(buffer);
+      return;
+    }
+    const free = this.#free.get(buffer.size);
+    if (free) free.push(buffer);
+    else this.#free.set(buffer.size, [buffer]);
+  }
+
+  #drop(buffer: GPUBuffer): void {
+    this.#owned.delete(buffer);
+    this.#gpu.release(buffer);
+  }
+}
+
+/** Large reads get exactly what they need: they are not kept, and twice as much might be over the limit. */
+function stagingSize(byteLength: number): number {
+  if (byteLength > MAX_KEPT_BYTES) return byteLength;
+  return Math.max(MIN_STAGING_BYTES, 2 ** Math.ceil(Math.log2(byteLength)));
 }

@@ -30,7 +30,7 @@ export function seenWords(vocab: number): number {
 }
 
 /** Packs settings, one per sequence, into the words of the `settings` buffer. */
-export function packSettings(settings: readonly SamplingSetting[]): Uint32Array {
+export function packSettings(settings: readonly SamplingSetting[]): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array((settings.length * SETTING_BYTES) / 4);
   const floats = new Float32Array(words.buffer);
   settings.forEach((setting, i) => {

@@ -7,10 +7,11 @@
 
 import type { Tail } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
+import { packSettings } from "../kernels/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN, type Read } from "./executor.ts";
 import { SUBMIT_BUDGET_MS } from "./pacer.ts";
-import { packSettings, type SamplingOptions, seenBits } from "./sampling.ts";
+import { type SamplingOptions, seenBits } from "./sampling.ts";
 import type { Session } from "./session.ts";
 
 /** What a sampler writes in place of an id when it met logits that are not finite. */
@@ -47,7 +48,7 @@ export async function* decode(
   const { plan, executor, slots } = session;
   const tail: Tail = isGreedy(options) ? "greedy" : "sample";
   if (tail === "sample") {
-    executor.write({ role: "settings" }, 0, packSettings(options, prompts.length));
+    executor.write({ role: "settings" }, 0, packSettings(prompts.map(() => options)));
     executor.write({ role: "seen" }, 0, seenBits(prompts, plan.seenWords));
   }
   const budget = prompts.map((prompt) => Math.min(options.maxNewTokens, plan.capacity + 1 - prompt.length));

@@ -9,9 +9,9 @@ import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
 import type { Kernel, Workload } from "../kernels/kernel.ts";
+import { SETTING_BYTES } from "../kernels/sample.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
-import { SETTING_BYTES } from "./sampling.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** Steps whose uniforms can be in flight at once: the most that one run takes. */

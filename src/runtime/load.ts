@@ -7,7 +7,7 @@ import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
-import { type Gpu, openGpu } from "../gpu/open.ts";
+import { openGpu } from "../gpu/open.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import { buildGraph } from "../models/build.ts";
 import type { ModelConfig } from "../models/config.ts";

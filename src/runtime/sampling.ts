@@ -1,5 +1,6 @@
-/** Sampling options: their meaning, their bounds, and the bytes in which shaders/sample reads them. */
+/** Sampling options: their meaning and their bounds. */
 import { SluiceError } from "../errors.ts";
+import { MIN_TEMPERATURE } from "../kernels/sample.ts";
 
 /** How the next token is chosen. The order is Hugging Face's: penalty, temperature, top-k, top-p, min-p, draw. */
 export interface SamplingOptions {
@@ -17,9 +18,6 @@ export interface SamplingOptions {
   readonly seed: number;
 }
 
-/** Bytes of one entry of `settings` in shaders/sample. */
-export const SETTING_BYTES = 32;
-
 /** Fills in defaults and checks bounds. @throws SluiceError `usage` naming the option and its range */
 export function checkSampling(options: Partial<SamplingOptions>): SamplingOptions {
   const settled: SamplingOptions = {
@@ -30,7 +28,12 @@ export function checkSampling(options: Partial<SamplingOptions>): SamplingOption
     repetitionPenalty: options.repetitionPenalty ?? 1,
     seed: options.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
-  bound("temperature", settled.temperature, settled.temperature >= 0, "0 or more");
+  bound(
+    "temperature",
+    settled.temperature,
+    settled.temperature === 0 || settled.temperature >= MIN_TEMPERATURE,
+    `0 or at least ${MIN_TEMPERATURE}`,
+  );
   bound("topK", settled.topK, Number.isSafeInteger(settled.topK) && settled.topK >= 0, "a whole number, 0 or more");
   bound("topP", settled.topP, settled.topP > 0 && settled.topP <= 1, "above 0 and at most 1");
   bound("minP", settled.minP, settled.minP >= 0 && settled.minP <= 1, "between 0 and 1");
@@ -46,18 +49,6 @@ export function checkSampling(options: Partial<SamplingOptions>): SamplingOption
 
 function bound(name: keyof SamplingOptions, value: number, holds: boolean, range: string): void {
   if (!holds || !Number.isFinite(value)) throw new SluiceError("usage", `${name} is ${value}; it must be ${range}`);
-}
-
-/** One entry of `settings` for each of `sequences` sequences, all alike. */
-export function packSettings(options: SamplingOptions, sequences: number): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array((sequences * SETTING_BYTES) / 4);
-  const floats = new Float32Array(words.buffer);
-  for (let sequence = 0; sequence < sequences; sequence++) {
-    const at = (sequence * SETTING_BYTES) / 4;
-    floats.set([options.temperature, options.topP, options.minP, options.repetitionPenalty], at);
-    words.set([Math.min(options.topK, 0xffffffff), options.seed >>> 0, Math.floor(options.seed / 2 ** 32)], at + 4);
-  }
-  return words;
 }
 
 /** Bit v of row s is set when token v occurs in prompt s: what the repetition penalty starts from. */

@@ -107,7 +107,7 @@ async function tokensOfPage(address: string): Promise<unknown> {
     await page.goto(`${address}?new_tokens=${NEW_TOKENS}`);
     const output = page.locator("output:not(:empty)");
     await output.waitFor({ timeout: 120_000 });
-    return JSON.parse(await output.innerText());
+    return JSON.parse((await output.textContent()) ?? "");
   } finally {
     await browser.close();
   }

@@ -122,13 +122,14 @@ function reported({ prompt_tokens, tokens, text: continued, finish, seed, timing
 }
 
 async function readInput(stdin: InputStream): Promise<string> {
-  if (stdin.isTTY) {
-    throw new SluiceError("usage", "There is nothing to continue", {
-      hint: "Give a PROMPT, --tokens IDS, or a text on standard input.",
-    });
-  }
-  const decoder = new TextDecoder();
   let input = "";
-  for await (const chunk of stdin) input += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
-  return (input + decoder.decode()).replace(/\r?\n$/, "");
+  if (!stdin.isTTY) {
+    const decoder = new TextDecoder();
+    for await (const chunk of stdin) input += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
+    input = (input + decoder.decode()).replace(/\r?\n$/, "");
+  }
+  if (input !== "") return input;
+  throw new SluiceError("usage", "There is nothing to continue", {
+    hint: "Give a PROMPT, --tokens IDS, or a text on standard input.",
+  });
 }

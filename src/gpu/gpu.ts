@@ -1,0 +1,214 @@
+/** A device with what the bare one lacks: counted buffers, errors that surface, and a loss that is never overlooked. */
+import { SluiceError } from "../errors.ts";
+import { type DeviceProfile, describeDeficits, limitDeficits } from "./profile.ts";
+
+/** Of the errors that the device reports on its own, how many are kept to be told. */
+const MAX_KEPT_ERRORS = 4;
+
+/** How long a failed operation waits for the news that the device is lost, which may arrive after the failure. */
+const LOSS_GRACE_MS = 100;
+
+export interface GpuOptions {
+  /** Whether `destroy()` ends the device too; false for a device that belongs to the caller. */
+  readonly ownsDevice: boolean;
+  /** Runs once at `destroy()`, after the device has ended. */
+  readonly onDestroy?: () => void;
+}
+
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly profile: DeviceProfile;
+  /** Resolves if the device goes away without `destroy()`; never rejects. */
+  readonly lost: Promise<SluiceError>;
+  readonly #options: GpuOptions;
+  readonly #sizes = new Map<GPUBuffer, number>();
+  readonly #errors: string[] = [];
+  #errorCount = 0;
+  #allocations: Promise<void>[] = [];
+  #outOfMemory: SluiceError | undefined;
+  #lossError: SluiceError | undefined;
+  #destroyed = false;
+  #bytesInUse = 0;
+  #peakBytes = 0;
+
+  constructor(device: GPUDevice, profile: DeviceProfile, options: GpuOptions) {
+    this.device = device;
+    this.profile = profile;
+    this.#options = options;
+    device.addEventListener("uncapturederror", this.#onUncaptured);
+    this.lost = new Promise((resolve) => {
+      void device.lost.then((info) => {
+        if (this.#destroyed) return;
+        this.#lossError = lossError(profile, info);
+        resolve(this.#lossError);
+      });
+    });
+  }
+
+  /** Bytes of the buffers that are in use. */
+  get bytesInUse(): number {
+    return this.#bytesInUse;
+  }
+
+  /** The most bytes that were in use at once. */
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+
+  /**
+   * Makes a buffer, zero-filled. A storage buffer must fit into one binding, because kernels bind buffers whole.
+   * Whether the device had the memory is known later: `checkAllocations` tells, and so does a later `checkAlive`.
+   * @param size bytes
+   * @throws SluiceError `device_limit` naming the limit; `device_lost`, `gpu` as {@link checkAlive}
+   */
+  createBuffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    this.checkAlive();
+    const storage = (usage & GPUBufferUsage.STORAGE) !== 0;
+    const deficits = limitDeficits(this.profile, {
+      maxBufferSize: size,
+      ...(storage && { maxStorageBufferBindingSize: size }),
+    });
+    if (deficits.length > 0) {
+      throw new SluiceError(
+        "device_limit",
+        `${this.profile.name} cannot hold buffer ${label}: ${describeDeficits(deficits)}`,
+        {
+          hint: "Choose a smaller model or context, or another device (sluice info lists them, --adapter chooses).",
+        },
+      );
+    }
+    this.device.pushErrorScope("out-of-memory");
+    const buffer = this.device.createBuffer({ label, size, usage });
+    this.#allocations.push(
+      this.device.popErrorScope().then(
+        (error) => {
+          if (error) this.#outOfMemory ??= this.#memoryError(label, size, error);
+        },
+        () => {
+          // Scopes only fail to pop when the device is lost, and `device.lost` reports that.
+        },
+      ),
+    );
+    this.#sizes.set(buffer, size);
+    this.#bytesInUse += size;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytesInUse);
+    return buffer;
+  }
+
+  /** Frees a buffer made here; does nothing for one that is free already. */
+  release(buffer: GPUBuffer): void {
+    const size = this.#sizes.get(buffer);
+    if (size === undefined) return;
+    this.#sizes.delete(buffer);
+    this.#bytesInUse -= size;
+    buffer.destroy();
+  }
+
+  /**
+   * Waits until the device has answered for every buffer made so far.
+   * @throws SluiceError `device_limit` when it had no memory for one; and as {@link checkAlive}
+   */
+  async checkAllocations(): Promise<void> {
+    const allocations = this.#allocations;
+    this.#allocations = [];
+    await Promise.all(allocations);
+    this.checkAlive();
+  }
+
+  /**
+   * Waits until the device has done what was submitted so far.
+   * @throws SluiceError as {@link checkAlive}
+   */
+  async idle(): Promise<void> {
+    try {
+      await this.device.queue.onSubmittedWorkDone();
+    } catch (cause) {
+      throw await this.failure("Waiting for the GPU failed", cause);
+    }
+    this.checkAlive();
+  }
+
+  /**
+   * Throws what has gone wrong since the last call. Errors are told once; a loss is told for ever.
+   * @throws SluiceError `device_lost`, `device_limit` when a buffer found no memory, `gpu` for errors that the
+   *   device reported on its own, `usage` after `destroy()`
+   */
+  checkAlive(): void {
+    if (this.#lossError) throw this.#lossError;
+    if (this.#destroyed) {
+      throw new SluiceError("usage", `The device ${this.profile.name} was released`, {
+        hint: "Load the model again to go on after dispose().",
+      });
+    }
+    if (this.#outOfMemory) {
+      const error = this.#outOfMemory;
+      this.#outOfMemory = undefined;
+      // The use of the buffer that is not there has caused errors that say nothing new.
+      this.#takeErrors();
+      throw error;
+    }
+    if (this.#errors.length > 0) throw this.#takeErrors();
+  }
+
+  /** The error to throw for an operation that the device failed: its loss, if that is why. */
+  async failure(doing: string, cause: unknown): Promise<SluiceError> {
+    await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, LOSS_GRACE_MS))]);
+    if (this.#lossError) return this.#lossError;
+    if (this.#destroyed) return new SluiceError("usage", `${doing}: the device was released meanwhile`, { cause });
+    return new SluiceError("gpu", `${doing} on ${this.profile.name}: ${describe(cause)}`, { cause });
+  }
+
+  /** Frees all buffers, and the device if it is our own. Nothing works afterwards. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.device.removeEventListener("uncapturederror", this.#onUncaptured);
+    for (const buffer of this.#sizes.keys()) buffer.destroy();
+    this.#sizes.clear();
+    this.#bytesInUse = 0;
+    if (this.#options.ownsDevice) this.device.destroy();
+    this.#options.onDestroy?.();
+  }
+
+  readonly #onUncaptured = (event: GPUUncapturedErrorEvent): void => {
+    // Else the error is printed too, on the console of a page or on stdout in Node.
+    event.preventDefault();
+    this.#errorCount++;
+    if (this.#errors.length < MAX_KEPT_ERRORS) this.#errors.push(event.error.message.trim());
+  };
+
+  #takeErrors(): SluiceError {
+    const more = this.#errorCount - this.#errors.length;
+    const text = this.#errors.join("\n") + (more > 0 ? `\nand ${more} more` : "");
+    this.#errors.length = 0;
+    this.#errorCount = 0;
+    return new SluiceError("gpu", `${this.profile.name} reported an error: ${text}`, {
+      hint: "This is a defect of Sluice; please report it with the output of sluice info.",
+    });
+  }
+
+  #memoryError(label: string, size: number, cause: GPUError): SluiceError {
+    return new SluiceError(
+      "device_limit",
+      `${this.profile.name} has no memory for buffer ${label} of ${megabytes(size)}, out of ${megabytes(this.#bytesInUse)} asked for in all`,
+      { hint: "Choose a smaller model or context, or close what else uses the GPU.", cause },
+    );
+  }
+}
+
+function lossError(profile: DeviceProfile, info: GPUDeviceLostInfo): SluiceError {
+  const why = info.message.trim() || (info.reason === "destroyed" ? "it was destroyed" : "no reason was given");
+  return new SluiceError("device_lost", `The device ${profile.name} was lost: ${why}`, {
+    hint: "Load the model again. If it happens again, the GPU may be short of memory, or its driver was reset: try a smaller context or another adapter (sluice info lists them).",
+    cause: info,
+  });
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toLocaleString("en-US", { maximumFractionDigits: 1 })} MB`;
+}
+
+function describe(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  return cause.message.trim() || cause.name;
+}

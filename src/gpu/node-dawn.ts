@@ -1,0 +1,97 @@
+/** Dawn, the WebGPU implementation that the npm package `webgpu` brings to Node, and its adapters. */
+import { SluiceError } from "../errors.ts";
+import { withDriverFiles } from "./node-vulkan.ts";
+
+/** The one command that mends a machine without WebGPU. */
+export const INSTALL_COMMAND = "npm install webgpu @sparticuz/chromium";
+
+/** Nanosecond timestamps; Dawn's default is steps of 65,536 ns. */
+const FLAGS = ["disable-dawn-features=timestamp_quantization"];
+
+/** No adapter has this name: asked for it, Dawn refuses and lists those that there are. */
+const NO_NAME = "sluice-lists-adapters";
+
+interface Dawn {
+  create(flags: string[]): GPU;
+  readonly globals: Readonly<Record<string, unknown>>;
+}
+
+/** An adapter as Dawn lists it. */
+export interface ListedAdapter {
+  readonly name: string;
+  readonly backend: string;
+}
+
+/**
+ * What `create` returned, by driver files and adapter name. They are kept for the life of the process: if one is
+ * collected before an adapter or device made through it, the process crashes, even when the device has been destroyed
+ * (webgpu 0.6.2). They do not keep the process from ending, and there is one for each choice of adapter at most.
+ */
+const instances = new Map<string, GPU>();
+
+/**
+ * The adapters that these drivers offer, in Dawn's order, each name once.
+ * @param files Vulkan driver files; null for what the system offers by itself (Metal, Direct3D)
+ * @throws SluiceError `no_adapter` if Dawn is not installed or does not load
+ */
+export async function listNames(files: readonly string[] | null): Promise<readonly ListedAdapter[]> {
+  let refusal: string;
+  try {
+    await request(files, NO_NAME);
+    // Without any adapter Dawn does not refuse but returns null.
+    return [];
+  } catch (error) {
+    if (error instanceof SluiceError) throw error;
+    refusal = error instanceof Error ? error.message : String(error);
+  }
+  const listed = new Map<string, ListedAdapter>();
+  for (const [, backend = "", name = ""] of refusal.matchAll(/backend: '([^']*)', name: '(.*)'$/gm)) {
+    if (!listed.has(name)) listed.set(name, { name, backend });
+  }
+  return [...listed.values()];
+}
+
+/**
+ * An adapter, ready for one device.
+ * @param name as {@link listNames} has it; null for the one that Dawn thinks fastest
+ * @throws SluiceError `no_adapter` if Dawn is not installed or does not load
+ */
+export function requestNamed(files: readonly string[] | null, name: string | null): Promise<GPUAdapter | null> {
+  return request(files, name);
+}
+
+/** Whether an adapter is the one that Dawn lists by this name: infos have names in a plainer spelling. */
+export function isNamed(info: GPUAdapterInfo, name: string): boolean {
+  return info.device === name.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+}
+
+async function request(files: readonly string[] | null, name: string | null): Promise<GPUAdapter | null> {
+  const dawn = await importDawn();
+  const key = JSON.stringify([files, name]);
+  let gpu = instances.get(key);
+  if (!gpu) {
+    gpu = dawn.create(name === null ? FLAGS : [...FLAGS, `adapter=${name}`]);
+    instances.set(key, gpu);
+  }
+  const instance = gpu;
+  return withDriverFiles(files, () => instance.requestAdapter({ powerPreference: "high-performance" }));
+}
+
+async function importDawn(): Promise<Dawn> {
+  let dawn: Dawn;
+  try {
+    dawn = (await import("webgpu")) as unknown as Dawn;
+  } catch (cause) {
+    const absent = (cause as NodeJS.ErrnoException | undefined)?.code === "ERR_MODULE_NOT_FOUND";
+    const why = absent ? "the package webgpu is not installed" : `the package webgpu does not load: ${String(cause)}`;
+    throw new SluiceError("no_adapter", `Node has no WebGPU of its own, and ${why}`, {
+      hint: `Run \`${INSTALL_COMMAND}\`.`,
+      cause,
+    });
+  }
+  // WebGPU code counts on GPUBufferUsage and the like being global, as they are in pages.
+  for (const [name, value] of Object.entries(dawn.globals)) {
+    if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+  return dawn;
+}

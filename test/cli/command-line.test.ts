@@ -1,0 +1,128 @@
+/** The command line as a user meets it: the built program in a process of its own. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseSafetensors } from "../../src/formats/safetensors.ts";
+import { location } from "../support/files.ts";
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function sluice(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [location("bin/sluice.js"), ...args], { env }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+    });
+    child.stdin?.end();
+  });
+}
+
+const story = location("weights/stories260K");
+const sort = location("weights/gpt-nano-sort");
+
+test("generate prints text on stdout and notices on stderr", async () => {
+  const { code, stdout } = await sluice(["generate", story, "Once upon a time", "--max-new-tokens", "12"]);
+  assert.is(code, 0);
+  assert.is(stdout, ", there was a little girl named Lily. She\n");
+});
+
+test("generate --tokens prints ids; --json prints one object with the contract's fields", async () => {
+  const args = ["generate", sort, "--tokens", "2,0,1,1,0,2", "--max-new-tokens", "6"];
+  assert.is((await sluice(args)).stdout, "0 0 1 1 2 2\n");
+  const result = JSON.parse((await sluice([...args, "--json"])).stdout);
+  assert.equal(result.prompt_tokens, [2, 0, 1, 1, 0, 2]);
+  assert.equal(result.tokens, [0, 0, 1, 1, 2, 2]);
+  assert.is(result.text, null);
+  assert.type(result.timings.decode_ms, "number");
+});
+
+test("logits, capture and perplexity write what they say", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-test-"));
+  try {
+    const logits = join(folder, "logits.safetensors");
+    assert.is((await sluice(["logits", sort, "--tokens", "0,1,2", "--out", logits])).code, 0);
+    assert.equal(parseSafetensors(await readFile(logits)).tensors.get("logits")?.shape, [3, 3]);
+    assert.is((await sluice(["logits", sort, "--tokens", "0,1,2", "--last", "--out", logits])).code, 0);
+    assert.equal(parseSafetensors(await readFile(logits)).tensors.get("logits")?.shape, [1, 3]);
+
+    const sites = join(folder, "sites.safetensors");
+    const capture = [
+      "capture",
+      sort,
+      "--tokens",
+      "0,1,2",
+      "--site",
+      "resid_post.1",
+      "--site",
+      "attn_pattern.0",
+      "--out",
+      sites,
+    ];
+    assert.is((await sluice(capture)).code, 0);
+    const { tensors } = parseSafetensors(await readFile(sites));
+    assert.equal(tensors.get("resid_post.1")?.shape, [3, 48]);
+    assert.equal(tensors.get("attn_pattern.0")?.shape, [3, 3, 3]);
+
+    const lines = join(folder, "documents.jsonl");
+    await writeFile(lines, '{"tokens": [0, 1, 2, 0, 1, 2, 0, 0, 1, 1, 2]}\n{"tokens": [1]}\n');
+    const measured = JSON.parse((await sluice(["perplexity", sort, "--file", lines, "--json"])).stdout);
+    assert.is(measured.tokens, 10);
+    assert.ok(Math.abs(Math.exp(measured.nll) - measured.perplexity) < 1e-9);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a machine with an empty HOME and empty XDG variables runs", async () => {
+  const env = { PATH: process.env.PATH ?? "", HOME: "", XDG_CACHE_HOME: "", XDG_DATA_HOME: "" };
+  const { code, stdout, stderr } = await sluice(
+    ["generate", sort, "--tokens", "2,1,0,0,1,2", "--max-new-tokens", "6"],
+    env,
+  );
+  assert.is(code, 0, stderr);
+  assert.is(stdout, "0 0 1 1 2 2\n");
+});
+
+test("bad usage exits with 2, failed work with 1, and both say what to do", async () => {
+  const refused: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
+    [[], 2, /no command/],
+    [["genrate"], 2, /Did you mean generate/],
+    [["generate", story, "a", "--temprature", "1"], 2, /Did you mean --temperature/],
+    [["generate", story, "a", "--top-p", "2"], 2, /at most 1/],
+    [["generate", story], 2, /empty|nothing to continue/],
+    [["logits", story, "--tokens", "1,x", "--out", "a"], 2, /not a token id/],
+    [["logits", story, "--tokens", "1", "--out", "/nowhere/at/all"], 2, /Does the folder/],
+    [["logits", story, "--tokens", "512", "--out", join(tmpdir(), "never")], 1, /outside the vocabulary/],
+    [["generate", "no/such/folder", "a"], 1, /not there/],
+    [["generate", sort, "text"], 1, /no tokenizer/],
+    [["generate", story, "a", "--adapter", "GeForce 9"], 1, /sluice info/],
+  ];
+  for (const [args, code, says] of refused) {
+    const ended = await sluice(args);
+    assert.is(ended.code, code, `${args.join(" ")}: ${ended.stderr}`);
+    assert.match(ended.stderr, says);
+    assert.is(ended.stdout.includes("at Object"), false);
+  }
+});
+
+test("every command has help with an example", async () => {
+  for (const command of ["generate", "logits", "capture", "perplexity", "explain", "info"]) {
+    const { code, stdout } = await sluice([command, "--help"]);
+    assert.is(code, 0);
+    assert.match(stdout, /Examples?:\n[\s\S]*sluice /);
+  }
+});
+
+test("explain prints graph, plan, buffers and WGSL", async () => {
+  const { stdout } = await sluice(["explain", sort]);
+  for (const part of ["# Graph", "# Plan", "# Buffers", "# WGSL", "blocks.2.mlp.down", "@compute"])
+    assert.ok(stdout.includes(part), part);
+});
+
+test.run();
