@@ -125,7 +125,8 @@ async function readInput(stdin: InputStream): Promise<string> {
   let input = "";
   if (!stdin.isTTY) {
     const decoder = new TextDecoder();
-    for await (const chunk of stdin) input += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
+    for await (const chunk of stdin)
+      input += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
     input = (input + decoder.decode()).replace(/\r?\n$/, "");
   }
   if (input !== "") return input;
