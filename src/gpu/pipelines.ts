@@ -166,7 +166,9 @@ async function compileError(name: string, code: string, module: GPUShaderModule,
     .map(({ message, lineNum, linePos }) => {
       const line = lines[lineNum - 1];
       if (line === undefined) return message;
-      return `${lineNum}:${linePos}: ${message}\n  ${line}\n  ${" ".repeat(Math.max(linePos - 1, 0))}^`;
+      const [what = "", ...more] = message.split("\n");
+      const caret = " ".repeat(Math.max(linePos - 1, 0));
+      return [`${lineNum}:${linePos}: ${what}`, `  ${line}`, `  ${caret}^`, ...more].join("\n");
     });
   // The shader itself may be sound and the pipeline not: a layout that lacks a binding, or a limit.
   const text = errors.length > 0 ? errors.join("\n") : String(cause instanceof Error ? cause.message : cause);
