@@ -7,9 +7,8 @@
 //   scores   four invocations share a key and read neighbouring vec4s of it (64 contiguous bytes), 32 keys at a
 //            time; their parts meet in `parts`, where invocation t adds up key t for every head;
 //   weights  one vec4 a key, a lane a head, in `shared_keys`; the block's maximum goes by way of eight `maxima`;
-//   values   WIDTH neighbouring invocations read a value row, 128 / WIDTH keys at a time.
-// Reads are bound only by memory: their addresses depend on no earlier result, and a block's are all constant-count
-// loops. Keys beyond the last are read as the last and weigh 0. A part's stride of 136 keeps banks apart.
+//   values   WIDTH neighbouring invocations read a value row, 128 / WIDTH keys at a time, eight reads in flight.
+// Keys beyond the last are read as the last and weigh 0. A part's stride of 136 keeps banks apart.
 //
 // The host may later split a row's blocks over workgroup_id.z and merge (top, total, outputs) of the parts; a row's
 // loop over blocks is the only thing that would change here.
@@ -26,6 +25,9 @@ const KEYS = 128u;
 const STRIDE = 136u;
 const HEAD_TILES = (GROUP + TILE_HEADS - 1u) / TILE_HEADS;
 const TRIPS = (HEAD4 + 3u) / 4u;
+const SWEEPS = select(1u, 2u, HEAD4 <= 16u); // keys that an invocation reads at once
+const RUNNERS = 128u / WIDTH; // invocations that share a column of the values
+const BATCH = min(8u, WIDTH); // values that one of them reads at once
 
 var<workgroup> parts: array<f32, 4u * TILE_HEADS * STRIDE>; // [head][lane][key]
 var<workgroup> shared_keys: array<vec4f, 128>;
@@ -59,28 +61,33 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   @if(heads4) var o3 = vec4f();
 
   for (var block = first / KEYS; block <= last / KEYS; block++) {
-    for (var sweep = 0u; sweep < 4u; sweep++) {
-      let k_at = slots[table + min(block * KEYS + sweep * 32u + t / 4u, last)] * SLOT4 + kv_at;
-      var s0 = vec4f();
-      @if(heads2) var s1 = vec4f();
-      @if(heads3) var s2 = vec4f();
-      @if(heads4) var s3 = vec4f();
-      for (var i = 0u; i < TRIPS; i++) {
-        let column = min(i * 4u + t % 4u, HEAD4 - 1u);
-        let k = select(vec4f(), k_cache[k_at + column], i * 4u + t % 4u < HEAD4);
-        s0 = fma(q[q0 + column], k, s0);
-        @if(heads2) s1 = fma(q[q1 + column], k, s1);
-        @if(heads3) s2 = fma(q[q2 + column], k, s2);
-        @if(heads4) s3 = fma(q[q3 + column], k, s3);
+    let start = block * KEYS;
+    let end = min(start + KEYS, last + 1u);
+    for (var key = start; key < end; key += SWEEPS * 32u) {
+      for (var sweep = 0u; sweep < SWEEPS; sweep++) {
+        let at = key + sweep * 32u + t / 4u;
+        let k_at = slots[table + min(at, last)] * SLOT4 + kv_at;
+        var s0 = vec4f();
+        @if(heads2) var s1 = vec4f();
+        @if(heads3) var s2 = vec4f();
+        @if(heads4) var s3 = vec4f();
+        for (var i = 0u; i < TRIPS; i++) {
+          let column = min(i * 4u + t % 4u, HEAD4 - 1u);
+          let k = select(vec4f(), k_cache[k_at + column], i * 4u + t % 4u < HEAD4);
+          s0 = fma(q[q0 + column], k, s0);
+          @if(heads2) s1 = fma(q[q1 + column], k, s1);
+          @if(heads3) s2 = fma(q[q2 + column], k, s2);
+          @if(heads4) s3 = fma(q[q3 + column], k, s3);
+        }
+        parts[(t % 4u) * STRIDE + at - start] = (s0.x + s0.y) + (s0.z + s0.w);
+        @if(heads2) parts[(4u + t % 4u) * STRIDE + at - start] = (s1.x + s1.y) + (s1.z + s1.w);
+        @if(heads3) parts[(8u + t % 4u) * STRIDE + at - start] = (s2.x + s2.y) + (s2.z + s2.w);
+        @if(heads4) parts[(12u + t % 4u) * STRIDE + at - start] = (s3.x + s3.y) + (s3.z + s3.w);
       }
-      parts[(t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s0.x + s0.y) + (s0.z + s0.w);
-      @if(heads2) parts[(4u + t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s1.x + s1.y) + (s1.z + s1.w);
-      @if(heads3) parts[(8u + t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s2.x + s2.y) + (s2.z + s2.w);
-      @if(heads4) parts[(12u + t % 4u) * STRIDE + sweep * 32u + t / 4u] = (s3.x + s3.y) + (s3.z + s3.w);
     }
     workgroupBarrier();
 
-    let j = block * KEYS + t;
+    let j = start + t;
     let seen = j >= first && j <= last;
     var s = vec4f();
     s.x = (parts[t] + parts[STRIDE + t]) + (parts[2u * STRIDE + t] + parts[3u * STRIDE + t]);
@@ -109,14 +116,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     @if(heads2) o1 *= fade.y;
     @if(heads3) o2 *= fade.z;
     @if(heads4) o3 *= fade.w;
-    for (var i = 0u; i < WIDTH; i++) {
-      let key = i * (KEYS / WIDTH) + t / WIDTH;
-      let v = v_cache[slots[table + min(block * KEYS + key, last)] * SLOT4 + kv_at + min(t % WIDTH, HEAD4 - 1u)];
-      let weight = shared_keys[i * (KEYS / WIDTH) + t / WIDTH];
-      o0 = fma(vec4f(weight.x), v, o0);
-      @if(heads2) o1 = fma(vec4f(weight.y), v, o1);
-      @if(heads3) o2 = fma(vec4f(weight.z), v, o2);
-      @if(heads4) o3 = fma(vec4f(weight.w), v, o3);
+    for (var key = start; key < end; key += BATCH * RUNNERS) {
+      for (var i = 0u; i < BATCH; i++) {
+        let at = key + i * RUNNERS + t / WIDTH;
+        let v = v_cache[slots[table + min(at, last)] * SLOT4 + kv_at + min(t % WIDTH, HEAD4 - 1u)];
+        let weight = shared_keys[at - start];
+        o0 = fma(vec4f(weight.x), v, o0);
+        @if(heads2) o1 = fma(vec4f(weight.y), v, o1);
+        @if(heads3) o2 = fma(vec4f(weight.z), v, o2);
+        @if(heads4) o3 = fma(vec4f(weight.w), v, o3);
+      }
     }
     workgroupBarrier();
   }
@@ -144,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     workgroupBarrier();
     if (t < HEAD4 && member + h < GROUP) {
       var v = vec4f();
-      for (var i = 0u; i < 128u / WIDTH; i++) { v += shared_keys[i * WIDTH + t]; }
+      for (var i = 0u; i < RUNNERS; i++) { v += shared_keys[i * WIDTH + t]; }
       // site: z
       store(row, head + h, t, normalised(v, sum[h]));
     }

@@ -5,7 +5,8 @@
 // Parallel: one invocation owns (tile of rows, head, slice of ≤ 64 output dimensions); a tile is one row, or
 // four with `rows4`. Nothing is shared, so heads wider than 64 compute their scores once per slice.
 // Keys come in blocks of four, aligned at position 0: the four scores are one vec4, a q vec4 serves four keys
-// and a K or V vec4 serves all rows of the tile. The price of a software device is loads, not arithmetic.
+// and a K or V vec4 serves all rows of the tile. The price of a software device is loads, not arithmetic. Loops
+// run between run-time bounds: lavapipe unrolls those with constant ones, and then compiles for 20 s, not 1 s.
 //
 // A tile may hold rows of several sequences. It is walked in runs of equal sequence; rows outside the run, and
 // blocks outside a row's range, are masked, which leaves a row's state exactly as it was. So a row's bits
@@ -120,21 +121,16 @@ fn value(slot_at: u32, start: u32, column: u32) -> mat4x4f {
   }
 }
 
-fn store(row: u32, head: u32, column: u32, v: vec4f) {
-  if (column < HEAD4) {
-    z[row * ROW4 + head * HEAD4 + column] = v;
-    @if(tap_z) tap(args.tap_z, row, ROW4, head * HEAD4 + column, v);
-  }
-}
-
-// Stores a row's slice. A loop that shifts the matrices along, not four copies of the stores: a store costs a
-// software device's compiler more than it costs the device.
+// Stores a row's slice. A loop that shifts the columns along, not a store for each: a store costs a software
+// device's compiler more than it costs the device.
 fn finish(row: u32, head: u32, start: u32, state: State) {
-  if (row >= step.row_count) { return; }
+  let end = min(start + SLICE4, HEAD4);
   var rest = state;
-  for (var column = 0u; column < SLICE4; column += 4u) {
-    for (var i = 0u; i < min(SLICE4 - column, 4u); i++) {
-      store(row, head, start + column + i, normalised(rest.o0[0], state.total));
+  for (var first = start; first < end; first += 4u) {
+    for (var column = first; column < min(first + 4u, end); column++) {
+      let v = normalised(rest.o0[0], state.total); // site: z
+      z[row * ROW4 + head * HEAD4 + column] = v;
+      @if(tap_z) tap(args.tap_z, row, ROW4, head * HEAD4 + column, v);
       rest.o0 = mat4x4f(rest.o0[1], rest.o0[2], rest.o0[3], rest.o0[0]);
     }
     @if(columns5) rest.o0 = rest.o1;
@@ -186,7 +182,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       @if(rows4) var b0 = vec4f(); @if(rows4) var b1 = vec4f(); @if(rows4) var b2 = vec4f(); @if(rows4) var b3 = vec4f();
       @if(rows4) var c0 = vec4f(); @if(rows4) var c1 = vec4f(); @if(rows4) var c2 = vec4f(); @if(rows4) var c3 = vec4f();
       @if(rows4) var d0 = vec4f(); @if(rows4) var d1 = vec4f(); @if(rows4) var d2 = vec4f(); @if(rows4) var d3 = vec4f();
-      for (var i = 0u; i < HEAD4; i++) {
+      for (var at = ra.q_at; at < ra.q_at + HEAD4; at++) {
+        let i = at - ra.q_at;
         let k0 = k_cache[s0 + i];
         let k1 = k_cache[s1 + i];
         let k2 = k_cache[s2 + i];
@@ -203,13 +200,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
         }
       }
 
-      // The four keys in turn: rotating the vectors keeps every index static.
+      // The keys in turn; rotating the vectors keeps every index static.
       var wa = weigh(&a, ra, j, vec4f(across(a0), across(a1), across(a2), across(a3)));
       @if(rows4) var wb = weigh(&b, rb, j, vec4f(across(b0), across(b1), across(b2), across(b3)));
       @if(rows4) var wc = weigh(&c, rc, j, vec4f(across(c0), across(c1), across(c2), across(c3)));
       @if(rows4) var wd = weigh(&d, rd, j, vec4f(across(d0), across(d1), across(d2), across(d3)));
       var slot_at = vec4u(s0, s1, s2, s3);
-      for (var turn = 0u; turn < 4u; turn++) {
+      for (var key = j; key < min(j + 4u, last + 1u); key++) {
         @if(rows4) gather4(slot_at.x, start, vec4f(wa.x, wb.x, wc.x, wd.x), &a, &b, &c, &d);
         @if(!rows4) gather(slot_at.x, start, wa.x, &a);
         slot_at = slot_at.yzwx;
@@ -221,10 +218,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
 
-  // site: z
   @if(!rows4) finish(row, head, start, a);
-  @if(rows4) for (var turn = 0u; turn < 4u; turn++) {
-    finish(row + turn, head, start, a);
+  @if(rows4) for (var next = row; next < end; next++) {
+    finish(next, head, start, a);
     a = b;
     b = c;
     c = d;

@@ -77,12 +77,12 @@ export async function findUnpacked(carrier: Carrier): Promise<SoftwareDriver | n
  * @throws SluiceError `bad_file` for a damaged archive; `no_adapter` where no cache folder can be written
  */
 export async function unpackDriver(carrier: Carrier): Promise<SoftwareDriver> {
-  const unpacked = await findUnpacked(carrier);
-  if (unpacked) return unpacked;
-  const contents = await readArchive(carrier.archive);
+  let contents: ReadonlyMap<string, Uint8Array> | undefined;
   const problems: string[] = [];
   for (const cache of cacheFolders()) {
     const folder = join(cache, folderName(carrier));
+    if ((await isPrivate(cache)) && (await isWhole(folder))) return driverIn(folder);
+    contents ??= await readArchive(carrier.archive);
     try {
       await mkdir(cache, { recursive: true, mode: 0o700 });
       if (!(await isPrivate(cache))) throw new Error("it belongs to, or can be written by, someone else");

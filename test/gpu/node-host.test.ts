@@ -11,6 +11,8 @@ import { findCarrier, unpackDriver } from "../../src/gpu/node-swiftshader.ts";
 import { root } from "../run-files.ts";
 
 const test = suite("host");
+/** For what the carried driver takes part in: it is built for Linux on x64. */
+const onLinux = process.platform === "linux" && process.arch === "x64" ? test : test.skip;
 let scratch: string;
 /** No driver but the carried one, whatever this machine has. */
 let noDrivers: Record<string, string>;
@@ -64,7 +66,7 @@ const open = `
   await buffer.mapAsync(GPUMapMode.READ);
   print({ name: gpu.profile.name, software: gpu.profile.software, notices, icd: process.env.VK_ICD_FILENAMES ?? null });`;
 
-test("without any driver the carried one is used, with one line of notice, and the process ends", async () => {
+onLinux("without any driver the carried one is used, with one line of notice, and the process ends", async () => {
   const { result, stderr } = await runScript(open, { ...noDrivers, HOME: "", XDG_CACHE_HOME: "", TMPDIR: scratch });
   assert.match(String(result["name"]), /SwiftShader/);
   assert.is(result["software"], true);
@@ -75,7 +77,7 @@ test("without any driver the carried one is used, with one line of notice, and t
   assert.is(stderr, "");
 });
 
-test("a Vulkan loader of the system is used where there is one", async () => {
+onLinux("a Vulkan loader of the system is used where there is one", async () => {
   const carrier = await findCarrier();
   assert.ok(carrier);
   const driver = await unpackDriver(carrier as NonNullable<typeof carrier>);
@@ -91,7 +93,7 @@ test("a Vulkan loader of the system is used where there is one", async () => {
   assert.equal(result, { loaders: [join(system, "libvulkan.so.1")], notices: [] });
 });
 
-test("a driver can be chosen by its file, and by the environment", async () => {
+onLinux("a driver can be chosen by its file, and by the environment", async () => {
   const carrier = await findCarrier();
   const { icd } = await unpackDriver(carrier as NonNullable<typeof carrier>);
   const body = (adapter: string) => `
@@ -107,7 +109,7 @@ test("a driver can be chosen by its file, and by the environment", async () => {
   assert.ok(notice?.includes(`VK_DRIVER_FILES=${icd}`), notice);
 });
 
-test("a choice that nothing fits is refused with what there is", async () => {
+onLinux("a choice that nothing fits is refused with what there is", async () => {
   const body = `
     const errors = [];
     for (const adapter of ["voodoo 3", "./none.json"]) {
@@ -122,7 +124,7 @@ test("a choice that nothing fits is refused with what there is", async () => {
   assert.ok(file?.[1].includes(`there is no file ${join(root, "none.json")}`), file?.[1]);
 });
 
-test("without the packages the error gives the one command that mends it", async () => {
+onLinux("without the packages the error gives the one command that mends it", async () => {
   const bare = join(scratch, "bare");
   await cp(join(root, "src"), join(bare, "src"), { recursive: true });
   await writeFile(join(bare, "package.json"), `{"type": "module"}`);
@@ -146,7 +148,7 @@ test("without the packages the error gives the one command that mends it", async
   );
 });
 
-test("opening, losing and collecting devices again and again harms nothing", async () => {
+onLinux("opening, losing and collecting devices again and again harms nothing", async () => {
   const body = `
     const { gatherInfo } = await import(${JSON.stringify(pathToFileURL(join(root, "src/gpu/node-info.ts")).href)});
     const kept = [];
@@ -167,7 +169,7 @@ test("opening, losing and collecting devices again and again harms nothing", asy
   assert.equal(result, { kept: 2 });
 });
 
-test("info lists every source and explains which adapter is used", async () => {
+onLinux("info lists every source and explains which adapter is used", async () => {
   const info = await gatherInfo({ adapter: "swiftshader" });
   assert.is(info.problem, null);
   assert.is(info.family, "register");
@@ -183,7 +185,7 @@ test("info lists every source and explains which adapter is used", async () => {
   assert.equal(JSON.parse(JSON.stringify(info)), info);
 });
 
-test("info tells of a choice that nothing fits, and lists what there is all the same", async () => {
+onLinux("info tells of a choice that nothing fits, and lists what there is all the same", async () => {
   const info = await gatherInfo({ adapter: "voodoo 3" });
   assert.is(info.device, null);
   assert.match(info.problem ?? "", /voodoo 3/);

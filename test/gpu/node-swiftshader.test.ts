@@ -62,7 +62,7 @@ test("empty and relative XDG variables count as unset, and so does an empty HOME
 });
 
 test("it is unpacked once, and only what is needed", async () => {
-  setEnvironment({ XDG_CACHE_HOME: scratch });
+  setEnvironment({ XDG_CACHE_HOME: scratch, HOME: "", TMPDIR: scratch });
   const carried = await carrier();
   assert.is(await findUnpacked(carried), null);
   const driver = await unpackDriver(carried);
@@ -76,7 +76,7 @@ test("it is unpacked once, and only what is needed", async () => {
 });
 
 test("damage is noticed and mended", async () => {
-  setEnvironment({ XDG_CACHE_HOME: scratch });
+  setEnvironment({ XDG_CACHE_HOME: scratch, HOME: "", TMPDIR: scratch });
   const carried = await carrier();
   const driver = await unpackDriver(carried);
   const damages: readonly (() => Promise<void>)[] = [
@@ -103,7 +103,7 @@ test("damage is noticed and mended", async () => {
 });
 
 test("many may unpack at once, over a damaged copy too", async () => {
-  setEnvironment({ XDG_CACHE_HOME: scratch });
+  setEnvironment({ XDG_CACHE_HOME: scratch, HOME: "", TMPDIR: scratch });
   const carried = await carrier();
   for (let round = 0; round < 2; round++) {
     const drivers = await Promise.all(Array.from({ length: 4 }, () => unpackDriver(carried)));
@@ -141,7 +141,7 @@ test("nothing is loaded from a temporary folder that others can write to, or tha
 });
 
 test("a damaged package is told, with the command that mends it", async () => {
-  setEnvironment({ XDG_CACHE_HOME: scratch });
+  setEnvironment({ XDG_CACHE_HOME: scratch, HOME: "", TMPDIR: scratch });
   const archive = join(scratch, "swiftshader.tar.br");
   const bytes = await readFile((await carrier()).archive);
   await writeFile(archive, bytes.subarray(0, bytes.length / 2));
