@@ -88,7 +88,11 @@ for (const { rows, shape: s, kernels } of cases) {
 device.destroy();
 
 /** Compiles and runs a `store` kernel; times in ms, the best of RUNS. */
-async function time(kernel: Kernel, s: LinearShape, rows: number): Promise<{ compile: number; elapsed: number; processor: number }> {
+async function time(
+  kernel: Kernel,
+  s: LinearShape,
+  rows: number,
+): Promise<{ compile: number; elapsed: number; processor: number }> {
   device.pushErrorScope("validation");
   const code = await linkShader(kernel.shader);
   const stepLayout = device.createBindGroupLayout({
