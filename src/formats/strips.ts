@@ -21,7 +21,7 @@ export function stripBytes(k: number, dtype: StoredDtype): number {
 export interface PackOptions {
   readonly firstStrip: number;
   readonly strips: number;
-  /** Most bytes of a chunk, and about the most that is read at a time. Default 16 MiB. */
+  /** Most bytes of a chunk, and about the most that is read at a time. Default 4 MiB. */
   readonly maxChunkBytes?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -60,7 +60,7 @@ export async function* packStrips(
   source: MatrixSource,
   options: PackOptions,
 ): AsyncGenerator<PackedChunk> {
-  const { firstStrip, strips, maxChunkBytes = 16 << 20, signal } = options;
+  const { firstStrip, strips, maxChunkBytes = 4 << 20, signal } = options;
   const dtype = matrixDtype(checkpoint, source);
   const bytesEach = stripBytes(source.k, dtype);
   const stripsEach = Math.max(1, Math.floor(maxChunkBytes / bytesEach));

@@ -14,7 +14,7 @@ export interface GpuWeights {
 }
 
 /** Bytes handed to the queue before waiting for it, since it keeps its own copy until they are on the device. */
-const UPLOAD_WINDOW = 32 << 20;
+const UPLOAD_WINDOW = 8 << 20;
 
 /**
  * Uploads every matrix and vector of the layout.
