@@ -4,8 +4,9 @@
 //
 // One model.safetensors and config.json, no tokenizer. Weights are uniform with the spread of a fresh initialisation, so
 // that logits stay finite; memory stays at one block, whatever the size.
-import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
+
 import { once } from "node:events";
+import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -55,7 +56,9 @@ const [out] = positionals;
 const config = shapes[values.shape];
 const dtype = values.dtype.toUpperCase();
 if (!out || !config || !["F32", "F16", "BF16"].includes(dtype)) {
-  console.error(`Usage: node scripts/make-synthetic.mjs OUT --shape ${Object.keys(shapes).join("|")} [--dtype f32|f16|bf16] [--seed N]`);
+  console.error(
+    `Usage: node scripts/make-synthetic.mjs OUT --shape ${Object.keys(shapes).join("|")} [--dtype f32|f16|bf16] [--seed N]`,
+  );
   process.exit(2);
 }
 
@@ -77,9 +80,22 @@ function tensorsOf() {
       [`h.${l}.mlp.c_proj.weight`, [4 * d, d]],
       [`h.${l}.mlp.c_proj.bias`, [d]],
     ]);
-    return [["wte.weight", [vocab_size, d]], ["wpe.weight", [n_positions, d]], ...blocks.flat(), ["ln_f.weight", [d]], ["ln_f.bias", [d]]];
+    return [
+      ["wte.weight", [vocab_size, d]],
+      ["wpe.weight", [n_positions, d]],
+      ...blocks.flat(),
+      ["ln_f.weight", [d]],
+      ["ln_f.bias", [d]],
+    ];
   }
-  const { hidden_size: d, intermediate_size: f, vocab_size, num_hidden_layers, num_attention_heads, num_key_value_heads } = config;
+  const {
+    hidden_size: d,
+    intermediate_size: f,
+    vocab_size,
+    num_hidden_layers,
+    num_attention_heads,
+    num_key_value_heads,
+  } = config;
   const kv = (d / num_attention_heads) * num_key_value_heads;
   const blocks = Array.from({ length: num_hidden_layers }, (_, l) => [
     [`model.layers.${l}.input_layernorm.weight`, [d]],
@@ -135,7 +151,10 @@ function store(floats) {
 }
 
 mkdirSync(out, { recursive: true });
-writeFileSync(join(out, "config.json"), `${JSON.stringify({ ...config, torch_dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[dtype] }, null, 2)}\n`);
+writeFileSync(
+  join(out, "config.json"),
+  `${JSON.stringify({ ...config, torch_dtype: { F32: "float32", F16: "float16", BF16: "bfloat16" }[dtype] }, null, 2)}\n`,
+);
 const file = createWriteStream(join(out, "model.safetensors"));
 const write = async (bytes) => {
   if (!file.write(bytes)) await once(file, "drain");

@@ -29,6 +29,7 @@ export interface PackOptions {
 export interface PackedChunk {
   /** Bytes from the beginning of the part. */
   readonly offset: number;
+  /** Overwritten by the next chunk. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -65,10 +66,12 @@ export async function* packStrips(
   const bytesEach = stripBytes(source.k, dtype);
   const stripsEach = Math.max(1, Math.floor(maxChunkBytes / bytesEach));
   const rows = new RowFinder(source);
+  // One block for all chunks: fresh ones would pile up until the garbage collector hears of them.
+  const block = new Uint8Array(Math.min(stripsEach, strips) * bytesEach);
   for (let done = 0; done < strips; done += stripsEach) {
     const count = Math.min(stripsEach, strips - done);
-    const bytes = new Uint8Array(count * bytesEach);
-    const target: Words = dtype === "F32" ? new Uint32Array(bytes.buffer) : new Uint16Array(bytes.buffer);
+    const bytes = block.subarray(0, count * bytesEach).fill(0);
+    const target: Words = dtype === "F32" ? new Uint32Array(block.buffer) : new Uint16Array(block.buffer);
     for (const taken of rows.taken((firstStrip + done) * 4, count * 4)) {
       await place(checkpoint, taken, source.k, dtype, target, maxChunkBytes, signal);
     }

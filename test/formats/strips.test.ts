@@ -39,7 +39,7 @@ async function packed(
   for await (const { offset, bytes } of packStrips(checkpoint, source, { firstStrip, strips, maxChunkBytes })) {
     assert.is(offset, end);
     end += bytes.byteLength;
-    chunks.push(bytes);
+    chunks.push(bytes.slice());
   }
   const all = new Uint8Array(end);
   let filled = 0;
