@@ -91,9 +91,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     let seen = j >= first && j <= last;
     var s = vec4f();
     s.x = (parts[t] + parts[STRIDE + t]) + (parts[2u * STRIDE + t] + parts[3u * STRIDE + t]);
-    @if(heads2) s.y = (parts[4u * STRIDE + t] + parts[5u * STRIDE + t]) + (parts[6u * STRIDE + t] + parts[7u * STRIDE + t]);
-    @if(heads3) s.z = (parts[8u * STRIDE + t] + parts[9u * STRIDE + t]) + (parts[10u * STRIDE + t] + parts[11u * STRIDE + t]);
-    @if(heads4) s.w = (parts[12u * STRIDE + t] + parts[13u * STRIDE + t]) + (parts[14u * STRIDE + t] + parts[15u * STRIDE + t]);
+    @if(heads2) s.y = (parts[4u * STRIDE + t] + parts[5u * STRIDE + t]) +
+      (parts[6u * STRIDE + t] + parts[7u * STRIDE + t]);
+    @if(heads3) s.z = (parts[8u * STRIDE + t] + parts[9u * STRIDE + t]) +
+      (parts[10u * STRIDE + t] + parts[11u * STRIDE + t]);
+    @if(heads4) s.w = (parts[12u * STRIDE + t] + parts[13u * STRIDE + t]) +
+      (parts[14u * STRIDE + t] + parts[15u * STRIDE + t]);
     s = select(vec4f(MASKED), s * args.scale, vec4<bool>(seen));
     shared_keys[t] = s;
     workgroupBarrier();

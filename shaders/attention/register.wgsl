@@ -30,7 +30,8 @@ struct State {
   @if(columns13) o3: mat4x4f,
 }
 
-// One row of the tile while the run of rows start … end − 1 is walked: the keys it sees, `first > last` if it is not of the run.
+// One row of the tile while the run of rows start … end − 1 is walked: the keys it sees,
+// `first > last` if it is not of the run.
 struct Reader {
   q_at: u32,
   first: u32,
@@ -179,9 +180,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       let s3 = slots[table + min(j + 3u, last)] * SLOT4 + head_at;
 
       var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
-      @if(rows4) var b0 = vec4f(); @if(rows4) var b1 = vec4f(); @if(rows4) var b2 = vec4f(); @if(rows4) var b3 = vec4f();
-      @if(rows4) var c0 = vec4f(); @if(rows4) var c1 = vec4f(); @if(rows4) var c2 = vec4f(); @if(rows4) var c3 = vec4f();
-      @if(rows4) var d0 = vec4f(); @if(rows4) var d1 = vec4f(); @if(rows4) var d2 = vec4f(); @if(rows4) var d3 = vec4f();
+      @if(rows4) var b0 = vec4f(); @if(rows4) var b1 = vec4f();
+      @if(rows4) var b2 = vec4f(); @if(rows4) var b3 = vec4f();
+      @if(rows4) var c0 = vec4f(); @if(rows4) var c1 = vec4f();
+      @if(rows4) var c2 = vec4f(); @if(rows4) var c3 = vec4f();
+      @if(rows4) var d0 = vec4f(); @if(rows4) var d1 = vec4f();
+      @if(rows4) var d2 = vec4f(); @if(rows4) var d3 = vec4f();
       for (var at = ra.q_at; at < ra.q_at + HEAD4; at++) {
         let i = at - ra.q_at;
         let k0 = k_cache[s0 + i];

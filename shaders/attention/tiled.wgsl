@@ -68,8 +68,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let kv_at = kv_head * HEAD4;
 
   // The four query vectors of this invocation.
-  let rows = vec4u(row_of(4u * quad, tile), row_of(4u * quad + 1u, tile), row_of(4u * quad + 2u, tile), row_of(4u * quad + 3u, tile));
-  let lasts = vec4u(step.rows[rows.x].position, step.rows[rows.y].position, step.rows[rows.z].position, step.rows[rows.w].position);
+  let rows = vec4u(
+    row_of(4u * quad, tile), row_of(4u * quad + 1u, tile), row_of(4u * quad + 2u, tile), row_of(4u * quad + 3u, tile),
+  );
+  let lasts = vec4u(
+    step.rows[rows.x].position, step.rows[rows.y].position, step.rows[rows.z].position, step.rows[rows.w].position,
+  );
   let firsts = vec4u(
     first_visible(lasts.x, args.window), first_visible(lasts.y, args.window),
     first_visible(lasts.z, args.window), first_visible(lasts.w, args.window),
@@ -111,8 +115,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
           let inside = vec4<bool>(column < HEAD4);
           stage[4u * QUADS * (t / QUADS) + t % QUADS] = select(vec4f(), vec4f(q0.x, q1.x, q2.x, q3.x), inside);
           stage[4u * QUADS * (t / QUADS) + QUADS + t % QUADS] = select(vec4f(), vec4f(q0.y, q1.y, q2.y, q3.y), inside);
-          stage[4u * QUADS * (t / QUADS) + 2u * QUADS + t % QUADS] = select(vec4f(), vec4f(q0.z, q1.z, q2.z, q3.z), inside);
-          stage[4u * QUADS * (t / QUADS) + 3u * QUADS + t % QUADS] = select(vec4f(), vec4f(q0.w, q1.w, q2.w, q3.w), inside);
+          stage[4u * QUADS * (t / QUADS) + 2u * QUADS + t % QUADS] =
+            select(vec4f(), vec4f(q0.z, q1.z, q2.z, q3.z), inside);
+          stage[4u * QUADS * (t / QUADS) + 3u * QUADS + t % QUADS] =
+            select(vec4f(), vec4f(q0.w, q1.w, q2.w, q3.w), inside);
         }
         if (t < LANES * CHUNK4) {
           let column = chunk * CHUNK4 + t / LANES;
@@ -123,10 +129,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
           let k2 = k_cache[slots[min(key + 2u, table + last)] * SLOT4 + at];
           let k3 = k_cache[slots[min(key + 3u, table + last)] * SLOT4 + at];
           let inside = vec4<bool>(column < HEAD4);
-          stage[KEYS_AT + 4u * LANES * (t / LANES) + t % LANES] = select(vec4f(), vec4f(k0.x, k1.x, k2.x, k3.x), inside);
-          stage[KEYS_AT + 4u * LANES * (t / LANES) + LANES + t % LANES] = select(vec4f(), vec4f(k0.y, k1.y, k2.y, k3.y), inside);
-          stage[KEYS_AT + 4u * LANES * (t / LANES) + 2u * LANES + t % LANES] = select(vec4f(), vec4f(k0.z, k1.z, k2.z, k3.z), inside);
-          stage[KEYS_AT + 4u * LANES * (t / LANES) + 3u * LANES + t % LANES] = select(vec4f(), vec4f(k0.w, k1.w, k2.w, k3.w), inside);
+          stage[KEYS_AT + 4u * LANES * (t / LANES) + t % LANES] =
+            select(vec4f(), vec4f(k0.x, k1.x, k2.x, k3.x), inside);
+          stage[KEYS_AT + 4u * LANES * (t / LANES) + LANES + t % LANES] =
+            select(vec4f(), vec4f(k0.y, k1.y, k2.y, k3.y), inside);
+          stage[KEYS_AT + 4u * LANES * (t / LANES) + 2u * LANES + t % LANES] =
+            select(vec4f(), vec4f(k0.z, k1.z, k2.z, k3.z), inside);
+          stage[KEYS_AT + 4u * LANES * (t / LANES) + 3u * LANES + t % LANES] =
+            select(vec4f(), vec4f(k0.w, k1.w, k2.w, k3.w), inside);
         }
         workgroupBarrier();
         for (var i = 0u; i < 4u * CHUNK4; i++) {

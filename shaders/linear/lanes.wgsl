@@ -14,7 +14,7 @@
 import package::lib::weights::column;
 import package::linear::epilogue::finish_pair;
 import package::linear::operands::{input, row_count};
-import constants::{K4, STRIPS};
+import constants::{K4, ROWS, STRIPS};
 
 const LANES = 64u;
 const K = K4 * 4u;
@@ -80,17 +80,19 @@ fn weight(strip: u32, k: u32) -> vec4f {
     }
   }
 
-  sum_up(t, a0, b0);
-  if (lane == 0u && strip < STRIPS) { finish_pair(0u, strip, partial[2u * t], partial[2u * t + LANES]); }
-  @if(rows_2) {
-    sum_up(t, a1, b1);
-    if (lane == 0u && strip < STRIPS && 1u < rows) { finish_pair(1u, strip, partial[2u * t], partial[2u * t + LANES]); }
-  }
-  @if(rows_4) {
-    sum_up(t, a2, b2);
-    if (lane == 0u && strip < STRIPS && 2u < rows) { finish_pair(2u, strip, partial[2u * t], partial[2u * t + LANES]); }
-    sum_up(t, a3, b3);
-    if (lane == 0u && strip < STRIPS && 3u < rows) { finish_pair(3u, strip, partial[2u * t], partial[2u * t + LANES]); }
+  for (var i = 0u; i < ROWS; i++) {
+    var a = a0;
+    var b = b0;
+    switch i {
+      @if(rows_2) case 1u { a = a1; b = b1; }
+      @if(rows_4) case 2u { a = a2; b = b2; }
+      @if(rows_4) case 3u { a = a3; b = b3; }
+      default {}
+    }
+    sum_up(t, a, b);
+    if (lane == 0u && strip < STRIPS && i < rows) {
+      finish_pair(i, strip, partial[2u * t], partial[2u * t + LANES]);
+    }
   }
 }
 

@@ -61,17 +61,16 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
     if (n < Q + KV) { turned = vec4f(rotated(row, n, v.xy), turned.zw); }
     if (n + 2u < Q + KV) { turned = vec4f(turned.xy, rotated(row, n + 2u, v.zw)); }
   }
-  place(row, n, v.x, turned.x);
-  place(row, n + 1u, v.y, turned.y);
-  place(row, n + 2u, v.z, turned.z);
-  place(row, n + 3u, v.w, turned.w);
+  for (var i = 0u; i < 4u; i++) {
+    place(row, n + i, v[i], turned[i]);
+  }
 }
 
 // Stores output n: `plain` is the projection, `turned` the same after RoPE.
 @if(!vec4_heads) fn place(row: u32, n: u32, plain: f32, turned: f32) {
   if (n < Q) {
     // site: attn_q
-    @if(tap_q) tap_component(args.tap_q, row, Q4, n, plain);
+    @if(tap_q) tap_component(args.tap_q, row, Q, n, plain);
     q[row * Q4 * 4u + n] = turned;
     if (n == Q - 1u) {
       for (var pad = Q; pad < Q4 * 4u; pad++) {
@@ -80,17 +79,23 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
     }
   } else if (n < Q + KV) {
     // site: attn_k
-    @if(tap_k) tap_component(args.tap_k, row, KV4, n - Q, plain);
+    @if(tap_k) tap_component(args.tap_k, row, KV, n - Q, plain);
     k_cache[step.rows[row].slot * KV4 * 4u + (n - Q)] = turned;
   } else if (n < Q + 2u * KV) {
     // site: attn_v
-    @if(tap_v) tap_component(args.tap_v, row, KV4, n - Q - KV, plain);
+    @if(tap_v) tap_component(args.tap_v, row, KV, n - Q - KV, plain);
     v_cache[step.rows[row].slot * KV4 * 4u + (n - Q - KV)] = plain;
   }
 }
 
-@if(!vec4_heads) fn tap_component(offset: u32, row: u32, width4: u32, n: u32, v: f32) {
-  if (offset != NOT_CAPTURED) {
-    capture[offset + row * width4 + n / 4u][n % 4u] = v;
+// Captures output n of `width`, and with the last one the padding of its row.
+@if(!vec4_heads) fn tap_component(offset: u32, row: u32, width: u32, n: u32, v: f32) {
+  if (offset == NOT_CAPTURED) { return; }
+  let at = offset + row * ((width + 3u) / 4u) + n / 4u;
+  capture[at][n % 4u] = v;
+  if (n == width - 1u) {
+    for (var pad = n % 4u + 1u; pad < 4u; pad++) {
+      capture[at][pad] = 0.0;
+    }
   }
 }

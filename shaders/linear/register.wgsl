@@ -14,7 +14,7 @@ import package::linear::epilogue::{finish, finish_pair};
 import package::linear::operands::{input, mac, row_count};
 import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 
-@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+@compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
   let s0 = id.x * STRIPS_EACH;
   if (s0 >= STRIPS) { return; }
   @if(two_strips) let s1 = min(s0 + 1u, STRIPS - 1u);
@@ -53,24 +53,22 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
     @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
   }
 
-  @if(!two_strips) {
-    if (r < rows) { finish(r, s0, a0); }
-    @if(rows_2) { if (r + 1u < rows) { finish(r + 1u, s0, a1); } }
-    @if(rows_4) { if (r + 2u < rows) { finish(r + 2u, s0, a2); } }
-    @if(rows_4) { if (r + 3u < rows) { finish(r + 3u, s0, a3); } }
-    @if(rows_8) { if (r + 4u < rows) { finish(r + 4u, s0, a4); } }
-    @if(rows_8) { if (r + 5u < rows) { finish(r + 5u, s0, a5); } }
-    @if(rows_8) { if (r + 6u < rows) { finish(r + 6u, s0, a6); } }
-    @if(rows_8) { if (r + 7u < rows) { finish(r + 7u, s0, a7); } }
-  }
-  @if(two_strips) {
-    if (r < rows) { finish_pair(r, s0, a0, b0); }
-    @if(rows_2) { if (r + 1u < rows) { finish_pair(r + 1u, s0, a1, b1); } }
-    @if(rows_4) { if (r + 2u < rows) { finish_pair(r + 2u, s0, a2, b2); } }
-    @if(rows_4) { if (r + 3u < rows) { finish_pair(r + 3u, s0, a3, b3); } }
-    @if(rows_8) { if (r + 4u < rows) { finish_pair(r + 4u, s0, a4, b4); } }
-    @if(rows_8) { if (r + 5u < rows) { finish_pair(r + 5u, s0, a5, b5); } }
-    @if(rows_8) { if (r + 6u < rows) { finish_pair(r + 6u, s0, a6, b6); } }
-    @if(rows_8) { if (r + 7u < rows) { finish_pair(r + 7u, s0, a7, b7); } }
+  // One row after the other through one copy of the epilogue: written out eight times it would take most of the compile
+  // time.
+  for (var i = 0u; i < ROWS && r + i < rows; i++) {
+    var a = a0;
+    @if(two_strips) var b = b0;
+    switch i {
+      @if(rows_2) case 1u { a = a1; @if(two_strips) b = b1; }
+      @if(rows_4) case 2u { a = a2; @if(two_strips) b = b2; }
+      @if(rows_4) case 3u { a = a3; @if(two_strips) b = b3; }
+      @if(rows_8) case 4u { a = a4; @if(two_strips) b = b4; }
+      @if(rows_8) case 5u { a = a5; @if(two_strips) b = b5; }
+      @if(rows_8) case 6u { a = a6; @if(two_strips) b = b6; }
+      @if(rows_8) case 7u { a = a7; @if(two_strips) b = b7; }
+      default {}
+    }
+    @if(!two_strips) finish(r + i, s0, a);
+    @if(two_strips) finish_pair(r + i, s0, a, b);
   }
 }

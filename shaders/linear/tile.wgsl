@@ -93,16 +93,25 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
     workgroupBarrier();
   }
 
+  // One row after the other through one copy of the epilogue: written out eight times it would take most of the compile
+  // time.
   let s = strip + 2u * tx;
-  let r = row + ty;
-  if (s < STRIPS) {
-    if (r < rows) { finish_pair(r, s, a0, b0); }
-    if (r + 8u < rows) { finish_pair(r + 8u, s, a1, b1); }
-    if (r + 16u < rows) { finish_pair(r + 16u, s, a2, b2); }
-    if (r + 24u < rows) { finish_pair(r + 24u, s, a3, b3); }
-    if (r + 32u < rows) { finish_pair(r + 32u, s, a4, b4); }
-    if (r + 40u < rows) { finish_pair(r + 40u, s, a5, b5); }
-    if (r + 48u < rows) { finish_pair(r + 48u, s, a6, b6); }
-    if (r + 56u < rows) { finish_pair(r + 56u, s, a7, b7); }
+  if (s >= STRIPS) { return; }
+  for (var i = 0u; i < 8u; i++) {
+    let r = row + ty + 8u * i;
+    if (r >= rows) { break; }
+    var a = a0;
+    var b = b0;
+    switch i {
+      case 1u { a = a1; b = b1; }
+      case 2u { a = a2; b = b2; }
+      case 3u { a = a3; b = b3; }
+      case 4u { a = a4; b = b4; }
+      case 5u { a = a5; b = b5; }
+      case 6u { a = a6; b = b6; }
+      case 7u { a = a7; b = b7; }
+      default {}
+    }
+    finish_pair(r, s, a, b);
   }
 }

@@ -90,7 +90,7 @@ export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): 
 /**
  * The kernels that serve a matrix, in order: M rows take the first whose `maxRows` is at least M.
  *
- * - register: matrix-vector for one row, then blocks of 4 and 8 rows in registers. Always `serial`.
+ * - register: matrix-vector for one row, then blocks of 2, 4 and 8 rows in registers. Always `serial`.
  * - tiled: lanes along K for up to four rows (class `lanes64_tree`), then tiles in workgroup memory. For the
  *   reference plan one row takes the register kernel instead, and everything is `serial`.
  */
@@ -122,9 +122,10 @@ export type RegisterRows = 1 | 2 | 4 | 8;
 /**
  * Rows × strips in registers, no workgroup memory; class `serial`.
  * @param rows rows a thread
- * @param strips strips a thread, 1 or 2; `gated` needs 2
+ * @param strips strips a thread; the default is what measured best (bench/kernels/linear.md). `gated` always takes 2,
+ *   since a gate and its up are neighbours
  */
-export function registerLinear(shape: LinearShape, rows: RegisterRows, strips = defaultStrips(shape, rows)): Kernel {
+export function registerLinear(shape: LinearShape, rows: RegisterRows, strips: 1 | 2 = rows === 1 ? 1 : 2): Kernel {
   const each = shape.epilogue.kind === "gated" ? 2 : strips;
   return describe(shape, {
     design: `register${rows}x${each}`,
@@ -132,12 +133,8 @@ export function registerLinear(shape: LinearShape, rows: RegisterRows, strips = 
     summation: "serial",
     conditions: { rows_2: rows >= 2, rows_4: rows >= 4, rows_8: rows >= 8, two_strips: each === 2 },
     constants: { ROWS: `${rows}u`, STRIPS_EACH: `${each}u` },
-    workgroups: (m) => [Math.ceil(shape.strips / each / 64), Math.ceil(m / rows), 1],
+    workgroups: (m) => [Math.ceil(shape.strips / each / 32), Math.ceil(m / rows), 1],
   });
-}
-
-function defaultStrips(_shape: LinearShape, rows: RegisterRows): 1 | 2 {
-  return rows === 4 ? 2 : 1;
 }
 
 /** Tiles of 64 rows × 64 outputs in workgroup memory, 8×8 a thread; class `serial`. */
@@ -159,7 +156,7 @@ export function lanesLinear(shape: LinearShape, rows: 1 | 2 | 4): Kernel {
     entry: "linear/lanes",
     summation: "lanes64_tree",
     conditions: { rows_2: rows >= 2, rows_4: rows >= 4, ragged: Math.ceil(shape.K / 4) % 64 !== 0 },
-    constants: {},
+    constants: { ROWS: `${rows}u` },
     workgroups: () => [Math.ceil(shape.strips / 4), 1, 1],
   });
 }
