@@ -1,0 +1,126 @@
+/**
+ * Stages: what a bundle does to a model, checked against it and ready to be compiled. The mathematics of each kind and
+ * the sites they may stand at are in docs/bundle-format.md; `bundle.ts` reads them from a file, `rewrite.ts` puts them
+ * into a graph.
+ */
+
+/** Sites that a `neuron_scale` may stand at. */
+export const neuronSites = [
+  "attn_norm",
+  "attn_z",
+  "attn_out",
+  "mlp_norm",
+  "mlp_pre",
+  "gate_pre",
+  "up",
+  "mlp_post",
+  "mlp_out",
+] as const;
+export type NeuronSite = (typeof neuronSites)[number];
+
+/** Sites that an `affine` may stand at. */
+export const affineSites = ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"] as const;
+export type AffineSite = (typeof affineSites)[number];
+
+/** Which absolute positions a stage acts on; P is the prompt's length. Ranges are half open. */
+export type Positions =
+  | "all"
+  /** [0, P) */
+  | "prompt"
+  /** [P, ∞) */
+  | "generated"
+  /** [P − 1, ∞) */
+  | "last_prompt_onward"
+  | { readonly from: number; readonly to?: number };
+
+/** What is done to the coordinates y = h·Vᵀ − c before they are taken away: y, max(y, 0), or y − clamp(y, lo, hi). */
+export type Gate = "identity" | "relu" | { readonly clamp: readonly [lo: number, hi: number] };
+
+interface StageBase {
+  /** Unique in a composition; `PREFIX/ID` for a bundle that was given a prefix. */
+  readonly id: string;
+  /** s; live. 0 equals leaving the stage out. */
+  readonly strength: number;
+}
+
+/** a ← a + s·((scale − 1)⊙a + shift), per layer. */
+export interface NeuronScaleStage extends StageBase {
+  readonly kind: "neuron_scale";
+  readonly site: NeuronSite;
+  readonly layers: readonly number[];
+  readonly positions: Positions;
+  readonly values: ReadonlyMap<number, NeuronValues>;
+}
+
+/** One layer's vectors, each as wide as the site; a missing scale is ones, a missing shift zeros. */
+export interface NeuronValues {
+  readonly scale?: Float32Array;
+  readonly shift?: Float32Array;
+}
+
+/** h ← h + s·(b − g(h·Vᵀ − c)·U), per layer. */
+export interface AffineStage extends StageBase {
+  readonly kind: "affine";
+  readonly method: "directional_ablation" | "addition" | "ace" | "low_rank";
+  readonly site: AffineSite;
+  readonly layers: readonly number[];
+  readonly positions: Positions;
+  readonly gate: Gate;
+  /** α: multiplies the direction that `ace` and `addition` add; live. The other methods have no use for it. */
+  readonly alpha: number;
+  readonly values: ReadonlyMap<number, AffineValues>;
+}
+
+/** One layer's tensors, as the method names them. */
+export interface AffineValues {
+  /** `[d]`; all methods but low_rank. */
+  readonly direction?: Float32Array;
+  /** `[d]`; ace. */
+  readonly reference?: Float32Array;
+  /** `[r, d]`, row-major; low_rank. */
+  readonly v?: Float32Array;
+  readonly u?: Float32Array;
+  /** `[r]`, zeros if absent. */
+  readonly c?: Float32Array;
+  /** `[d]`, zeros if absent. */
+  readonly bias?: Float32Array;
+}
+
+/** x_D = R_D − Σ_s (1 − m'[D,s])·(out_s − repl_s), m' = 1 − strength·(1 − m), at every destination D. */
+export interface EdgeMaskStage extends StageBase {
+  readonly kind: "edge_mask";
+  readonly destinations: Destinations;
+  /** Is b_O/H part of a head's output, or does the bias of the output projection belong to no source? */
+  readonly attn_bias: "per_head" | "separate";
+  /** Replacements by class of destination. */
+  readonly replace: Readonly<Record<"attn" | "mlp" | "logits", "zero" | "constants">>;
+  /**
+   * The structure and its first values: edges by ascending destination, then source. All of them are in the plan,
+   * whatever their value; others cannot be set later.
+   */
+  readonly edges: readonly MaskedEdge[];
+  /** `[n_src, d]`, row-major; zeros if absent. */
+  readonly constants?: Float32Array;
+}
+
+/** How finely attention's inputs are told apart: one for each head, or one for each query head, key and value group. */
+export type Destinations = "heads" | "qkv_groups";
+
+/** An edge by its canonical indices (`edges.ts`). */
+export interface MaskedEdge {
+  readonly destination: number;
+  readonly source: number;
+  /** m in [0, 1]; 1 keeps the edge whole. */
+  readonly value: number;
+}
+
+export type Stage = NeuronScaleStage | AffineStage | EdgeMaskStage;
+
+/** Stages of one or more bundles, in the order in which they act; at most one `edge_mask`. */
+export interface Composition {
+  readonly stages: readonly Stage[];
+  /** For people: what deserves a word, such as a bundle made for other weights. */
+  readonly warnings: readonly string[];
+}
+
+export const noStages: Composition = { stages: [], warnings: [] };
