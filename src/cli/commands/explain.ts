@@ -1,21 +1,21 @@
 /** `sluice explain` */
 import { defineCommand } from "../command.ts";
-import { optional, wholeNumber } from "../options.ts";
-import { modelArgument, modelOptions, withModel } from "../with-model.ts";
+import { modelArgument, modelOptions, withModel } from "./model.ts";
 
 export const explain = defineCommand({
   name: "explain",
   summary: "Print a model's graph, plan, buffers and shaders",
   description: [
-    "Prints what will run: the graph with its sites, the dispatches with their kernels, the buffers, and the linked WGSL.",
+    "Prints how the model runs: the graph with its named sites, the plan it is compiled to, the buffers, and the WGSL " +
+      "of every kernel as it is given to the GPU.",
   ],
   positionals: { model: modelArgument },
-  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...modelOptions },
-  examples: [{ line: "explain weights/stories260K", shows: "Everything about the small Llama:" }],
+  options: modelOptions,
+  examples: [{ line: "explain weights/stories260K | less", shows: "From the graph to the shaders:" }],
   async run(values, context) {
-    const text = await withModel(context, values.model, values, (model) =>
-      model.explain(values.context === undefined ? {} : { context: values.context }),
-    );
-    context.stdout.write(text);
+    const text = await withModel(values, context, (model) => {
+      return context.progress.during("making the plan", model.explain());
+    });
+    context.stdout.write(`${text.trimEnd()}\n`);
   },
 });
