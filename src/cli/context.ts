@@ -3,9 +3,15 @@ import type { GeneratedToken, GenerateOptions, GenerateResult, LoadOptions, Mode
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 
-/** A generation under way. */
+/** A generation under way: iterated once for tokens as they come, then asked for its summary. */
 export interface RunningGeneration extends AsyncIterable<GeneratedToken> {
   result(): Promise<GenerateResult>;
+}
+
+/** A cache that stays between calls: what a prompt shares with what it already holds is not computed again. */
+export interface OpenSession {
+  generate(prompt: string | readonly number[], options: Omit<GenerateOptions, "context">): RunningGeneration;
+  dispose(): void;
 }
 
 /** What the commands use of a model. */
@@ -15,9 +21,11 @@ export interface LoadedModel
     "config" | "tokenizer" | "generateBatch" | "logits" | "capture" | "perplexity" | "explain" | "dispose"
   > {
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
+  session(options: { readonly context?: number; readonly sequences?: number }): Promise<OpenSession>;
 }
 
-export interface InfoText {
+/** What `sluice info` tells. */
+export interface InfoReport {
   /** For programs. */
   readonly data: unknown;
   /** For people. */
@@ -27,13 +35,14 @@ export interface InfoText {
 /** The library, opened when a command needs it, so that `--help` is there at once. */
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
-  /** What Sluice found of WebGPU on this machine. */
-  info(options: { readonly adapter?: string }): Promise<InfoText>;
+  info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 
 /** Standard input, or what plays its part. */
 export interface InputStream extends AsyncIterable<Uint8Array | string> {
   readonly isTTY?: boolean;
+  /** Gives up what has not been read, so that the process need not wait for it. */
+  destroy?(): unknown;
 }
 
 /** What a command works with. */
@@ -47,4 +56,6 @@ export interface CommandContext {
   readonly progress: Progress;
   /** A line for the person, on stderr. */
   note(text: string): void;
+  /** What stands before the line that a person is to type, on stderr; nothing where the input is no terminal. */
+  invite(text: string): void;
 }

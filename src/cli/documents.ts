@@ -1,14 +1,13 @@
-/** Reading prompts and texts from files and from standard input. */
+/** Prompts and texts from files: plain text, or JSON lines with `text` or `tokens`. */
 import { readFile } from "node:fs/promises";
 import { SluiceError, throwIfAborted } from "../errors.ts";
-import type { CommandContext, InputStream } from "./context.ts";
 
-/** A text, or token ids in its place. */
+/** A text, or token ids in its place, which need no tokenizer. */
 export type Document = string | readonly number[];
 
 /**
  * The documents of a file: one a line of a `.jsonl` file; any other file is one text.
- * @throws SluiceError `not_found`, or `bad_file` naming the line
+ * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
  */
 export async function readDocuments(path: string, signal: AbortSignal): Promise<readonly Document[]> {
   const content = await readTextFile(path, signal);
@@ -16,8 +15,8 @@ export async function readDocuments(path: string, signal: AbortSignal): Promise<
 }
 
 /**
- * The prompts of a file: one a line, as JSON in a `.jsonl` file and as text in any other. Empty lines are none.
- * @throws SluiceError `not_found`, or `bad_file` naming the line
+ * The prompts of a file: one a line, as JSON in a `.jsonl` file and as text in any other. Blank lines are passed over.
+ * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
  */
 export async function readPrompts(path: string, signal: AbortSignal): Promise<readonly Document[]> {
   const content = await readTextFile(path, signal);
@@ -26,38 +25,6 @@ export async function readPrompts(path: string, signal: AbortSignal): Promise<re
     : content.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (prompts.length > 0) return prompts;
   throw new SluiceError("bad_file", `${path} holds no prompt`, { hint: "Write one prompt a line." });
-}
-
-/**
- * All of standard input, less one line's end at its end, which `echo` adds.
- * @throws SluiceError `usage` if it is empty, `aborted`
- */
-export async function readPromptFromStdin({ stdin, signal, progress }: CommandContext): Promise<string> {
-  const content = await progress.during("reading the prompt from standard input", collect(stdin, signal));
-  const prompt = content.replace(/\r?\n$/, "");
-  if (prompt !== "") return prompt;
-  throw new SluiceError("usage", "no prompt was given, and standard input is empty", {
-    hint: "Put the prompt in quotes behind the model, or give ids with --tokens.",
-  });
-}
-
-async function collect(stdin: InputStream, signal: AbortSignal): Promise<string> {
-  const decoder = new TextDecoder();
-  const read = async (): Promise<string> => {
-    let content = "";
-    for await (const chunk of stdin) {
-      content += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
-    }
-    return content + decoder.decode();
-  };
-  // Reading itself cannot be stopped; waiting for it can.
-  const aborted = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-  const content = await Promise.race([read(), aborted]);
-  throwIfAborted(signal);
-  return content ?? "";
 }
 
 async function readTextFile(path: string, signal: AbortSignal): Promise<string> {
@@ -79,12 +46,10 @@ function isJsonLines(path: string): boolean {
   return path.toLowerCase().endsWith(".jsonl");
 }
 
-function parseJsonLines(content: string, path: string): Document[] {
+function parseJsonLines(content: string, path: string): readonly Document[] {
   return content
     .split(/\r?\n/)
-    .map((line, index) => ({ line, where: `${path}, line ${index + 1}` }))
-    .filter(({ line }) => line.trim() !== "")
-    .map(({ line, where }) => parseDocument(line, where));
+    .flatMap((line, index) => (line.trim() === "" ? [] : [parseDocument(line, `${path}, line ${index + 1}`)]));
 }
 
 function parseDocument(line: string, where: string): Document {
@@ -93,13 +58,19 @@ function parseDocument(line: string, where: string): Document {
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new SluiceError("bad_file", `${where}: not valid JSON: ${(cause as Error).message}`, { hint, cause });
+    throw new SluiceError("bad_file", `${where} is not JSON: ${(cause as Error).message}`, { hint, cause });
   }
   const { text, tokens } = (value ?? {}) as { readonly text?: unknown; readonly tokens?: unknown };
-  if (typeof text === "string" && tokens === undefined) return text;
-  if (text === undefined && Array.isArray(tokens) && tokens.every((id) => Number.isSafeInteger(id) && id >= 0)) {
-    return tokens as number[];
+  // Data sets keep both: the ids are what was asked for exactly.
+  if (tokens !== undefined) {
+    if (isTokenList(tokens)) return tokens;
+    throw new SluiceError("bad_file", `${where}: "tokens" is not a list of token ids`, { hint });
   }
-  const fault = text !== undefined && tokens !== undefined ? "both `text` and `tokens`" : "neither a `text` nor `tokens`";
-  throw new SluiceError("bad_file", `${where}: has ${fault}`, { hint });
+  if (typeof text === "string") return text;
+  const fault = text === undefined ? 'neither "text" nor "tokens"' : '"text" that is not a string';
+  throw new SluiceError("bad_file", `${where} has ${fault}`, { hint });
+}
+
+function isTokenList(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
 }

@@ -1,13 +1,14 @@
-/** The real library behind the commands. */
-import type { Library } from "./context.ts";
+/** The real library behind the commands, imported when one first needs it. */
+import type { Model } from "../index.ts";
+import type { Library, LoadedModel } from "./context.ts";
 
 export const library: Library = {
   async load(source, options) {
     const { load } = await import("../index.ts");
-    return load(source, options);
+    return (await load(source, options)) as Model & Pick<LoadedModel, "session">;
   },
   async info(options) {
-    const { formatInfo, gatherInfo } = await import("../gpu/info.ts");
+    const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);
     return { data, text: formatInfo(data) };
   },

@@ -4,39 +4,40 @@ import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
 import { name, repeated, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { modelArgument, modelOptions, toTokens, withModel } from "./model.ts";
-import { choosePrompt, promptArgument, promptOptions } from "./prompt.ts";
+import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const capture = defineCommand({
   name: "capture",
   summary: "Write values from inside the model to a safetensors file",
   description: [
-    "Runs the model once over the tokens and writes, for each site, a float32 tensor [tokens, width] of its name. " +
-      "`sluice explain MODEL` lists the sites.",
+    "Runs the model once over the tokens and writes a tensor per site, float32 [tokens, width]; attn_pattern.LAYER is " +
+      "[heads, tokens, tokens]. A site that does not exist is answered with the list of those that do.",
   ],
   positionals: { model: modelArgument, prompt: promptArgument },
   options: {
     ...promptOptions,
-    site: repeated("SITE", "Where to look, such as resid_post.1 or mlp_pre.0 (required)", name),
+    site: repeated("SITE", "What to capture, such as resid_post.1 or mlp_pre.0 (required)", name),
     out: required("FILE", "The safetensors file to write", name),
     ...modelOptions,
   },
   examples: [
     {
-      line: "capture weights/stories260K --tokens 1,403,407 --site resid_post.1 --site mlp_pre.0 --out sites.safetensors",
-      shows: "The residual stream after block 1, and the MLP of block 0 before its activation:",
+      line: "capture weights/stories260K --tokens 1,403,407 --site resid_post.1 --site mlp_post.0 --out sites.safetensors",
+      shows: "The residual stream after block 1 and the neurons of block 0:",
     },
   ],
   async run(values, context) {
     const sites = [...new Set(values.site)];
     if (sites.length === 0) {
-      throw new SluiceError("usage", "--site SITE is missing", { hint: "Name at least one: --site resid_post.1" });
+      throw new SluiceError("usage", "--site SITE is missing", {
+        hint: "For example --site resid_post.1; it may be repeated.",
+      });
     }
+    const prompt = givenPrompt(values);
     const file = await prepareOutFile(values.out);
-    const prompt = await choosePrompt(values, context);
     await withModel(values, context, async (model) => {
-      const tokens = toTokens(model, prompt, { addSpecialTokens: true });
-      const work = model.capture(tokens, sites, { signal: context.signal });
+      const work = model.capture(encodePrompt(model, prompt), sites, { signal: context.signal });
       const captured = await context.progress.during("running the model", work);
       const tensors = [...captured].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)] as const);
       await file.write(writeSafetensors(new Map(tensors)));

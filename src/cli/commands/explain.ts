@@ -1,20 +1,22 @@
 /** `sluice explain` */
 import { defineCommand } from "../command.ts";
+import { defined } from "../defined.ts";
+import { optional, wholeNumber } from "../options.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
 
 export const explain = defineCommand({
   name: "explain",
   summary: "Print a model's graph, plan, buffers and shaders",
   description: [
-    "Prints how the model runs: the graph with its named sites, the plan it is compiled to, the buffers, and the WGSL " +
-      "of every kernel as it is given to the GPU.",
+    "Prints what will run: the graph with its named sites, the dispatches with their kernels, the buffers, and the WGSL " +
+      "of every kernel as the GPU gets it.",
   ],
   positionals: { model: modelArgument },
-  options: modelOptions,
-  examples: [{ line: "explain weights/stories260K | less", shows: "From the graph to the shaders:" }],
+  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...modelOptions },
+  examples: [{ line: "explain weights/stories260K", shows: "Everything about the small Llama:" }],
   async run(values, context) {
     const text = await withModel(values, context, (model) => {
-      return context.progress.during("making the plan", model.explain());
+      return context.progress.during("making the plan", model.explain(defined({ context: values.context })));
     });
     context.stdout.write(`${text.trimEnd()}\n`);
   },

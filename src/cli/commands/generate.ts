@@ -2,62 +2,57 @@
 import { SluiceError } from "../../errors.ts";
 import type { GenerateOptions, GenerateResult } from "../../index.ts";
 import { defineCommand } from "../command.ts";
-import type { CommandContext, LoadedModel, RunningGeneration } from "../context.ts";
+import type { CommandContext, LoadedModel } from "../context.ts";
+import { defined } from "../defined.ts";
 import { type Document, readPrompts } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
-import { choosePrompt, promptArgument, promptOptions } from "./prompt.ts";
-import { generateOptions, samplingOptions } from "./sampling.ts";
+import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
+import { contextOption, samplingFrom, samplingOptions } from "./sampling.ts";
 
 export const generate = defineCommand({
   name: "generate",
-  summary: "Continue a prompt and print the text as it comes",
+  summary: "Continue a text or a sequence of token ids",
   description: [
-    "Continues the prompt and prints what the model writes, the prompt itself left out.",
-    "Of ids given with --tokens the new ids are printed, between spaces, and no tokenizer is needed. They are " +
-      "continued until generation_config.json or --stop-token says stop; a text also until the end-of-text id of " +
-      "config.json. The stop id is among the printed ids and leaves no text.",
+    "Continues PROMPT and streams the text that follows. Without PROMPT it is read from standard input.",
+    "With --tokens, ids go in and ids come out, and no tokenizer is needed; then only generation_config.json or " +
+      "--stop-token stops it early. The stop id ends the ids and leaves no text.",
   ],
-  positionals: { model: modelArgument, prompt: promptArgument },
+  positionals: { model: modelArgument, prompt: { ...promptArgument, help: "the text to continue" } },
   options: {
-    maxNewTokens: withDefault("N", "Stop after N new tokens", wholeNumber(1), 128),
-    ...samplingOptions,
     ...promptOptions,
-    batch: optional(
-      "FILE",
-      'Continue every prompt of a file side by side: a text a line, or in .jsonl {"text": …} or {"tokens": …} a line',
-      name,
-    ),
-    json: flag("Print one object: prompt_tokens, tokens, text, finish and timings; of a batch, {results: […]}"),
+    batch: optional("FILE", "Continue many prompts side by side: one a line, or .jsonl with text or tokens", name),
+    maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
+    ...samplingOptions,
+    context: contextOption,
+    json: flag("Print one JSON object with prompt_tokens, tokens, text and timings; of a batch, {results: […]}"),
     ...modelOptions,
   },
   examples: [
-    { line: 'generate weights/stories260K "Once upon a time"', shows: "Tell a story:" },
+    { line: 'generate weights/stories260K "Once upon a time"', shows: "Continue a text:" },
     {
-      line: 'generate weights/gpt2-stories "One day" --temperature 0.8 --top-k 40 --seed 7 --max-new-tokens 60',
-      shows: "Draw instead of taking the likeliest token, the same way every time:",
+      line: 'generate weights/gpt2-stories "One day" --temperature 0.8 --top-k 40 --seed 7',
+      shows: "Draw the tokens, the same ones every time:",
     },
-    { line: "generate weights/gpt-nano-sort --tokens 2,0,1,1,2,0 --max-new-tokens 6", shows: "Ids in, ids out:" },
-    {
-      line: "generate weights/stories260K --batch prompts.txt --json",
-      shows: "A prompt a line, the results for a program:",
-    },
+    { line: "generate weights/gpt-nano-sort --tokens 2,0,1,1,0,2 --max-new-tokens 6", shows: "Continue token ids:" },
   ],
   async run(values, context) {
-    const options: GenerateOptions = {
-      ...generateOptions(values, context),
-      maxNewTokens: values.maxNewTokens,
-    };
-    if (values.batch !== undefined) {
-      if (values.prompt !== undefined || values.tokens !== undefined) {
-        throw new SluiceError("usage", "--batch reads the prompts from a file: no other prompt goes with it");
-      }
-      const prompts = await readPrompts(values.batch, context.signal);
-      await withModel(values, context, (model, loadMs) => runBatch(model, prompts, { ...values, options, loadMs }, context));
-      return;
+    const { batch, maxNewTokens, json } = values;
+    if (batch !== undefined && (values.prompt !== undefined || values.tokens !== undefined)) {
+      throw new SluiceError("usage", "--batch reads the prompts from its file: no other prompt goes with it");
     }
-    const prompt = await choosePrompt(values, context);
-    await withModel(values, context, (model, loadMs) => runOne(model, prompt, { ...values, options, loadMs }, context));
+    const options: GenerateOptions = {
+      ...samplingFrom(values, context),
+      ...defined({ context: values.context }),
+      maxNewTokens,
+    };
+    if (batch === undefined) {
+      const prompt = await givenOrPipedPrompt(values, context);
+      await withModel(values, context, (model, loadMs) => runOne(model, prompt, { options, json, loadMs }, context));
+    } else {
+      const prompts = await readPrompts(batch, context.signal);
+      await withModel(values, context, (model, loadMs) => runBatch(model, prompts, { options, json, loadMs }, context));
+    }
   },
 });
 
@@ -67,30 +62,32 @@ interface Task {
   readonly loadMs: number;
 }
 
-async function runOne(model: LoadedModel, prompt: Document, task: Task, context: CommandContext): Promise<void> {
-  const generation = model.generate(prompt, task.options);
-  if (task.json) {
-    const result = await context.progress.during("generating", generation.result());
-    context.stdout.write(`${JSON.stringify(withLoadTime(result, task.loadMs))}\n`);
-  } else {
-    await printAsItComes(generation, typeof prompt !== "string", context);
+async function runOne(
+  model: LoadedModel,
+  prompt: Document,
+  { options, json, loadMs }: Task,
+  { progress, stdout }: CommandContext,
+): Promise<void> {
+  const generation = model.generate(prompt, options);
+  if (json) {
+    const result = await progress.during("generating", generation.result());
+    stdout.write(`${JSON.stringify(reported(result, loadMs))}\n`);
+    return;
   }
-}
-
-async function printAsItComes(generation: RunningGeneration, asIds: boolean, context: CommandContext): Promise<void> {
-  const { stdout, progress } = context;
   const tokens = generation[Symbol.asyncIterator]();
   try {
     let next = await progress.during("reading the prompt", tokens.next());
     for (let count = 0; !next.done; count++) {
       const { token, text } = next.value;
-      stdout.write(asIds ? `${count > 0 ? " " : ""}${token}` : (text ?? ""));
+      if (typeof prompt === "string") stdout.write(text ?? "");
+      else stdout.write(count === 0 ? `${token}` : ` ${token}`);
       next = await tokens.next();
     }
-  } finally {
-    // Also when it was interrupted: what was printed stays, and the shell's prompt begins a line of its own.
-    progress.clear();
+    stdout.write("\n");
+  } catch (error) {
+    // What was printed stays, and whatever follows begins a line of its own.
     stdout.endLine();
+    throw error;
   }
 }
 
@@ -103,15 +100,21 @@ async function runBatch(
   const label = `generating from ${prompts.length} prompts`;
   const results = await progress.during(label, model.generateBatch(prompts, options));
   if (json) {
-    stdout.write(`${JSON.stringify({ results: results.map((result) => withLoadTime(result, loadMs)) })}\n`);
+    stdout.write(`${JSON.stringify({ results: results.map((result) => reported(result, loadMs)) })}\n`);
     return;
   }
-  results.forEach((result, index) => {
-    const asIds = typeof prompts[index] !== "string" || result.text === null;
-    stdout.write(`${asIds ? result.tokens.join(" ") : result.text}\n`);
+  results.forEach(({ tokens, text }, index) => {
+    stdout.write(`${typeof prompts[index] === "string" ? text : tokens.join(" ")}\n`);
   });
 }
 
-function withLoadTime(result: GenerateResult, loadMs: number): GenerateResult {
-  return { ...result, timings: { load_ms: loadMs, ...result.timings } as GenerateResult["timings"] };
+function reported({ prompt_tokens, tokens, text, finish, seed, timings }: GenerateResult, loadMs: number): object {
+  return {
+    prompt_tokens,
+    tokens,
+    text,
+    finish,
+    ...(seed !== null && { seed }),
+    timings: { load_ms: loadMs, ...timings },
+  };
 }

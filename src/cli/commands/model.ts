@@ -1,20 +1,26 @@
 /** Opening the model that a command works with. */
 import { SluiceError } from "../../errors.ts";
-import type { Progress as LibraryProgress } from "../../index.ts";
+import type { Progress as LibraryProgress, Tokenizer } from "../../index.ts";
 import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { name, oneOf, optional } from "../options.ts";
 
-export const modelArgument = argument("a model's folder, or the web address of one");
+export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
+
+export const adapterOption = optional(
+  "NAME",
+  "auto, swiftshader, part of an adapter's name, or a Vulkan driver's JSON file; `sluice info` lists the adapters",
+  name,
+);
 
 /** Where the model runs, and on which plan. */
 export const modelOptions = {
-  adapter: optional("NAME", "The adapter to run on, by part of its name; `sluice info` lists them", name),
+  adapter: adapterOption,
   plan: optional(
     "PLAN",
-    "`default`: the fastest kernels for each number of rows; `reference`: one summation order for all, so that a " +
-      "token's logits depend on its own context alone, bit for bit",
+    "default: the fastest kernels for each number of rows; reference: one summation order per matrix, so that a " +
+      "token's bits depend on its context alone",
     oneOf("default", "reference"),
   ),
 };
@@ -25,7 +31,7 @@ export interface ModelChoice {
   readonly plan: "default" | "reference" | undefined;
 }
 
-/** Loads the model, hands it to `use` with the time that loading took, and disposes of it whatever happens. */
+/** Loads a model, lets `use` work with it, and frees it whatever happens. */
 export async function withModel<Result>(
   { model: source, adapter, plan }: ModelChoice,
   context: CommandContext,
@@ -33,38 +39,33 @@ export async function withModel<Result>(
 ): Promise<Result> {
   const { library, signal, progress } = context;
   const started = performance.now();
-  const model = await library.load(source, {
+  const loading = library.load(source, {
     ...defined({ adapter, plan }),
     signal,
-    onProgress: (step) => progress.update(...describeStep(step)),
+    onProgress: (step) => progress.update(...describe(step), step.done === step.total),
     onNotice: (text) => context.note(text),
   });
-  progress.clear();
+  const model = await progress.during("opening the model", loading);
   try {
     return await use(model, performance.now() - started);
   } finally {
+    progress.clear();
     model.dispose();
   }
 }
 
-function describeStep({ phase, done, total }: LibraryProgress): [label: string, detail: string] {
-  if (phase === "compile") return ["compiling shaders", `${done} of ${total}`];
-  const percent = total > 0 ? Math.floor((100 * done) / total) : 100;
-  return ["loading weights", `${percent} % of ${formatBytes(total)}`];
+function describe({ phase, done, total }: LibraryProgress): [label: string, detail: string] {
+  if (phase === "compile") return ["compiling kernels", `${done} of ${total}`];
+  return ["loading weights", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`];
 }
 
 function formatBytes(bytes: number): string {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-/** Ids of a text, or ids as they are. @throws SluiceError `bad_tokens` for text without a tokenizer */
-export function toTokens(
-  model: LoadedModel,
-  document: string | readonly number[],
-  options: { readonly addSpecialTokens: boolean },
-): readonly number[] {
-  if (typeof document !== "string") return document;
-  if (model.tokenizer) return model.tokenizer.encode(document, options);
+/** @throws SluiceError `bad_tokens` if the model has none */
+export function tokenizerOf({ tokenizer }: LoadedModel): Tokenizer {
+  if (tokenizer) return tokenizer;
   throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
     hint: "Give token ids in place of the text, or add tokenizer.json.",
   });

@@ -5,24 +5,23 @@ import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments } from "../documents.ts";
 import { flag, name, optional, required, wholeNumber } from "../options.ts";
-import { modelArgument, modelOptions, toTokens, withModel } from "./model.ts";
+import { modelArgument, modelOptions, tokenizerOf, withModel } from "./model.ts";
 
 export const perplexity = defineCommand({
   name: "perplexity",
-  summary: "Measure how well the model predicts texts",
+  summary: "Measure how well a model predicts texts",
   description: [
-    "Prints the perplexity: the exponential of the mean negative log-likelihood over all predicted tokens of all texts. " +
-      "Each text is predicted by itself, from its second token on.",
-    "Texts longer than the model's context are read through a window that moves by --stride tokens.",
+    "Prints the exponential of the mean negative log-likelihood over all predicted tokens: all but the first of each " +
+      "text. A text longer than the model's context is measured through a moving window that predicts every token once.",
   ],
   positionals: { model: modelArgument },
   options: {
-    file: required("FILE", 'One text; or .jsonl with {"text": …} or {"tokens": …} a line', name),
-    prependBos: flag("Put the BOS token before each text, so that its first token is predicted too"),
-    maxTokens: optional("N", "Use the first N tokens of each text, BOS not counted", wholeNumber(1)),
-    maxTexts: optional("N", "Use the first N texts", wholeNumber(1)),
-    stride: optional("S", "How far the window moves on a long text (default half the context)", wholeNumber(1)),
-    json: flag("Print {perplexity, nll, tokens}"),
+    file: required("FILE", "A text, measured as one document; or .jsonl with text or tokens, a document a line", name),
+    prependBos: flag("Begin every document with the model's BOS token"),
+    maxTokens: optional("N", "Take the first N tokens of each document (BOS not counted)", wholeNumber(1)),
+    maxTexts: optional("N", "Take the first N documents", wholeNumber(1)),
+    stride: optional("S", "How far the window moves on long documents (default: half the context)", wholeNumber(1)),
+    json: flag("Print one JSON object with perplexity, nll and tokens"),
     ...modelOptions,
   },
   examples: [
@@ -32,21 +31,21 @@ export const perplexity = defineCommand({
     },
   ],
   async run(values, context) {
-    const texts = (await readDocuments(values.file, context.signal)).slice(0, values.maxTexts);
+    const { progress, signal, stdout } = context;
+    const texts = (await readDocuments(values.file, signal)).slice(0, values.maxTexts);
     const result = await withModel(values, context, (model) => {
-      const documents = tokenize(model, texts, values, context);
-      return model.perplexity(documents, {
+      const work = model.perplexity(documentsOf(model, texts, values, context), {
         ...defined({ stride: values.stride }),
-        signal: context.signal,
-        onProgress: (done, total) => context.progress.update("predicting", `${done} of ${total} tokens`),
+        signal,
+        onProgress: (done, total) => progress.update("measuring", `${done} of ${total} tokens`),
       });
+      return progress.during("measuring", work);
     });
-    context.progress.clear();
     const { perplexity: value, nll, tokens } = result;
-    context.stdout.write(
+    stdout.write(
       values.json
         ? `${JSON.stringify({ perplexity: value, nll, tokens })}\n`
-        : `perplexity  ${value.toFixed(4)}\nnll         ${nll.toFixed(6)} nats a token\ntokens      ${tokens}\n`,
+        : `perplexity ${value.toFixed(3)}  (nll ${nll.toFixed(4)} over ${tokens} tokens)\n`,
     );
   },
 });
@@ -56,26 +55,26 @@ interface Cutting {
   readonly maxTokens: number | undefined;
 }
 
-/** The texts as ids, cut and with BOS as asked; those that leave nothing to predict are dropped and mentioned. */
-function tokenize(
+/** Ids of the texts, cut, then headed by BOS where asked: the tokenizer adds none of its own, so none is doubled. */
+function documentsOf(
   model: LoadedModel,
   texts: readonly Document[],
   { prependBos, maxTokens }: Cutting,
   context: CommandContext,
 ): readonly (readonly number[])[] {
-  const before = prependBos ? [bosOf(model)] : [];
+  const head = prependBos ? [bosOf(model)] : [];
   const documents = texts.map((text) => {
-    return [...before, ...toTokens(model, text, { addSpecialTokens: false }).slice(0, maxTokens)];
+    const ids = typeof text === "string" ? tokenizerOf(model).encode(text, { addSpecialTokens: false }) : text;
+    return [...head, ...ids.slice(0, maxTokens)];
   });
-  const useful = documents.filter((tokens) => tokens.length >= 2);
-  const dropped = documents.length - useful.length;
-  if (useful.length === 0) {
-    throw new SluiceError("bad_tokens", "There is no token to predict: every text is shorter than two tokens", {
-      hint: prependBos ? "Give a file that holds text." : "Give longer texts, or put a BOS before each with --prepend-bos.",
+  const short = documents.filter((tokens) => tokens.length < 2).length;
+  if (short === documents.length) {
+    throw new SluiceError("usage", "There is no token to predict: every text is shorter than two tokens", {
+      hint: prependBos ? "Give texts that are not empty." : "Give longer texts, or begin each with --prepend-bos.",
     });
   }
-  if (dropped > 0) context.note(`${dropped} of ${documents.length} texts skipped: shorter than two tokens`);
-  return useful;
+  if (short > 0) context.note(`${short} of ${documents.length} texts are shorter than two tokens and predict nothing`);
+  return documents;
 }
 
 function bosOf({ tokenizer, config }: LoadedModel): number {

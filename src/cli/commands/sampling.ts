@@ -1,11 +1,17 @@
-/** How new tokens are chosen, and when to stop: shared by the commands that generate. */
+/** How new tokens are chosen and when to stop: shared by the commands that generate. */
 import type { GenerateOptions } from "../../index.ts";
 import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
-import { decimal, name, optional, repeated, tokenIds, wholeNumber, withDefault } from "../options.ts";
+import { decimal, name, optional, repeated, wholeNumber, withDefault } from "../options.ts";
+
+export const contextOption = optional(
+  "N",
+  "Positions to hold: all tokens but the last new one must fit",
+  wholeNumber(1),
+);
 
 export const samplingOptions = {
-  temperature: withDefault("T", "0 always takes the likeliest token; 1 draws as the model predicts", decimal({ min: 0 }), 0),
+  temperature: withDefault("T", "0 takes the likeliest token; 1 draws as the model predicts", decimal({ min: 0 }), 0),
   topK: optional("K", "Draw from the K likeliest tokens only; 0 for all", wholeNumber(0)),
   topP: optional(
     "P",
@@ -15,13 +21,12 @@ export const samplingOptions = {
   minP: optional("P", "Draw from tokens at least P times as likely as the likeliest", decimal({ min: 0, max: 1 })),
   repetitionPenalty: optional(
     "R",
-    "Make tokens that already occur less likely; 1 changes nothing",
+    "Make tokens that already occurred less likely; 1 changes nothing",
     decimal({ min: 0, aboveMin: true }),
   ),
-  seed: optional("S", "Draw the same tokens again for the same seed", wholeNumber(0)),
+  seed: optional("S", "Draw the same tokens again; without it every run differs", wholeNumber(0)),
   stop: repeated("TEXT", "Stop before this text", name),
-  stopToken: repeated("ID", "Stop at this token id, besides the model's own", tokenIds),
-  context: optional("N", "Positions to hold; prompt and new tokens less one must fit", wholeNumber(1)),
+  stopToken: repeated("ID", "Stop at this token, besides the model's own", wholeNumber(0)),
 };
 
 export interface SamplingChoice {
@@ -32,12 +37,11 @@ export interface SamplingChoice {
   readonly repetitionPenalty: number | undefined;
   readonly seed: number | undefined;
   readonly stop: readonly string[];
-  readonly stopToken: readonly (readonly number[])[];
-  readonly context: number | undefined;
+  readonly stopToken: readonly number[];
 }
 
 /** The library's options for what was asked; notes what will have no effect. */
-export function generateOptions(choice: SamplingChoice, context: CommandContext): GenerateOptions {
+export function samplingFrom(choice: SamplingChoice, context: CommandContext): Omit<GenerateOptions, "context"> {
   const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, stopToken } = choice;
   const idle = Object.entries({ "--top-k": topK, "--top-p": topP, "--min-p": minP })
     .filter(([, value]) => value !== undefined)
@@ -47,9 +51,9 @@ export function generateOptions(choice: SamplingChoice, context: CommandContext)
   }
   return {
     temperature,
-    ...defined({ topK, topP, minP, repetitionPenalty, seed, context: choice.context }),
+    ...defined({ topK, topP, minP, repetitionPenalty, seed }),
     stop,
-    stopTokens: stopToken.flat(),
+    stopTokens: stopToken,
     signal: context.signal,
   };
 }
