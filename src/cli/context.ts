@@ -1,5 +1,5 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
-import type { GeneratedToken, GenerateOptions, GenerateResult, LoadOptions, Model } from "../index.ts";
+import type { GeneratedToken, GenerateOptions, GenerateResult, LoadOptions, Model, ModelConfig } from "../index.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 
@@ -16,10 +16,8 @@ export interface OpenSession {
 
 /** What the commands use of a model. */
 export interface LoadedModel
-  extends Pick<
-    Model,
-    "config" | "tokenizer" | "generateBatch" | "logits" | "capture" | "perplexity" | "explain" | "dispose"
-  > {
+  extends Pick<Model, "tokenizer" | "generateBatch" | "logits" | "capture" | "perplexity" | "explain" | "dispose"> {
+  readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
   session(options: { readonly context?: number; readonly sequences?: number }): Promise<OpenSession>;
 }

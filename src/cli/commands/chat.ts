@@ -2,11 +2,11 @@
 import { SluiceError } from "../../errors.ts";
 import type { ChatMessage, Tokenizer } from "../../index.ts";
 import { defineCommand } from "../command.ts";
-import type { CommandContext, RunningGeneration } from "../context.ts";
 import { defined } from "../defined.ts";
 import { readLines } from "../input.ts";
 import { optional, text, wholeNumber, withDefault } from "../options.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { printStream } from "./print-stream.ts";
 import { contextOption, samplingFrom, samplingOptions } from "./sampling.ts";
 
 export const chat = defineCommand({
@@ -30,6 +30,11 @@ export const chat = defineCommand({
     await withModel(values, context, async (model) => {
       const conversation = new Conversation(model.tokenizer, values.system);
       const session = await model.session({ ...defined({ context: values.context }), sequences: 1 });
+      let waiting = false;
+      const invite = (): void => {
+        waiting = true;
+        context.invite("> ");
+      };
       try {
         const options = {
           ...sampling,
@@ -37,12 +42,19 @@ export const chat = defineCommand({
           // Ids alone would be stopped by generation_config.json only, and many folders have none.
           stopTokens: [...values.stopToken, ...model.config.eos_token_ids, ...conversation.endOfTurn],
         };
-        for await (const line of readLines(context.stdin, context.signal, () => context.invite("> "))) {
+        for await (const line of readLines(context.stdin, context.signal, invite)) {
+          waiting = false;
           if (line.trim() === "") continue;
-          const answer = session.generate(conversation.ask(line), options);
-          conversation.answered(await print(answer, context));
+          let answer = "";
+          await printStream(session.generate(conversation.ask(line), options), context, ({ text: piece }) => {
+            answer += piece ?? "";
+            return piece ?? "";
+          });
+          conversation.answered(answer);
         }
       } finally {
+        // Ctrl-D and Ctrl-C leave the cursor behind the sign.
+        if (waiting) context.invite("\n");
         session.dispose();
       }
     });
@@ -85,25 +97,5 @@ class Conversation {
 
   #layOut(messages: readonly ChatMessage[]): string {
     return this.#tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
-  }
-}
-
-/** Prints an answer as it comes, and returns it. */
-async function print(answer: RunningGeneration, { progress, stdout }: CommandContext): Promise<string> {
-  let said = "";
-  const tokens = answer[Symbol.asyncIterator]();
-  try {
-    let next = await progress.during("reading", tokens.next());
-    while (!next.done) {
-      const piece = next.value.text ?? "";
-      said += piece;
-      stdout.write(piece);
-      next = await tokens.next();
-    }
-    stdout.write("\n");
-    return said;
-  } catch (error) {
-    stdout.endLine();
-    throw error;
   }
 }

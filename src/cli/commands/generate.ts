@@ -7,6 +7,7 @@ import { defined } from "../defined.ts";
 import { type Document, readPrompts } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
 import { contextOption, samplingFrom, samplingOptions } from "./sampling.ts";
 
@@ -66,29 +67,20 @@ async function runOne(
   model: LoadedModel,
   prompt: Document,
   { options, json, loadMs }: Task,
-  { progress, stdout }: CommandContext,
+  context: CommandContext,
 ): Promise<void> {
+  const { progress, stdout } = context;
   const generation = model.generate(prompt, options);
   if (json) {
     const result = await progress.during("generating", generation.result());
     stdout.write(`${JSON.stringify(reported(result, loadMs))}\n`);
     return;
   }
-  const tokens = generation[Symbol.asyncIterator]();
-  try {
-    let next = await progress.during("reading the prompt", tokens.next());
-    for (let count = 0; !next.done; count++) {
-      const { token, text } = next.value;
-      if (typeof prompt === "string") stdout.write(text ?? "");
-      else stdout.write(count === 0 ? `${token}` : ` ${token}`);
-      next = await tokens.next();
-    }
-    stdout.write("\n");
-  } catch (error) {
-    // What was printed stays, and whatever follows begins a line of its own.
-    stdout.endLine();
-    throw error;
-  }
+  let count = 0;
+  await printStream(generation, context, ({ token, text }) => {
+    if (typeof prompt === "string") return text ?? "";
+    return count++ === 0 ? `${token}` : ` ${token}`;
+  });
 }
 
 async function runBatch(
