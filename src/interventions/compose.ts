@@ -29,8 +29,8 @@ export interface ComposedBundle {
 export interface ComposeSettings {
   /** Strengths by stage id, in place of the bundles' own. */
   readonly strengths?: ReadonlyMap<string, number>;
-  /** Parameters by `ID.alpha`, in place of the bundles' own. */
-  readonly params?: ReadonlyMap<string, number>;
+  /** Alphas by stage id, in place of the bundles' own. */
+  readonly params?: ReadonlyMap<string, { readonly alpha: number }>;
   /** Edges that shall be part of the edge mask's structure besides those that it masks; they begin at 1. */
   readonly edges?: WidenedEdges;
   /** Digests of the model's files, as hex, to be compared with those that a bundle was made for. */
@@ -147,7 +147,7 @@ function resolveStage(
     case "neuron_scale":
       return { ...common, ...resolveNeuronScale(config, bundle, manifest) };
     case "affine":
-      return { ...common, ...resolveAffine(config, bundle, manifest, settings.params?.get(`${id}.alpha`)) };
+      return { ...common, ...resolveAffine(config, bundle, manifest, settings.params?.get(id)?.alpha) };
     case "edge_mask":
       return { ...common, ...resolveEdgeMask(config, bundle, manifest, settings.edges) };
   }
@@ -243,31 +243,25 @@ function resolveLayers(
   );
 }
 
-/** Strengths and parameters must name stages of the composition, and be numbers that a shader can take. */
+/** Strengths and alphas must name stages of the composition that have one, and be numbers that a shader can take. */
 function checkSettings(stages: readonly Stage[], { strengths, params, edges }: ComposeSettings): void {
   const ids = stages.map(({ id }) => id);
-  const alphas = stages
-    .filter((stage) => stage.kind === "affine" && hasAlpha(stage.method))
-    .map(({ id }) => `${id}.alpha`);
-  for (const [what, given, known] of [
-    ["strength", strengths, ids],
-    ["parameter", params, alphas],
-  ] as const) {
-    for (const [name, value] of given ?? []) {
-      if (!known.includes(name)) {
-        const hint = known.length > 0 ? `There are ${known.join(", ")}.` : `No stage has a ${what}.`;
-        throw new SluiceError("usage", `A ${what} is given for ${JSON.stringify(name)}, which names no stage's`, {
-          hint,
-        });
-      }
-      if (!isFloat32(value)) {
-        throw new SluiceError("usage", `The ${what} ${name} is ${value}; it must be a finite float32 number`);
-      }
-    }
-  }
+  const withAlpha = stages.filter((stage) => stage.kind === "affine" && hasAlpha(stage.method)).map(({ id }) => id);
+  for (const [id, strength] of strengths ?? []) checkSetting("strength", id, strength, ids);
+  for (const [id, { alpha }] of params ?? []) checkSetting("alpha", id, alpha, withAlpha);
   if (edges !== undefined && !stages.some(({ kind }) => kind === "edge_mask")) {
     throw new SluiceError("usage", "Edges are named to be set later, but no stage is an edge_mask");
   }
+}
+
+function checkSetting(what: "strength" | "alpha", id: string, value: number, known: readonly string[]): void {
+  if (!known.includes(id)) {
+    const which = what === "alpha" ? "No stage with an alpha" : "No stage";
+    const hint = known.length > 0 ? `There are ${known.join(", ")}.` : "There is none.";
+    throw new SluiceError("usage", `${which} is called ${JSON.stringify(id)}`, { hint });
+  }
+  if (isFloat32(value)) return;
+  throw new SluiceError("usage", `The ${what} of stage "${id}" is ${value}; it must be a finite float32 number`);
 }
 
 /** What an edge mask does not go together with. */

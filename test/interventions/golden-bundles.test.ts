@@ -9,7 +9,7 @@ interface GoldenCase {
   readonly case: string;
   readonly bundle: string | null;
   readonly strengths?: Readonly<Record<string, number>>;
-  readonly params?: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly params?: Readonly<Record<string, { readonly alpha: number }>>;
 }
 
 for (const model of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
@@ -22,11 +22,7 @@ for (const model of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
       count++;
       const bundle = readBundle(await readBytes(`${folder}/${golden.bundle}`), golden.bundle);
       const strengths = new Map(Object.entries(golden.strengths ?? {}));
-      const params = new Map(
-        Object.entries(golden.params ?? {}).flatMap(([id, values]) =>
-          Object.entries(values).map(([name, value]) => [`${id}.${name}`, value] as const),
-        ),
-      );
+      const params = new Map(Object.entries(golden.params ?? {}));
       const { stages, warnings } = compose(config, [{ bundle }], { strengths, params });
       assert.equal(warnings, []);
       assert.equal(
