@@ -72,7 +72,7 @@ export function settleRequest(
     context,
     request: {
       prompts: truncated,
-      tokenizer: isText ? tokenizer : null,
+      tokenizer,
       sampling: checkSampling(options),
       maxNewTokens: maxNewTokens ?? DEFAULT_NEW_TOKENS,
       stop,
