@@ -1,6 +1,6 @@
 /** Looking into one forward pass: logits and captured sites of a token sequence. */
 import type { CaptureRegion } from "../compile/plan.ts";
-import type { Session } from "./session.ts";
+import type { Sequences } from "./sequences.ts";
 
 /** Float32 values, row-major. */
 export interface Matrix {
@@ -13,18 +13,18 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Logits `[T, vocabSize]`, or `[1, vocabSize]` for the last position alone, of tokens in an empty session. */
+/** Logits `[T, vocabSize]`, or `[1, vocabSize]` for the last position alone, of tokens in an empty sequences. */
 export async function computeLogits(
-  session: Session,
+  sequences: Sequences,
   tokens: readonly number[],
   vocabSize: number,
   { last = false, signal }: Options,
 ): Promise<Matrix> {
-  const { index, stride } = session.plan.logits;
+  const { index, stride } = sequences.plan.logits;
   const count = last ? 1 : tokens.length;
   const data = new Float32Array(count * vocabSize);
   const feed = { sequence: 0, tokens, outs: last ? "last" : "all" } as const;
-  const steps = session.feed([feed], {
+  const steps = sequences.feed([feed], {
     head: "logits",
     tail: "none",
     signal,
@@ -43,13 +43,13 @@ export async function computeLogits(
   return { data, shape: [count, vocabSize] };
 }
 
-/** Every captured site of the session's plan, for tokens in an empty session. */
+/** Every captured site of the session's plan, for tokens in an empty sequences. */
 export async function captureSites(
-  session: Session,
+  sequences: Sequences,
   tokens: readonly number[],
   { signal }: Options,
 ): Promise<ReadonlyMap<string, Matrix>> {
-  const { captures, captureBytes } = session.plan;
+  const { captures, captureBytes } = sequences.plan;
   const total = tokens.length;
   const results = new Map<string, Matrix>(
     captures.map(({ site, width, heads }) => {
@@ -57,7 +57,7 @@ export async function captureSites(
       return [site, { data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape }];
     }),
   );
-  const steps = session.feed([{ sequence: 0, tokens, outs: "all" }], {
+  const steps = sequences.feed([{ sequence: 0, tokens, outs: "all" }], {
     head: "norm",
     tail: "none",
     signal,

@@ -4,7 +4,7 @@ import type { FusedOp } from "../compile/fused.ts";
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
-import { SluiceError } from "../errors.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
@@ -20,7 +20,8 @@ import { type GenerateOptions, type GenerateResult, Generation } from "./generat
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
 import type { ProgressListener } from "./progress.ts";
-import { checkSampling } from "./sampling.ts";
+import { encodePrompt, type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
+import { Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
 import type { GpuWeights } from "./weights.ts";
 
@@ -82,29 +83,32 @@ export class Model {
    * Ids of a prompt: text through the tokenizer, with the special tokens it adds; ids as they are.
    * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
    */
-  encode(prompt: string | readonly number[]): readonly number[] {
-    if (typeof prompt === "string" && !this.tokenizer) {
-      throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
-        hint: "Give token ids (on the command line: --tokens 1,2,3), or add tokenizer.json.",
-      });
-    }
-    const tokens = typeof prompt === "string" ? (this.tokenizer as Tokenizer).encode(prompt) : prompt;
-    if (tokens.length === 0) throw new SluiceError("usage", "The prompt is empty: there is nothing to continue");
-    return tokens;
+  encode(prompt: PromptInput): readonly number[] {
+    return encodePrompt(this.tokenizer, prompt);
   }
 
   /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
-  generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
+  generate(prompt: PromptInput, options: GenerateOptions = {}): Generation {
     return this.#generation([prompt], options);
   }
 
   /** Continues several prompts side by side; results in their order. */
   async generateBatch(
-    prompts: readonly (string | readonly number[])[],
+    prompts: readonly PromptInput[],
     options: GenerateOptions = {},
   ): Promise<readonly GenerateResult[]> {
     if (prompts.length === 0) return [];
     return this.#generation(prompts, options).results();
+  }
+
+  /**
+   * Opens a session: its cache lasts from call to call, so that what a prompt shares with the last one is not computed
+   * again. The caller disposes of it.
+   * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
+   */
+  async session(options: Omit<SessionOptions, "captures"> = {}): Promise<Session> {
+    const cached = await this.openSequences(options);
+    return new Session(cached, this.#bounds(cached.plan.capacity));
   }
 
   /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */
@@ -112,8 +116,8 @@ export class Model {
     tokens: readonly number[],
     options: { readonly last?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<Matrix> {
-    return this.#withSession({ context: this.#contextFor(tokens.length), signal: options.signal }, (session) =>
-      computeLogits(session, this.encode(tokens), this.config.vocab_size, options),
+    return this.#withSequences({ context: this.#contextFor(tokens.length), signal: options.signal }, (sequences) =>
+      computeLogits(sequences, this.encode(tokens), this.config.vocab_size, options),
     );
   }
 
@@ -124,15 +128,15 @@ export class Model {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
-    return this.#withSession(
+    return this.#withSequences(
       { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal },
-      (session) => captureSites(session, this.encode(tokens), options),
+      (sequences) => captureSites(sequences, this.encode(tokens), options),
     );
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
   async perplexity(documents: readonly (readonly number[])[], options: PerplexityOptions = {}): Promise<Perplexity> {
-    return measurePerplexity((session) => this.openSession(session), this.config, documents, options);
+    return measurePerplexity((session) => this.openSequences(session), this.config, documents, options);
   }
 
   /** The graph, the plan, its buffers and the linked WGSL of every kernel, as text. */
@@ -154,10 +158,11 @@ export class Model {
     });
   }
 
-  /** Makes the buffers of a session; kernels compile when a step first needs them. The caller disposes of it. */
-  async openSession(options: SessionOptions = {}): Promise<Session> {
+  /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. */
+  async openSequences(options: SessionOptions = {}): Promise<Sequences> {
     if (this.#disposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
     const { gpu, weights, onProgress } = this.#parts;
+    throwIfAborted(options.signal);
     gpu.checkAlive();
     const plan = this.plan(options);
     const { rope, head_dim } = this.config;
@@ -175,7 +180,7 @@ export class Model {
       executor.dispose();
       throw error;
     }
-    return new Session(executor, this.config.vocab_size);
+    return new Sequences(executor, this.config.vocab_size);
   }
 
   /** Frees the weights and the device, if it is the model's own. Open sessions end with it. */
@@ -187,38 +192,19 @@ export class Model {
     gpu.destroy();
   }
 
-  #generation(prompts: readonly (string | readonly number[])[], options: GenerateOptions): Generation {
-    const encoded = prompts.map((prompt) => this.encode(prompt));
-    const maxNewTokens = options.maxNewTokens ?? 128;
-    if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1) {
-      throw new SluiceError("usage", `maxNewTokens is ${maxNewTokens}; it must be a whole number, 1 or more`);
-    }
-    const longest = Math.max(...encoded.map((tokens) => tokens.length));
-    // The last new token is never fed back, so it needs no place in the cache.
-    const wanted = Math.min(longest + maxNewTokens - 1, Math.max(longest, this.config.max_position_embeddings));
-    const context = this.#contextFor(options.context ?? wanted);
-    if (longest > context) {
-      throw new SluiceError("context_overflow", `The prompt has ${longest} tokens and the context holds ${context}`, {
-        hint: "Shorten the prompt, or ask for a larger context.",
-      });
-    }
-    // Ids without text are continued as they are: only generation_config.json or the caller stops them.
-    const isText = prompts.some((prompt) => typeof prompt === "string");
-    const { eos_token_ids } = this.#parts.generationConfig;
-    const own = eos_token_ids ?? (isText ? this.config.eos_token_ids : []);
-    const stop = options.stop ?? [];
-    if (stop.length > 0 && !this.tokenizer)
-      throw new SluiceError("usage", "Stop texts need a tokenizer; use stop tokens");
-    return new Generation({
-      prompts: encoded,
-      tokenizer: this.tokenizer,
-      sampling: checkSampling(options),
-      maxNewTokens,
-      stop,
-      stopTokens: new Set([...own, ...(options.stopTokens ?? [])]),
-      signal: options.signal,
-      openSession: () => this.openSession({ sequences: encoded.length, context, signal: options.signal }),
+  #generation(prompts: readonly PromptInput[], options: GenerateOptions): Generation {
+    const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
+    const numbered = prompts.map((prompt, sequence) => ({ sequence, prompt }));
+    const { request, context } = settleRequest(this.#bounds(wanted), numbered, options);
+    return new Generation(request, async () => {
+      const sequences = await this.openSequences({ sequences: prompts.length, context, signal: options.signal });
+      return { sequences, check: () => undefined, release: () => sequences.dispose() };
     });
+  }
+
+  #bounds(context: number | undefined): RequestBounds {
+    const { config, tokenizer } = this;
+    return { config, tokenizer, eosTokenIds: this.#parts.generationConfig.eos_token_ids, context };
   }
 
   #contextFor(positions: number): number {
@@ -234,12 +220,15 @@ export class Model {
     return positions;
   }
 
-  async #withSession<Result>(options: SessionOptions, use: (session: Session) => Promise<Result>): Promise<Result> {
-    const session = await this.openSession(options);
+  async #withSequences<Result>(
+    options: SessionOptions,
+    use: (sequences: Sequences) => Promise<Result>,
+  ): Promise<Result> {
+    const sequences = await this.openSequences(options);
     try {
-      return await use(session);
+      return await use(sequences);
     } finally {
-      session.dispose();
+      sequences.dispose();
     }
   }
 }
