@@ -1,0 +1,14 @@
+/** The real library behind the commands, imported when one first needs it. */
+import type { Library } from "./context.ts";
+
+export const library: Library = {
+  async load(source, options) {
+    const { load } = await import("../index.ts");
+    return load(source, options);
+  },
+  async info(options) {
+    const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
+    const data = await gatherInfo(options);
+    return { data, text: formatInfo(data) };
+  },
+};
