@@ -8,6 +8,8 @@ export class Corrections {
   readonly #stage: EdgeMaskStage;
   readonly #destinations: readonly Destination[];
   readonly #width: number;
+  /** Row s replaces source s, where a class of destination replaces by constants. */
+  readonly #constants: Rows | undefined;
   /** What each source wrote, in canonical order, as far as the forward pass has come. */
   readonly #written: Rows[] = [];
 
@@ -15,6 +17,11 @@ export class Corrections {
     this.#stage = stage;
     this.#destinations = listDestinations(config, stage.destinations);
     this.#width = listSources(config).length;
+    const d = config.hidden_size;
+    const { constants } = stage;
+    this.#constants =
+      constants &&
+      Array.from({ length: this.#width }, (_, s) => Float64Array.from(constants.slice(s * d, (s + 1) * d)));
   }
 
   /** The next source in canonical order has written. */
@@ -45,7 +52,7 @@ export class Corrections {
     const edges = stage.edges.filter(({ destination }) => destination === index);
     if (edges.length === 0) return stream;
     const part = kind === "mlp" || kind === "logits" ? kind : "attn";
-    const replaced = stage.replace[part] === "constants" ? stage.constants : undefined;
+    const replaced = stage.replace[part] === "constants" ? this.#constants : undefined;
     return stream.map((row, t) => {
       const x = row.slice();
       for (const { source, value } of edges) {
@@ -53,7 +60,7 @@ export class Corrections {
         if (!out) throw new Error(`Source ${source} has not written yet when destination ${index} reads`);
         const cut = stage.strength * (1 - value);
         addScaled(x, -cut, out);
-        if (replaced) addScaled(x, cut, Float64Array.from(replaced.slice(source * x.length, (source + 1) * x.length)));
+        if (replaced) addScaled(x, cut, replaced[source] as Float64Array);
       }
       return x;
     });

@@ -15,7 +15,7 @@ type GradientCase = Pick<EdgeMaskStage, "destinations" | "attn_bias"> & {
 };
 
 /** Of each case so many edges, evenly spread over destinations and sources: one costs two forward passes. */
-const EDGES = 24;
+const EDGES = 12;
 
 for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
   const folder = `test/golden/${name}`;

@@ -38,9 +38,11 @@ export function add(a: Rows, b: Rows): Float64Array[] {
 /** Outputs [first, first + count) of a linear layer. */
 export function project(rows: Rows, linear: Linear, first = 0, count = linear.outputs): Float64Array[] {
   const { weight, bias, inputs } = linear;
-  return rows.map((x) =>
-    new Float64Array(count).map((_, j) => dot(weight, (first + j) * inputs, x, 0, inputs) + (bias?.[first + j] ?? 0)),
-  );
+  return rows.map((x) => {
+    const y = new Float64Array(count);
+    for (let j = 0; j < count; j++) y[j] = dot(weight, (first + j) * inputs, x, 0, inputs) + (bias?.[first + j] ?? 0);
+    return y;
+  });
 }
 
 /** LayerNorm where there is a bias, else RMSNorm. */
