@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Starts the command line that scripts/build.mjs makes; `npm ci` builds it in a checkout.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const cli = new URL("../dist/cli.js", import.meta.url);
 if (!existsSync(cli)) {
@@ -8,4 +8,5 @@ if (!existsSync(cli)) {
   process.exit(1);
 }
 const { main } = await import(cli.href);
-process.exitCode = await main(process.argv.slice(2));
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+process.exitCode = await main(process.argv.slice(2), { version });

@@ -17,6 +17,7 @@ import constants::{D4, VOCAB};
 struct Args {
   first_row: u32, // of this part of the vocabulary; a multiple of 4
   row_count: u32, // rows in this part
+  @if(sourced) source: u32, // where the embedding is kept as a source of an edge mask, in vec4s
   @if(tap_embed) tap_embed: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
 }
@@ -51,6 +52,8 @@ struct Args {
   @if(wpe_bf16) return widen_bf16(words, row);
 }
 
+@if(sourced) @group(1) @binding(10) var<storage, read_write> sources: array<vec4f>; // [slots][rows][D4]
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let n4 = id.x;
@@ -75,5 +78,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   // sites: embed, then the first block's resid_pre
   @if(tap_embed) tap(args.tap_embed, row, D4, n4, x);
   @if(tap_resid_pre) tap(args.tap_resid_pre, row, D4, n4, x);
+  @if(sourced) sources[args.source + row * D4 + n4] = x;
   output[row * D4 + n4] = x;
 }

@@ -4,11 +4,16 @@
 // rounded up to vec4s; slots[sequence · slot_stride + j] is the slot of key position j. Head h reads kv head
 // h / GROUP. The step's own keys and values stand in the cache already.
 import constants::{HEADS, KV_HEADS, HEAD_DIM};
+@if(staged) import package::lib::step::step;
+@if(staged) import package::stages::neuron_scale::neuron_scale;
+@if(staged) import package::stages::table::Token;
 
 struct Args {
   scale: f32,       // multiplies q·k
   window: u32,      // keys a row sees at most, itself included; 0 = all
   slot_stride: u32, // entries of `slots` a sequence
+  @if(staged) record_stride: u32,
+  @if(staged) list_z: u32, // stages at attn_z (stages/neuron_scale.wgsl)
   @if(tap_z) tap_z: u32,
 }
 
@@ -23,3 +28,10 @@ const GROUP = HEADS / KV_HEADS;
 const HEAD4 = HEAD_DIM / 4u;    // vec4s a head
 const ROW4 = HEADS * HEAD4;     // vec4s a row of q and z
 const SLOT4 = KV_HEADS * HEAD4; // vec4s a cache row
+
+// Vec4 `n4` of a row of z after the stages at attn_z.
+fn edited_z(row: u32, n4: u32, v: vec4f) -> vec4f {
+  @if(!staged) return v;
+  @if(staged) return neuron_scale(
+    args.list_z, args.record_stride, Token(step.rows[row].sequence, step.rows[row].position), n4, v);
+}

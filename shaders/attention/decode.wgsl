@@ -16,7 +16,7 @@
 // Summation `attention_decode<WIDTH>`: a score is sixteen chains (four lanes of four vec4 components), blocks of 128
 // ascend, and values and weights are added in 128 / WIDTH and 128 chains over the keys, joined in order at the end.
 import package::lib::step::step;
-import package::attention::bindings::{args, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::bindings::{args, edited_z, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
 import package::attention::softmax::{first_visible, normalised, MASKED};
 import constants::{WIDTH, TILE_HEADS};
 @if(tap_z) import package::lib::tap::tap;
@@ -33,7 +33,9 @@ var<workgroup> parts: array<f32, 4u * TILE_HEADS * STRIDE>; // [head][lane][key]
 var<workgroup> shared_keys: array<vec4f, 128>;
 var<workgroup> maxima: array<vec4f, 8>;
 
-fn store(row: u32, head: u32, column: u32, v: vec4f) {
+fn store(row: u32, head: u32, column: u32, attended: vec4f) {
+  // site: attn_z
+  let v = edited_z(row, head * HEAD4 + column, attended);
   z[row * ROW4 + head * HEAD4 + column] = v;
   @if(tap_z) tap(args.tap_z, row, ROW4, head * HEAD4 + column, v);
 }

@@ -15,7 +15,7 @@
 // Summation `attention_online4`: a score is four strided chains over ascending dimensions, added as
 // (x + y) + (z + w); blocks of four ascend, each fades what came before and adds its keys in order.
 import package::lib::step::step;
-import package::attention::bindings::{args, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::bindings::{args, edited_z, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
 import package::attention::softmax::{first_visible, normalised, MASKED};
 import constants::{HEADS, SLICES, SLICE4, TILE};
 @if(tap_z) import package::lib::tap::tap;
@@ -129,7 +129,8 @@ fn finish(row: u32, head: u32, start: u32, state: State) {
   var rest = state;
   for (var first = start; first < end; first += 4u) {
     for (var column = first; column < min(first + 4u, end); column++) {
-      let v = normalised(rest.o0[0], state.total); // site: z
+      // site: attn_z
+      let v = edited_z(row, head * HEAD4 + column, normalised(rest.o0[0], state.total));
       z[row * ROW4 + head * HEAD4 + column] = v;
       @if(tap_z) tap(args.tap_z, row, ROW4, head * HEAD4 + column, v);
       rest.o0 = mat4x4f(rest.o0[1], rest.o0[2], rest.o0[3], rest.o0[0]);

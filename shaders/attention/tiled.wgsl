@@ -22,7 +22,7 @@
 // Summation `attention_tiled<KEYS>`: a score is one chain over ascending dimensions; blocks of KEYS keys ascend, each
 // fades what came before and adds its values in order; the weights' sum is LANES chains, added in order at the end.
 import package::lib::step::step;
-import package::attention::bindings::{args, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::bindings::{args, edited_z, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
 import package::attention::softmax::{first_visible, normalised, MASKED};
 import constants::{QUADS, LANES, TILE_ROWS, TILE_HEADS, CHUNK4, STAGE_KEYS, STAGE_SIZE};
 @if(tap_z) import package::lib::tap::tap;
@@ -51,8 +51,10 @@ fn exists(member: u32, tile: u32, head_tile: u32) -> bool {
     head_tile * TILE_HEADS + member % TILE_HEADS < GROUP;
 }
 
-fn store(row: u32, head: u32, column: u32, v: vec4f) {
+fn store(row: u32, head: u32, column: u32, attended: vec4f) {
   if (column < HEAD4) {
+    // site: attn_z
+    let v = edited_z(row, head * HEAD4 + column, attended);
     z[row * ROW4 + head * HEAD4 + column] = v;
     @if(tap_z) tap(args.tap_z, row, ROW4, head * HEAD4 + column, v);
   }

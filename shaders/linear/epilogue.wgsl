@@ -7,14 +7,26 @@
 // gated       even strips are gates, odd strips ups: y = act(gate + b) · (up + b), half as wide
 // qkv         linear/qkv.wgsl
 //
-// Each `site` is the point where that value exists and nothing has used it yet.
+// Each `site` is the point where that value exists and nothing has used it yet. `staged`: neuron_scale stages act there,
+// once, on the complete sum. `sourced`: mlp_out is kept as a source of an edge mask.
 import package::lib::activation::act;
 import package::lib::tap::tap;
 import package::linear::operands::{args, output, params};
 import package::linear::qkv::finish_qkv;
+@if(staged) import package::lib::step::step;
+@if(staged) import package::stages::neuron_scale::neuron_scale;
+@if(staged) import package::stages::table::Token;
+@if(sourced) import package::stages::table::NONE;
 import constants::{OUT4, STRIPS};
 
 @if(residual) @group(1) @binding(5) var<storage, read> residual: array<vec4f>; // [rows][OUT4]
+
+@if(sourced) @group(1) @binding(10) var<storage, read_write> sources: array<vec4f>; // [slots][rows][OUT4]
+
+@if(staged) fn edited(list: u32, row: u32, n4: u32, v: vec4f) -> vec4f {
+  let token = Token(step.rows[row].sequence, step.rows[row].position);
+  return neuron_scale(list, args.record_stride, token, n4, v);
+}
 
 fn biased(n4: u32, acc: vec4f) -> vec4f {
   @if(bias) return acc + params[args.bias + n4];
@@ -24,12 +36,15 @@ fn biased(n4: u32, acc: vec4f) -> vec4f {
 // One strip of one row.
 @if(!gated) fn finish(row: u32, strip: u32, acc: vec4f) {
   let n4 = args.first_strip + strip;
-  let v = biased(n4, acc);
+  var v = biased(n4, acc);
+  @if(staged && (store || residual)) v = edited(args.list_out, row, n4, v);
   @if(store) output[row * OUT4 + n4] = v;
   @if(activation) {
+    @if(staged) v = edited(args.list_pre, row, n4, v);
     // site: mlp_pre
     @if(tap_pre) tap(args.tap_pre, row, OUT4, n4, v);
-    let post = act(v);
+    var post = act(v);
+    @if(staged) post = edited(args.list_post, row, n4, post);
     // site: mlp_post
     @if(tap_post) tap(args.tap_post, row, OUT4, n4, post);
     output[row * OUT4 + n4] = post;
@@ -37,6 +52,7 @@ fn biased(n4: u32, acc: vec4f) -> vec4f {
   @if(residual) {
     // site: attn_out, mlp_out
     @if(tap_out) tap(args.tap_out, row, OUT4, n4, v);
+    @if(sourced) { if (args.source != NONE) { sources[args.source + row * OUT4 + n4] = v; } }
     output[row * OUT4 + n4] = residual[row * OUT4 + n4] + v;
   }
   @if(qkv) finish_qkv(row, n4, v);
@@ -52,14 +68,17 @@ fn biased(n4: u32, acc: vec4f) -> vec4f {
 
 @if(gated) fn finish_pair(row: u32, strip: u32, acc0: vec4f, acc1: vec4f) {
   let n4 = args.first_strip + strip;
-  let gate = biased(n4, acc0);
-  let up = biased(n4 + 1u, acc1);
+  var gate = biased(n4, acc0);
+  var up = biased(n4 + 1u, acc1);
   let out4 = n4 / 2u;
+  @if(staged) gate = edited(args.list_gate, row, out4, gate);
+  @if(staged) up = edited(args.list_up, row, out4, up);
   // site: gate_pre
   @if(tap_gate) tap(args.tap_gate, row, OUT4, out4, gate);
   // site: up
   @if(tap_up) tap(args.tap_up, row, OUT4, out4, up);
-  let post = act(gate) * up;
+  var post = act(gate) * up;
+  @if(staged) post = edited(args.list_post, row, out4, post);
   // site: mlp_post
   @if(tap_post) tap(args.tap_post, row, OUT4, out4, post);
   output[row * OUT4 + out4] = post;

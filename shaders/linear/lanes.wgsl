@@ -13,7 +13,8 @@
 // Summation class: lanes64_tree: lane l sums its k in ascending order, then lanes l and l + 32, l + 16, … 1 are added.
 import package::lib::weights::column;
 import package::linear::epilogue::finish_pair;
-import package::linear::operands::{input, row_count};
+import package::linear::operands::{args, input, row_count};
+@if(grouped) import package::linear::operands::variant_start;
 import constants::{K4, ROWS, STRIPS};
 
 const LANES = 64u;
@@ -22,10 +23,10 @@ const TRIPS = (K + 4u * LANES - 1u) / (4u * LANES);
 
 var<workgroup> partial: array<vec4f, 4u * LANES>; // [group][strip][lane]
 
-// Input k of a row, 0 beyond the end.
+// Input k of the row that starts at vec4 `row`, 0 beyond the end.
 fn at(row: u32, k: u32) -> f32 {
-  @if(!ragged) return input[row * K4 + k / 4u][k % 4u];
-  @if(ragged) return select(0.0, input[row * K4 + min(k, K - 1u) / 4u][k % 4u], k < K);
+  @if(!ragged) return input[row + k / 4u][k % 4u];
+  @if(ragged) return select(0.0, input[row + min(k, K - 1u) / 4u][k % 4u], k < K);
 }
 
 fn weight(strip: u32, k: u32) -> vec4f {
@@ -39,9 +40,12 @@ fn weight(strip: u32, k: u32) -> vec4f {
   let strip = (group.x * 2u + t / LANES) * 2u;
   let s0 = min(strip, STRIPS - 1u);
   let s1 = min(strip + 1u, STRIPS - 1u);
-  @if(rows_2) let r1 = min(1u, rows - 1u);
-  @if(rows_4) let r2 = min(2u, rows - 1u);
-  @if(rows_4) let r3 = min(3u, rows - 1u);
+  // A head's width is a multiple of two strips, so that a thread's outputs read one variant (`grouped`).
+  @if(grouped) let r0 = variant_start(4u * (args.first_strip + s0));
+  @else let r0 = 0u;
+  @if(rows_2) let r1 = r0 + min(1u, rows - 1u) * K4;
+  @if(rows_4) let r2 = r0 + min(2u, rows - 1u) * K4;
+  @if(rows_4) let r3 = r0 + min(3u, rows - 1u) * K4;
 
   var a0 = vec4f(); var b0 = vec4f(); // row 0: strips s0 and s1
   var a1 = vec4f(); var b1 = vec4f();
@@ -59,7 +63,7 @@ fn weight(strip: u32, k: u32) -> vec4f {
     let wb2 = weight(s1, k + 2u * LANES);
     let wb3 = weight(s1, k + 3u * LANES);
     {
-      let x = vec4f(at(0u, k), at(0u, k + LANES), at(0u, k + 2u * LANES), at(0u, k + 3u * LANES));
+      let x = vec4f(at(r0, k), at(r0, k + LANES), at(r0, k + 2u * LANES), at(r0, k + 3u * LANES));
       a0 = fma(wa3, vec4f(x.w), fma(wa2, vec4f(x.z), fma(wa1, vec4f(x.y), fma(wa0, vec4f(x.x), a0))));
       b0 = fma(wb3, vec4f(x.w), fma(wb2, vec4f(x.z), fma(wb1, vec4f(x.y), fma(wb0, vec4f(x.x), b0))));
     }

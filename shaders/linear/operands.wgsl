@@ -1,16 +1,30 @@
 // What every linear kernel binds and the epilogues share: y = W·x + b for the rows of a step.
 //
 // Group 1: 0 args, 1 weights (lib/weights.wgsl), 2 input, 3 params, 4 output, 5 residual, and for qkv 4 q, 5 rope,
-// 6 k_cache, 7 v_cache (linear/qkv.wgsl); 8 capture (lib/tap.wgsl). What a variant does not use is not bound.
+// 6 k_cache, 7 v_cache (linear/qkv.wgsl); 8 capture (lib/tap.wgsl); 9 stage table, 10 source table (shaders/stages/).
+// What a variant does not use is not bound.
+//
+// `grouped`: q, k and v of a layer whose heads read different variants of the normed row. The input is
+// [variants][rows][K4], `variant_stride` vec4s apart, and args.variants names the variant of each of the H + 2G groups
+// of DH outputs.
 //
 // Constants: K4 vec4s in a row of the input, STRIPS strips in this part of the matrix, OUT4 vec4s in a row of the
 // output of the whole matrix. A matrix beyond the binding limit is cut into parts, one dispatch each.
 import package::lib::step::step;
 import constants::K4;
+@if(grouped) import constants::{DH, GROUPS4};
 
 struct Args {
   first_strip: u32,             // where this part stands in the whole matrix; even if gated
   @if(bias) bias: u32,          // the whole matrix's bias in params, in vec4s
+  @if(staged) record_stride: u32, // stages: a list of neuron_scales for each site (stages/neuron_scale.wgsl)
+  @if(staged && activation) list_pre: u32,
+  @if(staged && gated) list_gate: u32,
+  @if(staged && gated) list_up: u32,
+  @if(staged && (activation || gated)) list_post: u32,
+  @if(staged && (store || residual)) list_out: u32,
+  @if(sourced) source: u32,     // where in the source table, in vec4s, or NONE
+  @if(grouped) variant_stride: u32,
   @if(tap_pre) tap_pre: u32,    // taps: lib/tap.wgsl
   @if(tap_gate) tap_gate: u32,
   @if(tap_up) tap_up: u32,
@@ -19,6 +33,7 @@ struct Args {
   @if(tap_q) tap_q: u32,
   @if(tap_k) tap_k: u32,
   @if(tap_v) tap_v: u32,
+  @if(grouped) variants: array<vec4u, GROUPS4>,
 }
 
 @group(1) @binding(0) var<uniform> args: Args;
@@ -35,4 +50,10 @@ fn row_count() -> u32 {
 // acc + the four columns' weights times four inputs, in ascending k: the one order of class `serial`.
 fn mac(acc: vec4f, w: mat4x4f, x: vec4f) -> vec4f {
   return fma(w[3], vec4f(x.w), fma(w[2], vec4f(x.z), fma(w[1], vec4f(x.y), fma(w[0], vec4f(x.x), acc))));
+}
+
+// Where in the input, in vec4s, the variant begins that output n reads.
+@if(grouped) fn variant_start(n: u32) -> u32 {
+  let group = n / DH;
+  return args.variants[group / 4u][group % 4u] * args.variant_stride;
 }

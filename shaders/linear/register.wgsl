@@ -11,7 +11,8 @@
 // Summation class: serial.
 import package::lib::weights::block;
 import package::linear::epilogue::{finish, finish_pair};
-import package::linear::operands::{input, mac, row_count};
+import package::linear::operands::{args, input, mac, row_count};
+@if(grouped) import package::linear::operands::variant_start;
 import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 
 @compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -22,14 +23,17 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
   let r = id.y * ROWS;
   let last = rows - 1u;
 
-  let x0 = min(r, last) * K4;
-  @if(rows_2) let x1 = min(r + 1u, last) * K4;
-  @if(rows_4) let x2 = min(r + 2u, last) * K4;
-  @if(rows_4) let x3 = min(r + 3u, last) * K4;
-  @if(rows_8) let x4 = min(r + 4u, last) * K4;
-  @if(rows_8) let x5 = min(r + 5u, last) * K4;
-  @if(rows_8) let x6 = min(r + 6u, last) * K4;
-  @if(rows_8) let x7 = min(r + 7u, last) * K4;
+  // A head's width is a multiple of STRIPS_EACH strips, so that a thread's outputs read one variant (`grouped`).
+  @if(grouped) let from = variant_start(4u * (args.first_strip + s0));
+  @else let from = 0u;
+  let x0 = from + min(r, last) * K4;
+  @if(rows_2) let x1 = from + min(r + 1u, last) * K4;
+  @if(rows_4) let x2 = from + min(r + 2u, last) * K4;
+  @if(rows_4) let x3 = from + min(r + 3u, last) * K4;
+  @if(rows_8) let x4 = from + min(r + 4u, last) * K4;
+  @if(rows_8) let x5 = from + min(r + 5u, last) * K4;
+  @if(rows_8) let x6 = from + min(r + 6u, last) * K4;
+  @if(rows_8) let x7 = from + min(r + 7u, last) * K4;
 
   var a0 = vec4f(); var b0 = vec4f(); // row r: strips s0 and s1
   var a1 = vec4f(); var b1 = vec4f();

@@ -18,10 +18,14 @@
 import package::lib::weights::column;
 import package::linear::epilogue::finish_pair;
 import package::linear::operands::{input, mac, row_count};
+@if(grouped) import package::linear::operands::variant_start;
 import constants::{K4, STRIPS};
+@if(grouped) import constants::DH;
 
 const STEP4 = 2u;                        // vec4s of k in a step
 const STEPS = (K4 + STEP4 - 1u) / STEP4;
+@if(grouped) const HEAD_STRIPS = DH / 4u;
+@if(grouped) const HEAD_TILES = (HEAD_STRIPS + 15u) / 16u;
 const X_STRIDE = 68u;
 const W_STRIDE = 17u;
 
@@ -44,11 +48,18 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
   let tx = t % 8u;
   let ty = t / 8u;
   let row = group.y * 64u;
-  let strip = group.x * 16u;
+  @if(!grouped) let strip = group.x * 16u;
+  @if(!grouped) let end = STRIPS;
+  @if(!grouped) let from = 0u;
+  // grouped: the tiles of a head end with it, so that a tile reads one variant; its width is a multiple of two strips.
+  @if(grouped) let head = group.x / HEAD_TILES * HEAD_STRIPS;
+  @if(grouped) let strip = head + group.x % HEAD_TILES * 16u;
+  @if(grouped) let end = head + HEAD_STRIPS;
+  @if(grouped) let from = variant_start(4u * head);
 
   // What this thread fetches in a step: k4 = t % 2 of rows t / 2 and t / 2 + 32; k = t % 8 of strips t / 8 and t / 8 + 8.
-  let from_x0 = min(row + t / 2u, rows - 1u) * K4;
-  let from_x1 = min(row + t / 2u + 32u, rows - 1u) * K4;
+  let from_x0 = from + min(row + t / 2u, rows - 1u) * K4;
+  let from_x1 = from + min(row + t / 2u + 32u, rows - 1u) * K4;
   let from_w0 = min(strip + t / 8u, STRIPS - 1u);
   let from_w1 = min(strip + t / 8u + 8u, STRIPS - 1u);
   let to_w = t % 8u * W_STRIDE + t / 16u + t / 8u % 2u * 8u;
@@ -96,7 +107,7 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
   // One row after the other through one copy of the epilogue: written out eight times it would take most of the compile
   // time.
   let s = strip + 2u * tx;
-  if (s >= STRIPS) { return; }
+  if (s >= end) { return; }
   for (var i = 0u; i < 8u; i++) {
     let r = row + ty + 8u * i;
     if (r >= rows) { break; }

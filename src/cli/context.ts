@@ -1,29 +1,59 @@
-/** What the command line stands on: the library and the process. Tests put their own in its place. */
-import type { load } from "../index.ts";
+/** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
+import type { GeneratedToken, GenerateOptions, GenerateResult, LoadOptions, Model, ModelConfig } from "../index.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
+
+/** A generation under way: iterated once for tokens as they come, then asked for its summary. */
+export interface RunningGeneration extends AsyncIterable<GeneratedToken> {
+  result(): Promise<GenerateResult>;
+}
+
+/** A cache that stays between calls: what a prompt shares with what it already holds is not computed again. */
+export interface OpenSession {
+  generate(prompt: string | readonly number[], options: Omit<GenerateOptions, "context">): RunningGeneration;
+  dispose(): void;
+}
+
+/** What the commands use of a model. */
+export interface LoadedModel
+  extends Pick<Model, "tokenizer" | "generateBatch" | "logits" | "capture" | "perplexity" | "explain" | "dispose"> {
+  readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
+  generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
+  session(options: { readonly context?: number; readonly sequences?: number }): Promise<OpenSession>;
+}
+
+/** What `sluice info` tells. */
+export interface InfoReport {
+  /** For programs. */
+  readonly data: unknown;
+  /** For people. */
+  readonly text: string;
+}
+
+/** The library, opened when a command needs it, so that `--help` is there at once. */
+export interface Library {
+  load(source: string, options: LoadOptions): Promise<LoadedModel>;
+  info(options: { readonly adapter?: string }): Promise<InfoReport>;
+}
 
 /** Standard input, or what plays its part. */
 export interface InputStream extends AsyncIterable<Uint8Array | string> {
   readonly isTTY?: boolean;
-}
-
-/** Opens the library when a command needs it, so that `--help` is there at once. */
-export interface Library {
-  load: typeof load;
-  /** What `sluice info` tells: an object for programs, and a text for people. */
-  info(options: { readonly adapter?: string }): Promise<{ readonly data: unknown; readonly text: string }>;
+  /** Gives up what has not been read, so that the process need not wait for it. */
+  destroy?(): unknown;
 }
 
 /** What a command works with. */
 export interface CommandContext {
   readonly library: Library;
   readonly stdin: InputStream;
-  /** Results only. */
+  /** Results, and nothing else. */
   readonly stdout: TextOutput;
   /** Fires on Ctrl-C, and when nobody reads the results any more. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
   /** A line for the person, on stderr. */
   note(text: string): void;
+  /** What stands before the line that a person is to type, on stderr; nothing where the input is no terminal. */
+  invite(text: string): void;
 }

@@ -1,55 +1,76 @@
-/** Texts and prompts from files: plain text, or JSON lines with `text` or `tokens`. */
+/** Prompts and texts from files: plain text, or JSON lines with `text` or `tokens`. */
 import { readFile } from "node:fs/promises";
-import { SluiceError } from "../errors.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
 
-/** A text, or ids that need no tokenizer. */
+/** A text, or token ids in its place, which need no tokenizer. */
 export type Document = string | readonly number[];
 
-/** A whole text file as one document; a `.jsonl` file as one a line. */
-export async function readDocuments(path: string): Promise<readonly Document[]> {
-  const text = await readTextFile(path);
-  return path.endsWith(".jsonl") ? parseJsonLines(text, path) : [text];
+/**
+ * The documents of a file: one a line of a `.jsonl` file; any other file is one text.
+ * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
+ */
+export async function readDocuments(path: string, signal: AbortSignal): Promise<readonly Document[]> {
+  const content = await readTextFile(path, signal);
+  return isJsonLines(path) ? parseJsonLines(content, path) : [content];
 }
 
-/** One prompt a line; blank lines are passed over. */
-export async function readPrompts(path: string): Promise<readonly Document[]> {
-  const text = await readTextFile(path);
-  const prompts = path.endsWith(".jsonl")
-    ? parseJsonLines(text, path)
-    : text.split(/\r?\n/).filter((line) => line.trim() !== "");
-  if (prompts.length === 0) throw new SluiceError("usage", `${path} holds no prompt`);
-  return prompts;
+/**
+ * The prompts of a file: one a line, as JSON in a `.jsonl` file and as text in any other. Blank lines are passed over.
+ * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
+ */
+export async function readPrompts(path: string, signal: AbortSignal): Promise<readonly Document[]> {
+  const content = await readTextFile(path, signal);
+  const prompts = isJsonLines(path)
+    ? parseJsonLines(content, path)
+    : content.split(/\r?\n/).filter((line) => line.trim() !== "");
+  if (prompts.length > 0) return prompts;
+  throw new SluiceError("bad_file", `${path} holds no prompt`, { hint: "Write one prompt a line." });
 }
 
-async function readTextFile(path: string): Promise<string> {
+async function readTextFile(path: string, signal: AbortSignal): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
+    bytes = await readFile(path, { signal });
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === "ERR_ENCODING_INVALID_ENCODED_DATA")
-      throw new SluiceError("bad_file", `${path} is not UTF-8 text`, { cause });
+    throwIfAborted(signal);
     throw new SluiceError("not_found", `${path} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new SluiceError("bad_file", `${path} is not UTF-8 text`, { cause });
   }
 }
 
-function parseJsonLines(text: string, path: string): readonly Document[] {
-  return text
-    .split(/\r?\n/)
-    .flatMap((line, i) => (line.trim() === "" ? [] : [parseLine(line, `${path}, line ${i + 1}`)]));
+function isJsonLines(path: string): boolean {
+  return path.toLowerCase().endsWith(".jsonl");
 }
 
-function parseLine(line: string, where: string): Document {
+function parseJsonLines(content: string, path: string): readonly Document[] {
+  return content
+    .split(/\r?\n/)
+    .flatMap((line, index) => (line.trim() === "" ? [] : [parseDocument(line, `${path}, line ${index + 1}`)]));
+}
+
+function parseDocument(line: string, where: string): Document {
+  const hint = 'Each line is an object: {"text": "…"} or {"tokens": [1, 2, 3]}.';
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new SluiceError("bad_file", `${where} is not JSON: ${(cause as Error).message}`, { cause });
+    throw new SluiceError("bad_file", `${where} is not JSON: ${(cause as Error).message}`, { hint, cause });
   }
-  const { text, tokens } = (typeof value === "object" && value !== null ? value : {}) as {
-    text?: unknown;
-    tokens?: unknown;
-  };
-  if (Array.isArray(tokens) && tokens.every((token) => Number.isInteger(token))) return tokens as number[];
+  const { text, tokens } = (value ?? {}) as { readonly text?: unknown; readonly tokens?: unknown };
+  // Data sets keep both: the ids are what was asked for exactly.
+  if (tokens !== undefined) {
+    if (isTokenList(tokens)) return tokens;
+    throw new SluiceError("bad_file", `${where}: "tokens" is not a list of token ids`, { hint });
+  }
   if (typeof text === "string") return text;
-  throw new SluiceError("bad_file", `${where} has neither "text" (a string) nor "tokens" (whole numbers)`);
+  const fault = text === undefined ? 'neither "text" nor "tokens"' : '"text" that is not a string';
+  throw new SluiceError("bad_file", `${where} has ${fault}`, { hint });
+}
+
+function isTokenList(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
 }

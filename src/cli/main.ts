@@ -1,7 +1,8 @@
-/** The command line: finds the command, runs it, and turns what happened into output and an exit code. */
+/** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { capture } from "./commands/capture.ts";
+import { chat } from "./commands/chat.ts";
 import { explain } from "./commands/explain.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
@@ -10,12 +11,14 @@ import { perplexity } from "./commands/perplexity.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
+import { library } from "./library.ts";
 import { type OutputStream, TextOutput } from "./output.ts";
 import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { nearest } from "./suggest.ts";
 
-const COMMANDS: readonly Command[] = [generate, logits, capture, perplexity, explain, info];
+const COMMANDS: readonly Command[] = [generate, chat, logits, capture, perplexity, explain, info];
+const NAMES = COMMANDS.map(({ name }) => name);
 
 /** The process, or what plays its part in a test. */
 export interface Surroundings {
@@ -25,20 +28,14 @@ export interface Surroundings {
   readonly stderr: OutputStream;
   readonly signals: SignalSource;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of the package. */
+  readonly version: string;
+  /** Ends the process at a second Ctrl-C. */
   exit(code: number): void;
 }
 
-/** The library, imported when a command first needs it. */
-const library: Library = {
-  load: async (...args) => (await import("../index.ts")).load(...args),
-  info: async (options) => {
-    const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
-    const data = await gatherInfo(options);
-    return { data, text: formatInfo(data) };
-  },
-};
-
 /**
+ * Runs one command line. When it resolves, everything written has left the process.
  * @param argv what follows the program's name
  * @returns the exit code: 0 done, 1 failed, 2 asked for wrongly, 130 or 143 interrupted
  */
@@ -50,6 +47,7 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     stderr: process.stderr,
     signals: process,
     env: process.env,
+    version: "unknown",
     exit: (code) => process.exit(code),
     ...surroundings,
   };
@@ -58,83 +56,103 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
   const stderr = new TextOutput(world.stderr);
   const progress = new Progress(stderr);
   const interrupts = watchInterrupts(world.signals, () => abort.abort(), world.exit);
-  const note = (text: string): void => {
-    progress.clear();
-    stderr.write(`sluice: ${text}\n`);
+  const context: CommandContext = {
+    library: world.library,
+    stdin: world.stdin,
+    stdout,
+    signal: abort.signal,
+    progress,
+    note(text) {
+      progress.clear();
+      stderr.write(`sluice: ${text}\n`);
+    },
+    invite(text) {
+      if (world.stdin.isTTY) stderr.write(text);
+    },
   };
+  let error: unknown = null;
   try {
-    const context: CommandContext = {
-      library: world.library,
-      stdin: world.stdin,
-      stdout,
-      signal: abort.signal,
-      progress,
-      note,
-    };
-    await dispatch(argv, context, styleFor(stdout, world.env));
-    return interrupts.exitCode ?? failureCode(stdout, note);
-  } catch (error) {
-    progress.clear();
-    if (interrupts.exitCode !== null) return interrupts.exitCode;
-    if (stdout.closed) return 0;
-    return report(error, note, world.env.SLUICE_DEBUG === "1");
+    await dispatch(argv, context, styleFor(stdout, world.env), world.version);
+  } catch (thrown) {
+    error = thrown;
   } finally {
     interrupts.release();
-    await stdout.flush();
-    await stderr.flush();
+    progress.clear();
   }
+  // Only now it is known whether everything could be written.
+  await stdout.flush();
+  const code = conclude(error, interrupts.exitCode, context, world.env.SLUICE_DEBUG === "1");
+  await stderr.flush();
+  // Input that nobody read to its end would keep the process waiting.
+  if (abort.signal.aborted) world.stdin.destroy?.();
+  return code;
 }
 
-async function dispatch(argv: readonly string[], context: CommandContext, style: HelpStyle): Promise<void> {
-  const [name, ...rest] = argv;
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    const wanted = name === "help" && rest[0] !== undefined ? find(rest[0]) : undefined;
-    context.stdout.write(wanted ? commandHelp(wanted, style) : generalHelp(COMMANDS, style));
-    if (name === undefined) throw new SluiceError("usage", "no command was given");
-    return;
+async function dispatch(
+  argv: readonly string[],
+  context: CommandContext,
+  style: HelpStyle,
+  version: string,
+): Promise<void> {
+  const { stdout } = context;
+  const [word, ...rest] = argv;
+  if (word === undefined) {
+    throw new SluiceError("usage", "no command was given", { hint: `There are ${NAMES.join(", ")}: sluice --help` });
   }
-  const command = find(name);
+  if (word === "--version") return stdout.write(`${version}\n`);
+  if (word === "help" || word === "--help" || word === "-h") {
+    const named = rest[0];
+    return stdout.write(named === undefined ? generalHelp(COMMANDS, style) : commandHelp(find(named), style));
+  }
+  const command = find(word);
   const raw = splitArguments(command.options, rest);
-  if (raw.help) context.stdout.write(commandHelp(command, style));
-  else await command.start(raw, context);
+  if (raw.help) return stdout.write(commandHelp(command, style));
+  await command.start(raw, context);
 }
 
-function find(name: string): Command {
-  const command = COMMANDS.find((candidate) => candidate.name === name);
+function find(word: string): Command {
+  const command = COMMANDS.find(({ name }) => name === word);
   if (command) return command;
-  const guess = nearest(
-    name,
-    COMMANDS.map((candidate) => candidate.name),
-  );
-  throw new SluiceError("usage", `there is no command "${name}"`, {
-    hint: guess ? `Did you mean ${guess}?` : "`sluice --help` lists the commands.",
+  if (word.startsWith("-")) {
+    throw new SluiceError("usage", `unknown option ${word}`, {
+      hint: "The command comes first: sluice COMMAND [arguments] [options]",
+    });
+  }
+  const guess = nearest(word, NAMES);
+  throw new SluiceError("usage", `there is no command "${word}"`, {
+    hint: guess ? `Did you mean ${guess}?` : `There are ${NAMES.join(", ")}.`,
   });
 }
 
 function styleFor(stdout: TextOutput, env: Surroundings["env"]): HelpStyle {
-  const colours = stdout.interactive && !env.NO_COLOR;
+  const bold = stdout.interactive && !env.NO_COLOR && env.TERM !== "dumb";
   return {
-    width: Math.min(stdout.columns, 100),
-    heading: (text) => (colours ? `\u001b[1m${text}\u001b[0m` : text),
+    width: Math.min(Math.max(stdout.columns, 40), 100),
+    heading: (text) => (bold ? `\u001b[1m${text}\u001b[22m` : text),
   };
 }
 
-function failureCode(stdout: TextOutput, note: (text: string) => void): number {
-  if (!stdout.failure) return 0;
-  note(`the results could not be written: ${stdout.failure.message}`);
-  return 1;
-}
-
-function report(error: unknown, note: (text: string) => void, debug: boolean): number {
-  if (error instanceof SluiceError) {
-    note(debug && error.stack ? error.stack : error.message);
-    return error.code === "usage" ? 2 : 1;
+/** Tells the person what went wrong, if anything did. @returns the exit code */
+function conclude(
+  error: unknown,
+  interrupted: number | null,
+  { stdout, note }: CommandContext,
+  debug: boolean,
+): number {
+  if (stdout.failure) {
+    note(`the results could not be written: ${stdout.failure.message}`);
+    return 1;
   }
-  const message = error instanceof Error ? error.message : String(error);
-  note(
-    debug && error instanceof Error
-      ? (error.stack ?? message)
-      : `${message}\n  This is a defect in Sluice. SLUICE_DEBUG=1 shows where it happened.`,
-  );
-  return 1;
+  if (interrupted !== null) return interrupted;
+  // The reader has seen enough and left: that the work stopped then is no failure.
+  if (error === null || (stdout.closed && error instanceof SluiceError && error.code === "aborted")) return 0;
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const text = debug && stack ? stack : message;
+  if (!(error instanceof SluiceError)) {
+    const where = debug ? "" : " SLUICE_DEBUG=1 shows where it happened.";
+    note(`${text}\n  This is a defect in Sluice.${where}`);
+    return 1;
+  }
+  note(text);
+  return error.code === "usage" ? 2 : 1;
 }

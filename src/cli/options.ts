@@ -23,7 +23,8 @@ export type OptionValues<O extends Options> = {
   readonly [Name in keyof O]: O[Name] extends Option<infer T> ? T : never;
 };
 
-type Parser<T> = (text: string, name: string) => T;
+/** Checks and converts one value. @throws SluiceError `usage` */
+export type Parser<T> = (text: string, name: string) => T;
 
 /** `--json`: there or not. */
 export function flag(help: string): Option<boolean> {
@@ -88,21 +89,22 @@ export function wholeNumber(min: number): Parser<number> {
 }
 
 export interface NumberRange {
-  readonly min: number;
+  readonly min?: number;
   readonly max?: number;
   /** The lower bound itself is refused. */
   readonly aboveMin?: boolean;
 }
 
-/** A decimal number in a range. */
-export function decimal({ min, max = Number.MAX_VALUE, aboveMin = false }: NumberRange): Parser<number> {
-  const bounds = [`${aboveMin ? "above" : "of at least"} ${min}`];
-  if (max < Number.MAX_VALUE) bounds.push(`at most ${max}`);
+/** A finite decimal number, in a range if one is given. */
+export function decimal({ min, max, aboveMin = false }: NumberRange = {}): Parser<number> {
+  const bounds: string[] = [];
+  if (min !== undefined) bounds.push(`${aboveMin ? "above" : "of at least"} ${min}`);
+  if (max !== undefined) bounds.push(`at most ${max}`);
+  const wanted = `a number ${bounds.join(" and ")}`.trimEnd();
   return (given, option) => {
     const value = given.trim() === "" ? Number.NaN : Number(given);
-    if (!(value >= min && value <= max) || (aboveMin && value === min)) {
-      throw refused(option, `a number ${bounds.join(" and ")}`, given);
-    }
+    const tooSmall = min !== undefined && (value < min || (aboveMin && value === min));
+    if (!Number.isFinite(value) || tooSmall || (max !== undefined && value > max)) throw refused(option, wanted, given);
     return value;
   };
 }

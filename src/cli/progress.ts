@@ -20,6 +20,8 @@ export class Progress {
   #shownAt = Number.NEGATIVE_INFINITY;
   #shownLabel = "";
   #drawn = false;
+  /** Work that tells how far it is, and is not through. */
+  #telling = false;
 
   constructor(stderr: TextOutput, now: () => number = () => performance.now()) {
     this.#stderr = stderr;
@@ -27,33 +29,22 @@ export class Progress {
   }
 
   /**
-   * Tells what is being done.
-   * @param label such as "reading weights": a new one is shown at once
-   * @param detail how far it is, such as "34 %"
+   * Tells how far work is that counts its own progress.
+   * @param label such as "loading weights": a new one is shown at once
+   * @param detail such as "34 %"
+   * @param through nothing more will come of it, so that {@link during} may speak again
    */
-  update(label: string, detail = ""): void {
-    const now = this.#now();
-    this.#started ??= now;
-    if (now - this.#started < SILENT_MS) return;
-    const pause = this.#stderr.interactive ? REDRAW_MS : LOG_MS;
-    if (label === this.#shownLabel && now - this.#shownAt < pause) return;
-    this.#shownLabel = label;
-    this.#shownAt = now;
-    const line = `sluice: ${label}${detail === "" ? "" : ` ${detail}`}`;
-    if (this.#stderr.interactive) {
-      this.#drawn = true;
-      this.#stderr.write(`${ERASE_LINE}${line.slice(0, this.#stderr.columns - 1)}`);
-    } else {
-      this.#stderr.write(`${line}\n`);
-    }
+  update(label: string, detail: string, through = false): void {
+    this.#telling = !through;
+    this.#show(label, detail);
   }
 
-  /** Shows a label with the seconds passed, while work that tells nothing of itself goes on. */
+  /** Shows a label with the seconds passed, while work goes on that tells nothing of itself. */
   async during<T>(label: string, work: Promise<T>): Promise<T> {
     const begun = this.#now();
     this.#started ??= begun;
     const timer = setInterval(() => {
-      this.update(label, `(${Math.round((this.#now() - begun) / 1000)} s)`);
+      if (!this.#telling) this.#show(label, `(${Math.round((this.#now() - begun) / 1000)} s)`);
     }, SILENT_MS);
     try {
       return await work;
@@ -67,8 +58,26 @@ export class Progress {
   clear(): void {
     if (this.#drawn) this.#stderr.write(ERASE_LINE);
     this.#drawn = false;
+    this.#telling = false;
     this.#started = undefined;
     this.#shownLabel = "";
     this.#shownAt = Number.NEGATIVE_INFINITY;
+  }
+
+  #show(label: string, detail: string): void {
+    const now = this.#now();
+    this.#started ??= now;
+    if (now - this.#started < SILENT_MS) return;
+    const pause = this.#stderr.interactive ? REDRAW_MS : LOG_MS;
+    if (label === this.#shownLabel && now - this.#shownAt < pause) return;
+    this.#shownLabel = label;
+    this.#shownAt = now;
+    const line = `sluice: ${label} ${detail}`;
+    if (this.#stderr.interactive) {
+      this.#drawn = true;
+      this.#stderr.write(`${ERASE_LINE}${line.slice(0, this.#stderr.columns - 1)}`);
+    } else {
+      this.#stderr.write(`${line}\n`);
+    }
   }
 }

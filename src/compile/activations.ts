@@ -1,7 +1,7 @@
 /** Which shared buffer each activation of the fused operations lives in. */
 import { SluiceError } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
-import type { FusedOp } from "./fused.ts";
+import { type FusedOp, readBy, writtenBy } from "./fused.ts";
 import { type Lifetime, placeValues } from "./memory.ts";
 
 export interface ActivationSizes {
@@ -16,10 +16,12 @@ export interface ActivationSizes {
 }
 
 export class ActivationPlanner {
+  readonly #sizes: ActivationSizes;
   readonly byteLengths: number[];
   readonly #bufferOf: ReadonlyMap<number, number>;
 
   constructor(ops: readonly FusedOp[], sizes: ActivationSizes) {
+    this.#sizes = sizes;
     const lifetimes = new Map<number, Lifetime>();
     const lastOp = ops.length;
     ops.forEach((op, index) => {
@@ -27,9 +29,11 @@ export class ActivationPlanner {
         const life = lifetimes.get(value.id);
         if (life) lifetimes.set(value.id, { ...life, last: index });
       }
-      const out = writtenBy(op);
-      const byteLength = byteLengthOf(out, sizes);
-      lifetimes.set(out.id, { id: out.id, byteLength, first: index, last: out === sizes.logits ? lastOp : index });
+      for (const out of writtenBy(op)) {
+        const byteLength = variantBytes(out, sizes) * (out.variants ?? 1);
+        if (byteLength > sizes.limit) refuse(out, byteLength, sizes);
+        lifetimes.set(out.id, { id: out.id, byteLength, first: index, last: out === sizes.logits ? lastOp : index });
+      }
     });
     const placement = placeValues([...lifetimes.values()]);
     this.#bufferOf = placement.bufferOf;
@@ -43,38 +47,30 @@ export class ActivationPlanner {
     return index;
   }
 
+  /** Bytes from one variant of a value's rows to the next. */
+  variantStride(value: Value): number {
+    return variantBytes(value, this.#sizes);
+  }
+
   /** A further buffer that nothing else uses. */
   scratch(byteLength: number): number {
     return this.byteLengths.push(byteLength) - 1;
   }
 }
 
-function byteLengthOf(value: Value, sizes: ActivationSizes): number {
-  const rows = value.rows === "outs" ? sizes.outs : sizes.rows;
-  const byteLength = rows * Math.ceil(value.width / 4) * 16;
-  if (byteLength > sizes.limit) {
-    throw new SluiceError(
-      "device_limit",
-      `An activation ${rows} rows high and ${value.width} wide takes ${byteLength} bytes; this device binds at most ${sizes.limit} (maxStorageBufferBindingSize)`,
-      { hint: "This model is too wide for the device." },
-    );
-  }
-  return byteLength;
+/** Offsets of storage bindings are multiples of this on every device. */
+const BINDING_ALIGNMENT = 256;
+
+/** Bytes of one variant of a value. Where there are several, each begins where it can be bound. */
+function variantBytes({ rows, width, variants = 1 }: Value, sizes: ActivationSizes): number {
+  const byteLength = (rows === "outs" ? sizes.outs : sizes.rows) * Math.ceil(width / 4) * 16;
+  return variants === 1 ? byteLength : Math.ceil(byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 }
 
-function readBy(op: FusedOp): readonly Value[] {
-  switch (op.kind) {
-    case "embed":
-      return [];
-    case "norm":
-      return [op.input];
-    case "attention":
-      return [op.queries];
-    case "linear":
-      return op.epilogue.kind === "residual" ? [op.input, op.epilogue.residual] : [op.input];
-  }
-}
-
-function writtenBy(op: FusedOp): Value {
-  return op.kind === "linear" ? op.epilogue.out : op.out;
+function refuse({ rows, width }: Value, byteLength: number, sizes: ActivationSizes): never {
+  throw new SluiceError(
+    "device_limit",
+    `An activation ${sizes[rows]} rows high and ${width} wide takes ${byteLength} bytes; this device binds at most ${sizes.limit} (maxStorageBufferBindingSize)`,
+    { hint: "This model is too wide for the device." },
+  );
 }

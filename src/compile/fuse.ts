@@ -7,10 +7,9 @@
  * loudly rather than run by some slow path nobody would notice.
  */
 import { SluiceError } from "../errors.ts";
-import { type Graph, inputsOf, type Node, outputOf, type Value } from "../graph/graph.ts";
-import type { FusedLinear, FusedOp, LinearPart, TappedSite } from "./fused.ts";
-
-type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
+import type { Graph, Node, StageUse, Value } from "../graph/graph.ts";
+import { Flow, inEpilogue, type NodeOf, type StageNode } from "./flow.ts";
+import type { FusedLinear, FusedNorm, FusedOp, LinearPart, NormEdit, RowStage, TappedSite } from "./fused.ts";
 
 export function fuse(graph: Graph): readonly FusedOp[] {
   return new Fuser(graph).run();
@@ -18,30 +17,21 @@ export function fuse(graph: Graph): readonly FusedOp[] {
 
 class Fuser {
   readonly #graph: Graph;
-  readonly #readers = new Map<number, Node[]>();
-  readonly #maker = new Map<number, Node>();
+  readonly #flow: Flow;
   /** Nodes that are part of an operation already emitted or about to be. */
   readonly #taken = new Set<Node>();
   #layer: number | undefined;
 
   constructor(graph: Graph) {
     this.#graph = graph;
-    for (const node of graph.nodes) {
-      for (const input of inputsOf(node)) {
-        const readers = this.#readers.get(input.id);
-        if (readers) readers.push(node);
-        else this.#readers.set(input.id, [node]);
-      }
-      const out = outputOf(node);
-      if (out) this.#maker.set(out.id, node);
-    }
+    this.#flow = new Flow(graph);
   }
 
   run(): readonly FusedOp[] {
     const ops: FusedOp[] = [];
     for (const node of this.#graph.nodes) {
       if (this.#taken.has(node)) continue;
-      this.#layer = layerOf(node) ?? (node.op === "select_outs" ? undefined : this.#layer);
+      if (node.op === "attention") this.#layer = node.layer;
       const op = this.#fuseFrom(node);
       if (op) ops.push(op);
     }
@@ -58,6 +48,7 @@ class Fuser {
       case "embed":
         this.#taken.add(node);
         return {
+          ...this.#sourceOf(node.out),
           kind: "embed",
           label: "embed",
           layer: undefined,
@@ -70,49 +61,109 @@ class Fuser {
         return this.#norm(node);
       case "linear":
         return this.#linear(node);
-      case "attention":
+      case "attention": {
+        const z = this.#take(this.#flow.stagesAfter(node.out).stages, node.out);
         this.#taken.add(node);
         return {
           kind: "attention",
           label: this.#label("attn.core"),
           layer: this.#layer,
-          taps: taps([["z", node.out, "attn_z"]]),
+          taps: taps([["z", z.value, "attn_z"]]),
+          stages: z.uses,
           queries: node.queries,
-          out: node.out,
+          out: z.value,
           scale: node.scale,
           window: node.window,
           pattern: node.pattern,
+        };
+      }
+      case "head_sources":
+        this.#taken.add(node);
+        return {
+          kind: "head_sources",
+          label: this.#label("attn.head_sources"),
+          layer: node.layer,
+          taps: new Map(),
+          input: node.input,
+          weight: node.weight,
+          bias: node.bias,
+          heads: node.heads,
         };
       default:
         return undefined;
     }
   }
 
-  #norm(node: NodeOf<"norm">): FusedOp {
+  #norm(node: NodeOf<"norm">): FusedNorm {
     this.#taken.add(node);
-    const maker = this.#maker.get(node.input.id);
-    const select = maker?.op === "select_outs" ? maker : undefined;
-    if (select) this.#taken.add(select);
-    const input = select ? select.input : node.input;
-    const name = node.out.sites[0]?.startsWith("mlp_norm") ? "mlp.norm" : "attn.norm";
+    const mixMaker = this.#flow.makerOf(node.input);
+    const mix = mixMaker?.op === "edge_mix" ? mixMaker : undefined;
+    const selectMaker = this.#flow.makerOf(mix?.input ?? node.input);
+    const select = selectMaker?.op === "select_outs" ? selectMaker : undefined;
+    for (const part of [mix, select]) if (part) this.#taken.add(part);
+    const end = select?.input ?? mix?.input ?? node.input;
+    const normed = this.#take(this.#flow.stagesAfter(node.out).stages, node.out);
+    this.#layer = select ? undefined : (layerIn(normed.value.sites) ?? this.#layer);
+    const { input, edit, afterPost, deltaEnd } = this.#stream(end);
+    const isEdited = edit.delta || edit.post.length + edit.pre.length + normed.uses.length > 0 || mix;
+    const name = normed.value.sites[0]?.startsWith("mlp_norm") ? "mlp.norm" : "attn.norm";
     return {
       kind: "norm",
       label: select ? "final_norm" : this.#label(name),
-      layer: select ? undefined : this.#layer,
+      layer: this.#layer,
       taps: taps([
-        ["resid_post", input, "resid_post"],
-        ["resid_pre", input, "resid_pre"],
-        ["resid_pre", input, "resid_mid"],
-        ["out", node.out, ""],
+        ["delta", deltaEnd, "attn_out"],
+        ["delta", deltaEnd, "mlp_out"],
+        ["resid_post", afterPost, "resid_post"],
+        ["resid_pre", end, "resid_pre"],
+        ["resid_pre", end, "resid_mid"],
+        ["out", normed.value, ""],
       ]),
       norm: node.kind,
       input,
-      out: node.out,
+      out: normed.value,
       selectsOuts: select !== undefined,
       gain: node.gain,
       bias: node.bias,
       eps: node.eps,
+      ...(isEdited && {
+        edit: {
+          ...edit,
+          norm: normed.uses,
+          variants: mix?.variants ?? [],
+          ...(end !== input && !select && { stream: end }),
+        },
+      }),
     };
+  }
+
+  /** What a norm does to the stream before it: from the value that lies in memory to the one that is normed. */
+  #stream(end: Value): {
+    readonly input: Value;
+    readonly afterPost: Value;
+    readonly deltaEnd: Value | undefined;
+    readonly edit: Pick<NormEdit, "delta" | "post" | "pre">;
+  } {
+    const { stages, value: begin } = this.#flow.stagesBefore(end);
+    for (const stage of stages) this.#taken.add(stage);
+    // Stages at resid_post or resid_mid come first; the last of them carries the name.
+    const named = stages.findIndex(({ out }) => out.sites.some((site) => /^resid_(?:post|mid)\./.test(site)));
+    const post = stages.slice(0, named + 1).map(rowStage);
+    const pre = stages.slice(named + 1).map(rowStage);
+    const afterPost = stages[named]?.out ?? begin;
+    const add = this.#flow.makerOf(begin);
+    const right = add?.op === "add" ? this.#flow.stagesBefore(add.right) : undefined;
+    const rest = right?.stages.slice(inEpilogue(right.stages)) ?? [];
+    if (add?.op !== "add" || !right || rest.length === 0) {
+      return { input: begin, afterPost, deltaEnd: undefined, edit: { post, pre } };
+    }
+    for (const part of [add, ...rest]) this.#taken.add(part);
+    const delta = {
+      value: (rest[0] as StageNode).input,
+      stages: rest.map(rowStage),
+      ...this.#sourceOf(add.right),
+    };
+    return { input: add.left, afterPost, deltaEnd: add.right, edit: { delta, post, pre } };
   }
 
   #linear(node: NodeOf<"linear">): FusedOp {
@@ -121,8 +172,8 @@ class Fuser {
 
   /** Three linears of one input whose results are a layer's queries, keys and values. */
   #qkv(first: NodeOf<"linear">): FusedLinear | undefined {
-    const direct = this.#onlyReader(first.out);
-    const attention = direct?.op === "rope" ? this.#onlyReader(direct.out) : direct;
+    const direct = this.#flow.onlyReaderOf(first.out);
+    const attention = direct?.op === "rope" ? this.#flow.onlyReaderOf(direct.out) : direct;
     if (attention?.op !== "attention") return undefined;
     const cache = this.#graph.nodes.find((node) => node.op === "cache" && node.layer === attention.layer);
     if (cache?.op !== "cache") return undefined;
@@ -133,6 +184,8 @@ class Fuser {
     if (!q || !k || !v || k.linear.input !== q.linear.input || v.linear.input !== q.linear.input) return undefined;
     if ((q.rope === undefined) !== (k.rope === undefined) || v.rope) return undefined;
     for (const node of [q.linear, q.rope, k.linear, k.rope, v.linear, cache]) if (node) this.#taken.add(node);
+    const { reads: ofQ, input } = q.linear;
+    const reads = ofQ && [...ofQ, ...(k.linear.reads ?? []), ...(v.linear.reads ?? [])];
     return {
       kind: "linear",
       label: this.#label("attn.qkv"),
@@ -142,7 +195,10 @@ class Fuser {
         ["k", k.linear.out, "attn_k"],
         ["v", v.linear.out, "attn_v"],
       ]),
-      input: q.linear.input,
+      input,
+      variant: 0,
+      ...(reads && { reads }),
+      stages: new Map(),
       epilogue: {
         kind: "qkv",
         q: part(q.linear),
@@ -157,84 +213,124 @@ class Fuser {
 
   /** activation(gate) · up, from two linears of one input. */
   #gated(first: NodeOf<"linear">): FusedLinear | undefined {
-    const activation = this.#onlyReader(first.out);
+    const gate = this.#flow.stagesAfter(first.out);
+    const activation = this.#flow.onlyReaderOf(gate.value);
     if (activation?.op !== "activation") return undefined;
-    const product = this.#onlyReader(activation.out);
+    const product = this.#flow.onlyReaderOf(activation.out);
     if (product?.op !== "multiply" || product.left !== activation.out) return undefined;
-    const up = this.#maker.get(product.right.id);
-    if (up?.op !== "linear" || up.input !== first.input) return undefined;
-    for (const node of [first, activation, product, up]) this.#taken.add(node);
+    const up = this.#flow.stagesBefore(product.right);
+    const second = this.#flow.makerOf(up.value);
+    if (second?.op !== "linear" || second.input !== first.input) return undefined;
+    for (const node of [first, activation, product, second]) this.#taken.add(node);
+    const post = this.#take(this.#flow.stagesAfter(product.out).stages, product.out);
     return {
       kind: "linear",
       label: this.#label("mlp.gate_up"),
       layer: this.#layer,
       taps: taps([
-        ["gate", first.out, "gate_pre"],
-        ["up", up.out, "up"],
-        ["post", product.out, "mlp_post"],
+        ["gate", gate.value, "gate_pre"],
+        ["up", product.right, "up"],
+        ["post", post.value, "mlp_post"],
       ]),
       input: first.input,
-      epilogue: { kind: "gated", gate: part(first), up: part(up), activation: activation.kind, out: product.out },
+      variant: first.reads?.[0] ?? 0,
+      stages: new Map([
+        ["gate", this.#take(gate.stages, gate.value).uses],
+        ["up", this.#take(up.stages, up.value).uses],
+        ["post", post.uses],
+      ]),
+      epilogue: { kind: "gated", gate: part(first), up: part(second), activation: activation.kind, out: post.value },
     };
   }
 
   #activated(node: NodeOf<"linear">): FusedLinear | undefined {
-    const activation = this.#onlyReader(node.out);
+    const pre = this.#flow.stagesAfter(node.out);
+    const activation = this.#flow.onlyReaderOf(pre.value);
     if (activation?.op !== "activation") return undefined;
     this.#taken.add(node).add(activation);
+    const post = this.#take(this.#flow.stagesAfter(activation.out).stages, activation.out);
     return {
       kind: "linear",
       label: this.#label("mlp.up"),
       layer: this.#layer,
       taps: taps([
-        ["pre", node.out, "mlp_pre"],
-        ["post", activation.out, "mlp_post"],
+        ["pre", pre.value, "mlp_pre"],
+        ["post", post.value, "mlp_post"],
       ]),
       input: node.input,
-      epilogue: { kind: "activation", part: part(node), activation: activation.kind, out: activation.out },
+      variant: node.reads?.[0] ?? 0,
+      stages: new Map([
+        ["pre", this.#take(pre.stages, pre.value).uses],
+        ["post", post.uses],
+      ]),
+      epilogue: { kind: "activation", part: part(node), activation: activation.kind, out: post.value },
     };
   }
 
+  /** A projection back into the stream. Where a stage needs its whole row, the norm behind it adds the row instead. */
   #residual(node: NodeOf<"linear">): FusedLinear | undefined {
-    const add = this.#onlyReader(node.out);
-    if (add?.op !== "add" || add.right !== node.out) return undefined;
-    this.#taken.add(node).add(add);
-    const name = node.out.sites[0]?.startsWith("attn_out") ? "attn.out" : "mlp.down";
-    return {
+    const { stages, value } = this.#flow.stagesAfter(node.out);
+    const add = this.#flow.onlyReaderOf(value);
+    if (add?.op !== "add" || add.right !== value) return undefined;
+    this.#taken.add(node);
+    const count = inEpilogue(stages);
+    const own = this.#take(stages.slice(0, count), node.out);
+    const joins = count === stages.length;
+    if (joins) this.#taken.add(add);
+    const common = {
       kind: "linear",
-      label: this.#label(name),
+      label: this.#label(value.sites[0]?.startsWith("attn_out") ? "attn.out" : "mlp.down"),
       layer: this.#layer,
-      taps: taps([
-        ["out", node.out, "attn_out"],
-        ["out", node.out, "mlp_out"],
-      ]),
       input: node.input,
+      variant: 0,
+      stages: new Map([["out", own.uses]]),
+    } as const;
+    if (!joins) return { ...common, taps: new Map(), epilogue: { kind: "store", part: part(node), out: own.value } };
+    return {
+      ...common,
+      ...this.#sourceOf(value),
+      taps: taps([
+        ["out", value, "attn_out"],
+        ["out", value, "mlp_out"],
+      ]),
       epilogue: { kind: "residual", part: part(node), residual: add.left, out: add.out },
     };
   }
 
   #stored(node: NodeOf<"linear">): FusedLinear {
     this.#taken.add(node);
+    const isHead = node.out === this.#graph.logits;
     return {
       kind: "linear",
-      label: node.out === this.#graph.logits ? "lm_head" : this.#label("linear"),
-      layer: node.out === this.#graph.logits ? undefined : this.#layer,
+      label: isHead ? "lm_head" : this.#label("linear"),
+      layer: isHead ? undefined : this.#layer,
       taps: new Map(),
       input: node.input,
+      variant: node.reads?.[0] ?? 0,
+      stages: new Map(),
       epilogue: { kind: "store", part: part(node), out: node.out },
     };
   }
 
   #linearBehind(value: Value): { linear: NodeOf<"linear">; rope: NodeOf<"rope"> | undefined } | undefined {
-    const maker = this.#maker.get(value.id);
+    const maker = this.#flow.makerOf(value);
     const rope = maker?.op === "rope" ? maker : undefined;
-    const linear = rope ? this.#maker.get(rope.input.id) : maker;
+    const linear = rope ? this.#flow.makerOf(rope.input) : maker;
     return linear?.op === "linear" ? { linear, rope } : undefined;
   }
 
-  #onlyReader(value: Value): Node | undefined {
-    const readers = this.#readers.get(value.id);
-    return readers?.length === 1 ? readers[0] : undefined;
+  /** Makes stages part of the operation that carries them; `value` is what there is without any. */
+  #take(stages: readonly StageNode[], value: Value): { readonly uses: readonly StageUse[]; readonly value: Value } {
+    for (const stage of stages) this.#taken.add(stage);
+    return { uses: stages.map(({ use }) => use), value: stages.at(-1)?.out ?? value };
+  }
+
+  /** The place of a value among the sources of the edge mask, if it is one. */
+  #sourceOf(value: Value): { readonly source?: number } {
+    const node = this.#flow.sourceOf(value);
+    if (!node) return {};
+    this.#taken.add(node);
+    return { source: node.source };
   }
 
   #label(name: string): string {
@@ -246,19 +342,24 @@ function part(node: NodeOf<"linear">): LinearPart {
   return { weight: node.weight, out: node.out, ...(node.bias && { bias: node.bias }) };
 }
 
-/** The block a node belongs to, read off the site names of its output. */
-function layerOf(node: Node): number | undefined {
-  const site = outputOf(node)?.sites.find((name) => !name.startsWith("resid_"));
-  const layer = site?.split(".")[1];
+function rowStage({ op, use, tracked }: StageNode): RowStage {
+  return { op, use, tracked };
+}
+
+/** The block that site names belong to; the stream's are no help, since they name the blocks on both sides. */
+function layerIn(sites: readonly string[]): number | undefined {
+  const layer = sites.find((name) => !name.startsWith("resid_"))?.split(".")[1];
   return layer === undefined ? undefined : Number(layer);
 }
 
 /** Of `[tap, value, site kind]`, those whose value carries a site of that kind (any site, for an empty kind). */
-function taps(candidates: readonly (readonly [tap: string, value: Value, kind: string])[]): Map<string, TappedSite> {
+function taps(
+  candidates: readonly (readonly [tap: string, value: Value | undefined, kind: string])[],
+): Map<string, TappedSite> {
   const found = new Map<string, TappedSite>();
   for (const [tap, value, kind] of candidates) {
-    const site = value.sites.find((name) => kind === "" || name === kind || name.startsWith(`${kind}.`));
-    if (site !== undefined) found.set(tap, { site, width: value.width });
+    const site = value?.sites.find((name) => kind === "" || name === kind || name.startsWith(`${kind}.`));
+    if (value && site !== undefined) found.set(tap, { site, width: value.width });
   }
   return found;
 }

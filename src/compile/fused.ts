@@ -1,5 +1,5 @@
 /** What fusion makes of a graph: one entry per dispatch of the plan. */
-import type { MatrixRef, Value, VectorRef } from "../graph/graph.ts";
+import type { EdgeVariant, MatrixRef, StageUse, Value, VectorRef } from "../graph/graph.ts";
 import type { ActivationName } from "../models/config.ts";
 
 /** A part of a fused linear operation: a matrix and its bias, with the value it produces. */
@@ -29,6 +29,35 @@ export interface FusedEmbed extends Labelled {
   readonly tokens: MatrixRef;
   readonly positions: MatrixRef | undefined;
   readonly out: Value;
+  /** Canonical index of the embedding as a source of the edge mask, if one needs it. */
+  readonly source?: number;
+}
+
+/** A stage that edits whole rows, in the kernel that owns them. */
+export interface RowStage {
+  readonly op: "neuron_scale" | "affine";
+  readonly use: StageUse;
+  readonly tracked: boolean;
+}
+
+/** What stages add to a norm: see shaders/norm/edited.wgsl. */
+export interface NormEdit {
+  /** The residual add was moved here: the row is input + value after these stages. */
+  readonly delta?: {
+    readonly value: Value;
+    readonly stages: readonly RowStage[];
+    readonly source?: number;
+  };
+  /** At resid_post of the block before, or at resid_mid. */
+  readonly post: readonly RowStage[];
+  /** At resid_pre. */
+  readonly pre: readonly RowStage[];
+  /** neuron_scales at attn_norm or mlp_norm. */
+  readonly norm: readonly StageUse[];
+  /** Destinations with masked edges; the uncorrected row is variant 0, theirs follow. */
+  readonly variants: readonly EdgeVariant[];
+  /** The edited stream, where anything behind reads it. */
+  readonly stream?: Value;
 }
 
 export interface FusedNorm extends Labelled {
@@ -41,12 +70,21 @@ export interface FusedNorm extends Labelled {
   readonly gain: VectorRef;
   readonly bias: VectorRef | undefined;
   readonly eps: number;
+  /** Absent where no stage touches the row. */
+  readonly edit?: NormEdit;
 }
 
 /** out = epilogue(input · Wᵀ + bias). */
 export interface FusedLinear extends Labelled {
   readonly kind: "linear";
   readonly input: Value;
+  /** Variant of the input that is read, where it has several; `qkv`: `reads` says it for each group of head_dim outputs. */
+  readonly variant: number;
+  readonly reads?: readonly number[];
+  /** neuron_scales by the name of the kernel's list: pre, post, gate, up, out. */
+  readonly stages: ReadonlyMap<string, readonly StageUse[]>;
+  /** Canonical index of the result as a source of the edge mask (mlp_out). */
+  readonly source?: number;
   readonly epilogue:
     | { readonly kind: "store"; readonly part: LinearPart; readonly out: Value }
     | {
@@ -85,6 +123,48 @@ export interface FusedAttention extends Labelled {
   readonly scale: number;
   readonly window: number;
   readonly pattern: string;
+  /** neuron_scales at attn_z. */
+  readonly stages: readonly StageUse[];
 }
 
-export type FusedOp = FusedEmbed | FusedNorm | FusedLinear | FusedAttention;
+/** Outputs of single heads, kept as sources of the edge mask. */
+export interface FusedHeadSources extends Labelled {
+  readonly kind: "head_sources";
+  /** attn_z. */
+  readonly input: Value;
+  readonly weight: MatrixRef;
+  readonly bias: VectorRef | undefined;
+  readonly heads: readonly { readonly head: number; readonly source: number }[];
+}
+
+export type FusedOp = FusedEmbed | FusedNorm | FusedLinear | FusedAttention | FusedHeadSources;
+
+/** The values that an operation reads. */
+export function readBy(op: FusedOp): readonly Value[] {
+  switch (op.kind) {
+    case "embed":
+      return [];
+    case "norm":
+      return op.edit?.delta ? [op.input, op.edit.delta.value] : [op.input];
+    case "attention":
+      return [op.queries];
+    case "head_sources":
+      return [op.input];
+    case "linear":
+      return op.epilogue.kind === "residual" ? [op.input, op.epilogue.residual] : [op.input];
+  }
+}
+
+/** The values that an operation makes. */
+export function writtenBy(op: FusedOp): readonly Value[] {
+  switch (op.kind) {
+    case "head_sources":
+      return [];
+    case "linear":
+      return [op.epilogue.out];
+    case "norm":
+      return op.edit?.stream ? [op.out, op.edit.stream] : [op.out];
+    default:
+      return [op.out];
+  }
+}

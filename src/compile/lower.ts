@@ -5,18 +5,32 @@
 import { SluiceError } from "../errors.ts";
 import type { StoredDtype } from "../formats/checkpoint.ts";
 import type { Graph, Value } from "../graph/graph.ts";
+import { type Composition, noStages } from "../interventions/stage.ts";
 import { argmaxKernels } from "../kernels/argmax.ts";
 import { attentionKernels, patternKernel } from "../kernels/attention.ts";
 import { crossEntropyKernels } from "../kernels/cross-entropy.ts";
 import { embedKernel } from "../kernels/embed.ts";
+import { headSourcesKernel } from "../kernels/head-sources.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import { type LinearEpilogue, linearKernels, type WeightDtype } from "../kernels/linear.ts";
-import { normKernels } from "../kernels/norm.ts";
+import { type NormShape, normKernels } from "../kernels/norm.ts";
+import { editedNormKernel } from "../kernels/norm-edited.ts";
 import { sampleKernel, seenWords } from "../kernels/sample.ts";
 import { ActivationPlanner } from "./activations.ts";
 import { CaptureLayout } from "./captures.ts";
-import type { FusedAttention, FusedEmbed, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
+import {
+  type FusedAttention,
+  type FusedEmbed,
+  type FusedHeadSources,
+  type FusedLinear,
+  type FusedNorm,
+  type FusedOp,
+  type NormEdit,
+  writtenBy,
+} from "./fused.ts";
 import type { BufferRole, Dispatch, Plan } from "./plan.ts";
+import { SourceSlots } from "./source-slots.ts";
+import { StageLowering, type StagePart } from "./stage-lowering.ts";
 import { linearSources, tableSource, vectorSource, type WeightLayout } from "./weight-layout.ts";
 
 /** MAX_ROWS of the step uniform: the largest chunk of rows that one step can carry. */
@@ -37,6 +51,8 @@ export interface LowerOptions {
   /** Sites to capture. */
   readonly captures?: readonly string[];
   readonly maxStorageBufferBindingSize: number;
+  /** The stages that the graph was rewritten for; default: none. */
+  readonly composition?: Composition;
 }
 
 /**
@@ -54,6 +70,7 @@ class Lowering {
   readonly #options: LowerOptions;
   readonly #captures: CaptureLayout;
   readonly #activations: ActivationPlanner;
+  readonly #stages: StageLowering;
   readonly #slots: number;
   readonly #chunkRows: number;
   readonly #chunkOuts: number;
@@ -65,7 +82,13 @@ class Lowering {
     this.#options = options;
     const { capacity, sequences, maxStorageBufferBindingSize: limit } = options;
     this.#slots = options.slots ?? sequences * capacity;
-    const rows = Math.min(MAX_ROWS, this.#slots);
+    const sources = new SourceSlots(ops);
+    const rows = Math.min(
+      MAX_ROWS,
+      this.#slots,
+      sources.chunkRows(graph.config.hidden_size, limit),
+      mostRows(ops, limit),
+    );
     const logitsRow = ceil4(graph.config.vocab_size) * 4;
     const outs = Math.max(1, Math.min(rows, Math.floor(Math.min(LOGITS_BYTES, limit) / logitsRow)));
     // When capturing, every row is an out row, since the last stream and the final norm are known of those alone.
@@ -83,6 +106,13 @@ class Lowering {
       logits: graph.logits,
       limit,
     });
+    this.#stages = new StageLowering(ops, sources, {
+      config: graph.config,
+      composition: options.composition ?? noStages,
+      sequences,
+      chunkRows: this.#chunkRows,
+      outputBias: (layer) => this.#outputBias(layer),
+    });
   }
 
   run(): Plan {
@@ -94,11 +124,13 @@ class Lowering {
     for (const op of this.#ops) {
       if (op.kind === "embed") body.push(...this.#embed(op));
       else if (op.kind === "norm") (op.selectsOuts ? finalNorm : body).push(this.#norm(op));
+      else if (op.kind === "head_sources") body.push(...this.#headSources(op));
       else if (op.kind === "attention") body.push(...this.#attention(op));
       else (op.epilogue.out === this.#graph.logits ? head : body).push(...this.#linear(op));
     }
     const cacheRowBytes = ceil4(config.num_key_value_heads * config.head_dim) * 4;
     this.#checkCache(cacheRowBytes);
+    const { image, sourceBytes } = this.#stages;
     return {
       family,
       reference,
@@ -114,6 +146,7 @@ class Lowering {
       tails: this.#tails(),
       activations: this.#activations.byteLengths,
       logits: { index: this.#activations.indexOf(this.#graph.logits), stride: ceil4(config.vocab_size) },
+      ...(image && { stages: { image, sourceBytes } }),
       captures: this.#captures.regions,
       captureBytes: this.#captures.byteLength,
       seenWords: seenWords(config.vocab_size),
@@ -137,7 +170,9 @@ class Lowering {
       );
     }
     const taps = this.#captures.tapsOf(op);
+    const stages = this.#stages.partOf(op);
     return table.parts.map((part, i) => ({
+      ...naming(stages),
       label: table.parts.length > 1 ? `${op.label} ${i + 1}/${table.parts.length}` : op.label,
       layer: op.layer,
       rows: "rows",
@@ -151,45 +186,134 @@ class Lowering {
             wte: kernelDtype(table.dtype),
             ...(positions && { wpe: kernelDtype(positions.dtype) }),
             taps: taps.names,
+            ...(op.source !== undefined && { sourced: true }),
             maxRows: MAX_ROWS,
           }),
         },
       ],
-      args: { first_row: part.firstStrip * 4, row_count: part.strips * 4, ...taps.args },
+      args: { first_row: part.firstStrip * 4, row_count: part.strips * 4, ...taps.args, ...stages.args },
       bind: {
         tokens: { role: "tokens" },
         wte: { role: "weights", part: part.index },
         ...(positions && { wpe: { role: "weights", part: positions.parts[0]?.index ?? 0 } }),
         output: this.#activation(op.out),
         capture: { role: "capture" },
+        ...stages.bind,
       },
     }));
   }
 
   #norm(op: FusedNorm): Dispatch {
     const taps = this.#captures.tapsOf(op);
+    const edited = op.edit && this.#editedNorm(op, op.edit, taps.names);
     return {
+      ...naming(edited?.part),
       label: op.label,
       layer: op.layer,
       rows: op.selectsOuts ? "outs" : "rows",
       readsCache: false,
-      candidates: normKernels(
-        { kind: op.norm, width: op.input.width, outs: op.selectsOuts, taps: taps.names, maxRows: MAX_ROWS },
-        this.#options,
-      ),
+      candidates: edited?.candidates ?? normKernels({ ...normShape(op), taps: taps.names }, this.#options),
       args: {
         gain: this.#layout.vectorOffset(vectorSource(op.gain)),
         bias: op.bias ? this.#layout.vectorOffset(vectorSource(op.bias)) : 0,
         eps: op.eps,
         ...taps.args,
+        ...edited?.part.args,
       },
       bind: {
         input: this.#activation(op.input),
         params: { role: "params" },
         output: this.#activation(op.out),
         capture: { role: "capture" },
+        ...edited?.part.bind,
       },
     };
+  }
+
+  /** The kernel of a norm whose rows stages edit, and what it takes besides. */
+  #editedNorm(
+    op: FusedNorm,
+    edit: NormEdit,
+    taps: readonly string[],
+  ): { readonly candidates: Dispatch["candidates"]; readonly part: StagePart } {
+    const { slots, ranks } = this.#stages;
+    const part = this.#stages.normPart(op, this.#activations.variantStride(op.out) / 16, taps.includes("out"));
+    const shape = {
+      ...normShape(op),
+      taps,
+      // Of all norms, so that they share a kernel; what a norm does not have it binds its input in place of.
+      deltas: this.#ops.some((other) => other.kind === "norm" && other.edit?.delta !== undefined),
+      sourced: slots.count > 0,
+      tracked: slots.tracked,
+      ranks,
+    };
+    return {
+      candidates: [{ maxRows: Infinity, kernel: editedNormKernel(shape, part.variants, this.#options) }],
+      part: {
+        ...part,
+        bind: {
+          ...part.bind,
+          delta: this.#activation(edit.delta?.value ?? op.input),
+          stream: edit.stream
+            ? this.#activation(edit.stream)
+            : { role: "activation", index: (this.#unwritten ??= this.#activations.scratch(16)) },
+        },
+      },
+    };
+  }
+
+  /** Bound where an edited norm leaves the stream as it is. */
+  #unwritten: number | undefined;
+
+  /** One dispatch for each part of the output projection. */
+  #headSources(op: FusedHeadSources): Dispatch[] {
+    const { num_attention_heads: heads, head_dim, hidden_size: width } = this.#graph.config;
+    const matrix = this.#layout.matrix(tableSource(op.weight));
+    const stages = this.#stages.partOf(op);
+    return matrix.parts.map((part, i) => ({
+      ...naming(stages),
+      label: matrix.parts.length > 1 ? `${op.label} ${i + 1}/${matrix.parts.length}` : op.label,
+      layer: op.layer,
+      rows: "rows",
+      readsCache: false,
+      candidates: [
+        {
+          maxRows: Infinity,
+          kernel: headSourcesKernel(
+            {
+              heads,
+              head_dim,
+              width,
+              strips: part.strips,
+              dtype: kernelDtype(matrix.dtype),
+              bias: op.bias !== undefined,
+              maxRows: MAX_ROWS,
+            },
+            op.heads.length,
+          ),
+        },
+      ],
+      args: {
+        first_strip: part.firstStrip,
+        bias: op.bias ? this.#layout.vectorOffset(vectorSource(op.bias)) : 0,
+        ...stages.args,
+      },
+      bind: {
+        weights: { role: "weights", part: part.index },
+        z: this.#activation(op.input),
+        params: { role: "params" },
+        ...stages.bind,
+      },
+    }));
+  }
+
+  /** Where a layer's output bias stands in `params`. */
+  #outputBias(layer: number): number | undefined {
+    const projection = this.#ops.find(
+      (op): op is FusedLinear => op.kind === "linear" && op.label === `blocks.${layer}.attn.out`,
+    );
+    const bias = projection && linearSources(projection).bias;
+    return bias && this.#layout.vectorOffset(bias);
   }
 
   #linear(op: FusedLinear): Dispatch[] {
@@ -199,7 +323,11 @@ class Lowering {
     const matrix = this.#layout.matrix(sources.matrix);
     const taps = this.#captures.tapsOf(op);
     const outs = op.input.rows === "outs";
+    const stages = this.#stages.partOf(op);
+    const grouped = op.epilogue.kind === "qkv" && this.#stages.isStaged(op);
+    const stride = this.#activations.variantStride(op.input);
     return matrix.parts.map((part, i) => ({
+      ...naming(stages),
       label: matrix.parts.length > 1 ? `${op.label} ${i + 1}/${matrix.parts.length}` : op.label,
       layer: op.layer,
       rows: outs ? "outs" : "rows",
@@ -214,19 +342,25 @@ class Lowering {
           bias: sources.bias !== undefined,
           taps: taps.names,
           outs,
+          ...(this.#stages.isStaged(op) && !grouped && { staged: true }),
+          ...(this.#stages.isSourced(op) && { sourced: true }),
+          ...(grouped && { grouped }),
           maxRows: MAX_ROWS,
         },
         this.#options,
       ),
       args: {
+        ...stages.args,
+        ...(grouped && { variant_stride: stride / 16, variants: op.reads ?? this.#plainReads() }),
         first_strip: part.firstStrip,
         ...(sources.bias && { bias: this.#layout.vectorOffset(sources.bias) }),
         ...taps.args,
       },
       bind: {
         weights: { role: "weights", part: part.index },
-        input: this.#activation(op.input),
+        input: this.#activation(op.input, op.variant * stride),
         params: { role: "params" },
+        ...stages.bind,
         ...(epilogue.kind === "qkv"
           ? {
               q: this.#activation(epilogue.out),
@@ -250,8 +384,10 @@ class Lowering {
       kv_heads: config.num_key_value_heads,
       head_dim: config.head_dim,
       taps: taps.names,
+      ...(this.#stages.isStaged(op) && { staged: true }),
       maxRows: MAX_ROWS,
     };
+    const stages = this.#stages.partOf(op);
     const args = { scale: op.scale, window: op.window, slot_stride: this.#options.capacity };
     const bind: Record<string, BufferRole> = {
       q: this.#activation(op.queries),
@@ -263,11 +399,12 @@ class Lowering {
     };
     const place = { layer: op.layer, rows: "rows", readsCache: true } as const;
     const core: Dispatch = {
+      ...naming(stages),
       ...place,
       label: op.label,
       candidates: attentionKernels(shape, this.#options),
-      args: { ...args, ...taps.args },
-      bind,
+      args: { ...args, ...taps.args, ...stages.args },
+      bind: { ...bind, ...stages.bind },
     };
     const pattern = this.#captures.patternOf(op);
     if (!pattern) return [core];
@@ -276,7 +413,7 @@ class Lowering {
       {
         ...place,
         label: `${op.label} pattern`,
-        candidates: [{ maxRows: Infinity, kernel: patternKernel(shape) }],
+        candidates: [{ maxRows: Infinity, kernel: patternKernel({ ...shape, staged: false }) }],
         args: { ...args, offset: pattern.offset, key_stride: pattern.stride },
         bind: { ...bind, pattern: { role: "capture" } },
       },
@@ -317,8 +454,14 @@ class Lowering {
     };
   }
 
-  #activation(value: Value): BufferRole {
-    return { role: "activation", index: this.#activations.indexOf(value) };
+  /** Every head reads the uncorrected rows. */
+  #plainReads(): readonly number[] {
+    const { num_attention_heads: H, num_key_value_heads: G } = this.#graph.config;
+    return Array<number>(H + 2 * G).fill(0);
+  }
+
+  #activation(value: Value, offset = 0): BufferRole {
+    return { role: "activation", index: this.#activations.indexOf(value), ...(offset > 0 && { offset }) };
   }
 
   #checkCache(rowBytes: number): void {
@@ -332,6 +475,25 @@ class Lowering {
       { hint: fits > 0 ? `Ask for a context of at most ${fits}.` : "Use fewer sequences at once." },
     );
   }
+}
+
+/** Most rows of a step for which every value with variants can be bound whole. */
+function mostRows(ops: readonly FusedOp[], limit: number): number {
+  const rows = ops
+    .flatMap(writtenBy)
+    .map(({ width, variants = 1 }) =>
+      variants === 1 ? Infinity : Math.floor(limit / (variants * (Math.ceil(width / 4) * 16 + 256))),
+    );
+  return Math.max(1, Math.min(...rows));
+}
+
+function normShape(op: FusedNorm): NormShape {
+  return { kind: op.norm, width: op.input.width, outs: op.selectsOuts, maxRows: MAX_ROWS };
+}
+
+/** The stages of a dispatch by name, where it has any. */
+function naming(part: StagePart | undefined): { readonly stages?: readonly string[] } {
+  return part && part.names.length > 0 ? { stages: part.names } : {};
 }
 
 function kernelEpilogue({ epilogue }: FusedLinear, config: Graph["config"]): LinearEpilogue {

@@ -1,5 +1,7 @@
 /** The plan: which kernels run in which order on which buffers. Pure data; printed by `sluice explain`. */
-import type { Kernel, KernelFamily } from "../kernels/kernel.ts";
+
+import type { ArgValues, Kernel, KernelFamily } from "../kernels/kernel.ts";
+import type { StageImage } from "./stage-table.ts";
 
 /** What a binding of a dispatch is connected to; the executor knows the buffer behind each. */
 export type BufferRole =
@@ -7,13 +9,17 @@ export type BufferRole =
   | { readonly role: "weights"; readonly part: number }
   /** Gains and biases. */
   | { readonly role: "params" }
-  | { readonly role: "activation"; readonly index: number }
+  /** A shared activation buffer, from a byte offset on (default 0). */
+  | { readonly role: "activation"; readonly index: number; readonly offset?: number }
   | { readonly role: "keys" | "values"; readonly layer: number }
   /** Token ids `[sequences, capacity + 1]`: given ones, and those that sampling adds. */
   | { readonly role: "tokens" }
   | { readonly role: "slots" }
   | { readonly role: "rope" }
   | { readonly role: "capture" }
+  /** The stage table, and the source table of an edge mask. */
+  | { readonly role: "stages" }
+  | { readonly role: "sources" }
   /** Sampling settings and seen-token bits, per sequence. */
   | { readonly role: "settings" }
   | { readonly role: "seen" }
@@ -33,7 +39,9 @@ export interface Dispatch {
   /** Which rows of the step it works on. */
   readonly rows: "rows" | "outs";
   readonly candidates: readonly Candidate[];
-  readonly args: Readonly<Record<string, number>>;
+  readonly args: ArgValues;
+  /** Stages that this dispatch carries, for people: `aura at mlp_pre`. */
+  readonly stages?: readonly string[];
   readonly bind: Readonly<Record<string, BufferRole>>;
   /** Reads the cache: its cost grows with the keys in sight. */
   readonly readsCache: boolean;
@@ -79,6 +87,8 @@ export interface Plan {
   readonly activations: readonly number[];
   /** Activation buffer that holds the logits, and floats from one row of it to the next. */
   readonly logits: { readonly index: number; readonly stride: number };
+  /** What stages need at run time; absent without any. */
+  readonly stages?: { readonly image: StageImage; readonly sourceBytes: number };
   readonly captures: readonly CaptureRegion[];
   readonly captureBytes: number;
   /** u32 words of seen-token bits per sequence. */

@@ -15,6 +15,28 @@ export interface Value {
    * `resid_post.l` before `resid_pre.l+1`. Empty for values that are no site.
    */
   readonly sites: readonly string[];
+  /** How many versions of each row there are, one after the other; absent: one. See `edge_mix`. */
+  readonly variants?: number;
+}
+
+/** A stage of an intervention at one layer. */
+export interface StageUse {
+  /** Its place in the composition. */
+  readonly stage: number;
+  readonly id: string;
+  readonly layer: number;
+}
+
+/** What a destination of an edge mask reads in place of the stream. */
+export interface EdgeVariant {
+  /** `blocks.3.head.1`. */
+  readonly name: string;
+  /** Canonical index of the destination. */
+  readonly destination: number;
+  /** `cut` subtracts what is masked from the stream; `kept` adds up what is left. */
+  readonly form: "cut" | "kept";
+  /** Sources by canonical index, with the number of their edge in the stage; null: an unmasked source of the kept form. */
+  readonly terms: readonly { readonly source: number; readonly edge: number | null }[];
 }
 
 /** A weight matrix as stored: outputs [first, first + outputs) of a tensor. */
@@ -56,6 +78,8 @@ export type Node =
       readonly out: Value;
       readonly weight: MatrixRef;
       readonly bias?: VectorRef;
+      /** Where the input has variants: the one that each group of `outputs / reads.length` outputs reads. */
+      readonly reads?: readonly number[];
     }
   /** Rotates the pairs (i, i + head_dim/2) of every head by the row's position. */
   | { readonly op: "rope"; readonly input: Value; readonly out: Value; readonly head_dim: number }
@@ -76,7 +100,34 @@ export type Node =
   | { readonly op: "multiply"; readonly left: Value; readonly right: Value; readonly out: Value }
   | { readonly op: "add"; readonly left: Value; readonly right: Value; readonly out: Value }
   /** Keeps the rows whose logits are wanted. */
-  | { readonly op: "select_outs"; readonly input: Value; readonly out: Value };
+  | { readonly op: "select_outs"; readonly input: Value; readonly out: Value }
+  /** A neuron_scale or affine stage. `tracked`: its change belongs to no source, and some destination asks for those. */
+  | {
+      readonly op: "neuron_scale" | "affine";
+      readonly use: StageUse;
+      readonly input: Value;
+      readonly out: Value;
+      readonly tracked: boolean;
+    }
+  /** Keeps a value in the source table: what a source of the edge mask wrote, by its canonical index. */
+  | { readonly op: "source"; readonly source: number; readonly input: Value }
+  /** Keeps z_h · W_O[h] (+ b_O/H) of some heads in the source table. */
+  | {
+      readonly op: "head_sources";
+      readonly layer: number;
+      readonly input: Value;
+      readonly weight: MatrixRef;
+      /** Absent where the bias belongs to no head. */
+      readonly bias?: VectorRef;
+      readonly heads: readonly { readonly head: number; readonly source: number }[];
+    }
+  /** The stream as it is, and behind it the corrected input of each destination. */
+  | {
+      readonly op: "edge_mix";
+      readonly input: Value;
+      readonly out: Value;
+      readonly variants: readonly EdgeVariant[];
+    };
 
 export interface Graph {
   readonly config: ModelConfig;
@@ -102,7 +153,7 @@ export function inputsOf(node: Node): readonly Value[] {
   }
 }
 
-/** The value a node makes; a cache append makes none. */
+/** The value a node makes; nodes that keep something in a table make none. */
 export function outputOf(node: Node): Value | undefined {
-  return node.op === "cache" ? undefined : node.out;
+  return node.op === "cache" || node.op === "source" || node.op === "head_sources" ? undefined : node.out;
 }

@@ -15,7 +15,10 @@ function printNode(node: Node): string {
         `${node.kind}_norm(${name(node.input)}, ${vector(node.gain)}${bias(node.bias)}, eps=${node.eps})`,
       );
     case "linear":
-      return line(node.out, `linear(${name(node.input)}, ${matrix(node.weight)}${bias(node.bias)})`);
+      return line(
+        node.out,
+        `linear(${name(node.input)}${node.reads ? ` variants ${node.reads.join(" ")}` : ""}, ${matrix(node.weight)}${bias(node.bias)})`,
+      );
     case "rope":
       return line(node.out, `rope(${name(node.input)}, head_dim=${node.head_dim})`);
     case "cache":
@@ -33,13 +36,29 @@ function printNode(node: Node): string {
       return line(node.out, `${name(node.left)} · ${name(node.right)}`);
     case "add":
       return line(node.out, `${name(node.left)} + ${name(node.right)}`);
+    case "neuron_scale":
+    case "affine":
+      return line(node.out, `${node.op}(${name(node.input)}, stage ${node.use.id})`);
+    case "source":
+      return `  source.${node.source} ← ${name(node.input)}`;
+    case "head_sources": {
+      const heads = node.heads.map(({ head, source }) => `source.${source} ← head ${head}`).join(", ");
+      return `  ${heads} of ${name(node.input)} · ${matrix(node.weight)}${bias(node.bias)}`;
+    }
+    case "edge_mix": {
+      const variants = node.variants.map(
+        ({ name: destination, form, terms }) => `${destination} ${form} ${terms.length}`,
+      );
+      return line(node.out, `edge_mix(${name(node.input)}; ${variants.join(", ")})`);
+    }
     case "select_outs":
       return line(node.out, `rows of ${name(node.input)} whose logits are wanted`);
   }
 }
 
 function line(out: Value, text: string): string {
-  return `  ${name(out)} [${out.rows}, ${out.width}] = ${text}`;
+  const variants = out.variants === undefined ? "" : `${out.variants} × `;
+  return `  ${name(out)} [${variants}${out.rows}, ${out.width}] = ${text}`;
 }
 
 /** A value's site names, or its number. */

@@ -12,6 +12,8 @@ export interface AttentionShape {
   readonly head_dim: number;
   /** Sites whose value is stored when a dispatch asks for it: `z`, or none. */
   readonly taps: readonly string[];
+  /** neuron_scale stages may act at attn_z: args `record_stride` and `list_z`. */
+  readonly staged?: boolean;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
 }
@@ -36,8 +38,8 @@ export function checkAttentionShape(shape: AttentionShape): void {
 }
 
 /** `12of12x64_128rows`, then `_z` where z is tapped: everything of a shape that changes a source. */
-export function shapeName({ heads, kv_heads, head_dim, taps, maxRows }: AttentionShape): string {
-  return `${heads}of${kv_heads}x${head_dim}_${maxRows}rows${taps.map((tap) => `_${tap}`).join("")}`;
+export function shapeName({ heads, kv_heads, head_dim, taps, staged, maxRows }: AttentionShape): string {
+  return `${heads}of${kv_heads}x${head_dim}_${maxRows}rows${staged ? "_staged" : ""}${taps.map((tap) => `_${tap}`).join("")}`;
 }
 
 /** The linker's constants and conditions that every attention shader takes, with a shader's own added. */
@@ -57,7 +59,11 @@ export function attentionShader(
   return {
     entry,
     constants: Object.fromEntries(Object.entries(all).map(([name, value]) => [name, `${value}u`])),
-    conditions: { ...conditions, ...Object.fromEntries(shape.taps.map((tap) => [`tap_${tap}`, true])) },
+    conditions: {
+      ...conditions,
+      ...(shape.staged && { staged: true }),
+      ...Object.fromEntries(shape.taps.map((tap) => [`tap_${tap}`, true])),
+    },
   };
 }
 
@@ -71,6 +77,7 @@ export function attentionBindings(shape: AttentionShape): readonly KernelBinding
     { name: "z", binding: 5, access: "read_write" },
   ];
   if (shape.taps.length > 0) bindings.push({ name: "capture", binding: 8, access: "read_write" });
+  if (shape.staged) bindings.push({ name: "stages", binding: 9, access: "read" });
   return bindings;
 }
 
@@ -79,6 +86,7 @@ export function attentionArgs(shape: AttentionShape): readonly ArgField[] {
     { name: "scale", type: "f32" },
     { name: "window", type: "u32" },
     { name: "slot_stride", type: "u32" },
+    ...(shape.staged ? (["record_stride", "list_z"] as const).map((name): ArgField => ({ name, type: "u32" })) : []),
     ...shape.taps.map((tap): ArgField => ({ name: `tap_${tap}`, type: "u32" })),
   ];
 }

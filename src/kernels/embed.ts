@@ -15,6 +15,8 @@ export interface EmbedShape {
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
   readonly taps?: readonly string[];
+  /** The embedding is kept in the source table of an edge mask, where arg `source` says. */
+  readonly sourced?: boolean;
 }
 
 const bytesOf = (dtype: WeightDtype): number => (dtype === "f32" ? 4 : 2);
@@ -25,13 +27,14 @@ const bytesOf = (dtype: WeightDtype): number => (dtype === "f32" ? 4 : 2);
  * of the vocabulary the bound part holds. An id outside the vocabulary gives zeros.
  */
 export function embedKernel(shape: EmbedShape): Kernel {
-  const { width, vocab, wte, wpe, maxRows } = shape;
+  const { width, vocab, wte, wpe, maxRows, sourced = false } = shape;
   const width4 = Math.ceil(width / 4);
   const taps = SITES.filter((site) => shape.taps?.includes(site));
   const tables = wpe ? `${wte}_${wpe}` : wte;
   const args: ArgField[] = [
     { name: "first_row", type: "u32" },
     { name: "row_count", type: "u32" },
+    ...(sourced ? [{ name: "source", type: "u32" } as const] : []),
     ...taps.map((site) => ({ name: `tap_${site}`, type: "u32" }) as const),
   ];
   const bindings: KernelBinding[] = [
@@ -41,9 +44,10 @@ export function embedKernel(shape: EmbedShape): Kernel {
     ...(wpe ? [{ name: "wpe", binding: 3, access: "read" } as const] : []),
     { name: "output", binding: 4, access: "read_write" },
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
+    ...(sourced ? [{ name: "sources", binding: 10, access: "read_write" } as const] : []),
   ];
   return {
-    name: ["embed", tables, `${vocab}x${width}`, `m${maxRows}`, ...taps].join("_"),
+    name: ["embed", tables, `${vocab}x${width}`, `m${maxRows}`, ...(sourced ? ["sourced"] : []), ...taps].join("_"),
     shader: {
       entry: "embed",
       conditions: {
@@ -52,6 +56,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
         wte_bf16: wte === "bf16",
         wpe_f16: wpe === "f16",
         wpe_bf16: wpe === "bf16",
+        ...(sourced && { sourced }),
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },
       constants: { D4: `${width4}u`, VOCAB: `${vocab}u`, MAX_ROWS: `${maxRows}u` },

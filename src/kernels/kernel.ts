@@ -15,11 +15,16 @@ export interface KernelBinding {
   readonly access: BindingAccess;
 }
 
-/** A field of the `args` uniform, in declaration order; every field is 4 bytes. */
+/** A field of the `args` uniform, in declaration order: 4 bytes, or a table of vec4s, which starts on a vec4. */
 export interface ArgField {
   readonly name: string;
   readonly type: "u32" | "f32";
+  /** Length of an `array<vec4u>` in vec4s; its value is an array of numbers. */
+  readonly vec4s?: number;
 }
+
+/** What a dispatch gives its kernel's `args`, by field name. */
+export type ArgValues = Readonly<Record<string, number | readonly number[]>>;
 
 /**
  * The order in which a kernel adds up, as a name: kernels with equal names agree bit for bit on one

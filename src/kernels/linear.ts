@@ -45,6 +45,12 @@ export interface LinearShape {
   readonly bias: boolean;
   /** Sites captured, out of {@link linearTaps}. */
   readonly taps: readonly string[];
+  /** neuron_scale stages may act at the sites: args `record_stride` and a `list_` for each of {@link linearLists}. */
+  readonly staged?: boolean;
+  /** The value at mlp_out is kept in the source table, where arg `source` says. */
+  readonly sourced?: boolean;
+  /** `qkv`: heads read variants of the input; arg `variant_stride`, and `variants`, one a group of head_dim outputs. */
+  readonly grouped?: boolean;
   /** Rows are the step's out rows, packed in the input, instead of all rows. */
   readonly outs?: boolean;
   /** MAX_ROWS of the step uniform. */
@@ -79,6 +85,19 @@ export function linearTaps(kind: LinearEpilogue["kind"]): readonly string[] {
   return tapsOf[kind];
 }
 
+const listsOf = {
+  store: ["out"],
+  activation: ["pre", "post"],
+  residual: ["out"],
+  gated: ["gate", "up", "post"],
+  qkv: [],
+} as const satisfies Record<LinearEpilogue["kind"], readonly string[]>;
+
+/** Names of the values that stages can edit in a linear kernel with this epilogue. */
+export function linearLists(kind: LinearEpilogue["kind"]): readonly string[] {
+  return listsOf[kind];
+}
+
 /** Width of a stored output row in vec4s, over the whole matrix; for `qkv` that of q. */
 export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): number {
   const { epilogue } = shape;
@@ -95,6 +114,7 @@ export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): 
  *   reference plan one row takes the register kernel instead, and everything is `serial`.
  */
 export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly LinearCandidate[] {
+  if (shape.grouped && !keepsHeadsApart(shape)) return [{ maxRows: Infinity, kernel: groupedLinear(shape) }];
   if (choice.family === "register") {
     return [
       { maxRows: 1, kernel: registerLinear(shape, 1) },
@@ -137,15 +157,37 @@ export function registerLinear(shape: LinearShape, rows: RegisterRows, strips: 1
   });
 }
 
+/**
+ * Whether the kernels of a family can serve heads that read different variants: two neighbouring strips must belong to
+ * one head, and tiles count heads from the matrix's beginning, so it must not be cut.
+ */
+function keepsHeadsApart({ epilogue, N, strips }: LinearShape): boolean {
+  return epilogue.kind === "qkv" && epilogue.headDim % 8 === 0 && strips === Math.ceil(N / 4);
+}
+
+/** A thread per strip and four rows that looks its variants up, for any head width; class `serial`. */
+export function groupedLinear(shape: LinearShape): Kernel {
+  const mixed = shape.epilogue.kind === "qkv" && shape.epilogue.headDim % 4 !== 0;
+  return describe(shape, {
+    design: "grouped",
+    entry: "linear/grouped",
+    summation: "serial",
+    conditions: { mixed },
+    constants: {},
+    workgroups: (m) => [Math.ceil(shape.strips / 32), Math.ceil(m / 4), 1],
+  });
+}
+
 /** Tiles of 64 rows × 64 outputs in workgroup memory, 8×8 a thread; class `serial`. */
 export function tileLinear(shape: LinearShape): Kernel {
+  const tiles = shape.grouped ? headGroups(shape) * Math.ceil(headDim(shape) / 64) : Math.ceil(shape.strips / 16);
   return describe(shape, {
     design: "tile",
     entry: "linear/tile",
     summation: "serial",
     conditions: { ragged: Math.ceil(shape.K / 4) % 2 !== 0 },
     constants: {},
-    workgroups: (m) => [Math.ceil(shape.strips / 16), Math.ceil(m / 64), 1],
+    workgroups: (m) => [tiles, Math.ceil(m / 64), 1],
   });
 }
 
@@ -161,6 +203,15 @@ export function lanesLinear(shape: LinearShape, rows: 1 | 2 | 4): Kernel {
   });
 }
 
+/** Groups of head_dim outputs that read one variant each: H queries, G keys, G values. */
+function headGroups({ epilogue }: LinearShape): number {
+  return epilogue.kind === "qkv" ? epilogue.heads + 2 * epilogue.kvHeads : 0;
+}
+
+function headDim({ epilogue }: LinearShape): number {
+  return epilogue.kind === "qkv" ? epilogue.headDim : 0;
+}
+
 /** What distinguishes one kernel design; the rest follows from the shape. */
 interface Design {
   readonly design: string;
@@ -173,6 +224,7 @@ interface Design {
 
 function describe(shape: LinearShape, design: Design): Kernel {
   const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
+  const { staged = false, sourced = false, grouped = false } = shape;
   const taps = tapsOf[epilogue.kind].filter((tap) => shape.taps.includes(tap));
   const k4 = Math.ceil(K / 4);
   const whole = strips === Math.ceil(N / 4);
@@ -181,6 +233,9 @@ function describe(shape: LinearShape, design: Design): Kernel {
     epilogueName(epilogue),
     bias ? "bias" : "",
     outs ? "outs" : "",
+    staged ? "staged" : "",
+    sourced ? "sourced" : "",
+    grouped && design.entry !== "linear/grouped" ? "grouped" : "",
     taps.length > 0 ? `tap_${taps.join("_")}` : "",
     `of${maxRows}`,
   ];
@@ -194,6 +249,9 @@ function describe(shape: LinearShape, design: Design): Kernel {
         [dtype]: true,
         bias,
         outs,
+        ...(staged && { staged }),
+        ...(sourced && { sourced }),
+        ...(grouped && { grouped }),
         ...Object.fromEntries(taps.map((tap) => [`tap_${tap}`, true])),
       },
       constants: {
@@ -202,11 +260,12 @@ function describe(shape: LinearShape, design: Design): Kernel {
         STRIPS: `${strips}u`,
         OUT4: `${linearOutputWidth4(shape)}u`,
         ...epilogueConstants(epilogue),
+        ...(grouped && { HEAD_GROUPS: `${headGroups(shape)}u`, GROUPS4: `${Math.ceil(headGroups(shape) / 4)}u` }),
         ...design.constants,
       },
     },
-    bindings: bindings(epilogue, bias, taps.length > 0),
-    args: args(bias, taps),
+    bindings: bindings(shape, taps.length > 0),
+    args: args(shape, taps),
     summation: design.summation,
     workgroups: (rows) => design.workgroups(rows),
     cost: ({ rows }) => cost(shape, rows),
@@ -244,7 +303,7 @@ function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
   return { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` };
 }
 
-function bindings(epilogue: LinearEpilogue, bias: boolean, taps: boolean): readonly KernelBinding[] {
+function bindings({ epilogue, bias, staged, sourced }: LinearShape, taps: boolean): readonly KernelBinding[] {
   const list: KernelBinding[] = [
     { name: "args", binding: 0, access: "args" },
     { name: "weights", binding: 1, access: "read" },
@@ -263,15 +322,23 @@ function bindings(epilogue: LinearEpilogue, bias: boolean, taps: boolean): reado
     if (epilogue.kind === "residual") list.push({ name: "residual", binding: 5, access: "read" });
   }
   if (taps) list.push({ name: "capture", binding: 8, access: "read_write" });
+  if (staged) list.push({ name: "stages", binding: 9, access: "read" });
+  if (sourced) list.push({ name: "sources", binding: 10, access: "read_write" });
   return list;
 }
 
-function args(bias: boolean, taps: readonly string[]): readonly ArgField[] {
-  return [
-    { name: "first_strip", type: "u32" },
-    ...(bias ? [{ name: "bias", type: "u32" } as const] : []),
-    ...taps.map((tap) => ({ name: `tap_${tap}`, type: "u32" }) as const),
+function args(shape: LinearShape, taps: readonly string[]): readonly ArgField[] {
+  const { bias, epilogue, staged, sourced, grouped } = shape;
+  const names = [
+    "first_strip",
+    ...(bias ? ["bias"] : []),
+    ...(staged ? ["record_stride", ...listsOf[epilogue.kind].map((name) => `list_${name}`)] : []),
+    ...(sourced ? ["source"] : []),
+    ...(grouped ? ["variant_stride"] : []),
+    ...taps.map((tap) => `tap_${tap}`),
   ];
+  const fields = names.map((name): ArgField => ({ name, type: "u32" }));
+  return grouped ? [...fields, { name: "variants", type: "u32", vec4s: Math.ceil(headGroups(shape) / 4) }] : fields;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Host side of shaders/lib/step.wgsl and of the `args` blocks: packing into the bytes that the shaders read. */
 
 import { SluiceError } from "../errors.ts";
-import type { Kernel } from "./kernel.ts";
+import type { ArgValues, Kernel } from "./kernel.ts";
 
 export interface StepRow {
   readonly token_index: number;
@@ -52,16 +52,24 @@ export function packStep(
   return into;
 }
 
-/** Packs the `args` uniform of a kernel: each declared field, 4 bytes each, padded to 16. */
-export function packArgs(kernel: Pick<Kernel, "name" | "args">, values: Readonly<Record<string, number>>): Uint32Array {
-  const words = new Uint32Array(Math.ceil(Math.max(kernel.args.length, 1) / 4) * 4);
-  const floats = new Float32Array(words.buffer);
-  kernel.args.forEach((field, i) => {
-    const value = values[field.name];
-    if (value === undefined)
-      throw new SluiceError("gpu", `Kernel ${kernel.name} was given no value for args.${field.name}`);
-    if (field.type === "f32") floats[i] = value;
-    else words[i] = value;
+/** Packs the `args` uniform of a kernel: its declared fields in order, padded to 16 bytes. */
+export function packArgs(kernel: Pick<Kernel, "name" | "args">, values: ArgValues): Uint32Array {
+  let end = 0;
+  const placed = kernel.args.map((field) => {
+    const at = field.vec4s === undefined ? end : Math.ceil(end / 4) * 4;
+    end = at + (field.vec4s === undefined ? 1 : 4 * field.vec4s);
+    return { field, at };
   });
+  const words = new Uint32Array(Math.ceil(Math.max(end, 1) / 4) * 4);
+  const floats = new Float32Array(words.buffer);
+  for (const { field, at } of placed) {
+    const value = values[field.name];
+    if (value === undefined || (typeof value === "number") !== (field.vec4s === undefined)) {
+      throw new SluiceError("gpu", `Kernel ${kernel.name} was given no value for args.${field.name}`);
+    }
+    if (typeof value !== "number") words.set(value, at);
+    else if (field.type === "f32") floats[at] = value;
+    else words[at] = value;
+  }
   return words;
 }

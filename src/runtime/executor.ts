@@ -58,6 +58,8 @@ export interface ExecutorOptions {
   readonly pipelines: PipelineCache;
   readonly weights: GpuWeights;
   readonly plan: Plan;
+  /** What runs while every stage is off; of the same size as `plan`. */
+  readonly plain?: Plan;
   /** `[capacity, head_dim/2]` pairs (cos, sin), for models that rotate. */
   readonly rope?: Float32Array<ArrayBuffer>;
   readonly onCompile?: (done: number, total: number) => void;
@@ -73,6 +75,9 @@ export interface StepSize {
 
 export class Executor {
   readonly plan: Plan;
+  readonly #plain: Plan | undefined;
+  /** Which of the two plans runs: the edited one, unless all stages are off. */
+  #active: Plan;
   readonly #gpu: Gpu;
   readonly #readbacks: ReadbackPool;
   readonly #pacer: Pacer;
@@ -94,6 +99,8 @@ export class Executor {
     this.#pipelines = options.pipelines;
     this.#onCompile = options.onCompile ?? (() => undefined);
     this.plan = plan;
+    this.#plain = options.plain;
+    this.#active = plan;
     this.#gpu = gpu;
     this.#pacer = new Pacer(plan.family);
     this.#readbacks = new ReadbackPool(gpu);
@@ -131,6 +138,11 @@ export class Executor {
       for (const { dispatch, candidate } of missing) candidate.ready ??= await this.#makeReady(dispatch, candidate);
     }
     for (const key of keys) this.#readySizes.add(key);
+  }
+
+  /** Lets the plain plan run in place of the edited one, or the edited one again. */
+  setEdited(isEdited: boolean): void {
+    this.#active = isEdited ? this.plan : (this.#plain ?? this.plan);
   }
 
   /** Writes token ids into the token table, `index` counted in ids. */
@@ -230,7 +242,7 @@ export class Executor {
 
   /** The dispatches of a step, in order. Without out rows it ends with the blocks. */
   *#listFor({ outs, head, tail }: StepSize): Generator<PreparedDispatch> {
-    const { plan } = this;
+    const plan = this.#active;
     const lists = [plan.body];
     if (outs > 0 && head !== "none") {
       lists.push(plan.finalNorm);
@@ -249,7 +261,15 @@ export class Executor {
     };
     weights.parts.forEach((buffer, part) => this.#buffers.set(roleKey({ role: "weights", part }), buffer));
     this.#buffers.set(roleKey({ role: "params" }), weights.params);
-    plan.activations.forEach((byteLength, index) => add({ role: "activation", index }, byteLength));
+    // The plans take turns, so they may use the same buffers for different values.
+    const plain = this.#plain?.activations ?? [];
+    for (let index = 0; index < Math.max(plan.activations.length, plain.length); index++) {
+      add({ role: "activation", index }, Math.max(plan.activations[index] ?? 0, plain[index] ?? 0));
+    }
+    if (plan.stages) {
+      add({ role: "stages" }, plan.stages.image.byteLength);
+      if (plan.stages.sourceBytes > 0) add({ role: "sources" }, plan.stages.sourceBytes);
+    }
     for (let layer = 0; layer < plan.layers; layer++) {
       add({ role: "keys", layer }, plan.slots * plan.cacheRowBytes);
       add({ role: "values", layer }, plan.slots * plan.cacheRowBytes);
@@ -267,7 +287,7 @@ export class Executor {
   #placeArgs(alignment: number): void {
     const blocks: { readonly offset: number; readonly words: Uint32Array }[] = [];
     let end = 0;
-    for (const planned of allDispatches(this.plan)) {
+    for (const planned of [this.plan, ...(this.#plain ? [this.#plain] : [])].flatMap(allDispatches)) {
       const candidates = planned.candidates.map(({ maxRows, kernel }): PreparedCandidate => {
         const words = packArgs(kernel, planned.args);
         const offset = end;
@@ -292,7 +312,8 @@ export class Executor {
       }
       const role = dispatch.bind[name];
       if (!role) throw new Error(`${dispatch.label}: the plan connects nothing to ${name} of ${kernel.name}`);
-      return { binding, resource: { buffer: this.buffer(role) } };
+      const offset = role.role === "activation" ? (role.offset ?? 0) : 0;
+      return { binding, resource: { buffer: this.buffer(role), offset } };
     });
     const label = `${dispatch.label} ${kernel.name}`;
     const bindings = this.#gpu.device.createBindGroup({ label, layout: this.#pipelines.layoutOf(kernel), entries });

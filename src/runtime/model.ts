@@ -211,7 +211,7 @@ export class Model {
       throw new SluiceError("usage", "Stop texts need a tokenizer; use stop tokens");
     return new Generation({
       prompts: encoded,
-      tokenizer: isText ? this.tokenizer : null,
+      tokenizer: this.tokenizer,
       sampling: checkSampling(options),
       maxNewTokens,
       stop,

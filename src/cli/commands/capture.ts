@@ -3,39 +3,44 @@ import { SluiceError } from "../../errors.ts";
 import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
 import { name, repeated, required } from "../options.ts";
-import { checkWritable, writeResult } from "../result-file.ts";
-import { modelArgument, modelOptions, requiredTokens, withModel } from "../with-model.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const capture = defineCommand({
   name: "capture",
-  summary: "Write activations at named sites to a safetensors file",
+  summary: "Write values from inside the model to a safetensors file",
   description: [
-    "Writes a tensor per site, float32 [tokens, width]; attn_pattern.LAYER is [heads, tokens, tokens]. A site that does not exist is answered with the list of those that do.",
+    "Runs the model once over the tokens and writes a tensor per site, float32 [tokens, width]; attn_pattern.LAYER is " +
+      "[heads, tokens, tokens]. A site that does not exist is answered with the list of those that do.",
   ],
-  positionals: { model: modelArgument },
+  positionals: { model: modelArgument, prompt: promptArgument },
   options: {
-    tokens: requiredTokens,
-    site: repeated("SITE", "What to capture, such as resid_post.1 or mlp_pre.0", name),
-    out: required("FILE", "Safetensors file to write", name),
+    ...promptOptions,
+    site: repeated("SITE", "What to capture, such as resid_post.1 or mlp_pre.0 (required)", name),
+    out: required("FILE", "The safetensors file to write", name),
     ...modelOptions,
   },
   examples: [
     {
       line: "capture weights/stories260K --tokens 1,403,407 --site resid_post.1 --site mlp_post.0 --out sites.safetensors",
-      shows: "The stream after block 1 and the neurons of block 0:",
+      shows: "The residual stream after block 1 and the neurons of block 0:",
     },
   ],
   async run(values, context) {
-    if (values.site.length === 0) {
+    const sites = [...new Set(values.site)];
+    if (sites.length === 0) {
       throw new SluiceError("usage", "--site SITE is missing", {
         hint: "For example --site resid_post.1; it may be repeated.",
       });
     }
-    await checkWritable(values.out);
-    const sites = await withModel(context, values.model, values, (model) =>
-      context.progress.during("computing", model.capture(values.tokens, values.site, { signal: context.signal })),
-    );
-    const tensors = new Map([...sites].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)]));
-    await writeResult(values.out, writeSafetensors(tensors));
+    const prompt = givenPrompt(values);
+    const file = await prepareOutFile(values.out);
+    await withModel(values, context, async (model) => {
+      const work = model.capture(encodePrompt(model, prompt), sites, { signal: context.signal });
+      const captured = await context.progress.during("running the model", work);
+      const tensors = [...captured].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)] as const);
+      await file.write(writeSafetensors(new Map(tensors)));
+    });
   },
 });

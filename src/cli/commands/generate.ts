@@ -1,136 +1,112 @@
 /** `sluice generate` */
 import { SluiceError } from "../../errors.ts";
-import type { GenerateOptions, GenerateResult, Model } from "../../index.ts";
-import { defineCommand, optionalArgument } from "../command.ts";
-import type { CommandContext, InputStream } from "../context.ts";
-import { readPrompts } from "../documents.ts";
-import { decimal, flag, name, optional, repeated, text, tokenIds, wholeNumber, withDefault } from "../options.ts";
-import { modelArgument, modelOptions, withModel } from "../with-model.ts";
+import type { GenerateOptions, GenerateResult } from "../../index.ts";
+import { defineCommand } from "../command.ts";
+import type { CommandContext, LoadedModel } from "../context.ts";
+import { defined } from "../defined.ts";
+import { type Document, readPrompts } from "../documents.ts";
+import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
+import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { printStream } from "./print-stream.ts";
+import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
+import { contextOption, samplingFrom, samplingOptions } from "./sampling.ts";
 
 export const generate = defineCommand({
   name: "generate",
   summary: "Continue a text or a sequence of token ids",
   description: [
-    "Continues PROMPT and streams the text that follows. Without PROMPT it is read from standard input. With --tokens, ids go in and ids come out, and no tokenizer is needed.",
+    "Continues PROMPT and streams the text that follows. Without PROMPT it is read from standard input.",
+    "With --tokens, ids go in and ids come out, and no tokenizer is needed; then only generation_config.json or " +
+      "--stop-token stops it early. The stop id ends the ids and leaves no text.",
   ],
-  positionals: { model: modelArgument, prompt: optionalArgument("text to continue") },
+  positionals: { model: modelArgument, prompt: { ...promptArgument, help: "the text to continue" } },
   options: {
-    tokens: optional(
-      "IDS",
-      "Token ids between commas in place of a text, taken as they are: no BOS is added",
-      tokenIds,
-    ),
+    ...promptOptions,
     batch: optional("FILE", "Continue many prompts side by side: one a line, or .jsonl with text or tokens", name),
     maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
-    temperature: withDefault("T", "0 takes the most likely token", decimal({ min: 0 }), 0),
-    topK: optional("K", "Keep the K most likely tokens", wholeNumber(0)),
-    topP: optional(
-      "P",
-      "Keep the most likely tokens that together reach probability P",
-      decimal({ min: 0, max: 1, aboveMin: true }),
-    ),
-    minP: optional("P", "Keep tokens at least P times as likely as the most likely one", decimal({ min: 0, max: 1 })),
-    repetitionPenalty: optional(
-      "R",
-      "Make tokens that already occurred less likely (above 1)",
-      decimal({ min: 0, aboveMin: true }),
-    ),
-    seed: optional("S", "Draws the same tokens again; without it every run differs", wholeNumber(0)),
-    stop: repeated("TEXT", "Stop before this text", text),
-    stopToken: repeated("ID", "Stop at this token", wholeNumber(0)),
-    context: optional("N", "Positions of the KV cache", wholeNumber(1)),
-    json: flag("Print one JSON object with prompt_tokens, tokens, text and timings"),
+    ...samplingOptions,
+    context: contextOption,
+    json: flag("Print one JSON object with prompt_tokens, tokens, text and timings; of a batch, {results: […]}"),
     ...modelOptions,
   },
   examples: [
     { line: 'generate weights/stories260K "Once upon a time"', shows: "Continue a text:" },
+    {
+      line: 'generate weights/gpt2-stories "One day" --temperature 0.8 --top-k 40 --seed 7',
+      shows: "Draw the tokens, the same ones every time:",
+    },
     { line: "generate weights/gpt-nano-sort --tokens 2,0,1,1,0,2 --max-new-tokens 6", shows: "Continue token ids:" },
   ],
   async run(values, context) {
-    const given = [values.prompt, values.tokens, values.batch].filter((value) => value !== undefined).length;
-    if (given > 1) throw new SluiceError("usage", "PROMPT, --tokens and --batch exclude each other");
-    const options: GenerateOptions = {
-      maxNewTokens: values.maxNewTokens,
-      temperature: values.temperature,
-      stop: values.stop,
-      stopTokens: values.stopToken,
-      signal: context.signal,
-      ...(values.topK !== undefined && { topK: values.topK }),
-      ...(values.topP !== undefined && { topP: values.topP }),
-      ...(values.minP !== undefined && { minP: values.minP }),
-      ...(values.repetitionPenalty !== undefined && { repetitionPenalty: values.repetitionPenalty }),
-      ...(values.seed !== undefined && { seed: values.seed }),
-      ...(values.context !== undefined && { context: values.context }),
-    };
-    if (values.batch !== undefined) {
-      const prompts = await readPrompts(values.batch);
-      await withModel(context, values.model, values, async (model) => {
-        const results = await model.generateBatch(prompts, options);
-        printBatch(results, prompts, values.json, context);
-      });
-      return;
+    const { batch, maxNewTokens, json } = values;
+    if (batch !== undefined && (values.prompt !== undefined || values.tokens !== undefined)) {
+      throw new SluiceError("usage", "--batch reads the prompts from its file: no other prompt goes with it");
     }
-    const prompt = values.tokens ?? values.prompt ?? (await readInput(context.stdin));
-    await withModel(context, values.model, values, (model) =>
-      generateOne(model, prompt, options, values.json, context),
-    );
+    const options: GenerateOptions = {
+      ...samplingFrom(values, context),
+      ...defined({ context: values.context }),
+      maxNewTokens,
+    };
+    if (batch === undefined) {
+      const prompt = await givenOrPipedPrompt(values, context);
+      await withModel(values, context, (model, loadMs) => runOne(model, prompt, { options, json, loadMs }, context));
+    } else {
+      const prompts = await readPrompts(batch, context.signal);
+      await withModel(values, context, (model, loadMs) => runBatch(model, prompts, { options, json, loadMs }, context));
+    }
   },
 });
 
-async function generateOne(
-  model: Model,
-  prompt: string | readonly number[],
-  options: GenerateOptions,
-  json: boolean,
-  { stdout, progress }: CommandContext,
+interface Task {
+  readonly options: GenerateOptions;
+  readonly json: boolean;
+  readonly loadMs: number;
+}
+
+async function runOne(
+  model: LoadedModel,
+  prompt: Document,
+  { options, json, loadMs }: Task,
+  context: CommandContext,
 ): Promise<void> {
+  const { progress, stdout } = context;
   const generation = model.generate(prompt, options);
   if (json) {
-    stdout.write(`${JSON.stringify(reported(await generation.result()))}\n`);
+    const result = await progress.during("generating", generation.result());
+    stdout.write(`${JSON.stringify(reported(result, loadMs))}\n`);
     return;
   }
-  const isText = typeof prompt === "string";
-  let written = 0;
-  try {
-    for await (const { token, text: piece } of generation) {
-      progress.clear();
-      stdout.write(isText ? (piece ?? "") : `${written > 0 ? " " : ""}${token}`);
-      written++;
-    }
-  } finally {
-    if (written > 0) stdout.write("\n");
-  }
+  let count = 0;
+  await printStream(generation, context, ({ token, text }) => {
+    if (typeof prompt === "string") return text ?? "";
+    return count++ === 0 ? `${token}` : ` ${token}`;
+  });
 }
 
-function printBatch(
-  results: readonly GenerateResult[],
-  prompts: readonly (string | readonly number[])[],
-  json: boolean,
-  { stdout }: CommandContext,
-): void {
+async function runBatch(
+  model: LoadedModel,
+  prompts: readonly Document[],
+  { options, json, loadMs }: Task,
+  { progress, stdout }: CommandContext,
+): Promise<void> {
+  const label = `generating from ${prompts.length} prompts`;
+  const results = await progress.during(label, model.generateBatch(prompts, options));
   if (json) {
-    stdout.write(`${JSON.stringify({ results: results.map(reported) })}\n`);
+    stdout.write(`${JSON.stringify({ results: results.map((result) => reported(result, loadMs)) })}\n`);
     return;
   }
-  results.forEach(({ tokens, text: continued }, i) => {
-    stdout.write(`${typeof prompts[i] === "string" ? continued : tokens.join(" ")}\n`);
+  results.forEach(({ tokens, text }, index) => {
+    stdout.write(`${typeof prompts[index] === "string" ? text : tokens.join(" ")}\n`);
   });
 }
 
-function reported({ prompt_tokens, tokens, text: continued, finish, seed, timings }: GenerateResult): object {
-  return { prompt_tokens, tokens, text: continued, finish, ...(seed !== null && { seed }), timings };
-}
-
-async function readInput(stdin: InputStream): Promise<string> {
-  let input = "";
-  if (!stdin.isTTY) {
-    const decoder = new TextDecoder();
-    for await (const chunk of stdin)
-      input += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
-    input = (input + decoder.decode()).replace(/\r?\n$/, "");
-  }
-  if (input !== "") return input;
-  throw new SluiceError("usage", "There is nothing to continue", {
-    hint: "Give a PROMPT, --tokens IDS, or a text on standard input.",
-  });
+function reported({ prompt_tokens, tokens, text, finish, seed, timings }: GenerateResult, loadMs: number): object {
+  return {
+    prompt_tokens,
+    tokens,
+    text,
+    finish,
+    ...(seed !== null && { seed }),
+    timings: { load_ms: loadMs, ...timings },
+  };
 }

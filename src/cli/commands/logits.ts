@@ -2,19 +2,21 @@
 import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
 import { flag, name, required } from "../options.ts";
-import { checkWritable, writeResult } from "../result-file.ts";
-import { modelArgument, modelOptions, requiredTokens, withModel } from "../with-model.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const logits = defineCommand({
   name: "logits",
-  summary: "Write the logits of a token sequence to a safetensors file",
+  summary: "Write the logits at every position to a safetensors file",
   description: [
-    "Writes a tensor `logits`, float32 [tokens, vocabulary]: row t holds the scores for the token after position t.",
+    "Runs the model once over the tokens and writes the tensor `logits`, float32 [tokens, vocabulary]: row t holds the " +
+      "scores for the token after position t.",
   ],
-  positionals: { model: modelArgument },
+  positionals: { model: modelArgument, prompt: promptArgument },
   options: {
-    tokens: requiredTokens,
-    out: required("FILE", "Safetensors file to write", name),
+    ...promptOptions,
+    out: required("FILE", "The safetensors file to write", name),
     last: flag("The last position alone: [1, vocabulary]"),
     ...modelOptions,
   },
@@ -22,10 +24,13 @@ export const logits = defineCommand({
     { line: "logits weights/stories260K --tokens 1,403,407 --out logits.safetensors", shows: "Three positions:" },
   ],
   async run(values, context) {
-    await checkWritable(values.out);
-    const { data, shape } = await withModel(context, values.model, values, (model) =>
-      context.progress.during("computing", model.logits(values.tokens, { last: values.last, signal: context.signal })),
-    );
-    await writeResult(values.out, writeSafetensors(new Map([["logits", storeFloat32(data, shape)]])));
+    const prompt = givenPrompt(values);
+    const file = await prepareOutFile(values.out);
+    await withModel(values, context, async (model) => {
+      const { last } = values;
+      const work = model.logits(encodePrompt(model, prompt), { last, signal: context.signal });
+      const { data, shape } = await context.progress.during("running the model", work);
+      await file.write(writeSafetensors(new Map([["logits", storeFloat32(data, shape)]])));
+    });
   },
 });

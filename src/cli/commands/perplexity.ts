@@ -1,16 +1,18 @@
 /** `sluice perplexity` */
 import { SluiceError } from "../../errors.ts";
-import type { Model } from "../../index.ts";
 import { defineCommand } from "../command.ts";
+import type { CommandContext, LoadedModel } from "../context.ts";
+import { defined } from "../defined.ts";
 import { type Document, readDocuments } from "../documents.ts";
 import { flag, name, optional, required, wholeNumber } from "../options.ts";
-import { modelArgument, modelOptions, tokenizerOf, withModel } from "../with-model.ts";
+import { modelArgument, modelOptions, tokenizerOf, withModel } from "./model.ts";
 
 export const perplexity = defineCommand({
   name: "perplexity",
   summary: "Measure how well a model predicts texts",
   description: [
-    "The exponential of the mean negative log-likelihood over all predicted tokens: all but the first of each text. A text longer than the model's context is measured through a moving window that predicts every token once.",
+    "Prints the exponential of the mean negative log-likelihood over all predicted tokens: all but the first of each " +
+      "text. A text longer than the model's context is measured through a moving window that predicts every token once.",
   ],
   positionals: { model: modelArgument },
   options: {
@@ -25,43 +27,60 @@ export const perplexity = defineCommand({
   examples: [
     {
       line: "perplexity weights/gpt2-stories --file test/data/tales.jsonl --prepend-bos --max-tokens 120 --max-texts 50",
-      shows: "Fifty tales:",
+      shows: "The beginnings of fifty tales:",
     },
   ],
   async run(values, context) {
-    const documents = (await readDocuments(values.file)).slice(0, values.maxTexts);
-    const result = await withModel(context, values.model, values, async (model) => {
-      const encoded = documents.map((document) => prepare(document, model, values));
-      const short = encoded.filter((tokens) => tokens.length < 2).length;
-      if (short > 0 && short < encoded.length) {
-        context.note(`${short} of ${encoded.length} texts are shorter than two tokens and predict nothing`);
-      }
-      return model.perplexity(encoded, {
-        ...(values.stride !== undefined && { stride: values.stride }),
-        signal: context.signal,
-        onProgress: (done, total) => context.progress.update("measuring", `${done} of ${total} tokens`),
+    const { progress, signal, stdout } = context;
+    const texts = (await readDocuments(values.file, signal)).slice(0, values.maxTexts);
+    const result = await withModel(values, context, (model) => {
+      const work = model.perplexity(documentsOf(model, texts, values, context), {
+        ...defined({ stride: values.stride }),
+        signal,
+        onProgress: (done, total) => progress.update("measuring", `${done} of ${total} tokens`),
       });
+      return progress.during("measuring", work);
     });
-    if (values.json) context.stdout.write(`${JSON.stringify(result)}\n`);
-    else
-      context.stdout.write(
-        `perplexity ${result.perplexity.toFixed(3)}  (nll ${result.nll.toFixed(4)} over ${result.tokens} tokens)\n`,
-      );
+    const { perplexity: value, nll, tokens } = result;
+    stdout.write(
+      values.json
+        ? `${JSON.stringify({ perplexity: value, nll, tokens })}\n`
+        : `perplexity ${value.toFixed(3)}  (nll ${nll.toFixed(4)} over ${tokens} tokens)\n`,
+    );
   },
 });
 
-/** Ids of a document: cut, then headed by BOS where asked. The tokenizer adds none of its own, so that none is doubled. */
-function prepare(
-  document: Document,
-  model: Model,
-  { prependBos, maxTokens }: { readonly prependBos: boolean; readonly maxTokens: number | undefined },
-): readonly number[] {
-  const ids =
-    typeof document === "string" ? tokenizerOf(model).encode(document, { addSpecialTokens: false }) : document;
-  const cut = ids.slice(0, maxTokens);
-  if (!prependBos) return cut;
-  const bos = model.config.bos_token_id ?? model.tokenizer?.bosTokenId;
-  if (bos === undefined)
-    throw new SluiceError("usage", "--prepend-bos: neither config.json nor the tokenizer names a BOS token");
-  return [bos, ...cut];
+interface Cutting {
+  readonly prependBos: boolean;
+  readonly maxTokens: number | undefined;
+}
+
+/** Ids of the texts, cut, then headed by BOS where asked: the tokenizer adds none of its own, so none is doubled. */
+function documentsOf(
+  model: LoadedModel,
+  texts: readonly Document[],
+  { prependBos, maxTokens }: Cutting,
+  context: CommandContext,
+): readonly (readonly number[])[] {
+  const head = prependBos ? [bosOf(model)] : [];
+  const documents = texts.map((text) => {
+    const ids = typeof text === "string" ? tokenizerOf(model).encode(text, { addSpecialTokens: false }) : text;
+    return [...head, ...ids.slice(0, maxTokens)];
+  });
+  const short = documents.filter((tokens) => tokens.length < 2).length;
+  if (short === documents.length) {
+    throw new SluiceError("usage", "There is no token to predict: every text is shorter than two tokens", {
+      hint: prependBos ? "Give texts that are not empty." : "Give longer texts, or begin each with --prepend-bos.",
+    });
+  }
+  if (short > 0) context.note(`${short} of ${documents.length} texts are shorter than two tokens and predict nothing`);
+  return documents;
+}
+
+function bosOf({ tokenizer, config }: LoadedModel): number {
+  const bos = tokenizer?.bosTokenId ?? config.bos_token_id;
+  if (bos !== undefined) return bos;
+  throw new SluiceError("usage", "--prepend-bos: neither the tokenizer nor config.json names a BOS token", {
+    hint: "Leave the option out, or write the ids into a .jsonl file with the token you want in front.",
+  });
 }

@@ -1,0 +1,229 @@
+// Norm of rows that stages edit: the stream is changed, corrected for masked edges and normed in one kernel, by the
+// workgroup (tiled) or thread that owns the row. Where nothing is changed it gives the bits of the plain kernel of its
+// family: the sums are taken in the same order.
+//
+// A row is made in this order:
+//   1. `delta`, if the residual add was moved here (affine stages at attn_out, mlp_out): its stages, then + `input`;
+//      else `input`
+//   2. stages at resid_post of the block before, or at resid_mid; 3. stages at resid_pre
+//   4. the corrections of this variant's destination (stages/edge_mask.wgsl)
+//   5. the norm (norm/row.wgsl), then neuron_scale stages at attn_norm or mlp_norm.
+// After 3 the owner of the row writes it to `stream`, from where everything behind reads it. Variant 0 is never
+// corrected; the others are the inputs of destinations with masked edges. All variants of a row are worked on at once,
+// each from the unedited input: nobody waits for anybody.
+//
+// The program of a dispatch in the stage table, four vec4s:
+//   (groups at delta, at 2, at 3, flags)         flags: 1 there is a delta, 2 write `stream`, 4 delta changes belong to E
+//   (groups, norm list, edges, edge stage)       groups: vec4s (0, stage, scale, shift) or (1, entries, stages, reads)
+//   (slot of delta, its private slots, E in, E out)
+//   (private slots of E, –, –, –)                private slots: one a variant, for what the shared slots get only now
+// Slots are rows of the source table; NONE where there is none.
+//
+// Bindings: 1 input, 2 params, 3 delta, 4 output [variants][rows][D4], 5 stream, 8 capture, 9 stage table, 10 sources.
+// Parallel: x rows, y variants. tiled: THREADS threads a row, neighbours on neighbouring vec4s; else a thread a row.
+// Summation classes: those of norm/tiled.wgsl and norm/register.wgsl.
+import package::lib::step::step;
+import package::lib::tap::tap;
+import package::norm::edited_row::{output, params};
+@if(sourced) import package::norm::edited_row::sources;
+import package::norm::edited_sum::{meet, total, THREADS};
+import package::norm::row::lane_sum;
+import package::stages::affine::{affine, Group};
+@if(sourced) import package::stages::edge_mask::edge_mask;
+import package::stages::neuron_scale::{neuron_scale, scaled};
+import package::stages::table::{stages, strength_of, Token, NONE};
+import constants::{D, D4, RANKS, SIZE};
+
+struct Args {
+  gain: u32, // in vec4s of params
+  @if(layer) bias: u32,
+  eps: f32,
+  program: u32,
+  record_stride: u32,
+  variant_stride: u32, // vec4s from one variant of the output to the next
+  @if(sourced) slot_stride: u32, // vec4s from one slot of the source table to the next
+  first_variant: u32,
+  @if(tap_delta) tap_delta: u32,
+  @if(tap_resid_post) tap_resid_post: u32,
+  @if(tap_resid_pre) tap_resid_pre: u32,
+  @if(tap_out) tap_out: u32,
+}
+
+@group(1) @binding(0) var<uniform> args: Args;
+@group(1) @binding(1) var<storage, read> input: array<vec4f>;
+@if(deltas) @group(1) @binding(3) var<storage, read> delta: array<vec4f>;
+@if(!outs) @group(1) @binding(5) var<storage, read_write> stream: array<vec4f>;
+
+// 1 for the lanes of the last vec4 that lie within the width, 0 for its padding.
+const LAST_LANES = select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) < vec4u(D - 4u * (D4 - 1u)));
+
+fn row_total() -> u32 {
+  @if(outs) return step.out_count;
+  @else return step.row_count;
+}
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  @if(tiled) let row = group.x;
+  @else let row = group.x * SIZE + local;
+  @if(tiled) let tid = local;
+  @else let tid = 0u;
+  @if(tiled) let base = 0u;
+  @else let base = local * RANKS;
+  if (row >= row_total()) {
+    return;
+  }
+  let owner = group.y == 0u;
+  let variant = args.first_variant + group.y;
+  @if(outs) let step_row = step.outs[row].row;
+  @else let step_row = row;
+  @if(outs) let token = Token(step.outs[row].sequence, step.outs[row].position);
+  @else let token = Token(step.rows[row].sequence, step.rows[row].position);
+  let in_at = step_row * D4;
+  let at = variant * args.variant_stride + row * D4;
+  let counts = stages[args.program];
+  let places = stages[args.program + 1u];
+  var track_at = NONE;
+  @if(tracked) {
+    let slots = stages[args.program + 2u];
+    let private_e = stages[args.program + 3u].x;
+    if (slots.w != NONE && (owner || private_e != NONE)) {
+      track_at = select(private_e + variant, slots.w, private_e == NONE) * args.slot_stride + in_at;
+      for (var i = tid; i < D4; i += THREADS) {
+        var e = vec4f();
+        if (slots.z != NONE) {
+          e = sources[slots.z * args.slot_stride + in_at + i];
+        }
+        sources[track_at + i] = e;
+      }
+    }
+  }
+
+  @if(deltas) {
+    if ((counts.w & 1u) != 0u) {
+      for (var i = tid; i < D4; i += THREADS) {
+        output[at + i] = delta[in_at + i];
+      }
+      let delta_track = select(NONE, track_at, (counts.w & 4u) != 0u);
+      run_groups(places.x, counts.x, token, at, delta_track, tid, base);
+      for (var i = tid; i < D4; i += THREADS) {
+        let x = output[at + i];
+        // site: attn_out or mlp_out
+        @if(tap_delta) { if (owner) { tap(args.tap_delta, step_row, D4, i, x); } }
+        @if(sourced) keep_delta(owner, variant, in_at, i, x);
+        output[at + i] = input[in_at + i] + x;
+      }
+    } else {
+      copy_input(in_at, at, tid);
+    }
+  }
+  @if(!deltas) copy_input(in_at, at, tid);
+
+  run_groups(places.x + counts.x, counts.y, token, at, track_at, tid, base);
+  // site: resid_post of the block before
+  @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, at, tid);
+  run_groups(places.x + counts.x + counts.y, counts.z, token, at, track_at, tid, base);
+  // site: resid_pre or resid_mid
+  @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, at, tid);
+  @if(!outs) {
+    if (owner && (counts.w & 2u) != 0u) {
+      for (var i = tid; i < D4; i += THREADS) {
+        stream[in_at + i] = output[at + i];
+      }
+    }
+  }
+  @if(tracked) {
+    let slots = stages[args.program + 2u];
+    if (owner && slots.w != NONE && stages[args.program + 3u].x != NONE) {
+      for (var i = tid; i < D4; i += THREADS) {
+        sources[slots.w * args.slot_stride + in_at + i] = sources[track_at + i];
+      }
+    }
+  }
+  @if(sourced) {
+    if (places.z != NONE) {
+      let record_at = token.sequence * args.record_stride + places.w;
+      edge_mask(places.z + 2u * variant, record_at, at, in_at, args.slot_stride, tid);
+    }
+  }
+  norm_row(row, variant, places.y, token, at, tid);
+}
+
+fn copy_input(in_at: u32, at: u32, tid: u32) {
+  for (var i = tid; i < D4; i += THREADS) {
+    output[at + i] = input[in_at + i];
+  }
+}
+
+// mlp_out as a source, for the norms behind this one, and for this variant of this one.
+@if(sourced && deltas) fn keep_delta(owner: bool, variant: u32, in_at: u32, i: u32, x: vec4f) {
+  let slots = stages[args.program + 2u];
+  if (owner && slots.x != NONE) {
+    sources[slots.x * args.slot_stride + in_at + i] = x;
+  }
+  if (slots.y != NONE) {
+    sources[(slots.y + variant) * args.slot_stride + in_at + i] = x;
+  }
+}
+
+@if(tap_resid_post || tap_resid_pre) fn tap_row(offset: u32, row: u32, owner: bool, at: u32, tid: u32) {
+  if (owner) {
+    for (var i = tid; i < D4; i += THREADS) {
+      tap(offset, row, D4, i, output[at + i]);
+    }
+  }
+}
+
+fn run_groups(first: u32, count: u32, token: Token, at: u32, track_at: u32, tid: u32, base: u32) {
+  for (var g = 0u; g < count; g++) {
+    let group = stages[first + g];
+    if (group.x == 1u) {
+      affine(Group(group.y, group.z, group.w), args.record_stride, token, at, track_at, tid, base);
+    } else {
+      let s = strength_of(group.y, args.record_stride, token);
+      if (s != 0.0) {
+        for (var i = tid; i < D4; i += THREADS) {
+          let x = output[at + i];
+          let edited = scaled(group.z, group.w, i, s, x);
+          output[at + i] = edited;
+          @if(tracked) {
+            if (track_at != NONE) {
+              sources[track_at + i] += edited - x;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+fn norm_row(row: u32, variant: u32, list: u32, token: Token, at: u32, tid: u32) {
+  var mean = 0.0;
+  var squares = vec4f();
+  @if(layer) {
+    var sum = vec4f();
+    for (var i = tid; i < D4; i += THREADS) {
+      sum += output[at + i];
+    }
+    mean = total(tid, vec4f(lane_sum(sum))).x / f32(D);
+    for (var i = tid; i < D4; i += THREADS) {
+      let v = (output[at + i] - mean) * select(vec4f(1.0), LAST_LANES, i == D4 - 1u);
+      squares = fma(v, v, squares);
+    }
+  } @else {
+    for (var i = tid; i < D4; i += THREADS) {
+      let v = output[at + i];
+      squares = fma(v, v, squares);
+    }
+  }
+  let scale = inverseSqrt(total(tid, vec4f(lane_sum(squares))).x / f32(D) + args.eps);
+  for (var i = tid; i < D4; i += THREADS) {
+    let v = output[at + i];
+    @if(layer) let plain = fma((v - mean) * scale, params[args.gain + i], params[args.bias + i]);
+    @else let plain = v * scale * params[args.gain + i];
+    let normed = neuron_scale(list, args.record_stride, token, i, plain);
+    // site: attn_norm, mlp_norm or final_norm, of the uncorrected stream
+    @if(tap_out) { if (variant == 0u) { tap(args.tap_out, row, D4, i, normed); } }
+    output[at + i] = normed;
+  }
+}

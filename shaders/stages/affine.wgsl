@@ -1,0 +1,125 @@
+// Stages affine: h ← h + s·(b − g(h·Vᵀ − c)·U) on a row that one workgroup (or one thread) owns.
+//
+// Stages that follow one another at a row form a group and share one reduction over the unedited row: all coordinates
+// y = V·h are summed at once, then the stages act in order on these few numbers. What an earlier stage adds to the row
+// moves a later one's coordinates by known amounts, the host's products of every V row with every earlier U row and b;
+// so the row itself is read once and written once, whatever the number of stages.
+//
+// The row lies in `output`, from vec4 `row_at`; thread `tid` owns columns tid, tid + THREADS, … and touches no others,
+// so no barrier is needed for it. Coordinates lie in workgroup memory from `base`: they become coefficients in place.
+//
+// A group in the stage table: `count` entries of three vec4s,
+//   (stage, gate, reads r, adds)   gate 0 identity, 1 relu, 2 clamp; adds 0 nothing, 1 b, 2 alpha·b
+//   (V, U, b, c)                   vec4 offsets; V and U are r rows of D4; c is packed
+//   (lo, hi, products, –)          products: packed [r U rows, then b][reads of the group after this stage]
+import package::norm::edited_sum::{coordinates, meet, total, THREADS};
+import package::norm::edited_row::{output, sources};
+import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, Token, NONE};
+import constants::D4;
+
+struct Group {
+  at: u32,    // first entry
+  count: u32, // stages
+  reads: u32, // coordinates of all of them
+}
+
+fn affine(group: Group, stride: u32, token: Token, row_at: u32, track_at: u32, tid: u32, base: u32) {
+  var read = 0u;
+  for (var i = 0u; i < group.count; i++) {
+    let reads = stages[group.at + 3u * i].z;
+    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, row_at, tid, base + read);
+    read += reads;
+  }
+  meet();
+
+  read = 0u;
+  for (var i = 0u; i < group.count; i++) {
+    let head = stages[group.at + 3u * i];
+    let places = stages[group.at + 3u * i + 1u];
+    let more = stages[group.at + 3u * i + 2u];
+    let s = strength_of(head.x, stride, token);
+    if (s != 0.0) {
+      for (var k = tid; k < head.z; k += THREADS) {
+        let y = coordinates[base + read + k] - scalar_at(places.w, k);
+        coordinates[base + read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
+      }
+      meet();
+      let later = group.reads - read - head.z;
+      let added = s * share_of(head.w, alpha_of(head.x, stride, token));
+      for (var j = tid; j < later; j += THREADS) {
+        var y = coordinates[base + read + head.z + j];
+        for (var k = 0u; k < head.z; k++) {
+          y = fma(coordinates[base + read + k], scalar_at(more.z, k * later + j), y);
+        }
+        if (head.w != 0u) {
+          y = fma(added, scalar_at(more.z, head.z * later + j), y);
+        }
+        coordinates[base + read + head.z + j] = y;
+      }
+      meet();
+    }
+    read += head.z;
+  }
+
+  read = 0u;
+  for (var i = 0u; i < group.count; i++) {
+    let head = stages[group.at + 3u * i];
+    let s = strength_of(head.x, stride, token);
+    if (s != 0.0) {
+      let added = s * share_of(head.w, alpha_of(head.x, stride, token));
+      write_changes(stages[group.at + 3u * i + 1u], head, added, row_at, track_at, tid, base + read);
+    }
+    read += head.z;
+  }
+}
+
+// y_k = V_k · h for k < reads, four rows of V to a pass over the row.
+fn read_coordinates(v: u32, reads: u32, row_at: u32, tid: u32, to: u32) {
+  for (var k = 0u; k < reads; k += 4u) {
+    let v0 = v + k * D4;
+    let v1 = v + min(k + 1u, reads - 1u) * D4;
+    let v2 = v + min(k + 2u, reads - 1u) * D4;
+    let v3 = v + min(k + 3u, reads - 1u) * D4;
+    var y = vec4f();
+    for (var i = tid; i < D4; i += THREADS) {
+      let x = output[row_at + i];
+      y += vec4f(dot(floats_at(v0 + i), x), dot(floats_at(v1 + i), x), dot(floats_at(v2 + i), x), dot(floats_at(v3 + i), x));
+    }
+    let sums = total(tid, y);
+    if (tid == 0u) {
+      for (var lane = 0u; lane < min(4u, reads - k); lane++) {
+        coordinates[to + k + lane] = sums[lane];
+      }
+    }
+  }
+}
+
+fn gated(gate: u32, lo: f32, hi: f32, y: f32) -> f32 {
+  if (gate == 1u) {
+    return max(y, 0.0);
+  }
+  return select(y, y - min(max(y, lo), hi), gate == 2u);
+}
+
+fn share_of(adds: u32, alpha: f32) -> f32 {
+  return select(select(0.0, 1.0, adds == 1u), alpha, adds == 2u);
+}
+
+// Adds one stage's change to the row, and to the record of what no source wrote where one is kept.
+fn write_changes(places: vec4u, head: vec4u, added: f32, row_at: u32, track_at: u32, tid: u32, from: u32) {
+  for (var i = tid; i < D4; i += THREADS) {
+    var change = vec4f();
+    for (var k = 0u; k < head.z; k++) {
+      change = fma(vec4f(coordinates[from + k]), floats_at(places.y + k * D4 + i), change);
+    }
+    if (head.w != 0u) {
+      change = fma(vec4f(added), floats_at(places.z + i), change);
+    }
+    output[row_at + i] += change;
+    @if(tracked) {
+      if (track_at != NONE) {
+        sources[track_at + i] += change;
+      }
+    }
+  }
+}

@@ -1,0 +1,115 @@
+/** Bundles of interventions and how strongly they act, as options shared by the commands that run a model. */
+import { SluiceError } from "../../errors.ts";
+import { decimal, optional, type Parser, repeated, wholeNumber } from "../options.ts";
+
+/** A bundle file; with a prefix its stages are named `PREFIX/ID`, so that two bundles may use the same ids. */
+export interface BundleChoice {
+  readonly path: string;
+  readonly prefix: string | null;
+}
+
+/** A stage's live parameters besides its strength. */
+export interface StageParams {
+  readonly alpha: number;
+}
+
+/** What to run with the model, in the order given. */
+export interface Interventions {
+  readonly bundles: readonly BundleChoice[];
+  /** By stage id; the bundle's own strength holds for the others. Of several for one id the last counts. */
+  readonly strengths: ReadonlyMap<string, number>;
+  readonly params: ReadonlyMap<string, StageParams>;
+  /** Tokens that count as prompt; undefined: all that are given. */
+  readonly promptLength: number | undefined;
+}
+
+interface StageValue {
+  readonly id: string;
+  readonly value: number;
+}
+
+const NAME = /^[A-Za-z0-9_-]+$/;
+const STAGE_ID = /^(?:[A-Za-z0-9_-]+\/)*[A-Za-z0-9_-]+$/;
+const finite = decimal();
+
+const bundle: Parser<BundleChoice> = (given, option) => {
+  const [, path = "", prefix = null] = /^(.*?)(?::as=(.*))?$/s.exec(given) ?? [];
+  if (path === "") throw refused(option, `"${given}" names no file`, "FILE or FILE:as=PREFIX");
+  if (prefix !== null && !NAME.test(prefix)) {
+    throw refused(option, `"${prefix}" cannot be a prefix`, "letters, digits, _ and -, as in FILE:as=calmer");
+  }
+  return { path, prefix };
+};
+
+const strength: Parser<StageValue> = (given, option) => {
+  const { left, right } = splitAssignment(given, option, "ID=NUMBER, such as calm=0.5");
+  return { id: stageId(left, option), value: finite(right, `${option} ${left}`) };
+};
+
+const param: Parser<StageValue> = (given, option) => {
+  const form = "ID.alpha=NUMBER, such as calm.alpha=-1.5";
+  const { left, right } = splitAssignment(given, option, form);
+  const dot = left.lastIndexOf(".");
+  if (dot < 0) throw refused(option, `"${left}" names no parameter`, form);
+  const name = left.slice(dot + 1);
+  if (name !== "alpha") throw refused(option, `there is no parameter "${name}"`, `alpha: ${form}`);
+  return { id: stageId(left.slice(0, dot), option), value: finite(right, `${option} ${left}`) };
+};
+
+export const interventionOptions = {
+  with: repeated("BUNDLE", "Intervene as a bundle says; FILE:as=PREFIX names its stages PREFIX/ID", bundle),
+  strength: repeated(
+    "ID=S",
+    "How strongly a stage acts, in place of its own strength: calm=0.5; 0 not at all",
+    strength,
+  ),
+  param: repeated("ID.alpha=A", "A stage's alpha in place of its own: calm.alpha=-1.5", param),
+  promptLength: optional(
+    "N",
+    "How many tokens count as prompt, for stages that act on the prompt or behind it only (default: all given)",
+    wholeNumber(1),
+  ),
+};
+
+export interface InterventionChoice {
+  readonly with: readonly BundleChoice[];
+  readonly strength: readonly StageValue[];
+  readonly param: readonly StageValue[];
+  readonly promptLength: number | undefined;
+}
+
+/** @throws SluiceError `usage` for strengths or parameters where there is no bundle whose stages they could mean */
+export function interventionsFrom(choice: InterventionChoice): Interventions {
+  const { with: bundles, promptLength } = choice;
+  const [idle] = [...choice.strength, ...choice.param];
+  if (bundles.length === 0 && idle) {
+    throw new SluiceError("usage", `there is no stage "${idle.id}": no bundle was given`, {
+      hint: "Name the bundle that holds it: --with FILE",
+    });
+  }
+  return {
+    bundles,
+    strengths: new Map(choice.strength.map(({ id, value }) => [id, value])),
+    params: new Map(choice.param.map(({ id, value }) => [id, { alpha: value }])),
+    promptLength,
+  };
+}
+
+function splitAssignment(
+  given: string,
+  option: string,
+  form: string,
+): { readonly left: string; readonly right: string } {
+  const equals = given.indexOf("=");
+  if (equals < 0) throw refused(option, `"${given}" has no =`, form);
+  return { left: given.slice(0, equals), right: given.slice(equals + 1) };
+}
+
+function stageId(id: string, option: string): string {
+  if (STAGE_ID.test(id)) return id;
+  throw refused(option, `"${id}" is no stage's id`, "letters, digits, _ and -, behind PREFIX/ where a bundle has one");
+}
+
+function refused(option: string, fault: string, wanted: string): SluiceError {
+  return new SluiceError("usage", `${option}: ${fault}`, { hint: `Write ${wanted}.` });
+}

@@ -1,0 +1,72 @@
+/** Opening the model that a command works with. */
+import { SluiceError } from "../../errors.ts";
+import type { Progress as LibraryProgress, Tokenizer } from "../../index.ts";
+import { argument } from "../command.ts";
+import type { CommandContext, LoadedModel } from "../context.ts";
+import { defined } from "../defined.ts";
+import { name, oneOf, optional } from "../options.ts";
+
+export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
+
+export const adapterOption = optional(
+  "NAME",
+  "auto, swiftshader, part of an adapter's name, or a Vulkan driver's JSON file; `sluice info` lists the adapters",
+  name,
+);
+
+/** Where the model runs, and on which plan. */
+export const modelOptions = {
+  adapter: adapterOption,
+  plan: optional(
+    "PLAN",
+    "default: the fastest kernels for each number of rows; reference: one summation order per matrix, so that a " +
+      "token's bits depend on its context alone",
+    oneOf("default", "reference"),
+  ),
+};
+
+export interface ModelChoice {
+  readonly model: string;
+  readonly adapter: string | undefined;
+  readonly plan: "default" | "reference" | undefined;
+}
+
+/** Loads a model, lets `use` work with it, and frees it whatever happens. */
+export async function withModel<Result>(
+  { model: source, adapter, plan }: ModelChoice,
+  context: CommandContext,
+  use: (model: LoadedModel, loadMs: number) => Promise<Result>,
+): Promise<Result> {
+  const { library, signal, progress } = context;
+  const started = performance.now();
+  const loading = library.load(source, {
+    ...defined({ adapter, plan }),
+    signal,
+    onProgress: (step) => progress.update(...describe(step), step.done === step.total),
+    onNotice: (text) => context.note(text),
+  });
+  const model = await progress.during("opening the model", loading);
+  try {
+    return await use(model, performance.now() - started);
+  } finally {
+    progress.clear();
+    model.dispose();
+  }
+}
+
+function describe({ phase, done, total }: LibraryProgress): [label: string, detail: string] {
+  if (phase === "compile") return ["compiling kernels", `${done} of ${total}`];
+  return ["loading weights", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`];
+}
+
+function formatBytes(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+/** @throws SluiceError `bad_tokens` if the model has none */
+export function tokenizerOf({ tokenizer }: LoadedModel): Tokenizer {
+  if (tokenizer) return tokenizer;
+  throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
+    hint: "Give token ids in place of the text, or add tokenizer.json.",
+  });
+}

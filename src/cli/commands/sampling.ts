@@ -1,0 +1,59 @@
+/** How new tokens are chosen and when to stop: shared by the commands that generate. */
+import type { GenerateOptions } from "../../index.ts";
+import type { CommandContext } from "../context.ts";
+import { defined } from "../defined.ts";
+import { decimal, name, optional, repeated, wholeNumber, withDefault } from "../options.ts";
+
+export const contextOption = optional(
+  "N",
+  "Positions to hold: all tokens but the last new one must fit",
+  wholeNumber(1),
+);
+
+export const samplingOptions = {
+  temperature: withDefault("T", "0 takes the likeliest token; 1 draws as the model predicts", decimal({ min: 0 }), 0),
+  topK: optional("K", "Draw from the K likeliest tokens only; 0 for all", wholeNumber(0)),
+  topP: optional(
+    "P",
+    "Draw from the likeliest tokens that together reach probability P",
+    decimal({ min: 0, aboveMin: true, max: 1 }),
+  ),
+  minP: optional("P", "Draw from tokens at least P times as likely as the likeliest", decimal({ min: 0, max: 1 })),
+  repetitionPenalty: optional(
+    "R",
+    "Make tokens that already occurred less likely; 1 changes nothing",
+    decimal({ min: 0, aboveMin: true }),
+  ),
+  seed: optional("S", "Draw the same tokens again; without it every run differs", wholeNumber(0)),
+  stop: repeated("TEXT", "Stop before this text", name),
+  stopToken: repeated("ID", "Stop at this token, besides the model's own", wholeNumber(0)),
+};
+
+export interface SamplingChoice {
+  readonly temperature: number;
+  readonly topK: number | undefined;
+  readonly topP: number | undefined;
+  readonly minP: number | undefined;
+  readonly repetitionPenalty: number | undefined;
+  readonly seed: number | undefined;
+  readonly stop: readonly string[];
+  readonly stopToken: readonly number[];
+}
+
+/** The library's options for what was asked; notes what will have no effect. */
+export function samplingFrom(choice: SamplingChoice, context: CommandContext): Omit<GenerateOptions, "context"> {
+  const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, stopToken } = choice;
+  const idle = Object.entries({ "--top-k": topK, "--top-p": topP, "--min-p": minP })
+    .filter(([, value]) => value !== undefined)
+    .map(([option]) => option);
+  if (temperature === 0 && idle.length > 0) {
+    context.note(`at temperature 0 the likeliest token is taken: ${idle.join(" and ")} without effect`);
+  }
+  return {
+    temperature,
+    ...defined({ topK, topP, minP, repetitionPenalty, seed }),
+    stop,
+    stopTokens: stopToken,
+    signal: context.signal,
+  };
+}

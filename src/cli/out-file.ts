@@ -1,0 +1,53 @@
+/** Result files: refused before the work if they cannot be written, and never seen half-written. */
+import { constants } from "node:fs";
+import { access, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { SluiceError } from "../errors.ts";
+
+export interface OutFile {
+  /** Puts the bytes in place of whatever the file held. @throws SluiceError `not_found` if that fails */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/**
+ * Makes sure, as far as can be known beforehand, that a file can be written.
+ * @throws SluiceError `usage` if it cannot
+ */
+export async function prepareOutFile(path: string): Promise<OutFile> {
+  const existing = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return null;
+    throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, { cause });
+  });
+  if (existing?.isDirectory()) throw new SluiceError("usage", `${path} is a folder; name a file`);
+  // Through a link the file behind it is replaced. A device such as /dev/null cannot be, and is written to.
+  const target = existing ? await realpath(path) : resolve(path);
+  const replaced = existing === null || existing.isFile();
+  await access(replaced ? dirname(target) : target, constants.W_OK).catch((cause: Error) => {
+    throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, {
+      hint: `Does the folder ${dirname(target)} exist, and may you write there?`,
+      cause,
+    });
+  });
+  return {
+    async write(bytes) {
+      try {
+        if (replaced) await replaceFile(target, bytes);
+        else await writeFile(target, bytes);
+      } catch (cause) {
+        throw new SluiceError("not_found", `${path} cannot be written: ${(cause as Error).message}`, { cause });
+      }
+    },
+  };
+}
+
+/** A reader sees the old file or the new one, never a part: the new one is written beside it, then renamed. */
+async function replaceFile(target: string, bytes: Uint8Array): Promise<void> {
+  const fresh = `${target}.${process.pid}.part`;
+  try {
+    await writeFile(fresh, bytes);
+    await rename(fresh, target);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    throw error;
+  }
+}

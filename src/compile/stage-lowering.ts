@@ -1,0 +1,208 @@
+/**
+ * What stages add to dispatches: which kernels carry them, and the args and bindings by which they find their part of the
+ * stage table. Kernels of one kind carry stages everywhere in the model or nowhere, with empty lists where there are none,
+ * so that a bundle adds few pipelines; only norms are edited one by one.
+ */
+
+import type { EdgeVariant, StageUse } from "../graph/graph.ts";
+import type { Composition, EdgeMaskStage } from "../interventions/stage.ts";
+import type { ArgValues } from "../kernels/kernel.ts";
+import { linearLists } from "../kernels/linear.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { FusedHeadSources, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
+import type { BufferRole } from "./plan.ts";
+import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";
+import { NONE, type StageImage, StageTableBuilder, visibleLayers } from "./stage-table.ts";
+
+/** What a dispatch takes over. */
+export interface StagePart {
+  readonly args: ArgValues;
+  readonly bind: Readonly<Record<string, BufferRole>>;
+  /** For people: which stages it carries. */
+  readonly names: readonly string[];
+}
+
+const nothing: StagePart = { args: {}, bind: {}, names: [] };
+
+export interface StageBounds {
+  readonly config: ModelConfig;
+  readonly composition: Composition;
+  readonly sequences: number;
+  /** Rows of a step. */
+  readonly chunkRows: number;
+  /** Place in `params` of a layer's output bias, in vec4s; undefined where the model has none. */
+  outputBias(layer: number): number | undefined;
+}
+
+export class StageLowering {
+  readonly slots: SourceSlots;
+  /** Most coordinates that a group of affine stages has. */
+  readonly ranks: number;
+  readonly image: StageImage | undefined;
+  readonly #ops: readonly FusedOp[];
+  readonly #bounds: StageBounds;
+  readonly #table: StageTableBuilder;
+  readonly #staged = new Set<string>();
+  readonly #sourced = new Set<string>();
+  readonly #programs = new Map<FusedNorm, number>();
+  readonly #lists = new Map<FusedOp, StagePart>();
+
+  constructor(ops: readonly FusedOp[], slots: SourceSlots, bounds: StageBounds) {
+    this.#ops = ops;
+    this.#bounds = bounds;
+    this.slots = slots;
+    this.#table = new StageTableBuilder(bounds.composition, bounds.config, bounds.sequences, edgeVariants(ops));
+    for (const op of ops) {
+      if (op.kind === "attention" && op.stages.length > 0) this.#staged.add(kindOf(op));
+      if (op.kind === "linear" && [...op.stages.values()].some(({ length }) => length > 0))
+        this.#staged.add(kindOf(op));
+      if (op.kind === "linear" && op.reads) this.#staged.add(kindOf(op));
+      if (op.kind === "linear" && op.source !== undefined) this.#sourced.add(kindOf(op));
+    }
+    for (const op of ops) {
+      if (op.kind === "norm" && op.edit) this.#programs.set(op, this.#program(op));
+      else if (op.kind !== "norm") this.#lists.set(op, this.#partOf(op));
+    }
+    this.ranks = this.#table.ranks;
+    const isEmpty = this.#programs.size === 0 && this.#staged.size === 0 && slots.count === 0;
+    this.image = isEmpty ? undefined : this.#table.finish();
+  }
+
+  get sourceBytes(): number {
+    return this.slots.count * this.#slotBytes;
+  }
+
+  isStaged(op: FusedOp): boolean {
+    return this.#staged.has(kindOf(op));
+  }
+
+  isSourced(op: FusedOp): boolean {
+    return this.#sourced.has(kindOf(op));
+  }
+
+  /** Args, bindings and names for an operation that is no norm. */
+  partOf(op: FusedOp): StagePart {
+    return this.#lists.get(op) ?? nothing;
+  }
+
+  /**
+   * What an edited norm takes.
+   * @param variantStride vec4s between variants of its output
+   * @param tapsOut its normed row is captured
+   */
+  normPart(op: FusedNorm, variantStride: number, tapsOut: boolean): StagePart & { readonly variants: number } {
+    const all = variantsOf(op);
+    const first = all > 1 && !tapsOut && !readsPlainRows(this.#ops, op.out) ? 1 : 0;
+    const { edit } = op;
+    const stages = [...(edit?.delta?.stages ?? []), ...(edit?.post ?? []), ...(edit?.pre ?? [])];
+    return {
+      variants: all - first,
+      args: {
+        program: this.#programs.get(op) ?? 0,
+        record_stride: this.#table.recordStride,
+        variant_stride: variantStride,
+        slot_stride: this.#slotBytes / 16,
+        first_variant: first,
+      },
+      bind: { stages: { role: "stages" }, sources: { role: "sources" } },
+      names: [
+        ...stages.map(({ use }) => use.id),
+        ...(edit?.norm ?? []).map(({ id }) => id),
+        ...(edit?.variants ?? []).map(({ name, form, terms }) => `${name} (${form}, ${terms.length} sources)`),
+      ],
+    };
+  }
+
+  get #slotBytes(): number {
+    return this.#bounds.chunkRows * Math.ceil(this.#bounds.config.hidden_size / 4) * 16;
+  }
+
+  #program(op: FusedNorm): number {
+    const edit = op.edit as NonNullable<FusedNorm["edit"]>;
+    const { slots } = this;
+    const edges =
+      edit.variants.length === 0
+        ? NONE
+        : this.#table.variants(edit.variants, {
+            slotOf: (source, variant) => slots.sourceSlot(op, source, variant),
+            eSlot: (variant) => slots.eSlot(op, variant),
+            fixedBiases: (variant) => this.#fixedBiases(variant),
+          });
+    return this.#table.program({
+      delta: edit.delta?.stages,
+      post: edit.post,
+      pre: edit.pre,
+      norm: edit.norm,
+      writesStream: edit.stream !== undefined,
+      edges,
+      slots: slots.programSlots(op),
+    });
+  }
+
+  /** Output biases that belong to no head, of the layers that a destination sees. */
+  #fixedBiases({ destination }: EdgeVariant): readonly number[] {
+    const { config, composition, outputBias } = this.#bounds;
+    const mask = composition.stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+    if (mask?.attn_bias !== "separate") return [];
+    return Array.from({ length: visibleLayers(config, destination, mask) }, (_, layer) => outputBias(layer)).filter(
+      (at): at is number => at !== undefined,
+    );
+  }
+
+  #partOf(op: Exclude<FusedOp, FusedNorm>): StagePart {
+    if (op.kind === "head_sources") return this.#headPart(op);
+    const sourceBind = { sources: { role: "sources" } } as const;
+    if (op.kind === "embed") {
+      if (op.source === undefined) return nothing;
+      return { args: { source: this.#sourceAt(op.source) }, bind: sourceBind, names: ["embed, kept as a source"] };
+    }
+    const stagesBind = { stages: { role: "stages" } } as const;
+    const table = { record_stride: this.#table.recordStride };
+    if (op.kind === "attention") {
+      if (!this.isStaged(op)) return nothing;
+      return { args: { ...table, list_z: this.#table.list(op.stages) }, bind: stagesBind, names: idsOf(op.stages) };
+    }
+    const isStaged = this.isStaged(op);
+    const isSourced = this.isSourced(op);
+    return {
+      args: {
+        ...(isStaged && { ...table, ...this.#linearLists(op) }),
+        ...(isSourced && { source: op.source === undefined ? NONE : this.#sourceAt(op.source) }),
+      },
+      bind: { ...(isStaged && stagesBind), ...(isSourced && sourceBind) },
+      names: [
+        ...[...op.stages.values()].flatMap(idsOf),
+        ...(op.source === undefined ? [] : ["mlp_out, kept as a source"]),
+        ...(op.reads ? ["one input a head"] : []),
+      ],
+    };
+  }
+
+  #linearLists(op: FusedLinear): Record<string, number> {
+    return Object.fromEntries(
+      linearLists(op.epilogue.kind).map((name) => [`list_${name}`, this.#table.list(op.stages.get(name))]),
+    );
+  }
+
+  #headPart(op: FusedHeadSources): StagePart {
+    const heads = op.heads.map(({ head, source }) => ({ head, slot: this.slots.slotOf(source) }));
+    return {
+      args: { list: this.#table.heads(heads), slot_stride: this.#slotBytes / 16 },
+      bind: { stages: { role: "stages" }, sources: { role: "sources" } },
+      names: op.heads.map(({ head }) => `head ${head}, kept as a source`),
+    };
+  }
+
+  #sourceAt(source: number): number {
+    return (this.slots.slotOf(source) * this.#slotBytes) / 16;
+  }
+}
+
+/** Operations of one kind share their kernels: `mlp.up` of every block. */
+function kindOf({ label }: FusedOp): string {
+  return label.replace(/^blocks\.\d+\./, "");
+}
+
+function idsOf(uses: readonly StageUse[]): readonly string[] {
+  return uses.map(({ id }) => id);
+}

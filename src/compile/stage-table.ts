@@ -1,0 +1,450 @@
+/**
+ * The stage table: the buffer in which kernels find everything about stages (shaders/stages/table.wgsl). Structure is
+ * written once; regions of data know which settings they are made of, and are written again when those change.
+ */
+
+import type { EdgeVariant, StageUse } from "../graph/graph.ts";
+import { addsOf, dot, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
+import { listDestinations, visibleSources } from "../interventions/edges.ts";
+import { type LiveSettings, rangeOf } from "../interventions/settings.ts";
+import type {
+  AffineStage,
+  AffineValues,
+  Composition,
+  EdgeMaskStage,
+  Gate,
+  NeuronValues,
+} from "../interventions/stage.ts";
+import { MOST_RANKS } from "../kernels/norm-edited.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { RowStage } from "./fused.ts";
+
+export const NONE = 0xffffffff;
+
+/** What a region of data is made of, so that a change finds what to write again. */
+export type Origin =
+  /** Strength, alpha and positions of every stage of a sequence. */
+  | { readonly kind: "records"; readonly sequence: number }
+  /** A sequence's mask values, and what they replace. */
+  | { readonly kind: "edges"; readonly sequence: number }
+  /** A stage's tensors at a layer. */
+  | { readonly kind: "tensors"; readonly stage: number; readonly layer: number };
+
+interface Region {
+  /** First word, and words. */
+  readonly at: number;
+  readonly length: number;
+  readonly origins: readonly Origin[];
+  write(into: StageWords, settings: LiveSettings): void;
+}
+
+/** The table's words, as integers and as floats. */
+export class StageWords {
+  readonly integers: Uint32Array<ArrayBuffer>;
+  readonly floats: Float32Array<ArrayBuffer>;
+
+  constructor(words: number) {
+    this.integers = new Uint32Array(words);
+    this.floats = new Float32Array(this.integers.buffer);
+  }
+}
+
+/** A finished table. */
+export interface StageImage {
+  readonly byteLength: number;
+  /** Stages, for people. */
+  readonly ids: readonly string[];
+  /** The whole table under these settings. */
+  contents(settings: LiveSettings): StageWords;
+  /** Writes what depends on the origins again; returns the changed spans, in words. */
+  update(
+    words: StageWords,
+    settings: LiveSettings,
+    isChanged: (origin: Origin) => boolean,
+  ): readonly { readonly at: number; readonly length: number }[];
+}
+
+/** Where the source table's rows are, for the programs of norms. */
+export interface ProgramSlots {
+  readonly delta: number;
+  readonly privateDelta: number;
+  readonly eIn: number;
+  readonly eOut: number;
+  readonly privateE: number;
+}
+
+export class StageTableBuilder {
+  readonly #composition: Composition;
+  readonly #config: ModelConfig;
+  readonly #sequences: number;
+  readonly #width: number;
+  readonly #structure: { readonly at: number; readonly words: readonly number[] }[] = [];
+  readonly #regions: Region[] = [];
+  readonly #placed = new Map<string, number>();
+  /** vec4s in use. */
+  #end4: number;
+  #edgeBlocks: {
+    readonly valuesAt: number;
+    readonly kappaAt: number;
+    readonly values4: number;
+    readonly kappa4: number;
+  };
+  readonly #cutIndex = new Map<number, number>();
+  readonly #kappaIndex = new Map<number, number>();
+  /** Most coordinates of a group so far. */
+  ranks = 0;
+
+  /** @param variants every variant of an edge mask that the plan makes */
+  constructor(composition: Composition, config: ModelConfig, sequences: number, variants: readonly EdgeVariant[]) {
+    this.#composition = composition;
+    this.#config = config;
+    this.#sequences = sequences;
+    this.#width = config.hidden_size;
+    this.#end4 = sequences * composition.stages.length;
+    this.#edgeBlocks = this.#placeEdges(variants);
+    for (let sequence = 0; sequence < sequences; sequence++) this.#placeRecords(sequence);
+    this.#emptyList = this.#fixed([[0, 0, 0, 0]]);
+  }
+
+  readonly #emptyList: number;
+
+  /** Records of a sequence. */
+  get recordStride(): number {
+    return this.#composition.stages.length;
+  }
+
+  /** The vec4 of a list of neuron_scales. */
+  list(uses: readonly StageUse[] = []): number {
+    if (uses.length === 0) return this.#emptyList;
+    const entries = uses.map((use) => [use.stage, ...this.#neuronVectors(use), 0]);
+    return this.#fixed([[uses.length, 0, 0, 0], ...entries]);
+  }
+
+  /** The vec4 of a list of heads, each with its slot. */
+  heads(heads: readonly { readonly head: number; readonly slot: number }[]): number {
+    return this.#fixed(heads.map(({ head, slot }) => [head, slot, 0, 0]));
+  }
+
+  /** The vec4 of the program of an edited norm. */
+  program(program: {
+    readonly delta: readonly RowStage[] | undefined;
+    readonly post: readonly RowStage[];
+    readonly pre: readonly RowStage[];
+    readonly norm: readonly StageUse[];
+    readonly writesStream: boolean;
+    readonly edges: number;
+    readonly slots: ProgramSlots;
+  }): number {
+    const { delta, post, pre, slots } = program;
+    const lists = [delta ?? [], post, pre].map((stages) => this.#groups(stages));
+    const groups = lists.flat();
+    const groupsAt = groups.length > 0 ? this.#fixed(groups) : 0;
+    const flags =
+      (delta ? 1 : 0) + (program.writesStream ? 2 : 0) + (delta?.some(({ tracked }) => tracked) === true ? 4 : 0);
+    const edgeStage = this.#composition.stages.findIndex(({ kind }) => kind === "edge_mask");
+    return this.#fixed([
+      [...lists.map(({ length }) => length), flags],
+      [groupsAt, this.list(program.norm), program.edges, Math.max(0, edgeStage)],
+      [slots.delta, slots.privateDelta, slots.eIn, slots.eOut],
+      [slots.privateE, 0, 0, 0],
+    ]);
+  }
+
+  /**
+   * The vec4 of a norm's variants: the uncorrected one, then one a destination.
+   * @param fixedBiases places in `params` of the output biases that a destination sees and no head has
+   */
+  variants(
+    variants: readonly EdgeVariant[],
+    place: {
+      slotOf(source: number, variant: number): number;
+      eSlot(variant: number): number;
+      fixedBiases(variant: EdgeVariant): readonly number[];
+    },
+  ): number {
+    const entries = variants.flatMap((variant, i) => {
+      const terms = variant.terms.map(({ source, edge }) => [place.slotOf(source, i + 1), edge ?? NONE, 0, 0]);
+      const fixed = variant.form === "kept" ? place.fixedBiases(variant) : [];
+      const fixedAt =
+        fixed.length > 0 ? this.#fixed([[fixed.length, 0, 0, 0], ...fixed.map((at) => [at, 0, 0, 0])]) : NONE;
+      return [
+        [
+          variant.form === "cut" ? 1 : 2,
+          terms.length,
+          this.#fixed(terms),
+          this.#kappaIndex.get(variant.destination) ?? NONE,
+        ],
+        [fixedAt, this.#cutIndex.get(variant.destination) ?? 0, place.eSlot(i + 1), 0],
+      ];
+    });
+    return this.#fixed([[0, 0, 0, 0], [NONE, 0, NONE, 0], ...entries]);
+  }
+
+  finish(): StageImage {
+    const words = this.#end4 * 4;
+    const structure = [...this.#structure];
+    const regions = [...this.#regions];
+    return {
+      byteLength: words * 4,
+      ids: this.#composition.stages.map(({ id }) => id),
+      contents(settings) {
+        const into = new StageWords(words);
+        for (const block of structure) into.integers.set(block.words, block.at);
+        for (const region of regions) region.write(into, settings);
+        return into;
+      },
+      update(into, settings, isChanged) {
+        const changed = regions.filter(({ origins }) => origins.some(isChanged));
+        for (const region of changed) region.write(into, settings);
+        return changed.map(({ at, length }) => ({ at, length }));
+      },
+    };
+  }
+
+  /** Stages in a row as groups: affine ones that follow one another share a reduction. */
+  #groups(stages: readonly RowStage[]): number[][] {
+    const groups: number[][] = [];
+    let run: StageUse[] = [];
+    let reads = 0;
+    const flush = (): void => {
+      if (run.length > 0) groups.push([1, this.#affineEntries(run, reads), run.length, reads]);
+      this.ranks = Math.max(this.ranks, reads);
+      run = [];
+      reads = 0;
+    };
+    for (const { op, use } of stages) {
+      if (op === "neuron_scale") {
+        flush();
+        groups.push([0, use.stage, ...this.#neuronVectors(use)]);
+        continue;
+      }
+      const rank = rankOf(this.#affine(use), use.layer, this.#width);
+      if (reads + rank > MOST_RANKS) flush();
+      run.push(use);
+      reads += rank;
+    }
+    flush();
+    return groups;
+  }
+
+  #affineEntries(uses: readonly StageUse[], totalReads: number): number {
+    const entries: number[][] = [];
+    let read = 0;
+    uses.forEach((use, i) => {
+      const stage = this.#affine(use);
+      const rank = rankOf(stage, use.layer, this.#width);
+      read += rank;
+      const adds = { nothing: 0, bias: 1, alpha: 2 }[addsOf(stage, use.layer)];
+      const vectors = this.#affineVectors(use, rank, adds > 0);
+      const [lo, hi] = bounds(stage.gate);
+      const later = totalReads - read;
+      const products = later > 0 ? this.#products(uses, i, later, rank + (adds > 0 ? 1 : 0)) : 0;
+      entries.push([use.stage, gateCode(stage.gate), rank, adds], vectors, [bits(lo), bits(hi), products, 0]);
+    });
+    return this.#fixed(entries);
+  }
+
+  /** V, U, b, c of a stage at a layer. */
+  #affineVectors(use: StageUse, rank: number, adds: boolean): number[] {
+    const w4 = Math.ceil(this.#width / 4);
+    const place = (name: string, count4: number, write: (to: Float32Array, lowered: LoweredAffine) => void): number =>
+      count4 === 0
+        ? 0
+        : this.#data(`${name} ${use.stage} ${use.layer}`, count4, [tensorsOf(use)], (to, settings) =>
+            write(to, this.#lowered(use, settings)),
+          );
+    const rows = (to: Float32Array, list: readonly Float64Array[]) => list.forEach((row, k) => to.set(row, k * w4 * 4));
+    return [
+      place("v", rank * w4, (to, { v }) => rows(to, v)),
+      place("u", rank * w4, (to, { u }) => rows(to, u)),
+      place("b", adds ? w4 : 0, (to, { b }) => to.set(b ?? [])),
+      place("c", Math.ceil(rank / 4), (to, { c }) => to.set(c)),
+    ];
+  }
+
+  /** V rows of later stages of a group times what an earlier one adds: its U rows, then its b. */
+  #products(uses: readonly StageUse[], index: number, later: number, added: number): number {
+    const own = uses[index] as StageUse;
+    const behind = uses.slice(index + 1);
+    const key = `products ${[own, ...behind].map(({ stage, layer }) => `${stage} ${layer}`).join(", ")}`;
+    return this.#data(key, Math.ceil((added * later) / 4), [own, ...behind].map(tensorsOf), (to, settings) => {
+      const { u, b } = this.#lowered(own, settings);
+      const reads = behind.flatMap((use) => this.#lowered(use, settings).v);
+      [...u, ...(b ? [b] : [])].forEach((vector, k) => {
+        reads.forEach((read, j) => (to[k * later + j] = dot(read, vector)));
+      });
+    });
+  }
+
+  /** scale and shift of a neuron_scale at a layer, or NONE. */
+  #neuronVectors(use: StageUse): number[] {
+    const stage = this.#composition.stages[use.stage];
+    const values = stage?.kind === "neuron_scale" ? stage.values.get(use.layer) : undefined;
+    return (["scale", "shift"] as const).map((name) => {
+      const length = values?.[name]?.length;
+      if (length === undefined) return NONE;
+      return this.#data(`${name} ${use.stage} ${use.layer}`, Math.ceil(length / 4), [tensorsOf(use)], (to, settings) =>
+        to.set((settings.tensors[use.stage]?.get(use.layer) as NeuronValues)[name] ?? []),
+      );
+    });
+  }
+
+  #placeRecords(sequence: number): void {
+    const { stages } = this.#composition;
+    const { valuesAt, values4, kappaAt, kappa4 } = this.#edgeBlocks;
+    const at = sequence * stages.length * 4;
+    this.#regions.push({
+      at,
+      length: stages.length * 4,
+      origins: [{ kind: "records", sequence }],
+      write: ({ integers, floats }, { sequences }) => {
+        const { strengths, alphas, promptLength } = sequences[sequence] as LiveSettings["sequences"][number];
+        stages.forEach((stage, i) => {
+          floats[at + 4 * i] = strengths[i] as number;
+          if (stage.kind === "edge_mask") {
+            integers.set([valuesAt + sequence * values4, kappaAt + sequence * kappa4, 0], at + 4 * i + 1);
+          } else {
+            floats[at + 4 * i + 1] = alphas[i] as number;
+            integers.set(rangeOf(stage.positions, promptLength), at + 4 * i + 2);
+          }
+        });
+      },
+    });
+  }
+
+  /** Blocks of mask values and of κ = Σ (1 − m)·repl, one of each a sequence. */
+  #placeEdges(variants: readonly EdgeVariant[]): {
+    valuesAt: number;
+    values4: number;
+    kappaAt: number;
+    kappa4: number;
+  } {
+    const mask = this.#composition.stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+    if (!mask || variants.length === 0) return { valuesAt: 0, values4: 0, kappaAt: 0, kappa4: 0 };
+    const w4 = Math.ceil(this.#width / 4);
+    const classes = listDestinations(this.#config, mask.destinations).map(({ kind }) =>
+      kind === "mlp" || kind === "logits" ? kind : "attn",
+    );
+    for (const { destination } of variants) {
+      this.#cutIndex.set(destination, mask.edges.length + this.#cutIndex.size);
+      const replaces =
+        mask.constants && mask.replace[classes[destination] as "attn" | "mlp" | "logits"] === "constants";
+      if (replaces) this.#kappaIndex.set(destination, this.#kappaIndex.size);
+    }
+    const values4 = Math.ceil((mask.edges.length + variants.length) / 4);
+    const kappa4 = this.#kappaIndex.size * w4;
+    const valuesAt = this.#take(values4 * this.#sequences);
+    const kappaAt = this.#take(kappa4 * this.#sequences);
+    for (let sequence = 0; sequence < this.#sequences; sequence++) {
+      const values = (valuesAt + sequence * values4) * 4;
+      const kappa = (kappaAt + sequence * kappa4) * 4;
+      const origins: readonly Origin[] = [{ kind: "edges", sequence }];
+      this.#regions.push({
+        at: values,
+        length: values4 * 4,
+        origins,
+        write: ({ floats }, { sequences }) => {
+          const { edges } = sequences[sequence] as LiveSettings["sequences"][number];
+          floats.set(edges, values);
+          for (const { destination, terms } of variants) {
+            const cut = terms.reduce((sum, { edge }) => sum + (edge === null ? 0 : 1 - (edges[edge] as number)), 0);
+            floats[values + (this.#cutIndex.get(destination) as number)] = cut;
+          }
+        },
+      });
+      if (kappa4 === 0) continue;
+      this.#regions.push({
+        at: kappa,
+        length: kappa4 * 4,
+        origins,
+        write: ({ floats }, { sequences, constants }) => {
+          const { edges } = sequences[sequence] as LiveSettings["sequences"][number];
+          for (const { destination, terms } of variants) {
+            const index = this.#kappaIndex.get(destination);
+            if (index === undefined || !constants) continue;
+            const sum = new Float64Array(this.#width);
+            for (const { source, edge } of terms) {
+              const cut = edge === null ? 0 : 1 - (edges[edge] as number);
+              if (cut === 0) continue;
+              for (let i = 0; i < sum.length; i++) {
+                sum[i] = (sum[i] as number) + cut * (constants[source * this.#width + i] as number);
+              }
+            }
+            floats.set(sum, kappa + index * w4 * 4);
+          }
+        },
+      });
+    }
+    return { valuesAt, values4, kappaAt, kappa4 };
+  }
+
+  #affine({ stage, id }: StageUse): AffineStage {
+    const found = this.#composition.stages[stage];
+    if (found?.kind !== "affine") throw new Error(`Stage ${id} is no affine stage`);
+    return found;
+  }
+
+  #lowered(use: StageUse, { tensors }: LiveSettings): LoweredAffine {
+    const values = tensors[use.stage]?.get(use.layer) as AffineValues;
+    return lowerAffine(this.#affine(use).method, values, this.#width);
+  }
+
+  /** Structure: vec4s of integers. */
+  #fixed(vec4s: readonly (readonly number[])[]): number {
+    const at = this.#take(vec4s.length);
+    this.#structure.push({ at: at * 4, words: vec4s.flat() });
+    return at;
+  }
+
+  /** Data of floats, placed once for a key. */
+  #data(
+    key: string,
+    count4: number,
+    origins: readonly Origin[],
+    write: (to: Float32Array, settings: LiveSettings) => void,
+  ): number {
+    const known = this.#placed.get(key);
+    if (known !== undefined) return known;
+    const at = this.#take(count4);
+    this.#placed.set(key, at);
+    this.#regions.push({
+      at: at * 4,
+      length: count4 * 4,
+      origins,
+      write: ({ floats }, settings) => write(floats.subarray(at * 4, (at + count4) * 4), settings),
+    });
+    return at;
+  }
+
+  #take(count4: number): number {
+    const at = this.#end4;
+    this.#end4 += count4;
+    return at;
+  }
+}
+
+function tensorsOf({ stage, layer }: StageUse): Origin {
+  return { kind: "tensors", stage, layer };
+}
+
+function gateCode(gate: Gate): number {
+  if (gate === "identity") return 0;
+  return gate === "relu" ? 1 : 2;
+}
+
+function bounds(gate: Gate): readonly [lo: number, hi: number] {
+  return typeof gate === "object" ? gate.clamp : [0, 0];
+}
+
+/** A float32 as the integer of the same bits. */
+function bits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0] as number;
+}
+
+/** The layers whose output bias lies before a destination, in ascending order. */
+export function visibleLayers(config: ModelConfig, destination: number, mask: EdgeMaskStage): number {
+  const found = listDestinations(config, mask.destinations)[destination];
+  if (!found) return 0;
+  const visible = visibleSources(config, found);
+  return Math.ceil((visible - 1) / (config.num_attention_heads + 1));
+}

@@ -1,0 +1,159 @@
+/**
+ * Interventions as a rewrite of the graph: each stage becomes nodes at its sites, and everything downstream reads what
+ * they make. Fusion comes after and knows nothing of bundles. Without stages the graph is returned as it is.
+ */
+import { type Graph, type Node, outputOf, type StageUse, type Value } from "../graph/graph.ts";
+import { EdgePlan } from "./edge-plan.ts";
+import type { Composition, EdgeMaskStage } from "./stage.ts";
+
+type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
+
+interface PlacedStage {
+  readonly op: "neuron_scale" | "affine";
+  readonly use: StageUse;
+}
+
+/** @param composition checked against the graph's model */
+export function rewrite(graph: Graph, composition: Composition): Graph {
+  return composition.stages.length === 0 ? graph : new Rewriter(graph, composition).run();
+}
+
+class Rewriter {
+  readonly #graph: Graph;
+  readonly #nodes: Node[] = [];
+  /** What later nodes read in place of a value of the original graph, by its id. */
+  readonly #replaced = new Map<number, Value>();
+  /** Stages by the name of the site they stand at, in order. */
+  readonly #stagesAt = new Map<string, PlacedStage[]>();
+  readonly #edges: EdgePlan | undefined;
+  #values: number;
+
+  constructor(graph: Graph, { stages }: Composition) {
+    this.#graph = graph;
+    this.#values = 1 + Math.max(...graph.nodes.map((node) => outputOf(node)?.id ?? 0));
+    stages.forEach((stage, index) => {
+      if (stage.kind === "edge_mask") return;
+      for (const layer of stage.layers) {
+        const site = `${stage.site}.${layer}`;
+        const placed = { op: stage.kind, use: { stage: index, id: stage.id, layer } };
+        this.#stagesAt.set(site, [...(this.#stagesAt.get(site) ?? []), placed]);
+      }
+    });
+    const mask = stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+    // A mask without edges, such as a dense one that is all ones, changes nothing and leaves nothing behind.
+    this.#edges = mask && mask.edges.length > 0 ? new EdgePlan(graph.config, mask) : undefined;
+  }
+
+  run(): Graph {
+    for (const node of this.#graph.nodes) this.#copy(node);
+    return { config: this.#graph.config, nodes: this.#nodes, logits: this.#now(this.#graph.logits) };
+  }
+
+  #copy(original: Node): void {
+    const node = this.#reading(original);
+    if (node.op === "norm") this.#copyNorm(node);
+    else if (node.op === "linear") this.#copyLinear(node);
+    else this.#nodes.push(node);
+    const out = outputOf(original);
+    if (!out) return;
+    if (node.op === "embed") this.#keep("embed", node.out);
+    this.#applyStages(out);
+    if (out.sites[0]?.startsWith("mlp_out.")) this.#keep(`blocks.${out.sites[0].split(".")[1]}.mlp`, this.#now(out));
+  }
+
+  /** The node, reading what its inputs have become, its output without the names that stages will take over. */
+  #reading(node: Node): Node {
+    const now = (value: Value) => this.#now(value);
+    switch (node.op) {
+      case "cache":
+        return { ...node, keys: now(node.keys), values: now(node.values) };
+      case "embed":
+        return { ...node, out: this.#unstaged(node.out) };
+      case "attention":
+        return { ...node, queries: now(node.queries), out: this.#unstaged(node.out) };
+      case "multiply":
+      case "add":
+        return { ...node, left: now(node.left), right: now(node.right), out: this.#unstaged(node.out) };
+      case "source":
+      case "head_sources":
+        return { ...node, input: now(node.input) };
+      default:
+        return { ...node, input: now(node.input), out: this.#unstaged(node.out) };
+    }
+  }
+
+  /** Puts the edge mask's corrections between the stream and the norm. */
+  #copyNorm(node: NodeOf<"norm">): void {
+    const variants = this.#edges?.variantsAt(this.#siteOf(node.out)) ?? [];
+    if (variants.length === 0) {
+      this.#nodes.push(node);
+      return;
+    }
+    const count = variants.length + 1;
+    const mixed = this.#value(node.input, [], count);
+    const out = { ...node.out, variants: count };
+    this.#nodes.push({ op: "edge_mix", input: node.input, out: mixed, variants }, { ...node, input: mixed, out });
+    this.#replaced.set(node.out.id, out);
+  }
+
+  /** Readers of a norm with variants read those of their own destinations; heads are sources before they are mixed. */
+  #copyLinear(node: NodeOf<"linear">): void {
+    const site = this.#siteOf(node.out);
+    const heads = site.startsWith("attn_out.") ? this.#edges?.headsOf(Number(site.split(".")[1])) : undefined;
+    if (this.#edges && heads && heads.length > 0) {
+      const { input, weight, bias } = node;
+      const share = bias && this.#edges.biasPerHead ? { bias } : {};
+      this.#nodes.push({ op: "head_sources", layer: Number(site.split(".")[1]), input, weight, ...share, heads });
+    }
+    const reads = node.input.variants === undefined ? undefined : this.#edges?.readsAt(site);
+    this.#nodes.push(reads ? { ...node, reads } : node);
+  }
+
+  /** Appends the stages at every name of a value; the last of them is what later nodes read. */
+  #applyStages(original: Value): void {
+    const { sites } = original;
+    const staged = sites.map((site) => this.#stagesAt.get(site) ?? []);
+    const tracked = this.#edges?.hasKept === true && sites.some((site) => /^(?:resid_\w+|attn_out)\./.test(site));
+    let value = this.#now(original);
+    staged.forEach((list, i) => {
+      const next = staged.findIndex((other, j) => j > i && other.length > 0);
+      list.forEach(({ op, use }, k) => {
+        // The last stage at a name makes the value of that name, and of those behind it that have no stages.
+        const names = k + 1 < list.length ? [] : sites.slice(i, next < 0 ? undefined : next);
+        const out = this.#value(value, names, value.variants);
+        this.#nodes.push({ op, use, input: value, out, tracked });
+        value = out;
+      });
+    });
+    this.#replaced.set(original.id, value);
+  }
+
+  /** The value with its names up to the first that has stages. */
+  #unstaged(value: Value): Value {
+    const first = value.sites.findIndex((site) => this.#stagesAt.has(site));
+    if (first < 0) return value;
+    const bare = { ...value, sites: value.sites.slice(0, first) };
+    this.#replaced.set(value.id, bare);
+    return bare;
+  }
+
+  #keep(source: string, input: Value): void {
+    const index = this.#edges?.sourceNamed(source);
+    if (index !== undefined) this.#nodes.push({ op: "source", source: index, input });
+  }
+
+  /** The first name that a value of the original graph had, also where stages have taken it over. */
+  #siteOf({ id }: Value): string {
+    const original = this.#graph.nodes.map(outputOf).find((out) => out?.id === id);
+    return original?.sites[0] ?? "";
+  }
+
+  #now(value: Value): Value {
+    return this.#replaced.get(value.id) ?? value;
+  }
+
+  #value(like: Value, sites: readonly string[], variants: number | undefined): Value {
+    const { width, rows } = like;
+    return { id: this.#values++, width, rows, sites, ...(variants !== undefined && { variants }) };
+  }
+}

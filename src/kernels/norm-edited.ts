@@ -1,0 +1,109 @@
+/** Norm of rows that stages edit: shaders/norm/edited.wgsl. */
+import type { ArgField, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
+import type { NormShape } from "./norm.ts";
+
+const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
+
+/** f32s of workgroup memory that coordinates may take. */
+const MOST_COORDINATES = 2048;
+
+export interface EditedNormShape extends NormShape {
+  /** The residual add was moved into some norm of this kernel. */
+  readonly deltas: boolean;
+  /** An edge mask reads or keeps sources in some norm of this kernel. */
+  readonly sourced: boolean;
+  /** Changes that no source wrote are recorded for destinations in the kept form. */
+  readonly tracked: boolean;
+  /** Most coordinates of one group of affine stages. */
+  readonly ranks: number;
+}
+
+/** Most coordinates that a group of affine stages can have: stages beyond it form a group of their own. */
+export const MOST_RANKS = MOST_COORDINATES;
+
+/**
+ * The kernel for a family, which serves every number of rows. Args: those of the plain norm, and `program`,
+ * `record_stride`, `variant_stride`, `slot_stride`, `first_variant`. The dispatch asks for `variants` variants.
+ */
+export function editedNormKernel(
+  shape: EditedNormShape,
+  variants: number,
+  { family }: { readonly family: KernelFamily },
+): Kernel {
+  const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
+  const tiled = family === "tiled";
+  const span = width <= 1024 ? 8 : 16;
+  const threads = span * span;
+  const ranks = rankClass(shape.ranks);
+  // A thread a row: four to a workgroup as in the plain kernel, as far as their coordinates fit.
+  const size = tiled ? threads : Math.max(1, Math.min(4, Math.floor(MOST_COORDINATES / ranks)));
+  const layer = kind === "layer";
+  const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
+  const switches = { deltas, sourced, tracked };
+  const on = Object.entries(switches).flatMap(([name, value]) => (value ? [name] : []));
+  const args: ArgField[] = [
+    { name: "gain", type: "u32" },
+    ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
+    { name: "eps", type: "f32" },
+    ...["program", "record_stride", "variant_stride", ...(sourced ? ["slot_stride"] : []), "first_variant"].map(
+      (name): ArgField => ({ name, type: "u32" }),
+    ),
+    ...taps.map((site): ArgField => ({ name: `tap_${site}`, type: "u32" })),
+  ];
+  const bindings: KernelBinding[] = [
+    { name: "args", binding: 0, access: "args" },
+    { name: "input", binding: 1, access: "read" },
+    { name: "params", binding: 2, access: "read" },
+    ...(deltas ? [{ name: "delta", binding: 3, access: "read" } as const] : []),
+    { name: "output", binding: 4, access: "read_write" },
+    ...(outs ? [] : [{ name: "stream", binding: 5, access: "read_write" } as const]),
+    ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
+    { name: "stages", binding: 9, access: "read" },
+    ...(sourced ? [{ name: "sources", binding: 10, access: "read_write" } as const] : []),
+  ];
+  return {
+    name: [
+      "norm_edited",
+      tiled ? `tiled${threads}` : "register",
+      kind,
+      `${width}`,
+      `r${ranks}`,
+      ...on,
+      ...(outs ? ["outs"] : []),
+      `m${maxRows}`,
+      ...taps,
+    ].join("_"),
+    shader: {
+      entry: "norm/edited",
+      conditions: {
+        layer,
+        outs,
+        tiled,
+        ...switches,
+        ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
+      },
+      constants: {
+        D: `${width}u`,
+        D4: `${Math.ceil(width / 4)}u`,
+        MAX_ROWS: `${maxRows}u`,
+        RANKS: `${ranks}u`,
+        COORDINATES: `${tiled ? ranks : ranks * size}u`,
+        SIZE: `${size}u`,
+        ...(tiled && { ROW_THREADS: `${threads}u`, SPAN: `${span}u` }),
+      },
+    },
+    bindings,
+    args,
+    summation: tiled ? `workgroup${threads}` : "vec4_serial",
+    workgroups: (rows) => [tiled ? rows : Math.ceil(rows / size), variants, 1],
+    cost: ({ rows }) => ({
+      flops: rows * variants * width * (layer ? 7 : 4),
+      bytes: (rows * width * (2 + variants) + width * (layer ? 2 : 1)) * 4,
+    }),
+  };
+}
+
+/** Workgroup memory is sized by classes, so that bundles of similar rank share a kernel. */
+function rankClass(ranks: number): number {
+  return Math.max(4, 2 ** Math.ceil(Math.log2(Math.max(1, ranks))));
+}

@@ -1,0 +1,214 @@
+/**
+ * The stages of a session while it runs: their strengths, alphas, positions and values, per sequence, and the part of
+ * the GPU's stage table that has to be written again when they change. Nothing here makes a buffer or a pipeline.
+ */
+import type { Origin, StageImage, StageWords } from "../compile/stage-table.ts";
+import { SluiceError } from "../errors.ts";
+import { destinationName, listDestinations, listSources, sourceName } from "../interventions/edges.ts";
+import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
+import type { AffineValues, Composition, EdgeMaskStage, NeuronValues, Stage } from "../interventions/stage.ts";
+import type { ModelConfig } from "../models/config.ts";
+
+/** New values for a stage; what is left out stays. */
+export interface StageChange {
+  /** Any finite number; 0 equals leaving the stage out. */
+  readonly strength?: number;
+  /** Any finite number; for `ace` and `addition`. */
+  readonly alpha?: number;
+  /** Mask values by edge, [source, destination, m] with m in [0, 1]: only edges that the bundle lists. */
+  readonly edges?: readonly (readonly [source: string, destination: string, value: number])[];
+}
+
+/** Words to write at a byte offset of the stage table. */
+export type TableWriter = (offset: number, words: Uint32Array<ArrayBuffer>) => void;
+
+export class LiveStages {
+  readonly #composition: Composition;
+  readonly #config: ModelConfig;
+  readonly #image: StageImage | undefined;
+  readonly #settings: LiveSettings;
+  readonly #words: StageWords | undefined;
+  readonly #write: TableWriter;
+  #stale: Origin[] = [];
+  /** Number of each edge of the structure, by `source → destination`. */
+  #edges: ReadonlyMap<string, number> | undefined;
+
+  /** @param image absent where the composition leaves no trace in the plan */
+  constructor(
+    composition: Composition,
+    config: ModelConfig,
+    image: StageImage | undefined,
+    sequences: number,
+    write: TableWriter,
+  ) {
+    this.#composition = composition;
+    this.#config = config;
+    this.#image = image;
+    this.#settings = initialSettings(composition, sequences);
+    this.#write = write;
+    this.#words = image?.contents(this.#settings);
+    if (this.#words) write(0, this.#words.integers);
+  }
+
+  /** Whether every stage is off in each of these sequences. */
+  areOff(sequences: Iterable<number>): boolean {
+    for (const sequence of sequences) {
+      if (this.#of(sequence).strengths.some((strength) => strength !== 0)) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Changes a stage in one sequence, or in all. It acts from the next submit on.
+   * @returns whether anything is different from before
+   * @throws SluiceError `usage` for a stage that does not exist, a value that is not finite, an edge outside the structure
+   */
+  set(id: string, change: StageChange, sequence?: number): boolean {
+    const index = this.#indexOf(id);
+    const stage = this.#composition.stages[index] as Stage;
+    for (const name of ["strength", "alpha"] as const) {
+      const value = change[name];
+      if (value !== undefined && !Number.isFinite(value)) {
+        throw new SluiceError("usage", `The ${name} of stage ${id} cannot be ${value}`, {
+          hint: "Give a finite number.",
+        });
+      }
+    }
+    const hasAlpha = stage.kind === "affine" && (stage.method === "ace" || stage.method === "addition");
+    if (change.alpha !== undefined && !hasAlpha) {
+      throw new SluiceError("usage", `Stage ${id} has no alpha: it is ${describe(stage)}`, {
+        hint: "Only ace and addition do; change its strength instead.",
+      });
+    }
+    const edges = this.#edgeChanges(stage, change);
+    let isDifferent = false;
+    for (const i of sequence === undefined ? this.#settings.sequences.keys() : [sequence]) {
+      const settings = this.#of(i);
+      if (change.strength !== undefined && settings.strengths[index] !== change.strength) {
+        settings.strengths[index] = change.strength;
+        this.#stale.push({ kind: "records", sequence: i });
+        isDifferent = true;
+      }
+      if (change.alpha !== undefined && settings.alphas[index] !== change.alpha) {
+        settings.alphas[index] = change.alpha;
+        this.#stale.push({ kind: "records", sequence: i });
+        isDifferent = true;
+      }
+      for (const [edge, value] of edges) {
+        if (settings.edges[edge] === value) continue;
+        settings.edges[edge] = value;
+        this.#stale.push({ kind: "edges", sequence: i });
+        isDifferent = true;
+      }
+    }
+    return isDifferent;
+  }
+
+  /**
+   * Replaces tensors of a stage at a layer by others of the same shape, for all sequences.
+   * @throws SluiceError `usage` for a layer or tensor that the stage does not have, or another shape
+   */
+  setTensors(id: string, layer: number, tensors: NeuronValues | AffineValues): void {
+    const stage = this.#indexOf(id);
+    const current = this.#settings.tensors[stage]?.get(layer) as Readonly<Record<string, Float32Array>> | undefined;
+    if (!current) throw new SluiceError("usage", `Stage ${id} does not act at layer ${layer}`);
+    for (const [name, values] of Object.entries(tensors) as [string, Float32Array][]) {
+      if (current[name]?.length !== values.length) {
+        throw new SluiceError(
+          "usage",
+          `Tensor ${id}.${layer}.${name} has ${current[name]?.length ?? 0} values, not ${values.length}`,
+          {
+            hint: "Values can change while a model runs; which tensors there are and their shapes cannot.",
+          },
+        );
+      }
+      if (!values.every(Number.isFinite)) {
+        throw new SluiceError("usage", `Tensor ${id}.${layer}.${name} holds a value that is not finite`);
+      }
+    }
+    this.#settings.tensors[stage]?.set(layer, { ...current, ...tensors });
+    this.#stale.push({ kind: "tensors", stage, layer });
+  }
+
+  /** P of a sequence: its positions [0, P) are the prompt's. */
+  setPromptLength(sequence: number, promptLength: number): void {
+    const settings = this.#of(sequence);
+    if (settings.promptLength === promptLength) return;
+    settings.promptLength = promptLength;
+    this.#stale.push({ kind: "records", sequence });
+  }
+
+  /** Strength and alpha of a stage in a sequence. */
+  get(id: string, sequence = 0): { readonly strength: number; readonly alpha: number } {
+    const index = this.#indexOf(id);
+    const { strengths, alphas } = this.#of(sequence);
+    return { strength: strengths[index] as number, alpha: alphas[index] as number };
+  }
+
+  /** Sends what changed to the GPU; it is in force for everything submitted from now on. */
+  flush(): void {
+    const stale = this.#stale;
+    this.#stale = [];
+    if (stale.length === 0 || !this.#image || !this.#words) return;
+    const spans = this.#image.update(this.#words, this.#settings, (origin) =>
+      stale.some((other) => isSame(origin, other)),
+    );
+    for (const { at, length } of spans) this.#write(at * 4, this.#words.integers.subarray(at, at + length));
+  }
+
+  #edgeChanges(stage: Stage, { edges = [] }: StageChange): readonly (readonly [edge: number, value: number])[] {
+    if (edges.length === 0) return [];
+    if (stage.kind !== "edge_mask")
+      throw new SluiceError("usage", `Stage ${stage.id} is no edge_mask and has no edges`);
+    const numbers = (this.#edges ??= numberEdges(stage, this.#config));
+    return edges.map(([source, destination, value]) => {
+      const edge = numbers.get(`${source} → ${destination}`);
+      if (edge === undefined) {
+        throw new SluiceError("usage", `The edge ${source} → ${destination} is not among those of stage ${stage.id}`, {
+          hint: "Its structure is what the bundle lists; add the edge there, with the value 1 if it is to be kept at first.",
+        });
+      }
+      if (!(value >= 0 && value <= 1)) {
+        throw new SluiceError("usage", `The edge ${source} → ${destination} cannot have the value ${value}`, {
+          hint: "Mask values lie between 0 (cut) and 1 (kept).",
+        });
+      }
+      return [edge, value] as const;
+    });
+  }
+
+  #indexOf(id: string): number {
+    const index = this.#composition.stages.findIndex((stage) => stage.id === id);
+    if (index >= 0) return index;
+    const ids = this.#composition.stages.map((stage) => stage.id);
+    throw new SluiceError("usage", `There is no stage ${JSON.stringify(id)}`, {
+      hint: ids.length > 0 ? `The stages are ${ids.join(", ")}.` : "This model runs without stages.",
+    });
+  }
+
+  #of(sequence: number): SequenceSettings {
+    const settings = this.#settings.sequences[sequence];
+    if (settings) return settings;
+    throw new SluiceError(
+      "usage",
+      `There is no sequence ${sequence}; this session has ${this.#settings.sequences.length}`,
+    );
+  }
+}
+
+function numberEdges(stage: EdgeMaskStage, config: ModelConfig): ReadonlyMap<string, number> {
+  const sources = listSources(config).map(sourceName);
+  const destinations = listDestinations(config, stage.destinations).map(destinationName);
+  return new Map(
+    stage.edges.map(({ source, destination }, i) => [`${sources[source]} → ${destinations[destination]}`, i]),
+  );
+}
+
+function describe(stage: Stage): string {
+  return stage.kind === "affine" ? stage.method : stage.kind;
+}
+
+function isSame(a: Origin, b: Origin): boolean {
+  if (a.kind === "tensors") return b.kind === "tensors" && a.stage === b.stage && a.layer === b.layer;
+  return b.kind === a.kind && a.sequence === b.sequence;
+}

@@ -1,0 +1,287 @@
+/** What each command asks of the library and makes of the answer. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseSafetensors } from "../../src/formats/safetensors.ts";
+import { fakeLibrary, input, run, timings } from "./fake-world.ts";
+
+/** Runs `use` with a folder that is gone afterwards. */
+async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-test-"));
+  try {
+    await use(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("generate streams text for text and ids for ids", async () => {
+  assert.equal(await run(["generate", "m", "Hi"]), { code: 0, stdout: "abc\n", stderr: "" });
+  const library = fakeLibrary({ tokenizer: null });
+  assert.equal(await run(["generate", "m", "--tokens", "5, 6"], { library }), {
+    code: 0,
+    stdout: "97 98 99\n",
+    stderr: "",
+  });
+  assert.equal(library.calls.generate[0]?.prompt, [5, 6]);
+});
+
+test("generate's defaults and options reach the library, and nothing that was not asked for", async () => {
+  const library = fakeLibrary();
+  await run(["generate", "folder", "Hi"], { library });
+  const { signal, ...defaults } = library.calls.generate[0]?.options ?? {};
+  assert.equal(defaults, { temperature: 0, maxNewTokens: 128, stop: [], stopTokens: [] });
+  assert.instance(signal, AbortSignal);
+  assert.is(library.calls.load[0]?.source, "folder");
+  assert.equal(Object.keys(library.calls.load[0]?.options ?? {}).sort(), ["onNotice", "onProgress", "signal"]);
+
+  const line =
+    "generate m Hi --temperature 0.5 --top-k 4 --top-p 0.9 --min-p 0.1 --repetition-penalty 1.2 --seed 3 --stop END " +
+    "--stop DONE --stop-token 7 --stop-token 8 --context 64 --max-new-tokens 9 --adapter swift --plan reference";
+  await run(line.split(" "), { library });
+  const { signal: _, ...options } = library.calls.generate[1]?.options ?? {};
+  assert.equal(options, {
+    temperature: 0.5,
+    topK: 4,
+    topP: 0.9,
+    minP: 0.1,
+    repetitionPenalty: 1.2,
+    seed: 3,
+    stop: ["END", "DONE"],
+    stopTokens: [7, 8],
+    context: 64,
+    maxNewTokens: 9,
+  });
+  assert.is(library.calls.load[1]?.options.adapter, "swift");
+  assert.is(library.calls.load[1]?.options.plan, "reference");
+});
+
+test("generate --json prints one object on one line", async () => {
+  const { stdout } = await run(["generate", "m", "Hi", "--json"]);
+  assert.is(stdout.indexOf("\n"), stdout.length - 1);
+  const { timings: measured, ...result } = JSON.parse(stdout);
+  assert.equal(result, { prompt_tokens: [1, 72, 105], tokens: [97, 98, 99], text: "abc", finish: "length" });
+  assert.type(measured.load_ms, "number");
+  assert.equal(measured, { ...timings, load_ms: measured.load_ms });
+
+  const library = fakeLibrary({ tokenizer: null });
+  const drawn = JSON.parse(
+    (await run(["generate", "m", "--tokens", "5", "--temperature", "1", "--json"], { library })).stdout,
+  );
+  assert.is(drawn.text, null);
+  assert.is(drawn.seed, 7);
+});
+
+test("generate reads a piped prompt, less the line's end that echo adds", async () => {
+  const prompts: readonly (readonly [chunks: readonly (string | Uint8Array)[], prompt: string])[] = [
+    [["One day\n"], "One day"],
+    [["One ", "day\r\n"], "One day"],
+    [["One day\n\n"], "One day\n"],
+    // A character in two chunks.
+    [[Uint8Array.of(0xc3), Uint8Array.of(0xa9)], "é"],
+  ];
+  for (const [chunks, prompt] of prompts) {
+    const library = fakeLibrary();
+    assert.is((await run(["generate", "m"], { library, stdin: input(chunks) })).code, 0);
+    assert.is(library.calls.generate[0]?.prompt, prompt);
+  }
+  const damaged = await run(["generate", "m"], { stdin: input([Uint8Array.of(0xff)]) });
+  assert.is(damaged.code, 1);
+  assert.match(damaged.stderr, /not UTF-8/);
+  const broken = await run(["generate", "m"], {
+    stdin: {
+      // biome-ignore lint/correctness/useYield: it fails before there is anything
+      async *[Symbol.asyncIterator]() {
+        throw new Error("EISDIR: illegal operation on a directory, read");
+      },
+    },
+  });
+  assert.is(broken.code, 1);
+  assert.match(broken.stderr, /standard input cannot be read: EISDIR/);
+});
+
+test("without a prompt, an empty pipe and a terminal are refused with what to do", async () => {
+  const library = fakeLibrary();
+  for (const stdin of [input([]), input(["\n"]), input([], { isTTY: true, open: true })]) {
+    const { code, stderr } = await run(["generate", "m"], { stdin, library });
+    assert.is(code, 2);
+    assert.match(stderr, /no prompt was given[\s\S]*--tokens 1,2,3/);
+  }
+  assert.is(library.calls.load.length, 0);
+});
+
+test("an empty prompt that was given is the library's to judge", async () => {
+  const library = fakeLibrary();
+  await run(["generate", "m", ""], { library });
+  assert.is(library.calls.generate[0]?.prompt, "");
+});
+
+test("generate says what has no effect, and that the context was full, on stderr", async () => {
+  const idle = await run(["generate", "m", "a", "--top-k", "3", "--min-p", "0.1"]);
+  assert.match(idle.stderr, /temperature 0 .*--top-k and --min-p without effect/);
+  assert.is((await run(["generate", "m", "a", "--top-k", "3", "--temperature", "1"])).stderr, "");
+  const full = await run(["generate", "m", "a"], { library: fakeLibrary({ finish: "context" }) });
+  assert.equal(full, { code: 0, stdout: "abc\n", stderr: "sluice: stopped because the context is full\n" });
+});
+
+test("generate --batch takes a prompt a line, and prints text for text and ids for ids", () =>
+  inFolder(async (folder) => {
+    const library = fakeLibrary({ says: ["abc", "de"] });
+    const lines = join(folder, "prompts.txt");
+    await writeFile(lines, "One day\n\n  indented\r\n");
+    assert.is((await run(["generate", "m", "--batch", lines], { library })).stdout, "abc\nde\n");
+    assert.equal(library.calls.batch[0]?.prompts, ["One day", "  indented"]);
+
+    const mixed = join(folder, "prompts.jsonl");
+    await writeFile(mixed, '{"text": "One day"}\n\n{"tokens": [5, 6], "label": 1}\n');
+    assert.is((await run(["generate", "m", "--batch", mixed], { library })).stdout, "abc\n100 101\n");
+    assert.equal(library.calls.batch[1]?.prompts, ["One day", [5, 6]]);
+    const { results } = JSON.parse((await run(["generate", "m", "--batch", mixed, "--json"], { library })).stdout);
+    assert.is(results.length, 2);
+    assert.equal(results[1].prompt_tokens, [5, 6]);
+  }));
+
+test("files that cannot be read exit with 1 and name the file and the line", () =>
+  inFolder(async (folder) => {
+    const cases: readonly (readonly [name: string, content: string | Uint8Array, says: RegExp])[] = [
+      ["a.jsonl", '{"text": "x"}\n{"text": \n', /a\.jsonl, line 2 is not JSON/],
+      ["b.jsonl", '{"label": 1}', /line 1 has neither "text" nor "tokens"/],
+      ["c.jsonl", '{"text": 3}', /line 1 has "text" that is not a string/],
+      ["d.jsonl", '\n{"tokens": [1, -2]}', /line 2: "tokens" is not a list of token ids/],
+      ["e.jsonl", "null", /line 1 has neither/],
+      ["f.txt", Uint8Array.of(0xff, 0xfe), /f\.txt is not UTF-8 text/],
+      ["g.txt", "\n \n", /g\.txt holds no prompt/],
+    ];
+    for (const [name, content, says] of cases) {
+      const path = join(folder, name);
+      await writeFile(path, content);
+      const { code, stderr } = await run(["generate", "m", "--batch", path]);
+      assert.is(code, 1, name);
+      assert.match(stderr, says);
+    }
+    const missing = await run(["generate", "m", "--batch", join(folder, "none.txt")]);
+    assert.is(missing.code, 1);
+    assert.match(missing.stderr, /none\.txt cannot be read/);
+  }));
+
+test("logits and capture write safetensors and print nothing", () =>
+  inFolder(async (folder) => {
+    const out = join(folder, "out.safetensors");
+    const library = fakeLibrary();
+    const silent = { code: 0, stdout: "", stderr: "" };
+    assert.equal(await run(["logits", "m", "--tokens", "5,6,7", "--out", out], { library }), silent);
+    assert.equal(parseSafetensors(await readFile(out)).tensors.get("logits")?.shape, [3, 4]);
+    assert.equal(await run(["logits", "m", "Hi", "--last", "--out", out], { library }), silent);
+    assert.equal(parseSafetensors(await readFile(out)).tensors.get("logits")?.shape, [1, 4]);
+    assert.equal(library.calls.logits, [
+      { tokens: [5, 6, 7], last: false },
+      { tokens: [1, 72, 105], last: true },
+    ]);
+
+    const line = ["capture", "m", "--tokens", "5", "--site", "embed", "--site", "attn_z.0", "--site", "embed"];
+    assert.equal(await run([...line, "--out", out], { library }), silent);
+    assert.equal([...parseSafetensors(await readFile(out)).tensors.keys()].sort(), ["attn_z.0", "embed"]);
+    assert.equal(library.calls.capture, [{ tokens: [5], sites: ["embed", "attn_z.0"] }]);
+    assert.equal(await readdir(folder), ["out.safetensors"]);
+    assert.is(library.calls.disposedModels, 3);
+  }));
+
+test("an output that cannot be written is refused before the model is loaded", () =>
+  inFolder(async (folder) => {
+    const library = fakeLibrary();
+    const refused: readonly (readonly [out: string, says: RegExp])[] = [
+      [join(folder, "no/such/file"), /Does the folder .* exist/],
+      [folder, /is a folder; name a file/],
+    ];
+    for (const [out, says] of refused) {
+      const { code, stderr } = await run(["logits", "m", "--tokens", "1", "--out", out], { library });
+      assert.is(code, 2);
+      assert.match(stderr, says);
+    }
+    assert.is(library.calls.load.length, 0);
+    assert.is((await run(["logits", "m", "--tokens", "1", "--out", "/dev/null"], { library })).code, 0);
+  }));
+
+test("text needs a tokenizer, ids do not, on every command", () =>
+  inFolder(async (folder) => {
+    const out = join(folder, "out");
+    const texts = join(folder, "texts.jsonl");
+    const ids = join(folder, "ids.jsonl");
+    await writeFile(texts, '{"text": "Hello"}\n');
+    await writeFile(ids, '{"tokens": [5, 6]}\n');
+    const pairs = [
+      [
+        ["logits", "m", "Hi", "--out", out],
+        ["logits", "m", "--tokens", "5", "--out", out],
+      ],
+      [
+        ["capture", "m", "Hi", "--site", "embed", "--out", out],
+        ["capture", "m", "--tokens", "5", "--site", "embed", "--out", out],
+      ],
+      [
+        ["perplexity", "m", "--file", texts],
+        ["perplexity", "m", "--file", ids],
+      ],
+    ] as const;
+    for (const [withText, withIds] of pairs) {
+      const library = fakeLibrary({ tokenizer: null });
+      const { code, stderr } = await run(withText, { library });
+      assert.is(code, 1);
+      assert.match(stderr, /no tokenizer/);
+      assert.is(library.calls.disposedModels, 1);
+      assert.is((await run(withIds, { library })).code, 0);
+    }
+  }));
+
+test("perplexity cuts texts, heads them with BOS and prints what was measured", () =>
+  inFolder(async (folder) => {
+    const library = fakeLibrary();
+    const file = join(folder, "texts.jsonl");
+    await writeFile(file, '{"text": "abcd"}\n{"tokens": [9]}\n{"text": "zz"}\n');
+    const line = ["perplexity", "m", "--file", file];
+    const plain = await run(line, { library });
+    assert.is(plain.stdout, "perplexity 2.718  (nll 1.0000 over 9 tokens)\n");
+    assert.match(plain.stderr, /1 of 3 texts are shorter than two tokens/);
+    const options = ["--prepend-bos", "--max-tokens", "2", "--max-texts", "2", "--stride", "3", "--json"];
+    const { stdout, stderr } = await run([...line, ...options], { library });
+    assert.equal(JSON.parse(stdout), { perplexity: Math.E, nll: 1, tokens: 9 });
+    assert.is(stderr, "");
+    assert.equal(library.calls.perplexity, [
+      { documents: [[97, 98, 99, 100], [9], [122, 122]], stride: undefined },
+      {
+        documents: [
+          [1, 97, 98],
+          [1, 9],
+        ],
+        stride: 3,
+      },
+    ]);
+  }));
+
+test("perplexity refuses texts that predict nothing, and BOS where nobody names one", () =>
+  inFolder(async (folder) => {
+    const file = join(folder, "short.jsonl");
+    await writeFile(file, '{"tokens": [5]}\n');
+    const empty = await run(["perplexity", "m", "--file", file]);
+    assert.is(empty.code, 2);
+    assert.match(empty.stderr, /no token to predict[\s\S]*--prepend-bos/);
+    const library = fakeLibrary({ tokenizer: null });
+    const nameless = await run(["perplexity", "m", "--file", file, "--prepend-bos"], { library });
+    assert.is(nameless.code, 2);
+    assert.match(nameless.stderr, /neither the tokenizer nor config\.json names a BOS/);
+    const named = fakeLibrary({ tokenizer: null, bos: 3 });
+    assert.is((await run(["perplexity", "m", "--file", file, "--prepend-bos"], { library: named })).code, 0);
+    assert.equal(named.calls.perplexity[0]?.documents, [[3, 5]]);
+  }));
+
+test("explain and info print text; info --json one object", async () => {
+  assert.is((await run(["explain", "m", "--context", "8"])).stdout, "# Graph of 8 positions\n");
+  const library = fakeLibrary();
+  assert.is((await run(["info"], { library })).stdout, "Adapters\n");
+  assert.is((await run(["info", "--adapter", "x", "--json"], { library })).stdout, '{"adapters":[]}\n');
+  assert.equal(library.calls.info, [{}, { adapter: "x" }]);
+});
+
+test.run();

@@ -1,0 +1,255 @@
+/** The process and the library as the commands see them, played: what was written, and what the library was asked. */
+import type { InputStream, Library, LoadedModel, OpenSession, RunningGeneration } from "../../src/cli/context.ts";
+import type { SignalSource } from "../../src/cli/interrupts.ts";
+import { main, type Surroundings } from "../../src/cli/main.ts";
+import type { OutputStream } from "../../src/cli/output.ts";
+import { SluiceError, throwIfAborted } from "../../src/errors.ts";
+import type { ChatMessage, GenerateOptions, GenerateResult, LoadOptions, Tokenizer } from "../../src/index.ts";
+
+/** A stream that keeps what is written, and fails from the n-th write on if asked to. */
+export class FakeOutput implements OutputStream {
+  text = "";
+  readonly isTTY: boolean;
+  readonly columns = 80;
+  #left: number;
+  readonly #code: string;
+  readonly #listeners = new Set<(error: Error & { code?: string }) => void>();
+
+  constructor({ isTTY = false, writes = Number.POSITIVE_INFINITY, code = "EPIPE" } = {}) {
+    this.isTTY = isTTY;
+    this.#left = writes;
+    this.#code = code;
+  }
+
+  write(text: string, done: (error?: Error | null) => void): boolean {
+    const failed = text !== "" && this.#left-- <= 0;
+    if (!failed) this.text += text;
+    const error = failed ? Object.assign(new Error(`write ${this.#code}`), { code: this.#code }) : null;
+    queueMicrotask(() => {
+      done(error);
+      if (error) for (const listener of this.#listeners) listener(error);
+    });
+    return true;
+  }
+
+  on(_event: "error", listener: (error: Error & { code?: string }) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  off(_event: "error", listener: (error: Error & { code?: string }) => void): void {
+    this.#listeners.delete(listener);
+  }
+}
+
+/** Signals that a test sends. */
+export class FakeSignals implements SignalSource {
+  readonly #listeners = new Map<string, Set<() => void>>();
+
+  on(event: string, listener: () => void): void {
+    this.#listeners.set(event, new Set(this.#listeners.get(event)).add(listener));
+  }
+
+  off(event: string, listener: () => void): void {
+    this.#listeners.get(event)?.delete(listener);
+  }
+
+  send(event: "SIGINT" | "SIGTERM"): void {
+    for (const listener of this.#listeners.get(event) ?? []) listener();
+  }
+
+  get watched(): boolean {
+    return [...this.#listeners.values()].some((listeners) => listeners.size > 0);
+  }
+}
+
+/** Standard input that holds these chunks; with `open`, it never ends. */
+export function input(chunks: readonly (string | Uint8Array)[], { isTTY = false, open = false } = {}): InputStream {
+  return {
+    isTTY,
+    async *[Symbol.asyncIterator]() {
+      yield* chunks;
+      if (open) await new Promise(() => undefined);
+    },
+  };
+}
+
+/** Characters are ids; BOS is 1, the end of text 2. */
+export function fakeTokenizer({ template = true } = {}): Tokenizer {
+  const decode = (ids: readonly number[]): string => String.fromCodePoint(...ids.filter((id) => id > 2));
+  return {
+    encode(text, { addSpecialTokens = true } = {}) {
+      return [...(addSpecialTokens ? [1] : []), ...Array.from(text, (character) => character.codePointAt(0) as number)];
+    },
+    decode,
+    stream: () => ({ push: (token) => decode([token]), end: () => "" }),
+    applyChatTemplate(messages: readonly ChatMessage[]) {
+      if (!template) throw new SluiceError("usage", "The model has no chat template");
+      return `${messages.map(({ role, content }) => `${role}: ${content}\n`).join("")}assistant: `;
+    },
+    bosTokenId: 1,
+    eosTokenId: 2,
+    vocabSize: 0x110000,
+  };
+}
+
+/** What the fake library was asked to do. */
+export interface Calls {
+  readonly load: { readonly source: string; readonly options: LoadOptions }[];
+  readonly generate: { readonly prompt: string | readonly number[]; readonly options: GenerateOptions }[];
+  readonly batch: { readonly prompts: readonly unknown[]; readonly options: GenerateOptions }[];
+  readonly logits: { readonly tokens: readonly number[]; readonly last: boolean | undefined }[];
+  readonly capture: { readonly tokens: readonly number[]; readonly sites: readonly string[] }[];
+  readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
+  readonly sessions: { readonly context?: number; readonly sequences?: number }[];
+  readonly info: { readonly adapter?: string }[];
+  disposedModels: number;
+  disposedSessions: number;
+}
+
+export interface FakeModelOptions {
+  readonly tokenizer?: Tokenizer | null;
+  readonly eos?: readonly number[];
+  readonly bos?: number;
+  /** The texts that the model says, one a generation. */
+  readonly says?: readonly string[];
+  readonly finish?: GenerateResult["finish"];
+  /** Called before each token; the signal is looked at behind it. */
+  readonly beforeToken?: (index: number) => unknown;
+}
+
+export interface FakeLibrary extends Library {
+  readonly calls: Calls;
+}
+
+export const timings: GenerateResult["timings"] = {
+  compile_ms: 1,
+  prefill_ms: 2,
+  decode_ms: 3,
+  prefill_tokens_per_s: 4,
+  decode_tokens_per_s: 5,
+  time_to_first_token_ms: 6,
+};
+
+/** A library whose models say what they are told to, a character a token. */
+export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
+  const { tokenizer = fakeTokenizer(), eos = [2], says = ["abc"], finish = "length" } = model;
+  const calls: Calls = {
+    load: [],
+    generate: [],
+    batch: [],
+    logits: [],
+    capture: [],
+    perplexity: [],
+    sessions: [],
+    info: [],
+    disposedModels: 0,
+    disposedSessions: 0,
+  };
+  const matrix = (shape: readonly number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape });
+  const resultOf = (prompt: string | readonly number[], text: string, { temperature = 0 }: GenerateOptions) => ({
+    prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : prompt,
+    tokens: Array.from(text, (character) => character.codePointAt(0) as number),
+    text: tokenizer ? text : null,
+    finish,
+    seed: temperature > 0 ? 7 : null,
+    timings,
+  });
+  const generate = (prompt: string | readonly number[], options: GenerateOptions): RunningGeneration => {
+    const text = says[Math.min(calls.generate.length, says.length - 1)] ?? "";
+    calls.generate.push({ prompt, options });
+    return {
+      async *[Symbol.asyncIterator]() {
+        for (const [index, character] of Array.from(text).entries()) {
+          await model.beforeToken?.(index);
+          throwIfAborted(options.signal);
+          yield {
+            token: character.codePointAt(0) as number,
+            text: tokenizer ? character : null,
+            sequence: 0,
+          };
+        }
+      },
+      async result() {
+        throwIfAborted(options.signal);
+        return resultOf(prompt, text, options);
+      },
+    };
+  };
+  const session = async (options: { context?: number; sequences?: number }): Promise<OpenSession> => {
+    calls.sessions.push(options);
+    return {
+      generate,
+      dispose() {
+        calls.disposedSessions++;
+      },
+    };
+  };
+  const loaded: LoadedModel = {
+    tokenizer,
+    config: { eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },
+    generate,
+    session,
+    async generateBatch(prompts, options = {}) {
+      calls.batch.push({ prompts, options });
+      return prompts.map((prompt, i) => resultOf(prompt, says[i] ?? "", options));
+    },
+    async logits(tokens, { last } = {}) {
+      calls.logits.push({ tokens, last });
+      return matrix([last ? 1 : tokens.length, 4]);
+    },
+    async capture(tokens, sites) {
+      calls.capture.push({ tokens, sites });
+      return new Map(sites.map((site) => [site, matrix([tokens.length, 2])]));
+    },
+    async perplexity(documents, { stride } = {}) {
+      calls.perplexity.push({ documents, stride });
+      return { perplexity: Math.E, nll: 1, tokens: 9 };
+    },
+    explain: async ({ context } = {}) => `# Graph of ${context ?? "any"} positions\n`,
+    dispose() {
+      calls.disposedModels++;
+    },
+  };
+  return {
+    calls,
+    async load(source, options) {
+      calls.load.push({ source, options });
+      return loaded;
+    },
+    async info(options) {
+      calls.info.push(options);
+      return { data: { adapters: [] }, text: "Adapters\n" };
+    },
+  };
+}
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface FakeWorld extends Partial<Omit<Surroundings, "stdout" | "stderr">> {
+  readonly stdout?: FakeOutput;
+  readonly stderr?: FakeOutput;
+}
+
+/** Runs a command line in a played process, where nothing is real that is not given. */
+export async function run(argv: readonly string[], world: FakeWorld = {}): Promise<Ended> {
+  const { stdout = new FakeOutput(), stderr = new FakeOutput() } = world;
+  const code = await main(argv, {
+    library: fakeLibrary(),
+    stdin: input([]),
+    signals: new FakeSignals(),
+    env: {},
+    exit: (status) => assertNever(status),
+    ...world,
+    stdout,
+    stderr,
+  });
+  return { code, stdout: stdout.text, stderr: stderr.text };
+}
+
+function assertNever(status: number): never {
+  throw new Error(`The process was ended with ${status}`);
+}
