@@ -27,7 +27,7 @@ function measured(source, ...args) {
     encoding: "utf8",
     stdio: ["ignore", "ignore", "pipe"],
   });
-  if (status !== 0) throw new Error(stderr);
+  if (status !== 0) throw new Error(stderr.slice(-2000));
   return JSON.parse(stderr.slice(stderr.lastIndexOf("@") + 1));
 }
 
