@@ -11,6 +11,7 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import { packSettings, SETTING_BYTES } from "../kernels/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN, type Read } from "./executor.ts";
+import type { StageNotice } from "./live-stages.ts";
 import { SUBMIT_BUDGET_MS } from "./pacer.ts";
 import { type SamplingOptions, seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
@@ -20,6 +21,8 @@ const NOT_FINITE = 0xffffffff;
 
 export interface DecodeOptions extends SamplingOptions {
   readonly maxNewTokens: number;
+  /** P for stages with positions; default: each prompt's own length. */
+  readonly promptLength?: number | undefined;
   /** Ids that end a sequence. */
   readonly stopTokens: ReadonlySet<number>;
   readonly signal?: AbortSignal | undefined;
@@ -33,6 +36,8 @@ export interface DecodedToken {
   readonly sequence: number;
   readonly token: number;
   readonly finish: FinishReason | undefined;
+  /** Changes of stages that act from this token on. */
+  readonly changes: readonly StageNotice[];
 }
 
 /** What a sequence is to continue. */
@@ -49,6 +54,8 @@ interface Continued {
   readonly promptLength: number;
   readonly budget: number;
   generated: number;
+  /** Changes that act from the next token on. */
+  changes: readonly StageNotice[];
 }
 
 /**
@@ -71,7 +78,7 @@ export async function* decode(
   const all = new Map(
     prompts.map(({ sequence, tokens: { length } }): [number, Continued] => {
       const budget = Math.min(options.maxNewTokens, plan.capacity + 1 - length);
-      return [sequence, { sequence, promptLength: length, budget, generated: 0 }];
+      return [sequence, { sequence, promptLength: length, budget, generated: 0, changes: [] }];
     }),
   );
 
@@ -89,13 +96,17 @@ export async function* decode(
     }
     sequences.learn(sequence, position, token);
     const count = ++continued.generated;
-    if (options.stopTokens.has(token)) return { sequence, token, finish: "stop" };
-    if (count < budget) return { sequence, token, finish: undefined };
-    return { sequence, token, finish: count < options.maxNewTokens ? "context" : "length" };
+    const { changes } = continued;
+    continued.changes = [];
+    if (options.stopTokens.has(token)) return { sequence, token, finish: "stop", changes };
+    if (count < budget) return { sequence, token, finish: undefined, changes };
+    return { sequence, token, finish: count < options.maxNewTokens ? "context" : "length", changes };
   };
 
   let active: Continued[] = [];
   const feeds = prompts.map(({ sequence, tokens, reused }) => {
+    sequences.beginPrompt(sequence, options.promptLength ?? tokens.length);
+    sequences.stages?.takeNotices(sequence);
     return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
   });
   const firstIds = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
@@ -121,6 +132,8 @@ export async function* decode(
     const running = active;
     const begin = running.map(({ sequence }) => slots.lengthOf(sequence));
     let ran = false;
+    await sequences.refresh(options.signal);
+    for (const continued of running) continued.changes = sequences.stages?.takeNotices(continued.sequence) ?? [];
     try {
       let stepsWanted = 1;
       while (steps.length < stepsWanted) {
@@ -132,7 +145,7 @@ export async function* decode(
           stepsWanted = Math.max(1, Math.min(remaining, MAX_STEPS_PER_RUN, Math.floor(SUBMIT_BUDGET_MS / perStep)));
         }
       }
-      sequences.syncSlots();
+      sequences.sync(active.map(({ sequence }) => sequence));
       const counts = active.map(({ sequence }, i) => slots.lengthOf(sequence) - (begin[i] as number));
       const reads = active.map(({ sequence }, i) =>
         idsRead(sequences.tokenIndex(sequence, (begin[i] as number) + 1), counts[i] as number),
@@ -175,6 +188,7 @@ export async function prepareDecode(
   const total = prompts.reduce((sum, { tokens, reused }) => sum + tokens.length - reused, 0);
   const full = Math.min(total, plan.chunkRows);
   const sizes = [full, total % plan.chunkRows].filter((rows) => rows > 0).map((rows) => ({ rows, outs: 1 }));
+  sequences.sync(prompts.map(({ sequence }) => sequence));
   await executor.prepare(
     [...sizes, { rows: prompts.length, outs: prompts.length }].map(
       (size) => ({ ...size, head: "logits", tail }) as const,

@@ -2,7 +2,15 @@
 import { SluiceError } from "../errors.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type DecodeOptions, decode, type FinishReason, type Prompt, prepareDecode } from "./decode.ts";
+import {
+  type DecodedToken,
+  type DecodeOptions,
+  decode,
+  type FinishReason,
+  type Prompt,
+  prepareDecode,
+} from "./decode.ts";
+import type { StageNotice } from "./live-stages.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 
@@ -23,6 +31,8 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
    *   at most half the context is made free for new tokens.
    */
   readonly overflow?: Overflow;
+  /** P, for stages that act on the prompt or behind it: its positions are [0, P). Default: the length of the prompt. */
+  readonly promptLength?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -60,14 +70,22 @@ export interface GenerateResult {
   /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
   readonly finish: FinishReason;
+  /** Stages that were changed while it ran, each with the first of `tokens` that it acted on. */
+  readonly changes: readonly StageEvent[];
   /** The seed that was used; null where nothing was drawn. */
   readonly seed: number | null;
   readonly timings: Timings;
 }
 
+/** A change of a stage, and the index of the first new token that was computed under it. */
+export interface StageEvent extends StageNotice {
+  readonly first_token: number;
+}
+
 /** One prompt of a batch on its way: its tokens, and its text as far as it is printable. */
 class Output {
   readonly tokens: number[] = [];
+  readonly changes: StageEvent[] = [];
   finish: FinishReason = "length";
   text: string | null;
   readonly #stream: TextStream | undefined;
@@ -88,7 +106,8 @@ class Output {
   }
 
   /** Takes a token; returns the text that became printable, with the last token all that was held back. */
-  push(token: number, finish: FinishReason | undefined): string | null {
+  push({ token, finish, changes }: DecodedToken): string | null {
+    for (const change of changes) this.changes.push({ ...change, first_token: this.tokens.length });
     this.tokens.push(token);
     if (finish) this.finish = finish;
     if (!this.#stream || !this.#matcher) return null;
@@ -116,6 +135,7 @@ export interface GenerationRequest {
   readonly tokenizer: Tokenizer | null;
   readonly sampling: SamplingOptions;
   readonly maxNewTokens: number;
+  readonly promptLength: number | undefined;
   readonly stop: readonly string[];
   readonly stopTokens: ReadonlySet<number>;
   readonly signal?: AbortSignal | undefined;
@@ -204,16 +224,18 @@ async function* generateAll(
     const outputs = new Map(
       prompts.map(({ sequence, tokens }) => [sequence, new Output(tokenizer, tokens, stop, stopTokens)]),
     );
-    const options: DecodeOptions = { ...sampling, maxNewTokens: request.maxNewTokens, stopTokens, signal };
+    const { maxNewTokens, promptLength } = request;
+    const options: DecodeOptions = { ...sampling, maxNewTokens, promptLength, stopTokens, signal };
     await prepareDecode(sequences, prompts, options);
     const started = performance.now();
     let firstToken: number | undefined;
     const stopped = new Set<number>();
-    for await (const { sequence, token, finish } of decode(sequences, prompts, options, stopped)) {
+    for await (const decoded of decode(sequences, prompts, options, stopped)) {
+      const { sequence, token } = decoded;
       check();
       firstToken ??= performance.now();
       const output = outputs.get(sequence) as Output;
-      const text = output.push(token, finish);
+      const text = output.push(decoded);
       if (output.stoppedByText) stopped.add(sequence);
       yield { token, text, sequence };
     }
@@ -227,6 +249,7 @@ async function* generateAll(
         tokens: output.tokens,
         text: output.text,
         finish: output.finish,
+        changes: output.changes,
         seed: sampling.temperature > 0 ? sampling.seed : null,
         timings,
       };

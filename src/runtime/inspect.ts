@@ -1,5 +1,6 @@
 /** Looking into one forward pass: logits and captured sites of a token sequence. */
 import type { CaptureRegion } from "../compile/plan.ts";
+import { checkPromptLength } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** Float32 values, row-major. */
@@ -10,6 +11,8 @@ export interface Matrix {
 
 interface Options {
   readonly last?: boolean;
+  /** P, for stages that act on the prompt or behind it; default: all tokens. */
+  readonly promptLength?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -18,9 +21,10 @@ export async function computeLogits(
   sequences: Sequences,
   tokens: readonly number[],
   vocabSize: number,
-  { last = false, signal }: Options,
+  { last = false, promptLength, signal }: Options,
 ): Promise<Matrix> {
-  const { index, stride } = sequences.plan.logits;
+  sequences.beginPrompt(0, checkPromptLength(promptLength, [{ tokens }]) ?? tokens.length);
+  const { stride } = sequences.plan.logits;
   const count = last ? 1 : tokens.length;
   const data = new Float32Array(count * vocabSize);
   const feed = { sequence: 0, tokens, outs: last ? "last" : "all" } as const;
@@ -31,7 +35,7 @@ export async function computeLogits(
     reads: (step) =>
       step.outs.length === 0
         ? []
-        : [{ role: { role: "activation", index }, offset: 0, byteLength: step.outs.length * stride * 4 }],
+        : [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
   });
   for await (const { step, bytes } of steps) {
     if (!bytes[0]) continue;
@@ -47,8 +51,9 @@ export async function computeLogits(
 export async function captureSites(
   sequences: Sequences,
   tokens: readonly number[],
-  { signal }: Options,
+  { promptLength, signal }: Options,
 ): Promise<ReadonlyMap<string, Matrix>> {
+  sequences.beginPrompt(0, checkPromptLength(promptLength, [{ tokens }]) ?? tokens.length);
   const { captures, captureBytes } = sequences.plan;
   const total = tokens.length;
   const results = new Map<string, Matrix>(

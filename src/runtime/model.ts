@@ -1,5 +1,6 @@
 /** A loaded model: what callers hold. Weights stay on the GPU; every call opens the session it needs. */
 
+import { fuse } from "../compile/fuse.ts";
 import type { FusedOp } from "../compile/fused.ts";
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
@@ -9,6 +10,8 @@ import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
+import { rewrite } from "../interventions/rewrite.ts";
+import type { Composition, Stage } from "../interventions/stage.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { GenerationConfig } from "../models/read-config.ts";
@@ -18,6 +21,7 @@ import { Executor } from "./executor.ts";
 import { explainPlan } from "./explain.ts";
 import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
+import { LiveStages } from "./live-stages.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
 import type { ProgressListener } from "./progress.ts";
 import { encodePrompt, type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
@@ -37,6 +41,8 @@ export interface SessionOptions {
   readonly slots?: number;
   /** Sites to capture at every step. */
   readonly captures?: readonly string[];
+  /** Stages will be changed: the plan without them is made ready too. Default: false. */
+  readonly live?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -44,6 +50,7 @@ export interface SessionOptions {
 export interface ModelParts {
   readonly config: ModelConfig;
   readonly generationConfig: GenerationConfig;
+  /** The model without interventions. */
   readonly graph: Graph;
   readonly ops: readonly FusedOp[];
   readonly layout: WeightLayout;
@@ -55,18 +62,51 @@ export interface ModelParts {
   readonly onProgress: ProgressListener;
 }
 
+/** A model with stages written into its graph. */
+interface Edited {
+  readonly composition: Composition;
+  readonly graph: Graph;
+  readonly ops: readonly FusedOp[];
+}
+
 export class Model {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer | null;
   readonly #parts: ModelParts;
   readonly #pipelines: PipelineCache;
+  /** Absent without interventions, and where they change nothing by their structure. */
+  readonly #edited: Edited | undefined;
+  /** The model that owns the weights, for one that was made by `with`. */
+  readonly #owner: Model | undefined;
   #disposed = false;
 
-  constructor(parts: ModelParts) {
+  constructor(parts: ModelParts, edit?: { readonly owner: Model; readonly composition: Composition }) {
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.#parts = parts;
-    this.#pipelines = new PipelineCache(parts.gpu);
+    this.#owner = edit?.owner;
+    this.#pipelines = edit ? edit.owner.#pipelines : new PipelineCache(parts.gpu);
+    if (edit && edit.composition.stages.length > 0) {
+      const graph = rewrite(parts.graph, edit.composition);
+      this.#edited = { composition: edit.composition, graph, ops: fuse(graph) };
+    }
+  }
+
+  /**
+   * The same model with interventions: the weights are shared, the plan has the stages compiled in. Dispose of it or not,
+   * it ends with this model.
+   * @throws SluiceError `bad_bundle` naming the stage and what is wrong with it
+   */
+  with(composition: Composition): Model {
+    const model = new Model(this.#parts, { owner: this.#owner ?? this, composition });
+    // What the device could not run is said now and not at the first session.
+    if (model.#edited) model.plan({ context: 1 });
+    return model;
+  }
+
+  /** The stages that act, in order. */
+  get stages(): readonly Stage[] {
+    return this.#edited?.composition.stages ?? [];
   }
 
   /** The device this model runs on. */
@@ -107,14 +147,14 @@ export class Model {
    * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
    */
   async session(options: Omit<SessionOptions, "captures"> = {}): Promise<Session> {
-    const cached = await this.openSequences(options);
+    const cached = await this.openSequences({ live: true, ...options });
     return new Session(cached, this.#bounds(cached.plan.capacity));
   }
 
   /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */
   async logits(
     tokens: readonly number[],
-    options: { readonly last?: boolean; readonly signal?: AbortSignal } = {},
+    options: { readonly last?: boolean; readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Matrix> {
     return this.#withSequences({ context: this.#contextFor(tokens.length), signal: options.signal }, (sequences) =>
       computeLogits(sequences, this.encode(tokens), this.config.vocab_size, options),
@@ -125,7 +165,7 @@ export class Model {
   async capture(
     tokens: readonly number[],
     sites: readonly string[],
-    options: { readonly signal?: AbortSignal } = {},
+    options: { readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
     return this.#withSequences(
@@ -141,13 +181,21 @@ export class Model {
 
   /** The graph, the plan, its buffers and the linked WGSL of every kernel, as text. */
   explain(options: SessionOptions = {}): Promise<string> {
-    return explainPlan(this.#parts.graph, this.plan(options), this.#parts.layout);
+    return explainPlan(this.#edited?.graph ?? this.#parts.graph, this.plan(options), this.#parts.layout);
   }
 
   /** The plan of a session. */
-  plan({ sequences = 1, context, slots, captures = [] }: SessionOptions = {}): Plan {
-    const { graph, ops, layout, family, reference, gpu } = this.#parts;
+  plan(options: SessionOptions = {}): Plan {
+    return this.#lower(this.#edited ?? this.#parts, options);
+  }
+
+  #lower(
+    { graph, ops }: Pick<ModelParts, "graph" | "ops">,
+    { sequences = 1, context, slots, captures = [] }: SessionOptions,
+  ): Plan {
+    const { layout, family, reference, gpu } = this.#parts;
     return lower(graph, ops, layout, {
+      ...(this.#edited && { composition: this.#edited.composition }),
       family,
       reference,
       sequences,
@@ -160,17 +208,20 @@ export class Model {
 
   /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. */
   async openSequences(options: SessionOptions = {}): Promise<Sequences> {
-    if (this.#disposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
+    if (this.#disposed || (this.#owner && this.#owner.#disposed))
+      throw new SluiceError("usage", "This model has been disposed of; load it again");
     const { gpu, weights, onProgress } = this.#parts;
     throwIfAborted(options.signal);
     gpu.checkAlive();
     const plan = this.plan(options);
+    const plain = plan.stages && this.#lower(this.#parts, options);
     const { rope, head_dim } = this.config;
     const executor = new Executor({
       gpu,
       pipelines: this.#pipelines,
       weights,
       plan,
+      ...(plain && { plain, live: options.live ?? false }),
       ...(rope && { rope: ropeTable(rope, head_dim, plan.capacity) }),
       onCompile: (done, total) => onProgress({ phase: "compile", done, total }),
     });
@@ -180,13 +231,22 @@ export class Model {
       executor.dispose();
       throw error;
     }
-    return new Sequences(executor, this.config.vocab_size);
+    const stages = this.#edited && this.#liveStages(executor, this.#edited.composition);
+    return new Sequences(executor, this.config.vocab_size, stages);
+  }
+
+  #liveStages(executor: Executor, composition: Composition): LiveStages {
+    const { stages, sequences } = executor.plan;
+    return new LiveStages(composition, this.config, stages?.image, sequences, (offset, words) =>
+      executor.write({ role: "stages" }, offset, words),
+    );
   }
 
   /** Frees the weights and the device, if it is the model's own. Open sessions end with it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    if (this.#owner) return;
     const { gpu, weights } = this.#parts;
     for (const buffer of [...weights.parts, weights.params]) gpu.release(buffer);
     gpu.destroy();

@@ -11,6 +11,8 @@ export interface PerplexityOptions {
    * least context - stride tokens before it. Default: half the context.
    */
   readonly stride?: number;
+  /** P of every window, for stages that act on the prompt or behind it; default: all its tokens. */
+  readonly promptLength?: number;
   readonly signal?: AbortSignal;
   /** Called after every step with the number of tokens predicted so far, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -66,6 +68,10 @@ export async function measurePerplexity(
     let done = 0;
     for (const group of groupsOf(windows, cached.plan.sequences, cached.plan.chunkRows)) {
       const feeds = group.map(({ tokens }, sequence) => ({ sequence, tokens, outs: "predicting" as const }));
+      for (const { sequence, tokens } of feeds) {
+        const promptLength = Math.min(options.promptLength ?? tokens.length, tokens.length);
+        cached.beginPrompt(sequence, promptLength);
+      }
       const steps = cached.feed(feeds, {
         head: "logits",
         tail: "loss",

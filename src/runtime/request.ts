@@ -75,11 +75,25 @@ export function settleRequest(
       tokenizer,
       sampling: checkSampling(options),
       maxNewTokens: maxNewTokens ?? DEFAULT_NEW_TOKENS,
+      promptLength: checkPromptLength(options.promptLength, truncated),
       stop,
       stopTokens: new Set([...(eosTokenIds ?? (isText ? config.eos_token_ids : [])), ...(options.stopTokens ?? [])]),
       signal,
     },
   };
+}
+
+/** @throws SluiceError `usage` unless 1 ≤ P ≤ the tokens of every prompt */
+export function checkPromptLength(
+  promptLength: number | undefined,
+  prompts: readonly { readonly tokens: readonly number[] }[],
+): number | undefined {
+  if (promptLength === undefined) return undefined;
+  const most = Math.min(...prompts.map(({ tokens }) => tokens.length));
+  if (Number.isSafeInteger(promptLength) && promptLength >= 1 && promptLength <= most) return promptLength;
+  throw new SluiceError("usage", `The prompt length is ${promptLength}; it must be a whole number from 1 to ${most}`, {
+    hint: "It says how many of the tokens given count as the prompt's.",
+  });
 }
 
 /**

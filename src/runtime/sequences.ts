@@ -7,6 +7,7 @@ import type { Plan, Tail } from "../compile/plan.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
 import type { Executor, Head, Read } from "./executor.ts";
+import type { LiveStages } from "./live-stages.ts";
 import { SlotTable } from "./slot-table.ts";
 
 /** Tokens that follow what a sequence already holds. */
@@ -34,12 +35,20 @@ export interface FeedOptions {
 export class Sequences {
   readonly executor: Executor;
   readonly slots: SlotTable;
+  /** The stages that act on them; absent for a model without interventions. */
+  readonly stages: LiveStages | undefined;
+  /** Where each sequence's cached tokens got their roles: P holds for positions from `from` on. */
+  readonly #roles: { readonly from: number; readonly promptLength: number }[][];
+  /** Sequences whose cache was filled under values that no longer hold. */
+  readonly #outdated = new Set<number>();
   /** Ids by sequence and position. Those beyond the cached length mean nothing. */
   readonly #tokens: number[][];
   readonly #vocabSize: number;
 
-  constructor(executor: Executor, vocabSize: number) {
+  constructor(executor: Executor, vocabSize: number, stages?: LiveStages) {
     this.executor = executor;
+    this.stages = stages;
+    this.#roles = Array.from({ length: executor.plan.sequences }, () => []);
     this.slots = new SlotTable(executor.plan.sequences, executor.plan.capacity, executor.plan.slots);
     this.#tokens = Array.from({ length: executor.plan.sequences }, () => []);
     this.#vocabSize = vocabSize;
@@ -77,10 +86,12 @@ export class Sequences {
 
   /**
    * Makes a sequence hold the longest beginning of `tokens` that is cached, in it or in another sequence, and nothing
-   * else. At least the last token is left out: its logits are wanted, and they come from running it.
+   * else. At least the last token is left out: its logits are wanted, and they come from running it. Under stages only
+   * its own cache counts, since another sequence's may have been filled under other values.
    * @returns how many tokens it holds then
    */
   reuse(sequence: number, tokens: readonly number[]): number {
+    if (this.#outdated.delete(sequence)) this.slots.truncate(sequence, 0);
     const shared = (from: number): number => {
       const held = this.#tokens[from] as number[];
       const most = Math.min(this.slots.lengthOf(from), tokens.length - 1);
@@ -89,7 +100,9 @@ export class Sequences {
       return length;
     };
     const own = shared(sequence);
-    const best = this.#tokens.reduce((most, _, other) => (shared(other) > shared(most) ? other : most), sequence);
+    const best = this.stages
+      ? sequence
+      : this.#tokens.reduce((most, _, other) => (shared(other) > shared(most) ? other : most), sequence);
     const length = shared(best);
     if (length === own) this.slots.truncate(sequence, own);
     else {
@@ -97,6 +110,42 @@ export class Sequences {
       this.#tokens[sequence] = tokens.slice(0, length);
     }
     return length;
+  }
+
+  /**
+   * Says which of a sequence's positions from here on count as its prompt's: [0, P). What it holds keeps its roles.
+   */
+  beginPrompt(sequence: number, promptLength: number): void {
+    const roles = this.#roles[sequence] as { readonly from: number; readonly promptLength: number }[];
+    const from = this.slots.lengthOf(sequence);
+    while (roles.length > 0 && (roles.at(-1)?.from ?? 0) >= from) roles.pop();
+    roles.push({ from, promptLength });
+    this.stages?.setPromptLength(sequence, promptLength);
+  }
+
+  /** Marks what sequences hold as filled under values that no longer hold: `refresh` computes it again. */
+  outdate(sequence: number): void {
+    if (this.slots.lengthOf(sequence) > 0) this.#outdated.add(sequence);
+  }
+
+  /** Computes the cache of outdated sequences again, under the values of now and the roles of then. */
+  async refresh(signal: AbortSignal | undefined): Promise<void> {
+    for (const sequence of this.#outdated) {
+      const tokens = this.held(sequence);
+      const roles = this.#roles[sequence] ?? [];
+      this.slots.truncate(sequence, 0);
+      for (const [i, { from, promptLength }] of roles.entries()) {
+        this.stages?.setPromptLength(sequence, promptLength);
+        const part = tokens.slice(from, roles[i + 1]?.from);
+        if (part.length === 0) continue;
+        for await (const _ of this.feed([{ sequence, tokens: part, outs: "none" }], {
+          head: "none",
+          tail: "none",
+          signal,
+        }));
+      }
+      this.#outdated.delete(sequence);
+    }
   }
 
   /**
@@ -110,7 +159,7 @@ export class Sequences {
     const lengths = feeds.map(({ sequence }) => this.slots.lengthOf(sequence));
     try {
       for (const step of this.#chunk(feeds)) {
-        this.syncSlots();
+        this.sync(feeds.map(({ sequence }) => sequence));
         const reads = options.reads?.(step) ?? [];
         const { head, tail, signal } = options;
         throwIfAborted(signal);
@@ -140,10 +189,13 @@ export class Sequences {
     return { rows, outs };
   }
 
-  /** Sends the changed part of the slot table to the GPU. */
-  syncSlots(): void {
+  /** Sends what changed of slots and stages to the GPU, before these sequences run. */
+  sync(sequences: readonly number[]): void {
     const { from, to } = this.slots.takeChanges();
     if (from < to) this.executor.write({ role: "slots" }, from * 4, this.slots.table.subarray(from, to));
+    if (!this.stages) return;
+    this.stages.flush();
+    this.executor.setEdited(!this.stages.areOff(sequences));
   }
 
   dispose(): void {

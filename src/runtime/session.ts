@@ -1,6 +1,8 @@
 /** A session, as callers hold it: sequences whose keys and values stay cached from one call to the next. */
 import { SluiceError } from "../errors.ts";
+import type { AffineValues, NeuronValues } from "../interventions/stage.ts";
 import { type GenerateOptions, type GenerateResult, Generation, type Lease } from "./generation.ts";
+import type { LiveStages, StageChange } from "./live-stages.ts";
 import { type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 
@@ -42,6 +44,52 @@ export class Session {
   /** Ids of the tokens whose keys and values a sequence holds, in order. */
   tokens(sequence = 0): readonly number[] {
     return this.#cached.held(sequence);
+  }
+
+  /**
+   * Changes a stage of the model's interventions, also between two tokens of a call: strength, alpha, or values of edges.
+   * It acts from the next submit on, and the call's result names the first token it acted on (`changes`). Nothing is
+   * compiled or allocated.
+   *
+   * What the cache holds was computed under the old values. `cache` says what becomes of that: `recompute` (default)
+   * computes it again before the next token, so that the result is that of the new values from the first token on;
+   * `continue` goes on from it, so that earlier tokens keep their old influence, as a slider moved by hand would have it.
+   * @param options.sequence the one to change; default: all
+   * @throws SluiceError `usage` for a stage that does not exist, a value out of range, an edge the bundle does not list
+   */
+  set(
+    id: string,
+    change: StageChange,
+    options: { readonly sequence?: number; readonly cache?: "recompute" | "continue" } = {},
+  ): void {
+    this.#checkOpen();
+    const changed = this.#stages.set(id, change, options.sequence);
+    if (options.cache !== "continue") for (const sequence of changed) this.#cached.outdate(sequence);
+  }
+
+  /** Replaces tensors of a stage at a layer by others of the same shape, for all sequences; otherwise like `set`. */
+  setTensors(
+    id: string,
+    layer: number,
+    tensors: NeuronValues | AffineValues,
+    options: { readonly cache?: "recompute" | "continue" } = {},
+  ): void {
+    this.#checkOpen();
+    this.#stages.setTensors(id, layer, tensors);
+    if (options.cache === "continue") return;
+    for (let sequence = 0; sequence < this.sequences; sequence++) this.#cached.outdate(sequence);
+  }
+
+  /** Strength and alpha of a stage now. */
+  stage(id: string, sequence = 0): { readonly strength: number; readonly alpha: number } {
+    return this.#stages.get(id, sequence);
+  }
+
+  get #stages(): LiveStages {
+    if (this.#cached.stages) return this.#cached.stages;
+    throw new SluiceError("usage", "This session's model runs without interventions", {
+      hint: "Open it from model.with(bundles).",
+    });
   }
 
   /**
