@@ -13,11 +13,19 @@ export type { DeviceProfile } from "./gpu/profile.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, RopeConfig } from "./models/config.ts";
 export type { FinishReason } from "./runtime/decode.ts";
-export type { GeneratedToken, GenerateOptions, GenerateResult, Generation, Timings } from "./runtime/generation.ts";
+export type {
+  GeneratedToken,
+  GenerateOptions,
+  GenerateResult,
+  Generation,
+  Overflow,
+  Timings,
+} from "./runtime/generation.ts";
 export type { Matrix } from "./runtime/inspect.ts";
 export { type LoadOptions, load } from "./runtime/load.ts";
 export type { Model, SessionOptions } from "./runtime/model.ts";
 export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
+export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";

@@ -18,6 +18,6 @@ export const explain = defineCommand({
     const text = await withModel(values, context, (model) => {
       return context.progress.during("making the plan", model.explain(defined({ context: values.context })));
     });
-    context.stdout.write(`${text.trimEnd()}\n`);
+    context.stdout.write(`${text.trim()}\n`);
   },
 });

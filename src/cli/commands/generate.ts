@@ -9,7 +9,7 @@ import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
-import { contextOption, samplingFrom, samplingOptions } from "./sampling.ts";
+import { samplingFrom, samplingOptions } from "./sampling.ts";
 
 export const generate = defineCommand({
   name: "generate",
@@ -25,7 +25,6 @@ export const generate = defineCommand({
     batch: optional("FILE", "Continue many prompts side by side: one a line, or .jsonl with text or tokens", name),
     maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
     ...samplingOptions,
-    context: contextOption,
     json: flag("Print one JSON object with prompt_tokens, tokens, text and timings; of a batch, {results: […]}"),
     ...modelOptions,
   },
