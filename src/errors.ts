@@ -31,6 +31,8 @@ export type ErrorCode =
   | "gpu"
   /** Logits were not finite. */
   | "non_finite"
+  /** The session runs another call. */
+  | "busy"
   /** The caller's AbortSignal fired. */
   | "aborted";
 

@@ -11,8 +11,8 @@
 // Constants: K4 vec4s in a row of the input, STRIPS strips in this part of the matrix, OUT4 vec4s in a row of the
 // output of the whole matrix. A matrix beyond the binding limit is cut into parts, one dispatch each.
 import package::lib::step::step;
-import constants::K4;
-@if(grouped) import constants::{DH, GROUPS4};
+import constants::{GROUPS4, K4};
+@if(grouped) import constants::DH;
 
 struct Args {
   first_strip: u32,             // where this part stands in the whole matrix; even if gated

@@ -24,16 +24,16 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
   let last = rows - 1u;
 
   // A head's width is a multiple of STRIPS_EACH strips, so that a thread's outputs read one variant (`grouped`).
-  @if(grouped) let from = variant_start(4u * (args.first_strip + s0));
-  @else let from = 0u;
-  let x0 = from + min(r, last) * K4;
-  @if(rows_2) let x1 = from + min(r + 1u, last) * K4;
-  @if(rows_4) let x2 = from + min(r + 2u, last) * K4;
-  @if(rows_4) let x3 = from + min(r + 3u, last) * K4;
-  @if(rows_8) let x4 = from + min(r + 4u, last) * K4;
-  @if(rows_8) let x5 = from + min(r + 5u, last) * K4;
-  @if(rows_8) let x6 = from + min(r + 6u, last) * K4;
-  @if(rows_8) let x7 = from + min(r + 7u, last) * K4;
+  @if(grouped) let start = variant_start(4u * (args.first_strip + s0));
+  @else let start = 0u;
+  let x0 = start + min(r, last) * K4;
+  @if(rows_2) let x1 = start + min(r + 1u, last) * K4;
+  @if(rows_4) let x2 = start + min(r + 2u, last) * K4;
+  @if(rows_4) let x3 = start + min(r + 3u, last) * K4;
+  @if(rows_8) let x4 = start + min(r + 4u, last) * K4;
+  @if(rows_8) let x5 = start + min(r + 5u, last) * K4;
+  @if(rows_8) let x6 = start + min(r + 6u, last) * K4;
+  @if(rows_8) let x7 = start + min(r + 7u, last) * K4;
 
   var a0 = vec4f(); var b0 = vec4f(); // row r: strips s0 and s1
   var a1 = vec4f(); var b1 = vec4f();

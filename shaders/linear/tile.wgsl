@@ -50,16 +50,16 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
   let row = group.y * 64u;
   @if(!grouped) let strip = group.x * 16u;
   @if(!grouped) let end = STRIPS;
-  @if(!grouped) let from = 0u;
+  @if(!grouped) let variant_at = 0u;
   // grouped: the tiles of a head end with it, so that a tile reads one variant; its width is a multiple of two strips.
   @if(grouped) let head = group.x / HEAD_TILES * HEAD_STRIPS;
   @if(grouped) let strip = head + group.x % HEAD_TILES * 16u;
   @if(grouped) let end = head + HEAD_STRIPS;
-  @if(grouped) let from = variant_start(4u * head);
+  @if(grouped) let variant_at = variant_start(4u * head);
 
   // What this thread fetches in a step: k4 = t % 2 of rows t / 2 and t / 2 + 32; k = t % 8 of strips t / 8 and t / 8 + 8.
-  let from_x0 = from + min(row + t / 2u, rows - 1u) * K4;
-  let from_x1 = from + min(row + t / 2u + 32u, rows - 1u) * K4;
+  let from_x0 = variant_at + min(row + t / 2u, rows - 1u) * K4;
+  let from_x1 = variant_at + min(row + t / 2u + 32u, rows - 1u) * K4;
   let from_w0 = min(strip + t / 8u, STRIPS - 1u);
   let from_w1 = min(strip + t / 8u + 8u, STRIPS - 1u);
   let to_w = t % 8u * W_STRIDE + t / 16u + t / 8u % 2u * 8u;

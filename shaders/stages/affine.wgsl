@@ -106,11 +106,11 @@ fn share_of(adds: u32, alpha: f32) -> f32 {
 }
 
 // Adds one stage's change to the row, and to the record of what no source wrote where one is kept.
-fn write_changes(places: vec4u, head: vec4u, added: f32, row_at: u32, track_at: u32, tid: u32, from: u32) {
+fn write_changes(places: vec4u, head: vec4u, added: f32, row_at: u32, track_at: u32, tid: u32, first: u32) {
   for (var i = tid; i < D4; i += THREADS) {
     var change = vec4f();
     for (var k = 0u; k < head.z; k++) {
-      change = fma(vec4f(coordinates[from + k]), floats_at(places.y + k * D4 + i), change);
+      change = fma(vec4f(coordinates[first + k]), floats_at(places.y + k * D4 + i), change);
     }
     if (head.w != 0u) {
       change = fma(vec4f(added), floats_at(places.z + i), change);

@@ -46,11 +46,11 @@ fn edge_mask(variant_at: u32, record_at: u32, row_at: u32, source_row: u32, slot
       }
       let w = select(cut, 1.0 - cut, kept);
       if (w != 0.0) {
-        let from = term.x * slot_stride + source_row;
-        a0 = fma(vec4f(w), sources[from + i], a0);
-        a1 = fma(vec4f(w), sources[from + i1], a1);
-        a2 = fma(vec4f(w), sources[from + i2], a2);
-        a3 = fma(vec4f(w), sources[from + i3], a3);
+        let source_at = term.x * slot_stride + source_row;
+        a0 = fma(vec4f(w), sources[source_at + i], a0);
+        a1 = fma(vec4f(w), sources[source_at + i1], a1);
+        a2 = fma(vec4f(w), sources[source_at + i2], a2);
+        a3 = fma(vec4f(w), sources[source_at + i3], a3);
       }
     }
     finish_column(head, more, record, s, row_at, source_row, slot_stride, i, a0);

@@ -17,6 +17,7 @@ export interface ActivationSizes {
 
 export class ActivationPlanner {
   readonly #sizes: ActivationSizes;
+  #unused: number | undefined;
   readonly byteLengths: number[];
   readonly #bufferOf: ReadonlyMap<number, number>;
 
@@ -50,6 +51,12 @@ export class ActivationPlanner {
   /** Bytes from one variant of a value's rows to the next. */
   variantStride(value: Value): number {
     return variantBytes(value, this.#sizes);
+  }
+
+  /** A buffer to bind where a kernel asks for one that it will not write. */
+  get unused(): number {
+    this.#unused ??= this.scratch(16);
+    return this.#unused;
   }
 
   /** A further buffer that nothing else uses. */

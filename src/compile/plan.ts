@@ -1,7 +1,7 @@
 /** The plan: which kernels run in which order on which buffers. Pure data; printed by `sluice explain`. */
 
 import type { ArgValues, Kernel, KernelFamily } from "../kernels/kernel.ts";
-import type { StageImage } from "./stage-table.ts";
+import type { StageImage } from "./stage-image.ts";
 
 /** What a binding of a dispatch is connected to; the executor knows the buffer behind each. */
 export type BufferRole =
@@ -17,6 +17,8 @@ export type BufferRole =
   | { readonly role: "slots" }
   | { readonly role: "rope" }
   | { readonly role: "capture" }
+  /** Logits of the step, wherever the plan that ran put them. */
+  | { readonly role: "logits" }
   /** The stage table, and the source table of an edge mask. */
   | { readonly role: "stages" }
   | { readonly role: "sources" }

@@ -5,7 +5,8 @@
  */
 import type { EdgeVariant, Value } from "../graph/graph.ts";
 import type { FusedNorm, FusedOp } from "./fused.ts";
-import { NONE, type ProgramSlots } from "./stage-table.ts";
+import { NONE } from "./stage-image.ts";
+import type { ProgramSlots } from "./stage-table.ts";
 
 /** Source tables take at most so many bytes for the rows of a step; more sources make the steps smaller. */
 const SOURCE_BYTES = 64 << 20;

@@ -12,7 +12,9 @@ import type { ModelConfig } from "../models/config.ts";
 import type { FusedHeadSources, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
 import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";
-import { NONE, type StageImage, StageTableBuilder, visibleLayers } from "./stage-table.ts";
+import { visibleLayers } from "./stage-edges.ts";
+import { NONE, type StageImage } from "./stage-image.ts";
+import { StageTableBuilder } from "./stage-table.ts";
 
 /** What a dispatch takes over. */
 export interface StagePart {

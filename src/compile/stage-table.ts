@@ -5,64 +5,13 @@
 
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import { addsOf, dot, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
-import { listDestinations, visibleSources } from "../interventions/edges.ts";
 import { type LiveSettings, rangeOf } from "../interventions/settings.ts";
-import type {
-  AffineStage,
-  AffineValues,
-  Composition,
-  EdgeMaskStage,
-  Gate,
-  NeuronValues,
-} from "../interventions/stage.ts";
+import type { AffineStage, AffineValues, Composition, Gate, NeuronValues } from "../interventions/stage.ts";
 import { MOST_RANKS } from "../kernels/norm-edited.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { RowStage } from "./fused.ts";
-
-export const NONE = 0xffffffff;
-
-/** What a region of data is made of, so that a change finds what to write again. */
-export type Origin =
-  /** Strength, alpha and positions of every stage of a sequence. */
-  | { readonly kind: "records"; readonly sequence: number }
-  /** A sequence's mask values, and what they replace. */
-  | { readonly kind: "edges"; readonly sequence: number }
-  /** A stage's tensors at a layer. */
-  | { readonly kind: "tensors"; readonly stage: number; readonly layer: number };
-
-interface Region {
-  /** First word, and words. */
-  readonly at: number;
-  readonly length: number;
-  readonly origins: readonly Origin[];
-  write(into: StageWords, settings: LiveSettings): void;
-}
-
-/** The table's words, as integers and as floats. */
-export class StageWords {
-  readonly integers: Uint32Array<ArrayBuffer>;
-  readonly floats: Float32Array<ArrayBuffer>;
-
-  constructor(words: number) {
-    this.integers = new Uint32Array(words);
-    this.floats = new Float32Array(this.integers.buffer);
-  }
-}
-
-/** A finished table. */
-export interface StageImage {
-  readonly byteLength: number;
-  /** Stages, for people. */
-  readonly ids: readonly string[];
-  /** The whole table under these settings. */
-  contents(settings: LiveSettings): StageWords;
-  /** Writes what depends on the origins again; returns the changed spans, in words. */
-  update(
-    words: StageWords,
-    settings: LiveSettings,
-    isChanged: (origin: Origin) => boolean,
-  ): readonly { readonly at: number; readonly length: number }[];
-}
+import { EdgeBlocks } from "./stage-edges.ts";
+import { makeImage, NONE, type Origin, type Region, type StageImage } from "./stage-image.ts";
 
 /** Where the source table's rows are, for the programs of norms. */
 export interface ProgramSlots {
@@ -75,33 +24,22 @@ export interface ProgramSlots {
 
 export class StageTableBuilder {
   readonly #composition: Composition;
-  readonly #config: ModelConfig;
-  readonly #sequences: number;
   readonly #width: number;
   readonly #structure: { readonly at: number; readonly words: readonly number[] }[] = [];
   readonly #regions: Region[] = [];
   readonly #placed = new Map<string, number>();
   /** vec4s in use. */
   #end4: number;
-  #edgeBlocks: {
-    readonly valuesAt: number;
-    readonly kappaAt: number;
-    readonly values4: number;
-    readonly kappa4: number;
-  };
-  readonly #cutIndex = new Map<number, number>();
-  readonly #kappaIndex = new Map<number, number>();
+  readonly #edges: EdgeBlocks;
   /** Most coordinates of a group so far. */
   ranks = 0;
 
   /** @param variants every variant of an edge mask that the plan makes */
   constructor(composition: Composition, config: ModelConfig, sequences: number, variants: readonly EdgeVariant[]) {
     this.#composition = composition;
-    this.#config = config;
-    this.#sequences = sequences;
     this.#width = config.hidden_size;
     this.#end4 = sequences * composition.stages.length;
-    this.#edgeBlocks = this.#placeEdges(variants);
+    this.#edges = new EdgeBlocks(composition, config, sequences, variants, (count4) => this.#take(count4));
     for (let sequence = 0; sequence < sequences; sequence++) this.#placeRecords(sequence);
     this.#emptyList = this.#fixed([[0, 0, 0, 0]]);
   }
@@ -168,37 +106,15 @@ export class StageTableBuilder {
       const fixedAt =
         fixed.length > 0 ? this.#fixed([[fixed.length, 0, 0, 0], ...fixed.map((at) => [at, 0, 0, 0])]) : NONE;
       return [
-        [
-          variant.form === "cut" ? 1 : 2,
-          terms.length,
-          this.#fixed(terms),
-          this.#kappaIndex.get(variant.destination) ?? NONE,
-        ],
-        [fixedAt, this.#cutIndex.get(variant.destination) ?? 0, place.eSlot(i + 1), 0],
+        [variant.form === "cut" ? 1 : 2, terms.length, this.#fixed(terms), this.#edges.kappaOf(variant)],
+        [fixedAt, this.#edges.cutOf(variant), place.eSlot(i + 1), 0],
       ];
     });
     return this.#fixed([[0, 0, 0, 0], [NONE, 0, NONE, 0], ...entries]);
   }
 
   finish(): StageImage {
-    const words = this.#end4 * 4;
-    const structure = [...this.#structure];
-    const regions = [...this.#regions];
-    return {
-      byteLength: words * 4,
-      ids: this.#composition.stages.map(({ id }) => id),
-      contents(settings) {
-        const into = new StageWords(words);
-        for (const block of structure) into.integers.set(block.words, block.at);
-        for (const region of regions) region.write(into, settings);
-        return into;
-      },
-      update(into, settings, isChanged) {
-        const changed = regions.filter(({ origins }) => origins.some(isChanged));
-        for (const region of changed) region.write(into, settings);
-        return changed.map(({ at, length }) => ({ at, length }));
-      },
-    };
+    return makeImage(this.#end4 * 4, this.#structure, [...this.#regions, ...this.#edges.regions]);
   }
 
   /** Stages in a row as groups: affine ones that follow one another share a reduction. */
@@ -291,7 +207,6 @@ export class StageTableBuilder {
 
   #placeRecords(sequence: number): void {
     const { stages } = this.#composition;
-    const { valuesAt, values4, kappaAt, kappa4 } = this.#edgeBlocks;
     const at = sequence * stages.length * 4;
     this.#regions.push({
       at,
@@ -302,7 +217,7 @@ export class StageTableBuilder {
         stages.forEach((stage, i) => {
           floats[at + 4 * i] = strengths[i] as number;
           if (stage.kind === "edge_mask") {
-            integers.set([valuesAt + sequence * values4, kappaAt + sequence * kappa4, 0], at + 4 * i + 1);
+            integers.set([...this.#edges.blocksOf(sequence), 0], at + 4 * i + 1);
           } else {
             floats[at + 4 * i + 1] = alphas[i] as number;
             integers.set(rangeOf(stage.positions, promptLength), at + 4 * i + 2);
@@ -310,72 +225,6 @@ export class StageTableBuilder {
         });
       },
     });
-  }
-
-  /** Blocks of mask values and of κ = Σ (1 − m)·repl, one of each a sequence. */
-  #placeEdges(variants: readonly EdgeVariant[]): {
-    valuesAt: number;
-    values4: number;
-    kappaAt: number;
-    kappa4: number;
-  } {
-    const mask = this.#composition.stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
-    if (!mask || variants.length === 0) return { valuesAt: 0, values4: 0, kappaAt: 0, kappa4: 0 };
-    const w4 = Math.ceil(this.#width / 4);
-    const classes = listDestinations(this.#config, mask.destinations).map(({ kind }) =>
-      kind === "mlp" || kind === "logits" ? kind : "attn",
-    );
-    for (const { destination } of variants) {
-      this.#cutIndex.set(destination, mask.edges.length + this.#cutIndex.size);
-      const replaces =
-        mask.constants && mask.replace[classes[destination] as "attn" | "mlp" | "logits"] === "constants";
-      if (replaces) this.#kappaIndex.set(destination, this.#kappaIndex.size);
-    }
-    const values4 = Math.ceil((mask.edges.length + variants.length) / 4);
-    const kappa4 = this.#kappaIndex.size * w4;
-    const valuesAt = this.#take(values4 * this.#sequences);
-    const kappaAt = this.#take(kappa4 * this.#sequences);
-    for (let sequence = 0; sequence < this.#sequences; sequence++) {
-      const values = (valuesAt + sequence * values4) * 4;
-      const kappa = (kappaAt + sequence * kappa4) * 4;
-      const origins: readonly Origin[] = [{ kind: "edges", sequence }];
-      this.#regions.push({
-        at: values,
-        length: values4 * 4,
-        origins,
-        write: ({ floats }, { sequences }) => {
-          const { edges } = sequences[sequence] as LiveSettings["sequences"][number];
-          floats.set(edges, values);
-          for (const { destination, terms } of variants) {
-            const cut = terms.reduce((sum, { edge }) => sum + (edge === null ? 0 : 1 - (edges[edge] as number)), 0);
-            floats[values + (this.#cutIndex.get(destination) as number)] = cut;
-          }
-        },
-      });
-      if (kappa4 === 0) continue;
-      this.#regions.push({
-        at: kappa,
-        length: kappa4 * 4,
-        origins,
-        write: ({ floats }, { sequences, constants }) => {
-          const { edges } = sequences[sequence] as LiveSettings["sequences"][number];
-          for (const { destination, terms } of variants) {
-            const index = this.#kappaIndex.get(destination);
-            if (index === undefined || !constants) continue;
-            const sum = new Float64Array(this.#width);
-            for (const { source, edge } of terms) {
-              const cut = edge === null ? 0 : 1 - (edges[edge] as number);
-              if (cut === 0) continue;
-              for (let i = 0; i < sum.length; i++) {
-                sum[i] = (sum[i] as number) + cut * (constants[source * this.#width + i] as number);
-              }
-            }
-            floats.set(sum, kappa + index * w4 * 4);
-          }
-        },
-      });
-    }
-    return { valuesAt, values4, kappaAt, kappa4 };
   }
 
   #affine({ stage, id }: StageUse): AffineStage {
@@ -439,12 +288,4 @@ function bounds(gate: Gate): readonly [lo: number, hi: number] {
 /** A float32 as the integer of the same bits. */
 function bits(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0] as number;
-}
-
-/** The layers whose output bias lies before a destination, in ascending order. */
-export function visibleLayers(config: ModelConfig, destination: number, mask: EdgeMaskStage): number {
-  const found = listDestinations(config, mask.destinations)[destination];
-  if (!found) return 0;
-  const visible = visibleSources(config, found);
-  return Math.ceil((visible - 1) / (config.num_attention_heads + 1));
 }

@@ -5,17 +5,32 @@
  */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "../formats/checkpoint.ts";
-import { type MatrixSource, matrixDtype, matrixKey, outputCount, type RowSpan } from "../formats/matrix-source.ts";
+import {
+  type GroupOrder,
+  type MatrixSource,
+  matrixDtype,
+  matrixKey,
+  outputCount,
+  placedCount,
+  type RowSpan,
+} from "../formats/matrix-source.ts";
 import { stripBytes } from "../formats/strips.ts";
 import type { MatrixRef, VectorRef } from "../graph/graph.ts";
-import { headsInOrder } from "./captures.ts";
+import { pairAdjacentOrder } from "../models/rope.ts";
 import type { FusedLinear, FusedOp, LinearPart } from "./fused.ts";
 
-/** Elements of a stored vector in the order in which they stand in `params`. */
+/** Elements of a stored vector. */
 export interface VectorPiece {
   readonly tensor: string;
-  /** Index into the tensor, or -1 for a zero of padding. */
-  readonly elements: readonly number[];
+  readonly first: number;
+  readonly count: number;
+  readonly order?: GroupOrder;
+}
+
+/** A vector as it stands in `params`: its pieces one after the other, or in turns as the rows of a matrix. */
+export interface VectorSource {
+  readonly pieces: readonly VectorPiece[];
+  readonly inTurns?: boolean;
 }
 
 export interface WeightPart {
@@ -36,7 +51,7 @@ export interface WeightMatrix {
 }
 
 export interface PlacedVector {
-  readonly pieces: readonly VectorPiece[];
+  readonly source: VectorSource;
   /** First vec4 in `params`. */
   readonly offset4: number;
 }
@@ -49,7 +64,7 @@ export interface BufferLimits {
 /** The sources of a fused linear operation. */
 export interface LinearSources {
   readonly matrix: MatrixSource;
-  readonly bias: readonly VectorPiece[] | undefined;
+  readonly bias: VectorSource | undefined;
 }
 
 export class WeightLayout {
@@ -71,11 +86,11 @@ export class WeightLayout {
       parts += matrix.parts.length;
       this.#matrixOf.set(key, matrix);
     };
-    const addVector = (pieces: readonly VectorPiece[] | undefined): void => {
-      if (!pieces || this.#offsetOf.has(JSON.stringify(pieces))) return;
-      vectors.push({ pieces, offset4: end4 });
-      this.#offsetOf.set(JSON.stringify(pieces), end4);
-      end4 += Math.ceil(pieces.reduce((sum, { elements }) => sum + elements.length, 0) / 4);
+    const addVector = (source: VectorSource | undefined): void => {
+      if (!source || this.#offsetOf.has(JSON.stringify(source))) return;
+      vectors.push({ source, offset4: end4 });
+      this.#offsetOf.set(JSON.stringify(source), end4);
+      end4 += Math.ceil(placedCount(source.pieces, source.inTurns) / 4);
     };
     for (const op of ops) {
       if (op.kind === "embed") {
@@ -110,9 +125,9 @@ export class WeightLayout {
   }
 
   /** First vec4 of a vector in `params`. */
-  vectorOffset(pieces: readonly VectorPiece[]): number {
-    const offset = this.#offsetOf.get(JSON.stringify(pieces));
-    if (offset === undefined) throw new Error(`The weight layout has no vector ${JSON.stringify(pieces)}`);
+  vectorOffset(source: VectorSource): number {
+    const offset = this.#offsetOf.get(JSON.stringify(source));
+    if (offset === undefined) throw new Error(`The weight layout has no vector ${JSON.stringify(source)}`);
     return offset;
   }
 }
@@ -122,76 +137,45 @@ export function tableSource(weight: MatrixRef): MatrixSource {
   return { label: weight.tensor, k: weight.inputs, rows: [span(weight)] };
 }
 
-export function vectorSource(ref: VectorRef): readonly VectorPiece[] {
-  return [{ tensor: ref.tensor, elements: range(ref.first, ref.length) }];
+export function vectorSource({ tensor, first, length }: VectorRef): VectorSource {
+  return { pieces: [{ tensor, first, count: length }] };
 }
 
 /** Which outputs of which tensors a fused linear operation multiplies by, and the biases in the same order. */
 export function linearSources({ epilogue, label }: FusedLinear): LinearSources {
   if (epilogue.kind === "qkv") {
     const { q, k, v, rope, head_dim } = epilogue;
-    const rotated = (part: LinearPart) => (rope ? headsInOrder(part.weight.outputs / head_dim, head_dim) : undefined);
-    return joined(label, [
-      { part: q, order: rotated(q) },
-      { part: k, order: rotated(k) },
-      { part: v, order: undefined },
-    ]);
+    const order = rope ? pairAdjacentOrder(head_dim) : undefined;
+    return placed(label, [{ part: q, order }, { part: k, order }, { part: v }]);
   }
-  if (epilogue.kind === "gated") return interleaved(label, epilogue.gate, epilogue.up);
+  if (epilogue.kind === "gated") return placed(label, [{ part: epilogue.gate }, { part: epilogue.up }], true);
   return {
     matrix: tableSource(epilogue.part.weight),
     bias: epilogue.part.bias && vectorSource(epilogue.part.bias),
   };
 }
 
-interface OrderedPart {
-  readonly part: LinearPart;
-  /** Output j is output `order[j]` of the part; absent: as it stands. */
-  readonly order: readonly number[] | undefined;
-}
-
-/** Parts one after the other. */
-function joined(label: string, parts: readonly OrderedPart[]): LinearSources {
-  const first = parts[0] as OrderedPart;
+/** Parts one after the other, or strips of four outputs in turn: gate, up, gate, up … */
+function placed(
+  label: string,
+  parts: readonly { readonly part: LinearPart; readonly order?: GroupOrder | undefined }[],
+  inTurns = false,
+): LinearSources {
+  const { weight, bias } = (parts[0] as { part: LinearPart }).part;
+  const turns = inTurns && { inTurns };
+  const pieces = parts.flatMap(({ part, order }): VectorPiece[] => {
+    if (!part.bias) return [];
+    const { tensor, first, length } = part.bias;
+    return [{ tensor, first, count: length, ...(order && { order }) }];
+  });
   return {
-    matrix: { label, k: first.part.weight.inputs, rows: parts.map(({ part, order }) => span(part.weight, order)) },
-    bias:
-      first.part.bias && parts.flatMap(({ part, order }) => biasPiece(part, order ?? range(0, part.weight.outputs))),
+    matrix: { label, k: weight.inputs, rows: parts.map(({ part, order }) => span(part.weight, order)), ...turns },
+    bias: bias && { pieces, ...turns },
   };
 }
 
-/** Strips of four outputs in turn: gate, up, gate, up …; the last strips are filled up with zeros. */
-function interleaved(label: string, gate: LinearPart, up: LinearPart): LinearSources {
-  const rows: RowSpan[] = [];
-  const bias: VectorPiece[] = [];
-  for (let first = 0; first < gate.weight.outputs; first += 4) {
-    const count = Math.min(4, gate.weight.outputs - first);
-    for (const part of [gate, up]) {
-      const outputs = range(first, count);
-      rows.push(span(part.weight, outputs));
-      if (count < 4) rows.push({ kind: "zero", count: 4 - count });
-      if (part.bias) bias.push(...biasPiece(part, outputs, 4 - count));
-    }
-  }
-  return { matrix: { label, k: gate.weight.inputs, rows }, bias: gate.bias && bias };
-}
-
-function biasPiece({ bias }: LinearPart, outputs: readonly number[], zeros = 0): VectorPiece[] {
-  if (!bias) return [];
-  const elements = outputs.map((output) => bias.first + output);
-  return [{ tensor: bias.tensor, elements: [...elements, ...Array<number>(zeros).fill(-1)] }];
-}
-
-function span({ tensor, transposed, tensorOutputs, first, outputs }: MatrixRef, order?: readonly number[]): RowSpan {
-  return {
-    kind: "stored",
-    tensor,
-    transposed,
-    tensorOutputs,
-    first,
-    count: order?.length ?? outputs,
-    ...(order && { order }),
-  };
+function span({ tensor, transposed, tensorOutputs, first, outputs }: MatrixRef, order?: GroupOrder): RowSpan {
+  return { tensor, transposed, tensorOutputs, first, count: outputs, ...(order && { order }) };
 }
 
 /** Parts by whole strips, each within what one buffer and one binding can hold; pairs of strips stay together. */
@@ -213,8 +197,4 @@ function splitMatrix(source: MatrixSource, dtype: StoredDtype, limits: BufferLim
     parts.push({ index: firstIndex + parts.length, firstStrip, strips: count, byteLength: count * each });
   }
   return { label: source.label, source, dtype, n, k: source.k, parts };
-}
-
-function range(first: number, count: number): number[] {
-  return Array.from({ length: count }, (_, i) => first + i);
 }

@@ -2,23 +2,21 @@
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
 
-/** Consecutive outputs of a matrix. */
-export type RowSpan =
-  | {
-      readonly kind: "stored";
-      readonly tensor: string;
-      /** False: stored `[outputs, inputs]`. True: `[inputs, outputs]` (GPT-2's Conv1D). */
-      readonly transposed: boolean;
-      /** Outputs of the whole tensor. */
-      readonly tensorOutputs: number;
-      /** First output taken. */
-      readonly first: number;
-      readonly count: number;
-      /** Output j of the span is output `first + order[j]` of the tensor; absent: `first + j`. */
-      readonly order?: readonly number[];
-    }
-  /** Outputs of padding. */
-  | { readonly kind: "zero"; readonly count: number };
+/** Outputs of one tensor. */
+export interface RowSpan {
+  readonly tensor: string;
+  /** False: stored `[outputs, inputs]`. True: `[inputs, outputs]` (GPT-2's Conv1D). */
+  readonly transposed: boolean;
+  /** Outputs of the whole tensor. */
+  readonly tensorOutputs: number;
+  /** First output taken. */
+  readonly first: number;
+  readonly count: number;
+  readonly order?: GroupOrder;
+}
+
+/** The order within every group of `order.length` neighbours: j stands for `j - j % order.length + order[j % order.length]`. */
+export type GroupOrder = readonly number[];
 
 export interface MatrixSource {
   /** For messages and buffer labels. */
@@ -26,17 +24,35 @@ export interface MatrixSource {
   /** Inputs, exact. */
   readonly k: number;
   readonly rows: readonly RowSpan[];
+  /** Absent: one span after the other. True: four outputs of each in turn, the last ones filled up with zeros. */
+  readonly inTurns?: boolean;
 }
 
 /** Outputs of the matrix, padding included. */
-export function outputCount(source: MatrixSource): number {
-  return source.rows.reduce((sum, { count }) => sum + count, 0);
+export function outputCount({ rows, inTurns }: MatrixSource): number {
+  return placedCount(rows, inTurns);
+}
+
+/** Length of spans placed one after the other, or in turns of four with padding. */
+export function placedCount(spans: readonly { readonly count: number }[], inTurns = false): number {
+  if (inTurns) return spans.length * 4 * Math.ceil(Math.max(...spans.map(({ count }) => count)) / 4);
+  return spans.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** Element of its tensor that element `j` of a span is. */
+export function orderedElement(
+  { first, order }: { readonly first: number; readonly order?: GroupOrder },
+  j: number,
+): number {
+  if (!order) return first + j;
+  const within = j % order.length;
+  return first + j - within + (order[within] as number);
 }
 
 /** The type a matrix is kept in: that of its tensors where they agree, else F32. */
 export function matrixDtype(checkpoint: Checkpoint, source: MatrixSource): StoredDtype {
   const dtypes = new Set<StoredDtype>();
-  for (const span of source.rows) if (span.kind === "stored") dtypes.add(storedDtype(checkpoint, span.tensor));
+  for (const { tensor } of source.rows) dtypes.add(storedDtype(checkpoint, tensor));
   const [first, ...others] = dtypes;
   return first !== undefined && others.length === 0 ? first : "F32";
 }
@@ -52,6 +68,6 @@ export function storedDtype(checkpoint: Checkpoint, tensor: string): StoredDtype
 }
 
 /** Equal for sources that make equal matrices. */
-export function matrixKey({ k, rows }: MatrixSource): string {
-  return JSON.stringify([k, rows]);
+export function matrixKey({ k, rows, inTurns = false }: MatrixSource): string {
+  return JSON.stringify([k, rows, inTurns]);
 }

@@ -8,7 +8,7 @@
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
 import { widenBf16, widenF16 } from "./half.ts";
-import { type MatrixSource, matrixDtype, type RowSpan, storedDtype } from "./matrix-source.ts";
+import { type MatrixSource, matrixDtype, orderedElement, type RowSpan, storedDtype } from "./matrix-source.ts";
 
 /** Bytes of one weight. */
 export const STORED_BYTES: Readonly<Record<StoredDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
@@ -36,8 +36,6 @@ export interface PackedChunk {
 /** Weights as bit patterns: 32-bit or 16-bit words. */
 type Words = Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
-type StoredSpan = Extract<RowSpan, { kind: "stored" }>;
-
 /** An output of the chunk and the output of a tensor that it comes from. */
 interface Placed {
   /** Output, counted from the chunk's first. */
@@ -47,7 +45,7 @@ interface Placed {
 
 /** What a chunk takes from one tensor. */
 interface Taken {
-  readonly span: StoredSpan;
+  readonly span: RowSpan;
   readonly outputs: Placed[];
 }
 
@@ -65,46 +63,42 @@ export async function* packStrips(
   const dtype = matrixDtype(checkpoint, source);
   const bytesEach = stripBytes(source.k, dtype);
   const stripsEach = Math.max(1, Math.floor(maxChunkBytes / bytesEach));
-  const rows = new RowFinder(source);
   // One block for all chunks: fresh ones would pile up until the garbage collector hears of them.
   const block = new Uint8Array(Math.min(stripsEach, strips) * bytesEach);
   for (let done = 0; done < strips; done += stripsEach) {
     const count = Math.min(stripsEach, strips - done);
     const bytes = block.subarray(0, count * bytesEach).fill(0);
     const target: Words = dtype === "F32" ? new Uint32Array(block.buffer) : new Uint16Array(block.buffer);
-    for (const taken of rows.taken((firstStrip + done) * 4, count * 4)) {
+    for (const taken of takenBy(source, (firstStrip + done) * 4, count * 4)) {
       await place(checkpoint, taken, source.k, dtype, target, maxChunkBytes, signal);
     }
     yield { offset: done * bytesEach, bytes };
   }
 }
 
-/** Finds what a range of outputs is made of. */
-class RowFinder {
-  readonly #spans: readonly { readonly begin: number; readonly span: RowSpan }[];
-
-  constructor(source: MatrixSource) {
-    let begin = 0;
-    this.#spans = source.rows.map((span) => {
-      const placed = { begin, span };
-      begin += span.count;
-      return placed;
-    });
-  }
-
-  /** By tensor, so that outputs interleaved from two tensors are still read in long runs. */
-  taken(first: number, count: number): Iterable<Taken> {
-    const byTensor = new Map<string, Taken>();
-    for (const { begin, span } of this.#spans) {
-      if (span.kind === "zero" || begin >= first + count || begin + span.count <= first) continue;
-      const taken = byTensor.get(span.tensor) ?? { span, outputs: [] };
-      byTensor.set(span.tensor, taken);
-      for (let n = Math.max(first, begin); n < Math.min(first + count, begin + span.count); n++) {
-        taken.outputs.push({ to: n - first, from: span.first + (span.order?.[n - begin] ?? n - begin) });
+/** What outputs [first, first + count) are made of, by tensor, so that what comes in turns is still read in long runs. */
+function takenBy({ rows, inTurns = false }: MatrixSource, first: number, count: number): Iterable<Taken> {
+  const byTensor = new Map<string, Taken>();
+  let begin = 0;
+  rows.forEach((span, turn) => {
+    const taken = byTensor.get(span.tensor) ?? { span, outputs: [] };
+    const add = (j: number, n: number): number => taken.outputs.push({ to: n - first, from: orderedElement(span, j) });
+    if (inTurns) {
+      const round = rows.length * 4;
+      for (let n = Math.floor(first / round) * round + turn * 4; n < first + count; n += round) {
+        for (let i = n; i < n + 4; i++) {
+          const j = Math.floor(n / round) * 4 + i - n;
+          if (i >= first && i < first + count && j < span.count) add(j, i);
+        }
       }
+    } else {
+      const end = Math.min(first + count, begin + span.count);
+      for (let n = Math.max(first, begin); n < end; n++) add(n - begin, n);
+      begin += span.count;
     }
-    return byTensor.values();
-  }
+    if (taken.outputs.length > 0) byTensor.set(span.tensor, taken);
+  });
+  return byTensor.values();
 }
 
 async function place(

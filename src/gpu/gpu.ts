@@ -1,6 +1,7 @@
 /** A device with what the bare one lacks: counted buffers, errors that surface, and a loss that is never overlooked. */
 import { SluiceError } from "../errors.ts";
 import { type DeviceProfile, describeDeficits, limitDeficits } from "./profile.ts";
+import { unhurried } from "./waiting.ts";
 
 /** Of the errors that the device reports on its own, how many are kept to be told. */
 const MAX_KEPT_ERRORS = 4;
@@ -80,7 +81,7 @@ export class Gpu {
     this.device.pushErrorScope("out-of-memory");
     const buffer = this.device.createBuffer({ label, size, usage });
     this.#allocations.push(
-      this.device.popErrorScope().then(
+      unhurried(() => this.device.popErrorScope()).then(
         (error) => {
           if (error) this.#outOfMemory ??= this.#memoryError(label, size, error);
         },
@@ -121,7 +122,7 @@ export class Gpu {
    */
   async idle(): Promise<void> {
     try {
-      await this.device.queue.onSubmittedWorkDone();
+      await unhurried(() => this.device.queue.onSubmittedWorkDone());
     } catch (cause) {
       throw await this.failure("Waiting for the GPU failed", cause);
     }

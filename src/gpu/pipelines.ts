@@ -3,6 +3,7 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { BindingAccess, Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
 import type { Gpu } from "./gpu.ts";
+import { unhurried } from "./waiting.ts";
 
 /**
  * How many compile at once. Devices compile on a few threads of their own; more would only wait there, where an
@@ -108,10 +109,12 @@ export class PipelineCache {
     device.pushErrorScope("validation");
     const module = device.createShaderModule({ label: kernel.name, code });
     const layout = this.#layoutsOf(kernel).pipeline;
-    const scope = device.popErrorScope();
+    const scope = unhurried(() => device.popErrorScope());
     let pipeline: GPUComputePipeline;
     try {
-      const made = device.createComputePipelineAsync({ label: kernel.name, layout, compute: { module } });
+      const made = unhurried(() => {
+        return device.createComputePipelineAsync({ label: kernel.name, layout, compute: { module } });
+      });
       const [first, invalid] = await Promise.all([made, scope]);
       if (invalid) throw new Error(invalid.message);
       pipeline = first;

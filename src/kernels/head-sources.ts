@@ -46,6 +46,7 @@ export function headSourcesKernel(shape: HeadSourcesShape, listed: number): Kern
       constants: {
         HEAD_DIM: `${head_dim}u`,
         HEADS: `${heads}u`,
+        GROUPS4: "0u",
         K4: `${Math.ceil((heads * head_dim) / 4)}u`,
         OUT4: `${Math.ceil(width / 4)}u`,
         STRIPS: `${strips}u`,

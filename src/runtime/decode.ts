@@ -2,23 +2,27 @@
  * The decoding loop: prompts in, token ids out, for a batch of sequences at once.
  *
  * Sampled ids stay on the GPU and feed the next step there; the host encodes several steps per submit and reads
- * their ids together. Steps computed past a stop are discarded and their cache positions rolled back.
+ * their ids together. What is computed past a stop is discarded and its cache positions rolled back: however decoding
+ * ends, the cache holds keys and values of tokens that the caller has seen, and of no others.
  */
 
 import type { Tail } from "../compile/plan.ts";
-import { SluiceError } from "../errors.ts";
-import { packSettings } from "../kernels/sample.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import { packSettings, SETTING_BYTES } from "../kernels/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN, type Read } from "./executor.ts";
+import type { StageNotice } from "./live-stages.ts";
 import { SUBMIT_BUDGET_MS } from "./pacer.ts";
 import { type SamplingOptions, seenBits } from "./sampling.ts";
-import type { Session } from "./session.ts";
+import type { Sequences } from "./sequences.ts";
 
 /** What a sampler writes in place of an id when it met logits that are not finite. */
 const NOT_FINITE = 0xffffffff;
 
 export interface DecodeOptions extends SamplingOptions {
   readonly maxNewTokens: number;
+  /** P for stages with positions; default: each prompt's own length. */
+  readonly promptLength?: number | undefined;
   /** Ids that end a sequence. */
   readonly stopTokens: ReadonlySet<number>;
   readonly signal?: AbortSignal | undefined;
@@ -32,32 +36,56 @@ export interface DecodedToken {
   readonly sequence: number;
   readonly token: number;
   readonly finish: FinishReason | undefined;
+  /** Changes of stages that act from this token on. */
+  readonly changes: readonly StageNotice[];
+}
+
+/** What a sequence is to continue. */
+export interface Prompt {
+  readonly sequence: number;
+  readonly tokens: readonly number[];
+  /** How many of the first tokens the sequence already holds; fewer than all. */
+  readonly reused: number;
+}
+
+/** A sequence on its way. */
+interface Continued {
+  readonly sequence: number;
+  readonly promptLength: number;
+  readonly budget: number;
+  generated: number;
+  /** Changes that act from the next token on. */
+  changes: readonly StageNotice[];
 }
 
 /**
- * Prefills each prompt into the sequence of its index and decodes until every sequence ended. Stop tokens end a
+ * Prefills what the sequences do not hold of their prompts and decodes until every sequence ended. Stop tokens end a
  * sequence and are reported as its last token. The caller ends a sequence early by adding it to `stopped`.
  * @throws SluiceError `non_finite`, and everything that running a step throws
  */
 export async function* decode(
-  session: Session,
-  prompts: readonly (readonly number[])[],
+  sequences: Sequences,
+  prompts: readonly Prompt[],
   options: DecodeOptions,
   stopped: ReadonlySet<number> = new Set(),
 ): AsyncGenerator<DecodedToken> {
-  const { plan, executor, slots } = session;
+  const { plan, executor, slots } = sequences;
   const tail: Tail = isGreedy(options) ? "greedy" : "sample";
-  if (tail === "sample") {
-    executor.write({ role: "settings" }, 0, packSettings(prompts.map(() => options)));
-    executor.write({ role: "seen" }, 0, seenBits(prompts, plan.seenWords));
+  for (const { sequence, tokens } of tail === "sample" ? prompts : []) {
+    executor.write({ role: "settings" }, sequence * SETTING_BYTES, packSettings([options]));
+    executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
   }
-  const budget = prompts.map((prompt) => Math.min(options.maxNewTokens, plan.capacity + 1 - prompt.length));
-  const generated = prompts.map(() => 0);
-  let active: number[] = [];
+  const all = new Map(
+    prompts.map(({ sequence, tokens: { length } }): [number, Continued] => {
+      const budget = Math.min(options.maxNewTokens, plan.capacity + 1 - length);
+      return [sequence, { sequence, promptLength: length, budget, generated: 0, changes: [] }];
+    }),
+  );
 
-  const accept = (sequence: number, token: number): DecodedToken => {
+  const accept = (continued: Continued, token: number): DecodedToken => {
+    const { sequence, promptLength, budget } = continued;
+    const position = promptLength + continued.generated;
     if (token === NOT_FINITE) {
-      const position = (prompts[sequence] as readonly number[]).length + (generated[sequence] as number);
       throw new SluiceError(
         "non_finite",
         `The logits for position ${position} of sequence ${sequence} are not finite`,
@@ -66,64 +94,82 @@ export async function* decode(
         },
       );
     }
-    const count = (generated[sequence] as number) + 1;
-    generated[sequence] = count;
-    if (options.stopTokens.has(token)) return { sequence, token, finish: "stop" };
-    if (count < (budget[sequence] as number)) return { sequence, token, finish: undefined };
-    return { sequence, token, finish: count < options.maxNewTokens ? "context" : "length" };
+    sequences.learn(sequence, position, token);
+    const count = ++continued.generated;
+    const { changes } = continued;
+    continued.changes = [];
+    if (options.stopTokens.has(token)) return { sequence, token, finish: "stop", changes };
+    if (count < budget) return { sequence, token, finish: undefined, changes };
+    return { sequence, token, finish: count < options.maxNewTokens ? "context" : "length", changes };
   };
 
-  const feeds = prompts.map((tokens, sequence) => ({ sequence, tokens, outs: "last" as const }));
+  let active: Continued[] = [];
+  const feeds = prompts.map(({ sequence, tokens, reused }) => {
+    sequences.beginPrompt(sequence, options.promptLength ?? tokens.length);
+    sequences.stages?.takeNotices(sequence);
+    return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
+  });
   const firstIds = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
-  for await (const { step, bytes } of session.feed(feeds, {
+  for await (const { step, bytes } of sequences.feed(feeds, {
     head: "logits",
     tail,
     reads: firstIds,
     signal: options.signal,
   })) {
     for (const [i, { sequence }] of step.outs.entries()) {
-      const decoded = accept(sequence, new Uint32Array(bytes[i] as ArrayBuffer)[0] as number);
+      const continued = all.get(sequence) as Continued;
+      const decoded = accept(continued, new Uint32Array(bytes[i] as ArrayBuffer)[0] as number);
       yield decoded;
-      if (!decoded.finish) active.push(sequence);
+      throwIfAborted(options.signal);
+      if (!decoded.finish) active.push(continued);
     }
   }
 
-  active = active.filter((sequence) => !stopped.has(sequence));
+  active = active.filter(({ sequence }) => !stopped.has(sequence));
   while (active.length > 0) {
-    const remaining = Math.max(
-      ...active.map((sequence) => (budget[sequence] as number) - (generated[sequence] as number)),
-    );
+    const remaining = Math.max(...active.map(({ budget, generated }) => budget - generated));
     const steps: StepRows[] = [];
-    const begin = active.map((sequence) => slots.lengthOf(sequence));
-    let stepsWanted = 1;
-    while (steps.length < stepsWanted) {
-      const alive = active.filter((sequence) => slots.lengthOf(sequence) < plan.capacity);
-      if (alive.length === 0) break;
-      steps.push(session.nextStep(alive));
-      if (steps.length === 1) {
-        const perStep = executor.estimateStep(steps[0] as StepRows, "logits", tail);
-        stepsWanted = Math.max(1, Math.min(remaining, MAX_STEPS_PER_RUN, Math.floor(SUBMIT_BUDGET_MS / perStep)));
+    const running = active;
+    const begin = running.map(({ sequence }) => slots.lengthOf(sequence));
+    let ran = false;
+    await sequences.refresh(options.signal);
+    for (const continued of running) continued.changes = sequences.stages?.takeNotices(continued.sequence) ?? [];
+    try {
+      let stepsWanted = 1;
+      while (steps.length < stepsWanted) {
+        const alive = active.map(({ sequence }) => sequence).filter((s) => slots.lengthOf(s) < plan.capacity);
+        if (alive.length === 0) break;
+        steps.push(sequences.nextStep(alive));
+        if (steps.length === 1) {
+          const perStep = executor.estimateStep(steps[0] as StepRows, "logits", tail);
+          stepsWanted = Math.max(1, Math.min(remaining, MAX_STEPS_PER_RUN, Math.floor(SUBMIT_BUDGET_MS / perStep)));
+        }
       }
-    }
-    session.syncSlots();
-    const counts = active.map((sequence, i) => slots.lengthOf(sequence) - (begin[i] as number));
-    const reads = active.map((sequence, i) =>
-      idsRead(session.tokenIndex(sequence, (begin[i] as number) + 1), counts[i] as number),
-    );
-    const bytes = await executor.run({ steps, head: "logits", tail, reads, signal: options.signal });
+      sequences.sync(active.map(({ sequence }) => sequence));
+      const counts = active.map(({ sequence }, i) => slots.lengthOf(sequence) - (begin[i] as number));
+      const reads = active.map(({ sequence }, i) =>
+        idsRead(sequences.tokenIndex(sequence, (begin[i] as number) + 1), counts[i] as number),
+      );
+      const bytes = await executor.run({ steps, head: "logits", tail, reads, signal: options.signal });
+      ran = true;
 
-    const ended = new Set<number>();
-    for (let s = 0; s < steps.length; s++) {
-      for (const [i, sequence] of active.entries()) {
-        if (s >= (counts[i] as number) || ended.has(sequence) || stopped.has(sequence)) continue;
-        const decoded = accept(sequence, new Uint32Array(bytes[i] as ArrayBuffer)[s] as number);
-        yield decoded;
-        if (decoded.finish) ended.add(sequence);
-        // What was computed past this token is discarded; the token itself has no cache entry yet.
-        if (decoded.finish || stopped.has(sequence)) slots.truncate(sequence, (begin[i] as number) + s + 1);
+      const ended = new Set<Continued>();
+      for (let s = 0; s < steps.length; s++) {
+        for (const [i, continued] of active.entries()) {
+          if (s >= (counts[i] as number) || ended.has(continued) || stopped.has(continued.sequence)) continue;
+          const decoded = accept(continued, new Uint32Array(bytes[i] as ArrayBuffer)[s] as number);
+          if (decoded.finish) ended.add(continued);
+          yield decoded;
+          throwIfAborted(options.signal);
+        }
       }
+      active = active.filter((continued) => !ended.has(continued) && !stopped.has(continued.sequence));
+    } finally {
+      // Keys and values are kept of tokens that were accepted, if the steps that made them are known to have run.
+      running.forEach(({ sequence, promptLength, generated }, i) => {
+        slots.truncate(sequence, ran ? promptLength + generated : (begin[i] as number));
+      });
     }
-    active = active.filter((sequence) => !ended.has(sequence) && !stopped.has(sequence));
   }
 
   function idsRead(tokenIndex: number, count: number): Read {
@@ -133,15 +179,16 @@ export async function* decode(
 
 /** Compiles what prefilling these prompts and decoding from them needs, so that nothing compiles between two tokens. */
 export async function prepareDecode(
-  session: Session,
-  prompts: readonly (readonly number[])[],
+  sequences: Sequences,
+  prompts: readonly Prompt[],
   options: DecodeOptions,
 ): Promise<void> {
-  const { plan, executor } = session;
+  const { plan, executor } = sequences;
   const tail: Tail = isGreedy(options) ? "greedy" : "sample";
-  const total = prompts.reduce((sum, { length }) => sum + length, 0);
+  const total = prompts.reduce((sum, { tokens, reused }) => sum + tokens.length - reused, 0);
   const full = Math.min(total, plan.chunkRows);
   const sizes = [full, total % plan.chunkRows].filter((rows) => rows > 0).map((rows) => ({ rows, outs: 1 }));
+  sequences.sync(prompts.map(({ sequence }) => sequence));
   await executor.prepare(
     [...sizes, { rows: prompts.length, outs: prompts.length }].map(
       (size) => ({ ...size, head: "logits", tail }) as const,

@@ -60,6 +60,8 @@ export interface ExecutorOptions {
   readonly plan: Plan;
   /** What runs while every stage is off; of the same size as `plan`. */
   readonly plain?: Plan;
+  /** Both plans are compiled beforehand: stages may be turned on and off between two tokens. */
+  readonly live?: boolean;
   /** `[capacity, head_dim/2]` pairs (cos, sin), for models that rotate. */
   readonly rope?: Float32Array<ArrayBuffer>;
   readonly onCompile?: (done: number, total: number) => void;
@@ -76,6 +78,7 @@ export interface StepSize {
 export class Executor {
   readonly plan: Plan;
   readonly #plain: Plan | undefined;
+  readonly #live: boolean;
   /** Which of the two plans runs: the edited one, unless all stages are off. */
   #active: Plan;
   readonly #gpu: Gpu;
@@ -100,6 +103,7 @@ export class Executor {
     this.#onCompile = options.onCompile ?? (() => undefined);
     this.plan = plan;
     this.#plain = options.plain;
+    this.#live = options.live ?? false;
     this.#active = plan;
     this.#gpu = gpu;
     this.#pacer = new Pacer(plan.family);
@@ -124,14 +128,20 @@ export class Executor {
    */
   async prepare(sizes: readonly StepSize[], signal?: AbortSignal): Promise<void> {
     const missing: { readonly dispatch: Dispatch; readonly candidate: PreparedCandidate }[] = [];
-    const keys = sizes.map(({ rows, outs, head, tail }) => `${rows}/${outs}/${head}/${tail}`);
-    sizes.forEach((size, i) => {
-      if (this.#readySizes.has(keys[i] as string)) return;
-      for (const dispatch of this.#listFor(size)) {
-        const candidate = candidateFor(dispatch, dispatch.rows === "outs" ? size.outs : size.rows);
-        if (!candidate.ready) missing.push({ dispatch: dispatch.planned, candidate });
+    const plans = this.#live && this.#plain ? [this.plan, this.#plain] : [this.#active];
+    const keys: string[] = [];
+    for (const plan of plans) {
+      for (const size of sizes) {
+        const { rows, outs, head, tail } = size;
+        const key = `${plan === this.plan ? "edited" : "plain"}/${rows}/${outs}/${head}/${tail}`;
+        if (this.#readySizes.has(key)) continue;
+        keys.push(key);
+        for (const dispatch of this.#listFor(size, plan)) {
+          const candidate = candidateFor(dispatch, dispatch.rows === "outs" ? outs : rows);
+          if (!candidate.ready) missing.push({ dispatch: dispatch.planned, candidate });
+        }
       }
-    });
+    }
     if (missing.length > 0) {
       const kernels = missing.map(({ candidate }) => candidate.kernel);
       await this.#pipelines.prepare(kernels, this.#onCompile, signal);
@@ -227,22 +237,25 @@ export class Executor {
   }
 
   buffer(role: BufferRole): GPUBuffer {
-    const buffer = this.#buffers.get(roleKey(role));
+    const key = role.role === "logits" ? `activation ${this.#active.logits.index}` : roleKey(role);
+    const buffer = this.#buffers.get(key);
     if (!buffer) throw new Error(`The session has no buffer for ${roleKey(role)}`);
     return buffer;
   }
 
   *#dispatchesOf(step: StepRows, head: Head, tail: Tail): Generator<{ dispatch: PreparedDispatch; work: Workload }> {
     const keys = step.rows.reduce((sum, row) => sum + row.position + 1, 0);
-    for (const dispatch of this.#listFor({ rows: step.rows.length, outs: step.outs.length, head, tail })) {
+    for (const dispatch of this.#listFor(
+      { rows: step.rows.length, outs: step.outs.length, head, tail },
+      this.#active,
+    )) {
       const rows = dispatch.rows === "outs" ? step.outs.length : step.rows.length;
       yield { dispatch, work: { rows, keys: dispatch.readsCache ? keys : 0 } };
     }
   }
 
   /** The dispatches of a step, in order. Without out rows it ends with the blocks. */
-  *#listFor({ outs, head, tail }: StepSize): Generator<PreparedDispatch> {
-    const plan = this.#active;
+  *#listFor({ outs, head, tail }: StepSize, plan: Plan): Generator<PreparedDispatch> {
     const lists = [plan.body];
     if (outs > 0 && head !== "none") {
       lists.push(plan.finalNorm);

@@ -2,9 +2,17 @@
 import { SluiceError } from "../errors.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type DecodeOptions, decode, type FinishReason, prepareDecode } from "./decode.ts";
+import {
+  type DecodedToken,
+  type DecodeOptions,
+  decode,
+  type FinishReason,
+  type Prompt,
+  prepareDecode,
+} from "./decode.ts";
+import type { StageNotice } from "./live-stages.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import type { Session } from "./session.ts";
+import type { Sequences } from "./sequences.ts";
 
 export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Default 128. */
@@ -15,14 +23,26 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   readonly stopTokens?: readonly number[];
   /** Positions the cache holds. Default: what prompt and new tokens need, as far as the model goes. */
   readonly context?: number;
+  /**
+   * When prompt and new tokens do not fit into the context; all but the last new token need a place in it.
+   * - `stop` (default): a prompt that alone does not fit is refused; new tokens end where the context ends.
+   * - `error`: refused before anything runs, unless all `maxNewTokens` fit.
+   * - `truncate`: the prompt loses its first tokens until all fit, but keeps its last one. Without `maxNewTokens`,
+   *   at most half the context is made free for new tokens.
+   */
+  readonly overflow?: Overflow;
+  /** P, for stages that act on the prompt or behind it: its positions are [0, P). Default: the length of the prompt. */
+  readonly promptLength?: number;
   readonly signal?: AbortSignal;
 }
+
+export type Overflow = "stop" | "error" | "truncate";
 
 export interface GeneratedToken {
   readonly token: number;
   /** What became printable with this token: whole characters only. Null without a tokenizer. */
   readonly text: string | null;
-  /** Which prompt of a batch it belongs to; 0 for a single one. */
+  /** Which prompt of a batch it belongs to, or which sequence of a session; 0 for a single one. */
   readonly sequence: number;
 }
 
@@ -32,6 +52,7 @@ export interface Timings {
   /** From the first submit to the first token on the host. */
   readonly prefill_ms: number;
   readonly decode_ms: number;
+  /** Over the tokens that were computed. */
   readonly prefill_tokens_per_s: number;
   /** Tokens after the first, over decode_ms; 0 when there was only one. */
   readonly decode_tokens_per_s: number;
@@ -40,20 +61,31 @@ export interface Timings {
 }
 
 export interface GenerateResult {
+  /** The prompt's ids, as far as it was not truncated. */
   readonly prompt_tokens: readonly number[];
+  /** How many of them the session held from earlier calls and did not compute again. */
+  readonly reused_tokens: number;
   /** New ids, the one that stopped generation included. */
   readonly tokens: readonly number[];
   /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
   readonly finish: FinishReason;
+  /** Stages that were changed while it ran, each with the first of `tokens` that it acted on. */
+  readonly changes: readonly StageEvent[];
   /** The seed that was used; null where nothing was drawn. */
   readonly seed: number | null;
   readonly timings: Timings;
 }
 
+/** A change of a stage, and the index of the first new token that was computed under it. */
+export interface StageEvent extends StageNotice {
+  readonly first_token: number;
+}
+
 /** One prompt of a batch on its way: its tokens, and its text as far as it is printable. */
 class Output {
   readonly tokens: number[] = [];
+  readonly changes: StageEvent[] = [];
   finish: FinishReason = "length";
   text: string | null;
   readonly #stream: TextStream | undefined;
@@ -74,7 +106,8 @@ class Output {
   }
 
   /** Takes a token; returns the text that became printable, with the last token all that was held back. */
-  push(token: number, finish: FinishReason | undefined): string | null {
+  push({ token, finish, changes }: DecodedToken): string | null {
+    for (const change of changes) this.changes.push({ ...change, first_token: this.tokens.length });
     this.tokens.push(token);
     if (finish) this.finish = finish;
     if (!this.#stream || !this.#matcher) return null;
@@ -95,17 +128,25 @@ class Output {
   }
 }
 
-/** What `Generation` needs from its model. */
+/** What a caller asked for, checked. */
 export interface GenerationRequest {
-  readonly prompts: readonly (readonly number[])[];
+  /** Prompts and the sequences that they continue. */
+  readonly prompts: readonly Omit<Prompt, "reused">[];
   readonly tokenizer: Tokenizer | null;
   readonly sampling: SamplingOptions;
   readonly maxNewTokens: number;
+  readonly promptLength: number | undefined;
   readonly stop: readonly string[];
   readonly stopTokens: ReadonlySet<number>;
   readonly signal?: AbortSignal | undefined;
-  /** Makes the session; compiles what is missing. */
-  openSession(): Promise<Session>;
+}
+
+/** The right to run sequences, until it is given back. */
+export interface Lease {
+  readonly sequences: Sequences;
+  /** Throws when the sequences are to be left alone from now on. */
+  check(): void;
+  release(): void;
 }
 
 /**
@@ -114,18 +155,21 @@ export interface GenerationRequest {
  */
 export class Generation implements AsyncIterable<GeneratedToken> {
   readonly #request: GenerationRequest;
+  readonly #open: () => Promise<Lease>;
   #run: AsyncGenerator<GeneratedToken, readonly GenerateResult[]> | undefined;
   #results: Promise<readonly GenerateResult[]> | undefined;
   #settle: { resolve(results: readonly GenerateResult[]): void; reject(error: unknown): void } | undefined;
 
-  constructor(request: GenerationRequest) {
+  /** @param open asked once, when the generation starts */
+  constructor(request: GenerationRequest, open: () => Promise<Lease>) {
     this.#request = request;
+    this.#open = open;
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<GeneratedToken> {
     if (this.#run)
       throw new SluiceError("usage", "This generation has already been started; call generate again for another");
-    this.#run = generateAll(this.#request);
+    this.#run = generateAll(this.#request, this.#open);
     let results: readonly GenerateResult[] | undefined;
     try {
       for (;;) {
@@ -165,41 +209,53 @@ export class Generation implements AsyncIterable<GeneratedToken> {
   }
 }
 
-async function* generateAll(request: GenerationRequest): AsyncGenerator<GeneratedToken, readonly GenerateResult[]> {
-  const { prompts, tokenizer, sampling, stop, stopTokens } = request;
+async function* generateAll(
+  request: GenerationRequest,
+  open: () => Promise<Lease>,
+): AsyncGenerator<GeneratedToken, readonly GenerateResult[]> {
+  const { tokenizer, sampling, stop, stopTokens, signal } = request;
   const called = performance.now();
-  const session = await request.openSession();
+  const { sequences, check, release } = await open();
   try {
-    const outputs = prompts.map((prompt) => new Output(tokenizer, prompt, stop, stopTokens));
-    const options: DecodeOptions = {
-      ...sampling,
-      maxNewTokens: request.maxNewTokens,
-      stopTokens,
-      signal: request.signal,
-    };
-    await prepareDecode(session, prompts, options);
+    sequences.check(request.prompts);
+    const prompts = request.prompts.map(({ sequence, tokens }): Prompt => {
+      return { sequence, tokens, reused: sequences.reuse(sequence, tokens) };
+    });
+    const outputs = new Map(
+      prompts.map(({ sequence, tokens }) => [sequence, new Output(tokenizer, tokens, stop, stopTokens)]),
+    );
+    const { maxNewTokens, promptLength } = request;
+    const options: DecodeOptions = { ...sampling, maxNewTokens, promptLength, stopTokens, signal };
+    await prepareDecode(sequences, prompts, options);
     const started = performance.now();
     let firstToken: number | undefined;
     const stopped = new Set<number>();
-    for await (const { sequence, token, finish } of decode(session, prompts, options, stopped)) {
+    for await (const decoded of decode(sequences, prompts, options, stopped)) {
+      const { sequence, token } = decoded;
+      check();
       firstToken ??= performance.now();
-      const output = outputs[sequence] as Output;
-      const text = output.push(token, finish);
+      const output = outputs.get(sequence) as Output;
+      const text = output.push(decoded);
       if (output.stoppedByText) stopped.add(sequence);
       yield { token, text, sequence };
     }
     const ended = performance.now();
-    const timings = timingsOf(called, started, firstToken ?? ended, ended, prompts, outputs);
-    return outputs.map(({ tokens, text, finish }, i) => ({
-      prompt_tokens: prompts[i] as readonly number[],
-      tokens,
-      text,
-      finish,
-      seed: sampling.temperature > 0 ? sampling.seed : null,
-      timings,
-    }));
+    const timings = timingsOf(called, started, firstToken ?? ended, ended, prompts, [...outputs.values()]);
+    return prompts.map(({ sequence, tokens, reused }) => {
+      const output = outputs.get(sequence) as Output;
+      return {
+        prompt_tokens: tokens,
+        reused_tokens: reused,
+        tokens: output.tokens,
+        text: output.text,
+        finish: output.finish,
+        changes: output.changes,
+        seed: sampling.temperature > 0 ? sampling.seed : null,
+        timings,
+      };
+    });
   } finally {
-    session.dispose();
+    release();
   }
 }
 
@@ -208,11 +264,11 @@ function timingsOf(
   started: number,
   firstToken: number,
   ended: number,
-  prompts: readonly (readonly number[])[],
+  prompts: readonly Prompt[],
   outputs: readonly Output[],
 ): Timings {
   const perSecond = (count: number, ms: number): number => (ms > 0 ? (count * 1000) / ms : 0);
-  const prefilled = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
+  const prefilled = prompts.reduce((sum, { tokens, reused }) => sum + tokens.length - reused, 0);
   const decoded = outputs.reduce((sum, { tokens }) => sum + Math.max(0, tokens.length - 1), 0);
   return {
     compile_ms: started - called,

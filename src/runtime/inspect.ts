@@ -1,6 +1,7 @@
 /** Looking into one forward pass: logits and captured sites of a token sequence. */
 import type { CaptureRegion } from "../compile/plan.ts";
-import type { Session } from "./session.ts";
+import { checkPromptLength } from "./request.ts";
+import type { Sequences } from "./sequences.ts";
 
 /** Float32 values, row-major. */
 export interface Matrix {
@@ -10,28 +11,31 @@ export interface Matrix {
 
 interface Options {
   readonly last?: boolean;
+  /** P, for stages that act on the prompt or behind it; default: all tokens. */
+  readonly promptLength?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Logits `[T, vocabSize]`, or `[1, vocabSize]` for the last position alone, of tokens in an empty session. */
+/** Logits `[T, vocabSize]`, or `[1, vocabSize]` for the last position alone, of tokens in an empty sequences. */
 export async function computeLogits(
-  session: Session,
+  sequences: Sequences,
   tokens: readonly number[],
   vocabSize: number,
-  { last = false, signal }: Options,
+  { last = false, promptLength, signal }: Options,
 ): Promise<Matrix> {
-  const { index, stride } = session.plan.logits;
+  sequences.beginPrompt(0, checkPromptLength(promptLength, [{ tokens }]) ?? tokens.length);
+  const { stride } = sequences.plan.logits;
   const count = last ? 1 : tokens.length;
   const data = new Float32Array(count * vocabSize);
   const feed = { sequence: 0, tokens, outs: last ? "last" : "all" } as const;
-  const steps = session.feed([feed], {
+  const steps = sequences.feed([feed], {
     head: "logits",
     tail: "none",
     signal,
     reads: (step) =>
       step.outs.length === 0
         ? []
-        : [{ role: { role: "activation", index }, offset: 0, byteLength: step.outs.length * stride * 4 }],
+        : [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
   });
   for await (const { step, bytes } of steps) {
     if (!bytes[0]) continue;
@@ -43,13 +47,14 @@ export async function computeLogits(
   return { data, shape: [count, vocabSize] };
 }
 
-/** Every captured site of the session's plan, for tokens in an empty session. */
+/** Every captured site of the session's plan, for tokens in an empty sequences. */
 export async function captureSites(
-  session: Session,
+  sequences: Sequences,
   tokens: readonly number[],
-  { signal }: Options,
+  { promptLength, signal }: Options,
 ): Promise<ReadonlyMap<string, Matrix>> {
-  const { captures, captureBytes } = session.plan;
+  sequences.beginPrompt(0, checkPromptLength(promptLength, [{ tokens }]) ?? tokens.length);
+  const { captures, captureBytes } = sequences.plan;
   const total = tokens.length;
   const results = new Map<string, Matrix>(
     captures.map(({ site, width, heads }) => {
@@ -57,7 +62,7 @@ export async function captureSites(
       return [site, { data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape }];
     }),
   );
-  const steps = session.feed([{ sequence: 0, tokens, outs: "all" }], {
+  const steps = sequences.feed([{ sequence: 0, tokens, outs: "all" }], {
     head: "norm",
     tail: "none",
     signal,

@@ -2,7 +2,7 @@
  * The stages of a session while it runs: their strengths, alphas, positions and values, per sequence, and the part of
  * the GPU's stage table that has to be written again when they change. Nothing here makes a buffer or a pipeline.
  */
-import type { Origin, StageImage, StageWords } from "../compile/stage-table.ts";
+import type { Origin, StageImage, StageWords } from "../compile/stage-image.ts";
 import { SluiceError } from "../errors.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../interventions/edges.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
@@ -19,6 +19,11 @@ export interface StageChange {
   readonly edges?: readonly (readonly [source: string, destination: string, value: number])[];
 }
 
+/** A change, as results report it. */
+export interface StageNotice extends StageChange {
+  readonly id: string;
+}
+
 /** Words to write at a byte offset of the stage table. */
 export type TableWriter = (offset: number, words: Uint32Array<ArrayBuffer>) => void;
 
@@ -30,6 +35,8 @@ export class LiveStages {
   readonly #words: StageWords | undefined;
   readonly #write: TableWriter;
   #stale: Origin[] = [];
+  /** Changes since they were last asked for, by sequence. */
+  readonly #notices: StageNotice[][];
   /** Number of each edge of the structure, by `source → destination`. */
   #edges: ReadonlyMap<string, number> | undefined;
 
@@ -45,6 +52,7 @@ export class LiveStages {
     this.#config = config;
     this.#image = image;
     this.#settings = initialSettings(composition, sequences);
+    this.#notices = this.#settings.sequences.map(() => []);
     this.#write = write;
     this.#words = image?.contents(this.#settings);
     if (this.#words) write(0, this.#words.integers);
@@ -60,10 +68,10 @@ export class LiveStages {
 
   /**
    * Changes a stage in one sequence, or in all. It acts from the next submit on.
-   * @returns whether anything is different from before
+   * @returns the sequences for which something is different from before
    * @throws SluiceError `usage` for a stage that does not exist, a value that is not finite, an edge outside the structure
    */
-  set(id: string, change: StageChange, sequence?: number): boolean {
+  set(id: string, change: StageChange, sequence?: number): readonly number[] {
     const index = this.#indexOf(id);
     const stage = this.#composition.stages[index] as Stage;
     for (const name of ["strength", "alpha"] as const) {
@@ -81,9 +89,10 @@ export class LiveStages {
       });
     }
     const edges = this.#edgeChanges(stage, change);
-    let isDifferent = false;
+    const changed: number[] = [];
     for (const i of sequence === undefined ? this.#settings.sequences.keys() : [sequence]) {
       const settings = this.#of(i);
+      let isDifferent = false;
       if (change.strength !== undefined && settings.strengths[index] !== change.strength) {
         settings.strengths[index] = change.strength;
         this.#stale.push({ kind: "records", sequence: i });
@@ -100,8 +109,16 @@ export class LiveStages {
         this.#stale.push({ kind: "edges", sequence: i });
         isDifferent = true;
       }
+      if (!isDifferent) continue;
+      changed.push(i);
+      (this.#notices[i] as StageNotice[]).push({ id, ...change });
     }
-    return isDifferent;
+    return changed;
+  }
+
+  /** The changes of a sequence since this was last asked. */
+  takeNotices(sequence: number): readonly StageNotice[] {
+    return (this.#notices[sequence] as StageNotice[]).splice(0);
   }
 
   /**

@@ -1,14 +1,20 @@
 /** A loaded model: what callers hold. Weights stay on the GPU; every call opens the session it needs. */
 
+import { fuse } from "../compile/fuse.ts";
 import type { FusedOp } from "../compile/fused.ts";
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
-import { SluiceError } from "../errors.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
+import type { Bundle } from "../interventions/bundle.ts";
+import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
+import { positionWarnings } from "../interventions/positions.ts";
+import { rewrite } from "../interventions/rewrite.ts";
+import type { Composition, Stage } from "../interventions/stage.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { GenerationConfig } from "../models/read-config.ts";
@@ -18,9 +24,11 @@ import { Executor } from "./executor.ts";
 import { explainPlan } from "./explain.ts";
 import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
+import { LiveStages } from "./live-stages.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
 import type { ProgressListener } from "./progress.ts";
-import { checkSampling } from "./sampling.ts";
+import { encodePrompt, type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
+import { Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
 import type { GpuWeights } from "./weights.ts";
 
@@ -36,6 +44,8 @@ export interface SessionOptions {
   readonly slots?: number;
   /** Sites to capture at every step. */
   readonly captures?: readonly string[];
+  /** Stages will be changed: the plan without them is made ready too. Default: false. */
+  readonly live?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,6 +53,7 @@ export interface SessionOptions {
 export interface ModelParts {
   readonly config: ModelConfig;
   readonly generationConfig: GenerationConfig;
+  /** The model without interventions. */
   readonly graph: Graph;
   readonly ops: readonly FusedOp[];
   readonly layout: WeightLayout;
@@ -52,6 +63,15 @@ export interface ModelParts {
   readonly weights: GpuWeights;
   readonly tokenizer: Tokenizer | null;
   readonly onProgress: ProgressListener;
+  /** Called with a line worth telling a person. */
+  readonly onNotice: (message: string) => void;
+}
+
+/** A model with stages written into its graph. */
+interface Edited {
+  readonly composition: Composition;
+  readonly graph: Graph;
+  readonly ops: readonly FusedOp[];
 }
 
 export class Model {
@@ -59,13 +79,49 @@ export class Model {
   readonly tokenizer: Tokenizer | null;
   readonly #parts: ModelParts;
   readonly #pipelines: PipelineCache;
+  /** Absent without interventions, and where they change nothing by their structure. */
+  readonly #edited: Edited | undefined;
+  /** The model that owns the weights, for one that was made by `with`. */
+  readonly #owner: Model | undefined;
   #disposed = false;
 
-  constructor(parts: ModelParts) {
+  constructor(parts: ModelParts, edit?: { readonly owner: Model; readonly composition: Composition }) {
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.#parts = parts;
-    this.#pipelines = new PipelineCache(parts.gpu);
+    this.#owner = edit?.owner;
+    this.#pipelines = edit ? edit.owner.#pipelines : new PipelineCache(parts.gpu);
+    if (edit && edit.composition.stages.length > 0) {
+      const graph = rewrite(parts.graph, edit.composition);
+      this.#edited = { composition: edit.composition, graph, ops: fuse(graph) };
+    }
+  }
+
+  /**
+   * The same model with interventions: the weights are shared, the plan has the stages compiled in. Dispose of it or not,
+   * it ends with this model. Called on a model that has interventions, it replaces them.
+   * @param bundles in the order in which they act; with a prefix a bundle's stages are named `PREFIX/ID`
+   * @param settings strengths and alphas by stage id, in place of the bundles' own
+   * @throws SluiceError `bad_bundle` naming file, stage and field; `usage` for settings that name no stage
+   */
+  with(bundles: readonly (Bundle | ComposedBundle)[], settings: ComposeSettings = {}): Model {
+    const composed = bundles.map((bundle) => ("bundle" in bundle ? bundle : { bundle }));
+    const composition = compose(this.config, composed, settings);
+    for (const warning of composition.warnings) this.#parts.onNotice(warning);
+    return this.withStages(composition);
+  }
+
+  /** `with`, for stages that were checked against this model already. */
+  withStages(composition: Composition): Model {
+    const model = new Model(this.#parts, { owner: this.#owner ?? this, composition });
+    // What the device could not run is said now and not at the first session.
+    if (model.#edited) model.plan({ context: 1 });
+    return model;
+  }
+
+  /** The stages that act, in order. */
+  get stages(): readonly Stage[] {
+    return this.#edited?.composition.stages ?? [];
   }
 
   /** The device this model runs on. */
@@ -82,38 +138,42 @@ export class Model {
    * Ids of a prompt: text through the tokenizer, with the special tokens it adds; ids as they are.
    * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
    */
-  encode(prompt: string | readonly number[]): readonly number[] {
-    if (typeof prompt === "string" && !this.tokenizer) {
-      throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
-        hint: "Give token ids (on the command line: --tokens 1,2,3), or add tokenizer.json.",
-      });
-    }
-    const tokens = typeof prompt === "string" ? (this.tokenizer as Tokenizer).encode(prompt) : prompt;
-    if (tokens.length === 0) throw new SluiceError("usage", "The prompt is empty: there is nothing to continue");
-    return tokens;
+  encode(prompt: PromptInput): readonly number[] {
+    return encodePrompt(this.tokenizer, prompt);
   }
 
   /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
-  generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
+  generate(prompt: PromptInput, options: GenerateOptions = {}): Generation {
     return this.#generation([prompt], options);
   }
 
   /** Continues several prompts side by side; results in their order. */
   async generateBatch(
-    prompts: readonly (string | readonly number[])[],
+    prompts: readonly PromptInput[],
     options: GenerateOptions = {},
   ): Promise<readonly GenerateResult[]> {
     if (prompts.length === 0) return [];
     return this.#generation(prompts, options).results();
   }
 
+  /**
+   * Opens a session: its cache lasts from call to call, so that what a prompt shares with the last one is not computed
+   * again. The caller disposes of it.
+   * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
+   */
+  async session(options: Omit<SessionOptions, "captures"> = {}): Promise<Session> {
+    const cached = await this.openSequences({ live: true, ...options });
+    return new Session(cached, this.#bounds(cached.plan.capacity));
+  }
+
   /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */
   async logits(
     tokens: readonly number[],
-    options: { readonly last?: boolean; readonly signal?: AbortSignal } = {},
+    options: { readonly last?: boolean; readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Matrix> {
-    return this.#withSession({ context: this.#contextFor(tokens.length), signal: options.signal }, (session) =>
-      computeLogits(session, this.encode(tokens), this.config.vocab_size, options),
+    this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
+    return this.#withSequences({ context: this.#contextFor(tokens.length), signal: options.signal }, (sequences) =>
+      computeLogits(sequences, this.encode(tokens), this.config.vocab_size, options),
     );
   }
 
@@ -121,29 +181,38 @@ export class Model {
   async capture(
     tokens: readonly number[],
     sites: readonly string[],
-    options: { readonly signal?: AbortSignal } = {},
+    options: { readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
-    return this.#withSession(
+    this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
+    return this.#withSequences(
       { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal },
-      (session) => captureSites(session, this.encode(tokens), options),
+      (sequences) => captureSites(sequences, this.encode(tokens), options),
     );
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
   async perplexity(documents: readonly (readonly number[])[], options: PerplexityOptions = {}): Promise<Perplexity> {
-    return measurePerplexity((session) => this.openSession(session), this.config, documents, options);
+    return measurePerplexity((session) => this.openSequences(session), this.config, documents, options);
   }
 
   /** The graph, the plan, its buffers and the linked WGSL of every kernel, as text. */
   explain(options: SessionOptions = {}): Promise<string> {
-    return explainPlan(this.#parts.graph, this.plan(options), this.#parts.layout);
+    return explainPlan(this.#edited?.graph ?? this.#parts.graph, this.plan(options), this.#parts.layout);
   }
 
   /** The plan of a session. */
-  plan({ sequences = 1, context, slots, captures = [] }: SessionOptions = {}): Plan {
-    const { graph, ops, layout, family, reference, gpu } = this.#parts;
+  plan(options: SessionOptions = {}): Plan {
+    return this.#lower(this.#edited ?? this.#parts, options);
+  }
+
+  #lower(
+    { graph, ops }: Pick<ModelParts, "graph" | "ops">,
+    { sequences = 1, context, slots, captures = [] }: SessionOptions,
+  ): Plan {
+    const { layout, family, reference, gpu } = this.#parts;
     return lower(graph, ops, layout, {
+      ...(this.#edited && { composition: this.#edited.composition }),
       family,
       reference,
       sequences,
@@ -154,18 +223,26 @@ export class Model {
     });
   }
 
-  /** Makes the buffers of a session; kernels compile when a step first needs them. The caller disposes of it. */
-  async openSession(options: SessionOptions = {}): Promise<Session> {
-    if (this.#disposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
+  /** Whether its weights are gone. */
+  get isDisposed(): boolean {
+    return this.#disposed || (this.#owner?.isDisposed ?? false);
+  }
+
+  /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. */
+  async openSequences(options: SessionOptions = {}): Promise<Sequences> {
+    if (this.isDisposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
     const { gpu, weights, onProgress } = this.#parts;
+    throwIfAborted(options.signal);
     gpu.checkAlive();
     const plan = this.plan(options);
+    const plain = plan.stages && this.#lower(this.#parts, options);
     const { rope, head_dim } = this.config;
     const executor = new Executor({
       gpu,
       pipelines: this.#pipelines,
       weights,
       plan,
+      ...(plain && { plain, live: options.live ?? false }),
       ...(rope && { rope: ropeTable(rope, head_dim, plan.capacity) }),
       onCompile: (done, total) => onProgress({ phase: "compile", done, total }),
     });
@@ -175,50 +252,49 @@ export class Model {
       executor.dispose();
       throw error;
     }
-    return new Session(executor, this.config.vocab_size);
+    const stages = this.#edited && this.#liveStages(executor, this.#edited.composition);
+    return new Sequences(executor, this.config.vocab_size, stages);
+  }
+
+  #liveStages(executor: Executor, composition: Composition): LiveStages {
+    const { stages, sequences } = executor.plan;
+    return new LiveStages(composition, this.config, stages?.image, sequences, (offset, words) =>
+      executor.write({ role: "stages" }, offset, words),
+    );
   }
 
   /** Frees the weights and the device, if it is the model's own. Open sessions end with it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    if (this.#owner) return;
     const { gpu, weights } = this.#parts;
     for (const buffer of [...weights.parts, weights.params]) gpu.release(buffer);
     gpu.destroy();
   }
 
-  #generation(prompts: readonly (string | readonly number[])[], options: GenerateOptions): Generation {
-    const encoded = prompts.map((prompt) => this.encode(prompt));
-    const maxNewTokens = options.maxNewTokens ?? 128;
-    if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1) {
-      throw new SluiceError("usage", `maxNewTokens is ${maxNewTokens}; it must be a whole number, 1 or more`);
-    }
-    const longest = Math.max(...encoded.map((tokens) => tokens.length));
-    // The last new token is never fed back, so it needs no place in the cache.
-    const wanted = Math.min(longest + maxNewTokens - 1, Math.max(longest, this.config.max_position_embeddings));
-    const context = this.#contextFor(options.context ?? wanted);
-    if (longest > context) {
-      throw new SluiceError("context_overflow", `The prompt has ${longest} tokens and the context holds ${context}`, {
-        hint: "Shorten the prompt, or ask for a larger context.",
-      });
-    }
-    // Ids without text are continued as they are: only generation_config.json or the caller stops them.
-    const isText = prompts.some((prompt) => typeof prompt === "string");
-    const { eos_token_ids } = this.#parts.generationConfig;
-    const own = eos_token_ids ?? (isText ? this.config.eos_token_ids : []);
-    const stop = options.stop ?? [];
-    if (stop.length > 0 && !this.tokenizer)
-      throw new SluiceError("usage", "Stop texts need a tokenizer; use stop tokens");
-    return new Generation({
-      prompts: encoded,
-      tokenizer: this.tokenizer,
-      sampling: checkSampling(options),
-      maxNewTokens,
-      stop,
-      stopTokens: new Set([...own, ...(options.stopTokens ?? [])]),
-      signal: options.signal,
-      openSession: () => this.openSession({ sequences: encoded.length, context, signal: options.signal }),
+  #generation(prompts: readonly PromptInput[], options: GenerateOptions): Generation {
+    const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
+    const numbered = prompts.map((prompt, sequence) => ({ sequence, prompt }));
+    const { request, context } = settleRequest(this.#bounds(wanted), numbered, options);
+    const longest = Math.max(...request.prompts.map(({ tokens }) => tokens.length));
+    this.#warnOfPositions(request.promptLength ?? longest, longest + request.maxNewTokens - 1);
+    return new Generation(request, async () => {
+      const sequences = await this.openSequences({ sequences: prompts.length, context, signal: options.signal });
+      return { sequences, check: () => undefined, release: () => sequences.dispose() };
     });
+  }
+
+  /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */
+  #warnOfPositions(promptLength: number, length: number): void {
+    if (!this.#edited) return;
+    for (const warning of positionWarnings(this.#edited.composition, promptLength, length))
+      this.#parts.onNotice(warning);
+  }
+
+  #bounds(context: number | undefined): RequestBounds {
+    const { config, tokenizer } = this;
+    return { config, tokenizer, eosTokenIds: this.#parts.generationConfig.eos_token_ids, context };
   }
 
   #contextFor(positions: number): number {
@@ -234,12 +310,15 @@ export class Model {
     return positions;
   }
 
-  async #withSession<Result>(options: SessionOptions, use: (session: Session) => Promise<Result>): Promise<Result> {
-    const session = await this.openSession(options);
+  async #withSequences<Result>(
+    options: SessionOptions,
+    use: (sequences: Sequences) => Promise<Result>,
+  ): Promise<Result> {
+    const sequences = await this.openSequences(options);
     try {
-      return await use(session);
+      return await use(sequences);
     } finally {
-      session.dispose();
+      sequences.dispose();
     }
   }
 }

@@ -3,7 +3,7 @@ import { MAX_ROWS } from "../compile/lower.ts";
 import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { SessionOptions } from "./model.ts";
-import type { Session } from "./session.ts";
+import type { Sequences } from "./sequences.ts";
 
 export interface PerplexityOptions {
   /**
@@ -11,6 +11,8 @@ export interface PerplexityOptions {
    * least context - stride tokens before it. Default: half the context.
    */
   readonly stride?: number;
+  /** P of every window, for stages that act on the prompt or behind it; default: all its tokens. */
+  readonly promptLength?: number;
   readonly signal?: AbortSignal;
   /** Called after every step with the number of tokens predicted so far, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -38,7 +40,7 @@ const MOST_SEQUENCES = 16;
  * @throws SluiceError `usage` when there is nothing to predict or the stride is out of range
  */
 export async function measurePerplexity(
-  openSession: (options: SessionOptions) => Promise<Session>,
+  openSequences: (options: SessionOptions) => Promise<Sequences>,
   config: ModelConfig,
   documents: readonly (readonly number[])[],
   options: PerplexityOptions,
@@ -60,13 +62,17 @@ export async function measurePerplexity(
   const { signal } = options;
   const sequences = Math.min(MOST_SEQUENCES, windows.length);
   const slots = Math.min(sequences * context, Math.max(context, MAX_ROWS));
-  const session = await openSession({ sequences, context, slots, signal });
+  const cached = await openSequences({ sequences, context, slots, signal });
   try {
     let sum = 0;
     let done = 0;
-    for (const group of groupsOf(windows, session.plan.sequences, session.plan.chunkRows)) {
+    for (const group of groupsOf(windows, cached.plan.sequences, cached.plan.chunkRows)) {
       const feeds = group.map(({ tokens }, sequence) => ({ sequence, tokens, outs: "predicting" as const }));
-      const steps = session.feed(feeds, {
+      for (const { sequence, tokens } of feeds) {
+        const promptLength = Math.min(options.promptLength ?? tokens.length, tokens.length);
+        cached.beginPrompt(sequence, promptLength);
+      }
+      const steps = cached.feed(feeds, {
         head: "logits",
         tail: "loss",
         signal,
@@ -88,12 +94,12 @@ export async function measurePerplexity(
         });
         options.onProgress?.(done, total);
       }
-      feeds.forEach(({ sequence }) => session.slots.truncate(sequence, 0));
+      feeds.forEach(({ sequence }) => cached.slots.truncate(sequence, 0));
     }
     const nll = sum / total;
     return { perplexity: Math.exp(nll), nll, tokens: total };
   } finally {
-    session.dispose();
+    cached.dispose();
   }
 }
 

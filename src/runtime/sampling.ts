@@ -51,14 +51,9 @@ function bound(name: keyof SamplingOptions, value: number, holds: boolean, range
   if (!holds || !Number.isFinite(value)) throw new SluiceError("usage", `${name} is ${value}; it must be ${range}`);
 }
 
-/** Bit v of row s is set when token v occurs in prompt s: what the repetition penalty starts from. */
-export function seenBits(prompts: readonly (readonly number[])[], wordsPerSequence: number): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(prompts.length * wordsPerSequence);
-  prompts.forEach((prompt, sequence) => {
-    for (const token of prompt) {
-      const at = sequence * wordsPerSequence + (token >>> 5);
-      words[at] = (words[at] as number) | (1 << (token & 31));
-    }
-  });
+/** Bit v is set when token v occurs in the prompt: what the repetition penalty starts from. */
+export function seenBits(prompt: readonly number[], wordCount: number): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(wordCount);
+  for (const token of prompt) words[token >>> 5] = (words[token >>> 5] as number) | (1 << (token & 31));
   return words;
 }

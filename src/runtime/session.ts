@@ -1,147 +1,158 @@
-/**
- * A session: sequences of tokens with their cached keys and values, and the buffers to go on with them.
- * Turns "these tokens after those" into steps of packed rows.
- */
-
-import type { Plan, Tail } from "../compile/plan.ts";
+/** A session, as callers hold it: sequences whose keys and values stay cached from one call to the next. */
 import { SluiceError } from "../errors.ts";
-import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
-import type { Executor, Head, Read } from "./executor.ts";
-import { SlotTable } from "./slot-table.ts";
+import type { AffineValues, NeuronValues } from "../interventions/stage.ts";
+import { type GenerateOptions, type GenerateResult, Generation, type Lease } from "./generation.ts";
+import type { LiveStages, StageChange } from "./live-stages.ts";
+import { type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
+import type { Sequences } from "./sequences.ts";
 
-/** Tokens that follow what a sequence already holds. */
-export interface Feed {
-  readonly sequence: number;
-  readonly tokens: readonly number[];
-  /** Which of these tokens go through the head: none, the last, all, or all that have a successor in `tokens`. */
-  readonly outs: "none" | "last" | "all" | "predicting";
+/** As for `model.generate`; the context is the session's. */
+export interface SessionGenerateOptions extends Omit<GenerateOptions, "context"> {
+  /** Which sequence to continue; default 0. A batch continues the first ones. */
+  readonly sequence?: number;
 }
 
-/** A step that ran, and the bytes that were asked for. */
-export interface StepResult {
-  readonly step: StepRows;
-  readonly bytes: readonly ArrayBuffer[];
-}
-
-export interface FeedOptions {
-  readonly head: Head;
-  readonly tail: Tail;
-  /** What to read after a step; default: nothing. */
-  readonly reads?: (step: StepRows) => readonly Read[];
-  readonly signal?: AbortSignal | undefined;
-}
-
+/**
+ * Every prompt is given whole; what a sequence of the session already holds of its beginning is not computed again.
+ * So a chat sends its growing text each time, and pays for what is new. One call runs at a time. A call that fails or
+ * is aborted leaves the session usable: it holds what was computed, and nothing else.
+ *
+ * A reused prefix and one computed anew can differ in rounding where steps of different sizes use different kernels;
+ * under the reference plan they are equal bit for bit.
+ */
 export class Session {
-  readonly executor: Executor;
-  readonly slots: SlotTable;
-  readonly #vocabSize: number;
+  readonly #cached: Sequences;
+  readonly #bounds: RequestBounds;
+  #busy = false;
+  #disposed = false;
 
-  constructor(executor: Executor, vocabSize: number) {
-    this.executor = executor;
-    this.slots = new SlotTable(executor.plan.sequences, executor.plan.capacity, executor.plan.slots);
-    this.#vocabSize = vocabSize;
+  constructor(cached: Sequences, bounds: RequestBounds) {
+    this.#cached = cached;
+    this.#bounds = bounds;
   }
 
-  get plan(): Plan {
-    return this.executor.plan;
+  /** Positions of each sequence. */
+  get context(): number {
+    return this.#cached.plan.capacity;
+  }
+
+  /** Sequences side by side. */
+  get sequences(): number {
+    return this.#cached.plan.sequences;
+  }
+
+  /** Ids of the tokens whose keys and values a sequence holds, in order. */
+  tokens(sequence = 0): readonly number[] {
+    return this.#cached.held(sequence);
   }
 
   /**
-   * Runs tokens through the model in chunks, appending to the cache; yields each step once it ran.
-   * When tokens are refused, or a step fails or is aborted, the sequences are left as they were.
-   * @throws SluiceError `bad_tokens` for an id outside the vocabulary, `context_overflow`
+   * Changes a stage of the model's interventions, also between two tokens of a call: strength, alpha, or values of edges.
+   * It acts from the next submit on, and the call's result names the first token it acted on (`changes`). Nothing is
+   * compiled or allocated.
+   *
+   * What the cache holds was computed under the old values. `cache` says what becomes of that: `recompute` (default)
+   * computes it again before the next token, so that the result is that of the new values from the first token on;
+   * `continue` goes on from it, so that earlier tokens keep their old influence, as a slider moved by hand would have it.
+   * @param options.sequence the one to change; default: all
+   * @throws SluiceError `usage` for a stage that does not exist, a value out of range, an edge the bundle does not list
    */
-  async *feed(feeds: readonly Feed[], options: FeedOptions): AsyncGenerator<StepResult> {
-    for (const feed of feeds) this.#check(feed);
-    const lengths = feeds.map(({ sequence }) => this.slots.lengthOf(sequence));
-    try {
-      for (const step of this.#chunk(feeds)) {
-        this.syncSlots();
-        const reads = options.reads?.(step) ?? [];
-        const { head, tail, signal } = options;
-        yield { step, bytes: await this.executor.run({ steps: [step], head, tail, reads, signal }) };
-      }
-    } catch (error) {
-      feeds.forEach(({ sequence }, i) => this.slots.truncate(sequence, lengths[i] as number));
-      throw error;
-    }
+  set(
+    id: string,
+    change: StageChange,
+    options: { readonly sequence?: number; readonly cache?: "recompute" | "continue" } = {},
+  ): void {
+    this.#checkOpen();
+    const changed = this.#stages.set(id, change, options.sequence);
+    if (options.cache !== "continue") for (const sequence of changed) this.#cached.outdate(sequence);
   }
 
-  /** Index into the token table of a sequence's token at a position. */
-  tokenIndex(sequence: number, position: number): number {
-    return sequence * (this.plan.capacity + 1) + position;
+  /** Replaces tensors of a stage at a layer by others of the same shape, for all sequences; otherwise like `set`. */
+  setTensors(
+    id: string,
+    layer: number,
+    tensors: NeuronValues | AffineValues,
+    options: { readonly cache?: "recompute" | "continue" } = {},
+  ): void {
+    this.#checkOpen();
+    this.#stages.setTensors(id, layer, tensors);
+    if (options.cache === "continue") return;
+    for (let sequence = 0; sequence < this.sequences; sequence++) this.#cached.outdate(sequence);
   }
 
-  /** A decode step: the next position of each sequence, whose token the GPU already holds. Appends to the cache. */
-  nextStep(sequences: readonly number[]): StepRows {
-    const rows: StepRow[] = [];
-    const outs: StepOut[] = [];
-    for (const sequence of sequences) {
-      const position = this.slots.lengthOf(sequence);
-      const slot = this.slots.append(sequence);
-      outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });
-      rows.push({ token_index: this.tokenIndex(sequence, position), position, slot, sequence });
-    }
-    return { rows, outs };
+  /** Strength and alpha of a stage now. */
+  stage(id: string, sequence = 0): { readonly strength: number; readonly alpha: number } {
+    return this.#stages.get(id, sequence);
   }
 
-  /** Sends the changed part of the slot table to the GPU. */
-  syncSlots(): void {
-    const { from, to } = this.slots.takeChanges();
-    if (from < to) this.executor.write({ role: "slots" }, from * 4, this.slots.table.subarray(from, to));
-  }
-
-  dispose(): void {
-    this.executor.dispose();
-  }
-
-  #check(feed: Feed): void {
-    feed.tokens.forEach((token, i) => {
-      if (!Number.isInteger(token) || token < 0 || token >= this.#vocabSize) {
-        throw new SluiceError(
-          "bad_tokens",
-          `Token ${i} is ${token}, outside the vocabulary (0 to ${this.#vocabSize - 1})`,
-          {
-            hint: "Check that the ids come from this model's tokenizer.",
-          },
-        );
-      }
+  get #stages(): LiveStages {
+    if (this.#cached.stages) return this.#cached.stages;
+    throw new SluiceError("usage", "This session's model runs without interventions", {
+      hint: "Open it from model.with(bundles).",
     });
-    const needed = this.slots.lengthOf(feed.sequence) + feed.tokens.length;
-    if (needed > this.plan.capacity) {
-      throw new SluiceError("context_overflow", `${needed} tokens do not fit into a context of ${this.plan.capacity}`, {
-        hint: "Shorten the prompt, or ask for a larger context if the model allows it.",
+  }
+
+  /**
+   * Continues a prompt. Nothing runs until the result is iterated or awaited.
+   * @throws SluiceError `busy`, from the result, while another call of this session runs
+   */
+  generate(prompt: PromptInput, options: SessionGenerateOptions = {}): Generation {
+    return this.#generation([{ sequence: options.sequence ?? 0, prompt }], options);
+  }
+
+  /** Continues several prompts side by side, the first in sequence 0; results in their order. */
+  async generateBatch(
+    prompts: readonly PromptInput[],
+    options: Omit<SessionGenerateOptions, "sequence"> = {},
+  ): Promise<readonly GenerateResult[]> {
+    if (prompts.length === 0) return [];
+    return this.#generation(
+      prompts.map((prompt, sequence) => ({ sequence, prompt })),
+      options,
+    ).results();
+  }
+
+  /** Frees the session's buffers. A call under way ends with an error at its next token. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (!this.#busy) this.#cached.dispose();
+  }
+
+  #generation(
+    prompts: readonly { readonly sequence: number; readonly prompt: PromptInput }[],
+    options: SessionGenerateOptions,
+  ): Generation {
+    this.#checkOpen();
+    for (const { sequence } of prompts) {
+      if (Number.isInteger(sequence) && sequence >= 0 && sequence < this.sequences) continue;
+      throw new SluiceError("usage", `There is no sequence ${sequence}; this session has ${this.sequences}`, {
+        hint: "Open the session with more sequences.",
       });
     }
+    const { request } = settleRequest(this.#bounds, prompts, options);
+    return new Generation(request, async () => this.#lease());
   }
 
-  /** Packs tokens into steps of at most chunkRows rows and chunkOuts out rows, in order. */
-  *#chunk(feeds: readonly Feed[]): Generator<StepRows> {
-    const { chunkRows, chunkOuts } = this.plan;
-    let rows: StepRow[] = [];
-    let outs: StepOut[] = [];
-    for (const { sequence, tokens, outs: wanted } of feeds) {
-      const first = this.slots.lengthOf(sequence);
-      this.executor.writeTokens(this.tokenIndex(sequence, first), Uint32Array.from(tokens));
-      for (let i = 0; i < tokens.length; i++) {
-        const isLast = i === tokens.length - 1;
-        const isOut = wanted === "all" || (wanted === "last" && isLast) || (wanted === "predicting" && !isLast);
-        if (rows.length === chunkRows || (isOut && outs.length === chunkOuts)) {
-          yield { rows, outs };
-          rows = [];
-          outs = [];
-        }
-        const position = first + i;
-        if (isOut)
-          outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });
-        rows.push({
-          token_index: this.tokenIndex(sequence, position),
-          position,
-          slot: this.slots.append(sequence),
-          sequence,
-        });
-      }
+  #lease(): Lease {
+    this.#checkOpen();
+    if (this.#busy) {
+      throw new SluiceError("busy", "This session is generating already", {
+        hint: "Wait for that call, put several prompts into one batch, or open another session.",
+      });
     }
-    if (rows.length > 0) yield { rows, outs };
+    this.#busy = true;
+    return {
+      sequences: this.#cached,
+      check: () => this.#checkOpen(),
+      release: () => {
+        this.#busy = false;
+        if (this.#disposed) this.#cached.dispose();
+      },
+    };
+  }
+
+  #checkOpen(): void {
+    if (this.#disposed) throw new SluiceError("usage", "This session has been disposed of; open another");
   }
 }

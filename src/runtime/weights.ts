@@ -2,7 +2,7 @@
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { storedDtype } from "../formats/matrix-source.ts";
+import { orderedElement, storedDtype } from "../formats/matrix-source.ts";
 import { packStrips, widenStored } from "../formats/strips.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { ProgressListener } from "./progress.ts";
@@ -66,12 +66,16 @@ async function packVectors(
 ): Promise<Float32Array<ArrayBuffer>> {
   const params = new Float32Array(layout.paramsBytes / 4);
   const stored = new Map<string, Float32Array>();
-  for (const { pieces, offset4 } of layout.vectors) {
-    let at = offset4 * 4;
-    for (const { tensor, elements } of pieces) {
-      const values = stored.get(tensor) ?? (await readVector(checkpoint, tensor, signal));
-      stored.set(tensor, values);
-      for (const element of elements) params[at++] = element < 0 ? 0 : (values[element] as number);
+  for (const { source, offset4 } of layout.vectors) {
+    let begin = offset4 * 4;
+    for (const [turn, piece] of source.pieces.entries()) {
+      const values = stored.get(piece.tensor) ?? (await readVector(checkpoint, piece.tensor, signal));
+      stored.set(piece.tensor, values);
+      for (let j = 0; j < piece.count; j++) {
+        const at = source.inTurns ? ((j >> 2) * source.pieces.length + turn) * 4 + (j & 3) : j;
+        params[begin + at] = values[orderedElement(piece, j)] as number;
+      }
+      if (!source.inTurns) begin += piece.count;
     }
   }
   return params;

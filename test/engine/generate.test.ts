@@ -2,9 +2,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
-import { load, type SluiceError } from "../../src/index.ts";
+import { load } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { codeOf } from "../support/refusal-code.ts";
 
 test("stories260K tells the reference story at temperature 0", async () => {
   const expected = await readJson<{ prompt_ids: number[]; greedy_ids: number[]; text: string }>(
@@ -93,22 +94,14 @@ test("gpt2-stories gives the expected ids and perplexities", async () => {
 
 test("a prompt beyond the context, ids beyond the vocabulary and an empty prompt are refused", async () => {
   const model = await load(location("weights/gpt-nano-sort"));
-  const code = async (work: () => Promise<unknown>) => {
-    try {
-      await work();
-      return "none";
-    } catch (error) {
-      return (error as SluiceError).code;
-    }
-  };
-  assert.is(await code(() => model.generate(Array(12).fill(0)).result()), "context_overflow");
-  assert.is(await code(() => model.logits(Array(12).fill(0))), "context_overflow");
-  assert.is(await code(() => model.logits([0, 3])), "bad_tokens");
-  assert.is(await code(() => model.logits([])), "usage");
-  assert.is(await code(() => model.generate("text").result()), "bad_tokens");
-  assert.is(await code(() => model.capture([0, 1], ["mlp_pre.3"])), "usage");
+  assert.is(await codeOf(() => model.generate(Array(12).fill(0)).result()), "context_overflow");
+  assert.is(await codeOf(() => model.logits(Array(12).fill(0))), "context_overflow");
+  assert.is(await codeOf(() => model.logits([0, 3])), "bad_tokens");
+  assert.is(await codeOf(() => model.logits([])), "usage");
+  assert.is(await codeOf(() => model.generate("text").result()), "bad_tokens");
+  assert.is(await codeOf(() => model.capture([0, 1], ["mlp_pre.3"])), "usage");
   model.dispose();
-  assert.is(await code(() => model.logits([0])), "usage");
+  assert.is(await codeOf(() => model.logits([0])), "usage");
 });
 
 test.run();

@@ -43,7 +43,7 @@ for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
     withBase(async (model, tokens, expected) => {
       const logits = expected.get("logits") as Float32Array;
       const { vocab_size } = model.config;
-      const session = await model.openSession({ context: tokens.length });
+      const session = await model.openSequences({ context: tokens.length });
       const { index, stride } = session.plan.logits;
       for (let split = 1; split < tokens.length; split++) {
         session.slots.truncate(0, 0);

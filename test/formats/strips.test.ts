@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Checkpoint } from "../../src/formats/checkpoint.ts";
 import { f32ToF16 } from "../../src/formats/half.ts";
-import type { MatrixSource } from "../../src/formats/matrix-source.ts";
+import type { MatrixSource, RowSpan } from "../../src/formats/matrix-source.ts";
 import { packStrips } from "../../src/formats/strips.ts";
 
 interface Fake {
@@ -53,6 +53,12 @@ async function packed(
 /** Element (n, k) of the strips layout. */
 const at = (strips: Float32Array, kp: number, n: number, k: number) => strips[((n >> 2) * kp + k) * 4 + (n & 3)];
 
+const mixed = fakeCheckpoint({ a: { dtype: "F16", shape: [6, 2] }, b: { dtype: "F32", shape: [6, 2] } });
+
+const span = (tensor: string, first: number, count: number, order?: readonly number[]): RowSpan => {
+  return { tensor, transposed: false, tensorOutputs: 6, first, count, ...(order && { order }) };
+};
+
 test("a Linear and a Conv1D tensor land in the same places, whatever the size of the chunks", async () => {
   const [n, k] = [10, 6];
   const checkpoint = fakeCheckpoint({ linear: { dtype: "F32", shape: [n, k] }, conv: { dtype: "F32", shape: [k, n] } });
@@ -61,7 +67,7 @@ test("a Linear and a Conv1D tensor land in the same places, whatever the size of
     const source: MatrixSource = {
       label: tensor,
       k,
-      rows: [{ kind: "stored", tensor, transposed, tensorOutputs: n, first: 0, count: n }],
+      rows: [{ tensor, transposed, tensorOutputs: n, first: 0, count: n }],
     };
     for (const maxChunkBytes of [1, 200, 1 << 20]) {
       const strips = await packed(checkpoint, source, 0, 3, maxChunkBytes);
@@ -80,7 +86,7 @@ test("a part holds its own strips alone", async () => {
   const source: MatrixSource = {
     label: "w",
     k: 4,
-    rows: [{ kind: "stored", tensor: "w", transposed: false, tensorOutputs: 16, first: 0, count: 16 }],
+    rows: [{ tensor: "w", transposed: false, tensorOutputs: 16, first: 0, count: 16 }],
   };
   const strips = await packed(fakeCheckpoint({ w: { dtype: "F32", shape: [16, 4] } }), source, 2, 1, 64);
   assert.equal(
@@ -89,18 +95,31 @@ test("a part holds its own strips alone", async () => {
   );
 });
 
-test("spans are reordered, interleaved and padded; mixed types become float32", async () => {
-  const checkpoint = fakeCheckpoint({ a: { dtype: "F16", shape: [6, 2] }, b: { dtype: "F32", shape: [6, 2] } });
-  const span = (tensor: string, first: number, count: number, order?: readonly number[]) =>
-    ({ kind: "stored", tensor, transposed: false, tensorOutputs: 6, first, count, ...(order && { order }) }) as const;
+test("spans are reordered in groups, and mixed types become float32", async () => {
   const source: MatrixSource = {
     label: "mixed",
     k: 2,
-    rows: [span("a", 2, 3, [2, 0, 1]), { kind: "zero", count: 1 }, span("b", 0, 4), span("a", 0, 2)],
+    rows: [span("a", 2, 4, [1, 0]), span("b", 0, 3), span("a", 0, 2)],
   };
-  const strips = await packed(checkpoint, source, 0, 3, 64);
-  const first = Array.from({ length: 12 }, (_, n) => at(strips, 4, n, 0));
-  assert.equal(first, [9, 5, 7, 0, 1, 3, 5, 7, 1, 3, 0, 0]);
+  for (const maxChunkBytes of [1, 64, 1 << 20]) {
+    const strips = await packed(mixed, source, 0, 3, maxChunkBytes);
+    const first = Array.from({ length: 12 }, (_, n) => at(strips, 4, n, 0));
+    assert.equal(first, [7, 5, 11, 9, 1, 3, 5, 1, 3, 0, 0, 0]);
+  }
+});
+
+test("spans stand in turns of four, filled up with zeros", async () => {
+  const source: MatrixSource = { label: "turns", k: 2, rows: [span("a", 0, 6), span("b", 0, 6)], inTurns: true };
+  for (const maxChunkBytes of [1, 64, 1 << 20]) {
+    const strips = await packed(mixed, source, 0, 4, maxChunkBytes);
+    const first = Array.from({ length: 16 }, (_, n) => at(strips, 4, n, 0));
+    assert.equal(first, [1, 3, 5, 7, 1, 3, 5, 7, 9, 11, 0, 0, 9, 11, 0, 0]);
+    const part = await packed(mixed, source, 1, 2, maxChunkBytes);
+    assert.equal(
+      Array.from({ length: 8 }, (_, n) => at(part, 4, n, 0)),
+      [1, 3, 5, 7, 9, 11, 0, 0],
+    );
+  }
 });
 
 test.run();

@@ -7,7 +7,7 @@ import { readLines } from "../input.ts";
 import { optional, text, wholeNumber, withDefault } from "../options.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
-import { contextOption, samplingFrom, samplingOptions } from "./sampling.ts";
+import { samplingFrom, samplingOptions } from "./sampling.ts";
 
 export const chat = defineCommand({
   name: "chat",
@@ -21,7 +21,6 @@ export const chat = defineCommand({
     system: optional("TEXT", "A system message before the conversation", text),
     maxNewTokens: withDefault("N", "Longest answer in tokens", wholeNumber(1), 512),
     ...samplingOptions,
-    context: contextOption,
     ...modelOptions,
   },
   examples: [{ line: 'chat path/to/model --system "Answer in one sentence."', shows: "Ask and be answered:" }],

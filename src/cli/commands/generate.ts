@@ -6,10 +6,10 @@ import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readPrompts } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
-import { contextOption, samplingFrom, samplingOptions } from "./sampling.ts";
+import { samplingFrom, samplingOptions } from "./sampling.ts";
 
 export const generate = defineCommand({
   name: "generate",
@@ -25,9 +25,8 @@ export const generate = defineCommand({
     batch: optional("FILE", "Continue many prompts side by side: one a line, or .jsonl with text or tokens", name),
     maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
     ...samplingOptions,
-    context: contextOption,
     json: flag("Print one JSON object with prompt_tokens, tokens, text and timings; of a batch, {results: […]}"),
-    ...modelOptions,
+    ...runOptions,
   },
   examples: [
     { line: 'generate weights/stories260K "Once upon a time"', shows: "Continue a text:" },
@@ -44,15 +43,19 @@ export const generate = defineCommand({
     }
     const options: GenerateOptions = {
       ...samplingFrom(values, context),
-      ...defined({ context: values.context }),
+      ...defined({ context: values.context, promptLength: values.promptLength }),
       maxNewTokens,
     };
     if (batch === undefined) {
       const prompt = await givenOrPipedPrompt(values, context);
-      await withModel(values, context, (model, loadMs) => runOne(model, prompt, { options, json, loadMs }, context));
+      await withEditedModel(values, context, (model, loadMs) =>
+        runOne(model, prompt, { options, json, loadMs }, context),
+      );
     } else {
       const prompts = await readPrompts(batch, context.signal);
-      await withModel(values, context, (model, loadMs) => runBatch(model, prompts, { options, json, loadMs }, context));
+      await withEditedModel(values, context, (model, loadMs) =>
+        runBatch(model, prompts, { options, json, loadMs }, context),
+      );
     }
   },
 });

@@ -1,14 +1,8 @@
 /** How new tokens are chosen and when to stop: shared by the commands that generate. */
-import type { GenerateOptions } from "../../index.ts";
+import type { GenerateOptions, Overflow } from "../../index.ts";
 import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
-import { decimal, name, optional, repeated, wholeNumber, withDefault } from "../options.ts";
-
-export const contextOption = optional(
-  "N",
-  "Positions to hold: all tokens but the last new one must fit",
-  wholeNumber(1),
-);
+import { decimal, name, oneOf, optional, repeated, wholeNumber, withDefault } from "../options.ts";
 
 export const samplingOptions = {
   temperature: withDefault("T", "0 takes the likeliest token; 1 draws as the model predicts", decimal({ min: 0 }), 0),
@@ -27,6 +21,13 @@ export const samplingOptions = {
   seed: optional("S", "Draw the same tokens again; without it every run differs", wholeNumber(0)),
   stop: repeated("TEXT", "Stop before this text", name),
   stopToken: repeated("ID", "Stop at this token, besides the model's own", wholeNumber(0)),
+  context: optional("N", "Positions to hold: all tokens but the last new one must fit", wholeNumber(1)),
+  overflow: optional(
+    "WHAT",
+    "When they do not fit: stop where the context ends (default); error, before anything runs; truncate: leave out the " +
+      "first tokens of the prompt",
+    oneOf("stop", "error", "truncate"),
+  ),
 };
 
 export interface SamplingChoice {
@@ -38,11 +39,12 @@ export interface SamplingChoice {
   readonly seed: number | undefined;
   readonly stop: readonly string[];
   readonly stopToken: readonly number[];
+  readonly overflow: Overflow | undefined;
 }
 
 /** The library's options for what was asked; notes what will have no effect. */
 export function samplingFrom(choice: SamplingChoice, context: CommandContext): Omit<GenerateOptions, "context"> {
-  const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, stopToken } = choice;
+  const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, stopToken, overflow } = choice;
   const idle = Object.entries({ "--top-k": topK, "--top-p": topP, "--min-p": minP })
     .filter(([, value]) => value !== undefined)
     .map(([option]) => option);
@@ -51,7 +53,7 @@ export function samplingFrom(choice: SamplingChoice, context: CommandContext): O
   }
   return {
     temperature,
-    ...defined({ topK, topP, minP, repetitionPenalty, seed }),
+    ...defined({ topK, topP, minP, repetitionPenalty, seed, overflow }),
     stop,
     stopTokens: stopToken,
     signal: context.signal,

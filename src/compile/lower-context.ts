@@ -1,0 +1,40 @@
+/** What lowering one operation needs to know of the whole plan. */
+import type { StoredDtype } from "../formats/checkpoint.ts";
+import type { Graph, Value } from "../graph/graph.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import type { WeightDtype } from "../kernels/linear.ts";
+import type { ActivationPlanner } from "./activations.ts";
+import type { CaptureLayout } from "./captures.ts";
+import type { FusedOp } from "./fused.ts";
+import type { BufferRole } from "./plan.ts";
+import type { StageLowering, StagePart } from "./stage-lowering.ts";
+import type { WeightLayout } from "./weight-layout.ts";
+
+/** MAX_ROWS of the step uniform: the largest chunk of rows that one step can carry. */
+export const MAX_ROWS = 256;
+
+export interface LoweringContext {
+  readonly graph: Graph;
+  readonly ops: readonly FusedOp[];
+  readonly layout: WeightLayout;
+  readonly options: { readonly family: KernelFamily; readonly reference: boolean; readonly capacity: number };
+  readonly captures: CaptureLayout;
+  readonly activations: ActivationPlanner;
+  readonly stages: StageLowering;
+  /** Most out rows of a step. */
+  readonly chunkOuts: number;
+}
+
+/** The buffer of a value, from a byte offset on. */
+export function activation({ activations }: LoweringContext, value: Value, offset = 0): BufferRole {
+  return { role: "activation", index: activations.indexOf(value), ...(offset > 0 && { offset }) };
+}
+
+/** The stages of a dispatch by name, where it has any. */
+export function naming(part: StagePart | undefined): { readonly stages?: readonly string[] } {
+  return part && part.names.length > 0 ? { stages: part.names } : {};
+}
+
+export function kernelDtype(dtype: StoredDtype): WeightDtype {
+  return ({ F32: "f32", F16: "f16", BF16: "bf16" } as const)[dtype];
+}

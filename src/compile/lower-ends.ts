@@ -1,0 +1,90 @@
+/** The two ends of a step as dispatches: the embedding, and what follows the logits. */
+import { SluiceError } from "../errors.ts";
+import { argmaxKernels } from "../kernels/argmax.ts";
+import { crossEntropyKernels } from "../kernels/cross-entropy.ts";
+import { embedKernel } from "../kernels/embed.ts";
+import { sampleKernel } from "../kernels/sample.ts";
+import type { FusedEmbed } from "./fused.ts";
+import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import type { BufferRole, Dispatch, Plan } from "./plan.ts";
+import { tableSource } from "./weight-layout.ts";
+
+/** One dispatch for each part of the table; rows of other parts are left alone. */
+export function lowerEmbed(ctx: LoweringContext, op: FusedEmbed): Dispatch[] {
+  const { config } = ctx.graph;
+  const table = ctx.layout.matrix(tableSource(op.tokens));
+  const positions = op.positions && ctx.layout.matrix(tableSource(op.positions));
+  if (positions && positions.parts.length > 1) {
+    throw new SluiceError(
+      "device_limit",
+      `The position table (${op.positions?.tensor}) exceeds what this device can bind at once`,
+      {
+        hint: "No model in circulation does; use a device with a larger maxStorageBufferBindingSize.",
+      },
+    );
+  }
+  const taps = ctx.captures.tapsOf(op);
+  const stages = ctx.stages.partOf(op);
+  return table.parts.map((part, i) => ({
+    ...naming(stages),
+    label: table.parts.length > 1 ? `${op.label} ${i + 1}/${table.parts.length}` : op.label,
+    layer: op.layer,
+    rows: "rows",
+    readsCache: false,
+    candidates: [
+      {
+        maxRows: Infinity,
+        kernel: embedKernel({
+          width: config.hidden_size,
+          vocab: config.vocab_size,
+          wte: kernelDtype(table.dtype),
+          ...(positions && { wpe: kernelDtype(positions.dtype) }),
+          taps: taps.names,
+          ...(op.source !== undefined && { sourced: true }),
+          maxRows: MAX_ROWS,
+        }),
+      },
+    ],
+    args: { first_row: part.firstStrip * 4, row_count: part.strips * 4, ...taps.args, ...stages.args },
+    bind: {
+      tokens: { role: "tokens" },
+      wte: { role: "weights", part: part.index },
+      ...(positions && { wpe: { role: "weights", part: positions.parts[0]?.index ?? 0 } }),
+      output: activation(ctx, op.out),
+      capture: { role: "capture" },
+      ...stages.bind,
+    },
+  }));
+}
+
+export function lowerTails(ctx: LoweringContext): Plan["tails"] {
+  const shape = { vocab: ctx.graph.config.vocab_size, maxRows: MAX_ROWS };
+  const argmax = argmaxKernels(shape);
+  const loss = crossEntropyKernels(shape);
+  const partial: BufferRole = {
+    role: "activation",
+    index: ctx.activations.scratch(Math.max(argmax.partialBytes(ctx.chunkOuts), loss.partialBytes(ctx.chunkOuts))),
+  };
+  const bind: Record<string, BufferRole> = {
+    logits: activation(ctx, ctx.graph.logits),
+    partials: partial,
+    tokens: { role: "tokens" },
+    settings: { role: "settings" },
+    seen: { role: "seen" },
+    losses: { role: "losses" },
+  };
+  const tail = (label: string, kernel: Dispatch["candidates"][number]["kernel"]): Dispatch => ({
+    label,
+    layer: undefined,
+    rows: "outs",
+    readsCache: false,
+    candidates: [{ maxRows: Infinity, kernel }],
+    args: { offset: 0 },
+    bind,
+  });
+  return {
+    greedy: [tail("argmax partial", argmax.partial), tail("argmax", argmax.final)],
+    sample: [tail("sample", sampleKernel(shape, ctx.options))],
+    loss: [tail("cross_entropy partial", loss.partial), tail("cross_entropy", loss.final)],
+  };
+}

@@ -1,0 +1,133 @@
+/** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
+import type { Graph } from "../graph/graph.ts";
+import { headSourcesKernel } from "../kernels/head-sources.ts";
+import { type LinearEpilogue, linearKernels } from "../kernels/linear.ts";
+import type { FusedHeadSources, FusedLinear } from "./fused.ts";
+import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import type { Dispatch } from "./plan.ts";
+import { linearSources, tableSource, vectorSource } from "./weight-layout.ts";
+
+export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
+  const { epilogue } = op;
+  const { config } = ctx.graph;
+  const sources = linearSources(op);
+  const matrix = ctx.layout.matrix(sources.matrix);
+  const taps = ctx.captures.tapsOf(op);
+  const outs = op.input.rows === "outs";
+  const stages = ctx.stages.partOf(op);
+  const grouped = op.epilogue.kind === "qkv" && ctx.stages.isStaged(op);
+  const stride = ctx.activations.variantStride(op.input);
+  return matrix.parts.map((part, i) => ({
+    ...naming(stages),
+    label: matrix.parts.length > 1 ? `${op.label} ${i + 1}/${matrix.parts.length}` : op.label,
+    layer: op.layer,
+    rows: outs ? "outs" : "rows",
+    readsCache: false,
+    candidates: linearKernels(
+      {
+        K: matrix.k,
+        N: matrix.n,
+        strips: part.strips,
+        dtype: kernelDtype(matrix.dtype),
+        epilogue: kernelEpilogue(op, config),
+        bias: sources.bias !== undefined,
+        taps: taps.names,
+        outs,
+        ...(ctx.stages.isStaged(op) && !grouped && { staged: true }),
+        ...(ctx.stages.isSourced(op) && { sourced: true }),
+        ...(grouped && { grouped }),
+        maxRows: MAX_ROWS,
+      },
+      ctx.options,
+    ),
+    args: {
+      ...stages.args,
+      ...(grouped && { variant_stride: stride / 16, variants: op.reads ?? plainReads(ctx) }),
+      first_strip: part.firstStrip,
+      ...(sources.bias && { bias: ctx.layout.vectorOffset(sources.bias) }),
+      ...taps.args,
+    },
+    bind: {
+      weights: { role: "weights", part: part.index },
+      input: activation(ctx, op.input, op.variant * stride),
+      params: { role: "params" },
+      ...stages.bind,
+      ...(epilogue.kind === "qkv"
+        ? {
+            q: activation(ctx, epilogue.out),
+            rope: { role: "rope" },
+            k_cache: { role: "keys", layer: op.layer ?? 0 },
+            v_cache: { role: "values", layer: op.layer ?? 0 },
+          }
+        : { output: activation(ctx, epilogue.out) }),
+      ...(epilogue.kind === "residual" && { residual: activation(ctx, epilogue.residual) }),
+      capture: { role: "capture" },
+    },
+  }));
+}
+
+/** One dispatch for each part of the output projection. */
+export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Dispatch[] {
+  const { num_attention_heads: heads, head_dim, hidden_size: width } = ctx.graph.config;
+  const matrix = ctx.layout.matrix(tableSource(op.weight));
+  const stages = ctx.stages.partOf(op);
+  return matrix.parts.map((part, i) => ({
+    ...naming(stages),
+    label: matrix.parts.length > 1 ? `${op.label} ${i + 1}/${matrix.parts.length}` : op.label,
+    layer: op.layer,
+    rows: "rows",
+    readsCache: false,
+    candidates: [
+      {
+        maxRows: Infinity,
+        kernel: headSourcesKernel(
+          {
+            heads,
+            head_dim,
+            width,
+            strips: part.strips,
+            dtype: kernelDtype(matrix.dtype),
+            bias: op.bias !== undefined,
+            maxRows: MAX_ROWS,
+          },
+          op.heads.length,
+        ),
+      },
+    ],
+    args: {
+      first_strip: part.firstStrip,
+      bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,
+      ...stages.args,
+    },
+    bind: {
+      weights: { role: "weights", part: part.index },
+      z: activation(ctx, op.input),
+      params: { role: "params" },
+      ...stages.bind,
+    },
+  }));
+}
+
+/** Every head reads the uncorrected rows. */
+function plainReads(ctx: LoweringContext): readonly number[] {
+  const { num_attention_heads: H, num_key_value_heads: G } = ctx.graph.config;
+  return Array<number>(H + 2 * G).fill(0);
+}
+
+function kernelEpilogue({ epilogue }: FusedLinear, config: Graph["config"]): LinearEpilogue {
+  switch (epilogue.kind) {
+    case "activation":
+    case "gated":
+      return { kind: epilogue.kind, activation: epilogue.activation };
+    case "qkv":
+      return {
+        kind: "qkv",
+        heads: config.num_attention_heads,
+        kvHeads: config.num_key_value_heads,
+        headDim: config.head_dim,
+        rope: epilogue.rope,
+      };
+    default:
+      return { kind: epilogue.kind };
+  }
+}

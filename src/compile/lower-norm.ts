@@ -1,0 +1,71 @@
+/** Norms as dispatches, plain or edited by stages. */
+
+import { type NormShape, normKernels } from "../kernels/norm.ts";
+import { editedNormKernel } from "../kernels/norm-edited.ts";
+import type { FusedNorm, NormEdit } from "./fused.ts";
+import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import type { Dispatch } from "./plan.ts";
+import type { StagePart } from "./stage-lowering.ts";
+import { vectorSource } from "./weight-layout.ts";
+
+export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
+  const taps = ctx.captures.tapsOf(op);
+  const edited = op.edit && editedNorm(ctx, op, op.edit, taps.names);
+  return {
+    ...naming(edited?.part),
+    label: op.label,
+    layer: op.layer,
+    rows: op.selectsOuts ? "outs" : "rows",
+    readsCache: false,
+    candidates: edited?.candidates ?? normKernels({ ...normShape(op), taps: taps.names }, ctx.options),
+    args: {
+      gain: ctx.layout.vectorOffset(vectorSource(op.gain)),
+      bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,
+      eps: op.eps,
+      ...taps.args,
+      ...edited?.part.args,
+    },
+    bind: {
+      input: activation(ctx, op.input),
+      params: { role: "params" },
+      output: activation(ctx, op.out),
+      capture: { role: "capture" },
+      ...edited?.part.bind,
+    },
+  };
+}
+
+/** The kernel of a norm whose rows stages edit, and what it takes besides. */
+function editedNorm(
+  ctx: LoweringContext,
+  op: FusedNorm,
+  edit: NormEdit,
+  taps: readonly string[],
+): { readonly candidates: Dispatch["candidates"]; readonly part: StagePart } {
+  const { slots, ranks } = ctx.stages;
+  const part = ctx.stages.normPart(op, ctx.activations.variantStride(op.out) / 16, taps.includes("out"));
+  const shape = {
+    ...normShape(op),
+    taps,
+    // Of all norms, so that they share a kernel; what a norm does not have it binds its input in place of.
+    deltas: ctx.ops.some((other) => other.kind === "norm" && other.edit?.delta !== undefined),
+    sourced: slots.count > 0,
+    tracked: slots.tracked,
+    ranks,
+  };
+  return {
+    candidates: [{ maxRows: Infinity, kernel: editedNormKernel(shape, part.variants, ctx.options) }],
+    part: {
+      ...part,
+      bind: {
+        ...part.bind,
+        delta: activation(ctx, edit.delta?.value ?? op.input),
+        stream: edit.stream ? activation(ctx, edit.stream) : { role: "activation", index: ctx.activations.unused },
+      },
+    },
+  };
+}
+
+function normShape(op: FusedNorm): NormShape {
+  return { kind: op.norm, width: op.input.width, outs: op.selectsOuts, maxRows: MAX_ROWS };
+}

@@ -1,0 +1,116 @@
+/** From what a caller asks of a generation to what is run: ids, a context that holds them, and what stops them. */
+import { SluiceError } from "../errors.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { GenerateOptions, GenerationRequest } from "./generation.ts";
+import { checkSampling } from "./sampling.ts";
+
+/** A prompt as callers give it. */
+export type PromptInput = string | readonly number[];
+
+/** New tokens when nobody says. */
+const DEFAULT_NEW_TOKENS = 128;
+
+/** What a request is settled against. */
+export interface RequestBounds {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer | null;
+  /** Of generation_config.json; null where it names none. */
+  readonly eosTokenIds: readonly number[] | null;
+  /** Positions of the cache; undefined: as many as the prompts need, as far as the model goes. */
+  readonly context: number | undefined;
+}
+
+export interface SettledRequest {
+  readonly request: GenerationRequest;
+  /** Positions that the cache holds, or must hold. */
+  readonly context: number;
+}
+
+/**
+ * @param prompts with the sequence that each continues
+ * @throws SluiceError `usage` for options out of range, `bad_tokens` for text without a tokenizer, `context_overflow`
+ */
+export function settleRequest(
+  bounds: RequestBounds,
+  prompts: readonly { readonly sequence: number; readonly prompt: PromptInput }[],
+  options: GenerateOptions,
+): SettledRequest {
+  const { config, tokenizer, eosTokenIds } = bounds;
+  const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: encodePrompt(tokenizer, prompt) }));
+  const { maxNewTokens, overflow = "stop", signal } = options;
+  if (maxNewTokens !== undefined && (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1)) {
+    throw new SluiceError("usage", `maxNewTokens is ${maxNewTokens}; it must be a whole number, 1 or more`);
+  }
+  if (overflow !== "stop" && overflow !== "error" && overflow !== "truncate") {
+    throw new SluiceError("usage", `overflow is ${JSON.stringify(overflow)}; it must be stop, error or truncate`);
+  }
+  const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
+  // The last new token is never fed back, so it needs no place in the cache.
+  const wanted = longest + (maxNewTokens ?? DEFAULT_NEW_TOKENS) - 1;
+  const context = bounds.context ?? Math.min(wanted, config.max_position_embeddings);
+  if (overflow !== "truncate" && longest > context) {
+    throw new SluiceError("context_overflow", `The prompt has ${longest} tokens and the context holds ${context}`, {
+      hint: "Shorten the prompt, ask for a larger context, or let the prompt be truncated.",
+    });
+  }
+  if (overflow === "error" && wanted > context) {
+    throw new SluiceError(
+      "context_overflow",
+      `A prompt of ${longest} tokens and ${wanted - longest + 1} new ones need ${wanted} positions; the context holds ${context}`,
+      { hint: "Ask for fewer new tokens or a larger context." },
+    );
+  }
+  const kept = context + 1 - (maxNewTokens ?? Math.min(DEFAULT_NEW_TOKENS, Math.ceil(context / 2)));
+  const truncated = overflow === "truncate" ? encoded.map((each) => lastTokens(each, kept)) : encoded;
+
+  // Ids without text are continued as they are: only generation_config.json or the caller stops them.
+  const isText = prompts.some(({ prompt }) => typeof prompt === "string");
+  const stop = options.stop ?? [];
+  if (stop.length > 0 && !tokenizer) throw new SluiceError("usage", "Stop texts need a tokenizer; use stop tokens");
+  return {
+    context,
+    request: {
+      prompts: truncated,
+      tokenizer,
+      sampling: checkSampling(options),
+      maxNewTokens: maxNewTokens ?? DEFAULT_NEW_TOKENS,
+      promptLength: checkPromptLength(options.promptLength, truncated),
+      stop,
+      stopTokens: new Set([...(eosTokenIds ?? (isText ? config.eos_token_ids : [])), ...(options.stopTokens ?? [])]),
+      signal,
+    },
+  };
+}
+
+/** @throws SluiceError `usage` unless 1 ≤ P ≤ the tokens of every prompt */
+export function checkPromptLength(
+  promptLength: number | undefined,
+  prompts: readonly { readonly tokens: readonly number[] }[],
+): number | undefined {
+  if (promptLength === undefined) return undefined;
+  const most = Math.min(...prompts.map(({ tokens }) => tokens.length));
+  if (Number.isSafeInteger(promptLength) && promptLength >= 1 && promptLength <= most) return promptLength;
+  throw new SluiceError("usage", `The prompt length is ${promptLength}; it must be a whole number from 1 to ${most}`, {
+    hint: "It says how many of the tokens given count as the prompt's.",
+  });
+}
+
+/**
+ * Ids of a prompt: text through the tokenizer, with the special tokens it adds; ids as they are.
+ * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
+ */
+export function encodePrompt(tokenizer: Tokenizer | null, prompt: PromptInput): readonly number[] {
+  if (typeof prompt === "string" && !tokenizer) {
+    throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
+      hint: "Give token ids (on the command line: --tokens 1,2,3), or add tokenizer.json.",
+    });
+  }
+  const tokens = typeof prompt === "string" ? (tokenizer as Tokenizer).encode(prompt) : prompt;
+  if (tokens.length === 0) throw new SluiceError("usage", "The prompt is empty: there is nothing to continue");
+  return tokens;
+}
+
+function lastTokens<Encoded extends { readonly tokens: readonly number[] }>(encoded: Encoded, count: number): Encoded {
+  return { ...encoded, tokens: encoded.tokens.slice(-Math.max(1, count)) };
+}

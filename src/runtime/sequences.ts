@@ -1,0 +1,243 @@
+/**
+ * Sequences of tokens with their cached keys and values, and the buffers to go on with them.
+ * Turns "these tokens after those" into steps of packed rows, and knows on the host which tokens the cache holds.
+ */
+
+import type { Plan, Tail } from "../compile/plan.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
+import type { Executor, Head, Read } from "./executor.ts";
+import type { LiveStages } from "./live-stages.ts";
+import { SlotTable } from "./slot-table.ts";
+
+/** Tokens that follow what a sequence already holds. */
+export interface Feed {
+  readonly sequence: number;
+  readonly tokens: readonly number[];
+  /** Which of these tokens go through the head: none, the last, all, or all that have a successor in `tokens`. */
+  readonly outs: "none" | "last" | "all" | "predicting";
+}
+
+/** A step that ran, and the bytes that were asked for. */
+export interface StepResult {
+  readonly step: StepRows;
+  readonly bytes: readonly ArrayBuffer[];
+}
+
+export interface FeedOptions {
+  readonly head: Head;
+  readonly tail: Tail;
+  /** What to read after a step; default: nothing. */
+  readonly reads?: (step: StepRows) => readonly Read[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Sequences {
+  readonly executor: Executor;
+  readonly slots: SlotTable;
+  /** The stages that act on them; absent for a model without interventions. */
+  readonly stages: LiveStages | undefined;
+  /** Where each sequence's cached tokens got their roles: P holds for positions from `from` on. */
+  readonly #roles: { readonly from: number; readonly promptLength: number }[][];
+  /** Sequences whose cache was filled under values that no longer hold. */
+  readonly #outdated = new Set<number>();
+  /** Ids by sequence and position. Those beyond the cached length mean nothing. */
+  readonly #tokens: number[][];
+  readonly #vocabSize: number;
+
+  constructor(executor: Executor, vocabSize: number, stages?: LiveStages) {
+    this.executor = executor;
+    this.stages = stages;
+    this.#roles = Array.from({ length: executor.plan.sequences }, () => []);
+    this.slots = new SlotTable(executor.plan.sequences, executor.plan.capacity, executor.plan.slots);
+    this.#tokens = Array.from({ length: executor.plan.sequences }, () => []);
+    this.#vocabSize = vocabSize;
+  }
+
+  get plan(): Plan {
+    return this.executor.plan;
+  }
+
+  /** The tokens whose keys and values the cache holds for a sequence, in order. */
+  held(sequence: number): readonly number[] {
+    return (this.#tokens[sequence] as number[]).slice(0, this.slots.lengthOf(sequence));
+  }
+
+  /** @throws SluiceError `bad_tokens` for an id outside the vocabulary */
+  check(feeds: readonly { readonly tokens: readonly number[] }[]): void {
+    for (const { tokens } of feeds) {
+      tokens.forEach((token, i) => {
+        if (Number.isInteger(token) && token >= 0 && token < this.#vocabSize) return;
+        throw new SluiceError(
+          "bad_tokens",
+          `Token ${i} is ${token}, outside the vocabulary (0 to ${this.#vocabSize - 1})`,
+          {
+            hint: "Check that the ids come from this model's tokenizer.",
+          },
+        );
+      });
+    }
+  }
+
+  /** Notes an id that the GPU sampled for a position. */
+  learn(sequence: number, position: number, token: number): void {
+    (this.#tokens[sequence] as number[])[position] = token;
+  }
+
+  /**
+   * Makes a sequence hold the longest beginning of `tokens` that is cached, in it or in another sequence, and nothing
+   * else. At least the last token is left out: its logits are wanted, and they come from running it. Under stages only
+   * its own cache counts, since another sequence's may have been filled under other values.
+   * @returns how many tokens it holds then
+   */
+  reuse(sequence: number, tokens: readonly number[]): number {
+    if (this.#outdated.delete(sequence)) this.slots.truncate(sequence, 0);
+    const shared = (from: number): number => {
+      const held = this.#tokens[from] as number[];
+      const most = Math.min(this.slots.lengthOf(from), tokens.length - 1);
+      let length = 0;
+      while (length < most && held[length] === tokens[length]) length++;
+      return length;
+    };
+    const own = shared(sequence);
+    const best = this.stages
+      ? sequence
+      : this.#tokens.reduce((most, _, other) => (shared(other) > shared(most) ? other : most), sequence);
+    const length = shared(best);
+    if (length === own) this.slots.truncate(sequence, own);
+    else {
+      this.slots.fork(best, sequence, length);
+      this.#tokens[sequence] = tokens.slice(0, length);
+    }
+    return length;
+  }
+
+  /**
+   * Says which of a sequence's positions from here on count as its prompt's: [0, P). What it holds keeps its roles.
+   */
+  beginPrompt(sequence: number, promptLength: number): void {
+    const roles = this.#roles[sequence] as { readonly from: number; readonly promptLength: number }[];
+    const from = this.slots.lengthOf(sequence);
+    while (roles.length > 0 && (roles.at(-1)?.from ?? 0) >= from) roles.pop();
+    roles.push({ from, promptLength });
+    this.stages?.setPromptLength(sequence, promptLength);
+  }
+
+  /** Marks what sequences hold as filled under values that no longer hold: `refresh` computes it again. */
+  outdate(sequence: number): void {
+    if (this.slots.lengthOf(sequence) > 0) this.#outdated.add(sequence);
+  }
+
+  /** Computes the cache of outdated sequences again, under the values of now and the roles of then. */
+  async refresh(signal: AbortSignal | undefined): Promise<void> {
+    for (const sequence of this.#outdated) {
+      const tokens = this.held(sequence);
+      const roles = this.#roles[sequence] ?? [];
+      this.slots.truncate(sequence, 0);
+      for (const [i, { from, promptLength }] of roles.entries()) {
+        this.stages?.setPromptLength(sequence, promptLength);
+        const part = tokens.slice(from, roles[i + 1]?.from);
+        if (part.length === 0) continue;
+        for await (const _ of this.feed([{ sequence, tokens: part, outs: "none" }], {
+          head: "none",
+          tail: "none",
+          signal,
+        }));
+      }
+      this.#outdated.delete(sequence);
+    }
+  }
+
+  /**
+   * Runs tokens through the model in chunks, appending to the cache; yields each step once it ran.
+   * When tokens are refused, or a step fails or is aborted, the sequences are left as they were.
+   * @throws SluiceError `bad_tokens` for an id outside the vocabulary, `context_overflow`
+   */
+  async *feed(feeds: readonly Feed[], options: FeedOptions): AsyncGenerator<StepResult> {
+    this.check(feeds);
+    for (const { sequence, tokens } of feeds) this.#checkRoom(this.slots.lengthOf(sequence) + tokens.length);
+    const lengths = feeds.map(({ sequence }) => this.slots.lengthOf(sequence));
+    try {
+      for (const step of this.#chunk(feeds)) {
+        this.sync(feeds.map(({ sequence }) => sequence));
+        const reads = options.reads?.(step) ?? [];
+        const { head, tail, signal } = options;
+        throwIfAborted(signal);
+        yield { step, bytes: await this.executor.run({ steps: [step], head, tail, reads, signal }) };
+      }
+    } catch (error) {
+      feeds.forEach(({ sequence }, i) => this.slots.truncate(sequence, lengths[i] as number));
+      throw error;
+    }
+  }
+
+  /** Index into the token table of a sequence's token at a position. */
+  tokenIndex(sequence: number, position: number): number {
+    return sequence * (this.plan.capacity + 1) + position;
+  }
+
+  /** A decode step: the next position of each sequence, whose token the GPU already holds. Appends to the cache. */
+  nextStep(sequences: readonly number[]): StepRows {
+    const rows: StepRow[] = [];
+    const outs: StepOut[] = [];
+    for (const sequence of sequences) {
+      const position = this.slots.lengthOf(sequence);
+      const slot = this.slots.append(sequence);
+      outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });
+      rows.push({ token_index: this.tokenIndex(sequence, position), position, slot, sequence });
+    }
+    return { rows, outs };
+  }
+
+  /** Sends what changed of slots and stages to the GPU, before these sequences run. */
+  sync(sequences: readonly number[]): void {
+    const { from, to } = this.slots.takeChanges();
+    if (from < to) this.executor.write({ role: "slots" }, from * 4, this.slots.table.subarray(from, to));
+    if (!this.stages) return;
+    this.stages.flush();
+    this.executor.setEdited(!this.stages.areOff(sequences));
+  }
+
+  dispose(): void {
+    this.executor.dispose();
+  }
+
+  #checkRoom(needed: number): void {
+    if (needed > this.plan.capacity) {
+      throw new SluiceError("context_overflow", `${needed} tokens do not fit into a context of ${this.plan.capacity}`, {
+        hint: "Shorten the prompt, or ask for a larger context if the model allows it.",
+      });
+    }
+  }
+
+  /** Packs tokens into steps of at most chunkRows rows and chunkOuts out rows, in order. */
+  *#chunk(feeds: readonly Feed[]): Generator<StepRows> {
+    const { chunkRows, chunkOuts } = this.plan;
+    let rows: StepRow[] = [];
+    let outs: StepOut[] = [];
+    for (const { sequence, tokens, outs: wanted } of feeds) {
+      const first = this.slots.lengthOf(sequence);
+      this.executor.writeTokens(this.tokenIndex(sequence, first), Uint32Array.from(tokens));
+      for (let i = 0; i < tokens.length; i++) {
+        const isLast = i === tokens.length - 1;
+        const isOut = wanted === "all" || (wanted === "last" && isLast) || (wanted === "predicting" && !isLast);
+        if (rows.length === chunkRows || (isOut && outs.length === chunkOuts)) {
+          yield { rows, outs };
+          rows = [];
+          outs = [];
+        }
+        const position = first + i;
+        this.learn(sequence, position, tokens[i] as number);
+        if (isOut)
+          outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });
+        rows.push({
+          token_index: this.tokenIndex(sequence, position),
+          position,
+          slot: this.slots.append(sequence),
+          sequence,
+        });
+      }
+    }
+    if (rows.length > 0) yield { rows, outs };
+  }
+}
