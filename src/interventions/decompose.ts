@@ -1,11 +1,11 @@
 /** A composition, or what is left of it, as a bundle of its own: the way back from stages to a file. */
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
-import type { ModelConfig } from "../models/config.ts";
 import type { KeptStage } from "./bake-plan.ts";
 import type { Bundle } from "./bundle.ts";
 import { baseOf } from "./compose.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "./edges.ts";
 import { hasAlpha, type StageManifest } from "./manifest.ts";
+import type { ModelShape } from "./sites.ts";
 import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage } from "./stage.ts";
 
 /**
@@ -14,7 +14,7 @@ import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage } from "
  * @param file names the bundle in errors
  */
 export function remainderOf(
-  config: ModelConfig,
+  config: ModelShape,
   composition: Composition,
   kept: readonly KeptStage[],
   file: string,
@@ -54,7 +54,7 @@ export function remainderOf(
 }
 
 function storeLayer(
-  config: ModelConfig,
+  config: ModelShape,
   stage: NeuronScaleStage | AffineStage,
   layer: number,
   id: string,
@@ -69,7 +69,7 @@ function storeLayer(
 }
 
 function edgeMask(
-  config: ModelConfig,
+  config: ModelShape,
   stage: EdgeMaskStage,
   id: string,
   tensors: Map<string, StoredTensor>,
