@@ -3,6 +3,7 @@ import { SluiceError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { bake } from "./commands/bake.ts";
 import { bundleCompose } from "./commands/bundle-compose.ts";
+import { bundleImport } from "./commands/bundle-import.ts";
 import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
@@ -30,6 +31,7 @@ const COMMANDS: readonly Command[] = [
   bake,
   bundleInspect,
   bundleCompose,
+  bundleImport,
   info,
 ];
 const NAMES = COMMANDS.map(({ name }) => name);

@@ -46,7 +46,7 @@ export const bake = defineCommand({
     for (const { path, prefix } of interventions.bundles) {
       given.push({ bundle: await library.loadBundle(path, { signal }), ...(prefix !== null && { prefix }) });
     }
-    const { openBaked, remainderOf, writeBundle } = await import("../bake-library.ts");
+    const { openBaked, remainderOf, writeBundle } = await import("../bundle-library.ts");
     const baking = await openBaked(values.model, given, interventions, values.dtype, signal);
     try {
       const { baked, config, composition, files } = baking;

@@ -1,4 +1,4 @@
-/** What `sluice bake` needs of the library: a model's files, opened without a GPU. */
+/** What commands about bundles need of the library besides running models: a model's files, opened without a GPU. */
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
@@ -12,6 +12,17 @@ import { readConfig } from "../models/read-config.ts";
 
 export { writeBundle } from "../interventions/bundle.ts";
 export { remainderOf } from "../interventions/decompose.ts";
+export { importControlVector } from "../interventions/import-gguf.ts";
+
+/** A model's config.json; its weights need not be there. */
+export async function readModelConfig(model: string, signal: AbortSignal): Promise<ModelConfig> {
+  const files = await openSource(model);
+  try {
+    return readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+  } finally {
+    await files.close();
+  }
+}
 
 export interface Baking {
   readonly files: FileSource;
