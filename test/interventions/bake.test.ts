@@ -32,24 +32,39 @@ interface Opened {
 async function open(from: string | readonly File[]): Promise<Opened> {
   const source = await openSource(from);
   const json = (await readJson(source, "config.json")) as Record<string, unknown>;
-  return { json, config: readConfig(json, "config.json"), checkpoint: await openCheckpoint(source) };
+  const stored = await openCheckpoint(source);
+  const bytes = new Map<string, Uint8Array>();
+  for (const { name, byteLength } of stored.tensors.values()) bytes.set(name, await stored.read(name, 0, byteLength));
+  await stored.close();
+  return { json, config: readConfig(json, "config.json"), checkpoint: inMemory(stored.tensors, bytes) };
+}
+
+function inMemory(tensors: Checkpoint["tensors"], bytes: ReadonlyMap<string, Uint8Array>): Checkpoint {
+  return {
+    tensors,
+    read: async (name, begin, end) => new Uint8Array((bytes.get(name) ?? new Uint8Array(0)).subarray(begin, end)),
+    close: async () => undefined,
+  };
 }
 
 /** The baked model as any engine sees it: what its files hold, read back. */
 async function reopen({ json }: Opened, baked: Baked): Promise<Opened> {
   const bytes = new Map<string, Uint8Array>();
   for (const { name, byteLength, read } of baked.tensors.values()) {
-    const chunks: number[] = [];
-    for await (const chunk of read()) chunks.push(...chunk);
-    assert.is(chunks.length, byteLength, name);
-    bytes.set(name, Uint8Array.from(chunks));
+    const whole = new Uint8Array(byteLength);
+    let at = 0;
+    for await (const chunk of read()) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    assert.is(at, byteLength, name);
+    bytes.set(name, whole);
   }
-  const checkpoint: Checkpoint = {
-    tensors: baked.tensors,
-    read: async (name, begin, end) => (bytes.get(name) ?? new Uint8Array(0)).slice(begin, end),
-    close: async () => undefined,
+  return {
+    json,
+    config: readConfig({ ...json, ...baked.config }, "config.json"),
+    checkpoint: inMemory(baked.tensors, bytes),
   };
-  return { json, config: readConfig({ ...json, ...baked.config }, "config.json"), checkpoint };
 }
 
 async function logits({ config, checkpoint }: Opened, composition: Composition, run: { tokens: readonly number[] }) {
