@@ -148,7 +148,6 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   const matrix = (shape: readonly number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape });
   const resultOf = (prompt: string | readonly number[], text: string, { temperature = 0 }: GenerateOptions) => ({
     prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : prompt,
-    reused_tokens: 0,
     tokens: Array.from(text, (character) => character.codePointAt(0) as number),
     text: tokenizer ? text : null,
     finish,
@@ -190,7 +189,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     config: { eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },
     generate,
     session,
-    async generateBatch(prompts, options = {}) {
+    async generateBatch(prompts, options) {
       calls.batch.push({ prompts, options });
       return prompts.map((prompt, i) => resultOf(prompt, says[i] ?? "", options));
     },
