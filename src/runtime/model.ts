@@ -206,10 +206,14 @@ export class Model {
     });
   }
 
+  /** Whether its weights are gone. */
+  get isDisposed(): boolean {
+    return this.#disposed || (this.#owner?.isDisposed ?? false);
+  }
+
   /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. */
   async openSequences(options: SessionOptions = {}): Promise<Sequences> {
-    if (this.#disposed || (this.#owner && this.#owner.#disposed))
-      throw new SluiceError("usage", "This model has been disposed of; load it again");
+    if (this.isDisposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
     const { gpu, weights, onProgress } = this.#parts;
     throwIfAborted(options.signal);
     gpu.checkAlive();
