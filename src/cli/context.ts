@@ -1,5 +1,15 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
-import type { GeneratedToken, GenerateOptions, GenerateResult, LoadOptions, Model, ModelConfig } from "../index.ts";
+import type {
+  Bundle,
+  ComposedBundle,
+  ComposeSettings,
+  GeneratedToken,
+  GenerateOptions,
+  GenerateResult,
+  LoadOptions,
+  Model,
+  ModelConfig,
+} from "../index.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 
@@ -29,6 +39,7 @@ export interface LoadedModel
     prompts: readonly (string | readonly number[])[],
     options: GenerateOptions,
   ): Promise<readonly GenerationSummary[]>;
+  with(bundles: readonly ComposedBundle[], settings: ComposeSettings): LoadedModel;
   session(options: { readonly context?: number; readonly sequences?: number }): Promise<OpenSession>;
 }
 
@@ -43,6 +54,7 @@ export interface InfoReport {
 /** The library, opened when a command needs it, so that `--help` is there at once. */
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
+  loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

@@ -189,7 +189,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     config: { eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },
     generate,
     session,
-    async generateBatch(prompts, options) {
+    async generateBatch(prompts, options = {}) {
       calls.batch.push({ prompts, options });
       return prompts.map((prompt, i) => resultOf(prompt, says[i] ?? "", options));
     },
