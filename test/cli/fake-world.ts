@@ -149,6 +149,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   const resultOf = (prompt: string | readonly number[], text: string, { temperature = 0 }: GenerateOptions) => ({
     prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : prompt,
     reused_tokens: 0,
+    changes: [],
     tokens: Array.from(text, (character) => character.codePointAt(0) as number),
     text: tokenizer ? text : null,
     finish,
