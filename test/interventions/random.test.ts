@@ -43,7 +43,7 @@ async function compare(
   const sites = [`resid_pre.${last}`, `attn_norm.${last}`, `attn_z.${last}`, `mlp_post.${last}`, `resid_post.${last}`];
   const expected = referenceForward(weights, config, composition, { ...run, sites });
   const what = `${summary}\n${describe(composition)}\n${JSON.stringify(run)}\n`;
-  const edited = model.with(composition);
+  const edited = model.withStages(composition);
   try {
     const logits = await edited.logits(tokens, { promptLength });
     assertClose(logits.data, Float32Array.from(expected.logits), `${what}logits`);
