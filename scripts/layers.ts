@@ -12,6 +12,8 @@ export const layers: readonly (readonly string[])[] = [
   ["src/models/"],
   ["src/kernels/", "src/interventions/", "src/tokenizer/"],
   ["src/compile/"],
+  // Below the model, which offers it, unlike the fits that open sessions.
+  ["src/fit/attribution/"],
   ["src/runtime/", "src/profile/", "src/fit/"],
   ["src/index.ts"],
   ["src/cli/", "playground/"],

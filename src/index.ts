@@ -8,6 +8,12 @@
  * model.dispose();
  */
 export { type ErrorCode, SluiceError } from "./errors.ts";
+export type {
+  AttributionOptions,
+  EdgeAttribution,
+  EdgeGradient,
+  MaskValues,
+} from "./fit/attribution/attribute-edges.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";

@@ -6,6 +6,12 @@ import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import {
+  type AttributionOptions,
+  EdgeAttribution,
+  type EdgeGradient,
+  type MaskValues,
+} from "../fit/attribution/attribute-edges.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
@@ -22,6 +28,7 @@ import { explainPlan } from "./explain.ts";
 import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import { LiveStages } from "./live-stages.ts";
+import { Pacer } from "./pacer.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
 import type { ProgressListener } from "./progress.ts";
 import { encodePrompt, type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
@@ -177,6 +184,33 @@ export class Model {
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
   async perplexity(documents: readonly (readonly number[])[], options: PerplexityOptions = {}): Promise<Perplexity> {
     return measurePerplexity((session) => this.openSequences(session), this.config, documents, options);
+  }
+
+  /**
+   * The mean next-token cross-entropy of `tokens` and its gradient with respect to every edge of a mask, of the model
+   * without its stages.
+   * @throws SluiceError `usage` for a mask that does not fit, `bad_tokens`, `context_overflow`, `device_limit`
+   */
+  async attributeEdges(
+    tokens: readonly number[],
+    options: AttributionOptions & MaskValues = {},
+  ): Promise<EdgeGradient> {
+    const attribution = await this.openAttribution([this.encode(tokens)], options);
+    try {
+      return await attribution.run(options, options);
+    } finally {
+      attribution.dispose();
+    }
+  }
+
+  /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */
+  openAttribution(texts: readonly (readonly number[])[], options: AttributionOptions = {}): Promise<EdgeAttribution> {
+    const parts = this.#parts;
+    return EdgeAttribution.open(
+      { ...parts, pipelines: this.#pipelines, pace: new Pacer(parts.family) },
+      texts,
+      options,
+    );
   }
 
   /** The graph, the plan, its buffers and the linked WGSL of every kernel, as text. */

@@ -1,0 +1,195 @@
+/**
+ * The loss of given texts and its gradient with respect to every edge of a mask (interventions of kind `edge_mask`,
+ * Circuit Breaking, arXiv 2309.05973; at a mask of ones the negative is edge attribution patching, arXiv 2310.10348).
+ * Activations are differentiated, weights are not.
+ */
+
+import { MAX_ROWS } from "../../compile/lower-context.ts";
+import { SluiceError, throwIfAborted } from "../../errors.ts";
+import {
+  destinationName,
+  listDestinations,
+  listSources,
+  sourceName,
+  visibleSources,
+} from "../../interventions/edges.ts";
+import type { Destinations } from "../../interventions/stage.ts";
+import { recordBackward } from "./backward.ts";
+import { recordForward } from "./forward.ts";
+import { type AttributionParts, placeModel } from "./model.ts";
+import { Program } from "./program.ts";
+import { Recorder } from "./recorder.ts";
+import { ceil4, Workspace } from "./workspace.ts";
+
+export type { AttributionParts } from "./model.ts";
+
+export interface AttributionOptions {
+  /** One attention input for each head, or one for each query head, key and value group. Default: `heads`. */
+  readonly destinations?: Destinations;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (phase: "compile" | "run", done: number, total: number) => void;
+}
+
+/** The values of a mask; both in canonical order (`src/interventions/edges.ts`). */
+export interface MaskValues {
+  /** `[n_dst, n_src]`, row-major, in [0, 1]; entries that are no edges are ignored. Default: ones. */
+  readonly mask?: ArrayLike<number> | undefined;
+  /** `[n_src, d]`, row-major: what a cut source is replaced with. Default: zeros. */
+  readonly constants?: ArrayLike<number> | undefined;
+}
+
+export interface EdgeGradient {
+  /** Mean next-token cross-entropy over all predictions, in nats. */
+  readonly loss: number;
+  /** ∂loss/∂mask, `[n_dst, n_src]`, row-major; 0 where there is no edge. */
+  readonly gradient: Float32Array<ArrayBuffer>;
+  readonly shape: readonly [destinations: number, sources: number];
+}
+
+/** Texts made ready on the device, to be run under one mask after another. */
+export class EdgeAttribution {
+  readonly destinations: Destinations;
+  readonly #parts: AttributionParts;
+  readonly #program: Program;
+  readonly #space: Workspace;
+
+  private constructor(parts: AttributionParts, destinations: Destinations, program: Program, space: Workspace) {
+    this.#parts = parts;
+    this.destinations = destinations;
+    this.#program = program;
+    this.#space = space;
+  }
+
+  /**
+   * Makes buffers, compiles kernels and records every dispatch.
+   * @param texts token ids; each is a sequence of its own
+   * @throws SluiceError `usage`, `bad_tokens`, `context_overflow`, `device_limit`, `aborted`, `gpu`
+   */
+  static async open(
+    parts: AttributionParts,
+    texts: readonly (readonly number[])[],
+    { destinations = "heads", signal, onProgress }: AttributionOptions = {},
+  ): Promise<EdgeAttribution> {
+    const { config, gpu, pipelines, pace } = parts;
+    checkDestinations(parts, destinations);
+    throwIfAborted(signal);
+    gpu.checkAlive();
+    const program = new Program(gpu, pipelines, pace, MAX_ROWS);
+    try {
+      const limit = gpu.profile.limits.maxStorageBufferBindingSize;
+      const space = new Workspace(program, config, destinations, texts, limit);
+      const recorder = new Recorder(parts, placeModel(parts), space, program, destinations);
+      recordForward(recorder);
+      recordBackward(recorder);
+      await program.seal((done, total) => onProgress?.("compile", done, total), signal);
+      return new EdgeAttribution(parts, destinations, program, space);
+    } catch (error) {
+      program.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Loss and gradient under a mask.
+   * @throws SluiceError `usage` for values of the wrong number or out of range, `non_finite`, `aborted`, `device_lost`
+   */
+  async run(
+    values: MaskValues,
+    options: Pick<AttributionOptions, "signal" | "onProgress"> = {},
+  ): Promise<EdgeGradient> {
+    const { counts, rows, gradient, losses } = this.#space;
+    this.#write(values);
+    const { signal, onProgress } = options;
+    const [gradientBytes, lossBytes] = await this.#program.run({
+      clear: [gradient.buffer],
+      reads: [
+        { buffer: gradient.buffer, byteLength: counts.destinations * counts.sources * 4 },
+        { buffer: losses.buffer, byteLength: rows.total * 4 },
+      ],
+      signal,
+      onProgress: (done, total) => onProgress?.("run", done, total),
+    });
+    const each = new Float32Array(lossBytes as ArrayBuffer);
+    let sum = 0;
+    let predictions = 0;
+    rows.shares.forEach((share, row) => {
+      if (share === 0) return;
+      sum += each[row] as number;
+      predictions++;
+    });
+    const result = new Float32Array(gradientBytes as ArrayBuffer);
+    if (!Number.isFinite(sum) || !result.every(Number.isFinite)) {
+      throw new SluiceError("non_finite", "The loss or its gradient is not finite", {
+        hint: "The weights, or the constants of the mask, hold values that float32 cannot carry through the model.",
+      });
+    }
+    return { loss: sum / predictions, gradient: result, shape: [counts.destinations, counts.sources] };
+  }
+
+  /** Frees the buffers. */
+  dispose(): void {
+    this.#program.dispose();
+  }
+
+  /** Writes the mask, the constants, and what the mask replaces at each destination. */
+  #write({ mask, constants }: MaskValues): void {
+    const { config } = this.#parts;
+    const { counts, kappa, replaced, mask: maskBuffer } = this.#space;
+    const { sources, destinations } = counts;
+    const d = config.hidden_size;
+    const stride = ceil4(d);
+    checkCount("mask", mask, destinations, sources, "destinations × sources");
+    checkCount("constants", constants, sources, d, "sources × width");
+    const values = new Float32Array(destinations * sources).fill(1);
+    const sums = new Float32Array(destinations * stride);
+    for (const [index, destination] of listDestinations(config, this.destinations).entries()) {
+      const sum = new Float64Array(d);
+      for (let s = 0; s < visibleSources(config, destination); s++) {
+        const m = mask ? (mask[index * sources + s] as number) : 1;
+        if (!(m >= 0 && m <= 1)) {
+          const source = listSources(config)[s];
+          throw new SluiceError(
+            "usage",
+            `The mask is ${m} on the edge from ${source ? sourceName(source) : s} to ${destinationName(destination)}; it must be from 0 to 1`,
+          );
+        }
+        values[index * sources + s] = m;
+        if (constants && m < 1) {
+          for (let i = 0; i < d; i++) sum[i] = (sum[i] as number) + (1 - m) * (constants[s * d + i] as number);
+        }
+      }
+      sums.set(sum, index * stride);
+    }
+    const repl = new Float32Array(sources * stride);
+    if (constants)
+      for (let s = 0; s < sources; s++)
+        for (let i = 0; i < d; i++) repl[s * stride + i] = constants[s * d + i] as number;
+    this.#program.write(maskBuffer.buffer, values);
+    this.#program.write(kappa.buffer, sums);
+    this.#program.write(replaced.buffer, repl);
+  }
+}
+
+function checkDestinations({ config }: AttributionParts, destinations: Destinations): void {
+  const { num_attention_heads: H, num_key_value_heads: G } = config;
+  if (destinations === "heads" && H !== G) {
+    throw new SluiceError(
+      "usage",
+      `destinations "heads" needs as many key/value heads as heads; this model has ${G} and ${H}`,
+      {
+        hint: 'Use destinations "qkv_groups".',
+      },
+    );
+  }
+}
+
+function checkCount(
+  what: string,
+  values: ArrayLike<number> | undefined,
+  rows: number,
+  columns: number,
+  meaning: string,
+): void {
+  if (!values || values.length === rows * columns) return;
+  throw new SluiceError("usage", `${what} has ${values.length} values, not ${rows} × ${columns} (${meaning})`);
+}
