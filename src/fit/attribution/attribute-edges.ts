@@ -26,6 +26,10 @@ export type { AttributionParts } from "./model.ts";
 export interface AttributionOptions {
   /** One attention input for each head, or one for each query head, key and value group. Default: `heads`. */
   readonly destinations?: Destinations;
+  /** Most rows that are worked on at once; default: as many as the device's limits bear. */
+  readonly chunkRows?: number;
+  /** Bytes up to which all heads' outputs are kept and not made again for each layer; default 256 MiB. */
+  readonly keptBytes?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (phase: "compile" | "run", done: number, total: number) => void;
 }
@@ -68,7 +72,7 @@ export class EdgeAttribution {
   static async open(
     parts: AttributionParts,
     texts: readonly (readonly number[])[],
-    { destinations = "heads", signal, onProgress }: AttributionOptions = {},
+    { destinations = "heads", signal, onProgress, ...memory }: AttributionOptions = {},
   ): Promise<EdgeAttribution> {
     const { config, gpu, pipelines, pace } = parts;
     checkDestinations(parts, destinations);
@@ -76,8 +80,8 @@ export class EdgeAttribution {
     gpu.checkAlive();
     const program = new Program(gpu, pipelines, pace, MAX_ROWS);
     try {
-      const limit = gpu.profile.limits.maxStorageBufferBindingSize;
-      const space = new Workspace(program, config, destinations, texts, limit);
+      const bindingLimit = gpu.profile.limits.maxStorageBufferBindingSize;
+      const space = new Workspace(program, config, destinations, texts, { ...memory, bindingLimit });
       const recorder = new Recorder(parts, placeModel(parts), space, program, destinations);
       recordForward(recorder);
       recordBackward(recorder);

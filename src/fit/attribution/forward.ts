@@ -16,7 +16,7 @@ export function recordForward(recorder: Recorder): void {
       recordInputs(recorder, layer, chunk);
       recordProjections(recorder, layer, chunk);
       recordAttention(recorder, layer, chunk);
-      if (space.headsResident) recorder.makeHeads(layer, chunk);
+      if (space.headsKept) recorder.makeHeads(layer, chunk);
       recordMlpInput(recorder, layer, chunk);
       recordMlp(recorder, layer, chunk);
     }

@@ -170,7 +170,7 @@ export class Recorder {
     const { space } = this;
     if (group.kind === "embed") return space.embed[chunk.index] as Bound;
     if (group.kind === "mlp") return at(space.mlpOut, group.layer, chunk);
-    if (!space.headsResident) this.makeHeads(group.layer, chunk);
+    if (!space.headsKept) this.makeHeads(group.layer, chunk);
     return at(space.headOuts, group.layer, chunk);
   }
 

@@ -2,8 +2,8 @@
  * The buffers of an attribution and how large they are.
  *
  * Kept for every token: the embedding, each layer's attn_z and mlp_out, from which every source's output follows without
- * cancelling, and the gradients of the last two. Heads' outputs are kept too where they all fit into RESIDENT_BYTES, else
- * made again for each layer that reads them. Everything else exists for one layer or one chunk of rows at a time.
+ * cancelling, and the gradients of the last two. Heads' outputs are kept too where they all fit into KEPT_BYTES, else made
+ * again for each layer that reads them. Everything else exists for one layer or one chunk of rows at a time.
  */
 import { MAX_ROWS } from "../../compile/lower-context.ts";
 import { type EdgeShape, listDestinations, listSources } from "../../interventions/edges.ts";
@@ -16,7 +16,7 @@ import type { Bound, Program } from "./program.ts";
 import { type Chunk, type PackedRows, packRows } from "./rows.ts";
 
 /** Heads' outputs of all layers and tokens are kept up to so many bytes. */
-const RESIDENT_BYTES = 256 << 20;
+const KEPT_BYTES = 256 << 20;
 
 /** The largest buffers of a chunk stay below this, whatever the device could bind. */
 const SCRATCH_BYTES = 96 << 20;
@@ -52,6 +52,12 @@ export function chunkRowsFor(config: ModelConfig, counts: EdgeCounts, bindingLim
   return Math.max(TILE_STEP, Math.floor(rows / TILE_STEP) * TILE_STEP);
 }
 
+export interface MemoryLimits {
+  readonly bindingLimit: number;
+  readonly chunkRows?: number;
+  readonly keptBytes?: number;
+}
+
 export class Workspace {
   readonly config: ModelConfig;
   readonly counts: EdgeCounts;
@@ -61,7 +67,7 @@ export class Workspace {
   readonly tileRows: number;
   /** Index of each chunk's step in the program. */
   readonly steps: readonly number[];
-  readonly headsResident: boolean;
+  readonly headsKept: boolean;
 
   readonly tokens: Bound;
   readonly slots: Bound;
@@ -84,7 +90,7 @@ export class Workspace {
   readonly dz: readonly (readonly Bound[])[];
   readonly mlpOut: readonly (readonly Bound[])[];
   readonly dmlpOut: readonly (readonly Bound[])[];
-  /** Heads' outputs; one buffer for all where they are not resident. */
+  /** Heads' outputs; one buffer for all where they are not kept. */
   readonly headOuts: readonly (readonly Bound[])[];
 
   /** Of the layer at hand, by chunk. */
@@ -116,11 +122,13 @@ export class Workspace {
     config: ModelConfig,
     destinations: Destinations,
     texts: readonly (readonly number[])[],
-    bindingLimit: number,
+    memory: MemoryLimits,
   ) {
+    const { bindingLimit } = memory;
     const { hidden_size: d, intermediate_size: f, num_attention_heads: H, num_key_value_heads: G, head_dim } = config;
     const counts = countOf(config, destinations);
-    const rows = packRows(texts, { ...config, chunkRows: chunkRowsFor(config, counts, bindingLimit) });
+    const chunkRows = Math.min(memory.chunkRows ?? MAX_ROWS, chunkRowsFor(config, counts, bindingLimit));
+    const rows = packRows(texts, { ...config, chunkRows });
     this.config = config;
     this.counts = counts;
     this.rows = rows;
@@ -154,8 +162,8 @@ export class Workspace {
     this.dz = layered("attn_z gradient", H * head_dim);
     this.mlpOut = layered("mlp_out", d);
     this.dmlpOut = layered("mlp_out gradient", d);
-    this.headsResident = layers * rows.chunks.length * H * C * ceil4(d) * 4 <= RESIDENT_BYTES;
-    if (this.headsResident) this.headOuts = layered("head outputs", d, H);
+    this.headsKept = layers * rows.chunks.length * H * C * ceil4(d) * 4 <= (memory.keptBytes ?? KEPT_BYTES);
+    if (this.headsKept) this.headOuts = layered("head outputs", d, H);
     else {
       const shared = whole("head outputs", H * C * ceil4(d));
       this.headOuts = Array.from({ length: layers }, () => rows.chunks.map(() => shared));
