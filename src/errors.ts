@@ -15,6 +15,8 @@ export type ErrorCode =
   | "bad_config"
   /** The tensors contradict config.json. */
   | "bad_weights"
+  /** An intervention bundle says something that cannot be, or that does not fit the model. */
+  | "bad_bundle"
   /** A token id outside the vocabulary, or text for a model without a tokenizer. */
   | "bad_tokens"
   /** The sequence would not fit into the context. */

@@ -16,6 +16,9 @@ export type {
 } from "./fit/attribution/attribute-edges.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
+export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";
+export type { ComposedBundle, ComposeSettings } from "./interventions/compose.ts";
+export type { Composition, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, RopeConfig } from "./models/config.ts";
 export type { FinishReason } from "./runtime/decode.ts";
@@ -28,7 +31,9 @@ export type {
   Timings,
 } from "./runtime/generation.ts";
 export type { Matrix } from "./runtime/inspect.ts";
+export type { StageChange, StageNotice } from "./runtime/live-stages.ts";
 export { type LoadOptions, load } from "./runtime/load.ts";
+export { loadBundle } from "./runtime/load-bundle.ts";
 export type { Model, SessionOptions } from "./runtime/model.ts";
 export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";

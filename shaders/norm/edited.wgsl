@@ -146,7 +146,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
       edge_mask(places.z + 2u * variant, record_at, at, in_at, args.slot_stride, tid);
     }
   }
-  norm_row(row, variant, places.y, token, at, tid);
+  // The head reads one variant, and that is the final norm; other norms are captured uncorrected.
+  @if(outs) let is_captured = owner;
+  @else let is_captured = variant == 0u;
+  norm_row(row, is_captured, places.y, token, at, tid);
 }
 
 fn copy_input(in_at: u32, at: u32, tid: u32) {
@@ -197,7 +200,7 @@ fn run_groups(first: u32, count: u32, token: Token, at: u32, track_at: u32, tid:
   }
 }
 
-fn norm_row(row: u32, variant: u32, list: u32, token: Token, at: u32, tid: u32) {
+fn norm_row(row: u32, is_captured: bool, list: u32, token: Token, at: u32, tid: u32) {
   var mean = 0.0;
   var squares = vec4f();
   @if(layer) {
@@ -222,8 +225,8 @@ fn norm_row(row: u32, variant: u32, list: u32, token: Token, at: u32, tid: u32) 
     @if(layer) let plain = fma((v - mean) * scale, params[args.gain + i], params[args.bias + i]);
     @else let plain = v * scale * params[args.gain + i];
     let normed = neuron_scale(list, args.record_stride, token, i, plain);
-    // site: attn_norm, mlp_norm or final_norm, of the uncorrected stream
-    @if(tap_out) { if (variant == 0u) { tap(args.tap_out, row, D4, i, normed); } }
+    // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm
+    @if(tap_out) { if (is_captured) { tap(args.tap_out, row, D4, i, normed); } }
     output[at + i] = normed;
   }
 }

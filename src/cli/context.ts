@@ -1,5 +1,15 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
-import type { GeneratedToken, GenerateOptions, GenerateResult, LoadOptions, Model, ModelConfig } from "../index.ts";
+import type {
+  Bundle,
+  ComposedBundle,
+  ComposeSettings,
+  GeneratedToken,
+  GenerateOptions,
+  GenerateResult,
+  LoadOptions,
+  Model,
+  ModelConfig,
+} from "../index.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 
@@ -19,6 +29,7 @@ export interface LoadedModel
   extends Pick<Model, "tokenizer" | "generateBatch" | "logits" | "capture" | "perplexity" | "explain" | "dispose"> {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
+  with(bundles: readonly ComposedBundle[], settings: ComposeSettings): LoadedModel;
   session(options: { readonly context?: number; readonly sequences?: number }): Promise<OpenSession>;
 }
 
@@ -33,6 +44,7 @@ export interface InfoReport {
 /** The library, opened when a command needs it, so that `--help` is there at once. */
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
+  loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

@@ -6,6 +6,10 @@ export const library: Library = {
     const { load } = await import("../index.ts");
     return load(source, options);
   },
+  async loadBundle(source, options) {
+    const { loadBundle } = await import("../index.ts");
+    return loadBundle(source, options);
+  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);

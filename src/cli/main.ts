@@ -83,8 +83,8 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
   await stdout.flush();
   const code = conclude(error, interrupts.exitCode, context, world.env.SLUICE_DEBUG === "1");
   await stderr.flush();
-  // Input that nobody read to its end would keep the process waiting.
-  if (abort.signal.aborted) world.stdin.destroy?.();
+  // Input that was begun and not read to its end would keep the process waiting.
+  world.stdin.destroy?.();
   return code;
 }
 

@@ -18,7 +18,7 @@ import { lowerNorm } from "./lower-norm.ts";
 import type { Dispatch, Plan } from "./plan.ts";
 import { SourceSlots } from "./source-slots.ts";
 import { StageLowering } from "./stage-lowering.ts";
-import { linearSources, vectorSource, type WeightLayout } from "./weight-layout.ts";
+import { linearSources, type WeightLayout } from "./weight-layout.ts";
 
 export { MAX_ROWS } from "./lower-context.ts";
 

@@ -94,7 +94,7 @@ export class StageLowering {
    */
   normPart(op: FusedNorm, variantStride: number, tapsOut: boolean): StagePart & { readonly variants: number } {
     const all = variantsOf(op);
-    const first = all > 1 && !tapsOut && !readsPlainRows(this.#ops, op.out) ? 1 : 0;
+    const first = all > 1 && !(tapsOut && !op.selectsOuts) && !readsPlainRows(this.#ops, op.out) ? 1 : 0;
     const { edit } = op;
     const stages = [...(edit?.delta?.stages ?? []), ...(edit?.post ?? []), ...(edit?.pre ?? [])];
     return {

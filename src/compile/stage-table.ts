@@ -5,16 +5,8 @@
 
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import { addsOf, dot, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
-import { listDestinations, visibleSources } from "../interventions/edges.ts";
 import { type LiveSettings, rangeOf } from "../interventions/settings.ts";
-import type {
-  AffineStage,
-  AffineValues,
-  Composition,
-  EdgeMaskStage,
-  Gate,
-  NeuronValues,
-} from "../interventions/stage.ts";
+import type { AffineStage, AffineValues, Composition, Gate, NeuronValues } from "../interventions/stage.ts";
 import { MOST_RANKS } from "../kernels/norm-edited.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { RowStage } from "./fused.ts";
@@ -32,8 +24,6 @@ export interface ProgramSlots {
 
 export class StageTableBuilder {
   readonly #composition: Composition;
-  readonly #config: ModelConfig;
-  readonly #sequences: number;
   readonly #width: number;
   readonly #structure: { readonly at: number; readonly words: readonly number[] }[] = [];
   readonly #regions: Region[] = [];
@@ -47,8 +37,6 @@ export class StageTableBuilder {
   /** @param variants every variant of an edge mask that the plan makes */
   constructor(composition: Composition, config: ModelConfig, sequences: number, variants: readonly EdgeVariant[]) {
     this.#composition = composition;
-    this.#config = config;
-    this.#sequences = sequences;
     this.#width = config.hidden_size;
     this.#end4 = sequences * composition.stages.length;
     this.#edges = new EdgeBlocks(composition, config, sequences, variants, (count4) => this.#take(count4));

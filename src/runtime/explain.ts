@@ -61,7 +61,8 @@ function printDispatch(dispatch: Dispatch): string {
     .filter(([name]) => names.has(name))
     .map(([name, role]) => `${name}=${printRole(role)}`);
   const args = Object.entries(dispatch.args).map(([name, value]) => `${name}=${value}`);
-  return `    ${dispatch.label}\n      ${kernels.join("\n      ")}\n      ${[...bound, ...args].join(" ")}`;
+  const stages = dispatch.stages ? `\n      stages: ${dispatch.stages.join(", ")}` : "";
+  return `    ${dispatch.label}\n      ${kernels.join("\n      ")}\n      ${[...bound, ...args].join(" ")}${stages}`;
 }
 
 function printRole(role: BufferRole): string {
@@ -69,7 +70,7 @@ function printRole(role: BufferRole): string {
     case "weights":
       return `weights[${role.part}]`;
     case "activation":
-      return `activation[${role.index}]`;
+      return `activation[${role.index}]${role.offset === undefined ? "" : ` from byte ${role.offset}`}`;
     case "keys":
     case "values":
       return `${role.role}[${role.layer}]`;
@@ -91,6 +92,11 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   lines.push(
     `  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, float32`,
   );
+  if (plan.stages) {
+    lines.push(`  stages  ${bytes(plan.stages.image.byteLength)}  strengths, programs and vectors of stages`);
+    if (plan.stages.sourceBytes > 0)
+      lines.push(`  sources  ${bytes(plan.stages.sourceBytes)}  what sources of masked edges wrote`);
+  }
   if (plan.captureBytes > 0) lines.push(`  capture  ${bytes(plan.captureBytes)}`);
   return lines.join("\n");
 }

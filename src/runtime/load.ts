@@ -73,6 +73,7 @@ export async function load(source: string | URL | readonly File[], options: Load
         weights,
         tokenizer,
         onProgress,
+        onNotice: options.onNotice ?? (() => undefined),
       });
     } catch (error) {
       gpu.destroy();

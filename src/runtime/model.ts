@@ -16,6 +16,9 @@ import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
+import type { Bundle } from "../interventions/bundle.ts";
+import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
+import { positionWarnings } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
@@ -67,6 +70,8 @@ export interface ModelParts {
   readonly weights: GpuWeights;
   readonly tokenizer: Tokenizer | null;
   readonly onProgress: ProgressListener;
+  /** Called with a line worth telling a person. */
+  readonly onNotice: (message: string) => void;
 }
 
 /** A model with stages written into its graph. */
@@ -101,10 +106,20 @@ export class Model {
 
   /**
    * The same model with interventions: the weights are shared, the plan has the stages compiled in. Dispose of it or not,
-   * it ends with this model.
-   * @throws SluiceError `bad_bundle` naming the stage and what is wrong with it
+   * it ends with this model. Called on a model that has interventions, it replaces them.
+   * @param bundles in the order in which they act; with a prefix a bundle's stages are named `PREFIX/ID`
+   * @param settings strengths and alphas by stage id, in place of the bundles' own
+   * @throws SluiceError `bad_bundle` naming file, stage and field; `usage` for settings that name no stage
    */
-  with(composition: Composition): Model {
+  with(bundles: readonly (Bundle | ComposedBundle)[], settings: ComposeSettings = {}): Model {
+    const composed = bundles.map((bundle) => ("bundle" in bundle ? bundle : { bundle }));
+    const composition = compose(this.config, composed, settings);
+    for (const warning of composition.warnings) this.#parts.onNotice(warning);
+    return this.withStages(composition);
+  }
+
+  /** `with`, for stages that were checked against this model already. */
+  withStages(composition: Composition): Model {
     const model = new Model(this.#parts, { owner: this.#owner ?? this, composition });
     // What the device could not run is said now and not at the first session.
     if (model.#edited) model.plan({ context: 1 });
@@ -163,6 +178,7 @@ export class Model {
     tokens: readonly number[],
     options: { readonly last?: boolean; readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Matrix> {
+    this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
     return this.#withSequences({ context: this.#contextFor(tokens.length), signal: options.signal }, (sequences) =>
       computeLogits(sequences, this.encode(tokens), this.config.vocab_size, options),
     );
@@ -175,6 +191,7 @@ export class Model {
     options: { readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
+    this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
     return this.#withSequences(
       { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal },
       (sequences) => captureSites(sequences, this.encode(tokens), options),
@@ -240,10 +257,14 @@ export class Model {
     });
   }
 
+  /** Whether its weights are gone. */
+  get isDisposed(): boolean {
+    return this.#disposed || (this.#owner?.isDisposed ?? false);
+  }
+
   /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. */
   async openSequences(options: SessionOptions = {}): Promise<Sequences> {
-    if (this.#disposed || (this.#owner && this.#owner.#disposed))
-      throw new SluiceError("usage", "This model has been disposed of; load it again");
+    if (this.isDisposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
     const { gpu, weights, onProgress } = this.#parts;
     throwIfAborted(options.signal);
     gpu.checkAlive();
@@ -290,10 +311,19 @@ export class Model {
     const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
     const numbered = prompts.map((prompt, sequence) => ({ sequence, prompt }));
     const { request, context } = settleRequest(this.#bounds(wanted), numbered, options);
+    const longest = Math.max(...request.prompts.map(({ tokens }) => tokens.length));
+    this.#warnOfPositions(request.promptLength ?? longest, longest + request.maxNewTokens - 1);
     return new Generation(request, async () => {
       const sequences = await this.openSequences({ sequences: prompts.length, context, signal: options.signal });
       return { sequences, check: () => undefined, release: () => sequences.dispose() };
     });
+  }
+
+  /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */
+  #warnOfPositions(promptLength: number, length: number): void {
+    if (!this.#edited) return;
+    for (const warning of positionWarnings(this.#edited.composition, promptLength, length))
+      this.#parts.onNotice(warning);
   }
 
   #bounds(context: number | undefined): RequestBounds {

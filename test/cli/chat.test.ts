@@ -1,6 +1,7 @@
 /** Conversations: what the model is given, what is printed, and who is refused. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { SluiceError } from "../../src/errors.ts";
 import { FakeOutput, FakeSignals, fakeLibrary, fakeTokenizer, input, run } from "./fake-world.ts";
 
 /** The text behind the ids that each answer was generated from. */
@@ -68,6 +69,19 @@ test("Ctrl-C ends the conversation, while it waits and in the middle of an answe
   const cut = await run(["chat", "m"], { library: talking, signals, stdin: input(["Hi\n"], { open: true }) });
   assert.equal(cut, { code: 130, stdout: "ab\n", stderr: "" });
   assert.is(talking.calls.disposedSessions, 1);
+});
+
+test("an answer that fails ends the conversation, and the input is given up", async () => {
+  let destroyed = false;
+  const stdin = { ...input(["Hi\n"], { open: true }), destroy: () => (destroyed = true) };
+  const library = fakeLibrary({
+    beforeToken() {
+      throw new SluiceError("context_overflow", "The prompt has 9 tokens and the context holds 8");
+    },
+  });
+  const ended = await run(["chat", "m"], { library, stdin });
+  assert.equal(ended, { code: 1, stdout: "", stderr: "sluice: The prompt has 9 tokens and the context holds 8\n" });
+  assert.is(destroyed, true);
 });
 
 test("a reader that goes away ends the conversation", async () => {

@@ -1,6 +1,6 @@
 /** The command line as a user meets it: the built program in a process of its own. */
-import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { execFile, spawn } from "node:child_process";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -14,12 +14,12 @@ interface Ended {
   readonly stderr: string;
 }
 
-function sluice(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Ended> {
+function sluice(args: readonly string[], env: NodeJS.ProcessEnv = process.env, input = ""): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(process.execPath, [location("bin/sluice.js"), ...args], { env }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
     });
-    child.stdin?.end();
+    child.stdin?.end(input);
   });
 }
 
@@ -79,6 +79,50 @@ test("logits, capture and perplexity write what they say", async () => {
   }
 });
 
+test("Ctrl-C ends a generation at once, keeps what was printed and exits with 130", async () => {
+  const args = [location("bin/sluice.js"), "generate", story, "Once upon a time", "--max-new-tokens", "400"];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
+  let printed = "";
+  child.stdout.setEncoding("utf8");
+  child.stdout.on("data", (text: string) => {
+    if (printed === "") child.kill("SIGINT");
+    printed += text;
+  });
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  assert.is(code, 130);
+  const whole = (await sluice(["generate", story, "Once upon a time", "--max-new-tokens", "400"])).stdout;
+  assert.ok(printed.endsWith("\n"));
+  assert.ok(whole.startsWith(printed.slice(0, -1)));
+  assert.ok(printed.length < whole.length / 2, printed);
+});
+
+test("chat answers a line at a time and remembers; a model without a template is refused while the input is open", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-test-"));
+  try {
+    await cp(story, folder, { recursive: true });
+    const template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}";
+    const settings = JSON.parse(await readFile(join(folder, "tokenizer_config.json"), "utf8"));
+    await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify({ ...settings, chat_template: template }));
+    const args = ["chat", folder, "--max-new-tokens", "12"];
+    const { code, stdout } = await sluice(args, process.env, "Once upon a time\n played outside.\n");
+    assert.is(code, 0);
+    const [first = "", second = ""] = stdout.split("\n");
+    assert.is(first, ", there was a little girl named Lily. She");
+    const conversation = `Once upon a time${first} played outside.`;
+    const whole = await sluice(["generate", story, conversation, "--max-new-tokens", "12"]);
+    assert.is(second, whole.stdout.split("\n")[0]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  const child = spawn(process.execPath, [location("bin/sluice.js"), "chat", story], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let said = "";
+  child.stderr.on("data", (text) => (said += text));
+  assert.is(await new Promise((resolve) => child.on("close", resolve)), 2);
+  assert.match(said, /no chat template/);
+});
+
 test("a machine with an empty HOME and empty XDG variables runs", async () => {
   const env = { PATH: process.env.PATH ?? "", HOME: "", XDG_CACHE_HOME: "", XDG_DATA_HOME: "" };
   const { code, stdout, stderr } = await sluice(
@@ -112,7 +156,7 @@ test("bad usage exits with 2, failed work with 1, and both say what to do", asyn
 });
 
 test("every command has help with an example", async () => {
-  for (const command of ["generate", "logits", "capture", "perplexity", "explain", "info"]) {
+  for (const command of ["generate", "chat", "logits", "capture", "perplexity", "explain", "info"]) {
     const { code, stdout } = await sluice([command, "--help"]);
     assert.is(code, 0);
     assert.match(stdout, /Examples?:\n[\s\S]*sluice /);

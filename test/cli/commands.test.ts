@@ -39,7 +39,7 @@ test("generate's defaults and options reach the library, and nothing that was no
 
   const line =
     "generate m Hi --temperature 0.5 --top-k 4 --top-p 0.9 --min-p 0.1 --repetition-penalty 1.2 --seed 3 --stop END " +
-    "--stop DONE --stop-token 7 --stop-token 8 --context 64 --max-new-tokens 9 --adapter swift --plan reference";
+    "--stop DONE --stop-token 7 --stop-token 8 --context 64 --overflow error --max-new-tokens 9 --adapter swift --plan reference";
   await run(line.split(" "), { library });
   const { signal: _, ...options } = library.calls.generate[1]?.options ?? {};
   assert.equal(options, {
@@ -51,6 +51,7 @@ test("generate's defaults and options reach the library, and nothing that was no
     seed: 3,
     stop: ["END", "DONE"],
     stopTokens: [7, 8],
+    overflow: "error",
     context: 64,
     maxNewTokens: 9,
   });

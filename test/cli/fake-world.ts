@@ -4,7 +4,15 @@ import type { SignalSource } from "../../src/cli/interrupts.ts";
 import { main, type Surroundings } from "../../src/cli/main.ts";
 import type { OutputStream } from "../../src/cli/output.ts";
 import { SluiceError, throwIfAborted } from "../../src/errors.ts";
-import type { ChatMessage, GenerateOptions, GenerateResult, LoadOptions, Tokenizer } from "../../src/index.ts";
+import type {
+  Bundle,
+  ChatMessage,
+  ComposeSettings,
+  GenerateOptions,
+  GenerateResult,
+  LoadOptions,
+  Tokenizer,
+} from "../../src/index.ts";
 
 /** A stream that keeps what is written, and fails from the n-th write on if asked to. */
 export class FakeOutput implements OutputStream {
@@ -102,6 +110,10 @@ export interface Calls {
   readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
   readonly sessions: { readonly context?: number; readonly sequences?: number }[];
   readonly info: { readonly adapter?: string }[];
+  readonly with: {
+    readonly bundles: readonly { readonly file: string; readonly prefix: string | null }[];
+    readonly settings: ComposeSettings;
+  }[];
   disposedModels: number;
   disposedSessions: number;
 }
@@ -130,6 +142,21 @@ export const timings: GenerateResult["timings"] = {
   time_to_first_token_ms: 6,
 };
 
+/** A bundle without stages. */
+function fakeBundle(file: string): Bundle {
+  const base = {
+    model_type: "gpt2",
+    num_layers: 1,
+    hidden_size: 1,
+    num_heads: 1,
+    num_kv_heads: 1,
+    head_dim: 1,
+    intermediate_size: 1,
+    vocab_size: 1,
+  };
+  return { file, manifest: { name: file, base, stages: [] }, tensors: new Map(), metadata: new Map() };
+}
+
 /** A library whose models say what they are told to, a character a token. */
 export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   const { tokenizer = fakeTokenizer(), eos = [2], says = ["abc"], finish = "length" } = model;
@@ -142,6 +169,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     perplexity: [],
     sessions: [],
     info: [],
+    with: [],
     disposedModels: 0,
     disposedSessions: 0,
   };
@@ -149,6 +177,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   const resultOf = (prompt: string | readonly number[], text: string, { temperature = 0 }: GenerateOptions) => ({
     prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : prompt,
     reused_tokens: 0,
+    changes: [],
     tokens: Array.from(text, (character) => character.codePointAt(0) as number),
     text: tokenizer ? text : null,
     finish,
@@ -190,6 +219,10 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     config: { eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },
     generate,
     session,
+    with(bundles, settings) {
+      calls.with.push({ bundles: bundles.map(({ bundle: { file }, prefix = null }) => ({ file, prefix })), settings });
+      return loaded;
+    },
     async generateBatch(prompts, options = {}) {
       calls.batch.push({ prompts, options });
       return prompts.map((prompt, i) => resultOf(prompt, says[i] ?? "", options));
@@ -216,6 +249,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async load(source, options) {
       calls.load.push({ source, options });
       return loaded;
+    },
+    async loadBundle(file) {
+      return fakeBundle(file);
     },
     async info(options) {
       calls.info.push(options);

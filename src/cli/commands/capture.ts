@@ -2,9 +2,10 @@
 import { SluiceError } from "../../errors.ts";
 import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
+import { defined } from "../defined.ts";
 import { name, repeated, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const capture = defineCommand({
@@ -19,7 +20,7 @@ export const capture = defineCommand({
     ...promptOptions,
     site: repeated("SITE", "What to capture, such as resid_post.1 or mlp_pre.0 (required)", name),
     out: required("FILE", "The safetensors file to write", name),
-    ...modelOptions,
+    ...runOptions,
   },
   examples: [
     {
@@ -36,8 +37,9 @@ export const capture = defineCommand({
     }
     const prompt = givenPrompt(values);
     const file = await prepareOutFile(values.out);
-    await withModel(values, context, async (model) => {
-      const work = model.capture(encodePrompt(model, prompt), sites, { signal: context.signal });
+    await withEditedModel(values, context, async (model) => {
+      const options = { signal: context.signal, ...defined({ promptLength: values.promptLength }) };
+      const work = model.capture(encodePrompt(model, prompt), sites, options);
       const captured = await context.progress.during("running the model", work);
       const tensors = [...captured].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)] as const);
       await file.write(writeSafetensors(new Map(tensors)));

@@ -2,7 +2,7 @@
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { optional, wholeNumber } from "../options.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 
 export const explain = defineCommand({
   name: "explain",
@@ -12,10 +12,10 @@ export const explain = defineCommand({
       "of every kernel as the GPU gets it.",
   ],
   positionals: { model: modelArgument },
-  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...modelOptions },
+  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...runOptions },
   examples: [{ line: "explain weights/stories260K", shows: "Everything about the small Llama:" }],
   async run(values, context) {
-    const text = await withModel(values, context, (model) => {
+    const text = await withEditedModel(values, context, (model) => {
       return context.progress.during("making the plan", model.explain(defined({ context: values.context })));
     });
     context.stdout.write(`${text.trim()}\n`);

@@ -6,7 +6,7 @@ import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readPrompts } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
 import { samplingFrom, samplingOptions } from "./sampling.ts";
@@ -26,7 +26,7 @@ export const generate = defineCommand({
     maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
     ...samplingOptions,
     json: flag("Print one JSON object with prompt_tokens, tokens, text and timings; of a batch, {results: […]}"),
-    ...modelOptions,
+    ...runOptions,
   },
   examples: [
     { line: 'generate weights/stories260K "Once upon a time"', shows: "Continue a text:" },
@@ -43,15 +43,19 @@ export const generate = defineCommand({
     }
     const options: GenerateOptions = {
       ...samplingFrom(values, context),
-      ...defined({ context: values.context }),
+      ...defined({ context: values.context, promptLength: values.promptLength }),
       maxNewTokens,
     };
     if (batch === undefined) {
       const prompt = await givenOrPipedPrompt(values, context);
-      await withModel(values, context, (model, loadMs) => runOne(model, prompt, { options, json, loadMs }, context));
+      await withEditedModel(values, context, (model, loadMs) =>
+        runOne(model, prompt, { options, json, loadMs }, context),
+      );
     } else {
       const prompts = await readPrompts(batch, context.signal);
-      await withModel(values, context, (model, loadMs) => runBatch(model, prompts, { options, json, loadMs }, context));
+      await withEditedModel(values, context, (model, loadMs) =>
+        runBatch(model, prompts, { options, json, loadMs }, context),
+      );
     }
   },
 });

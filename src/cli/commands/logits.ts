@@ -1,9 +1,10 @@
 /** `sluice logits` */
 import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
+import { defined } from "../defined.ts";
 import { flag, name, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const logits = defineCommand({
@@ -18,7 +19,7 @@ export const logits = defineCommand({
     ...promptOptions,
     out: required("FILE", "The safetensors file to write", name),
     last: flag("The last position alone: [1, vocabulary]"),
-    ...modelOptions,
+    ...runOptions,
   },
   examples: [
     { line: "logits weights/stories260K --tokens 1,403,407 --out logits.safetensors", shows: "Three positions:" },
@@ -26,9 +27,10 @@ export const logits = defineCommand({
   async run(values, context) {
     const prompt = givenPrompt(values);
     const file = await prepareOutFile(values.out);
-    await withModel(values, context, async (model) => {
-      const { last } = values;
-      const work = model.logits(encodePrompt(model, prompt), { last, signal: context.signal });
+    await withEditedModel(values, context, async (model) => {
+      const { last, promptLength } = values;
+      const options = { last, signal: context.signal, ...defined({ promptLength }) };
+      const work = model.logits(encodePrompt(model, prompt), options);
       const { data, shape } = await context.progress.during("running the model", work);
       await file.write(writeSafetensors(new Map([["logits", storeFloat32(data, shape)]])));
     });

@@ -1,10 +1,11 @@
 /** Opening the model that a command works with. */
 import { SluiceError } from "../../errors.ts";
-import type { Progress as LibraryProgress, Tokenizer } from "../../index.ts";
+import type { ComposedBundle, Progress as LibraryProgress, Tokenizer } from "../../index.ts";
 import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { name, oneOf, optional } from "../options.ts";
+import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
 export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
 
@@ -29,6 +30,29 @@ export interface ModelChoice {
   readonly model: string;
   readonly adapter: string | undefined;
   readonly plan: "default" | "reference" | undefined;
+}
+
+/** Where a model runs, and with which interventions. */
+export const runOptions = { ...interventionOptions, ...modelOptions };
+
+/**
+ * Like `withModel`, for a model with the bundles that were named; without any it is the plain one. They are read before
+ * the weights are, so that a mistyped name is told at once.
+ */
+export async function withEditedModel<Result>(
+  choice: ModelChoice & InterventionChoice,
+  context: CommandContext,
+  use: (model: LoadedModel, loadMs: number) => Promise<Result>,
+): Promise<Result> {
+  const { bundles, strengths, params } = interventionsFrom(choice);
+  const composed: ComposedBundle[] = [];
+  for (const { path, prefix } of bundles) {
+    const bundle = await context.library.loadBundle(path, { signal: context.signal });
+    composed.push({ bundle, ...(prefix !== null && { prefix }) });
+  }
+  return withModel(choice, context, (model, loadMs) =>
+    use(composed.length > 0 ? model.with(composed, { strengths, params }) : model, loadMs),
+  );
 }
 
 /** Loads a model, lets `use` work with it, and frees it whatever happens. */

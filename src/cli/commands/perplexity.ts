@@ -5,7 +5,7 @@ import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments } from "../documents.ts";
 import { flag, name, optional, required, wholeNumber } from "../options.ts";
-import { modelArgument, modelOptions, tokenizerOf, withModel } from "./model.ts";
+import { modelArgument, runOptions, tokenizerOf, withEditedModel } from "./model.ts";
 
 export const perplexity = defineCommand({
   name: "perplexity",
@@ -22,7 +22,7 @@ export const perplexity = defineCommand({
     maxTexts: optional("N", "Take the first N documents", wholeNumber(1)),
     stride: optional("S", "How far the window moves on long documents (default: half the context)", wholeNumber(1)),
     json: flag("Print one JSON object with perplexity, nll and tokens"),
-    ...modelOptions,
+    ...runOptions,
   },
   examples: [
     {
@@ -33,9 +33,9 @@ export const perplexity = defineCommand({
   async run(values, context) {
     const { progress, signal, stdout } = context;
     const texts = (await readDocuments(values.file, signal)).slice(0, values.maxTexts);
-    const result = await withModel(values, context, (model) => {
+    const result = await withEditedModel(values, context, (model) => {
       const work = model.perplexity(documentsOf(model, texts, values, context), {
-        ...defined({ stride: values.stride }),
+        ...defined({ stride: values.stride, promptLength: values.promptLength }),
         signal,
         onProgress: (done, total) => progress.update("measuring", `${done} of ${total} tokens`),
       });

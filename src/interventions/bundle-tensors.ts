@@ -1,0 +1,59 @@
+/** The tensors of one stage, read by name, with their shapes and values checked. */
+import type { SluiceError } from "../errors.ts";
+import { toFloat32 } from "../formats/safetensors.ts";
+import type { Bundle } from "./bundle.ts";
+import { refuse } from "./manifest-fields.ts";
+
+const FLOATS: readonly string[] = ["F32", "F16", "BF16"];
+
+/** What a tensor is for, in errors, and the sizes that it must have; null leaves one open. */
+export type ExpectedShape = readonly (number | null)[];
+
+export class StageTensors {
+  readonly #bundle: Bundle;
+  readonly #id: string;
+
+  constructor(bundle: Bundle, id: string) {
+    this.#bundle = bundle;
+    this.#id = id;
+  }
+
+  has(suffix: string): boolean {
+    return this.#bundle.tensors.has(`${this.#id}.${suffix}`);
+  }
+
+  /**
+   * Sizes and values of a tensor, which must be there.
+   * @param finite must every value be finite? A mask may hold anything where there is no edge
+   * @throws `bad_bundle`
+   */
+  read(suffix: string, expected: ExpectedShape, finite = true): { shape: readonly number[]; data: Float32Array } {
+    const tensor = this.#bundle.tensors.get(`${this.#id}.${suffix}`);
+    if (!tensor) throw this.refuse(suffix, "is missing");
+    const { dtype, shape } = tensor;
+    if (!FLOATS.includes(dtype)) throw this.refuse(suffix, `is of dtype ${dtype}, not F32, F16 or BF16`);
+    const fits =
+      shape.length === expected.length &&
+      shape.every((size, axis) => size === (expected[axis] ?? size)) &&
+      !shape.includes(0);
+    if (!fits) {
+      const wanted = expected.map((size) => size ?? "r").join(", ");
+      throw this.refuse(suffix, `has shape [${shape.join(", ")}], not [${wanted}]`);
+    }
+    const data = toFloat32(tensor);
+    const bad = finite ? data.findIndex((value) => !Number.isFinite(value)) : -1;
+    if (bad >= 0) throw this.refuse(suffix, `holds ${data[bad]} at index ${bad}; every value must be finite`);
+    return { shape, data };
+  }
+
+  /** Values of a tensor, or undefined where there is none. */
+  optional(suffix: string, expected: ExpectedShape): Float32Array | undefined {
+    return this.has(suffix) ? this.read(suffix, expected).data : undefined;
+  }
+
+  /** The error for a tensor of this stage. */
+  refuse(suffix: string, problem: string, hint?: string): SluiceError {
+    const where = `${this.#bundle.file}: stage "${this.#id}"`;
+    return refuse(where, `tensor ${this.#id}.${suffix}`, problem, hint);
+  }
+}

@@ -1,0 +1,70 @@
+/** A bundle of interventions as a file: a safetensors file whose metadata holds the manifest. See docs/bundle-format.md. */
+import { SluiceError } from "../errors.ts";
+import { parseSafetensors, type StoredTensor, writeSafetensors } from "../formats/safetensors.ts";
+import { duplicateKey } from "../formats/strict-json.ts";
+import { checkManifest, type Manifest } from "./manifest.ts";
+
+export interface Bundle {
+  /** Names it in errors: a path, or what stands for one. */
+  readonly file: string;
+  readonly manifest: Manifest;
+  /** As stored, those that no stage reads too. Widened when composed. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** What else stands in `__metadata__`. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+const FORMAT = "sluice.interventions/1";
+
+/**
+ * Reads a bundle and checks its manifest; whether it fits a model, and its tensors, is for `compose` to say.
+ * @param bytes the whole file
+ * @param file names it in errors
+ * @throws `bad_file` for a damaged safetensors file, `bad_bundle` naming stage and field
+ */
+export function readBundle(bytes: Uint8Array, file: string): Bundle {
+  const { tensors, metadata } = parseSafetensors(bytes, file);
+  const rest = new Map(metadata);
+  const format = metadata.get("format");
+  const text = metadata.get("manifest");
+  if (format !== FORMAT) {
+    const problem = format === undefined ? "is missing" : `is ${JSON.stringify(format)}`;
+    throw new SluiceError("bad_bundle", `${file}: format ${problem} in its metadata, not "${FORMAT}"`, {
+      hint: format?.startsWith("sluice.interventions/")
+        ? "It was written for another version of the format."
+        : "This safetensors file is not a bundle of interventions.",
+    });
+  }
+  if (text === undefined) throw new SluiceError("bad_bundle", `${file}: manifest is missing in its metadata`);
+  rest.delete("format");
+  rest.delete("manifest");
+  return { file, manifest: checkManifest(parseManifest(text, file), file), tensors, metadata: rest };
+}
+
+function parseManifest(text: string, file: string): unknown {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new SluiceError("bad_bundle", `${file}: manifest is not valid JSON: ${(cause as Error).message}`, {
+      hint: "NaN and Infinity, which Python's json module writes, are not JSON.",
+      cause,
+    });
+  }
+  const twice = duplicateKey(text);
+  if (twice !== null) throw new SluiceError("bad_bundle", `${file}: manifest holds ${JSON.stringify(twice)} twice`);
+  return json;
+}
+
+/**
+ * The file of a bundle; tensors keep the dtype in which they are given.
+ * @throws `bad_bundle` for a manifest that could not be read back, `usage` for a tensor whose bytes do not fit its shape
+ */
+export function writeBundle(bundle: Bundle): Uint8Array<ArrayBuffer> {
+  checkManifest(bundle.manifest, bundle.file);
+  return writeSafetensors(bundle.tensors, {
+    ...Object.fromEntries(bundle.metadata),
+    format: FORMAT,
+    manifest: JSON.stringify(bundle.manifest),
+  });
+}

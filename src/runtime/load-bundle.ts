@@ -1,0 +1,39 @@
+/** Reading a bundle from wherever it lies. */
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import { openSource } from "../formats/open-source.ts";
+import { type Bundle, readBundle } from "../interventions/bundle.ts";
+
+/** Bundles are read whole; a dense mask of a large model with its constants stays far below this. */
+const MOST_BYTES = 1 << 30;
+
+/**
+ * Reads a bundle of interventions and checks its manifest; whether it fits a model, `model.with` says.
+ * @param source a path or `file:` URL (Node), an http(s) address, a file that a person picked, or the bytes themselves
+ * @throws SluiceError `not_found`, `bad_file`, `bad_bundle`, `aborted`
+ */
+export async function loadBundle(
+  source: string | URL | Blob | Uint8Array,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Bundle> {
+  const { signal } = options;
+  throwIfAborted(signal);
+  if (source instanceof Uint8Array) return readBundle(source, "the bundle");
+  if (source instanceof Blob) {
+    const name = "name" in source ? String(source.name) : "the bundle";
+    return readBundle(new Uint8Array(await source.arrayBuffer()), name);
+  }
+  const address = String(source);
+  const cut = Math.max(address.lastIndexOf("/"), address.lastIndexOf("\\")) + 1;
+  const file = address.slice(cut);
+  if (file === "") {
+    throw new SluiceError("usage", `${JSON.stringify(address)} names no bundle file`, {
+      hint: "A bundle is one .safetensors file.",
+    });
+  }
+  const folder = await openSource(address.slice(0, cut) || "./");
+  try {
+    return readBundle(await folder.readAll(file, MOST_BYTES, signal), address);
+  } finally {
+    await folder.close();
+  }
+}
