@@ -1,6 +1,7 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
 import type { Command } from "./command.ts";
+import { attribute } from "./commands/attribute.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
 import { explain } from "./commands/explain.ts";
@@ -17,7 +18,7 @@ import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { nearest } from "./suggest.ts";
 
-const COMMANDS: readonly Command[] = [generate, chat, logits, capture, perplexity, explain, info];
+const COMMANDS: readonly Command[] = [generate, chat, logits, capture, attribute, perplexity, explain, info];
 const NAMES = COMMANDS.map(({ name }) => name);
 
 /** The process, or what plays its part in a test. */

@@ -204,9 +204,9 @@ export class Model {
   }
 
   /**
-   * The mean next-token cross-entropy of `tokens` and its gradient with respect to every edge of a mask, of the model
-   * without its stages.
-   * @throws SluiceError `usage` for a mask that does not fit, `bad_tokens`, `context_overflow`, `device_limit`
+   * The mean next-token cross-entropy of `tokens` and its gradient with respect to every edge of a mask.
+   * @throws SluiceError `usage` for a mask that does not fit, or a model with stages, which are not differentiated;
+   *   `bad_tokens`, `context_overflow`, `device_limit`
    */
   async attributeEdges(
     tokens: readonly number[],
@@ -221,7 +221,16 @@ export class Model {
   }
 
   /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */
-  openAttribution(texts: readonly (readonly number[])[], options: AttributionOptions = {}): Promise<EdgeAttribution> {
+  async openAttribution(
+    texts: readonly (readonly number[])[],
+    options: AttributionOptions = {},
+  ): Promise<EdgeAttribution> {
+    const [stage] = this.stages;
+    if (stage) {
+      throw new SluiceError("usage", `Edges cannot be attributed through stage "${stage.id}" (${stage.kind})`, {
+        hint: "Attribute the edges of the model without interventions; a mask to start from is given beside it.",
+      });
+    }
     const parts = this.#parts;
     return EdgeAttribution.open(
       { ...parts, pipelines: this.#pipelines, pace: new Pacer(parts.family) },

@@ -39,6 +39,15 @@ function given({ config }: RandomModel, seed: number, length = 13): Given {
   };
 }
 
+function shaped({ config }: RandomModel, { destinations, mask, constants }: Given) {
+  const sources = listSources(config).length;
+  return {
+    destinations,
+    mask: { data: mask, shape: [mask.length / sources, sources] },
+    constants: { data: constants, shape: [sources, config.hidden_size] },
+  };
+}
+
 /** Compares loss and a spread of edges with the reference. */
 function compare(model: RandomModel, { tokens, destinations, mask, constants }: Given, result: EdgeGradient): void {
   const edges = maskedEdges(model.config, destinations, mask);
@@ -56,11 +65,11 @@ function compare(model: RandomModel, { tokens, destinations, mask, constants }: 
   );
   const chosen = Array.from({ length: EDGES }, (_, i) => Math.floor(((i + 0.5) * edges.length) / EDGES));
   const expected = maskGradient(model, composition, { tokens }, chosen);
-  const scale = result.gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const sources = result.shape[1];
+  const scale = result.gradient.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const sources = result.gradient.shape[1];
   for (const [i, index] of chosen.entries()) {
     const { destination, source } = edges[index] as (typeof edges)[number];
-    const actual = result.gradient[destination * sources + source] as number;
+    const actual = result.gradient.data[destination * sources + source] as number;
     const off = Math.abs(actual - (expected[i] as number));
     assert.ok(
       off <= 1e-3 * scale,
@@ -78,7 +87,7 @@ async function run(
   const loaded = await load(model.files, { family });
   try {
     const problem = given(model, seed);
-    compare(model, problem, await loaded.attributeEdges(problem.tokens, { ...problem, ...more }));
+    compare(model, problem, await loaded.attributeEdges(problem.tokens, { ...shaped(model, problem), ...more }));
   } finally {
     loaded.dispose();
   }
@@ -92,6 +101,93 @@ test("in chunks, with heads' outputs made again, and with the kernels for GPUs",
   await run(1, "register", { chunkRows: 4, keptBytes: 0 });
   await run(2, "tiled", { chunkRows: 5, keptBytes: 0 });
   await run(3, "tiled", { chunkRows: 6 });
+});
+
+test("texts in one batch give the mean over all their predictions, in whatever chunks", async () => {
+  const model = await openRandomModel(5);
+  const loaded = await load(model.files);
+  const texts = [4, 9, 1, 6].map((length, i) => given(model, i + 40, length).tokens);
+  const values = shaped(model, given(model, 5));
+  const batch = async (chunkRows: number) => {
+    const attribution = await loaded.openAttribution(texts, { ...values, chunkRows });
+    try {
+      // A second run under the same mask begins anew.
+      await attribution.run({});
+      return await attribution.run(values);
+    } finally {
+      attribution.dispose();
+    }
+  };
+  const whole = await batch(64);
+  const expected = new Float64Array(whole.gradient.data.length);
+  let loss = 0;
+  for (const text of texts.filter(({ length }) => length > 1)) {
+    const alone = await loaded.attributeEdges(text, values);
+    const share = (text.length - 1) / 16;
+    loss += share * alone.loss;
+    alone.gradient.data.forEach((value, i) => {
+      expected[i] = (expected[i] as number) + share * value;
+    });
+  }
+  assert.ok(Math.abs(whole.loss - loss) < 1e-5, `loss ${whole.loss}, not ${loss}`);
+  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  for (const { gradient } of [whole, await batch(3)]) {
+    const off = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - (gradient.data[i] as number))), 0);
+    assert.ok(off < 1e-5 * scale, `off by ${off} of ${scale}`);
+  }
+  loaded.dispose();
+});
+
+test("a mask of zeros leaves the norms nothing to read, and the gradient stays exact", async () => {
+  for (const seed of [8, 11]) {
+    const model = await openRandomModel(seed);
+    const loaded = await load(model.files);
+    const problem = given(model, seed);
+    const emptied = { ...problem, mask: problem.mask.map(() => 0), constants: problem.constants.map((c) => c / 10) };
+    compare(model, emptied, await loaded.attributeEdges(emptied.tokens, shaped(model, emptied)));
+    // Without constants even the norms' inputs are zero, and nothing depends on the tokens.
+    const { mask } = shaped(model, emptied);
+    const { loss, gradient } = await loaded.attributeEdges(emptied.tokens, {
+      destinations: emptied.destinations,
+      mask,
+    });
+    assert.ok(Number.isFinite(loss) && gradient.data.some((value) => value !== 0), model.summary);
+    loaded.dispose();
+  }
+});
+
+test("what does not fit is refused by name", async () => {
+  const model = await openRandomModel(1);
+  const loaded = await load(model.files);
+  const { tokens, ...rest } = given(model, 1);
+  const values = shaped(model, { tokens, ...rest });
+  const refused = (problem: Promise<unknown>, pattern: RegExp) =>
+    problem.then(
+      () => assert.unreachable(String(pattern)),
+      (error: Error) => assert.match(error.message, pattern),
+    );
+  const [rows, columns] = values.mask.shape as [number, number];
+  await refused(
+    loaded.attributeEdges(tokens, { ...values, mask: { ...values.mask, shape: [rows * columns, 1] } }),
+    /mask is \[\d+, \d+\], and must be \[\d+, \d+\] \(\[destinations, sources\]\)/,
+  );
+  await refused(
+    loaded.attributeEdges(tokens, { ...values, mask: { ...values.mask, data: rest.mask.map(() => 1.5) } }),
+    /mask is 1.5 on the edge from embed to blocks\.0\./,
+  );
+  await refused(
+    loaded.attributeEdges(tokens, {
+      ...values,
+      constants: { ...values.constants, data: rest.constants.map(() => NaN) },
+    }),
+    /constants hold NaN for source 0/,
+  );
+  await refused(loaded.attributeEdges(tokens.slice(0, 1), values), /at least two tokens/);
+  await refused(loaded.attributeEdges([1, model.config.vocab_size], values), /outside the vocabulary/);
+  if (model.config.num_attention_heads !== model.config.num_key_value_heads) {
+    await refused(loaded.attributeEdges(tokens, { destinations: "heads" }), /qkv_groups/);
+  }
+  loaded.dispose();
 });
 
 test.run();

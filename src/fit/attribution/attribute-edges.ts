@@ -24,7 +24,7 @@ import { ceil4, Workspace } from "./workspace.ts";
 export type { AttributionParts } from "./model.ts";
 
 export interface AttributionOptions {
-  /** One attention input for each head, or one for each query head, key and value group. Default: `heads`. */
+  /** One attention input for each head, or one for each query head, key and value group. Default: `heads` where G = H. */
   readonly destinations?: Destinations;
   /** Most rows that are worked on at once; default: as many as the device's limits bear. */
   readonly chunkRows?: number;
@@ -34,20 +34,25 @@ export interface AttributionOptions {
   readonly onProgress?: (phase: "compile" | "run", done: number, total: number) => void;
 }
 
-/** The values of a mask; both in canonical order (`src/interventions/edges.ts`). */
+/** Values with their shape, row-major. */
+export interface ShapedValues {
+  readonly data: ArrayLike<number>;
+  readonly shape: readonly number[];
+}
+
+/** A mask and what a cut source is replaced with; both in canonical order (`src/interventions/edges.ts`). */
 export interface MaskValues {
-  /** `[n_dst, n_src]`, row-major, in [0, 1]; entries that are no edges are ignored. Default: ones. */
-  readonly mask?: ArrayLike<number> | undefined;
-  /** `[n_src, d]`, row-major: what a cut source is replaced with. Default: zeros. */
-  readonly constants?: ArrayLike<number> | undefined;
+  /** `[n_dst, n_src]`, in [0, 1]; entries that are no edges are ignored. Default: ones. */
+  readonly mask?: ShapedValues | undefined;
+  /** `[n_src, d]`. Default: zeros. */
+  readonly constants?: ShapedValues | undefined;
 }
 
 export interface EdgeGradient {
   /** Mean next-token cross-entropy over all predictions, in nats. */
   readonly loss: number;
-  /** ∂loss/∂mask, `[n_dst, n_src]`, row-major; 0 where there is no edge. */
-  readonly gradient: Float32Array<ArrayBuffer>;
-  readonly shape: readonly [destinations: number, sources: number];
+  /** ∂loss/∂mask, `[n_dst, n_src]`; 0 where there is no edge. */
+  readonly gradient: { readonly data: Float32Array<ArrayBuffer>; readonly shape: readonly [number, number] };
 }
 
 /** Texts made ready on the device, to be run under one mask after another. */
@@ -72,9 +77,11 @@ export class EdgeAttribution {
   static async open(
     parts: AttributionParts,
     texts: readonly (readonly number[])[],
-    { destinations = "heads", signal, onProgress, ...memory }: AttributionOptions = {},
+    { destinations: wanted, signal, onProgress, ...memory }: AttributionOptions = {},
   ): Promise<EdgeAttribution> {
     const { config, gpu, pipelines, pace } = parts;
+    const shared = config.num_attention_heads !== config.num_key_value_heads;
+    const destinations = wanted ?? (shared ? "qkv_groups" : "heads");
     checkDestinations(parts, destinations);
     throwIfAborted(signal);
     gpu.checkAlive();
@@ -127,7 +134,8 @@ export class EdgeAttribution {
         hint: "The weights, or the constants of the mask, hold values that float32 cannot carry through the model.",
       });
     }
-    return { loss: sum / predictions, gradient: result, shape: [counts.destinations, counts.sources] };
+    const shape = [counts.destinations, counts.sources] as const;
+    return { loss: sum / predictions, gradient: { data: result, shape } };
   }
 
   /** Frees the buffers. */
@@ -136,14 +144,14 @@ export class EdgeAttribution {
   }
 
   /** Writes the mask, the constants, and what the mask replaces at each destination. */
-  #write({ mask, constants }: MaskValues): void {
+  #write(given: MaskValues): void {
     const { config } = this.#parts;
     const { counts, kappa, replaced, mask: maskBuffer } = this.#space;
     const { sources, destinations } = counts;
     const d = config.hidden_size;
     const stride = ceil4(d);
-    checkCount("mask", mask, destinations, sources, "destinations × sources");
-    checkCount("constants", constants, sources, d, "sources × width");
+    const mask = checked("mask", given.mask, [destinations, sources], "[destinations, sources]");
+    const constants = checked("constants", given.constants, [sources, d], "[sources, hidden_size]");
     const values = new Float32Array(destinations * sources).fill(1);
     const sums = new Float32Array(destinations * stride);
     for (const [index, destination] of listDestinations(config, this.destinations).entries()) {
@@ -165,9 +173,12 @@ export class EdgeAttribution {
       sums.set(sum, index * stride);
     }
     const repl = new Float32Array(sources * stride);
-    if (constants)
-      for (let s = 0; s < sources; s++)
-        for (let i = 0; i < d; i++) repl[s * stride + i] = constants[s * d + i] as number;
+    for (let i = 0; constants && i < constants.length; i++) {
+      const value = constants[i] as number;
+      if (!Number.isFinite(value))
+        throw new SluiceError("usage", `constants hold ${value} for source ${Math.floor(i / d)}`);
+      repl[Math.floor(i / d) * stride + (i % d)] = value;
+    }
     this.#program.write(maskBuffer.buffer, values);
     this.#program.write(kappa.buffer, sums);
     this.#program.write(replaced.buffer, repl);
@@ -187,13 +198,20 @@ function checkDestinations({ config }: AttributionParts, destinations: Destinati
   }
 }
 
-function checkCount(
+/** The values, if they are as many as there must be and finite where they are read. */
+function checked(
   what: string,
-  values: ArrayLike<number> | undefined,
-  rows: number,
-  columns: number,
+  values: ShapedValues | undefined,
+  shape: readonly [number, number],
   meaning: string,
-): void {
-  if (!values || values.length === rows * columns) return;
-  throw new SluiceError("usage", `${what} has ${values.length} values, not ${rows} × ${columns} (${meaning})`);
+): ArrayLike<number> | undefined {
+  if (!values) return undefined;
+  const fits = values.shape.length === 2 && values.shape.every((size, i) => size === shape[i]);
+  if (!fits || values.data.length !== shape[0] * shape[1]) {
+    throw new SluiceError(
+      "usage",
+      `${what} is [${values.shape.join(", ")}], and must be [${shape.join(", ")}] (${meaning}) for this model`,
+    );
+  }
+  return values.data;
 }
