@@ -13,9 +13,15 @@ import type {
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 
+/** What the commands tell of a generation that has ended. */
+export type GenerationSummary = Pick<
+  GenerateResult,
+  "prompt_tokens" | "tokens" | "text" | "finish" | "seed" | "timings"
+>;
+
 /** A generation under way: iterated once for tokens as they come, then asked for its summary. */
 export interface RunningGeneration extends AsyncIterable<GeneratedToken> {
-  result(): Promise<GenerateResult>;
+  result(): Promise<GenerationSummary>;
 }
 
 /** A cache that stays between calls: what a prompt shares with what it already holds is not computed again. */
@@ -26,12 +32,13 @@ export interface OpenSession {
 
 /** What the commands use of a model. */
 export interface LoadedModel
-  extends Pick<
-    Model,
-    "tokenizer" | "generateBatch" | "logits" | "capture" | "attributeEdges" | "perplexity" | "explain" | "dispose"
-  > {
+  extends Pick<Model, "tokenizer" | "logits" | "capture" | "attributeEdges" | "perplexity" | "explain" | "dispose"> {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
+  generateBatch(
+    prompts: readonly (string | readonly number[])[],
+    options: GenerateOptions,
+  ): Promise<readonly GenerationSummary[]>;
   with(bundles: readonly ComposedBundle[], settings: ComposeSettings): LoadedModel;
   session(options: { readonly context?: number; readonly sequences?: number }): Promise<OpenSession>;
 }

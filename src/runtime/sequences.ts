@@ -43,7 +43,7 @@ export class Sequences {
   readonly #outdated = new Set<number>();
   /** Ids by sequence and position. Those beyond the cached length mean nothing. */
   readonly #tokens: number[][];
-  readonly #vocabSize: number;
+  readonly vocabSize: number;
 
   constructor(executor: Executor, vocabSize: number, stages?: LiveStages) {
     this.executor = executor;
@@ -51,7 +51,7 @@ export class Sequences {
     this.#roles = Array.from({ length: executor.plan.sequences }, () => []);
     this.slots = new SlotTable(executor.plan.sequences, executor.plan.capacity, executor.plan.slots);
     this.#tokens = Array.from({ length: executor.plan.sequences }, () => []);
-    this.#vocabSize = vocabSize;
+    this.vocabSize = vocabSize;
   }
 
   get plan(): Plan {
@@ -67,10 +67,10 @@ export class Sequences {
   check(feeds: readonly { readonly tokens: readonly number[] }[]): void {
     for (const { tokens } of feeds) {
       tokens.forEach((token, i) => {
-        if (Number.isInteger(token) && token >= 0 && token < this.#vocabSize) return;
+        if (Number.isInteger(token) && token >= 0 && token < this.vocabSize) return;
         throw new SluiceError(
           "bad_tokens",
-          `Token ${i} is ${token}, outside the vocabulary (0 to ${this.#vocabSize - 1})`,
+          `Token ${i} is ${token}, outside the vocabulary (0 to ${this.vocabSize - 1})`,
           {
             hint: "Check that the ids come from this model's tokenizer.",
           },

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { SluiceError } from "../../src/errors.ts";
 import { parseSafetensors, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { fakeLibrary, input, run, timings } from "./fake-world.ts";
 
@@ -313,6 +314,40 @@ test("perplexity refuses texts that predict nothing, and BOS where nobody names 
     const named = fakeLibrary({ tokenizer: null, bos: 3 });
     assert.is((await run(["perplexity", "m", "--file", file, "--prepend-bos"], { library: named })).code, 0);
     assert.equal(named.calls.perplexity[0]?.documents, [[3, 5]]);
+  }));
+
+test("every command that runs a model takes bundles, read before the weights", () =>
+  inFolder(async (folder) => {
+    const file = join(folder, "ids.jsonl");
+    await writeFile(file, '{"tokens": [5, 6]}\n');
+    const out = join(folder, "out");
+    const commands = [
+      ["generate", "m", "--tokens", "5"],
+      ["logits", "m", "--tokens", "5", "--out", out],
+      ["capture", "m", "--tokens", "5", "--site", "embed", "--out", out],
+      ["perplexity", "m", "--file", file],
+      ["explain", "m"],
+    ];
+    for (const command of commands) {
+      const library = fakeLibrary();
+      const options = "--with b --with c:as=two --strength two/x=0.5 --param y.alpha=-1".split(" ");
+      assert.is((await run([...command, ...options], { library })).code, 0);
+      assert.equal(library.calls.with, [
+        {
+          bundles: [
+            { file: "b", prefix: null },
+            { file: "c", prefix: "two" },
+          ],
+          settings: { strengths: new Map([["two/x", 0.5]]), params: new Map([["y", { alpha: -1 }]]) },
+        },
+      ]);
+      const unread = {
+        ...fakeLibrary(),
+        loadBundle: () => Promise.reject(new SluiceError("not_found", "b is not there")),
+      };
+      assert.is((await run([...command, "--with", "b"], { library: unread })).code, 1);
+      assert.is(unread.calls.load.length, 0);
+    }
   }));
 
 test("explain and info print text; info --json one object", async () => {

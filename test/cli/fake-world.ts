@@ -183,8 +183,6 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   const matrix = (shape: readonly number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape });
   const resultOf = (prompt: string | readonly number[], text: string, { temperature = 0 }: GenerateOptions) => ({
     prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : prompt,
-    reused_tokens: 0,
-    changes: [],
     tokens: Array.from(text, (character) => character.codePointAt(0) as number),
     text: tokenizer ? text : null,
     finish,

@@ -5,6 +5,7 @@ import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
 import { load, type Model } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { lastLogits } from "../support/last-logits.ts";
 
 interface GoldenCase {
   readonly case: string;
@@ -39,28 +40,34 @@ for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
         assertClose((captured.get(site) as { data: Float32Array }).data, expected.get(site) as Float32Array, site);
     }));
 
-  test(`${name}: prefill and cached decode at every split`, () =>
+  test(`${name}: prefill and cached decode at every split, alone and in a batch`, () =>
     withBase(async (model, tokens, expected) => {
       const logits = expected.get("logits") as Float32Array;
       const { vocab_size } = model.config;
-      const session = await model.openSequences({ context: tokens.length });
-      const { index, stride } = session.plan.logits;
-      for (let split = 1; split < tokens.length; split++) {
-        session.slots.truncate(0, 0);
-        for (const part of [tokens.slice(0, split), tokens.slice(split)]) {
-          const steps = session.feed([{ sequence: 0, tokens: part, outs: "last" }], {
-            head: "logits",
-            tail: "none",
-            reads: () => [{ role: { role: "activation", index }, offset: 0, byteLength: stride * 4 }],
-          });
-          for await (const { bytes } of steps) {
-            const row = (session.slots.lengthOf(0) - 1) * vocab_size;
-            const actual = new Float32Array(bytes[0] as ArrayBuffer).subarray(0, vocab_size);
-            assertClose(actual, logits.subarray(row, row + vocab_size), `split at ${split}`);
-          }
+      const sequences = await model.openSequences({ sequences: 3, context: tokens.length });
+      /** Three sequences go on from `begin` to `end`; those that stay where they are take no part. */
+      const advance = async (begin: readonly number[], end: readonly number[]) => {
+        const feeds = end
+          .map((to, sequence) => ({ sequence, tokens: tokens.slice(begin[sequence], to) }))
+          .filter(({ tokens: part }) => part.length > 0);
+        for (const [sequence, actual] of await lastLogits(sequences, feeds)) {
+          const row = (end[sequence] as number) * vocab_size;
+          const what = `sequence ${sequence}, ${begin} to ${end}`;
+          assertClose(actual, logits.subarray(row - vocab_size, row), what);
         }
+      };
+      const all = tokens.length;
+      for (let split = 1; split < all; split++) {
+        for (let sequence = 0; sequence < 3; sequence++) sequences.slots.truncate(sequence, 0);
+        await advance([0, 0, 0], [split, 0, 0]);
+        await advance([split, 0, 0], [all, 0, 0]);
+        // Another prompt beside one that decodes, then all three together, each at a place of its own.
+        sequences.slots.truncate(0, split);
+        await advance([split, 0, 0], [split + 1, all - split, 1]);
+        const next = [Math.min(split + 2, all), Math.min(all - split + 1, all), 2];
+        await advance([split + 1, all - split, 1], next);
       }
-      session.dispose();
+      sequences.dispose();
     }));
 
   test(`${name}: the reference plan gives a token the same bits in any chunk and alone`, () =>

@@ -1,8 +1,46 @@
-/** Perplexity through windows over a text longer than the context, against logits taken by hand. */
+/** Perplexity against logits taken by hand: of packed documents, and through windows over a text beyond the context. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { load } from "../../src/index.ts";
-import { location } from "../support/files.ts";
+import { location, readJson } from "../support/files.ts";
+
+/** Sum of the negative log-likelihoods of tokens [from, to) given those before, from logits `[T, vocab]` in float64. */
+function loss(
+  logits: Float32Array,
+  vocab: number,
+  tokens: readonly number[],
+  from: number,
+  to = tokens.length,
+): number {
+  let sum = 0;
+  for (let position = from; position < to; position++) {
+    const row = logits.subarray((position - 1) * vocab, position * vocab);
+    const most = row.reduce((largest, logit) => Math.max(largest, logit), Number.NEGATIVE_INFINITY);
+    const total = row.reduce((mass, logit) => mass + Math.exp(logit - most), 0);
+    sum += most + Math.log(total) - (row[tokens[position] as number] as number);
+  }
+  return sum;
+}
+
+test("documents of different lengths share steps, and each is measured as if alone", async () => {
+  const { greedy } = await readJson<{ greedy: { prompt_ids: number[]; greedy_ids: number[] }[] }>(
+    "weights/gpt2-stories/expected.json",
+  );
+  const documents = greedy.map(({ prompt_ids, greedy_ids }, i) =>
+    [50_256, ...prompt_ids, ...greedy_ids].slice(0, 40 - 11 * i),
+  );
+  const model = await load(location("weights/gpt2-stories"));
+  const { nll, tokens } = await model.perplexity([...documents, [50_256]]);
+  let sum = 0;
+  for (const document of documents)
+    sum += loss((await model.logits(document)).data, model.config.vocab_size, document, 1);
+  assert.is(
+    tokens,
+    documents.reduce((count, { length }) => count + length - 1, 0),
+  );
+  assert.ok(Math.abs(nll - sum / tokens) < 1e-4, `${nll} against ${sum / tokens}`);
+  model.dispose();
+});
 
 test("a text longer than the context is measured through windows that predict every token once", async () => {
   const model = await load(location("weights/gpt-nano-sort"));
@@ -15,13 +53,8 @@ test("a text longer than the context is measured through windows that predict ev
     [4, 15, 11],
     [6, 17, 15],
   ] as const) {
-    const { data } = await model.logits(tokens.slice(begin, end));
-    for (let position = predicted; position < end; position++) {
-      const row = [...data.subarray((position - 1 - begin) * 3, (position - begin) * 3)];
-      const most = Math.max(...row);
-      const total = row.reduce((mass, logit) => mass + Math.exp(logit - most), 0);
-      sum += most + Math.log(total) - (row[tokens[position] as number] as number);
-    }
+    const window = tokens.slice(begin, end);
+    sum += loss((await model.logits(window)).data, 3, window, predicted - begin);
   }
   assert.is(count, tokens.length - 1);
   assert.ok(Math.abs(nll - sum / count) < 1e-5, `${nll} against ${sum / count}`);

@@ -1,8 +1,8 @@
 /** `sluice generate` */
 import { SluiceError } from "../../errors.ts";
-import type { GenerateOptions, GenerateResult } from "../../index.ts";
+import type { GenerateOptions } from "../../index.ts";
 import { defineCommand } from "../command.ts";
-import type { CommandContext, LoadedModel } from "../context.ts";
+import type { CommandContext, GenerationSummary, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readPrompts } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
@@ -103,7 +103,7 @@ async function runBatch(
   });
 }
 
-function reported({ prompt_tokens, tokens, text, finish, seed, timings }: GenerateResult, loadMs: number): object {
+function reported({ prompt_tokens, tokens, text, finish, seed, timings }: GenerationSummary, loadMs: number): object {
   return {
     prompt_tokens,
     tokens,
