@@ -138,6 +138,66 @@ test("texts in one batch give the mean over all their predictions, in whatever c
   loaded.dispose();
 });
 
+test("masks side by side have the losses that each has alone, also where only late layers change", async () => {
+  const model = await openRandomModel(5);
+  const loaded = await load(model.files);
+  const texts = [4, 9].map((length, i) => given(model, i + 40, length).tokens);
+  const masks = [5, 6, 7].map((seed) => shaped(model, { ...given(model, 5), mask: given(model, seed * 8 + 5).mask }));
+  const [first] = masks as [(typeof masks)[number]];
+  // The last destination alone, then nothing.
+  const late = {
+    ...first,
+    mask: { ...first.mask, data: first.mask.data.map((m, i) => (i < first.mask.data.length - 3 ? m : 0.5)) },
+  };
+  const three = await loaded.openAttribution(texts, { masks: 3 });
+  const one = await loaded.openAttribution(texts, { destinations: three.destinations });
+  const alone: number[] = [];
+  for (const mask of [...masks, late, late]) alone.push((await one.run(mask)).loss);
+  assert.equal(await three.losses(masks), alone.slice(0, 3));
+  assert.equal(await three.losses([late, ...masks.slice(1)]), [alone[3], ...alone.slice(1, 3)]);
+  assert.equal(await three.losses([late]), [alone[4]]);
+  assert.is(alone[3], alone[4]);
+  three.dispose();
+  one.dispose();
+  loaded.dispose();
+});
+
+test("a source's mean is that of its site", async () => {
+  const model = await openRandomModel(4);
+  const loaded = await load(model.files);
+  const { tokens } = given(model, 4);
+  const { num_hidden_layers: layers, num_attention_heads: H, hidden_size: d } = model.config;
+  const sites = ["embed", ...Array.from({ length: layers }, (_, l) => [`attn_out.${l}`, `mlp_out.${l}`]).flat()];
+  const captured = await loaded.capture(tokens, sites);
+  const attribution = await loaded.openAttribution([tokens], { chunkRows: 5 });
+  const { data, shape } = await attribution.means();
+  assert.equal([...shape], [1 + layers * (H + 1), d]);
+  const meanOf = (site: string) =>
+    Float64Array.from({ length: d }, (_, i) => {
+      const rows = captured.get(site)?.data as Float32Array;
+      return tokens.reduce((sum, _t, t) => sum + (rows[t * d + i] as number), 0) / tokens.length;
+    });
+  const rowsSummed = (first: number, count: number) =>
+    Float64Array.from({ length: d }, (_, i) => {
+      let sum = 0;
+      for (let s = first; s < first + count; s++) sum += data[s * d + i] as number;
+      return sum;
+    });
+  const compareRow = (site: string, first: number, count: number) => {
+    const expected = meanOf(site);
+    rowsSummed(first, count).forEach((value, i) => {
+      assert.ok(Math.abs(value - (expected[i] as number)) < 1e-5, `${site}: ${value}, not ${expected[i]}`);
+    });
+  };
+  compareRow("embed", 0, 1);
+  for (let l = 0; l < layers; l++) {
+    compareRow(`attn_out.${l}`, 1 + l * (H + 1), H);
+    compareRow(`mlp_out.${l}`, 1 + l * (H + 1) + H, 1);
+  }
+  attribution.dispose();
+  loaded.dispose();
+});
+
 test("a mask of zeros leaves the norms nothing to read, and the gradient stays exact", async () => {
   for (const seed of [8, 11]) {
     const model = await openRandomModel(seed);

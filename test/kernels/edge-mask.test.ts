@@ -63,6 +63,9 @@ test("destinations' inputs and sources' gradients are weighted sums, begun with 
         constant: 2,
         stride_out: stride,
         stride_in: stride,
+        texts: 1,
+        mask_stride: 9 * shape.sources,
+        kappa_stride: 9,
       },
       buffers: { input, mask, constants, output: before },
     });

@@ -17,8 +17,11 @@ import type { Chunk } from "./rows.ts";
 export function recordBackward(recorder: Recorder): void {
   const { space, model } = recorder;
   const { chunks } = space.rows;
+  const { length } = model.layers;
   for (const chunk of chunks) recordHead(recorder, chunk);
-  for (let layer = model.layers.length - 1; layer >= 0; layer--) {
+  if (!space.differentiates) return;
+  recorder.begin({ layer: length, part: "gradient" });
+  for (let layer = length - 1; layer >= 0; layer--) {
     // Of all chunks first: a key's gradient comes from every row that sees it.
     for (const chunk of chunks) {
       recordInputs(recorder, layer, chunk);
@@ -37,28 +40,34 @@ function recordHead(recorder: Recorder, chunk: Chunk): void {
   const { space, model } = recorder;
   const sources = recorder.sourcesBefore(model.layers.length);
   const logits = recorder.destinationsOf("logits");
+  const loss = { layer: model.layers.length, part: "loss" } as const;
+  const gradient = { ...loss, part: "gradient" } as const;
+  recorder.begin(loss);
   sumSources(recorder, chunk, sources, [[logits, space.xMlp]]);
   recordNormedRow(recorder, model.finalNorm, chunk);
   const dnormed = space.normed;
-  const loss = crossEntropyKernels({ vocab: space.config.vocab_size, maxRows: MAX_ROWS });
-  const gradient = crossEntropyGradient({ vocab: space.config.vocab_size, maxRows: MAX_ROWS });
+  const entropy = crossEntropyKernels({ vocab: space.config.vocab_size, maxRows: MAX_ROWS });
+  const entropyGradient = crossEntropyGradient({ vocab: space.config.vocab_size, maxRows: MAX_ROWS });
   for (let first = 0; first < chunk.count; first += space.tileRows) {
     const rows = Math.min(space.tileRows, chunk.count - first);
     const step = recorder.newStep(chunk.first + first, rows);
     const offset = first * space.d4 * 16;
     const place = { step, rows };
     const args = { offset: chunk.first + first };
+    recorder.begin(loss);
     recorder.linear(model.head, {
       ...place,
       epilogue: { kind: "store" },
       bind: { input: { ...space.row, offset }, output: space.logits },
     });
     const { logits: values, partials, tokens, losses } = space;
-    recorder.dispatch({ ...place, kernel: loss.partial, bind: { logits: values, partials } });
-    recorder.dispatch({ ...place, kernel: loss.final, args, bind: { partials, logits: values, tokens, losses } });
+    recorder.dispatch({ ...place, kernel: entropy.partial, bind: { logits: values, partials } });
+    recorder.dispatch({ ...place, kernel: entropy.final, args, bind: { partials, logits: values, tokens, losses } });
+    if (!space.differentiates) continue;
+    recorder.begin(gradient);
     recorder.dispatch({
       ...place,
-      kernel: gradient,
+      kernel: entropyGradient,
       args,
       bind: { logits: values, losses, tokens, weights: space.shares, output: space.dlogits },
     });
@@ -68,6 +77,7 @@ function recordHead(recorder: Recorder, chunk: Chunk): void {
       output: { ...dnormed, offset },
     });
   }
+  if (!space.differentiates) return;
   const dx = space.dx;
   recorder.norm(chunk, model.finalNorm, 1, { input: space.xMlp, gradient: dnormed, output: dx });
   for (const from of sources) recordEdges(recorder, chunk, from, [[logits, dx]], "zero");

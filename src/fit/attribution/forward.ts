@@ -10,8 +10,10 @@ import type { Chunk } from "./rows.ts";
 /** Embedding and blocks. Within a layer chunks ascend, since a chunk attends to those before it. */
 export function recordForward(recorder: Recorder): void {
   const { space, model } = recorder;
+  recorder.begin({ layer: -1, part: "loss" });
   for (const chunk of space.rows.chunks) recordEmbedding(recorder, chunk);
   for (let layer = 0; layer < model.layers.length; layer++) {
+    recorder.begin({ layer, part: "loss" });
     for (const chunk of space.rows.chunks) {
       recordInputs(recorder, layer, chunk);
       recordProjections(recorder, layer, chunk);
@@ -19,6 +21,17 @@ export function recordForward(recorder: Recorder): void {
       if (space.headsKept) recorder.makeHeads(layer, chunk);
       recordMlpInput(recorder, layer, chunk);
       recordMlp(recorder, layer, chunk);
+    }
+  }
+}
+
+/** Sums of what every source wrote, over all rows. */
+export function recordSums(recorder: Recorder): void {
+  const { space, model } = recorder;
+  recorder.begin({ layer: model.layers.length, part: "sums" });
+  for (const chunk of space.rows.chunks) {
+    for (const group of recorder.sourcesBefore(model.layers.length)) {
+      recorder.addSums(chunk, group, recorder.written(group, chunk), space.sums);
     }
   }
 }

@@ -37,7 +37,15 @@ export interface Recorded {
   readonly bind: Readonly<Record<string, Bound>>;
 }
 
+/** A part of the program: runs may begin at a later layer, and leave parts out. */
+export interface Section {
+  /** -1: before the first layer; the number of layers: behind the last. */
+  readonly layer: number;
+  readonly part: "loss" | "gradient" | "sums";
+}
+
 interface Ready {
+  readonly section: Section;
   readonly pipeline: GPUComputePipeline;
   readonly bindings: GPUBindGroup;
   readonly stepOffset: number;
@@ -51,6 +59,9 @@ export interface ReadRange {
 }
 
 export interface RunOptions {
+  /** Parts that run, each from this layer of the forward pass on. */
+  readonly parts: readonly Section["part"][];
+  readonly from: number;
   readonly clear: readonly GPUBuffer[];
   readonly reads: readonly ReadRange[];
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -65,7 +76,8 @@ export class Program {
   readonly #readbacks: ReadbackPool;
   readonly #owned: GPUBuffer[] = [];
   readonly #steps: StepRows[] = [];
-  #recorded: Recorded[] = [];
+  #section: Section = { layer: -1, part: "loss" };
+  #recorded: { readonly section: Section; readonly dispatch: Recorded }[] = [];
   #ready: readonly Ready[] = [];
   #stepGroup: GPUBindGroup | undefined;
 
@@ -93,8 +105,13 @@ export class Program {
     return this.#steps.length - 1;
   }
 
+  /** What is recorded from here on belongs to this section. */
+  begin(section: Section): void {
+    this.#section = section;
+  }
+
   record(dispatch: Recorded): void {
-    this.#recorded.push(dispatch);
+    this.#recorded.push({ section: this.#section, dispatch });
   }
 
   /**
@@ -116,7 +133,7 @@ export class Program {
       entries: [{ binding: 0, resource: { buffer: steps, size: stepBytes } }],
     });
 
-    const blocks = this.#recorded.map(({ kernel, args = {} }) => packArgs(kernel, args));
+    const blocks = this.#recorded.map(({ dispatch: { kernel, args = {} } }) => packArgs(kernel, args));
     const starts: number[] = [];
     let end = 0;
     for (const { byteLength } of blocks) {
@@ -130,12 +147,13 @@ export class Program {
     const args = this.#uniforms("attribution args", argWords);
 
     await this.#pipelines.prepare(
-      this.#recorded.map(({ kernel }) => kernel),
+      this.#recorded.map(({ dispatch }) => dispatch.kernel),
       onCompile,
       signal,
     );
     const ready: Ready[] = [];
-    for (const [i, { kernel, step, rows, keys = 0, bind }] of this.#recorded.entries()) {
+    for (const [i, { section, dispatch }] of this.#recorded.entries()) {
+      const { kernel, step, rows, keys = 0, bind } = dispatch;
       const work: Workload = { rows, keys };
       const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
         if (access === "args") {
@@ -147,6 +165,7 @@ export class Program {
         return { binding, resource: { buffer: bound.buffer, offset: bound.offset ?? 0 } };
       });
       ready.push({
+        section,
         pipeline: await this.#pipelines.get(kernel),
         bindings: device.createBindGroup({ label: kernel.name, layout: this.#pipelines.layoutOf(kernel), entries }),
         stepOffset: step * stepStride,
@@ -160,17 +179,20 @@ export class Program {
   }
 
   /**
-   * Runs all dispatches in order and reads buffers back.
+   * Runs the dispatches of some parts in order and reads buffers back.
    * @throws SluiceError `aborted` between submits, `device_lost`, `gpu`
    */
-  async run({ clear, reads, onProgress, signal }: RunOptions): Promise<readonly ArrayBuffer[]> {
+  async run({ parts, from, clear, reads, onProgress, signal }: RunOptions): Promise<readonly ArrayBuffer[]> {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
     let encoder = device.createCommandEncoder();
     for (const buffer of clear) encoder.clearBuffer(buffer);
     let pass = encoder.beginComputePass();
     let estimated = 0;
-    for (const [i, { pipeline, bindings, stepOffset, workgroups, cost }] of this.#ready.entries()) {
+    const chosen = this.#ready.filter(
+      ({ section }) => parts.includes(section.part) && (section.part === "gradient" || section.layer >= from),
+    );
+    for (const [i, { pipeline, bindings, stepOffset, workgroups, cost }] of chosen.entries()) {
       const expected = this.#pace.estimate(cost);
       if (estimated > 0 && estimated + expected > SUBMIT_MS) {
         pass.end();
@@ -178,7 +200,7 @@ export class Program {
         device.queue.submit([encoder.finish()]);
         await this.#gpu.idle();
         this.#pace.observe(estimated, performance.now() - started);
-        onProgress?.(i, this.#ready.length);
+        onProgress?.(i, chosen.length);
         throwIfAborted(signal);
         encoder = device.createCommandEncoder();
         pass = encoder.beginComputePass();

@@ -1,7 +1,7 @@
 /** Records the operations of an attribution, each for one chunk of rows: linear layers, norms, and what an edge mask sums. */
 import { MAX_ROWS } from "../../compile/lower-context.ts";
 import type { Destinations } from "../../interventions/stage.ts";
-import { maskMix, maskProductSum, maskProducts, mixBegin } from "../../kernels/backward/edge-mask.ts";
+import { maskMix, maskProductSum, maskProducts, mixBegin, rowSums } from "../../kernels/backward/edge-mask.ts";
 import { backwardLinear, type OutputSpan, spanTable } from "../../kernels/backward/linear.ts";
 import { variantNorm } from "../../kernels/backward/norm.ts";
 import { headSourcesKernel } from "../../kernels/head-sources.ts";
@@ -9,12 +9,13 @@ import type { ArgValues, Kernel } from "../../kernels/kernel.ts";
 import { type LinearEpilogue, linearKernels } from "../../kernels/linear.ts";
 import { ropeTable } from "../../models/rope.ts";
 import type { AttributionParts, PlacedMatrix, PlacedModel, PlacedNorm } from "./model.ts";
-import { type Bound, kernelFor, type Program } from "./program.ts";
+import { type Bound, kernelFor, type Program, type Section } from "./program.ts";
 import type { Chunk } from "./rows.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** Destinations whose inputs stand side by side: a layer's attention inputs, its MLP, or the logits. */
 export interface DestinationGroup {
+  readonly kind: "attention" | "mlp" | "logits";
   /** Canonical index of the first. */
   readonly first: number;
   readonly count: number;
@@ -73,6 +74,18 @@ export class Recorder {
   over(chunk: Chunk, kernel: Kernel, bind: Readonly<Record<string, Bound>>, args?: ArgValues): void {
     const { keys, count: rows } = chunk;
     this.#program.record({ kernel, step: this.space.stepOf(chunk), rows, keys, bind, ...(args && { args }) });
+  }
+
+  /** What is recorded from here on belongs to a part that runs may leave out. */
+  begin(section: Section): void {
+    this.#program.begin(section);
+  }
+
+  /** Adds a source group's rows to its sums. */
+  addSums(chunk: Chunk, from: SourceGroup, outs: Bound, sums: Bound): void {
+    const kernel = rowSums(this.#edges(), from.count);
+    const args = { count: from.count, first: from.first, stride: this.space.variantStride };
+    this.over(chunk, kernel, { input: outs, output: sums }, args);
   }
 
   /** A dispatch with a step, or a number of rows, of its own. */
@@ -143,11 +156,11 @@ export class Recorder {
   }
 
   /** Canonical index of a layer's attention inputs, MLP, or of the logits. */
-  destinationsOf(kind: "attention" | "mlp" | "logits", layer = this.model.layers.length): DestinationGroup {
+  destinationsOf(kind: DestinationGroup["kind"], layer = this.model.layers.length): DestinationGroup {
     const { inputs } = this.space.counts;
     const first = layer * (inputs + 1);
-    if (kind === "attention") return { first, count: inputs };
-    return { first: kind === "mlp" ? first + inputs : first, count: 1 };
+    if (kind === "attention") return { kind, first, count: inputs };
+    return { kind, first: kind === "mlp" ? first + inputs : first, count: 1 };
   }
 
   headsOf(layer: number): SourceGroup {
@@ -214,6 +227,7 @@ export class Recorder {
         constant: to.first,
         stride_out: space.variantStride,
         stride_in: space.variantStride,
+        ...this.#masks(),
       },
     );
   }
@@ -222,11 +236,12 @@ export class Recorder {
   addMaskGradient(chunk: Chunk, to: DestinationGroup, from: SourceGroup, outs: Bound, dx: Bound): void {
     const { space } = this;
     const pair = { destinations: to.count, sources: from.count };
+    const replacement = ["attention", "mlp", "logits"].indexOf(to.kind) * space.counts.sources + from.first;
     this.over(
       chunk,
       maskProducts(this.#edges(), to.count, from.count),
       { gradient: dx, written: outs, replaced: space.replaced, output: space.products },
-      { ...pair, first_source: from.first, stride_dst: space.variantStride, stride_src: space.variantStride },
+      { ...pair, first_source: replacement, stride_dst: space.variantStride, stride_src: space.variantStride },
     );
     this.over(
       chunk,
@@ -260,6 +275,7 @@ export class Recorder {
         constant: 0,
         stride_out: space.variantStride,
         stride_in: space.variantStride,
+        ...this.#masks(),
       },
     );
   }
@@ -287,6 +303,12 @@ export class Recorder {
 
   layer(index: number): PlacedModel["layers"][number] {
     return this.model.layers[index] as PlacedModel["layers"][number];
+  }
+
+  /** Which mask acts on a row. */
+  #masks(): ArgValues {
+    const { counts, texts } = this.space;
+    return { texts, mask_stride: counts.destinations * counts.sources, kappa_stride: counts.destinations };
   }
 
   #edges(): { readonly width: number; readonly sources: number; readonly maxRows: number } {

@@ -24,6 +24,9 @@ const SCRATCH_BYTES = 96 << 20;
 /** Logits, and their gradient, of a tile of rows take at most so many bytes each. */
 const LOGITS_BYTES = 32 << 20;
 
+/** Attention inputs, MLPs and logits may each replace what is cut by constants of their own: see mask-tables.ts. */
+const destinationClassCount = 3;
+
 /** Rows of a tile come in multiples of this, so that its bytes begin at multiples of 256. */
 const TILE_STEP = 16;
 
@@ -52,7 +55,10 @@ export function chunkRowsFor(config: ModelConfig, counts: EdgeCounts, bindingLim
   return Math.max(TILE_STEP, Math.floor(rows / TILE_STEP) * TILE_STEP);
 }
 
-export interface MemoryLimits {
+/** What is run, and in how much memory. */
+export interface WorkspaceOptions {
+  /** Masks side by side; only a single one is differentiated. */
+  readonly masks: number;
   readonly bindingLimit: number;
   readonly chunkRows?: number;
   readonly keptBytes?: number;
@@ -68,6 +74,10 @@ export class Workspace {
   /** Index of each chunk's step in the program. */
   readonly steps: readonly number[];
   readonly headsKept: boolean;
+  readonly masks: number;
+  /** Texts under each mask. */
+  readonly texts: number;
+  readonly differentiates: boolean;
 
   readonly tokens: Bound;
   readonly slots: Bound;
@@ -76,10 +86,12 @@ export class Workspace {
   readonly mask: Bound;
   /** κ `[destinations][d]` */
   readonly kappa: Bound;
-  /** repl `[sources][d]` */
+  /** repl by class of destination, `[classes][sources][d]` */
   readonly replaced: Bound;
   /** `[destinations][sources]` */
   readonly gradient: Bound;
+  /** Of what each source wrote `[sources][d]` */
+  readonly sums: Bound;
   /** (head, slot) of every head. */
   readonly headList: Bound;
 
@@ -122,13 +134,19 @@ export class Workspace {
     config: ModelConfig,
     destinations: Destinations,
     texts: readonly (readonly number[])[],
-    memory: MemoryLimits,
+    memory: WorkspaceOptions,
   ) {
     const { bindingLimit } = memory;
     const { hidden_size: d, intermediate_size: f, num_attention_heads: H, num_key_value_heads: G, head_dim } = config;
     const counts = countOf(config, destinations);
     const chunkRows = Math.min(memory.chunkRows ?? MAX_ROWS, chunkRowsFor(config, counts, bindingLimit));
-    const rows = packRows(texts, { ...config, chunkRows });
+    const { masks } = memory;
+    const differentiates = masks === 1;
+    this.masks = masks;
+    this.texts = texts.length;
+    this.differentiates = differentiates;
+    const all = Array.from({ length: masks }, () => texts).flat();
+    const rows = packRows(all, { ...config, chunkRows });
     this.config = config;
     this.counts = counts;
     this.rows = rows;
@@ -142,26 +160,29 @@ export class Workspace {
     const layers = config.num_hidden_layers;
     const [C, T] = [this.chunkRows, rows.total];
     const whole = (label: string, floats: number): Bound => ({ buffer: program.buffer(label, floats * 4) });
-    const chunked = (label: string, width: number, variants = 1): readonly Bound[] =>
-      rows.chunks.map(() => whole(label, variants * C * ceil4(width)));
-    const layered = (label: string, width: number, variants = 1) =>
-      Array.from({ length: layers }, () => chunked(label, width, variants));
+    /** For gradients alone. */
+    const also = (label: string, floats: number): Bound => whole(label, differentiates ? floats : 0);
+    const chunked = (label: string, width: number, variants = 1, buffer = whole): readonly Bound[] =>
+      rows.chunks.map(() => buffer(label, variants * C * ceil4(width)));
+    const layered = (label: string, width: number, variants = 1, buffer = whole) =>
+      Array.from({ length: layers }, () => chunked(label, width, variants, buffer));
 
     this.tokens = whole("tokens", T);
     this.slots = whole("slots", rows.slots.length);
     this.shares = whole("shares", T);
     this.losses = whole("losses", T);
-    this.mask = whole("mask", counts.destinations * counts.sources);
-    this.kappa = whole("kappa", counts.destinations * ceil4(d));
-    this.replaced = whole("replaced", counts.sources * ceil4(d));
-    this.gradient = whole("mask gradient", counts.destinations * counts.sources);
+    this.mask = whole("mask", masks * counts.destinations * counts.sources);
+    this.kappa = whole("kappa", masks * counts.destinations * ceil4(d));
+    this.replaced = also("replaced", destinationClassCount * counts.sources * ceil4(d));
+    this.gradient = also("mask gradient", counts.destinations * counts.sources);
+    this.sums = also("source sums", counts.sources * ceil4(d));
     this.headList = whole("heads", H * 4);
 
     this.embed = chunked("embed", d);
     this.z = layered("attn_z", H * head_dim);
-    this.dz = layered("attn_z gradient", H * head_dim);
+    this.dz = layered("attn_z gradient", H * head_dim, 1, also);
     this.mlpOut = layered("mlp_out", d);
-    this.dmlpOut = layered("mlp_out gradient", d);
+    this.dmlpOut = layered("mlp_out gradient", d, 1, also);
     this.headsKept = layers * rows.chunks.length * H * C * ceil4(d) * 4 <= (memory.keptBytes ?? KEPT_BYTES);
     if (this.headsKept) this.headOuts = layered("head outputs", d, H);
     else {
@@ -170,23 +191,23 @@ export class Workspace {
     }
 
     this.q = chunked("q", H * head_dim);
-    this.dqkv = chunked("qkv gradient", (H + 2 * G) * head_dim);
-    this.stats = chunked("attention stats", 2 * H);
-    this.dmlpInput = chunked("mlp input gradient", d);
+    this.dqkv = chunked("qkv gradient", (H + 2 * G) * head_dim, 1, also);
+    this.stats = chunked("attention stats", 2 * H, 1, also);
+    this.dmlpInput = chunked("mlp input gradient", d, 1, also);
     this.keys = whole("keys", T * ceil4(G * head_dim));
     this.values = whole("values", T * ceil4(G * head_dim));
 
     this.x = whole("attention inputs", counts.inputs * C * ceil4(d));
     this.normed = whole("normed", counts.inputs * C * ceil4(d));
-    this.dx = whole("attention input gradients", counts.inputs * C * ceil4(d));
-    this.headGradients = whole("head gradients", H * C * ceil4(d));
+    this.dx = also("attention input gradients", counts.inputs * C * ceil4(d));
+    this.headGradients = also("head gradients", H * C * ceil4(d));
     this.xMlp = whole("row input", C * ceil4(d));
     this.row = whole("row", C * ceil4(d));
     const innerWidth = config.architecture === "gpt2" ? ceil4(f) : 2 * ceil4(f);
-    this.pre = whole("mlp_pre", C * innerWidth);
-    this.dpre = whole("mlp_pre gradient", C * innerWidth);
+    this.pre = also("mlp_pre", C * innerWidth);
+    this.dpre = also("mlp_pre gradient", C * innerWidth);
     this.post = whole("mlp_post", C * ceil4(f));
-    this.products = whole("mask products", maskProductBytes(C, counts.inputs, H) / 4);
+    this.products = also("mask products", maskProductBytes(C, counts.inputs, H) / 4);
     const attention = backwardAttention({
       heads: H,
       kv_heads: G,
@@ -194,10 +215,10 @@ export class Workspace {
       tile: C,
       maxRows: MAX_ROWS,
     });
-    this.tile = whole("attention tile", attention.tileBytes(C) / 4);
+    this.tile = also("attention tile", attention.tileBytes(C) / 4);
     const tileRows = Math.min(this.tileRows, C);
     this.logits = whole("logits", tileRows * ceil4(config.vocab_size));
-    this.dlogits = whole("logit gradients", tileRows * ceil4(config.vocab_size));
+    this.dlogits = also("logit gradients", tileRows * ceil4(config.vocab_size));
     const vocabulary = { vocab: config.vocab_size, maxRows: MAX_ROWS };
     this.partials = whole("loss partials", crossEntropyKernels(vocabulary).partialBytes(tileRows) / 4);
 

@@ -16,7 +16,8 @@ export const mixBegin = { zero: 0, constant: 1, output: 2 } as const;
 /**
  * output[o] = begin + Σ_i mask[weight + o·weight_out + i·weight_in]·input[i], rows of ceil4(d) floats. Args: `begin`
  * ({@link mixBegin}), `outputs`, `inputs`, `weight`, `weight_out`, `weight_in`, `constant` (row of `constants` for output
- * 0), `stride_out` and `stride_in` (vec4s).
+ * 0), `stride_out` and `stride_in` (vec4s); `texts` (sequences that share a mask), `mask_stride` and `kappa_stride` (from
+ * one mask, and its constants, to the next).
  */
 export function maskMix({ width, maxRows }: EdgeMaskShape, outputs: number, inputs: number): Kernel {
   const d4 = Math.ceil(width / 4);
@@ -34,6 +35,9 @@ export function maskMix({ width, maxRows }: EdgeMaskShape, outputs: number, inpu
       "constant",
       "stride_out",
       "stride_in",
+      "texts",
+      "mask_stride",
+      "kappa_stride",
     ]),
     summation: "serial",
     workgroups: (rows) => [Math.ceil(d4 / 32), rows, Math.ceil(outputs / 4)],
@@ -88,6 +92,23 @@ export function maskProductSum(shape: EdgeMaskShape, destinations: number, sourc
       flops: rows * destinations * sources,
       bytes: 4 * (rows + 2) * destinations * sources,
     }),
+  };
+}
+
+/**
+ * Adds up the rows of `input`, `count` blocks of rows of ceil4(d) floats, into rows of `output` from `first` on, onto what
+ * stands there. Args: `count`, `first`, `stride` (vec4s between blocks).
+ */
+export function rowSums({ width, maxRows }: EdgeMaskShape, count: number): Kernel {
+  const d4 = Math.ceil(width / 4);
+  return {
+    name: `row_sums_${width}_m${maxRows}`,
+    shader: { entry: "backward/row_sums", constants: { D4: `${d4}u`, MAX_ROWS: `${maxRows}u` } },
+    bindings: bindings({ input: 1 }),
+    args: args(["count", "first", "stride"]),
+    summation: "serial",
+    workgroups: () => [Math.ceil(d4 / 32), count, 1],
+    cost: ({ rows }) => ({ flops: rows * count * width, bytes: 4 * (rows + 2) * count * width }),
   };
 }
 
