@@ -1,5 +1,7 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
 import type {
+  BenchOptions,
+  BenchResult,
   Bundle,
   ComposedBundle,
   ComposeSettings,
@@ -32,7 +34,7 @@ export interface OpenSession {
 
 /** What the commands use of a model. */
 export interface LoadedModel
-  extends Pick<Model, "tokenizer" | "logits" | "capture" | "perplexity" | "explain" | "dispose"> {
+  extends Pick<Model, "tokenizer" | "logits" | "capture" | "attributeEdges" | "perplexity" | "explain" | "dispose"> {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
   generateBatch(
@@ -55,6 +57,8 @@ export interface InfoReport {
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
   loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
+  /** Speed of a model, and of the same with interventions beside it. */
+  bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

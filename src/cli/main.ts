@@ -1,7 +1,9 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
 import type { Command } from "./command.ts";
+import { attribute } from "./commands/attribute.ts";
 import { bake } from "./commands/bake.ts";
+import { bench } from "./commands/bench.ts";
 import { bundleCompose } from "./commands/bundle-compose.ts";
 import { bundleImport } from "./commands/bundle-import.ts";
 import { bundleInspect } from "./commands/bundle-inspect.ts";
@@ -26,7 +28,9 @@ const COMMANDS: readonly Command[] = [
   chat,
   logits,
   capture,
+  attribute,
   perplexity,
+  bench,
   explain,
   bake,
   bundleInspect,
