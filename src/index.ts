@@ -14,6 +14,10 @@ export type {
   EdgeGradient,
   MaskValues,
 } from "./fit/attribution/attribute-edges.ts";
+export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
+export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
+export { type Pooling, poolResponses } from "./fit/pool.ts";
+export type { ResponseStore } from "./fit/responses.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";

@@ -1,10 +1,14 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
 import type {
+  AuraFit,
+  AuraOptions,
   BenchOptions,
   BenchResult,
   Bundle,
   ComposedBundle,
   ComposeSettings,
+  DirectionMethod,
+  DirectionOptions,
   GeneratedToken,
   GenerateOptions,
   GenerateResult,
@@ -59,6 +63,8 @@ export interface Library {
   loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
   /** Speed of a model, and of the same with interventions beside it. */
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
+  fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
+  fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

@@ -15,6 +15,14 @@ export const library: Library = {
     const { benchModel } = await import("../index.ts");
     return benchModel(own(model), edited && own(edited), options);
   },
+  async fitAura(model, options) {
+    const { fitAura } = await import("../index.ts");
+    return fitAura(own(model), options);
+  },
+  async fitDirection(model, method, options) {
+    const { fitDirection } = await import("../index.ts");
+    return fitDirection(own(model), method, options);
+  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);

@@ -10,6 +10,8 @@ import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
 import { explain } from "./commands/explain.ts";
+import { fitAura } from "./commands/fit-aura.ts";
+import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
@@ -32,6 +34,10 @@ const COMMANDS: readonly Command[] = [
   perplexity,
   bench,
   explain,
+  fitAura,
+  fitAce,
+  fitAblation,
+  fitAddition,
   bake,
   bundleInspect,
   bundleCompose,

@@ -259,6 +259,12 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.load.push({ source, options });
       return loaded;
     },
+    async fitAura() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
+    async fitDirection() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
     async bench() {
       throw new SluiceError("usage", "Played models have no speed");
     },
