@@ -31,6 +31,13 @@ export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, RopeConfig } from "./models/config.ts";
 export { type BenchOptions, type BenchResult, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
+export {
+  type CompareOptions,
+  type Comparison,
+  type Continuation,
+  compareWithPlain,
+  type MovedToken,
+} from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type {
   GeneratedToken,

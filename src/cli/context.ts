@@ -5,6 +5,8 @@ import type {
   BenchOptions,
   BenchResult,
   Bundle,
+  CompareOptions,
+  Comparison,
   ComposedBundle,
   ComposeSettings,
   DirectionMethod,
@@ -65,6 +67,8 @@ export interface Library {
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
   fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
+  /** What a model with interventions does beside the same without. */
+  compare(model: LoadedModel, prompt: string | readonly number[], options: CompareOptions): Promise<Comparison>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

@@ -23,6 +23,10 @@ export const library: Library = {
     const { fitDirection } = await import("../index.ts");
     return fitDirection(own(model), method, options);
   },
+  async compare(model, prompt, options) {
+    const { compareWithPlain } = await import("../index.ts");
+    return compareWithPlain(own(model), prompt, options);
+  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);

@@ -4,11 +4,13 @@ import type { Command } from "./command.ts";
 import { attribute } from "./commands/attribute.ts";
 import { bake } from "./commands/bake.ts";
 import { bench } from "./commands/bench.ts";
+import { bundleCheck } from "./commands/bundle-check.ts";
 import { bundleCompose } from "./commands/bundle-compose.ts";
 import { bundleImport } from "./commands/bundle-import.ts";
 import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
+import { compare } from "./commands/compare.ts";
 import { explain } from "./commands/explain.ts";
 import { fitAura } from "./commands/fit-aura.ts";
 import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
@@ -31,6 +33,7 @@ const COMMANDS: readonly Command[] = [
   logits,
   capture,
   attribute,
+  compare,
   perplexity,
   bench,
   explain,
@@ -40,6 +43,7 @@ const COMMANDS: readonly Command[] = [
   fitAddition,
   bake,
   bundleInspect,
+  bundleCheck,
   bundleCompose,
   bundleImport,
   info,

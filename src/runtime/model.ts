@@ -126,6 +126,11 @@ export class Model {
     return model;
   }
 
+  /** This model without interventions. */
+  get plain(): Model {
+    return this.#owner ?? this;
+  }
+
   /** The stages that act, in order. */
   get stages(): readonly Stage[] {
     return this.#edited?.composition.stages ?? [];

@@ -265,6 +265,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async fitDirection() {
       throw new SluiceError("usage", "Played models cannot be fitted");
     },
+    async compare() {
+      throw new SluiceError("usage", "Played models are not compared");
+    },
     async bench() {
       throw new SluiceError("usage", "Played models have no speed");
     },
