@@ -14,7 +14,7 @@ export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts"
 export type { ComposedBundle, ComposeSettings } from "./interventions/compose.ts";
 export type { Composition, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
-export type { ActivationName, ModelConfig, RopeConfig } from "./models/config.ts";
+export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type {
   GeneratedToken,
@@ -31,6 +31,13 @@ export { loadBundle } from "./runtime/load-bundle.ts";
 export type { Model, SessionOptions } from "./runtime/model.ts";
 export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
+export {
+  type NewFiles,
+  type QuantizedMatrix,
+  type QuantizeOptions,
+  type QuantizeReport,
+  quantizeModel,
+} from "./runtime/quantize.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
 export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";

@@ -8,6 +8,7 @@ import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
 import { perplexity } from "./commands/perplexity.ts";
+import { quantize } from "./commands/quantize.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
@@ -17,7 +18,7 @@ import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { nearest } from "./suggest.ts";
 
-const COMMANDS: readonly Command[] = [generate, chat, logits, capture, perplexity, explain, info];
+const COMMANDS: readonly Command[] = [generate, chat, logits, capture, perplexity, quantize, explain, info];
 const NAMES = COMMANDS.map(({ name }) => name);
 
 /** The process, or what plays its part in a test. */

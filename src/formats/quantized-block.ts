@@ -30,6 +30,13 @@ export function checkQuantFormat(value: unknown): QuantFormat {
   });
 }
 
+/** The error for weights that cannot be quantised again. */
+export function alreadyQuantized(label: string, format: QuantFormat): SluiceError {
+  return new SluiceError("usage", `${label} is quantised already, to ${format}`, {
+    hint: "Load it as it is, or quantise the float weights that it was made from.",
+  });
+}
+
 /** Blocks of an output with `k` inputs; the last is filled up with zeros. */
 export function blockCount(k: number): number {
   return Math.ceil(k / QUANT_BLOCK);
@@ -93,7 +100,8 @@ export function quantizeBlock(format: QuantFormat, values: Float64Array, codes: 
   let largest = 0;
   for (let i = 0; i < QUANT_BLOCK; i++) {
     const value = values[i] as number;
-    if (!Number.isFinite(value)) throw new SluiceError("bad_weights", `${label} holds ${value}: it cannot be quantised`);
+    if (!Number.isFinite(value))
+      throw new SluiceError("bad_weights", `${label} holds ${value}: it cannot be quantised`);
     if (Math.abs(value) > Math.abs(largest)) largest = value;
   }
   if (largest === 0) {

@@ -4,8 +4,9 @@
  * not run is refused by name; what does not concern inference (dropout, initialisers, `use_cache`) is passed
  * over, and so is `torch_dtype` or `dtype`: each tensor's header says how it is stored.
  */
-import type { ActivationName, ModelConfig, QuantFormat } from "./config.ts";
+
 import { QUANT_BLOCK } from "../formats/quantized-block.ts";
+import type { ActivationName, ModelConfig, QuantFormat } from "./config.ts";
 import { ConfigFields, show } from "./config-fields.ts";
 import { readRope } from "./read-rope.ts";
 

@@ -2,10 +2,10 @@
 import { fuse } from "../compile/fuse.ts";
 import { lower } from "../compile/lower.ts";
 import { WeightLayout } from "../compile/weight-layout.ts";
-import { SluiceError, throwIfAborted } from "../errors.ts";
+import { throwIfAborted } from "../errors.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
-import { checkQuantFormat, describeError, QuantizationError } from "../formats/quantized-block.ts";
+import { alreadyQuantized, checkQuantFormat, describeError, QuantizationError } from "../formats/quantized-block.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { openGpu } from "../gpu/open.ts";
@@ -91,13 +91,6 @@ export async function load(source: string | URL | readonly File[], options: Load
   } finally {
     await files.close();
   }
-}
-
-/** The error for weights that cannot be quantised again. */
-export function alreadyQuantized(label: string, format: QuantFormat): SluiceError {
-  return new SluiceError("usage", `${label} is quantised already, to ${format}`, {
-    hint: "Load it as it is, or quantise the float weights that it was made from.",
-  });
 }
 
 async function readGeneration(files: FileSource, config: ModelConfig, signal?: AbortSignal): Promise<GenerationConfig> {
