@@ -11,7 +11,11 @@ export { type ErrorCode, SluiceError } from "./errors.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";
+export { type CheckResult, checkBundle } from "./interventions/check.ts";
 export type { ComposedBundle, ComposeSettings } from "./interventions/compose.ts";
+export { importControlVector } from "./interventions/import-gguf.ts";
+export { inspect as inspectBundle } from "./interventions/inspect.ts";
+export { mergeBundles } from "./interventions/merge.ts";
 export type { Composition, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
@@ -31,13 +35,6 @@ export { loadBundle } from "./runtime/load-bundle.ts";
 export type { Model, SessionOptions } from "./runtime/model.ts";
 export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
-export {
-  type NewFiles,
-  type QuantizedMatrix,
-  type QuantizeOptions,
-  type QuantizeReport,
-  quantizeModel,
-} from "./runtime/quantize.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
 export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";

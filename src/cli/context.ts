@@ -9,8 +9,6 @@ import type {
   LoadOptions,
   Model,
   ModelConfig,
-  QuantizeOptions,
-  QuantizeReport,
 } from "../index.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
@@ -57,8 +55,6 @@ export interface InfoReport {
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
   loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
-  /** Writes a folder with quantised weights. */
-  quantize(source: string, options: QuantizeOptions & { readonly out: string }): Promise<QuantizeReport>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

@@ -10,19 +10,6 @@ export const library: Library = {
     const { loadBundle } = await import("../index.ts");
     return loadBundle(source, options);
   },
-  async quantize(source, { out, ...options }) {
-    const { quantizeModel } = await import("../index.ts");
-    const { createFolder } = await import("../formats/node-new-folder.ts");
-    const folder = await createFolder(out);
-    try {
-      const report = await quantizeModel(source, folder, options);
-      await folder.finish();
-      return report;
-    } catch (error) {
-      await folder.discard();
-      throw error;
-    }
-  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);

@@ -1,6 +1,10 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
 import type { Command } from "./command.ts";
+import { bake } from "./commands/bake.ts";
+import { bundleCompose } from "./commands/bundle-compose.ts";
+import { bundleImport } from "./commands/bundle-import.ts";
+import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
 import { explain } from "./commands/explain.ts";
@@ -18,7 +22,20 @@ import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { nearest } from "./suggest.ts";
 
-const COMMANDS: readonly Command[] = [generate, chat, logits, capture, perplexity, quantize, explain, info];
+const COMMANDS: readonly Command[] = [
+  generate,
+  chat,
+  logits,
+  capture,
+  perplexity,
+  quantize,
+  explain,
+  bake,
+  bundleInspect,
+  bundleCompose,
+  bundleImport,
+  info,
+];
 const NAMES = COMMANDS.map(({ name }) => name);
 
 /** The process, or what plays its part in a test. */
@@ -102,18 +119,26 @@ async function dispatch(
   }
   if (word === "--version") return stdout.write(`${version}\n`);
   if (word === "help" || word === "--help" || word === "-h") {
-    const named = rest[0];
-    return stdout.write(named === undefined ? generalHelp(COMMANDS, style) : commandHelp(find(named), style));
+    return stdout.write(rest.length === 0 ? generalHelp(COMMANDS, style) : commandHelp(find(rest).command, style));
   }
-  const command = find(word);
-  const raw = splitArguments(command.options, rest);
+  const { command, args } = find(argv);
+  const raw = splitArguments(command.options, args);
   if (raw.help) return stdout.write(commandHelp(command, style));
   await command.start(raw, context);
 }
 
-function find(word: string): Command {
-  const command = COMMANDS.find(({ name }) => name === word);
-  if (command) return command;
+/** The command that a line begins with, and what follows its name. */
+function find(argv: readonly string[]): { readonly command: Command; readonly args: readonly string[] } {
+  for (const length of [2, 1]) {
+    const typed = argv.slice(0, length).join(" ");
+    const command = COMMANDS.find(({ name }) => name === typed);
+    if (command) return { command, args: argv.slice(length) };
+  }
+  const [word = ""] = argv;
+  const family = NAMES.filter((name) => name.startsWith(`${word} `));
+  if (family.length > 0) {
+    throw new SluiceError("usage", `"${word}" is not a whole command`, { hint: `There are ${family.join(", ")}.` });
+  }
   if (word.startsWith("-")) {
     throw new SluiceError("usage", `unknown option ${word}`, {
       hint: "The command comes first: sluice COMMAND [arguments] [options]",

@@ -54,7 +54,7 @@ export class QuantizationError {
   }
 
   /** Largest |w - q·d|, over the largest |w| of its block. */
-  get worst(): number {
+  get max(): number {
     return this.#worst;
   }
 
@@ -81,9 +81,9 @@ export class QuantizationError {
 }
 
 /** The differences for a person. */
-export function describeError({ rms, worst }: QuantizationError): string {
+export function describeError({ rms, max }: QuantizationError): string {
   const percent = (value: number): string => `${(100 * value).toFixed(value < 0.01 ? 3 : 2)} %`;
-  return `relative error ${percent(rms)} RMS, at most ${percent(worst)} of the largest weight of its block`;
+  return `relative error ${percent(rms)} RMS, at most ${percent(max)} of the largest weight of its block`;
 }
 
 /** Where q4 puts the largest weight: at the end of the range, beyond it, where it is cut off, or before it. */

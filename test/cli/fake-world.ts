@@ -109,7 +109,6 @@ export interface Calls {
   readonly capture: { readonly tokens: readonly number[]; readonly sites: readonly string[] }[];
   readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
   readonly sessions: { readonly context?: number; readonly sequences?: number }[];
-  readonly quantize: { readonly source: string; readonly to: string; readonly out: string }[];
   readonly info: { readonly adapter?: string }[];
   readonly with: {
     readonly bundles: readonly { readonly file: string; readonly prefix: string | null }[];
@@ -169,7 +168,6 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     capture: [],
     perplexity: [],
     sessions: [],
-    quantize: [],
     info: [],
     with: [],
     disposedModels: 0,
@@ -252,16 +250,6 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     },
     async loadBundle(file) {
       return fakeBundle(file);
-    },
-    async quantize(source, { signal: _, onProgress: __, ...options }) {
-      calls.quantize.push({ source, ...options });
-      return {
-        format: options.to,
-        matrices: [{ name: "wte.weight", rms: 0.081, max: 0.13 }],
-        rms: 0.082,
-        max: 0.131,
-        bytes: { before: 200, float32: 400, after: 60 },
-      };
     },
     async info(options) {
       calls.info.push(options);

@@ -57,7 +57,7 @@ test("q4 is never further off than with the largest weight at -8, and about 8 % 
     assert.ok(codes.every((code) => code >= -8 && code <= 7));
   }
   assert.ok(error.rms > 0.07 && error.rms < 0.09, `${error.rms}`);
-  assert.ok(error.worst < 0.2, `${error.worst}`);
+  assert.ok(error.max < 0.2, `${error.max}`);
 });
 
 test("zeros stay zeros, and multiples of a scale stay what they are", () => {

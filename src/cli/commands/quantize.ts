@@ -1,6 +1,6 @@
 /** `sluice quantize` */
-import type { QuantizeReport } from "../../index.ts";
 import { defineCommand } from "../command.ts";
+import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
 import { flag, name, oneOf, required } from "../options.ts";
 import { formatBytes, modelArgument } from "./model.ts";
 
@@ -8,42 +8,56 @@ export const quantize = defineCommand({
   name: "quantize",
   summary: "Write a model with quantised weights",
   description: [
-    "Writes a folder that every command takes as a MODEL. Linear weights and the token embedding are kept as whole " +
-      "numbers of 8 or 4 bits with a float16 scale for each 32 inputs; positions, norms and biases stay as they are. " +
-      "The results are those of --quantize, which does the same at load.",
+    "Writes a folder that every command that runs a model takes as MODEL. Linear weights and the token embedding are " +
+      "kept as whole numbers of 8 or 4 bits with a float16 scale for each 32 inputs; positions, norms and biases stay " +
+      "as they are. The model computes what --quantize makes of the float weights at load.",
     "Prints how far the weights moved: the root mean square relative to the weights', and the largest difference " +
       "relative to the largest weight of its block.",
   ],
   positionals: { model: modelArgument },
   options: {
     to: required("FORMAT", "q8, about 0.27 of float32, or q4, about 0.14", oneOf("q8", "q4")),
-    out: required("DIR", "A new folder, or an empty one", name),
-    json: flag("Print one JSON object with format, rms, max, bytes and matrices"),
+    out: required("FOLDER", "The folder to write, which must be new or empty", name),
+    json: flag("Print one JSON object with format, rms, max, bytes, float32_bytes and matrices"),
   },
   examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits a weight:" }],
-  async run({ model, to, out, json }, { library, progress, signal, stdout }) {
-    const work = library.quantize(model, {
-      to,
-      out,
-      signal,
-      onProgress: (done, total) =>
-        progress.update("quantising", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`),
-    });
-    const report = await progress.during("quantising", work);
-    stdout.write(json ? `${JSON.stringify(report)}\n` : describe(report, out));
+  async run({ model, to, out, json }, { progress, signal, stdout }) {
+    await prepareOutFolder(out);
+    const { openQuantized, QuantizationError } = await import("../quantize-library.ts");
+    const { files, quantized, float32Bytes } = await openQuantized(model, to, signal);
+    try {
+      const show = (done: number, total: number): void =>
+        progress.update("quantising", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`, done === total);
+      await writeModelFolder(out, files, quantized, show, signal);
+    } finally {
+      await files.close();
+    }
+    const all = new QuantizationError();
+    for (const error of quantized.errors.values()) all.add(error);
+    const bytes = [...quantized.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const matrices = [...quantized.errors].map(([name, { rms, max }]) => ({ name, rms, max }));
+    const { rms, max } = all;
+    if (json) {
+      stdout.write(`${JSON.stringify({ format: to, rms, max, bytes, float32_bytes: float32Bytes, matrices })}\n`);
+      return;
+    }
+    for (const line of table([...matrices, { name: "all", rms, max }])) stdout.write(`${line}\n`);
+    const ratio = (bytes / float32Bytes).toFixed(3);
+    stdout.write(`${out}: ${to}, ${formatBytes(bytes)}, ${ratio} of float32\n`);
   },
 });
 
-function describe({ format, matrices, rms, max, bytes }: QuantizeReport, out: string): string {
+interface Moved {
+  readonly name: string;
+  readonly rms: number;
+  readonly max: number;
+}
+
+function table(matrices: readonly Moved[]): readonly string[] {
   const width = Math.max(...matrices.map((matrix) => matrix.name.length));
-  const line = (label: string, error: { readonly rms: number; readonly max: number }): string =>
-    `${label.padEnd(width)}  rms ${percent(error.rms)}  max ${percent(error.max)}\n`;
-  const ratio = (bytes.after / bytes.float32).toFixed(3);
-  return [
-    ...matrices.map((matrix) => line(matrix.name, matrix)),
-    line("all", { rms, max }),
-    `${out}: ${format}, ${formatBytes(bytes.after)}, ${ratio} of float32\n`,
-  ].join("");
+  return matrices.map(
+    (matrix) => `${matrix.name.padEnd(width)}  rms ${percent(matrix.rms)}  max ${percent(matrix.max)}`,
+  );
 }
 
 function percent(value: number): string {
