@@ -13,7 +13,7 @@
 // f32. A strip, padded to whole blocks of 32 inputs, is its numbers and then its scales, four float16 a block. q8: a word
 // an input, its bytes the four outputs' signed numbers, lowest output first; the scales are filled up to 16 bytes, so
 // that four inputs are one vec4. q4: a word for two inputs, four bits an output, the even input in the lower half.
-// The scales are 1/17 (1/9) of the bytes, and eight neighbouring blocks of four inputs read the same ones.
+// The scales are 1/17 (1/9) of the bytes.
 //
 // Two views of the one buffer; a kernel uses one of them and the other is left out when it is linked.
 import constants::K4;
@@ -43,17 +43,23 @@ fn block(strip: u32, k4: u32) -> mat4x4f {
     let b = blocks[strip * K4 + k4];
     return mat4x4f(widen(b.k01.xy), widen(b.k01.zw), widen(b.k23.xy), widen(b.k23.zw));
   }
+  @if(q8 || q4) return scaled_block(strip, k4, scales_at(strip, k4));
+}
+
+// The scales of inputs 4·k4 …: the same for eight k4 in a row, so that a loop over k4 can keep them.
+@if(q8 || q4) fn scales_at(strip: u32, k4: u32) -> vec4f {
   @if(q8) {
-    let b = blocks[strip * STRIP_BLOCKS + k4];
     let pair = blocks[strip * STRIP_BLOCKS + K32 * 8u + k4 / 16u];
-    let d = scales(select(pair.xy, pair.zw, (k4 & 8u) != 0u));
-    return mat4x4f(d * bytes(b.x), d * bytes(b.y), d * bytes(b.z), d * bytes(b.w));
+    return scales(select(pair.xy, pair.zw, (k4 & 8u) != 0u));
   }
-  @if(q4) {
-    let b = blocks[strip * STRIP_BLOCKS + k4];
-    let d = scales(blocks[strip * STRIP_BLOCKS + K32 * 8u + k4 / 8u]);
-    return mat4x4f(d * low_nibbles(b.x), d * high_nibbles(b.x), d * low_nibbles(b.y), d * high_nibbles(b.y));
-  }
+  @if(q4) return scales(blocks[strip * STRIP_BLOCKS + K32 * 8u + k4 / 8u]);
+}
+
+// As `block`, with scales fetched before.
+@if(q8 || q4) fn scaled_block(strip: u32, k4: u32, d: vec4f) -> mat4x4f {
+  let b = blocks[strip * STRIP_BLOCKS + k4];
+  @if(q8) return mat4x4f(d * bytes(b.x), d * bytes(b.y), d * bytes(b.z), d * bytes(b.w));
+  @if(q4) return mat4x4f(d * low_nibbles(b.x), d * high_nibbles(b.x), d * low_nibbles(b.y), d * high_nibbles(b.y));
 }
 
 // Input k of one strip: the weights of its four outputs.
@@ -77,20 +83,28 @@ fn column(strip: u32, k: u32) -> vec4f {
   return bitcast<vec4f>(vec4u(h.x << 16u, h.x & 0xffff0000u, h.y << 16u, h.y & 0xffff0000u));
 }
 
+// Numbers are read where they stand in the upper bits of a word, as multiples of 2^24 or 2^28: a mask takes the place of
+// a shift back, and the scales make up for it. All of it is exact.
+@if(q8) const UNIT = 0x1p-24f;
+@if(q4) const UNIT = 0x1p-28f;
+
 @if(q8 || q4) fn scales(d: vec2u) -> vec4f {
-  return vec4f(unpack2x16float(d.x), unpack2x16float(d.y));
+  return UNIT * vec4f(unpack2x16float(d.x), unpack2x16float(d.y));
 }
 
-// The four signed bytes of a word. By shifts, because not every browser has unpack4xI8.
+// The four signed bytes of a word.
 @if(q8) fn bytes(w: u32) -> vec4f {
-  return vec4f(bitcast<vec4i>(vec4u(w) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));
+  const TOP = 0xff000000u;
+  return vec4f(bitcast<vec4i>(vec4u(w << 24u, (w << 16u) & TOP, (w << 8u) & TOP, w & TOP)));
 }
 
 // The four signed numbers of four bits in the lower half of a word.
 @if(q4) fn low_nibbles(w: u32) -> vec4f {
-  return vec4f(bitcast<vec4i>(vec4u(w) << vec4u(28u, 24u, 20u, 16u)) >> vec4u(28u));
+  const TOP = 0xf0000000u;
+  return vec4f(bitcast<vec4i>(vec4u(w << 28u, (w << 24u) & TOP, (w << 20u) & TOP, (w << 16u) & TOP)));
 }
 
 @if(q4) fn high_nibbles(w: u32) -> vec4f {
-  return vec4f(bitcast<vec4i>(vec4u(w) << vec4u(12u, 8u, 4u, 0u)) >> vec4u(28u));
+  const TOP = 0xf0000000u;
+  return vec4f(bitcast<vec4i>(vec4u((w << 12u) & TOP, (w << 8u) & TOP, (w << 4u) & TOP, w & TOP)));
 }
