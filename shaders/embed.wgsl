@@ -5,12 +5,13 @@
 // sampler writes, gives a row of zeros, written by the first part: the host reports it, and no stale row is read.
 //
 // Bindings: 1 token ids, read only; 2, 3 tables in strips (lib/table.wgsl), each in its own dtype
-// (conditions wte_f16, wte_bf16, else float32; wpe_ likewise); 4 output rows [row_count][D4]; 8 capture.
+// (conditions wte_f16, wte_bf16, wte_q8, wte_q4, else float32; wpe_f16, wpe_bf16); 4 output rows [row_count][D4]; 8 capture.
 // Parallel: a thread per vec4 of a row, x along the width, y over rows. Threads side by side read words
 // 64 (32) bytes apart: a row is a few KiB, and the strips layout serves the head, which reads the whole table.
 // Summation class: none (one addition).
 import package::lib::step::step;
 import package::lib::table::{FULL_STRIDE, HALF_STRIDE, full_word, half_word, widen_f16, widen_bf16};
+import package::lib::table::{q4_numbers, q4_scale_word, q4_word, q8_numbers, q8_scale_word, q8_word, q_scale};
 import package::lib::tap::tap;
 import constants::{D4, VOCAB};
 
@@ -28,7 +29,7 @@ struct Args {
 @if(positions) @group(1) @binding(3) var<storage, read> wpe: array<u32>;
 @group(1) @binding(4) var<storage, read_write> output: array<vec4f>;
 
-@if(!wte_f16 && !wte_bf16) fn token_vector(row: u32, n4: u32) -> vec4f {
+@if(!wte_f16 && !wte_bf16 && !wte_q8 && !wte_q4) fn token_vector(row: u32, n4: u32) -> vec4f {
   let w = full_word(row, n4, D4);
   return bitcast<vec4f>(vec4u(wte[w], wte[w + FULL_STRIDE], wte[w + 2u * FULL_STRIDE], wte[w + 3u * FULL_STRIDE]));
 }
@@ -38,6 +39,17 @@ struct Args {
   let words = vec4u(wte[w], wte[w + HALF_STRIDE], wte[w + 2u * HALF_STRIDE], wte[w + 3u * HALF_STRIDE]);
   @if(wte_f16) return widen_f16(words, row);
   @if(wte_bf16) return widen_bf16(words, row);
+}
+
+@if(wte_q8) fn token_vector(row: u32, n4: u32) -> vec4f {
+  let w = q8_word(row, n4, D4);
+  let numbers = q8_numbers(vec4u(wte[w], wte[w + 1u], wte[w + 2u], wte[w + 3u]), row);
+  return q_scale(wte[q8_scale_word(row, n4, D4)], row) * numbers;
+}
+
+@if(wte_q4) fn token_vector(row: u32, n4: u32) -> vec4f {
+  let w = q4_word(row, n4, D4);
+  return q_scale(wte[q4_scale_word(row, n4, D4)], row) * q4_numbers(vec2u(wte[w], wte[w + 1u]), row);
 }
 
 @if(positions && !wpe_f16 && !wpe_bf16) fn position_vector(row: u32, n4: u32) -> vec4f {

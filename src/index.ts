@@ -28,7 +28,7 @@ export { inspect as inspectBundle } from "./interventions/inspect.ts";
 export { mergeBundles } from "./interventions/merge.ts";
 export type { Composition, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
-export type { ActivationName, ModelConfig, RopeConfig } from "./models/config.ts";
+export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
 export { type BenchOptions, type BenchResult, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
 export {

@@ -1,9 +1,10 @@
 /**
  * Times the linear kernels on the test device for the matrices of GPT-2 124M, one dispatch a submit.
  *
- *   npx tsx bench/kernels/linear.ts [f32|f16|bf16] [NAME…]
+ *   npx tsx bench/kernels/linear.ts [f32,f16,bf16,q8,q4] [NAME…]
  *
- * NAME keeps the kernels whose label contains it. Prints the best of seven runs as elapsed and as processor time of this
+ * Several dtypes between commas are timed side by side, in turns. NAME keeps the kernels whose label contains it, without
+ * the dtype. Prints the best of seven runs as elapsed and as processor time of this
  * process (a software device runs in it: on a busy machine processor time is the steadier one), GFLOP/s, and GB/s of the
  * least bytes that must move, both by elapsed time. Results and what was concluded: bench/kernels/linear.md.
  */
@@ -25,37 +26,39 @@ const RUNS = 7;
 const MAX_ROWS = 256;
 
 const [dtypeText = "f32", ...wanted] = process.argv.slice(2);
-if (!(dtypeText in weightBytes)) throw new Error(`unknown dtype ${dtypeText}: f32, f16 or bf16`);
-const dtype = dtypeText as WeightDtype;
+const dtypes = dtypeText.split(",").map((dtype) => {
+  if (!(dtype in weightBytes)) throw new Error(`unknown dtype ${dtype}: f32, f16, bf16, q8 or q4`);
+  return dtype as WeightDtype;
+});
 const device = await testDevice();
 
 const shape = (K: number, N: number): LinearShape => ({
   K,
   N,
   strips: Math.ceil(N / 4),
-  dtype,
+  dtype: "f32",
   epilogue: { kind: "store" },
   bias: false,
   taps: [],
   maxRows: MAX_ROWS,
 });
 
-const cases: readonly { rows: number; shape: LinearShape; kernels: readonly Kernel[] }[] = [
+type Make = (shape: LinearShape) => Kernel;
+const register =
+  (...[rows, strips]: [1 | 2 | 4 | 8, (1 | 2)?]): Make =>
+  (s) =>
+    registerLinear(s, rows, strips);
+
+const cases: readonly { rows: number; shape: LinearShape; makes: readonly Make[] }[] = [
   ...[shape(768, 3072), shape(3072, 768), shape(768, 24_000)].map((s) => ({
     rows: 1,
     shape: s,
-    kernels: [registerLinear(s, 1), registerLinear(s, 1, 2), lanesLinear(s, 1)],
+    makes: [register(1), register(1, 2), (s: LinearShape) => lanesLinear(s, 1)],
   })),
   ...[2, 3, 4].map((rows) => ({
     rows,
     shape: shape(768, 3072),
-    kernels: [
-      registerLinear(shape(768, 3072), 1),
-      registerLinear(shape(768, 3072), 2),
-      registerLinear(shape(768, 3072), 2, 2),
-      registerLinear(shape(768, 3072), 4, 1),
-      registerLinear(shape(768, 3072), 4, 2),
-    ],
+    makes: [register(1), register(2), register(2, 2), register(4, 1), register(4, 2)],
   })),
   ...[
     { rows: 64, s: shape(768, 768) },
@@ -63,36 +66,52 @@ const cases: readonly { rows: number; shape: LinearShape; kernels: readonly Kern
   ].map(({ rows, s }) => ({
     rows,
     shape: s,
-    kernels: [
-      registerLinear(s, 4, 1),
-      registerLinear(s, 4, 2),
-      registerLinear(s, 8, 1),
-      registerLinear(s, 8, 2),
-      tileLinear(s),
-    ],
+    makes: [register(4, 1), register(4, 2), register(8, 1), register(8, 2), tileLinear],
   })),
 ];
 
-for (const { rows, shape: s, kernels } of cases) {
-  for (const kernel of kernels) {
-    const label = `${rows}x${s.K}x${s.N} ${kernel.name}`;
-    if (wanted.length > 0 && !wanted.some((part) => label.includes(part))) continue;
-    const { compile, elapsed, processor } = await time(kernel, s, rows);
-    const { flops, bytes } = kernel.cost({ rows, keys: 0 });
-    console.log(
-      `${label.padEnd(58)} compile ${compile.toFixed(0).padStart(5)} ms  elapsed ${elapsed.toFixed(2).padStart(8)} ms  ` +
-        `processor ${processor.toFixed(2).padStart(8)} ms  ${(flops / elapsed / 1e6).toFixed(2)} GFLOP/s  ${(bytes / elapsed / 1e6).toFixed(2)} GB/s`,
-    );
+for (const { rows, shape: s, makes } of cases) {
+  for (const make of makes) {
+    const prepared: (Prepared & { readonly kernel: Kernel; readonly label: string })[] = [];
+    for (const dtype of dtypes) {
+      const kernel = make({ ...s, dtype });
+      const label = `${rows}x${s.K}x${s.N} ${kernel.name}`;
+      if (wanted.length > 0 && !wanted.some((part) => label.replace(`_${dtype}`, "").includes(part))) continue;
+      prepared.push({ kernel, label, ...(await prepare(kernel, { ...s, dtype }, rows)) });
+    }
+    const best = prepared.map(() => ({ elapsed: Infinity, processor: Infinity }));
+    for (let round = 0; round < RUNS; round++) {
+      for (const [i, { run }] of prepared.entries()) {
+        const { elapsed, processor } = await run();
+        const record = best[i] as (typeof best)[number];
+        record.elapsed = Math.min(record.elapsed, elapsed);
+        record.processor = Math.min(record.processor, processor);
+      }
+    }
+    for (const [i, { kernel, label, compile, dispose }] of prepared.entries()) {
+      const { elapsed, processor } = best[i] as (typeof best)[number];
+      const { flops, bytes } = kernel.cost({ rows, keys: 0 });
+      console.log(
+        `${label.padEnd(58)} compile ${compile.toFixed(0).padStart(5)} ms  elapsed ${elapsed.toFixed(2).padStart(8)} ms  ` +
+          `processor ${processor.toFixed(2).padStart(8)} ms  ${(flops / elapsed / 1e6).toFixed(2)} GFLOP/s  ${(bytes / elapsed / 1e6).toFixed(2)} GB/s`,
+      );
+      dispose();
+    }
   }
 }
 device.destroy();
 
-/** Compiles and runs a `store` kernel; times in ms, the best of RUNS. */
-async function time(
-  kernel: Kernel,
-  s: LinearShape,
-  rows: number,
-): Promise<{ compile: number; elapsed: number; processor: number }> {
+/** A kernel that is ready to run. */
+interface Prepared {
+  /** In ms. */
+  readonly compile: number;
+  /** Runs it once; times in ms. */
+  run(): Promise<{ elapsed: number; processor: number }>;
+  dispose(): void;
+}
+
+/** Compiles a `store` kernel and fills its buffers. */
+async function prepare(kernel: Kernel, s: LinearShape, rows: number): Promise<Prepared> {
   device.pushErrorScope("validation");
   const code = await linkShader(kernel.shader);
   const stepLayout = device.createBindGroupLayout({
@@ -146,26 +165,27 @@ async function time(
       return { binding, resource: { buffer } };
     }),
   });
-  let elapsed = Infinity;
-  let processor = Infinity;
-  for (let run = 0; run < RUNS; run++) {
-    const start = performance.now();
-    const spent = process.cpuUsage();
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group0, [0]);
-    pass.setBindGroup(1, group1);
-    pass.dispatchWorkgroups(...kernel.workgroups(rows));
-    pass.end();
-    device.queue.submit([encoder.finish()]);
-    await device.queue.onSubmittedWorkDone();
-    elapsed = Math.min(elapsed, performance.now() - start);
-    const { user, system } = process.cpuUsage(spent);
-    processor = Math.min(processor, (user + system) / 1000);
-  }
   const error = await device.popErrorScope();
   if (error) throw new Error(`${kernel.name}: ${error.message}`);
-  for (const buffer of buffers) buffer.destroy();
-  return { compile, elapsed, processor };
+  return {
+    compile,
+    async run() {
+      const start = performance.now();
+      const spent = process.cpuUsage();
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group0, [0]);
+      pass.setBindGroup(1, group1);
+      pass.dispatchWorkgroups(...kernel.workgroups(rows));
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+      await device.queue.onSubmittedWorkDone();
+      const { user, system } = process.cpuUsage(spent);
+      return { elapsed: performance.now() - start, processor: (user + system) / 1000 };
+    },
+    dispose() {
+      for (const buffer of buffers) buffer.destroy();
+    },
+  };
 }

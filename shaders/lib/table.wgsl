@@ -30,3 +30,47 @@ fn widen_f16(words: vec4u, row: u32) -> vec4f {
 fn widen_bf16(words: vec4u, row: u32) -> vec4f {
   return bitcast<vec4f>((words >> vec4u((row & 1u) * 16u)) << vec4u(16u));
 }
+
+// Quantised tables (lib/weights.wgsl): strips of whole blocks of 32 columns, their numbers first and then their scales.
+
+// Word of the four rows' numbers at column 4*n4; those of the next columns follow.
+fn q8_word(row: u32, n4: u32, width4: u32) -> u32 {
+  return (row >> 2u) * q8_strip(width4) + 4u * n4;
+}
+
+// Word of the four rows' numbers at columns 4*n4 and 4*n4 + 1; those of the next two columns follow.
+fn q4_word(row: u32, n4: u32, width4: u32) -> u32 {
+  return (row >> 2u) * (q_blocks(width4) * 18u) + 2u * n4;
+}
+
+// Word that holds the scale of element (row, 4*n4); odd rows stand in the high half.
+fn q8_scale_word(row: u32, n4: u32, width4: u32) -> u32 {
+  return (row >> 2u) * q8_strip(width4) + q_blocks(width4) * 32u + n4 / 8u * 2u + ((row & 3u) >> 1u);
+}
+
+fn q4_scale_word(row: u32, n4: u32, width4: u32) -> u32 {
+  return (row >> 2u) * (q_blocks(width4) * 18u) + q_blocks(width4) * 16u + n4 / 8u * 2u + ((row & 3u) >> 1u);
+}
+
+// The row's numbers in the words of four columns.
+fn q8_numbers(words: vec4u, row: u32) -> vec4f {
+  return vec4f(bitcast<vec4i>(words << vec4u(24u - (row & 3u) * 8u)) >> vec4u(24u));
+}
+
+fn q4_numbers(words: vec2u, row: u32) -> vec4f {
+  let shift = vec4u(28u, 12u, 28u, 12u) - vec4u((row & 3u) * 4u);
+  return vec4f(bitcast<vec4i>(words.xxyy << shift) >> vec4u(28u));
+}
+
+fn q_scale(word: u32, row: u32) -> f32 {
+  return unpack2x16float(word >> ((row & 1u) * 16u)).x;
+}
+
+fn q_blocks(width4: u32) -> u32 {
+  return (width4 + 7u) / 8u;
+}
+
+// Words of a strip of q8.
+fn q8_strip(width4: u32) -> u32 {
+  return q_blocks(width4) * 32u + (q_blocks(width4) + 1u) / 2u * 4u;
+}

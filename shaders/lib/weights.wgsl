@@ -9,29 +9,70 @@
 // f32: a vec4 is 16 bytes. f16 and bf16 stay packed, 8 bytes a vec4, low half first: unpack2x16float reads f16 on
 // every device, with or without shader-f16, and a bf16 is the upper half of an f32.
 //
+// q8 and q4: whole numbers, and a float16 scale for each output and 32 inputs; a weight is number times scale, exact in
+// f32. A strip, padded to whole blocks of 32 inputs, is its numbers and then its scales, four float16 a block. q8: a word
+// an input, its bytes the four outputs' signed numbers, lowest output first; the scales are filled up to 16 bytes, so
+// that four inputs are one vec4. q4: a word for two inputs, four bits an output, the even input in the lower half.
+// The scales are 1/17 (1/9) of the bytes.
+//
 // Two views of the one buffer; a kernel uses one of them and the other is left out when it is linked.
 import constants::K4;
 
 @if(f32) @group(1) @binding(1) var<storage, read> blocks: array<mat4x4f>;
-@if(!f32) struct HalfBlock { k01: vec4u, k23: vec4u }
-@if(!f32) @group(1) @binding(1) var<storage, read> blocks: array<HalfBlock>;
+@if(f16 || bf16) struct HalfBlock { k01: vec4u, k23: vec4u }
+@if(f16 || bf16) @group(1) @binding(1) var<storage, read> blocks: array<HalfBlock>;
+@if(q8) @group(1) @binding(1) var<storage, read> blocks: array<vec4u>;
+@if(q4) @group(1) @binding(1) var<storage, read> blocks: array<vec2u>;
 
 @if(f32) @group(1) @binding(1) var<storage, read> columns: array<vec4f>;
-@if(!f32) @group(1) @binding(1) var<storage, read> columns: array<vec2u>;
+@if(f16 || bf16) @group(1) @binding(1) var<storage, read> columns: array<vec2u>;
+@if(q8 || q4) @group(1) @binding(1) var<storage, read> columns: array<u32>;
+
+@if(q8 || q4) const K32 = (K4 + 7u) / 8u; // blocks of an output
+@if(q8) const STRIP_BLOCKS = K32 * 8u + (K32 + 1u) / 2u; // a strip in elements of `blocks`
+@if(q8) const STRIP_WORDS = STRIP_BLOCKS * 4u;
+@if(q8) const SCALE_WORDS = K32 * 32u; // the words before a strip's scales
+@if(q4) const STRIP_BLOCKS = K32 * 9u;
+@if(q4) const STRIP_WORDS = STRIP_BLOCKS * 2u;
+@if(q4) const SCALE_WORDS = K32 * 16u;
 
 // Inputs 4·k4 … 4·k4 + 3 of one strip: column j is the weights of the four outputs at input 4·k4 + j.
 fn block(strip: u32, k4: u32) -> mat4x4f {
   @if(f32) return blocks[strip * K4 + k4];
-  @if(!f32) {
+  @if(f16 || bf16) {
     let b = blocks[strip * K4 + k4];
     return mat4x4f(widen(b.k01.xy), widen(b.k01.zw), widen(b.k23.xy), widen(b.k23.zw));
   }
+  @if(q8 || q4) return scaled_block(strip, k4, scales_at(strip, k4));
+}
+
+// The scales of inputs 4·k4 …: the same for eight k4 in a row, so that a loop over k4 can keep them.
+@if(q8 || q4) fn scales_at(strip: u32, k4: u32) -> vec4f {
+  @if(q8) {
+    let pair = blocks[strip * STRIP_BLOCKS + K32 * 8u + k4 / 16u];
+    return scales(select(pair.xy, pair.zw, (k4 & 8u) != 0u));
+  }
+  @if(q4) return scales(blocks[strip * STRIP_BLOCKS + K32 * 8u + k4 / 8u]);
+}
+
+// As `block`, with scales fetched before.
+@if(q8 || q4) fn scaled_block(strip: u32, k4: u32, d: vec4f) -> mat4x4f {
+  let b = blocks[strip * STRIP_BLOCKS + k4];
+  @if(q8) return mat4x4f(d * bytes(b.x), d * bytes(b.y), d * bytes(b.z), d * bytes(b.w));
+  @if(q4) return mat4x4f(d * low_nibbles(b.x), d * high_nibbles(b.x), d * low_nibbles(b.y), d * high_nibbles(b.y));
 }
 
 // Input k of one strip: the weights of its four outputs.
 fn column(strip: u32, k: u32) -> vec4f {
   @if(f32) return columns[strip * (K4 * 4u) + k];
-  @if(!f32) return widen(columns[strip * (K4 * 4u) + k]);
+  @if(f16 || bf16) return widen(columns[strip * (K4 * 4u) + k]);
+  @if(q8 || q4) {
+    let first = strip * STRIP_WORDS;
+    let at = first + SCALE_WORDS + k / 32u * 2u;
+    let d = scales(vec2u(columns[at], columns[at + 1u]));
+    @if(q8) return d * bytes(columns[first + k]);
+    @if(q4) return d * low_nibbles(columns[first + k / 2u] >> (k % 2u * 16u));
+  }
 }
 
 @if(f16) fn widen(h: vec2u) -> vec4f {
@@ -40,4 +81,30 @@ fn column(strip: u32, k: u32) -> vec4f {
 
 @if(bf16) fn widen(h: vec2u) -> vec4f {
   return bitcast<vec4f>(vec4u(h.x << 16u, h.x & 0xffff0000u, h.y << 16u, h.y & 0xffff0000u));
+}
+
+// Numbers are read where they stand in the upper bits of a word, as multiples of 2^24 or 2^28: a mask takes the place of
+// a shift back, and the scales make up for it. All of it is exact.
+@if(q8) const UNIT = 0x1p-24f;
+@if(q4) const UNIT = 0x1p-28f;
+
+@if(q8 || q4) fn scales(d: vec2u) -> vec4f {
+  return UNIT * vec4f(unpack2x16float(d.x), unpack2x16float(d.y));
+}
+
+// The four signed bytes of a word.
+@if(q8) fn bytes(w: u32) -> vec4f {
+  const TOP = 0xff000000u;
+  return vec4f(bitcast<vec4i>(vec4u(w << 24u, (w << 16u) & TOP, (w << 8u) & TOP, w & TOP)));
+}
+
+// The four signed numbers of four bits in the lower half of a word.
+@if(q4) fn low_nibbles(w: u32) -> vec4f {
+  const TOP = 0xf0000000u;
+  return vec4f(bitcast<vec4i>(vec4u(w << 28u, (w << 24u) & TOP, (w << 20u) & TOP, (w << 16u) & TOP)));
+}
+
+@if(q4) fn high_nibbles(w: u32) -> vec4f {
+  const TOP = 0xf0000000u;
+  return vec4f(bitcast<vec4i>(vec4u((w << 12u) & TOP, (w << 8u) & TOP, (w << 4u) & TOP, w & TOP)));
 }

@@ -9,11 +9,16 @@
 //
 // Conditions: rows_2, rows_4, rows_8: so many rows a thread, each includes the ones before; two_strips.
 // Summation class: serial.
-import package::lib::weights::block;
+@if(q8 || q4) import package::lib::weights::{scaled_block, scales_at};
+@else import package::lib::weights::block;
 import package::linear::epilogue::{finish, finish_pair};
 import package::linear::operands::{args, input, mac, row_count};
 @if(grouped) import package::linear::operands::variant_start;
 import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
+
+// Blocks of four inputs that one turn of the outer loop takes: those of one scale, or all.
+@if(q8 || q4) const SPAN = 8u;
+@else const SPAN = K4;
 
 @compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
   let s0 = id.x * STRIPS_EACH;
@@ -44,17 +49,26 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
   var a6 = vec4f(); var b6 = vec4f();
   var a7 = vec4f(); var b7 = vec4f();
 
-  for (var k = 0u; k < K4; k++) {
-    let w0 = block(s0, k);
-    @if(two_strips) let w1 = block(s1, k);
-    { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
-    @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
-    @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
-    @if(rows_4) { let x = input[x3 + k]; a3 = mac(a3, w0, x); @if(two_strips) b3 = mac(b3, w1, x); }
-    @if(rows_8) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
-    @if(rows_8) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
-    @if(rows_8) { let x = input[x6 + k]; a6 = mac(a6, w0, x); @if(two_strips) b6 = mac(b6, w1, x); }
-    @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
+  // Quantised weights: eight blocks share their scales, which take as long to fetch and widen as one block's numbers.
+  for (var first = 0u; first < K4; first += SPAN) {
+    @if(q8 || q4) let d0 = scales_at(s0, first);
+    @if(two_strips && (q8 || q4)) let d1 = scales_at(s1, first);
+    @if(q8 || q4) let end = min(first + SPAN, K4);
+    @else let end = K4;
+    for (var k = first; k < end; k++) {
+      @if(q8 || q4) let w0 = scaled_block(s0, k, d0);
+      @else let w0 = block(s0, k);
+      @if(two_strips && (q8 || q4)) let w1 = scaled_block(s1, k, d1);
+      @if(two_strips && !(q8 || q4)) let w1 = block(s1, k);
+      { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
+      @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
+      @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
+      @if(rows_4) { let x = input[x3 + k]; a3 = mac(a3, w0, x); @if(two_strips) b3 = mac(b3, w1, x); }
+      @if(rows_8) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
+      @if(rows_8) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
+      @if(rows_8) { let x = input[x6 + k]; a6 = mac(a6, w0, x); @if(two_strips) b6 = mac(b6, w1, x); }
+      @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
+    }
   }
 
   // One row after the other through one copy of the epilogue: written out eight times it would take most of the compile

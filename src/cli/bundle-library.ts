@@ -1,4 +1,5 @@
 /** What commands about bundles need of the library besides running models: a model's files, opened without a GPU. */
+import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
@@ -45,6 +46,11 @@ export async function openBaked(
   const files = await openSource(model);
   try {
     const config = readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    if (config.quantization) {
+      throw new SluiceError("usage", `${files.label} is quantised, to ${config.quantization}: only floats are baked`, {
+        hint: "Bake the float weights that it was made from, then quantise the result.",
+      });
+    }
     const composition = compose(config, bundles, settings);
     const checkpoint: Checkpoint = await openCheckpoint(files, signal);
     const baked = bake(buildGraph(config, checkpoint), checkpoint, composition, { dtype });

@@ -18,6 +18,7 @@ import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
 import { perplexity } from "./commands/perplexity.ts";
+import { quantize } from "./commands/quantize.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
@@ -36,6 +37,7 @@ const COMMANDS: readonly Command[] = [
   compare,
   perplexity,
   bench,
+  quantize,
   explain,
   fitAura,
   fitAce,

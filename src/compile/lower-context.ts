@@ -1,5 +1,4 @@
 /** What lowering one operation needs to know of the whole plan. */
-import type { StoredDtype } from "../formats/checkpoint.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { WeightDtype } from "../kernels/linear.ts";
@@ -8,7 +7,7 @@ import type { CaptureLayout } from "./captures.ts";
 import type { FusedOp } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
 import type { StageLowering, StagePart } from "./stage-lowering.ts";
-import type { WeightLayout } from "./weight-layout.ts";
+import type { MatrixDtype, WeightLayout } from "./weight-layout.ts";
 
 /** MAX_ROWS of the step uniform: the largest chunk of rows that one step can carry. */
 export const MAX_ROWS = 256;
@@ -35,6 +34,6 @@ export function naming(part: StagePart | undefined): { readonly stages?: readonl
   return part && part.names.length > 0 ? { stages: part.names } : {};
 }
 
-export function kernelDtype(dtype: StoredDtype): WeightDtype {
-  return ({ F32: "f32", F16: "f16", BF16: "bf16" } as const)[dtype];
+export function kernelDtype(dtype: MatrixDtype): WeightDtype {
+  return ({ F32: "f32", F16: "f16", BF16: "bf16", q8: "q8", q4: "q4" } as const)[dtype];
 }

@@ -14,8 +14,11 @@ import {
   placedCount,
   type RowSpan,
 } from "../formats/matrix-source.ts";
+import { isQuantFormat } from "../formats/quantized-block.ts";
+import { quantizedStripBytes } from "../formats/quantized-strips.ts";
 import { stripBytes } from "../formats/strips.ts";
 import type { MatrixRef, VectorRef } from "../graph/graph.ts";
+import type { QuantFormat } from "../models/config.ts";
 import { pairAdjacentOrder } from "../models/rope.ts";
 import type { FusedLinear, FusedOp, LinearPart } from "./fused.ts";
 
@@ -41,10 +44,13 @@ export interface WeightPart {
   readonly byteLength: number;
 }
 
+/** How a matrix lies on the GPU. */
+export type MatrixDtype = StoredDtype | QuantFormat;
+
 export interface WeightMatrix {
   readonly label: string;
   readonly source: MatrixSource;
-  readonly dtype: StoredDtype;
+  readonly dtype: MatrixDtype;
   readonly n: number;
   readonly k: number;
   readonly parts: readonly WeightPart[];
@@ -74,15 +80,18 @@ export class WeightLayout {
   readonly #matrixOf = new Map<string, WeightMatrix>();
   readonly #offsetOf = new Map<string, number>();
 
-  /** @throws SluiceError `device_limit` when a single strip of a matrix exceeds what the device can bind */
-  constructor(ops: readonly FusedOp[], checkpoint: Checkpoint, limits: BufferLimits) {
+  /**
+   * @param quantize how linear weights and the token embedding are kept; absent: as they are stored
+   * @throws SluiceError `device_limit` when a single strip of a matrix exceeds what the device can bind
+   */
+  constructor(ops: readonly FusedOp[], checkpoint: Checkpoint, limits: BufferLimits, quantize?: QuantFormat) {
     let parts = 0;
     let end4 = 0;
     const vectors: PlacedVector[] = [];
-    const addMatrix = (source: MatrixSource): void => {
+    const addMatrix = (source: MatrixSource, format: QuantFormat | undefined): void => {
       const key = matrixKey(source);
       if (this.#matrixOf.has(key)) return;
-      const matrix = splitMatrix(source, matrixDtype(checkpoint, source), limits, parts);
+      const matrix = splitMatrix(source, format ?? matrixDtype(checkpoint, source), limits, parts);
       parts += matrix.parts.length;
       this.#matrixOf.set(key, matrix);
     };
@@ -94,14 +103,15 @@ export class WeightLayout {
     };
     for (const op of ops) {
       if (op.kind === "embed") {
-        addMatrix(tableSource(op.tokens));
-        if (op.positions) addMatrix(tableSource(op.positions));
+        addMatrix(tableSource(op.tokens), quantize);
+        // Few bytes, and every position's row counts: as they are stored.
+        if (op.positions) addMatrix(tableSource(op.positions), undefined);
       } else if (op.kind === "norm") {
         addVector(vectorSource(op.gain));
         if (op.bias) addVector(vectorSource(op.bias));
       } else if (op.kind === "linear") {
         const { matrix, bias } = linearSources(op);
-        addMatrix(matrix);
+        addMatrix(matrix, quantize);
         addVector(bias);
       }
     }
@@ -185,10 +195,10 @@ function span({ tensor, transposed, tensorOutputs, first, outputs }: MatrixRef, 
 }
 
 /** Parts by whole strips, each within what one buffer and one binding can hold; pairs of strips stay together. */
-function splitMatrix(source: MatrixSource, dtype: StoredDtype, limits: BufferLimits, firstIndex: number): WeightMatrix {
+function splitMatrix(source: MatrixSource, dtype: MatrixDtype, limits: BufferLimits, firstIndex: number): WeightMatrix {
   const n = outputCount(source);
   const strips = Math.ceil(n / 4);
-  const each = stripBytes(source.k, dtype);
+  const each = isQuantFormat(dtype) ? quantizedStripBytes(source.k, dtype) : stripBytes(source.k, dtype);
   const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
   const most = Math.floor(limit / each / 2) * 2;
   if (most === 0) {

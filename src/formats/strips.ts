@@ -24,6 +24,8 @@ export interface PackOptions {
   /** Most bytes of a chunk, and about the most that is read at a time. Default 4 MiB. */
   readonly maxChunkBytes?: number;
   readonly signal?: AbortSignal | undefined;
+  /** What elements become; default: what the matrix is kept in. */
+  readonly dtype?: StoredDtype;
 }
 
 export interface PackedChunk {
@@ -37,14 +39,14 @@ export interface PackedChunk {
 type Words = Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
 /** An output of the chunk and the output of a tensor that it comes from. */
-interface Placed {
+export interface Placed {
   /** Output, counted from the chunk's first. */
   readonly to: number;
   readonly from: number;
 }
 
 /** What a chunk takes from one tensor. */
-interface Taken {
+export interface Taken {
   readonly span: RowSpan;
   readonly outputs: Placed[];
 }
@@ -60,7 +62,7 @@ export async function* packStrips(
   options: PackOptions,
 ): AsyncGenerator<PackedChunk> {
   const { firstStrip, strips, maxChunkBytes = 4 << 20, signal } = options;
-  const dtype = matrixDtype(checkpoint, source);
+  const dtype = options.dtype ?? matrixDtype(checkpoint, source);
   const bytesEach = stripBytes(source.k, dtype);
   const stripsEach = Math.max(1, Math.floor(maxChunkBytes / bytesEach));
   // One block for all chunks: fresh ones would pile up until the garbage collector hears of them.
@@ -77,7 +79,7 @@ export async function* packStrips(
 }
 
 /** What outputs [first, first + count) are made of, by tensor, so that what comes in turns is still read in long runs. */
-function takenBy({ rows, inTurns = false }: MatrixSource, first: number, count: number): Iterable<Taken> {
+export function takenBy({ rows, inTurns = false }: MatrixSource, first: number, count: number): Iterable<Taken> {
   const byTensor = new Map<string, Taken>();
   let begin = 0;
   rows.forEach((span, turn) => {
@@ -120,21 +122,9 @@ async function place(
     convert(await checkpoint.read(tensor, begin * size, end * size, signal), stored, dtype);
 
   if (!transposed) {
-    // Runs of outputs that lie together in the tensor, each of bounded size.
-    const sorted = [...outputs].sort((a, b) => a.from - b.from);
-    const most = Math.max(1, Math.floor(maxBytes / (k * size)));
-    for (let i = 0; i < sorted.length; ) {
-      const first = (sorted[i] as Placed).from;
-      let j = i + 1;
-      while (
-        j < sorted.length &&
-        (sorted[j] as Placed).from <= (sorted[j - 1] as Placed).from + 1 &&
-        (sorted[j] as Placed).from - first < most
-      )
-        j++;
-      const words = await read(first * k, ((sorted[j - 1] as Placed).from + 1) * k);
-      for (; i < j; i++) {
-        const { to, from } = sorted[i] as Placed;
+    for (const { first, end, placed } of rowRuns(outputs, Math.max(1, Math.floor(maxBytes / (k * size))))) {
+      const words = await read(first * k, end * k);
+      for (const { to, from } of placed) {
         let at = base(to);
         for (let source = (from - first) * k, end = source + k; source < end; source++, at += 4)
           target[at] = words[source] as number;
@@ -154,6 +144,30 @@ async function place(
         target[at] = words[source] as number;
       }
     }
+  }
+}
+
+/** Outputs [first, end) of a tensor. */
+interface RowRun {
+  readonly first: number;
+  readonly end: number;
+  readonly placed: readonly Placed[];
+}
+
+/** Runs of outputs that lie together in the tensor, each of at most `most`. */
+export function* rowRuns(outputs: readonly Placed[], most: number): Generator<RowRun> {
+  const sorted = [...outputs].sort((a, b) => a.from - b.from);
+  for (let i = 0; i < sorted.length; ) {
+    const first = (sorted[i] as Placed).from;
+    let j = i + 1;
+    while (
+      j < sorted.length &&
+      (sorted[j] as Placed).from <= (sorted[j - 1] as Placed).from + 1 &&
+      (sorted[j] as Placed).from - first < most
+    )
+      j++;
+    yield { first, end: (sorted[j - 1] as Placed).from + 1, placed: sorted.slice(i, j) };
+    i = j;
   }
 }
 

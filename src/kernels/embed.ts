@@ -1,6 +1,6 @@
 /** Token (and position) embedding: shaders/embed.wgsl. */
 import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
-import type { WeightDtype } from "./linear.ts";
+import { type WeightDtype, weightBytes } from "./linear.ts";
 
 const SITES = ["embed", "resid_pre"] as const;
 
@@ -10,7 +10,7 @@ export interface EmbedShape {
   readonly vocab: number;
   /** Dtype of the token table, [vocab, width] in strips. */
   readonly wte: WeightDtype;
-  /** Dtype of the table of learned positions, [positions, width] in strips; absent: the model has none. */
+  /** Dtype of the table of learned positions, [positions, width] in strips; absent: the model has none. Not quantised. */
   readonly wpe?: WeightDtype;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
@@ -19,8 +19,6 @@ export interface EmbedShape {
   readonly sourced?: boolean;
 }
 
-const bytesOf = (dtype: WeightDtype): number => (dtype === "f32" ? 4 : 2);
-
 /**
  * The kernel that writes row r of the stream, f32 [rows][ceil4(width)], from the token and position of step row r.
  * One dispatch per part of a split token table: `args.first_row` (a multiple of 4) and `args.row_count` say which rows
@@ -28,6 +26,7 @@ const bytesOf = (dtype: WeightDtype): number => (dtype === "f32" ? 4 : 2);
  */
 export function embedKernel(shape: EmbedShape): Kernel {
   const { width, vocab, wte, wpe, maxRows, sourced = false } = shape;
+  if (wpe === "q8" || wpe === "q4") throw new Error("Tables of positions are not quantised");
   const width4 = Math.ceil(width / 4);
   const taps = SITES.filter((site) => shape.taps?.includes(site));
   const tables = wpe ? `${wte}_${wpe}` : wte;
@@ -54,6 +53,8 @@ export function embedKernel(shape: EmbedShape): Kernel {
         positions: wpe !== undefined,
         wte_f16: wte === "f16",
         wte_bf16: wte === "bf16",
+        wte_q8: wte === "q8",
+        wte_q4: wte === "q4",
         wpe_f16: wpe === "f16",
         wpe_bf16: wpe === "bf16",
         ...(sourced && { sourced }),
@@ -67,7 +68,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
     workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
     cost: ({ rows }) => ({
       flops: wpe ? rows * width : 0,
-      bytes: rows * width * (4 + bytesOf(wte) + (wpe ? bytesOf(wpe) : 0)),
+      bytes: rows * width * (4 + weightBytes[wte] + (wpe ? weightBytes[wpe] : 0)),
     }),
   };
 }

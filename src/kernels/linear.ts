@@ -7,8 +7,11 @@
 import type { ActivationName } from "../models/config.ts";
 import type { ArgField, Cost, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
 
-/** How the matrix lies in GPU memory, in strips (src/formats/strips.ts); 16-bit types are widened as they are read. */
-export type WeightDtype = "f32" | "f16" | "bf16";
+/**
+ * How the matrix lies in GPU memory, in strips (src/formats/strips.ts, quantized-strips.ts); 16-bit types and quantised
+ * weights are widened as they are read.
+ */
+export type WeightDtype = "f32" | "f16" | "bf16" | "q8" | "q4";
 
 /** What becomes of the sums. Taps that each offers, in order: see {@link linearTaps}. */
 export type LinearEpilogue =
@@ -69,8 +72,14 @@ export interface LinearCandidate {
   readonly kernel: Kernel;
 }
 
-/** Bytes of one weight. */
-export const weightBytes: Readonly<Record<WeightDtype, number>> = { f32: 4, f16: 2, bf16: 2 };
+/** Bytes of one weight, with its part in the scale of a block of 32. */
+export const weightBytes: Readonly<Record<WeightDtype, number>> = {
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  q8: 1 + 2 / 32,
+  q4: 0.5 + 2 / 32,
+};
 
 const tapsOf = {
   store: [],

@@ -1,8 +1,9 @@
 /** From a configuration and the tensors at hand to a graph whose every weight is known to be there and to fit. */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { BLOCK_BYTES, blockCount } from "../formats/quantized-block.ts";
 import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig, QuantFormat } from "./config.ts";
 import { gpt2Graph } from "./gpt2.ts";
 import { llamaGraph } from "./llama.ts";
 
@@ -15,17 +16,17 @@ export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
     config.architecture === "gpt2"
       ? gpt2Graph(config, checkpoint.tensors.has("transformer.wte.weight") ? "transformer." : "")
       : llamaGraph(config, checkpoint.tensors.has("model.embed_tokens.weight") ? "model." : "");
-  for (const node of graph.nodes) checkNode(node, checkpoint);
+  for (const node of graph.nodes) checkNode(node, checkpoint, config.quantization);
   checkLayerCount(config, checkpoint);
   return graph;
 }
 
-function checkNode(node: Node, checkpoint: Checkpoint): void {
+function checkNode(node: Node, checkpoint: Checkpoint, quantization: QuantFormat | undefined): void {
   if (node.op === "embed") {
-    checkMatrix(node.tokens, checkpoint);
+    checkMatrix(node.tokens, checkpoint, quantization);
     if (node.positions) checkMatrix(node.positions, checkpoint);
   } else if (node.op === "linear") {
-    checkMatrix(node.weight, checkpoint);
+    checkMatrix(node.weight, checkpoint, quantization);
     if (node.bias) checkVector(node.bias, checkpoint);
   } else if (node.op === "norm") {
     checkVector(node.gain, checkpoint);
@@ -33,7 +34,12 @@ function checkNode(node: Node, checkpoint: Checkpoint): void {
   }
 }
 
-function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint): void {
+function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint, quantization?: QuantFormat): void {
+  if (quantization) {
+    const blocks = [ref.tensorOutputs, blockCount(ref.inputs), BLOCK_BYTES[quantization]];
+    checkTensor(ref.tensor, blocks, checkpoint, ["U8"]);
+    return;
+  }
   const shape = ref.transposed ? [ref.inputs, ref.tensorOutputs] : [ref.tensorOutputs, ref.inputs];
   checkTensor(ref.tensor, shape, checkpoint);
 }
@@ -42,7 +48,12 @@ function checkVector(ref: VectorRef, checkpoint: Checkpoint): void {
   checkTensor(ref.tensor, [ref.tensorLength], checkpoint);
 }
 
-function checkTensor(name: string, shape: readonly number[], checkpoint: Checkpoint): void {
+function checkTensor(
+  name: string,
+  shape: readonly number[],
+  checkpoint: Checkpoint,
+  dtypes: readonly string[] = ["F32", "F16", "BF16"],
+): void {
   const tensor = checkpoint.tensors.get(name);
   if (!tensor) {
     const hint =
@@ -58,8 +69,9 @@ function checkTensor(name: string, shape: readonly number[], checkpoint: Checkpo
       { hint: "config.json and the weights do not belong together." },
     );
   }
-  if (!["F32", "F16", "BF16"].includes(tensor.dtype)) {
-    throw new SluiceError("bad_weights", `Tensor ${name} is stored as ${tensor.dtype}; F32, F16 and BF16 can be run`, {
+  if (!dtypes.includes(tensor.dtype)) {
+    const wanted = dtypes.length > 1 ? "F32, F16 and BF16 can be run" : `quantised, it would be ${dtypes[0]}`;
+    throw new SluiceError("bad_weights", `Tensor ${name} is stored as ${tensor.dtype}; ${wanted}`, {
       hint: "Save the model in one of these types.",
     });
   }

@@ -2,6 +2,9 @@
 
 export type ActivationName = "gelu_new" | "gelu" | "gelu_quick" | "relu" | "silu";
 
+/** Quantised weights in blocks of 32 inputs: whole numbers of 8 or 4 bits, and a float16 scale a block. */
+export type QuantFormat = "q8" | "q4";
+
 export interface RopeConfig {
   readonly rope_theta: number;
   /** How the inverse frequencies are rescaled. `default` leaves them alone. */
@@ -54,4 +57,6 @@ export interface ModelConfig {
   readonly attention_scale: readonly number[];
   readonly bos_token_id?: number;
   readonly eos_token_ids: readonly number[];
+  /** How linear weights and the token embedding are kept; absent: as floats. */
+  readonly quantization?: QuantFormat;
 }

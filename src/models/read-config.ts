@@ -4,9 +4,14 @@
  * not run is refused by name; what does not concern inference (dropout, initialisers, `use_cache`) is passed
  * over, and so is `torch_dtype` or `dtype`: each tensor's header says how it is stored.
  */
-import type { ActivationName, ModelConfig } from "./config.ts";
+
+import { QUANT_BLOCK } from "../formats/quantized-block.ts";
+import type { ActivationName, ModelConfig, QuantFormat } from "./config.ts";
 import { ConfigFields, show } from "./config-fields.ts";
 import { readRope } from "./read-rope.ts";
+
+/** The field of config.json that says that weights are quantised. */
+export const QUANTIZATION_FIELD = "sluice_quantization";
 
 /** A model of more layers than any has; above it, a typing error would fill the memory with layer records. */
 const MAX_LAYERS = 65_536;
@@ -26,11 +31,23 @@ export function readConfig(json: unknown, label: string): ModelConfig {
       "Take the model's float16, bfloat16 or float32 weights.",
     );
   }
-  if (model_type === "gpt2") return readGpt2(config);
+  const quantization = readQuantization(config);
+  const quantized = quantization && { quantization };
+  if (model_type === "gpt2") return { ...readGpt2(config), ...quantized };
   const family = LLAMA_FAMILIES.get(model_type);
-  if (family) return readLlama(config, model_type, family);
+  if (family) return { ...readLlama(config, model_type, family), ...quantized };
   const known = ["gpt2", ...LLAMA_FAMILIES.keys()].join(", ");
   throw config.refuse("model_type", `the architectures that are run are ${known}`);
+}
+
+/** What `sluice quantize` writes: the format and the length of its blocks. */
+function readQuantization(config: ConfigFields): QuantFormat | undefined {
+  const fields = config.object(QUANTIZATION_FIELD);
+  if (!fields) return undefined;
+  const format = fields.string("format");
+  if (format !== "q8" && format !== "q4") throw fields.refuse("format", "q8 and q4 are read");
+  if (fields.integer("block") !== QUANT_BLOCK) throw fields.refuse("block", `blocks of ${QUANT_BLOCK} are read`);
+  return format;
 }
 
 /** What generation_config.json says of tokens. */

@@ -3,6 +3,8 @@ import type { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { orderedElement, storedDtype } from "../formats/matrix-source.ts";
+import { isQuantFormat, type QuantizationError } from "../formats/quantized-block.ts";
+import { packQuantizedStrips } from "../formats/quantized-strips.ts";
 import { packStrips, widenStored } from "../formats/strips.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { ProgressListener } from "./progress.ts";
@@ -18,6 +20,7 @@ const UPLOAD_WINDOW = 8 << 20;
 
 /**
  * Uploads every matrix and vector of the layout.
+ * @param error counts what quantising changes
  * @throws SluiceError what reading the files throws; `device_limit` when the device is out of memory; `aborted`
  */
 export async function uploadWeights(
@@ -26,17 +29,22 @@ export async function uploadWeights(
   checkpoint: Checkpoint,
   onProgress: ProgressListener,
   signal: AbortSignal | undefined,
+  error?: QuantizationError,
 ): Promise<GpuWeights> {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
   const total = layout.byteLength;
   const parts: GPUBuffer[] = [];
   let done = 0;
   let waiting = 0;
-  for (const { label, source, parts: planned } of layout.matrices) {
+  for (const { label, source, dtype, parts: planned } of layout.matrices) {
     for (const { index, firstStrip, strips, byteLength } of planned) {
       const buffer = gpu.createBuffer(label, byteLength, usage);
       parts[index] = buffer;
-      for await (const chunk of packStrips(checkpoint, source, { firstStrip, strips, signal })) {
+      const range = { firstStrip, strips, signal };
+      const chunks = isQuantFormat(dtype)
+        ? packQuantizedStrips(checkpoint, source, dtype, { ...range, error })
+        : packStrips(checkpoint, source, range);
+      for await (const chunk of chunks) {
         throwIfAborted(signal);
         gpu.device.queue.writeBuffer(buffer, chunk.offset, chunk.bytes);
         done += chunk.bytes.byteLength;

@@ -1,9 +1,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bf16ToF32, f16ToF32 } from "../../src/formats/half.ts";
+import { isQuantFormat } from "../../src/formats/quantized-block.ts";
 import { type EmbedShape, embedKernel } from "../../src/kernels/embed.ts";
 import type { WeightDtype } from "../../src/kernels/linear.ts";
 import { testDevice } from "../support/device.ts";
+import { quantizedMatrix } from "../support/quantized.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, rowOf, seeded, strips } from "./inputs.ts";
 
@@ -11,6 +13,13 @@ const UNTOUCHED = -77;
 
 /** A random table: its values, and a part of its rows (from a multiple of 4) as the kernel wants them. */
 function randomTable(random: () => number, dtype: WeightDtype, rows: number, width: number) {
+  if (isQuantFormat(dtype)) {
+    const drawn = Float32Array.from({ length: rows * width }, () => random() * 2 - 1);
+    const values = quantizedMatrix(drawn, rows, width, dtype).dense;
+    const part = (first: number, count: number): Uint32Array =>
+      quantizedMatrix(drawn.subarray(first * width, (first + count) * width), count, width, dtype).packed;
+    return { values, part };
+  }
   const words = dtype === "f32" ? new Uint32Array(rows * width) : new Uint16Array(rows * width);
   const values = new Float32Array(rows * width);
   for (let i = 0; i < words.length; i++) {
@@ -89,6 +98,14 @@ test("embeds exactly for every pair of table dtypes and odd widths", async () =>
     for (const [j, wpe] of [undefined, ...dtypes].entries()) {
       const shape = { width: [5, 30, 260, 4][(i + j) % 4] as number, vocab: 11 + i, wte, maxRows: 8 };
       await check(wpe ? { ...shape, wpe } : shape, 9, [3, 0, 10, 7, 7], [0]);
+    }
+  }
+});
+
+test("embeds exactly from quantised tables", async () => {
+  for (const wte of ["q8", "q4"] as const) {
+    for (const width of [5, 64, 100, 130]) {
+      await check({ width, vocab: 23, wte, wpe: "f16", maxRows: 8 }, 16, [22, 0, 7, 8, 15, 16, 9], [0, 8, 16]);
     }
   }
 });

@@ -14,6 +14,7 @@ import {
 } from "../../src/kernels/linear.ts";
 import type { ActivationName } from "../../src/models/config.ts";
 import { testDevice } from "../support/device.ts";
+import { quantizedMatrix } from "../support/quantized.ts";
 import { runKernel } from "../support/run-kernel.ts";
 import { ceil4, strips, worst } from "./inputs.ts";
 import {
@@ -53,6 +54,10 @@ const cases: readonly Case[] = [
   { K: 7, ...qkv(2, 1, 20, true), dtype: "bf16", bias: true },
   { K: 50, ...qkv(3, 1, 6, true), dtype: "f16", bias: true },
   { K: 50, ...qkv(3, 3, 3, false), dtype: "f32", bias: false },
+  { K: 72, N: 37, dtype: "q8", bias: true, epilogue: { kind: "residual" } },
+  { K: 256, N: 80, dtype: "q8", bias: true, epilogue: { kind: "gated", activation: "silu" } },
+  { K: 7, ...qkv(2, 1, 20, true), dtype: "q4", bias: true },
+  { K: 257, N: 44, dtype: "q4", bias: false, epilogue: { kind: "store" } },
 ];
 
 function shapeOf({ outs = false, ...rest }: Case, taps: readonly string[] = []): LinearShape {
@@ -138,6 +143,22 @@ test("16-bit weights give the bits of the same weights in float32, subnormals in
     for (const make of [(s: LinearShape) => registerLinear(s, 4), (s: LinearShape) => lanesLinear(s, 4)]) {
       const wanted = await runLinear(make(shape), { ...problem, weights: packed.f32 });
       const actual = await runLinear(make({ ...shape, dtype }), { ...problem, weights: packed.half });
+      assertSameRows(actual, wanted, problem, 3);
+    }
+  }
+});
+
+test("quantised weights give the bits of what they stand for in float32, subnormal scales included", async () => {
+  const [K, N] = [100, 37];
+  const shape = shapeOf({ K, N, dtype: "f32", bias: false, epilogue: { kind: "store" } });
+  const problem = linearProblem(shape, 3, 8);
+  const drawn = problem.dense.map((w, i) => (Math.floor(i / 32) % 3 === 0 ? w * 1e-4 : w));
+  for (const dtype of ["q8", "q4"] as const) {
+    const { packed, dense } = quantizedMatrix(drawn, N, K, dtype);
+    const wide = strips(new Uint32Array(dense.buffer), N, K, new Uint32Array(ceil4(N) * ceil4(K)));
+    for (const make of [(s: LinearShape) => registerLinear(s, 4), (s: LinearShape) => lanesLinear(s, 4)]) {
+      const wanted = await runLinear(make(shape), { ...problem, weights: wide });
+      const actual = await runLinear(make({ ...shape, dtype }), { ...problem, weights: packed });
       assertSameRows(actual, wanted, problem, 3);
     }
   }

@@ -1,7 +1,7 @@
 /** `sluice bake` */
 import { SluiceError } from "../../errors.ts";
-import { prepareOutFolder, writeBakedFolder } from "../baked-folder.ts";
 import { defineCommand } from "../command.ts";
+import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
 import { name, oneOf, optional, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { interventionOptions, interventionsFrom } from "./interventions.ts";
@@ -59,7 +59,7 @@ export const bake = defineCommand({
           hint: "--remainder FILE writes it into a bundle of its own, and bakes the rest.",
         });
       }
-      await writeBakedFolder(
+      await writeModelFolder(
         values.out,
         files,
         baked,

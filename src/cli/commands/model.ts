@@ -24,12 +24,18 @@ export const modelOptions = {
       "token's bits depend on its context alone",
     oneOf("default", "reference"),
   ),
+  quantize: optional(
+    "FORMAT",
+    "q8 or q4: keep linear weights and the token embedding in 8 or 4 bits, with a scale for each 32 inputs",
+    oneOf("q8", "q4"),
+  ),
 };
 
 export interface ModelChoice {
   readonly model: string;
   readonly adapter: string | undefined;
   readonly plan: "default" | "reference" | undefined;
+  readonly quantize: "q8" | "q4" | undefined;
 }
 
 /** Where a model runs, and with which interventions. */
@@ -66,14 +72,14 @@ export async function loadBundles(
 
 /** Loads a model, lets `use` work with it, and frees it whatever happens. */
 export async function withModel<Result>(
-  { model: source, adapter, plan }: ModelChoice,
+  { model: source, adapter, plan, quantize }: ModelChoice,
   context: CommandContext,
   use: (model: LoadedModel, loadMs: number) => Promise<Result>,
 ): Promise<Result> {
   const { library, signal, progress } = context;
   const started = performance.now();
   const loading = library.load(source, {
-    ...defined({ adapter, plan }),
+    ...defined({ adapter, plan, quantize }),
     signal,
     onProgress: (step) => progress.update(...describe(step), step.done === step.total),
     onNotice: (text) => context.note(text),
@@ -92,7 +98,8 @@ function describe({ phase, done, total }: LibraryProgress): [label: string, deta
   return ["loading weights", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`];
 }
 
-function formatBytes(bytes: number): string {
+/** For a person: `12 MB`. */
+export function formatBytes(bytes: number): string {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 

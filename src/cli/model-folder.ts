@@ -1,10 +1,17 @@
-/** A baked model as a Hugging Face folder, written tensor by tensor and seen only when it is complete. */
+/** A changed model as a Hugging Face folder, written tensor by tensor and seen only when it is complete. */
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
+import type { TensorInfo } from "../formats/checkpoint.ts";
 import { layOut } from "../formats/safetensors.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
-import type { Baked } from "../interventions/bake.ts";
+
+/** What a model became: baked, or quantised. */
+export interface NewModel {
+  readonly tensors: ReadonlyMap<string, TensorInfo & { read(signal?: AbortSignal): AsyncIterable<Uint8Array> }>;
+  /** Fields of config.json that these tensors change. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
 
 /** What else of a model's folder belongs to the model: its tokenizer, and how it generates. */
 const COMPANIONS: readonly string[] = [
@@ -43,10 +50,10 @@ export async function prepareOutFolder(path: string): Promise<void> {
  * @param onProgress bytes of weights written so far, and in all
  * @throws SluiceError `not_found` if the disk refuses, `aborted`
  */
-export async function writeBakedFolder(
+export async function writeModelFolder(
   path: string,
   files: FileSource,
-  baked: Baked,
+  model: NewModel,
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -55,14 +62,14 @@ export async function writeBakedFolder(
   await refuseOf(path, mkdir(fresh));
   try {
     const config = (await readJson(files, "config.json", signal)) as Record<string, unknown>;
-    await writeFile(join(fresh, "config.json"), `${JSON.stringify({ ...config, ...baked.config }, null, 2)}\n`);
+    await writeFile(join(fresh, "config.json"), `${JSON.stringify({ ...config, ...model.config }, null, 2)}\n`);
     for (const name of COMPANIONS) {
       if (!(await files.exists(name, signal))) continue;
       await writeFile(join(fresh, name), await files.readAll(name, undefined, signal));
     }
     const handle = await open(join(fresh, "model.safetensors"), "w");
     try {
-      await writeWeights(handle, baked, onProgress, signal);
+      await writeWeights(handle, model, onProgress, signal);
     } finally {
       await handle.close();
     }
@@ -79,7 +86,7 @@ export async function writeBakedFolder(
 
 async function writeWeights(
   handle: FileHandle,
-  { tensors }: Baked,
+  { tensors }: NewModel,
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,0 +1,65 @@
+/** `sluice quantize` */
+import { defineCommand } from "../command.ts";
+import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
+import { flag, name, oneOf, required } from "../options.ts";
+import { formatBytes, modelArgument } from "./model.ts";
+
+export const quantize = defineCommand({
+  name: "quantize",
+  summary: "Write a model with quantised weights",
+  description: [
+    "Writes a folder that every command that runs a model takes as MODEL. Linear weights and the token embedding are " +
+      "kept as whole numbers of 8 or 4 bits with a float16 scale for each 32 inputs; positions, norms and biases stay " +
+      "as they are. The model computes what --quantize makes of the float weights at load.",
+    "Prints how far the weights moved: the root mean square relative to the weights', and the largest difference " +
+      "relative to the largest weight of its block.",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    to: required("FORMAT", "q8, about 0.27 of float32, or q4, about 0.14", oneOf("q8", "q4")),
+    out: required("FOLDER", "The folder to write, which must be new or empty", name),
+    json: flag("Print one JSON object with format, rms, max, bytes, float32_bytes and matrices"),
+  },
+  examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits a weight:" }],
+  async run({ model, to, out, json }, { progress, signal, stdout }) {
+    await prepareOutFolder(out);
+    const { openQuantized, QuantizationError } = await import("../quantize-library.ts");
+    const { files, quantized, float32Bytes } = await openQuantized(model, to, signal);
+    try {
+      const show = (done: number, total: number): void =>
+        progress.update("quantising", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`, done === total);
+      await writeModelFolder(out, files, quantized, show, signal);
+    } finally {
+      await files.close();
+    }
+    const all = new QuantizationError();
+    for (const error of quantized.errors.values()) all.add(error);
+    const bytes = [...quantized.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const matrices = [...quantized.errors].map(([name, { rms, max }]) => ({ name, rms, max }));
+    const { rms, max } = all;
+    if (json) {
+      stdout.write(`${JSON.stringify({ format: to, rms, max, bytes, float32_bytes: float32Bytes, matrices })}\n`);
+      return;
+    }
+    for (const line of table([...matrices, { name: "all", rms, max }])) stdout.write(`${line}\n`);
+    const ratio = (bytes / float32Bytes).toFixed(3);
+    stdout.write(`${out}: ${to}, ${formatBytes(bytes)}, ${ratio} of float32\n`);
+  },
+});
+
+interface Moved {
+  readonly name: string;
+  readonly rms: number;
+  readonly max: number;
+}
+
+function table(matrices: readonly Moved[]): readonly string[] {
+  const width = Math.max(...matrices.map((matrix) => matrix.name.length));
+  return matrices.map(
+    (matrix) => `${matrix.name.padEnd(width)}  rms ${percent(matrix.rms)}  max ${percent(matrix.max)}`,
+  );
+}
+
+function percent(value: number): string {
+  return `${(100 * value).toFixed(3).padStart(7)} %`;
+}

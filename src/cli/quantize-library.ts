@@ -1,0 +1,39 @@
+/** What `sluice quantize` needs of the library: a model's files and their quantised form, without a GPU. */
+import { openCheckpoint } from "../formats/huggingface.ts";
+import { openSource } from "../formats/open-source.ts";
+import { alreadyQuantized } from "../formats/quantized-block.ts";
+import { type FileSource, readJson } from "../formats/source.ts";
+import { buildGraph } from "../models/build.ts";
+import type { QuantFormat } from "../models/config.ts";
+import { type QuantizedModel, quantizeModel } from "../models/quantize.ts";
+import { readConfig } from "../models/read-config.ts";
+
+export { QuantizationError } from "../formats/quantized-block.ts";
+
+export interface Quantizing {
+  readonly files: FileSource;
+  readonly quantized: QuantizedModel;
+  /** All tensors, as if all were float32. */
+  readonly float32Bytes: number;
+}
+
+/**
+ * Opens a model's files; tensors are quantised when they are read.
+ * @returns files to be closed by the caller
+ * @throws SluiceError what reading throws; `usage` for a model that is quantised already
+ */
+export async function openQuantized(model: string, format: QuantFormat, signal: AbortSignal): Promise<Quantizing> {
+  const files = await openSource(model);
+  try {
+    const config = readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    if (config.quantization) throw alreadyQuantized(files.label, config.quantization);
+    const checkpoint = await openCheckpoint(files, signal);
+    const quantized = quantizeModel(buildGraph(config, checkpoint), checkpoint, format);
+    let float32Bytes = 0;
+    for (const { shape } of checkpoint.tensors.values()) float32Bytes += shape.reduce((a, b) => a * b, 4);
+    return { files, quantized, float32Bytes };
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}

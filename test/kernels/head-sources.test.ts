@@ -1,0 +1,92 @@
+/** Outputs of single heads, from every way the output projection can be kept. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { narrowToBf16, narrowToF16, widenBf16, widenF16 } from "../../src/formats/half.ts";
+import { type HeadSourcesShape, headSourcesKernel } from "../../src/kernels/head-sources.ts";
+import type { WeightDtype } from "../../src/kernels/linear.ts";
+import { testDevice } from "../support/device.ts";
+import { quantizedMatrix } from "../support/quantized.ts";
+import { plainStep, runKernel } from "../support/run-kernel.ts";
+import { ceil4, normal, paddedRows, seeded, strips, worst } from "./inputs.ts";
+
+const UNTOUCHED = -77;
+
+function matrixOf(drawn: Float32Array<ArrayBuffer>, outputs: number, k: number, dtype: WeightDtype) {
+  if (dtype === "q8" || dtype === "q4") return quantizedMatrix(drawn, outputs, k, dtype);
+  const size = ceil4(outputs) * ceil4(k);
+  if (dtype === "f32") {
+    return { dense: drawn, packed: strips(new Uint32Array(drawn.buffer), outputs, k, new Uint32Array(size)) };
+  }
+  const half = dtype === "f16" ? narrowToF16(drawn) : narrowToBf16(drawn);
+  const dense = dtype === "f16" ? widenF16(half) : widenBf16(half);
+  return { dense, packed: strips(half, outputs, k, new Uint16Array(size)) };
+}
+
+// head_dim 20 reads blocks of four inputs, 7 reads single ones; 35 and 60 inputs end within a block of 32.
+for (const [i, dtype] of (["f32", "f16", "bf16", "q8", "q4"] as const satisfies WeightDtype[]).entries()) {
+  for (const [heads, head_dim, width] of [
+    [3, 20, 27],
+    [5, 7, 44],
+  ] as const) {
+    test(`${dtype}, ${heads} heads of ${head_dim}: each listed head's share of the output, in its slot`, async () => {
+      const random = seeded(300 + 10 * i + heads);
+      const k = heads * head_dim;
+      const { dense, packed } = matrixOf(
+        Float32Array.from({ length: width * k }, () => normal(random)),
+        width,
+        k,
+        dtype,
+      );
+      const shape: HeadSourcesShape = {
+        heads,
+        head_dim,
+        width,
+        strips: Math.ceil(width / 4),
+        dtype,
+        bias: true,
+        maxRows: 8,
+      };
+      const rows = 6;
+      const z = paddedRows(rows, k, () => normal(random));
+      const bias = Float32Array.from({ length: ceil4(width) + 4 }, () => normal(random));
+      const listed = [
+        [heads - 1, 0],
+        [1, 2],
+      ] as const;
+      const stride = rows * ceil4(width);
+      const result = await runKernel(await testDevice(), headSourcesKernel(shape, listed.length), {
+        step: plainStep(rows),
+        maxRows: 8,
+        args: { first_strip: 0, bias: 1, list: 1, slot_stride: stride / 4 },
+        buffers: {
+          weights: packed,
+          z,
+          params: bias,
+          stages: Uint32Array.from([9, 9, 9, 9, ...listed.flatMap(([head, slot]) => [head, slot, 0, 0])]),
+          sources: new Float32Array(3 * stride).fill(UNTOUCHED),
+        },
+      });
+      const sources = new Float32Array(result.get("sources") as ArrayBuffer);
+      for (const [head, slot] of listed) {
+        for (let row = 0; row < rows; row++) {
+          const expected = Float64Array.from({ length: width }, (_, n) => {
+            let sum = 0;
+            for (let at = head * head_dim; at < (head + 1) * head_dim; at++) {
+              sum += (dense[n * k + at] as number) * (z[row * ceil4(k) + at] as number);
+            }
+            return sum + (bias[4 + n] as number) / heads;
+          });
+          const begin = slot * stride + row * ceil4(width);
+          const off = worst(sources.subarray(begin, begin + width), expected);
+          assert.ok(off < 1e-5, `head ${head}, row ${row}: off by ${off}`);
+        }
+      }
+      assert.ok(
+        sources.subarray(stride, 2 * stride).every((value) => value === UNTOUCHED),
+        "a slot that no head has",
+      );
+    });
+  }
+}
+
+test.run();
