@@ -14,6 +14,7 @@ export type {
   EdgeGradient,
   MaskValues,
 } from "./fit/attribution/attribute-edges.ts";
+export type { EdgeFit, EdgeFitOptions, FittedEdge, PairLoss } from "./fit/edges/fit-edges.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";

@@ -5,6 +5,7 @@ import { attribute } from "./commands/attribute.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
 import { explain } from "./commands/explain.ts";
+import { fitEdges } from "./commands/fit-edges.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
@@ -18,7 +19,7 @@ import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { nearest } from "./suggest.ts";
 
-const COMMANDS: readonly Command[] = [generate, chat, logits, capture, attribute, perplexity, explain, info];
+const COMMANDS: readonly Command[] = [generate, chat, logits, capture, attribute, fitEdges, perplexity, explain, info];
 const NAMES = COMMANDS.map(({ name }) => name);
 
 /** The process, or what plays its part in a test. */
@@ -96,19 +97,27 @@ async function dispatch(
   version: string,
 ): Promise<void> {
   const { stdout } = context;
-  const [word, ...rest] = argv;
+  const [word, ...rest] = joinFamily(argv);
   if (word === undefined) {
     throw new SluiceError("usage", "no command was given", { hint: `There are ${NAMES.join(", ")}: sluice --help` });
   }
   if (word === "--version") return stdout.write(`${version}\n`);
   if (word === "help" || word === "--help" || word === "-h") {
-    const named = rest[0];
+    const named = joinFamily(rest)[0];
     return stdout.write(named === undefined ? generalHelp(COMMANDS, style) : commandHelp(find(named), style));
   }
   const command = find(word);
   const raw = splitArguments(command.options, rest);
   if (raw.help) return stdout.write(commandHelp(command, style));
   await command.start(raw, context);
+}
+
+/** What is fitted has options of its own, so `fit edges` is a command whose name has two words. */
+function joinFamily([word, next, ...rest]: readonly string[]): readonly string[] {
+  if (word === undefined) return [];
+  if (word !== "fit" || next === undefined || next.startsWith("-"))
+    return next === undefined ? [word] : [word, next, ...rest];
+  return [`${word} ${next}`, ...rest];
 }
 
 function find(word: string): Command {
