@@ -15,7 +15,8 @@ export const layers: readonly (readonly string[])[] = [
   // Below the model, which offers it, unlike the fits that open sessions.
   ["src/fit/attribution/"],
   ["src/fit/edges/"],
-  ["src/runtime/", "src/profile/", "src/fit/"],
+  ["src/runtime/"],
+  ["src/profile/", "src/fit/"],
   ["src/index.ts"],
   ["src/cli/", "playground/"],
 ];

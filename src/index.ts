@@ -18,10 +18,16 @@ export type { EdgeFit, EdgeFitOptions, FittedEdge, PairLoss } from "./fit/edges/
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";
+export { type CheckResult, checkBundle } from "./interventions/check.ts";
 export type { ComposedBundle, ComposeSettings } from "./interventions/compose.ts";
+export { importControlVector } from "./interventions/import-gguf.ts";
+export { inspect as inspectBundle } from "./interventions/inspect.ts";
+export { mergeBundles } from "./interventions/merge.ts";
 export type { Composition, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, RopeConfig } from "./models/config.ts";
+export { type BenchOptions, type BenchResult, benchModel } from "./profile/bench.ts";
+export type { Ceilings } from "./profile/ceilings.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type {
   GeneratedToken,

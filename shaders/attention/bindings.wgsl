@@ -13,7 +13,7 @@ struct Args {
   window: u32,      // keys a row sees at most, itself included; 0 = all
   slot_stride: u32, // entries of `slots` a sequence
   @if(staged) record_stride: u32,
-  @if(staged) list_z: u32, // stages at attn_z (stages/neuron_scale.wgsl)
+  @if(staged) list_z: vec4u, // stages at attn_z (stages/neuron_scale.wgsl)
   @if(tap_z) tap_z: u32,
 }
 

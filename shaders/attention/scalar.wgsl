@@ -20,7 +20,7 @@ struct Args {
   window: u32,
   slot_stride: u32,
   @if(staged) record_stride: u32,
-  @if(staged) list_z: u32,
+  @if(staged) list_z: vec4u,
   @if(tap_z) tap_z: u32,
 }
 

@@ -23,7 +23,7 @@ import constants::{OUT4, STRIPS};
 
 @if(sourced) @group(1) @binding(10) var<storage, read_write> sources: array<vec4f>; // [slots][rows][OUT4]
 
-@if(staged) fn edited(list: u32, row: u32, n4: u32, v: vec4f) -> vec4f {
+@if(staged) fn edited(list: vec4u, row: u32, n4: u32, v: vec4f) -> vec4f {
   let token = Token(step.rows[row].sequence, step.rows[row].position);
   return neuron_scale(list, args.record_stride, token, n4, v);
 }

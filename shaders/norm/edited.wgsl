@@ -24,13 +24,13 @@
 // Summation classes: those of norm/tiled.wgsl and norm/register.wgsl.
 import package::lib::step::step;
 import package::lib::tap::tap;
-import package::norm::edited_row::{output, params};
+import package::norm::edited_row::{input, output, params, row_at, RowPlace};
 @if(sourced) import package::norm::edited_row::sources;
 import package::norm::edited_sum::{meet, total, THREADS};
 import package::norm::row::lane_sum;
 import package::stages::affine::{affine, Group};
 @if(sourced) import package::stages::edge_mask::edge_mask;
-import package::stages::neuron_scale::{neuron_scale, scaled};
+import package::stages::neuron_scale::{scaled, scaled_by_all};
 import package::stages::table::{stages, strength_of, Token, NONE};
 import constants::{D, D4, RANKS, SIZE};
 
@@ -50,7 +50,6 @@ struct Args {
 }
 
 @group(1) @binding(0) var<uniform> args: Args;
-@group(1) @binding(1) var<storage, read> input: array<vec4f>;
 @if(deltas) @group(1) @binding(3) var<storage, read> delta: array<vec4f>;
 @if(!outs) @group(1) @binding(5) var<storage, read_write> stream: array<vec4f>;
 
@@ -99,13 +98,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     }
   }
 
+  var place = RowPlace(in_at, at, false);
   @if(deltas) {
     if ((counts.w & 1u) != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         output[at + i] = delta[in_at + i];
       }
+      place.moved = true;
       let delta_track = select(NONE, track_at, (counts.w & 4u) != 0u);
-      run_groups(places.x, counts.x, token, at, delta_track, tid, base);
+      place.moved = run_groups(places.x, counts.x, token, place, delta_track, tid, base);
       for (var i = tid; i < D4; i += THREADS) {
         let x = output[at + i];
         // site: attn_out or mlp_out
@@ -113,22 +114,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         @if(sourced) keep_delta(owner, variant, in_at, i, x);
         output[at + i] = input[in_at + i] + x;
       }
-    } else {
-      copy_input(in_at, at, tid);
     }
   }
-  @if(!deltas) copy_input(in_at, at, tid);
 
-  run_groups(places.x + counts.x, counts.y, token, at, track_at, tid, base);
+  place.moved = run_groups(places.x + counts.x, counts.y, token, place, track_at, tid, base);
   // site: resid_post of the block before
-  @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, at, tid);
-  run_groups(places.x + counts.x + counts.y, counts.z, token, at, track_at, tid, base);
+  @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, place, tid);
+  place.moved = run_groups(places.x + counts.x + counts.y, counts.z, token, place, track_at, tid, base);
   // site: resid_pre or resid_mid
-  @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, at, tid);
+  @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
     if (owner && (counts.w & 2u) != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
-        stream[in_at + i] = output[at + i];
+        stream[in_at + i] = row_at(place, i);
       }
     }
   }
@@ -143,19 +141,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   @if(sourced) {
     if (places.z != NONE) {
       let record_at = token.sequence * args.record_stride + places.w;
-      edge_mask(places.z + 2u * variant, record_at, at, in_at, args.slot_stride, tid);
+      let is_mixed = edge_mask(places.z + 2u * variant, record_at, place, in_at, args.slot_stride, tid);
+      place.moved = place.moved || is_mixed;
     }
   }
   // The head reads one variant, and that is the final norm; other norms are captured uncorrected.
   @if(outs) let is_captured = owner;
   @else let is_captured = variant == 0u;
-  norm_row(row, is_captured, places.y, token, at, tid);
-}
-
-fn copy_input(in_at: u32, at: u32, tid: u32) {
-  for (var i = tid; i < D4; i += THREADS) {
-    output[at + i] = input[in_at + i];
-  }
+  norm_row(row, is_captured, stages[places.y], token, place, tid);
 }
 
 // mlp_out as a source, for the norms behind this one, and for this variant of this one.
@@ -169,64 +162,74 @@ fn copy_input(in_at: u32, at: u32, tid: u32) {
   }
 }
 
-@if(tap_resid_post || tap_resid_pre) fn tap_row(offset: u32, row: u32, owner: bool, at: u32, tid: u32) {
+@if(tap_resid_post || tap_resid_pre) fn tap_row(offset: u32, row: u32, owner: bool, place: RowPlace, tid: u32) {
   if (owner) {
     for (var i = tid; i < D4; i += THREADS) {
-      tap(offset, row, D4, i, output[at + i]);
+      tap(offset, row, D4, i, row_at(place, i));
     }
   }
 }
 
-fn run_groups(first: u32, count: u32, token: Token, at: u32, track_at: u32, tid: u32, base: u32) {
+// Runs `count` groups of stages on a row; tells whether it lies in the output then.
+fn run_groups(
+  first: u32, count: u32, token: Token, start: RowPlace, track_at: u32, tid: u32, base: u32,
+) -> bool {
+  var place = start;
   for (var g = 0u; g < count; g++) {
     let group = stages[first + g];
     if (group.x == 1u) {
-      affine(Group(group.y, group.z, group.w), args.record_stride, token, at, track_at, tid, base);
+      place.moved = affine(Group(group.y, group.z, group.w), args.record_stride, token, place, track_at, tid, base);
     } else {
       let s = strength_of(group.y, args.record_stride, token);
       if (s != 0.0) {
         for (var i = tid; i < D4; i += THREADS) {
-          let x = output[at + i];
+          let x = row_at(place, i);
           let edited = scaled(group.z, group.w, i, s, x);
-          output[at + i] = edited;
+          output[place.output_at + i] = edited;
           @if(tracked) {
             if (track_at != NONE) {
               sources[track_at + i] += edited - x;
             }
           }
         }
+        place.moved = true;
       }
     }
   }
+  return place.moved;
 }
 
-fn norm_row(row: u32, is_captured: bool, list: u32, token: Token, at: u32, tid: u32) {
+fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPlace, tid: u32) {
   var mean = 0.0;
   var squares = vec4f();
   @if(layer) {
     var sum = vec4f();
     for (var i = tid; i < D4; i += THREADS) {
-      sum += output[at + i];
+      sum += row_at(place, i);
     }
     mean = total(tid, vec4f(lane_sum(sum))).x / f32(D);
     for (var i = tid; i < D4; i += THREADS) {
-      let v = (output[at + i] - mean) * select(vec4f(1.0), LAST_LANES, i == D4 - 1u);
+      let v = (row_at(place, i) - mean) * select(vec4f(1.0), LAST_LANES, i == D4 - 1u);
       squares = fma(v, v, squares);
     }
   } @else {
     for (var i = tid; i < D4; i += THREADS) {
-      let v = output[at + i];
+      let v = row_at(place, i);
       squares = fma(v, v, squares);
     }
   }
   let scale = inverseSqrt(total(tid, vec4f(lane_sum(squares))).x / f32(D) + args.eps);
+  var strength = 0.0;
+  if (list.x != NONE) {
+    strength = strength_of(list.x, args.record_stride, token);
+  }
   for (var i = tid; i < D4; i += THREADS) {
-    let v = output[at + i];
+    let v = row_at(place, i);
     @if(layer) let plain = fma((v - mean) * scale, params[args.gain + i], params[args.bias + i]);
     @else let plain = v * scale * params[args.gain + i];
-    let normed = neuron_scale(list, args.record_stride, token, i, plain);
+    let normed = scaled_by_all(list, strength, args.record_stride, token, i, plain);
     // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm
     @if(tap_out) { if (is_captured) { tap(args.tap_out, row, D4, i, normed); } }
-    output[at + i] = normed;
+    output[place.output_at + i] = normed;
   }
 }

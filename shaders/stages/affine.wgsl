@@ -5,15 +5,16 @@
 // moves a later one's coordinates by known amounts, the host's products of every V row with every earlier U row and b;
 // so the row itself is read once and written once, whatever the number of stages.
 //
-// The row lies in `output`, from vec4 `row_at`; thread `tid` owns columns tid, tid + THREADS, … and touches no others,
-// so no barrier is needed for it. Coordinates lie in workgroup memory from `base`: they become coefficients in place.
+// The row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so no barrier
+// is needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup memory from `base`: they become coefficients in place.
 //
 // A group in the stage table: `count` entries of three vec4s,
 //   (stage, gate, reads r, adds)   gate 0 identity, 1 relu, 2 clamp; adds 0 nothing, 1 b, 2 alpha·b
 //   (V, U, b, c)                   vec4 offsets; V and U are r rows of D4; c is packed
 //   (lo, hi, products, –)          products: packed [r U rows, then b][reads of the group after this stage]
 import package::norm::edited_sum::{coordinates, meet, total, THREADS};
-import package::norm::edited_row::{output, sources};
+import package::norm::edited_row::{output, row_at, RowPlace};
+@if(tracked) import package::norm::edited_row::sources;
 import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, Token, NONE};
 import constants::D4;
 
@@ -23,11 +24,11 @@ struct Group {
   reads: u32, // coordinates of all of them
 }
 
-fn affine(group: Group, stride: u32, token: Token, row_at: u32, track_at: u32, tid: u32, base: u32) {
+fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u32, tid: u32, base: u32) -> bool {
   var read = 0u;
   for (var i = 0u; i < group.count; i++) {
     let reads = stages[group.at + 3u * i].z;
-    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, row_at, tid, base + read);
+    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, place, tid, base + read);
     read += reads;
   }
   meet();
@@ -62,19 +63,22 @@ fn affine(group: Group, stride: u32, token: Token, row_at: u32, track_at: u32, t
   }
 
   read = 0u;
+  var row = place;
   for (var i = 0u; i < group.count; i++) {
     let head = stages[group.at + 3u * i];
     let s = strength_of(head.x, stride, token);
     if (s != 0.0) {
       let added = s * share_of(head.w, alpha_of(head.x, stride, token));
-      write_changes(stages[group.at + 3u * i + 1u], head, added, row_at, track_at, tid, base + read);
+      write_changes(stages[group.at + 3u * i + 1u], head, added, row, track_at, tid, base + read);
+      row.moved = true;
     }
     read += head.z;
   }
+  return row.moved;
 }
 
 // y_k = V_k · h for k < reads, four rows of V to a pass over the row.
-fn read_coordinates(v: u32, reads: u32, row_at: u32, tid: u32, to: u32) {
+fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
   for (var k = 0u; k < reads; k += 4u) {
     let v0 = v + k * D4;
     let v1 = v + min(k + 1u, reads - 1u) * D4;
@@ -82,7 +86,7 @@ fn read_coordinates(v: u32, reads: u32, row_at: u32, tid: u32, to: u32) {
     let v3 = v + min(k + 3u, reads - 1u) * D4;
     var y = vec4f();
     for (var i = tid; i < D4; i += THREADS) {
-      let x = output[row_at + i];
+      let x = row_at(row, i);
       y += vec4f(dot(floats_at(v0 + i), x), dot(floats_at(v1 + i), x), dot(floats_at(v2 + i), x), dot(floats_at(v3 + i), x));
     }
     let sums = total(tid, y);
@@ -106,7 +110,7 @@ fn share_of(adds: u32, alpha: f32) -> f32 {
 }
 
 // Adds one stage's change to the row, and to the record of what no source wrote where one is kept.
-fn write_changes(places: vec4u, head: vec4u, added: f32, row_at: u32, track_at: u32, tid: u32, first: u32) {
+fn write_changes(places: vec4u, head: vec4u, added: f32, row: RowPlace, track_at: u32, tid: u32, first: u32) {
   for (var i = tid; i < D4; i += THREADS) {
     var change = vec4f();
     for (var k = 0u; k < head.z; k++) {
@@ -115,7 +119,7 @@ fn write_changes(places: vec4u, head: vec4u, added: f32, row_at: u32, track_at: 
     if (head.w != 0u) {
       change = fma(vec4f(added), floats_at(places.z + i), change);
     }
-    output[row_at + i] += change;
+    output[row.output_at + i] = row_at(row, i) + change;
     @if(tracked) {
       if (track_at != NONE) {
         sources[track_at + i] += change;

@@ -1,5 +1,5 @@
 // Stage edge_mask: the input of one destination, x_D = R_D − Σ_s (1 − m')·(out_s − repl_s) with m' = 1 − strength·(1 − m),
-// worked out in the row of `output` that belongs to D and holds the running stream R_D.
+// worked out in the row of `output` that belongs to D. `edge_mask` tells whether it changed the row.
 //
 // Outputs of sources lie in the source table `sources`, [slots][rows][D4], which the kernels that make them fill; the
 // mask's values in the stage table, one packed block a sequence; Σ (1 − m)·repl is summed on the host, a vector for each
@@ -16,21 +16,21 @@
 // fixed is a list, (count, …) and a vec4 (offset in params, …) each; `cut` is the index of Σ (1 − m) in the sequence's values. The record of the stage is (strength, values, κ, –): the last
 // two are the sequence's blocks.
 // Parallel: as the row; a thread works on four columns at a time, so that each term is read once for all of them.
-import package::norm::edited_row::{output, params, sources};
+import package::norm::edited_row::{output, params, row_at, RowPlace, sources};
 import package::norm::edited_sum::THREADS;
 import package::stages::table::{floats_at, scalar_at, stages, Token, NONE};
 import constants::D4;
 
-fn edge_mask(variant_at: u32, record_at: u32, row_at: u32, source_row: u32, slot_stride: u32, tid: u32) {
+fn edge_mask(variant_at: u32, record_at: u32, place: RowPlace, source_row: u32, slot_stride: u32, tid: u32) -> bool {
   let head = stages[variant_at];
   let more = stages[variant_at + 1u];
   if (head.x == 0u) {
-    return;
+    return false;
   }
   let record = stages[record_at];
   let s = bitcast<f32>(record.x);
   if (s == 0.0 || scalar_at(record.y, more.y) == 0.0) {
-    return;
+    return false;
   }
   let kept = head.x == 2u;
   for (var i = tid; i < D4; i += 4u * THREADS) {
@@ -53,22 +53,23 @@ fn edge_mask(variant_at: u32, record_at: u32, row_at: u32, source_row: u32, slot
         a3 = fma(vec4f(w), sources[source_at + i3], a3);
       }
     }
-    finish_column(head, more, record, s, row_at, source_row, slot_stride, i, a0);
-    if (i + THREADS < D4) { finish_column(head, more, record, s, row_at, source_row, slot_stride, i1, a1); }
-    if (i + 2u * THREADS < D4) { finish_column(head, more, record, s, row_at, source_row, slot_stride, i2, a2); }
-    if (i + 3u * THREADS < D4) { finish_column(head, more, record, s, row_at, source_row, slot_stride, i3, a3); }
+    finish_column(head, more, record, s, place, source_row, slot_stride, i, a0);
+    if (i + THREADS < D4) { finish_column(head, more, record, s, place, source_row, slot_stride, i1, a1); }
+    if (i + 2u * THREADS < D4) { finish_column(head, more, record, s, place, source_row, slot_stride, i2, a2); }
+    if (i + 3u * THREADS < D4) { finish_column(head, more, record, s, place, source_row, slot_stride, i3, a3); }
   }
+  return true;
 }
 
 fn finish_column(
-  head: vec4u, more: vec4u, record: vec4u, s: f32, row_at: u32, source_row: u32, slot_stride: u32, i: u32, sum: vec4f,
+  head: vec4u, more: vec4u, record: vec4u, s: f32, row: RowPlace, source_row: u32, slot_stride: u32, i: u32, sum: vec4f,
 ) {
   var replaced = vec4f();
   if (head.w != NONE) {
     replaced = s * floats_at(record.z + head.w * D4 + i);
   }
   if (head.x == 1u) {
-    output[row_at + i] -= sum - replaced;
+    output[row.output_at + i] = row_at(row, i) - (sum - replaced);
     return;
   }
   var x = sum + replaced;
@@ -81,5 +82,5 @@ fn finish_column(
   if (more.z != NONE) {
     x += sources[more.z * slot_stride + source_row + i];
   }
-  output[row_at + i] = x;
+  output[row.output_at + i] = x;
 }

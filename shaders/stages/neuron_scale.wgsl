@@ -1,19 +1,33 @@
 // Stage neuron_scale: a ← a + s·((scale − 1)⊙a + shift), as an epilogue of the kernel that makes the site.
 //
-// A list in the stage table is a vec4 (count, …) and then `count` entries (stage, scale, shift, –): vec4 offsets of the
-// vectors, NONE for a scale of ones or a shift of zeros. Stages act in order. One that is off for this token is passed
-// by, not multiplied by 0, so that its rows keep the bits of the plain model. Computed as a·(1 + s(scale − 1)) + s·shift:
-// with scale 0 at strength 1 the factor is exactly 0 and the result exactly the shift.
+// A list is one vec4: (stage, scale, shift, more), with vec4 offsets of the vectors, NONE for a scale of ones or a shift of
+// zeros; stage NONE for a site without stages. It stands in the kernel's args, where it costs nothing to read. `more` is
+// NONE or, where several stages follow one another, a vec4 (count, –, –, –) in the stage table and as many like the first
+// behind it. A stage that is off for this token is passed by, not multiplied by 0, so that its rows keep the bits of the
+// plain model. Computed as a·(1 + s(scale − 1)) + s·shift: with scale 0 at strength 1 the result is exactly the shift.
 import package::stages::table::{floats_at, stages, strength_of, Token, NONE};
 
-fn neuron_scale(list: u32, stride: u32, token: Token, n4: u32, v: vec4f) -> vec4f {
+fn neuron_scale(list: vec4u, stride: u32, token: Token, n4: u32, v: vec4f) -> vec4f {
+  if (list.x == NONE) {
+    return v;
+  }
+  return scaled_by_all(list, strength_of(list.x, stride, token), stride, token, n4, v);
+}
+
+// `s` is the strength of the list's first stage, for callers that go through a row.
+fn scaled_by_all(list: vec4u, s: f32, stride: u32, token: Token, n4: u32, v: vec4f) -> vec4f {
   var x = v;
-  let count = stages[list].x;
-  for (var i = 1u; i <= count; i++) {
-    let entry = stages[list + i];
-    let s = strength_of(entry.x, stride, token);
-    if (s != 0.0) {
-      x = scaled(entry.y, entry.z, n4, s, x);
+  if (s != 0.0) {
+    x = scaled(list.y, list.z, n4, s, x);
+  }
+  if (list.w != NONE) {
+    let count = stages[list.w].x;
+    for (var i = 1u; i <= count; i++) {
+      let entry = stages[list.w + i];
+      let strength = strength_of(entry.x, stride, token);
+      if (strength != 0.0) {
+        x = scaled(entry.y, entry.z, n4, strength, x);
+      }
     }
   }
   return x;

@@ -4,16 +4,24 @@ import type { Options, OptionValues } from "./options.ts";
 import { type RawArguments, readOptions, readPositionals } from "./parse-arguments.ts";
 
 /** An argument without a name, in the order of the declaration. */
-export interface Positional<T extends string | undefined> {
+export interface Positional<T extends string | undefined | readonly string[]> {
   readonly required: T extends undefined ? boolean : true;
   readonly help: string;
+  /** Takes all that is left, at least one; the last of a declaration only. */
+  readonly list: T extends readonly string[] ? true : false;
 }
 
-export type Positionals = Readonly<Record<string, Positional<string> | Positional<string | undefined>>>;
+export type Positionals = Readonly<
+  Record<string, Positional<string> | Positional<string | undefined> | Positional<readonly string[]>>
+>;
 
 /** What a command gets for its positionals. */
 export type PositionalValues<P extends Positionals> = {
-  readonly [Name in keyof P]: P[Name] extends Positional<infer T> ? T : never;
+  readonly [Name in keyof P]: P[Name] extends { readonly list: true }
+    ? readonly string[]
+    : P[Name] extends { readonly required: true }
+      ? string
+      : string | undefined;
 };
 
 export interface Example {
@@ -24,6 +32,7 @@ export interface Example {
 
 /** The part of a command that parsing and help read. */
 export interface CommandShape {
+  /** One word, or two for the members of a family: `bundle inspect`. */
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
@@ -63,10 +72,15 @@ export function defineCommand<P extends Positionals, O extends Options>(spec: Co
 
 /** An argument that must be given. */
 export function argument(help: string): Positional<string> {
-  return { required: true, help };
+  return { required: true, help, list: false };
+}
+
+/** An argument that may be given more than once, and must be once. */
+export function argumentList(help: string): Positional<readonly string[]> {
+  return { required: true, help, list: true };
 }
 
 /** An argument that may be left out. */
 export function optionalArgument(help: string): Positional<string | undefined> {
-  return { required: false, help };
+  return { required: false, help, list: false };
 }

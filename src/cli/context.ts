@@ -1,5 +1,7 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
 import type {
+  BenchOptions,
+  BenchResult,
   Bundle,
   ComposedBundle,
   ComposeSettings,
@@ -58,6 +60,8 @@ export interface InfoReport {
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
   loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
+  /** Speed of a model, and of the same with interventions beside it. */
+  bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

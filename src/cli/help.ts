@@ -49,7 +49,10 @@ export function commandHelp(command: CommandShape, style: HelpStyle): string {
     const again = option.repeatable ? "; may be repeated" : "";
     return [option.value === null ? name : `${name} ${option.value}`, option.help + again];
   });
-  const words = positionals.map(([key, { required }]) => (required ? key.toUpperCase() : `[${key.toUpperCase()}]`));
+  const words = positionals.map(([key, { required, list }]) => {
+    const word = list ? `${key.toUpperCase()}…` : key.toUpperCase();
+    return required ? word : `[${word}]`;
+  });
   const parts = [
     `${style.heading("Usage:")} ${["sluice", command.name, ...words, "[options]"].join(" ")}\n`,
     ...command.description.map((text) => paragraph(text, style)),

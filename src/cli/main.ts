@@ -2,6 +2,11 @@
 import { SluiceError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { attribute } from "./commands/attribute.ts";
+import { bake } from "./commands/bake.ts";
+import { bench } from "./commands/bench.ts";
+import { bundleCompose } from "./commands/bundle-compose.ts";
+import { bundleImport } from "./commands/bundle-import.ts";
+import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
 import { explain } from "./commands/explain.ts";
@@ -19,7 +24,22 @@ import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { nearest } from "./suggest.ts";
 
-const COMMANDS: readonly Command[] = [generate, chat, logits, capture, attribute, fitEdges, perplexity, explain, info];
+const COMMANDS: readonly Command[] = [
+  generate,
+  chat,
+  logits,
+  capture,
+  attribute,
+  fitEdges,
+  perplexity,
+  bench,
+  explain,
+  bake,
+  bundleInspect,
+  bundleCompose,
+  bundleImport,
+  info,
+];
 const NAMES = COMMANDS.map(({ name }) => name);
 
 /** The process, or what plays its part in a test. */
@@ -97,32 +117,32 @@ async function dispatch(
   version: string,
 ): Promise<void> {
   const { stdout } = context;
-  const [word, ...rest] = joinFamily(argv);
+  const [word, ...rest] = argv;
   if (word === undefined) {
     throw new SluiceError("usage", "no command was given", { hint: `There are ${NAMES.join(", ")}: sluice --help` });
   }
   if (word === "--version") return stdout.write(`${version}\n`);
   if (word === "help" || word === "--help" || word === "-h") {
-    const named = joinFamily(rest)[0];
-    return stdout.write(named === undefined ? generalHelp(COMMANDS, style) : commandHelp(find(named), style));
+    return stdout.write(rest.length === 0 ? generalHelp(COMMANDS, style) : commandHelp(find(rest).command, style));
   }
-  const command = find(word);
-  const raw = splitArguments(command.options, rest);
+  const { command, args } = find(argv);
+  const raw = splitArguments(command.options, args);
   if (raw.help) return stdout.write(commandHelp(command, style));
   await command.start(raw, context);
 }
 
-/** What is fitted has options of its own, so `fit edges` is a command whose name has two words. */
-function joinFamily([word, next, ...rest]: readonly string[]): readonly string[] {
-  if (word === undefined) return [];
-  if (word !== "fit" || next === undefined || next.startsWith("-"))
-    return next === undefined ? [word] : [word, next, ...rest];
-  return [`${word} ${next}`, ...rest];
-}
-
-function find(word: string): Command {
-  const command = COMMANDS.find(({ name }) => name === word);
-  if (command) return command;
+/** The command that a line begins with, and what follows its name. */
+function find(argv: readonly string[]): { readonly command: Command; readonly args: readonly string[] } {
+  for (const length of [2, 1]) {
+    const typed = argv.slice(0, length).join(" ");
+    const command = COMMANDS.find(({ name }) => name === typed);
+    if (command) return { command, args: argv.slice(length) };
+  }
+  const [word = ""] = argv;
+  const family = NAMES.filter((name) => name.startsWith(`${word} `));
+  if (family.length > 0) {
+    throw new SluiceError("usage", `"${word}" is not a whole command`, { hint: `There are ${family.join(", ")}.` });
+  }
   if (word.startsWith("-")) {
     throw new SluiceError("usage", `unknown option ${word}`, {
       hint: "The command comes first: sluice COMMAND [arguments] [options]",

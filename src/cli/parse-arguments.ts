@@ -84,18 +84,18 @@ function unknownOption(name: string, known: readonly string[]): SluiceError {
 export function readPositionals(
   shape: CommandShape,
   { positionals }: RawArguments,
-): Record<string, string | undefined> {
+): Record<string, string | readonly string[] | undefined> {
   const declared = Object.entries(shape.positionals);
-  const excess = positionals[declared.length];
+  const excess = declared.at(-1)?.[1].list ? undefined : positionals[declared.length];
   if (excess !== undefined) {
     throw new SluiceError("usage", `unexpected argument "${excess}"`, {
       hint: "A text with spaces goes in quotes, and an option's value right behind the option.",
     });
   }
-  const values = declared.map(([key, { required, help }], index) => {
+  const values = declared.map(([key, { required, help, list }], index) => {
     const value = positionals[index];
     if (value === undefined && required) throw new SluiceError("usage", `${key.toUpperCase()} is missing: ${help}`);
-    return [key, value] as const;
+    return [key, list ? positionals.slice(index) : value] as const;
   });
   return Object.fromEntries(values);
 }

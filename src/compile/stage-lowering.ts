@@ -180,7 +180,7 @@ export class StageLowering {
     };
   }
 
-  #linearLists(op: FusedLinear): Record<string, number> {
+  #linearLists(op: FusedLinear): Record<string, readonly number[]> {
     return Object.fromEntries(
       linearLists(op.epilogue.kind).map((name) => [`list_${name}`, this.#table.list(op.stages.get(name))]),
     );

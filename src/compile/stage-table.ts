@@ -41,21 +41,19 @@ export class StageTableBuilder {
     this.#end4 = sequences * composition.stages.length;
     this.#edges = new EdgeBlocks(composition, config, sequences, variants, (count4) => this.#take(count4));
     for (let sequence = 0; sequence < sequences; sequence++) this.#placeRecords(sequence);
-    this.#emptyList = this.#fixed([[0, 0, 0, 0]]);
   }
-
-  readonly #emptyList: number;
 
   /** Records of a sequence. */
   get recordStride(): number {
     return this.#composition.stages.length;
   }
 
-  /** The vec4 of a list of neuron_scales. */
-  list(uses: readonly StageUse[] = []): number {
-    if (uses.length === 0) return this.#emptyList;
-    const entries = uses.map((use) => [use.stage, ...this.#neuronVectors(use), 0]);
-    return this.#fixed([[uses.length, 0, 0, 0], ...entries]);
+  /** A list of neuron_scales, as shaders/stages/neuron_scale.wgsl reads it: the first, and where the others are. */
+  list(uses: readonly StageUse[] = []): readonly number[] {
+    const [first, ...others] = uses.map((use) => [use.stage, ...this.#neuronVectors(use)]);
+    if (!first) return [NONE, NONE, NONE, NONE];
+    if (others.length === 0) return [...first, NONE];
+    return [...first, this.#fixed([[others.length, 0, 0, 0], ...others.map((entry) => [...entry, 0])])];
   }
 
   /** The vec4 of a list of heads, each with its slot. */
@@ -82,7 +80,7 @@ export class StageTableBuilder {
     const edgeStage = this.#composition.stages.findIndex(({ kind }) => kind === "edge_mask");
     return this.#fixed([
       [...lists.map(({ length }) => length), flags],
-      [groupsAt, this.list(program.norm), program.edges, Math.max(0, edgeStage)],
+      [groupsAt, this.#fixed([this.list(program.norm)]), program.edges, Math.max(0, edgeStage)],
       [slots.delta, slots.privateDelta, slots.eIn, slots.eOut],
       [slots.privateE, 0, 0, 0],
     ]);

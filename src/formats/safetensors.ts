@@ -1,5 +1,6 @@
 /** Small safetensors files as a whole: bundles, captures, logits. Model weights are read by ranges instead. */
 import { SluiceError } from "../errors.ts";
+import type { TensorInfo } from "./checkpoint.ts";
 import { widen } from "./half.ts";
 import { bytesOf, DTYPE_BITS, headerLength, parseHeader, type SafetensorsHeader } from "./safetensors-header.ts";
 
@@ -50,32 +51,51 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, StoredTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
+  for (const [name, tensor] of tensors) checkStored(name, tensor);
+  const sizes = [...tensors].map(([name, { dtype, shape, bytes }]) => ({
+    name,
+    dtype,
+    shape,
+    byteLength: bytes.length,
+  }));
+  const { head, names } = layOut(sizes, metadata);
+  const parts = [head, ...names.map((name) => tensors.get(name)?.bytes ?? new Uint8Array(0))];
+  const file = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    file.set(part, at);
+    at += part.length;
+  }
+  return file;
+}
+
+/**
+ * How a file begins, and in which order its tensors follow: for files too large to be held as a whole.
+ * @param tensors whose byteLength must be what dtype and shape make
+ * @returns head: everything before the first tensor's bytes
+ */
+export function layOut(
+  tensors: readonly TensorInfo[],
+  metadata: Readonly<Record<string, string>> = {},
+): { readonly head: Uint8Array<ArrayBuffer>; readonly names: readonly string[] } {
   const ranks = [...DTYPE_BITS.keys()];
   const sorted = [...tensors].sort(
-    ([aName, a], [bName, b]) => ranks.indexOf(b.dtype) - ranks.indexOf(a.dtype) || compareUtf8(aName, bName),
+    (a, b) => ranks.indexOf(b.dtype) - ranks.indexOf(a.dtype) || compareUtf8(a.name, b.name),
   );
   // Entries, not an object, which would sort names that look like numbers to the front and swallow "__proto__".
   const fields: [string, unknown][] = Object.keys(metadata).length > 0 ? [["__metadata__", metadata]] : [];
   let offset = 0;
-  for (const [name, tensor] of sorted) {
-    checkStored(name, tensor);
-    const end = offset + tensor.bytes.length;
-    fields.push([name, { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, end] }]);
-    offset = end;
+  for (const { name, dtype, shape, byteLength } of sorted) {
+    fields.push([name, { dtype, shape, data_offsets: [offset, offset + byteLength] }]);
+    offset += byteLength;
   }
   const json = `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",")}}`;
   const header = new TextEncoder().encode(json);
-  const dataBegin = 8 + Math.ceil(header.length / 8) * 8;
-  const file = new Uint8Array(dataBegin + offset);
-  new DataView(file.buffer).setBigUint64(0, BigInt(dataBegin - 8), true);
-  file.fill(0x20, 8, dataBegin);
-  file.set(header, 8);
-  let at = dataBegin;
-  for (const [, { bytes }] of sorted) {
-    file.set(bytes, at);
-    at += bytes.length;
-  }
-  return file;
+  const head = new Uint8Array(8 + Math.ceil(header.length / 8) * 8);
+  new DataView(head.buffer).setBigUint64(0, BigInt(head.length - 8), true);
+  head.fill(0x20, 8);
+  head.set(header, 8);
+  return { head, names: sorted.map(({ name }) => name) };
 }
 
 function checkStored(name: string, { dtype, shape, bytes }: StoredTensor): void {

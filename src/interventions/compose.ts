@@ -1,6 +1,5 @@
 /** Bundles against a model: everything checked and resolved, so that what comes out can be compiled as it stands. */
 import { SluiceError } from "../errors.ts";
-import type { ModelConfig } from "../models/config.ts";
 import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
 import { listSources } from "./edges.ts";
@@ -16,7 +15,7 @@ import {
 } from "./manifest.ts";
 import { isFloat32, refuse } from "./manifest-fields.ts";
 import { resolveEdgeMask, type WidenedEdges } from "./resolve-edges.ts";
-import { siteWidth } from "./sites.ts";
+import { type ModelShape, siteWidth } from "./sites.ts";
 import type { AffineStage, AffineValues, Composition, NeuronScaleStage, NeuronValues, Stage } from "./stage.ts";
 
 /** A bundle among others. */
@@ -42,7 +41,7 @@ export interface ComposeSettings {
  * @throws `bad_bundle` naming file, stage and field; `usage` for settings that name no stage
  */
 export function compose(
-  config: ModelConfig,
+  config: ModelShape,
   bundles: readonly ComposedBundle[],
   settings: ComposeSettings = {},
 ): Composition {
@@ -85,7 +84,7 @@ function checkPrefix(prefix: string, file: string): void {
 }
 
 /** What a base's sizes are in a model. */
-export function baseOf(config: ModelConfig): Pick<Base, "model_type" | (typeof baseSizes)[number]> {
+export function baseOf(config: ModelShape): Pick<Base, "model_type" | (typeof baseSizes)[number]> {
   return {
     model_type: config.model_type,
     num_layers: config.num_hidden_layers,
@@ -98,7 +97,22 @@ export function baseOf(config: ModelConfig): Pick<Base, "model_type" | (typeof b
   };
 }
 
-function checkBase(config: ModelConfig, { file, manifest: { base } }: Bundle): void {
+/** The model that a bundle says it was made for. */
+export function shapeOf(base: Base): ModelShape {
+  return {
+    architecture: base.model_type === "gpt2" ? "gpt2" : "llama",
+    model_type: base.model_type,
+    num_hidden_layers: base.num_layers,
+    hidden_size: base.hidden_size,
+    num_attention_heads: base.num_heads,
+    num_key_value_heads: base.num_kv_heads,
+    head_dim: base.head_dim,
+    intermediate_size: base.intermediate_size,
+    vocab_size: base.vocab_size,
+  };
+}
+
+function checkBase(config: ModelShape, { file, manifest: { base } }: Bundle): void {
   const model = baseOf(config);
   for (const field of ["model_type", ...baseSizes] as const) {
     if (base[field] === model[field]) continue;
@@ -111,7 +125,7 @@ function checkBase(config: ModelConfig, { file, manifest: { base } }: Bundle): v
   }
 }
 
-function checkTokens(config: ModelConfig, { file, manifest: { checks = [] } }: Bundle): void {
+function checkTokens(config: ModelShape, { file, manifest: { checks = [] } }: Bundle): void {
   checks.forEach(({ tokens, top }, index) => {
     const outside = [...tokens, ...top.map(([token]) => token)].find((token) => token >= config.vocab_size);
     if (outside === undefined) return;
@@ -136,7 +150,7 @@ function digestWarnings({ file, manifest }: Bundle, digests: NonNullable<Compose
 }
 
 function resolveStage(
-  config: ModelConfig,
+  config: ModelShape,
   bundle: Bundle,
   manifest: StageManifest,
   id: string,
@@ -154,7 +168,7 @@ function resolveStage(
 }
 
 function resolveNeuronScale(
-  config: ModelConfig,
+  config: ModelShape,
   bundle: Bundle,
   manifest: NeuronScaleManifest,
 ): Omit<NeuronScaleStage, "id" | "strength"> {
@@ -172,7 +186,7 @@ function resolveNeuronScale(
 }
 
 function resolveAffine(
-  config: ModelConfig,
+  config: ModelShape,
   bundle: Bundle,
   manifest: AffineManifest,
   alpha: number | undefined,
@@ -214,7 +228,7 @@ function affineValues(
   return method === "ace" ? { direction, reference: tensors.read(`${layer}.reference`, [width]).data } : { direction };
 }
 
-function widthOf(config: ModelConfig, bundle: Bundle, manifest: NeuronScaleManifest | AffineManifest): number {
+function widthOf(config: ModelShape, bundle: Bundle, manifest: NeuronScaleManifest | AffineManifest): number {
   const width = siteWidth(config, manifest.site);
   if (width !== null) return width;
   throw refuse(
@@ -227,7 +241,7 @@ function widthOf(config: ModelConfig, bundle: Bundle, manifest: NeuronScaleManif
 
 /** Ascending. */
 function resolveLayers(
-  config: ModelConfig,
+  config: ModelShape,
   bundle: Bundle,
   manifest: { readonly id: string; readonly layers?: Layers },
 ): readonly number[] {
@@ -265,7 +279,7 @@ function checkSetting(what: "strength" | "alpha", id: string, value: number, kno
 }
 
 /** What an edge mask does not go together with. */
-function checkEdgeMasks(config: ModelConfig, stages: readonly Stage[], files: ReadonlyMap<string, string>): void {
+function checkEdgeMasks(config: ModelShape, stages: readonly Stage[], files: ReadonlyMap<string, string>): void {
   const [mask, second] = stages.filter((stage) => stage.kind === "edge_mask");
   if (!mask) return;
   const where = (id: string) => `${files.get(id)}: stage "${id}"`;

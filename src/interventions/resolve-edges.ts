@@ -1,5 +1,4 @@
 /** An `edge_mask` of a bundle against a model: which edges are its structure, and with what values. */
-import type { ModelConfig } from "../models/config.ts";
 import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
 import {
@@ -12,6 +11,7 @@ import {
 } from "./edges.ts";
 import type { EdgeMaskManifest } from "./manifest.ts";
 import { refuse, show } from "./manifest-fields.ts";
+import type { ModelShape } from "./sites.ts";
 import type { EdgeMaskStage, MaskedEdge } from "./stage.ts";
 
 /** All edges, or those listed: what a caller wants to set later besides the edges that a bundle masks. */
@@ -22,7 +22,7 @@ export type WidenedEdges = "all" | readonly (readonly [source: string, destinati
  * @throws `bad_bundle`
  */
 export function resolveEdgeMask(
-  config: ModelConfig,
+  config: ModelShape,
   bundle: Bundle,
   manifest: EdgeMaskManifest,
   widen?: WidenedEdges,
@@ -68,7 +68,7 @@ class EdgeTable {
   /** By destination · number of sources + source. */
   readonly #values = new Map<number, number>();
 
-  constructor(config: ModelConfig, manifest: EdgeMaskManifest, where: string) {
+  constructor(config: ModelShape, manifest: EdgeMaskManifest, where: string) {
     this.#manifest = manifest;
     this.#where = where;
     const sources = listSources(config);

@@ -86,7 +86,12 @@ export function attentionArgs(shape: AttentionShape): readonly ArgField[] {
     { name: "scale", type: "f32" },
     { name: "window", type: "u32" },
     { name: "slot_stride", type: "u32" },
-    ...(shape.staged ? (["record_stride", "list_z"] as const).map((name): ArgField => ({ name, type: "u32" })) : []),
+    ...(shape.staged
+      ? ([
+          { name: "record_stride", type: "u32" },
+          { name: "list_z", type: "u32", vec4s: 1 },
+        ] as const)
+      : []),
     ...shape.taps.map((tap): ArgField => ({ name: `tap_${tap}`, type: "u32" })),
   ];
 }

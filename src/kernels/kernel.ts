@@ -19,7 +19,7 @@ export interface KernelBinding {
 export interface ArgField {
   readonly name: string;
   readonly type: "u32" | "f32";
-  /** Length of an `array<vec4u>` in vec4s; its value is an array of numbers. */
+  /** Length of a `vec4u` (1) or an `array<vec4u>` in vec4s; its value is an array of numbers. */
   readonly vec4s?: number;
 }
 

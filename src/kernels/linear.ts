@@ -330,15 +330,17 @@ function bindings({ epilogue, bias, staged, sourced }: LinearShape, taps: boolea
 
 function args(shape: LinearShape, taps: readonly string[]): readonly ArgField[] {
   const { bias, epilogue, staged, sourced, grouped } = shape;
-  const names = [
-    "first_strip",
-    ...(bias ? ["bias"] : []),
-    ...(staged ? ["record_stride", ...listsOf[epilogue.kind].map((name) => `list_${name}`)] : []),
-    ...(sourced ? ["source"] : []),
-    ...(grouped ? ["variant_stride"] : []),
-    ...taps.map((tap) => `tap_${tap}`),
+  const plain = (name: string): ArgField => ({ name, type: "u32" });
+  const lists = staged ? listsOf[epilogue.kind] : [];
+  const fields = [
+    plain("first_strip"),
+    ...(bias ? [plain("bias")] : []),
+    ...(staged ? [plain("record_stride")] : []),
+    ...lists.map((name): ArgField => ({ name: `list_${name}`, type: "u32", vec4s: 1 })),
+    ...(sourced ? [plain("source")] : []),
+    ...(grouped ? [plain("variant_stride")] : []),
+    ...taps.map((tap) => plain(`tap_${tap}`)),
   ];
-  const fields = names.map((name): ArgField => ({ name, type: "u32" }));
   return grouped ? [...fields, { name: "variants", type: "u32", vec4s: Math.ceil(headGroups(shape) / 4) }] : fields;
 }
 

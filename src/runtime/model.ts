@@ -137,6 +137,12 @@ export class Model {
     return this.#parts.gpu.profile;
   }
 
+  /** For this package's own measuring: where the model runs, and how its weights lie. */
+  get internals(): { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly layout: WeightLayout } {
+    const { gpu, layout } = this.#parts;
+    return { gpu, pipelines: this.#pipelines, layout };
+  }
+
   /** GPU bytes in use: weights and open sessions. */
   get gpuBytes(): number {
     return this.#parts.gpu.bytesInUse;

@@ -275,6 +275,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.load.push({ source, options });
       return loaded;
     },
+    async bench() {
+      throw new SluiceError("usage", "Played models have no speed");
+    },
     async loadBundle(file) {
       return fakeBundle(file);
     },

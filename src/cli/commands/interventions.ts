@@ -32,7 +32,8 @@ const NAME = /^[A-Za-z0-9_-]+$/;
 const STAGE_ID = /^(?:[A-Za-z0-9_-]+\/)*[A-Za-z0-9_-]+$/;
 const finite = decimal();
 
-const bundle: Parser<BundleChoice> = (given, option) => {
+/** `FILE` or `FILE:as=PREFIX` */
+export const parseBundleChoice: Parser<BundleChoice> = (given, option) => {
   const [, path = "", prefix = null] = /^(.*?)(?::as=(.*))?$/s.exec(given) ?? [];
   if (path === "") throw refused(option, `"${given}" names no file`, "FILE or FILE:as=PREFIX");
   if (prefix !== null && !NAME.test(prefix)) {
@@ -57,7 +58,7 @@ const param: Parser<StageValue> = (given, option) => {
 };
 
 export const interventionOptions = {
-  with: repeated("BUNDLE", "Intervene as a bundle says; FILE:as=PREFIX names its stages PREFIX/ID", bundle),
+  with: repeated("BUNDLE", "Intervene as a bundle says; FILE:as=PREFIX names its stages PREFIX/ID", parseBundleChoice),
   strength: repeated(
     "ID=S",
     "How strongly a stage acts, in place of its own strength: calm=0.5; 0 not at all",

@@ -1,0 +1,56 @@
+/** What commands about bundles need of the library besides running models: a model's files, opened without a GPU. */
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/huggingface.ts";
+import { openSource } from "../formats/open-source.ts";
+import { type FileSource, readJson } from "../formats/source.ts";
+import { type Baked, type BakeOptions, bake } from "../interventions/bake.ts";
+import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
+import type { Composition } from "../interventions/stage.ts";
+import { buildGraph } from "../models/build.ts";
+import type { ModelConfig } from "../models/config.ts";
+import { readConfig } from "../models/read-config.ts";
+
+export { writeBundle } from "../interventions/bundle.ts";
+export { remainderOf } from "../interventions/decompose.ts";
+export { importControlVector } from "../interventions/import-gguf.ts";
+
+/** A model's config.json; its weights need not be there. */
+export async function readModelConfig(model: string, signal: AbortSignal): Promise<ModelConfig> {
+  const files = await openSource(model);
+  try {
+    return readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+  } finally {
+    await files.close();
+  }
+}
+
+export interface Baking {
+  readonly files: FileSource;
+  readonly config: ModelConfig;
+  readonly composition: Composition;
+  readonly baked: Baked;
+}
+
+/**
+ * Opens a model's files and plans what is to be done to them; tensors are computed when they are read.
+ * @returns files to be closed by the caller
+ */
+export async function openBaked(
+  model: string,
+  bundles: readonly ComposedBundle[],
+  settings: ComposeSettings,
+  dtype: NonNullable<BakeOptions["dtype"]>,
+  signal: AbortSignal,
+): Promise<Baking> {
+  const files = await openSource(model);
+  try {
+    const config = readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    const composition = compose(config, bundles, settings);
+    const checkpoint: Checkpoint = await openCheckpoint(files, signal);
+    const baked = bake(buildGraph(config, checkpoint), checkpoint, composition, { dtype });
+    return { files, config, composition, baked };
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}

@@ -1,0 +1,84 @@
+/** `sluice bake` */
+import { SluiceError } from "../../errors.ts";
+import { prepareOutFolder, writeBakedFolder } from "../baked-folder.ts";
+import { defineCommand } from "../command.ts";
+import { name, oneOf, optional, required, withDefault } from "../options.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { interventionOptions, interventionsFrom } from "./interventions.ts";
+import { modelArgument } from "./model.ts";
+
+const { with: bundles, strength, param } = interventionOptions;
+
+export const bake = defineCommand({
+  name: "bake",
+  summary: "Multiply interventions into a model's weights and write them as a folder",
+  description: [
+    "Folds what can be folded exactly: neuron scales, additions, and projections at the outputs of layers and at the " +
+      "embedding, where they act on all tokens. The folder runs in any engine that reads Hugging Face models.",
+    "A stage that no weight can take (edge masks, gates, projections of the stream, stages for some positions) is " +
+      "refused by name, or written into a bundle of its own with --remainder, to be run on the baked model.",
+    "Changed tensors are stored as float32, so that the baked model computes what the live one does; --dtype stored " +
+      "keeps their own dtype, which rounds 16-bit weights once more.",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    with: bundles,
+    strength,
+    param,
+    out: required("FOLDER", "The folder to write, which must be new or empty", name),
+    remainder: optional("FILE", "Write what cannot be baked as a bundle, instead of refusing it", name),
+    dtype: withDefault("DTYPE", "How changed tensors are stored: f32 or stored", oneOf("f32", "stored"), "f32"),
+  },
+  examples: [
+    {
+      line: "bake weights/gpt2-stories --with calm.safetensors --strength calm=0.5 --out gpt2-calm",
+      shows: "A calmer model, for any engine:",
+    },
+  ],
+  async run(values, { library, signal, progress, note, stdout }) {
+    const interventions = interventionsFrom({ ...values, promptLength: undefined });
+    if (interventions.bundles.length === 0) {
+      throw new SluiceError("usage", "--with BUNDLE is missing", { hint: "Name the bundle to bake." });
+    }
+    await prepareOutFolder(values.out);
+    const remainder = values.remainder === undefined ? null : await prepareOutFile(values.remainder);
+    const given = [];
+    for (const { path, prefix } of interventions.bundles) {
+      given.push({ bundle: await library.loadBundle(path, { signal }), ...(prefix !== null && { prefix }) });
+    }
+    const { openBaked, remainderOf, writeBundle } = await import("../bundle-library.ts");
+    const baking = await openBaked(values.model, given, interventions, values.dtype, signal);
+    try {
+      const { baked, config, composition, files } = baking;
+      for (const warning of composition.warnings) note(warning);
+      if (baked.kept.length > 0 && !remainder) {
+        const reasons = baked.kept.map(
+          ({ id, layer, reason }) => `stage "${id}"${layer === null ? "" : ` in layer ${layer}`}: ${reason}`,
+        );
+        throw new SluiceError("bad_bundle", `This cannot be baked: ${reasons.join("; ")}`, {
+          hint: "--remainder FILE writes it into a bundle of its own, and bakes the rest.",
+        });
+      }
+      await writeBakedFolder(
+        values.out,
+        files,
+        baked,
+        (done, total) => progress.update("writing weights", `${Math.floor((100 * done) / total)} %`, done === total),
+        signal,
+      );
+      const changed = [...baked.tensors.values()].filter((tensor) => tensor.changed).length;
+      stdout.write(`${values.out}: ${changed} of ${baked.tensors.size} tensors changed\n`);
+      if (!remainder || values.remainder === undefined) return;
+      if (baked.kept.length === 0) {
+        note(`everything was baked; ${values.remainder} is not written`);
+        return;
+      }
+      const rest = remainderOf(config, composition, baked.kept, values.remainder);
+      await remainder.write(writeBundle(rest));
+      const ids = rest.manifest.stages.map(({ id }) => id).join(", ");
+      stdout.write(`${values.remainder}: to be run on it with --with: ${ids}\n`);
+    } finally {
+      await baking.files.close();
+    }
+  },
+});

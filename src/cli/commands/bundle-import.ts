@@ -1,0 +1,35 @@
+/** `sluice bundle import` */
+import { readFile } from "node:fs/promises";
+import { SluiceError } from "../../errors.ts";
+import { argument, defineCommand } from "../command.ts";
+import { name, required } from "../options.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { modelArgument } from "./model.ts";
+
+export const bundleImport = defineCommand({
+  name: "bundle import",
+  summary: "Make a bundle of a control vector in GGUF",
+  description: [
+    "Reads a control vector as llama.cpp and repeng write them. Its direction.N is added to the stream that leaves layer " +
+      "N: a stage `control` at resid_post, whose strength is llama.cpp's scale.",
+  ],
+  positionals: { file: argument("The control vector, a .gguf file"), model: modelArgument },
+  options: { out: required("FILE", "The bundle to write", name) },
+  examples: [
+    {
+      line: "bundle import happy.gguf mistral-7b --out happy.safetensors",
+      shows: "A control vector for a model, of which config.json alone is read:",
+    },
+  ],
+  async run({ file, model, out }, { signal, stdout }) {
+    const target = await prepareOutFile(out);
+    const bytes = await readFile(file, { signal }).catch((cause: Error) => {
+      throw new SluiceError("not_found", `${file} cannot be read: ${cause.message}`, { cause });
+    });
+    const { importControlVector, readModelConfig, writeBundle } = await import("../bundle-library.ts");
+    const bundle = importControlVector(new Uint8Array(bytes), file, await readModelConfig(model, signal));
+    await target.write(writeBundle(bundle));
+    const [stage] = bundle.manifest.stages;
+    stdout.write(`${out}: ${stage?.id}, ${bundle.tensors.size} layers\n`);
+  },
+});

@@ -1,0 +1,16 @@
+/** `sluice bundle inspect` */
+import { argument, defineCommand } from "../command.ts";
+
+export const bundleInspect = defineCommand({
+  name: "bundle inspect",
+  summary: "Tell in words what a bundle does to which model",
+  description: ["Checks a bundle against the model that it says it was made for, and tells what each stage does."],
+  positionals: { file: argument("The bundle, one .safetensors file") },
+  options: {},
+  examples: [{ line: "bundle inspect calm.safetensors", shows: "What is in a bundle:" }],
+  async run({ file }, { library, signal, stdout }) {
+    const bundle = await library.loadBundle(file, { signal });
+    const { inspect } = await import("../../interventions/inspect.ts");
+    stdout.write(inspect(bundle));
+  },
+});

@@ -1,0 +1,222 @@
+/**
+ * Which stages of a composition can be multiplied into a model's weights exactly, and where. A stage at the output of a
+ * linear layer, of a norm or of the embedding changes its columns and its bias; one at the input of an output
+ * projection changes its rows; what is added to the stream moves into the bias of the layer that wrote to it last.
+ */
+import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
+import { listSources, sourceName } from "./edges.ts";
+import { addsConstant, isTranslation, type RowMap, rowMapOf } from "./row-map.ts";
+import { siteWidth } from "./sites.ts";
+import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage, Positions } from "./stage.ts";
+
+type LinearNode = Extract<Node, { op: "linear" }>;
+type NormNode = Extract<Node, { op: "norm" }>;
+type EmbedNode = Extract<Node, { op: "embed" }>;
+
+/** What is done to one linear layer. */
+export interface LinearFold {
+  readonly weight: MatrixRef;
+  readonly bias: VectorRef | undefined;
+  /** On its input, in order; scales only. */
+  readonly inputs: readonly RowMap[];
+  /** On its output, bias included, in order. */
+  readonly outputs: readonly RowMap[];
+}
+
+export interface NormFold {
+  readonly gain: VectorRef;
+  readonly bias: VectorRef | undefined;
+  readonly maps: readonly RowMap[];
+}
+
+export interface EmbedFold {
+  readonly tokens: MatrixRef;
+  readonly positions: MatrixRef | undefined;
+  readonly maps: readonly RowMap[];
+}
+
+/** A stage in one layer that cannot be baked. */
+export interface KeptStage {
+  readonly id: string;
+  /** Null for an edge mask, which has no layer. */
+  readonly layer: number | null;
+  /** Follows "cannot be baked: ". */
+  readonly reason: string;
+}
+
+export interface BakePlan {
+  readonly linears: readonly LinearFold[];
+  readonly norms: readonly NormFold[];
+  readonly embed: EmbedFold | null;
+  readonly kept: readonly KeptStage[];
+}
+
+/** A place in the weights, and the sites whose stages it can take, in the order in which they run. */
+interface Place {
+  readonly sites: readonly string[];
+  /** At these only what is added can be folded: the stream is a sum, and one summand is at hand. */
+  readonly streamSites: readonly string[];
+  /** Why it has no bias, or null if it has or can get one. */
+  readonly noBias: string | null;
+  /** Sources of an edge mask whose output would change if something is added to the stream here, or anything shifted. */
+  readonly sources: { readonly names: readonly string[]; readonly when: "stream" | "constant" };
+  /** Stages that stay run before what is folded, as at a layer's input, and not after it. */
+  readonly atInput: boolean;
+}
+
+interface PlacedStage {
+  readonly stage: NeuronScaleStage | AffineStage;
+  readonly layer: number;
+  readonly site: string;
+}
+
+export function planBake(graph: Graph, { stages }: Composition): BakePlan {
+  return new Planner(graph, stages).plan();
+}
+
+class Planner {
+  readonly #graph: Graph;
+  readonly #placed = new Map<string, PlacedStage[]>();
+  readonly #kept: KeptStage[] = [];
+  readonly #mask: EdgeMaskStage | undefined;
+  /** Names of sources with masked edges. */
+  readonly #masked: ReadonlySet<string>;
+
+  constructor(graph: Graph, stages: Composition["stages"]) {
+    this.#graph = graph;
+    for (const stage of stages) {
+      if (stage.kind === "edge_mask") continue;
+      for (const layer of stage.strength === 0 ? [] : stage.layers) {
+        const site = `${stage.site}.${layer}`;
+        this.#placed.set(site, [...(this.#placed.get(site) ?? []), { stage, layer, site }]);
+      }
+    }
+    this.#mask = stages
+      .filter((stage) => stage.kind === "edge_mask")
+      .find(({ strength, edges }) => strength !== 0 && edges.length > 0);
+    const names = listSources(graph.config).map(sourceName);
+    this.#masked = new Set(this.#mask?.edges.map(({ source }) => names[source] as string));
+    if (this.#mask) {
+      const reason = "an edge mask gives every block its own input, which no weight does";
+      this.#kept.push({ id: this.#mask.id, layer: null, reason });
+    }
+  }
+
+  plan(): BakePlan {
+    const linears: LinearFold[] = [];
+    const norms: NormFold[] = [];
+    let embed: EmbedFold | null = null;
+    for (const node of this.#graph.nodes) {
+      if (node.op === "embed") embed = this.#embed(node);
+      else if (node.op === "norm") norms.push(...this.#norm(node));
+      else if (node.op === "linear") linears.push(...this.#linear(node));
+    }
+    return { linears, norms, embed, kept: this.#kept };
+  }
+
+  #embed({ tokens, positions }: EmbedNode): EmbedFold | null {
+    const maps = this.#fold({
+      sites: ["resid_pre.0"],
+      streamSites: [],
+      noBias: null,
+      sources: { names: ["embed"], when: "stream" },
+      atInput: false,
+    });
+    return maps.length > 0 ? { tokens, positions, maps } : null;
+  }
+
+  #norm({ out, gain, bias }: NormNode): NormFold[] {
+    const maps = this.#fold({
+      sites: out.sites,
+      streamSites: [],
+      noBias: bias ? null : "an RMS norm has no bias that could take what it adds",
+      sources: { names: [], when: "stream" },
+      atInput: false,
+    });
+    return maps.length > 0 ? [{ gain, bias, maps }] : [];
+  }
+
+  #linear({ out, weight, bias }: LinearNode): LinearFold[] {
+    const [name, layerText] = (out.sites[0] ?? "").split(".");
+    const layer = Number(layerText);
+    const noBias = bias || this.#graph.config.model_type === "llama" ? null : this.#noBias();
+    const common = { sites: out.sites, noBias, atInput: false };
+    const heads = Array.from(
+      { length: this.#graph.config.num_attention_heads },
+      (_, head) => `blocks.${layer}.head.${head}`,
+    );
+    let inputs: readonly RowMap[] = [];
+    let outputs: readonly RowMap[] = [];
+    if (name === "attn_out") {
+      const names = this.#mask?.attn_bias === "separate" ? [] : heads;
+      inputs = this.#input(`attn_z.${layer}`, noBias, heads);
+      outputs = this.#fold({
+        ...common,
+        streamSites: [`resid_mid.${layer}`],
+        sources: { names, when: "stream" },
+      });
+    } else if (name === "mlp_out") {
+      inputs = this.#input(`mlp_post.${layer}`, noBias, []);
+      const streamSites = [`resid_post.${layer}`, `resid_pre.${layer + 1}`];
+      outputs = this.#fold({ ...common, streamSites, sources: { names: [`blocks.${layer}.mlp`], when: "stream" } });
+    } else if (name !== undefined && ["mlp_pre", "gate_pre", "up"].includes(name)) {
+      outputs = this.#fold({ ...common, streamSites: [], sources: { names: [], when: "stream" } });
+    }
+    return inputs.length + outputs.length > 0 ? [{ weight, bias, inputs, outputs }] : [];
+  }
+
+  /** Stages at the input of an output projection. */
+  #input(site: string, noBias: string | null, heads: readonly string[]): readonly RowMap[] {
+    const sources = { names: heads, when: "constant" } as const;
+    return this.#fold({ sites: [site], streamSites: [], noBias, sources, atInput: true });
+  }
+
+  #noBias(): string {
+    return `a model of type ${this.#graph.config.model_type} has no bias there that could take what it adds`;
+  }
+
+  /** The maps that a place takes, in order; stages that stay are noted. */
+  #fold(place: Place): readonly RowMap[] {
+    const placed = [...place.sites, ...place.streamSites].flatMap((site) => this.#placed.get(site) ?? []);
+    const maps: RowMap[] = [];
+    /** Stages met so far that stay: others cannot be moved past them, unless both only add. */
+    const before: { readonly id: string; readonly adds: boolean }[] = [];
+    for (const item of place.atInput ? placed.reverse() : placed) {
+      const { stage, layer } = item;
+      const map = rowMapOf(stage, layer, siteWidth(this.#graph.config, stage.site) ?? 0);
+      const adds = map !== null && isTranslation(map);
+      const obstacle = before.find((other) => !(adds && other.adds));
+      const reason = this.#reason(item, map, place) ?? (obstacle && moves(obstacle.id, place));
+      if (map !== null && reason === undefined) {
+        maps.push(map);
+        continue;
+      }
+      before.push({ id: stage.id, adds });
+      this.#kept.push({ id: stage.id, layer, reason: reason ?? "" });
+    }
+    return place.atInput ? maps.reverse() : maps;
+  }
+
+  /** Why a stage cannot be folded at a place, whatever stands there besides it. */
+  #reason({ stage, site }: PlacedStage, map: RowMap | null, place: Place): string | undefined {
+    if (!actsEverywhere(stage.positions)) return `it acts at some positions (${JSON.stringify(stage.positions)})`;
+    if (map === null) return "its gate is not linear";
+    const inStream = place.streamSites.includes(site);
+    if (inStream && !isTranslation(map)) {
+      return `the stream at ${site} is the sum of all that was written to it, and no one tensor holds it`;
+    }
+    if (addsConstant(map) && place.noBias !== null) return place.noBias;
+    const { names, when } = place.sources;
+    const changes = when === "constant" ? addsConstant(map) : inStream || site === "resid_pre.0";
+    const masked = changes ? names.find((name) => this.#masked.has(name)) : undefined;
+    return masked && `the edge mask "${this.#mask?.id}" masks edges of ${masked}, whose output would change`;
+  }
+}
+
+function moves(other: string, { atInput }: Place): string {
+  return atInput ? `stage "${other}", which stays, acts after it` : `it acts after stage "${other}", which stays`;
+}
+
+function actsEverywhere(positions: Positions): boolean {
+  return positions === "all" || (typeof positions === "object" && positions.from === 0 && positions.to === undefined);
+}

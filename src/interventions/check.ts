@@ -1,0 +1,38 @@
+/** A bundle's self-test on the device at hand. */
+import type { Check } from "./manifest.ts";
+
+/** One logit that a check names. */
+export interface CheckedLogit {
+  readonly token: number;
+  readonly expected: number;
+  readonly actual: number;
+}
+
+export interface CheckResult {
+  /** Place in the manifest's list. */
+  readonly index: number;
+  readonly passed: boolean;
+  readonly atol: number;
+  /** Largest difference; NaN if a logit was. */
+  readonly worst: number;
+  readonly logits: readonly CheckedLogit[];
+}
+
+/**
+ * Compares the logits that checks name with those that the model gives.
+ * @param logitsOf the logits at the last of these tokens, `[vocab_size]`, with the bundle applied at its own strengths
+ */
+export async function checkBundle(
+  checks: readonly Check[],
+  logitsOf: (tokens: readonly number[], promptLength: number) => Promise<Float32Array>,
+): Promise<readonly CheckResult[]> {
+  const results: CheckResult[] = [];
+  for (const [index, { tokens, prompt_length = tokens.length, top, atol }] of checks.entries()) {
+    const row = await logitsOf(tokens, prompt_length);
+    const logits = top.map(([token, expected]) => ({ token, expected, actual: row[token] ?? Number.NaN }));
+    // Math.max is NaN if one of them is, and no comparison with NaN is true.
+    const worst = Math.max(...logits.map(({ expected, actual }) => Math.abs(actual - expected)));
+    results.push({ index, passed: worst <= atol, atol, worst, logits });
+  }
+  return results;
+}

@@ -1,0 +1,87 @@
+/** A composition, or what is left of it, as a bundle of its own: the way back from stages to a file. */
+import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
+import type { KeptStage } from "./bake-plan.ts";
+import type { Bundle } from "./bundle.ts";
+import { baseOf } from "./compose.ts";
+import { destinationName, listDestinations, listSources, sourceName } from "./edges.ts";
+import { hasAlpha, type StageManifest } from "./manifest.ts";
+import type { ModelShape } from "./sites.ts";
+import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage } from "./stage.ts";
+
+/**
+ * The stages that could not be baked, at the strengths and alphas they have, to be run on the baked model. A stage of
+ * which only some layers are left keeps those. Ids `PREFIX/ID` become `PREFIX-ID`, since ids in a file have no slash.
+ * @param file names the bundle in errors
+ */
+export function remainderOf(
+  config: ModelShape,
+  composition: Composition,
+  kept: readonly KeptStage[],
+  file: string,
+): Bundle {
+  const stages: StageManifest[] = [];
+  const tensors = new Map<string, StoredTensor>();
+  for (const stage of composition.stages) {
+    const mine = kept.filter(({ id }) => id === stage.id);
+    if (mine.length === 0) continue;
+    const id = stage.id.replaceAll("/", "-");
+    if (stage.kind === "edge_mask") {
+      stages.push(edgeMask(config, stage, id, tensors));
+      continue;
+    }
+    const layers = stage.layers.filter((layer) => mine.some((item) => item.layer === layer));
+    for (const layer of layers) storeLayer(config, stage, layer, id, tensors);
+    const { site, positions, strength } = stage;
+    if (stage.kind === "neuron_scale") {
+      stages.push({ id, kind: stage.kind, site: stage.site, layers, positions, strength });
+      continue;
+    }
+    const { method, gate, alpha } = stage;
+    stages.push({
+      id,
+      kind: stage.kind,
+      method,
+      site: site as AffineStage["site"],
+      layers,
+      positions,
+      strength,
+      ...(method !== "addition" && { gate }),
+      ...(hasAlpha(method) && { alpha }),
+    });
+  }
+  const manifest = { name: "remainder", base: baseOf(config), stages };
+  return { file, manifest, tensors, metadata: new Map() };
+}
+
+function storeLayer(
+  config: ModelShape,
+  stage: NeuronScaleStage | AffineStage,
+  layer: number,
+  id: string,
+  tensors: Map<string, StoredTensor>,
+): void {
+  for (const [name, data] of Object.entries(stage.values.get(layer) ?? {})) {
+    const values = data as Float32Array;
+    const shape =
+      name === "v" || name === "u" ? [values.length / config.hidden_size, config.hidden_size] : [values.length];
+    tensors.set(`${id}.${layer}.${name}`, storeFloat32(values, shape));
+  }
+}
+
+function edgeMask(
+  config: ModelShape,
+  stage: EdgeMaskStage,
+  id: string,
+  tensors: Map<string, StoredTensor>,
+): StageManifest {
+  const sources = listSources(config).map(sourceName);
+  const destinations = listDestinations(config, stage.destinations).map(destinationName);
+  if (stage.constants) {
+    tensors.set(`${id}.constants`, storeFloat32(stage.constants, [sources.length, config.hidden_size]));
+  }
+  const { kind, attn_bias, replace, strength } = stage;
+  const edges = stage.edges.map(
+    ({ source, destination, value }) => [sources[source] ?? "", destinations[destination] ?? "", value] as const,
+  );
+  return { id, kind, destinations: stage.destinations, attn_bias, replace, edges, strength };
+}

@@ -1,0 +1,132 @@
+/** bake, bundle inspect, bundle compose and bundle import as a person runs them; none of them needs a GPU. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { main } from "../../src/cli/main.ts";
+import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
+import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
+import { readConfig } from "../../src/models/read-config.ts";
+import { bundleOf, filled } from "../interventions/model-configs.ts";
+import { location, readBytes } from "../support/files.ts";
+import { FakeOutput, FakeSignals, input } from "./fake-world.ts";
+
+const golden = location("test/golden/gpt2-tiny");
+
+async function run(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const stdout = new FakeOutput();
+  const stderr = new FakeOutput();
+  const code = await main(argv, { stdin: input([]), stdout, stderr, signals: new FakeSignals(), env: {} });
+  return { code, out: stdout.text, err: stderr.text };
+}
+
+let folder: string;
+test.before.each(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-"));
+});
+test.after.each(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("bake refuses by name what cannot be baked, and leaves nothing behind", async () => {
+  const { code, err } = await run(
+    "bake",
+    golden,
+    "--with",
+    `${golden}/everything.safetensors`,
+    "--out",
+    join(folder, "x"),
+  );
+  assert.is(code, 1);
+  for (const part of ['stage "edges"', 'stage "ace" in layer 1', 'stage "cap" in layer 2', "--remainder FILE"]) {
+    assert.ok(err.includes(part), err);
+  }
+  assert.equal(await readdir(folder), []);
+});
+
+test("bake writes a folder, and a bundle of what is left", async () => {
+  const out = join(folder, "baked");
+  const rest = join(folder, "rest.safetensors");
+  const bundle = `${golden}/everything.safetensors`;
+  await mkdir(out);
+  const {
+    code,
+    out: said,
+    err,
+  } = await run(
+    ..."bake".split(" "),
+    golden,
+    ...["--with", `${bundle}:as=p`, "--strength", "p/edges=0.9", "--out", out, "--remainder", rest],
+  );
+  assert.is(code, 0, err);
+  assert.match(said, /10 of 40 tensors changed/);
+  assert.equal((await readdir(out)).sort(), ["config.json", "model.safetensors"]);
+  const before = parseSafetensors(await readBytes("test/golden/gpt2-tiny/model.safetensors"));
+  const after = parseSafetensors(await readFile(join(out, "model.safetensors")));
+  assert.is(after.metadata.get("format"), "pt");
+  assert.equal([...after.tensors.keys()].sort(), [...before.tensors.keys()].sort());
+  const changed = [...after.tensors].filter(([name, tensor]) => {
+    return Buffer.compare(tensor.bytes, before.tensors.get(name)?.bytes ?? new Uint8Array(0)) !== 0;
+  });
+  assert.is(changed.length, 10);
+  const { manifest } = readBundle(await readFile(rest), rest);
+  assert.equal(
+    manifest.stages.map(({ id, strength }) => [id, strength]),
+    [
+      ["p-edges", 0.9],
+      ["p-ace", 1],
+      ["p-cap", 1],
+    ],
+  );
+});
+
+test("bake copies the tokenizer, gives a Llama its biases, and does not write where something is", async () => {
+  const model = location("weights/stories260K");
+  const config = readConfig(JSON.parse(await readFile(join(model, "config.json"), "utf8")), "config.json");
+  const stage = { id: "a", kind: "affine", method: "addition", site: "resid_post", layers: [2] };
+  const bundle = join(folder, "b.safetensors");
+  await writeFile(bundle, writeBundle(bundleOf(config, [stage], { "a.2.direction": filled([config.hidden_size]) })));
+  const args = ["bake", model, "--with", bundle, "--param", "a.alpha=2", "--out", join(folder, "baked")];
+  const first = await run(...args);
+  assert.is(first.code, 0, first.err);
+  const files = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ];
+  assert.equal((await readdir(join(folder, "baked"))).sort(), files);
+  assert.is(JSON.parse(await readFile(join(folder, "baked", "config.json"), "utf8")).mlp_bias, true);
+  const { tensors } = parseSafetensors(await readFile(join(folder, "baked", "model.safetensors")));
+  const bias = [...tensors].find(([name]) => name.endsWith("layers.2.mlp.down_proj.bias"))?.[1];
+  assert.ok(bias && toFloat32(bias).every((value) => value === 1));
+  const second = await run(...args);
+  assert.is(second.code, 2);
+  assert.match(second.err, /not empty/);
+});
+
+test("bundle inspect, compose and import do what they say", async () => {
+  const inspected = await run("bundle", "inspect", `${golden}/everything.safetensors`);
+  assert.is(inspected.code, 0);
+  assert.match(inspected.out, /edges: edge_mask cuts 25 of 262 edges/);
+  const both = join(folder, "both.safetensors");
+  const parts = [`${golden}/ace-resid_mid.safetensors`, `${golden}/addition-generated.safetensors`];
+  const clash = await run("bundle", "compose", ...parts, "--out", both);
+  assert.is(clash.code, 1);
+  assert.match(clash.err, /stage "a"[\s\S]*FILE:as=PREFIX/);
+  const composed = await run("bundle", "compose", parts[0] ?? "", `${parts[1]}:as=x`, "--out", both);
+  assert.is(composed.code, 0, composed.err);
+  assert.match(composed.out, /a, x-a/);
+  assert.is((await run("bundle", "inspect", both)).code, 0);
+  const gguf = location("test/data/control-vectors/create.gguf");
+  const imported = await run("bundle", "import", gguf, golden, "--out", join(folder, "c.safetensors"));
+  assert.is(imported.code, 1);
+  assert.match(imported.err, /stage "control"/);
+  const half = await run("bundle");
+  assert.is(half.code, 2);
+  assert.match(half.err, /bundle inspect/);
+});
+
+test.run();

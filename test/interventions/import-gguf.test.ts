@@ -1,0 +1,54 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
+import { compose } from "../../src/interventions/compose.ts";
+import { importControlVector } from "../../src/interventions/import-gguf.ts";
+import { readConfig } from "../../src/models/read-config.ts";
+import { refusal } from "../formats/refusal.ts";
+import { readBytes } from "../support/files.ts";
+import { llama } from "./model-configs.ts";
+
+const PATH = "test/data/control-vectors/create.gguf";
+/** A Llama 3 8B by its shape. */
+const large = readConfig(
+  {
+    model_type: "llama",
+    num_hidden_layers: 32,
+    hidden_size: 4096,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    intermediate_size: 14336,
+    vocab_size: 128256,
+  },
+  "llama",
+);
+
+test("a control vector becomes an addition to the stream behind each layer that it names", async () => {
+  for (const name of ["create", "reason"]) {
+    const file = await readBytes(`test/data/control-vectors/${name}.gguf`);
+    const bundle = importControlVector(file, `somewhere/${name}.gguf`, large);
+    assert.is(bundle.manifest.name, name);
+    const [stage] = compose(large, [{ bundle: readBundle(writeBundle(bundle), name) }]).stages;
+    assert.ok(stage?.kind === "affine" && stage.method === "addition" && stage.site === "resid_post");
+    assert.is(stage.layers.length, 32);
+    for (const { direction } of stage.values.values()) {
+      const norm = Math.hypot(...(direction ?? []));
+      assert.ok(norm > 0 && Number.isFinite(norm));
+    }
+  }
+});
+
+test("a control vector for another model, and files that are none, are refused", async () => {
+  const file = await readBytes(PATH);
+  await refusal("bad_bundle", () => importControlVector(file, "c.gguf", llama), "c.gguf", "control");
+  await refusal("bad_file", () => importControlVector(file.subarray(4), "c.gguf", large), "GGUF");
+  for (const length of [3, 30, 200, 5000, file.length - 1]) {
+    await refusal(
+      "bad_file",
+      () => importControlVector(file.subarray(0, length), "c.gguf", large),
+      "c.gguf ends after",
+    );
+  }
+});
+
+test.run();
