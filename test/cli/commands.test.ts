@@ -241,7 +241,12 @@ test("fit edges reads good and bad texts, writes a bundle and tells what it did"
     const library = fakeLibrary();
     const { code, stdout, stderr } = await run(line, { library });
     assert.is(code, 0);
-    assert.is(stdout, "1 of 82 edges\n  embed → logits: alone bad +0.500, good +0.125\n");
+    assert.equal(stdout.split("\n"), [
+      "1 of 82 edges",
+      "  KL to the whole model, nats a token: bad 1.000, good 0.250",
+      "  embed → logits: alone bad +0.500, good +0.125",
+      "",
+    ]);
     assert.match(stderr, /1 of 2 texts are shorter than two tokens/);
     assert.equal(library.calls.fit, [
       {

@@ -258,7 +258,8 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       const whole = fakeBundle("fitted");
       const stage = { id: "edges", kind: "edge_mask", destinations: "heads", edges: [["embed", "logits", 0]] } as const;
       const bundle = { ...whole, manifest: { ...whole.manifest, stages: [stage] } };
-      return { bundle, summary: "1 of 82 edges", before, after: edge.alone, edges: [edge] };
+      const divergence = { good: 0.25, bad: 1 };
+      return { bundle, summary: "1 of 82 edges", divergence, before, after: edge.alone, edges: [edge] };
     },
     async perplexity(documents, { stride } = {}) {
       calls.perplexity.push({ documents, stride });

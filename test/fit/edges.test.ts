@@ -1,6 +1,7 @@
 /** Finding edges: attribution against exact cuts, and fits whose bundles do to the engine what their reports say. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { divergence } from "../../src/fit/edges/judge.ts";
 import { AdamW } from "../../src/fit/edges/learn-masks.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
@@ -72,7 +73,14 @@ for (const method of ["attribution+greedy", "masks"] as const) {
     // Sorted texts are to be kept, texts of one letter to be unlearned.
     const good = sorting(2, 12);
     const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));
-    const { bundle, edges, before, after, summary } = await model.fitEdges({
+    const {
+      bundle,
+      edges,
+      before,
+      after,
+      divergence: moved,
+      summary,
+    } = await model.fitEdges({
       good,
       bad,
       method,
@@ -92,10 +100,21 @@ for (const method of ["attribution+greedy", "masks"] as const) {
     const held = good.filter((_, i) => i % 4 === 3);
     const { nll } = await edited.perplexity(held);
     assert.ok(Math.abs(nll - after.good) < 1e-3 * Math.max(1, nll), `${nll}, reported as ${after.good}`);
+    assert.ok(moved.good > 0 && moved.bad > 0, summary);
+    const [check] = reread.manifest.checks ?? [];
+    const { data } = await edited.logits(check?.tokens ?? [], { last: true });
+    for (const [token, logit] of check?.top ?? [])
+      assert.ok(Math.abs((data[token] as number) - logit) <= (check?.atol ?? 0));
     assert.is(listSources(model.config).length, reread.tensors.get("edges.constants")?.shape[0]);
     model.dispose();
   });
 }
+
+test("the divergence of two distributions, and of one from itself", () => {
+  const [p, q] = [Float32Array.of(Math.log(3), 0, -900), Float32Array.of(5, 5 + Math.log(3), -900)];
+  assert.ok(Math.abs(divergence(p, q) - 0.5 * Math.log(3)) < 1e-6);
+  assert.is(divergence(p, p), 0);
+});
 
 test("AdamW's first steps are those of PyTorch", () => {
   // torch.optim.AdamW([1., 1.], lr=0.05, weight_decay=0), gradients (1, -0.001) three times: each step is lr, by sign.

@@ -80,10 +80,12 @@ export const fitEdges = defineCommand({
         signal,
         onProgress: (text) => progress.update("fitting edges", text),
       });
-      const { bundle, summary, edges, before, after } = await progress.during("fitting edges", work);
+      const { bundle, summary, edges, before, after, divergence } = await progress.during("fitting edges", work);
       await file.write(writeBundle(bundle));
-      if (values.json) return stdout.write(`${JSON.stringify({ summary, before, after, edges })}\n`);
+      if (values.json) return stdout.write(`${JSON.stringify({ summary, before, after, divergence, edges })}\n`);
       stdout.write(`${summary}\n`);
+      const { bad: moved, good: kept } = divergence;
+      stdout.write(`  KL to the whole model, nats a token: bad ${moved.toFixed(3)}, good ${kept.toFixed(3)}\n`);
       for (const { source, destination, alone } of edges) {
         const change = (kind: "good" | "bad") => signed(alone[kind] - before[kind]);
         stdout.write(`  ${source} → ${destination}: alone bad ${change("bad")}, good ${change("good")}\n`);

@@ -7,9 +7,9 @@ import { storeFloat32 } from "../../formats/safetensors.ts";
 import type { Bundle } from "../../interventions/bundle.ts";
 import { baseOf } from "../../interventions/compose.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../../interventions/edges.ts";
-import type { Manifest } from "../../interventions/manifest.ts";
 import type { Destinations } from "../../interventions/stage.ts";
 import { cutGreedily } from "./greedy.ts";
+import { checkOf, type JudgedModel, meanDivergence } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
 import { type EdgeFitModel, Objective, type PairLoss, type Replacement, type TextPair } from "./objective.ts";
 
@@ -46,6 +46,9 @@ export interface FittedEdge {
   readonly alone: PairLoss;
 }
 
+/** A model that edges can be fitted to and the result judged on. */
+export interface FittedModel extends EdgeFitModel, JudgedModel {}
+
 export interface EdgeFit {
   readonly bundle: Bundle;
   /** One sentence. */
@@ -54,12 +57,17 @@ export interface EdgeFit {
   /** On held-out texts, whole and with all edges cut. */
   readonly before: PairLoss;
   readonly after: PairLoss;
+  /** KL(whole ‖ cut) of the next token, in nats, averaged over held-out tokens of up to 16 texts of each kind. */
+  readonly divergence: PairLoss;
 }
+
+/** Texts of each kind whose logits are compared. */
+const COMPARED_TEXTS = 16;
 
 /**
  * @throws SluiceError `usage` where too few texts are given or no cut helps; as `openAttribution`; `aborted`
  */
-export async function fitEdges(model: EdgeFitModel, options: EdgeFitOptions): Promise<EdgeFit> {
+export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Promise<EdgeFit> {
   const { config } = model;
   const {
     method = "attribution+greedy",
@@ -110,16 +118,25 @@ export async function fitEdges(model: EdgeFitModel, options: EdgeFitOptions): Pr
       if (!source || !destination) throw new Error(`Index ${edge} is no edge`);
       return { source: sourceName(source), destination: destinationName(destination), alone: alone[i] as PairLoss };
     });
-    const report = { before: before as PairLoss, after: after as PairLoss, edges };
-    const summary = sentence(report, held.edgeCount);
-    const counts = {
+    const losses = { before: before as PairLoss, after: after as PairLoss };
+    const summary = sentence({ ...losses, edges }, held.edgeCount);
+    const bundle = bundleOf(config, destinations, replacement, edges, summary);
+    const edited = model.with([bundle]);
+    onProgress("comparing predictions");
+    const divergence = {
+      good: await meanDivergence(model, edited, good.held.slice(0, COMPARED_TEXTS), signal),
+      bad: await meanDivergence(model, edited, bad.held.slice(0, COMPARED_TEXTS), signal),
+    };
+    const report = { ...losses, divergence, edges };
+    const texts = {
       good: good.fitted.length,
       bad: bad.fitted.length,
       held_good: good.held.length,
       held_bad: bad.held.length,
     };
-    const fit = { method, bad_weight: badWeight, replace: options.replace ?? "mean", texts: counts, held_out: report };
-    return { ...report, summary, bundle: bundleOf(config, destinations, replacement, edges, summary, fit) };
+    const fit = { method, bad_weight: badWeight, replace: options.replace ?? "mean", texts, held_out: report };
+    const checks = [await checkOf(edited, good.held[0] as readonly number[], signal)];
+    return { ...report, summary, bundle: { ...bundle, manifest: { ...bundle.manifest, fit, checks } } };
   } finally {
     held.dispose();
   }
@@ -180,7 +197,6 @@ function bundleOf(
   { constants, replace }: Replacement,
   edges: readonly FittedEdge[],
   summary: string,
-  fit: NonNullable<Manifest["fit"]>,
 ): Bundle {
   const id = "edges";
   const tensors = constants
@@ -202,7 +218,6 @@ function bundleOf(
           edges: edges.map(({ source, destination }) => [source, destination, 0] as const),
         },
       ],
-      fit,
     },
     tensors,
     metadata: new Map(),
