@@ -3,6 +3,7 @@ import { SluiceError } from "../../errors.ts";
 import { checkBundle } from "../../interventions/check.ts";
 import { argument, defineCommand } from "../command.ts";
 import { flag } from "../options.ts";
+import { digestsFor } from "../weights-digest.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
 
 export const bundleCheck = defineCommand({
@@ -18,8 +19,9 @@ export const bundleCheck = defineCommand({
   async run(values, context) {
     const { library, progress, signal, stdout } = context;
     const bundle = await library.loadBundle(values.file, { signal });
+    const digests = await digestsFor([bundle.manifest.base], values.model, signal);
     const results = await withModel(values, context, (model) => {
-      const edited = model.with([{ bundle }], {});
+      const edited = model.with([{ bundle }], { digests });
       const work = checkBundle(bundle.manifest.checks ?? [], async (tokens, promptLength) => {
         const { data } = await edited.logits(tokens, { promptLength, last: true, signal });
         return data;

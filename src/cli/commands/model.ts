@@ -5,6 +5,7 @@ import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { name, oneOf, optional } from "../options.ts";
+import { digestsFor } from "../weights-digest.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
 export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
@@ -56,8 +57,10 @@ export async function withEditedModel<Result>(
 ): Promise<Result> {
   const { strengths, params } = interventionsFrom(choice);
   const composed = await loadBundles(choice, context);
+  const bases = composed.map(({ bundle }) => bundle.manifest.base);
+  const digests = await digestsFor(bases, choice.model, context.signal);
   return withModel(choice, context, (model, loadMs) =>
-    use(composed.length > 0 ? model.with(composed, { strengths, params }) : model, loadMs),
+    use(composed.length > 0 ? model.with(composed, { strengths, params, digests }) : model, loadMs),
   );
 }
 
