@@ -33,6 +33,15 @@ export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./mod
 export { type BenchOptions, type BenchResult, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
 export {
+  type Profile,
+  type ProfiledDispatch,
+  type ProfileOptions,
+  type ProfileRow,
+  profileModel,
+} from "./profile/profile.ts";
+export { reportOf } from "./profile/report.ts";
+export { measureInPage, traceOf } from "./profile/trace.ts";
+export {
   type CompareOptions,
   type Comparison,
   type Continuation,

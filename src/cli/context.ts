@@ -17,6 +17,8 @@ import type {
   LoadOptions,
   Model,
   ModelConfig,
+  Profile,
+  ProfileOptions,
 } from "../index.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
@@ -72,6 +74,12 @@ export interface Library {
   fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
   /** What a model with interventions does beside the same without. */
   compare(model: LoadedModel, prompt: string | readonly number[], options: CompareOptions): Promise<Comparison>;
+  /** Where a model's time goes; without a prompt, that of 64 ids over the vocabulary. */
+  profile(
+    model: LoadedModel,
+    prompt: string | readonly number[] | undefined,
+    options: ProfileOptions,
+  ): Promise<Profile>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

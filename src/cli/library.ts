@@ -27,12 +27,22 @@ export const library: Library = {
     const { compareWithPlain } = await import("../index.ts");
     return compareWithPlain(own(model), prompt, options);
   },
+  async profile(model, prompt, options) {
+    const { profileModel } = await import("../index.ts");
+    const whole = own(model);
+    return profileModel(whole, prompt ?? spreadTokens(64, whole.config.vocab_size), options);
+  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);
     return { data, text: formatInfo(data) };
   },
 };
+
+/** Ids that are spread over the vocabulary, the same each time. */
+function spreadTokens(count: number, vocabSize: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabSize);
+}
 
 /** Every model that the commands hold was loaded above. */
 function own(model: LoadedModel): Model {

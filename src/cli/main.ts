@@ -19,6 +19,7 @@ import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
 import { perplexity } from "./commands/perplexity.ts";
+import { profile } from "./commands/profile.ts";
 import { quantize } from "./commands/quantize.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, generalHelp, type HelpStyle } from "./help.ts";
@@ -38,6 +39,7 @@ const COMMANDS: readonly Command[] = [
   compare,
   perplexity,
   bench,
+  profile,
   quantize,
   explain,
   fitAura,

@@ -27,6 +27,15 @@ export interface Run {
   /** What to read back once the last step is done. */
   readonly reads: readonly Read[];
   readonly signal?: AbortSignal | undefined;
+  /** Watches every dispatch, each in a pass of its own; for profiling. */
+  readonly observer?: DispatchObserver;
+}
+
+/** Sees each dispatch before it is encoded, and may time its pass. */
+export interface DispatchObserver {
+  begin(work: DispatchWork): GPUComputePassDescriptor;
+  /** Called once all passes of the run are encoded. */
+  finish(encoder: GPUCommandEncoder): void;
 }
 
 export interface Read {
@@ -227,6 +236,11 @@ export class Executor {
         }
         estimated += cost;
         estimatedTotal += cost;
+        if (run.observer) {
+          const observed = { dispatch: dispatch.planned, kernel: candidate.kernel, work };
+          pass.end();
+          pass = encoder.beginComputePass(run.observer.begin({ ...observed, cost: candidate.kernel.cost(work) }));
+        }
         const { pipeline, bindings } = candidate.ready as NonNullable<PreparedCandidate["ready"]>;
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, this.#stepGroup, [i * this.#stepStride]);
@@ -235,6 +249,7 @@ export class Executor {
       }
     }
     pass.end();
+    run.observer?.finish(encoder);
     const readbacks: Readback[] = run.reads.map(({ role, offset, byteLength }) =>
       this.#readbacks.copy(encoder, this.buffer(role), offset, byteLength),
     );

@@ -171,6 +171,13 @@ export class Sequences {
     }
   }
 
+  /** The steps of a feed, one after another, for callers that run them on their own; each appends to the cache. */
+  stepsFor(feed: Feed): Generator<StepRows> {
+    this.check([feed]);
+    this.#checkRoom(this.slots.lengthOf(feed.sequence) + feed.tokens.length);
+    return this.#chunk([feed]);
+  }
+
   /** Index into the token table of a sequence's token at a position. */
   tokenIndex(sequence: number, position: number): number {
     return sequence * (this.plan.capacity + 1) + position;

@@ -285,6 +285,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async compare() {
       throw new SluiceError("usage", "Played models are not compared");
     },
+    async profile() {
+      throw new SluiceError("usage", "Played models are not profiled");
+    },
     async bench() {
       throw new SluiceError("usage", "Played models have no speed");
     },

@@ -1,0 +1,82 @@
+/** GPU timestamps around every dispatch of a run. */
+import type { Gpu } from "../gpu/gpu.ts";
+import type { DispatchObserver, DispatchWork } from "../runtime/executor.ts";
+
+/** A dispatch and when the GPU ran it, in nanoseconds of its clock; null where it gave no usable stamps. */
+export interface TimedDispatch extends DispatchWork {
+  readonly beginNs: number | null;
+  readonly endNs: number | null;
+}
+
+export class TimestampObserver implements DispatchObserver {
+  readonly #gpu: Gpu;
+  readonly #queries: GPUQuerySet;
+  readonly #resolved: GPUBuffer;
+  readonly #readable: GPUBuffer;
+  readonly #most: number;
+  #works: DispatchWork[] = [];
+
+  /** @param most dispatches of a run at most */
+  constructor(gpu: Gpu, most: number) {
+    this.#gpu = gpu;
+    this.#most = most;
+    this.#queries = gpu.device.createQuerySet({ type: "timestamp", count: 2 * most });
+    const bytes = 2 * most * 8;
+    this.#resolved = gpu.createBuffer("timestamps", bytes, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
+    this.#readable = gpu.createBuffer("timestamps read", bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+  }
+
+  begin(work: DispatchWork): GPUComputePassDescriptor {
+    const index = this.#works.push(work) - 1;
+    if (index >= this.#most) throw new Error(`A profiled run has more than ${this.#most} dispatches`);
+    return {
+      label: work.dispatch.label,
+      timestampWrites: {
+        querySet: this.#queries,
+        beginningOfPassWriteIndex: 2 * index,
+        endOfPassWriteIndex: 2 * index + 1,
+      },
+    };
+  }
+
+  finish(encoder: GPUCommandEncoder): void {
+    const count = 2 * this.#works.length;
+    encoder.resolveQuerySet(this.#queries, 0, count, this.#resolved, 0);
+    encoder.copyBufferToBuffer(this.#resolved, 0, this.#readable, 0, count * 8);
+  }
+
+  /** What the last run's dispatches took. Stamps that are zero or run backwards are no measurement. */
+  async take(): Promise<readonly TimedDispatch[]> {
+    const works = this.#works;
+    this.#works = [];
+    await this.#readable.mapAsync(GPUMapMode.READ, 0, works.length * 16);
+    const stamps = new BigUint64Array(this.#readable.getMappedRange(0, works.length * 16).slice(0));
+    this.#readable.unmap();
+    return works.map((work, i) => {
+      const [begin, end] = [stamps[2 * i] as bigint, stamps[2 * i + 1] as bigint];
+      const usable = begin !== 0n && end !== 0n && end >= begin;
+      return { ...work, beginNs: usable ? Number(begin) : null, endNs: usable ? Number(end) : null };
+    });
+  }
+
+  dispose(): void {
+    this.#queries.destroy();
+    this.#gpu.release(this.#resolved);
+    this.#gpu.release(this.#readable);
+  }
+}
+
+/** The clock's step in nanoseconds, as far as stamps show it: their greatest common divisor. */
+export function resolutionOf(dispatches: readonly TimedDispatch[]): number | null {
+  let step = 0;
+  const origin = dispatches[0]?.beginNs ?? null;
+  if (origin === null) return null;
+  for (const { beginNs, endNs } of dispatches) {
+    for (const stamp of [beginNs, endNs]) if (stamp !== null) step = divisor(step, Math.abs(stamp - origin));
+  }
+  return step === 0 ? null : step;
+}
+
+function divisor(a: number, b: number): number {
+  return b === 0 ? a : divisor(b, a % b);
+}
