@@ -12,7 +12,10 @@ export const layers: readonly (readonly string[])[] = [
   ["src/models/"],
   ["src/kernels/", "src/interventions/", "src/tokenizer/"],
   ["src/compile/"],
-  ["src/runtime/", "src/profile/", "src/fit/"],
+  // Below the model, which offers it, unlike the fits that open sessions.
+  ["src/fit/attribution/"],
+  ["src/runtime/"],
+  ["src/profile/", "src/fit/"],
   ["src/index.ts"],
   ["src/cli/", "playground/"],
 ];

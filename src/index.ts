@@ -8,6 +8,16 @@
  * model.dispose();
  */
 export { type ErrorCode, SluiceError } from "./errors.ts";
+export type {
+  AttributionOptions,
+  EdgeAttribution,
+  EdgeGradient,
+  MaskValues,
+} from "./fit/attribution/attribute-edges.ts";
+export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
+export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
+export { type Pooling, poolResponses } from "./fit/pool.ts";
+export type { ResponseStore } from "./fit/responses.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";
@@ -19,6 +29,15 @@ export { mergeBundles } from "./interventions/merge.ts";
 export type { Composition, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
+export { type BenchOptions, type BenchResult, benchModel } from "./profile/bench.ts";
+export type { Ceilings } from "./profile/ceilings.ts";
+export {
+  type CompareOptions,
+  type Comparison,
+  type Continuation,
+  compareWithPlain,
+  type MovedToken,
+} from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type {
   GeneratedToken,

@@ -29,9 +29,14 @@ fn sigmoid(x: vec4f) -> vec4f {
   return x * sigmoid(u2);
 }
 
-// x/2 · (1 + erf(x/√2)). WGSL has no erf: Abramowitz and Stegun 7.1.26 gives erfc(z) for z ≥ 0 as a polynomial in
-// 1/(1 + pz) times e^(-z²), |error| ≤ 1.5e-7. For negative x the factor 1 + erf is erfc(|z|) itself, so nothing cancels.
+// x · Φ(x) = x/2 · (1 + erf(x/√2)).
 @if(gelu) fn act(x: vec4f) -> vec4f {
+  return x * normal_cdf(x);
+}
+
+// Φ, the normal distribution. WGSL has no erf: Abramowitz and Stegun 7.1.26 gives erfc(z) for z ≥ 0 as a polynomial in
+// 1/(1 + pz) times e^(-z²), |error| ≤ 1.5e-7. For negative x the factor 1 + erf is erfc(|z|) itself, so nothing cancels.
+@if(gelu) fn normal_cdf(x: vec4f) -> vec4f {
   let z = min(abs(x) * 0.7071067811865476, vec4f(9.0));
   let t = 1.0 / fma(vec4f(0.3275911), z, vec4f(1.0));
   var p = fma(vec4f(1.061405429), t, vec4f(-1.453152027));
@@ -39,5 +44,36 @@ fn sigmoid(x: vec4f) -> vec4f {
   p = fma(p, t, vec4f(-0.284496736));
   p = fma(p, t, vec4f(0.254829592));
   let e = exp(-z * z);
-  return 0.5 * x * select(fma(-(p * t), e, vec4f(2.0)), p * t * e, x < vec4f());
+  return 0.5 * select(fma(-(p * t), e, vec4f(2.0)), p * t * e, x < vec4f());
+}
+
+// The derivatives act'(x), for gradients. 1 - sigmoid(x) is written sigmoid(-x), which does not cancel.
+
+@if(silu) fn slope(x: vec4f) -> vec4f {
+  let s = sigmoid(x);
+  return fma(x * s, sigmoid(-x), s);
+}
+
+// 0 at 0, as PyTorch has it.
+@if(relu) fn slope(x: vec4f) -> vec4f {
+  return select(vec4f(), vec4f(1.0), x > vec4f());
+}
+
+@if(gelu_quick) fn slope(x: vec4f) -> vec4f {
+  let s = sigmoid(1.702 * x);
+  return fma(1.702 * x * s, sigmoid(-1.702 * x), s);
+}
+
+@if(gelu_new) fn slope(x: vec4f) -> vec4f {
+  let t = clamp(x, vec4f(-20.0), vec4f(20.0));
+  let u2 = 1.5957691216057308 * fma(0.044715 * t, t * t, t);
+  let steep = 1.5957691216057308 * fma(0.134145 * t, t, vec4f(1.0));
+  let s = sigmoid(u2);
+  return fma(t * steep * s, sigmoid(-u2), s);
+}
+
+// Φ(x) + x · φ(x).
+@if(gelu) fn slope(x: vec4f) -> vec4f {
+  let t = clamp(x, vec4f(-13.0), vec4f(13.0));
+  return fma(t * 0.3989422804014327, exp(-0.5 * t * t), normal_cdf(x));
 }

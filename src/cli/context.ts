@@ -1,8 +1,16 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
 import type {
+  AuraFit,
+  AuraOptions,
+  BenchOptions,
+  BenchResult,
   Bundle,
+  CompareOptions,
+  Comparison,
   ComposedBundle,
   ComposeSettings,
+  DirectionMethod,
+  DirectionOptions,
   GeneratedToken,
   GenerateOptions,
   GenerateResult,
@@ -32,7 +40,7 @@ export interface OpenSession {
 
 /** What the commands use of a model. */
 export interface LoadedModel
-  extends Pick<Model, "tokenizer" | "logits" | "capture" | "perplexity" | "explain" | "dispose"> {
+  extends Pick<Model, "tokenizer" | "logits" | "capture" | "attributeEdges" | "perplexity" | "explain" | "dispose"> {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
   generateBatch(
@@ -55,6 +63,12 @@ export interface InfoReport {
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
   loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
+  /** Speed of a model, and of the same with interventions beside it. */
+  bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
+  fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
+  fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
+  /** What a model with interventions does beside the same without. */
+  compare(model: LoadedModel, prompt: string | readonly number[], options: CompareOptions): Promise<Comparison>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 

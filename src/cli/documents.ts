@@ -27,7 +27,8 @@ export async function readPrompts(path: string, signal: AbortSignal): Promise<re
   throw new SluiceError("bad_file", `${path} holds no prompt`, { hint: "Write one prompt a line." });
 }
 
-async function readTextFile(path: string, signal: AbortSignal): Promise<string> {
+/** @throws SluiceError `not_found`, `aborted`, or `bad_file` for what is not UTF-8 */
+export async function readTextFile(path: string, signal: AbortSignal): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path, { signal });

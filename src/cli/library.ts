@@ -1,5 +1,6 @@
 /** The real library behind the commands, imported when one first needs it. */
-import type { Library } from "./context.ts";
+import type { Model } from "../index.ts";
+import type { Library, LoadedModel } from "./context.ts";
 
 export const library: Library = {
   async load(source, options) {
@@ -10,9 +11,30 @@ export const library: Library = {
     const { loadBundle } = await import("../index.ts");
     return loadBundle(source, options);
   },
+  async bench(model, edited, options) {
+    const { benchModel } = await import("../index.ts");
+    return benchModel(own(model), edited && own(edited), options);
+  },
+  async fitAura(model, options) {
+    const { fitAura } = await import("../index.ts");
+    return fitAura(own(model), options);
+  },
+  async fitDirection(model, method, options) {
+    const { fitDirection } = await import("../index.ts");
+    return fitDirection(own(model), method, options);
+  },
+  async compare(model, prompt, options) {
+    const { compareWithPlain } = await import("../index.ts");
+    return compareWithPlain(own(model), prompt, options);
+  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);
     return { data, text: formatInfo(data) };
   },
 };
+
+/** Every model that the commands hold was loaded above. */
+function own(model: LoadedModel): Model {
+  return model as Model;
+}

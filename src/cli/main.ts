@@ -1,13 +1,19 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
 import type { Command } from "./command.ts";
+import { attribute } from "./commands/attribute.ts";
 import { bake } from "./commands/bake.ts";
+import { bench } from "./commands/bench.ts";
+import { bundleCheck } from "./commands/bundle-check.ts";
 import { bundleCompose } from "./commands/bundle-compose.ts";
 import { bundleImport } from "./commands/bundle-import.ts";
 import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
+import { compare } from "./commands/compare.ts";
 import { explain } from "./commands/explain.ts";
+import { fitAura } from "./commands/fit-aura.ts";
+import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
@@ -27,11 +33,19 @@ const COMMANDS: readonly Command[] = [
   chat,
   logits,
   capture,
+  attribute,
+  compare,
   perplexity,
+  bench,
   quantize,
   explain,
+  fitAura,
+  fitAce,
+  fitAblation,
+  fitAddition,
   bake,
   bundleInspect,
+  bundleCheck,
   bundleCompose,
   bundleImport,
   info,

@@ -128,6 +128,12 @@ export class WeightLayout {
     );
   }
 
+  /** GPU bytes of one part of a matrix. */
+  bytesOfPart(index: number): number {
+    for (const { parts } of this.matrices) for (const part of parts) if (part.index === index) return part.byteLength;
+    throw new Error(`The weight layout has no part ${index}`);
+  }
+
   matrix(source: MatrixSource): WeightMatrix {
     const matrix = this.#matrixOf.get(matrixKey(source));
     if (!matrix) throw new Error(`The weight layout has no matrix ${source.label}`);

@@ -8,7 +8,7 @@ import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
-import type { Kernel, Workload } from "../kernels/kernel.ts";
+import type { Cost, Kernel, Workload } from "../kernels/kernel.ts";
 import { SETTING_BYTES } from "../kernels/sample.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
@@ -65,6 +65,14 @@ export interface ExecutorOptions {
   /** `[capacity, head_dim/2]` pairs (cos, sin), for models that rotate. */
   readonly rope?: Float32Array<ArrayBuffer>;
   readonly onCompile?: (done: number, total: number) => void;
+}
+
+/** A dispatch of a step with the kernel that serves it, and what it costs. */
+export interface DispatchWork {
+  readonly dispatch: Dispatch;
+  readonly kernel: Kernel;
+  readonly work: Workload;
+  readonly cost: Cost;
 }
 
 /** The size of a step, which decides the kernels it uses. */
@@ -163,6 +171,14 @@ export class Executor {
   /** Writes `words` into a buffer of this session at a byte offset. */
   write(role: BufferRole, offset: number, words: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): void {
     this.#gpu.device.queue.writeBuffer(this.buffer(role), offset, words);
+  }
+
+  /** What a step of these rows amounts to, dispatch by dispatch, in the plan that would run now. */
+  worksOf(step: StepRows, head: Head, tail: Tail): readonly DispatchWork[] {
+    return [...this.#dispatchesOf(step, head, tail)].map(({ dispatch, work }) => {
+      const { kernel } = candidateFor(dispatch, work.rows);
+      return { dispatch: dispatch.planned, kernel, work, cost: kernel.cost(work) };
+    });
   }
 
   /** Milliseconds a step of these rows is expected to take, by cost and what was measured so far. */

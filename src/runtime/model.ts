@@ -6,6 +6,12 @@ import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import {
+  type AttributionOptions,
+  EdgeAttribution,
+  type EdgeGradient,
+  type MaskValues,
+} from "../fit/attribution/attribute-edges.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
@@ -25,6 +31,7 @@ import { explainPlan } from "./explain.ts";
 import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import { LiveStages } from "./live-stages.ts";
+import { Pacer } from "./pacer.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
 import type { ProgressListener } from "./progress.ts";
 import { encodePrompt, type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
@@ -119,6 +126,11 @@ export class Model {
     return model;
   }
 
+  /** This model without interventions. */
+  get plain(): Model {
+    return this.#owner ?? this;
+  }
+
   /** The stages that act, in order. */
   get stages(): readonly Stage[] {
     return this.#edited?.composition.stages ?? [];
@@ -127,6 +139,12 @@ export class Model {
   /** The device this model runs on. */
   get device(): DeviceProfile {
     return this.#parts.gpu.profile;
+  }
+
+  /** For this package's own measuring: where the model runs, and how its weights lie. */
+  get internals(): { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly layout: WeightLayout } {
+    const { gpu, layout } = this.#parts;
+    return { gpu, pipelines: this.#pipelines, layout };
   }
 
   /** GPU bytes in use: weights and open sessions. */
@@ -194,6 +212,42 @@ export class Model {
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
   async perplexity(documents: readonly (readonly number[])[], options: PerplexityOptions = {}): Promise<Perplexity> {
     return measurePerplexity((session) => this.openSequences(session), this.config, documents, options);
+  }
+
+  /**
+   * The mean next-token cross-entropy of `tokens` and its gradient with respect to every edge of a mask.
+   * @throws SluiceError `usage` for a mask that does not fit, or a model with stages, which are not differentiated;
+   *   `bad_tokens`, `context_overflow`, `device_limit`
+   */
+  async attributeEdges(
+    tokens: readonly number[],
+    options: AttributionOptions & MaskValues = {},
+  ): Promise<EdgeGradient> {
+    const attribution = await this.openAttribution([this.encode(tokens)], options);
+    try {
+      return await attribution.run(options, options);
+    } finally {
+      attribution.dispose();
+    }
+  }
+
+  /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */
+  async openAttribution(
+    texts: readonly (readonly number[])[],
+    options: AttributionOptions = {},
+  ): Promise<EdgeAttribution> {
+    const [stage] = this.stages;
+    if (stage) {
+      throw new SluiceError("usage", `Edges cannot be attributed through stage "${stage.id}" (${stage.kind})`, {
+        hint: "Attribute the edges of the model without interventions; a mask to start from is given beside it.",
+      });
+    }
+    const parts = this.#parts;
+    return EdgeAttribution.open(
+      { ...parts, pipelines: this.#pipelines, pace: new Pacer(parts.family) },
+      texts,
+      options,
+    );
   }
 
   /** The graph, the plan, its buffers and the linked WGSL of every kernel, as text. */

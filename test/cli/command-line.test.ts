@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { parseSafetensors } from "../../src/formats/safetensors.ts";
+import { parseSafetensors, type StoredTensor, toFloat32 } from "../../src/formats/safetensors.ts";
 import { location } from "../support/files.ts";
 
 interface Ended {
@@ -74,6 +74,37 @@ test("logits, capture and perplexity write what they say", async () => {
     const measured = JSON.parse((await sluice(["perplexity", sort, "--file", lines, "--json"])).stdout);
     assert.is(measured.tokens, 10);
     assert.ok(Math.abs(Math.exp(measured.nll) - measured.perplexity) < 1e-9);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("attribute meets a golden case whose file is its mask", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-test-"));
+  try {
+    const golden = location("test/golden/llama3-tiny");
+    const cases = JSON.parse(await readFile(join(golden, "cases.json"), "utf8"));
+    const { tokens, expected } = cases.find(
+      (entry: { case: string }) => entry.case === "mask-gradient-qkv_groups-random",
+    );
+    const out = join(folder, "edges.safetensors");
+    const line = ["attribute", golden, "--tokens", tokens.join(","), "--destinations", "qkv_groups"];
+    assert.is((await sluice([...line, "--mask", join(golden, expected), "--out", out])).code, 0);
+    const [actual, wanted] = await Promise.all(
+      [out, join(golden, expected)].map(async (path) => parseSafetensors(await readFile(path)).tensors),
+    );
+    for (const [name, tolerance] of [
+      ["gradient", 1e-3],
+      ["loss", 2e-4],
+    ] as const) {
+      const [a, b] = [actual, wanted].map((tensors) => toFloat32(tensors?.get(name) as StoredTensor)) as [
+        Float32Array,
+        Float32Array,
+      ];
+      const scale = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      assert.is(a.length, b.length);
+      b.forEach((value, i) => assert.ok(Math.abs(value - (a[i] as number)) <= tolerance * scale, name));
+    }
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -156,7 +187,7 @@ test("bad usage exits with 2, failed work with 1, and both say what to do", asyn
 });
 
 test("every command has help with an example", async () => {
-  for (const command of ["generate", "chat", "logits", "capture", "perplexity", "explain", "info"]) {
+  for (const command of ["generate", "chat", "logits", "capture", "attribute", "perplexity", "explain", "info"]) {
     const { code, stdout } = await sluice([command, "--help"]);
     assert.is(code, 0);
     assert.match(stdout, /Examples?:\n[\s\S]*sluice /);

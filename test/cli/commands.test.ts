@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
-import { parseSafetensors } from "../../src/formats/safetensors.ts";
+import { parseSafetensors, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { fakeLibrary, input, run, timings } from "./fake-world.ts";
 
 /** Runs `use` with a folder that is gone afterwards. */
@@ -188,6 +188,44 @@ test("logits and capture write safetensors and print nothing", () =>
     assert.equal(library.calls.capture, [{ tokens: [5], sites: ["embed", "attn_z.0"] }]);
     assert.equal(await readdir(folder), ["out.safetensors"]);
     assert.is(library.calls.disposedModels, 3);
+  }));
+
+test("attribute reads a mask, ignores what else its file holds, and writes gradient and loss", () =>
+  inFolder(async (folder) => {
+    const out = join(folder, "out.safetensors");
+    const maskFile = join(folder, "mask.safetensors");
+    const line = ["attribute", "m", "--tokens", "5,6", "--out", out];
+    const library = fakeLibrary();
+    assert.equal(await run(line, { library }), { code: 0, stdout: "", stderr: "" });
+    const { tensors } = parseSafetensors(await readFile(out));
+    assert.equal([...tensors].map(([name, { dtype, shape }]) => [name, dtype, shape]).sort(), [
+      ["gradient", "F32", [2, 3]],
+      ["loss", "F32", [1]],
+    ]);
+
+    const stored = (...shape: number[]) => storeFloat32(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+    await writeFile(
+      maskFile,
+      writeSafetensors(
+        new Map([
+          ["mask", stored(2, 3)],
+          ["constants", stored(3, 8)],
+          ["x", stored(1)],
+        ]),
+      ),
+    );
+    await run([...line, "--mask", maskFile, "--destinations", "qkv_groups"], { library });
+    assert.equal(library.calls.attribute, [
+      { tokens: [5, 6], destinations: "heads", mask: undefined, constants: undefined },
+      { tokens: [5, 6], destinations: "qkv_groups", mask: [2, 3], constants: [3, 8] },
+    ]);
+
+    await writeFile(maskFile, writeSafetensors(new Map([["masks", stored(2, 3)]])));
+    const missing = await run([...line, "--mask", maskFile], { library });
+    assert.is(missing.code, 1);
+    assert.match(missing.stderr, /holds no tensor "mask"/);
+    assert.is((await run([...line, "--destinations", "tails"], { library })).code, 2);
+    assert.is(library.calls.load.length, 2);
   }));
 
 test("an output that cannot be written is refused before the model is loaded", () =>

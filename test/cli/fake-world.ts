@@ -107,6 +107,12 @@ export interface Calls {
   readonly batch: { readonly prompts: readonly unknown[]; readonly options: GenerateOptions }[];
   readonly logits: { readonly tokens: readonly number[]; readonly last: boolean | undefined }[];
   readonly capture: { readonly tokens: readonly number[]; readonly sites: readonly string[] }[];
+  readonly attribute: {
+    readonly tokens: readonly number[];
+    readonly destinations: string;
+    readonly mask: readonly number[] | undefined;
+    readonly constants: readonly number[] | undefined;
+  }[];
   readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
   readonly sessions: { readonly context?: number; readonly sequences?: number }[];
   readonly info: { readonly adapter?: string }[];
@@ -166,6 +172,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     batch: [],
     logits: [],
     capture: [],
+    attribute: [],
     perplexity: [],
     sessions: [],
     info: [],
@@ -233,6 +240,10 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.capture.push({ tokens, sites });
       return new Map(sites.map((site) => [site, matrix([tokens.length, 2])]));
     },
+    async attributeEdges(tokens, { destinations = "heads", mask, constants } = {}) {
+      calls.attribute.push({ tokens, destinations, mask: mask?.shape, constants: constants?.shape });
+      return { loss: 1.5, gradient: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } };
+    },
     async perplexity(documents, { stride } = {}) {
       calls.perplexity.push({ documents, stride });
       return { perplexity: Math.E, nll: 1, tokens: 9 };
@@ -247,6 +258,18 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async load(source, options) {
       calls.load.push({ source, options });
       return loaded;
+    },
+    async fitAura() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
+    async fitDirection() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
+    async compare() {
+      throw new SluiceError("usage", "Played models are not compared");
+    },
+    async bench() {
+      throw new SluiceError("usage", "Played models have no speed");
     },
     async loadBundle(file) {
       return fakeBundle(file);

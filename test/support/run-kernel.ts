@@ -1,5 +1,5 @@
 /** Runs one kernel alone on a device, the way the executor binds it, and reads buffers back. */
-import type { Kernel } from "../../src/kernels/kernel.ts";
+import type { ArgValues, Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep, type StepRows } from "../../src/kernels/step.ts";
 
@@ -7,7 +7,7 @@ export interface KernelRun {
   readonly step: StepRows;
   /** MAX_ROWS that the kernel was made with. */
   readonly maxRows: number;
-  readonly args: Readonly<Record<string, number>>;
+  readonly args: ArgValues;
   /** Initial contents by binding name; every storage binding of the kernel needs one. */
   readonly buffers: Readonly<Record<string, Float32Array | Uint32Array>>;
   /** Rows given to `kernel.workgroups`; default: the step's row count. */

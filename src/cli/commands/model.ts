@@ -50,15 +50,24 @@ export async function withEditedModel<Result>(
   context: CommandContext,
   use: (model: LoadedModel, loadMs: number) => Promise<Result>,
 ): Promise<Result> {
-  const { bundles, strengths, params } = interventionsFrom(choice);
-  const composed: ComposedBundle[] = [];
-  for (const { path, prefix } of bundles) {
-    const bundle = await context.library.loadBundle(path, { signal: context.signal });
-    composed.push({ bundle, ...(prefix !== null && { prefix }) });
-  }
+  const { strengths, params } = interventionsFrom(choice);
+  const composed = await loadBundles(choice, context);
   return withModel(choice, context, (model, loadMs) =>
     use(composed.length > 0 ? model.with(composed, { strengths, params }) : model, loadMs),
   );
+}
+
+/** The bundles that were named, in order. */
+export async function loadBundles(
+  choice: InterventionChoice,
+  context: CommandContext,
+): Promise<readonly ComposedBundle[]> {
+  const composed: ComposedBundle[] = [];
+  for (const { path, prefix } of interventionsFrom(choice).bundles) {
+    const bundle = await context.library.loadBundle(path, { signal: context.signal });
+    composed.push({ bundle, ...(prefix !== null && { prefix }) });
+  }
+  return composed;
 }
 
 /** Loads a model, lets `use` work with it, and frees it whatever happens. */

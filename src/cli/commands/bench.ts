@@ -1,0 +1,91 @@
+/** `sluice bench` */
+import type { BenchResult } from "../../index.ts";
+import { defineCommand } from "../command.ts";
+import { defined } from "../defined.ts";
+import { flag, optional, wholeNumber, withDefault } from "../options.ts";
+import { type InterventionChoice, interventionsFrom } from "./interventions.ts";
+import { loadBundles, modelArgument, runOptions, withModel } from "./model.ts";
+
+const { promptLength: _, ...benchRunOptions } = runOptions;
+
+export const bench = defineCommand({
+  name: "bench",
+  summary: "Measure a model's speed against what its device can do",
+  description: [
+    "Prefills random tokens and decodes from them, several times, and measures the device's own ceilings in the same run: " +
+      "how fast it reads memory, and how many operations it does. With --with also the time with interventions over the " +
+      "time without, in interleaved pairs.",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    promptTokens: withDefault("N", "Tokens to prefill", wholeNumber(1), 64),
+    newTokens: withDefault("N", "Tokens to decode after the first", wholeNumber(1), 16),
+    repetitions: optional("N", "How often; default 5, with --with 11", wholeNumber(5)),
+    json: flag("Print one JSON object"),
+    ...benchRunOptions,
+  },
+  examples: [
+    { line: "bench weights/stories260K", shows: "How fast is the small Llama here?" },
+    {
+      line: "bench path/to/gpt2 --with bundle.safetensors --json",
+      shows: "What do interventions cost, for a program:",
+    },
+  ],
+  async run(values, context) {
+    const choice: InterventionChoice = { ...values, promptLength: undefined };
+    const { strengths, params } = interventionsFrom(choice);
+    const bundles = await loadBundles(choice, context);
+    const { promptTokens, newTokens, json } = values;
+    const { progress, signal, stdout } = context;
+    const result = await withModel(values, context, async (model) => {
+      const edited = bundles.length > 0 ? model.with(bundles, { strengths, params }) : undefined;
+      const work = context.library.bench(model, edited, {
+        promptTokens,
+        newTokens,
+        ...defined({ repetitions: values.repetitions }),
+        signal,
+        onProgress: (doing, done, total) => progress.update(doing, `${done} of ${total}`),
+      });
+      return progress.during("measuring", work);
+    });
+    stdout.write(json ? `${JSON.stringify(result)}\n` : table(result));
+  },
+});
+
+function table(result: BenchResult): string {
+  const { ceilings, spread, time_to_first_token_ms: first } = result;
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const range = ({ min, max }: { readonly min: number; readonly max: number }) => `${rate(min)} to ${rate(max)}`;
+  const ratio = (value: number, interval: readonly [number, number] | undefined) =>
+    `${value.toFixed(3)}  (${interval?.map((end) => end.toFixed(3)).join(" to ")}) of the plain model's time`;
+  const lines: (readonly [string, string])[] = [
+    ["device", result.device],
+    [
+      "prefill",
+      `${rate(result.prefill_tokens_per_s)} tokens/s  (${range(spread.prefill_tokens_per_s)}), ${result.prompt_tokens} tokens`,
+    ],
+    [
+      "",
+      `${percent(result.prefill_share_of_gemm)} of ${rate(ceilings.gemm_gflop_per_s)} GFLOP/s with loads, ${percent(result.prefill_share_of_fma)} of ${rate(ceilings.fma_gflop_per_s)} GFLOP/s without`,
+    ],
+    [
+      "decode",
+      `${rate(result.decode_tokens_per_s)} tokens/s  (${range(spread.decode_tokens_per_s)}), ${result.new_tokens} tokens`,
+    ],
+    ["", `${percent(result.decode_share_of_bandwidth)} of ${rate(ceilings.read_gb_per_s)} GB/s`],
+    [
+      "first token",
+      `${first.warm.toFixed(0)} ms warm, ${first.cold.toFixed(0)} ms cold of which ${first.compile.toFixed(0)} ms compile`,
+    ],
+    ["GPU memory", `${(result.gpu_bytes / 1e6).toFixed(1)} MB`],
+  ];
+  if (result.prefill_ratio_to_plain !== undefined && result.decode_ratio_to_plain !== undefined) {
+    lines.push(["edited prefill", ratio(result.prefill_ratio_to_plain, result.prefill_ratio_interval)]);
+    lines.push(["edited decode", ratio(result.decode_ratio_to_plain, result.decode_ratio_interval)]);
+  }
+  return lines.map(([name, text]) => `${name.padEnd(16)}${text}\n`).join("");
+}
+
+function rate(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

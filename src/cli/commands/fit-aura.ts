@@ -1,0 +1,101 @@
+/** `sluice fit aura` */
+import { basename, resolve } from "node:path";
+import type { AuraFit } from "../../index.ts";
+import { writeBundle } from "../../interventions/bundle.ts";
+import { type NeuronSite, neuronSites } from "../../interventions/stage.ts";
+import { defineCommand } from "../command.ts";
+import { defined } from "../defined.ts";
+import { decimal, flag, name, oneOf, optional, repeated, required, wholeNumber, withDefault } from "../options.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { FileStore } from "../response-store.ts";
+import { classOptions, encodeAll, readClasses } from "../sentences.ts";
+import { adapterOption, modelArgument, withModel } from "./model.ts";
+
+export const fitAura = defineCommand({
+  name: "fit aura",
+  summary: "Fit a bundle that damps the neurons which tell two classes of sentences apart",
+  description: [
+    "Measures each neuron's greatest response to every sentence and how well it tells the positive class from the " +
+      "negative (AUROC), and scales it down by that: AurA (arXiv 2407.12824). Sentences given as tokens are taken exactly " +
+      "as they are; texts get the special tokens that the tokenizer adds. Interrupted, it keeps what it has measured in " +
+      "OUT.partial and goes on from there when it is run again.",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    ...classOptions,
+    site: repeated(
+      "SITE",
+      "Where (default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama)",
+      oneOf(...neuronSites),
+    ),
+    variant: withDefault(
+      "KIND",
+      "aura: by AUROC; damp: a fixed factor, and det0: zero, for the --top neurons of highest AUROC",
+      oneOf("aura", "damp", "det0"),
+      "aura",
+    ),
+    top: optional("K", "Touch the K neurons of highest AUROC in the whole model alone", wholeNumber(1)),
+    factor: optional("F", "The factor of damp (default 0.5)", decimal()),
+    name: optional("NAME", "What the bundle is called", name),
+    out: required("FILE", "The bundle to write", name),
+    json: flag("Print one JSON object"),
+    adapter: adapterOption,
+  },
+  examples: [
+    {
+      line: "fit aura weights/gpt2-stories --positive test/data/plays.jsonl --negative test/data/tales.jsonl --out aura.safetensors",
+      shows: "Damp what makes stories sound like plays:",
+    },
+  ],
+  async run(values, context) {
+    const { progress, signal, stdout } = context;
+    const documents = await readClasses(values, context);
+    const file = await prepareOutFile(values.out);
+    const sites = [...new Set<NeuronSite>(values.site)];
+    const store = await FileStore.open(values.out, { model: resolve(values.model), documents, sites, pooling: "max" });
+    if (store.isBegun) context.note(`going on from ${store.path}`);
+    const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+      const { variant, top, factor } = values;
+      const started = performance.now();
+      const work = context.library.fitAura(model, {
+        positive: encodeAll(model, documents.positive),
+        negative: encodeAll(model, documents.negative),
+        ...(sites.length > 0 && { sites }),
+        variant,
+        ...defined({ top, factor, name: values.name }),
+        sources: { positive: basename(values.positive), negative: basename(values.negative) },
+        signal,
+        store,
+        onProgress: (done, total) => progress.update("measuring", timeLeft(done, total, started)),
+      });
+      return progress.during("measuring", work);
+    });
+    await file.write(writeBundle(fit.bundle));
+    await store.remove();
+    stdout.write(values.json ? `${JSON.stringify(reported(fit))}\n` : table(fit, values.out));
+  },
+});
+
+/** `512 of 10000 sentences, about 40 s left` */
+export function timeLeft(done: number, total: number, started: number): string {
+  const spent = performance.now() - started;
+  const left = done > 0 && done < total ? `, about ${Math.ceil((spent * (total - done)) / done / 1000)} s left` : "";
+  return `${done} of ${total} sentences${left}`;
+}
+
+function reported({ strongest, neurons, beyondChance, expectedByChance }: AuraFit): object {
+  return { strongest, neurons, beyond_chance: beyondChance, expected_by_chance: expectedByChance };
+}
+
+function table({ strongest, neurons, beyondChance, expectedByChance }: AuraFit, out: string): string {
+  const rows = strongest.map(({ site, layer, neuron, auroc, scale }) => {
+    const place = `${site}.${layer}`.padEnd(14);
+    return `  ${place}${String(neuron).padStart(6)}   ${auroc.toFixed(4)}   ${scale.toFixed(3)}\n`;
+  });
+  return (
+    `  site          neuron   AUROC    scale\n${rows.join("")}\n` +
+    `${beyondChance} of ${neurons} neurons tell the classes apart beyond three deviations of chance, ` +
+    `which alone would put ${expectedByChance.toFixed(1)} there.\n` +
+    `${out} written; try it: sluice generate MODEL PROMPT --with ${out}\n`
+  );
+}

@@ -1,0 +1,83 @@
+/** Labelled sentences from files: lines of text, JSON lines, or a column of a table. */
+import { SluiceError } from "../errors.ts";
+import { parseCsv } from "../fit/csv.ts";
+import { encodePrompt } from "./commands/prompt.ts";
+import type { CommandContext, LoadedModel } from "./context.ts";
+import { type Document, readPrompts, readTextFile } from "./documents.ts";
+import { name, optional, required } from "./options.ts";
+
+export const classOptions = {
+  positive: required("FILE", "Sentences of the class: one a line, .jsonl with text or tokens, or .csv", name),
+  negative: required("FILE", "Sentences of the other class, likewise", name),
+  textColumn: optional("NAME", "The column of a .csv file that holds the sentences (default: text)", name),
+  labelColumn: optional(
+    "NAME",
+    "The column of a .csv file that tells the classes apart: from either file only rows of its own class are taken",
+    name,
+  ),
+};
+
+export interface ClassChoice {
+  readonly positive: string;
+  readonly negative: string;
+  readonly textColumn: string | undefined;
+  readonly labelColumn: string | undefined;
+}
+
+export interface LabelledDocuments {
+  readonly positive: readonly Document[];
+  readonly negative: readonly Document[];
+}
+
+/** @throws SluiceError `not_found`, `bad_file` naming the line or column, `usage` for column names without a table */
+export async function readClasses(choice: ClassChoice, { signal }: CommandContext): Promise<LabelledDocuments> {
+  const { textColumn, labelColumn } = choice;
+  const isTable = (path: string): boolean => path.toLowerCase().endsWith(".csv");
+  if ((textColumn !== undefined || labelColumn !== undefined) && ![choice.positive, choice.negative].some(isTable)) {
+    throw new SluiceError("usage", "a column was named, but neither file is a .csv", {
+      hint: "Leave --text-column and --label-column out.",
+    });
+  }
+  const read = async (path: string, label: boolean): Promise<readonly Document[]> => {
+    if (!isTable(path)) return readPrompts(path, signal);
+    return sentencesOf(await readTextFile(path, signal), path, label, choice);
+  };
+  return { positive: await read(choice.positive, true), negative: await read(choice.negative, false) };
+}
+
+function sentencesOf(
+  content: string,
+  path: string,
+  label: boolean,
+  { textColumn = "text", labelColumn }: ClassChoice,
+): readonly string[] {
+  const rows = parseCsv(content, path);
+  for (const column of [textColumn, labelColumn]) {
+    if (column === undefined || rows.length === 0 || rows[0]?.[column] !== undefined) continue;
+    throw new SluiceError("bad_file", `${path} has no column "${column}"`, {
+      hint: `Its columns are ${Object.keys(rows[0] ?? {}).join(", ")}.`,
+    });
+  }
+  const own =
+    labelColumn === undefined ? rows : rows.filter((row) => isPositive(row[labelColumn] ?? "", path) === label);
+  const sentences = own.map((row) => row[textColumn] ?? "").filter((sentence) => sentence.trim() !== "");
+  if (sentences.length > 0) return sentences;
+  throw new SluiceError("bad_file", `${path} holds no sentence of the ${label ? "positive" : "negative"} class`);
+}
+
+/** 1, true, yes, positive, or a score of at least ½. */
+function isPositive(label: string, path: string): boolean {
+  const given = label.trim().toLowerCase();
+  if (["true", "yes", "positive"].includes(given)) return true;
+  if (["false", "no", "negative"].includes(given)) return false;
+  const score = Number(given);
+  if (given !== "" && Number.isFinite(score)) return score >= 0.5;
+  throw new SluiceError("bad_file", `${path}: "${label}" is no label`, {
+    hint: "Labels are 1 or 0, true or false, yes or no, positive or negative, or a score from 0 to 1.",
+  });
+}
+
+/** Token ids of sentences: ids exactly as given; text with the special tokens that the tokenizer adds. */
+export function encodeAll(model: LoadedModel, documents: readonly Document[]): readonly (readonly number[])[] {
+  return documents.map((document) => encodePrompt(model, document));
+}

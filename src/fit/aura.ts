@@ -1,0 +1,207 @@
+/**
+ * AurA, Damp and Det-zero: neurons whose greatest response to a sentence tells the positive class from the negative are
+ * scaled down (Suau et al. 2024, arXiv 2407.12824).
+ */
+import { SluiceError } from "../errors.ts";
+import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
+import type { Bundle } from "../interventions/bundle.ts";
+import { baseOf } from "../interventions/compose.ts";
+import type { StageManifest } from "../interventions/manifest.ts";
+import { siteWidth } from "../interventions/sites.ts";
+import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { Model } from "../runtime/model.ts";
+import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
+import { type PooledClasses, PooledResponses, type ResponseStore } from "./responses.ts";
+
+export interface AuraOptions {
+  /** Token ids of the sentences of either class. */
+  readonly positive: readonly (readonly number[])[];
+  readonly negative: readonly (readonly number[])[];
+  /** Default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama. */
+  readonly sites?: readonly NeuronSite[];
+  /** `aura` (default) scales by 1 − Gini; `damp` by a fixed factor, `det0` by 0, for the `top` neurons of highest AUROC. */
+  readonly variant?: "aura" | "damp" | "det0";
+  /** How many neurons of the whole model are touched at most; `damp` and `det0` need it. Default of `aura`: all. */
+  readonly top?: number;
+  /** The factor of `damp`, default 0.5. */
+  readonly factor?: number;
+  readonly name?: string;
+  /** For the bundle's provenance: where the sentences came from. */
+  readonly sources?: Readonly<Record<string, unknown>>;
+  readonly signal?: AbortSignal;
+  /** Keeps pooled responses, so that an interrupted fit can go on. */
+  readonly store?: ResponseStore;
+  onProgress?(done: number, total: number): void;
+}
+
+/** A neuron and how well it tells the classes apart. */
+export interface RankedNeuron {
+  readonly site: string;
+  readonly layer: number;
+  readonly neuron: number;
+  readonly auroc: number;
+  readonly scale: number;
+}
+
+export interface AuraFit {
+  readonly bundle: Bundle;
+  /** The strongest, in descending order. */
+  readonly strongest: readonly RankedNeuron[];
+  readonly neurons: number;
+  /** Neurons above ½ by more than three deviations of what chance gives, and how many chance alone would put there. */
+  readonly beyondChance: number;
+  readonly expectedByChance: number;
+}
+
+/** Pooled responses that are held at a time; more modules than fit are run one after another. */
+const MOST_BYTES = 1 << 30;
+/** P(Z > 3) of a standard normal. */
+const BEYOND_THREE = 0.001349898;
+const SHOWN = 20;
+
+/** The sites that AurA's authors act on. */
+export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): readonly NeuronSite[] {
+  return architecture === "gpt2" ? ["mlp_pre", "mlp_out"] : ["gate_pre", "up", "mlp_out"];
+}
+
+/**
+ * Fits a bundle of `neuron_scale` stages, one a site with id `aura_SITE`; per-neuron AUROCs are kept beside the factors as
+ * `aura_SITE.LAYER.auroc`. The model must run its reference plan, so that equal contexts tie.
+ * @throws SluiceError `usage` for an empty class, a site that the model does not have, options that do not go together
+ */
+export async function fitAura(model: Model, options: AuraOptions): Promise<AuraFit> {
+  const { config } = model;
+  const { positive, negative, sites = auraSites(config), variant = "aura", top, factor = 0.5 } = options;
+  if (positive.length === 0 || negative.length === 0) {
+    const empty = positive.length === 0 ? "positive" : "negative";
+    throw new SluiceError("usage", `The ${empty} class has no sentence`, { hint: "Both classes are needed." });
+  }
+  if (variant !== "aura" && top === undefined) {
+    throw new SluiceError("usage", `The variant ${variant} needs a number of neurons`, {
+      hint: "For example --top 100.",
+    });
+  }
+  if (variant !== "damp" && options.factor !== undefined) {
+    throw new SluiceError("usage", `The variant ${variant} has no factor of its own`, { hint: "Only damp has." });
+  }
+  for (const site of sites) {
+    if (neuronSites.includes(site) && siteWidth(config, site) !== null) continue;
+    throw new SluiceError("usage", `This model has no neurons at ${JSON.stringify(site)}`, {
+      hint: `Sites are ${neuronSites.filter((name) => siteWidth(config, name) !== null).join(", ")}.`,
+    });
+  }
+  const areas = await measure(model, sites, options);
+  const ranked = [...areas].flatMap(([key, values]) => {
+    const [site = "", layer] = key.split(".");
+    return Array.from(values, (area, neuron) => ({ site, layer: Number(layer), neuron, auroc: area }));
+  });
+  ranked.sort((a, b) => b.auroc - a.auroc);
+  const chosen = top === undefined ? undefined : new Set(ranked.slice(0, top).map(nameOf));
+  const scaleOf = (neuron: Omit<RankedNeuron, "scale">): number => {
+    if (chosen && !chosen.has(nameOf(neuron))) return 1;
+    if (variant === "aura") return auraFactor(neuron.auroc);
+    return variant === "damp" ? factor : 0;
+  };
+  const deviation = aurocNullDeviation(positive.length, negative.length);
+  return {
+    bundle: makeBundle(model, sites, areas, scaleOf, options),
+    strongest: ranked.slice(0, SHOWN).map((neuron) => ({ ...neuron, scale: scaleOf(neuron) })),
+    neurons: ranked.length,
+    beyondChance: ranked.filter((neuron) => neuron.auroc > 0.5 + 3 * deviation).length,
+    expectedByChance: ranked.length * BEYOND_THREE,
+  };
+}
+
+/** AUROC of every neuron, by `site.layer`. */
+async function measure(
+  model: Model,
+  sites: readonly NeuronSite[],
+  { positive, negative, signal, store, onProgress }: AuraOptions,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const { config } = model;
+  const modules = sites.flatMap((site) =>
+    Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
+      name: `${site}.${layer}`,
+      bytes: (positive.length + negative.length) * (siteWidth(config, site) ?? 0) * 4,
+    })),
+  );
+  const areas = new Map<string, Float32Array>();
+  const groups = groupBySize(modules);
+  const total = groups.length * (positive.length + negative.length);
+  for (const [i, group] of groups.entries()) {
+    const pooled = new PooledResponses(model, group, "max", store);
+    const before = (i * total) / groups.length;
+    const classes: PooledClasses = await pooled.run({ positive, negative }, signal, (done) =>
+      onProgress?.(before + done, total),
+    );
+    for (const site of group) areas.set(site, areasOf(classes, site));
+  }
+  return areas;
+}
+
+function areasOf({ positive, negative }: PooledClasses, site: string): Float32Array {
+  const width = positive.widthOf(site);
+  return Float32Array.from({ length: width }, (_, neuron) =>
+    auroc(positive.column(site, neuron), negative.column(site, neuron)),
+  );
+}
+
+function groupBySize(modules: readonly { readonly name: string; readonly bytes: number }[]): readonly string[][] {
+  const groups: string[][] = [];
+  let bytes = Infinity;
+  for (const module of modules) {
+    if (bytes + module.bytes > MOST_BYTES) {
+      groups.push([]);
+      bytes = 0;
+    }
+    groups.at(-1)?.push(module.name);
+    bytes += module.bytes;
+  }
+  return groups;
+}
+
+function makeBundle(
+  model: Model,
+  sites: readonly NeuronSite[],
+  areas: ReadonlyMap<string, Float32Array>,
+  scaleOf: (neuron: Omit<RankedNeuron, "scale">) => number,
+  { positive, negative, variant = "aura", top, factor, name, sources }: AuraOptions,
+): Bundle {
+  const { config } = model;
+  const tensors = new Map<string, StoredTensor>();
+  const stages: StageManifest[] = [];
+  for (const site of sites) {
+    const id = `aura_${site}`;
+    stages.push({ id, kind: "neuron_scale", site, layers: "all" });
+    for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+      const values = areas.get(`${site}.${layer}`) ?? new Float32Array(0);
+      const scale = Float32Array.from(values, (area, neuron) => scaleOf({ site, layer, neuron, auroc: area }));
+      tensors.set(`${id}.${layer}.scale`, storeFloat32(scale, [scale.length]));
+      tensors.set(`${id}.${layer}.auroc`, storeFloat32(values, [values.length]));
+    }
+  }
+  const settings = { ...(top !== undefined && { top }), ...(variant === "damp" && { factor: factor ?? 0.5 }) };
+  return {
+    file: "the fitted bundle",
+    manifest: {
+      name: name ?? variant,
+      base: baseOf(config),
+      stages,
+      fit: {
+        method: variant,
+        pooling: "max over tokens",
+        n_positive: positive.length,
+        n_negative: negative.length,
+        ...settings,
+        ...sources,
+      },
+    },
+    tensors,
+    metadata: new Map(),
+  };
+}
+
+function nameOf({ site, layer, neuron }: Pick<RankedNeuron, "site" | "layer" | "neuron">): string {
+  return `${site}.${layer}.${neuron}`;
+}

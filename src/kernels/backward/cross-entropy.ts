@@ -1,0 +1,27 @@
+/** Gradient of the cross-entropy with respect to the logits: shaders/backward/cross_entropy.wgsl. */
+import { type VocabularyShape, vocabularyConstants } from "../argmax.ts";
+import type { Kernel } from "../kernel.ts";
+
+/**
+ * output[i] = weights[offset + i]·(softmax(logits[i]) − onehot(tokens[outs[i].token_index])) for every out row, rows of
+ * ceil4(V) floats; `losses[offset + i]` must hold the row's cross-entropy. Args: `offset`.
+ */
+export function crossEntropyGradient(shape: VocabularyShape): Kernel {
+  const { vocab, maxRows } = shape;
+  return {
+    name: `backward_cross_entropy_${vocab}_m${maxRows}`,
+    shader: { entry: "backward/cross_entropy", constants: vocabularyConstants(shape) },
+    bindings: [
+      { name: "args", binding: 0, access: "args" },
+      { name: "logits", binding: 1, access: "read" },
+      { name: "losses", binding: 2, access: "read" },
+      { name: "tokens", binding: 3, access: "read" },
+      { name: "output", binding: 4, access: "read_write" },
+      { name: "weights", binding: 5, access: "read" },
+    ],
+    args: [{ name: "offset", type: "u32" }],
+    summation: "none",
+    workgroups: (outs) => [Math.ceil(vocab / 256), outs, 1],
+    cost: ({ rows }) => ({ flops: 5 * rows * vocab, bytes: 8 * rows * vocab }),
+  };
+}

@@ -1,0 +1,232 @@
+/**
+ * Speed of a model on its device: prefill and decode, against the device's own ceilings measured in the same run, and
+ * with interventions against the plain model in interleaved pairs.
+ */
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import type { StepRows } from "../kernels/step.ts";
+import { type DecodeOptions, decode, type Prompt, prepareDecode } from "../runtime/decode.ts";
+import type { Model } from "../runtime/model.ts";
+import type { Sequences } from "../runtime/sequences.ts";
+import { type Ceilings, measureCeilings } from "./ceilings.ts";
+import { median, medianInterval, spread } from "./statistics.ts";
+
+export interface BenchOptions {
+  /** Default 64. */
+  readonly promptTokens?: number;
+  /** Tokens decoded after the first, default 16. */
+  readonly newTokens?: number;
+  /** Repetitions, at least 5; default 5, with an edited model 11. */
+  readonly repetitions?: number;
+  readonly signal?: AbortSignal;
+  onProgress?(doing: string, done: number, total: number): void;
+}
+
+export interface BenchSpread {
+  readonly min: number;
+  readonly median: number;
+  readonly max: number;
+}
+
+export interface BenchResult {
+  readonly device: string;
+  readonly prompt_tokens: number;
+  readonly new_tokens: number;
+  readonly repetitions: number;
+  readonly prefill_tokens_per_s: number;
+  readonly decode_tokens_per_s: number;
+  readonly ceilings: Ceilings;
+  /** Weight and cache bytes a token, over the time of one, over the read ceiling. */
+  readonly decode_share_of_bandwidth: number;
+  readonly prefill_share_of_fma: number;
+  readonly prefill_share_of_gemm: number;
+  /** `cold` compiles what the first token needs; `warm` is the median of the repetitions. */
+  readonly time_to_first_token_ms: { readonly cold: number; readonly warm: number; readonly compile: number };
+  /** Weights, this session's buffers, and nothing else. */
+  readonly gpu_bytes: number;
+  readonly spread: { readonly prefill_tokens_per_s: BenchSpread; readonly decode_tokens_per_s: BenchSpread };
+  /** Time with interventions over time without: median of interleaved pairs, and where it lies by resampling. */
+  readonly decode_ratio_to_plain?: number;
+  readonly decode_ratio_interval?: readonly [low: number, high: number];
+  readonly prefill_ratio_to_plain?: number;
+  readonly prefill_ratio_interval?: readonly [low: number, high: number];
+}
+
+/** Milliseconds of one generation. */
+interface Run {
+  readonly prefill: number;
+  /** Of one decoded token. */
+  readonly decode: number;
+}
+
+/**
+ * @param model the plain model
+ * @param edited the same with interventions, to be compared with it
+ * @throws SluiceError `usage` for numbers out of range, `context_overflow`
+ */
+export async function benchModel(model: Model, edited?: Model, options: BenchOptions = {}): Promise<BenchResult> {
+  const { promptTokens = 64, newTokens = 16, repetitions = edited ? 11 : 5, signal } = options;
+  check("promptTokens", promptTokens, 1);
+  check("newTokens", newTokens, 1);
+  check("repetitions", repetitions, 5);
+  const prompt = someTokens(promptTokens, model.config.vocab_size);
+  const context = promptTokens + newTokens;
+  const plain = await Lane.open(model, context, prompt, newTokens, signal);
+  let other: Lane | undefined;
+  try {
+    const cold = await plain.first();
+    const gpu_bytes = model.gpuBytes;
+    if (edited) {
+      other = await Lane.open(edited, context, prompt, newTokens, signal);
+      await other.first();
+    }
+    const lanes = other ? [plain, other] : [plain];
+    const runs = new Map<Lane, Run[]>(lanes.map((lane) => [lane, []]));
+    for (let i = 0; i < repetitions; i++) {
+      // Pairs take turns in going first, so that neither has the warmer machine.
+      for (const lane of i % 2 === 0 ? lanes : [...lanes].reverse()) {
+        throwIfAborted(signal);
+        runs.get(lane)?.push(await lane.run());
+      }
+      options.onProgress?.("measuring", i + 1, repetitions);
+    }
+    const { gpu, pipelines } = model.internals;
+    const ceilings = await measureCeilings(gpu, pipelines, {
+      signal,
+      onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
+    });
+    const own = runs.get(plain) as Run[];
+    const prefill = median(own.map((run) => run.prefill));
+    const decodeMs = median(own.map((run) => run.decode));
+    const work = plain.work();
+    const prefillRate = work.prefillFlops / prefill / 1e6;
+    return {
+      device: model.device.name,
+      prompt_tokens: promptTokens,
+      new_tokens: newTokens,
+      repetitions,
+      prefill_tokens_per_s: (promptTokens * 1000) / prefill,
+      decode_tokens_per_s: 1000 / decodeMs,
+      ceilings,
+      decode_share_of_bandwidth: work.decodeBytes / decodeMs / 1e6 / ceilings.read_gb_per_s,
+      prefill_share_of_fma: prefillRate / ceilings.fma_gflop_per_s,
+      prefill_share_of_gemm: prefillRate / ceilings.gemm_gflop_per_s,
+      time_to_first_token_ms: { cold: cold.total, warm: prefill, compile: cold.compile },
+      gpu_bytes,
+      spread: {
+        prefill_tokens_per_s: spread(own.map((run) => (promptTokens * 1000) / run.prefill)),
+        decode_tokens_per_s: spread(own.map((run) => 1000 / run.decode)),
+      },
+      ...(other && ratios(own, runs.get(other) as Run[])),
+    };
+  } finally {
+    plain.dispose();
+    other?.dispose();
+  }
+}
+
+function ratios(plain: readonly Run[], edited: readonly Run[]): Partial<BenchResult> {
+  const pairs = (of: keyof Run) => plain.map((run, i) => (edited[i] as Run)[of] / run[of]);
+  return {
+    decode_ratio_to_plain: median(pairs("decode")),
+    decode_ratio_interval: medianInterval(pairs("decode")),
+    prefill_ratio_to_plain: median(pairs("prefill")),
+    prefill_ratio_interval: medianInterval(pairs("prefill")),
+  };
+}
+
+/** One model with a session of its own, through which the same generation runs again and again. */
+class Lane {
+  readonly #sequences: Sequences;
+  readonly #layout: Model["internals"]["layout"];
+  readonly #prompts: readonly Prompt[];
+  readonly #options: DecodeOptions;
+
+  static async open(
+    model: Model,
+    context: number,
+    tokens: readonly number[],
+    newTokens: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Lane> {
+    const sequences = await model.openSequences({ context, signal });
+    return new Lane(sequences, model.internals.layout, tokens, newTokens, signal);
+  }
+
+  constructor(
+    sequences: Sequences,
+    layout: Model["internals"]["layout"],
+    tokens: readonly number[],
+    newTokens: number,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#sequences = sequences;
+    this.#layout = layout;
+    this.#prompts = [{ sequence: 0, tokens, reused: 0 }];
+    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
+    this.#options = { ...sampling, maxNewTokens: newTokens + 1, stopTokens: new Set(), signal };
+  }
+
+  /** Compiles, and runs once: milliseconds to the first token, and of compiling alone. */
+  async first(): Promise<{ readonly total: number; readonly compile: number }> {
+    const started = performance.now();
+    await prepareDecode(this.#sequences, this.#prompts, this.#options);
+    const compile = performance.now() - started;
+    const { prefill } = await this.run();
+    return { total: compile + prefill, compile };
+  }
+
+  async run(): Promise<Run> {
+    this.#sequences.slots.truncate(0, 0);
+    const started = performance.now();
+    let first = started;
+    let count = 0;
+    for await (const _ of decode(this.#sequences, this.#prompts, this.#options)) {
+      if (count++ === 0) first = performance.now();
+    }
+    const ended = performance.now();
+    return { prefill: first - started, decode: (ended - first) / Math.max(1, count - 1) };
+  }
+
+  /** Operations of the prefill, and bytes of weights and cache that a token in the middle of the decode goes through. */
+  work(): { readonly prefillFlops: number; readonly decodeBytes: number } {
+    const { executor, plan } = this.#sequences;
+    const length = (this.#prompts[0] as Prompt).tokens.length;
+    let prefillFlops = 0;
+    for (let first = 0; first < length; first += plan.chunkRows) {
+      const rows = Math.min(plan.chunkRows, length - first);
+      const works = executor.worksOf(rowsAt(first, rows, first + rows === length), "logits", "greedy");
+      prefillFlops += works.reduce((sum, { cost }) => sum + cost.flops, 0);
+    }
+    const middle = length + Math.floor(this.#options.maxNewTokens / 2);
+    let decodeBytes = 0;
+    for (const { dispatch, cost } of executor.worksOf(rowsAt(middle, 1, true), "logits", "greedy")) {
+      const { weights } = dispatch.bind;
+      if (weights?.role === "weights") decodeBytes += this.#layout.bytesOfPart(weights.part);
+      if (dispatch.readsCache) decodeBytes += cost.bytes;
+    }
+    return { prefillFlops, decodeBytes };
+  }
+
+  dispose(): void {
+    this.#sequences.dispose();
+  }
+}
+
+/** A step of rows at positions from `first`; with `out`, the last goes through the head. */
+function rowsAt(first: number, count: number, out: boolean): StepRows {
+  const rows = Array.from({ length: count }, (_, i) => {
+    return { token_index: 0, position: first + i, slot: 0, sequence: 0 };
+  });
+  const last = { row: count - 1, token_index: 0, sequence: 0, position: first + count - 1 };
+  return { rows, outs: out ? [last] : [] };
+}
+
+/** Ids that are spread over the vocabulary, the same each time. */
+function someTokens(count: number, vocabSize: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabSize);
+}
+
+function check(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new SluiceError("usage", `${name} is ${value}; it must be a whole number, ${least} or more`);
+}

@@ -1,0 +1,122 @@
+/** The families of microkernels from which a device's ceilings are taken: shaders/ceilings/. */
+import type { Kernel } from "../kernels/kernel.ts";
+
+/** A kernel to be timed, and what one run of it amounts to. */
+export interface Microkernel {
+  readonly ceiling: "read" | "fma" | "gemm";
+  readonly kernel: Kernel;
+  /** Threads to launch. */
+  readonly threads: number;
+  readonly args: Readonly<Record<string, number>>;
+  /** Bytes read, or floating-point operations. */
+  readonly amount: number;
+}
+
+/** Bytes that the read kernels go through: beyond any cache, within the guaranteed binding. */
+export const READ_BYTES = 96 << 20;
+/** Bytes of the cached data of the gemm kernels. */
+export const CACHED_BYTES = 16 << 10;
+/** Most threads of a microkernel. */
+export const MOST_THREADS = 1 << 16;
+
+const WORKGROUPS = [8, 64, 512] as const;
+
+/**
+ * Every candidate, for operations of about `scale` floating-point operations each: enough work to be timed, little enough
+ * not to be waited for.
+ */
+export function microkernels(scale: number): readonly Microkernel[] {
+  return [...readKernels(), ...fmaKernels(scale), ...gemmKernels(scale)];
+}
+
+function readKernels(): readonly Microkernel[] {
+  const widths = { scalar: 4, vec4: 16, mat4: 64 } as const;
+  return (Object.keys(widths) as (keyof typeof widths)[]).flatMap((width) =>
+    [true, false].flatMap((own) =>
+      ([1, 4] as const).flatMap((accumulators) => {
+        const kernel = describe(`ceiling_read_${width}_${own ? "own" : "side"}_${accumulators}`, {
+          entry: "ceilings/read",
+          conditions: { [`wide_${width}`]: true, own, four: accumulators === 4 },
+          constants: { ACCUMULATORS: `${accumulators}u` },
+          args: ["elements", "threads"],
+          reads: true,
+          size: 64,
+        });
+        return WORKGROUPS.map((groups) => ({
+          ceiling: "read" as const,
+          kernel,
+          threads: groups * 64,
+          args: { elements: READ_BYTES / widths[width], threads: groups * 64 },
+          amount: READ_BYTES,
+        }));
+      }),
+    ),
+  );
+}
+
+function fmaKernels(scale: number): readonly Microkernel[] {
+  return ([1, 4, 8, 16] as const).flatMap((accumulators) => {
+    const kernel = describe(`ceiling_fma_${accumulators}`, {
+      entry: "ceilings/fma",
+      conditions: {
+        accumulators_4: accumulators >= 4,
+        accumulators_8: accumulators >= 8,
+        accumulators_16: accumulators >= 16,
+      },
+      constants: {},
+      args: ["trips", "seed"],
+      reads: false,
+      size: 64,
+    });
+    return WORKGROUPS.map((groups) => {
+      const threads = groups * 64;
+      const trips = Math.max(64, Math.round(scale / (threads * accumulators * 8)));
+      const args = { trips, seed: 0.5 };
+      return { ceiling: "fma" as const, kernel, threads, args, amount: threads * trips * accumulators * 8 };
+    });
+  });
+}
+
+function gemmKernels(scale: number): readonly Microkernel[] {
+  return [false, true].flatMap((blocks) => {
+    const kernel = describe(`ceiling_gemm_${blocks ? "blocks" : "outer"}`, {
+      entry: "ceilings/gemm",
+      conditions: { blocks },
+      constants: { CACHED: `${CACHED_BYTES / 16}u` },
+      args: ["trips"],
+      reads: true,
+      size: 32,
+    });
+    const each = blocks ? 512 : 128;
+    return WORKGROUPS.map((groups) => {
+      const threads = groups * 32;
+      const trips = Math.max(64, Math.round(scale / (threads * each)));
+      return { ceiling: "gemm" as const, kernel, threads, args: { trips }, amount: threads * trips * each };
+    });
+  });
+}
+
+interface Source {
+  readonly entry: string;
+  readonly conditions: Readonly<Record<string, boolean>>;
+  readonly constants: Readonly<Record<string, string>>;
+  readonly args: readonly string[];
+  readonly reads: boolean;
+  readonly size: number;
+}
+
+function describe(name: string, { entry, conditions, constants, args, reads, size }: Source): Kernel {
+  return {
+    name,
+    shader: { entry, conditions, constants },
+    bindings: [
+      { name: "args", binding: 0, access: "args" },
+      ...(reads ? [{ name: "data", binding: 1, access: "read" } as const] : []),
+      { name: "sums", binding: 2, access: "read_write" },
+    ],
+    args: args.map((field) => ({ name: field, type: field === "seed" ? "f32" : "u32" })),
+    summation: "none",
+    workgroups: (threads) => [Math.ceil(threads / size), 1, 1],
+    cost: () => ({ flops: 0, bytes: 0 }),
+  };
+}

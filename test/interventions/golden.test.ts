@@ -1,0 +1,101 @@
+/** Every golden case with a bundle, in the engine: in one prefill, and from a cached prefix on. */
+import { test } from "uvu";
+import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
+import { load, loadBundle, type Model } from "../../src/index.ts";
+import { assertClose } from "../support/closeness.ts";
+import { location, readBytes, readJson } from "../support/files.ts";
+
+interface GoldenCase {
+  readonly case: string;
+  readonly tokens: readonly number[];
+  readonly prompt_len: number;
+  readonly bundle: string | null;
+  readonly strengths?: Readonly<Record<string, number>>;
+  readonly params?: Readonly<Record<string, { readonly alpha: number }>>;
+  readonly expected: string;
+}
+
+const MODELS = ["gpt2-tiny", "llama-tiny", "llama3-tiny"];
+
+/** Scopes that end or begin within the tokens: every split between prefill and cached decode counts. */
+const SCOPED = /^(?:addition-generated|everything)$/;
+
+for (const name of MODELS) {
+  const folder = `test/golden/${name}`;
+
+  const withCases = async (
+    pattern: RegExp,
+    options: Parameters<typeof load>[1],
+    use: (model: Model, golden: GoldenCase, logits: Float32Array) => Promise<void>,
+  ): Promise<void> => {
+    const plain = await load(location(folder), options);
+    try {
+      for (const golden of await readJson<GoldenCase[]>(`${folder}/cases.json`)) {
+        if (!golden.bundle || !pattern.test(golden.case)) continue;
+        const bundle = await loadBundle(await readBytes(`${folder}/${golden.bundle}`));
+        const model = plain.with([bundle], {
+          strengths: new Map(Object.entries(golden.strengths ?? {})),
+          params: new Map(Object.entries(golden.params ?? {})),
+        });
+        const { tensors } = parseSafetensors(await readBytes(`${folder}/${golden.expected}`));
+        const expected = tensors.get("logits");
+        if (!expected) throw new Error(`${golden.expected} has no logits`);
+        await use(model, golden, toFloat32(expected));
+      }
+    } finally {
+      plain.dispose();
+    }
+  };
+
+  test(`${name}: every bundle in one prefill, and its last tokens one at a time`, () =>
+    withCases(/./, {}, async (model, { case: what, tokens, prompt_len }, expected) => {
+      const whole = await model.logits(tokens, { promptLength: prompt_len });
+      assertClose(whole.data, expected, what);
+      const ends = SCOPED.test(what) ? tokens.map((_, i) => i).slice(1) : [tokens.length - 2];
+      for (const split of ends) await assertSplit(model, tokens, prompt_len, split, expected, `${what} from ${split}`);
+    }));
+
+  test(`${name}: bundles of every kind with the kernels for GPUs`, () =>
+    withCases(
+      /^(?:everything|edges-most-cut|edges-dense-qkv_groups)$/,
+      { family: "tiled" },
+      async (model, golden, expected) => {
+        const { data } = await model.logits(golden.tokens, { promptLength: golden.prompt_len });
+        assertClose(data, expected, golden.case);
+      },
+    ));
+}
+
+/** Prefills tokens [0, split), then runs the rest one at a time, each against its row of logits. */
+async function assertSplit(
+  model: Model,
+  tokens: readonly number[],
+  promptLength: number,
+  split: number,
+  expected: Float32Array,
+  what: string,
+): Promise<void> {
+  const sequences = await model.openSequences({ context: tokens.length });
+  const { vocab_size } = model.config;
+  const { stride } = sequences.plan.logits;
+  try {
+    sequences.beginPrompt(0, promptLength);
+    const parts = [tokens.slice(0, split), ...tokens.slice(split).map((token) => [token])];
+    for (const part of parts) {
+      const steps = sequences.feed([{ sequence: 0, tokens: part, outs: "last" }], {
+        head: "logits",
+        tail: "none",
+        reads: () => [{ role: { role: "logits" }, offset: 0, byteLength: stride * 4 }],
+      });
+      for await (const { bytes } of steps) {
+        const row = sequences.slots.lengthOf(0) - 1;
+        const actual = new Float32Array(bytes[0] as ArrayBuffer).subarray(0, vocab_size);
+        assertClose(actual, expected.subarray(row * vocab_size, (row + 1) * vocab_size), `${what}, position ${row}`);
+      }
+    }
+  } finally {
+    sequences.dispose();
+  }
+}
+
+test.run();

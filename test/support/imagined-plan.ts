@@ -1,0 +1,88 @@
+/** Plans of models that exist in shape alone: nothing is read, nothing runs. */
+import { fuse } from "../../src/compile/fuse.ts";
+import { type LowerOptions, lower } from "../../src/compile/lower.ts";
+import type { Dispatch, Plan } from "../../src/compile/plan.ts";
+import { WeightLayout } from "../../src/compile/weight-layout.ts";
+import type { Checkpoint } from "../../src/formats/checkpoint.ts";
+import type { Graph, MatrixRef, VectorRef } from "../../src/graph/graph.ts";
+import { rewrite } from "../../src/interventions/rewrite.ts";
+import type { Composition } from "../../src/interventions/stage.ts";
+import type { Cost } from "../../src/kernels/kernel.ts";
+import type { ModelConfig } from "../../src/models/config.ts";
+import { gpt2Graph } from "../../src/models/gpt2.ts";
+import { llamaGraph } from "../../src/models/llama.ts";
+import { readConfig } from "../../src/models/read-config.ts";
+
+const LIMITS = { maxBufferSize: 1 << 30, maxStorageBufferBindingSize: 1 << 30 };
+
+/** GPT-2 small's configuration. */
+export const gpt2Small: ModelConfig = readConfig(
+  {
+    model_type: "gpt2",
+    n_embd: 768,
+    n_head: 12,
+    n_layer: 12,
+    vocab_size: 50257,
+    n_positions: 1024,
+    activation_function: "gelu_new",
+    layer_norm_epsilon: 1e-5,
+  },
+  "config.json",
+);
+
+export function imaginedPlan(
+  config: ModelConfig,
+  composition: Composition,
+  options: Partial<Pick<LowerOptions, "family" | "captures" | "reference">> = {},
+): Plan {
+  const plain = config.architecture === "gpt2" ? gpt2Graph(config, "") : llamaGraph(config, "model.");
+  const graph = rewrite(plain, composition);
+  const layout = new WeightLayout(fuse(plain), imagined(plain), LIMITS);
+  return lower(graph, fuse(graph), layout, {
+    family: "register",
+    reference: false,
+    sequences: 1,
+    capacity: 512,
+    composition,
+    ...LIMITS,
+    ...options,
+  });
+}
+
+/** Every dispatch of a greedy decode step, with its kernel. */
+export function decodeStep(
+  plan: Plan,
+): readonly { readonly dispatch: Dispatch; readonly name: string; readonly cost: Cost }[] {
+  return [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy].map((dispatch) => {
+    const kernel = dispatch.candidates.find(({ maxRows }) => maxRows >= 1)?.kernel;
+    if (!kernel) throw new Error(`${dispatch.label} has no kernel`);
+    return { dispatch, name: kernel.name, cost: kernel.cost({ rows: 1, keys: dispatch.readsCache ? 256 : 0 }) };
+  });
+}
+
+/** A checkpoint that has every tensor of a graph, and no bytes. */
+function imagined(graph: Graph): Checkpoint {
+  const tensors = new Map<string, { dtype: "F32"; shape: readonly number[]; byteLength: number }>();
+  const add = (tensor: string, shape: readonly number[]): void => {
+    tensors.set(tensor, { dtype: "F32", shape, byteLength: shape.reduce((a, b) => a * b, 4) });
+  };
+  const matrix = ({ tensor, transposed, inputs, tensorOutputs }: MatrixRef): void =>
+    add(tensor, transposed ? [inputs, tensorOutputs] : [tensorOutputs, inputs]);
+  const vector = ({ tensor, tensorLength }: VectorRef): void => add(tensor, [tensorLength]);
+  for (const node of graph.nodes) {
+    if (node.op === "embed") {
+      matrix(node.tokens);
+      if (node.positions) matrix(node.positions);
+    } else if (node.op === "linear") {
+      matrix(node.weight);
+      if (node.bias) vector(node.bias);
+    } else if (node.op === "norm") {
+      vector(node.gain);
+      if (node.bias) vector(node.bias);
+    }
+  }
+  return {
+    tensors,
+    read: () => Promise.reject(new Error("An imagined checkpoint has no bytes")),
+  } as unknown as Checkpoint;
+}
