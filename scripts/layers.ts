@@ -14,6 +14,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/compile/"],
   // Below the model, which offers it, unlike the fits that open sessions.
   ["src/fit/attribution/"],
+  ["src/fit/edges/"],
   ["src/runtime/"],
   ["src/profile/", "src/fit/"],
   ["src/index.ts"],

@@ -10,13 +10,13 @@
 // `heads`: dy is [heads][rows][N4], a gradient for each head, and input k belongs to head k / HEAD_DIM. `mixed`: HEAD_DIM
 //          is no multiple of 4, and four neighbouring inputs may belong to different heads.
 //
-// Parallel: a thread for each four inputs (x), ROWS = 4 rows (y) and variant (z). Neighbours read neighbouring blocks; a
-// weight serves four rows. No workgroup memory.
-// Summation class transposed_serial: an input has four chains, lane l over outputs l, l + 4, … ascending; then
-// (0 + 1) + (2 + 3).
+// Parallel: a thread for each four inputs (x), ROWS rows (y) and variant (z). Neighbours read neighbouring blocks; a weight
+// serves all rows of a thread. No workgroup memory. Condition rows_8: ROWS is 8, else 4. Rows beyond the last read the last
+// row and are not written.
+// Summation class transposed_serial: one fma chain an input, over ascending outputs.
 import package::lib::step::step;
 import package::lib::weights::block;
-import constants::{HEAD_DIM, HEADS, K4, N4, SPANS, SPAN_TABLE, STRIPS};
+import constants::{HEAD_DIM, HEADS, K4, N4, ROWS, SPANS, SPAN_TABLE, STRIPS};
 
 struct Args {
   first_strip: u32,
@@ -30,22 +30,15 @@ struct Args {
 @group(1) @binding(2) var<storage, read> gradient: array<vec4f>;
 @group(1) @binding(4) var<storage, read_write> output: array<vec4f>;
 
-// Column j of the accumulator belongs to input 4·k4 + j.
-fn mac(acc: mat4x4f, w: mat4x4f, g: vec4f) -> mat4x4f {
-  return mat4x4f(fma(w[0], g, acc[0]), fma(w[1], g, acc[1]), fma(w[2], g, acc[2]), fma(w[3], g, acc[3]));
+// acc + the weights of four outputs at four inputs, transposed, times the outputs' gradients.
+fn mac(acc: vec4f, w: mat4x4f, g: vec4f) -> vec4f {
+  return fma(w[3], vec4f(g.w), fma(w[2], vec4f(g.z), fma(w[1], vec4f(g.y), fma(w[0], vec4f(g.x), acc))));
 }
 
 // The same where each input has a gradient of its own.
-@if(mixed) fn mac_mixed(acc: mat4x4f, w: mat4x4f, at: vec4u) -> mat4x4f {
-  return mat4x4f(
-    fma(w[0], gradient[at.x], acc[0]), fma(w[1], gradient[at.y], acc[1]),
-    fma(w[2], gradient[at.z], acc[2]), fma(w[3], gradient[at.w], acc[3]),
-  );
-}
-
-fn fold(acc: mat4x4f) -> vec4f {
-  let t = transpose(acc);
-  return (t[0] + t[1]) + (t[2] + t[3]);
+@if(mixed) fn mac_mixed(acc: vec4f, w: mat4x4f, at: vec4u) -> vec4f {
+  let g = transpose(mat4x4f(gradient[at.x], gradient[at.y], gradient[at.z], gradient[at.w]));
+  return fma(w[3], g[3], fma(w[2], g[2], fma(w[1], g[1], fma(w[0], g[0], acc))));
 }
 
 // Outputs outside of [first, end) count as 0.
@@ -54,12 +47,12 @@ fn fold(acc: mat4x4f) -> vec4f {
   return select(vec4f(), g, (n >= vec4u(span.x)) & (n < vec4u(span.y)));
 }
 
-fn finish(variant: u32, row: u32, k4: u32, acc: mat4x4f) {
+fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
   if (row >= step.row_count) {
     return;
   }
   let at = variant * args.out_stride + row * K4 + k4;
-  var dx = fold(acc);
+  var dx = acc;
   if (args.accumulate == 1u) {
     dx += output[at];
   }
@@ -71,30 +64,49 @@ fn finish(variant: u32, row: u32, k4: u32, acc: mat4x4f) {
   if (k4 >= K4) {
     return;
   }
-  let row = 4u * id.y;
+  let row = ROWS * id.y;
   let last = step.row_count - 1u;
   let r0 = min(row, last) * N4;
   let r1 = min(row + 1u, last) * N4;
   let r2 = min(row + 2u, last) * N4;
   let r3 = min(row + 3u, last) * N4;
-  var a0 = mat4x4f(); var a1 = mat4x4f(); var a2 = mat4x4f(); var a3 = mat4x4f();
+  @if(rows_8) let r4 = min(row + 4u, last) * N4;
+  @if(rows_8) let r5 = min(row + 5u, last) * N4;
+  @if(rows_8) let r6 = min(row + 6u, last) * N4;
+  @if(rows_8) let r7 = min(row + 7u, last) * N4;
+  var a0 = vec4f();
+  var a1 = vec4f();
+  var a2 = vec4f();
+  var a3 = vec4f();
+  var a4 = vec4f();
+  var a5 = vec4f();
+  var a6 = vec4f();
+  var a7 = vec4f();
   @if(spans) for (var i = 0u; i < SPANS; i++) {
     let span = args.spans[id.z * SPANS + i];
     let first = max(span.x / 4u, args.first_strip);
     let end = min((span.y + 3u) / 4u, args.first_strip + STRIPS);
     for (var n4 = first; n4 < end; n4++) {
-      let w = block(n4 - args.first_strip, k4);
+      let w = transpose(block(n4 - args.first_strip, k4));
       @if(ragged) {
         a0 = mac(a0, w, within(n4, span, gradient[r0 + n4]));
         a1 = mac(a1, w, within(n4, span, gradient[r1 + n4]));
         a2 = mac(a2, w, within(n4, span, gradient[r2 + n4]));
         a3 = mac(a3, w, within(n4, span, gradient[r3 + n4]));
+        @if(rows_8) { a4 = mac(a4, w, within(n4, span, gradient[r4 + n4])); }
+        @if(rows_8) { a5 = mac(a5, w, within(n4, span, gradient[r5 + n4])); }
+        @if(rows_8) { a6 = mac(a6, w, within(n4, span, gradient[r6 + n4])); }
+        @if(rows_8) { a7 = mac(a7, w, within(n4, span, gradient[r7 + n4])); }
       }
       @if(!ragged) {
         a0 = mac(a0, w, gradient[r0 + n4]);
         a1 = mac(a1, w, gradient[r1 + n4]);
         a2 = mac(a2, w, gradient[r2 + n4]);
         a3 = mac(a3, w, gradient[r3 + n4]);
+        @if(rows_8) { a4 = mac(a4, w, gradient[r4 + n4]); }
+        @if(rows_8) { a5 = mac(a5, w, gradient[r5 + n4]); }
+        @if(rows_8) { a6 = mac(a6, w, gradient[r6 + n4]); }
+        @if(rows_8) { a7 = mac(a7, w, gradient[r7 + n4]); }
       }
     }
   }
@@ -102,28 +114,40 @@ fn finish(variant: u32, row: u32, k4: u32, acc: mat4x4f) {
     @if(mixed) let head = min((4u * k4 + vec4u(0u, 1u, 2u, 3u)) / HEAD_DIM, vec4u(HEADS - 1u)) * args.grad_stride;
     @if(!mixed) let head = 4u * k4 / HEAD_DIM * args.grad_stride;
     for (var strip = 0u; strip < STRIPS; strip++) {
-      let w = block(strip, k4);
+      let w = transpose(block(strip, k4));
       let at = head + args.first_strip + strip;
       @if(mixed) {
         a0 = mac_mixed(a0, w, at + r0);
         a1 = mac_mixed(a1, w, at + r1);
         a2 = mac_mixed(a2, w, at + r2);
         a3 = mac_mixed(a3, w, at + r3);
+        @if(rows_8) { a4 = mac_mixed(a4, w, at + r4); }
+        @if(rows_8) { a5 = mac_mixed(a5, w, at + r5); }
+        @if(rows_8) { a6 = mac_mixed(a6, w, at + r6); }
+        @if(rows_8) { a7 = mac_mixed(a7, w, at + r7); }
       }
       @if(!mixed) {
         a0 = mac(a0, w, gradient[at + r0]);
         a1 = mac(a1, w, gradient[at + r1]);
         a2 = mac(a2, w, gradient[at + r2]);
         a3 = mac(a3, w, gradient[at + r3]);
+        @if(rows_8) { a4 = mac(a4, w, gradient[at + r4]); }
+        @if(rows_8) { a5 = mac(a5, w, gradient[at + r5]); }
+        @if(rows_8) { a6 = mac(a6, w, gradient[at + r6]); }
+        @if(rows_8) { a7 = mac(a7, w, gradient[at + r7]); }
       }
     }
   }
-  for (var i = 0u; i < 4u; i++) {
+  for (var i = 0u; i < ROWS; i++) {
     var a = a0;
     switch i {
       case 1u { a = a1; }
       case 2u { a = a2; }
       case 3u { a = a3; }
+      @if(rows_8) case 4u { a = a4; }
+      @if(rows_8) case 5u { a = a5; }
+      @if(rows_8) case 6u { a = a6; }
+      @if(rows_8) case 7u { a = a7; }
       default {}
     }
     finish(id.z, row + i, k4, a);

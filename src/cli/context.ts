@@ -40,7 +40,10 @@ export interface OpenSession {
 
 /** What the commands use of a model. */
 export interface LoadedModel
-  extends Pick<Model, "tokenizer" | "logits" | "capture" | "attributeEdges" | "perplexity" | "explain" | "dispose"> {
+  extends Pick<
+    Model,
+    "tokenizer" | "logits" | "capture" | "attributeEdges" | "fitEdges" | "perplexity" | "explain" | "dispose"
+  > {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
   generateBatch(

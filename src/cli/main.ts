@@ -14,6 +14,7 @@ import { compare } from "./commands/compare.ts";
 import { explain } from "./commands/explain.ts";
 import { fitAura } from "./commands/fit-aura.ts";
 import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
+import { fitEdges } from "./commands/fit-edges.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
@@ -43,6 +44,7 @@ const COMMANDS: readonly Command[] = [
   fitAce,
   fitAblation,
   fitAddition,
+  fitEdges,
   bake,
   bundleInspect,
   bundleCheck,

@@ -197,8 +197,14 @@ export class StageTableBuilder {
     return (["scale", "shift"] as const).map((name) => {
       const length = values?.[name]?.length;
       if (length === undefined) return NONE;
-      return this.#data(`${name} ${use.stage} ${use.layer}`, Math.ceil(length / 4), [tensorsOf(use)], (to, settings) =>
-        to.set((settings.tensors[use.stage]?.get(use.layer) as NeuronValues)[name] ?? []),
+      return this.#data(
+        `${name} ${use.stage} ${use.layer}`,
+        Math.ceil(length / 4),
+        [tensorsOf(use)],
+        (to, settings) => {
+          const now = settings.tensors[use.stage]?.get(use.layer) as NeuronValues | undefined;
+          to.set(now?.[name] ?? []);
+        },
       );
     });
   }

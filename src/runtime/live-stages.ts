@@ -177,7 +177,8 @@ export class LiveStages {
     if (edges.length === 0) return [];
     if (stage.kind !== "edge_mask")
       throw new SluiceError("usage", `Stage ${stage.id} is no edge_mask and has no edges`);
-    const numbers = (this.#edges ??= numberEdges(stage, this.#config));
+    this.#edges ??= numberEdges(stage, this.#config);
+    const numbers = this.#edges;
     return edges.map(([source, destination, value]) => {
       const edge = numbers.get(`${source} → ${destination}`);
       if (edge === undefined) {

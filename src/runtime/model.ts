@@ -12,6 +12,7 @@ import {
   type EdgeGradient,
   type MaskValues,
 } from "../fit/attribution/attribute-edges.ts";
+import { type EdgeFit, type EdgeFitOptions, fitEdges } from "../fit/edges/fit-edges.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
@@ -229,6 +230,14 @@ export class Model {
     } finally {
       attribution.dispose();
     }
+  }
+
+  /**
+   * Finds edges whose cut makes the model worse at bad texts and leaves it as good at others, as a bundle with a report.
+   * @throws SluiceError `usage` where too few texts are given or no cut helps, or for a model with stages; `aborted`
+   */
+  fitEdges(options: EdgeFitOptions): Promise<EdgeFit> {
+    return fitEdges(this, options);
   }
 
   /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */

@@ -113,6 +113,12 @@ export interface Calls {
     readonly mask: readonly number[] | undefined;
     readonly constants: readonly number[] | undefined;
   }[];
+  readonly fit: {
+    readonly good: readonly (readonly number[])[];
+    readonly bad: readonly (readonly number[])[];
+    readonly edges: number | undefined;
+    readonly method: string | undefined;
+  }[];
   readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
   readonly sessions: { readonly context?: number; readonly sequences?: number }[];
   readonly info: { readonly adapter?: string }[];
@@ -173,6 +179,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     logits: [],
     capture: [],
     attribute: [],
+    fit: [],
     perplexity: [],
     sessions: [],
     info: [],
@@ -243,6 +250,16 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async attributeEdges(tokens, { destinations = "heads", mask, constants } = {}) {
       calls.attribute.push({ tokens, destinations, mask: mask?.shape, constants: constants?.shape });
       return { loss: 1.5, gradient: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } };
+    },
+    async fitEdges({ good, bad, ...options }) {
+      calls.fit.push({ good, bad, edges: options.edges, method: options.method });
+      const before = { good: 2, bad: 3 };
+      const edge = { source: "embed", destination: "logits", alone: { good: 2.125, bad: 3.5 } };
+      const whole = fakeBundle("fitted");
+      const stage = { id: "edges", kind: "edge_mask", destinations: "heads", edges: [["embed", "logits", 0]] } as const;
+      const bundle = { ...whole, manifest: { ...whole.manifest, stages: [stage] } };
+      const divergence = { good: 0.25, bad: 1 };
+      return { bundle, summary: "1 of 82 edges", divergence, before, after: edge.alone, edges: [edge] };
     },
     async perplexity(documents, { stride } = {}) {
       calls.perplexity.push({ documents, stride });

@@ -35,7 +35,7 @@ async function run({ K, N, rows, dtype, reads, firstPart }: Problem) {
   const words = packed.length / stripCount;
   for (let first = 0; first < stripCount; first += firstPart ?? stripCount) {
     const count = Math.min(firstPart ?? stripCount, stripCount - first);
-    const kernel = backwardLinear({ K, N, strips: count, dtype, maxRows: MAX_ROWS, reads });
+    const kernel = backwardLinear({ K, N, strips: count, dtype, maxRows: MAX_ROWS, reads }, rows);
     const result = await runKernel(await testDevice(), kernel, {
       step: plainStep(rows),
       maxRows: MAX_ROWS,

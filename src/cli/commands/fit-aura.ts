@@ -9,7 +9,7 @@ import { decimal, flag, name, oneOf, optional, repeated, required, wholeNumber, 
 import { prepareOutFile } from "../out-file.ts";
 import { FileStore } from "../response-store.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { adapterOption, modelArgument, withModel } from "./model.ts";
+import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
 export const fitAura = defineCommand({
   name: "fit aura",
@@ -39,7 +39,7 @@ export const fitAura = defineCommand({
     name: optional("NAME", "What the bundle is called", name),
     out: required("FILE", "The bundle to write", name),
     json: flag("Print one JSON object"),
-    adapter: adapterOption,
+    ...fitModelOptions,
   },
   examples: [
     {

@@ -11,7 +11,7 @@ import { flag, name, oneOf, optional, type Parser, required, withDefault } from 
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { timeLeft } from "./fit-aura.ts";
-import { adapterOption, modelArgument, withModel } from "./model.ts";
+import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
 const layerList: Parser<"all" | readonly number[]> = (given, option) => {
   if (given === "all") return "all";
@@ -44,7 +44,7 @@ const describe = (method: DirectionMethod) =>
       name: optional("NAME", "What the bundle is called", name),
       out: required("FILE", "The bundle to write", name),
       json: flag("Print one JSON object"),
-      adapter: adapterOption,
+      ...fitModelOptions,
     },
     examples: [
       {

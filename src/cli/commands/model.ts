@@ -31,6 +31,10 @@ export const modelOptions = {
   ),
 };
 
+const { plan: _, ...withoutPlan } = modelOptions;
+/** Where a fit runs: always on the reference plan, where equal contexts give equal bits. */
+export const fitModelOptions = withoutPlan;
+
 export interface ModelChoice {
   readonly model: string;
   readonly adapter: string | undefined;

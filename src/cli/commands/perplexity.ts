@@ -50,13 +50,13 @@ export const perplexity = defineCommand({
   },
 });
 
-interface Cutting {
+export interface Cutting {
   readonly prependBos: boolean;
   readonly maxTokens: number | undefined;
 }
 
 /** Ids of the texts, cut, then headed by BOS where asked: the tokenizer adds none of its own, so none is doubled. */
-function documentsOf(
+export function documentsOf(
   model: LoadedModel,
   texts: readonly Document[],
   { prependBos, maxTokens }: Cutting,

@@ -22,6 +22,8 @@ export interface AttributionOptions {
   readonly destinations?: Destinations;
   /** Masks that {@link EdgeAttribution.losses} takes at once; with more than one there are no gradients. Default: 1. */
   readonly masks?: number;
+  /** Position of the first token of each text whose prediction counts in the loss; default 1, all that can be. */
+  readonly scoreFrom?: number;
   /** Most rows that are worked on at once; default: as many as the device's limits bear. */
   readonly chunkRows?: number;
   /** Bytes up to which all heads' outputs are kept and not made again for each layer; default 256 MiB. */
@@ -34,7 +36,7 @@ export interface AttributionOptions {
 export type AttributionRun = Pick<AttributionOptions, "signal" | "onProgress">;
 
 export interface EdgeGradient {
-  /** Mean next-token cross-entropy over all predictions, in nats. */
+  /** Mean next-token cross-entropy over all predictions that count, in nats. */
   readonly loss: number;
   /** ∂loss/∂mask, `[n_dst, n_src]`; 0 where there is no edge. */
   readonly gradient: { readonly data: Float32Array<ArrayBuffer>; readonly shape: readonly [number, number] };
@@ -73,6 +75,8 @@ export class EdgeAttribution {
     const shared = config.num_attention_heads !== config.num_key_value_heads;
     const destinations = wanted ?? (shared ? "qkv_groups" : "heads");
     checkDestinations(parts, destinations);
+    checkWhole("masks", masks);
+    if (memory.scoreFrom !== undefined) checkWhole("scoreFrom", memory.scoreFrom);
     throwIfAborted(signal);
     gpu.checkAlive();
     const program = new Program(gpu, pipelines, pace, MAX_ROWS);
@@ -238,6 +242,11 @@ function notFinite(what: string): SluiceError {
   return new SluiceError("non_finite", `The ${what} is not finite`, {
     hint: "The weights, or the constants of the mask, hold values that float32 cannot carry through the model.",
   });
+}
+
+function checkWhole(what: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return;
+  throw new SluiceError("usage", `${what} is ${value}; it must be a whole number, 1 or more`);
 }
 
 function checkDestinations({ config }: AttributionParts, destinations: Destinations): void {

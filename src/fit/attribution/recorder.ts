@@ -124,7 +124,7 @@ export class Recorder {
     const { step, rows, gradient, output } = use;
     for (const [i, { buffer, firstStrip, strips }] of matrix.parts.entries()) {
       this.#program.record({
-        kernel: backwardLinear({ K, N, strips, dtype, maxRows: MAX_ROWS, reads: { kind: "spans", variants } }),
+        kernel: backwardLinear({ K, N, strips, dtype, maxRows: MAX_ROWS, reads: { kind: "spans", variants } }, rows),
         step,
         rows,
         args: {
@@ -289,7 +289,7 @@ export class Recorder {
       const reads = { kind: "heads", heads, head_dim } as const;
       this.over(
         chunk,
-        backwardLinear({ K, N, strips, dtype, maxRows: MAX_ROWS, reads }),
+        backwardLinear({ K, N, strips, dtype, maxRows: MAX_ROWS, reads }, chunk.count),
         { weights: { buffer }, gradient: space.headGradients, output: at(space.dz, layer, chunk) },
         {
           first_strip: firstStrip,

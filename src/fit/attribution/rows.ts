@@ -20,7 +20,7 @@ export interface PackedRows {
   /** Cache slots of each text's positions, `longest` to a text: row numbers. */
   readonly slots: Uint32Array<ArrayBuffer>;
   readonly longest: number;
-  /** Share of each row's cross-entropy in the loss: 1 / predictions, 0 for the last of a text. */
+  /** Share of each row's cross-entropy in the loss: 1 / predictions, 0 where none counts. */
   readonly shares: Float32Array<ArrayBuffer>;
   readonly chunks: readonly Chunk[];
   /** The step of rows [first, first + count); every row is an out row whose target is the token after it. */
@@ -33,14 +33,22 @@ export interface PackedRows {
  */
 export function packRows(
   texts: readonly (readonly number[])[],
-  limits: { readonly vocab_size: number; readonly max_position_embeddings: number; readonly chunkRows: number },
+  limits: {
+    readonly vocab_size: number;
+    readonly max_position_embeddings: number;
+    readonly chunkRows: number;
+    /** Position of the first token whose prediction counts; at least 1. */
+    readonly scoreFrom: number;
+  },
 ): PackedRows {
   const flat = texts.flat();
   const tokens = Uint32Array.from(flat);
   const total = tokens.length;
-  const predictions = texts.reduce((sum, text) => sum + Math.max(text.length - 1, 0), 0);
+  const { scoreFrom } = limits;
+  const predictions = texts.reduce((sum, text) => sum + Math.max(text.length - scoreFrom, 0), 0);
   if (predictions === 0) {
-    throw new SluiceError("usage", "There is no token to predict: a loss needs at least two tokens in a row");
+    const needed = scoreFrom === 1 ? "at least two tokens in a row" : `more than ${scoreFrom} tokens in a row`;
+    throw new SluiceError("usage", `There is no token to predict: a loss needs ${needed}`);
   }
   const stray = flat.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= limits.vocab_size);
   if (stray !== undefined) {
@@ -57,14 +65,14 @@ export function packRows(
   const slots = new Uint32Array(texts.length * longest);
   const sequenceOf = new Uint32Array(total);
   const startOf: number[] = [];
-  const shares = new Float32Array(total).fill(1 / predictions);
+  const shares = new Float32Array(total);
   let start = 0;
   for (const [sequence, text] of texts.entries()) {
     startOf.push(start);
     for (let i = 0; i < text.length; i++) slots[sequence * longest + i] = start + i;
     sequenceOf.fill(sequence, start, start + text.length);
+    for (let i = scoreFrom; i < text.length; i++) shares[start + i - 1] = 1 / predictions;
     start += text.length;
-    if (text.length > 0) shares[start - 1] = 0;
   }
   const positionOf = (row: number): number => row - (startOf[sequenceOf[row] as number] as number);
   const chunks: Chunk[] = [];
@@ -87,7 +95,7 @@ export function packRows(
         const row = first + i;
         return { token_index: row, position: positionOf(row), slot: row, sequence: sequenceOf[row] as number };
       });
-      // The last row of a text predicts nothing; its share is 0, and any token does as its target.
+      // What a row without a share would predict does not matter: the last one of a text has nothing to predict.
       const outs = rows.map(({ slot, position, sequence }, i) => ({
         row: i,
         token_index: shares[slot] === 0 ? slot : slot + 1,

@@ -59,6 +59,8 @@ export function chunkRowsFor(config: ModelConfig, counts: EdgeCounts, bindingLim
 export interface WorkspaceOptions {
   /** Masks side by side; only a single one is differentiated. */
   readonly masks: number;
+  /** Position of the first token whose prediction counts. */
+  readonly scoreFrom?: number;
   readonly bindingLimit: number;
   readonly chunkRows?: number;
   readonly keptBytes?: number;
@@ -146,7 +148,7 @@ export class Workspace {
     this.texts = texts.length;
     this.differentiates = differentiates;
     const all = Array.from({ length: masks }, () => texts).flat();
-    const rows = packRows(all, { ...config, chunkRows });
+    const rows = packRows(all, { ...config, chunkRows, scoreFrom: memory.scoreFrom ?? 1 });
     this.config = config;
     this.counts = counts;
     this.rows = rows;

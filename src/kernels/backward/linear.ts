@@ -24,10 +24,12 @@ export interface BackwardLinearShape {
 /**
  * dx = dy·W, f32 rows. Args: `first_strip`; `accumulate` (1: add to the output); `grad_stride` and `out_stride`, vec4s
  * from one variant to the next; for spans `spans` ({@link spanTable}).
+ * @param rows for which it is chosen; it serves any number, in the same order of summation
  */
-export function backwardLinear(shape: BackwardLinearShape): Kernel {
+export function backwardLinear(shape: BackwardLinearShape, rows: number): Kernel {
   const { K, N, strips, dtype, maxRows, reads } = shape;
   const k4 = Math.ceil(K / 4);
+  const each8 = rows > 4;
   const spans = reads.kind === "spans" ? reads.variants.flat() : [];
   const each = reads.kind === "spans" ? (reads.variants[0]?.length ?? 0) : 0;
   const ragged = spans.some(([first, end]) => first % 4 !== 0 || (end % 4 !== 0 && end !== N));
@@ -41,7 +43,7 @@ export function backwardLinear(shape: BackwardLinearShape): Kernel {
   const variants = reads.kind === "spans" ? reads.variants.length : 1;
   return {
     name: [
-      `backward_linear_${dtype}_${K}x${N}_part${strips}`,
+      `backward_linear${each8 ? 8 : 4}_${dtype}_${K}x${N}_part${strips}`,
       reads.kind === "heads" ? `heads${reads.heads}x${reads.head_dim}` : `spans${each}of${spans.length}`,
       ragged ? "ragged" : "",
       `m${maxRows}`,
@@ -50,7 +52,7 @@ export function backwardLinear(shape: BackwardLinearShape): Kernel {
       .join("_"),
     shader: {
       entry: "backward/linear",
-      conditions: { [dtype]: true, [reads.kind]: true, ragged, mixed },
+      conditions: { [dtype]: true, [reads.kind]: true, ragged, mixed, rows_8: each8 },
       constants: {
         K4: `${k4}u`,
         N4: `${Math.ceil(N / 4)}u`,
@@ -59,6 +61,7 @@ export function backwardLinear(shape: BackwardLinearShape): Kernel {
         SPAN_TABLE: `${spans.length}u`,
         HEADS: `${reads.kind === "heads" ? reads.heads : 1}u`,
         HEAD_DIM: `${reads.kind === "heads" ? reads.head_dim : 1}u`,
+        ROWS: each8 ? "8u" : "4u",
         MAX_ROWS: `${maxRows}u`,
       },
     },
@@ -70,12 +73,12 @@ export function backwardLinear(shape: BackwardLinearShape): Kernel {
     ],
     args,
     summation: "transposed_serial",
-    workgroups: (rows) => [Math.ceil(k4 / 32), Math.ceil(rows / 4), variants],
-    cost: ({ rows }) => {
+    workgroups: (m) => [Math.ceil(k4 / 32), Math.ceil(m / (each8 ? 8 : 4)), variants],
+    cost: ({ rows: m }) => {
       const outputs = reads.kind === "heads" ? 4 * strips : Math.min(width, 4 * strips);
       return {
-        flops: 2 * rows * outputs * K,
-        bytes: 16 * strips * k4 * weightBytes[dtype] + 4 * rows * (outputs + variants * K),
+        flops: 2 * m * outputs * K,
+        bytes: 16 * strips * k4 * weightBytes[dtype] + 4 * m * (outputs + variants * K),
       };
     },
   };

@@ -1,0 +1,110 @@
+/** `sluice fit edges` */
+import { writeBundle } from "../../interventions/bundle.ts";
+import { defineCommand } from "../command.ts";
+import type { CommandContext, LoadedModel } from "../context.ts";
+import { defined } from "../defined.ts";
+import { readDocuments } from "../documents.ts";
+import { decimal, flag, name, oneOf, optional, required, wholeNumber } from "../options.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { documentsOf } from "./perplexity.ts";
+
+export const fitEdges = defineCommand({
+  name: "fit edges",
+  summary: "Find few edges whose cut unlearns bad texts and keeps good ones",
+  description: [
+    "Cuts edges between blocks so that the loss rises on the bad texts and stays on the good ones (Circuit Breaking), " +
+      "and writes them as a bundle for --with. A quarter of the texts is held out: the report is about those.",
+    "attribution+greedy proposes edges by the gradient of the mask and decides by exact losses; masks is the paper's " +
+      "learner, which steps a mask on every edge.",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    good: required("FILE", "What the model shall stay good at: a text, or .jsonl with text or tokens a line", name),
+    bad: required("FILE", "What it shall unlearn; as --good", name),
+    out: required("FILE", "The bundle to write", name),
+    edges: optional("N", "Most edges to cut by attribution+greedy (default 12)", wholeNumber(1)),
+    method: optional("METHOD", "attribution+greedy (default) or masks", oneOf("attribution+greedy", "masks")),
+    destinations: optional(
+      "KIND",
+      "heads: one input for each head; qkv_groups: one for each query head, key and value group (default: heads, or " +
+        "qkv_groups where heads share keys and values)",
+      oneOf("heads", "qkv_groups"),
+    ),
+    replace: optional(
+      "WHAT",
+      "What takes a cut source's place: mean of the good texts (default), zero, or as in the paper's code the mean at " +
+        "attention inputs and zero elsewhere",
+      oneOf("mean", "zero", "paper"),
+    ),
+    badWeight: optional(
+      "W",
+      "Worth of a rise of the bad loss in rises of the good one (default 0.2)",
+      decimal({ min: 0 }),
+    ),
+    shortlist: optional("K", "Candidates that are tried for each edge (default 32)", wholeNumber(1)),
+    epochs: optional("N", "Steps of masks (default 300)", wholeNumber(1)),
+    ramp: optional("R", "Last pull of masks towards 1, in nats an edge (default 0.001)", decimal({ min: 0 })),
+    prependBos: flag("Begin every text with the model's BOS token"),
+    maxTokens: optional("N", "Take the first N tokens of each text (BOS not counted)", wholeNumber(2)),
+    maxTexts: optional("N", "Take the first N texts of each file", wholeNumber(2)),
+    json: flag("Print the report as one JSON object"),
+    ...modelOptions,
+  },
+  examples: [
+    {
+      line:
+        "fit edges weights/gpt2-stories --good test/data/tales.jsonl --bad test/data/plays.jsonl --max-tokens 24 " +
+        "--max-texts 40 --edges 4 --out plays.safetensors",
+      shows: "A storyteller that forgets Shakespeare:",
+    },
+  ],
+  async run(values, context) {
+    const { signal, progress, stdout } = context;
+    const [good, bad] = await Promise.all([readDocuments(values.good, signal), readDocuments(values.bad, signal)]);
+    const file = await prepareOutFile(values.out);
+    await withModel(values, context, async (model) => {
+      const work = model.fitEdges({
+        good: tokensOf(model, good, values, context),
+        bad: tokensOf(model, bad, values, context),
+        ...defined({
+          edges: values.edges,
+          method: values.method,
+          destinations: values.destinations,
+          replace: values.replace,
+          badWeight: values.badWeight,
+          shortlist: values.shortlist,
+          epochs: values.epochs,
+          ramp: values.ramp,
+        }),
+        signal,
+        onProgress: (text) => progress.update("fitting edges", text),
+      });
+      const { bundle, summary, edges, before, after, divergence } = await progress.during("fitting edges", work);
+      await file.write(writeBundle(bundle));
+      if (values.json) return stdout.write(`${JSON.stringify({ summary, before, after, divergence, edges })}\n`);
+      stdout.write(`${summary}\n`);
+      const { bad: moved, good: kept } = divergence;
+      stdout.write(`  KL to the whole model, nats a token: bad ${moved.toFixed(3)}, good ${kept.toFixed(3)}\n`);
+      for (const { source, destination, alone } of edges) {
+        const change = (kind: "good" | "bad") => signed(alone[kind] - before[kind]);
+        stdout.write(`  ${source} → ${destination}: alone bad ${change("bad")}, good ${change("good")}\n`);
+      }
+    });
+  },
+});
+
+type Choice = Parameters<typeof documentsOf>[2] & { readonly maxTexts: number | undefined };
+
+function tokensOf(
+  model: LoadedModel,
+  documents: Awaited<ReturnType<typeof readDocuments>>,
+  choice: Choice,
+  context: CommandContext,
+): readonly (readonly number[])[] {
+  return documentsOf(model, documents.slice(0, choice.maxTexts), choice, context);
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
+}

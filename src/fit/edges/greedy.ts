@@ -1,0 +1,58 @@
+/**
+ * A small set of edges to cut: the gradient proposes, exact losses decide. At every step the edges whose cut is estimated
+ * to help most (edge attribution, at the cuts made so far) are tried one by one, and the best is cut.
+ */
+import type { Objective, PairLoss } from "./objective.ts";
+
+export interface GreedyStep {
+  /** Index into the mask. */
+  readonly edge: number;
+  /** On the texts that were fitted, with this edge and all before it cut. */
+  readonly losses: PairLoss;
+}
+
+export interface GreedyOptions {
+  /** Most edges. */
+  readonly edges: number;
+  /** Candidates that are tried at each step. */
+  readonly shortlist: number;
+  readonly onProgress: (text: string) => void;
+}
+
+/** Cuts edges as long as the objective falls. */
+export async function cutGreedily(objective: Objective, options: GreedyOptions): Promise<readonly GreedyStep[]> {
+  const mask = new Float64Array(objective.shape[0] * objective.shape[1]).fill(1);
+  const steps: GreedyStep[] = [];
+  while (steps.length < options.edges) {
+    const place = `edge ${steps.length + 1} of ${options.edges}`;
+    options.onProgress(`${place}: attribution`);
+    const { losses, gradient } = await objective.gradient(mask);
+    // Cutting moves m by −1, so the estimated change is −∂/∂m; the smallest changes come first.
+    const candidates = objective.edges
+      .filter((edge) => mask[edge] === 1)
+      .sort((a, b) => (gradient[b] as number) - (gradient[a] as number))
+      .slice(0, options.shortlist)
+      // By falling destination, so that candidates that leave the early layers alone stand together.
+      .sort((a, b) => b - a);
+    const masks = candidates.map((edge) => {
+      const tried = mask.slice();
+      tried[edge] = 0;
+      return tried;
+    });
+    const results = await objective.losses(masks, (done) =>
+      options.onProgress(`${place}: ${Math.floor(done)} of ${masks.length} candidates`),
+    );
+    const best = bestOf(results.map((result) => objective.valueOf(result)));
+    const found = results[best];
+    const edge = candidates[best];
+    if (found === undefined || edge === undefined || objective.valueOf(found) >= objective.valueOf(losses)) break;
+    mask[edge] = 0;
+    steps.push({ edge, losses: found });
+  }
+  return steps;
+}
+
+/** Index of the smallest value, the first of equal ones. */
+function bestOf(values: readonly number[]): number {
+  return values.reduce((best, value, i) => (value < (values[best] as number) ? i : best), 0);
+}

@@ -1,0 +1,73 @@
+/** How far a bundle moves a model's predictions, and a self-test for whoever receives it. Both run the bundle itself. */
+import type { Bundle } from "../../interventions/bundle.ts";
+import type { Check } from "../../interventions/manifest.ts";
+
+/** Logits of a model, `[T, vocab_size]`. */
+export interface LogitsModel {
+  logits(
+    tokens: readonly number[],
+    options: { readonly last?: boolean; readonly signal?: AbortSignal },
+  ): Promise<{ readonly data: Float32Array; readonly shape: readonly number[] }>;
+}
+
+/** A model that bundles can be applied to. */
+export interface JudgedModel extends LogitsModel {
+  with(bundles: readonly Bundle[]): LogitsModel;
+}
+
+/**
+ * KL(plain ‖ edited) of the next token's distribution in nats, averaged over all positions of the texts.
+ */
+export async function meanDivergence(
+  plain: LogitsModel,
+  edited: LogitsModel,
+  texts: readonly (readonly number[])[],
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  let sum = 0;
+  let positions = 0;
+  for (const tokens of texts) {
+    const options = signal ? { signal } : {};
+    const p = await plain.logits(tokens, options);
+    const q = await edited.logits(tokens, options);
+    const width = p.shape[1] as number;
+    for (let t = 0; t < tokens.length; t++) {
+      sum += divergence(p.data.subarray(t * width, (t + 1) * width), q.data.subarray(t * width, (t + 1) * width));
+      positions++;
+    }
+  }
+  return sum / positions;
+}
+
+/** Σ p·(log p − log q) of two rows of logits, in float64. */
+export function divergence(p: Float32Array, q: Float32Array): number {
+  const [totalP, totalQ] = [logSumExp(p), logSumExp(q)];
+  let sum = 0;
+  for (let i = 0; i < p.length; i++) {
+    const logP = (p[i] as number) - totalP;
+    sum += Math.exp(logP) * (logP - ((q[i] as number) - totalQ));
+  }
+  return sum;
+}
+
+function logSumExp(row: Float32Array): number {
+  const top = row.reduce((most, value) => Math.max(most, value), -Infinity);
+  return top + Math.log(row.reduce((sum, value) => sum + Math.exp(value - top), 0));
+}
+
+/** How many of the highest logits a check names. */
+const CHECKED = 5;
+
+/** The highest logits behind some tokens with the bundle applied, within the tolerance of results across devices. */
+export async function checkOf(
+  edited: LogitsModel,
+  tokens: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Check> {
+  const { data } = await edited.logits(tokens, { last: true, ...(signal && { signal }) });
+  const top = Array.from(data, (logit, token) => [token, logit] as const)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, CHECKED);
+  const scale = data.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  return { tokens, prompt_length: tokens.length, top, atol: 2e-3 * scale };
+}

@@ -1,0 +1,155 @@
+/** What fitting edges optimises: the loss on good texts, less a share of the loss on bad ones. */
+
+import { countEdges, listDestinations, listSources, visibleSources } from "../../interventions/edges.ts";
+import type { Destinations, EdgeMaskStage } from "../../interventions/stage.ts";
+import type { ModelConfig } from "../../models/config.ts";
+import type { AttributionOptions, EdgeAttribution, MaskValues, ShapedValues } from "../attribution/attribute-edges.ts";
+
+/** What fitting needs of a model. */
+export interface EdgeFitModel {
+  readonly config: ModelConfig;
+  openAttribution(texts: readonly (readonly number[])[], options: AttributionOptions): Promise<EdgeAttribution>;
+}
+
+export interface TextPair {
+  readonly good: readonly (readonly number[])[];
+  readonly bad: readonly (readonly number[])[];
+}
+
+export interface PairLoss {
+  readonly good: number;
+  readonly bad: number;
+}
+
+/** Where cut sources get their replacements. */
+export interface Replacement {
+  readonly constants: ShapedValues | undefined;
+  readonly replace: EdgeMaskStage["replace"];
+}
+
+/** Rows that candidate masks are evaluated on at once. */
+const BATCH_ROWS = 4096;
+const MOST_MASKS = 16;
+
+type Attributions = Readonly<Record<keyof TextPair, EdgeAttribution>>;
+
+/** Losses and gradients on a pair of text collections. Masks are `[n_dst][n_src]` in float64. */
+export class Objective {
+  readonly badWeight: number;
+  readonly edgeCount: number;
+  /** Index of every edge in a mask, ascending. */
+  readonly edges: readonly number[];
+  readonly shape: readonly [destinations: number, sources: number];
+  readonly #single: Attributions;
+  readonly #batch: Attributions;
+  readonly #replacement: Replacement;
+  readonly #signal: AbortSignal | undefined;
+
+  private constructor(
+    { config }: EdgeFitModel,
+    destinations: Destinations,
+    single: Attributions,
+    batch: Attributions,
+    options: { badWeight: number; replacement: Replacement; signal: AbortSignal | undefined },
+  ) {
+    const sources = listSources(config).length;
+    const list = listDestinations(config, destinations);
+    this.shape = [list.length, sources];
+    this.edgeCount = countEdges(config, destinations);
+    this.edges = list.flatMap((destination, d) =>
+      Array.from({ length: visibleSources(config, destination) }, (_, s) => d * sources + s),
+    );
+    this.#single = single;
+    this.#batch = batch;
+    this.badWeight = options.badWeight;
+    this.#replacement = options.replacement;
+    this.#signal = options.signal;
+  }
+
+  /** @throws SluiceError as `openAttribution` */
+  static async open(
+    model: EdgeFitModel,
+    texts: TextPair,
+    options: {
+      readonly destinations: Destinations;
+      readonly badWeight: number;
+      readonly replacement: Replacement;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<Objective> {
+    const { destinations, signal } = options;
+    const opened: EdgeAttribution[] = [];
+    const open = async (of: readonly (readonly number[])[], masks: number): Promise<EdgeAttribution> => {
+      const attribution = await model.openAttribution(of, { destinations, masks, signal });
+      opened.push(attribution);
+      return attribution;
+    };
+    try {
+      const single = { good: await open(texts.good, 1), bad: await open(texts.bad, 1) };
+      // Of two masks at least, since a single one comes with the buffers of gradients.
+      const batch = {
+        good: await open(texts.good, masksFor(texts.good)),
+        bad: await open(texts.bad, masksFor(texts.bad)),
+      };
+      return new Objective(model, destinations, single, batch, { ...options, signal });
+    } catch (error) {
+      for (const attribution of opened) attribution.dispose();
+      throw error;
+    }
+  }
+
+  valueOf({ good, bad }: PairLoss): number {
+    return good - this.badWeight * bad;
+  }
+
+  /** Losses, and the gradient of the objective. */
+  async gradient(mask: Float64Array): Promise<{ readonly losses: PairLoss; readonly gradient: Float64Array }> {
+    const values = this.#valuesOf(mask);
+    const good = await this.#single.good.run(values, { signal: this.#signal });
+    const bad = await this.#single.bad.run(values, { signal: this.#signal });
+    const gradient = Float64Array.from(
+      good.gradient.data,
+      (value, i) => value - this.badWeight * (bad.gradient.data[i] as number),
+    );
+    return { losses: { good: good.loss, bad: bad.loss }, gradient };
+  }
+
+  /**
+   * Losses under each mask, in their order. Neighbours that share their early layers cost less.
+   * @param onProgress called with how many are done
+   */
+  async losses(
+    masks: readonly Float64Array[],
+    onProgress: (done: number) => void = () => undefined,
+  ): Promise<readonly PairLoss[]> {
+    const of = async (kind: keyof TextPair, done: (count: number) => void): Promise<number[]> => {
+      const attribution = this.#batch[kind];
+      const losses: number[] = [];
+      for (let first = 0; first < masks.length; first += attribution.masks) {
+        const some = masks.slice(first, first + attribution.masks).map((mask) => this.#valuesOf(mask));
+        losses.push(...(await attribution.losses(some, { signal: this.#signal })));
+        done(losses.length);
+      }
+      return losses;
+    };
+    const good = await of("good", (count) => onProgress(count / 2));
+    const bad = await of("bad", (count) => onProgress((masks.length + count) / 2));
+    return good.map((loss, i) => ({ good: loss, bad: bad[i] as number }));
+  }
+
+  dispose(): void {
+    for (const set of [this.#single, this.#batch]) {
+      set.good.dispose();
+      set.bad.dispose();
+    }
+  }
+
+  #valuesOf(mask: Float64Array): MaskValues {
+    return { ...this.#replacement, mask: { data: mask, shape: this.shape } };
+  }
+}
+
+function masksFor(texts: readonly (readonly number[])[]): number {
+  const rows = texts.reduce((sum, { length }) => sum + length, 0);
+  return Math.min(Math.max(Math.floor(BATCH_ROWS / rows), 2), MOST_MASKS);
+}

@@ -1,0 +1,129 @@
+/** Finding edges: attribution against exact cuts, and fits whose bundles do to the engine what their reports say. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { divergence } from "../../src/fit/edges/judge.ts";
+import { AdamW } from "../../src/fit/edges/learn-masks.ts";
+import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
+import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
+import { load } from "../../src/runtime/load.ts";
+import { uniform } from "../reference/draw.ts";
+import { location } from "../support/files.ts";
+
+/** Six letters of three, and the same sorted, as gpt-nano-sort reads them. */
+function sorting(seed: number, count: number): number[][] {
+  const draw = uniform(seed);
+  return Array.from({ length: count }, () => {
+    const letters = Array.from({ length: 6 }, () => Math.floor(draw() * 3));
+    return [...letters, ...[...letters].sort((a, b) => a - b)].slice(0, 11);
+  });
+}
+
+test("gpt-nano-sort: the attribution of all 82 edges orders them much as cutting each of them does", async () => {
+  const model = await load(location("weights/gpt-nano-sort"));
+  const texts = sorting(1, 12);
+  const [single, batch] = [
+    await model.openAttribution(texts, { scoreFrom: 6 }),
+    await model.openAttribution(texts, { scoreFrom: 6, masks: 16 }),
+  ];
+  const constants = await single.means();
+  const { loss, gradient } = await single.run({ constants });
+  const [rows, columns] = gradient.shape;
+  const edges = listDestinations(model.config, "heads").flatMap((destination, d) =>
+    Array.from({ length: visibleSources(model.config, destination) }, (_, s) => d * columns + s),
+  );
+  assert.is(edges.length, 82);
+  assert.is(countEdges(model.config, "heads"), 82);
+  const exact: number[] = [];
+  for (let first = 0; first < edges.length; first += 16) {
+    const masks = edges.slice(first, first + 16).map((edge) => {
+      const data = new Float32Array(rows * columns).fill(1);
+      data[edge] = 0;
+      return { constants, mask: { data, shape: gradient.shape } };
+    });
+    exact.push(...(await batch.losses(masks)).map((cut) => cut - loss));
+  }
+  const estimated = edges.map((edge) => -(gradient.data[edge] as number));
+  const correlation = spearman(estimated, exact);
+  assert.ok(correlation > 0.75, `rank correlation ${correlation}`);
+  const agreeing = edges.filter((_, i) => Math.sign(exact[i] as number) === Math.sign(estimated[i] as number)).length;
+  assert.ok(agreeing >= 70, `${agreeing} of 82 edges have the estimated sign`);
+  single.dispose();
+  batch.dispose();
+  model.dispose();
+});
+
+/** Rank correlation of two lists without ties to speak of. */
+function spearman(a: readonly number[], b: readonly number[]): number {
+  const ranks = (values: readonly number[]) => {
+    const order = values.map((_, i) => i).sort((x, y) => (values[x] as number) - (values[y] as number));
+    const rank = new Float64Array(values.length);
+    order.forEach((index, place) => {
+      rank[index] = place;
+    });
+    return rank;
+  };
+  const [x, y] = [ranks(a), ranks(b)];
+  const squares = x.reduce((sum, value, i) => sum + (value - (y[i] as number)) ** 2, 0);
+  return 1 - (6 * squares) / (a.length * (a.length ** 2 - 1));
+}
+
+for (const method of ["attribution+greedy", "masks"] as const) {
+  test(`${method}: the bundle of a fit gives the losses that its report tells`, async () => {
+    const model = await load(location("weights/gpt-nano-sort"));
+    // Sorted texts are to be kept, texts of one letter to be unlearned.
+    const good = sorting(2, 12);
+    const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));
+    const {
+      bundle,
+      edges,
+      before,
+      after,
+      divergence: moved,
+      summary,
+    } = await model.fitEdges({
+      good,
+      bad,
+      method,
+      edges: 2,
+      shortlist: 8,
+      badWeight: 1,
+      epochs: 30,
+      ramp: 0,
+      replace: method === "masks" ? "paper" : "mean",
+    });
+    assert.ok(edges.length > 0 && (method === "masks" || edges.length <= 2), summary);
+    assert.ok(after.good - after.bad < before.good - before.bad, summary);
+    assert.match(summary, /^\d+ of 82 edges: loss on bad text \d/);
+
+    const reread = readBundle(writeBundle(bundle), "fitted");
+    const edited = model.with([{ bundle: reread }]);
+    const held = good.filter((_, i) => i % 4 === 3);
+    const { nll } = await edited.perplexity(held);
+    assert.ok(Math.abs(nll - after.good) < 1e-3 * Math.max(1, nll), `${nll}, reported as ${after.good}`);
+    assert.ok(moved.good > 0 && moved.bad > 0, summary);
+    const [check] = reread.manifest.checks ?? [];
+    const { data } = await edited.logits(check?.tokens ?? [], { last: true });
+    for (const [token, logit] of check?.top ?? [])
+      assert.ok(Math.abs((data[token] as number) - logit) <= (check?.atol ?? 0));
+    assert.is(listSources(model.config).length, reread.tensors.get("edges.constants")?.shape[0]);
+    model.dispose();
+  });
+}
+
+test("the divergence of two distributions, and of one from itself", () => {
+  const [p, q] = [Float32Array.of(Math.log(3), 0, -900), Float32Array.of(5, 5 + Math.log(3), -900)];
+  assert.ok(Math.abs(divergence(p, q) - 0.5 * Math.log(3)) < 1e-6);
+  assert.is(divergence(p, p), 0);
+});
+
+test("AdamW's first steps are those of PyTorch", () => {
+  // torch.optim.AdamW([1., 1.], lr=0.05, weight_decay=0), gradients (1, -0.001) three times: each step is lr, by sign.
+  const values = Float64Array.of(1, 1, 1);
+  const optimizer = new AdamW(3, 0.05);
+  for (let i = 0; i < 3; i++) optimizer.step(values, Float64Array.of(1, -0.001, 5), [0, 1]);
+  assert.ok(Math.abs((values[0] as number) - 0.85) < 1e-6);
+  assert.ok(Math.abs((values[1] as number) - 1.15) < 1e-5);
+  assert.is(values[2], 1);
+});
+
+test.run();
