@@ -1,11 +1,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { narrowToBf16, narrowToF16, widenBf16, widenF16 } from "../../src/formats/half.ts";
 import { type BackwardLinearShape, backwardLinear, spanTable } from "../../src/kernels/backward/linear.ts";
 import type { WeightDtype } from "../../src/kernels/linear.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
-import { ceil4, normal, paddedRows, seeded, strips, worst } from "./inputs.ts";
+import { ceil4, normal, packedMatrix, paddedRows, seeded, worst } from "./inputs.ts";
 
 const MAX_ROWS = 16;
 const UNTOUCHED = -77;
@@ -24,13 +23,7 @@ interface Problem {
 async function run({ K, N, rows, dtype, reads, firstPart }: Problem) {
   const random = seeded(K * N + rows);
   const drawn = Float32Array.from({ length: N * K }, () => normal(random) / Math.sqrt(N));
-  const half = dtype === "f16" ? narrowToF16(drawn) : narrowToBf16(drawn);
-  const dense = dtype === "f32" ? drawn : dtype === "f16" ? widenF16(half) : widenBf16(half);
-  const size = ceil4(N) * ceil4(K);
-  const packed =
-    dtype === "f32"
-      ? strips(new Uint32Array(drawn.buffer), N, K, new Uint32Array(size))
-      : strips(half, N, K, new Uint16Array(size));
+  const { dense, packed } = packedMatrix(drawn, N, K, dtype);
 
   const heads = reads.kind === "heads" ? reads.heads : 1;
   const variants = reads.kind === "spans" ? reads.variants : [];
@@ -82,6 +75,8 @@ test("a whole matrix of any shape and type, in one part or in several", async ()
     { K: 48, N: 101, rows: 5, dtype: "f32", reads: all(101) },
     { K: 5, N: 7, rows: 1, dtype: "f16", reads: all(7) },
     { K: 130, N: 66, rows: 9, dtype: "bf16", reads: all(66), firstPart: 6 },
+    { K: 130, N: 66, rows: 9, dtype: "q8", reads: all(66), firstPart: 6 },
+    { K: 70, N: 41, rows: 5, dtype: "q4", reads: all(41), firstPart: 4 },
   ];
   for (const problem of problems) {
     const { output, expected } = await run(problem);

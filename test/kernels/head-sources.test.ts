@@ -1,26 +1,13 @@
 /** Outputs of single heads, from every way the output projection can be kept. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { narrowToBf16, narrowToF16, widenBf16, widenF16 } from "../../src/formats/half.ts";
 import { type HeadSourcesShape, headSourcesKernel } from "../../src/kernels/head-sources.ts";
 import type { WeightDtype } from "../../src/kernels/linear.ts";
 import { testDevice } from "../support/device.ts";
-import { quantizedMatrix } from "../support/quantized.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
-import { ceil4, normal, paddedRows, seeded, strips, worst } from "./inputs.ts";
+import { ceil4, normal, packedMatrix, paddedRows, seeded, worst } from "./inputs.ts";
 
 const UNTOUCHED = -77;
-
-function matrixOf(drawn: Float32Array<ArrayBuffer>, outputs: number, k: number, dtype: WeightDtype) {
-  if (dtype === "q8" || dtype === "q4") return quantizedMatrix(drawn, outputs, k, dtype);
-  const size = ceil4(outputs) * ceil4(k);
-  if (dtype === "f32") {
-    return { dense: drawn, packed: strips(new Uint32Array(drawn.buffer), outputs, k, new Uint32Array(size)) };
-  }
-  const half = dtype === "f16" ? narrowToF16(drawn) : narrowToBf16(drawn);
-  const dense = dtype === "f16" ? widenF16(half) : widenBf16(half);
-  return { dense, packed: strips(half, outputs, k, new Uint16Array(size)) };
-}
 
 // head_dim 20 reads blocks of four inputs, 7 reads single ones; 35 and 60 inputs end within a block of 32.
 for (const [i, dtype] of (["f32", "f16", "bf16", "q8", "q4"] as const satisfies WeightDtype[]).entries()) {
@@ -31,7 +18,7 @@ for (const [i, dtype] of (["f32", "f16", "bf16", "q8", "q4"] as const satisfies 
     test(`${dtype}, ${heads} heads of ${head_dim}: each listed head's share of the output, in its slot`, async () => {
       const random = seeded(300 + 10 * i + heads);
       const k = heads * head_dim;
-      const { dense, packed } = matrixOf(
+      const { dense, packed } = packedMatrix(
         Float32Array.from({ length: width * k }, () => normal(random)),
         width,
         k,

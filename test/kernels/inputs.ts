@@ -1,4 +1,7 @@
 /** Inputs for tests of the row kernels: seeded randomness, padded rows, and tables in the strips layout. */
+import { narrowToBf16, narrowToF16, widenBf16, widenF16 } from "../../src/formats/half.ts";
+import type { WeightDtype } from "../../src/kernels/linear.ts";
+import { quantizedMatrix } from "../support/quantized.ts";
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
@@ -45,6 +48,28 @@ export function strips<T extends Uint16Array | Uint32Array>(
     }
   }
   return new Uint32Array(result.buffer, result.byteOffset, result.byteLength / 4);
+}
+
+/** A dense matrix [outputs][k] of weights as the kernels read it in a dtype, and what it then holds. */
+export function packedMatrix(
+  drawn: Float32Array<ArrayBuffer>,
+  outputs: number,
+  k: number,
+  dtype: WeightDtype,
+): { readonly dense: Float32Array<ArrayBuffer>; readonly packed: Uint32Array } {
+  const size = ceil4(outputs) * ceil4(k);
+  switch (dtype) {
+    case "q8":
+    case "q4":
+      return quantizedMatrix(drawn, outputs, k, dtype);
+    case "f32":
+      return { dense: drawn, packed: strips(new Uint32Array(drawn.buffer), outputs, k, new Uint32Array(size)) };
+    default: {
+      const half = dtype === "f16" ? narrowToF16(drawn) : narrowToBf16(drawn);
+      const dense = dtype === "f16" ? widenF16(half) : widenBf16(half);
+      return { dense, packed: strips(half, outputs, k, new Uint16Array(size)) };
+    }
+  }
 }
 
 /** Row `row` of a buffer of rows of `stride` floats. */

@@ -1,14 +1,11 @@
 /** A random linear layer, its results in float64, and how to run a kernel on it. */
-import { narrowToBf16, narrowToF16, widenBf16, widenF16 } from "../../src/formats/half.ts";
-import { isQuantFormat } from "../../src/formats/quantized-block.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { type LinearShape, linearOutputWidth4 } from "../../src/kernels/linear.ts";
 import type { StepRows } from "../../src/kernels/step.ts";
 import type { ActivationName } from "../../src/models/config.ts";
 import { testDevice } from "../support/device.ts";
-import { quantizedMatrix } from "../support/quantized.ts";
 import { runKernel } from "../support/run-kernel.ts";
-import { ceil4, normal, paddedRows, seeded, strips } from "./inputs.ts";
+import { ceil4, normal, packedMatrix, paddedRows, seeded } from "./inputs.ts";
 
 /** What outputs hold before a kernel runs. */
 export const UNTOUCHED = -77;
@@ -40,18 +37,7 @@ export function linearProblem(shape: LinearShape, rows: number, seed: number): L
   const { K, N, dtype, epilogue } = shape;
   const drawn = Float32Array.from({ length: N * K }, () => normal(random) / Math.sqrt(K));
   if (epilogue.kind === "gated") zeroPadding(drawn, shape);
-  const size = ceil4(N) * ceil4(K);
-  let dense = drawn;
-  let weights: Uint32Array;
-  if (dtype === "f32") {
-    weights = strips(new Uint32Array(drawn.buffer), N, K, new Uint32Array(size));
-  } else if (isQuantFormat(dtype)) {
-    ({ dense, packed: weights } = quantizedMatrix(drawn, N, K, dtype));
-  } else {
-    const half = dtype === "f16" ? narrowToF16(drawn) : narrowToBf16(drawn);
-    dense = dtype === "f16" ? widenF16(half) : widenBf16(half);
-    weights = strips(half, N, K, new Uint16Array(size));
-  }
+  const { dense, packed: weights } = packedMatrix(drawn, N, K, dtype);
   const headDim = epilogue.kind === "qkv" ? epilogue.headDim : 2;
   return {
     shape,

@@ -40,7 +40,7 @@ export interface ModelChoice {
   readonly model: string;
   readonly adapter: string | undefined;
   readonly plan: "default" | "reference" | undefined;
-  readonly quantize: "q8" | "q4" | undefined;
+  readonly quantize?: "q8" | "q4" | undefined;
 }
 
 /** Where a model runs, and with which interventions. */
