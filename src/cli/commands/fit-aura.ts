@@ -52,7 +52,10 @@ export const fitAura = defineCommand({
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
     const sites = [...new Set<NeuronSite>(values.site)];
-    const store = await FileStore.open(values.out, { model: resolve(values.model), documents, sites, pooling: "max" });
+    // Quantised weights and another device give other bits; mixed with what was kept, equal contexts would not tie.
+    const { quantize, adapter } = values;
+    const inputs = { model: resolve(values.model), quantize, adapter, documents, sites, pooling: "max" };
+    const store = await FileStore.open(values.out, inputs);
     if (store.isBegun) context.note(`going on from ${store.path}`);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const { variant, top, factor } = values;
