@@ -4,7 +4,7 @@ import { parseCsv } from "../fit/csv.ts";
 import { encodePrompt } from "./commands/prompt.ts";
 import type { CommandContext, LoadedModel } from "./context.ts";
 import { type Document, readPrompts, readTextFile } from "./documents.ts";
-import { name, optional, required } from "./options.ts";
+import { name, optional, required, wholeNumber } from "./options.ts";
 
 export const classOptions = {
   positive: required("FILE", "Sentences of the class: one a line, .jsonl with text or tokens, or .csv", name),
@@ -15,6 +15,7 @@ export const classOptions = {
     "The column of a .csv file that tells the classes apart: from either file only rows of its own class are taken",
     name,
   ),
+  maxTokens: optional("N", "Take the first N tokens of each sentence alone", wholeNumber(1)),
 };
 
 export interface ClassChoice {
@@ -77,7 +78,14 @@ function isPositive(label: string, path: string): boolean {
   });
 }
 
-/** Token ids of sentences: ids exactly as given; text with the special tokens that the tokenizer adds. */
-export function encodeAll(model: LoadedModel, documents: readonly Document[]): readonly (readonly number[])[] {
-  return documents.map((document) => encodePrompt(model, document));
+/**
+ * Token ids of sentences: ids exactly as given; text with the special tokens that the tokenizer adds.
+ * @param maxTokens of each, the first so many
+ */
+export function encodeAll(
+  model: LoadedModel,
+  documents: readonly Document[],
+  maxTokens: number | undefined,
+): readonly (readonly number[])[] {
+  return documents.map((document) => encodePrompt(model, document).slice(0, maxTokens));
 }

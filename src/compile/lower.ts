@@ -37,6 +37,8 @@ export interface LowerOptions {
   /** Sites to capture. */
   readonly captures?: readonly string[];
   readonly maxStorageBufferBindingSize: number;
+  /** Most rows of a step, where it must be that of another plan; default: as many as fit. */
+  readonly chunkRows?: number;
   /** The stages that the graph was rewritten for; default: none. */
   readonly composition?: Composition;
 }
@@ -70,7 +72,7 @@ class Lowering {
     this.#slots = options.slots ?? sequences * capacity;
     const sources = new SourceSlots(ops);
     const rows = Math.min(
-      MAX_ROWS,
+      options.chunkRows ?? MAX_ROWS,
       this.#slots,
       sources.chunkRows(graph.config.hidden_size, limit),
       mostRows(ops, limit),

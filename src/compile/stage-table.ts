@@ -3,6 +3,7 @@
  * written once; regions of data know which settings they are made of, and are written again when those change.
  */
 
+import { SluiceError } from "../errors.ts";
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import { addsOf, dot, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
 import { type LiveSettings, rangeOf } from "../interventions/settings.ts";
@@ -133,6 +134,15 @@ export class StageTableBuilder {
         continue;
       }
       const rank = rankOf(this.#affine(use), use.layer, this.#width);
+      if (rank > MOST_RANKS) {
+        throw new SluiceError(
+          "device_limit",
+          `Stage ${use.id} has rank ${rank} at layer ${use.layer}; at most ${MOST_RANKS} can be run`,
+          {
+            hint: "Give it fewer rows of v and u.",
+          },
+        );
+      }
       if (reads + rank > MOST_RANKS) flush();
       run.push(use);
       reads += rank;

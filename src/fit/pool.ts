@@ -32,9 +32,18 @@ export async function poolResponses(
   take: (sentence: number, responses: ReadonlyMap<string, Float32Array>) => void,
   options: PoolOptions = {},
 ): Promise<void> {
+  const most = model.config.max_position_embeddings;
   sentences.forEach((tokens, i) => {
-    if (tokens.length > 0) return;
-    throw new SluiceError("usage", `Sentence ${i + 1} has no tokens`, { hint: "Leave empty lines out." });
+    if (tokens.length === 0) {
+      throw new SluiceError("usage", `Sentence ${i + 1} has no tokens`, { hint: "Leave empty lines out." });
+    }
+    if (tokens.length > most) {
+      throw new SluiceError(
+        "context_overflow",
+        `Sentence ${i + 1} has ${tokens.length} tokens, and the model's context is ${most}`,
+        { hint: "Cut it into pieces, or take the first tokens of each sentence alone (--max-tokens N)." },
+      );
+    }
   });
   if (sentences.length === 0) return;
   const longest = sentences.reduce((most, { length }) => Math.max(most, length), 0);

@@ -11,9 +11,9 @@ import { type Ceilings, measureCeilings } from "./ceilings.ts";
 import { median, medianInterval, spread } from "./statistics.ts";
 
 export interface BenchOptions {
-  /** Default 64. */
+  /** Default 64, or what the model's context allows. */
   readonly promptTokens?: number;
-  /** Tokens decoded after the first, default 16. */
+  /** Tokens decoded after the first; default 16, or what the context leaves. */
   readonly newTokens?: number;
   /** Repetitions, at least 5; default 5, with an edited model 11. */
   readonly repetitions?: number;
@@ -64,7 +64,10 @@ interface Run {
  * @throws SluiceError `usage` for numbers out of range, `context_overflow`
  */
 export async function benchModel(model: Model, edited?: Model, options: BenchOptions = {}): Promise<BenchResult> {
-  const { promptTokens = 64, newTokens = 16, repetitions = edited ? 11 : 5, signal } = options;
+  const { repetitions = edited ? 11 : 5, signal } = options;
+  const most = model.config.max_position_embeddings;
+  const promptTokens = options.promptTokens ?? Math.max(1, Math.min(64, Math.floor((most * 3) / 4)));
+  const newTokens = options.newTokens ?? Math.max(1, Math.min(16, most - promptTokens));
   check("promptTokens", promptTokens, 1);
   check("newTokens", newTokens, 1);
   check("repetitions", repetitions, 5);

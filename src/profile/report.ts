@@ -11,7 +11,7 @@ export function reportOf(profile: Profile): string {
   const cost = (phase: "prefill" | "decode") =>
     `${phase}: ${wall[phase].plain_ms.toFixed(1)} ms, ${wall[phase].profiled_ms.toFixed(1)} ms with the profiler`;
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sluice profile: ${escape(device)}</title>
+<html lang="en"><head><meta charset="utf-8"><title>Sluice profile: ${escaped(device)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 :root { color-scheme: light dark; --ink: light-dark(#1d2733, #e4e9ef); --dim: light-dark(#5c6b7a, #93a1b0); --line: light-dark(#d7dde3, #38424d); --page: light-dark(#fbfcfd, #14191f); }
@@ -23,8 +23,8 @@ th { color: var(--dim); font-weight: 500; } th:first-child, td:first-child { tex
 svg { display: block; width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); } svg .dim { fill: var(--dim); }
 svg rect.span { stroke: var(--page); stroke-width: .5; } .scroll { overflow-x: auto; } small { color: var(--dim); }
 </style></head><body>
-<h1>${escape(device)}</h1>
-<p>${prompt_tokens} tokens prefilled, ${new_tokens} decoded. Times are ${escape(clock)}${step}. Point at a bar or a dot for its numbers.</p>
+<h1>${escaped(device)}</h1>
+<p>${prompt_tokens} tokens prefilled, ${new_tokens} decoded. Times are ${escaped(clock)}${step}. Point at a bar or a dot for its numbers.</p>
 <p>On the host's clock: ${cost("prefill")}; ${cost("decode")}.</p>
 <h2>Prefill</h2>${flame(profile.dispatches.filter(({ phase }) => phase === "prefill"))}
 <h2>Decode</h2>${flame(profile.dispatches.filter(({ phase }) => phase === "decode"))}
@@ -63,7 +63,7 @@ function flame(dispatches: readonly ProfiledDispatch[]): string {
     const wide = Math.max(0.4, x((each.begin_ms as number) + (each.ms as number)) - left);
     const stages = each.stages.length > 0 ? `\n${each.stages.join(", ")}` : "";
     const title = `${each.label}: ${(each.ms as number).toFixed(3)} ms\n${each.kernel}${stages}`;
-    return `<rect class="span" x="${left.toFixed(2)}" y="26" width="${wide.toFixed(2)}" height="34" fill="${colourOf(each.kernel)}"><title>${escape(title)}</title></rect>`;
+    return `<rect class="span" x="${left.toFixed(2)}" y="26" width="${wide.toFixed(2)}" height="34" fill="${colourOf(each.kernel)}"><title>${escaped(title)}</title></rect>`;
   });
   const layers: string[] = [];
   for (let i = 0; i < timed.length; ) {
@@ -105,7 +105,7 @@ function roofline({ by_kernel, ceilings }: Profile): string {
   const circles = dots.map((row) => {
     const radius = 3 + 11 * Math.sqrt((row.ms as number) / total);
     const title = `${row.name} (${row.phase})\n${(row.gflop_per_s as number).toPrecision(3)} GFLOP/s at ${(row.flops / row.bytes).toPrecision(2)} FLOP a byte\n${(100 * (row.share_of_roofline ?? 0)).toFixed(0)} % of the roofline`;
-    return `<circle cx="${x(row.flops / row.bytes).toFixed(1)}" cy="${y(row.gflop_per_s as number).toFixed(1)}" r="${radius.toFixed(1)}" fill="${colourOf(row.name)}" fill-opacity=".65" stroke="${row.phase === "decode" ? "currentColor" : "none"}"><title>${escape(title)}</title></circle>`;
+    return `<circle cx="${x(row.flops / row.bytes).toFixed(1)}" cy="${y(row.gflop_per_s as number).toFixed(1)}" r="${radius.toFixed(1)}" fill="${colourOf(row.name)}" fill-opacity=".65" stroke="${row.phase === "decode" ? "currentColor" : "none"}"><title>${escaped(title)}</title></circle>`;
   });
   const gemm = y(Math.max(range[0], ceilings.gemm_gflop_per_s)).toFixed(1);
   return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Roofline">
@@ -120,13 +120,13 @@ function table(rows: readonly ProfileRow[]): string {
   const number = (value: number | null, digits: number) => (value === null ? "–" : value.toFixed(digits));
   const percent = (value: number | null) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
   const body = rows.map((row) => {
-    const stages = row.stages.length > 0 ? `<br><small>${escape(row.stages.join(", "))}</small>` : "";
-    return `<tr><td>${escape(row.name)}${stages}</td><td>${row.phase}</td><td>${row.calls}</td><td>${number(row.ms, 3)}</td><td>${percent(row.share)}</td><td>${number(row.gflop_per_s, 2)}</td><td>${number(row.gb_per_s, 2)}</td><td>${percent(row.share_of_roofline)}</td></tr>`;
+    const stages = row.stages.length > 0 ? `<br><small>${escaped(row.stages.join(", "))}</small>` : "";
+    return `<tr><td>${escaped(row.name)}${stages}</td><td>${row.phase}</td><td>${row.calls}</td><td>${number(row.ms, 3)}</td><td>${percent(row.share)}</td><td>${number(row.gflop_per_s, 2)}</td><td>${number(row.gb_per_s, 2)}</td><td>${percent(row.share_of_roofline)}</td></tr>`;
   });
   return `<div class="scroll"><table><thead><tr><th></th><th>phase</th><th>calls</th><th>ms</th><th>share</th><th>GFLOP/s</th><th>GB/s</th><th>of roofline</th></tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
   return text.replace(
     /[&<>"]/g,
     (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[character] ?? "",

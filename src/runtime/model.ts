@@ -272,6 +272,7 @@ export class Model {
   #lower(
     { graph, ops }: Pick<ModelParts, "graph" | "ops">,
     { sequences = 1, context, slots, captures = [] }: SessionOptions,
+    chunkRows?: number,
   ): Plan {
     const { layout, family, reference, gpu } = this.#parts;
     return lower(graph, ops, layout, {
@@ -282,6 +283,7 @@ export class Model {
       capacity: this.#contextFor(context ?? Math.min(DEFAULT_CONTEXT, this.config.max_position_embeddings)),
       captures,
       ...(slots !== undefined && { slots }),
+      ...(chunkRows !== undefined && { chunkRows }),
       maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
     });
   }
@@ -298,7 +300,8 @@ export class Model {
     throwIfAborted(options.signal);
     gpu.checkAlive();
     const plan = this.plan(options);
-    const plain = plan.stages && this.#lower(this.#parts, options);
+    // Steps and captures are laid out by the edited plan, so the plain one must have the same.
+    const plain = plan.stages && this.#lower(this.#parts, options, plan.chunkRows);
     const { rope, head_dim } = this.config;
     const executor = new Executor({
       gpu,

@@ -2,7 +2,7 @@
 import type { BenchResult } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { flag, optional, wholeNumber, withDefault } from "../options.ts";
+import { flag, optional, wholeNumber } from "../options.ts";
 import { type InterventionChoice, interventionsFrom } from "./interventions.ts";
 import { loadBundles, modelArgument, runOptions, withModel } from "./model.ts";
 
@@ -18,8 +18,12 @@ export const bench = defineCommand({
   ],
   positionals: { model: modelArgument },
   options: {
-    promptTokens: withDefault("N", "Tokens to prefill", wholeNumber(1), 64),
-    newTokens: withDefault("N", "Tokens to decode after the first", wholeNumber(1), 16),
+    promptTokens: optional("N", "Tokens to prefill (default 64, or what the context allows)", wholeNumber(1)),
+    newTokens: optional(
+      "N",
+      "Tokens to decode after the first (default 16, or what the context leaves)",
+      wholeNumber(1),
+    ),
     repetitions: optional("N", "How often; default 5, with --with 11", wholeNumber(5)),
     json: flag("Print one JSON object"),
     ...benchRunOptions,
@@ -40,9 +44,7 @@ export const bench = defineCommand({
     const result = await withModel(values, context, async (model) => {
       const edited = bundles.length > 0 ? model.with(bundles, { strengths, params }) : undefined;
       const work = context.library.bench(model, edited, {
-        promptTokens,
-        newTokens,
-        ...defined({ repetitions: values.repetitions }),
+        ...defined({ promptTokens, newTokens, repetitions: values.repetitions }),
         signal,
         onProgress: (doing, done, total) => progress.update(doing, `${done} of ${total}`),
       });

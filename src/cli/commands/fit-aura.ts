@@ -43,7 +43,7 @@ export const fitAura = defineCommand({
   },
   examples: [
     {
-      line: "fit aura weights/gpt2-stories --positive test/data/plays.jsonl --negative test/data/tales.jsonl --out aura.safetensors",
+      line: "fit aura weights/gpt2-stories --positive test/data/plays.jsonl --negative test/data/tales.jsonl --max-tokens 24 --out aura.safetensors",
       shows: "Damp what makes stories sound like plays:",
     },
   ],
@@ -52,14 +52,25 @@ export const fitAura = defineCommand({
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
     const sites = [...new Set<NeuronSite>(values.site)];
-    const store = await FileStore.open(values.out, { model: resolve(values.model), documents, sites, pooling: "max" });
+    // Quantised weights and another device give other bits; mixed with what was kept, equal contexts would not tie.
+    const { quantize, adapter } = values;
+    const inputs = {
+      maxTokens: values.maxTokens,
+      model: resolve(values.model),
+      quantize,
+      adapter,
+      documents,
+      sites,
+      pooling: "max",
+    };
+    const store = await FileStore.open(values.out, inputs);
     if (store.isBegun) context.note(`going on from ${store.path}`);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const { variant, top, factor } = values;
       const started = performance.now();
       const work = context.library.fitAura(model, {
-        positive: encodeAll(model, documents.positive),
-        negative: encodeAll(model, documents.negative),
+        positive: encodeAll(model, documents.positive, values.maxTokens),
+        negative: encodeAll(model, documents.negative, values.maxTokens),
         ...(sites.length > 0 && { sites }),
         variant,
         ...defined({ top, factor, name: values.name }),

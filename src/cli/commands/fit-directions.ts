@@ -48,7 +48,7 @@ const describe = (method: DirectionMethod) =>
     },
     examples: [
       {
-        line: `fit ${method} weights/gpt2-stories --positive test/data/plays.jsonl --negative test/data/tales.jsonl --out ${method}.safetensors`,
+        line: `fit ${method} weights/gpt2-stories --positive test/data/plays.jsonl --negative test/data/tales.jsonl --max-tokens 24 --out ${method}.safetensors`,
         shows: "The direction from stories to plays:",
       },
     ],
@@ -59,8 +59,8 @@ const describe = (method: DirectionMethod) =>
       const bundle = await withModel({ ...values, plan: "reference" }, context, async (model) => {
         const started = performance.now();
         const work = context.library.fitDirection(model, method, {
-          positive: encodeAll(model, documents.positive),
-          negative: encodeAll(model, documents.negative),
+          positive: encodeAll(model, documents.positive, values.maxTokens),
+          negative: encodeAll(model, documents.negative, values.maxTokens),
           site: values.site,
           layers: values.layers,
           ...defined({ name: values.name }),
