@@ -132,7 +132,10 @@ export async function* decode(
     const running = active;
     const begin = running.map(({ sequence }) => slots.lengthOf(sequence));
     let ran = false;
-    await sequences.refresh(options.signal);
+    await sequences.refresh(
+      running.map(({ sequence }) => sequence),
+      options.signal,
+    );
     for (const continued of running) continued.changes = sequences.stages?.takeNotices(continued.sequence) ?? [];
     try {
       let stepsWanted = 1;
@@ -177,7 +180,10 @@ export async function* decode(
   }
 }
 
-/** Compiles what prefilling these prompts and decoding from them needs, so that nothing compiles between two tokens. */
+/**
+ * Compiles what prefilling these prompts and decoding from them needs, so that nothing compiles between two tokens; of a
+ * live session also what computing the cache again needs, which may take any number of rows.
+ */
 export async function prepareDecode(
   sequences: Sequences,
   prompts: readonly Prompt[],
@@ -188,9 +194,13 @@ export async function prepareDecode(
   const total = prompts.reduce((sum, { tokens, reused }) => sum + tokens.length - reused, 0);
   const full = Math.min(total, plan.chunkRows);
   const sizes = [full, total % plan.chunkRows].filter((rows) => rows > 0).map((rows) => ({ rows, outs: 1 }));
+  const longest = Math.max(...prompts.map(({ tokens }) => tokens.length + options.maxNewTokens - 1));
+  const again = executor.isLive
+    ? executor.rowsOfEveryKernel(Math.min(longest, plan.capacity, plan.chunkRows)).map((rows) => ({ rows, outs: 0 }))
+    : [];
   sequences.sync(prompts.map(({ sequence }) => sequence));
   await executor.prepare(
-    [...sizes, { rows: prompts.length, outs: prompts.length }].map(
+    [...sizes, { rows: prompts.length, outs: prompts.length }, ...again].map(
       (size) => ({ ...size, head: "logits", tail }) as const,
     ),
     options.signal,

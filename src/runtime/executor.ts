@@ -167,6 +167,20 @@ export class Executor {
     for (const key of keys) this.#readySizes.add(key);
   }
 
+  /** Whether stages may be turned on and off between two tokens, so that both plans are kept ready. */
+  get isLive(): boolean {
+    return this.#live && this.#plain !== undefined;
+  }
+
+  /** Numbers of rows up to `most` that between them use every kernel of the blocks that so many rows can use. */
+  rowsOfEveryKernel(most: number): readonly number[] {
+    const plans = this.#plain ? [this.plan, this.#plain] : [this.plan];
+    const limits = plans.flatMap(({ body }) =>
+      body.flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
+    );
+    return [...new Set([...limits.filter((rows) => rows < most), most])];
+  }
+
   /** Lets the plain plan run in place of the edited one, or the edited one again. */
   setEdited(isEdited: boolean): void {
     this.#active = isEdited ? this.plan : (this.#plain ?? this.plan);

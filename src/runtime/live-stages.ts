@@ -5,15 +5,16 @@
 import type { Origin, StageImage, StageWords } from "../compile/stage-image.ts";
 import { SluiceError } from "../errors.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../interventions/edges.ts";
+import { isFloat32 } from "../interventions/manifest-fields.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
 import type { AffineValues, Composition, EdgeMaskStage, NeuronValues, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 
 /** New values for a stage; what is left out stays. */
 export interface StageChange {
-  /** Any finite number; 0 equals leaving the stage out. */
+  /** Any finite float32 number; 0 equals leaving the stage out. */
   readonly strength?: number;
-  /** Any finite number; for `ace` and `addition`. */
+  /** Any finite float32 number; for `ace` and `addition`. */
   readonly alpha?: number;
   /** Mask values by edge, [source, destination, m] with m in [0, 1]: only edges that the bundle lists. */
   readonly edges?: readonly (readonly [source: string, destination: string, value: number])[];
@@ -22,6 +23,8 @@ export interface StageChange {
 /** A change, as results report it. */
 export interface StageNotice extends StageChange {
   readonly id: string;
+  /** Tensors that were replaced, by the names they have in a bundle: `ID.LAYER.scale`. */
+  readonly tensors?: readonly string[];
 }
 
 /** Words to write at a byte offset of the stage table. */
@@ -69,16 +72,17 @@ export class LiveStages {
   /**
    * Changes a stage in one sequence, or in all. It acts from the next submit on.
    * @returns the sequences for which something is different from before
-   * @throws SluiceError `usage` for a stage that does not exist, a value that is not finite, an edge outside the structure
+   * @throws SluiceError `usage` for a stage that does not exist, a value that float32 cannot hold, an edge outside the
+   *   structure
    */
   set(id: string, change: StageChange, sequence?: number): readonly number[] {
     const index = this.#indexOf(id);
     const stage = this.#composition.stages[index] as Stage;
     for (const name of ["strength", "alpha"] as const) {
       const value = change[name];
-      if (value !== undefined && !Number.isFinite(value)) {
+      if (value !== undefined && !isFloat32(value)) {
         throw new SluiceError("usage", `The ${name} of stage ${id} cannot be ${value}`, {
-          hint: "Give a finite number.",
+          hint: "Give a finite number that float32 holds.",
         });
       }
     }
@@ -122,12 +126,14 @@ export class LiveStages {
   }
 
   /**
-   * Replaces tensors of a stage at a layer by others of the same shape, for all sequences.
-   * @throws SluiceError `usage` for a layer or tensor that the stage does not have, or another shape
+   * Replaces tensors of a stage at a layer by copies of others of the same shape, for all sequences.
+   * @throws SluiceError `usage` for a layer or tensor that the stage does not have, another shape, or values that a
+   *   bundle could not have
    */
   setTensors(id: string, layer: number, tensors: NeuronValues | AffineValues): void {
-    const stage = this.#indexOf(id);
-    const current = this.#settings.tensors[stage]?.get(layer) as Readonly<Record<string, Float32Array>> | undefined;
+    const index = this.#indexOf(id);
+    const stage = this.#composition.stages[index] as Stage;
+    const current = this.#settings.tensors[index]?.get(layer) as Readonly<Record<string, Float32Array>> | undefined;
     if (!current) throw new SluiceError("usage", `Stage ${id} does not act at layer ${layer}`);
     for (const [name, values] of Object.entries(tensors) as [string, Float32Array][]) {
       if (current[name]?.length !== values.length) {
@@ -142,9 +148,21 @@ export class LiveStages {
       if (!values.every(Number.isFinite)) {
         throw new SluiceError("usage", `Tensor ${id}.${layer}.${name} holds a value that is not finite`);
       }
+      if (name === "direction" && needsDirection(stage) && values.every((value) => value === 0)) {
+        throw new SluiceError(
+          "usage",
+          `Tensor ${id}.${layer}.direction is zero; ${describe(stage)} needs a direction`,
+          {
+            hint: "Set the strength to 0 to turn the stage off.",
+          },
+        );
+      }
     }
-    this.#settings.tensors[stage]?.set(layer, { ...current, ...tensors });
-    this.#stale.push({ kind: "tensors", stage, layer });
+    const names = Object.keys(tensors);
+    const copies = Object.fromEntries(Object.entries(tensors).map(([name, values]) => [name, values.slice()]));
+    this.#settings.tensors[index]?.set(layer, { ...current, ...copies });
+    this.#stale.push({ kind: "tensors", stage: index, layer });
+    for (const notices of this.#notices) notices.push({ id, tensors: names.map((name) => `${id}.${layer}.${name}`) });
   }
 
   /** P of a sequence: its positions [0, P) are the prompt's. */
@@ -220,6 +238,11 @@ function numberEdges(stage: EdgeMaskStage, config: ModelConfig): ReadonlyMap<str
   return new Map(
     stage.edges.map(({ source, destination }, i) => [`${sources[source]} → ${destinations[destination]}`, i]),
   );
+}
+
+/** Whether a stage divides by the length of its direction. */
+function needsDirection(stage: Stage): boolean {
+  return stage.kind === "affine" && (stage.method === "ace" || stage.method === "directional_ablation");
 }
 
 function describe(stage: Stage): string {

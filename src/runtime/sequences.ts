@@ -128,9 +128,12 @@ export class Sequences {
     if (this.slots.lengthOf(sequence) > 0) this.#outdated.add(sequence);
   }
 
-  /** Computes the cache of outdated sequences again, under the values of now and the roles of then. */
-  async refresh(signal: AbortSignal | undefined): Promise<void> {
-    for (const sequence of this.#outdated) {
+  /**
+   * Computes the cache of those that are outdated again, under the values of now and the roles of then. Sequences that
+   * are not about to run can wait: `reuse` lets go of what they hold.
+   */
+  async refresh(sequences: readonly number[], signal: AbortSignal | undefined): Promise<void> {
+    for (const sequence of sequences.filter((each) => this.#outdated.has(each))) {
       const tokens = this.held(sequence);
       const roles = this.#roles[sequence] ?? [];
       this.slots.truncate(sequence, 0);
