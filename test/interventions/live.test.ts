@@ -149,6 +149,41 @@ test("tensors change in place", () =>
     session.dispose();
   }));
 
+test("replaced tensors are reported with the first token they acted on, and are the caller's no more", () =>
+  withModel(async (plain) => {
+    const session = await plain.withStages(composition()).session({ context: 40 });
+    const scale = new Float32Array(192).fill(1);
+    const changed = await generate(session, (seen) => {
+      if (seen !== 2) return;
+      session.setTensors("neurons", 0, { scale }, { cache: "continue" });
+      scale.fill(-9);
+    });
+    const [change, ...others] = changed.changes;
+    assert.equal(others, []);
+    const first = change?.first_token ?? 0;
+    assert.equal(change, { id: "neurons", tensors: ["neurons.0.scale"], first_token: first });
+    assert.ok(first >= 2, `acted from token ${first}`);
+
+    const other = await plain.withStages(composition()).session({ context: 40 });
+    const start = await other.generate(PROMPT, { maxNewTokens: first }).result();
+    other.setTensors("neurons", 0, { scale: scale.fill(1) }, { cache: "continue" });
+    const rest = await other.generate([...PROMPT, ...start.tokens], { maxNewTokens: 24 - first }).result();
+    assert.equal(changed.tokens, [...start.tokens, ...rest.tokens]);
+    session.dispose();
+    other.dispose();
+  }));
+
+test("a direction of zero is refused where a stage divides by its length", () =>
+  withModel(async (plain) => {
+    const push = composition().stages[0] as Extract<Stage, { kind: "affine" }>;
+    const values = new Map([[1, { ...push.values.get(1), reference: new Float32Array(WIDTH) }]]);
+    const stages = [{ ...push, method: "ace", values } as const];
+    const session = await plain.withStages({ stages, warnings: [] }).session({ context: 8 });
+    assert.is(await codeOf(() => session.setTensors("push", 1, { direction: new Float32Array(WIDTH) })), "usage");
+    session.setTensors("push", 1, { reference: new Float32Array(WIDTH) });
+    session.dispose();
+  }));
+
 test("changes that make no sense are refused, and nothing is changed", () =>
   withModel(async (plain) => {
     const session = await plain.withStages(composition()).session({ context: 40 });
@@ -156,6 +191,10 @@ test("changes that make no sense are refused, and nothing is changed", () =>
     const refused: (() => void)[] = [
       () => session.set("nothing", { strength: 1 }),
       () => session.set("push", { strength: Number.NaN }),
+      // Beyond float32: it would be an infinity on the device.
+      () => session.set("push", { strength: 1e39 }),
+      () => session.set("push", { alpha: -1e39 }),
+      () => session.setTensors("push", 1, { direction: new Float32Array(WIDTH).fill(Number.NaN) }),
       () => session.set("neurons", { alpha: 1 }),
       () => session.set("edges", { edges: [["embed", "blocks.0.head.0", 0]] }),
       () => session.set("edges", { edges: [["embed", "blocks.0.head.1", 2]] }),
@@ -166,30 +205,39 @@ test("changes that make no sense are refused, and nothing is changed", () =>
     session.dispose();
   }));
 
+/** Counts what is made on a device while `use` runs; what `use` is given lists it. */
+async function countingMade(device: GPUDevice, use: (made: readonly string[]) => Promise<void>): Promise<void> {
+  const made: string[] = [];
+  const makers = [
+    "createBuffer",
+    "createBindGroup",
+    "createComputePipeline",
+    "createComputePipelineAsync",
+    "createShaderModule",
+  ] as const;
+  for (const name of makers) {
+    const original = device[name] as (descriptor: GPUObjectDescriptorBase) => unknown;
+    Object.defineProperty(device, name, {
+      configurable: true,
+      value: (descriptor: GPUObjectDescriptorBase) => {
+        made.push(`${name} ${descriptor.label}`);
+        return original.call(device, descriptor);
+      },
+    });
+  }
+  try {
+    await use(made);
+  } finally {
+    for (const name of makers) Reflect.deleteProperty(device, name);
+  }
+}
+
 test("nothing is made on the device between two tokens", async () => {
   const device = await testDevice();
   const plain = await load(location(FOLDER), { device });
   const session = await plain.withStages(composition()).session({ context: 40 });
   await generate(session);
-  // Turned off and on once, as a slider would: from here on everything must be there.
-  const made: string[] = [];
-  const makers = ["createBuffer", "createBindGroup", "createComputePipeline", "createComputePipelineAsync"] as const;
-  const originals = makers.map((name) => [name, device[name]] as const);
-  for (const [name, original] of originals) {
-    Object.defineProperty(device, name, {
-      configurable: true,
-      value: (descriptor: never) => {
-        made.push(name);
-        return (original as (given: never) => unknown).call(device, descriptor);
-      },
-    });
-  }
-  try {
-    await session
-      .generate(PROMPT, OPTIONS)
-      .result()
-      .then(() => undefined);
-    const before = made.length;
+  await countingMade(device, async (made) => {
     await generate(session, (seen) => {
       session.set("push", { alpha: seen, strength: seen % 2 }, { cache: "continue" });
       session.set("neurons", { strength: seen % 2 }, { cache: "continue" });
@@ -200,13 +248,33 @@ test("nothing is made on the device between two tokens", async () => {
       );
     });
     // What reading results back takes is made anew for no token either.
-    assert.is(made.length - before, 0, made.slice(before).join(", "));
-  } finally {
-    for (const name of makers) Reflect.deleteProperty(device, name);
+    assert.equal(made, []);
+  });
+  session.dispose();
+  plain.dispose();
+});
+
+for (const family of ["register", "tiled"] as const) {
+  test(`${family}: nor where the cache is computed again, in more rows than any step had before`, async () => {
+    const device = await testDevice();
+    const plain = await load(location(FOLDER), { device, family });
+    const session = await plain.withStages(composition()).session({ context: 40 });
+    await countingMade(device, async (made) => {
+      let before: number | undefined;
+      let seen = 0;
+      for await (const _ of session.generate([3], { maxNewTokens: 36 })) {
+        before ??= made.length;
+        if (++seen % 4 === 0) session.set("push", { alpha: seen });
+        // Once with every stage off, where the plain plan runs.
+        if (seen === 20) for (const id of ["push", "neurons", "edges"]) session.set(id, { strength: 0 });
+      }
+      assert.is(seen, 36);
+      assert.equal(made.slice(before), []);
+    });
     session.dispose();
     plain.dispose();
-  }
-});
+  });
+}
 
 test("a batch has strengths, alphas and edge values of each sequence's own, equal to each alone", () =>
   withModel(async (plain) => {
