@@ -41,13 +41,7 @@ export {
 } from "./profile/profile.ts";
 export { reportOf } from "./profile/report.ts";
 export { measureInPage, traceOf } from "./profile/trace.ts";
-export {
-  type CompareOptions,
-  type Comparison,
-  type Continuation,
-  compareWithPlain,
-  type MovedToken,
-} from "./runtime/compare.ts";
+export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type {
   GeneratedToken,

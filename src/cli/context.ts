@@ -5,8 +5,6 @@ import type {
   BenchOptions,
   BenchResult,
   Bundle,
-  CompareOptions,
-  Comparison,
   ComposedBundle,
   ComposeSettings,
   DirectionMethod,
@@ -44,7 +42,15 @@ export interface OpenSession {
 export interface LoadedModel
   extends Pick<
     Model,
-    "tokenizer" | "logits" | "capture" | "attributeEdges" | "fitEdges" | "perplexity" | "explain" | "dispose"
+    | "tokenizer"
+    | "logits"
+    | "capture"
+    | "compare"
+    | "attributeEdges"
+    | "fitEdges"
+    | "perplexity"
+    | "explain"
+    | "dispose"
   > {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
@@ -72,8 +78,6 @@ export interface Library {
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
   fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
-  /** What a model with interventions does beside the same without. */
-  compare(model: LoadedModel, prompt: string | readonly number[], options: CompareOptions): Promise<Comparison>;
   /** Where a model's time goes; without a prompt, that of 64 ids over the vocabulary. */
   profile(
     model: LoadedModel,

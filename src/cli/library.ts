@@ -23,10 +23,6 @@ export const library: Library = {
     const { fitDirection } = await import("../index.ts");
     return fitDirection(own(model), method, options);
   },
-  async compare(model, prompt, options) {
-    const { compareWithPlain } = await import("../index.ts");
-    return compareWithPlain(own(model), prompt, options);
-  },
   async profile(model, prompt, options) {
     const { profileModel } = await import("../index.ts");
     const whole = own(model);

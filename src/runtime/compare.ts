@@ -1,91 +1,197 @@
 /** A model beside itself with interventions: what either says, and how far their predictions lie apart. */
 import { SluiceError } from "../errors.ts";
-import type { GenerateOptions } from "./generation.ts";
-import type { Model } from "./model.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { FinishReason } from "./decode.ts";
+import type { GenerateOptions, GenerateResult, GenerationRequest } from "./generation.ts";
 import type { PromptInput } from "./request.ts";
+import type { Sequences } from "./sequences.ts";
+import type { Session } from "./session.ts";
 
 /** A token whose probability, as the next one after the prompt, the interventions moved. */
 export interface MovedToken {
   readonly token: number;
   /** Null without a tokenizer. */
   readonly text: string | null;
+  /** Probability in the plain model. */
   readonly plain: number;
+  /** Probability in the edited model. */
   readonly edited: number;
 }
 
 export interface Continuation {
+  /** New ids, the one that stopped it included. */
   readonly tokens: readonly number[];
+  /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
+  readonly finish: FinishReason;
+}
+
+/** KL(plain ‖ edited) of next-token distributions, in nats. */
+export interface Divergence {
+  /** At the prompt's last token. */
+  readonly last: number;
+  /** The mean over `positions`. */
+  readonly mean: number;
+  /** At each token of the prompt. */
+  readonly positions: readonly number[];
 }
 
 export interface Comparison {
   readonly prompt_tokens: readonly number[];
   readonly plain: Continuation;
   readonly edited: Continuation;
-  /** KL(plain ‖ edited) of the next-token distributions in nats: after the prompt, and the mean over its positions. */
-  readonly kl_last: number;
-  readonly kl_mean: number;
-  /** Those that moved most, by the size of the change. */
+  /** How many new tokens both begin with. */
+  readonly common_tokens: number;
+  readonly kl_nats: Divergence;
+  /** Those that moved most, by the size of the change; none where nothing moved. */
   readonly moved: readonly MovedToken[];
+  /** Drawn with by both; null where nothing was drawn. */
+  readonly seed: number | null;
 }
 
-export interface CompareOptions extends Omit<GenerateOptions, "context"> {
-  /** How many moved tokens to report, default 10. */
+export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow"> {
+  /** How many moved tokens to report at most; default 10. */
   readonly most?: number;
 }
 
-/**
- * Continues a prompt with and without the model's interventions, as two sequences of one batch: the plain one is the
- * edited plan with every strength at 0.
- * @param model one with interventions
- * @throws SluiceError `usage` for a model without; and what generating throws
- */
-export async function compareWithPlain(
-  model: Model,
-  prompt: PromptInput,
-  options: CompareOptions = {},
-): Promise<Comparison> {
-  if (model.stages.length === 0) {
-    throw new SluiceError("usage", "There are no interventions to compare with", { hint: "Use model.with(bundles)." });
-  }
-  const { most = 10, ...generation } = options;
-  const tokens = model.encode(prompt);
-  const { maxNewTokens = 40, promptLength, signal } = generation;
-  const context = Math.min(tokens.length + maxNewTokens, model.config.max_position_embeddings);
-  const session = await model.session({ sequences: 2, context, signal });
-  try {
-    for (const { id } of model.stages) session.set(id, { strength: 0 }, { sequence: 0 });
-    const [plain, edited] = await session.generateBatch([prompt, prompt], { ...generation, maxNewTokens });
-    const scoring = { ...(promptLength !== undefined && { promptLength }), ...(signal && { signal }) };
-    const before = (await model.plain.logits(tokens, { ...(signal && { signal }) })).data;
-    const after = (await model.logits(tokens, scoring)).data;
-    const vocab = model.config.vocab_size;
-    const rows = tokens.map((_, t) => {
-      const [p, q] = [before, after].map((logits) => logSoftmax(logits.subarray(t * vocab, (t + 1) * vocab)));
-      return { p: p as Float64Array, q: q as Float64Array };
-    });
-    const divergences = rows.map(({ p, q }) => divergence(p, q));
-    const last = rows.at(-1) as (typeof rows)[number];
-    const byChange = Array.from(last.p, (value, token) => ({
-      token,
-      text: model.tokenizer?.decode([token]) ?? null,
-      plain: Math.exp(value),
-      edited: Math.exp(last.q[token] as number),
-    }));
-    byChange.sort((a, b) => Math.abs(b.edited - b.plain) - Math.abs(a.edited - a.plain));
-    return {
-      prompt_tokens: tokens,
-      plain: { tokens: plain?.tokens ?? [], text: plain?.text ?? null },
-      edited: { tokens: edited?.tokens ?? [], text: edited?.text ?? null },
-      kl_last: divergences.at(-1) as number,
-      kl_mean: divergences.reduce((sum, value) => sum + value, 0) / divergences.length,
-      moved: byChange.slice(0, most),
-    };
-  } finally {
-    session.dispose();
-  }
+const PLAIN = 0;
+const EDITED = 1;
+
+export function nothingToCompare(): SluiceError {
+  return new SluiceError("usage", "This model has no interventions to compare with", {
+    hint: "Make one that has them: model.with(bundles).",
+  });
 }
 
+/**
+ * Runs a prompt in two sequences of one batch, the first with every strength at 0. The prompt is computed once: its
+ * predictions are compared while the cache fills, from which both are continued then.
+ * @param sequences two empty ones, of a model with interventions
+ * @param session over them
+ * @param request of the prompt alone
+ * @throws SluiceError `non_finite`, and what generating throws
+ */
+export async function comparePair(
+  sequences: Sequences,
+  session: Session,
+  prompt: PromptInput,
+  request: GenerationRequest,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const { most = 10, ...generation } = options;
+  if (!Number.isSafeInteger(most) || most < 0) {
+    throw new SluiceError("usage", `most is ${most}; it must be a whole number, 0 or more`);
+  }
+  for (const id of sequences.stages?.ids ?? []) session.set(id, { strength: 0 }, { sequence: PLAIN });
+  const { tokens } = request.prompts[0] as GenerationRequest["prompts"][number];
+  const { positions, plain, edited } = await scorePrompt(sequences, tokens, request);
+  const { seed } = request.sampling;
+  const results = await session.generateBatch([prompt, prompt], { ...generation, seed });
+  const [first, second] = results as readonly [GenerateResult, GenerateResult];
+  const parted = first.tokens.findIndex((token, i) => token !== second.tokens[i]);
+  return {
+    prompt_tokens: tokens,
+    plain: continuationOf(first),
+    edited: continuationOf(second),
+    common_tokens: parted < 0 ? first.tokens.length : parted,
+    kl_nats: {
+      last: positions.at(-1) as number,
+      mean: positions.reduce((sum, value) => sum + value, 0) / positions.length,
+      positions,
+    },
+    moved: movedMost(plain, edited, most, request.tokenizer),
+    seed: first.seed,
+  };
+}
+
+interface Scores {
+  /** KL(plain ‖ edited) at each token. */
+  readonly positions: readonly number[];
+  /** Logarithms of the probabilities after the last token. */
+  readonly plain: Float64Array;
+  readonly edited: Float64Array;
+}
+
+/**
+ * Feeds the prompt to both sequences, in parts small enough that a step holds the same positions of either: so no more
+ * than one step's logits are ever on the host.
+ */
+async function scorePrompt(
+  sequences: Sequences,
+  tokens: readonly number[],
+  { promptLength, signal }: GenerationRequest,
+): Promise<Scores> {
+  const { chunkRows, chunkOuts, logits } = sequences.plan;
+  for (const sequence of [PLAIN, EDITED]) sequences.beginPrompt(sequence, promptLength ?? tokens.length);
+  const positions: number[] = [];
+  /** Predictions of the plain model that still wait for the edited one's. */
+  const waiting = new Map<number, Float64Array>();
+  let last: Omit<Scores, "positions"> | undefined;
+  const part = Math.max(1, Math.floor(Math.min(chunkRows, chunkOuts) / 2));
+  for (let from = 0; from < tokens.length; from += part) {
+    const feeds = [PLAIN, EDITED].map((sequence) => {
+      return { sequence, tokens: tokens.slice(from, from + part), outs: "all" as const };
+    });
+    const steps = sequences.feed(feeds, {
+      head: "logits",
+      tail: "none",
+      signal,
+      reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * logits.stride * 4 }],
+    });
+    for await (const { step, bytes } of steps) {
+      const rows = new Float32Array(bytes[0] as ArrayBuffer);
+      step.outs.forEach(({ sequence, position }, i) => {
+        const begin = i * logits.stride;
+        const row = logSoftmax(rows.subarray(begin, begin + sequences.vocabSize));
+        if (!row.every(Number.isFinite)) throw notFinite(sequence, position);
+        if (sequence === PLAIN) {
+          waiting.set(position, row);
+          return;
+        }
+        const plain = waiting.get(position) as Float64Array;
+        waiting.delete(position);
+        positions.push(divergence(plain, row));
+        last = { plain, edited: row };
+      });
+    }
+  }
+  return { positions, ...(last as Omit<Scores, "positions">) };
+}
+
+function notFinite(sequence: number, position: number): SluiceError {
+  const which = sequence === PLAIN ? "plain" : "edited";
+  return new SluiceError("non_finite", `The ${which} model's logits at position ${position} are not finite`, {
+    hint:
+      sequence === PLAIN
+        ? "The weights may be damaged, or too large for the arithmetic; try --plan reference."
+        : "The interventions may be too strong; try smaller strengths.",
+  });
+}
+
+function continuationOf({ tokens, text, finish }: GenerateResult): Continuation {
+  return { tokens, text, finish };
+}
+
+function movedMost(
+  plain: Float64Array,
+  edited: Float64Array,
+  most: number,
+  tokenizer: Tokenizer | null,
+): readonly MovedToken[] {
+  const changes = plain.map((value, token) => Math.exp(edited[token] as number) - Math.exp(value));
+  return Array.from(changes.keys())
+    .filter((token) => changes[token] !== 0)
+    .sort((a, b) => Math.abs(changes[b] as number) - Math.abs(changes[a] as number))
+    .slice(0, most)
+    .map((token) => ({
+      token,
+      text: tokenizer?.decode([token]) ?? null,
+      plain: Math.exp(plain[token] as number),
+      edited: Math.exp(edited[token] as number),
+    }));
+}
+
+/** Logarithms of the probabilities that logits stand for. */
 function logSoftmax(logits: Float32Array): Float64Array {
   const top = logits.reduce((most, value) => Math.max(most, value), -Infinity);
   const total = logits.reduce((sum, value) => sum + Math.exp(value - top), 0);

@@ -61,6 +61,11 @@ export class LiveStages {
     if (this.#words) write(0, this.#words.integers);
   }
 
+  /** Ids of the stages, in the order in which they act. */
+  get ids(): readonly string[] {
+    return this.#composition.stages.map(({ id }) => id);
+  }
+
   /** Whether every stage is off in each of these sequences. */
   areOff(sequences: Iterable<number>): boolean {
     for (const sequence of sequences) {
@@ -216,7 +221,7 @@ export class LiveStages {
   #indexOf(id: string): number {
     const index = this.#composition.stages.findIndex((stage) => stage.id === id);
     if (index >= 0) return index;
-    const ids = this.#composition.stages.map((stage) => stage.id);
+    const { ids } = this;
     throw new SluiceError("usage", `There is no stage ${JSON.stringify(id)}`, {
       hint: ids.length > 0 ? `The stages are ${ids.join(", ")}.` : "This model runs without stages.",
     });

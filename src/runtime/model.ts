@@ -22,23 +22,21 @@ import { type ComposedBundle, type ComposeSettings, compose } from "../intervent
 import { positionWarnings } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
-import type { KernelFamily } from "../kernels/kernel.ts";
 import type { ModelConfig } from "../models/config.ts";
-import type { GenerationConfig } from "../models/read-config.ts";
 import { ropeTable } from "../models/rope.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
 import { Executor } from "./executor.ts";
 import { explainPlan } from "./explain.ts";
 import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import { LiveStages } from "./live-stages.ts";
+import type { ModelParts } from "./model-parts.ts";
 import { Pacer } from "./pacer.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
-import type { ProgressListener } from "./progress.ts";
-import { encodePrompt, type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
+import { encodePrompt, type PromptInput, type RequestBounds, type SettledRequest, settleRequest } from "./request.ts";
 import { Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
-import type { GpuWeights } from "./weights.ts";
 
 /** Positions that a session's cache holds when nobody says; models made for fewer get fewer. */
 const DEFAULT_CONTEXT = 2048;
@@ -55,24 +53,6 @@ export interface SessionOptions {
   /** Stages will be changed: the plan without them is made ready too. Default: false. */
   readonly live?: boolean;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** What loading hands to a model. */
-export interface ModelParts {
-  readonly config: ModelConfig;
-  readonly generationConfig: GenerationConfig;
-  /** The model without interventions. */
-  readonly graph: Graph;
-  readonly ops: readonly FusedOp[];
-  readonly layout: WeightLayout;
-  readonly gpu: Gpu;
-  readonly family: KernelFamily;
-  readonly reference: boolean;
-  readonly weights: GpuWeights;
-  readonly tokenizer: Tokenizer | null;
-  readonly onProgress: ProgressListener;
-  /** Called with a line worth telling a person. */
-  readonly onNotice: (message: string) => void;
 }
 
 /** A model with stages written into its graph. */
@@ -125,11 +105,6 @@ export class Model {
     // What the device could not run is said now and not at the first session.
     if (model.#edited) model.plan({ context: 1 });
     return model;
-  }
-
-  /** This model without interventions. */
-  get plain(): Model {
-    return this.#owner ?? this;
   }
 
   /** The stages that act, in order. */
@@ -213,6 +188,18 @@ export class Model {
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
   async perplexity(documents: readonly (readonly number[])[], options: PerplexityOptions = {}): Promise<Perplexity> {
     return measurePerplexity((session) => this.openSequences(session), this.config, documents, options);
+  }
+
+  /**
+   * Continues a prompt with and without the interventions, side by side, and says how far their predictions lie apart.
+   * @throws SluiceError `usage` for a model without interventions, `non_finite`; and what generating throws
+   */
+  async compare(prompt: PromptInput, options: CompareOptions = {}): Promise<Comparison> {
+    if (!this.#edited) throw nothingToCompare();
+    const { request, context } = this.#settle([prompt], options);
+    return this.#withSequences({ sequences: 2, context, signal: options.signal }, (sequences) =>
+      comparePair(sequences, new Session(sequences, this.#bounds(context)), prompt, request, options),
+    );
   }
 
   /**
@@ -340,15 +327,21 @@ export class Model {
   }
 
   #generation(prompts: readonly PromptInput[], options: GenerateOptions): Generation {
-    const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
-    const numbered = prompts.map((prompt, sequence) => ({ sequence, prompt }));
-    const { request, context } = settleRequest(this.#bounds(wanted), numbered, options);
-    const longest = Math.max(...request.prompts.map(({ tokens }) => tokens.length));
-    this.#warnOfPositions(request.promptLength ?? longest, longest + request.maxNewTokens - 1);
+    const { request, context } = this.#settle(prompts, options);
     return new Generation(request, async () => {
       const sequences = await this.openSequences({ sequences: prompts.length, context, signal: options.signal });
       return { sequences, check: () => undefined, release: () => sequences.dispose() };
     });
+  }
+
+  #settle(prompts: readonly PromptInput[], options: GenerateOptions): SettledRequest {
+    const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
+    const numbered = prompts.map((prompt, sequence) => ({ sequence, prompt }));
+    const settled = settleRequest(this.#bounds(wanted), numbered, options);
+    const { prompts: encoded, promptLength, maxNewTokens } = settled.request;
+    const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
+    this.#warnOfPositions(promptLength ?? longest, longest + maxNewTokens - 1);
+    return settled;
   }
 
   /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */

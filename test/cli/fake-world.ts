@@ -7,6 +7,7 @@ import { SluiceError, throwIfAborted } from "../../src/errors.ts";
 import type {
   Bundle,
   ChatMessage,
+  CompareOptions,
   ComposeSettings,
   GenerateOptions,
   GenerateResult,
@@ -119,6 +120,7 @@ export interface Calls {
     readonly edges: number | undefined;
     readonly method: string | undefined;
   }[];
+  readonly compare: { readonly prompt: unknown; readonly options: CompareOptions }[];
   readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
   readonly sessions: { readonly context?: number; readonly sequences?: number }[];
   readonly info: { readonly adapter?: string }[];
@@ -180,6 +182,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     capture: [],
     attribute: [],
     fit: [],
+    compare: [],
     perplexity: [],
     sessions: [],
     info: [],
@@ -188,6 +191,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     disposedSessions: 0,
   };
   const matrix = (shape: readonly number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape });
+  type Said = ReturnType<typeof resultOf>;
   const resultOf = (prompt: string | readonly number[], text: string, { temperature = 0 }: GenerateOptions) => ({
     prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : prompt,
     tokens: Array.from(text, (character) => character.codePointAt(0) as number),
@@ -261,6 +265,16 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       const divergence = { good: 0.25, bad: 1 };
       return { bundle, summary: "1 of 82 edges", divergence, before, after: edge.alone, edges: [edge] };
     },
+    async compare(prompt, options = {}) {
+      calls.compare.push({ prompt, options });
+      const [plain, edited] = [0, 1].map((i) => resultOf(prompt, says[i] ?? "", options)) as [Said, Said];
+      const moved = [
+        { token: 97, text: tokenizer ? "a" : null, plain: 0.5, edited: 0.25 },
+        { token: 10, text: tokenizer ? "\n" : null, plain: 0.0001, edited: 0.125 },
+      ];
+      const kl_nats = { last: 0.25, mean: 0.0000125, positions: [0, 0.25] };
+      return { prompt_tokens: plain.prompt_tokens, plain, edited, common_tokens: 1, kl_nats, moved, seed: null };
+    },
     async perplexity(documents, { stride } = {}) {
       calls.perplexity.push({ documents, stride });
       return { perplexity: Math.E, nll: 1, tokens: 9 };
@@ -281,9 +295,6 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     },
     async fitDirection() {
       throw new SluiceError("usage", "Played models cannot be fitted");
-    },
-    async compare() {
-      throw new SluiceError("usage", "Played models are not compared");
     },
     async profile() {
       throw new SluiceError("usage", "Played models are not profiled");

@@ -1,7 +1,7 @@
 /** `sluice compare` */
-
 import { SluiceError } from "../../errors.ts";
-import type { Comparison, Continuation } from "../../index.ts";
+import type { Comparison, Continuation, MovedToken } from "../../index.ts";
+import { cellsOf, padCells, sideBySide } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, optional, wholeNumber, withDefault } from "../options.ts";
@@ -44,34 +44,60 @@ export const compare = defineCommand({
     const result = await withEditedModel(values, context, (model) => {
       const { maxNewTokens, temperature, seed, promptLength } = values;
       const options = { maxNewTokens, temperature, ...defined({ seed, promptLength }), signal };
-      return progress.during("comparing", context.library.compare(model, prompt, options));
+      return progress.during("comparing", model.compare(prompt, options));
     });
-    stdout.write(values.json ? `${JSON.stringify(result)}\n` : report(result, context.stdout.columns));
+    stdout.write(values.json ? `${JSON.stringify(result)}\n` : report(result, stdout.columns));
   },
 });
 
+/** Beyond this a line is tiring to read. */
+const MOST_COLUMNS = 140;
+
 function report(result: Comparison, columns: number): string {
-  const width = Math.max(20, Math.floor((Math.min(columns, 140) - 3) / 2));
-  const sides = [result.plain, result.edited].map((side) => wrap(said(side), width));
-  const [left = [], right = []] = sides;
-  const lines = [`${"plain".padEnd(width)} │ edited`, `${"─".repeat(width)}─┼─${"─".repeat(width)}`];
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
-    lines.push(`${(left[i] ?? "").padEnd(width)} │ ${right[i] ?? ""}`.trimEnd());
-  }
-  lines.push(
-    "",
-    `KL(plain ‖ edited): ${result.kl_last.toFixed(4)} nats after the prompt, ${result.kl_mean.toFixed(4)} on average over it`,
-    "",
-    "next token          plain    edited    change",
-  );
-  for (const { token, text, plain, edited } of result.moved) {
-    const name = (text === null ? String(token) : JSON.stringify(text)).padEnd(16);
-    const change = edited - plain;
-    lines.push(
-      `${name} ${percent(plain)}  ${percent(edited)}  ${change < 0 ? "−" : "+"}${percent(Math.abs(change)).trim()}`,
-    );
-  }
-  return `${lines.join("\n")}\n`;
+  const [plain, edited] = [result.plain, result.edited].map(said);
+  const { common_tokens, kl_nats, prompt_tokens, moved } = result;
+  const count = prompt_tokens.length;
+  return [
+    sideBySide(
+      { title: "plain", text: plain ?? "" },
+      { title: "edited", text: edited ?? "" },
+      Math.min(columns, MOST_COLUMNS),
+    ),
+    partsAt(result.plain, result.edited, common_tokens),
+    "KL(plain ‖ edited) of the next token's distribution, in nats\n" +
+      `  ${significant(kl_nats.last)} after the prompt's last token\n` +
+      `  ${significant(kl_nats.mean)} on average over its ${count} ${count === 1 ? "token" : "tokens"}\n`,
+    moved.length === 0
+      ? "No probability of the next token after the prompt moved.\n"
+      : `Next tokens whose probability moved most\n${movedTable(moved)}`,
+  ].join("\n");
+}
+
+function partsAt(plain: Continuation, edited: Continuation, common: number): string {
+  if (plain.tokens.length === common && edited.tokens.length === common) return "Both are the same.\n";
+  if (common === 0) return "They differ from the first new token on.\n";
+  return `They are the same for ${common} new ${common === 1 ? "token" : "tokens"}.\n`;
+}
+
+function movedTable(moved: readonly MovedToken[]): string {
+  const head = { id: "id", text: "token", plain: "plain", edited: "edited", change: "change" };
+  const rows = moved.map(({ token, text, plain, edited }) => ({
+    id: String(token),
+    text: text === null ? "" : JSON.stringify(text),
+    plain: percent(plain),
+    edited: percent(edited),
+    change: `${edited < plain ? "−" : "+"}${percent(Math.abs(edited - plain))}`,
+  }));
+  const all = [head, ...rows];
+  const width = (column: keyof typeof head): number => Math.max(...all.map((row) => cellsOf(row[column])));
+  const hasText = moved.some(({ text }) => text !== null);
+  return all
+    .map((row) => {
+      const numbers = (["plain", "edited", "change"] as const).map((column) => row[column].padStart(width(column)));
+      const text = hasText ? [padCells(row.text, width("text"))] : [];
+      return `  ${[row.id.padStart(width("id")), ...text, ...numbers].join("  ")}\n`;
+    })
+    .join("");
 }
 
 function said({ text, tokens }: Continuation): string {
@@ -79,20 +105,10 @@ function said({ text, tokens }: Continuation): string {
 }
 
 function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`.padStart(8);
+  return `${(100 * share).toFixed(2)} %`;
 }
 
-/** Lines of at most `width` characters, broken at spaces where there are any. */
-function wrap(text: string, width: number): readonly string[] {
-  return text.split(/\r?\n/).flatMap((paragraph) => {
-    const lines: string[] = [];
-    let rest = Array.from(paragraph);
-    while (rest.length > width) {
-      const space = rest.lastIndexOf(" ", width);
-      const cut = space > 0 ? space : width;
-      lines.push(rest.slice(0, cut).join(""));
-      rest = rest.slice(space > 0 ? cut + 1 : cut);
-    }
-    return [...lines, rest.join("")];
-  });
+/** A number of nats: small ones keep their digits. */
+function significant(nats: number): string {
+  return nats === 0 || nats >= 0.001 ? nats.toFixed(4) : nats.toExponential(2);
 }

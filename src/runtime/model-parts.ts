@@ -1,0 +1,29 @@
+/** What a model is made of. */
+import type { FusedOp } from "../compile/fused.ts";
+import type { WeightLayout } from "../compile/weight-layout.ts";
+import type { Gpu } from "../gpu/open.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import type { ModelConfig } from "../models/config.ts";
+import type { GenerationConfig } from "../models/read-config.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { ProgressListener } from "./progress.ts";
+import type { GpuWeights } from "./weights.ts";
+
+/** What loading hands to a model. */
+export interface ModelParts {
+  readonly config: ModelConfig;
+  readonly generationConfig: GenerationConfig;
+  /** The model without interventions. */
+  readonly graph: Graph;
+  readonly ops: readonly FusedOp[];
+  readonly layout: WeightLayout;
+  readonly gpu: Gpu;
+  readonly family: KernelFamily;
+  readonly reference: boolean;
+  readonly weights: GpuWeights;
+  readonly tokenizer: Tokenizer | null;
+  readonly onProgress: ProgressListener;
+  /** Called with a line worth telling a person. */
+  readonly onNotice: (message: string) => void;
+}
