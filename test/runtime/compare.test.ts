@@ -17,11 +17,18 @@ async function smallBundle({ config }: Model): Promise<Bundle> {
     config,
     [
       { id: "damp", kind: "neuron_scale", site: "mlp_post", layers: [1] },
-      { id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [2], alpha: 0.5 },
+      { id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [2], alpha: 4 },
     ],
     { "damp.1.scale": vector(...scale), "push.2.direction": vector(...push) },
   );
   return loadBundle(writeBundle(bundle));
+}
+
+/** Halves what every MLP writes. */
+function halves({ config }: Model): Bundle {
+  const stage = { id: "half", kind: "neuron_scale", site: "mlp_out", layers: "all" };
+  const names = Array.from({ length: config.num_hidden_layers }, (_, layer) => `half.${layer}.scale`);
+  return bundleOf(config, [stage], Object.fromEntries(names.map((name) => [name, filled([config.hidden_size])])));
 }
 
 async function withModel(use: (model: Model) => Promise<void>, folder = "weights/stories260K"): Promise<void> {
@@ -129,25 +136,36 @@ test("what is drawn is drawn with one seed, which the result names", () =>
     assert.equal(first.plain.tokens, alone.tokens);
   }));
 
-test("ids without a tokenizer, in prompts longer than a step", () =>
+test("ids are compared without a tokenizer, to the end of the context", () =>
   withModel(async (model) => {
     const { config } = model;
-    const stage = { id: "s", kind: "neuron_scale", site: "mlp_out", layers: "all" };
-    const names = Array.from({ length: config.num_hidden_layers }, (_, layer) => `s.${layer}.scale`);
-    const tensors = Object.fromEntries(names.map((name) => [name, filled([config.hidden_size], 0.5)]));
-    const edited = model.with([bundleOf(config, [stage], tensors)]);
-    const rows = edited.plan({ sequences: 2, context: config.max_position_embeddings }).chunkRows;
     const length = config.max_position_embeddings;
     const tokens = Array.from({ length }, (_, i) => (i * 7 + 3) % config.vocab_size);
-    assert.ok(2 * length > rows, "two sequences need more than one step");
-    const result = await edited.compare(tokens, { maxNewTokens: 3 });
-    assert.is(result.kl_nats.positions.length, length);
+    const result = await model.with([halves(model)]).compare(tokens, { maxNewTokens: 3 });
     assert.equal([result.plain.text, result.moved[0]?.text], [null, null]);
     assert.is(result.plain.finish, "context");
-    const { data } = await edited.logits(tokens, { last: true });
-    const last = probabilities(data);
-    for (const { token, edited: share } of result.moved) assert.ok(Math.abs(share - (last[token] as number)) < 1e-12);
+    assert.is(result.moved.length, 10);
   }, "test/golden/gpt2-tiny"));
+
+test("a prompt of several steps is compared token by token", () =>
+  withModel(async (model) => {
+    const edited = model.with([halves(model)]);
+    const length = 400;
+    const tokens = Array.from({ length }, (_, i) => (i * 7 + 3) % model.config.vocab_size);
+    const { chunkOuts } = edited.plan({ sequences: 2, context: length });
+    assert.ok(2 * length > chunkOuts, `two sequences need more than a step of ${chunkOuts}`);
+    const { kl_nats } = await edited.compare(tokens, { maxNewTokens: 1 });
+    const vocab = model.config.vocab_size;
+    const [before, after] = [await model.logits(tokens), await edited.logits(tokens)];
+    assert.is(kl_nats.positions.length, length);
+    for (const t of [0, 1, Math.floor(chunkOuts / 2) - 1, Math.floor(chunkOuts / 2), length - 1]) {
+      const [p = [], q = []] = [before, after].map(({ data }) =>
+        probabilities(data.subarray(t * vocab, (t + 1) * vocab)),
+      );
+      const expected = p.reduce((sum, value, i) => sum + value * Math.log(value / (q[i] as number)), 0);
+      assert.ok(Math.abs((kl_nats.positions[t] as number) - expected) < 1e-9, `position ${t}`);
+    }
+  }));
 
 test("refused: a plain model, prompts beyond the context, options out of range, numbers that overflow", () =>
   withModel(async (model) => {
