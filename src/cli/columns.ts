@@ -1,4 +1,4 @@
-/** Two texts beside each other, on a screen where a character takes one cell or two. */
+/** Texts and tables in columns, on a screen where a character takes one cell or two. */
 
 /** Blocks whose characters take two cells: those of East Asia, and most emoji. */
 const WIDE =
@@ -67,4 +67,36 @@ export function sideBySide(
   // The rule crosses the line between the columns without a gap.
   rows[1] = rows[1]?.replace(" ┼ ", "─┼─") ?? "";
   return `${rows.join("\n")}\n`;
+}
+
+/** A column of a table, by its title. */
+export interface Column {
+  readonly title: string;
+  readonly side: "left" | "right";
+}
+
+/** A column of words. */
+export function left(title: string): Column {
+  return { title, side: "left" };
+}
+
+/** A column of numbers. */
+export function right(title: string): Column {
+  return { title, side: "right" };
+}
+
+/** Titles, and rows below them, in columns as wide as they need; a line's end has no spaces. */
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const all = [columns.map(({ title }) => title), ...rows];
+  const widths = columns.map((_, i) => Math.max(...all.map((row) => cellsOf(row[i] ?? ""))));
+  return all
+    .map((row) => {
+      const cells = columns.map(({ side }, i) => {
+        const cell = row[i] ?? "";
+        const width = widths[i] as number;
+        return side === "left" ? padCells(cell, width) : " ".repeat(width - cellsOf(cell)) + cell;
+      });
+      return `  ${cells.join("  ").trimEnd()}\n`;
+    })
+    .join("");
 }

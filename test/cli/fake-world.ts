@@ -19,13 +19,14 @@ import type {
 export class FakeOutput implements OutputStream {
   text = "";
   readonly isTTY: boolean;
-  readonly columns = 80;
+  readonly columns: number;
   #left: number;
   readonly #code: string;
   readonly #listeners = new Set<(error: Error & { code?: string }) => void>();
 
-  constructor({ isTTY = false, writes = Number.POSITIVE_INFINITY, code = "EPIPE" } = {}) {
+  constructor({ isTTY = false, columns = 80, writes = Number.POSITIVE_INFINITY, code = "EPIPE" } = {}) {
     this.isTTY = isTTY;
+    this.columns = columns;
     this.#left = writes;
     this.#code = code;
   }

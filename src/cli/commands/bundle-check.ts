@@ -1,6 +1,8 @@
 /** `sluice bundle check` */
 import { SluiceError } from "../../errors.ts";
-import { checkBundle } from "../../interventions/check.ts";
+import type { Tokenizer } from "../../index.ts";
+import { type CheckResult, checkBundle } from "../../interventions/check.ts";
+import { left, right, table } from "../columns.ts";
 import { argument, defineCommand } from "../command.ts";
 import { flag } from "../options.ts";
 import { digestsFor } from "../weights-digest.ts";
@@ -11,7 +13,7 @@ export const bundleCheck = defineCommand({
   summary: "Does a bundle fit a model, and does it do here what its maker saw?",
   description: [
     "Checks the bundle against the model, then runs the bundle's own checks on this device: the highest logits after " +
-      "given tokens, with the bundle at its own strengths. Exits with 1 when one is off by more than it allows.",
+      "given tokens, with the bundle at its own strengths. Exits with 1 when one is off by more than the check allows.",
   ],
   positionals: { file: argument("The bundle, one .safetensors file"), model: modelArgument },
   options: { json: flag("Print one JSON object"), ...modelOptions },
@@ -20,33 +22,50 @@ export const bundleCheck = defineCommand({
     const { library, progress, signal, stdout } = context;
     const bundle = await library.loadBundle(values.file, { signal });
     const digests = await digestsFor([bundle.manifest.base], values.model, signal);
-    const results = await withModel(values, context, (model) => {
+    const { results, tokenizer } = await withModel(values, context, async (model) => {
       const edited = model.with([{ bundle }], { digests });
       const work = checkBundle(bundle.manifest.checks ?? [], async (tokens, promptLength) => {
         const { data } = await edited.logits(tokens, { promptLength, last: true, signal });
         return data;
       });
-      return progress.during("checking", work);
+      return { results: await progress.during("checking", work), tokenizer: model.tokenizer };
     });
     const failed = results.filter(({ passed }) => !passed).length;
-    if (values.json) stdout.write(`${JSON.stringify({ fits: true, checks: results })}\n`);
+    if (values.json) stdout.write(`${JSON.stringify({ fits: true, passed: failed === 0, checks: results })}\n`);
     else if (results.length === 0) stdout.write("It fits the model. It has no checks of its own to run.\n");
-    else {
-      results.forEach(({ passed, worst, atol, index }) => {
-        stdout.write(
-          `${passed ? "✓" : "✘"} check ${index + 1}: off by ${worst.toExponential(2)}, ${atol} is allowed\n`,
-        );
-      });
-    }
+    else for (const result of results) stdout.write(`${described(result, tokenizer)}\n`);
     if (failed > 0) {
-      throw new SluiceError(
-        "bad_bundle",
-        `${failed} of ${results.length} checks of ${values.file} failed on this device`,
-        {
-          hint: "The model's weights may be others than the bundle was made for, or the device computes wrongly.",
-        },
-      );
+      const which = results.length === 1 ? "The check" : `${failed} of ${results.length} checks`;
+      throw new SluiceError("bad_bundle", `${which} of ${values.file} failed on this device`, {
+        hint: "The model's weights may be others than the bundle was made for, or the device computes wrongly.",
+      });
     }
     if (!values.json && results.length > 0) stdout.write("It fits the model, and does here what its maker saw.\n");
   },
 });
+
+/** What one check asked for, and the logits that it names beside those of this device. */
+function described({ index, passed, atol, tokens, promptLength, logits }: CheckResult, tokenizer: Tokenizer | null) {
+  const length = tokens.length === 1 ? "1 token" : `${tokens.length} tokens`;
+  const prompt = promptLength === tokens.length ? "" : `, ${promptLength} of them the prompt's`;
+  const title = `${passed ? "✓" : "✘"} check ${index + 1}: logits after ${length}${prompt}, each within ${atol}`;
+  const rows = logits.map(({ token, expected, actual }) => {
+    const difference = actual - expected;
+    const sign = difference < 0 ? "−" : "+";
+    return [
+      String(token),
+      ...(tokenizer ? [JSON.stringify(tokenizer.decode([token]))] : []),
+      expected.toFixed(4),
+      actual.toFixed(4),
+      `${sign}${Math.abs(difference).toExponential(1)}${Math.abs(difference) <= atol ? "" : "  ✘"}`,
+    ];
+  });
+  const columns = [
+    right("id"),
+    ...(tokenizer ? [left("token")] : []),
+    right("expected"),
+    right("here"),
+    left("off by"),
+  ];
+  return `${title}\n${table(columns, rows)}`;
+}

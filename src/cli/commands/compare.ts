@@ -1,7 +1,7 @@
 /** `sluice compare` */
 import { SluiceError } from "../../errors.ts";
 import type { Comparison, Continuation, MovedToken } from "../../index.ts";
-import { cellsOf, padCells, sideBySide } from "../columns.ts";
+import { left, right, sideBySide, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, optional, wholeNumber, withDefault } from "../options.ts";
@@ -26,7 +26,8 @@ export const compare = defineCommand({
       0,
     ),
     seed: optional("S", "Draw the same again", wholeNumber(0)),
-    json: flag("Print one JSON object"),
+    top: withDefault("N", "How many of the tokens that moved most to show", wholeNumber(1), 10),
+    json: flag("Print one JSON object, with the divergence at every token of the prompt"),
     ...runOptions,
   },
   examples: [
@@ -42,8 +43,8 @@ export const compare = defineCommand({
     }
     const prompt = givenPrompt(values);
     const result = await withEditedModel(values, context, (model) => {
-      const { maxNewTokens, temperature, seed, promptLength } = values;
-      const options = { maxNewTokens, temperature, ...defined({ seed, promptLength }), signal };
+      const { maxNewTokens, temperature, seed, promptLength, top: most } = values;
+      const options = { maxNewTokens, temperature, most, ...defined({ seed, promptLength }), signal };
       return progress.during("comparing", model.compare(prompt, options));
     });
     stdout.write(values.json ? `${JSON.stringify(result)}\n` : report(result, stdout.columns));
@@ -80,24 +81,16 @@ function partsAt(plain: Continuation, edited: Continuation, common: number): str
 }
 
 function movedTable(moved: readonly MovedToken[]): string {
-  const head = { id: "id", text: "token", plain: "plain", edited: "edited", change: "change" };
-  const rows = moved.map(({ token, text, plain, edited }) => ({
-    id: String(token),
-    text: text === null ? "" : JSON.stringify(text),
-    plain: percent(plain),
-    edited: percent(edited),
-    change: `${edited < plain ? "−" : "+"}${percent(Math.abs(edited - plain))}`,
-  }));
-  const all = [head, ...rows];
-  const width = (column: keyof typeof head): number => Math.max(...all.map((row) => cellsOf(row[column])));
   const hasText = moved.some(({ text }) => text !== null);
-  return all
-    .map((row) => {
-      const numbers = (["plain", "edited", "change"] as const).map((column) => row[column].padStart(width(column)));
-      const text = hasText ? [padCells(row.text, width("text"))] : [];
-      return `  ${[row.id.padStart(width("id")), ...text, ...numbers].join("  ")}\n`;
-    })
-    .join("");
+  const rows = moved.map(({ token, text, plain, edited }) => [
+    String(token),
+    ...(hasText ? [JSON.stringify(text)] : []),
+    percent(plain),
+    percent(edited),
+    `${edited < plain ? "−" : "+"}${percent(Math.abs(edited - plain))}`,
+  ]);
+  const words = hasText ? [left("token")] : [];
+  return table([right("id"), ...words, right("plain"), right("edited"), right("change")], rows);
 }
 
 function said({ text, tokens }: Continuation): string {

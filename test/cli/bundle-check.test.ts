@@ -1,0 +1,125 @@
+/** bundle check on a device: the checks that hold, those that do not, and bundles of other models. */
+import { createHash } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { main } from "../../src/cli/main.ts";
+import { type Bundle, load, writeBundle } from "../../src/index.ts";
+import { bundleOf, filled } from "../interventions/model-configs.ts";
+import { location, readBytes } from "../support/files.ts";
+import { FakeOutput, FakeSignals, input } from "./fake-world.ts";
+
+const MODEL = location("weights/stories260K");
+
+async function run(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const stdout = new FakeOutput();
+  const stderr = new FakeOutput();
+  const code = await main(argv, { stdin: input([]), stdout, stderr, signals: new FakeSignals(), env: {} });
+  return { code, out: stdout.text, err: stderr.text };
+}
+
+let folder: string;
+let path: string;
+/** Pushes what comes behind the prompt, at half strength. */
+let make: (extra: Readonly<Record<string, unknown>>) => Bundle;
+/** Of the bundle at its own strength: the highest at the last of `tokens`. */
+let top: (readonly [token: number, logit: number])[];
+const tokens = [1, 403, 407];
+
+test.before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-check-"));
+  path = join(folder, "b.safetensors");
+  const model = await load(MODEL);
+  try {
+    const stage = {
+      id: "push",
+      kind: "affine",
+      method: "addition",
+      site: "resid_post",
+      layers: [1],
+      strength: 0.5,
+      positions: "generated",
+    };
+    const tensors = { "push.1.direction": filled([model.config.hidden_size], 2) };
+    make = (extra) => bundleOf(model.config, [stage], tensors, extra);
+    const { data } = await model.with([make({})]).logits(tokens, { last: true, promptLength: 2 });
+    top = Array.from(data, (logit, token) => [token, logit] as const)
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, 2);
+  } finally {
+    model.dispose();
+  }
+});
+test.after(() => rm(folder, { recursive: true }));
+
+const write = (extra: Readonly<Record<string, unknown>>) => writeFile(path, writeBundle(make(extra)));
+
+test("checks that hold are listed with their logits", async () => {
+  await write({ checks: [{ tokens, prompt_length: 2, top, atol: 0.002 }] });
+  const { code, out, err } = await run("bundle", "check", path, MODEL);
+  assert.is(code, 0, err);
+  const lines = out.split("\n");
+  assert.is(lines[0], "✓ check 1: logits after 3 tokens, 2 of them the prompt's, each within 0.002");
+  assert.match(lines[1] ?? "", /^ +id {2}token +expected +here {2}off by$/);
+  top.forEach(([token, logit], i) => {
+    assert.match(
+      lines[2 + i] ?? "",
+      new RegExp(`^ +${token} {2}".*" +${logit.toFixed(4)} +${logit.toFixed(4)} {2}[+−]`),
+    );
+  });
+  assert.is(lines[5], "It fits the model, and does here what its maker saw.");
+});
+
+test("a check that fails is shown where it does, and ends with 1", async () => {
+  const [first = [0, 0], second = [0, 0]] = top;
+  const wrong = [first, [second[0], second[1] + 0.5]];
+  // Without P the stage has nothing to act on, so the logits are others.
+  const checks = [
+    { tokens, prompt_length: 2, top, atol: 0.002 },
+    { tokens, prompt_length: 2, top: wrong, atol: 0.002 },
+    { tokens, top, atol: 0.002 },
+  ];
+  await write({ checks });
+  const { code, out, err } = await run("bundle", "check", path, MODEL);
+  assert.is(code, 1);
+  assert.match(
+    out,
+    /^✓ check 1[\s\S]*^✘ check 2[\s\S]*−5\.0e-1 {2}✘\n[\s\S]*^✘ check 3: logits after 3 tokens, each within/m,
+  );
+  assert.not.match(out, /does here what its maker saw/);
+  assert.match(err, /2 of 3 checks of .*b\.safetensors failed on this device/);
+  const json = await run("bundle", "check", path, MODEL, "--json");
+  assert.is(json.code, 1);
+  const { fits, passed, checks: results } = JSON.parse(json.out);
+  assert.equal(
+    [fits, passed, results.map((each: { passed: boolean }) => each.passed)],
+    [true, false, [true, false, false]],
+  );
+});
+
+test("a bundle without checks, and one for another model", async () => {
+  await write({});
+  const { code, out } = await run("bundle", "check", path, MODEL);
+  assert.is(code, 0);
+  assert.is(out, "It fits the model. It has no checks of its own to run.\n");
+  const other = await run("bundle", "check", path, location("test/golden/gpt2-tiny"));
+  assert.is(other.code, 1);
+  assert.match(other.err, /base\.model_type is "llama", but the model's is "gpt2"/);
+});
+
+test("other weights than the bundle was made for are a warning; the same ones are none", async () => {
+  const { manifest } = make({});
+  const digest = createHash("sha256")
+    .update(await readBytes("weights/stories260K/model.safetensors"))
+    .digest("hex");
+  for (const [weights_sha256, warned] of [[digest.toUpperCase(), false] as const, ["0".repeat(64), true] as const]) {
+    await write({ base: { ...manifest.base, weights_sha256 } });
+    const { code, err } = await run("bundle", "check", path, MODEL);
+    assert.is(code, 0, err);
+    assert.is(err.includes("base.weights_sha256"), warned, err);
+  }
+});
+
+test.run();
