@@ -24,7 +24,7 @@ import type { Progress } from "./progress.ts";
 /** What the commands tell of a generation that has ended. */
 export type GenerationSummary = Pick<
   GenerateResult,
-  "prompt_tokens" | "tokens" | "text" | "finish" | "seed" | "timings"
+  "prompt_tokens" | "tokens" | "text" | "finish" | "changes" | "seed" | "timings"
 >;
 
 /** A generation under way: iterated once for tokens as they come, then asked for its summary. */
@@ -43,6 +43,7 @@ export interface LoadedModel
   extends Pick<
     Model,
     | "tokenizer"
+    | "stages"
     | "logits"
     | "capture"
     | "compare"

@@ -137,6 +137,10 @@ export interface FakeModelOptions {
   readonly tokenizer?: Tokenizer | null;
   readonly eos?: readonly number[];
   readonly bos?: number;
+  /** The stages that act in it. */
+  readonly stages?: LoadedModel["stages"];
+  /** Changes of stages that each result tells of. */
+  readonly changes?: GenerateResult["changes"];
   /** The texts that the model says, one a generation. */
   readonly says?: readonly string[];
   readonly finish?: GenerateResult["finish"];
@@ -198,6 +202,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     tokens: Array.from(text, (character) => character.codePointAt(0) as number),
     text: tokenizer ? text : null,
     finish,
+    changes: model.changes ?? [],
     seed: temperature > 0 ? 7 : null,
     timings,
   });
@@ -233,6 +238,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   };
   const loaded: LoadedModel = {
     tokenizer,
+    stages: model.stages ?? [],
     config: { eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },
     generate,
     session,

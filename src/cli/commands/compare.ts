@@ -5,6 +5,7 @@ import { left, right, sideBySide, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, optional, wholeNumber, withDefault } from "../options.ts";
+import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -42,12 +43,13 @@ export const compare = defineCommand({
       throw new SluiceError("usage", "--with BUNDLE is missing", { hint: "Name the interventions to compare with." });
     }
     const prompt = givenPrompt(values);
-    const result = await withEditedModel(values, context, (model) => {
+    const { result, interventions } = await withEditedModel(values, context, async (model, _, bundles) => {
       const { maxNewTokens, temperature, seed, promptLength, top: most } = values;
       const options = { maxNewTokens, temperature, most, ...defined({ seed, promptLength }), signal };
-      return progress.during("comparing", model.compare(prompt, options));
+      const result = await progress.during("comparing", model.compare(prompt, options));
+      return { result, interventions: reportInterventions(bundles, model.stages) };
     });
-    stdout.write(values.json ? `${JSON.stringify(result)}\n` : report(result, stdout.columns));
+    stdout.write(values.json ? `${JSON.stringify({ ...result, interventions })}\n` : report(result, stdout.columns));
   },
 });
 

@@ -1,11 +1,12 @@
 /** `sluice generate` */
 import { SluiceError } from "../../errors.ts";
-import type { GenerateOptions } from "../../index.ts";
+import type { ComposedBundle, GenerateOptions } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, GenerationSummary, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readPrompts } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
+import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
@@ -25,7 +26,9 @@ export const generate = defineCommand({
     batch: optional("FILE", "Continue many prompts side by side: one a line, or .jsonl with text or tokens", name),
     maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
     ...samplingOptions,
-    json: flag("Print one JSON object with prompt_tokens, tokens, text and timings; of a batch, {results: […]}"),
+    json: flag(
+      "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of a batch, {results: […]}",
+    ),
     ...runOptions,
   },
   examples: [
@@ -46,17 +49,12 @@ export const generate = defineCommand({
       ...defined({ context: values.context, promptLength: values.promptLength }),
       maxNewTokens,
     };
-    if (batch === undefined) {
-      const prompt = await givenOrPipedPrompt(values, context);
-      await withEditedModel(values, context, (model, loadMs) =>
-        runOne(model, prompt, { options, json, loadMs }, context),
-      );
-    } else {
-      const prompts = await readPrompts(batch, context.signal);
-      await withEditedModel(values, context, (model, loadMs) =>
-        runBatch(model, prompts, { options, json, loadMs }, context),
-      );
-    }
+    const prompt = batch === undefined ? await givenOrPipedPrompt(values, context) : undefined;
+    const prompts = batch === undefined ? [] : await readPrompts(batch, context.signal);
+    await withEditedModel(values, context, (model, loadMs, bundles) => {
+      const task = { options, json, loadMs, bundles };
+      return prompt === undefined ? runBatch(model, prompts, task, context) : runOne(model, prompt, task, context);
+    });
   },
 });
 
@@ -64,19 +62,20 @@ interface Task {
   readonly options: GenerateOptions;
   readonly json: boolean;
   readonly loadMs: number;
+  readonly bundles: readonly ComposedBundle[];
 }
 
 async function runOne(
   model: LoadedModel,
   prompt: Document,
-  { options, json, loadMs }: Task,
+  { options, json, loadMs, bundles }: Task,
   context: CommandContext,
 ): Promise<void> {
   const { progress, stdout } = context;
   const generation = model.generate(prompt, options);
   if (json) {
     const result = await progress.during("generating", generation.result());
-    stdout.write(`${JSON.stringify(reported(result, loadMs))}\n`);
+    stdout.write(`${JSON.stringify({ ...reported(result, loadMs), ...inForce(bundles, model) })}\n`);
     return;
   }
   let count = 0;
@@ -89,13 +88,14 @@ async function runOne(
 async function runBatch(
   model: LoadedModel,
   prompts: readonly Document[],
-  { options, json, loadMs }: Task,
+  { options, json, loadMs, bundles }: Task,
   { progress, stdout }: CommandContext,
 ): Promise<void> {
   const label = `generating from ${prompts.length} prompts`;
   const results = await progress.during(label, model.generateBatch(prompts, options));
   if (json) {
-    stdout.write(`${JSON.stringify({ results: results.map((result) => reported(result, loadMs)) })}\n`);
+    const all = results.map((result) => reported(result, loadMs));
+    stdout.write(`${JSON.stringify({ results: all, ...inForce(bundles, model) })}\n`);
     return;
   }
   results.forEach(({ tokens, text }, index) => {
@@ -103,13 +103,19 @@ async function runBatch(
   });
 }
 
-function reported({ prompt_tokens, tokens, text, finish, seed, timings }: GenerationSummary, loadMs: number): object {
+function reported(result: GenerationSummary, loadMs: number): object {
+  const { prompt_tokens, tokens, text, finish, changes, seed, timings } = result;
   return {
     prompt_tokens,
     tokens,
     text,
     finish,
+    ...(changes.length > 0 && { changes }),
     ...(seed !== null && { seed }),
     timings: { load_ms: loadMs, ...timings },
   };
+}
+
+function inForce(bundles: readonly ComposedBundle[], { stages }: LoadedModel): object {
+  return bundles.length > 0 ? { interventions: reportInterventions(bundles, stages) } : {};
 }

@@ -1,5 +1,7 @@
 /** Bundles of interventions and how strongly they act, as options shared by the commands that run a model. */
 import { SluiceError } from "../../errors.ts";
+import type { ComposedBundle, Stage } from "../../index.ts";
+import { hasAlpha } from "../../interventions/manifest.ts";
 import { decimal, optional, type Parser, repeated, wholeNumber } from "../options.ts";
 
 /** A bundle file; with a prefix its stages are named `PREFIX/ID`, so that two bundles may use the same ids. */
@@ -113,4 +115,17 @@ function stageId(id: string, option: string): string {
 
 function refused(option: string, fault: string, wanted: string): SluiceError {
   return new SluiceError("usage", `${option}: ${fault}`, { hint: `Write ${wanted}.` });
+}
+
+/** Which bundles act, and how strongly each of their stages does, for programs. */
+export function reportInterventions(bundles: readonly ComposedBundle[], stages: readonly Stage[]): object {
+  return {
+    bundles: bundles.map(({ bundle: { file, manifest }, prefix }) => {
+      return { file, name: manifest.name, ...(prefix !== undefined && { prefix }) };
+    }),
+    stages: stages.map((stage) => {
+      const { id, kind, strength } = stage;
+      return { id, kind, strength, ...(stage.kind === "affine" && hasAlpha(stage.method) && { alpha: stage.alpha }) };
+    }),
+  };
 }

@@ -53,14 +53,14 @@ export const runOptions = { ...interventionOptions, ...modelOptions };
 export async function withEditedModel<Result>(
   choice: ModelChoice & InterventionChoice,
   context: CommandContext,
-  use: (model: LoadedModel, loadMs: number) => Promise<Result>,
+  use: (model: LoadedModel, loadMs: number, bundles: readonly ComposedBundle[]) => Promise<Result>,
 ): Promise<Result> {
   const { strengths, params } = interventionsFrom(choice);
   const composed = await loadBundles(choice, context);
   const bases = composed.map(({ bundle }) => bundle.manifest.base);
   const digests = await digestsFor(bases, choice.model, context.signal);
   return withModel(choice, context, (model, loadMs) =>
-    use(composed.length > 0 ? model.with(composed, { strengths, params, digests }) : model, loadMs),
+    use(composed.length > 0 ? model.with(composed, { strengths, params, digests }) : model, loadMs, composed),
   );
 }
 
