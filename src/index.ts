@@ -43,6 +43,7 @@ export { reportOf } from "./profile/report.ts";
 export { measureInPage, traceOf } from "./profile/trace.ts";
 export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
+export { digestsFor } from "./runtime/digests.ts";
 export type {
   GeneratedToken,
   GenerateOptions,

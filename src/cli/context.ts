@@ -75,6 +75,12 @@ export interface InfoReport {
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
   loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
+  /** Digests of a model's files, of those that bundles name. */
+  digestsFor(
+    bundles: readonly (Bundle | ComposedBundle)[],
+    source: string,
+    options: { readonly signal?: AbortSignal },
+  ): Promise<NonNullable<ComposeSettings["digests"]>>;
   /** Speed of a model, and of the same with interventions beside it. */
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;

@@ -11,6 +11,10 @@ export const library: Library = {
     const { loadBundle } = await import("../index.ts");
     return loadBundle(source, options);
   },
+  async digestsFor(bundles, source, options) {
+    const { digestsFor } = await import("../index.ts");
+    return digestsFor(bundles, source, options);
+  },
   async bench(model, edited, options) {
     const { benchModel } = await import("../index.ts");
     return benchModel(own(model), edited && own(edited), options);

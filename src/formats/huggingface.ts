@@ -27,6 +27,20 @@ export async function openCheckpoint(source: FileSource, signal?: AbortSignal): 
   throw await noSafetensors(source, signal);
 }
 
+/**
+ * The files that hold the weights, in ascending order of their names.
+ * @throws `not_found` when there are none, `bad_file` for an index that is damaged
+ */
+export async function weightFiles(
+  source: FileSource,
+  signal?: AbortSignal,
+): Promise<{ readonly names: readonly string[]; readonly isSingle: boolean }> {
+  if (await source.exists(SINGLE, signal)) return { names: [SINGLE], isSingle: true };
+  if (!(await source.exists(INDEX, signal))) throw await noSafetensors(source, signal);
+  const shardOf = readIndex(await readJson(source, INDEX, signal), source.describe(INDEX));
+  return { names: [...new Set(shardOf.values())].sort(), isSingle: false };
+}
+
 interface PlacedTensor {
   readonly file: string;
   readonly entry: TensorEntry;

@@ -60,57 +60,6 @@ test("generate's defaults and options reach the library, and nothing that was no
   assert.is(library.calls.load[1]?.options.plan, "reference");
 });
 
-test("--json of an edited model names what was in force, and what changed meanwhile", async () => {
-  const push = {
-    id: "x/push",
-    kind: "affine",
-    method: "addition",
-    site: "resid_post",
-    layers: [],
-    positions: "all",
-    gate: "identity",
-    alpha: -1,
-    strength: 0.5,
-    values: new Map(),
-  } as const;
-  const damp = {
-    id: "damp",
-    kind: "neuron_scale",
-    site: "mlp_pre",
-    layers: [],
-    positions: "all",
-    strength: 1,
-    values: new Map(),
-  } as const;
-  const changes = [{ id: "damp", strength: 0, first_token: 2 }];
-  const library = fakeLibrary({ stages: [push, damp], changes, says: ["abc", "de"] });
-  const interventions = {
-    bundles: [
-      { file: "A", name: "A", prefix: "x" },
-      { file: "B", name: "B" },
-    ],
-    stages: [
-      { id: "x/push", kind: "affine", strength: 0.5, alpha: -1 },
-      { id: "damp", kind: "neuron_scale", strength: 1 },
-    ],
-  };
-  const options = ["--with", "A:as=x", "--with", "B", "--json"];
-  const one = JSON.parse((await run(["generate", "m", "Hi", ...options], { library })).stdout);
-  assert.equal([one.interventions, one.changes], [interventions, changes]);
-  const compared = JSON.parse((await run(["compare", "m", "Hi", ...options], { library })).stdout);
-  assert.equal(compared.interventions, interventions);
-  await inFolder(async (folder) => {
-    const file = join(folder, "prompts.txt");
-    await writeFile(file, "one\ntwo\n");
-    const many = JSON.parse((await run(["generate", "m", "--batch", file, ...options], { library })).stdout);
-    assert.equal(many.interventions, interventions);
-    assert.equal(
-      many.results.map((result: { changes: unknown }) => result.changes),
-      [changes, changes],
-    );
-  });
-});
-
 test("generate --json prints one object on one line", async () => {
   const { stdout } = await run(["generate", "m", "Hi", "--json"]);
   assert.is(stdout.indexOf("\n"), stdout.length - 1);

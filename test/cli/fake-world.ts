@@ -121,6 +121,7 @@ export interface Calls {
     readonly edges: number | undefined;
     readonly method: string | undefined;
   }[];
+  readonly digests: { readonly bundles: number; readonly source: string }[];
   readonly compare: { readonly prompt: unknown; readonly options: CompareOptions }[];
   readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
   readonly sessions: { readonly context?: number; readonly sequences?: number }[];
@@ -137,6 +138,8 @@ export interface FakeModelOptions {
   readonly tokenizer?: Tokenizer | null;
   readonly eos?: readonly number[];
   readonly bos?: number;
+  /** Of its files. */
+  readonly digests?: NonNullable<ComposeSettings["digests"]>;
   /** The stages that act in it. */
   readonly stages?: LoadedModel["stages"];
   /** Changes of stages that each result tells of. */
@@ -188,6 +191,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     attribute: [],
     fit: [],
     compare: [],
+    digests: [],
     perplexity: [],
     sessions: [],
     info: [],
@@ -308,6 +312,10 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     },
     async bench() {
       throw new SluiceError("usage", "Played models have no speed");
+    },
+    async digestsFor(bundles, source) {
+      calls.digests.push({ bundles: bundles.length, source });
+      return model.digests ?? {};
     },
     async loadBundle(file) {
       return fakeBundle(file);

@@ -5,8 +5,7 @@ import { type CheckResult, checkBundle } from "../../interventions/check.ts";
 import { left, right, table } from "../columns.ts";
 import { argument, defineCommand } from "../command.ts";
 import { flag } from "../options.ts";
-import { digestsFor } from "../weights-digest.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { digestsOf, modelArgument, modelOptions, withModel } from "./model.ts";
 
 export const bundleCheck = defineCommand({
   name: "bundle check",
@@ -21,7 +20,7 @@ export const bundleCheck = defineCommand({
   async run(values, context) {
     const { library, progress, signal, stdout } = context;
     const bundle = await library.loadBundle(values.file, { signal });
-    const digests = await digestsFor([bundle.manifest.base], values.model, signal);
+    const digests = await digestsOf(values.model, [{ bundle }], context);
     const { results, tokenizer } = await withModel(values, context, async (model) => {
       const edited = model.with([{ bundle }], { digests });
       const work = checkBundle(bundle.manifest.checks ?? [], async (tokens, promptLength) => {

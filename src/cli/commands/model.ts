@@ -1,11 +1,10 @@
 /** Opening the model that a command works with. */
 import { SluiceError } from "../../errors.ts";
-import type { ComposedBundle, Progress as LibraryProgress, Tokenizer } from "../../index.ts";
+import type { ComposedBundle, ComposeSettings, Progress as LibraryProgress, Tokenizer } from "../../index.ts";
 import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { name, oneOf, optional } from "../options.ts";
-import { digestsFor } from "../weights-digest.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
 export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
@@ -57,11 +56,20 @@ export async function withEditedModel<Result>(
 ): Promise<Result> {
   const { strengths, params } = interventionsFrom(choice);
   const composed = await loadBundles(choice, context);
-  const bases = composed.map(({ bundle }) => bundle.manifest.base);
-  const digests = await digestsFor(bases, choice.model, context.signal);
+  const digests = await digestsOf(choice.model, composed, context);
   return withModel(choice, context, (model, loadMs) =>
     use(composed.length > 0 ? model.with(composed, { strengths, params, digests }) : model, loadMs, composed),
   );
+}
+
+/** Digests to compare bundles with; none of a model at an address: that would mean downloading it a second time. */
+export async function digestsOf(
+  model: string,
+  bundles: readonly ComposedBundle[],
+  { library, progress, signal }: CommandContext,
+): Promise<NonNullable<ComposeSettings["digests"]>> {
+  if (bundles.length === 0 || /^https?:/i.test(model)) return {};
+  return progress.during("comparing digests", library.digestsFor(bundles, model, { signal }));
 }
 
 /** The bundles that were named, in order. */

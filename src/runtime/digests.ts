@@ -1,0 +1,66 @@
+/** The digests by which bundles name the files they were made for. */
+import { throwIfAborted } from "../errors.ts";
+import { weightFiles } from "../formats/huggingface.ts";
+import { openSource } from "../formats/open-source.ts";
+import type { FileSource } from "../formats/source.ts";
+import type { Bundle } from "../interventions/bundle.ts";
+import type { ComposedBundle, ComposeSettings } from "../interventions/compose.ts";
+
+/** Bytes that are read at a time. */
+const PIECE = 4 << 20;
+
+/**
+ * What `model.with(bundles, { digests })` compares bundles with, so that one that was made for other weights is warned
+ * of: the SHA-256 of a model's files, of those alone that some bundle names. Of `model.safetensors` it is the file's;
+ * of shards, that of their sorted digests joined by newlines. All of such a file is read, from an address downloaded
+ * once more.
+ * @param source the model's folder, as for `load`
+ * @throws SluiceError `not_found`, `bad_file`, `aborted`
+ */
+export async function digestsFor(
+  bundles: readonly (Bundle | ComposedBundle)[],
+  source: string | URL | readonly File[],
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<NonNullable<ComposeSettings["digests"]>> {
+  const bases = bundles.map((each) => ("bundle" in each ? each.bundle : each).manifest.base);
+  const wantsWeights = bases.some(({ weights_sha256 }) => weights_sha256 !== undefined);
+  const wantsTokenizer = bases.some(({ tokenizer_sha256 }) => tokenizer_sha256 !== undefined);
+  if (!wantsWeights && !wantsTokenizer) return {};
+  const files = await openSource(source);
+  try {
+    const hasTokenizer = wantsTokenizer && (await files.exists("tokenizer.json", signal));
+    return {
+      ...(wantsWeights && { weights_sha256: await weightsDigest(files, signal) }),
+      ...(hasTokenizer && { tokenizer_sha256: await fileDigest(files, "tokenizer.json", signal) }),
+    };
+  } finally {
+    await files.close();
+  }
+}
+
+async function weightsDigest(files: FileSource, signal: AbortSignal | undefined): Promise<string> {
+  const { names, isSingle } = await weightFiles(files, signal);
+  const digests: string[] = [];
+  for (const name of names) digests.push(await fileDigest(files, name, signal));
+  if (isSingle) return digests[0] as string;
+  return digestOf([new TextEncoder().encode(digests.sort().join("\n"))]);
+}
+
+async function fileDigest(files: FileSource, name: string, signal: AbortSignal | undefined): Promise<string> {
+  const size = await files.size(name, signal);
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < size; at += PIECE) {
+      throwIfAborted(signal);
+      yield await files.read(name, at, Math.min(size, at + PIECE), signal);
+    }
+  }
+  return digestOf(pieces());
+}
+
+async function digestOf(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
+  // Bundlers for browsers swap this module for sha256.ts (package.json says so), hence the late import.
+  const { Sha256 } = await import("../formats/node-sha256.ts");
+  const hash = new Sha256();
+  for await (const piece of pieces) hash.update(piece);
+  return hash.hex();
+}
