@@ -66,7 +66,7 @@ test("checks that hold are listed with their logits", async () => {
   top.forEach(([token, logit], i) => {
     assert.match(
       lines[2 + i] ?? "",
-      new RegExp(`^ +${token} {2}".*" +${logit.toFixed(4)} +${logit.toFixed(4)} {2}[+−]`),
+      new RegExp(`^ +${token} {2}".*" +${logit.toFixed(4)} +${logit.toFixed(4)} {2}[+−0]`),
     );
   });
   assert.is(lines[5], "It fits the model, and does here what its maker saw.");
@@ -86,7 +86,7 @@ test("a check that fails is shown where it does, and ends with 1", async () => {
   assert.is(code, 1);
   assert.match(
     out,
-    /^✓ check 1[\s\S]*^✘ check 2[\s\S]*−5\.0e-1 {2}✘\n[\s\S]*^✘ check 3: logits after 3 tokens, each within/m,
+    /^✓ check 1[\s\S]*^✘ check 2[\s\S]*−0\.50 {2}✘\n[\s\S]*^✘ check 3: logits after 3 tokens, each within/m,
   );
   assert.not.match(out, /does here what its maker saw/);
   assert.match(err, /2 of 3 checks of .*b\.safetensors failed on this device/);

@@ -50,13 +50,14 @@ function described({ index, passed, atol, tokens, promptLength, logits }: CheckR
   const title = `${passed ? "✓" : "✘"} check ${index + 1}: logits after ${length}${prompt}, each within ${atol}`;
   const rows = logits.map(({ token, expected, actual }) => {
     const difference = actual - expected;
-    const sign = difference < 0 ? "−" : "+";
+    const sign = difference === 0 ? "" : difference < 0 ? "−" : "+";
+    const size = difference === 0 ? "0" : Math.abs(difference).toPrecision(2);
     return [
       String(token),
       ...(tokenizer ? [JSON.stringify(tokenizer.decode([token]))] : []),
       expected.toFixed(4),
       actual.toFixed(4),
-      `${sign}${Math.abs(difference).toExponential(1)}${Math.abs(difference) <= atol ? "" : "  ✘"}`,
+      `${sign}${size}${Math.abs(difference) <= atol ? "" : "  ✘"}`,
     ];
   });
   const columns = [
