@@ -26,6 +26,7 @@ export function testFiles(environment: Environment, pattern: RegExp): string[] {
 function runsIn(environment: Environment, file: string): boolean {
   if (file.startsWith("test/package/")) return environment === "package";
   if (file.startsWith("test/page/")) return environment === "page";
+  if (file.startsWith("test/cli/")) return environment === "node";
   return environment === "node" || (environment === "page" && !isAboutNode(readFileSync(join(root, file), "utf8")));
 }
 

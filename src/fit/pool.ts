@@ -124,6 +124,13 @@ class Pool {
 
   responses(): ReadonlyMap<string, Float32Array> {
     const divisor = this.#pooling === "mean" ? this.#length : 1;
+    this.#values.forEach((values, i) => {
+      // A NaN is never the greatest, so that what is left of nothing but NaNs is -Infinity.
+      if (values.every(Number.isFinite)) return;
+      throw new SluiceError("non_finite", `A value at ${this.#regions[i]?.site} is not finite`, {
+        hint: "The weights may be damaged, or too large for the arithmetic.",
+      });
+    });
     return new Map(
       this.#regions.map(({ site }, i) => [
         site,

@@ -1,8 +1,8 @@
 /** Where a model's time goes: every dispatch of a prefill and of decode steps, on the GPU's own clock. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { StepRows } from "../kernels/step.ts";
-import type { Run } from "../runtime/executor.ts";
 import type { Model } from "../runtime/model.ts";
+import type { Run } from "../runtime/run.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { type Ceilings, measureCeilings } from "./ceilings.ts";
 import { median } from "./statistics.ts";

@@ -1,6 +1,6 @@
 /** GPU timestamps around every dispatch of a run. */
 import type { Gpu } from "../gpu/gpu.ts";
-import type { DispatchObserver, DispatchWork } from "../runtime/executor.ts";
+import type { DispatchObserver, DispatchWork } from "../runtime/run.ts";
 
 /** A dispatch and when the GPU ran it, in nanoseconds of its clock; null where it gave no usable stamps. */
 export interface TimedDispatch extends DispatchWork {

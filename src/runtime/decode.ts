@@ -10,9 +10,10 @@ import type { Plan, Tail } from "../compile/plan.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { packSettings, SETTING_BYTES } from "../kernels/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
-import { MAX_STEPS_PER_RUN, type Read } from "./executor.ts";
+import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
 import { SUBMIT_BUDGET_MS } from "./pacer.ts";
+import type { Read } from "./run.ts";
 import { type SamplingOptions, seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 

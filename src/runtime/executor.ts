@@ -8,42 +8,15 @@ import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
-import type { Cost, Kernel, Workload } from "../kernels/kernel.ts";
+import type { Kernel, Workload } from "../kernels/kernel.ts";
 import { SETTING_BYTES } from "../kernels/sample.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
+import type { DispatchWork, Head, Run, StepSize } from "./run.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** Steps whose uniforms can be in flight at once: the most that one run takes. */
 export const MAX_STEPS_PER_RUN = 16;
-
-/** How far past the blocks a step goes. */
-export type Head = "none" | "norm" | "logits";
-
-export interface Run {
-  readonly steps: readonly StepRows[];
-  readonly head: Head;
-  readonly tail: Tail;
-  /** What to read back once the last step is done. */
-  readonly reads: readonly Read[];
-  readonly signal?: AbortSignal | undefined;
-  /** Watches every dispatch, each in a pass of its own; for profiling. */
-  readonly observer?: DispatchObserver;
-}
-
-/** Sees each dispatch before it is encoded, and may time its pass. */
-export interface DispatchObserver {
-  begin(work: DispatchWork): GPUComputePassDescriptor;
-  /** Called once all passes of the run are encoded. */
-  finish(encoder: GPUCommandEncoder): void;
-}
-
-export interface Read {
-  readonly role: BufferRole;
-  /** Bytes; multiples of 4. */
-  readonly offset: number;
-  readonly byteLength: number;
-}
 
 interface PreparedCandidate {
   readonly maxRows: number;
@@ -74,22 +47,6 @@ export interface ExecutorOptions {
   /** `[capacity, head_dim/2]` pairs (cos, sin), for models that rotate. */
   readonly rope?: Float32Array<ArrayBuffer>;
   readonly onCompile?: (done: number, total: number) => void;
-}
-
-/** A dispatch of a step with the kernel that serves it, and what it costs. */
-export interface DispatchWork {
-  readonly dispatch: Dispatch;
-  readonly kernel: Kernel;
-  readonly work: Workload;
-  readonly cost: Cost;
-}
-
-/** The size of a step, which decides the kernels it uses. */
-export interface StepSize {
-  readonly rows: number;
-  readonly outs: number;
-  readonly head: Head;
-  readonly tail: Tail;
 }
 
 export class Executor {

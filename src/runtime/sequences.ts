@@ -6,8 +6,9 @@
 import type { Plan, Tail } from "../compile/plan.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
-import type { Executor, Head, Read } from "./executor.ts";
+import type { Executor } from "./executor.ts";
 import type { LiveStages } from "./live-stages.ts";
+import type { Head, Read } from "./run.ts";
 import { SlotTable } from "./slot-table.ts";
 
 /** Tokens that follow what a sequence already holds. */

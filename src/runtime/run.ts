@@ -1,0 +1,48 @@
+/** What an executor is asked to do, and what it lets others see of it. */
+import type { BufferRole, Dispatch, Tail } from "../compile/plan.ts";
+import type { Cost, Kernel, Workload } from "../kernels/kernel.ts";
+import type { StepRows } from "../kernels/step.ts";
+
+/** How far past the blocks a step goes. */
+export type Head = "none" | "norm" | "logits";
+
+export interface Run {
+  readonly steps: readonly StepRows[];
+  readonly head: Head;
+  readonly tail: Tail;
+  /** What to read back once the last step is done. */
+  readonly reads: readonly Read[];
+  readonly signal?: AbortSignal | undefined;
+  /** Watches every dispatch, each in a pass of its own; for profiling. */
+  readonly observer?: DispatchObserver;
+}
+
+/** Sees each dispatch before it is encoded, and may time its pass. */
+export interface DispatchObserver {
+  begin(work: DispatchWork): GPUComputePassDescriptor;
+  /** Called once all passes of the run are encoded. */
+  finish(encoder: GPUCommandEncoder): void;
+}
+
+export interface Read {
+  readonly role: BufferRole;
+  /** Bytes; multiples of 4. */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** A dispatch of a step with the kernel that serves it, and what it costs. */
+export interface DispatchWork {
+  readonly dispatch: Dispatch;
+  readonly kernel: Kernel;
+  readonly work: Workload;
+  readonly cost: Cost;
+}
+
+/** The size of a step, which decides the kernels it uses. */
+export interface StepSize {
+  readonly rows: number;
+  readonly outs: number;
+  readonly head: Head;
+  readonly tail: Tail;
+}
