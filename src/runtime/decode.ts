@@ -6,7 +6,7 @@
  * ends, the cache holds keys and values of tokens that the caller has seen, and of no others.
  */
 
-import type { Tail } from "../compile/plan.ts";
+import type { Plan, Tail } from "../compile/plan.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { packSettings, SETTING_BYTES } from "../kernels/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
@@ -196,9 +196,10 @@ export async function prepareDecode(
   const full = Math.min(total, plan.chunkRows);
   const sizes = [full, total % plan.chunkRows].filter((rows) => rows > 0).map((rows) => ({ rows, outs: 1 }));
   const longest = Math.max(...prompts.map(({ tokens }) => tokens.length + options.maxNewTokens - 1));
-  const again = executor.isLive
-    ? executor.rowsOfEveryKernel(Math.min(longest, plan.capacity, plan.chunkRows)).map((rows) => ({ rows, outs: 0 }))
-    : [];
+  const most = Math.min(longest, plan.capacity, plan.chunkRows);
+  const plans = executor.plansInUse;
+  // With one plan in use nothing is turned on or off, and no cache is computed again.
+  const again = plans.length === 1 ? [] : rowsOfEveryKernel(plans, most).map((rows) => ({ rows, outs: 0 }));
   sequences.sync(prompts.map(({ sequence }) => sequence));
   await executor.prepare(
     [...sizes, { rows: prompts.length, outs: prompts.length }, ...again].map(
@@ -206,6 +207,14 @@ export async function prepareDecode(
     ),
     options.signal,
   );
+}
+
+/** Numbers of rows up to `most` that between them use every kernel of the blocks that so many rows can use. */
+function rowsOfEveryKernel(plans: readonly Plan[], most: number): readonly number[] {
+  const limits = plans.flatMap(({ body }) =>
+    body.flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
+  );
+  return [...new Set([...limits.filter((rows) => rows < most), most])];
 }
 
 function isGreedy({ temperature, repetitionPenalty }: SamplingOptions): boolean {

@@ -102,9 +102,8 @@ export class Executor {
    */
   async prepare(sizes: readonly StepSize[], signal?: AbortSignal): Promise<void> {
     const missing: { readonly dispatch: Dispatch; readonly candidate: PreparedCandidate }[] = [];
-    const plans = this.#live && this.#plain ? [this.plan, this.#plain] : [this.#active];
     const keys: string[] = [];
-    for (const plan of plans) {
+    for (const plan of this.plansInUse) {
       for (const size of sizes) {
         const { rows, outs, head, tail } = size;
         const key = `${plan === this.plan ? "edited" : "plain"}/${rows}/${outs}/${head}/${tail}`;
@@ -124,18 +123,9 @@ export class Executor {
     for (const key of keys) this.#readySizes.add(key);
   }
 
-  /** Whether stages may be turned on and off between two tokens, so that both plans are kept ready. */
-  get isLive(): boolean {
-    return this.#live && this.#plain !== undefined;
-  }
-
-  /** Numbers of rows up to `most` that between them use every kernel of the blocks that so many rows can use. */
-  rowsOfEveryKernel(most: number): readonly number[] {
-    const plans = this.#plain ? [this.plan, this.#plain] : [this.plan];
-    const limits = plans.flatMap(({ body }) =>
-      body.flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
-    );
-    return [...new Set([...limits.filter((rows) => rows < most), most])];
+  /** The plans that may run between two tokens: while stages are live, the plain one too. */
+  get plansInUse(): readonly Plan[] {
+    return this.#live && this.#plain ? [this.plan, this.#plain] : [this.#active];
   }
 
   /** Lets the plain plan run in place of the edited one, or the edited one again. */

@@ -1,4 +1,5 @@
 /** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device is given. */
+import { bandwidths, decodeCost, estimateMs } from "../compile/cost-model.ts";
 import { allDispatches, type BufferRole, type Dispatch, type Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import type { Graph } from "../graph/graph.ts";
@@ -27,6 +28,8 @@ export async function explainPlan(graph: Graph, plan: Plan, layout: WeightLayout
     printPhase("after the head: loss", plan.tails.loss),
     heading("Buffers"),
     printBuffers(plan, layout),
+    heading("What a decode step would take on a GPU"),
+    printEstimate(plan),
     heading(`WGSL: ${kernels.size} kernels`),
     shaders.join("\n\n"),
     "",
@@ -99,6 +102,21 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   }
   if (plan.captureBytes > 0) lines.push(`  capture  ${bytes(plan.captureBytes)}`);
   return lines.join("\n");
+}
+
+/** An estimate by bytes, dispatches and single workgroups: compile/cost-model.ts. Nothing of it was measured. */
+function printEstimate(plan: Plan): string {
+  const position = Math.min(255, plan.capacity - 1);
+  const cost = decodeCost(plan, position);
+  const alone = [...new Set(cost.alone.map((label) => label.replace(/^blocks\.\d+\./, "")))];
+  return [
+    `  at position ${position}: ${(cost.bytes / 1e6).toFixed(2)} MB, ${(cost.flops / 1e6).toFixed(1)} MFLOP, ${cost.dispatches} dispatches`,
+    `  on one workgroup: ${cost.alone.length === 0 ? "none" : `${cost.alone.length} (${alone.join(", ")})`}`,
+    ...bandwidths.map((bandwidth) => {
+      const ms = estimateMs(cost, bandwidth);
+      return `  ${bandwidth.name.padEnd(22)} ${String(bandwidth.gb_per_s).padStart(5)} GB/s  about ${ms.toFixed(3)} ms, ${(1000 / ms).toFixed(0)} tokens/s`;
+    }),
+  ].join("\n");
 }
 
 function bytes(count: number): string {

@@ -1,0 +1,65 @@
+/**
+ * What a decode step of a plan would take on GPUs that are not at hand: a step is bound by the bytes it moves, pays for
+ * each dispatch, and waits where a kernel has a single workgroup, which one compute unit runs while the others idle.
+ */
+import type { Dispatch, Plan } from "./plan.ts";
+
+export interface NamedBandwidth {
+  readonly name: string;
+  readonly gb_per_s: number;
+}
+
+export const bandwidths: readonly NamedBandwidth[] = [
+  { name: "laptop, shared memory", gb_per_s: 100 },
+  { name: "RTX 3060", gb_per_s: 360 },
+  { name: "RTX 4090", gb_per_s: 1008 },
+  { name: "H100", gb_per_s: 3350 },
+];
+
+/** Bytes are never read at the full rate: what good kernels reach is about three quarters. */
+const OVERHEAD = 1.3;
+/** Milliseconds that an empty dispatch takes on current GPUs. */
+const DISPATCH_MS = 0.003;
+/** Bytes a second that one compute unit reads on its own. */
+const SINGLE_UNIT_GB_PER_S = 25;
+
+export interface StepCost {
+  readonly bytes: number;
+  readonly flops: number;
+  readonly dispatches: number;
+  /** Labels of dispatches with one workgroup, and the bytes that they move. */
+  readonly alone: readonly string[];
+  readonly aloneBytes: number;
+}
+
+/** Cost of one decode step of one sequence at a position. */
+export function decodeCost(plan: Plan, position: number): StepCost {
+  const dispatches = [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy];
+  let bytes = 0;
+  let flops = 0;
+  let aloneBytes = 0;
+  const alone: string[] = [];
+  for (const dispatch of dispatches) {
+    const kernel = kernelFor(dispatch);
+    const cost = kernel.cost({ rows: 1, keys: dispatch.readsCache ? position + 1 : 0 });
+    bytes += cost.bytes;
+    flops += cost.flops;
+    if (kernel.workgroups(1).reduce((product, count) => product * count, 1) === 1) {
+      alone.push(dispatch.label);
+      aloneBytes += cost.bytes;
+    }
+  }
+  return { bytes, flops, dispatches: dispatches.length, alone, aloneBytes };
+}
+
+/** Milliseconds of a step: 1.3 × bytes / bandwidth + dispatches + what single workgroups read on their own. */
+export function estimateMs(cost: StepCost, { gb_per_s }: NamedBandwidth): number {
+  const moved = (OVERHEAD * cost.bytes) / gb_per_s / 1e6;
+  return moved + cost.dispatches * DISPATCH_MS + cost.aloneBytes / SINGLE_UNIT_GB_PER_S / 1e6;
+}
+
+function kernelFor({ candidates, label }: Dispatch): Dispatch["candidates"][number]["kernel"] {
+  const found = candidates.find(({ maxRows }) => maxRows >= 1);
+  if (!found) throw new Error(`${label} has no kernel for one row`);
+  return found.kernel;
+}
