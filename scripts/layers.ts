@@ -16,7 +16,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/fit/attribution/"],
   ["src/fit/edges/"],
   ["src/runtime/"],
-  ["src/profile/", "src/fit/"],
+  ["src/profile/", "src/fit/", "src/evaluate/"],
   ["src/index.ts"],
   ["src/cli/", "playground/"],
 ];

@@ -8,6 +8,22 @@
  * model.dispose();
  */
 export { type ErrorCode, SluiceError } from "./errors.ts";
+export type { Estimate } from "./evaluate/bootstrap.ts";
+export type { ContinuationPair, ScoredText, Scorer } from "./evaluate/continuations.ts";
+export {
+  type ContinuationReport,
+  type EvaluateOptions,
+  type Evaluation,
+  evaluate,
+  type PredictionReport,
+  type SideBySide,
+} from "./evaluate/evaluate.ts";
+export {
+  fitUnigramClassifier,
+  type LabelledTexts,
+  type UnigramClassifier,
+  type UnigramOptions,
+} from "./evaluate/unigram-classifier.ts";
 export type {
   AttributionOptions,
   EdgeAttribution,

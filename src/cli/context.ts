@@ -9,14 +9,19 @@ import type {
   ComposeSettings,
   DirectionMethod,
   DirectionOptions,
+  EvaluateOptions,
+  Evaluation,
   GeneratedToken,
   GenerateOptions,
   GenerateResult,
+  LabelledTexts,
   LoadOptions,
   Model,
   ModelConfig,
   Profile,
   ProfileOptions,
+  UnigramClassifier,
+  UnigramOptions,
 } from "../index.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
@@ -85,6 +90,9 @@ export interface Library {
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
   fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
+  /** A model with interventions against itself without them. */
+  evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation>;
+  fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions): Promise<UnigramClassifier>;
   /** Where a model's time goes; without a prompt, that of 64 ids over the vocabulary. */
   profile(
     model: LoadedModel,

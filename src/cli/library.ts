@@ -27,6 +27,14 @@ export const library: Library = {
     const { fitDirection } = await import("../index.ts");
     return fitDirection(own(model), method, options);
   },
+  async evaluate(model, options) {
+    const { evaluate } = await import("../index.ts");
+    return evaluate(own(model), options);
+  },
+  async fitUnigramClassifier(texts, options) {
+    const { fitUnigramClassifier } = await import("../index.ts");
+    return fitUnigramClassifier(texts, options);
+  },
   async profile(model, prompt, options) {
     const { profileModel } = await import("../index.ts");
     const whole = own(model);

@@ -11,6 +11,7 @@ import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
 import { compare } from "./commands/compare.ts";
+import { evaluate } from "./commands/evaluate.ts";
 import { explain } from "./commands/explain.ts";
 import { fitAura } from "./commands/fit-aura.ts";
 import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
@@ -38,6 +39,7 @@ const COMMANDS: readonly Command[] = [
   attribute,
   compare,
   perplexity,
+  evaluate,
   bench,
   profile,
   quantize,

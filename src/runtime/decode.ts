@@ -47,6 +47,8 @@ export interface Prompt {
   readonly tokens: readonly number[];
   /** How many of the first tokens the sequence already holds; fewer than all. */
   readonly reused: number;
+  /** What its tokens are drawn with; default: the options' seed. */
+  readonly seed?: number | undefined;
 }
 
 /** A sequence on its way. */
@@ -72,8 +74,8 @@ export async function* decode(
 ): AsyncGenerator<DecodedToken> {
   const { plan, executor, slots } = sequences;
   const tail: Tail = isGreedy(options) ? "greedy" : "sample";
-  for (const { sequence, tokens } of tail === "sample" ? prompts : []) {
-    executor.write({ role: "settings" }, sequence * SETTING_BYTES, packSettings([options]));
+  for (const { sequence, tokens, seed = options.seed } of tail === "sample" ? prompts : []) {
+    executor.write({ role: "settings" }, sequence * SETTING_BYTES, packSettings([{ ...options, seed }]));
     executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
   }
   const all = new Map(

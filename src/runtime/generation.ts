@@ -17,6 +17,8 @@ import type { Sequences } from "./sequences.ts";
 export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Default 128. */
   readonly maxNewTokens?: number;
+  /** One seed a prompt in place of `seed`, so that equal prompts of a batch are continued differently. */
+  readonly seeds?: readonly number[];
   /** Texts that end generation; they are cut from the result. */
   readonly stop?: readonly string[];
   /** Ids that end generation, besides the model's own. */
@@ -218,8 +220,8 @@ async function* generateAll(
   const { sequences, check, release } = await open();
   try {
     sequences.check(request.prompts);
-    const prompts = request.prompts.map(({ sequence, tokens }): Prompt => {
-      return { sequence, tokens, reused: sequences.reuse(sequence, tokens) };
+    const prompts = request.prompts.map((prompt): Prompt => {
+      return { ...prompt, reused: sequences.reuse(prompt.sequence, prompt.tokens) };
     });
     const outputs = new Map(
       prompts.map(({ sequence, tokens }) => [sequence, new Output(tokenizer, tokens, stop, stopTokens)]),
@@ -241,7 +243,7 @@ async function* generateAll(
     }
     const ended = performance.now();
     const timings = timingsOf(called, started, firstToken ?? ended, ended, prompts, [...outputs.values()]);
-    return prompts.map(({ sequence, tokens, reused }) => {
+    return prompts.map(({ sequence, tokens, reused, seed = sampling.seed }) => {
       const output = outputs.get(sequence) as Output;
       return {
         prompt_tokens: tokens,
@@ -250,7 +252,7 @@ async function* generateAll(
         text: output.text,
         finish: output.finish,
         changes: output.changes,
-        seed: sampling.temperature > 0 ? sampling.seed : null,
+        seed: sampling.temperature > 0 ? seed : null,
         timings,
       };
     });

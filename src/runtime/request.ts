@@ -38,7 +38,11 @@ export function settleRequest(
 ): SettledRequest {
   const { config, tokenizer, eosTokenIds } = bounds;
   const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: encodePrompt(tokenizer, prompt) }));
-  const { maxNewTokens, overflow = "stop", signal } = options;
+  const { maxNewTokens, overflow = "stop", seeds, signal } = options;
+  if (seeds && seeds.length !== prompts.length) {
+    throw new SluiceError("usage", `${seeds.length} seeds were given for ${prompts.length} prompts`);
+  }
+  for (const seed of seeds ?? []) checkSampling({ seed });
   if (maxNewTokens !== undefined && (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1)) {
     throw new SluiceError("usage", `maxNewTokens is ${maxNewTokens}; it must be a whole number, 1 or more`);
   }
@@ -71,7 +75,7 @@ export function settleRequest(
   return {
     context,
     request: {
-      prompts: truncated,
+      prompts: truncated.map((prompt, i) => ({ ...prompt, seed: seeds?.[i] })),
       tokenizer,
       sampling: checkSampling(options),
       maxNewTokens: maxNewTokens ?? DEFAULT_NEW_TOKENS,

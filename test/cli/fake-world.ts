@@ -307,6 +307,12 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async fitDirection() {
       throw new SluiceError("usage", "Played models cannot be fitted");
     },
+    async evaluate() {
+      throw new SluiceError("usage", "Played models cannot be evaluated");
+    },
+    async fitUnigramClassifier() {
+      throw new SluiceError("usage", "Played classifiers cannot be fitted");
+    },
     async profile() {
       throw new SluiceError("usage", "Played models are not profiled");
     },

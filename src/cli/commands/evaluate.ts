@@ -1,0 +1,214 @@
+/** `sluice evaluate` */
+import { SluiceError } from "../../errors.ts";
+import type { ContinuationReport, Estimate, Evaluation, Scorer, SideBySide, UnigramClassifier } from "../../index.ts";
+import { left, right, table } from "../columns.ts";
+import { defineCommand } from "../command.ts";
+import type { CommandContext, LoadedModel } from "../context.ts";
+import { defined } from "../defined.ts";
+import { readDocuments, readPrompts } from "../documents.ts";
+import { decimal, flag, name, optional, wholeNumber, withDefault } from "../options.ts";
+import { loadScorer } from "../scorer.ts";
+import { classOptions, encodeAll, readClasses } from "../sentences.ts";
+import { interventionOptions, reportInterventions } from "./interventions.ts";
+import { modelArgument, modelOptions, withEditedModel } from "./model.ts";
+import { documentsOf } from "./perplexity.ts";
+
+const { with: bundles, strength, param } = interventionOptions;
+const { textColumn, labelColumn } = classOptions;
+
+export const evaluate = defineCommand({
+  name: "evaluate",
+  summary: "Measure what interventions cost and do, plain and edited side by side",
+  description: [
+    "On --text: perplexity, KL divergence and next-token agreement, with the interventions at every position. On " +
+      "--prompts: continuations of both models, drawn with the same seeds in one batch, and judged. Intervals are 95 %, " +
+      "by resampling texts or continuations together with their counterparts.",
+    "The judge is a logistic regression on token counts, fitted on --positive and --negative cut into pieces as long as " +
+      "the continuations, with every fifth text held out; its scores are log-odds. Or it is --scorer, a module whose " +
+      "default export takes a text and gives a number.",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    with: bundles,
+    strength,
+    param,
+    text: optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens a line", name),
+    prependBos: flag("Begin every text of --text with the model's BOS token"),
+    maxTokens: optional("N", "Take the first N tokens of each text of --text (BOS not counted)", wholeNumber(1)),
+    maxTexts: optional("N", "Take the first N texts of --text", wholeNumber(1)),
+    prompts: optional("FILE", "Prompts to continue: one a line, or .jsonl with text or tokens", name),
+    positive: optional("FILE", "Texts of the class that the judge looks for: one a line, .jsonl or .csv", name),
+    negative: optional("FILE", "Texts of the other class, likewise", name),
+    textColumn,
+    labelColumn,
+    l2: withDefault("W", "How strongly the judge's weights are held small", decimal({ min: 0, aboveMin: true }), 1),
+    scorer: optional("FILE.mjs", "A judge of your own: export default (text) => number, or a promise of one", name),
+    threshold: optional(
+      "T",
+      "Count continuations that score above T (default: 0 for the fitted judge, else none are counted)",
+      decimal(),
+    ),
+    continuations: withDefault("N", "Continuations of each prompt", wholeNumber(1), 1),
+    newTokens: withDefault("N", "Tokens of a continuation", wholeNumber(1), 24),
+    temperature: withDefault("T", "1 draws as the model predicts; 0 takes the likeliest token", decimal({ min: 0 }), 1),
+    seed: withDefault("S", "Of the first continuation; each further one has the next", wholeNumber(0), 0),
+    json: flag("Print one JSON object, with every continuation and its score"),
+    ...modelOptions,
+  },
+  examples: [
+    {
+      line: "evaluate weights/gpt2-stories --with calm.safetensors --text test/data/tales.jsonl --max-tokens 120 --max-texts 40",
+      shows: "What does an edit cost on tales?",
+    },
+    {
+      line:
+        "evaluate weights/gpt2-stories --with calm.safetensors --prompts openings.txt --continuations 40 " +
+        "--positive test/data/plays.jsonl --negative test/data/tales.jsonl",
+      shows: "Does it make the model sound less like plays?",
+    },
+  ],
+  async run(values, context) {
+    const { library, progress, signal, stdout } = context;
+    checkChoice(values);
+    const texts = values.text === undefined ? undefined : await readDocuments(values.text, signal);
+    const prompts = values.prompts === undefined ? undefined : await readPrompts(values.prompts, signal);
+    const { positive, negative } = values;
+    const classes =
+      positive === undefined || negative === undefined
+        ? undefined
+        : await readClasses({ ...values, positive, negative }, context);
+    const own = values.scorer === undefined ? undefined : await loadScorer(values.scorer);
+    const choice = { ...values, promptLength: undefined };
+    const report = await withEditedModel(choice, context, async (model, _, composed) => {
+      const classifier = classes && (await fitJudge(model, classes, values, context));
+      const judge: Scorer | undefined = classifier ? ({ tokens }) => classifier.score(tokens) : own;
+      const threshold = values.threshold ?? (classifier ? 0 : undefined);
+      const work = library.evaluate(model, {
+        ...defined({ prompts, threshold, scorer: judge }),
+        ...(texts && { documents: documentsOf(model, texts.slice(0, values.maxTexts), values, context) }),
+        continuations: values.continuations,
+        newTokens: values.newTokens,
+        temperature: values.temperature,
+        seed: values.seed,
+        signal,
+        onProgress: (phase, done, total) =>
+          progress.update(phase, `${done} of ${total} ${phase === "predicting" ? "tokens" : "continuations"}`),
+      });
+      const evaluation = await progress.during("evaluating", work);
+      return { evaluation, classifier, interventions: reportInterventions(composed, model.stages) };
+    });
+    const { evaluation, classifier, interventions } = report;
+    const judge = classifier && judgeOf(classifier);
+    if (values.json) {
+      stdout.write(`${JSON.stringify({ ...evaluation, ...defined({ judge }), interventions })}\n`);
+      return;
+    }
+    for (const id of evaluation.predictions?.widened ?? []) {
+      context.note(`stage "${id}" acts at some positions by its bundle; on --text it acted at all`);
+    }
+    stdout.write([predictionTable(evaluation), continuationTable(evaluation.continuations, classifier)].join(""));
+  },
+});
+
+interface Choice {
+  readonly with: readonly unknown[];
+  readonly text: string | undefined;
+  readonly prompts: string | undefined;
+  readonly positive: string | undefined;
+  readonly negative: string | undefined;
+  readonly scorer: string | undefined;
+}
+
+/** @throws SluiceError `usage` for what is missing or does not go together, before anything is read */
+function checkChoice({ with: bundles, text, prompts, positive, negative, scorer }: Choice): void {
+  const refuse = (fault: string, hint: string): SluiceError => new SluiceError("usage", fault, { hint });
+  if (bundles.length === 0) throw refuse("--with BUNDLE is missing", "Name the interventions to evaluate.");
+  if (text === undefined && prompts === undefined) {
+    throw refuse(
+      "there is nothing to evaluate on",
+      "Give --text FILE to predict, --prompts FILE to continue, or both.",
+    );
+  }
+  if ((positive === undefined) !== (negative === undefined)) {
+    throw refuse(
+      `${positive === undefined ? "--positive" : "--negative"} FILE is missing`,
+      "The judge is fitted on texts of both classes.",
+    );
+  }
+  if (scorer !== undefined && positive !== undefined) {
+    throw refuse("two judges were given: --scorer, and --positive and --negative", "Leave one of them out.");
+  }
+  const judged = scorer !== undefined || positive !== undefined;
+  if (prompts !== undefined && !judged) {
+    throw refuse("no judge of the continuations was given", "Give --positive and --negative, or --scorer.");
+  }
+  if (prompts === undefined && judged) throw refuse("there is nothing to judge", "Give --prompts FILE to continue.");
+}
+
+async function fitJudge(
+  model: LoadedModel,
+  classes: Awaited<ReturnType<typeof readClasses>>,
+  { newTokens, l2 }: { readonly newTokens: number; readonly l2: number },
+  { library, progress }: CommandContext,
+): Promise<UnigramClassifier> {
+  const work = library.fitUnigramClassifier(
+    {
+      positive: encodeAll(model, classes.positive, undefined),
+      negative: encodeAll(model, classes.negative, undefined),
+    },
+    { pieceTokens: newTokens, l2 },
+  );
+  return progress.during("fitting the judge", work);
+}
+
+function judgeOf({ accuracy, fitted, heldOut, intercept, weights }: UnigramClassifier): object {
+  return { accuracy, fitted, held_out: heldOut, intercept, tokens: weights.size };
+}
+
+function predictionTable({ predictions }: Evaluation): string {
+  if (!predictions) return "";
+  const { texts, tokens, perplexity, kl_nats, agreement } = predictions;
+  const rows = [
+    ["perplexity, plain", ...cells(perplexity.plain, fixed(3))],
+    ["perplexity, edited", ...cells(perplexity.edited, fixed(3))],
+    ["edited / plain", ...cells(perplexity.ratio, fixed(4))],
+    ["KL(plain ‖ edited), nats a token", ...cells(kl_nats, fixed(4))],
+    ["same likeliest token", ...cells(agreement, percent)],
+  ];
+  return `${tokens} predicted tokens of ${texts} ${texts === 1 ? "text" : "texts"}\n${estimates(rows)}`;
+}
+
+function continuationTable(report: ContinuationReport | null, judge: UnigramClassifier | undefined): string {
+  if (!report) return "";
+  const { pairs, mean, share, unchanged } = report;
+  const sides = (what: string, { plain, edited, difference }: SideBySide, show: (value: number) => string) => [
+    [`${what}, plain`, ...cells(plain, show)],
+    [`${what}, edited`, ...cells(edited, show)],
+    ["edited − plain", ...cells(difference, show)],
+  ];
+  const rows = [
+    ...(share ? sides("share above the threshold", share, fixed(4)) : []),
+    ...sides("mean score", mean, fixed(3)),
+    ["unchanged", ...cells(unchanged, percent)],
+  ];
+  const held = judge
+    ? `The judge is right on ${percent(judge.accuracy)} of ${judge.heldOut} held-out pieces (fitted on ${judge.fitted}).\n`
+    : "";
+  return `${pairs.length} continuations of either model\n${estimates(rows)}${held}`;
+}
+
+function estimates(rows: readonly (readonly string[])[]): string {
+  return table([left(""), right("value"), right("95 % from"), right("to")], rows);
+}
+
+function cells({ value, low, high }: Estimate, show: (value: number) => string): readonly string[] {
+  return [value, low, high].map((number) => (number === null ? "–" : show(number)));
+}
+
+function fixed(digits: number): (value: number) => string {
+  return (value) => value.toFixed(digits).replace("-", "−");
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}

@@ -1,0 +1,90 @@
+/** Continuations of prompts by a plain and an edited model, side by side in one batch, with the same seeds. */
+import { SluiceError } from "../errors.ts";
+import type { PromptInput } from "../runtime/request.ts";
+import type { Session } from "../runtime/session.ts";
+
+/** What one side said. */
+export interface ScoredText {
+  /** New ids, the one that stopped it included. */
+  readonly tokens: readonly number[];
+  /** Null without a tokenizer. */
+  readonly text: string | null;
+  readonly score: number;
+}
+
+/** A prompt as both sides continue it. */
+export interface ContinuationPair {
+  /** Index into the prompts. */
+  readonly prompt: number;
+  /** Drawn with by both; null where nothing was drawn. */
+  readonly seed: number | null;
+  readonly plain: ScoredText;
+  readonly edited: ScoredText;
+}
+
+/** Judges a continuation: the greater, the more of what is sought. */
+export type Scorer = (continuation: Pick<ScoredText, "tokens" | "text">) => number | Promise<number>;
+
+export interface ContinuationOptions {
+  readonly prompts: readonly PromptInput[];
+  /** Of each prompt. */
+  readonly continuations: number;
+  readonly newTokens: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly scorer: Scorer;
+  readonly signal: AbortSignal | undefined;
+  /** Called with the number of pairs that are done. */
+  readonly onProgress: (done: number) => void;
+}
+
+/** Pairs that are continued at a time. */
+export const MOST_PAIRS = 16;
+
+/**
+ * @param session of an even number of sequences, 2i plain (strengths 0) and 2i + 1 edited
+ * @throws SluiceError `usage` for a score that is no finite number, and what generating and the scorer throw
+ */
+export async function continuePairs(
+  session: Session,
+  options: ContinuationOptions,
+): Promise<readonly ContinuationPair[]> {
+  const { prompts, continuations, newTokens, temperature, scorer, signal } = options;
+  const jobs = Array.from({ length: prompts.length * continuations }, (_, i) => ({
+    prompt: Math.floor(i / continuations),
+    seed: options.seed + i,
+  }));
+  const pairs: ContinuationPair[] = [];
+  for (let first = 0; first < jobs.length; first += session.sequences >> 1) {
+    const some = jobs.slice(first, first + (session.sequences >> 1));
+    const results = await session.generateBatch(
+      some.flatMap(({ prompt }) => [prompts[prompt] as PromptInput, prompts[prompt] as PromptInput]),
+      {
+        maxNewTokens: newTokens,
+        temperature,
+        seeds: some.flatMap(({ seed }) => [seed, seed]),
+        ...(signal && { signal }),
+      },
+    );
+    for (const [i, { prompt, seed }] of some.entries()) {
+      const [plain, edited] = [results[2 * i], results[2 * i + 1]].map((result) => {
+        return { tokens: result?.tokens ?? [], text: result?.text ?? null };
+      }) as [Pick<ScoredText, "tokens" | "text">, Pick<ScoredText, "tokens" | "text">];
+      pairs.push({
+        prompt,
+        seed: temperature > 0 ? seed : null,
+        plain: { ...plain, score: await scoreOf(scorer, plain) },
+        edited: { ...edited, score: await scoreOf(scorer, edited) },
+      });
+    }
+    options.onProgress(pairs.length);
+  }
+  return pairs;
+}
+
+async function scoreOf(scorer: Scorer, continuation: Pick<ScoredText, "tokens" | "text">): Promise<number> {
+  const score: unknown = await scorer(continuation);
+  if (typeof score === "number" && Number.isFinite(score)) return score;
+  const said = continuation.text === null ? continuation.tokens.join(" ") : JSON.stringify(continuation.text);
+  throw new SluiceError("usage", `The scorer gave ${String(score)} for ${said}; a score is a finite number`);
+}

@@ -1,0 +1,239 @@
+/**
+ * What interventions do to a model: how much worse it predicts texts, and how what it says changes, each side measured on
+ * the same texts, prompts and seeds, with intervals.
+ */
+import { SluiceError } from "../errors.ts";
+import type { Stage } from "../interventions/stage.ts";
+import type { Model } from "../runtime/model.ts";
+import type { PromptInput } from "../runtime/request.ts";
+import { bootstrap, type Estimate } from "./bootstrap.ts";
+import { type ContinuationPair, continuePairs, MOST_PAIRS, type Scorer } from "./continuations.ts";
+import { comparePredictions, MOST_WINDOWS, type WindowSums, windowsOf } from "./predictions.ts";
+
+export interface EvaluateOptions {
+  /** Texts as token ids, to be predicted; BOS included where it is wanted. */
+  readonly documents?: readonly (readonly number[])[];
+  /** To be continued and judged. */
+  readonly prompts?: readonly PromptInput[];
+  /** Judges continuations; needed with `prompts`. */
+  readonly scorer?: Scorer;
+  /** Scores above it count for `share`; without it there is no share. */
+  readonly threshold?: number;
+  /** Of each prompt; default 1. */
+  readonly continuations?: number;
+  /** Default 24. */
+  readonly newTokens?: number;
+  /** Default 1; at 0 there is one continuation a prompt. */
+  readonly temperature?: number;
+  /** Of the first continuation, each further one has the next; and of the intervals. Default 0. */
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+  onProgress?(phase: "predicting" | "continuing", done: number, total: number): void;
+}
+
+/** On texts, the interventions acting at every position. */
+export interface PredictionReport {
+  readonly texts: number;
+  /** Predicted tokens: each text's, less its first. */
+  readonly tokens: number;
+  readonly perplexity: {
+    readonly plain: Estimate;
+    readonly edited: Estimate;
+    /** edited / plain */
+    readonly ratio: Estimate;
+  };
+  /** KL(plain ‖ edited) a predicted token. */
+  readonly kl_nats: Estimate;
+  /** Share of predictions whose likeliest token stays the same. */
+  readonly agreement: Estimate;
+  /** Ids of the stages that would act at some positions alone by their bundle. */
+  readonly widened: readonly string[];
+}
+
+/** A number of either side, and edited − plain. */
+export interface SideBySide {
+  readonly plain: Estimate;
+  readonly edited: Estimate;
+  readonly difference: Estimate;
+}
+
+export interface ContinuationReport {
+  readonly mean: SideBySide;
+  /** Share of scores above the threshold; null without one. */
+  readonly share: SideBySide | null;
+  /** Share of continuations that are the same, token by token. */
+  readonly unchanged: Estimate;
+  readonly pairs: readonly ContinuationPair[];
+}
+
+export interface Evaluation {
+  /** Null without documents. */
+  readonly predictions: PredictionReport | null;
+  /** Null without prompts. */
+  readonly continuations: ContinuationReport | null;
+}
+
+/**
+ * Measures a model with interventions against itself without them. Intervals are 95 %, by resampling texts (of a text
+ * longer than the context, its windows) or continuations, always together with their counterparts.
+ * @param model one that was made by `with`
+ * @throws SluiceError `usage` for a model without interventions, nothing to measure or options out of range;
+ *   `non_finite`; and what generating and the scorer throw
+ */
+export async function evaluate(model: Model, options: EvaluateOptions): Promise<Evaluation> {
+  const settled = settle(model, options);
+  const { documents, prompts, scorer } = settled;
+  return {
+    predictions: documents ? await predict(model, documents, settled) : null,
+    continuations: prompts && scorer ? await speak(model, prompts, scorer, settled) : null,
+  };
+}
+
+type Settled = EvaluateOptions &
+  Required<Pick<EvaluateOptions, "continuations" | "newTokens" | "temperature" | "seed">>;
+
+function settle(model: Model, options: EvaluateOptions): Settled {
+  const { documents, prompts, scorer, threshold } = options;
+  const settled = { continuations: 1, newTokens: 24, temperature: 1, seed: 0, ...options };
+  if (model.stages.length === 0) {
+    throw new SluiceError("usage", "This model has no interventions to evaluate", {
+      hint: "Make one that has them: model.with(bundles).",
+    });
+  }
+  if (!documents && !prompts) throw new SluiceError("usage", "There is nothing to evaluate on: no texts, no prompts");
+  if (documents && !documents.some(({ length }) => length > 1)) {
+    throw new SluiceError("usage", "There is no token to predict: every text is shorter than two tokens");
+  }
+  if (prompts && prompts.length === 0) throw new SluiceError("usage", "There is no prompt to continue");
+  if (prompts && !scorer) throw new SluiceError("usage", "Continuations of prompts need a scorer to judge them");
+  for (const name of ["continuations", "newTokens"] as const) {
+    if (Number.isSafeInteger(settled[name]) && settled[name] >= 1) continue;
+    throw new SluiceError("usage", `${name} is ${settled[name]}; it must be a whole number, 1 or more`);
+  }
+  if (settled.temperature === 0 && settled.continuations > 1) {
+    throw new SluiceError("usage", "At temperature 0 all continuations of a prompt are the same", {
+      hint: "Ask for one of each, or for a temperature above 0.",
+    });
+  }
+  if (threshold !== undefined && !Number.isFinite(threshold)) {
+    throw new SluiceError("usage", `threshold is ${threshold}; it must be a finite number`);
+  }
+  return settled;
+}
+
+async function predict(
+  model: Model,
+  documents: readonly (readonly number[])[],
+  { seed, signal, onProgress }: Settled,
+): Promise<PredictionReport> {
+  const widened = model.stages.filter((stage) => !actsEverywhere(stage));
+  const everywhere = widened.length === 0 ? model : withStagesEverywhere(model);
+  const longest = documents.reduce((most, { length }) => Math.max(most, length), 0);
+  const context = Math.min(longest, model.config.max_position_embeddings);
+  const windows = documents.flatMap((tokens) => windowsOf(tokens, context));
+  const total = windows.reduce((sum, { counted }) => sum + counted, 0);
+  const pairs = Math.min(MOST_WINDOWS, windows.length);
+  const sequences = await everywhere.openSequences({ sequences: 2 * pairs, context, signal });
+  let sums: readonly WindowSums[];
+  try {
+    for (const { id } of model.stages) {
+      for (let i = 0; i < pairs; i++) sequences.stages?.set(id, { strength: 0 }, 2 * i);
+    }
+    sums = await comparePredictions(sequences, windows, signal, (done) => onProgress?.("predicting", done, total));
+  } finally {
+    sequences.dispose();
+  }
+  const mean = (name: "plain" | "edited" | "divergence" | "agreeing") => (units: ArrayLike<number>) => {
+    let [value, tokens] = [0, 0];
+    for (let i = 0; i < units.length; i++) {
+      const window = sums[units[i] as number] as WindowSums;
+      value += window[name];
+      tokens += window.tokens;
+    }
+    return value / tokens;
+  };
+  const [plain, edited] = [mean("plain"), mean("edited")];
+  const estimates = bootstrap(
+    sums.length,
+    {
+      plain: (units) => Math.exp(plain(units)),
+      edited: (units) => Math.exp(edited(units)),
+      ratio: (units) => Math.exp(edited(units) - plain(units)),
+      divergence: mean("divergence"),
+      agreement: mean("agreeing"),
+    },
+    seed,
+  );
+  return {
+    texts: documents.filter(({ length }) => length > 1).length,
+    tokens: total,
+    perplexity: { plain: estimates.plain, edited: estimates.edited, ratio: estimates.ratio },
+    kl_nats: estimates.divergence,
+    agreement: estimates.agreement,
+    widened: widened.map(({ id }) => id),
+  };
+}
+
+function actsEverywhere(stage: Stage): boolean {
+  return stage.kind === "edge_mask" || stage.positions === "all";
+}
+
+/** A bundle for generated tokens alone would leave most of a text as it is: its cost is that of acting throughout. */
+function withStagesEverywhere(model: Model): Model {
+  const stages = model.stages.map((stage): Stage => {
+    return stage.kind === "edge_mask" ? stage : { ...stage, positions: "all" };
+  });
+  return model.withStages({ stages, warnings: [] });
+}
+
+async function speak(
+  model: Model,
+  prompts: readonly PromptInput[],
+  scorer: Scorer,
+  { continuations, newTokens, temperature, seed, threshold, signal, onProgress }: Settled,
+): Promise<ContinuationReport> {
+  const total = prompts.length * continuations;
+  const pairs = Math.min(MOST_PAIRS, total);
+  const longest = Math.max(...prompts.map((prompt) => model.encode(prompt).length));
+  const context = Math.min(longest + newTokens - 1, model.config.max_position_embeddings);
+  const session = await model.session({ sequences: 2 * pairs, context, live: false, signal });
+  let said: readonly ContinuationPair[];
+  try {
+    for (const { id } of model.stages) {
+      for (let i = 0; i < pairs; i++) session.set(id, { strength: 0 }, { sequence: 2 * i });
+    }
+    said = await continuePairs(session, {
+      prompts,
+      continuations,
+      newTokens,
+      temperature,
+      seed,
+      scorer,
+      signal,
+      onProgress: (done) => onProgress?.("continuing", done, total),
+    });
+  } finally {
+    session.dispose();
+  }
+  const same = ({ plain, edited }: ContinuationPair): boolean =>
+    plain.tokens.length === edited.tokens.length && plain.tokens.every((token, i) => token === edited.tokens[i]);
+  const share = threshold === undefined ? null : sides(said, (score) => (score > threshold ? 1 : 0), seed);
+  const { unchanged } = bootstrap(said.length, { unchanged: meanOf(said.map((pair) => (same(pair) ? 1 : 0))) }, seed);
+  return { mean: sides(said, (score) => score, seed), share, unchanged, pairs: said };
+}
+
+function sides(pairs: readonly ContinuationPair[], of: (score: number) => number, seed: number): SideBySide {
+  const [plain, edited] = (["plain", "edited"] as const).map((side) =>
+    meanOf(pairs.map((pair) => of(pair[side].score))),
+  );
+  if (!plain || !edited) throw new Error("A pair has two sides");
+  return bootstrap(pairs.length, { plain, edited, difference: (units) => edited(units) - plain(units) }, seed);
+}
+
+function meanOf(values: readonly number[]): (units: ArrayLike<number>) => number {
+  return (units) => {
+    let sum = 0;
+    for (let i = 0; i < units.length; i++) sum += values[units[i] as number] as number;
+    return sum / units.length;
+  };
+}

@@ -1,0 +1,197 @@
+/**
+ * A judge of texts: logistic regression on how often each token occurs, in float64. The fit is a convex problem solved by
+ * Newton's method, without random numbers: equal texts give equal weights.
+ */
+import { SluiceError } from "../errors.ts";
+
+/** Token ids of texts of either class. */
+export interface LabelledTexts {
+  readonly positive: readonly (readonly number[])[];
+  readonly negative: readonly (readonly number[])[];
+}
+
+export interface UnigramOptions {
+  /** Texts are cut into pieces of so many tokens, as long as what will be judged; default: left whole. */
+  readonly pieceTokens?: number;
+  /** Weight of ½‖w‖² beside the summed loss; default 1. */
+  readonly l2?: number;
+}
+
+export interface UnigramClassifier {
+  /** Log-odds of the positive class: intercept + Σ counts · weights. Tokens that the fit has not seen weigh 0. */
+  score(tokens: readonly number[]): number;
+  readonly weights: ReadonlyMap<number, number>;
+  readonly intercept: number;
+  /** Share of the pieces of held-out texts, every fifth of either class, on whose side of 0 the score lies. */
+  readonly accuracy: number;
+  /** Pieces that it was fitted on, and that it was held to. */
+  readonly fitted: number;
+  readonly heldOut: number;
+}
+
+/** A piece: its features and how often each occurs. */
+interface Example {
+  readonly features: Int32Array;
+  readonly counts: Float64Array;
+  /** 1 or −1. */
+  readonly label: number;
+}
+
+const HELD_OUT_EVERY = 5;
+const NEWTON_STEPS = 50;
+/** Of the gradient, relative to its first length. */
+const TOLERANCE = 1e-8;
+
+/** @throws SluiceError `usage` for options out of range, or fewer texts of a class than it takes to hold any out */
+export function fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions = {}): UnigramClassifier {
+  const { pieceTokens, l2 = 1 } = options;
+  if (pieceTokens !== undefined && (!Number.isSafeInteger(pieceTokens) || pieceTokens < 1)) {
+    throw new SluiceError("usage", `pieceTokens is ${pieceTokens}; it must be a whole number, 1 or more`);
+  }
+  if (!(l2 > 0 && Number.isFinite(l2))) throw new SluiceError("usage", `l2 is ${l2}; it must be above 0`);
+  const positive = split("positive", texts.positive, pieceTokens);
+  const negative = split("negative", texts.negative, pieceTokens);
+  const features = new Map<number, number>();
+  for (const token of [positive.fitted, negative.fitted].flat(2)) {
+    if (!features.has(token)) features.set(token, features.size);
+  }
+  const examples = [
+    ...positive.fitted.map((tokens) => exampleOf(tokens, features, 1)),
+    ...negative.fitted.map((tokens) => exampleOf(tokens, features, -1)),
+  ];
+  const solution = minimise(examples, features.size, l2);
+  const intercept = solution[features.size] as number;
+  const weights = new Map([...features].map(([token, feature]) => [token, solution[feature] as number]));
+  const score = (tokens: readonly number[]): number =>
+    tokens.reduce((sum, token) => sum + (weights.get(token) ?? 0), intercept);
+  const right =
+    positive.held.filter((tokens) => score(tokens) > 0).length +
+    negative.held.filter((tokens) => score(tokens) <= 0).length;
+  const heldOut = positive.held.length + negative.held.length;
+  return { score, weights, intercept, accuracy: right / heldOut, fitted: examples.length, heldOut };
+}
+
+/** Whole texts are held out, so that no piece of one is fitted. */
+function split(name: string, texts: readonly (readonly number[])[], pieceTokens: number | undefined) {
+  const usable = texts.filter(({ length }) => length > 0);
+  if (usable.length < HELD_OUT_EVERY) {
+    throw new SluiceError("usage", `The ${name} class has ${usable.length} texts; it takes ${HELD_OUT_EVERY}`, {
+      hint: "A fifth of the texts is held out, to tell how well the classifier does.",
+    });
+  }
+  const isHeld = (i: number): boolean => i % HELD_OUT_EVERY === HELD_OUT_EVERY - 1;
+  const pieces = (some: typeof usable) => some.flatMap((tokens) => piecesOf(tokens, pieceTokens ?? tokens.length));
+  return { fitted: pieces(usable.filter((_, i) => !isHeld(i))), held: pieces(usable.filter((_, i) => isHeld(i))) };
+}
+
+/** Full pieces; a text that is shorter than one is a piece too. */
+function piecesOf(tokens: readonly number[], length: number): readonly (readonly number[])[] {
+  const count = Math.max(1, Math.floor(tokens.length / length));
+  return Array.from({ length: count }, (_, i) => tokens.slice(i * length, (i + 1) * length));
+}
+
+function exampleOf(tokens: readonly number[], features: ReadonlyMap<number, number>, label: number): Example {
+  const counts = new Map<number, number>();
+  for (const token of tokens) {
+    const feature = features.get(token) as number;
+    counts.set(feature, (counts.get(feature) ?? 0) + 1);
+  }
+  return { features: Int32Array.from(counts.keys()), counts: Float64Array.from(counts.values()), label };
+}
+
+/**
+ * Σ log(1 + exp(−y·z)) + l2/2 ‖w‖² with z = w·x + b; the intercept b, the last of the unknowns, is not penalised. Newton
+ * directions come from conjugate gradients, steps are halved until the value falls.
+ */
+function minimise(examples: readonly Example[], features: number, l2: number): Float64Array {
+  let at = new Float64Array(features + 1);
+  let { value, gradient, curvature } = evaluateAt(examples, at, l2);
+  const enough = TOLERANCE * norm(gradient);
+  for (let step = 0; step < NEWTON_STEPS && norm(gradient) > enough; step++) {
+    const direction = solve((vector) => hessianTimes(examples, curvature, vector, l2), gradient);
+    let scale = 1;
+    const moved = () => at.map((entry, i) => entry - scale * (direction[i] as number));
+    let next = moved();
+    let found = evaluateAt(examples, next, l2);
+    while (found.value > value && scale > 1e-10) {
+      scale /= 2;
+      next = moved();
+      found = evaluateAt(examples, next, l2);
+    }
+    if (found.value > value) break;
+    at = next;
+    ({ value, gradient, curvature } = found);
+  }
+  return at;
+}
+
+function evaluateAt(examples: readonly Example[], at: Float64Array, l2: number) {
+  const last = at.length - 1;
+  const gradient = at.map((weight, i) => (i < last ? l2 * weight : 0));
+  let value = 0.5 * l2 * at.subarray(0, last).reduce((sum, weight) => sum + weight * weight, 0);
+  /** p(1 − p) of each example. */
+  const curvature = new Float64Array(examples.length);
+  examples.forEach((example, i) => {
+    const margin = example.label * dot(example, at);
+    value += margin > 0 ? Math.log1p(Math.exp(-margin)) : Math.log1p(Math.exp(margin)) - margin;
+    const wrong = 1 / (1 + Math.exp(margin));
+    curvature[i] = wrong * (1 - wrong);
+    addTo(gradient, example, -example.label * wrong);
+  });
+  return { value, gradient, curvature };
+}
+
+function hessianTimes(examples: readonly Example[], curvature: Float64Array, vector: Float64Array, l2: number) {
+  const last = vector.length - 1;
+  const product = vector.map((entry, i) => (i < last ? l2 * entry : 0));
+  examples.forEach((example, i) => {
+    addTo(product, example, (curvature[i] as number) * dot(example, vector));
+  });
+  return product;
+}
+
+/** A·x = b for a positive definite A, by conjugate gradients, to a hundred-millionth of b's length. */
+function solve(times: (vector: Float64Array) => Float64Array, b: Float64Array): Float64Array {
+  const x = new Float64Array(b.length);
+  const residual = b.slice();
+  const direction = b.slice();
+  let square = inner(residual, residual);
+  const enough = square * 1e-16;
+  for (let i = 0; i < b.length && square > enough; i++) {
+    const product = times(direction);
+    const step = square / inner(direction, product);
+    for (let j = 0; j < b.length; j++) {
+      x[j] = (x[j] as number) + step * (direction[j] as number);
+      residual[j] = (residual[j] as number) - step * (product[j] as number);
+    }
+    const next = inner(residual, residual);
+    for (let j = 0; j < b.length; j++) {
+      direction[j] = (residual[j] as number) + (next / square) * (direction[j] as number);
+    }
+    square = next;
+  }
+  return x;
+}
+
+/** w·x + b. */
+function dot({ features, counts }: Example, at: Float64Array): number {
+  return features.reduce(
+    (sum, feature, i) => sum + (counts[i] as number) * (at[feature] as number),
+    at[at.length - 1] as number,
+  );
+}
+
+function addTo(sum: Float64Array, { features, counts }: Example, factor: number): void {
+  features.forEach((feature, i) => {
+    sum[feature] = (sum[feature] as number) + factor * (counts[i] as number);
+  });
+  sum[sum.length - 1] = (sum[sum.length - 1] as number) + factor;
+}
+
+function inner(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);
+}
+
+function norm(vector: Float64Array): number {
+  return Math.sqrt(inner(vector, vector));
+}
