@@ -31,8 +31,9 @@ for (const name of ["plays", "tales"]) {
     .flatMap((tokens) =>
       Array.from({ length: Math.floor(tokens.length / PIECE) }, (_, i) => tokens.slice(i * PIECE, (i + 1) * PIECE)),
     );
-  // Spread over the whole file.
-  const chosen = Array.from({ length: PIECES }, (_, i) => pieces[Math.floor((i * pieces.length) / PIECES)] ?? []);
+  // Spread over the whole file, and in an order in which the first few are too: 37 and 300 have no common factor.
+  const places = Array.from({ length: PIECES }, (_, i) => Math.floor((((i * 37) % PIECES) * pieces.length) / PIECES));
+  const chosen = places.map((place) => pieces[place] ?? []);
   await write(
     `${name}.jsonl`,
     chosen.map((tokens) => JSON.stringify({ tokens })),

@@ -1,6 +1,7 @@
 /**
- * A judge of texts: logistic regression on how often each token occurs, in float64. The fit is a convex problem solved by
- * Newton's method, without random numbers: equal texts give equal weights.
+ * Judges of texts by how often each token occurs: logistic regression, or the log-odds of the classes' own frequencies, in
+ * float64. The regression is a convex problem solved by Newton's method, without random numbers: equal texts give equal
+ * weights.
  */
 import { SluiceError } from "../errors.ts";
 
@@ -13,7 +14,12 @@ export interface LabelledTexts {
 export interface UnigramOptions {
   /** Texts are cut into pieces of so many tokens, as long as what will be judged; default: left whole. */
   readonly pieceTokens?: number;
-  /** Weight of ½‖w‖² beside the summed loss; default 1. */
+  /**
+   * `logistic` (default) fits weights that tell the pieces apart. `log-odds` takes log p(token | positive) −
+   * log p(token | negative), with one more of every token in either class (naive Bayes at equal odds of the classes).
+   */
+  readonly method?: "logistic" | "log-odds";
+  /** Weight of ½‖w‖² beside the summed loss of `logistic`; default 1. */
   readonly l2?: number;
 }
 
@@ -44,31 +50,56 @@ const TOLERANCE = 1e-8;
 
 /** @throws SluiceError `usage` for options out of range, or fewer texts of a class than it takes to hold any out */
 export function fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions = {}): UnigramClassifier {
-  const { pieceTokens, l2 = 1 } = options;
+  const { pieceTokens, method = "logistic", l2 = 1 } = options;
   if (pieceTokens !== undefined && (!Number.isSafeInteger(pieceTokens) || pieceTokens < 1)) {
     throw new SluiceError("usage", `pieceTokens is ${pieceTokens}; it must be a whole number, 1 or more`);
   }
   if (!(l2 > 0 && Number.isFinite(l2))) throw new SluiceError("usage", `l2 is ${l2}; it must be above 0`);
   const positive = split("positive", texts.positive, pieceTokens);
   const negative = split("negative", texts.negative, pieceTokens);
-  const features = new Map<number, number>();
-  for (const token of [positive.fitted, negative.fitted].flat(2)) {
-    if (!features.has(token)) features.set(token, features.size);
-  }
-  const examples = [
-    ...positive.fitted.map((tokens) => exampleOf(tokens, features, 1)),
-    ...negative.fitted.map((tokens) => exampleOf(tokens, features, -1)),
-  ];
-  const solution = minimise(examples, features.size, l2);
-  const intercept = solution[features.size] as number;
-  const weights = new Map([...features].map(([token, feature]) => [token, solution[feature] as number]));
+  const { weights, intercept } =
+    method === "logistic" ? regress(positive.fitted, negative.fitted, l2) : compare(positive.fitted, negative.fitted);
   const score = (tokens: readonly number[]): number =>
     tokens.reduce((sum, token) => sum + (weights.get(token) ?? 0), intercept);
   const right =
     positive.held.filter((tokens) => score(tokens) > 0).length +
     negative.held.filter((tokens) => score(tokens) <= 0).length;
   const heldOut = positive.held.length + negative.held.length;
-  return { score, weights, intercept, accuracy: right / heldOut, fitted: examples.length, heldOut };
+  const fitted = positive.fitted.length + negative.fitted.length;
+  return { score, weights, intercept, accuracy: right / heldOut, fitted, heldOut };
+}
+
+type Pieces = readonly (readonly number[])[];
+type Line = Pick<UnigramClassifier, "weights" | "intercept">;
+
+function regress(positive: Pieces, negative: Pieces, l2: number): Line {
+  const features = new Map<number, number>();
+  for (const token of [positive, negative].flat(2)) if (!features.has(token)) features.set(token, features.size);
+  const examples = [
+    ...positive.map((tokens) => exampleOf(tokens, features, 1)),
+    ...negative.map((tokens) => exampleOf(tokens, features, -1)),
+  ];
+  const solution = minimise(examples, features.size, l2);
+  const weights = new Map([...features].map(([token, feature]) => [token, solution[feature] as number]));
+  return { weights, intercept: solution[features.size] as number };
+}
+
+function compare(positive: Pieces, negative: Pieces): Line {
+  const [plus, minus] = [positive.flat(), negative.flat()];
+  const [often, seldom] = [countsOf(plus), countsOf(minus)];
+  const tokens = [...new Set([...often.keys(), ...seldom.keys()])];
+  const logShare = (counts: ReadonlyMap<number, number>, total: number, token: number): number =>
+    Math.log(((counts.get(token) ?? 0) + 1) / (total + tokens.length));
+  const weights = new Map(
+    tokens.map((token) => [token, logShare(often, plus.length, token) - logShare(seldom, minus.length, token)]),
+  );
+  return { weights, intercept: 0 };
+}
+
+function countsOf(tokens: readonly number[]): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>();
+  for (const token of tokens) counts.set(token, (counts.get(token) ?? 0) + 1);
+  return counts;
 }
 
 /** Whole texts are held out, so that no piece of one is fitted. */
@@ -91,11 +122,7 @@ function piecesOf(tokens: readonly number[], length: number): readonly (readonly
 }
 
 function exampleOf(tokens: readonly number[], features: ReadonlyMap<number, number>, label: number): Example {
-  const counts = new Map<number, number>();
-  for (const token of tokens) {
-    const feature = features.get(token) as number;
-    counts.set(feature, (counts.get(feature) ?? 0) + 1);
-  }
+  const counts = countsOf(tokens.map((token) => features.get(token) as number));
   return { features: Int32Array.from(counts.keys()), counts: Float64Array.from(counts.values()), label };
 }
 

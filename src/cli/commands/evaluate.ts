@@ -6,7 +6,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { readDocuments, readPrompts } from "../documents.ts";
-import { decimal, flag, name, optional, wholeNumber, withDefault } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
@@ -23,9 +23,10 @@ export const evaluate = defineCommand({
     "On --text: perplexity, KL divergence and next-token agreement, with the interventions at every position. On " +
       "--prompts: continuations of both models, drawn with the same seeds in one batch, and judged. Intervals are 95 %, " +
       "by resampling texts or continuations together with their counterparts.",
-    "The judge is a logistic regression on token counts, fitted on --positive and --negative cut into pieces as long as " +
-      "the continuations, with every fifth text held out; its scores are log-odds. Or it is --scorer, a module whose " +
-      "default export takes a text and gives a number.",
+    "The judge counts tokens: a logistic regression, or the log-odds of each token in either class, fitted on --positive " +
+      "and --negative cut into pieces as long as the continuations, with every fifth text held out. Tokens that it has " +
+      "not seen weigh 0, so their share is told. Or the judge is --scorer, a module whose default export takes a text " +
+      "and gives a number.",
   ],
   positionals: { model: modelArgument },
   options: {
@@ -41,7 +42,13 @@ export const evaluate = defineCommand({
     negative: optional("FILE", "Texts of the other class, likewise", name),
     textColumn,
     labelColumn,
-    l2: withDefault("W", "How strongly the judge's weights are held small", decimal({ min: 0, aboveMin: true }), 1),
+    judge: withDefault(
+      "KIND",
+      "logistic: a regression on token counts; log-odds: what each token's own frequencies say, summed",
+      oneOf("logistic", "log-odds"),
+      "logistic",
+    ),
+    l2: withDefault("W", "How strongly the weights of logistic are held small", decimal({ min: 0, aboveMin: true }), 1),
     scorer: optional("FILE.mjs", "A judge of your own: export default (text) => number, or a promise of one", name),
     threshold: optional(
       "T",
@@ -95,10 +102,10 @@ export const evaluate = defineCommand({
           progress.update(phase, `${done} of ${total} ${phase === "predicting" ? "tokens" : "continuations"}`),
       });
       const evaluation = await progress.during("evaluating", work);
-      return { evaluation, classifier, interventions: reportInterventions(composed, model.stages) };
+      const judged = classifier && judgeOf(classifier, evaluation.continuations);
+      return { evaluation, judge: judged, interventions: reportInterventions(composed, model.stages) };
     });
-    const { evaluation, classifier, interventions } = report;
-    const judge = classifier && judgeOf(classifier);
+    const { evaluation, judge, interventions } = report;
     if (values.json) {
       stdout.write(`${JSON.stringify({ ...evaluation, ...defined({ judge }), interventions })}\n`);
       return;
@@ -106,7 +113,7 @@ export const evaluate = defineCommand({
     for (const id of evaluation.predictions?.widened ?? []) {
       context.note(`stage "${id}" acts at some positions by its bundle; on --text it acted at all`);
     }
-    stdout.write([predictionTable(evaluation), continuationTable(evaluation.continuations, classifier)].join(""));
+    stdout.write([predictionTable(evaluation), continuationTable(evaluation.continuations, judge)].join(""));
   },
 });
 
@@ -148,7 +155,11 @@ function checkChoice({ with: bundles, text, prompts, positive, negative, scorer 
 async function fitJudge(
   model: LoadedModel,
   classes: Awaited<ReturnType<typeof readClasses>>,
-  { newTokens, l2 }: { readonly newTokens: number; readonly l2: number },
+  {
+    newTokens,
+    judge,
+    l2,
+  }: { readonly newTokens: number; readonly judge: "logistic" | "log-odds"; readonly l2: number },
   { library, progress }: CommandContext,
 ): Promise<UnigramClassifier> {
   const work = library.fitUnigramClassifier(
@@ -156,13 +167,25 @@ async function fitJudge(
       positive: encodeAll(model, classes.positive, undefined),
       negative: encodeAll(model, classes.negative, undefined),
     },
-    { pieceTokens: newTokens, l2 },
+    { pieceTokens: newTokens, method: judge, l2 },
   );
   return progress.during("fitting the judge", work);
 }
 
-function judgeOf({ accuracy, fitted, heldOut, intercept, weights }: UnigramClassifier): object {
-  return { accuracy, fitted, held_out: heldOut, intercept, tokens: weights.size };
+/** The fitted judge, and the shares of the continuations' tokens that it has not seen. */
+interface Judge {
+  readonly accuracy: number;
+  readonly fitted: number;
+  readonly held_out: number;
+  readonly unknown: { readonly plain: number; readonly edited: number };
+}
+
+function judgeOf({ accuracy, fitted, heldOut, weights }: UnigramClassifier, report: ContinuationReport | null): Judge {
+  const unknown = (side: "plain" | "edited"): number => {
+    const tokens = (report?.pairs ?? []).flatMap((pair) => pair[side].tokens);
+    return tokens.filter((token) => !weights.has(token)).length / tokens.length;
+  };
+  return { accuracy, fitted, held_out: heldOut, unknown: { plain: unknown("plain"), edited: unknown("edited") } };
 }
 
 function predictionTable({ predictions }: Evaluation): string {
@@ -178,7 +201,7 @@ function predictionTable({ predictions }: Evaluation): string {
   return `${tokens} predicted tokens of ${texts} ${texts === 1 ? "text" : "texts"}\n${estimates(rows)}`;
 }
 
-function continuationTable(report: ContinuationReport | null, judge: UnigramClassifier | undefined): string {
+function continuationTable(report: ContinuationReport | null, judge: Judge | undefined): string {
   if (!report) return "";
   const { pairs, mean, share, unchanged } = report;
   const sides = (what: string, { plain, edited, difference }: SideBySide, show: (value: number) => string) => [
@@ -192,7 +215,9 @@ function continuationTable(report: ContinuationReport | null, judge: UnigramClas
     ["unchanged", ...cells(unchanged, percent)],
   ];
   const held = judge
-    ? `The judge is right on ${percent(judge.accuracy)} of ${judge.heldOut} held-out pieces (fitted on ${judge.fitted}).\n`
+    ? `The judge is right on ${percent(judge.accuracy)} of ${judge.held_out} held-out pieces (fitted on ${judge.fitted}); ` +
+      `unknown to it: ${percent(judge.unknown.plain)} of the plain model's tokens, ${percent(judge.unknown.edited)} of the ` +
+      "edited one's.\n"
     : "";
   return `${pairs.length} continuations of either model\n${estimates(rows)}${held}`;
 }
