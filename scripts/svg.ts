@@ -1,0 +1,112 @@
+/** Plots for docs/, drawn as SVG that reads well on light and dark pages. */
+
+const INK = "#6b7280";
+const ACCENT = "#2563eb";
+const MUTED = "#9ca3af";
+
+interface Frame {
+  readonly title: string;
+}
+
+export interface Scatter extends Frame {
+  /** What the axes measure. */
+  readonly x: string;
+  readonly y: string;
+  readonly points: readonly { readonly x: number; readonly y: number; readonly label: string }[];
+}
+
+/** Points over signed square roots, so that small effects are seen beside large ones; the line is x = y. */
+export function scatter({ title, x, y, points }: Scatter): string {
+  const [width, height, margin] = [560, 560, 64];
+  const root = (value: number): number => Math.sign(value) * Math.sqrt(Math.abs(value));
+  const all = points.flatMap((point) => [root(point.x), root(point.y)]);
+  const [low, high] = [Math.min(0, ...all) * 1.05, Math.max(...all) * 1.05];
+  const across = (value: number): string => at(margin + ((root(value) - low) / (high - low)) * (width - 2 * margin));
+  const up = (value: number): string =>
+    at(height - margin - ((root(value) - low) / (high - low)) * (height - 2 * margin));
+  const ticks = [-1, -0.1, 0, 0.1, 1, 2, 4, 8].filter((tick) => root(tick) >= low && root(tick) <= high);
+  const square = (value: number): number => Math.sign(value) * value * value;
+  return svg(width, height, title, [
+    ...ticks.flatMap((tick) => [
+      line(across(tick), up(square(low)), across(tick), up(square(high))),
+      line(across(square(low)), up(tick), across(square(high)), up(tick)),
+      label(across(tick), at(height - margin + 18), String(tick), "middle"),
+      label(at(margin - 8), up(tick), String(tick), "end"),
+    ]),
+    `<line x1="${across(square(low))}" y1="${up(square(low))}" x2="${across(square(high))}" y2="${up(square(high))}" stroke="${MUTED}" stroke-dasharray="4 4"/>`,
+    ...points.map(
+      (point) =>
+        `<circle cx="${across(point.x)}" cy="${up(point.y)}" r="3.5" fill="${ACCENT}" fill-opacity="0.7"><title>${escaped(point.label)}</title></circle>`,
+    ),
+    label(at(width / 2), at(height - 16), x, "middle"),
+    `<text transform="translate(18 ${height / 2}) rotate(-90)" text-anchor="middle">${escaped(y)}</text>`,
+  ]);
+}
+
+export interface Intervals extends Frame {
+  /** What is measured. */
+  readonly x: string;
+  readonly rows: readonly {
+    readonly label: string;
+    readonly bars: readonly { readonly value: number; readonly low: number; readonly high: number }[];
+  }[];
+  /** What the bars of a row are, in order. */
+  readonly series: readonly string[];
+  readonly from: number;
+  readonly to: number;
+  readonly ticks: readonly number[];
+}
+
+/** A dot with its interval for each bar, rows below each other. */
+export function intervals({ title, x, rows, series, from, to, ticks }: Intervals): string {
+  const [width, left, rowHeight, top] = [640, 190, 44, 64];
+  const bottom = top + rows.length * rowHeight;
+  const across = (value: number): string => at(left + ((value - from) / (to - from)) * (width - left - 30));
+  const colours = [MUTED, ACCENT];
+  return svg(width, bottom + 52, title, [
+    ...ticks.flatMap((tick) => [
+      line(across(tick), at(top), across(tick), at(bottom)),
+      label(across(tick), at(bottom + 18), String(tick), "middle"),
+    ]),
+    ...series.map((name, i) => {
+      const place = left + 110 * i;
+      return `<circle cx="${place}" cy="44" r="4.5" fill="${colours[i % 2]}"/>${label(at(place + 10), at(44), name, "start")}`;
+    }),
+    ...rows.flatMap((row, r) => [
+      label(at(left - 14), at(top + (r + 0.5) * rowHeight), row.label, "end"),
+      ...row.bars.map(({ value, low, high }, i) => {
+        const y = at(top + (r + 0.5) * rowHeight + (i - (row.bars.length - 1) / 2) * 14);
+        const colour = colours[(i + series.length - row.bars.length) % 2];
+        return (
+          `<line x1="${across(low)}" y1="${y}" x2="${across(high)}" y2="${y}" stroke="${colour}" stroke-width="3"/>` +
+          `<circle cx="${across(value)}" cy="${y}" r="4.5" fill="${colour}"/>`
+        );
+      }),
+    ]),
+    label(at((left + width) / 2), at(bottom + 42), x, "middle"),
+  ]);
+}
+
+function svg(width: number, height: number, title: string, parts: readonly string[]): string {
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ` +
+    `font-family="system-ui, sans-serif" font-size="13" fill="${INK}" role="img">\n<title>${escaped(title)}</title>\n` +
+    `<text x="${width / 2}" y="22" text-anchor="middle" font-weight="600">${escaped(title)}</text>\n${parts.join("\n")}\n</svg>\n`
+  );
+}
+
+function line(x1: string, y1: string, x2: string, y2: string): string {
+  return `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="${MUTED}" stroke-opacity="0.35"/>`;
+}
+
+function label(x: string, y: string, text: string, anchor: "start" | "middle" | "end"): string {
+  return `<text x="${x}" y="${y}" dy="0.35em" text-anchor="${anchor}">${escaped(text)}</text>`;
+}
+
+function at(value: number): string {
+  return value.toFixed(1);
+}
+
+function escaped(text: string): string {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+}
