@@ -2,11 +2,12 @@
  * The numbers of docs/study-sort.md: how far the attribution of gpt-nano-sort's 82 edges agrees with cutting each of them,
  * and which of them can all be cut while all 729 inputs are still sorted.
  *
- *   npx tsx scripts/study-sort.ts [--zero] [--out BUNDLE] [--svg FILE]
+ *   npx tsx scripts/study-sort.ts attribution [--zero] [--svg FILE]
+ *   npx tsx scripts/study-sort.ts circuit [--zero] [--out BUNDLE]
  *
  * A cut source is replaced by its mean over all inputs and positions, or with --zero by nothing. The search takes edges
- * away one at a time, always the one whose cut the gradient at the cuts made so far puts at the smallest rise of the loss
- * (before the first cut: the measured rise), and puts back those without which an input is not sorted any more.
+ * away one at a time, always the one whose cut the gradient at the cuts made so far, over every seventh input, puts at the
+ * smallest rise of the loss, and puts back those without which an input is not sorted any more.
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -22,7 +23,8 @@ import {
 } from "../src/interventions/edges.ts";
 import { scatter } from "./svg.ts";
 
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: { zero: { type: "boolean" }, out: { type: "string" }, svg: { type: "string" } },
 });
 
@@ -34,6 +36,8 @@ interface Edge {
 }
 
 const LETTERS = 6;
+/** A third of the inputs at a time. */
+const sessionOptions = { sequences: 243, context: 2 * LETTERS - 1, live: false };
 const inputs = Array.from({ length: 3 ** LETTERS }, (_, i) =>
   Array.from({ length: LETTERS }, (_, place) => Math.floor(i / 3 ** place) % 3),
 );
@@ -53,94 +57,109 @@ const shape = [destinations.length, sources.length] as const;
 const texts = inputs.map((letters, i) => [...letters, ...(sorted[i] as number[])].slice(0, 2 * LETTERS - 1));
 const single = await model.openAttribution(texts, { scoreFrom: LETTERS });
 const constants = options.zero ? undefined : await single.means();
-const filling = { ...(constants && { constants }) };
-const maskOf = (cut: Iterable<Edge>) => {
+const [part] = positionals;
+if (part === "attribution") await compareAttribution();
+else if (part === "circuit") await findCircuit();
+else throw new Error("Usage: npx tsx scripts/study-sort.ts attribution|circuit [--zero] [--out BUNDLE] [--svg FILE]");
+single.dispose();
+model.dispose();
+
+/** A mask without some edges, and what takes their place. */
+function maskOf(cut: Iterable<Edge>) {
   const data = new Float32Array(shape[0] * shape[1]).fill(1);
   for (const { index } of cut) data[index] = 0;
-  return { ...filling, mask: { data, shape } };
-};
-
-// Attribution against single cuts.
-const whole = await single.run(maskOf([]));
-const batch = await model.openAttribution(texts, { scoreFrom: LETTERS, masks: 4 });
-const exact: number[] = [];
-for (let first = 0; first < edges.length; first += batch.masks) {
-  const some = edges.slice(first, first + batch.masks).map((edge) => maskOf([edge]));
-  exact.push(...(await batch.losses(some)).map((loss) => loss - whole.loss));
+  return { ...(constants && { constants }), mask: { data, shape } };
 }
-batch.dispose();
-const estimated = edges.map(({ index }) => -(whole.gradient.data[index] as number));
-const agreeing = (least: number) => {
-  const counted = edges.map((_, i) => i).filter((i) => Math.abs(exact[i] as number) >= least);
-  const same = counted.filter((i) => Math.sign(exact[i] as number) === Math.sign(estimated[i] as number));
-  return `${same.length} of ${counted.length}`;
-};
-console.log(
-  `loss ${whole.loss.toExponential(3)} nats, ${edges.length} edges, replaced by ${options.zero ? "zero" : "means"}`,
-);
-console.log(
-  `Pearson ${pearson(estimated, exact).toFixed(3)}, Spearman ${pearson(ranks(estimated), ranks(exact)).toFixed(3)}`,
-);
-console.log(`same sign: ${agreeing(0)}; of effects of at least 0.01 nats: ${agreeing(0.01)}`);
-if (options.svg)
-  await writeFile(
-    options.svg,
-    scatter({
-      title: "gpt-nano-sort: attribution of each edge against cutting it",
-      x: "estimated rise of the loss, nats",
-      y: "measured rise, nats",
-      points: edges.map((edge, i) => ({
-        x: estimated[i] as number,
-        y: exact[i] as number,
-        label: `${edge.source} → ${edge.destination}`,
-      })),
-    }),
-  );
 
-// The circuit.
-const probe = model.with([bundleOf(edges, 1)]);
-const session = await probe.session({ sequences: 243, context: 2 * LETTERS - 1, live: false });
-const cut = new Set<Edge>();
-const needed = new Set<Edge>();
-let estimates = new Map(edges.map((edge, i) => [edge, exact[i] as number]));
-console.log(`${await sortedCount(session)} of ${inputs.length} inputs are sorted by the whole model`);
-while (cut.size + needed.size < edges.length) {
-  const [edge] = edges
-    .filter((each) => !cut.has(each) && !needed.has(each))
-    .sort((a, b) => (estimates.get(a) as number) - (estimates.get(b) as number)) as [Edge];
-  session.set("circuit", { edges: [[edge.source, edge.destination, 0]] });
-  if ((await sortedCount(session)) === inputs.length) {
-    cut.add(edge);
-    const { gradient } = await single.run(maskOf(cut));
-    estimates = new Map(edges.map((each) => [each, -(gradient.data[each.index] as number)]));
-  } else {
-    needed.add(edge);
-    session.set("circuit", { edges: [[edge.source, edge.destination, 1]] });
+async function compareAttribution(): Promise<void> {
+  const whole = await single.run(maskOf([]));
+  const batch = await model.openAttribution(texts, { scoreFrom: LETTERS, masks: 2 });
+  const exact: number[] = [];
+  for (let first = 0; first < edges.length; first += batch.masks) {
+    const some = edges.slice(first, first + batch.masks).map((edge) => maskOf([edge]));
+    exact.push(...(await batch.losses(some)).map((loss) => loss - whole.loss));
+    process.stderr.write(`${exact.length} of ${edges.length} edges\r`);
   }
-  process.stderr.write(`${cut.size} cut, ${needed.size} needed, of ${edges.length}\r`);
+  batch.dispose();
+  const estimated = edges.map(({ index }) => -(whole.gradient.data[index] as number));
+  const agreeing = (least: number): string => {
+    const counted = [...edges.keys()].filter((i) => Math.abs(exact[i] as number) >= least);
+    const same = counted.filter((i) => Math.sign(exact[i] as number) === Math.sign(estimated[i] as number));
+    return `${same.length} of ${counted.length}`;
+  };
+  const [linear, rank] = [pearson(estimated, exact), pearson(ranks(estimated), ranks(exact))];
+  console.log(`loss ${whole.loss.toExponential(3)} nats, ${edges.length} edges, replaced by ${filling()}`);
+  console.log(`Pearson ${linear.toFixed(3)}, Spearman ${rank.toFixed(3)}`);
+  console.log(`same sign: ${agreeing(0)}; of effects of at least 0.01 nats: ${agreeing(0.01)}`);
+  const order = [...edges.keys()].sort((a, b) => (exact[b] as number) - (exact[a] as number));
+  for (const i of [...order.slice(0, 8), ...order.slice(-3)]) {
+    const { source, destination } = edges[i] as Edge;
+    const [measured, estimate] = [exact[i] as number, estimated[i] as number];
+    console.log(`  ${source} → ${destination}: measured ${measured.toFixed(4)}, estimated ${estimate.toFixed(4)}`);
+  }
+  if (options.svg === undefined) return;
+  const plot = scatter({
+    title: "gpt-nano-sort: attribution of each edge against cutting it",
+    x: "estimated rise of the loss, nats",
+    y: "measured rise, nats",
+    points: edges.map(({ source, destination }, i) => {
+      return { x: estimated[i] as number, y: exact[i] as number, label: `${source} → ${destination}` };
+    }),
+  });
+  await writeFile(options.svg, plot);
 }
-session.dispose();
-single.dispose();
 
-const bundle = bundleOf(
-  [...cut].sort((a, b) => a.index - b.index),
-  0,
-);
-const circuit = model.with([bundle]);
-const check = await circuit.session({ sequences: 243, context: 2 * LETTERS - 1, live: false });
-console.log(
-  `${cut.size} of ${edges.length} edges cut: ${await sortedCount(check)} of ${inputs.length} inputs are sorted`,
-);
-check.dispose();
-for (const destination of new Set([...needed].map((edge) => edge.destination)))
-  console.log(
-    `  ${destination} ← ${[...needed]
-      .filter((edge) => edge.destination === destination)
-      .map(({ source }) => source)
-      .join(", ")}`,
+async function findCircuit(): Promise<void> {
+  const few = await model.openAttribution(
+    texts.filter((_, i) => i % 7 === 0),
+    { scoreFrom: LETTERS },
   );
-if (options.out) await writeFile(options.out, writeBundle(bundle));
-model.dispose();
+  const cut = new Set<Edge>();
+  const needed = new Set<Edge>();
+  const estimates = async (): Promise<(edge: Edge) => number> => {
+    const { gradient } = await few.run(maskOf(cut));
+    return ({ index }) => -(gradient.data[index] as number);
+  };
+  let riseOf = await estimates();
+  const session = await model.with([bundleOf(edges, 1)]).session(sessionOptions);
+  console.log(`${await sortedCount(session)} of ${inputs.length} inputs are sorted by the whole model`);
+  for (;;) {
+    const left = edges.filter((edge) => !cut.has(edge) && !needed.has(edge));
+    const [edge] = left.sort((a, b) => riseOf(a) - riseOf(b));
+    if (!edge) break;
+    session.set("circuit", { edges: [[edge.source, edge.destination, 0]] });
+    if ((await sortedCount(session)) === inputs.length) {
+      cut.add(edge);
+      riseOf = await estimates();
+    } else {
+      needed.add(edge);
+      session.set("circuit", { edges: [[edge.source, edge.destination, 1]] });
+    }
+    process.stderr.write(`${cut.size} cut, ${needed.size} needed, of ${edges.length}\r`);
+  }
+  session.dispose();
+  few.dispose();
+
+  const bundle = bundleOf(
+    edges.filter((edge) => cut.has(edge)),
+    0,
+  );
+  const check = await model.with([bundle]).session(sessionOptions);
+  const count = await sortedCount(check);
+  check.dispose();
+  console.log(
+    `${cut.size} of ${edges.length} edges cut, replaced by ${filling()}: ${count} of ${inputs.length} sorted`,
+  );
+  for (const destination of new Set([...needed].map((edge) => edge.destination))) {
+    const kept = edges.filter((edge) => needed.has(edge) && edge.destination === destination);
+    console.log(`  ${destination} ← ${kept.map(({ source }) => source).join(", ")}`);
+  }
+  if (options.out) await writeFile(options.out, writeBundle(bundle));
+}
+
+function filling(): string {
+  return options.zero ? "zero" : "means";
+}
 
 /** How many inputs greedy decoding sorts; stops counting at the first part that holds a failure. */
 async function sortedCount(session: Session): Promise<number> {

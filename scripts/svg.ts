@@ -70,13 +70,13 @@ export function intervals({ title, x, rows, series, from, to, ticks }: Intervals
     ]),
     ...series.map((name, i) => {
       const place = left + 110 * i;
-      return `<circle cx="${place}" cy="44" r="4.5" fill="${colours[i % 2]}"/>${label(at(place + 10), at(44), name, "start")}`;
+      return `<circle cx="${place}" cy="44" r="4.5" fill="${colours[(i + (series.length % 2)) % 2]}"/>${label(at(place + 10), at(44), name, "start")}`;
     }),
     ...rows.flatMap((row, r) => [
       label(at(left - 14), at(top + (r + 0.5) * rowHeight), row.label, "end"),
       ...row.bars.map(({ value, low, high }, i) => {
         const y = at(top + (r + 0.5) * rowHeight + (i - (row.bars.length - 1) / 2) * 14);
-        const colour = colours[(i + series.length - row.bars.length) % 2];
+        const colour = colours[(i + (series.length % 2)) % 2];
         return (
           `<line x1="${across(low)}" y1="${y}" x2="${across(high)}" y2="${y}" stroke="${colour}" stroke-width="3"/>` +
           `<circle cx="${across(value)}" cy="${y}" r="4.5" fill="${colour}"/>`

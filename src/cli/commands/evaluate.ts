@@ -5,12 +5,12 @@ import { left, right, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
-import { readDocuments, readPrompts } from "../documents.ts";
+import { type Document, readDocuments, readPrompts } from "../documents.ts";
 import { decimal, flag, name, oneOf, optional, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
-import { classOptions, encodeAll, readClasses } from "../sentences.ts";
+import { classOptions, readClasses } from "../sentences.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
-import { modelArgument, modelOptions, withEditedModel } from "./model.ts";
+import { modelArgument, modelOptions, tokenizerOf, withEditedModel } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
 
 const { with: bundles, strength, param } = interventionOptions;
@@ -162,11 +162,11 @@ async function fitJudge(
   }: { readonly newTokens: number; readonly judge: "logistic" | "log-odds"; readonly l2: number },
   { library, progress }: CommandContext,
 ): Promise<UnigramClassifier> {
+  // Continuations hold no special tokens.
+  const idsOf = (document: Document): readonly number[] =>
+    typeof document === "string" ? tokenizerOf(model).encode(document, { addSpecialTokens: false }) : document;
   const work = library.fitUnigramClassifier(
-    {
-      positive: encodeAll(model, classes.positive, undefined),
-      negative: encodeAll(model, classes.negative, undefined),
-    },
+    { positive: classes.positive.map(idsOf), negative: classes.negative.map(idsOf) },
     { pieceTokens: newTokens, method: judge, l2 },
   );
   return progress.during("fitting the judge", work);

@@ -61,6 +61,7 @@ export interface EdgeFit {
   readonly divergence: PairLoss;
 }
 
+const SHORTLIST = 32;
 /** Texts of each kind whose logits are compared. */
 const COMPARED_TEXTS = 16;
 
@@ -84,7 +85,11 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
   const replacement = await replacementFrom(model, destinations, options, options.corpus ?? good.fitted);
   const common = { destinations, badWeight, replacement, signal };
 
-  const fitted = await Objective.open(model, { good: good.fitted, bad: bad.fitted }, common);
+  const fitted = await Objective.open(
+    model,
+    { good: good.fitted, bad: bad.fitted },
+    { ...common, mostMasks: options.shortlist ?? SHORTLIST },
+  );
   let cut: readonly number[];
   try {
     cut = await search(fitted, method, options, onProgress);
@@ -145,7 +150,7 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
 async function search(
   objective: Objective,
   method: NonNullable<EdgeFitOptions["method"]>,
-  { edges = 12, shortlist = 32, epochs = 300, ramp = 1e-3 }: EdgeFitOptions,
+  { edges = 12, shortlist = SHORTLIST, epochs = 300, ramp = 1e-3 }: EdgeFitOptions,
   onProgress: (text: string) => void,
 ): Promise<readonly number[]> {
   if (method === "attribution+greedy") {

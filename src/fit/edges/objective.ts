@@ -74,10 +74,12 @@ export class Objective {
       readonly destinations: Destinations;
       readonly badWeight: number;
       readonly replacement: Replacement;
+      /** How many masks will be evaluated at once at most: places beyond them would be computed for nothing. */
+      readonly mostMasks?: number;
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<Objective> {
-    const { destinations, signal } = options;
+    const { destinations, mostMasks = MOST_MASKS, signal } = options;
     const opened: EdgeAttribution[] = [];
     const open = async (of: readonly (readonly number[])[], masks: number): Promise<EdgeAttribution> => {
       const attribution = await model.openAttribution(of, { destinations, masks, signal });
@@ -88,8 +90,8 @@ export class Objective {
       const single = { good: await open(texts.good, 1), bad: await open(texts.bad, 1) };
       // Of two masks at least, since a single one comes with the buffers of gradients.
       const batch = {
-        good: await open(texts.good, masksFor(texts.good)),
-        bad: await open(texts.bad, masksFor(texts.bad)),
+        good: await open(texts.good, masksFor(texts.good, mostMasks)),
+        bad: await open(texts.bad, masksFor(texts.bad, mostMasks)),
       };
       return new Objective(model, destinations, single, batch, { ...options, signal });
     } catch (error) {
@@ -149,7 +151,7 @@ export class Objective {
   }
 }
 
-function masksFor(texts: readonly (readonly number[])[]): number {
+function masksFor(texts: readonly (readonly number[])[], most: number): number {
   const rows = texts.reduce((sum, { length }) => sum + length, 0);
-  return Math.min(Math.max(Math.floor(BATCH_ROWS / rows), 2), MOST_MASKS);
+  return Math.min(Math.max(Math.floor(BATCH_ROWS / rows), 2), Math.max(2, most), MOST_MASKS);
 }
