@@ -2,12 +2,12 @@
  * The numbers of docs/study-sort.md: how far the attribution of gpt-nano-sort's 82 edges agrees with cutting each of them,
  * and which of them can all be cut while all 729 inputs are still sorted.
  *
- *   npx tsx scripts/study-sort.ts attribution [--zero] [--svg FILE]
- *   npx tsx scripts/study-sort.ts circuit [--zero] [--out BUNDLE]
+ *   npx tsx scripts/study-sort.ts attribution [--zero] [--all] [--svg FILE]
+ *   npx tsx scripts/study-sort.ts circuit [--zero] [--all] [--out BUNDLE]
  *
- * A cut source is replaced by its mean over all inputs and positions, or with --zero by nothing. The search takes edges
- * away one at a time, always the one whose cut the gradient at the cuts made so far, over every seventh input, puts at the
- * smallest rise of the loss, and puts back those without which an input is not sorted any more.
+ * Losses and gradients are those over every seventh input, or with --all over all. A cut source is replaced by its mean over all inputs and positions, or with --zero by nothing. The search takes
+ * edges away, those first to which the loss is least sensitive (the size of its gradient at the cuts made so far), and puts back those without which an input is not sorted any more. It tries several at once, twice as many
+ * after a success and half as many after a failure.
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -25,7 +25,7 @@ import { scatter } from "./svg.ts";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { zero: { type: "boolean" }, out: { type: "string" }, svg: { type: "string" } },
+  options: { zero: { type: "boolean" }, all: { type: "boolean" }, out: { type: "string" }, svg: { type: "string" } },
 });
 
 /** An edge by its names, and its index into a mask. */
@@ -56,12 +56,17 @@ const shape = [destinations.length, sources.length] as const;
 // The context ends with the fifth sorted letter, so five of the six predictions have a loss here.
 const texts = inputs.map((letters, i) => [...letters, ...(sorted[i] as number[])].slice(0, 2 * LETTERS - 1));
 const single = await model.openAttribution(texts, { scoreFrom: LETTERS });
+const judged = options.all ? texts : texts.filter((_, i) => i % 7 === 0);
+const few = await model.openAttribution(judged, { scoreFrom: LETTERS });
 const constants = options.zero ? undefined : await single.means();
 const [part] = positionals;
 if (part === "attribution") await compareAttribution();
 else if (part === "circuit") await findCircuit();
-else throw new Error("Usage: npx tsx scripts/study-sort.ts attribution|circuit [--zero] [--out BUNDLE] [--svg FILE]");
-single.dispose();
+else
+  throw new Error(
+    "Usage: npx tsx scripts/study-sort.ts attribution|circuit [--zero] [--all] [--out BUNDLE] [--svg FILE]",
+  );
+for (const attribution of [single, few]) attribution.dispose();
 model.dispose();
 
 /** A mask without some edges, and what takes their place. */
@@ -72,8 +77,8 @@ function maskOf(cut: Iterable<Edge>) {
 }
 
 async function compareAttribution(): Promise<void> {
-  const whole = await single.run(maskOf([]));
-  const batch = await model.openAttribution(texts, { scoreFrom: LETTERS, masks: 2 });
+  const whole = await few.run(maskOf([]));
+  const batch = await model.openAttribution(judged, { scoreFrom: LETTERS, masks: 2 });
   const exact: number[] = [];
   for (let first = 0; first < edges.length; first += batch.masks) {
     const some = edges.slice(first, first + batch.masks).map((edge) => maskOf([edge]));
@@ -110,35 +115,35 @@ async function compareAttribution(): Promise<void> {
 }
 
 async function findCircuit(): Promise<void> {
-  const few = await model.openAttribution(
-    texts.filter((_, i) => i % 7 === 0),
-    { scoreFrom: LETTERS },
-  );
   const cut = new Set<Edge>();
   const needed = new Set<Edge>();
   const estimates = async (): Promise<(edge: Edge) => number> => {
     const { gradient } = await few.run(maskOf(cut));
-    return ({ index }) => -(gradient.data[index] as number);
+    return ({ index }) => Math.abs(gradient.data[index] as number);
   };
-  let riseOf = await estimates();
+  let sensitivity = await estimates();
+  let together = 8;
   const session = await model.with([bundleOf(edges, 1)]).session(sessionOptions);
   console.log(`${await sortedCount(session)} of ${inputs.length} inputs are sorted by the whole model`);
   for (;;) {
     const left = edges.filter((edge) => !cut.has(edge) && !needed.has(edge));
-    const [edge] = left.sort((a, b) => riseOf(a) - riseOf(b));
-    if (!edge) break;
-    session.set("circuit", { edges: [[edge.source, edge.destination, 0]] });
+    if (left.length === 0) break;
+    const tried = left.sort((a, b) => sensitivity(a) - sensitivity(b)).slice(0, together);
+    const set = (value: number): void =>
+      session.set("circuit", { edges: tried.map(({ source, destination }) => [source, destination, value]) });
+    set(0);
     if ((await sortedCount(session)) === inputs.length) {
-      cut.add(edge);
-      riseOf = await estimates();
+      for (const edge of tried) cut.add(edge);
+      together *= 2;
+      sensitivity = await estimates();
     } else {
-      needed.add(edge);
-      session.set("circuit", { edges: [[edge.source, edge.destination, 1]] });
+      set(1);
+      if (tried.length === 1) for (const edge of tried) needed.add(edge);
+      together = Math.max(1, tried.length >> 1);
     }
     process.stderr.write(`${cut.size} cut, ${needed.size} needed, of ${edges.length}\r`);
   }
   session.dispose();
-  few.dispose();
 
   const bundle = bundleOf(
     edges.filter((edge) => cut.has(edge)),
