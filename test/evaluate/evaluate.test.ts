@@ -74,7 +74,7 @@ test("continuations are those that either model draws alone with the pair's seed
     pairs.map(({ prompt, seed }) => [prompt, seed]),
     Array.from({ length: 21 }, (_, i) => [Math.floor(i / 7), 40 + i]),
   );
-  for (const { prompt, seed, plain, edited: other } of pairs.filter((_, i) => i % 4 === 0)) {
+  for (const { prompt, seed, plain, edited: other } of pairs.filter((_, i) => i % 9 === 0)) {
     const settings = { maxNewTokens: 5, temperature: 2, seed: seed ?? 0 };
     const tokens = prompts[prompt] as number[];
     assert.equal(plain.tokens, (await model.generate(tokens, settings).result()).tokens);
