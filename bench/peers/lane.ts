@@ -6,6 +6,8 @@ export interface ModelFiles {
   readonly folder: string;
   readonly gguf: string;
   readonly onnx: string;
+  /** With ONNX Runtime's own operator for attention. */
+  readonly onnxFused: string;
   readonly context: number;
   readonly layers: number;
   readonly kvHeads: number;

@@ -135,6 +135,7 @@ export async function openInPage(spec: LaneSpec, model: ModelFiles, browser: Bro
       folder: address(model.folder),
       gguf: address(model.gguf),
       onnx: address(model.onnx),
+      onnxFused: address(model.onnxFused),
     };
     const device = await page.evaluate(
       async ([model, options]) => {

@@ -69,16 +69,21 @@ ${table(
     "Δ",
   ],
   model.lanes.map(row),
-)}`;
+)}${problems(model.lanes)}`;
+}
+
+/** Why lanes failed, below the table. */
+function problems(lanes: readonly LaneResult[]): string {
+  const lines = lanes.flatMap(({ engine, host, device, problem }) => {
+    return problem === undefined ? [] : [`- ${engine} in ${host} on ${device} failed: ${problem.trim()}`];
+  });
+  return lines.length === 0 ? "" : `\n\n${lines.join("\n")}`;
 }
 
 function row(lane: LaneResult): readonly string[] {
   const { host, engine, version, device, agreement } = lane;
   const head = [host, version === null ? engine : `${engine} ${version}`, device];
-  if (lane.status !== "measured") {
-    const why = lane.problem === undefined ? lane.status : `${lane.status}: ${lane.problem}`;
-    return [...head, why, "", "", "", "", ""];
-  }
+  if (lane.status !== "measured") return [...head, lane.status, "", "", "", "", ""];
   const difference = agreement?.log_probability_difference;
   return [
     ...head,

@@ -188,7 +188,12 @@ async function findDrivers(): Promise<{ readonly list: readonly Driver[]; readon
 /** The model in the three forms that are read, made once. */
 function makeFiles(name: string): ModelFiles {
   const folder = join(values.models, name);
-  const files = { folder, gguf: join(folder, "model.gguf"), onnx: join(folder, "onnx/model.onnx") };
+  const files = {
+    folder,
+    gguf: join(folder, "model.gguf"),
+    onnx: join(folder, "onnx/model.onnx"),
+    onnxFused: join(folder, "onnx/fused.onnx"),
+  };
   const done = join(folder, "complete");
   if (!existsSync(done)) {
     say(`writing ${folder}`);
@@ -196,7 +201,8 @@ function makeFiles(name: string): ModelFiles {
     execFileSync(process.execPath, [script, folder, "--shape", name], { stdio: "ignore" });
     const checkpoint = readCheckpoint(folder);
     mkdirSync(dirname(files.onnx), { recursive: true });
-    writeOnnx(files.onnx, checkpoint);
+    writeOnnx(files.onnx, checkpoint, "composed");
+    writeOnnx(files.onnxFused, checkpoint, "fused");
     writeGguf(files.gguf, checkpoint);
     writeFileSync(done, "");
   }

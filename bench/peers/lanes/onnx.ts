@@ -32,9 +32,10 @@ export async function openOnnxLane(
   { backend = "cpu", threads }: LaneOptions,
   inPage: boolean,
 ): Promise<Lane> {
-  const data = `${model.onnx}_data`;
+  const path = backend === "cpu" ? model.onnxFused : model.onnx;
+  const data = `${path}_data`;
   const name = data.slice(data.lastIndexOf("/") + 1);
-  const session = await ort.InferenceSession.create(model.onnx, {
+  const session = await ort.InferenceSession.create(path, {
     executionProviders: [backend],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,

@@ -1,6 +1,6 @@
-/** wllama: llama.cpp as wasm in a page, on the CPU. It takes ids but gives texts, from which the ids are read. */
+/** wllama: llama.cpp as wasm in a page, on the CPU. It takes and gives texts, which stand for ids. */
 import { type Lane, type LaneOptions, type ModelFiles, phases } from "../lane.ts";
-import { tokensOfText } from "../models/token-text.ts";
+import { tokensOfText, tokenText } from "../models/token-text.ts";
 
 interface Chunk {
   readonly choices: readonly { readonly text: string }[];
@@ -35,7 +35,7 @@ export async function openWllamaLane(
       const times: number[] = [];
       let text = "";
       const chunks = await wllama.createCompletion({
-        prompt,
+        prompt: prompt.map(tokenText).join(""),
         max_tokens: newTokens,
         temperature: 0,
         top_k: 1,

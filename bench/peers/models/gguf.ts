@@ -19,6 +19,7 @@ type Value =
 const ALIGNMENT = 32;
 const TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, text: 8, list: 9 } as const;
 const F32 = 0;
+const USER_DEFINED = 4;
 
 /** Writes the file; its tensors are made one by one, so that memory stays at the checkpoint and one tensor. */
 export function writeGguf(path: string, checkpoint: Checkpoint): void {
@@ -79,11 +80,11 @@ function metadataOf(config: ModelConfig): readonly (readonly [key: string, value
     [`${arch}.block_count`, { u32: config.num_hidden_layers }],
     [`${arch}.attention.head_count`, { u32: config.num_attention_heads }],
     ...own,
-    // Any vocabulary does, since prompts are ids: this one needs no merges but a list that is not empty.
+    // Every token is "user-defined", which is taken from a text as it stands: merges, of which there must be one, do nothing.
     ["tokenizer.ggml.model", { text: "gpt2" }],
     ["tokenizer.ggml.pre", { text: "gpt-2" }],
     ["tokenizer.ggml.tokens", { texts: ids.map(tokenText) }],
-    ["tokenizer.ggml.token_type", { i32s: ids.map(() => 1) }],
+    ["tokenizer.ggml.token_type", { i32s: ids.map(() => USER_DEFINED) }],
     ["tokenizer.ggml.merges", { texts: ["< 0"] }],
     ["tokenizer.ggml.bos_token_id", { u32: last }],
     ["tokenizer.ggml.eos_token_id", { u32: last }],

@@ -1,46 +1,47 @@
 /**
- * Writes a float32 GPT-2 or Llama as ONNX in the form that ONNX Runtime is fastest with: its own fused operators
- * (GroupQueryAttention, SkipLayerNormalization, FastGelu), as its exporters for WebGPU make them, with the names that
+ * Writes a float32 GPT-2 or Llama as ONNX in the forms that ONNX Runtime is fastest with: its own fused operators
+ * (SkipLayerNormalization, FastGelu, GroupQueryAttention), as its exporters make them, with the names that
  * transformers.js expects. Logits are those of the last token only, which is the work that Sluice does.
  */
 import { ropeTable } from "../../../src/models/rope.ts";
 import { type Checkpoint, stack, transpose } from "./checkpoint.ts";
 import { MICROSOFT, OnnxGraph } from "./onnx-file.ts";
 
+/**
+ * Attention as ONNX Runtime's own operator, or composed of plain ones as PyTorch exports it. The former is the faster,
+ * but its WebGPU kernel computes something else on SwiftShader and lavapipe, by a tenth of the values.
+ */
+export type AttentionForm = "fused" | "composed";
+
 /** Writes `PATH` and `PATH_data`. */
-export function writeOnnx(path: string, checkpoint: Checkpoint): void {
+export function writeOnnx(path: string, checkpoint: Checkpoint, form: AttentionForm): void {
   const graph = new OnnxGraph(path);
   const { config } = checkpoint;
-  graph.input("input_ids", "int64", ["batch", "sequence"]);
-  graph.input("attention_mask", "int64", ["batch", "total"]);
+  graph.input("input_ids", "int64", ["batch_size", "sequence"]);
+  graph.input("attention_mask", "int64", ["batch_size", "total"]);
   for (let l = 0; l < config.num_hidden_layers; l++) {
-    const shape = (length: string) => ["batch", config.num_key_value_heads, length, config.head_dim];
+    const shape = (length: string) => ["batch_size", config.num_key_value_heads, length, config.head_dim];
     for (const name of ["key", "value"]) {
-      graph.input(`past_key_values.${l}.${name}`, "float32", shape("past"));
+      graph.input(`past_key_values.${l}.${name}`, "float32", shape("past_sequence_length"));
       graph.output(`present.${l}.${name}`, "float32", shape("total"));
     }
   }
-  // GroupQueryAttention wants the last key's index and the number of keys as int32.
-  graph.constant("one", "int64", 1);
-  graph.constant("axis_1", "int64", [1]);
-  graph.node("ReduceSum", ["attention_mask", "axis_1"], "keys", { keepdims: 0 });
-  graph.node("Sub", ["keys", "one"], "last_key");
-  graph.node("Cast", ["last_key"], "seqlens_k", { to: 6 });
-  graph.node("Shape", ["attention_mask"], "mask_shape");
-  graph.node("Gather", ["mask_shape", "one"], "total_length", { axis: 0 });
-  graph.node("Cast", ["total_length"], "total_sequence_length", { to: 6 });
-
-  const [normed, head] = config.architecture === "gpt2" ? gpt2(graph, checkpoint) : llama(graph, checkpoint);
+  graph.input("position_ids", "int64", ["batch_size", "sequence"]);
+  if (form === "fused") keyCounts(graph);
+  else causalMask(graph);
+  const attention = form === "fused" ? fusedAttention : composedAttention;
+  const [normed, head] =
+    config.architecture === "gpt2" ? gpt2(graph, checkpoint, attention) : llama(graph, checkpoint, attention);
   graph.constant("last", "int64", [-1]);
   graph.node("Gather", [normed, "last"], "last_row", { axis: 1 });
   graph.weight("head", transpose(checkpoint.tensor(head)));
   graph.node("MatMul", ["last_row", "head"], "logits");
-  graph.output("logits", "float32", ["batch", 1, config.vocab_size]);
+  graph.output("logits", "float32", ["batch_size", 1, config.vocab_size]);
   graph.write();
 }
 
 /** @returns the last norm's output, and the name of the head's weights */
-function gpt2(graph: OnnxGraph, checkpoint: Checkpoint): readonly [string, string] {
+function gpt2(graph: OnnxGraph, checkpoint: Checkpoint, attention: Attention): readonly [string, string] {
   const { config } = checkpoint;
   const weight = (name: string) => graph.weight(name, checkpoint.tensor(name));
   const epsilon = { float: config.norm_eps };
@@ -48,7 +49,6 @@ function gpt2(graph: OnnxGraph, checkpoint: Checkpoint): readonly [string, strin
     graph.node("MatMul", [input, weight(`${name}.weight`)], `${output}.product`);
     return graph.node("Add", [`${output}.product`, weight(`${name}.bias`)], output);
   };
-  graph.input("position_ids", "int64", ["batch", "sequence"]);
   graph.node("Gather", [weight("wte.weight"), "input_ids"], "token_rows");
   graph.node("Gather", [weight("wpe.weight"), "position_ids"], "position_rows");
   let stream = graph.node("Add", ["token_rows", "position_rows"], "embedded");
@@ -68,7 +68,7 @@ function gpt2(graph: OnnxGraph, checkpoint: Checkpoint): readonly [string, strin
   };
   for (let l = 0; l < config.num_hidden_layers; l++) {
     const qkv = linear(normed, `h.${l}.attn.c_attn`, `${l}.qkv`);
-    const z = attention(graph, checkpoint, l, [qkv, "", ""], ["", ""]);
+    const z = attention(graph, checkpoint, l, qkv, null);
     graph.node("MatMul", [z, weight(`h.${l}.attn.c_proj.weight`)], `${l}.attn_out`);
     addAndNorm(`${l}.attn_out`, `h.${l}.attn.c_proj.bias`, `h.${l}.ln_2`, `${l}.mid`);
     graph.node("MatMul", [normed, weight(`h.${l}.mlp.c_fc.weight`)], `${l}.up`);
@@ -81,7 +81,7 @@ function gpt2(graph: OnnxGraph, checkpoint: Checkpoint): readonly [string, strin
 }
 
 /** @returns as {@link gpt2} */
-function llama(graph: OnnxGraph, checkpoint: Checkpoint): readonly [string, string] {
+function llama(graph: OnnxGraph, checkpoint: Checkpoint, attention: Attention): readonly [string, string] {
   const { config } = checkpoint;
   const weight = (name: string) => graph.weight(name, checkpoint.tensor(name));
   const epsilon = { float: config.norm_eps };
@@ -112,7 +112,7 @@ function llama(graph: OnnxGraph, checkpoint: Checkpoint): readonly [string, stri
     const projections = ["q", "k", "v"].map((name) => checkpoint.tensor(`${from}.self_attn.${name}_proj.weight`));
     graph.weight(`${l}.qkv_weight`, transpose(stack(...projections)));
     graph.node("MatMul", [normed, `${l}.qkv_weight`], `${l}.qkv`);
-    const z = attention(graph, checkpoint, l, [`${l}.qkv`, "", ""], rope);
+    const z = attention(graph, checkpoint, l, `${l}.qkv`, rope);
     linear(z, `${from}.self_attn.o_proj.weight`, `${l}.attn_out`);
     addAndNorm(`${l}.attn_out`, `${from}.post_attention_layernorm.weight`, `${l}.mid`);
     linear(normed, `${from}.mlp.gate_proj.weight`, `${l}.gate`);
@@ -127,31 +127,113 @@ function llama(graph: OnnxGraph, checkpoint: Checkpoint): readonly [string, stri
   return [normed, config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"];
 }
 
-/** Causal attention with its cache; q, k and v are one packed value, rotated here where there is a table. */
-function attention(
-  graph: OnnxGraph,
-  { config }: Checkpoint,
-  l: number,
-  qkv: readonly [string, string, string],
-  rope: readonly [cos: string, sin: string],
-): string {
+/** cos and sin, `[positions, head_dim/2]`, by name. */
+type Rope = readonly [cos: string, sin: string];
+
+/** Causal attention with its cache; q, k and v come as one packed value and are rotated here where there is a table. */
+type Attention = (graph: OnnxGraph, checkpoint: Checkpoint, l: number, qkv: string, rope: Rope | null) => string;
+
+/** GroupQueryAttention wants the last key's index and the number of keys as int32. */
+function keyCounts(graph: OnnxGraph): void {
+  graph.constant("one", "int64", 1);
+  graph.constant("axis_1", "int64", [1]);
+  graph.node("ReduceSum", ["attention_mask", "axis_1"], "keys", { keepdims: 0 });
+  graph.node("Sub", ["keys", "one"], "last_key");
+  graph.node("Cast", ["last_key"], "seqlens_k", { to: 6 });
+  graph.node("Shape", ["attention_mask"], "mask_shape");
+  graph.node("Gather", ["mask_shape", "one"], "total_length", { axis: 0 });
+  graph.node("Cast", ["total_length"], "total_sequence_length", { to: 6 });
+}
+
+/** `mask`: 0 where a query sees a key and a very negative number where not, `[batch, 1, sequence, total]`. */
+function causalMask(graph: OnnxGraph): void {
+  graph.constant("zero", "int64", 0);
+  graph.constant("one", "int64", 1);
+  graph.constant("query_axes", "int64", [1, 3]);
+  graph.node("Shape", ["attention_mask"], "mask_shape");
+  graph.node("Gather", ["mask_shape", "one"], "total_length", { axis: 0 });
+  graph.node("Range", ["zero", "total_length", "one"], "key_positions");
+  graph.node("Unsqueeze", ["position_ids", "query_axes"], "query_positions");
+  graph.node("LessOrEqual", ["key_positions", "query_positions"], "visible");
+  graph.weight("seen", { shape: [], data: Float32Array.of(0) });
+  graph.weight("unseen", { shape: [], data: Float32Array.of(-1e30) });
+  graph.node("Where", ["visible", "seen", "unseen"], "mask");
+}
+
+function fusedAttention(...[graph, { config }, l, qkv, rope]: Parameters<Attention>): string {
+  const past = [`past_key_values.${l}.key`, `past_key_values.${l}.value`];
   return graph.node(
     "GroupQueryAttention",
-    [
-      ...qkv,
-      `past_key_values.${l}.key`,
-      `past_key_values.${l}.value`,
-      "seqlens_k",
-      "total_sequence_length",
-      ...(rope[0] === "" ? [] : rope),
-    ],
+    [qkv, "", "", ...past, "seqlens_k", "total_sequence_length", ...(rope ?? [])],
     [`${l}.z`, `present.${l}.key`, `present.${l}.value`],
     {
       num_heads: config.num_attention_heads,
       kv_num_heads: config.num_key_value_heads,
-      do_rotary: rope[0] === "" ? 0 : 1,
-      scale: { float: config.attention_scale[l] ?? 1 / Math.sqrt(config.head_dim) },
+      do_rotary: rope ? 1 : 0,
+      scale: { float: scaleOf(config, l) },
     },
     MICROSOFT,
   );
+}
+
+/** Queries of a group go through one product with their keys, so that no key is copied for each head. */
+function composedAttention(...[graph, { config }, l, qkv, rope]: Parameters<Attention>): string {
+  const { num_attention_heads: H, num_key_value_heads: G, head_dim } = config;
+  graph.constant(`${l}.sizes`, "int64", [H * head_dim, G * head_dim, G * head_dim]);
+  graph.node("Split", [qkv, `${l}.sizes`], [`${l}.q`, `${l}.k`, `${l}.v`], { axis: 2 });
+  const rotated = (name: string, heads: number) =>
+    rope
+      ? graph.node(
+          "RotaryEmbedding",
+          [name, "position_ids", ...rope],
+          `${name}.rotated`,
+          { num_heads: heads },
+          MICROSOFT,
+        )
+      : name;
+  const heads = (name: string, count: number) => {
+    graph.constant(`${name}.shape`, "int64", [0, 0, count, head_dim]);
+    graph.node("Reshape", [name, `${name}.shape`], `${name}.rows`);
+    return graph.node("Transpose", [`${name}.rows`], `${name}.heads`, { perm: [0, 2, 1, 3] });
+  };
+  const cached = (now: string, which: "key" | "value") =>
+    graph.node("Concat", [`past_key_values.${l}.${which}`, now], `present.${l}.${which}`, { axis: 2 });
+  const keys = cached(heads(rotated(`${l}.k`, G), G), "key");
+  const values = cached(heads(`${l}.v`, G), "value");
+  graph.weight(`${l}.scale`, { shape: [], data: Float32Array.of(scaleOf(config, l)) });
+  let q = graph.node("Mul", [heads(rotated(`${l}.q`, H), H), `${l}.scale`], `${l}.q.scaled`);
+  if (H !== G) {
+    graph.constant(`${l}.grouped`, "int64", [0, G, -1, head_dim]);
+    q = graph.node("Reshape", [q, `${l}.grouped`], `${l}.q.grouped`);
+  }
+  graph.node("Transpose", [keys], `${l}.keys_turned`, { perm: [0, 1, 3, 2] });
+  let scores = graph.node("MatMul", [q, `${l}.keys_turned`], `${l}.scores`);
+  if (H !== G) {
+    // [batch, G, H/G · sequence, total] → [batch, H, sequence, total], for the mask.
+    graph.node("Shape", ["mask"], `${l}.mask_shape`);
+    graph.constant(`${l}.heads_axis`, "int64", [H]);
+    graph.constant(`${l}.first`, "int64", [0, 2, 3]);
+    graph.node("Gather", [`${l}.mask_shape`, `${l}.first`], `${l}.sizes_of_mask`, { axis: 0 });
+    graph.node("Split", [`${l}.sizes_of_mask`], [`${l}.b`, `${l}.s`, `${l}.t`], { axis: 0, num_outputs: 3 });
+    graph.node("Concat", [`${l}.b`, `${l}.heads_axis`, `${l}.s`, `${l}.t`], `${l}.scores_shape`, { axis: 0 });
+    scores = graph.node("Reshape", [scores, `${l}.scores_shape`], `${l}.scores_by_head`);
+  }
+  graph.node("Add", [scores, "mask"], `${l}.masked`);
+  let weights = graph.node("Softmax", [`${l}.masked`], `${l}.pattern`, { axis: -1 });
+  if (H !== G) {
+    graph.node("Shape", [`${l}.scores`], `${l}.grouped_shape`);
+    weights = graph.node("Reshape", [weights, `${l}.grouped_shape`], `${l}.pattern.grouped`);
+  }
+  let z = graph.node("MatMul", [weights, values], `${l}.z.heads`);
+  if (H !== G) {
+    graph.constant(`${l}.by_head`, "int64", [0, H, -1, head_dim]);
+    z = graph.node("Reshape", [z, `${l}.by_head`], `${l}.z.by_head`);
+  }
+  graph.node("Transpose", [z], `${l}.z.rows`, { perm: [0, 2, 1, 3] });
+  graph.constant(`${l}.z.shape`, "int64", [0, 0, H * head_dim]);
+  return graph.node("Reshape", [`${l}.z.rows`, `${l}.z.shape`], `${l}.z`);
+}
+
+function scaleOf({ attention_scale, head_dim }: Checkpoint["config"], l: number): number {
+  return attention_scale[l] ?? 1 / Math.sqrt(head_dim);
 }
