@@ -1,6 +1,7 @@
 // Writes a model of a real one's shape with random weights, for measuring sizes and speeds without downloading one.
 //
 //   node scripts/make-synthetic.mjs OUT --shape gpt2-tiny|gpt2-124m|smollm-135m|llama-1.1b [--dtype f32|f16|bf16] [--seed N]
+//     [--layers N] [--context N]
 //
 // One model.safetensors and config.json, no tokenizer. Weights are uniform with the spread of a fresh initialisation, so
 // that logits stay finite; memory stays at one block, whatever the size.
@@ -56,14 +57,23 @@ const { values, positionals } = parseArgs({
     shape: { type: "string", default: "gpt2-124m" },
     dtype: { type: "string", default: "f32" },
     seed: { type: "string", default: "1" },
+    layers: { type: "string" },
+    context: { type: "string" },
   },
 });
 const [out] = positionals;
 const config = shapes[values.shape];
+const overrides = [
+  ["layers", config?.model_type === "gpt2" ? "n_layer" : "num_hidden_layers"],
+  ["context", config?.model_type === "gpt2" ? "n_positions" : "max_position_embeddings"],
+];
+for (const [option, field] of overrides) {
+  if (config && values[option] !== undefined) config[field] = Number(values[option]);
+}
 const dtype = values.dtype.toUpperCase();
 if (!out || !config || !["F32", "F16", "BF16"].includes(dtype)) {
   console.error(
-    `Usage: node scripts/make-synthetic.mjs OUT --shape ${Object.keys(shapes).join("|")} [--dtype f32|f16|bf16] [--seed N]`,
+    `Usage: node scripts/make-synthetic.mjs OUT --shape ${Object.keys(shapes).join("|")} [--dtype f32|f16|bf16] [--seed N] [--layers N] [--context N]`,
   );
   process.exit(2);
 }
