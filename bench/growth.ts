@@ -1,9 +1,10 @@
 /**
  * How Sluice's decode grows: with the context, the batch and the model.
  *
- *   npx tsx bench/growth.ts [--rounds 5] [--longest 4096] [--adapter NAME] [--models FOLDER] [--only context|batch|model]
+ *   npx tsx bench/growth.ts [--rounds 5] [--longest 4096] [--adapter NAME] [--models FOLDER] [--only context|batch|model] [--cpu]
  *
- * Rounds go through all points in turn, so that a neighbour's work does not fall on one of them alone; a point is the
+ * With --cpu the process's CPU time is measured in place of the wall clock: on a software device that is the work done,
+ * whoever else uses the machine. Rounds go through all points in turn, so that a neighbour's work does not fall on one of them alone; a point is the
  * median of its rounds. Writes bench/growth.json, bench/growth.svg and the tables of bench/growth.md.
  */
 import { execFileSync } from "node:child_process";
@@ -36,6 +37,7 @@ interface Growth {
   readonly load: number;
   readonly device: string;
   readonly rounds: number;
+  readonly clock: "wall clock" | "CPU time";
   readonly read_gb_per_s: number;
   readonly context?: readonly Point[];
   readonly batch?: readonly Point[];
@@ -52,6 +54,7 @@ const { values } = parseArgs({
     adapter: { type: "string" },
     models: { type: "string", default: join(tmpdir(), "sluice-bench") },
     only: { type: "string" },
+    cpu: { type: "boolean", default: false },
   },
 });
 const rounds = Number(values.rounds);
@@ -72,6 +75,7 @@ const growth: Growth = {
   load: loadBefore,
   device: model.device.name,
   rounds,
+  clock: values.cpu ? "CPU time" : "wall clock",
   read_gb_per_s: ceilings.read_gb_per_s,
   ...(wanted("context") && { context: await contexts(model) }),
   ...(wanted("batch") && { batch: await batches(model) }),
@@ -171,9 +175,16 @@ async function stepTime(sequences: Sequences, prompts: Parameters<typeof decode>
   let count = 0;
   let first = 0;
   for await (const _ of decode(sequences, prompts, options)) {
-    if (++count === prompts.length) first = performance.now();
+    if (++count === prompts.length) first = now();
   }
-  return (performance.now() - first) / DECODED;
+  return (now() - first) / DECODED;
+}
+
+/** Milliseconds of the chosen clock. */
+function now(): number {
+  if (!values.cpu) return performance.now();
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 /** Weights and cache that a decode step of `batch` sequences at one position goes through. */
@@ -216,18 +227,30 @@ function line(points: readonly Point[]): { readonly base: number; readonly perBy
   return { base: y - perByte * x, perByte };
 }
 
-function tablesOf({ device, machine, load, date, rounds, read_gb_per_s, context, batch, model }: Growth): string {
+function tablesOf({
+  device,
+  machine,
+  load,
+  date,
+  rounds,
+  clock,
+  read_gb_per_s,
+  context,
+  batch,
+  model,
+}: Growth): string {
   const parts = [
-    `${device}, ${machine}, load ${load.toFixed(1)} at the start, ${date}; ${rounds} rounds; reads at most ${read_gb_per_s.toFixed(2)} GB/s.`,
+    `${device}, ${machine}, load ${load.toFixed(1)} at the start, ${date}; ${rounds} rounds, ${clock}; reads at most ${read_gb_per_s.toFixed(2)} GB/s.`,
   ];
   const time = ({ ms, interval: [low, high] }: Point) => `${ms.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
   const fitted = (points: readonly Point[]) => {
     const { base, perByte } = line(points);
+    const least = points[0]?.bytes ?? 0;
     const off = points.map(({ ms, bytes }) => ms / (base + perByte * bytes) - 1);
     const worst = off.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
     const where = points[off.indexOf(worst)]?.x ?? 0;
     return {
-      text: `Line: ${base.toFixed(2)} ms + bytes at ${(1e-6 / perByte).toFixed(2)} GB/s, ${(1e-4 / perByte / read_gb_per_s).toFixed(0)} % of the read ceiling; farthest from it is ${where.toFixed(0)}, by ${(100 * worst).toFixed(0)} %.`,
+      text: `Line: ${(base + perByte * least).toFixed(2)} ms at the first point, then further bytes at ${(1e-6 / perByte).toFixed(2)} GB/s, ${(1e-4 / perByte / read_gb_per_s).toFixed(0)} % of the read ceiling; farthest from it is ${where.toFixed(0)}, by ${(100 * worst).toFixed(0)} %.`,
       off,
     };
   };

@@ -24,6 +24,7 @@ export function plot(panels: readonly Panel[]): string {
   const body = panels.map((panel, i) => `<g transform="translate(${i * WIDTH} 0)">${draw(panel)}</g>`).join("\n");
   const size = `width="${panels.length * WIDTH}" height="${HEIGHT}"`;
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="11" fill="#444">
+<title>${escaped(panels.map(({ title }) => title).join(", "))}</title>
 <rect width="100%" height="100%" fill="white"/>
 ${body}
 </svg>

@@ -40,10 +40,11 @@ const HOW = `\`\`\`sh
 npm ci --prefix bench/peers        # the peers, 1.4 GB: no part of the package; what is not installed is left out
 npm run bench                      # a tiny GPT-2
 npm run bench -- --full            # GPT-2 124M and a Llama of SmolLM-135M's shape too
+npm run bench -- --host node       # or chromium: a host has a run of its own
 npm run bench -- --driver lavapipe=/usr/share/vulkan/icd.d/lvp_icd.x86_64.json
 \`\`\`
 
-Random float32 weights, the same for everyone: the safetensors that Sluice reads are written as ONNX (with ONNX Runtime's own fused operators and logits of the last token only) and as GGUF (float32, cache too). Peers on the CPU use one thread. Each engine has a process or a page of its own; after a warm-up all take turns, and a ratio is the median over rounds of *its time over Sluice's in the same round on the same device*, above 1 where Sluice is faster, with the interval in which that median lies 95 times of 100. For the CPU, which Sluice does not compute on by itself, it is the host's first device. “Same ids” counts greedy ids until the first that differs from Sluice's; Δ is the greatest difference of the first token's log-probabilities over the whole vocabulary.`;
+Random float32 weights, the same for everyone: the safetensors that Sluice reads are written as ONNX (with ONNX Runtime's own fused operators and logits of the last token only; on WebGPU attention is composed of plain operators, because its GroupQueryAttention computes something else there, by a tenth of the values) and as GGUF (float32, cache too). Peers on the CPU use one thread. Each engine has a process or a page of its own; after a warm-up all take turns, and a ratio is the median over rounds of *its time over Sluice's in the same round on the same device*, above 1 where Sluice is faster, with the interval in which that median lies 95 times of 100. For the CPU, which Sluice does not compute on by itself, it is the host's first device. “Same ids” counts greedy ids until the first that differs from Sluice's; Δ is the greatest difference of the first token's log-probabilities over the whole vocabulary.`;
 
 const CAVEAT =
   "**Read with care.** Peers shape their kernels for real GPUs; here a CPU imitates one. A lead on a software device says nothing about a real GPU, and must not be quoted without saying so.";

@@ -4,7 +4,7 @@
  *   npm ci --prefix bench/peers
  *   npm run bench -- [--full] [--only NAME] [--rounds N] [--host node|chromium] [--driver NAME=FILE]… [--models FOLDER]
  *
- * A tiny GPT-2; with --full also GPT-2 124M and a Llama of SmolLM-135M's shape. Writes bench/peers/results/MODEL.json and
+ * A tiny GPT-2; with --full also GPT-2 124M and a Llama of SmolLM-135M's shape. Writes bench/peers/results/MODEL-HOST.json and
  * bench/README.md. --driver adds a Vulkan driver to the SwiftShader that is always there; lavapipe of the system is found
  * by itself. --libraries FOLDER names where a Vulkan loader lies, for systems without one.
  */
@@ -23,7 +23,7 @@ import { readCheckpoint } from "./models/checkpoint.ts";
 import { writeGguf } from "./models/gguf.ts";
 import { writeOnnx } from "./models/onnx.ts";
 import { installedVersion, openInNode, openInPage } from "./open-lane.ts";
-import { type Driver, nodeLanes, pageLanes } from "./peers.ts";
+import { type Driver, type LaneSpec, nodeLanes, pageLanes } from "./peers.ts";
 import { type BenchReport, type ModelResult, reportPage } from "./report.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -38,7 +38,7 @@ const models = [
     full: false,
     prompt: 64,
     newTokens: 16,
-    turnSeconds: 15,
+    turnSeconds: 8,
   },
   { name: "gpt2-124m", description: "GPT-2 124M", full: true, prompt: 16, newTokens: 8, turnSeconds: 40 },
   {
@@ -55,7 +55,7 @@ const { values } = parseArgs({
   options: {
     full: { type: "boolean", default: false },
     only: { type: "string" },
-    rounds: { type: "string", default: "7" },
+    rounds: { type: "string", default: "5" },
     host: { type: "string" },
     driver: { type: "string", multiple: true, default: [] },
     libraries: { type: "string" },
@@ -73,18 +73,22 @@ const chosen = models.filter(({ name, full }) =>
 if (chosen.length === 0)
   throw new Error(`There is no model ${values.only}; there are ${models.map((m) => m.name).join(", ")}`);
 
+const hosts = (["Node", "Chromium"] as const).filter(
+  (host) => (values.host ?? host.toLowerCase()) === host.toLowerCase(),
+);
+
 /** Peers that compute on the CPU get one thread: what is left of two cores when a software GPU takes turns with them. */
 const THREADS = 1;
 
 const say = (text: string) => console.log(text);
 
-for (const model of chosen) {
+for (const [model, host] of chosen.flatMap((model) => hosts.map((host) => [model, host] as const))) {
   const files = makeFiles(model.name);
   const load_before = loadavg()[0] as number;
-  say(`${model.name}: load ${load_before.toFixed(1)}`);
-  const { lanes, chromium } = await measureModel(model, files);
+  say(`${model.name} in ${host}: load ${load_before.toFixed(1)}`);
+  const { lanes, chromium } = await measureModel(model, files, host);
   const result: ModelResult = {
-    name: model.name,
+    name: `${model.name} in ${host}`,
     description: model.description,
     prompt_tokens: model.prompt,
     new_tokens: model.newTokens,
@@ -93,8 +97,8 @@ for (const model of chosen) {
   };
   const report: BenchReport = {
     date: new Date().toISOString().slice(0, 10),
-    command: ["npm run bench", ...(model.full ? ["-- --full"] : [])].join(" "),
-    commit: git("rev-parse", "--short", "HEAD"),
+    command: `npm run bench -- --only ${model.name} --host ${host.toLowerCase()} --rounds ${rounds}`,
+    commit: git("describe", "--always", "--dirty"),
     machine: {
       cpu: cpus()[0]?.model ?? "unknown",
       cores: cpus().length,
@@ -106,10 +110,10 @@ for (const model of chosen) {
     models: [result],
   };
   mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, `${model.name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(join(results, `${model.name}-${host.toLowerCase()}.json`), `${JSON.stringify(report, null, 2)}\n`);
 }
 const kept = models
-  .map(({ name }) => join(results, `${name}.json`))
+  .flatMap(({ name }) => ["node", "chromium"].map((host) => join(results, `${name}-${host}.json`)))
   .filter((path) => existsSync(path))
   .map((path) => JSON.parse(readFileSync(path, "utf8")) as BenchReport);
 writeFileSync(join(root, "bench/README.md"), reportPage(kept));
@@ -120,13 +124,11 @@ process.exit(0);
 async function measureModel(
   model: (typeof models)[number],
   files: ModelFiles,
+  host: LaneSpec["host"],
 ): Promise<{ readonly lanes: readonly LaneResult[]; readonly chromium: string | null }> {
   const drivers = await findDrivers();
-  const specs = [
-    ...(values.host === "chromium" ? [] : nodeLanes(drivers.list, THREADS)),
-    ...(values.host === "node" ? [] : pageLanes(THREADS)),
-  ];
-  const browser: Browser | null = specs.some(({ host }) => host === "Chromium") ? await openChromium() : null;
+  const specs = host === "Node" ? nodeLanes(drivers.list, THREADS) : pageLanes(THREADS);
+  const browser: Browser | null = host === "Chromium" ? await openChromium() : null;
   const opened: Opened[] = [];
   const others: LaneResult[] = [];
   try {
