@@ -98,7 +98,7 @@ function main(): void {
       const entries = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
       return entries.map((entry) => `${folder}/${entry.split(sep).join("/")}`);
     })
-    .filter((file) => /\.(?:ts|mjs|js|wgsl)$/.test(file) && !file.endsWith(".gen.ts"));
+    .filter((file) => /\.(?:ts|mjs|js|wgsl)$/.test(file) && !/\.gen\.ts$|\/node_modules\//.test(file));
   const problems = files.flatMap((file) => check(file, readFileSync(join(root, file), "utf8"), manifest.imports ?? {}));
   for (const problem of problems) console.error(problem);
   console.log(`Checked ${files.length} files for layers and size. ${problems.length} problems.`);

@@ -1,6 +1,7 @@
 // Writes a model of a real one's shape with random weights, for measuring sizes and speeds without downloading one.
 //
-//   node scripts/make-synthetic.mjs OUT --shape gpt2-124m|smollm-135m|llama-1.1b [--dtype f32|f16|bf16] [--seed N]
+//   node scripts/make-synthetic.mjs OUT --shape gpt2-tiny|gpt2-124m|smollm-135m|llama-1.1b [--dtype f32|f16|bf16] [--seed N]
+//     [--layers N] [--context N]
 //
 // One model.safetensors and config.json, no tokenizer. Weights are uniform with the spread of a fresh initialisation, so
 // that logits stay finite; memory stays at one block, whatever the size.
@@ -11,20 +12,26 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 const shapes = {
-  "gpt2-124m": {
-    model_type: "gpt2",
-    n_layer: 12,
-    n_head: 12,
-    n_embd: 768,
-    n_positions: 1024,
-    vocab_size: 50257,
-    activation_function: "gelu_new",
-    layer_norm_epsilon: 1e-5,
-    tie_word_embeddings: true,
-  },
+  "gpt2-tiny": gpt2({ hidden: 256, layers: 4, heads: 4, vocab: 8192 }),
+  "gpt2-124m": gpt2({ hidden: 768, layers: 12, heads: 12, vocab: 50257 }),
   "smollm-135m": llama({ hidden: 576, layers: 30, heads: 9, groups: 3, mlp: 1536, vocab: 49152, tied: true }),
   "llama-1.1b": llama({ hidden: 2048, layers: 22, heads: 32, groups: 4, mlp: 5632, vocab: 32000, tied: false }),
 };
+
+/** @param {{ hidden: number, layers: number, heads: number, vocab: number }} shape */
+function gpt2({ hidden, layers, heads, vocab }) {
+  return {
+    model_type: "gpt2",
+    n_layer: layers,
+    n_head: heads,
+    n_embd: hidden,
+    n_positions: 1024,
+    vocab_size: vocab,
+    activation_function: "gelu_new",
+    layer_norm_epsilon: 1e-5,
+    tie_word_embeddings: true,
+  };
+}
 
 /** @param {{ hidden: number, layers: number, heads: number, groups: number, mlp: number, vocab: number, tied: boolean }} shape */
 function llama({ hidden, layers, heads, groups, mlp, vocab, tied }) {
@@ -50,14 +57,23 @@ const { values, positionals } = parseArgs({
     shape: { type: "string", default: "gpt2-124m" },
     dtype: { type: "string", default: "f32" },
     seed: { type: "string", default: "1" },
+    layers: { type: "string" },
+    context: { type: "string" },
   },
 });
 const [out] = positionals;
 const config = shapes[values.shape];
+const overrides = [
+  ["layers", config?.model_type === "gpt2" ? "n_layer" : "num_hidden_layers"],
+  ["context", config?.model_type === "gpt2" ? "n_positions" : "max_position_embeddings"],
+];
+for (const [option, field] of overrides) {
+  if (config && values[option] !== undefined) config[field] = Number(values[option]);
+}
 const dtype = values.dtype.toUpperCase();
 if (!out || !config || !["F32", "F16", "BF16"].includes(dtype)) {
   console.error(
-    `Usage: node scripts/make-synthetic.mjs OUT --shape ${Object.keys(shapes).join("|")} [--dtype f32|f16|bf16] [--seed N]`,
+    `Usage: node scripts/make-synthetic.mjs OUT --shape ${Object.keys(shapes).join("|")} [--dtype f32|f16|bf16] [--seed N] [--layers N] [--context N]`,
   );
   process.exit(2);
 }

@@ -11,8 +11,10 @@ const contentTypes: Readonly<Record<string, string>> = {
   ".js": "text/javascript",
   ".json": "application/json",
   ".map": "application/json",
+  ".mjs": "text/javascript",
   ".svg": "image/svg+xml",
   ".txt": "text/plain; charset=utf-8",
+  ".wasm": "application/wasm",
 };
 
 export interface ServedFiles {

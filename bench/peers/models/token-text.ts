@@ -1,0 +1,10 @@
+/** The made-up vocabulary of the models measured here: a text tells the ids it stands for. */
+
+export function tokenText(id: number): string {
+  return `<${id}>`;
+}
+
+/** Ids of a text made of {@link tokenText}. */
+export function tokensOfText(text: string): readonly number[] {
+  return [...text.matchAll(/<(\d+)>/g)].map(([, id]) => Number(id));
+}
