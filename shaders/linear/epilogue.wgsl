@@ -7,8 +7,9 @@
 // gated       even strips are gates, odd strips ups: y = act(gate + b) · (up + b), half as wide
 // qkv         linear/qkv.wgsl
 //
-// Each `site` is the point where that value exists and nothing has used it yet. `staged`: neuron_scale stages act there,
-// once, on the complete sum. `sourced`: mlp_out is kept as a source of an edge mask.
+// Each `site` is the point where that value exists and nothing has used it yet. `staged`: neuron_scale stages act at those
+// for which `edits_<name>` is set, once, on the complete sum; the rest is left out, since software devices keep less of a
+// kernel's main loop in registers the more stands behind it. `sourced`: mlp_out is kept as a source of an edge mask.
 import package::lib::activation::act;
 import package::lib::tap::tap;
 import package::linear::operands::{args, output, params};
@@ -37,14 +38,14 @@ fn biased(n4: u32, acc: vec4f) -> vec4f {
 @if(!gated) fn finish(row: u32, strip: u32, acc: vec4f) {
   let n4 = args.first_strip + strip;
   var v = biased(n4, acc);
-  @if(staged && (store || residual)) v = edited(args.list_out, row, n4, v);
+  @if(edits_out) v = edited(args.list_out, row, n4, v);
   @if(store) output[row * OUT4 + n4] = v;
   @if(activation) {
-    @if(staged) v = edited(args.list_pre, row, n4, v);
+    @if(edits_pre) v = edited(args.list_pre, row, n4, v);
     // site: mlp_pre
     @if(tap_pre) tap(args.tap_pre, row, OUT4, n4, v);
     var post = act(v);
-    @if(staged) post = edited(args.list_post, row, n4, post);
+    @if(edits_post) post = edited(args.list_post, row, n4, post);
     // site: mlp_post
     @if(tap_post) tap(args.tap_post, row, OUT4, n4, post);
     output[row * OUT4 + n4] = post;
@@ -71,14 +72,14 @@ fn biased(n4: u32, acc: vec4f) -> vec4f {
   var gate = biased(n4, acc0);
   var up = biased(n4 + 1u, acc1);
   let out4 = n4 / 2u;
-  @if(staged) gate = edited(args.list_gate, row, out4, gate);
-  @if(staged) up = edited(args.list_up, row, out4, up);
+  @if(edits_gate) gate = edited(args.list_gate, row, out4, gate);
+  @if(edits_up) up = edited(args.list_up, row, out4, up);
   // site: gate_pre
   @if(tap_gate) tap(args.tap_gate, row, OUT4, out4, gate);
   // site: up
   @if(tap_up) tap(args.tap_up, row, OUT4, out4, up);
   var post = act(gate) * up;
-  @if(staged) post = edited(args.list_post, row, out4, post);
+  @if(edits_post) post = edited(args.list_post, row, out4, post);
   // site: mlp_post
   @if(tap_post) tap(args.tap_post, row, OUT4, out4, post);
   output[row * OUT4 + out4] = post;

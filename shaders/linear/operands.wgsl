@@ -18,11 +18,11 @@ struct Args {
   first_strip: u32,             // where this part stands in the whole matrix; even if gated
   @if(bias) bias: u32,          // the whole matrix's bias in params, in vec4s
   @if(staged) record_stride: u32, // stages: a list of neuron_scales for each site (stages/neuron_scale.wgsl)
-  @if(staged && activation) list_pre: vec4u,
-  @if(staged && gated) list_gate: vec4u,
-  @if(staged && gated) list_up: vec4u,
-  @if(staged && (activation || gated)) list_post: vec4u,
-  @if(staged && (store || residual)) list_out: vec4u,
+  @if(edits_pre) list_pre: vec4u,
+  @if(edits_gate) list_gate: vec4u,
+  @if(edits_up) list_up: vec4u,
+  @if(edits_post) list_post: vec4u,
+  @if(edits_out) list_out: vec4u,
   @if(sourced) source: u32,     // where in the source table, in vec4s, or NONE
   @if(grouped) variant_stride: u32,
   @if(tap_pre) tap_pre: u32,    // taps: lib/tap.wgsl

@@ -2,7 +2,7 @@
 //
 // A list is one vec4: (stage, scale, shift, more), with vec4 offsets of the vectors, NONE for a scale of ones or a shift of
 // zeros; stage NONE for a site without stages. It stands in the kernel's args, where it costs nothing to read. `more` is
-// NONE or, where several stages follow one another, a vec4 (count, –, –, –) in the stage table and as many like the first
+// NONE or, in kernels that are `stacked`, where several stages follow one another, a vec4 (count, –, –, –) in the stage table and as many like the first
 // behind it. A stage that is off for this token is passed by, not multiplied by 0, so that its rows keep the bits of the
 // plain model. Computed as a·(1 + s(scale − 1)) + s·shift: with scale 0 at strength 1 the result is exactly the shift.
 import package::stages::table::{floats_at, stages, strength_of, Token, NONE};
@@ -20,7 +20,7 @@ fn scaled_by_all(list: vec4u, s: f32, stride: u32, token: Token, n4: u32, v: vec
   if (s != 0.0) {
     x = scaled(list.y, list.z, n4, s, x);
   }
-  if (list.w != NONE) {
+  @if(stacked) if (list.w != NONE) {
     let count = stages[list.w].x;
     for (var i = 1u; i <= count; i++) {
       let entry = stages[list.w + i];

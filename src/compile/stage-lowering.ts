@@ -45,6 +45,9 @@ export class StageLowering {
   readonly #bounds: StageBounds;
   readonly #table: StageTableBuilder;
   readonly #staged = new Set<string>();
+  /** By kind of linear operation: the values that stages edit somewhere, and whether several follow one another. */
+  readonly #edits = new Map<string, Set<string>>();
+  readonly #stacked = new Set<string>();
   readonly #sourced = new Set<string>();
   readonly #programs = new Map<FusedNorm, number>();
   readonly #lists = new Map<FusedOp, StagePart>();
@@ -56,8 +59,7 @@ export class StageLowering {
     this.#table = new StageTableBuilder(bounds.composition, bounds.config, bounds.sequences, edgeVariants(ops));
     for (const op of ops) {
       if (op.kind === "attention" && op.stages.length > 0) this.#staged.add(kindOf(op));
-      if (op.kind === "linear" && [...op.stages.values()].some(({ length }) => length > 0))
-        this.#staged.add(kindOf(op));
+      if (op.kind === "linear") this.#noteEdits(op);
       if (op.kind === "linear" && op.reads) this.#staged.add(kindOf(op));
       if (op.kind === "linear" && op.source !== undefined) this.#sourced.add(kindOf(op));
     }
@@ -76,6 +78,16 @@ export class StageLowering {
 
   isStaged(op: FusedOp): boolean {
     return this.#staged.has(kindOf(op));
+  }
+
+  /** Values of a linear operation that its kernel must be able to edit. */
+  editsOf(op: FusedLinear): readonly string[] {
+    return linearLists(op.epilogue.kind).filter((name) => this.#edits.get(kindOf(op))?.has(name) === true);
+  }
+
+  /** Whether the kernel must be able to run several stages one after the other at one value. */
+  isStacked(op: FusedLinear): boolean {
+    return this.#stacked.has(kindOf(op));
   }
 
   isSourced(op: FusedOp): boolean {
@@ -113,6 +125,16 @@ export class StageLowering {
         ...(edit?.variants ?? []).map(({ name, form, terms }) => `${name} (${form}, ${terms.length} sources)`),
       ],
     };
+  }
+
+  #noteEdits(op: FusedLinear): void {
+    const kind = kindOf(op);
+    for (const [name, { length }] of op.stages) {
+      if (length === 0) continue;
+      this.#staged.add(kind);
+      this.#edits.set(kind, (this.#edits.get(kind) ?? new Set()).add(name));
+      if (length > 1) this.#stacked.add(kind);
+    }
   }
 
   get #slotBytes(): number {
@@ -181,9 +203,7 @@ export class StageLowering {
   }
 
   #linearLists(op: FusedLinear): Record<string, readonly number[]> {
-    return Object.fromEntries(
-      linearLists(op.epilogue.kind).map((name) => [`list_${name}`, this.#table.list(op.stages.get(name))]),
-    );
+    return Object.fromEntries(this.editsOf(op).map((name) => [`list_${name}`, this.#table.list(op.stages.get(name))]));
   }
 
   #headPart(op: FusedHeadSources): StagePart {

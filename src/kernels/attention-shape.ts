@@ -61,7 +61,7 @@ export function attentionShader(
     constants: Object.fromEntries(Object.entries(all).map(([name, value]) => [name, `${value}u`])),
     conditions: {
       ...conditions,
-      ...(shape.staged && { staged: true }),
+      ...(shape.staged && { staged: true, stacked: true }),
       ...Object.fromEntries(shape.taps.map((tap) => [`tap_${tap}`, true])),
     },
   };

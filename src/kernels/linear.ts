@@ -48,8 +48,10 @@ export interface LinearShape {
   readonly bias: boolean;
   /** Sites captured, out of {@link linearTaps}. */
   readonly taps: readonly string[];
-  /** neuron_scale stages may act at the sites: args `record_stride` and a `list_` for each of {@link linearLists}. */
-  readonly staged?: boolean;
+  /** Values that neuron_scale stages edit, out of {@link linearLists}: args `record_stride` and a `list_` for each. */
+  readonly edits?: readonly string[];
+  /** Several stages may follow one another at one of these values. */
+  readonly stacked?: boolean;
   /** The value at mlp_out is kept in the source table, where arg `source` says. */
   readonly sourced?: boolean;
   /** `qkv`: heads read variants of the input; arg `variant_stride`, and `variants`, one a group of head_dim outputs. */
@@ -233,7 +235,8 @@ interface Design {
 
 function describe(shape: LinearShape, design: Design): Kernel {
   const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
-  const { staged = false, sourced = false, grouped = false } = shape;
+  const { sourced = false, grouped = false, stacked = false } = shape;
+  const edits = editsOf(shape);
   const taps = tapsOf[epilogue.kind].filter((tap) => shape.taps.includes(tap));
   const k4 = Math.ceil(K / 4);
   const whole = strips === Math.ceil(N / 4);
@@ -242,7 +245,7 @@ function describe(shape: LinearShape, design: Design): Kernel {
     epilogueName(epilogue),
     bias ? "bias" : "",
     outs ? "outs" : "",
-    staged ? "staged" : "",
+    edits.length > 0 ? `edits_${edits.join("_")}${stacked ? "_stacked" : ""}` : "",
     sourced ? "sourced" : "",
     grouped && design.entry !== "linear/grouped" ? "grouped" : "",
     taps.length > 0 ? `tap_${taps.join("_")}` : "",
@@ -258,7 +261,8 @@ function describe(shape: LinearShape, design: Design): Kernel {
         [dtype]: true,
         bias,
         outs,
-        ...(staged && { staged }),
+        ...(edits.length > 0 && { staged: true, stacked }),
+        ...Object.fromEntries(edits.map((name) => [`edits_${name}`, true])),
         ...(sourced && { sourced }),
         ...(grouped && { grouped }),
         ...Object.fromEntries(taps.map((tap) => [`tap_${tap}`, true])),
@@ -280,6 +284,11 @@ function describe(shape: LinearShape, design: Design): Kernel {
     workgroups: (rows) => design.workgroups(rows),
     cost: ({ rows }) => cost(shape, rows),
   };
+}
+
+/** The edited values in the order of the kernel's args. */
+function editsOf({ epilogue, edits = [] }: LinearShape): readonly string[] {
+  return listsOf[epilogue.kind].filter((name) => edits.includes(name));
 }
 
 function epilogueName(epilogue: LinearEpilogue): string {
@@ -313,7 +322,8 @@ function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
   return { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` };
 }
 
-function bindings({ epilogue, bias, staged, sourced }: LinearShape, taps: boolean): readonly KernelBinding[] {
+function bindings(shape: LinearShape, taps: boolean): readonly KernelBinding[] {
+  const { epilogue, bias, sourced } = shape;
   const list: KernelBinding[] = [
     { name: "args", binding: 0, access: "args" },
     { name: "weights", binding: 1, access: "read" },
@@ -332,20 +342,20 @@ function bindings({ epilogue, bias, staged, sourced }: LinearShape, taps: boolea
     if (epilogue.kind === "residual") list.push({ name: "residual", binding: 5, access: "read" });
   }
   if (taps) list.push({ name: "capture", binding: 8, access: "read_write" });
-  if (staged) list.push({ name: "stages", binding: 9, access: "read" });
+  if (editsOf(shape).length > 0) list.push({ name: "stages", binding: 9, access: "read" });
   if (sourced) list.push({ name: "sources", binding: 10, access: "read_write" });
   return list;
 }
 
 function args(shape: LinearShape, taps: readonly string[]): readonly ArgField[] {
-  const { bias, epilogue, staged, sourced, grouped } = shape;
+  const { bias, sourced, grouped } = shape;
   const plain = (name: string): ArgField => ({ name, type: "u32" });
-  const lists = staged ? listsOf[epilogue.kind] : [];
+  const edits = editsOf(shape);
   const fields = [
     plain("first_strip"),
     ...(bias ? [plain("bias")] : []),
-    ...(staged ? [plain("record_stride")] : []),
-    ...lists.map((name): ArgField => ({ name: `list_${name}`, type: "u32", vec4s: 1 })),
+    ...(edits.length > 0 ? [plain("record_stride")] : []),
+    ...edits.map((name): ArgField => ({ name: `list_${name}`, type: "u32", vec4s: 1 })),
     ...(sourced ? [plain("source")] : []),
     ...(grouped ? [plain("variant_stride")] : []),
     ...taps.map((tap) => plain(`tap_${tap}`)),

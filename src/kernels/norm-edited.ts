@@ -79,6 +79,7 @@ export function editedNormKernel(
         layer,
         outs,
         tiled,
+        stacked: true,
         ...switches,
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },
