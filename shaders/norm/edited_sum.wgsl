@@ -1,29 +1,24 @@
-// How the threads of a row meet in norm/edited.wgsl, in both families.
+// How the threads of a row meet in norm/edited.wgsl, in both families. Sums have the order of the family's plain norm, so
+// that a row which nothing changes keeps its bits.
 //
-// tiled: a workgroup of THREADS = SPAN · SPAN threads has one row, and sums go through workgroup memory in two levels.
-// Otherwise a thread has a row of its own, THREADS is 1, and there is nothing to wait for; the workgroup's threads use
-// separate parts of `coordinates`.
-import constants::{COORDINATES};
-@if(tiled) import constants::{ROW_THREADS, SPAN};
+// tiled: THREADS = SPAN · SPAN; sums go through workgroup memory in two levels, as in norm/tiled.wgsl.
+// Otherwise THREADS = 4, and a thread's sum is a lane of norm/register.wgsl's: (0 + 1) + (2 + 3).
+import package::norm::edited_row::Part;
+import package::norm::row::lane_sum;
+import constants::{RANKS, THREADS};
+@if(tiled) import constants::SPAN;
 
-@if(tiled) const THREADS = ROW_THREADS;
-@else const THREADS = 1u;
-
-var<workgroup> coordinates: array<f32, COORDINATES>;
-@if(tiled) var<workgroup> thread_sums: array<vec4f, THREADS>;
+// Coordinates of the row, which all its threads read.
+var<workgroup> coordinates: array<f32, RANKS>;
+var<workgroup> thread_sums: array<vec4f, THREADS>;
 @if(tiled) var<workgroup> span_sums: array<vec4f, SPAN>;
 
-// The threads of a row wait for each other.
-fn meet() {
-  @if(tiled) workgroupBarrier();
-}
-
-// Sum over the threads of a row, the same bits in each. The order of norm/tiled.wgsl, on four sums at once.
+// Sum over the threads of a row, the same bits in each. May be called repeatedly: each array is written again only behind
+// a barrier that its last readers have passed.
 fn total(tid: u32, value: vec4f) -> vec4f {
-  @if(!tiled) return value;
+  thread_sums[tid] = value;
+  workgroupBarrier();
   @if(tiled) {
-    thread_sums[tid] = value;
-    workgroupBarrier();
     if (tid < SPAN) {
       var sum = vec4f();
       for (var i = 0u; i < SPAN; i++) {
@@ -37,5 +32,15 @@ fn total(tid: u32, value: vec4f) -> vec4f {
       sum += span_sums[i];
     }
     return sum;
+  } @else {
+    let sum = (thread_sums[0] + thread_sums[1]) + (thread_sums[2] + thread_sums[3]);
+    workgroupBarrier();
+    return sum;
   }
+}
+
+// Sum over a row of what its threads summed over their parts.
+fn row_total(tid: u32, value: Part) -> f32 {
+  @if(tiled) return total(tid, vec4f(lane_sum(value))).x;
+  @else return total(tid, vec4f(value)).x;
 }

@@ -1,22 +1,23 @@
-// Stages affine: h ← h + s·(b − g(h·Vᵀ − c)·U) on a row that one workgroup (or one thread) owns.
+// Stages affine: h ← h + s·(b − g(h·Vᵀ − c)·U) on a row that one workgroup owns.
 //
 // Stages that follow one another at a row form a group and share one reduction over the unedited row: all coordinates
 // y = V·h are summed at once, then the stages act in order on these few numbers. What an earlier stage adds to the row
 // moves a later one's coordinates by known amounts, the host's products of every V row with every earlier U row and b;
 // so the row itself is read once and written once, whatever the number of stages.
 //
-// The row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so no barrier
-// is needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup memory from `base`: they become coefficients in place.
+// The row is where its RowPlace says; each thread touches its own parts alone (norm/edited_row.wgsl), so no barrier is
+// needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup
+// memory and become coefficients in place.
 //
 // A group in the stage table: `count` entries of three vec4s,
 //   (stage, gate, reads r, adds)   gate 0 identity, 1 relu, 2 clamp; adds 0 nothing, 1 b, 2 alpha·b
 //   (V, U, b, c)                   vec4 offsets; V and U are r rows of D4; c is packed
 //   (lo, hi, products, –)          products: packed [r U rows, then b][reads of the group after this stage]
-import package::norm::edited_sum::{coordinates, meet, total, THREADS};
-import package::norm::edited_row::{output, row_at, RowPlace};
+import package::norm::edited_sum::{coordinates, total};
+import package::norm::edited_row::{output, product, row_at, vector_at, Part, RowPlace, WIDTH};
 @if(tracked) import package::norm::edited_row::sources;
-import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, Token, NONE};
-import constants::D4;
+import package::stages::table::{alpha_of, scalar_at, stages, strength_of, Token, NONE};
+import constants::{D4, THREADS};
 
 struct Group {
   at: u32,    // first entry
@@ -24,14 +25,14 @@ struct Group {
   reads: u32, // coordinates of all of them
 }
 
-fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u32, tid: u32, base: u32) -> bool {
+fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u32, tid: u32) -> bool {
   var read = 0u;
   for (var i = 0u; i < group.count; i++) {
     let reads = stages[group.at + 3u * i].z;
-    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, place, tid, base + read);
+    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, place, tid, read);
     read += reads;
   }
-  meet();
+  workgroupBarrier();
 
   read = 0u;
   for (var i = 0u; i < group.count; i++) {
@@ -41,23 +42,23 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
     let s = strength_of(head.x, stride, token);
     if (s != 0.0) {
       for (var k = tid; k < head.z; k += THREADS) {
-        let y = coordinates[base + read + k] - scalar_at(places.w, k);
-        coordinates[base + read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
+        let y = coordinates[read + k] - scalar_at(places.w, k);
+        coordinates[read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
       }
-      meet();
+      workgroupBarrier();
       let later = group.reads - read - head.z;
       let added = s * share_of(head.w, alpha_of(head.x, stride, token));
       for (var j = tid; j < later; j += THREADS) {
-        var y = coordinates[base + read + head.z + j];
+        var y = coordinates[read + head.z + j];
         for (var k = 0u; k < head.z; k++) {
-          y = fma(coordinates[base + read + k], scalar_at(more.z, k * later + j), y);
+          y = fma(coordinates[read + k], scalar_at(more.z, k * later + j), y);
         }
         if (head.w != 0u) {
           y = fma(added, scalar_at(more.z, head.z * later + j), y);
         }
-        coordinates[base + read + head.z + j] = y;
+        coordinates[read + head.z + j] = y;
       }
-      meet();
+      workgroupBarrier();
     }
     read += head.z;
   }
@@ -69,7 +70,7 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
     let s = strength_of(head.x, stride, token);
     if (s != 0.0) {
       let added = s * share_of(head.w, alpha_of(head.x, stride, token));
-      write_changes(stages[group.at + 3u * i + 1u], head, added, row, track_at, tid, base + read);
+      write_changes(stages[group.at + 3u * i + 1u], head, added, row, track_at, tid, read);
       row.moved = true;
     }
     read += head.z;
@@ -79,21 +80,35 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
 
 // y_k = V_k · h for k < reads, four rows of V to a pass over the row.
 fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
-  for (var k = 0u; k < reads; k += 4u) {
+  var k = 0u;
+  for (; k + 1u < reads; k += 4u) {
     let v0 = v + k * D4;
     let v1 = v + min(k + 1u, reads - 1u) * D4;
     let v2 = v + min(k + 2u, reads - 1u) * D4;
     let v3 = v + min(k + 3u, reads - 1u) * D4;
     var y = vec4f();
-    for (var i = tid; i < D4; i += THREADS) {
+    for (var i = tid; i < WIDTH; i += THREADS) {
       let x = row_at(row, i);
-      y += vec4f(dot(floats_at(v0 + i), x), dot(floats_at(v1 + i), x), dot(floats_at(v2 + i), x), dot(floats_at(v3 + i), x));
+      y += vec4f(
+        product(vector_at(v0, i), x), product(vector_at(v1, i), x), product(vector_at(v2, i), x), product(vector_at(v3, i), x),
+      );
     }
     let sums = total(tid, y);
     if (tid == 0u) {
       for (var lane = 0u; lane < min(4u, reads - k); lane++) {
         coordinates[to + k + lane] = sums[lane];
       }
+    }
+  }
+  // One that is left, or the only one, as in Affine Concept Editing.
+  if (k < reads) {
+    var y = 0.0;
+    for (var i = tid; i < WIDTH; i += THREADS) {
+      y += product(vector_at(v + k * D4, i), row_at(row, i));
+    }
+    let sum = total(tid, vec4f(y)).x;
+    if (tid == 0u) {
+      coordinates[to + k] = sum;
     }
   }
 }
@@ -111,13 +126,13 @@ fn share_of(adds: u32, alpha: f32) -> f32 {
 
 // Adds one stage's change to the row, and to the record of what no source wrote where one is kept.
 fn write_changes(places: vec4u, head: vec4u, added: f32, row: RowPlace, track_at: u32, tid: u32, first: u32) {
-  for (var i = tid; i < D4; i += THREADS) {
-    var change = vec4f();
+  for (var i = tid; i < WIDTH; i += THREADS) {
+    var change = Part();
     for (var k = 0u; k < head.z; k++) {
-      change = fma(vec4f(coordinates[first + k]), floats_at(places.y + k * D4 + i), change);
+      change = fma(Part(coordinates[first + k]), vector_at(places.y + k * D4, i), change);
     }
     if (head.w != 0u) {
-      change = fma(vec4f(added), floats_at(places.z + i), change);
+      change = fma(Part(added), vector_at(places.z, i), change);
     }
     output[row.output_at + i] = row_at(row, i) + change;
     @if(tracked) {

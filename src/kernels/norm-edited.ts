@@ -4,8 +4,8 @@ import type { NormShape } from "./norm.ts";
 
 const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
 
-/** f32s of workgroup memory that coordinates may take. */
-const MOST_COORDINATES = 2048;
+/** Most coordinates that a group of affine stages can have: they take half of the workgroup memory that is guaranteed. */
+export const MOST_RANKS = 2048;
 
 export interface EditedNormShape extends NormShape {
   /** The residual add was moved into some norm of this kernel. */
@@ -17,9 +17,6 @@ export interface EditedNormShape extends NormShape {
   /** Most coordinates of one group of affine stages. */
   readonly ranks: number;
 }
-
-/** Most coordinates that a group of affine stages can have: stages beyond it form a group of their own. */
-export const MOST_RANKS = MOST_COORDINATES;
 
 /**
  * The kernel for a family, which serves every number of rows. Args: those of the plain norm, and `program`,
@@ -33,10 +30,8 @@ export function editedNormKernel(
   const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
   const tiled = family === "tiled";
   const span = width <= 1024 ? 8 : 16;
-  const threads = span * span;
+  const threads = tiled ? span * span : 4;
   const ranks = rankClass(shape.ranks);
-  // A thread a row: four to a workgroup as in the plain kernel, as far as their coordinates fit.
-  const size = tiled ? threads : Math.max(1, Math.min(4, Math.floor(MOST_COORDINATES / ranks)));
   const layer = kind === "layer";
   const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
   const switches = { deltas, sourced, tracked };
@@ -88,15 +83,14 @@ export function editedNormKernel(
         D4: `${Math.ceil(width / 4)}u`,
         MAX_ROWS: `${maxRows}u`,
         RANKS: `${ranks}u`,
-        COORDINATES: `${tiled ? ranks : ranks * size}u`,
-        SIZE: `${size}u`,
-        ...(tiled && { ROW_THREADS: `${threads}u`, SPAN: `${span}u` }),
+        THREADS: `${threads}u`,
+        ...(tiled && { SPAN: `${span}u` }),
       },
     },
     bindings,
     args,
     summation: tiled ? `workgroup${threads}` : "vec4_serial",
-    workgroups: (rows) => [tiled ? rows : Math.ceil(rows / size), variants, 1],
+    workgroups: (rows) => [rows, variants, 1],
     cost: ({ rows }) => ({
       flops: rows * variants * width * (layer ? 7 : 4),
       bytes: (rows * width * (2 + variants) + width * (layer ? 2 : 1)) * 4,
