@@ -7,11 +7,16 @@
 // again. M = 1 is the matrix-vector product, a thread per strip. Accumulators are written out by name because a
 // dynamically indexed array would live in memory. Rows beyond the last read the last row and are not written.
 //
+// `heads`: behind the sums over all inputs, the same walk over those of single heads alone, which are sources of an edge
+// mask (linear/head_sums.wgsl), while the weights are still in the cache.
+//
 // Conditions: rows_2, rows_4, rows_8: so many rows a thread, each includes the ones before; two_strips.
 // Summation class: serial.
 @if(q8 || q4) import package::lib::weights::{scaled_block, scales_at};
 @else import package::lib::weights::block;
 import package::linear::epilogue::{finish, finish_pair};
+@if(heads) import package::linear::head_sums::{finish_head, head_at, HEAD4};
+@if(heads) import package::stages::table::NONE;
 import package::linear::operands::{args, input, mac, row_count};
 @if(grouped) import package::linear::operands::variant_start;
 import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
@@ -23,9 +28,20 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 @compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
   let s0 = id.x * STRIPS_EACH;
   if (s0 >= STRIPS) { return; }
+  @if(!heads) walk(s0, id.y * ROWS, 0u, K4);
+  @if(heads) {
+    for (var i = 0u; i <= args.head_count; i++) {
+      let head = head_at(i);
+      walk(s0, id.y * ROWS, select(head.x * HEAD4, 0u, i == 0u), select((head.x + 1u) * HEAD4, K4, i == 0u), head);
+    }
+  }
+}
+
+// Rows from r on and strips from s0 on, summed over the blocks [first_block, end_block) of four inputs; `head` is the entry
+// of the head that these belong to, or slot NONE.
+fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2u) {
   @if(two_strips) let s1 = min(s0 + 1u, STRIPS - 1u);
   let rows = row_count();
-  let r = id.y * ROWS;
   let last = rows - 1u;
 
   // A head's width is a multiple of STRIPS_EACH strips, so that a thread's outputs read one variant (`grouped`).
@@ -50,11 +66,11 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
   var a7 = vec4f(); var b7 = vec4f();
 
   // Quantised weights: eight blocks share their scales, which take as long to fetch and widen as one block's numbers.
-  for (var first = 0u; first < K4; first += SPAN) {
+  for (var first = first_block; first < end_block; first += SPAN) {
     @if(q8 || q4) let d0 = scales_at(s0, first);
     @if(two_strips && (q8 || q4)) let d1 = scales_at(s1, first);
-    @if(q8 || q4) let end = min(first + SPAN, K4);
-    @else let end = K4;
+    @if(q8 || q4) let end = min(first + SPAN, end_block);
+    @else let end = end_block;
     for (var k = first; k < end; k++) {
       @if(q8 || q4) let w0 = scaled_block(s0, k, d0);
       @else let w0 = block(s0, k);
@@ -85,6 +101,11 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
       @if(rows_8) case 6u { a = a6; @if(two_strips) b = b6; }
       @if(rows_8) case 7u { a = a7; @if(two_strips) b = b7; }
       default {}
+    }
+    @if(heads) if (head.y != NONE) {
+      finish_head(head.y, r + i, s0, a);
+      @if(two_strips) if (s0 + 1u < STRIPS) { finish_head(head.y, r + i, s0 + 1u, b); }
+      continue;
     }
     @if(!two_strips) finish(r + i, s0, a);
     @if(two_strips) finish_pair(r + i, s0, a, b);

@@ -44,7 +44,7 @@ for (const [i, dtype] of (["f32", "f16", "bf16", "q8", "q4"] as const satisfies 
       const result = await runKernel(await testDevice(), headSourcesKernel(shape, listed.length), {
         step: plainStep(rows),
         maxRows: 8,
-        args: { first_strip: 0, bias: 1, list: 1, slot_stride: stride / 4 },
+        args: { first_strip: 0, bias: 1, heads: 1, slot_stride: stride / 4 },
         buffers: {
           weights: packed,
           z,
