@@ -1,6 +1,6 @@
 // Norm of rows that stages edit: the stream is changed, corrected for masked edges and normed in one kernel, by the
-// workgroup that owns the row. Where nothing is changed it gives the bits of the plain kernel of its family: the sums are
-// taken in the same order.
+// workgroup that owns the row. Where nothing is changed it gives the bits of the plain kernel: the sums are taken in the
+// same order.
 //
 // A row is made in this order:
 //   1. `delta`, if the residual add was moved here (affine stages at attn_out, mlp_out): its stages, then + `input`;
@@ -20,14 +20,14 @@
 // Slots are rows of the source table; NONE where there is none.
 //
 // Bindings: 1 input, 2 params, 3 delta, 4 output [variants][rows][D4], 5 stream, 8 capture, 9 stage table, 10 sources.
-// Parallel: x rows, y variants; a workgroup a row, whose threads own parts of it (norm/edited_row.wgsl).
-// Summation classes: those of norm/tiled.wgsl and norm/register.wgsl.
+// Parallel: x rows, y variants; THREADS threads a row, neighbours on neighbouring vec4s.
+// Summation class: that of norm/norm.wgsl.
 import package::lib::step::step;
-@if(tiled) import package::lib::tap::tap;
-@else import package::lib::tap::{capture, NOT_CAPTURED};
-import package::norm::edited_row::{centred, input, output, params, row_at, Part, PARTS, RowPlace, WIDTH};
+import package::lib::tap::tap;
+import package::norm::edited_row::{input, output, params, row_at, RowPlace};
 @if(sourced) import package::norm::edited_row::sources;
-import package::norm::edited_sum::row_total;
+import package::norm::edited_sum::total;
+import package::norm::row::lane_sum;
 import package::stages::affine::{affine, Group};
 @if(sourced) import package::stages::edge_mask::edge_mask;
 import package::stages::neuron_scale::{scaled, scaled_by_all};
@@ -50,10 +50,13 @@ struct Args {
 }
 
 @group(1) @binding(0) var<uniform> args: Args;
-@if(deltas) @group(1) @binding(3) var<storage, read> delta: array<Part>;
-@if(!outs) @group(1) @binding(5) var<storage, read_write> stream: array<Part>;
+@if(deltas) @group(1) @binding(3) var<storage, read> delta: array<vec4f>;
+@if(!outs) @group(1) @binding(5) var<storage, read_write> stream: array<vec4f>;
 
-fn row_count() -> u32 {
+// 1 for the lanes of the last vec4 that lie within the width, 0 for its padding.
+const LAST_LANES = select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) < vec4u(D - 4u * (D4 - 1u)));
+
+fn row_total() -> u32 {
   @if(outs) return step.out_count;
   @else return step.row_count;
 }
@@ -61,7 +64,7 @@ fn row_count() -> u32 {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) tid: u32) {
   let row = group.x;
-  if (row >= row_count()) {
+  if (row >= row_total()) {
     return;
   }
   let owner = group.y == 0u;
@@ -70,9 +73,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   @else let step_row = row;
   @if(outs) let token = Token(step.outs[row].sequence, step.outs[row].position);
   @else let token = Token(step.rows[row].sequence, step.rows[row].position);
-  let in_at = step_row * WIDTH;
-  let at = PARTS * variant * args.variant_stride + row * WIDTH;
-  @if(sourced) let slot_stride = PARTS * args.slot_stride;
+  let in_at = step_row * D4;
+  let at = variant * args.variant_stride + row * D4;
   let counts = stages[args.program];
   let places = stages[args.program + 1u];
   var track_at = NONE;
@@ -80,11 +82,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     let slots = stages[args.program + 2u];
     let private_e = stages[args.program + 3u].x;
     if (slots.w != NONE && (owner || private_e != NONE)) {
-      track_at = select(private_e + variant, slots.w, private_e == NONE) * slot_stride + in_at;
-      for (var i = tid; i < WIDTH; i += THREADS) {
-        var e = Part();
+      track_at = select(private_e + variant, slots.w, private_e == NONE) * args.slot_stride + in_at;
+      for (var i = tid; i < D4; i += THREADS) {
+        var e = vec4f();
         if (slots.z != NONE) {
-          e = sources[slots.z * slot_stride + in_at + i];
+          e = sources[slots.z * args.slot_stride + in_at + i];
         }
         sources[track_at + i] = e;
       }
@@ -94,17 +96,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   var place = RowPlace(in_at, at, false);
   @if(deltas) {
     if ((counts.w & 1u) != 0u) {
-      for (var i = tid; i < WIDTH; i += THREADS) {
+      for (var i = tid; i < D4; i += THREADS) {
         output[at + i] = delta[in_at + i];
       }
       place.moved = true;
       let delta_track = select(NONE, track_at, (counts.w & 4u) != 0u);
       place.moved = run_groups(places.x, counts.x, token, place, delta_track, tid);
-      for (var i = tid; i < WIDTH; i += THREADS) {
+      for (var i = tid; i < D4; i += THREADS) {
         let x = output[at + i];
         // site: attn_out or mlp_out
-        @if(tap_delta) { if (owner) { tap_part(args.tap_delta, step_row, i, x); } }
-        @if(sourced) keep_delta(owner, variant, in_at + i, x);
+        @if(tap_delta) { if (owner) { tap(args.tap_delta, step_row, D4, i, x); } }
+        @if(sourced) keep_delta(owner, variant, in_at, i, x);
         output[at + i] = input[in_at + i] + x;
       }
     }
@@ -118,7 +120,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
     if (owner && (counts.w & 2u) != 0u) {
-      for (var i = tid; i < WIDTH; i += THREADS) {
+      for (var i = tid; i < D4; i += THREADS) {
         stream[in_at + i] = row_at(place, i);
       }
     }
@@ -126,15 +128,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   @if(tracked) {
     let slots = stages[args.program + 2u];
     if (owner && slots.w != NONE && stages[args.program + 3u].x != NONE) {
-      for (var i = tid; i < WIDTH; i += THREADS) {
-        sources[slots.w * slot_stride + in_at + i] = sources[track_at + i];
+      for (var i = tid; i < D4; i += THREADS) {
+        sources[slots.w * args.slot_stride + in_at + i] = sources[track_at + i];
       }
     }
   }
   @if(sourced) {
     if (places.z != NONE) {
       let record_at = token.sequence * args.record_stride + places.w;
-      let is_mixed = edge_mask(places.z + 2u * variant, record_at, place, in_at, slot_stride, tid);
+      let is_mixed = edge_mask(places.z + 2u * variant, record_at, place, in_at, args.slot_stride, tid);
       place.moved = place.moved || is_mixed;
     }
   }
@@ -145,21 +147,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
 }
 
 // mlp_out as a source, for the norms behind this one, and for this variant of this one.
-@if(sourced && deltas) fn keep_delta(owner: bool, variant: u32, place: u32, x: Part) {
-  let slot_stride = PARTS * args.slot_stride;
+@if(sourced && deltas) fn keep_delta(owner: bool, variant: u32, in_at: u32, i: u32, x: vec4f) {
   let slots = stages[args.program + 2u];
   if (owner && slots.x != NONE) {
-    sources[slots.x * slot_stride + place] = x;
+    sources[slots.x * args.slot_stride + in_at + i] = x;
   }
   if (slots.y != NONE) {
-    sources[(slots.y + variant) * slot_stride + place] = x;
+    sources[(slots.y + variant) * args.slot_stride + in_at + i] = x;
   }
 }
 
 @if(tap_resid_post || tap_resid_pre) fn tap_row(offset: u32, row: u32, owner: bool, place: RowPlace, tid: u32) {
   if (owner) {
-    for (var i = tid; i < WIDTH; i += THREADS) {
-      tap_part(offset, row, i, row_at(place, i));
+    for (var i = tid; i < D4; i += THREADS) {
+      tap(offset, row, D4, i, row_at(place, i));
     }
   }
 }
@@ -176,9 +177,9 @@ fn run_groups(
     } else {
       let s = strength_of(group.y, args.record_stride, token);
       if (s != 0.0) {
-        for (var i = tid; i < WIDTH; i += THREADS) {
+        for (var i = tid; i < D4; i += THREADS) {
           let x = row_at(place, i);
-          let edited = part_of(scaled(group.z, group.w, i / PARTS, s, vec4f(x)), i);
+          let edited = scaled(group.z, group.w, i, s, x);
           output[place.output_at + i] = edited;
           @if(tracked) {
             if (track_at != NONE) {
@@ -195,48 +196,38 @@ fn run_groups(
 
 fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPlace, tid: u32) {
   var mean = 0.0;
-  var squares = Part();
+  var squares = vec4f();
   @if(layer) {
-    var sum = Part();
-    for (var i = tid; i < WIDTH; i += THREADS) {
+    var sum = vec4f();
+    for (var i = tid; i < D4; i += THREADS) {
       sum += row_at(place, i);
     }
-    mean = row_total(tid, sum) / f32(D);
-    for (var i = tid; i < WIDTH; i += THREADS) {
-      let v = centred(row_at(place, i), mean, i);
+    mean = total(tid, vec4f(lane_sum(sum))).x / f32(D);
+    for (var i = tid; i < D4; i += THREADS) {
+      let v = (row_at(place, i) - mean) * select(vec4f(1.0), LAST_LANES, i == D4 - 1u);
       squares = fma(v, v, squares);
     }
   } @else {
-    for (var i = tid; i < WIDTH; i += THREADS) {
+    for (var i = tid; i < D4; i += THREADS) {
       let v = row_at(place, i);
       squares = fma(v, v, squares);
     }
   }
-  let scale = inverseSqrt(row_total(tid, squares) / f32(D) + args.eps);
+  let scale = inverseSqrt(total(tid, vec4f(lane_sum(squares))).x / f32(D) + args.eps);
   var strength = 0.0;
   if (list.x != NONE) {
     strength = strength_of(list.x, args.record_stride, token);
   }
-  for (var i = tid; i < WIDTH; i += THREADS) {
+  for (var i = tid; i < D4; i += THREADS) {
     let v = row_at(place, i);
-    @if(layer) let plain = fma((v - mean) * scale, params[PARTS * args.gain + i], params[PARTS * args.bias + i]);
-    @else let plain = v * scale * params[PARTS * args.gain + i];
-    let normed = part_of(scaled_by_all(list, strength, args.record_stride, token, i / PARTS, vec4f(plain)), i);
+    @if(layer) let plain = fma((v - mean) * scale, params[args.gain + i], params[args.bias + i]);
+    @else let plain = v * scale * params[args.gain + i];
+    var normed = plain;
+    if (list.x != NONE) {
+      normed = scaled_by_all(list, strength, args.record_stride, token, i, plain);
+    }
     // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm
-    @if(tap_out) { if (is_captured) { tap_part(args.tap_out, row, i, normed); } }
+    @if(tap_out) { if (is_captured) { tap(args.tap_out, row, D4, i, normed); } }
     output[place.output_at + i] = normed;
-  }
-}
-
-// What the owner of part `i` takes from a vec4 of that place.
-fn part_of(v: vec4f, i: u32) -> Part {
-  @if(tiled) return v;
-  @else return v[i % 4u];
-}
-
-@if(tap_delta || tap_resid_post || tap_resid_pre || tap_out) fn tap_part(offset: u32, row: u32, i: u32, v: Part) {
-  @if(tiled) tap(offset, row, D4, i, v);
-  @else if (offset != NOT_CAPTURED) {
-    capture[offset + row * D4 + i / 4u][i % 4u] = v;
   }
 }

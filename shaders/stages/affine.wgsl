@@ -5,8 +5,8 @@
 // moves a later one's coordinates by known amounts, the host's products of every V row with every earlier U row and b;
 // so the row itself is read once and written once, whatever the number of stages.
 //
-// The row is where its RowPlace says; each thread touches its own parts alone (norm/edited_row.wgsl), so no barrier is
-// needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup
+// The row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so no barrier
+// is needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup
 // memory and become coefficients in place.
 //
 // A group in the stage table: `count` entries of three vec4s,
@@ -14,9 +14,9 @@
 //   (V, U, b, c)                   vec4 offsets; V and U are r rows of D4; c is packed
 //   (lo, hi, products, –)          products: packed [r U rows, then b][reads of the group after this stage]
 import package::norm::edited_sum::{coordinates, total};
-import package::norm::edited_row::{output, product, row_at, vector_at, Part, RowPlace, WIDTH};
+import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
-import package::stages::table::{alpha_of, scalar_at, stages, strength_of, Token, NONE};
+import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, Token, NONE};
 import constants::{D4, THREADS};
 
 struct Group {
@@ -87,11 +87,9 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
     let v2 = v + min(k + 2u, reads - 1u) * D4;
     let v3 = v + min(k + 3u, reads - 1u) * D4;
     var y = vec4f();
-    for (var i = tid; i < WIDTH; i += THREADS) {
+    for (var i = tid; i < D4; i += THREADS) {
       let x = row_at(row, i);
-      y += vec4f(
-        product(vector_at(v0, i), x), product(vector_at(v1, i), x), product(vector_at(v2, i), x), product(vector_at(v3, i), x),
-      );
+      y += vec4f(dot(floats_at(v0 + i), x), dot(floats_at(v1 + i), x), dot(floats_at(v2 + i), x), dot(floats_at(v3 + i), x));
     }
     let sums = total(tid, y);
     if (tid == 0u) {
@@ -102,13 +100,13 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
   }
   // One that is left, or the only one, as in Affine Concept Editing.
   if (k < reads) {
-    var y = 0.0;
-    for (var i = tid; i < WIDTH; i += THREADS) {
-      y += product(vector_at(v + k * D4, i), row_at(row, i));
+    var y = vec4f();
+    for (var i = tid; i < D4; i += THREADS) {
+      y = fma(floats_at(v + k * D4 + i), row_at(row, i), y);
     }
-    let sum = total(tid, vec4f(y)).x;
+    let sum = total(tid, y);
     if (tid == 0u) {
-      coordinates[to + k] = sum;
+      coordinates[to + k] = (sum.x + sum.y) + (sum.z + sum.w);
     }
   }
 }
@@ -126,13 +124,13 @@ fn share_of(adds: u32, alpha: f32) -> f32 {
 
 // Adds one stage's change to the row, and to the record of what no source wrote where one is kept.
 fn write_changes(places: vec4u, head: vec4u, added: f32, row: RowPlace, track_at: u32, tid: u32, first: u32) {
-  for (var i = tid; i < WIDTH; i += THREADS) {
-    var change = Part();
+  for (var i = tid; i < D4; i += THREADS) {
+    var change = vec4f();
     for (var k = 0u; k < head.z; k++) {
-      change = fma(Part(coordinates[first + k]), vector_at(places.y + k * D4, i), change);
+      change = fma(vec4f(coordinates[first + k]), floats_at(places.y + k * D4 + i), change);
     }
     if (head.w != 0u) {
-      change = fma(Part(added), vector_at(places.z, i), change);
+      change = fma(vec4f(added), floats_at(places.z + i), change);
     }
     output[row.output_at + i] = row_at(row, i) + change;
     @if(tracked) {

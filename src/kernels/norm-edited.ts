@@ -1,6 +1,6 @@
 /** Norm of rows that stages edit: shaders/norm/edited.wgsl. */
 import type { ArgField, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
-import type { NormShape } from "./norm.ts";
+import { type NormShape, normSpan } from "./norm.ts";
 
 const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
 
@@ -28,9 +28,8 @@ export function editedNormKernel(
   { family }: { readonly family: KernelFamily },
 ): Kernel {
   const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
-  const tiled = family === "tiled";
-  const span = width <= 1024 ? 8 : 16;
-  const threads = tiled ? span * span : 4;
+  const span = normSpan(width, family);
+  const threads = span * span;
   const ranks = rankClass(shape.ranks);
   const layer = kind === "layer";
   const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
@@ -59,7 +58,7 @@ export function editedNormKernel(
   return {
     name: [
       "norm_edited",
-      tiled ? `tiled${threads}` : "register",
+      `${threads}`,
       kind,
       `${width}`,
       `r${ranks}`,
@@ -73,7 +72,6 @@ export function editedNormKernel(
       conditions: {
         layer,
         outs,
-        tiled,
         stacked: true,
         ...switches,
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
@@ -84,12 +82,12 @@ export function editedNormKernel(
         MAX_ROWS: `${maxRows}u`,
         RANKS: `${ranks}u`,
         THREADS: `${threads}u`,
-        ...(tiled && { SPAN: `${span}u` }),
+        SPAN: `${span}u`,
       },
     },
     bindings,
     args,
-    summation: tiled ? `workgroup${threads}` : "vec4_serial",
+    summation: `workgroup${threads}`,
     workgroups: (rows) => [rows, variants, 1],
     cost: ({ rows }) => ({
       flops: rows * variants * width * (layer ? 7 : 4),

@@ -15,55 +15,14 @@ export interface NormShape {
   readonly taps?: readonly string[];
 }
 
-/** A kernel, and the largest number of rows that it should be chosen for. */
-export interface RowRange {
-  readonly maxRows: number;
-  readonly kernel: Kernel;
-}
-
 /**
- * The kernels that norm a family's rows, by ascending row count; the last serves any number. Args: `gain` and `bias`
- * (offsets into params in vec4s; RMS norm has no bias), `eps`, taps. With `outs`, rows means out rows.
- * All kernels of one family are of one summation class, so the reference plan uses the same ones.
+ * The kernel that norms rows, however many. Args: `gain` and `bias` (offsets into params in vec4s; RMS norm has no bias),
+ * `eps`, taps. With `outs`, rows means out rows. A family has one summation class, also under the reference plan.
  */
-export function normKernels(
-  shape: NormShape,
-  { family }: { readonly family: KernelFamily; readonly reference?: boolean },
-): readonly RowRange[] {
-  if (family === "tiled") return [{ maxRows: Infinity, kernel: tiledNorm(shape) }];
-  return [
-    { maxRows: 1, kernel: registerNorm(shape, 4) },
-    { maxRows: Infinity, kernel: registerNorm(shape, 1) },
-  ];
-}
-
-/** A workgroup of four threads; `lanes` of them share a row. */
-function registerNorm(shape: NormShape, lanes: 1 | 4): Kernel {
-  return {
-    ...describe(shape, `register${lanes}`, "norm/register", { LANES: `${lanes}u` }),
-    summation: "vec4_serial",
-    workgroups: (rows) => [Math.ceil((rows * lanes) / 4), 1, 1],
-  };
-}
-
-/** A workgroup a row: 64 threads up to a width of 1024, then 256, so that a thread holds at most 4 vec4s up to 4096. */
-function tiledNorm(shape: NormShape): Kernel {
-  const span = shape.width <= 1024 ? 8 : 16;
+export function normKernel(shape: NormShape, { family }: { readonly family: KernelFamily }): Kernel {
+  const { kind, width, outs = false, maxRows, taps: wanted } = shape;
+  const span = normSpan(width, family);
   const threads = span * span;
-  return {
-    ...describe(shape, `tiled${threads}`, "norm/tiled", { THREADS: `${threads}u`, SPAN: `${span}u` }),
-    summation: `workgroup${threads}`,
-    workgroups: (rows) => [rows, 1, 1],
-  };
-}
-
-/** What all variants share. */
-function describe(
-  { kind, width, outs = false, maxRows, taps: wanted }: NormShape,
-  variant: string,
-  entry: string,
-  constants: Readonly<Record<string, string>>,
-): Omit<Kernel, "summation" | "workgroups"> {
   const layer = kind === "layer";
   const taps = SITES.filter((site) => wanted?.includes(site));
   const args: ArgField[] = [
@@ -80,17 +39,34 @@ function describe(
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
   ];
   return {
-    name: ["norm", variant, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...taps].join("_"),
+    name: ["norm", `${threads}`, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...taps].join("_"),
     shader: {
-      entry,
+      entry: "norm/norm",
       conditions: { layer, outs, ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])) },
-      constants: { ...constants, D: `${width}u`, D4: `${Math.ceil(width / 4)}u`, MAX_ROWS: `${maxRows}u` },
+      constants: {
+        D: `${width}u`,
+        D4: `${Math.ceil(width / 4)}u`,
+        MAX_ROWS: `${maxRows}u`,
+        THREADS: `${threads}u`,
+        SPAN: `${span}u`,
+      },
     },
     bindings,
     args,
+    summation: `workgroup${threads}`,
+    workgroups: (rows) => [rows, 1, 1],
     cost: ({ rows }) => ({
       flops: rows * width * (layer ? 7 : 4),
       bytes: (rows * width * 2 + width * (layer ? 2 : 1)) * 4,
     }),
   };
+}
+
+/**
+ * A row has span² threads. On GPUs 64 up to a width of 1024, then 256, so that a thread holds at most 4 vec4s up to 4096; on
+ * software devices the SIMD lanes of one core, since those run a workgroup's threads one group of lanes after the other.
+ */
+export function normSpan(width: number, family: KernelFamily): number {
+  if (family === "register") return 2;
+  return width <= 1024 ? 8 : 16;
 }

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Kernel, KernelFamily } from "../../src/kernels/kernel.ts";
-import { type NormShape, normKernels } from "../../src/kernels/norm.ts";
+import { type NormShape, normKernel } from "../../src/kernels/norm.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, paddedRows, rowOf, seeded, worst } from "./inputs.ts";
@@ -37,13 +37,6 @@ async function run(kernel: Kernel, shape: NormShape, input: Float32Array, rows: 
   return runKernel(await testDevice(), kernel, run);
 }
 
-/** The kernel that a family would use for so many rows. */
-function chosen(shape: NormShape, family: KernelFamily, rows: number): Kernel {
-  const choice = normKernels(shape, { family }).find(({ maxRows }) => rows <= maxRows);
-  if (!choice) throw new Error(`no kernel for ${rows} rows`);
-  return choice.kernel;
-}
-
 test("both families norm random rows of any width as float64 does", async () => {
   const random = seeded(1);
   const widths = [1, 2, 3, 5, 64, 101, 254, 768, 1026, 4097];
@@ -55,7 +48,7 @@ test("both families norm random rows of any width as float64 does", async () => 
       const { gain, bias } = parameters(width, seeded(width));
       const stride = ceil4(width);
       for (const family of families) {
-        const output = (await run(chosen(shape, family, rows), shape, input, rows)).get("output");
+        const output = (await run(normKernel(shape, { family }), shape, input, rows)).get("output");
         for (let row = 0; row < rows; row++) {
           const actual = rowOf(output, row, stride);
           const expected = reference(kind, input.subarray(row * stride, row * stride + width), gain, bias);
@@ -83,7 +76,7 @@ test("a row like GPT-2's first position, with values in the thousands, keeps its
   for (const family of families) {
     for (const kind of kinds) {
       const shape: NormShape = { kind, width, maxRows: 4 };
-      const actual = rowOf((await run(chosen(shape, family, 1), shape, input, 1)).get("output"), 0, width);
+      const actual = rowOf((await run(normKernel(shape, { family }), shape, input, 1)).get("output"), 0, width);
       const expected = reference(kind, input, gain, bias);
       const small = expected.map((v, k) => (input[k] === 3000 ? 0 : Math.abs(v - (actual[k] as number))));
       assert.ok(worst(actual, expected) < 1e-5 * 27, `${family} ${kind}: off by ${worst(actual, expected)}`);
@@ -99,22 +92,21 @@ test("a mean far above the spread does not spoil the variance", async () => {
   const { gain, bias } = parameters(width, seeded(width));
   for (const family of families) {
     const shape: NormShape = { kind: "layer", width, maxRows: 4 };
-    const actual = rowOf((await run(chosen(shape, family, 1), shape, input, 1)).get("output"), 0, width);
+    const actual = rowOf((await run(normKernel(shape, { family }), shape, input, 1)).get("output"), 0, width);
     // What is left is the rounding of the mean, some 300 * 2^-24 against a spread of 1.
     assert.ok(worst(actual, reference("layer", input, gain, bias)) < 2e-4, family);
   }
 });
 
-test("kernels of one class agree bit for bit, whatever the number of rows", async () => {
+test("a row has the same bits, whatever the number of rows", async () => {
   const random = seeded(3);
   for (const width of [101, 768]) {
     const shape: NormShape = { kind: "layer", width, maxRows: 16 };
     const input = paddedRows(6, width, () => normal(random));
     const stride = ceil4(width);
     for (const family of families) {
-      const together = (await run(chosen(shape, family, 6), shape, input, 6)).get("output");
-      const alone = (await run(chosen(shape, family, 1), shape, input.subarray(0, stride), 1)).get("output");
-      assert.is(chosen(shape, family, 6).summation, chosen(shape, family, 1).summation);
+      const together = (await run(normKernel(shape, { family }), shape, input, 6)).get("output");
+      const alone = (await run(normKernel(shape, { family }), shape, input.subarray(0, stride), 1)).get("output");
       assert.equal(rowOf(alone, 0, stride), rowOf(together, 0, stride), `${family} ${width}`);
     }
   }
@@ -133,7 +125,7 @@ test("with outs, output and captures follow the out rows", async () => {
     const shape: NormShape = { kind: "layer", width, maxRows: 8, outs: true, taps: ["out", "resid_post", "resid_pre"] };
     const { params, args } = parameters(width, seeded(width));
     const region = (3 * stride) / 4;
-    const result = await runKernel(await testDevice(), chosen(shape, family, 3), {
+    const result = await runKernel(await testDevice(), normKernel(shape, { family }), {
       step,
       maxRows: 8,
       rows: 3,

@@ -1,6 +1,6 @@
-// Norm of a row, one workgroup a row, for GPUs. Bindings and formulas: norm/row.wgsl.
+// Norm of a row, one workgroup a row. Bindings and formulas: norm/row.wgsl.
 //
-// Parallel: THREADS = SPAN * SPAN threads, each over vec4s tid, tid + THREADS, ... so that neighbours read
+// Parallel: THREADS = SPAN * SPAN threads (64 or 256, 4 on software devices: src/kernels/norm.ts), each over vec4s tid, tid + THREADS, ... so that neighbours read
 // neighbours. Sums go through workgroup memory in two levels of SPAN instead of a binary tree: two barriers where
 // a tree of 256 has eight, and the SPAN reads of a level have constant places and do not wait for each other.
 // A row is at most a few KiB: the later passes read it from the cache.
