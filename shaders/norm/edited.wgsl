@@ -26,13 +26,15 @@ import package::lib::step::step;
 import package::lib::tap::tap;
 import package::norm::edited_row::{input, output, params, row_at, RowPlace};
 @if(sourced) import package::norm::edited_row::sources;
-import package::norm::edited_sum::total;
+import package::norm::meet::total;
 import package::norm::row::lane_sum;
 import package::stages::affine::{affine, Group};
 @if(sourced) import package::stages::edge_mask::edge_mask;
 import package::stages::neuron_scale::{scaled, scaled_by_all};
 import package::stages::table::{stages, strength_of, Token, NONE};
 import constants::{D, D4, THREADS};
+
+@if(quads) enable subgroups;
 
 struct Args {
   gain: u32, // in vec4s of params
@@ -202,7 +204,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPl
     for (var i = tid; i < D4; i += THREADS) {
       sum += row_at(place, i);
     }
-    mean = total(tid, vec4f(lane_sum(sum))).x / f32(D);
+    mean = total(tid, lane_sum(sum)) / f32(D);
     for (var i = tid; i < D4; i += THREADS) {
       let v = (row_at(place, i) - mean) * select(vec4f(1.0), LAST_LANES, i == D4 - 1u);
       squares = fma(v, v, squares);
@@ -213,7 +215,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPl
       squares = fma(v, v, squares);
     }
   }
-  let scale = inverseSqrt(total(tid, vec4f(lane_sum(squares))).x / f32(D) + args.eps);
+  let scale = inverseSqrt(total(tid, lane_sum(squares)) / f32(D) + args.eps);
   var strength = 0.0;
   if (list.x != NONE) {
     strength = strength_of(list.x, args.record_stride, token);

@@ -1,37 +1,16 @@
 // Norm of a row, one workgroup a row. Bindings and formulas: norm/row.wgsl.
 //
-// Parallel: THREADS = SPAN * SPAN threads (64 or 256, 4 on software devices: src/kernels/norm.ts), each over vec4s tid, tid + THREADS, ... so that neighbours read
-// neighbours. Sums go through workgroup memory in two levels of SPAN instead of a binary tree: two barriers where
-// a tree of 256 has eight, and the SPAN reads of a level have constant places and do not wait for each other.
-// A row is at most a few KiB: the later passes read it from the cache.
-// Summation class workgroup{THREADS}: per thread four chains ascending and their sum; then SPAN sums of SPAN.
-import constants::{D, D4, SPAN, THREADS};
+// Parallel: THREADS threads, each over vec4s tid, tid + THREADS, ... so that neighbours read neighbours; they sum as
+// norm/meet.wgsl says. A row is at most a few KiB: the later passes read it from the cache.
+// Summation class workgroup{THREADS}: per thread four chains ascending and their sum; then SPAN sums of SPAN, or of four
+// threads (0 + 1) + (2 + 3).
+import constants::{D, D4, THREADS};
+import package::norm::meet::total;
 import package::norm::row::{centred, input_start, lane_sum, row_total, scale_of, stream, write_normed};
 
+@if(quads) enable subgroups;
+
 const TRIPS = (D4 + THREADS - 1u) / THREADS;
-
-var<workgroup> thread_sums: array<f32, THREADS>;
-var<workgroup> span_sums: array<f32, SPAN>;
-
-// Sum over the workgroup, the same bits in every thread. May be called repeatedly: each array is written again
-// only behind a barrier that its last readers have passed.
-fn workgroup_sum(tid: u32, value: f32) -> f32 {
-  thread_sums[tid] = value;
-  workgroupBarrier();
-  if (tid < SPAN) {
-    var sum = 0.0;
-    for (var i = 0u; i < SPAN; i++) {
-      sum += thread_sums[i * SPAN + tid];
-    }
-    span_sums[tid] = sum;
-  }
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var i = 0u; i < SPAN; i++) {
-    sum += span_sums[i];
-  }
-  return sum;
-}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) tid: u32) {
@@ -43,14 +22,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   var mean = 0.0;
   var squares = vec4f();
   @if(layer) {
-    var total = vec4f();
+    var sum = vec4f();
     for (var trip = 0u; trip < TRIPS; trip++) {
       let i = trip * THREADS + tid;
       if (i < D4) {
-        total += stream(start, i);
+        sum += stream(start, i);
       }
     }
-    mean = workgroup_sum(tid, lane_sum(total)) / f32(D);
+    mean = total(tid, lane_sum(sum)) / f32(D);
     for (var trip = 0u; trip < TRIPS; trip++) {
       let i = trip * THREADS + tid;
       if (i < D4) {
@@ -67,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       }
     }
   }
-  let scale = scale_of(workgroup_sum(tid, lane_sum(squares)));
+  let scale = scale_of(total(tid, lane_sum(squares)));
   for (var trip = 0u; trip < TRIPS; trip++) {
     let i = trip * THREADS + tid;
     if (i < D4) {

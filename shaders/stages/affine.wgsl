@@ -7,17 +7,39 @@
 //
 // The row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so no barrier
 // is needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup
-// memory and become coefficients in place.
+// memory and become coefficients in place; the threads of a quad, which have no barriers, each keep and change their own.
 //
 // A group in the stage table: `count` entries of three vec4s,
 //   (stage, gate, reads r, adds)   gate 0 identity, 1 relu, 2 clamp; adds 0 nothing, 1 b, 2 alpha·b
 //   (V, U, b, c)                   vec4 offsets; V and U are r rows of D4; c is packed
 //   (lo, hi, products, –)          products: packed [r U rows, then b][reads of the group after this stage]
-import package::norm::edited_sum::{coordinates, total};
+import package::norm::meet::{total, total4};
 import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
 import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, Token, NONE};
-import constants::{D4, THREADS};
+import constants::{D4, RANKS, THREADS};
+
+@if(quads) var<workgroup> coordinates: array<f32, RANKS * THREADS>;
+@else var<workgroup> coordinates: array<f32, RANKS>;
+
+// Where a thread's coordinates begin, and which of them it works on: every WORKERS-th from `worker_of`.
+fn coordinates_of(tid: u32) -> u32 {
+  @if(quads) return tid * RANKS;
+  @else return 0u;
+}
+
+@if(quads) const WORKERS = 1u;
+@else const WORKERS = THREADS;
+
+fn worker_of(tid: u32) -> u32 {
+  @if(quads) return 0u;
+  @else return tid;
+}
+
+// Coordinates that other threads changed can be read.
+fn meet() {
+  @if(!quads) workgroupBarrier();
+}
 
 struct Group {
   at: u32,    // first entry
@@ -26,13 +48,15 @@ struct Group {
 }
 
 fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u32, tid: u32) -> bool {
+  let base = coordinates_of(tid);
+  let worker = worker_of(tid);
   var read = 0u;
   for (var i = 0u; i < group.count; i++) {
     let reads = stages[group.at + 3u * i].z;
-    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, place, tid, read);
+    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, place, tid, base + read);
     read += reads;
   }
-  workgroupBarrier();
+  meet();
 
   read = 0u;
   for (var i = 0u; i < group.count; i++) {
@@ -41,24 +65,24 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
     let more = stages[group.at + 3u * i + 2u];
     let s = strength_of(head.x, stride, token);
     if (s != 0.0) {
-      for (var k = tid; k < head.z; k += THREADS) {
-        let y = coordinates[read + k] - scalar_at(places.w, k);
-        coordinates[read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
+      for (var k = worker; k < head.z; k += WORKERS) {
+        let y = coordinates[base + read + k] - scalar_at(places.w, k);
+        coordinates[base + read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
       }
-      workgroupBarrier();
+      meet();
       let later = group.reads - read - head.z;
       let added = s * share_of(head.w, alpha_of(head.x, stride, token));
-      for (var j = tid; j < later; j += THREADS) {
-        var y = coordinates[read + head.z + j];
+      for (var j = worker; j < later; j += WORKERS) {
+        var y = coordinates[base + read + head.z + j];
         for (var k = 0u; k < head.z; k++) {
-          y = fma(coordinates[read + k], scalar_at(more.z, k * later + j), y);
+          y = fma(coordinates[base + read + k], scalar_at(more.z, k * later + j), y);
         }
         if (head.w != 0u) {
           y = fma(added, scalar_at(more.z, head.z * later + j), y);
         }
-        coordinates[read + head.z + j] = y;
+        coordinates[base + read + head.z + j] = y;
       }
-      workgroupBarrier();
+      meet();
     }
     read += head.z;
   }
@@ -70,7 +94,7 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
     let s = strength_of(head.x, stride, token);
     if (s != 0.0) {
       let added = s * share_of(head.w, alpha_of(head.x, stride, token));
-      write_changes(stages[group.at + 3u * i + 1u], head, added, row, track_at, tid, read);
+      write_changes(stages[group.at + 3u * i + 1u], head, added, row, track_at, tid, base + read);
       row.moved = true;
     }
     read += head.z;
@@ -91,8 +115,8 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
       let x = row_at(row, i);
       y += vec4f(dot(floats_at(v0 + i), x), dot(floats_at(v1 + i), x), dot(floats_at(v2 + i), x), dot(floats_at(v3 + i), x));
     }
-    let sums = total(tid, y);
-    if (tid == 0u) {
+    let sums = total4(tid, y);
+    if (worker_of(tid) == 0u) {
       for (var lane = 0u; lane < min(4u, reads - k); lane++) {
         coordinates[to + k + lane] = sums[lane];
       }
@@ -104,9 +128,9 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
     for (var i = tid; i < D4; i += THREADS) {
       y = fma(floats_at(v + k * D4 + i), row_at(row, i), y);
     }
-    let sum = total(tid, y);
-    if (tid == 0u) {
-      coordinates[to + k] = (sum.x + sum.y) + (sum.z + sum.w);
+    let sum = total(tid, (y.x + y.y) + (y.z + y.w));
+    if (worker_of(tid) == 0u) {
+      coordinates[to + k] = sum;
     }
   }
 }

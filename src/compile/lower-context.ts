@@ -16,7 +16,12 @@ export interface LoweringContext {
   readonly graph: Graph;
   readonly ops: readonly FusedOp[];
   readonly layout: WeightLayout;
-  readonly options: { readonly family: KernelFamily; readonly reference: boolean; readonly capacity: number };
+  readonly options: {
+    readonly family: KernelFamily;
+    readonly reference: boolean;
+    readonly subgroups?: boolean;
+    readonly capacity: number;
+  };
   readonly captures: CaptureLayout;
   readonly activations: ActivationPlanner;
   readonly stages: StageLowering;

@@ -1,6 +1,6 @@
 /** Norm of rows that stages edit: shaders/norm/edited.wgsl. */
-import type { ArgField, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
-import { type NormShape, normSpan } from "./norm.ts";
+import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
+import { type NormChoice, type NormShape, normThreads } from "./norm.ts";
 
 const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
 
@@ -22,15 +22,12 @@ export interface EditedNormShape extends NormShape {
  * The kernel for a family, which serves every number of rows. Args: those of the plain norm, and `program`,
  * `record_stride`, `variant_stride`, `slot_stride`, `first_variant`. The dispatch asks for `variants` variants.
  */
-export function editedNormKernel(
-  shape: EditedNormShape,
-  variants: number,
-  { family }: { readonly family: KernelFamily },
-): Kernel {
+export function editedNormKernel(shape: EditedNormShape, variants: number, choice: NormChoice): Kernel {
   const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
-  const span = normSpan(width, family);
-  const threads = span * span;
   const ranks = rankClass(shape.ranks);
+  // The threads of a quad keep copies of all coordinates.
+  const subgroups = choice.subgroups === true && ranks <= MOST_RANKS / 2;
+  const { threads, design, conditions: meeting, constants } = normThreads(width, { ...choice, subgroups });
   const layer = kind === "layer";
   const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
   const switches = { deltas, sourced, tracked };
@@ -58,7 +55,7 @@ export function editedNormKernel(
   return {
     name: [
       "norm_edited",
-      `${threads}`,
+      design,
       kind,
       `${width}`,
       `r${ranks}`,
@@ -73,6 +70,7 @@ export function editedNormKernel(
         layer,
         outs,
         stacked: true,
+        ...meeting,
         ...switches,
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },
@@ -81,8 +79,7 @@ export function editedNormKernel(
         D4: `${Math.ceil(width / 4)}u`,
         MAX_ROWS: `${maxRows}u`,
         RANKS: `${ranks}u`,
-        THREADS: `${threads}u`,
-        SPAN: `${span}u`,
+        ...constants,
       },
     },
     bindings,

@@ -15,14 +15,19 @@ export interface NormShape {
   readonly taps?: readonly string[];
 }
 
+export interface NormChoice {
+  readonly family: KernelFamily;
+  /** The device has WGSL's subgroups. */
+  readonly subgroups?: boolean;
+}
+
 /**
  * The kernel that norms rows, however many. Args: `gain` and `bias` (offsets into params in vec4s; RMS norm has no bias),
  * `eps`, taps. With `outs`, rows means out rows. A family has one summation class, also under the reference plan.
  */
-export function normKernel(shape: NormShape, { family }: { readonly family: KernelFamily }): Kernel {
+export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
   const { kind, width, outs = false, maxRows, taps: wanted } = shape;
-  const span = normSpan(width, family);
-  const threads = span * span;
+  const { threads, design, conditions: meeting, constants } = normThreads(width, choice);
   const layer = kind === "layer";
   const taps = SITES.filter((site) => wanted?.includes(site));
   const args: ArgField[] = [
@@ -39,16 +44,15 @@ export function normKernel(shape: NormShape, { family }: { readonly family: Kern
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
   ];
   return {
-    name: ["norm", `${threads}`, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...taps].join("_"),
+    name: ["norm", design, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...taps].join("_"),
     shader: {
       entry: "norm/norm",
-      conditions: { layer, outs, ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])) },
+      conditions: { layer, outs, ...meeting, ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])) },
       constants: {
         D: `${width}u`,
         D4: `${Math.ceil(width / 4)}u`,
         MAX_ROWS: `${maxRows}u`,
-        THREADS: `${threads}u`,
-        SPAN: `${span}u`,
+        ...constants,
       },
     },
     bindings,
@@ -62,11 +66,30 @@ export function normKernel(shape: NormShape, { family }: { readonly family: Kern
   };
 }
 
+/** The threads of a row, and how they meet: shaders/norm/meet.wgsl. */
+export interface NormThreads {
+  readonly threads: number;
+  /** For the kernel's name. */
+  readonly design: string;
+  readonly conditions: Readonly<Record<string, boolean>>;
+  readonly constants: Readonly<Record<string, string>>;
+}
+
 /**
- * A row has span² threads. On GPUs 64 up to a width of 1024, then 256, so that a thread holds at most 4 vec4s up to 4096; on
- * software devices the SIMD lanes of one core, since those run a workgroup's threads one group of lanes after the other.
+ * On GPUs 64 threads up to a width of 1024, then 256, so that a thread holds at most 4 vec4s up to 4096. On software devices
+ * four, the SIMD lanes of one core, which meet without barriers where there are subgroups.
  */
-export function normSpan(width: number, family: KernelFamily): number {
-  if (family === "register") return 2;
-  return width <= 1024 ? 8 : 16;
+export function normThreads(width: number, { family, subgroups = false }: NormChoice): NormThreads {
+  if (family === "register") {
+    const design = subgroups ? "quads" : "threads4";
+    return { threads: 4, design, conditions: { quads: subgroups }, constants: { THREADS: "4u" } };
+  }
+  const span = width <= 1024 ? 8 : 16;
+  const threads = span * span;
+  return {
+    threads,
+    design: `threads${threads}`,
+    conditions: { spans: true },
+    constants: { THREADS: `${threads}u`, SPAN: `${span}u` },
+  };
 }

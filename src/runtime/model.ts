@@ -272,6 +272,7 @@ export class Model {
       ...(slots !== undefined && { slots }),
       ...(chunkRows !== undefined && { chunkRows }),
       maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
+      subgroups: gpu.profile.features.subgroups !== null,
     });
   }
 
