@@ -12,11 +12,13 @@
 // corrected; the others are the inputs of destinations with masked edges. All variants of a row are worked on at once,
 // each from the unedited input: nobody waits for anybody.
 //
-// The program of a dispatch in the stage table, four vec4s:
-//   (groups at delta, at 2, at 3, flags)         flags: 1 there is a delta, 2 write `stream`, 4 delta changes belong to E
-//   (groups, norm list, edges, edge stage)       groups: vec4s (0, stage, scale, shift) or (1, entries, stages, reads)
-//   (slot of delta, its private slots, E in, E out)
-//   (private slots of E, –, –, –)                private slots: one a variant, for what the shared slots get only now
+// The program of a dispatch stands in its args, where it costs nothing to read:
+//   groups      (count at delta, at 2, at 3, first): vec4s of the stage table, (0, stage, scale, shift) or
+//               (1, entries, stages, reads)
+//   flags       1 there is a delta, 2 write `stream`, 4 delta changes belong to E
+//   slots       (slot of delta, its private slots, E in, E out); private_e: private slots of E. Private slots: one a
+//               variant, for what the shared slots get only now
+//   edges, edge_stage   the variants and the stage of stages/edge_mask.wgsl
 // Slots are rows of the source table; NONE where there is none.
 //
 // Bindings: 1 input, 2 params, 3 delta, 4 output [variants][rows][D4], 5 stream, 8 capture, 9 stage table, 10 sources.
@@ -40,11 +42,17 @@ struct Args {
   gain: u32, // in vec4s of params
   @if(layer) bias: u32,
   eps: f32,
-  program: u32,
   record_stride: u32,
   variant_stride: u32, // vec4s from one variant of the output to the next
-  @if(sourced) slot_stride: u32, // vec4s from one slot of the source table to the next
   first_variant: u32,
+  flags: u32,
+  @if(sourced) slot_stride: u32, // vec4s from one slot of the source table to the next
+  @if(sourced) private_e: u32,
+  @if(sourced) edges: u32,
+  @if(sourced) edge_stage: u32,
+  groups: vec4u,
+  @if(sourced) slots: vec4u,
+  list_norm: vec4u, // neuron_scales at the norm: stages/neuron_scale.wgsl
   @if(tap_delta) tap_delta: u32,
   @if(tap_resid_post) tap_resid_post: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
@@ -77,18 +85,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   @else let token = Token(step.rows[row].sequence, step.rows[row].position);
   let in_at = step_row * D4;
   let at = variant * args.variant_stride + row * D4;
-  let counts = stages[args.program];
-  let places = stages[args.program + 1u];
   var track_at = NONE;
   @if(tracked) {
-    let slots = stages[args.program + 2u];
-    let private_e = stages[args.program + 3u].x;
-    if (slots.w != NONE && (owner || private_e != NONE)) {
-      track_at = select(private_e + variant, slots.w, private_e == NONE) * args.slot_stride + in_at;
+    if (args.slots.w != NONE && (owner || args.private_e != NONE)) {
+      track_at = select(args.private_e + variant, args.slots.w, args.private_e == NONE) * args.slot_stride + in_at;
       for (var i = tid; i < D4; i += THREADS) {
         var e = vec4f();
-        if (slots.z != NONE) {
-          e = sources[slots.z * args.slot_stride + in_at + i];
+        if (args.slots.z != NONE) {
+          e = sources[args.slots.z * args.slot_stride + in_at + i];
         }
         sources[track_at + i] = e;
       }
@@ -97,13 +101,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
 
   var place = RowPlace(in_at, at, false);
   @if(deltas) {
-    if ((counts.w & 1u) != 0u) {
+    if ((args.flags & 1u) != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         output[at + i] = delta[in_at + i];
       }
       place.moved = true;
-      let delta_track = select(NONE, track_at, (counts.w & 4u) != 0u);
-      place.moved = run_groups(places.x, counts.x, token, place, delta_track, tid);
+      let delta_track = select(NONE, track_at, (args.flags & 4u) != 0u);
+      place.moved = run_groups(args.groups.w, args.groups.x, token, place, delta_track, tid);
       for (var i = tid; i < D4; i += THREADS) {
         let x = output[at + i];
         // site: attn_out or mlp_out
@@ -114,48 +118,46 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     }
   }
 
-  place.moved = run_groups(places.x + counts.x, counts.y, token, place, track_at, tid);
+  place.moved = run_groups(args.groups.w + args.groups.x, args.groups.y, token, place, track_at, tid);
   // site: resid_post of the block before
   @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, place, tid);
-  place.moved = run_groups(places.x + counts.x + counts.y, counts.z, token, place, track_at, tid);
+  place.moved = run_groups(args.groups.w + args.groups.x + args.groups.y, args.groups.z, token, place, track_at, tid);
   // site: resid_pre or resid_mid
   @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
-    if (owner && (counts.w & 2u) != 0u) {
+    if (owner && (args.flags & 2u) != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         stream[in_at + i] = row_at(place, i);
       }
     }
   }
   @if(tracked) {
-    let slots = stages[args.program + 2u];
-    if (owner && slots.w != NONE && stages[args.program + 3u].x != NONE) {
+    if (owner && args.slots.w != NONE && args.private_e != NONE) {
       for (var i = tid; i < D4; i += THREADS) {
-        sources[slots.w * args.slot_stride + in_at + i] = sources[track_at + i];
+        sources[args.slots.w * args.slot_stride + in_at + i] = sources[track_at + i];
       }
     }
   }
   @if(sourced) {
-    if (places.z != NONE) {
-      let record_at = token.sequence * args.record_stride + places.w;
-      let is_mixed = edge_mask(places.z + 2u * variant, record_at, place, in_at, args.slot_stride, tid);
+    if (args.edges != NONE) {
+      let record_at = token.sequence * args.record_stride + args.edge_stage;
+      let is_mixed = edge_mask(args.edges + 2u * variant, record_at, place, in_at, args.slot_stride, tid);
       place.moved = place.moved || is_mixed;
     }
   }
   // The head reads one variant, and that is the final norm; other norms are captured uncorrected.
   @if(outs) let is_captured = owner;
   @else let is_captured = variant == 0u;
-  norm_row(row, is_captured, stages[places.y], token, place, tid);
+  norm_row(row, is_captured, args.list_norm, token, place, tid);
 }
 
 // mlp_out as a source, for the norms behind this one, and for this variant of this one.
 @if(sourced && deltas) fn keep_delta(owner: bool, variant: u32, in_at: u32, i: u32, x: vec4f) {
-  let slots = stages[args.program + 2u];
-  if (owner && slots.x != NONE) {
-    sources[slots.x * args.slot_stride + in_at + i] = x;
+  if (owner && args.slots.x != NONE) {
+    sources[args.slots.x * args.slot_stride + in_at + i] = x;
   }
-  if (slots.y != NONE) {
-    sources[(slots.y + variant) * args.slot_stride + in_at + i] = x;
+  if (args.slots.y != NONE) {
+    sources[(args.slots.y + variant) * args.slot_stride + in_at + i] = x;
   }
 }
 

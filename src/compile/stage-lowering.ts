@@ -49,7 +49,7 @@ export class StageLowering {
   readonly #edits = new Map<string, Set<string>>();
   readonly #stacked = new Set<string>();
   readonly #sourced = new Set<string>();
-  readonly #programs = new Map<FusedNorm, number>();
+  readonly #programs = new Map<FusedNorm, ArgValues>();
   readonly #lists = new Map<FusedOp, StagePart>();
 
   constructor(ops: readonly FusedOp[], slots: SourceSlots, bounds: StageBounds) {
@@ -112,7 +112,7 @@ export class StageLowering {
     return {
       variants: all - first,
       args: {
-        program: this.#programs.get(op) ?? 0,
+        ...this.#programs.get(op),
         record_stride: this.#table.recordStride,
         variant_stride: variantStride,
         slot_stride: this.#slotBytes / 16,
@@ -141,7 +141,7 @@ export class StageLowering {
     return this.#bounds.chunkRows * Math.ceil(this.#bounds.config.hidden_size / 4) * 16;
   }
 
-  #program(op: FusedNorm): number {
+  #program(op: FusedNorm): ArgValues {
     const edit = op.edit as NonNullable<FusedNorm["edit"]>;
     const { slots } = this;
     const edges =

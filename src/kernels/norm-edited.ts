@@ -19,8 +19,8 @@ export interface EditedNormShape extends NormShape {
 }
 
 /**
- * The kernel for a family, which serves every number of rows. Args: those of the plain norm, and `program`,
- * `record_stride`, `variant_stride`, `slot_stride`, `first_variant`. The dispatch asks for `variants` variants.
+ * The kernel for a family, which serves every number of rows. Args: those of the plain norm, `record_stride`,
+ * `variant_stride`, `slot_stride`, `first_variant`, and the row's program as the stage table has it. The dispatch asks for `variants` variants.
  */
 export function editedNormKernel(shape: EditedNormShape, variants: number, choice: NormChoice): Kernel {
   const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
@@ -36,10 +36,10 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
     { name: "gain", type: "u32" },
     ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
     { name: "eps", type: "f32" },
-    ...["program", "record_stride", "variant_stride", ...(sourced ? ["slot_stride"] : []), "first_variant"].map(
-      (name): ArgField => ({ name, type: "u32" }),
-    ),
-    ...taps.map((site): ArgField => ({ name: `tap_${site}`, type: "u32" })),
+    ...["record_stride", "variant_stride", "first_variant", "flags"].map(integer),
+    ...(sourced ? ["slot_stride", "private_e", "edges", "edge_stage"].map(integer) : []),
+    ...["groups", ...(sourced ? ["slots"] : []), "list_norm"].map((name): ArgField => ({ ...integer(name), vec4s: 1 })),
+    ...taps.map((site) => integer(`tap_${site}`)),
   ];
   const bindings: KernelBinding[] = [
     { name: "args", binding: 0, access: "args" },
@@ -96,4 +96,8 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
 /** Workgroup memory is sized by classes, so that bundles of similar rank share a kernel. */
 function rankClass(ranks: number): number {
   return Math.max(4, 2 ** Math.ceil(Math.log2(Math.max(1, ranks))));
+}
+
+function integer(name: string): ArgField {
+  return { name, type: "u32" };
 }
