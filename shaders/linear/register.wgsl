@@ -1,7 +1,7 @@
 // Linear layer without workgroup memory: each thread owns a few rows and a few strips of outputs and walks K alone.
 //
-// Parallel: a thread per (ROWS rows) × (STRIPS_EACH strips); x = groups of strips, y = groups of rows. Bindings:
-// linear/operands.wgsl. A thread streams its strips' blocks, which lie one after the other in memory, and uses each
+// Parallel: a thread per (ROWS rows) × (STRIPS_EACH strips); x = groups of rows, y = groups of strips, so that workgroups that
+// run one after the other read the same weights. Bindings: linear/operands.wgsl. A thread streams its strips' blocks, which lie one after the other in memory, and uses each
 // weight for all its rows; the rows' inputs are the same for all threads of a workgroup. There is no barrier, which
 // is what software devices need, and no sharing between threads, so on a GPU every group of rows reads the weights
 // again. M = 1 is the matrix-vector product, a thread per strip. Accumulators are written out by name because a
@@ -10,7 +10,7 @@
 // `heads`: behind the sums over all inputs, the same walk over those of single heads alone, which are sources of an edge
 // mask (linear/head_sums.wgsl), while the weights are still in the cache.
 //
-// Conditions: rows_2, rows_4, rows_8: so many rows a thread, each includes the ones before; two_strips.
+// Conditions: rows_2, rows_4, rows_6, rows_8: so many rows a thread, each includes the ones before; two_strips.
 // Summation class: serial.
 @if(q8 || q4) import package::lib::weights::{scaled_block, scales_at};
 @else import package::lib::weights::block;
@@ -25,14 +25,16 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 @if(q8 || q4) const SPAN = 8u;
 @else const SPAN = K4;
 
-@compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
-  let s0 = id.x * STRIPS_EACH;
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let s0 = (group.y * 32u + local) * STRIPS_EACH;
   if (s0 >= STRIPS) { return; }
-  @if(!heads) walk(s0, id.y * ROWS, 0u, K4);
+  let r = group.x * ROWS;
+  @if(!heads) walk(s0, r, 0u, K4);
   @if(heads) {
     for (var i = 0u; i <= args.head_count; i++) {
       let head = head_at(i);
-      walk(s0, id.y * ROWS, select(head.x * HEAD4, 0u, i == 0u), select((head.x + 1u) * HEAD4, K4, i == 0u), head);
+      walk(s0, r, select(head.x * HEAD4, 0u, i == 0u), select((head.x + 1u) * HEAD4, K4, i == 0u), head);
     }
   }
 }
@@ -51,8 +53,8 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2
   @if(rows_2) let x1 = start + min(r + 1u, last) * K4;
   @if(rows_4) let x2 = start + min(r + 2u, last) * K4;
   @if(rows_4) let x3 = start + min(r + 3u, last) * K4;
-  @if(rows_8) let x4 = start + min(r + 4u, last) * K4;
-  @if(rows_8) let x5 = start + min(r + 5u, last) * K4;
+  @if(rows_6) let x4 = start + min(r + 4u, last) * K4;
+  @if(rows_6) let x5 = start + min(r + 5u, last) * K4;
   @if(rows_8) let x6 = start + min(r + 6u, last) * K4;
   @if(rows_8) let x7 = start + min(r + 7u, last) * K4;
 
@@ -80,8 +82,8 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2
       @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
       @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
       @if(rows_4) { let x = input[x3 + k]; a3 = mac(a3, w0, x); @if(two_strips) b3 = mac(b3, w1, x); }
-      @if(rows_8) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
-      @if(rows_8) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
+      @if(rows_6) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
+      @if(rows_6) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
       @if(rows_8) { let x = input[x6 + k]; a6 = mac(a6, w0, x); @if(two_strips) b6 = mac(b6, w1, x); }
       @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
     }
@@ -96,8 +98,8 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2
       @if(rows_2) case 1u { a = a1; @if(two_strips) b = b1; }
       @if(rows_4) case 2u { a = a2; @if(two_strips) b = b2; }
       @if(rows_4) case 3u { a = a3; @if(two_strips) b = b3; }
-      @if(rows_8) case 4u { a = a4; @if(two_strips) b = b4; }
-      @if(rows_8) case 5u { a = a5; @if(two_strips) b = b5; }
+      @if(rows_6) case 4u { a = a4; @if(two_strips) b = b4; }
+      @if(rows_6) case 5u { a = a5; @if(two_strips) b = b5; }
       @if(rows_8) case 6u { a = a6; @if(two_strips) b = b6; }
       @if(rows_8) case 7u { a = a7; @if(two_strips) b = b7; }
       default {}

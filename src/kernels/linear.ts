@@ -127,7 +127,8 @@ export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): 
 /**
  * The kernels that serve a matrix, in order: M rows take the first whose `maxRows` is at least M.
  *
- * - register: matrix-vector for one row, then blocks of 2, 4 and 8 rows in registers. Always `serial`.
+ * - register: matrix-vector for one row, then blocks of 2, 4, 6 and 8 rows in registers, since a block computes all of its
+ *   rows whether they exist or not. Always `serial`.
  * - tiled: lanes along K for up to four rows (class `lanes64_tree`), then tiles in workgroup memory. For the
  *   reference plan one row takes the register kernel instead, and everything is `serial`.
  */
@@ -138,6 +139,9 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
       { maxRows: 1, kernel: registerLinear(shape, 1) },
       { maxRows: 2, kernel: registerLinear(shape, 2) },
       { maxRows: 4, kernel: registerLinear(shape, 4) },
+      { maxRows: 6, kernel: registerLinear(shape, 6) },
+      { maxRows: 8, kernel: registerLinear(shape, 8) },
+      { maxRows: 12, kernel: registerLinear(shape, 6) },
       { maxRows: Infinity, kernel: registerLinear(shape, 8) },
     ];
   }
@@ -155,7 +159,7 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
 }
 
 /** Rows that a thread of the register kernel can own. */
-export type RegisterRows = 1 | 2 | 4 | 8;
+export type RegisterRows = 1 | 2 | 4 | 6 | 8;
 
 /**
  * Rows × strips in registers, no workgroup memory; class `serial`.
@@ -169,9 +173,9 @@ export function registerLinear(shape: LinearShape, rows: RegisterRows, strips: 1
     design: `register${rows}x${each}`,
     entry: "linear/register",
     summation: "serial",
-    conditions: { rows_2: rows >= 2, rows_4: rows >= 4, rows_8: rows >= 8, two_strips: each === 2 },
+    conditions: { rows_2: rows >= 2, rows_4: rows >= 4, rows_6: rows >= 6, rows_8: rows >= 8, two_strips: each === 2 },
     constants: { ROWS: `${rows}u`, STRIPS_EACH: `${each}u` },
-    workgroups: (m) => [Math.ceil(shape.strips / each / 32), Math.ceil(m / rows), 1],
+    workgroups: (m) => [Math.ceil(m / rows), Math.ceil(shape.strips / each / 32), 1],
   });
 }
 
