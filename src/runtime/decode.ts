@@ -205,9 +205,7 @@ export async function prepareDecode(
   const decoding = rowsOfEveryKernel(plans, prompts.length).map((rows) => ({ rows, outs: rows }));
   sequences.sync(prompts.map(({ sequence }) => sequence));
   await executor.prepare(
-    [...sizes, ...decoding, ...again].map(
-      (size) => ({ ...size, head: "logits", tail }) as const,
-    ),
+    [...sizes, ...decoding, ...again].map((size) => ({ ...size, head: "logits", tail }) as const),
     options.signal,
   );
 }
