@@ -1,9 +1,10 @@
 /** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
 import type { Graph } from "../graph/graph.ts";
 import { headSourcesKernel } from "../kernels/head-sources.ts";
-import { type LinearEpilogue, linearKernels } from "../kernels/linear.ts";
+import type { LinearEpilogue } from "../kernels/linear.ts";
+import { linearOperation } from "../kernels/linear-variants.ts";
 import type { FusedHeadSources, FusedLinear } from "./fused.ts";
-import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import { linearSources, tableSource, vectorSource } from "./weight-layout.ts";
 
@@ -23,23 +24,26 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
     layer: op.layer,
     rows: outs ? "outs" : "rows",
     readsCache: false,
-    candidates: linearKernels(
-      {
-        K: matrix.k,
-        N: matrix.n,
-        strips: part.strips,
-        dtype: kernelDtype(matrix.dtype),
-        epilogue: kernelEpilogue(op, config),
-        bias: sources.bias !== undefined,
-        taps: taps.names,
-        outs,
-        edits: ctx.stages.editsOf(op),
-        stacked: ctx.stages.isStacked(op),
-        ...(ctx.stages.isSourced(op) && { sourced: true }),
-        ...(grouped && { grouped }),
-        maxRows: MAX_ROWS,
-      },
-      ctx.options,
+    ...served(
+      ctx,
+      linearOperation(
+        {
+          K: matrix.k,
+          N: matrix.n,
+          strips: part.strips,
+          dtype: kernelDtype(matrix.dtype),
+          epilogue: kernelEpilogue(op, config),
+          bias: sources.bias !== undefined,
+          taps: taps.names,
+          outs,
+          edits: ctx.stages.editsOf(op),
+          stacked: ctx.stages.isStacked(op),
+          ...(ctx.stages.isSourced(op) && { sourced: true }),
+          ...(grouped && { grouped }),
+          maxRows: MAX_ROWS,
+        },
+        ctx.options,
+      ),
     ),
     args: {
       ...stages.args,

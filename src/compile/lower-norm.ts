@@ -1,9 +1,10 @@
 /** Norms as dispatches, plain or edited by stages. */
 
-import { type NormShape, normKernels } from "../kernels/norm.ts";
+import type { NormShape } from "../kernels/norm.ts";
 import { editedNormKernel } from "../kernels/norm-edited.ts";
+import { normOperation } from "../kernels/norm-variants.ts";
 import type { FusedNorm, NormEdit } from "./fused.ts";
-import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import type { StagePart } from "./stage-lowering.ts";
 import { vectorSource } from "./weight-layout.ts";
@@ -17,7 +18,9 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
     layer: op.layer,
     rows: op.selectsOuts ? "outs" : "rows",
     readsCache: false,
-    candidates: edited?.candidates ?? normKernels({ ...normShape(op), taps: taps.names }, ctx.options),
+    ...(edited
+      ? { candidates: edited.candidates }
+      : served(ctx, normOperation({ ...normShape(op), taps: taps.names }, ctx.options))),
     args: {
       gain: ctx.layout.vectorOffset(vectorSource(op.gain)),
       bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,

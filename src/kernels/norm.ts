@@ -1,5 +1,6 @@
 /** Layer norm and RMS norm of rows of the stream: shaders/norm/. */
 import type { ArgField, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
+import type { RowRange } from "./variants.ts";
 
 const SITES = ["resid_post", "resid_pre", "out"] as const;
 
@@ -13,12 +14,6 @@ export interface NormShape {
   readonly maxRows: number;
   /** `resid_post` and `resid_pre` store the row as it was read, `out` the normed row. */
   readonly taps?: readonly string[];
-}
-
-/** A kernel, and the largest number of rows that it should be chosen for. */
-export interface RowRange {
-  readonly maxRows: number;
-  readonly kernel: Kernel;
 }
 
 /**
@@ -38,7 +33,7 @@ export function normKernels(
 }
 
 /** A workgroup of four threads; `lanes` of them share a row. */
-function registerNorm(shape: NormShape, lanes: 1 | 4): Kernel {
+export function registerNorm(shape: NormShape, lanes: 1 | 4): Kernel {
   return {
     ...describe(shape, `register${lanes}`, "norm/register", { LANES: `${lanes}u` }),
     summation: "vec4_serial",
