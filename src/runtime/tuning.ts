@@ -6,8 +6,8 @@ import { recall, remember, type TuningStore } from "../tune/remembered.ts";
 import { type TuningReport, tuneKernels } from "../tune/tune.ts";
 import type { ModelParts } from "./model-parts.ts";
 
-/** What a load may spend on tuning. */
-const FIRST_LOAD_MS = 10_000;
+/** What a load may spend on tuning: ten seconds with what is around it. */
+const FIRST_LOAD_MS = 9_000;
 
 /** The kernels that a model and all that share its weights were tuned to; plans made later follow it. */
 export class Tuning {
@@ -45,8 +45,7 @@ export async function tuneParts(parts: Tunable, options: TuneModelOptions = {}):
     signal,
     ...(options.onProgress && { onProgress: options.onProgress }),
   });
-  await remember(store, parts.gpu.profile, choices, parts.onNotice);
-  parts.tuning.choices = { ...parts.tuning.choices, ...choices };
+  parts.tuning.choices = await remember(store, parts.gpu.profile, choices, parts.onNotice);
   return report;
 }
 
@@ -71,6 +70,5 @@ export async function tuneAtLoad(
     ...(options.onProgress && { onProgress: options.onProgress }),
   });
   if (report.decided === 0) return;
-  await remember(store, parts.gpu.profile, choices, parts.onNotice);
-  parts.tuning.choices = choices;
+  parts.tuning.choices = await remember(store, parts.gpu.profile, choices, parts.onNotice);
 }

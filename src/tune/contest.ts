@@ -7,16 +7,22 @@
 /** A sample lasts at least so many steps of the clock, so that its end is uncertain by 5 %. */
 export const SAMPLE_STEPS = 20;
 
-/** Shorter samples, on a clock that would show them, are those that one interruption spoils. */
-export const SAMPLE_MS = 1;
+/** Shorter samples, on a clock that would show them, are those that one interruption spoils: a few turns of a scheduler. */
+export const SAMPLE_MS = 4;
+
+/** A sample has so many runs, unless one run is that much longer than a sample must be: the first run wakes threads. */
+const LEAST_REPEATS = 8;
 
 /** A challenger takes at most so much of the time of what it replaces … */
 const CLEARLY = 0.9;
 /** … in each of so many alternations. */
 const ALTERNATIONS = 3;
 
-/** What takes so many times as long as the guess is not sampled again; less may be an interruption. */
+/** What takes so many times as long as the guess is out of the question for larger shapes, too. */
 const HOPELESS = 8;
+
+/** One sample tells enough of what runs for so many milliseconds. */
+const LONG_MS = 50;
 
 /** More repetitions than any kernel needs: a clock that shows nothing then stands still. */
 const MOST_REPEATS = 1 << 16;
@@ -41,9 +47,11 @@ export async function sampleRun(
   for (let count = repeats; count <= MOST_REPEATS; ) {
     const elapsed = await time(count);
     if (elapsed === null) throw new ClockFailure("A clock gave no time");
-    if (elapsed >= enough) return { ms: elapsed / count, repeats: count };
+    const needed = count < LEAST_REPEATS ? LEAST_REPEATS * enough : enough;
+    if (elapsed >= needed) return { ms: elapsed / count, repeats: count };
     // Below a step the time says no more than that it is short.
-    count = Math.min(count * 16, Math.ceil((1.2 * count * enough) / Math.max(elapsed, stepMs, 1e-6)));
+    const wanted = Math.ceil((1.2 * count * enough) / Math.max(elapsed, stepMs, 1e-6));
+    count = Math.max(LEAST_REPEATS, Math.min(count * 16, Math.max(count + 1, wanted)));
   }
   throw new ClockFailure("A clock stands still");
 }
@@ -61,6 +69,8 @@ export interface Outcome {
   readonly chosen: string;
   /** The least milliseconds of a run seen of each that was tried. */
   readonly times: ReadonlyMap<string, number>;
+  /** What no larger shape need try. */
+  readonly hopeless: readonly string[];
 }
 
 /** @returns null where the time ran out before the contest was decided */
@@ -76,7 +86,7 @@ export async function decide(contest: Contest): Promise<Outcome | null> {
   for (const name of [guess, ...challengers]) {
     if (!mayGoOn()) return null;
     // The first sample warms up as well.
-    if ((await sample(name)) > HOPELESS * best(guess)) continue;
+    if ((await sample(name)) > LONG_MS) continue;
     if (!mayGoOn()) return null;
     await sample(name);
   }
@@ -95,5 +105,6 @@ export async function decide(contest: Contest): Promise<Outcome | null> {
     }
     if (wins === ALTERNATIONS) chosen = name;
   }
-  return { chosen, times };
+  const hopeless = challengers.filter((name) => best(name) > HOPELESS * best(guess));
+  return { chosen, times, hopeless };
 }

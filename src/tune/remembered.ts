@@ -51,19 +51,23 @@ export async function recall(
   return {};
 }
 
-/** Adds to what is remembered. A store that cannot be written is worth a notice and no failure. */
+/**
+ * Adds to what is remembered. A store that cannot be written is worth a notice and no failure.
+ * @returns all that is known now
+ */
 export async function remember(
   store: TuningStore,
   device: DeviceProfile,
   choices: KernelChoices,
   onNotice: (message: string) => void,
   engine = engineVersion,
-): Promise<void> {
+): Promise<KernelChoices> {
   // Another process may have remembered something meanwhile.
   const known = await recall(store, device, onNotice, engine);
   const merged: Record<string, KernelChoices[string]> = { ...known };
   for (const [key, own] of Object.entries(choices)) merged[key] = { ...known[key], ...own };
   await save(store, identify(device, engine), merged, onNotice);
+  return merged;
 }
 
 async function save(

@@ -22,7 +22,7 @@ import {
   variantsFor,
 } from "../kernels/variants.ts";
 import { ropeTable } from "../models/rope.ts";
-import { ClockFailure, decide, sampleRun } from "./contest.ts";
+import { ClockFailure, decide, type Outcome, sampleRun } from "./contest.ts";
 import { openStopwatch, type Stopwatch } from "./stopwatch.ts";
 import { type Weights, Workbench } from "./workbench.ts";
 
@@ -81,7 +81,7 @@ const POSITION = 256;
 const MANY_ROWS = 64;
 
 /** Decode first, since most tokens are decoded, then long prompts, then what is between. */
-const BUCKET_ORDER: readonly RowBucket[] = ["1", "more", "8", "4", "16", "2", "32"];
+const bucketOrder: readonly RowBucket[] = ["1", "more", "8", "4", "16", "2", "32"];
 
 /** Operations that differ in their key; all their dispatches, a layer each. */
 interface Task {
@@ -120,6 +120,8 @@ export async function tuneKernels(
   const bench = new Workbench(gpu, pipelines, plan, target.weights, rope);
   const chosen: Record<string, Partial<Record<RowBucket, string>>> = structuredClone(known);
   const results: TunedOperation[] = [];
+  /** Variants that are out of the question, by kind of operation and bucket. */
+  const hopeless = new Map<string, readonly string[]>();
   let stopwatch: Stopwatch | undefined;
   try {
     await gpu.checkAllocations();
@@ -127,10 +129,15 @@ export async function tuneKernels(
       throwIfAborted(options.signal);
       if (!budget.mayGoOn()) break;
       const candidates = candidatesOf(task);
-      await budget.during(pipelines.prepare([...candidates.values()], undefined, options.signal));
+      const kind = `${task.operation.name.split(" ", 1)[0]} ${task.bucket}`;
+      for (const name of hopeless.get(kind) ?? []) candidates.delete(name);
+      const compiled = pipelines.prepare([...candidates.values()], undefined, options.signal);
+      if (!(await budget.allows(compiled))) break;
       stopwatch ??= await clockFor(gpu, bench, task);
-      const result = await runTask(task, candidates, bench, stopwatch, budget);
-      if (!result) break;
+      const outcome = await contestOf(task, candidates, bench, stopwatch, budget);
+      if (!outcome) break;
+      hopeless.set(kind, [...(hopeless.get(kind) ?? []), ...outcome.hopeless]);
+      const result = describe(task, candidates, outcome);
       results.push(result);
       const key = operationKey(task.operation);
       chosen[key] = { ...chosen[key], [task.bucket]: result.chosen };
@@ -162,8 +169,9 @@ function tasksOf(plan: Plan, known: KernelChoices): readonly Task[] {
     group.dispatches.push(dispatch);
     groups.set(key, group);
   }
-  const byCost = [...groups.values()].sort((a, b) => decodeBytes(b.dispatches) - decodeBytes(a.dispatches));
-  return BUCKET_ORDER.flatMap((bucket) =>
+  // Small ones first: they tell at little cost what larger ones need not try.
+  const byCost = [...groups.values()].sort((a, b) => decodeBytes(a.dispatches) - decodeBytes(b.dispatches));
+  const tasks = bucketOrder.flatMap((bucket) =>
     byCost.flatMap(({ operation, dispatches }): Task[] => {
       const rows = Math.min(mostRows(bucket), MANY_ROWS);
       // The head's buffer may have room for fewer rows.
@@ -174,6 +182,16 @@ function tasksOf(plan: Plan, known: KernelChoices): readonly Task[] {
       return [task];
     }),
   );
+  return [0, 1, 2].flatMap((when) => tasks.filter((task) => turnOf(task) === when));
+}
+
+/**
+ * Matrices come first in decode and prefill: they take most of the time, and attention's kernels the longest to compile.
+ * The head meets more than one row in batches and measurements of text alone.
+ */
+function turnOf({ bucket, dispatches }: Task): number {
+  if (bucket !== "1" && dispatches.every(({ rows }) => rows === "outs")) return 2;
+  return (bucket === "1" || bucket === "more") && !dispatches.some(({ readsCache }) => readsCache) ? 0 : 1;
 }
 
 function decodeBytes(dispatches: readonly Dispatch[]): number {
@@ -200,13 +218,13 @@ async function clockFor(gpu: Gpu, bench: Workbench, { dispatches, operation }: T
 }
 
 /** @returns null where the time ran out */
-async function runTask(
-  { operation, dispatches, bucket, rows }: Task,
+async function contestOf(
+  { dispatches, rows }: Task,
   candidates: ReadonlyMap<string, Kernel>,
   bench: Workbench,
   stopwatch: Stopwatch,
   budget: Budget,
-): Promise<TunedOperation | null> {
+): Promise<Outcome | null> {
   bench.setRows(rows, POSITION);
   const [guess = "", ...challengers] = candidates.keys();
   const repeats = new Map<string, number>();
@@ -217,7 +235,7 @@ async function runTask(
     repeats.set(name, enough);
     return ms;
   };
-  const outcome = await decide({
+  return decide({
     guess,
     challengers,
     sample: (name) => budget.during(sample(name)),
@@ -229,8 +247,14 @@ async function runTask(
       cause: error,
     });
   });
-  if (!outcome) return null;
-  const { chosen, times } = outcome;
+}
+
+function describe(
+  { operation, bucket }: Task,
+  candidates: ReadonlyMap<string, Kernel>,
+  { chosen, times }: Outcome,
+): TunedOperation {
+  const [guess = ""] = candidates.keys();
   return {
     operation: operation.name,
     shape: operation.shape,
@@ -243,7 +267,7 @@ async function runTask(
   };
 }
 
-/** Time that may be spent: what cannot be expected to end in it is not begun. */
+/** Time that may be spent. */
 class Budget {
   readonly #ends: number;
   readonly #signal: AbortSignal | undefined;
@@ -254,18 +278,32 @@ class Budget {
     this.#signal = signal;
   }
 
+  /** Whether another sample can be expected to end in time. */
   mayGoOn(): boolean {
     throwIfAborted(this.#signal);
     return performance.now() + this.#longest < this.#ends;
   }
 
-  /** Remembers how long a piece of work takes. */
-  async during<Result>(work: Promise<Result>): Promise<Result> {
+  /** Remembers how long a sample takes. */
+  async during<Result>(sample: Promise<Result>): Promise<Result> {
     const begun = performance.now();
     try {
-      return await work;
+      return await sample;
     } finally {
       this.#longest = Math.max(this.#longest, performance.now() - begun);
+    }
+  }
+
+  /** Waits for work that takes nobody knows how long. @returns whether it was done in time */
+  async allows(work: Promise<void>): Promise<boolean> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), this.#ends - performance.now());
+    });
+    try {
+      return await Promise.race([work.then(() => true), late]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
