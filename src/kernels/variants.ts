@@ -54,8 +54,11 @@ export function operationKey({ name, shape, dtype }: Pick<Operation, "name" | "s
 
 /** The variants that may serve every number of rows of a bucket. */
 export function variantsFor(operation: Operation, bucket: RowBucket): readonly KernelVariant[] {
-  const most = mostRows(bucket);
-  return operation.variants().filter(({ rows }) => rows[0] <= most && most <= rows[1]);
+  return operation.variants().filter((variant) => serves(variant, mostRows(bucket)));
+}
+
+function serves({ rows: [least, most] }: KernelVariant, rows: number): boolean {
+  return least <= rows && rows <= most;
 }
 
 /**
@@ -68,6 +71,7 @@ export function kernelsFor(
 ): readonly RowRange[] {
   const own = choices[operationKey(operation)];
   if (!own || reference) return operation.guess;
+  const variants = operation.variants();
   const ranges: RowRange[] = [];
   const add = (range: RowRange): void => {
     // Neighbours that agree are one range: the plan then names the kernel once.
@@ -77,7 +81,7 @@ export function kernelsFor(
   let below = 0;
   for (const bucket of rowBuckets) {
     const most = mostRows(bucket);
-    const chosen = variantsFor(operation, bucket).find(({ name }) => name === own[bucket]);
+    const chosen = variants.find((variant) => variant.name === own[bucket] && serves(variant, most));
     if (chosen) add({ maxRows: most, kernel: chosen.kernel });
     else {
       for (const { maxRows, kernel } of operation.guess) {
