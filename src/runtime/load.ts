@@ -34,7 +34,7 @@ export interface LoadOptions {
   /**
    * Which kernels serve: `false` (default) those that the engine guesses; `remembered` those that were measured on this
    * device before, as far as they were; `true` the same, and where nothing was, they are measured now, for at most ten
-   * seconds. The reference plan is never tuned.
+   * seconds, unless the model is tiny. The reference plan is never tuned.
    */
   readonly tune?: boolean | "remembered";
   /** Keep linear weights and the token embedding in blocks of 32 with float16 scales, about 0.27 or 0.14 of float32. */

@@ -9,6 +9,9 @@ import type { ModelParts } from "./model-parts.ts";
 /** What a load may spend on tuning: ten seconds with what is around it. */
 const FIRST_LOAD_MS = 9_000;
 
+/** A load does not wait for the tuning of models that are smaller: they say a thousand tokens in less time than it takes. */
+const WORTH_BYTES = 64 << 20;
+
 /** The kernels that a model and all that share its weights were tuned to; plans made later follow it. */
 export class Tuning {
   choices: KernelChoices = {};
@@ -51,7 +54,7 @@ export async function tuneParts(parts: Tunable, options: TuneModelOptions = {}):
 
 /**
  * What a load does: takes what is remembered, and with `measure` tunes for at most ten seconds, where nothing is remembered
- * of this model's shapes. What is not decided by then stays a guess until `sluice tune`: no second load waits for it.
+ * of this model's shapes and it is not tiny. What is not decided by then stays a guess until `sluice tune`: no second load waits for it.
  */
 export async function tuneAtLoad(
   parts: Tunable,
@@ -61,7 +64,7 @@ export async function tuneAtLoad(
   const { store = openStore() } = options;
   const known = await recall(store, parts.gpu.profile, parts.onNotice);
   parts.tuning.choices = known;
-  if (!measure) return;
+  if (!measure || parts.layout.byteLength < WORTH_BYTES) return;
   const { choices, report } = await tuneKernels(parts, {
     known,
     onlyNew: true,

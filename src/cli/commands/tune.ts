@@ -13,7 +13,8 @@ export const tune = defineCommand({
       "fastest for this adapter and version of Sluice. generate, chat, perplexity, compare, evaluate, explain, bench and " +
       "profile then use them; --no-tune does without. Another kernel replaces the built-in choice only if it takes at most " +
       "0.9 of its time in three alternations. logits, capture, attribute, fit and the reference plan are never tuned.",
-    "chat, bench, and generate for 512 tokens or more, do the same once by themselves, for at most ten seconds.",
+    "chat, bench, and generate for 512 tokens or more, do the same once by themselves for models above 64 MB, for at most " +
+      "ten seconds.",
   ],
   positionals: { model: modelArgument },
   options: {
