@@ -89,4 +89,7 @@ export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
 export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
+export type { TuneModelOptions } from "./runtime/tuning.ts";
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";
+export type { TuningStore } from "./tune/remembered.ts";
+export type { TunedOperation, TuningReport } from "./tune/tune.ts";

@@ -62,6 +62,7 @@ export interface LoadedModel
     | "fitEdges"
     | "perplexity"
     | "explain"
+    | "tune"
     | "dispose"
   > {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;

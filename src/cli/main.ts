@@ -24,6 +24,7 @@ import { logits } from "./commands/logits.ts";
 import { perplexity } from "./commands/perplexity.ts";
 import { profile } from "./commands/profile.ts";
 import { quantize } from "./commands/quantize.ts";
+import { tune } from "./commands/tune.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
@@ -44,6 +45,7 @@ const COMMANDS: readonly Command[] = [
   evaluate,
   bench,
   profile,
+  tune,
   quantize,
   explain,
   fitAura,
