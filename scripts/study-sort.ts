@@ -105,8 +105,8 @@ async function compareAttribution(): Promise<void> {
   if (options.svg === undefined) return;
   const plot = scatter({
     title: "gpt-nano-sort: attribution of each edge against cutting it",
-    x: "estimated rise of the loss, nats",
-    y: "measured rise, nats",
+    x: "size of the estimated change of the loss, nats; hollow: of the other sign",
+    y: "size of the measured change, nats",
     points: edges.map(({ source, destination }, i) => {
       return { x: estimated[i] as number, y: exact[i] as number, label: `${source} → ${destination}` };
     }),

@@ -15,32 +15,39 @@ export interface Scatter extends Frame {
   readonly points: readonly { readonly x: number; readonly y: number; readonly label: string }[];
 }
 
-/** Points over signed square roots, so that small effects are seen beside large ones; the line is x = y. */
+/** Sizes on logarithmic axes, hollow where signs differ; the line is x = y. */
 export function scatter({ title, x, y, points }: Scatter): string {
   const [width, height, margin] = [560, 560, 64];
-  const root = (value: number): number => Math.sign(value) * Math.sqrt(Math.abs(value));
-  const all = points.flatMap((point) => [root(point.x), root(point.y)]);
-  const [low, high] = [Math.min(0, ...all) * 1.05, Math.max(...all) * 1.05];
-  const across = (value: number): string => at(margin + ((root(value) - low) / (high - low)) * (width - 2 * margin));
-  const up = (value: number): string =>
-    at(height - margin - ((root(value) - low) / (high - low)) * (height - 2 * margin));
-  const ticks = [-1, -0.1, 0, 0.1, 1, 2, 4, 8].filter((tick) => root(tick) >= low && root(tick) <= high);
-  const square = (value: number): number => Math.sign(value) * value * value;
+  const sizes = points.flatMap((point) => [Math.abs(point.x), Math.abs(point.y)]).filter((size) => size > 0);
+  const low = Math.max(-7, Math.floor(Math.log10(Math.min(...sizes))));
+  const high = Math.ceil(Math.log10(Math.max(...sizes)));
+  const share = (value: number): number =>
+    Math.max(0, (Math.log10(Math.max(Math.abs(value), 1e-300)) - low) / (high - low));
+  const across = (value: number): string => at(margin + share(value) * (width - 2 * margin));
+  const up = (value: number): string => at(height - margin - share(value) * (height - 2 * margin));
+  const [least, most] = [10 ** low, 10 ** high];
+  const decades = Array.from({ length: high - low + 1 }, (_, i) => low + i);
   return svg(width, height, title, [
-    ...ticks.flatMap((tick) => [
-      line(across(tick), up(square(low)), across(tick), up(square(high))),
-      line(across(square(low)), up(tick), across(square(high)), up(tick)),
-      label(across(tick), at(height - margin + 18), String(tick), "middle"),
-      label(at(margin - 8), up(tick), String(tick), "end"),
+    ...decades.flatMap((decade) => [
+      line(across(10 ** decade), up(least), across(10 ** decade), up(most)),
+      line(across(least), up(10 ** decade), across(most), up(10 ** decade)),
+      label(across(10 ** decade), at(height - margin + 18), power(decade), "middle"),
+      label(at(margin - 8), up(10 ** decade), power(decade), "end"),
     ]),
-    `<line x1="${across(square(low))}" y1="${up(square(low))}" x2="${across(square(high))}" y2="${up(square(high))}" stroke="${MUTED}" stroke-dasharray="4 4"/>`,
-    ...points.map(
-      (point) =>
-        `<circle cx="${across(point.x)}" cy="${up(point.y)}" r="3.5" fill="${ACCENT}" fill-opacity="0.7"><title>${escaped(point.label)}</title></circle>`,
-    ),
+    `<line x1="${across(least)}" y1="${up(least)}" x2="${across(most)}" y2="${up(most)}" stroke="${MUTED}" stroke-dasharray="4 4"/>`,
+    ...points.map((point) => {
+      const agrees = Math.sign(point.x) === Math.sign(point.y);
+      const fill = agrees ? `fill="${ACCENT}" fill-opacity="0.7"` : `fill="none" stroke="${ACCENT}"`;
+      return `<circle cx="${across(point.x)}" cy="${up(point.y)}" r="3.5" ${fill}><title>${escaped(point.label)}</title></circle>`;
+    }),
     label(at(width / 2), at(height - 16), x, "middle"),
     `<text transform="translate(18 ${height / 2}) rotate(-90)" text-anchor="middle">${escaped(y)}</text>`,
   ]);
+}
+
+function power(decade: number): string {
+  const digits = [...String(Math.abs(decade))].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("");
+  return `10${decade < 0 ? "⁻" : ""}${digits}`;
 }
 
 export interface Intervals extends Frame {

@@ -33,7 +33,19 @@ export type {
 export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
 export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
 export type { EdgeFit, EdgeFitOptions, FittedEdge, PairLoss } from "./fit/edges/fit-edges.ts";
+export { chooseLayer, type JudgedLayer, type LayerChoice, type LayerChoiceOptions } from "./fit/layer-choice.ts";
+export {
+  fitNeurons,
+  type GroupSum,
+  type NeuronFit,
+  type NeuronGroup,
+  type NeuronOptions,
+  type NeuronReading,
+  readValueVectors,
+  type ValueReadouts,
+} from "./fit/neurons.ts";
 export { type Pooling, poolResponses } from "./fit/pool.ts";
+export { fitProbe, type Probe, type ProbeOptions, type ProbeReport, readProbe, writeProbe } from "./fit/probe.ts";
 export type { ResponseStore } from "./fit/responses.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";

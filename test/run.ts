@@ -1,5 +1,5 @@
 /**
- * Runs the tests: in Node, then in Chromium.
+ * Runs the tests, in Node and in Chromium side by side.
  *
  *   npm test                      all of them
  *   npm test -- kernels/linear    the files whose path fits a regular expression
@@ -9,7 +9,9 @@
  * One line per file and environment, everything about failures, and `N passed, N failed` as the last line. The exit
  * code is 0 only if something ran in every environment and nothing failed.
  */
+import { availableParallelism } from "node:os";
 import { stripVTControlCharacters } from "node:util";
+import type { Browser } from "playwright-core";
 import { type Environment, testFiles } from "./run-files.ts";
 import { nodeSession, pageSession, type Session } from "./run-sessions.ts";
 import type { FileResult } from "./run-suite.ts";
@@ -23,71 +25,113 @@ if (chosen.length < flags.length) {
   console.error(`Unknown among ${flags.join(" ")}; there are --node, --page and --package`);
   process.exit(2);
 }
+/** More would share two memory channels and, in Chromium, one GPU process. */
+const MOST_WORKERS = 2;
 const environments: readonly Environment[] = chosen.length > 0 ? chosen : ["node", "page"];
 
 const titles: Readonly<Record<Environment, string>> = { node: "Node", page: "Chromium", package: "Package" };
-const total = { files: 0, passed: 0, failed: 0 };
+/** Files that run one after the other in one process or page, where they share the device and compiled pipelines. */
+interface Batch {
+  readonly environment: Environment;
+  readonly files: readonly string[];
+}
 
+/** Files of a page: few enough that the last batches of all end at about the same time, enough to share something. */
+const PAGE_BATCH = 10;
+
+const counts = new Map<Environment, { files: number; passed: number; failed: number; skipped: number }>();
+const batches: Batch[] = [];
 for (const environment of environments) {
   const files = testFiles(environment, pattern);
   // A pattern may fit files of one environment alone; without one, an environment without tests is a mistake.
   if (files.length === 0 && patterns.length > 0) continue;
-  const started = performance.now();
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  const count = (result: FileResult) => {
-    counts.passed += result.passed;
-    counts.failed += result.failed;
-    counts.skipped += result.skipped;
-    printResult(environment, result);
-  };
-  try {
-    if (files.length === 0) throw new Error("There are no test files for it.");
-    await runAll(environment, files, count);
-  } catch (error) {
-    counts.failed += 1;
-    console.log(`✘ ${titles[environment]}: ${error instanceof Error ? error.stack : String(error)}`);
-  }
-  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
-  const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  console.log(
-    `${titles[environment]}: ${counts.passed} passed, ${counts.failed} failed${skipped} in ${files.length} files, ${seconds} s\n`,
-  );
-  total.files += files.length;
-  total.passed += counts.passed;
-  total.failed += counts.failed;
+  const of = { files: files.length, passed: 0, failed: 0, skipped: 0 };
+  counts.set(environment, of);
+  if (files.length === 0) fail(environment, "There are no test files for it.");
+  const each = environment === "page" ? PAGE_BATCH : Math.max(1, files.length);
+  for (let at = 0; at < files.length; at += each) batches.push({ environment, files: files.slice(at, at + each) });
 }
 
-if (total.files === 0) {
+// A test keeps one core busy, so as many batches run side by side; packages are installed and timed alone.
+const workers = environments.includes("package") ? 1 : Math.min(availableParallelism(), MOST_WORKERS);
+const started = performance.now();
+const browser = batches.some(({ environment }) => environment === "page") ? await openBrowser() : undefined;
+try {
+  await Promise.all(Array.from({ length: workers }, work));
+} finally {
+  await browser?.close();
+}
+
+const total = { passed: 0, failed: 0 };
+for (const [environment, { files, passed, failed, skipped }] of counts) {
+  const more = skipped > 0 ? `, ${skipped} skipped` : "";
+  console.log(`${titles[environment]}: ${passed} passed, ${failed} failed${more} in ${files} files`);
+  total.passed += passed;
+  total.failed += failed;
+}
+if (counts.size === 0) {
   console.log(`No test file fits ${patterns.join(" ")}`);
   total.failed += 1;
 }
+console.log(`${((performance.now() - started) / 1000).toFixed(0)} s\n`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
 
-/** Runs all files, and goes on in a fresh process or page after a file that ended it. */
-async function runAll(environment: Environment, files: readonly string[], count: (result: FileResult) => void) {
-  const browser = environment === "page" ? await openChromium() : undefined;
+/** Without a browser nothing runs in pages, which is a failure. */
+async function openBrowser(): Promise<Browser | undefined> {
   try {
-    const session: Session = browser ? pageSession(browser) : nodeSession;
-    let rest = files;
-    while (rest.length > 0) {
-      const started = performance.now();
-      let done = 0;
-      const reason = await session(rest, (result) => {
-        done += 1;
-        count(result);
-      });
-      const blamed = rest[done];
-      rest = rest.slice(done + 1);
-      if (blamed !== undefined) {
-        const milliseconds = performance.now() - started;
-        const report = `  ${reason ?? "It ended the run early."}\n`;
-        count({ file: blamed, passed: 0, failed: 1, skipped: 0, milliseconds, report });
-      } else if (reason !== undefined) throw new Error(`After the last test: ${reason}`);
-    }
-  } finally {
-    await browser?.close();
+    return await openChromium();
+  } catch (error) {
+    fail("page", error instanceof Error ? (error.stack ?? error.message) : String(error));
+    batches.splice(0, batches.length, ...batches.filter(({ environment }) => environment !== "page"));
+    return undefined;
   }
+}
+
+async function work(): Promise<void> {
+  for (let batch = batches.shift(); batch; batch = batches.shift()) {
+    try {
+      await run(batch);
+    } catch (error) {
+      fail(batch.environment, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  }
+}
+
+/** Runs all files of a batch, and goes on in a fresh process or page after a file that ended it. */
+async function run({ environment, files }: Batch): Promise<void> {
+  const session: Session = browser && environment === "page" ? pageSession(browser) : nodeSession;
+  let rest = files;
+  while (rest.length > 0) {
+    const begun = performance.now();
+    let done = 0;
+    const reason = await session(rest, (result) => {
+      done += 1;
+      count(environment, result);
+    });
+    const blamed = rest[done];
+    rest = rest.slice(done + 1);
+    if (blamed !== undefined) {
+      const milliseconds = performance.now() - begun;
+      const report = `  ${reason ?? "It ended the run early."}\n`;
+      count(environment, { file: blamed, passed: 0, failed: 1, skipped: 0, milliseconds, report });
+    } else if (reason !== undefined) throw new Error(`After the last test: ${reason}`);
+  }
+}
+
+function count(environment: Environment, result: FileResult): void {
+  const of = counts.get(environment);
+  if (!of) throw new Error(`${environment} was not to run`);
+  of.passed += result.passed;
+  of.failed += result.failed;
+  of.skipped += result.skipped;
+  printResult(environment, result);
+}
+
+function fail(environment: Environment, text: string): void {
+  const of = counts.get(environment);
+  if (of) of.failed += 1;
+  console.log(`✘ ${titles[environment]}: ${text}`);
 }
 
 function printResult(environment: Environment, { file, passed, failed, skipped, milliseconds, report }: FileResult) {

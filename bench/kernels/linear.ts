@@ -15,8 +15,8 @@ import {
   registerLinear,
   tileLinear,
   type WeightDtype,
-  weightBytes,
 } from "../../src/kernels/linear.ts";
+import { weightBytes } from "../../src/kernels/linear-cost.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";
 import { testDevice } from "../../test/support/device.ts";

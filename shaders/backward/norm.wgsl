@@ -8,7 +8,7 @@
 //
 // Bindings: 1 x [variants][rows][D4]; 2 params; 3 dy (condition gradient) [variants][rows][D4]; 4 y or dx, the same.
 // Pad lanes come out as 0.
-// Parallel: a thread a row (x) and variant (y), workgroups of four: see norm/register.wgsl.
+// Parallel: a thread a row (x) and variant (y), workgroups of four, the SIMD lanes of a software device.
 // Summation class vec4_serial: four chains, lane l over columns l, l + 4, … ascending; then (0 + 1) + (2 + 3).
 import package::lib::step::step;
 import constants::{D, D4};

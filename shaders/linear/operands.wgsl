@@ -24,6 +24,9 @@ struct Args {
   @if(edits_post) list_post: vec4u,
   @if(edits_out) list_out: vec4u,
   @if(sourced) source: u32,     // where in the source table, in vec4s, or NONE
+  @if(heads) heads: u32,        // single heads: linear/head_sums.wgsl
+  @if(heads) head_count: u32,
+  @if(heads) slot_stride: u32,  // vec4s from one slot of the source table to the next
   @if(grouped) variant_stride: u32,
   @if(tap_pre) tap_pre: u32,    // taps: lib/tap.wgsl
   @if(tap_gate) tap_gate: u32,

@@ -1,17 +1,22 @@
 // Linear layer without workgroup memory: each thread owns a few rows and a few strips of outputs and walks K alone.
 //
-// Parallel: a thread per (ROWS rows) × (STRIPS_EACH strips); x = groups of strips, y = groups of rows. Bindings:
-// linear/operands.wgsl. A thread streams its strips' blocks, which lie one after the other in memory, and uses each
+// Parallel: a thread per (ROWS rows) × (STRIPS_EACH strips); x = groups of rows, y = groups of strips, so that workgroups that
+// run one after the other read the same weights. Bindings: linear/operands.wgsl. A thread streams its strips' blocks, which lie one after the other in memory, and uses each
 // weight for all its rows; the rows' inputs are the same for all threads of a workgroup. There is no barrier, which
 // is what software devices need, and no sharing between threads, so on a GPU every group of rows reads the weights
 // again. M = 1 is the matrix-vector product, a thread per strip. Accumulators are written out by name because a
 // dynamically indexed array would live in memory. Rows beyond the last read the last row and are not written.
 //
-// Conditions: rows_2, rows_4, rows_8: so many rows a thread, each includes the ones before; two_strips.
+// `heads`: behind the sums over all inputs, the same walk over those of single heads alone, which are sources of an edge
+// mask (linear/head_sums.wgsl), while the weights are still in the cache.
+//
+// Conditions: rows_2, rows_4, rows_6, rows_8: so many rows a thread, each includes the ones before; two_strips.
 // Summation class: serial.
 @if(q8 || q4) import package::lib::weights::{scaled_block, scales_at};
 @else import package::lib::weights::block;
 import package::linear::epilogue::{finish, finish_pair};
+@if(heads) import package::linear::head_sums::{finish_head, head_at, HEAD4};
+@if(heads) import package::stages::table::NONE;
 import package::linear::operands::{args, input, mac, row_count};
 @if(grouped) import package::linear::operands::variant_start;
 import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
@@ -20,12 +25,25 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 @if(q8 || q4) const SPAN = 8u;
 @else const SPAN = K4;
 
-@compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
-  let s0 = id.x * STRIPS_EACH;
+@compute @workgroup_size(32)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let s0 = (group.y * 32u + local) * STRIPS_EACH;
   if (s0 >= STRIPS) { return; }
+  let r = group.x * ROWS;
+  @if(!heads) walk(s0, r, 0u, K4);
+  @if(heads) {
+    for (var i = 0u; i <= args.head_count; i++) {
+      let head = head_at(i);
+      walk(s0, r, select(head.x * HEAD4, 0u, i == 0u), select((head.x + 1u) * HEAD4, K4, i == 0u), head);
+    }
+  }
+}
+
+// Rows from r on and strips from s0 on, summed over the blocks [first_block, end_block) of four inputs; `head` is the entry
+// of the head that these belong to, or slot NONE.
+fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2u) {
   @if(two_strips) let s1 = min(s0 + 1u, STRIPS - 1u);
   let rows = row_count();
-  let r = id.y * ROWS;
   let last = rows - 1u;
 
   // A head's width is a multiple of STRIPS_EACH strips, so that a thread's outputs read one variant (`grouped`).
@@ -35,8 +53,8 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
   @if(rows_2) let x1 = start + min(r + 1u, last) * K4;
   @if(rows_4) let x2 = start + min(r + 2u, last) * K4;
   @if(rows_4) let x3 = start + min(r + 3u, last) * K4;
-  @if(rows_8) let x4 = start + min(r + 4u, last) * K4;
-  @if(rows_8) let x5 = start + min(r + 5u, last) * K4;
+  @if(rows_6) let x4 = start + min(r + 4u, last) * K4;
+  @if(rows_6) let x5 = start + min(r + 5u, last) * K4;
   @if(rows_8) let x6 = start + min(r + 6u, last) * K4;
   @if(rows_8) let x7 = start + min(r + 7u, last) * K4;
 
@@ -50,11 +68,11 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
   var a7 = vec4f(); var b7 = vec4f();
 
   // Quantised weights: eight blocks share their scales, which take as long to fetch and widen as one block's numbers.
-  for (var first = 0u; first < K4; first += SPAN) {
+  for (var first = first_block; first < end_block; first += SPAN) {
     @if(q8 || q4) let d0 = scales_at(s0, first);
     @if(two_strips && (q8 || q4)) let d1 = scales_at(s1, first);
-    @if(q8 || q4) let end = min(first + SPAN, K4);
-    @else let end = K4;
+    @if(q8 || q4) let end = min(first + SPAN, end_block);
+    @else let end = end_block;
     for (var k = first; k < end; k++) {
       @if(q8 || q4) let w0 = scaled_block(s0, k, d0);
       @else let w0 = block(s0, k);
@@ -64,8 +82,8 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
       @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
       @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
       @if(rows_4) { let x = input[x3 + k]; a3 = mac(a3, w0, x); @if(two_strips) b3 = mac(b3, w1, x); }
-      @if(rows_8) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
-      @if(rows_8) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
+      @if(rows_6) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
+      @if(rows_6) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
       @if(rows_8) { let x = input[x6 + k]; a6 = mac(a6, w0, x); @if(two_strips) b6 = mac(b6, w1, x); }
       @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
     }
@@ -80,11 +98,16 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
       @if(rows_2) case 1u { a = a1; @if(two_strips) b = b1; }
       @if(rows_4) case 2u { a = a2; @if(two_strips) b = b2; }
       @if(rows_4) case 3u { a = a3; @if(two_strips) b = b3; }
-      @if(rows_8) case 4u { a = a4; @if(two_strips) b = b4; }
-      @if(rows_8) case 5u { a = a5; @if(two_strips) b = b5; }
+      @if(rows_6) case 4u { a = a4; @if(two_strips) b = b4; }
+      @if(rows_6) case 5u { a = a5; @if(two_strips) b = b5; }
       @if(rows_8) case 6u { a = a6; @if(two_strips) b = b6; }
       @if(rows_8) case 7u { a = a7; @if(two_strips) b = b7; }
       default {}
+    }
+    @if(heads) if (head.y != NONE) {
+      finish_head(head.y, r + i, s0, a);
+      @if(two_strips) if (s0 + 1u < STRIPS) { finish_head(head.y, r + i, s0 + 1u, b); }
+      continue;
     }
     @if(!two_strips) finish(r + i, s0, a);
     @if(two_strips) finish_pair(r + i, s0, a, b);

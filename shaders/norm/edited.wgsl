@@ -1,6 +1,6 @@
 // Norm of rows that stages edit: the stream is changed, corrected for masked edges and normed in one kernel, by the
-// workgroup (tiled) or thread that owns the row. Where nothing is changed it gives the bits of the plain kernel of its
-// family: the sums are taken in the same order.
+// workgroup that owns the row. Where nothing is changed it gives the bits of the plain kernel: the sums are taken in the
+// same order.
 //
 // A row is made in this order:
 //   1. `delta`, if the residual add was moved here (affine stages at attn_out, mlp_out): its stages, then + `input`;
@@ -12,37 +12,47 @@
 // corrected; the others are the inputs of destinations with masked edges. All variants of a row are worked on at once,
 // each from the unedited input: nobody waits for anybody.
 //
-// The program of a dispatch in the stage table, four vec4s:
-//   (groups at delta, at 2, at 3, flags)         flags: 1 there is a delta, 2 write `stream`, 4 delta changes belong to E
-//   (groups, norm list, edges, edge stage)       groups: vec4s (0, stage, scale, shift) or (1, entries, stages, reads)
-//   (slot of delta, its private slots, E in, E out)
-//   (private slots of E, –, –, –)                private slots: one a variant, for what the shared slots get only now
+// The program of a dispatch stands in its args, where it costs nothing to read:
+//   groups      (count at delta, at 2, at 3, first): vec4s of the stage table, (0, stage, scale, shift) or
+//               (1, entries, stages, reads)
+//   flags       1 there is a delta, 2 write `stream`, 4 delta changes belong to E
+//   slots       (slot of delta, its private slots, E in, E out); private_e: private slots of E. Private slots: one a
+//               variant, for what the shared slots get only now
+//   edges, edge_stage   the variants and the stage of stages/edge_mask.wgsl
 // Slots are rows of the source table; NONE where there is none.
 //
 // Bindings: 1 input, 2 params, 3 delta, 4 output [variants][rows][D4], 5 stream, 8 capture, 9 stage table, 10 sources.
-// Parallel: x rows, y variants. tiled: THREADS threads a row, neighbours on neighbouring vec4s; else a thread a row.
-// Summation classes: those of norm/tiled.wgsl and norm/register.wgsl.
+// Parallel: x rows, y variants; THREADS threads a row, neighbours on neighbouring vec4s.
+// Summation class: that of norm/norm.wgsl.
 import package::lib::step::step;
 import package::lib::tap::tap;
 import package::norm::edited_row::{input, output, params, row_at, RowPlace};
 @if(sourced) import package::norm::edited_row::sources;
-import package::norm::edited_sum::{meet, total, THREADS};
+import package::norm::meet::total;
 import package::norm::row::lane_sum;
 import package::stages::affine::{affine, Group};
 @if(sourced) import package::stages::edge_mask::edge_mask;
 import package::stages::neuron_scale::{scaled, scaled_by_all};
 import package::stages::table::{stages, strength_of, Token, NONE};
-import constants::{D, D4, RANKS, SIZE};
+import constants::{D, D4, THREADS};
+
+@if(quads) enable subgroups;
 
 struct Args {
   gain: u32, // in vec4s of params
   @if(layer) bias: u32,
   eps: f32,
-  program: u32,
   record_stride: u32,
   variant_stride: u32, // vec4s from one variant of the output to the next
-  @if(sourced) slot_stride: u32, // vec4s from one slot of the source table to the next
   first_variant: u32,
+  flags: u32,
+  @if(sourced) slot_stride: u32, // vec4s from one slot of the source table to the next
+  @if(sourced) private_e: u32,
+  @if(sourced) edges: u32,
+  @if(sourced) edge_stage: u32,
+  groups: vec4u,
+  @if(sourced) slots: vec4u,
+  list_norm: vec4u, // neuron_scales at the norm: stages/neuron_scale.wgsl
   @if(tap_delta) tap_delta: u32,
   @if(tap_resid_post) tap_resid_post: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
@@ -61,14 +71,9 @@ fn row_total() -> u32 {
   @else return step.row_count;
 }
 
-@compute @workgroup_size(SIZE)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  @if(tiled) let row = group.x;
-  @else let row = group.x * SIZE + local;
-  @if(tiled) let tid = local;
-  @else let tid = 0u;
-  @if(tiled) let base = 0u;
-  @else let base = local * RANKS;
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) tid: u32) {
+  let row = group.x;
   if (row >= row_total()) {
     return;
   }
@@ -80,18 +85,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   @else let token = Token(step.rows[row].sequence, step.rows[row].position);
   let in_at = step_row * D4;
   let at = variant * args.variant_stride + row * D4;
-  let counts = stages[args.program];
-  let places = stages[args.program + 1u];
   var track_at = NONE;
   @if(tracked) {
-    let slots = stages[args.program + 2u];
-    let private_e = stages[args.program + 3u].x;
-    if (slots.w != NONE && (owner || private_e != NONE)) {
-      track_at = select(private_e + variant, slots.w, private_e == NONE) * args.slot_stride + in_at;
+    if (args.slots.w != NONE && (owner || args.private_e != NONE)) {
+      track_at = select(args.private_e + variant, args.slots.w, args.private_e == NONE) * args.slot_stride + in_at;
       for (var i = tid; i < D4; i += THREADS) {
         var e = vec4f();
-        if (slots.z != NONE) {
-          e = sources[slots.z * args.slot_stride + in_at + i];
+        if (args.slots.z != NONE) {
+          e = sources[args.slots.z * args.slot_stride + in_at + i];
         }
         sources[track_at + i] = e;
       }
@@ -100,13 +101,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 
   var place = RowPlace(in_at, at, false);
   @if(deltas) {
-    if ((counts.w & 1u) != 0u) {
+    if ((args.flags & 1u) != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         output[at + i] = delta[in_at + i];
       }
       place.moved = true;
-      let delta_track = select(NONE, track_at, (counts.w & 4u) != 0u);
-      place.moved = run_groups(places.x, counts.x, token, place, delta_track, tid, base);
+      let delta_track = select(NONE, track_at, (args.flags & 4u) != 0u);
+      place.moved = run_groups(args.groups.w, args.groups.x, token, place, delta_track, tid);
       for (var i = tid; i < D4; i += THREADS) {
         let x = output[at + i];
         // site: attn_out or mlp_out
@@ -117,48 +118,46 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     }
   }
 
-  place.moved = run_groups(places.x + counts.x, counts.y, token, place, track_at, tid, base);
+  place.moved = run_groups(args.groups.w + args.groups.x, args.groups.y, token, place, track_at, tid);
   // site: resid_post of the block before
   @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, place, tid);
-  place.moved = run_groups(places.x + counts.x + counts.y, counts.z, token, place, track_at, tid, base);
+  place.moved = run_groups(args.groups.w + args.groups.x + args.groups.y, args.groups.z, token, place, track_at, tid);
   // site: resid_pre or resid_mid
   @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
-    if (owner && (counts.w & 2u) != 0u) {
+    if (owner && (args.flags & 2u) != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         stream[in_at + i] = row_at(place, i);
       }
     }
   }
   @if(tracked) {
-    let slots = stages[args.program + 2u];
-    if (owner && slots.w != NONE && stages[args.program + 3u].x != NONE) {
+    if (owner && args.slots.w != NONE && args.private_e != NONE) {
       for (var i = tid; i < D4; i += THREADS) {
-        sources[slots.w * args.slot_stride + in_at + i] = sources[track_at + i];
+        sources[args.slots.w * args.slot_stride + in_at + i] = sources[track_at + i];
       }
     }
   }
   @if(sourced) {
-    if (places.z != NONE) {
-      let record_at = token.sequence * args.record_stride + places.w;
-      let is_mixed = edge_mask(places.z + 2u * variant, record_at, place, in_at, args.slot_stride, tid);
+    if (args.edges != NONE) {
+      let record_at = token.sequence * args.record_stride + args.edge_stage;
+      let is_mixed = edge_mask(args.edges + 2u * variant, record_at, place, in_at, args.slot_stride, tid);
       place.moved = place.moved || is_mixed;
     }
   }
   // The head reads one variant, and that is the final norm; other norms are captured uncorrected.
   @if(outs) let is_captured = owner;
   @else let is_captured = variant == 0u;
-  norm_row(row, is_captured, stages[places.y], token, place, tid);
+  norm_row(row, is_captured, args.list_norm, token, place, tid);
 }
 
 // mlp_out as a source, for the norms behind this one, and for this variant of this one.
 @if(sourced && deltas) fn keep_delta(owner: bool, variant: u32, in_at: u32, i: u32, x: vec4f) {
-  let slots = stages[args.program + 2u];
-  if (owner && slots.x != NONE) {
-    sources[slots.x * args.slot_stride + in_at + i] = x;
+  if (owner && args.slots.x != NONE) {
+    sources[args.slots.x * args.slot_stride + in_at + i] = x;
   }
-  if (slots.y != NONE) {
-    sources[(slots.y + variant) * args.slot_stride + in_at + i] = x;
+  if (args.slots.y != NONE) {
+    sources[(args.slots.y + variant) * args.slot_stride + in_at + i] = x;
   }
 }
 
@@ -172,13 +171,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 
 // Runs `count` groups of stages on a row; tells whether it lies in the output then.
 fn run_groups(
-  first: u32, count: u32, token: Token, start: RowPlace, track_at: u32, tid: u32, base: u32,
+  first: u32, count: u32, token: Token, start: RowPlace, track_at: u32, tid: u32,
 ) -> bool {
   var place = start;
   for (var g = 0u; g < count; g++) {
     let group = stages[first + g];
     if (group.x == 1u) {
-      place.moved = affine(Group(group.y, group.z, group.w), args.record_stride, token, place, track_at, tid, base);
+      place.moved = affine(Group(group.y, group.z, group.w), args.record_stride, token, place, track_at, tid);
     } else {
       let s = strength_of(group.y, args.record_stride, token);
       if (s != 0.0) {
@@ -207,7 +206,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPl
     for (var i = tid; i < D4; i += THREADS) {
       sum += row_at(place, i);
     }
-    mean = total(tid, vec4f(lane_sum(sum))).x / f32(D);
+    mean = total(tid, lane_sum(sum)) / f32(D);
     for (var i = tid; i < D4; i += THREADS) {
       let v = (row_at(place, i) - mean) * select(vec4f(1.0), LAST_LANES, i == D4 - 1u);
       squares = fma(v, v, squares);
@@ -218,7 +217,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPl
       squares = fma(v, v, squares);
     }
   }
-  let scale = inverseSqrt(total(tid, vec4f(lane_sum(squares))).x / f32(D) + args.eps);
+  let scale = inverseSqrt(total(tid, lane_sum(squares)) / f32(D) + args.eps);
   var strength = 0.0;
   if (list.x != NONE) {
     strength = strength_of(list.x, args.record_stride, token);
@@ -227,7 +226,10 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPl
     let v = row_at(place, i);
     @if(layer) let plain = fma((v - mean) * scale, params[args.gain + i], params[args.bias + i]);
     @else let plain = v * scale * params[args.gain + i];
-    let normed = scaled_by_all(list, strength, args.record_stride, token, i, plain);
+    var normed = plain;
+    if (list.x != NONE) {
+      normed = scaled_by_all(list, strength, args.record_stride, token, i, plain);
+    }
     // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm
     @if(tap_out) { if (is_captured) { tap(args.tap_out, row, D4, i, normed); } }
     output[place.output_at + i] = normed;

@@ -1,4 +1,4 @@
-// Stages affine: h ← h + s·(b − g(h·Vᵀ − c)·U) on a row that one workgroup (or one thread) owns.
+// Stages affine: h ← h + s·(b − g(h·Vᵀ − c)·U) on a row that one workgroup owns.
 //
 // Stages that follow one another at a row form a group and share one reduction over the unedited row: all coordinates
 // y = V·h are summed at once, then the stages act in order on these few numbers. What an earlier stage adds to the row
@@ -6,17 +6,40 @@
 // so the row itself is read once and written once, whatever the number of stages.
 //
 // The row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so no barrier
-// is needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup memory from `base`: they become coefficients in place.
+// is needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup
+// memory and become coefficients in place; the threads of a quad, which have no barriers, each keep and change their own.
 //
 // A group in the stage table: `count` entries of three vec4s,
 //   (stage, gate, reads r, adds)   gate 0 identity, 1 relu, 2 clamp; adds 0 nothing, 1 b, 2 alpha·b
 //   (V, U, b, c)                   vec4 offsets; V and U are r rows of D4; c is packed
 //   (lo, hi, products, –)          products: packed [r U rows, then b][reads of the group after this stage]
-import package::norm::edited_sum::{coordinates, meet, total, THREADS};
+import package::norm::meet::{total, total4};
 import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
 import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, Token, NONE};
-import constants::D4;
+import constants::{D4, RANKS, THREADS};
+
+@if(quads) var<workgroup> coordinates: array<f32, RANKS * THREADS>;
+@else var<workgroup> coordinates: array<f32, RANKS>;
+
+// Where a thread's coordinates begin, and which of them it works on: every WORKERS-th from `worker_of`.
+fn coordinates_of(tid: u32) -> u32 {
+  @if(quads) return tid * RANKS;
+  @else return 0u;
+}
+
+@if(quads) const WORKERS = 1u;
+@else const WORKERS = THREADS;
+
+fn worker_of(tid: u32) -> u32 {
+  @if(quads) return 0u;
+  @else return tid;
+}
+
+// Coordinates that other threads changed can be read.
+fn meet() {
+  @if(!quads) workgroupBarrier();
+}
 
 struct Group {
   at: u32,    // first entry
@@ -24,7 +47,9 @@ struct Group {
   reads: u32, // coordinates of all of them
 }
 
-fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u32, tid: u32, base: u32) -> bool {
+fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u32, tid: u32) -> bool {
+  let base = coordinates_of(tid);
+  let worker = worker_of(tid);
   var read = 0u;
   for (var i = 0u; i < group.count; i++) {
     let reads = stages[group.at + 3u * i].z;
@@ -40,14 +65,14 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
     let more = stages[group.at + 3u * i + 2u];
     let s = strength_of(head.x, stride, token);
     if (s != 0.0) {
-      for (var k = tid; k < head.z; k += THREADS) {
+      for (var k = worker; k < head.z; k += WORKERS) {
         let y = coordinates[base + read + k] - scalar_at(places.w, k);
         coordinates[base + read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
       }
       meet();
       let later = group.reads - read - head.z;
       let added = s * share_of(head.w, alpha_of(head.x, stride, token));
-      for (var j = tid; j < later; j += THREADS) {
+      for (var j = worker; j < later; j += WORKERS) {
         var y = coordinates[base + read + head.z + j];
         for (var k = 0u; k < head.z; k++) {
           y = fma(coordinates[base + read + k], scalar_at(more.z, k * later + j), y);
@@ -79,7 +104,8 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
 
 // y_k = V_k · h for k < reads, four rows of V to a pass over the row.
 fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
-  for (var k = 0u; k < reads; k += 4u) {
+  var k = 0u;
+  for (; k + 1u < reads; k += 4u) {
     let v0 = v + k * D4;
     let v1 = v + min(k + 1u, reads - 1u) * D4;
     let v2 = v + min(k + 2u, reads - 1u) * D4;
@@ -89,11 +115,22 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
       let x = row_at(row, i);
       y += vec4f(dot(floats_at(v0 + i), x), dot(floats_at(v1 + i), x), dot(floats_at(v2 + i), x), dot(floats_at(v3 + i), x));
     }
-    let sums = total(tid, y);
-    if (tid == 0u) {
+    let sums = total4(tid, y);
+    if (worker_of(tid) == 0u) {
       for (var lane = 0u; lane < min(4u, reads - k); lane++) {
         coordinates[to + k + lane] = sums[lane];
       }
+    }
+  }
+  // One that is left, or the only one, as in Affine Concept Editing.
+  if (k < reads) {
+    var y = vec4f();
+    for (var i = tid; i < D4; i += THREADS) {
+      y = fma(floats_at(v + k * D4 + i), row_at(row, i), y);
+    }
+    let sum = total(tid, (y.x + y.y) + (y.z + y.w));
+    if (worker_of(tid) == 0u) {
+      coordinates[to + k] = sum;
     }
   }
 }

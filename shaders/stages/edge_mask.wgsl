@@ -17,9 +17,8 @@
 // two are the sequence's blocks.
 // Parallel: as the row; a thread works on four columns at a time, so that each term is read once for all of them.
 import package::norm::edited_row::{output, params, row_at, RowPlace, sources};
-import package::norm::edited_sum::THREADS;
 import package::stages::table::{floats_at, scalar_at, stages, Token, NONE};
-import constants::D4;
+import constants::{D4, THREADS};
 
 fn edge_mask(variant_at: u32, record_at: u32, place: RowPlace, source_row: u32, slot_stride: u32, tid: u32) -> bool {
   let head = stages[variant_at];

@@ -16,7 +16,7 @@ import constants::{HEAD_DIM, HEADS, K4, OUT4, STRIPS};
 struct Args {
   first_strip: u32,
   bias: u32,        // in vec4s of params
-  list: u32,
+  heads: u32,
   slot_stride: u32,
 }
 
@@ -31,7 +31,7 @@ struct Args {
   if (strip >= STRIPS || row >= step.row_count) {
     return;
   }
-  let entry = stages[args.list + id.z];
+  let entry = stages[args.heads + id.z];
   let last = step.row_count - 1u;
   let x0 = row * K4;
   let x1 = min(row + 1u, last) * K4;

@@ -14,8 +14,10 @@ import { compare } from "./commands/compare.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { explain } from "./commands/explain.ts";
 import { fitAura } from "./commands/fit-aura.ts";
-import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
+import { fitAblation, fitAce, fitAddition, fitLeace } from "./commands/fit-directions.ts";
 import { fitEdges } from "./commands/fit-edges.ts";
+import { fitNeurons } from "./commands/fit-neurons.ts";
+import { fitProbe } from "./commands/fit-probe.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
@@ -50,6 +52,9 @@ const COMMANDS: readonly Command[] = [
   fitAce,
   fitAblation,
   fitAddition,
+  fitLeace,
+  fitProbe,
+  fitNeurons,
   fitEdges,
   bake,
   bundleInspect,

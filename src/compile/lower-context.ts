@@ -21,6 +21,7 @@ export interface LoweringContext {
     readonly family: KernelFamily;
     readonly reference: boolean;
     readonly choices?: KernelChoices;
+    readonly subgroups?: boolean;
     readonly capacity: number;
   };
   readonly captures: CaptureLayout;

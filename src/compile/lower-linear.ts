@@ -1,11 +1,12 @@
 /** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
 import type { Graph } from "../graph/graph.ts";
 import { headSourcesKernel } from "../kernels/head-sources.ts";
-import type { LinearEpilogue } from "../kernels/linear.ts";
+import type { LinearEpilogue, LinearShape } from "../kernels/linear.ts";
 import { linearOperation } from "../kernels/linear-variants.ts";
 import type { FusedHeadSources, FusedLinear } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
+import { joined } from "./stage-lowering.ts";
 import { linearSources, tableSource, vectorSource } from "./weight-layout.ts";
 
 export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
@@ -15,7 +16,8 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
   const matrix = ctx.layout.matrix(sources.matrix);
   const taps = ctx.captures.tapsOf(op);
   const outs = op.input.rows === "outs";
-  const stages = ctx.stages.partOf(op);
+  const heads = headSumsOf(ctx, op);
+  const stages = heads ? joined(ctx.stages.partOf(op), ctx.stages.partOf(heads)) : ctx.stages.partOf(op);
   const grouped = op.epilogue.kind === "qkv" && ctx.stages.isStaged(op);
   const stride = ctx.activations.variantStride(op.input);
   return matrix.parts.map((part, i) => ({
@@ -39,6 +41,7 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
           edits: ctx.stages.editsOf(op),
           stacked: ctx.stages.isStacked(op),
           ...(ctx.stages.isSourced(op) && { sourced: true }),
+          ...(heads && { heads: headShape(ctx, heads) }),
           ...(grouped && { grouped }),
           maxRows: MAX_ROWS,
         },
@@ -71,8 +74,9 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
   }));
 }
 
-/** One dispatch for each part of the output projection. */
+/** One dispatch for each part of the output projection, unless its own kernel sums the heads. */
 export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Dispatch[] {
+  if (sumsHeads(ctx, op)) return [];
   const { num_attention_heads: heads, head_dim, hidden_size: width } = ctx.graph.config;
   const matrix = ctx.layout.matrix(tableSource(op.weight));
   const stages = ctx.stages.partOf(op);
@@ -111,6 +115,30 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
       ...stages.bind,
     },
   }));
+}
+
+/**
+ * Whether the output projection's kernel sums single heads as well, behind its own sums and from weights that are still in
+ * the cache. Its register kernels can; those that share weights among threads cannot, and on GPUs a dispatch costs less than
+ * such a tail.
+ */
+function sumsHeads({ graph, layout, options }: LoweringContext, op: FusedHeadSources): boolean {
+  const dtype = kernelDtype(layout.matrix(tableSource(op.weight)).dtype);
+  const unit = dtype === "q8" || dtype === "q4" ? 32 : 4;
+  return options.family === "register" && graph.config.head_dim % unit === 0;
+}
+
+/** The heads that an output projection sums besides its own outputs. */
+function headSumsOf(ctx: LoweringContext, op: FusedLinear): FusedHeadSources | undefined {
+  return ctx.ops.find(
+    (other): other is FusedHeadSources =>
+      other.kind === "head_sources" && op.label === `blocks.${other.layer}.attn.out` && sumsHeads(ctx, other),
+  );
+}
+
+function headShape({ graph }: LoweringContext, op: FusedHeadSources): NonNullable<LinearShape["heads"]> {
+  const { num_attention_heads: count, head_dim } = graph.config;
+  return { count, head_dim, bias: op.bias !== undefined, listed: op.heads.length };
 }
 
 /** Every head reads the uncorrected rows. */

@@ -1,10 +1,10 @@
 /** Norms as dispatches, plain or edited by stages. */
 
-import type { NormShape } from "../kernels/norm.ts";
+import type { Kernel } from "../kernels/kernel.ts";
+import { type NormShape, normKernel } from "../kernels/norm.ts";
 import { editedNormKernel } from "../kernels/norm-edited.ts";
-import { normOperation } from "../kernels/norm-variants.ts";
 import type { FusedNorm, NormEdit } from "./fused.ts";
-import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
+import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import type { StagePart } from "./stage-lowering.ts";
 import { vectorSource } from "./weight-layout.ts";
@@ -18,9 +18,9 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
     layer: op.layer,
     rows: op.selectsOuts ? "outs" : "rows",
     readsCache: false,
-    ...(edited
-      ? { candidates: edited.candidates }
-      : served(ctx, normOperation({ ...normShape(op), taps: taps.names }, ctx.options))),
+    candidates: [
+      { maxRows: Infinity, kernel: edited?.kernel ?? normKernel({ ...normShape(op), taps: taps.names }, ctx.options) },
+    ],
     args: {
       gain: ctx.layout.vectorOffset(vectorSource(op.gain)),
       bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,
@@ -44,7 +44,7 @@ function editedNorm(
   op: FusedNorm,
   edit: NormEdit,
   taps: readonly string[],
-): { readonly candidates: Dispatch["candidates"]; readonly part: StagePart } {
+): { readonly kernel: Kernel; readonly part: StagePart } {
   const { slots, ranks } = ctx.stages;
   const part = ctx.stages.normPart(op, ctx.activations.variantStride(op.out) / 16, taps.includes("out"));
   const shape = {
@@ -57,7 +57,7 @@ function editedNorm(
     ranks,
   };
   return {
-    candidates: [{ maxRows: Infinity, kernel: editedNormKernel(shape, part.variants, ctx.options) }],
+    kernel: editedNormKernel(shape, part.variants, ctx.options),
     part: {
       ...part,
       bind: {

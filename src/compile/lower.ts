@@ -40,6 +40,8 @@ export interface LowerOptions {
   /** Sites to capture. */
   readonly captures?: readonly string[];
   readonly maxStorageBufferBindingSize: number;
+  /** The device has WGSL's subgroups. */
+  readonly subgroups?: boolean;
   /** Most rows of a step, where it must be that of another plan; default: as many as fit. */
   readonly chunkRows?: number;
   /** The stages that the graph was rewritten for; default: none. */

@@ -49,7 +49,7 @@ export class StageLowering {
   readonly #edits = new Map<string, Set<string>>();
   readonly #stacked = new Set<string>();
   readonly #sourced = new Set<string>();
-  readonly #programs = new Map<FusedNorm, number>();
+  readonly #programs = new Map<FusedNorm, ArgValues>();
   readonly #lists = new Map<FusedOp, StagePart>();
 
   constructor(ops: readonly FusedOp[], slots: SourceSlots, bounds: StageBounds) {
@@ -112,7 +112,7 @@ export class StageLowering {
     return {
       variants: all - first,
       args: {
-        program: this.#programs.get(op) ?? 0,
+        ...this.#programs.get(op),
         record_stride: this.#table.recordStride,
         variant_stride: variantStride,
         slot_stride: this.#slotBytes / 16,
@@ -141,7 +141,7 @@ export class StageLowering {
     return this.#bounds.chunkRows * Math.ceil(this.#bounds.config.hidden_size / 4) * 16;
   }
 
-  #program(op: FusedNorm): number {
+  #program(op: FusedNorm): ArgValues {
     const edit = op.edit as NonNullable<FusedNorm["edit"]>;
     const { slots } = this;
     const edges =
@@ -209,7 +209,7 @@ export class StageLowering {
   #headPart(op: FusedHeadSources): StagePart {
     const heads = op.heads.map(({ head, source }) => ({ head, slot: this.slots.slotOf(source) }));
     return {
-      args: { list: this.#table.heads(heads), slot_stride: this.#slotBytes / 16 },
+      args: { heads: this.#table.heads(heads), head_count: heads.length, slot_stride: this.#slotBytes / 16 },
       bind: { stages: { role: "stages" }, sources: { role: "sources" } },
       names: op.heads.map(({ head }) => `head ${head}, kept as a source`),
     };
@@ -218,6 +218,11 @@ export class StageLowering {
   #sourceAt(source: number): number {
     return (this.slots.slotOf(source) * this.#slotBytes) / 16;
   }
+}
+
+/** What a dispatch takes that carries the parts of two operations. */
+export function joined(a: StagePart, b: StagePart): StagePart {
+  return { args: { ...a.args, ...b.args }, bind: { ...a.bind, ...b.bind }, names: [...a.names, ...b.names] };
 }
 
 /** Operations of one kind share their kernels: `mlp.up` of every block. */

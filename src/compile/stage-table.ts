@@ -8,6 +8,7 @@ import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import { addsOf, dot, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
 import { type LiveSettings, rangeOf } from "../interventions/settings.ts";
 import type { AffineStage, AffineValues, Composition, Gate, NeuronValues } from "../interventions/stage.ts";
+import type { ArgValues } from "../kernels/kernel.ts";
 import { MOST_RANKS } from "../kernels/norm-edited.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { RowStage } from "./fused.ts";
@@ -62,7 +63,7 @@ export class StageTableBuilder {
     return this.#fixed(heads.map(({ head, slot }) => [head, slot, 0, 0]));
   }
 
-  /** The vec4 of the program of an edited norm. */
+  /** The program of an edited norm, as args: see shaders/norm/edited.wgsl. */
   program(program: {
     readonly delta: readonly RowStage[] | undefined;
     readonly post: readonly RowStage[];
@@ -71,7 +72,7 @@ export class StageTableBuilder {
     readonly writesStream: boolean;
     readonly edges: number;
     readonly slots: ProgramSlots;
-  }): number {
+  }): ArgValues {
     const { delta, post, pre, slots } = program;
     const lists = [delta ?? [], post, pre].map((stages) => this.#groups(stages));
     const groups = lists.flat();
@@ -79,12 +80,15 @@ export class StageTableBuilder {
     const flags =
       (delta ? 1 : 0) + (program.writesStream ? 2 : 0) + (delta?.some(({ tracked }) => tracked) === true ? 4 : 0);
     const edgeStage = this.#composition.stages.findIndex(({ kind }) => kind === "edge_mask");
-    return this.#fixed([
-      [...lists.map(({ length }) => length), flags],
-      [groupsAt, this.#fixed([this.list(program.norm)]), program.edges, Math.max(0, edgeStage)],
-      [slots.delta, slots.privateDelta, slots.eIn, slots.eOut],
-      [slots.privateE, 0, 0, 0],
-    ]);
+    return {
+      groups: [...lists.map(({ length }) => length), groupsAt],
+      slots: [slots.delta, slots.privateDelta, slots.eIn, slots.eOut],
+      list_norm: this.list(program.norm),
+      flags,
+      private_e: slots.privateE,
+      edges: program.edges,
+      edge_stage: Math.max(0, edgeStage),
+    };
   }
 
   /**

@@ -25,7 +25,7 @@ export interface RankedKernel {
 }
 
 /** Up to so many rows a tile of four register rows does not pay: batched decode would walk it once a sequence. */
-const SINGLE_ROWS = 8;
+const SINGLE_ROWS = 16;
 
 /** Up to so many rows a workgroup for each row and kv head beats tiles, which decode rows would leave nearly empty. */
 const DECODE_ROWS = 32;

@@ -1,6 +1,7 @@
 /** Token (and position) embedding: shaders/embed.wgsl. */
 import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
-import { type WeightDtype, weightBytes } from "./linear.ts";
+import type { WeightDtype } from "./linear.ts";
+import { weightBytes } from "./linear-cost.ts";
 
 const SITES = ["embed", "resid_pre"] as const;
 

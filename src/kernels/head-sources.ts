@@ -1,6 +1,7 @@
 /** Outputs of single heads, for edge masks: shaders/stages/head_sources.wgsl. */
 import type { Kernel, KernelBinding } from "./kernel.ts";
-import { type WeightDtype, weightBytes } from "./linear.ts";
+import type { WeightDtype } from "./linear.ts";
+import { weightBytes } from "./linear-cost.ts";
 
 export interface HeadSourcesShape {
   /** H. */
@@ -19,7 +20,7 @@ export interface HeadSourcesShape {
 }
 
 /**
- * z_h·W_O[h] (+ b_O/H) for `listed` heads, each into its slot of the source table. Args: `first_strip`, `bias`, `list`
+ * z_h·W_O[h] (+ b_O/H) for `listed` heads, each into its slot of the source table. Args: `first_strip`, `bias`, `heads`
  * (vec4 of the stage table), `slot_stride` (vec4s).
  */
 export function headSourcesKernel(shape: HeadSourcesShape, listed: number): Kernel {
@@ -54,7 +55,7 @@ export function headSourcesKernel(shape: HeadSourcesShape, listed: number): Kern
       },
     },
     bindings,
-    args: ["first_strip", "bias", "list", "slot_stride"].map((name) => ({ name, type: "u32" }) as const),
+    args: ["first_strip", "bias", "heads", "slot_stride"].map((name) => ({ name, type: "u32" }) as const),
     summation: "serial",
     workgroups: (rows) => [Math.ceil(strips / 64), Math.ceil(rows / 4), listed],
     cost: ({ rows }) => ({

@@ -5,7 +5,8 @@
  * bit, whatever the family, the number of rows and the tiling.
  */
 import type { ActivationName } from "../models/config.ts";
-import type { ArgField, Cost, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
+import type { ArgField, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
+import { linearCost } from "./linear-cost.ts";
 
 /**
  * How the matrix lies in GPU memory, in strips (src/formats/strips.ts, quantized-strips.ts); 16-bit types and quantised
@@ -54,6 +55,21 @@ export interface LinearShape {
   readonly stacked?: boolean;
   /** The value at mlp_out is kept in the source table, where arg `source` says. */
   readonly sourced?: boolean;
+  /**
+   * The sums of single heads are kept as well (class `serial`, the register kernels alone): args `heads`, the vec4 of their
+   * list in the stage table, `head_count` and `slot_stride`. Inputs are H·dh, and dh is a multiple of 4, of 32 where
+   * weights are quantised.
+   */
+  readonly heads?: {
+    /** H. */
+    readonly count: number;
+    /** dh. */
+    readonly head_dim: number;
+    /** b/H is part of each. */
+    readonly bias: boolean;
+    /** How many are summed, for the cost. */
+    readonly listed: number;
+  };
   /** `qkv`: heads read variants of the input; arg `variant_stride`, and `variants`, one a group of head_dim outputs. */
   readonly grouped?: boolean;
   /** Rows are the step's out rows, packed in the input, instead of all rows. */
@@ -73,15 +89,6 @@ export interface LinearCandidate {
   readonly maxRows: number;
   readonly kernel: Kernel;
 }
-
-/** Bytes of one weight, with its part in the scale of a block of 32. */
-export const weightBytes: Readonly<Record<WeightDtype, number>> = {
-  f32: 4,
-  f16: 2,
-  bf16: 2,
-  q8: 1 + 2 / 32,
-  q4: 0.5 + 2 / 32,
-};
 
 const tapsOf = {
   store: [],
@@ -120,7 +127,8 @@ export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): 
 /**
  * The kernels that serve a matrix, in order: M rows take the first whose `maxRows` is at least M.
  *
- * - register: matrix-vector for one row, then blocks of 2, 4 and 8 rows in registers. Always `serial`.
+ * - register: matrix-vector for one row, then blocks of 2, 4, 6 and 8 rows in registers, since a block computes all of its
+ *   rows whether they exist or not. Always `serial`.
  * - tiled: lanes along K for up to four rows (class `lanes64_tree`), then tiles in workgroup memory. For the
  *   reference plan one row takes the register kernel instead, and everything is `serial`.
  */
@@ -131,6 +139,9 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
       { maxRows: 1, kernel: registerLinear(shape, 1) },
       { maxRows: 2, kernel: registerLinear(shape, 2) },
       { maxRows: 4, kernel: registerLinear(shape, 4) },
+      { maxRows: 6, kernel: registerLinear(shape, 6) },
+      { maxRows: 8, kernel: registerLinear(shape, 8) },
+      { maxRows: 12, kernel: registerLinear(shape, 6) },
       { maxRows: Infinity, kernel: registerLinear(shape, 8) },
     ];
   }
@@ -148,7 +159,7 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
 }
 
 /** Rows that a thread of the register kernel can own. */
-export type RegisterRows = 1 | 2 | 4 | 8;
+export type RegisterRows = 1 | 2 | 4 | 6 | 8;
 
 /**
  * Rows × strips in registers, no workgroup memory; class `serial`.
@@ -162,9 +173,9 @@ export function registerLinear(shape: LinearShape, rows: RegisterRows, strips: 1
     design: `register${rows}x${each}`,
     entry: "linear/register",
     summation: "serial",
-    conditions: { rows_2: rows >= 2, rows_4: rows >= 4, rows_8: rows >= 8, two_strips: each === 2 },
+    conditions: { rows_2: rows >= 2, rows_4: rows >= 4, rows_6: rows >= 6, rows_8: rows >= 8, two_strips: each === 2 },
     constants: { ROWS: `${rows}u`, STRIPS_EACH: `${each}u` },
-    workgroups: (m) => [Math.ceil(shape.strips / each / 32), Math.ceil(m / rows), 1],
+    workgroups: (m) => [Math.ceil(m / rows), Math.ceil(shape.strips / each / 32), 1],
   });
 }
 
@@ -236,7 +247,7 @@ interface Design {
 
 function describe(shape: LinearShape, design: Design): Kernel {
   const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
-  const { sourced = false, grouped = false, stacked = false } = shape;
+  const { sourced = false, grouped = false, stacked = false, heads } = shape;
   const edits = editsOf(shape);
   const taps = tapsOf[epilogue.kind].filter((tap) => shape.taps.includes(tap));
   const k4 = Math.ceil(K / 4);
@@ -248,6 +259,7 @@ function describe(shape: LinearShape, design: Design): Kernel {
     outs ? "outs" : "",
     edits.length > 0 ? `edits_${edits.join("_")}${stacked ? "_stacked" : ""}` : "",
     sourced ? "sourced" : "",
+    heads ? `heads${heads.count}${heads.bias ? "_shared_bias" : ""}` : "",
     grouped && design.entry !== "linear/grouped" ? "grouped" : "",
     taps.length > 0 ? `tap_${taps.join("_")}` : "",
     `of${maxRows}`,
@@ -265,6 +277,7 @@ function describe(shape: LinearShape, design: Design): Kernel {
         ...(edits.length > 0 && { staged: true, stacked }),
         ...Object.fromEntries(edits.map((name) => [`edits_${name}`, true])),
         ...(sourced && { sourced }),
+        ...(heads && { heads: true, head_bias: heads.bias }),
         ...(grouped && { grouped }),
         ...Object.fromEntries(taps.map((tap) => [`tap_${tap}`, true])),
       },
@@ -275,6 +288,7 @@ function describe(shape: LinearShape, design: Design): Kernel {
         OUT4: `${linearOutputWidth4(shape)}u`,
         ...epilogueConstants(epilogue),
         HEAD_GROUPS: `${headGroups(shape)}u`,
+        ...(heads && { HEAD_DIM: `${heads.head_dim}u`, HEADS: `${heads.count}u` }),
         GROUPS4: `${Math.ceil(headGroups(shape) / 4)}u`,
         ...design.constants,
       },
@@ -283,7 +297,7 @@ function describe(shape: LinearShape, design: Design): Kernel {
     args: args(shape, taps),
     summation: design.summation,
     workgroups: (rows) => design.workgroups(rows),
-    cost: ({ rows }) => cost(shape, rows),
+    cost: ({ rows }) => linearCost(shape, rows),
   };
 }
 
@@ -324,7 +338,7 @@ function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
 }
 
 function bindings(shape: LinearShape, taps: boolean): readonly KernelBinding[] {
-  const { epilogue, bias, sourced } = shape;
+  const { epilogue, bias, sourced, heads } = shape;
   const list: KernelBinding[] = [
     { name: "args", binding: 0, access: "args" },
     { name: "weights", binding: 1, access: "read" },
@@ -343,13 +357,13 @@ function bindings(shape: LinearShape, taps: boolean): readonly KernelBinding[] {
     if (epilogue.kind === "residual") list.push({ name: "residual", binding: 5, access: "read" });
   }
   if (taps) list.push({ name: "capture", binding: 8, access: "read_write" });
-  if (editsOf(shape).length > 0) list.push({ name: "stages", binding: 9, access: "read" });
-  if (sourced) list.push({ name: "sources", binding: 10, access: "read_write" });
+  if (editsOf(shape).length > 0 || heads) list.push({ name: "stages", binding: 9, access: "read" });
+  if (sourced || heads) list.push({ name: "sources", binding: 10, access: "read_write" });
   return list;
 }
 
 function args(shape: LinearShape, taps: readonly string[]): readonly ArgField[] {
-  const { bias, sourced, grouped } = shape;
+  const { bias, sourced, heads, grouped } = shape;
   const plain = (name: string): ArgField => ({ name, type: "u32" });
   const edits = editsOf(shape);
   const fields = [
@@ -358,24 +372,9 @@ function args(shape: LinearShape, taps: readonly string[]): readonly ArgField[] 
     ...(edits.length > 0 ? [plain("record_stride")] : []),
     ...edits.map((name): ArgField => ({ name: `list_${name}`, type: "u32", vec4s: 1 })),
     ...(sourced ? [plain("source")] : []),
+    ...(heads ? ["heads", "head_count", "slot_stride"].map(plain) : []),
     ...(grouped ? [plain("variant_stride")] : []),
     ...taps.map((tap) => plain(`tap_${tap}`)),
   ];
   return grouped ? [...fields, { name: "variants", type: "u32", vec4s: Math.ceil(headGroups(shape) / 4) }] : fields;
-}
-
-/**
- * Flops of the product, the bias and the residual; activations and rotations, which have no agreed count, are left
- * out. Outputs of the last part of a cut matrix count with their padding (at most three).
- */
-function cost({ K, N, strips, dtype, epilogue, bias }: LinearShape, rows: number): Cost {
-  const outputs = Math.min(N, strips * 4);
-  const padded = Math.ceil(K / 4) * 4;
-  const stored = rows * (epilogue.kind === "gated" ? outputs / 2 : outputs);
-  const extra = (bias ? 1 : 0) + (epilogue.kind === "residual" ? 1 : 0);
-  const moved = stored * (epilogue.kind === "residual" ? 2 : 1) + rows * padded + (bias ? outputs : 0);
-  return {
-    flops: rows * outputs * (2 * K + extra),
-    bytes: strips * 4 * padded * weightBytes[dtype] + 4 * moved,
-  };
 }

@@ -1,11 +1,11 @@
 /** Norm of rows that stages edit: shaders/norm/edited.wgsl. */
-import type { ArgField, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
-import type { NormShape } from "./norm.ts";
+import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
+import { type NormChoice, type NormShape, normThreads } from "./norm.ts";
 
 const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
 
-/** f32s of workgroup memory that coordinates may take. */
-const MOST_COORDINATES = 2048;
+/** Most coordinates that a group of affine stages can have: they take half of the workgroup memory that is guaranteed. */
+export const MOST_RANKS = 2048;
 
 export interface EditedNormShape extends NormShape {
   /** The residual add was moved into some norm of this kernel. */
@@ -18,25 +18,16 @@ export interface EditedNormShape extends NormShape {
   readonly ranks: number;
 }
 
-/** Most coordinates that a group of affine stages can have: stages beyond it form a group of their own. */
-export const MOST_RANKS = MOST_COORDINATES;
-
 /**
- * The kernel for a family, which serves every number of rows. Args: those of the plain norm, and `program`,
- * `record_stride`, `variant_stride`, `slot_stride`, `first_variant`. The dispatch asks for `variants` variants.
+ * The kernel for a family, which serves every number of rows. Args: those of the plain norm, `record_stride`,
+ * `variant_stride`, `slot_stride`, `first_variant`, and the row's program as the stage table has it. The dispatch asks for `variants` variants.
  */
-export function editedNormKernel(
-  shape: EditedNormShape,
-  variants: number,
-  { family }: { readonly family: KernelFamily },
-): Kernel {
+export function editedNormKernel(shape: EditedNormShape, variants: number, choice: NormChoice): Kernel {
   const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
-  const tiled = family === "tiled";
-  const span = width <= 1024 ? 8 : 16;
-  const threads = span * span;
   const ranks = rankClass(shape.ranks);
-  // A thread a row: four to a workgroup as in the plain kernel, as far as their coordinates fit.
-  const size = tiled ? threads : Math.max(1, Math.min(4, Math.floor(MOST_COORDINATES / ranks)));
+  // The threads of a quad keep copies of all coordinates.
+  const subgroups = choice.subgroups === true && ranks <= MOST_RANKS / 2;
+  const { threads, design, conditions: meeting, constants } = normThreads(width, { ...choice, subgroups });
   const layer = kind === "layer";
   const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
   const switches = { deltas, sourced, tracked };
@@ -45,10 +36,10 @@ export function editedNormKernel(
     { name: "gain", type: "u32" },
     ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
     { name: "eps", type: "f32" },
-    ...["program", "record_stride", "variant_stride", ...(sourced ? ["slot_stride"] : []), "first_variant"].map(
-      (name): ArgField => ({ name, type: "u32" }),
-    ),
-    ...taps.map((site): ArgField => ({ name: `tap_${site}`, type: "u32" })),
+    ...["record_stride", "variant_stride", "first_variant", "flags"].map(integer),
+    ...(sourced ? ["slot_stride", "private_e", "edges", "edge_stage"].map(integer) : []),
+    ...["groups", ...(sourced ? ["slots"] : []), "list_norm"].map((name): ArgField => ({ ...integer(name), vec4s: 1 })),
+    ...taps.map((site) => integer(`tap_${site}`)),
   ];
   const bindings: KernelBinding[] = [
     { name: "args", binding: 0, access: "args" },
@@ -64,7 +55,7 @@ export function editedNormKernel(
   return {
     name: [
       "norm_edited",
-      tiled ? `tiled${threads}` : "register",
+      design,
       kind,
       `${width}`,
       `r${ranks}`,
@@ -78,8 +69,8 @@ export function editedNormKernel(
       conditions: {
         layer,
         outs,
-        tiled,
         stacked: true,
+        ...meeting,
         ...switches,
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },
@@ -88,15 +79,13 @@ export function editedNormKernel(
         D4: `${Math.ceil(width / 4)}u`,
         MAX_ROWS: `${maxRows}u`,
         RANKS: `${ranks}u`,
-        COORDINATES: `${tiled ? ranks : ranks * size}u`,
-        SIZE: `${size}u`,
-        ...(tiled && { ROW_THREADS: `${threads}u`, SPAN: `${span}u` }),
+        ...constants,
       },
     },
     bindings,
     args,
-    summation: tiled ? `workgroup${threads}` : "vec4_serial",
-    workgroups: (rows) => [tiled ? rows : Math.ceil(rows / size), variants, 1],
+    summation: `workgroup${threads}`,
+    workgroups: (rows) => [rows, variants, 1],
     cost: ({ rows }) => ({
       flops: rows * variants * width * (layer ? 7 : 4),
       bytes: (rows * width * (2 + variants) + width * (layer ? 2 : 1)) * 4,
@@ -107,4 +96,8 @@ export function editedNormKernel(
 /** Workgroup memory is sized by classes, so that bundles of similar rank share a kernel. */
 function rankClass(ranks: number): number {
   return Math.max(4, 2 ** Math.ceil(Math.log2(Math.max(1, ranks))));
+}
+
+function integer(name: string): ArgField {
+  return { name, type: "u32" };
 }

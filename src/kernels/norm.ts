@@ -1,6 +1,5 @@
 /** Layer norm and RMS norm of rows of the stream: shaders/norm/. */
 import type { ArgField, Kernel, KernelBinding, KernelFamily } from "./kernel.ts";
-import type { RowRange } from "./variants.ts";
 
 const SITES = ["resid_post", "resid_pre", "out"] as const;
 
@@ -16,49 +15,19 @@ export interface NormShape {
   readonly taps?: readonly string[];
 }
 
+export interface NormChoice {
+  readonly family: KernelFamily;
+  /** The device has WGSL's subgroups. */
+  readonly subgroups?: boolean;
+}
+
 /**
- * The kernels that norm a family's rows, by ascending row count; the last serves any number. Args: `gain` and `bias`
- * (offsets into params in vec4s; RMS norm has no bias), `eps`, taps. With `outs`, rows means out rows.
- * All kernels of one family are of one summation class, so the reference plan uses the same ones.
+ * The kernel that norms rows, however many. Args: `gain` and `bias` (offsets into params in vec4s; RMS norm has no bias),
+ * `eps`, taps. With `outs`, rows means out rows. A family has one summation class, also under the reference plan.
  */
-export function normKernels(
-  shape: NormShape,
-  { family }: { readonly family: KernelFamily; readonly reference?: boolean },
-): readonly RowRange[] {
-  if (family === "tiled") return [{ maxRows: Infinity, kernel: tiledNorm(shape) }];
-  return [
-    { maxRows: 1, kernel: registerNorm(shape, 4) },
-    { maxRows: Infinity, kernel: registerNorm(shape, 1) },
-  ];
-}
-
-/** A workgroup of four threads; `lanes` of them share a row. */
-export function registerNorm(shape: NormShape, lanes: 1 | 4): Kernel {
-  return {
-    ...describe(shape, `register${lanes}`, "norm/register", { LANES: `${lanes}u` }),
-    summation: "vec4_serial",
-    workgroups: (rows) => [Math.ceil((rows * lanes) / 4), 1, 1],
-  };
-}
-
-/** A workgroup a row: 64 threads up to a width of 1024, then 256, so that a thread holds at most 4 vec4s up to 4096. */
-function tiledNorm(shape: NormShape): Kernel {
-  const span = shape.width <= 1024 ? 8 : 16;
-  const threads = span * span;
-  return {
-    ...describe(shape, `tiled${threads}`, "norm/tiled", { THREADS: `${threads}u`, SPAN: `${span}u` }),
-    summation: `workgroup${threads}`,
-    workgroups: (rows) => [rows, 1, 1],
-  };
-}
-
-/** What all variants share. */
-function describe(
-  { kind, width, outs = false, maxRows, taps: wanted }: NormShape,
-  variant: string,
-  entry: string,
-  constants: Readonly<Record<string, string>>,
-): Omit<Kernel, "summation" | "workgroups"> {
+export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
+  const { kind, width, outs = false, maxRows, taps: wanted } = shape;
+  const { threads, design, conditions: meeting, constants } = normThreads(width, choice);
   const layer = kind === "layer";
   const taps = SITES.filter((site) => wanted?.includes(site));
   const args: ArgField[] = [
@@ -75,17 +44,52 @@ function describe(
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
   ];
   return {
-    name: ["norm", variant, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...taps].join("_"),
+    name: ["norm", design, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...taps].join("_"),
     shader: {
-      entry,
-      conditions: { layer, outs, ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])) },
-      constants: { ...constants, D: `${width}u`, D4: `${Math.ceil(width / 4)}u`, MAX_ROWS: `${maxRows}u` },
+      entry: "norm/norm",
+      conditions: { layer, outs, ...meeting, ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])) },
+      constants: {
+        D: `${width}u`,
+        D4: `${Math.ceil(width / 4)}u`,
+        MAX_ROWS: `${maxRows}u`,
+        ...constants,
+      },
     },
     bindings,
     args,
+    summation: `workgroup${threads}`,
+    workgroups: (rows) => [rows, 1, 1],
     cost: ({ rows }) => ({
       flops: rows * width * (layer ? 7 : 4),
       bytes: (rows * width * 2 + width * (layer ? 2 : 1)) * 4,
     }),
+  };
+}
+
+/** The threads of a row, and how they meet: shaders/norm/meet.wgsl. */
+export interface NormThreads {
+  readonly threads: number;
+  /** For the kernel's name. */
+  readonly design: string;
+  readonly conditions: Readonly<Record<string, boolean>>;
+  readonly constants: Readonly<Record<string, string>>;
+}
+
+/**
+ * On GPUs 64 threads up to a width of 1024, then 256, so that a thread holds at most 4 vec4s up to 4096. On software devices
+ * four, the SIMD lanes of one core, which meet without barriers where there are subgroups.
+ */
+export function normThreads(width: number, { family, subgroups = false }: NormChoice): NormThreads {
+  if (family === "register") {
+    const design = subgroups ? "quads" : "threads4";
+    return { threads: 4, design, conditions: { quads: subgroups }, constants: { THREADS: "4u" } };
+  }
+  const span = width <= 1024 ? 8 : 16;
+  const threads = span * span;
+  return {
+    threads,
+    design: `threads${threads}`,
+    conditions: { spans: true },
+    constants: { THREADS: `${threads}u`, SPAN: `${span}u` },
   };
 }

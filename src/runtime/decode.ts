@@ -184,8 +184,8 @@ export async function* decode(
 }
 
 /**
- * Compiles what prefilling these prompts and decoding from them needs, so that nothing compiles between two tokens; of a
- * live session also what computing the cache again needs, which may take any number of rows.
+ * Compiles what prefilling these prompts and decoding from them needs, also with fewer sequences as some end, so that
+ * nothing compiles between two tokens; of a live session also what computing the cache again needs, which may take any number of rows.
  */
 export async function prepareDecode(
   sequences: Sequences,
@@ -202,19 +202,18 @@ export async function prepareDecode(
   const plans = executor.plansInUse;
   // With one plan in use nothing is turned on or off, and no cache is computed again.
   const again = plans.length === 1 ? [] : rowsOfEveryKernel(plans, most).map((rows) => ({ rows, outs: 0 }));
+  const decoding = rowsOfEveryKernel(plans, prompts.length).map((rows) => ({ rows, outs: rows }));
   sequences.sync(prompts.map(({ sequence }) => sequence));
   await executor.prepare(
-    [...sizes, { rows: prompts.length, outs: prompts.length }, ...again].map(
-      (size) => ({ ...size, head: "logits", tail }) as const,
-    ),
+    [...sizes, ...decoding, ...again].map((size) => ({ ...size, head: "logits", tail }) as const),
     options.signal,
   );
 }
 
-/** Numbers of rows up to `most` that between them use every kernel of the blocks that so many rows can use. */
+/** Numbers of rows up to `most` that between them use every kernel that so many rows can use. */
 function rowsOfEveryKernel(plans: readonly Plan[], most: number): readonly number[] {
-  const limits = plans.flatMap(({ body }) =>
-    body.flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
+  const limits = plans.flatMap(({ body, head }) =>
+    [...body, ...head].flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
   );
   return [...new Set([...limits.filter((rows) => rows < most), most])];
 }

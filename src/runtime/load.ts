@@ -68,12 +68,13 @@ export async function load(source: string | URL | readonly File[], options: Load
 
     const gpu = await openGpu(options);
     try {
-      const { limits } = gpu.profile;
+      const { limits, features } = gpu.profile;
       const layout = new WeightLayout(ops, checkpoint, limits, quantization);
       const family = options.family ?? chooseFamily(gpu.profile);
       const reference = options.plan === "reference";
       // What even the smallest session could not do is said before anything is uploaded.
-      lower(graph, ops, layout, { family, reference, sequences: 1, capacity: 1, ...limits });
+      const subgroups = features.subgroups !== null;
+      lower(graph, ops, layout, { family, reference, subgroups, sequences: 1, capacity: 1, ...limits });
       const onProgress = options.onProgress ?? (() => undefined);
       const error = new QuantizationError();
       const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);

@@ -119,10 +119,15 @@ export class Model {
     return this.#parts.gpu.profile;
   }
 
-  /** For this package's own measuring: where the model runs, and how its weights lie. */
-  get internals(): { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly layout: WeightLayout } {
-    const { gpu, layout } = this.#parts;
-    return { gpu, pipelines: this.#pipelines, layout };
+  /** For this package's own measuring and fitting: where the model runs, how its weights lie, and the plain graph. */
+  get internals(): {
+    readonly gpu: Gpu;
+    readonly pipelines: PipelineCache;
+    readonly layout: WeightLayout;
+    readonly graph: Graph;
+  } {
+    const { gpu, layout, graph } = this.#parts;
+    return { gpu, pipelines: this.#pipelines, layout, graph };
   }
 
   /**
@@ -283,6 +288,7 @@ export class Model {
       ...(slots !== undefined && { slots }),
       ...(chunkRows !== undefined && { chunkRows }),
       maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
+      subgroups: gpu.profile.features.subgroups !== null,
     });
   }
 

@@ -326,6 +326,17 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async fitDirection() {
       throw new SluiceError("usage", "Played models cannot be fitted");
     },
+    async chooseLayer() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
+    async fitProbe(_, { positive, negative, site = "resid_post", layer = 0 }) {
+      const counts = { n_positive: positive.length, n_negative: negative.length };
+      const held_out = { n: 4, accuracy: 0.75, auroc: 0.875 };
+      return { site, layer, weight: Float32Array.of(1, 2), bias: 0.5, ...counts, held_out };
+    },
+    async fitNeurons() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
     async evaluate() {
       throw new SluiceError("usage", "Played models cannot be evaluated");
     },

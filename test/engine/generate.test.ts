@@ -3,6 +3,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
 import { load } from "../../src/index.ts";
+import { decode, prepareDecode } from "../../src/runtime/decode.ts";
+import { checkSampling } from "../../src/runtime/sampling.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
@@ -43,6 +45,26 @@ test("stop texts and stop tokens end generation and are cut from the text", asyn
   const byToken = await model.generate("Once upon a time", { maxNewTokens: 30, stopTokens: [third] }).result();
   assert.equal(byToken.tokens, plain.tokens.slice(0, plain.tokens.indexOf(third) + 1));
   assert.is(byToken.finish, "stop");
+  model.dispose();
+});
+
+test("nothing compiles between two tokens, also as the sequences of a batch end one by one", async () => {
+  const model = await load(location("test/golden/gpt2-tiny"));
+  const prompts = [0, 1, 2, 3, 4].map((sequence) => ({ sequence, tokens: [sequence + 1, 7, 9], reused: 0 }));
+  const sequences = await model.openSequences({ sequences: prompts.length, context: 12 });
+  const options = { maxNewTokens: 6, stopTokens: new Set<number>(), ...checkSampling({}) };
+  await prepareDecode(sequences, prompts, options);
+  const { created } = model.internals.pipelines;
+  const stopped = new Set<number>();
+  let tokens = 0;
+  for await (const { sequence } of decode(sequences, prompts, options, stopped)) {
+    tokens++;
+    // One sequence more ends after each of its tokens.
+    if (stopped.size < prompts.length - 1) stopped.add(sequence);
+  }
+  assert.ok(tokens > prompts.length, `${tokens} tokens`);
+  assert.is(model.internals.pipelines.created, created);
+  sequences.dispose();
   model.dispose();
 });
 

@@ -110,6 +110,19 @@ for (const method of ["attribution+greedy", "masks"] as const) {
   });
 }
 
+test("with a cap on what the bad loss counts, a large weight does not ruin what was to be kept", async () => {
+  const model = await load(location("weights/gpt-nano-sort"));
+  const good = sorting(2, 12);
+  const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));
+  const options = { good, bad, edges: 3, shortlist: 8, badWeight: 50 };
+  const greedy = await model.fitEdges(options);
+  const capped = await model.fitEdges({ ...options, badCap: 0.2 });
+  assert.is(capped.bundle.manifest.fit?.bad_cap, 0.2);
+  assert.ok(capped.after.bad > capped.before.bad, capped.summary);
+  assert.ok(capped.after.good < greedy.after.good, `${greedy.summary}; capped ${capped.summary}`);
+  model.dispose();
+});
+
 test("the divergence of two distributions, and of one from itself", () => {
   const [p, q] = [Float32Array.of(Math.log(3), 0, -900), Float32Array.of(5, 5 + Math.log(3), -900)];
   assert.ok(Math.abs(divergence(p, q) - 0.5 * Math.log(3)) < 1e-6);

@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type HeadSourcesShape, headSourcesKernel } from "../../src/kernels/head-sources.ts";
-import type { WeightDtype } from "../../src/kernels/linear.ts";
+import { type LinearShape, type RegisterRows, registerLinear, type WeightDtype } from "../../src/kernels/linear.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, packedMatrix, paddedRows, seeded, worst } from "./inputs.ts";
@@ -44,7 +44,7 @@ for (const [i, dtype] of (["f32", "f16", "bf16", "q8", "q4"] as const satisfies 
       const result = await runKernel(await testDevice(), headSourcesKernel(shape, listed.length), {
         step: plainStep(rows),
         maxRows: 8,
-        args: { first_strip: 0, bias: 1, list: 1, slot_stride: stride / 4 },
+        args: { first_strip: 0, bias: 1, heads: 1, slot_stride: stride / 4 },
         buffers: {
           weights: packed,
           z,
@@ -74,6 +74,81 @@ for (const [i, dtype] of (["f32", "f16", "bf16", "q8", "q4"] as const satisfies 
       );
     });
   }
+}
+
+// The register kernels sum heads behind their own sums; q8 keeps one scale for 32 inputs, so that its heads are as wide.
+for (const [dtype, head_dim] of [
+  ["f32", 20],
+  ["bf16", 4],
+  ["q8", 32],
+] as const) {
+  test(`${dtype}: the output projection sums single heads of ${head_dim} and changes no bit of its own outputs`, async () => {
+    const random = seeded(500 + head_dim);
+    const [heads, width, rows] = [3, 27, 11];
+    const k = heads * head_dim;
+    const { dense, packed } = packedMatrix(
+      Float32Array.from({ length: width * k }, () => normal(random)),
+      width,
+      k,
+      dtype,
+    );
+    const shape: LinearShape = {
+      K: k,
+      N: width,
+      strips: Math.ceil(width / 4),
+      dtype,
+      epilogue: { kind: "residual" },
+      bias: true,
+      taps: [],
+      maxRows: 16,
+    };
+    const z = paddedRows(rows, k, () => normal(random));
+    const residual = paddedRows(rows, width, () => normal(random));
+    const bias = Float32Array.from({ length: ceil4(width) + 4 }, () => normal(random));
+    const stride = rows * ceil4(width);
+    const listed = [
+      [0, 1],
+      [2, 0],
+    ] as const;
+    const args = { first_strip: 0, bias: 1, heads: 1, head_count: listed.length, slot_stride: stride / 4 };
+    const run = async (kernel: ReturnType<typeof registerLinear>) =>
+      runKernel(await testDevice(), kernel, {
+        step: plainStep(rows),
+        maxRows: 16,
+        args,
+        buffers: {
+          weights: packed,
+          input: z,
+          params: bias,
+          residual,
+          output: new Float32Array(stride),
+          stages: Uint32Array.from([9, 9, 9, 9, ...listed.flatMap(([head, slot]) => [head, slot, 0, 0])]),
+          sources: new Float32Array(2 * stride).fill(UNTOUCHED),
+        },
+      });
+    for (const each of [1, 4, 8] as const satisfies RegisterRows[]) {
+      const plain = await run(registerLinear(shape, each));
+      const summing = await run(
+        registerLinear({ ...shape, heads: { count: heads, head_dim, bias: true, listed: listed.length } }, each),
+      );
+      assert.equal(summing.get("output"), plain.get("output"), `${each} rows a thread`);
+      const sources = new Float32Array(summing.get("sources") as ArrayBuffer);
+      for (const [head, slot] of listed) {
+        for (let row = 0; row < rows; row++) {
+          const expected = Float64Array.from({ length: width }, (_, n) => {
+            let sum = (bias[4 + n] as number) / heads;
+            for (let at = head * head_dim; at < (head + 1) * head_dim; at++) {
+              sum += (dense[n * k + at] as number) * (z[row * ceil4(k) + at] as number);
+            }
+            return sum;
+          });
+          const begin = slot * stride + row * ceil4(width);
+          const off = worst(sources.subarray(begin, begin + width), expected);
+          assert.ok(off < 1e-5, `head ${head}, row ${row}, ${each} rows a thread: off by ${off}`);
+        }
+      }
+    }
+  });
 }
 
 test.run();

@@ -1,14 +1,21 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Kernel, KernelFamily } from "../../src/kernels/kernel.ts";
-import { type NormShape, normKernels } from "../../src/kernels/norm.ts";
+import type { Kernel } from "../../src/kernels/kernel.ts";
+import { type NormChoice, type NormShape, normKernel } from "../../src/kernels/norm.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, paddedRows, rowOf, seeded, worst } from "./inputs.ts";
 
 const UNTOUCHED = -77;
 const EPS = 1e-5;
-const families: readonly KernelFamily[] = ["register", "tiled"];
+const hasSubgroups = (await testDevice()).features.has("subgroups");
+
+/** Every way in which the threads of a row meet, as far as this device can. */
+const choices: readonly (NormChoice & { readonly name: string })[] = [
+  { name: "four threads", family: "register" },
+  ...(hasSubgroups ? [{ name: "quads", family: "register", subgroups: true } as const] : []),
+  { name: "spans", family: "tiled" },
+];
 const kinds: readonly NormShape["kind"][] = ["layer", "rms"];
 
 /** The norm of one row in float64. */
@@ -37,14 +44,7 @@ async function run(kernel: Kernel, shape: NormShape, input: Float32Array, rows: 
   return runKernel(await testDevice(), kernel, run);
 }
 
-/** The kernel that a family would use for so many rows. */
-function chosen(shape: NormShape, family: KernelFamily, rows: number): Kernel {
-  const choice = normKernels(shape, { family }).find(({ maxRows }) => rows <= maxRows);
-  if (!choice) throw new Error(`no kernel for ${rows} rows`);
-  return choice.kernel;
-}
-
-test("both families norm random rows of any width as float64 does", async () => {
+test("every kernel norms random rows of any width as float64 does", async () => {
   const random = seeded(1);
   const widths = [1, 2, 3, 5, 64, 101, 254, 768, 1026, 4097];
   for (const [i, width] of widths.entries()) {
@@ -54,20 +54,23 @@ test("both families norm random rows of any width as float64 does", async () => 
       const input = paddedRows(rows, width, (row) => 3 * row + (1 + row) * normal(random));
       const { gain, bias } = parameters(width, seeded(width));
       const stride = ceil4(width);
-      for (const family of families) {
-        const output = (await run(chosen(shape, family, rows), shape, input, rows)).get("output");
+      for (const choice of choices) {
+        const output = (await run(normKernel(shape, choice), shape, input, rows)).get("output");
         for (let row = 0; row < rows; row++) {
           const actual = rowOf(output, row, stride);
           const expected = reference(kind, input.subarray(row * stride, row * stride + width), gain, bias);
-          assert.ok(worst(actual, expected) < 1e-5, `${family} ${kind} ${width}: off by ${worst(actual, expected)}`);
+          assert.ok(
+            worst(actual, expected) < 1e-5,
+            `${choice.name} ${kind} ${width}: off by ${worst(actual, expected)}`,
+          );
           assert.ok(
             actual.subarray(width).every((v) => v === 0),
-            `${family} ${kind} ${width}: padding is not zero`,
+            `${choice.name} ${kind} ${width}: padding is not zero`,
           );
         }
         assert.ok(
           rowOf(output, rows, stride).every((v) => v === UNTOUCHED),
-          `${family}: wrote past the rows`,
+          `${choice.name}: wrote past the rows`,
         );
       }
     }
@@ -80,14 +83,14 @@ test("a row like GPT-2's first position, with values in the thousands, keeps its
   // Two channels stand out, as 138 and 447 do in GPT-2; the others must keep digits after both passes.
   const input = paddedRows(1, width, (_, k) => (k === 138 || k === 447 ? 3000 : normal(random)));
   const { gain, bias } = parameters(width, seeded(width));
-  for (const family of families) {
+  for (const choice of choices) {
     for (const kind of kinds) {
       const shape: NormShape = { kind, width, maxRows: 4 };
-      const actual = rowOf((await run(chosen(shape, family, 1), shape, input, 1)).get("output"), 0, width);
+      const actual = rowOf((await run(normKernel(shape, choice), shape, input, 1)).get("output"), 0, width);
       const expected = reference(kind, input, gain, bias);
       const small = expected.map((v, k) => (input[k] === 3000 ? 0 : Math.abs(v - (actual[k] as number))));
-      assert.ok(worst(actual, expected) < 1e-5 * 27, `${family} ${kind}: off by ${worst(actual, expected)}`);
-      assert.ok(Math.max(...small) < 3e-7, `${family} ${kind}: small values off by ${Math.max(...small)}`);
+      assert.ok(worst(actual, expected) < 1e-5 * 27, `${choice.name} ${kind}: off by ${worst(actual, expected)}`);
+      assert.ok(Math.max(...small) < 3e-7, `${choice.name} ${kind}: small values off by ${Math.max(...small)}`);
     }
   }
 });
@@ -97,26 +100,38 @@ test("a mean far above the spread does not spoil the variance", async () => {
   const width = 768;
   const input = paddedRows(1, width, () => 300 + normal(random));
   const { gain, bias } = parameters(width, seeded(width));
-  for (const family of families) {
+  for (const choice of choices) {
     const shape: NormShape = { kind: "layer", width, maxRows: 4 };
-    const actual = rowOf((await run(chosen(shape, family, 1), shape, input, 1)).get("output"), 0, width);
+    const actual = rowOf((await run(normKernel(shape, choice), shape, input, 1)).get("output"), 0, width);
     // What is left is the rounding of the mean, some 300 * 2^-24 against a spread of 1.
-    assert.ok(worst(actual, reference("layer", input, gain, bias)) < 2e-4, family);
+    assert.ok(worst(actual, reference("layer", input, gain, bias)) < 2e-4, choice.name);
   }
 });
 
-test("kernels of one class agree bit for bit, whatever the number of rows", async () => {
+test("a row has the same bits, whatever the number of rows", async () => {
   const random = seeded(3);
   for (const width of [101, 768]) {
     const shape: NormShape = { kind: "layer", width, maxRows: 16 };
     const input = paddedRows(6, width, () => normal(random));
     const stride = ceil4(width);
-    for (const family of families) {
-      const together = (await run(chosen(shape, family, 6), shape, input, 6)).get("output");
-      const alone = (await run(chosen(shape, family, 1), shape, input.subarray(0, stride), 1)).get("output");
-      assert.is(chosen(shape, family, 6).summation, chosen(shape, family, 1).summation);
-      assert.equal(rowOf(alone, 0, stride), rowOf(together, 0, stride), `${family} ${width}`);
+    for (const choice of choices) {
+      const together = (await run(normKernel(shape, choice), shape, input, 6)).get("output");
+      const alone = (await run(normKernel(shape, choice), shape, input.subarray(0, stride), 1)).get("output");
+      assert.equal(rowOf(alone, 0, stride), rowOf(together, 0, stride), `${choice.name} ${width}`);
     }
+  }
+});
+
+test("quads and four threads of a workgroup agree bit for bit", async () => {
+  if (!hasSubgroups) return;
+  const random = seeded(6);
+  for (const kind of kinds) {
+    const shape: NormShape = { kind, width: 770, maxRows: 4 };
+    const input = paddedRows(3, shape.width, () => normal(random));
+    const [four, quads] = await Promise.all(
+      choices.slice(0, 2).map((choice) => run(normKernel(shape, choice), shape, input, 3)),
+    );
+    assert.equal(four?.get("output"), quads?.get("output"), kind);
   }
 });
 
@@ -129,11 +144,11 @@ test("with outs, output and captures follow the out rows", async () => {
   const plain = plainStep(5);
   const wanted = [4, 1, 1];
   const step = { ...plain, outs: wanted.map((row, i) => ({ row, token_index: i, sequence: 0, position: row })) };
-  for (const family of families) {
+  for (const choice of choices) {
     const shape: NormShape = { kind: "layer", width, maxRows: 8, outs: true, taps: ["out", "resid_post", "resid_pre"] };
     const { params, args } = parameters(width, seeded(width));
     const region = (3 * stride) / 4;
-    const result = await runKernel(await testDevice(), chosen(shape, family, 3), {
+    const result = await runKernel(await testDevice(), normKernel(shape, choice), {
       step,
       maxRows: 8,
       rows: 3,
@@ -151,11 +166,11 @@ test("with outs, output and captures follow the out rows", async () => {
       const actual = rowOf(result.get("output"), i, stride);
       assert.ok(
         worst(actual, reference("layer", read.subarray(0, width), gain, bias)) < 1e-5,
-        `${family} out row ${i}`,
+        `${choice.name} out row ${i}`,
       );
-      assert.equal(capture.slice(4 + i * stride, 4 + (i + 1) * stride), read.slice(), `${family} resid_post ${i}`);
+      assert.equal(capture.slice(4 + i * stride, 4 + (i + 1) * stride), read.slice(), `${choice.name} resid_post ${i}`);
       const tapped = 4 + region * 4 + i * stride;
-      assert.equal(capture.slice(tapped, tapped + stride), actual.slice(), `${family} out ${i}`);
+      assert.equal(capture.slice(tapped, tapped + stride), actual.slice(), `${choice.name} out ${i}`);
     });
     assert.ok(rowOf(result.get("output"), 3, stride).every((v) => v === UNTOUCHED));
     assert.ok(

@@ -42,6 +42,12 @@ export const fitEdges = defineCommand({
       "Worth of a rise of the bad loss in rises of the good one (default 0.2)",
       decimal({ min: 0 }),
     ),
+    badCap: optional(
+      "NATS",
+      "Rise of the bad loss beyond which more counts for nothing, so that a large weight does not ruin the model " +
+        "(default: none)",
+      decimal({ min: 0 }),
+    ),
     shortlist: optional("K", "Candidates that are tried for each edge (default 32)", wholeNumber(1)),
     epochs: optional("N", "Steps of masks (default 300)", wholeNumber(1)),
     ramp: optional("R", "Last pull of masks towards 1, in nats an edge (default 0.001)", decimal({ min: 0 })),
@@ -73,6 +79,7 @@ export const fitEdges = defineCommand({
           destinations: values.destinations,
           replace: values.replace,
           badWeight: values.badWeight,
+          badCap: values.badCap,
           shortlist: values.shortlist,
           epochs: values.epochs,
           ramp: values.ramp,

@@ -205,7 +205,7 @@ export class Recorder {
           stages: space.headList,
           sources: at(space.headOuts, layer, chunk),
         },
-        { first_strip: firstStrip, bias: output.bias ?? 0, list: 0, slot_stride: space.variantStride },
+        { first_strip: firstStrip, bias: output.bias ?? 0, heads: 0, slot_stride: space.variantStride },
       );
     }
   }

@@ -22,6 +22,11 @@ export interface EdgeFitOptions extends TextPair {
   readonly destinations?: Destinations;
   /** How much a rise of the bad loss is worth, in rises of the good one; default 0.2. */
   readonly badWeight?: number;
+  /**
+   * Rise of the bad loss, in nats a token, beyond which a further rise counts for nothing; default: none. A loss grows
+   * without bound, so that with a large weight a ruined model pays for itself; a cap leaves the good texts to decide.
+   */
+  readonly badCap?: number;
   /** Share of the texts that the fit does not see and is reported on; default 0.25. */
   readonly heldOut?: number;
   /** Candidates at each step of the greedy search; default 32. */
@@ -73,6 +78,7 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
   const {
     method = "attribution+greedy",
     badWeight = 0.2,
+    badCap = Number.POSITIVE_INFINITY,
     heldOut = 0.25,
     signal,
     onProgress = () => undefined,
@@ -83,7 +89,7 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
   const bad = split("bad", options.bad, heldOut);
   onProgress("means of the sources");
   const replacement = await replacementFrom(model, destinations, options, options.corpus ?? good.fitted);
-  const common = { destinations, badWeight, replacement, signal };
+  const common = { destinations, badWeight, badCap, replacement, signal };
 
   const fitted = await Objective.open(
     model,
@@ -139,7 +145,15 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
       held_good: good.held.length,
       held_bad: bad.held.length,
     };
-    const fit = { method, bad_weight: badWeight, replace: options.replace ?? "mean", texts, held_out: report };
+    const capped = Number.isFinite(badCap) && { bad_cap: badCap };
+    const fit = {
+      method,
+      bad_weight: badWeight,
+      ...capped,
+      replace: options.replace ?? "mean",
+      texts,
+      held_out: report,
+    };
     const checks = [await checkOf(edited, good.held[0] as readonly number[], signal)];
     return { ...report, summary, bundle: { ...bundle, manifest: { ...bundle.manifest, fit, checks } } };
   } finally {

@@ -36,6 +36,8 @@ type Attributions = Readonly<Record<keyof TextPair, EdgeAttribution>>;
 /** Losses and gradients on a pair of text collections. Masks are `[n_dst][n_src]` in float64. */
 export class Objective {
   readonly badWeight: number;
+  /** Rise of the bad loss, in nats, beyond which a further rise is worth nothing. */
+  readonly badCap: number;
   readonly edgeCount: number;
   /** Index of every edge in a mask, ascending. */
   readonly edges: readonly number[];
@@ -44,13 +46,15 @@ export class Objective {
   readonly #batch: Attributions;
   readonly #replacement: Replacement;
   readonly #signal: AbortSignal | undefined;
+  /** Bad loss of the whole model, once it is known. */
+  #badStart: number | undefined;
 
   private constructor(
     { config }: EdgeFitModel,
     destinations: Destinations,
     single: Attributions,
     batch: Attributions,
-    options: { badWeight: number; replacement: Replacement; signal: AbortSignal | undefined },
+    options: { badWeight: number; badCap: number; replacement: Replacement; signal: AbortSignal | undefined },
   ) {
     const sources = listSources(config).length;
     const list = listDestinations(config, destinations);
@@ -62,6 +66,7 @@ export class Objective {
     this.#single = single;
     this.#batch = batch;
     this.badWeight = options.badWeight;
+    this.badCap = options.badCap;
     this.#replacement = options.replacement;
     this.#signal = options.signal;
   }
@@ -73,6 +78,7 @@ export class Objective {
     options: {
       readonly destinations: Destinations;
       readonly badWeight: number;
+      readonly badCap: number;
       readonly replacement: Replacement;
       /** How many masks will be evaluated at once at most: places beyond them would be computed for nothing. */
       readonly mostMasks?: number;
@@ -100,18 +106,25 @@ export class Objective {
     }
   }
 
+  /** The objective: the good loss less the weighted bad one, as far as its rise counts. */
   valueOf({ good, bad }: PairLoss): number {
-    return good - this.badWeight * bad;
+    return good - this.badWeight * Math.min(bad, this.#badLimit);
   }
 
-  /** Losses, and the gradient of the objective. */
+  get #badLimit(): number {
+    return (this.#badStart ?? Number.POSITIVE_INFINITY) + this.badCap;
+  }
+
+  /** Losses, and the gradient of the objective. The first mask it is asked about is that of the whole model. */
   async gradient(mask: Float64Array): Promise<{ readonly losses: PairLoss; readonly gradient: Float64Array }> {
     const values = this.#valuesOf(mask);
     const good = await this.#single.good.run(values, { signal: this.#signal });
     const bad = await this.#single.bad.run(values, { signal: this.#signal });
+    this.#badStart ??= bad.loss;
+    const weight = bad.loss < this.#badLimit ? this.badWeight : 0;
     const gradient = Float64Array.from(
       good.gradient.data,
-      (value, i) => value - this.badWeight * (bad.gradient.data[i] as number),
+      (value, i) => value - weight * (bad.gradient.data[i] as number),
     );
     return { losses: { good: good.loss, bad: bad.loss }, gradient };
   }

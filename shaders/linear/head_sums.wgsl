@@ -1,0 +1,28 @@
+// Outputs of single heads in the kernel of the output projection, for heads that are sources of an edge mask:
+// out_h = z_h · W_O[h] + b_O / H, the bias only where it is counted to the heads (`head_bias`).
+//
+// The list in the stage table is a vec4 a head: (head, slot, –, –); args.head_count of them from args.heads on.
+// Bindings: 10 sources [slots][rows][OUT4], besides linear/operands.wgsl.
+import package::linear::operands::{args, params};
+import package::stages::table::{stages, NONE};
+import constants::{HEAD_DIM, HEADS, OUT4};
+
+@group(1) @binding(10) var<storage, read_write> sources: array<vec4f>;
+
+// Blocks of four inputs that belong to a head.
+const HEAD4 = HEAD_DIM / 4u;
+
+// (head, slot) of walk `i` over the weights; the first is over all of them and has slot NONE.
+fn head_at(i: u32) -> vec2u {
+  if (i == 0u) {
+    return vec2u(0u, NONE);
+  }
+  return stages[args.heads + i - 1u].xy;
+}
+
+fn finish_head(slot: u32, row: u32, strip: u32, sum: vec4f) {
+  let n4 = args.first_strip + strip;
+  var share = vec4f();
+  @if(head_bias) share = params[args.bias + n4] / f32(HEADS);
+  sources[slot * args.slot_stride + row * OUT4 + n4] = sum + share;
+}
