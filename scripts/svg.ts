@@ -31,8 +31,8 @@ export function scatter({ title, x, y, points }: Scatter): string {
     ...decades.flatMap((decade) => [
       line(across(10 ** decade), up(least), across(10 ** decade), up(most)),
       line(across(least), up(10 ** decade), across(most), up(10 ** decade)),
-      label(across(10 ** decade), at(height - margin + 18), power(decade), "middle"),
-      label(at(margin - 8), up(10 ** decade), power(decade), "end"),
+      label(across(10 ** decade), at(height - margin + 18), `1e${decade}`, "middle"),
+      label(at(margin - 8), up(10 ** decade), `1e${decade}`, "end"),
     ]),
     `<line x1="${across(least)}" y1="${up(least)}" x2="${across(most)}" y2="${up(most)}" stroke="${MUTED}" stroke-dasharray="4 4"/>`,
     ...points.map((point) => {
@@ -43,11 +43,6 @@ export function scatter({ title, x, y, points }: Scatter): string {
     label(at(width / 2), at(height - 16), x, "middle"),
     `<text transform="translate(18 ${height / 2}) rotate(-90)" text-anchor="middle">${escaped(y)}</text>`,
   ]);
-}
-
-function power(decade: number): string {
-  const digits = [...String(Math.abs(decade))].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("");
-  return `10${decade < 0 ? "⁻" : ""}${digits}`;
 }
 
 export interface Intervals extends Frame {
