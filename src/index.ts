@@ -33,6 +33,7 @@ export type {
 export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
 export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
 export type { EdgeFit, EdgeFitOptions, FittedEdge, PairLoss } from "./fit/edges/fit-edges.ts";
+export { type ErasedLayer, fitLeace, type LeaceFit, type LeaceOptions } from "./fit/leace.ts";
 export { type Pooling, poolResponses } from "./fit/pool.ts";
 export type { ResponseStore } from "./fit/responses.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";

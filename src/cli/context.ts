@@ -15,6 +15,8 @@ import type {
   GenerateOptions,
   GenerateResult,
   LabelledTexts,
+  LeaceFit,
+  LeaceOptions,
   LoadOptions,
   Model,
   ModelConfig,
@@ -90,6 +92,7 @@ export interface Library {
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
   fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
+  fitLeace(model: LoadedModel, options: LeaceOptions): Promise<LeaceFit>;
   /** A model with interventions against itself without them. */
   evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation>;
   fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions): Promise<UnigramClassifier>;

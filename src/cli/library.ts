@@ -27,6 +27,10 @@ export const library: Library = {
     const { fitDirection } = await import("../index.ts");
     return fitDirection(own(model), method, options);
   },
+  async fitLeace(model, options) {
+    const { fitLeace } = await import("../index.ts");
+    return fitLeace(own(model), options);
+  },
   async evaluate(model, options) {
     const { evaluate } = await import("../index.ts");
     return evaluate(own(model), options);

@@ -16,6 +16,7 @@ import { explain } from "./commands/explain.ts";
 import { fitAura } from "./commands/fit-aura.ts";
 import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
 import { fitEdges } from "./commands/fit-edges.ts";
+import { fitLeace } from "./commands/fit-leace.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
@@ -48,6 +49,7 @@ const COMMANDS: readonly Command[] = [
   fitAce,
   fitAblation,
   fitAddition,
+  fitLeace,
   fitEdges,
   bake,
   bundleInspect,

@@ -7,8 +7,9 @@ import { SluiceError } from "../errors.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { baseOf } from "../interventions/compose.ts";
-import { type AffineSite, affineSites } from "../interventions/stage.ts";
+import type { AffineSite } from "../interventions/stage.ts";
 import type { Model } from "../runtime/model.ts";
+import { directionTarget } from "./direction-target.ts";
 import { poolResponses } from "./pool.ts";
 
 export type DirectionMethod = "ace" | "ablation" | "addition";
@@ -71,27 +72,8 @@ export async function classMeans(
  */
 export async function fitDirection(model: Model, method: DirectionMethod, options: DirectionOptions): Promise<Bundle> {
   const { config } = model;
-  const { positive, negative, site = "resid_post", name, sources } = options;
-  if (positive.length === 0 || negative.length === 0) {
-    const empty = positive.length === 0 ? "positive" : "negative";
-    throw new SluiceError("usage", `The ${empty} class has no sentence`, { hint: "Both classes are needed." });
-  }
-  if (!affineSites.includes(site)) {
-    throw new SluiceError("usage", `No direction acts at ${JSON.stringify(site)}`, {
-      hint: `Sites are ${affineSites.join(", ")}.`,
-    });
-  }
-  const count = config.num_hidden_layers;
-  const layers =
-    options.layers === undefined || options.layers === "all"
-      ? Array.from({ length: count }, (_, layer) => layer)
-      : [...options.layers].sort((a, b) => a - b);
-  layers.forEach((layer, i) => {
-    if (Number.isInteger(layer) && layer >= 0 && layer < count && layers.indexOf(layer) === i) return;
-    throw new SluiceError("usage", `There is no layer ${layer}, or it is named twice`, {
-      hint: `Layers are 0 to ${count - 1}.`,
-    });
-  });
+  const { positive, negative, name, sources } = options;
+  const { site, layers } = directionTarget(config, options);
   const id = `${method}_${site}`;
   const tensors = new Map<string, StoredTensor>();
   const put = (layer: number, tensor: string, values: Float64Array): void => {

@@ -307,6 +307,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async fitDirection() {
       throw new SluiceError("usage", "Played models cannot be fitted");
     },
+    async fitLeace() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
     async evaluate() {
       throw new SluiceError("usage", "Played models cannot be evaluated");
     },

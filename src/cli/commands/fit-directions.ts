@@ -13,7 +13,7 @@ import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { timeLeft } from "./fit-aura.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
-const layerList: Parser<"all" | readonly number[]> = (given, option) => {
+export const layerList: Parser<"all" | readonly number[]> = (given, option) => {
   if (given === "all") return "all";
   const layers = given.split(",").map((part) => (/^\d+$/.test(part.trim()) ? Number(part) : Number.NaN));
   if (layers.every(Number.isSafeInteger)) return layers;
