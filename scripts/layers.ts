@@ -12,8 +12,8 @@ export const layers: readonly (readonly string[])[] = [
   ["src/models/"],
   ["src/kernels/", "src/interventions/", "src/tokenizer/"],
   ["src/compile/"],
-  // Below the model, which offers it, unlike the fits that open sessions.
-  ["src/fit/attribution/"],
+  // Below the model, which offers them, unlike the fits that open sessions.
+  ["src/fit/attribution/", "src/tune/"],
   ["src/fit/edges/"],
   ["src/runtime/"],
   ["src/profile/", "src/fit/", "src/evaluate/"],
@@ -36,7 +36,7 @@ export const exceptions: readonly { readonly from: string; readonly to: string; 
 ];
 
 /** Modules that may use Node's builtins and the packages that exist for Node alone. All others run in pages too. */
-export const nodeModules = /^src\/(?:gpu|formats)\/node[^/]*\.ts$|^src\/cli\//;
+export const nodeModules = /^src\/(?:gpu|formats|tune)\/node[^/]*\.ts$|^src\/cli\//;
 
 /** Packages that only work in Node. */
 export const nodePackages: readonly string[] = ["webgpu", "@sparticuz/chromium"];

@@ -33,8 +33,19 @@ export type {
 export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
 export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
 export type { EdgeFit, EdgeFitOptions, FittedEdge, PairLoss } from "./fit/edges/fit-edges.ts";
-export { type ErasedLayer, fitLeace, type LeaceFit, type LeaceOptions } from "./fit/leace.ts";
+export { chooseLayer, type JudgedLayer, type LayerChoice, type LayerChoiceOptions } from "./fit/layer-choice.ts";
+export {
+  fitNeurons,
+  type GroupSum,
+  type NeuronFit,
+  type NeuronGroup,
+  type NeuronOptions,
+  type NeuronReading,
+  readValueVectors,
+  type ValueReadouts,
+} from "./fit/neurons.ts";
 export { type Pooling, poolResponses } from "./fit/pool.ts";
+export { fitProbe, type Probe, type ProbeOptions, type ProbeReport, readProbe, writeProbe } from "./fit/probe.ts";
 export type { ResponseStore } from "./fit/responses.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
@@ -78,4 +89,7 @@ export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
 export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
+export type { TuneModelOptions } from "./runtime/tuning.ts";
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";
+export type { TuningStore } from "./tune/remembered.ts";
+export type { TunedOperation, TuningReport } from "./tune/tune.ts";

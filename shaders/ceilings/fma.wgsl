@@ -1,5 +1,5 @@
 // How many multiply-adds a device does in registers: ACCUMULATORS independent chains of vec4s a thread, nothing read in
-// the loop. Bindings: 2 sums, one a thread. Parallel: a thread a chain bundle. Conditions: accumulators_4 … _16, each
+// the loop. Bindings: 2 sums, one a thread. Parallel: a thread a chain bundle. Conditions: accumulators_2 … _16, each
 // includes the ones before.
 struct Args {
   trips: u32,
@@ -15,7 +15,8 @@ struct Args {
   var a8 = x; var a9 = x; var a10 = x; var a11 = x; var a12 = x; var a13 = x; var a14 = x; var a15 = x;
   for (var i = 0u; i < args.trips; i++) {
     a0 = fma(a0, x, x);
-    @if(accumulators_4) { a1 = fma(a1, x, x); a2 = fma(a2, x, x); a3 = fma(a3, x, x); }
+    @if(accumulators_2) { a1 = fma(a1, x, x); }
+    @if(accumulators_4) { a2 = fma(a2, x, x); a3 = fma(a3, x, x); }
     @if(accumulators_8) { a4 = fma(a4, x, x); a5 = fma(a5, x, x); a6 = fma(a6, x, x); a7 = fma(a7, x, x); }
     @if(accumulators_16) {
       a8 = fma(a8, x, x); a9 = fma(a9, x, x); a10 = fma(a10, x, x); a11 = fma(a11, x, x);

@@ -15,11 +15,15 @@ import type {
   GenerateOptions,
   GenerateResult,
   LabelledTexts,
-  LeaceFit,
-  LeaceOptions,
+  LayerChoice,
+  LayerChoiceOptions,
   LoadOptions,
   Model,
   ModelConfig,
+  NeuronFit,
+  NeuronOptions,
+  Probe,
+  ProbeOptions,
   Profile,
   ProfileOptions,
   UnigramClassifier,
@@ -58,6 +62,7 @@ export interface LoadedModel
     | "fitEdges"
     | "perplexity"
     | "explain"
+    | "tune"
     | "dispose"
   > {
   readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
@@ -92,7 +97,10 @@ export interface Library {
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
   fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
-  fitLeace(model: LoadedModel, options: LeaceOptions): Promise<LeaceFit>;
+  chooseLayer(model: LoadedModel, method: DirectionMethod, options: LayerChoiceOptions): Promise<LayerChoice>;
+  fitProbe(model: LoadedModel, options: ProbeOptions): Promise<Probe>;
+  /** @param source the model's folder */
+  fitNeurons(model: LoadedModel, source: string, options: NeuronOptions): Promise<NeuronFit>;
   /** A model with interventions against itself without them. */
   evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation>;
   fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions): Promise<UnigramClassifier>;

@@ -27,9 +27,17 @@ export const library: Library = {
     const { fitDirection } = await import("../index.ts");
     return fitDirection(own(model), method, options);
   },
-  async fitLeace(model, options) {
-    const { fitLeace } = await import("../index.ts");
-    return fitLeace(own(model), options);
+  async chooseLayer(model, method, options) {
+    const { chooseLayer } = await import("../index.ts");
+    return chooseLayer(own(model), method, options);
+  },
+  async fitProbe(model, options) {
+    const { fitProbe } = await import("../index.ts");
+    return fitProbe(own(model), options);
+  },
+  async fitNeurons(model, source, options) {
+    const { fitNeurons } = await import("../index.ts");
+    return fitNeurons(own(model), source, options);
   },
   async evaluate(model, options) {
     const { evaluate } = await import("../index.ts");

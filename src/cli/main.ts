@@ -14,15 +14,17 @@ import { compare } from "./commands/compare.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { explain } from "./commands/explain.ts";
 import { fitAura } from "./commands/fit-aura.ts";
-import { fitAblation, fitAce, fitAddition } from "./commands/fit-directions.ts";
+import { fitAblation, fitAce, fitAddition, fitLeace } from "./commands/fit-directions.ts";
 import { fitEdges } from "./commands/fit-edges.ts";
-import { fitLeace } from "./commands/fit-leace.ts";
+import { fitNeurons } from "./commands/fit-neurons.ts";
+import { fitProbe } from "./commands/fit-probe.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
 import { perplexity } from "./commands/perplexity.ts";
 import { profile } from "./commands/profile.ts";
 import { quantize } from "./commands/quantize.ts";
+import { tune } from "./commands/tune.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
@@ -43,6 +45,7 @@ const COMMANDS: readonly Command[] = [
   evaluate,
   bench,
   profile,
+  tune,
   quantize,
   explain,
   fitAura,
@@ -50,6 +53,8 @@ const COMMANDS: readonly Command[] = [
   fitAblation,
   fitAddition,
   fitLeace,
+  fitProbe,
+  fitNeurons,
   fitEdges,
   bake,
   bundleInspect,

@@ -1,7 +1,8 @@
 /** Attention as dispatches, with one of its own for captured softmax weights. */
-import { attentionKernels, patternKernel } from "../kernels/attention.ts";
+import { patternKernel } from "../kernels/attention.ts";
+import { attentionOperation } from "../kernels/attention-variants.ts";
 import type { FusedAttention } from "./fused.ts";
-import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { BufferRole, Dispatch } from "./plan.ts";
 
 export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispatch[] {
@@ -31,7 +32,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
     ...naming(stages),
     ...place,
     label: op.label,
-    candidates: attentionKernels(shape, ctx.options),
+    ...served(ctx, attentionOperation(shape, ctx.options)),
     args: { ...args, ...taps.args, ...stages.args },
     bind: { ...bind, ...stages.bind },
   };

@@ -2,10 +2,11 @@
 import type { Graph, Value } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { WeightDtype } from "../kernels/linear.ts";
+import { type KernelChoices, kernelsFor, type Operation } from "../kernels/variants.ts";
 import type { ActivationPlanner } from "./activations.ts";
 import type { CaptureLayout } from "./captures.ts";
 import type { FusedOp } from "./fused.ts";
-import type { BufferRole } from "./plan.ts";
+import type { BufferRole, Dispatch } from "./plan.ts";
 import type { StageLowering, StagePart } from "./stage-lowering.ts";
 import type { MatrixDtype, WeightLayout } from "./weight-layout.ts";
 
@@ -20,6 +21,7 @@ export interface LoweringContext {
     readonly family: KernelFamily;
     readonly reference: boolean;
     readonly subgroups?: boolean;
+    readonly choices?: KernelChoices;
     readonly capacity: number;
   };
   readonly captures: CaptureLayout;
@@ -37,6 +39,11 @@ export function activation({ activations }: LoweringContext, value: Value, offse
 /** The stages of a dispatch by name, where it has any. */
 export function naming(part: StagePart | undefined): { readonly stages?: readonly string[] } {
   return part && part.names.length > 0 ? { stages: part.names } : {};
+}
+
+/** The kernels of an operation that several can serve, as part of a dispatch. */
+export function served(ctx: LoweringContext, operation: Operation): Pick<Dispatch, "candidates" | "operation"> {
+  return { candidates: kernelsFor(operation, ctx.options), operation };
 }
 
 export function kernelDtype(dtype: MatrixDtype): WeightDtype {

@@ -1,16 +1,18 @@
 /** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
+import { isQuantFormat } from "../formats/quantized-block.ts";
 import type { Graph } from "../graph/graph.ts";
 import { headSourcesKernel } from "../kernels/head-sources.ts";
-import { type LinearEpilogue, type LinearShape, linearKernels } from "../kernels/linear.ts";
+import type { LinearEpilogue, LinearShape } from "../kernels/linear.ts";
+import { linearOperation } from "../kernels/linear-variants.ts";
+import { kernelsFor } from "../kernels/variants.ts";
 import type { FusedHeadSources, FusedLinear } from "./fused.ts";
-import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import { joined } from "./stage-lowering.ts";
-import { linearSources, tableSource, vectorSource } from "./weight-layout.ts";
+import { linearSources, tableSource, vectorSource, type WeightPart } from "./weight-layout.ts";
 
 export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
   const { epilogue } = op;
-  const { config } = ctx.graph;
   const sources = linearSources(op);
   const matrix = ctx.layout.matrix(sources.matrix);
   const taps = ctx.captures.tapsOf(op);
@@ -25,24 +27,9 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
     layer: op.layer,
     rows: outs ? "outs" : "rows",
     readsCache: false,
-    candidates: linearKernels(
-      {
-        K: matrix.k,
-        N: matrix.n,
-        strips: part.strips,
-        dtype: kernelDtype(matrix.dtype),
-        epilogue: kernelEpilogue(op, config),
-        bias: sources.bias !== undefined,
-        taps: taps.names,
-        outs,
-        edits: ctx.stages.editsOf(op),
-        stacked: ctx.stages.isStacked(op),
-        ...(ctx.stages.isSourced(op) && { sourced: true }),
-        ...(heads && { heads: headShape(ctx, heads) }),
-        ...(grouped && { grouped }),
-        maxRows: MAX_ROWS,
-      },
-      ctx.options,
+    ...served(
+      ctx,
+      linearOperation({ ...partShape(ctx, op, part), ...(heads && { heads: headShape(ctx, heads) }) }, ctx.options),
     ),
     args: {
       ...stages.args,
@@ -68,6 +55,27 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
       capture: { role: "capture" },
     },
   }));
+}
+
+/** The shape of a kernel for one part of a matrix, without the sums of single heads. */
+function partShape(ctx: LoweringContext, op: FusedLinear, { strips }: Pick<WeightPart, "strips">): LinearShape {
+  const { matrix, bias } = linearSources(op);
+  const { k, n, dtype } = ctx.layout.matrix(matrix);
+  return {
+    K: k,
+    N: n,
+    strips,
+    dtype: kernelDtype(dtype),
+    epilogue: kernelEpilogue(op, ctx.graph.config),
+    bias: bias !== undefined,
+    taps: ctx.captures.tapsOf(op).names,
+    outs: op.input.rows === "outs",
+    edits: ctx.stages.editsOf(op),
+    stacked: ctx.stages.isStacked(op),
+    ...(ctx.stages.isSourced(op) && { sourced: true }),
+    ...(op.epilogue.kind === "qkv" && ctx.stages.isStaged(op) && { grouped: true }),
+    maxRows: MAX_ROWS,
+  };
 }
 
 /** One dispatch for each part of the output projection, unless its own kernel sums the heads. */
@@ -114,14 +122,21 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
 }
 
 /**
- * Whether the output projection's kernel sums single heads as well, behind its own sums and from weights that are still in
- * the cache. Its register kernels can; those that share weights among threads cannot, and on GPUs a dispatch costs less than
- * such a tail.
+ * Whether the output projection's kernels sum single heads as well, behind their own sums and from weights that are still in
+ * the cache. Register kernels can; those that share weights among threads cannot, and on GPUs a dispatch costs less than such
+ * a tail. Where some number of rows is served by another, the heads keep a dispatch of their own.
  */
-function sumsHeads({ graph, layout, options }: LoweringContext, op: FusedHeadSources): boolean {
-  const dtype = kernelDtype(layout.matrix(tableSource(op.weight)).dtype);
-  const unit = dtype === "q8" || dtype === "q4" ? 32 : 4;
-  return options.family === "register" && graph.config.head_dim % unit === 0;
+function sumsHeads(ctx: LoweringContext, { layer, weight }: FusedHeadSources): boolean {
+  const { dtype, parts } = ctx.layout.matrix(tableSource(weight));
+  const unit = isQuantFormat(dtype) ? 32 : 4;
+  const projection = ctx.ops.find(
+    (op): op is FusedLinear => op.kind === "linear" && op.label === `blocks.${layer}.attn.out`,
+  );
+  if (!projection || ctx.graph.config.head_dim % unit !== 0) return false;
+  return parts.every((part) => {
+    const operation = linearOperation(partShape(ctx, projection, part), ctx.options);
+    return kernelsFor(operation, ctx.options).every(({ kernel }) => kernel.shader.entry === "linear/register");
+  });
 }
 
 /** The heads that an output projection sums besides its own outputs. */

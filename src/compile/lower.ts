@@ -7,6 +7,7 @@ import type { Graph } from "../graph/graph.ts";
 import { type Composition, noStages } from "../interventions/stage.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import { seenWords } from "../kernels/sample.ts";
+import type { KernelChoices } from "../kernels/variants.ts";
 import { ActivationPlanner } from "./activations.ts";
 import { CaptureLayout } from "./captures.ts";
 import { type FusedLinear, type FusedOp, writtenBy } from "./fused.ts";
@@ -29,6 +30,8 @@ export interface LowerOptions {
   readonly family: KernelFamily;
   /** One summation class per matrix for every number of rows. */
   readonly reference: boolean;
+  /** What the tuner chose on this device; the reference plan takes no notice of it. Default: the built-in guess. */
+  readonly choices?: KernelChoices;
   readonly sequences: number;
   /** Positions per sequence. */
   readonly capacity: number;

@@ -1,6 +1,7 @@
 /** The plan: which kernels run in which order on which buffers. Pure data; printed by `sluice explain`. */
 
 import type { ArgValues, Kernel, KernelFamily } from "../kernels/kernel.ts";
+import type { Operation } from "../kernels/variants.ts";
 import type { StageImage } from "./stage-image.ts";
 
 /** What a binding of a dispatch is connected to; the executor knows the buffer behind each. */
@@ -41,6 +42,8 @@ export interface Dispatch {
   /** Which rows of the step it works on. */
   readonly rows: "rows" | "outs";
   readonly candidates: readonly Candidate[];
+  /** What the tuner may find other candidates for. */
+  readonly operation?: Operation;
   readonly args: ArgValues;
   /** Stages that this dispatch carries, for people: `aura at mlp_pre`. */
   readonly stages?: readonly string[];

@@ -168,7 +168,7 @@ async function isWhole(folder: string): Promise<boolean> {
  * Whether libraries may be loaded from a folder: not from one that anybody else can write to. The name of the one
  * under the temporary folder can be guessed, so somebody else may have made it.
  */
-async function isPrivate(cache: string): Promise<boolean> {
+export async function isPrivate(cache: string): Promise<boolean> {
   const uid = process.getuid?.();
   if (uid === undefined || !cache.startsWith(tmpdir())) return true;
   try {

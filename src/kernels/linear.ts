@@ -133,7 +133,7 @@ export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): 
  *   reference plan one row takes the register kernel instead, and everything is `serial`.
  */
 export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly LinearCandidate[] {
-  if (shape.grouped && !keepsHeadsApart(shape)) return [{ maxRows: Infinity, kernel: groupedLinear(shape) }];
+  if (!servesGroups(shape)) return [{ maxRows: Infinity, kernel: groupedLinear(shape) }];
   if (choice.family === "register") {
     return [
       { maxRows: 1, kernel: registerLinear(shape, 1) },
@@ -180,10 +180,11 @@ export function registerLinear(shape: LinearShape, rows: RegisterRows, strips: 1
 }
 
 /**
- * Whether the kernels of a family can serve heads that read different variants: two neighbouring strips must belong to
- * one head, and tiles count heads from the matrix's beginning, so it must not be cut.
+ * Whether the kernels of a family can serve this shape's heads. Where they read different variants, two neighbouring
+ * strips must belong to one head, and tiles count heads from the matrix's beginning, so it must not be cut.
  */
-function keepsHeadsApart({ epilogue, N, strips }: LinearShape): boolean {
+export function servesGroups({ grouped, epilogue, N, strips }: LinearShape): boolean {
+  if (!grouped) return true;
   return epilogue.kind === "qkv" && epilogue.headDim % 8 === 0 && strips === Math.ceil(N / 4);
 }
 

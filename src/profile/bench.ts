@@ -3,11 +3,12 @@
  * with interventions against the plain model in interleaved pairs.
  */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { PipelineCache } from "../gpu/pipelines.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { type DecodeOptions, decode, type Prompt, prepareDecode } from "../runtime/decode.ts";
 import type { Model } from "../runtime/model.ts";
 import type { Sequences } from "../runtime/sequences.ts";
-import { type Ceilings, measureCeilings } from "./ceilings.ts";
+import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { median, medianInterval, spread } from "./statistics.ts";
 
 export interface BenchOptions {
@@ -73,6 +74,13 @@ export async function benchModel(model: Model, edited?: Model, options: BenchOpt
   check("repetitions", repetitions, 5);
   const prompt = someTokens(promptTokens, model.config.vocab_size);
   const context = promptTokens + newTokens;
+  const { gpu } = model.internals;
+  // Its kernels are none of the model's.
+  const pipelines = new PipelineCache(gpu);
+  const survey = await surveyCeilings(gpu, pipelines, {
+    signal,
+    onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
+  });
   const plain = await Lane.open(model, context, prompt, newTokens, signal);
   let other: Lane | undefined;
   try {
@@ -92,11 +100,7 @@ export async function benchModel(model: Model, edited?: Model, options: BenchOpt
       }
       options.onProgress?.("measuring", i + 1, repetitions);
     }
-    const { gpu, pipelines } = model.internals;
-    const ceilings = await measureCeilings(gpu, pipelines, {
-      signal,
-      onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
-    });
+    const ceilings = await surveyAgain(gpu, pipelines, survey, { signal });
     const own = runs.get(plain) as Run[];
     const prefill = median(own.map((run) => run.prefill));
     const decodeMs = median(own.map((run) => run.decode));

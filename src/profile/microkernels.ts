@@ -21,22 +21,31 @@ export const MOST_THREADS = 1 << 16;
 
 const WORKGROUPS = [8, 64, 512] as const;
 
-/**
- * Every candidate, for operations of about `scale` floating-point operations each: enough work to be timed, little enough
- * not to be waited for.
- */
-export function microkernels(scale: number): readonly Microkernel[] {
-  return [...readKernels(), ...fmaKernels(scale), ...gemmKernels(scale)];
+/** Independent sums of a thread. */
+const ACCUMULATORS = [1, 2, 4, 8, 16] as const;
+
+/** What a shader must hold for so many: each condition adds to the ones before. */
+function accumulatorConditions(count: number): Readonly<Record<string, boolean>> {
+  return Object.fromEntries(ACCUMULATORS.slice(1).map((each) => [`accumulators_${each}`, count >= each]));
 }
 
-function readKernels(): readonly Microkernel[] {
+/**
+ * Every candidate, in the same order each time, for about `scale` floating-point operations each: enough work to be timed,
+ * little enough not to be waited for.
+ * @param bytes what the read kernels go through
+ */
+export function microkernels(scale: number, bytes: number = READ_BYTES): readonly Microkernel[] {
+  return [...readKernels(bytes), ...fmaKernels(scale), ...gemmKernels(scale)];
+}
+
+function readKernels(bytes: number): readonly Microkernel[] {
   const widths = { scalar: 4, vec4: 16, mat4: 64 } as const;
   return (Object.keys(widths) as (keyof typeof widths)[]).flatMap((width) =>
     [true, false].flatMap((own) =>
-      ([1, 4] as const).flatMap((accumulators) => {
+      ACCUMULATORS.flatMap((accumulators) => {
         const kernel = describe(`ceiling_read_${width}_${own ? "own" : "side"}_${accumulators}`, {
           entry: "ceilings/read",
-          conditions: { [`wide_${width}`]: true, own, four: accumulators === 4 },
+          conditions: { [`wide_${width}`]: true, own, ...accumulatorConditions(accumulators) },
           constants: { ACCUMULATORS: `${accumulators}u` },
           args: ["elements", "threads"],
           reads: true,
@@ -46,8 +55,8 @@ function readKernels(): readonly Microkernel[] {
           ceiling: "read" as const,
           kernel,
           threads: groups * 64,
-          args: { elements: READ_BYTES / widths[width], threads: groups * 64 },
-          amount: READ_BYTES,
+          args: { elements: bytes / widths[width], threads: groups * 64 },
+          amount: bytes,
         }));
       }),
     ),
@@ -55,14 +64,10 @@ function readKernels(): readonly Microkernel[] {
 }
 
 function fmaKernels(scale: number): readonly Microkernel[] {
-  return ([1, 4, 8, 16] as const).flatMap((accumulators) => {
+  return ACCUMULATORS.flatMap((accumulators) => {
     const kernel = describe(`ceiling_fma_${accumulators}`, {
       entry: "ceilings/fma",
-      conditions: {
-        accumulators_4: accumulators >= 4,
-        accumulators_8: accumulators >= 8,
-        accumulators_16: accumulators >= 16,
-      },
+      conditions: accumulatorConditions(accumulators),
       constants: {},
       args: ["trips", "seed"],
       reads: false,

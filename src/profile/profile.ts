@@ -1,10 +1,11 @@
 /** Where a model's time goes: every dispatch of a prefill and of decode steps, on the GPU's own clock. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { PipelineCache } from "../gpu/pipelines.ts";
 import type { StepRows } from "../kernels/step.ts";
 import type { Model } from "../runtime/model.ts";
 import type { Run } from "../runtime/run.ts";
 import type { Sequences } from "../runtime/sequences.ts";
-import { type Ceilings, measureCeilings } from "./ceilings.ts";
+import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { median } from "./statistics.ts";
 import { resolutionOf, type TimedDispatch, TimestampObserver } from "./timestamps.ts";
 
@@ -89,8 +90,14 @@ export async function profileModel(
   const tokenizing = performance.now();
   const tokens = model.encode(prompt);
   const tokenize_ms = typeof prompt === "string" ? performance.now() - tokenizing : null;
-  const sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
   const { gpu, pipelines } = model.internals;
+  // The ceilings' kernels are none of the model's.
+  const apart = new PipelineCache(gpu);
+  const survey = await surveyCeilings(gpu, apart, {
+    signal,
+    onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
+  });
+  const sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
   const hasClock = model.device.features.timestampQuery;
   try {
     const lane = new ProfiledLane(sequences, tokens, newTokens, signal);
@@ -104,10 +111,7 @@ export async function profileModel(
     const observer = hasClock ? new TimestampObserver(gpu, lane.mostDispatches) : undefined;
     const profiled = await lane.run(observer);
     observer?.dispose();
-    const ceilings = await measureCeilings(gpu, pipelines, {
-      signal,
-      onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
-    });
+    const ceilings = await surveyAgain(gpu, apart, survey, { signal });
     const origin = profiled.timed.find(({ beginNs }) => beginNs !== null)?.beginNs ?? 0;
     const dispatches = profiled.timed.map((timed) => describe(timed, origin));
     const wall = (phase: Phase) => ({

@@ -15,7 +15,9 @@ import type { ModelConfig, QuantFormat } from "../models/config.ts";
 import { type GenerationConfig, readConfig, readGenerationConfig } from "../models/read-config.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import { Model } from "./model.ts";
+import type { ModelParts } from "./model-parts.ts";
 import type { ProgressListener } from "./progress.ts";
+import { Tuning, tuneAtLoad } from "./tuning.ts";
 import { uploadWeights } from "./weights.ts";
 
 export interface LoadOptions {
@@ -27,8 +29,14 @@ export interface LoadOptions {
   readonly limits?: "default" | "adapter";
   /** `reference`: one summation order per matrix, so that a token's bits depend on its context alone. */
   readonly plan?: "default" | "reference";
-  /** Overrides the choice of kernels for this device. */
+  /** Overrides the choice of kernels for this device, by guess and by tuning. */
   readonly family?: KernelFamily;
+  /**
+   * Which kernels serve: `false` (default) those that the engine guesses; `remembered` those that were measured on this
+   * device before, as far as they were; `true` the same, and where nothing was, they are measured now, for at most ten
+   * seconds, unless the model is tiny. The reference plan is never tuned.
+   */
+  readonly tune?: boolean | "remembered";
   /** Keep linear weights and the token embedding in blocks of 32 with float16 scales, about 0.27 or 0.14 of float32. */
   readonly quantize?: QuantFormat;
   readonly signal?: AbortSignal;
@@ -71,7 +79,7 @@ export async function load(source: string | URL | readonly File[], options: Load
       const error = new QuantizationError();
       const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
       if (quantize) options.onNotice?.(`Weights quantised to ${quantize}: ${describeError(error)}`);
-      return new Model({
+      const parts: ModelParts = {
         config,
         generationConfig,
         graph,
@@ -80,11 +88,19 @@ export async function load(source: string | URL | readonly File[], options: Load
         gpu,
         family,
         reference,
+        tuning: new Tuning(),
         weights,
         tokenizer,
         onProgress,
         onNotice: options.onNotice ?? (() => undefined),
-      });
+      };
+      if (options.tune && !reference && options.family === undefined) {
+        await tuneAtLoad(parts, options.tune === true, {
+          ...(signal && { signal }),
+          onProgress: (done, total) => onProgress({ phase: "tune", done, total }),
+        });
+      }
+      return new Model(parts);
     } catch (error) {
       gpu.destroy();
       throw error;

@@ -8,6 +8,7 @@ import type { ModelConfig } from "../models/config.ts";
 import type { GenerationConfig } from "../models/read-config.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { ProgressListener } from "./progress.ts";
+import type { Tuning } from "./tuning.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** What loading hands to a model. */
@@ -21,6 +22,7 @@ export interface ModelParts {
   readonly gpu: Gpu;
   readonly family: KernelFamily;
   readonly reference: boolean;
+  readonly tuning: Tuning;
   readonly weights: GpuWeights;
   readonly tokenizer: Tokenizer | null;
   readonly onProgress: ProgressListener;

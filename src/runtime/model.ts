@@ -25,6 +25,7 @@ import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { ropeTable } from "../models/rope.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TuningReport } from "../tune/tune.ts";
 import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
 import { Executor } from "./executor.ts";
 import { explainPlan } from "./explain.ts";
@@ -37,6 +38,7 @@ import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./pe
 import { encodePrompt, type PromptInput, type RequestBounds, type SettledRequest, settleRequest } from "./request.ts";
 import { Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
+import { type TuneModelOptions, tuneParts } from "./tuning.ts";
 
 /** Positions that a session's cache holds when nobody says; models made for fewer get fewer. */
 const DEFAULT_CONTEXT = 2048;
@@ -117,10 +119,23 @@ export class Model {
     return this.#parts.gpu.profile;
   }
 
-  /** For this package's own measuring: where the model runs, and how its weights lie. */
-  get internals(): { readonly gpu: Gpu; readonly pipelines: PipelineCache; readonly layout: WeightLayout } {
-    const { gpu, layout } = this.#parts;
-    return { gpu, pipelines: this.#pipelines, layout };
+  /** For this package's own measuring and fitting: where the model runs, how its weights lie, and the plain graph. */
+  get internals(): {
+    readonly gpu: Gpu;
+    readonly pipelines: PipelineCache;
+    readonly layout: WeightLayout;
+    readonly graph: Graph;
+  } {
+    const { gpu, layout, graph } = this.#parts;
+    return { gpu, pipelines: this.#pipelines, layout, graph };
+  }
+
+  /**
+   * Measures which kernels serve this model fastest on its device, and remembers; sessions opened later use them.
+   * @throws SluiceError `usage` for a model on the reference plan; `aborted`
+   */
+  tune(options: TuneModelOptions = {}): Promise<TuningReport> {
+    return tuneParts(this.#parts, options);
   }
 
   /** GPU bytes in use: weights and open sessions. */
@@ -261,11 +276,12 @@ export class Model {
     { sequences = 1, context, slots, captures = [] }: SessionOptions,
     chunkRows?: number,
   ): Plan {
-    const { layout, family, reference, gpu } = this.#parts;
+    const { layout, family, reference, tuning, gpu } = this.#parts;
     return lower(graph, ops, layout, {
       ...(this.#edited && { composition: this.#edited.composition }),
       family,
       reference,
+      choices: tuning.choices,
       sequences,
       capacity: this.#contextFor(context ?? Math.min(DEFAULT_CONTEXT, this.config.max_position_embeddings)),
       captures,

@@ -1,7 +1,7 @@
 /** Progress of slow phases, for a bar or a line on the terminal. */
 export interface Progress {
-  /** `upload` counts bytes of weights, `compile` counts pipelines. */
-  readonly phase: "upload" | "compile";
+  /** `upload` counts bytes of weights, `compile` pipelines, `tune` operations whose kernels were chosen. */
+  readonly phase: "upload" | "compile" | "tune";
   readonly done: number;
   readonly total: number;
 }

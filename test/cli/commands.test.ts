@@ -36,7 +36,7 @@ test("generate's defaults and options reach the library, and nothing that was no
   assert.equal(defaults, { temperature: 0, maxNewTokens: 128, stop: [], stopTokens: [] });
   assert.instance(signal, AbortSignal);
   assert.is(library.calls.load[0]?.source, "folder");
-  assert.equal(Object.keys(library.calls.load[0]?.options ?? {}).sort(), ["onNotice", "onProgress", "signal"]);
+  assert.equal(Object.keys(library.calls.load[0]?.options ?? {}).sort(), ["onNotice", "onProgress", "signal", "tune"]);
 
   const line =
     "generate m Hi --temperature 0.5 --top-k 4 --top-p 0.9 --min-p 0.1 --repetition-penalty 1.2 --seed 3 --stop END " +

@@ -13,6 +13,7 @@ import type {
   GenerateResult,
   LoadOptions,
   Tokenizer,
+  TuneModelOptions,
 } from "../../src/index.ts";
 
 /** A stream that keeps what is written, and fails from the n-th write on if asked to. */
@@ -130,6 +131,7 @@ export interface Calls {
     readonly bundles: readonly { readonly file: string; readonly prefix: string | null }[];
     readonly settings: ComposeSettings;
   }[];
+  readonly tune: TuneModelOptions[];
   disposedModels: number;
   disposedSessions: number;
 }
@@ -196,6 +198,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     sessions: [],
     info: [],
     with: [],
+    tune: [],
     disposedModels: 0,
     disposedSessions: 0,
   };
@@ -290,6 +293,22 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.perplexity.push({ documents, stride });
       return { perplexity: Math.E, nll: 1, tokens: 9 };
     },
+    async tune(options = {}) {
+      calls.tune.push(options);
+      const candidates = { register1x1: 210.5, lanes1: 105.25, tile: 9000 };
+      const linear = { operation: "linear qkv", shape: "768x2304", dtype: "f32", candidates };
+      return {
+        device: "Played GPU",
+        clock: { source: "gpu timestamps", step_us: 65.536 },
+        seconds: 1.5,
+        decided: 2,
+        total: 3,
+        results: [
+          { ...linear, rows: "1", guess: "register1x1", chosen: "lanes1", ratio_to_guess: 0.5 },
+          { ...linear, rows: "more", guess: "register1x1", chosen: "register1x1", ratio_to_guess: 1 },
+        ],
+      };
+    },
     explain: async ({ context } = {}) => `# Graph of ${context ?? "any"} positions\n`,
     dispose() {
       calls.disposedModels++;
@@ -307,7 +326,15 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async fitDirection() {
       throw new SluiceError("usage", "Played models cannot be fitted");
     },
-    async fitLeace() {
+    async chooseLayer() {
+      throw new SluiceError("usage", "Played models cannot be fitted");
+    },
+    async fitProbe(_, { positive, negative, site = "resid_post", layer = 0 }) {
+      const counts = { n_positive: positive.length, n_negative: negative.length };
+      const held_out = { n: 4, accuracy: 0.75, auroc: 0.875 };
+      return { site, layer, weight: Float32Array.of(1, 2), bias: 0.5, ...counts, held_out };
+    },
+    async fitNeurons() {
       throw new SluiceError("usage", "Played models cannot be fitted");
     },
     async evaluate() {

@@ -4,7 +4,7 @@ import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { flag, optional, wholeNumber } from "../options.ts";
 import { type InterventionChoice, interventionsFrom } from "./interventions.ts";
-import { loadBundles, modelArgument, runOptions, withModel } from "./model.ts";
+import { loadBundles, modelArgument, runOptions, tuneOptions, withModel } from "./model.ts";
 
 const { promptLength: _, ...benchRunOptions } = runOptions;
 
@@ -27,6 +27,7 @@ export const bench = defineCommand({
     repetitions: optional("N", "How often; default 5, with --with 11", wholeNumber(5)),
     json: flag("Print one JSON object"),
     ...benchRunOptions,
+    ...tuneOptions,
   },
   examples: [
     { line: "bench weights/stories260K", shows: "How fast is the small Llama here?" },
@@ -41,7 +42,7 @@ export const bench = defineCommand({
     const bundles = await loadBundles(choice, context);
     const { promptTokens, newTokens, json } = values;
     const { progress, signal, stdout } = context;
-    const result = await withModel(values, context, async (model) => {
+    const result = await withModel({ ...values, long: true }, context, async (model) => {
       const edited = bundles.length > 0 ? model.with(bundles, { strengths, params }) : undefined;
       const work = context.library.bench(model, edited, {
         ...defined({ promptTokens, newTokens, repetitions: values.repetitions }),

@@ -6,7 +6,7 @@ import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, optional, wholeNumber, withDefault } from "../options.ts";
 import { reportInterventions } from "./interventions.ts";
-import { modelArgument, runOptions, withEditedModel } from "./model.ts";
+import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 import { givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const compare = defineCommand({
@@ -30,6 +30,7 @@ export const compare = defineCommand({
     top: withDefault("N", "How many of the tokens that moved most to show", wholeNumber(1), 10),
     json: flag("Print one JSON object, with the divergence at every token of the prompt"),
     ...runOptions,
+    ...tuneOptions,
   },
   examples: [
     {

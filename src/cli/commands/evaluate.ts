@@ -10,7 +10,7 @@ import { decimal, flag, name, oneOf, optional, wholeNumber, withDefault } from "
 import { loadScorer } from "../scorer.ts";
 import { classOptions, readClasses } from "../sentences.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
-import { modelArgument, modelOptions, tokenizerOf, withEditedModel } from "./model.ts";
+import { modelArgument, modelOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
 
 const { with: bundles, strength, param } = interventionOptions;
@@ -61,6 +61,7 @@ export const evaluate = defineCommand({
     seed: withDefault("S", "Of the first continuation; each further one has the next", wholeNumber(0), 0),
     json: flag("Print one JSON object, with every continuation and its score"),
     ...modelOptions,
+    ...tuneOptions,
   },
   examples: [
     {

@@ -2,7 +2,7 @@
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { optional, wholeNumber } from "../options.ts";
-import { modelArgument, runOptions, withEditedModel } from "./model.ts";
+import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 
 export const explain = defineCommand({
   name: "explain",
@@ -12,7 +12,7 @@ export const explain = defineCommand({
       "of every kernel as the GPU gets it.",
   ],
   positionals: { model: modelArgument },
-  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...runOptions },
+  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...runOptions, ...tuneOptions },
   examples: [{ line: "explain weights/stories260K", shows: "Everything about the small Llama:" }],
   async run(values, context) {
     const text = await withEditedModel(values, context, (model) => {

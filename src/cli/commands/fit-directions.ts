@@ -1,29 +1,47 @@
-/** `sluice fit ace`, `sluice fit ablation`, `sluice fit addition` */
+/** `sluice fit ace`, `sluice fit ablation`, `sluice fit addition`, `sluice fit leace` */
 import { basename } from "node:path";
 import { SluiceError } from "../../errors.ts";
 import { toFloat32 } from "../../formats/safetensors.ts";
-import type { DirectionMethod } from "../../index.ts";
+import type { DirectionMethod, JudgedLayer } from "../../index.ts";
 import { type Bundle, writeBundle } from "../../interventions/bundle.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { flag, name, oneOf, optional, type Parser, required, withDefault } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, type Parser, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { timeLeft } from "./fit-aura.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
-export const layerList: Parser<"all" | readonly number[]> = (given, option) => {
-  if (given === "all") return "all";
+const layerList: Parser<"all" | "auto" | readonly number[]> = (given, option) => {
+  if (given === "all" || given === "auto") return given;
   const layers = given.split(",").map((part) => (/^\d+$/.test(part.trim()) ? Number(part) : Number.NaN));
   if (layers.every(Number.isSafeInteger)) return layers;
-  throw new SluiceError("usage", `${option}: "${given}" names no layers`, { hint: "Write all, 7, or 3,4,5." });
+  throw new SluiceError("usage", `${option}: "${given}" names no layers`, { hint: "Write all, auto, 7, or 3,4,5." });
+};
+
+const autoOrShare: Parser<"auto" | number> = (given, option) => {
+  if (given === "auto") return "auto";
+  const share = given.trim() === "" ? Number.NaN : Number(given);
+  if (share >= 0 && share <= 1) return share;
+  throw new SluiceError("usage", `${option}: "${given}" is no share`, { hint: "Write auto, or a number from 0 to 1." });
 };
 
 const summaries: Readonly<Record<DirectionMethod, string>> = {
   ace: "Fit a bundle that moves activations along what tells two classes apart, to a chosen point",
   ablation: "Fit a bundle that takes the direction between two classes out of activations",
   addition: "Fit a bundle that adds the direction between two classes to activations",
+  leace: "Fit a bundle that makes two classes' means equal and changes activations least (LEACE)",
+};
+
+const details: Readonly<Record<DirectionMethod, string>> = {
+  ace: "For ace the reference is the negative mean. Its alpha is live: --param ID.alpha=A; 1 moves to the positive class.",
+  ablation: "What lies along it is taken out.",
+  addition: "Its alpha is live: --param ID.alpha=A; 1 moves to the positive class, −1 away from it.",
+  leace:
+    "A multiple of it is taken from each activation, measured by their covariance so that the classes' means are equal " +
+    "afterwards and the least possible is changed (arXiv 2306.03819). Each layer is fitted with those before it edited: " +
+    "the sentences are run once for each layer.",
 };
 
 const describe = (method: DirectionMethod) =>
@@ -31,16 +49,28 @@ const describe = (method: DirectionMethod) =>
     name: `fit ${method}`,
     summary: summaries[method],
     description: [
-      "Takes the mean activation at the last token of the sentences of either class; the direction is their difference, " +
-        "and for ace the reference is the negative mean. The bundle has one stage, with the class means beside it." +
-        (method === "ablation" ? "" : " Its alpha is live: --param ID.alpha=A; 1 moves to the positive class."),
+      `Takes the mean activation at the last token of the sentences of either class; the direction is their difference. ${details[method]} ` +
+        "The bundle has one stage, with the class means beside it.",
+      "With --layers auto a direction is fitted at every layer from four fifths of the sentences, and the layer is taken " +
+        "whose edit moves predictions on the other positive sentences most while those on negative ones stay within --kl-bound.",
       "Sentences given as tokens are taken exactly as they are; texts get the special tokens that the tokenizer adds.",
     ],
     positionals: { model: modelArgument },
     options: {
       ...classOptions,
       site: withDefault("SITE", "Where", oneOf(...affineSites), "resid_post"),
-      layers: withDefault("LAYERS", "all, or layers such as 7 or 3,4,5", layerList, "all"),
+      layers: withDefault("LAYERS", "all, auto, or layers such as 7 or 3,4,5", layerList, "all"),
+      klBound: optional(
+        "NATS",
+        "With --layers auto: most KL of the next token on held-out negative sentences (default 0.1)",
+        decimal({ min: 0 }),
+      ),
+      shrinkage: optional(
+        "L",
+        "Of leace: how far correlations are shrunk towards 0, from 0 (LEACE as published, for many more sentences than the " +
+          "site is wide) to 1; auto, the default, chooses by their number",
+        autoOrShare,
+      ),
       name: optional("NAME", "What the bundle is called", name),
       out: required("FILE", "The bundle to write", name),
       json: flag("Print one JSON object"),
@@ -54,26 +84,43 @@ const describe = (method: DirectionMethod) =>
     ],
     async run(values, context) {
       const { progress, signal, stdout } = context;
+      const { layers } = values;
+      if (values.klBound !== undefined && layers !== "auto") {
+        throw new SluiceError("usage", "--kl-bound bounds the choice of a layer, and layers are named", {
+          hint: "Write --layers auto, or leave --kl-bound out.",
+        });
+      }
+      if (values.shrinkage !== undefined && method !== "leace") {
+        throw new SluiceError("usage", `fit ${method} has no covariance to shrink`, { hint: "Leave --shrinkage out." });
+      }
       const documents = await readClasses(values, context);
       const file = await prepareOutFile(values.out);
-      const bundle = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+      const { bundle, table } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
         const started = performance.now();
-        const work = context.library.fitDirection(model, method, {
+        const common = {
           positive: encodeAll(model, documents.positive, values.maxTokens),
           negative: encodeAll(model, documents.negative, values.maxTokens),
           site: values.site,
-          layers: values.layers,
-          ...defined({ name: values.name }),
+          ...defined({ name: values.name, shrinkage: values.shrinkage }),
           sources: { positive: basename(values.positive), negative: basename(values.negative) },
           signal,
-          onProgress: (done, total) => progress.update("measuring", timeLeft(done, total, started)),
-        });
+          onProgress: (done: number, total: number) =>
+            progress.update("measuring", timeLeft(Math.round(done), total, started)),
+        };
+        const { library } = context;
+        const work: Promise<FittedDirection> =
+          layers === "auto"
+            ? library.chooseLayer(model, method, { ...common, ...defined({ klBound: values.klBound }) })
+            : library.fitDirection(model, method, { ...common, layers }).then((bundle) => ({ bundle }));
         return progress.during("measuring", work);
       });
       await file.write(writeBundle(bundle));
       const norms = normsOf(bundle);
-      if (values.json) stdout.write(`${JSON.stringify({ id: bundle.manifest.stages[0]?.id, layers: norms })}\n`);
-      else {
+      if (values.json) {
+        const choice = table && { chosen: norms[0]?.layer, table };
+        stdout.write(`${JSON.stringify({ id: bundle.manifest.stages[0]?.id, layers: norms, ...choice })}\n`);
+      } else {
+        if (table) stdout.write(choiceTable(table, norms[0]?.layer));
         const rows = norms.map(
           ({ layer, direction_norm }) => `  ${String(layer).padStart(5)}   ${direction_norm.toFixed(4)}\n`,
         );
@@ -84,9 +131,23 @@ const describe = (method: DirectionMethod) =>
     },
   });
 
+interface FittedDirection {
+  readonly bundle: Bundle;
+  /** With `--layers auto`. */
+  readonly table?: readonly JudgedLayer[];
+}
+
+function choiceTable(table: readonly JudgedLayer[], chosen: number | undefined): string {
+  const rows = table.map(({ layer, effect, cost }) => {
+    const mark = layer === chosen ? "  chosen" : "";
+    return `  ${String(layer).padStart(5)}   ${effect.toFixed(4).padStart(8)}   ${cost.toFixed(4).padStart(8)}${mark}\n`;
+  });
+  return `  layer     effect       cost   KL on held-out positive and negative sentences, nats a token\n${rows.join("")}\n`;
+}
+
 function normsOf({ tensors }: Bundle): readonly { readonly layer: number; readonly direction_norm: number }[] {
   return [...tensors].flatMap(([key, tensor]) => {
-    const layer = /\.(\d+)\.direction$/.exec(key)?.[1];
+    const layer = /\.(\d+)\.(?:direction|u)$/.exec(key)?.[1];
     if (layer === undefined) return [];
     return [{ layer: Number(layer), direction_norm: Math.hypot(...toFloat32(tensor)) }];
   });
@@ -95,3 +156,4 @@ function normsOf({ tensors }: Bundle): readonly { readonly layer: number; readon
 export const fitAce = describe("ace");
 export const fitAblation = describe("ablation");
 export const fitAddition = describe("addition");
+export const fitLeace = describe("leace");

@@ -7,10 +7,13 @@ import { defined } from "../defined.ts";
 import { type Document, readPrompts } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
 import { reportInterventions } from "./interventions.ts";
-import { modelArgument, runOptions, withEditedModel } from "./model.ts";
+import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
 import { samplingFrom, samplingOptions } from "./sampling.ts";
+
+/** So many tokens take longer than choosing kernels does, on the devices where it matters. */
+const LONG_TOKENS = 512;
 
 export const generate = defineCommand({
   name: "generate",
@@ -30,6 +33,7 @@ export const generate = defineCommand({
       "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of a batch, {results: […]}",
     ),
     ...runOptions,
+    ...tuneOptions,
   },
   examples: [
     { line: 'generate weights/stories260K "Once upon a time"', shows: "Continue a text:" },
@@ -51,7 +55,8 @@ export const generate = defineCommand({
     };
     const prompt = batch === undefined ? await givenOrPipedPrompt(values, context) : undefined;
     const prompts = batch === undefined ? [] : await readPrompts(batch, context.signal);
-    await withEditedModel(values, context, (model, loadMs, bundles) => {
+    const long = maxNewTokens * Math.max(1, prompts.length) >= LONG_TOKENS;
+    await withEditedModel({ ...values, long }, context, (model, loadMs, bundles) => {
       const task = { options, json, loadMs, bundles };
       return prompt === undefined ? runBatch(model, prompts, task, context) : runOne(model, prompt, task, context);
     });

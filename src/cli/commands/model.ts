@@ -4,7 +4,7 @@ import type { ComposedBundle, ComposeSettings, Progress as LibraryProgress, Toke
 import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
-import { name, oneOf, optional } from "../options.ts";
+import { flag, name, oneOf, optional } from "../options.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
 export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
@@ -31,6 +31,11 @@ export const modelOptions = {
   ),
 };
 
+/** For commands that use the kernels that were measured on this device. */
+export const tuneOptions = {
+  noTune: flag("Use the built-in choice of kernels: measure nothing, and use nothing that was measured before"),
+};
+
 const { plan: _, ...withoutPlan } = modelOptions;
 /** Where a fit runs: always on the reference plan, where equal contexts give equal bits. */
 export const fitModelOptions = withoutPlan;
@@ -40,6 +45,10 @@ export interface ModelChoice {
   readonly adapter: string | undefined;
   readonly plan: "default" | "reference" | undefined;
   readonly quantize?: "q8" | "q4" | undefined;
+  /** Given by commands that use measured kernels; the others never do. */
+  readonly noTune?: boolean;
+  /** Enough will be computed for a first measurement to pay. */
+  readonly long?: boolean;
 }
 
 /** Where a model runs, and with which interventions. */
@@ -87,14 +96,15 @@ export async function loadBundles(
 
 /** Loads a model, lets `use` work with it, and frees it whatever happens. */
 export async function withModel<Result>(
-  { model: source, adapter, plan, quantize }: ModelChoice,
+  { model: source, adapter, plan, quantize, noTune = true, long = false }: ModelChoice,
   context: CommandContext,
   use: (model: LoadedModel, loadMs: number) => Promise<Result>,
 ): Promise<Result> {
   const { library, signal, progress } = context;
   const started = performance.now();
+  const tune = noTune || plan === "reference" ? undefined : long || ("remembered" as const);
   const loading = library.load(source, {
-    ...defined({ adapter, plan, quantize }),
+    ...defined({ adapter, plan, quantize, tune }),
     signal,
     onProgress: (step) => progress.update(...describe(step), step.done === step.total),
     onNotice: (text) => context.note(text),
@@ -109,6 +119,7 @@ export async function withModel<Result>(
 }
 
 function describe({ phase, done, total }: LibraryProgress): [label: string, detail: string] {
+  if (phase === "tune") return ["choosing kernels", `${done} of ${total}`];
   if (phase === "compile") return ["compiling kernels", `${done} of ${total}`];
   return ["loading weights", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`];
 }

@@ -5,7 +5,7 @@ import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments } from "../documents.ts";
 import { flag, name, optional, required, wholeNumber } from "../options.ts";
-import { modelArgument, runOptions, tokenizerOf, withEditedModel } from "./model.ts";
+import { modelArgument, runOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 
 export const perplexity = defineCommand({
   name: "perplexity",
@@ -23,6 +23,7 @@ export const perplexity = defineCommand({
     stride: optional("S", "How far the window moves on long documents (default: half the context)", wholeNumber(1)),
     json: flag("Print one JSON object with perplexity, nll and tokens"),
     ...runOptions,
+    ...tuneOptions,
   },
   examples: [
     {

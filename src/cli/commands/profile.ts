@@ -5,7 +5,7 @@ import type { Profile, ProfileRow } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { flag, name, optional, text, tokenIds, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { modelArgument, runOptions, withEditedModel } from "./model.ts";
+import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 
 const { promptLength: _, ...profileRunOptions } = runOptions;
 
@@ -30,6 +30,7 @@ export const profile = defineCommand({
     html: optional("FILE", "Write a report to look at, one self-contained page", name),
     json: flag("Print one JSON object"),
     ...profileRunOptions,
+    ...tuneOptions,
   },
   examples: [
     { line: "profile weights/stories260K", shows: "Which kernels take the time?" },

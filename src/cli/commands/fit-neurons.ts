@@ -1,0 +1,100 @@
+/** `sluice fit neurons` */
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { SluiceError } from "../../errors.ts";
+import { readProbe } from "../../fit/probe.ts";
+import type { NeuronFit, Probe } from "../../index.ts";
+import { writeBundle } from "../../interventions/bundle.ts";
+import { defineCommand } from "../command.ts";
+import { defined } from "../defined.ts";
+import { readPrompts } from "../documents.ts";
+import { decimal, flag, name, optional, required, wholeNumber } from "../options.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { encodeAll } from "../sentences.ts";
+import { timeLeft } from "./fit-aura.ts";
+import { fitModelOptions, modelArgument, withModel } from "./model.ts";
+
+export const fitNeurons = defineCommand({
+  name: "fit neurons",
+  summary: "Read how single neurons add up along a probe, and fit the edit without training that follows",
+  description: [
+    "Neuron i writes a·v to the stream, and so a(v·ŵ) along a probe's direction ŵ. Averages activations over texts, sorts " +
+      "neurons into four groups (v along ŵ or against it: T, A; mean activation positive or negative: P, N) and sums what " +
+      "each group writes. The bundle sets part of them to moved means: TP and AN, which add to the concept, to 1 − alpha " +
+      "of theirs, AP and TN to 1 + alpha (arXiv 2411.06424).",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    probe: required("FILE", "A probe that `sluice fit probe` wrote for this model", name),
+    texts: required("FILE", "Texts to average activations over: one a line, or .jsonl with text or tokens", name),
+    maxTokens: optional("N", "Take the first N tokens of each text alone", wholeNumber(1)),
+    alpha: optional("A", "How far means are moved (default 0.05)", decimal()),
+    share: optional("B", "Share of each group that is set (default 0.5)", decimal({ min: 0, max: 1 })),
+    name: optional("NAME", "What the bundle is called", name),
+    out: required("FILE", "The bundle to write", name),
+    json: flag("Print one JSON object"),
+    ...fitModelOptions,
+  },
+  examples: [
+    {
+      line: "fit neurons weights/gpt2-stories --probe probe.safetensors --texts test/data/tales.jsonl --max-tokens 24 --out neurons.safetensors",
+      shows: "Which neurons write what the probe reads:",
+    },
+  ],
+  async run(values, context) {
+    const { progress, signal, stdout } = context;
+    const [probe, documents] = await Promise.all([openProbe(values.probe), readPrompts(values.texts, signal)]);
+    const file = await prepareOutFile(values.out);
+    const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+      const started = performance.now();
+      const work = context.library.fitNeurons(model, values.model, {
+        probe,
+        texts: encodeAll(model, documents, values.maxTokens),
+        ...defined({ alpha: values.alpha, share: values.share, name: values.name }),
+        sources: { texts_from: basename(values.texts) },
+        signal,
+        onProgress: (done, total) => progress.update("measuring", timeLeft(done, total, started)),
+      });
+      return progress.during("measuring", work);
+    });
+    await file.write(writeBundle(fit.bundle));
+    const { groups, strongest } = fit;
+    stdout.write(values.json ? `${JSON.stringify({ groups, strongest })}\n` : table(fit, values.out));
+  },
+});
+
+async function openProbe(path: string): Promise<Probe> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new SluiceError("not_found", `${path} cannot be read`, { hint: "sluice fit probe writes a probe.", cause });
+  }
+  return readProbe(bytes, path);
+}
+
+const meanings = {
+  TP: "along the probe, active",
+  TN: "along the probe, inactive",
+  AP: "against it, active",
+  AN: "against it, inactive",
+} as const;
+
+function table({ groups, strongest }: NeuronFit, out: string): string {
+  const sums = Object.entries(meanings).map(([group, meaning]) => {
+    const { neurons, edited, readout } = groups[group as keyof typeof meanings];
+    const numbers = `${String(neurons).padStart(9)}${String(edited).padStart(9)}${readout.toFixed(4).padStart(12)}`;
+    return `  ${group}   ${meaning.padEnd(26)}${numbers}\n`;
+  });
+  const total = Object.values(groups).reduce((sum, { readout }) => sum + readout, 0);
+  const rows = strongest.map(({ layer, neuron, group, mean, cosine, readout }) => {
+    const place = `${String(layer).padStart(7)}${String(neuron).padStart(9)}   ${group}`;
+    return `${place}${mean.toFixed(4).padStart(11)}${cosine.toFixed(4).padStart(10)}${readout.toFixed(4).padStart(11)}\n`;
+  });
+  return (
+    `  group                            neurons      set     readout\n${sums.join("")}` +
+    `  all${total.toFixed(4).padStart(57)}\n\n` +
+    `  layer   neuron  group     mean    cosine    readout\n${rows.join("")}\n` +
+    `${out} written; try it: sluice generate MODEL PROMPT --with ${out}\n`
+  );
+}

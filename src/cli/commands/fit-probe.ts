@@ -1,0 +1,65 @@
+/** `sluice fit probe` */
+import { writeProbe } from "../../fit/probe.ts";
+import { affineSites } from "../../interventions/stage.ts";
+import { defineCommand } from "../command.ts";
+import { defined } from "../defined.ts";
+import { decimal, flag, name, oneOf, optional, required, wholeNumber, withDefault } from "../options.ts";
+import { prepareOutFile } from "../out-file.ts";
+import { classOptions, encodeAll, readClasses } from "../sentences.ts";
+import { timeLeft } from "./fit-aura.ts";
+import { fitModelOptions, modelArgument, withModel } from "./model.ts";
+
+export const fitProbe = defineCommand({
+  name: "fit probe",
+  summary: "Fit a logistic probe that tells two classes of sentences apart",
+  description: [
+    "Averages a site over the tokens of each sentence and fits a logistic regression with an L2 penalty to the means. A " +
+      "fifth of each class is held out, and the probe is judged on it. `sluice fit neurons` reads neurons along it.",
+  ],
+  positionals: { model: modelArgument },
+  options: {
+    ...classOptions,
+    site: withDefault("SITE", "Where", oneOf(...affineSites), "resid_post"),
+    layer: optional("N", "At which layer (default: the last)", wholeNumber(0)),
+    l2: optional("L", "Weight of ½‖w‖² against the sum of losses (default 1)", decimal({ min: 0 })),
+    out: required("FILE", "The probe to write: a safetensors file with weight and bias", name),
+    json: flag("Print one JSON object"),
+    ...fitModelOptions,
+  },
+  examples: [
+    {
+      line: "fit probe weights/gpt2-stories --positive test/data/plays.jsonl --negative test/data/tales.jsonl --max-tokens 24 --out probe.safetensors",
+      shows: "What in the last stream tells plays from tales:",
+    },
+  ],
+  async run(values, context) {
+    const { progress, signal, stdout } = context;
+    const documents = await readClasses(values, context);
+    const file = await prepareOutFile(values.out);
+    const probe = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+      const started = performance.now();
+      const work = context.library.fitProbe(model, {
+        positive: encodeAll(model, documents.positive, values.maxTokens),
+        negative: encodeAll(model, documents.negative, values.maxTokens),
+        site: values.site,
+        ...defined({ layer: values.layer, l2: values.l2 }),
+        signal,
+        onProgress: (done, total) => progress.update("measuring", timeLeft(done, total, started)),
+      });
+      return progress.during("measuring", work);
+    });
+    await file.write(writeProbe(probe));
+    const { site, layer, held_out, n_positive, n_negative } = probe;
+    if (values.json) {
+      stdout.write(`${JSON.stringify({ site, layer, n_positive, n_negative, held_out })}\n`);
+      return;
+    }
+    const judged = held_out
+      ? `right on ${(100 * held_out.accuracy).toFixed(1)} % of ${held_out.n} held-out sentences, AUROC ${held_out.auroc.toFixed(4)}`
+      : "too few sentences to hold any out";
+    stdout.write(
+      `${site}.${layer}: fitted to ${n_positive} positive and ${n_negative} negative sentences; ${judged}\n` +
+        `${values.out} written; read neurons along it: sluice fit neurons MODEL --probe ${values.out} --texts FILE --out B\n`,
+    );
+  },
+});

@@ -1,0 +1,44 @@
+/** What fits from two classes of sentences ask of their input. */
+import { SluiceError } from "../errors.ts";
+import { type AffineSite, affineSites } from "../interventions/stage.ts";
+import type { ModelConfig } from "../models/config.ts";
+
+/** Token ids of the sentences of either class. */
+export interface LabelledSentences {
+  readonly positive: readonly (readonly number[])[];
+  readonly negative: readonly (readonly number[])[];
+}
+
+/** @throws SluiceError `usage` for a class without sentences */
+export function requireBothClasses({ positive, negative }: LabelledSentences): void {
+  if (positive.length > 0 && negative.length > 0) return;
+  const empty = positive.length === 0 ? "positive" : "negative";
+  throw new SluiceError("usage", `The ${empty} class has no sentence`, { hint: "Both classes are needed." });
+}
+
+/** @throws SluiceError `usage` for a site where no direction acts */
+export function requireAffineSite(site: string): asserts site is AffineSite {
+  if (affineSites.some((each) => each === site)) return;
+  throw new SluiceError("usage", `No direction acts at ${JSON.stringify(site)}`, {
+    hint: `Sites are ${affineSites.join(", ")}.`,
+  });
+}
+
+/**
+ * Layers in ascending order; all by default.
+ * @throws SluiceError `usage` for one that the model does not have, or that is named twice
+ */
+export function layersFrom(
+  { num_hidden_layers: count }: Pick<ModelConfig, "num_hidden_layers">,
+  layers: "all" | readonly number[] = "all",
+): readonly number[] {
+  if (layers === "all") return Array.from({ length: count }, (_, layer) => layer);
+  const sorted = [...layers].sort((a, b) => a - b);
+  sorted.forEach((layer, i) => {
+    if (Number.isInteger(layer) && layer >= 0 && layer < count && sorted.indexOf(layer) === i) return;
+    throw new SluiceError("usage", `There is no layer ${layer}, or it is named twice`, {
+      hint: `Layers are 0 to ${count - 1}.`,
+    });
+  });
+  return sorted;
+}

@@ -1,0 +1,111 @@
+/**
+ * Which layer to edit: a direction is fitted at each of them from one part of the sentences, and judged on the rest by what
+ * taking the concept out does there to the model's predictions.
+ */
+import { SluiceError } from "../errors.ts";
+import type { Bundle } from "../interventions/bundle.ts";
+import type { Model } from "../runtime/model.ts";
+import { requireBothClasses } from "./classes.ts";
+import { type DirectionMethod, type DirectionOptions, fitDirection } from "./directions.ts";
+import { meanDivergence } from "./edges/judge.ts";
+
+export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers" | "alone"> {
+  /** Most KL(whole ‖ edited) of the next token on held-out negative sentences, in nats; default 0.1. */
+  readonly klBound?: number;
+}
+
+/** A layer, and KL(whole ‖ edited) of the next token in nats, averaged over tokens of held-out sentences. */
+export interface JudgedLayer {
+  readonly layer: number;
+  /** On positive sentences: what the edit is for. */
+  readonly effect: number;
+  /** On negative ones: what it costs. */
+  readonly cost: number;
+}
+
+export interface LayerChoice {
+  readonly layer: number;
+  readonly bundle: Bundle;
+  /** All layers, ascending. */
+  readonly table: readonly JudgedLayer[];
+}
+
+/** Every so-many-th sentence of a class is held out, and so many are judged at most. */
+const HELD_EVERY = 5;
+const MOST_JUDGED = 24;
+
+/** Alphas that take the concept out, where a method has one. */
+const REMOVING: Readonly<Partial<Record<DirectionMethod, number>>> = { ace: 0, addition: -1 };
+
+/**
+ * The layer of the greatest effect among those whose cost stays within the bound, and the bundle for it. Effects are those
+ * of taking the concept out: alpha 0 for ace, −1 for addition.
+ * @throws SluiceError `usage` where no layer stays within the bound, or too few sentences are given; as `fitDirection`
+ */
+export async function chooseLayer(
+  model: Model,
+  method: DirectionMethod,
+  options: LayerChoiceOptions,
+): Promise<LayerChoice> {
+  const { klBound = 0.1, site = "resid_post", signal, onProgress } = options;
+  requireBothClasses(options);
+  const [positive, negative] = [split(options.positive), split(options.negative)];
+  if (positive.held.length === 0 || negative.held.length === 0) {
+    throw new SluiceError("usage", `To choose a layer, ${HELD_EVERY} sentences of each class are needed at least`, {
+      hint: "Give more sentences, or name the layers.",
+    });
+  }
+  const count = model.config.num_hidden_layers;
+  const sentences = positive.fitted.length + negative.fitted.length;
+  // A layer's judging counts as much as its share of the sentences that are judged.
+  const judged = positive.held.length + negative.held.length;
+  const total = sentences + count * judged;
+  const fitted = await fitDirection(model, method, {
+    ...options,
+    layers: "all",
+    alone: true,
+    positive: positive.fitted,
+    negative: negative.fitted,
+    onProgress: (done, all) => onProgress?.((done / all) * sentences, total),
+  });
+  const id = `${method}_${site}`;
+  const alpha = REMOVING[method];
+  const table: JudgedLayer[] = [];
+  for (let layer = 0; layer < count; layer++) {
+    const bundle = oneLayer(fitted, layer);
+    const edited = model.with([bundle], alpha === undefined ? {} : { params: new Map([[id, { alpha }]]) });
+    const effect = await meanDivergence(model, edited, positive.held, signal);
+    table.push({ layer, effect, cost: await meanDivergence(model, edited, negative.held, signal) });
+    onProgress?.(sentences + (layer + 1) * judged, total);
+  }
+  const within = table.filter(({ cost }) => cost <= klBound);
+  const [best] = within.sort((a, b) => b.effect - a.effect);
+  if (!best) {
+    const least = Math.min(...table.map(({ cost }) => cost));
+    throw new SluiceError(
+      "usage",
+      `No layer stays within a KL of ${klBound} nats on negative sentences; the least is ${least.toPrecision(3)}`,
+      { hint: "Allow more (--kl-bound), or name the layers." },
+    );
+  }
+  const chosen = oneLayer(fitted, best.layer);
+  const fit = { ...chosen.manifest.fit, layers: { chosen: best.layer, kl_bound: klBound, table } };
+  return { layer: best.layer, table, bundle: { ...chosen, manifest: { ...chosen.manifest, fit } } };
+}
+
+function split(sentences: readonly (readonly number[])[]) {
+  const isHeld = (i: number): boolean => i % HELD_EVERY === HELD_EVERY - 1;
+  return {
+    fitted: sentences.filter((_, i) => !isHeld(i)),
+    held: sentences.filter((_, i) => isHeld(i)).slice(0, MOST_JUDGED),
+  };
+}
+
+/** The bundle of one of a fit's layers. */
+function oneLayer(bundle: Bundle, layer: number): Bundle {
+  return {
+    ...bundle,
+    manifest: { ...bundle.manifest, stages: bundle.manifest.stages.map((stage) => ({ ...stage, layers: [layer] })) },
+    tensors: new Map([...bundle.tensors].filter(([key]) => key.split(".").at(-2) === String(layer))),
+  };
+}

@@ -1,0 +1,262 @@
+/**
+ * How single neurons add up to a concept, and the edit without training that follows from it (Yang et al. 2024, "How Does
+ * DPO Reduce Toxicity?", arXiv 2411.06424).
+ *
+ * Neuron i of layer l adds a_i·v_i to the stream, v_i being its value vector. Along the unit direction ŵ of a probe that is
+ * a_i·(v_i·ŵ), and exactly Σ_i a_i(v_i·ŵ) = (mlp_out − b_out)·ŵ.
+ */
+import { SluiceError } from "../errors.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/huggingface.ts";
+import { openSource } from "../formats/open-source.ts";
+import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
+import type { MatrixRef } from "../graph/graph.ts";
+import type { Bundle } from "../interventions/bundle.ts";
+import { baseOf } from "../interventions/compose.ts";
+import { readFloat64 } from "../interventions/float64-tensor.ts";
+import type { Model } from "../runtime/model.ts";
+import { dot } from "./conjugate-gradient.ts";
+import { poolResponses } from "./pool.ts";
+import type { Probe } from "./probe.ts";
+
+/**
+ * T and A: the value vector points along the probe's direction, or against it. P and N: the mean activation is positive, or
+ * negative. TP and AN add to the concept, TN and AP take from it.
+ */
+export type NeuronGroup = "TP" | "TN" | "AP" | "AN";
+
+export interface NeuronOptions {
+  readonly probe: Pick<Probe, "weight" | "site" | "layer">;
+  /** Token ids of the texts that activations are averaged over. */
+  readonly texts: readonly (readonly number[])[];
+  /** How far the means are moved: by 1 − alpha for TP and AN, 1 + alpha for AP and TN. Default 0.05. */
+  readonly alpha?: number;
+  /**
+   * Share of each group that is edited, default 0.5: of TP and AN those whose value vectors are most along the direction
+   * or against it, of AP and TN those that are least, as in the paper's code.
+   */
+  readonly share?: number;
+  readonly name?: string;
+  readonly sources?: Readonly<Record<string, unknown>>;
+  readonly signal?: AbortSignal;
+  onProgress?(done: number, total: number): void;
+}
+
+export interface GroupSum {
+  readonly neurons: number;
+  readonly edited: number;
+  /** Σ mean a_i·(v_i·ŵ). */
+  readonly readout: number;
+}
+
+export interface NeuronReading {
+  readonly layer: number;
+  readonly neuron: number;
+  readonly group: NeuronGroup;
+  readonly mean: number;
+  readonly cosine: number;
+  readonly readout: number;
+}
+
+export interface NeuronFit {
+  /** One `neuron_scale` stage `neurons_mlp_post`: chosen neurons are set to their moved mean. */
+  readonly bundle: Bundle;
+  readonly groups: Readonly<Record<NeuronGroup, GroupSum>>;
+  /** By size of readout, the largest first. */
+  readonly strongest: readonly NeuronReading[];
+}
+
+const GROUPS: readonly NeuronGroup[] = ["TP", "TN", "AP", "AN"];
+const SHOWN = 20;
+const ID = "neurons_mlp_post";
+
+/**
+ * @param source the model's folder, as for `load`: value vectors are read from its files
+ * @throws SluiceError `usage` without texts, for a probe of another width, or shares and alphas out of range; what reading
+ *   the files throws; as `poolResponses`
+ */
+export async function fitNeurons(
+  model: Model,
+  source: string | URL | readonly File[],
+  options: NeuronOptions,
+): Promise<NeuronFit> {
+  const { config } = model;
+  const { probe, alpha = 0.05, share = 0.5, name, sources, texts } = options;
+  if (probe.weight.length !== config.hidden_size) {
+    throw new SluiceError(
+      "usage",
+      `The probe has ${probe.weight.length} weights, and this model's stream ${config.hidden_size}`,
+      { hint: "Fit a probe for this model." },
+    );
+  }
+  if (!(share >= 0 && share <= 1)) throw new SluiceError("usage", `The share is ${share}; it must be from 0 to 1`);
+  if (!Number.isFinite(alpha)) throw new SluiceError("usage", `alpha is ${alpha}; it must be a number`);
+  const means = await meanActivations(model, options);
+  const readings: NeuronReading[] = [];
+  const vectors = await readValueVectors(model, source, probe.weight, options.signal);
+  for (const [layer, { along, norms }] of vectors.entries()) {
+    const active = means[layer] as Float64Array;
+    along.forEach((projection, neuron) => {
+      const mean = active[neuron] as number;
+      const length = norms[neuron] as number;
+      const group = `${projection > 0 ? "T" : "A"}${mean > 0 ? "P" : "N"}` as const;
+      const cosine = length === 0 ? 0 : projection / length;
+      readings.push({ layer, neuron, group, mean, cosine, readout: mean * projection });
+    });
+  }
+  const edited = new Set(GROUPS.flatMap((group) => chosenOf(readings, group, share)));
+  const width = config.intermediate_size;
+  const tensors = new Map<string, StoredTensor>();
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const scale = new Float32Array(width).fill(1);
+    const shift = new Float32Array(width);
+    const own = readings.slice(layer * width, (layer + 1) * width);
+    for (const reading of own) {
+      if (!edited.has(reading)) continue;
+      scale[reading.neuron] = 0;
+      shift[reading.neuron] = reading.mean * (addsToConcept(reading) ? 1 - alpha : 1 + alpha);
+    }
+    const store = (tensor: string, values: Float32Array) =>
+      tensors.set(`${ID}.${layer}.${tensor}`, storeFloat32(values, [width]));
+    store("scale", scale);
+    store("shift", shift);
+    store(
+      "readout",
+      Float32Array.from(own, ({ readout }) => readout),
+    );
+  }
+  const sumOf = (group: NeuronGroup): GroupSum => {
+    const own = readings.filter((reading) => reading.group === group);
+    return {
+      neurons: own.length,
+      edited: own.filter((reading) => edited.has(reading)).length,
+      readout: own.reduce((sum, { readout }) => sum + readout, 0),
+    };
+  };
+  const groups = { TP: sumOf("TP"), TN: sumOf("TN"), AP: sumOf("AP"), AN: sumOf("AN") };
+  return {
+    groups,
+    strongest: [...readings].sort((a, b) => Math.abs(b.readout) - Math.abs(a.readout)).slice(0, SHOWN),
+    bundle: {
+      file: "the fitted bundle",
+      manifest: {
+        name: name ?? "neurons",
+        base: baseOf(config),
+        stages: [{ id: ID, kind: "neuron_scale", site: "mlp_post", layers: "all" }],
+        fit: {
+          method: "neuron groups",
+          probe: `${probe.site}.${probe.layer}`,
+          alpha,
+          share,
+          texts: texts.length,
+          groups,
+          ...sources,
+        },
+      },
+      tensors,
+      metadata: new Map(),
+    },
+  };
+}
+
+/** What neurons of a layer write along a direction. */
+export interface ValueReadouts {
+  /** v_i·ŵ, `[intermediate_size]`. */
+  readonly along: Float64Array;
+  /** ‖v_i‖. */
+  readonly norms: Float64Array;
+}
+
+/**
+ * v_i·ŵ and ‖v_i‖ of every layer's neurons, from the model's files.
+ * @param direction `[hidden_size]`, of any length but 0
+ */
+export async function readValueVectors(
+  model: Model,
+  source: string | URL | readonly File[],
+  direction: ArrayLike<number>,
+  signal?: AbortSignal,
+): Promise<readonly ValueReadouts[]> {
+  const length = Math.sqrt(dot(direction, direction));
+  if (!(length > 0)) throw new SluiceError("usage", "The probe's direction has no length");
+  const unit = Float64Array.from(direction, (value) => value / length);
+  const files = await openSource(source);
+  try {
+    const checkpoint = await openCheckpoint(files, signal);
+    const readouts: ValueReadouts[] = [];
+    for (let layer = 0; layer < model.config.num_hidden_layers; layer++) {
+      readouts.push(await readoutsOf(checkpoint, outputProjection(model, layer), unit, signal));
+    }
+    return readouts;
+  } finally {
+    await files.close();
+  }
+}
+
+async function readoutsOf(
+  checkpoint: Checkpoint,
+  weight: MatrixRef,
+  unit: Float64Array,
+  signal: AbortSignal | undefined,
+): Promise<ValueReadouts> {
+  const { tensor, transposed, tensorOutputs, first, outputs, inputs } = weight;
+  const matrix = await readFloat64(checkpoint, tensor, signal);
+  const along = new Float64Array(inputs);
+  const norms = new Float64Array(inputs);
+  for (let neuron = 0; neuron < inputs; neuron++) {
+    let [projection, square] = [0, 0];
+    for (let output = 0; output < outputs; output++) {
+      const at = transposed ? neuron * tensorOutputs + first + output : (first + output) * inputs + neuron;
+      const value = matrix[at] as number;
+      projection += value * (unit[output] as number);
+      square += value * value;
+    }
+    along[neuron] = projection;
+    norms[neuron] = Math.sqrt(square);
+  }
+  return { along, norms };
+}
+
+function outputProjection({ internals }: Model, layer: number): MatrixRef {
+  for (const node of internals.graph.nodes) {
+    if (node.op === "linear" && node.out.sites.includes(`mlp_out.${layer}`)) return node.weight;
+  }
+  throw new Error(`The graph has no output projection of the MLP of layer ${layer}`);
+}
+
+/** Mean activation of every neuron over all tokens of the texts, by layer, `[intermediate_size]`. */
+async function meanActivations(
+  model: Model,
+  { texts, signal, onProgress }: NeuronOptions,
+): Promise<readonly Float64Array[]> {
+  if (texts.length === 0) throw new SluiceError("usage", "There is no text to average activations over");
+  const { num_hidden_layers, intermediate_size } = model.config;
+  const sites = Array.from({ length: num_hidden_layers }, (_, layer) => `mlp_post.${layer}`);
+  const sums = sites.map(() => new Float64Array(intermediate_size));
+  const tokens = texts.reduce((sum, { length }) => sum + length, 0);
+  const add = (text: number, responses: ReadonlyMap<string, Float32Array>): void => {
+    const weight = (texts[text]?.length ?? 0) / tokens;
+    sites.forEach((site, layer) => {
+      const sum = sums[layer] as Float64Array;
+      responses.get(site)?.forEach((value, i) => {
+        sum[i] = (sum[i] as number) + weight * value;
+      });
+    });
+  };
+  await poolResponses(model, texts, sites, "mean", add, {
+    signal,
+    onProgress: (done, total) => onProgress?.(done, total),
+  });
+  return sums;
+}
+
+function addsToConcept({ group }: NeuronReading): boolean {
+  return group === "TP" || group === "AN";
+}
+
+function chosenOf(readings: readonly NeuronReading[], group: NeuronGroup, share: number): readonly NeuronReading[] {
+  const own = readings.filter((reading) => reading.group === group);
+  const largestFirst = group === "TP" || group === "AN";
+  own.sort((a, b) => (Math.abs(a.cosine) - Math.abs(b.cosine)) * (largestFirst ? -1 : 1));
+  return own.slice(0, Math.round(share * own.length));
+}

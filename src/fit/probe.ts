@@ -1,0 +1,134 @@
+/**
+ * A linear probe: logistic regression on a site's mean over each sentence's tokens. The DPO studies (Lee et al. 2024, arXiv
+ * 2401.01967; Yang et al. 2024, arXiv 2411.06424) read neurons against its direction; unlike their code, padding is no part
+ * of the mean.
+ */
+import { SluiceError } from "../errors.ts";
+import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
+import type { AffineSite } from "../interventions/stage.ts";
+import type { Model } from "../runtime/model.ts";
+import { auroc } from "./auroc.ts";
+import { type LabelledSentences, layersFrom, requireAffineSite, requireBothClasses } from "./classes.ts";
+import { dot } from "./conjugate-gradient.ts";
+import { fitLogistic } from "./logistic.ts";
+import { poolResponses } from "./pool.ts";
+
+export interface ProbeOptions extends LabelledSentences {
+  /** Default `resid_post`. */
+  readonly site?: AffineSite;
+  /** Default: the last. */
+  readonly layer?: number;
+  /** Weight of ½‖w‖² against the sum of losses; default 1. */
+  readonly l2?: number;
+  /** Share of each class that the fit does not see and is judged on; default 0.2. */
+  readonly heldOut?: number;
+  readonly signal?: AbortSignal;
+  onProgress?(done: number, total: number): void;
+}
+
+/** How well a probe tells sentences apart that it has not seen; null where too few were given to hold any out. */
+export interface ProbeReport {
+  readonly n_positive: number;
+  readonly n_negative: number;
+  readonly held_out: { readonly n: number; readonly accuracy: number; readonly auroc: number } | null;
+}
+
+export interface Probe extends ProbeReport {
+  readonly site: AffineSite;
+  readonly layer: number;
+  /** `[hidden_size]`; the positive class where weight·mean + bias > 0. */
+  readonly weight: Float32Array;
+  readonly bias: number;
+}
+
+/** The metadata entry that tells a probe's file from others. */
+const METADATA = "sluice_probe";
+
+/** @throws SluiceError `usage` for an empty class, a site or layer that the model does not have; as `poolResponses` */
+export async function fitProbe(model: Model, options: ProbeOptions): Promise<Probe> {
+  const { positive, negative, site = "resid_post", l2 = 1, heldOut = 0.2, signal, onProgress } = options;
+  requireBothClasses(options);
+  requireAffineSite(site);
+  const [layer = 0] = layersFrom(model.config, [options.layer ?? model.config.num_hidden_layers - 1]);
+  const name = `${site}.${layer}`;
+  const total = positive.length + negative.length;
+  const meansOf = async (sentences: readonly (readonly number[])[], before: number): Promise<Float32Array[]> => {
+    const rows: Float32Array[] = [];
+    const take = (i: number, responses: ReadonlyMap<string, Float32Array>): void => {
+      rows[i] = Float32Array.from(responses.get(name) ?? []);
+    };
+    await poolResponses(model, sentences, [name], "mean", take, {
+      signal,
+      onProgress: (done) => onProgress?.(before + done, total),
+    });
+    return rows;
+  };
+  const classes = [await meansOf(positive, 0), await meansOf(negative, positive.length)] as const;
+  const isHeld = (i: number): boolean => Math.floor((i + 1) * heldOut) > Math.floor(i * heldOut);
+  const [plus, minus] = classes.map((rows) => rows.filter((_, i) => !isHeld(i))) as [Float32Array[], Float32Array[]];
+  if (plus.length === 0 || minus.length === 0) {
+    throw new SluiceError("usage", `Nothing is left to fit when ${heldOut} of each class is held out`, {
+      hint: "Give more sentences, or hold out less.",
+    });
+  }
+  const { weight, bias } = fitLogistic([...plus, ...minus], [...plus.map(() => true), ...minus.map(() => false)], {
+    l2,
+  });
+  const scores = classes.map((rows) =>
+    Float32Array.from(
+      rows.filter((_, i) => isHeld(i)),
+      (row) => dot(row, weight) + bias,
+    ),
+  ) as [Float32Array, Float32Array];
+  return {
+    site,
+    layer,
+    weight: Float32Array.from(weight),
+    bias: Math.fround(bias),
+    n_positive: plus.length,
+    n_negative: minus.length,
+    held_out: scores.every(({ length }) => length > 0) ? judge(...scores) : null,
+  };
+}
+
+function judge(positive: Float32Array, negative: Float32Array): NonNullable<ProbeReport["held_out"]> {
+  const n = positive.length + negative.length;
+  const right = positive.filter((score) => score > 0).length + negative.filter((score) => score <= 0).length;
+  return { n, accuracy: right / n, auroc: auroc(positive, negative) };
+}
+
+/** A probe as a safetensors file: `weight` `[d]` and `bias` `[1]`, the rest in its metadata. */
+export function writeProbe({ weight, bias, ...about }: Probe): Uint8Array<ArrayBuffer> {
+  const tensors = new Map([
+    ["weight", storeFloat32(weight, [weight.length])],
+    ["bias", storeFloat32(Float32Array.of(bias), [1])],
+  ]);
+  return writeSafetensors(tensors, { [METADATA]: JSON.stringify(about) });
+}
+
+/** @throws SluiceError `bad_file` for anything that `writeProbe` did not write */
+export function readProbe(file: Uint8Array, where: string): Probe {
+  const { tensors, metadata } = parseSafetensors(file, where);
+  const [weight, bias] = [tensors.get("weight"), tensors.get("bias")];
+  const text = metadata.get(METADATA);
+  if (!weight || !bias || text === undefined) {
+    throw new SluiceError("bad_file", `${where} is no probe`, { hint: "sluice fit probe writes one." });
+  }
+  const about = parseAbout(text, where);
+  requireAffineSite(about.site);
+  return { ...about, weight: toFloat32(weight), bias: toFloat32(bias)[0] ?? 0 };
+}
+
+function parseAbout(text: string, where: string): Omit<Probe, "weight" | "bias"> {
+  let about: Partial<Probe> | null;
+  try {
+    about = JSON.parse(text) as Partial<Probe> | null;
+  } catch (cause) {
+    throw new SluiceError("bad_file", `${where}: what it says of its probe is no JSON`, { cause });
+  }
+  const { site, layer, n_positive = 0, n_negative = 0, held_out = null } = about ?? {};
+  if (site !== undefined && layer !== undefined && Number.isSafeInteger(layer) && layer >= 0) {
+    return { site, layer, n_positive, n_negative, held_out };
+  }
+  throw new SluiceError("bad_file", `${where} does not say at which site and layer its probe reads`);
+}

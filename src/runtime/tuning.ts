@@ -1,0 +1,77 @@
+/** Tuning of a loaded model: when it happens, and where what came of it is kept. */
+import { SluiceError } from "../errors.ts";
+import type { KernelChoices } from "../kernels/variants.ts";
+import { openStore } from "../tune/node-store.ts";
+import { recall, remember, type TuningStore } from "../tune/remembered.ts";
+import { type TuningReport, tuneKernels } from "../tune/tune.ts";
+import type { ModelParts } from "./model-parts.ts";
+
+/** What a load may spend on tuning: ten seconds with what is around it. */
+const FIRST_LOAD_MS = 9_000;
+
+/** A load does not wait for the tuning of models that are smaller: they say a thousand tokens in less time than it takes. */
+const WORTH_BYTES = 64 << 20;
+
+/** The kernels that a model and all that share its weights were tuned to; plans made later follow it. */
+export class Tuning {
+  choices: KernelChoices = {};
+}
+
+export interface TuneModelOptions {
+  /** Seconds that it may take at most; default 60. */
+  readonly seconds?: number;
+  readonly signal?: AbortSignal;
+  onProgress?(done: number, total: number): void;
+  /** Where choices are kept; default: a file in the user's cache folder, in pages IndexedDB. */
+  readonly store?: TuningStore;
+}
+
+type Tunable = Omit<ModelParts, "config" | "generationConfig" | "tokenizer" | "onProgress">;
+
+/**
+ * Times all kernels that can serve the model on its device, chooses, and remembers for this adapter and version of the
+ * engine. Sessions that are opened afterwards use what was chosen.
+ * @throws SluiceError `usage` for a model on the reference plan, which is never tuned; `aborted`, `device_limit`, `gpu`
+ */
+export async function tuneParts(parts: Tunable, options: TuneModelOptions = {}): Promise<TuningReport> {
+  const { seconds = 60, signal, store = openStore() } = options;
+  if (parts.reference) {
+    throw new SluiceError("usage", "The reference plan is never tuned: its bits must not depend on measurements", {
+      hint: "Leave --plan reference out.",
+    });
+  }
+  if (!(seconds > 0)) {
+    throw new SluiceError("usage", `seconds is ${seconds}; tuning takes a time above 0`);
+  }
+  const { choices, report } = await tuneKernels(parts, {
+    budgetMs: seconds * 1000,
+    signal,
+    ...(options.onProgress && { onProgress: options.onProgress }),
+  });
+  parts.tuning.choices = await remember(store, parts.gpu.profile, choices, parts.onNotice);
+  return report;
+}
+
+/**
+ * What a load does: takes what is remembered, and with `measure` tunes for at most ten seconds, where nothing is remembered
+ * of this model's shapes and it is not tiny. What is not decided by then stays a guess until `sluice tune`: no second load waits for it.
+ */
+export async function tuneAtLoad(
+  parts: Tunable,
+  measure: boolean,
+  options: Omit<TuneModelOptions, "seconds"> = {},
+): Promise<void> {
+  const { store = openStore() } = options;
+  const known = await recall(store, parts.gpu.profile, parts.onNotice);
+  parts.tuning.choices = known;
+  if (!measure || parts.layout.byteLength < WORTH_BYTES) return;
+  const { choices, report } = await tuneKernels(parts, {
+    known,
+    onlyNew: true,
+    budgetMs: FIRST_LOAD_MS,
+    signal: options.signal,
+    ...(options.onProgress && { onProgress: options.onProgress }),
+  });
+  if (report.decided === 0) return;
+  parts.tuning.choices = await remember(store, parts.gpu.profile, choices, parts.onNotice);
+}

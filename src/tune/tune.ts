@@ -1,0 +1,309 @@
+/**
+ * The tuner: times the kernels that can serve a model's operations on its device, for few rows and many, and chooses.
+ * Operations are named by shapes and types alone (kernels/variants.ts), so that a model with stages uses the kernels that
+ * were chosen for it without.
+ */
+import type { FusedOp } from "../compile/fused.ts";
+import { lower, MAX_ROWS } from "../compile/lower.ts";
+import { allDispatches, type Dispatch, type Plan } from "../compile/plan.ts";
+import type { WeightLayout } from "../compile/weight-layout.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { PipelineCache } from "../gpu/pipelines.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Kernel, KernelFamily } from "../kernels/kernel.ts";
+import {
+  type KernelChoices,
+  mostRows,
+  type Operation,
+  operationKey,
+  type RowBucket,
+  rowBuckets,
+  variantsFor,
+} from "../kernels/variants.ts";
+import { ropeTable } from "../models/rope.ts";
+import { ClockFailure, decide, type Outcome, sampleRun } from "./contest.ts";
+import { openStopwatch, type Stopwatch } from "./stopwatch.ts";
+import { type Weights, Workbench } from "./workbench.ts";
+
+/** A loaded model, as far as the tuner is concerned. */
+export interface TuneTarget {
+  readonly gpu: Gpu;
+  readonly graph: Graph;
+  readonly ops: readonly FusedOp[];
+  readonly layout: WeightLayout;
+  readonly weights: Weights;
+  readonly family: KernelFamily;
+}
+
+export interface TuneOptions {
+  /** No longer than this. */
+  readonly budgetMs: number;
+  /** What is known already and not measured again. */
+  readonly known?: KernelChoices;
+  /** Do nothing where something is known of one of the model's operations. */
+  readonly onlyNew?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  onProgress?(done: number, total: number): void;
+}
+
+/** What came of one operation and number of rows. */
+export interface TunedOperation {
+  /** `linear qkv`, `768x2304`, `f32`. */
+  readonly operation: string;
+  readonly shape: string;
+  readonly dtype: string;
+  /** Up to so many rows; "more": any number. */
+  readonly rows: RowBucket;
+  /** Microseconds of one run, by the variant's name: the least of all samples. */
+  readonly candidates: Readonly<Record<string, number>>;
+  readonly guess: string;
+  readonly chosen: string;
+  /** The time of the chosen kernel over that of the guess. */
+  readonly ratio_to_guess: number;
+}
+
+export interface TuningReport {
+  readonly device: string;
+  readonly clock: { readonly source: Stopwatch["source"]; readonly step_us: number };
+  readonly seconds: number;
+  /** How many operations and numbers of rows there are to decide, and how many were in time. */
+  readonly decided: number;
+  readonly total: number;
+  readonly results: readonly TunedOperation[];
+}
+
+/** Positions of the cache that kernels are timed on. */
+const CONTEXT = 512;
+/** Decode and prefill are timed at this position. */
+const POSITION = 256;
+/** Rows that stand for more than 32. */
+const MANY_ROWS = 64;
+
+/** Decode first, since most tokens are decoded, then long prompts, then what is between. */
+const bucketOrder: readonly RowBucket[] = ["1", "more", "8", "4", "16", "2", "32"];
+
+/** Operations that differ in their key; all their dispatches, a layer each. */
+interface Task {
+  readonly operation: Operation;
+  readonly dispatches: readonly Dispatch[];
+  readonly bucket: RowBucket;
+  readonly rows: number;
+}
+
+/**
+ * @returns what was chosen, with what was known, and how it was told
+ * @throws SluiceError `aborted`, `device_limit`, `device_lost`, `gpu`
+ */
+export async function tuneKernels(
+  target: TuneTarget,
+  options: TuneOptions,
+): Promise<{ readonly choices: KernelChoices; readonly report: TuningReport }> {
+  const { gpu, graph, ops, layout, family } = target;
+  const { config } = graph;
+  const started = performance.now();
+  const budget = new Budget(options.budgetMs, options.signal);
+  const plan = lower(graph, ops, layout, {
+    family,
+    reference: false,
+    sequences: 1,
+    capacity: Math.min(CONTEXT, config.max_position_embeddings),
+    chunkRows: Math.min(MANY_ROWS, MAX_ROWS),
+    maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
+  });
+  const known = options.known ?? {};
+  const isNew = allDispatches(plan).every(({ operation }) => !operation || !(operationKey(operation) in known));
+  const tasks = options.onlyNew && !isNew ? [] : tasksOf(plan, known);
+  // Losers are compiled for nothing but this: they go when the tuner does.
+  const pipelines = new PipelineCache(gpu);
+  const rope = config.rope && ropeTable(config.rope, config.head_dim, plan.capacity);
+  const bench = new Workbench(gpu, pipelines, plan, target.weights, rope);
+  const chosen: Record<string, Partial<Record<RowBucket, string>>> = structuredClone(known);
+  const results: TunedOperation[] = [];
+  /** Variants that are out of the question, by kind of operation and bucket. */
+  const hopeless = new Map<string, readonly string[]>();
+  let stopwatch: Stopwatch | undefined;
+  try {
+    await gpu.checkAllocations();
+    for (const [i, task] of tasks.entries()) {
+      throwIfAborted(options.signal);
+      if (!budget.mayGoOn()) break;
+      const candidates = candidatesOf(task);
+      const kind = `${task.operation.name.split(" ", 1)[0]} ${task.bucket}`;
+      for (const name of hopeless.get(kind) ?? []) candidates.delete(name);
+      const compiled = pipelines.prepare([...candidates.values()], undefined, options.signal);
+      if (!(await budget.allows(compiled))) break;
+      stopwatch ??= await clockFor(gpu, bench, task);
+      const outcome = await contestOf(task, candidates, bench, stopwatch, budget);
+      if (!outcome) break;
+      hopeless.set(kind, [...(hopeless.get(kind) ?? []), ...outcome.hopeless]);
+      const result = describe(task, candidates, outcome);
+      results.push(result);
+      const key = operationKey(task.operation);
+      chosen[key] = { ...chosen[key], [task.bucket]: result.chosen };
+      options.onProgress?.(i + 1, tasks.length);
+    }
+    const report: TuningReport = {
+      device: gpu.profile.name,
+      clock: { source: stopwatch?.source ?? "host clock", step_us: (stopwatch?.stepMs ?? 0) * 1000 },
+      seconds: (performance.now() - started) / 1000,
+      decided: results.length,
+      total: tasks.length,
+      results,
+    };
+    return { choices: chosen, report };
+  } finally {
+    stopwatch?.dispose();
+    bench.dispose();
+  }
+}
+
+/** What there is to decide, most important first. */
+function tasksOf(plan: Plan, known: KernelChoices): readonly Task[] {
+  const groups = new Map<string, { readonly operation: Operation; readonly dispatches: Dispatch[] }>();
+  for (const dispatch of allDispatches(plan)) {
+    const { operation } = dispatch;
+    if (!operation) continue;
+    const key = operationKey(operation);
+    const group = groups.get(key) ?? { operation, dispatches: [] };
+    group.dispatches.push(dispatch);
+    groups.set(key, group);
+  }
+  // Small ones first: they tell at little cost what larger ones need not try.
+  const byCost = [...groups.values()].sort((a, b) => decodeBytes(a.dispatches) - decodeBytes(b.dispatches));
+  const tasks = bucketOrder.flatMap((bucket) =>
+    byCost.flatMap(({ operation, dispatches }): Task[] => {
+      const rows = Math.min(mostRows(bucket), MANY_ROWS);
+      // The head's buffer may have room for fewer rows.
+      const own = dispatches.filter((dispatch) => rows <= (dispatch.rows === "outs" ? plan.chunkOuts : plan.chunkRows));
+      const task = { operation, dispatches: own, bucket, rows };
+      if (own.length === 0 || !(operation.tunedRows ?? rowBuckets).includes(bucket)) return [];
+      if (known[operationKey(operation)]?.[bucket] !== undefined || candidatesOf(task).size < 2) return [];
+      return [task];
+    }),
+  );
+  return [0, 1, 2].flatMap((when) => tasks.filter((task) => turnOf(task) === when));
+}
+
+/**
+ * Matrices come first in decode and prefill: they take most of the time, and attention's kernels the longest to compile.
+ * The head meets more than one row in batches and measurements of text alone.
+ */
+function turnOf({ bucket, dispatches }: Task): number {
+  if (bucket !== "1" && dispatches.every(({ rows }) => rows === "outs")) return 2;
+  return (bucket === "1" || bucket === "more") && !dispatches.some(({ readsCache }) => readsCache) ? 0 : 1;
+}
+
+function decodeBytes(dispatches: readonly Dispatch[]): number {
+  return dispatches.reduce((sum, { candidates, readsCache }) => {
+    return sum + (candidates[0]?.kernel.cost({ rows: 1, keys: readsCache ? POSITION : 0 }).bytes ?? 0);
+  }, 0);
+}
+
+/** By name; the guess first. */
+function candidatesOf({ operation, bucket, rows }: Pick<Task, "operation" | "bucket" | "rows">): Map<string, Kernel> {
+  const all = variantsFor(operation, bucket);
+  const guess = operation.guess.find(({ maxRows }) => rows <= maxRows)?.kernel;
+  const first = all.find(({ kernel }) => kernel.name === guess?.name);
+  // A guess that is none of the variants is not to be replaced by them.
+  if (!first) return new Map();
+  return new Map([first, ...all.filter((variant) => variant !== first)].map(({ name, kernel }) => [name, kernel]));
+}
+
+async function clockFor(gpu: Gpu, bench: Workbench, { dispatches, operation }: Task): Promise<Stopwatch> {
+  const kernel = operation.guess[0]?.kernel as Kernel;
+  bench.setRows(1, POSITION);
+  const encode = await bench.prepare(dispatches, kernel, 1);
+  return openStopwatch(gpu, (pass) => encode(pass, 1));
+}
+
+/** @returns null where the time ran out */
+async function contestOf(
+  { dispatches, rows }: Task,
+  candidates: ReadonlyMap<string, Kernel>,
+  bench: Workbench,
+  stopwatch: Stopwatch,
+  budget: Budget,
+): Promise<Outcome | null> {
+  bench.setRows(rows, POSITION);
+  const [guess = "", ...challengers] = candidates.keys();
+  const repeats = new Map<string, number>();
+  const sample = async (name: string): Promise<number> => {
+    const encode = await bench.prepare(dispatches, candidates.get(name) as Kernel, rows);
+    const time = (count: number) => stopwatch.time((pass) => encode(pass, count));
+    const { ms, repeats: enough } = await sampleRun(time, stopwatch.stepMs, repeats.get(name));
+    repeats.set(name, enough);
+    return ms;
+  };
+  return decide({
+    guess,
+    challengers,
+    sample: (name) => budget.during(sample(name)),
+    mayGoOn: () => budget.mayGoOn(),
+  }).catch((error: unknown) => {
+    if (!(error instanceof ClockFailure)) throw error;
+    throw new SluiceError("gpu", `Kernels cannot be timed on this device: ${error.message} (${stopwatch.source})`, {
+      hint: "Do without: --no-tune on the command line, tune: false in the library.",
+      cause: error,
+    });
+  });
+}
+
+function describe(
+  { operation, bucket }: Task,
+  candidates: ReadonlyMap<string, Kernel>,
+  { chosen, times }: Outcome,
+): TunedOperation {
+  const [guess = ""] = candidates.keys();
+  return {
+    operation: operation.name,
+    shape: operation.shape,
+    dtype: operation.dtype,
+    rows: bucket,
+    candidates: Object.fromEntries([...times].map(([name, ms]) => [name, ms * 1000])),
+    guess,
+    chosen,
+    ratio_to_guess: (times.get(chosen) as number) / (times.get(guess) as number),
+  };
+}
+
+/** Time that may be spent. */
+class Budget {
+  readonly #ends: number;
+  readonly #signal: AbortSignal | undefined;
+  #longest = 0;
+
+  constructor(ms: number, signal: AbortSignal | undefined) {
+    this.#ends = performance.now() + ms;
+    this.#signal = signal;
+  }
+
+  /** Whether another sample can be expected to end in time. */
+  mayGoOn(): boolean {
+    throwIfAborted(this.#signal);
+    return performance.now() + this.#longest < this.#ends;
+  }
+
+  /** Remembers how long a sample takes. */
+  async during<Result>(sample: Promise<Result>): Promise<Result> {
+    const begun = performance.now();
+    try {
+      return await sample;
+    } finally {
+      this.#longest = Math.max(this.#longest, performance.now() - begun);
+    }
+  }
+
+  /** Waits for work that takes nobody knows how long. @returns whether it was done in time */
+  async allows(work: Promise<void>): Promise<boolean> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), this.#ends - performance.now());
+    });
+    try {
+      return await Promise.race([work.then(() => true), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
