@@ -11,14 +11,6 @@ import { codeOf } from "../support/refusal-code.ts";
 
 type Classes = Pick<DirectionOptions, "positive" | "negative">;
 
-async function open(folder: string): Promise<{ readonly model: Model; readonly classes: Classes }> {
-  const cases = await readJson<(Classes & { readonly case: string })[]>(`${folder}/cases.json`);
-  const golden = cases.find((entry) => entry.case === "fits");
-  assert.ok(golden);
-  const { positive, negative } = golden;
-  return { model: await load(location(folder), { plan: "reference" }), classes: { positive, negative } };
-}
-
 /** ‖r⁺ − r⁻‖ at a site in each of some layers, one after another: captures of one site share their kernels. */
 async function distances(
   model: Model,
@@ -49,17 +41,12 @@ async function assertErased(model: Model, site: AffineSite, classes: Classes): P
   }
 }
 
-test("llama-tiny: the classes' means at mlp_out are equal in every layer", async () => {
-  const { model, classes } = await open("test/golden/llama-tiny");
-  try {
-    await assertErased(model, "mlp_out", classes);
-  } finally {
-    model.dispose();
-  }
-});
-
-test("gpt2-tiny: they are at resid_post; earlier stages count, strength scales, the impossible is refused", async () => {
-  const { model, classes } = await open("test/golden/gpt2-tiny");
+test("the classes' means are equal in every layer; strength scales; alone is alone; the impossible is refused", async () => {
+  const folder = "test/golden/gpt2-tiny";
+  const cases = await readJson<(Classes & { readonly case: string })[]>(`${folder}/cases.json`);
+  const { positive = [], negative = [] } = cases.find((entry) => entry.case === "fits") ?? {};
+  const classes: Classes = { positive, negative };
+  const model = await load(location(folder), { plan: "reference" });
   const erase = (options: Partial<DirectionOptions>) => fitDirection(model, "leace", { ...classes, ...options });
   try {
     await assertErased(model, "resid_post", classes);
@@ -72,6 +59,10 @@ test("gpt2-tiny: they are at resid_post; earlier stages count, strength scales, 
     ];
     assert.ok(Math.abs(Math.hypot(...u) - (plain as number)) < 1e-6);
     assert.ok(Math.abs(v.reduce((sum, value, i) => sum + value * (u[i] as number), 0) - 1) < 1e-6);
+    const alone = await erase({ layers: [0, 1], shrinkage: 1, alone: true });
+    assert.equal(tensor(alone, "leace_resid_post.1.v"), v, "alone, a layer is fitted as if no other were edited");
+    const { erased } = bundle.manifest.fit as { erased: readonly { layer: number; shrinkage: number }[] };
+    assert.equal([erased[0]?.layer, erased[0]?.shrinkage], [1, 1]);
     const strengths = new Map([["leace_resid_post", 0.5]]);
     const [half] = await distances(model.with([bundle], { strengths }), "resid_post", classes, [1]);
     assert.ok(Math.abs((half as number) / (plain as number) - 0.5) < 1e-5, `${plain} became ${half}`);
