@@ -68,6 +68,7 @@ export {
   profileModel,
 } from "./profile/profile.ts";
 export { reportOf } from "./profile/report.ts";
+export type { StageCost } from "./profile/stage-costs.ts";
 export { measureInPage, traceOf } from "./profile/trace.ts";
 export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";

@@ -26,12 +26,14 @@ const variants: readonly (readonly [
   ["register2x2", [2, 4], (shape) => registerLinear(shape, 2, 2)],
   ["register4x1", [4, 32], (shape) => registerLinear(shape, 4, 1)],
   ["register4x2", [4, ANY], (shape) => registerLinear(shape, 4, 2)],
+  ["register6x1", [6, 12], (shape) => registerLinear(shape, 6, 1)],
+  ["register6x2", [6, ANY], (shape) => registerLinear(shape, 6, 2)],
   ["register8x1", [8, ANY], (shape) => registerLinear(shape, 8, 1)],
   ["register8x2", [8, ANY], (shape) => registerLinear(shape, 8, 2)],
   ["lanes1", [1, 1], (shape) => lanesLinear(shape, 1)],
   ["lanes2", [2, 2], (shape) => lanesLinear(shape, 2)],
   ["lanes4", [4, 4], (shape) => lanesLinear(shape, 4)],
-  ["tile", [8, ANY], tileLinear],
+  ["tile", [6, ANY], tileLinear],
 ];
 
 export function linearOperation(shape: LinearShape, choice: LinearChoice): Operation {

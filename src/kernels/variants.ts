@@ -35,11 +35,14 @@ export interface Operation {
   variants(): readonly KernelVariant[];
 }
 
-/** Numbers of rows that share a kernel: up to 1, 2, 4, 8, 16, 32, and more. */
-export const rowBuckets = ["1", "2", "4", "8", "16", "32", "more"] as const;
+/** Numbers of rows that share a kernel: up to 1, 2, 4, 6, 8, 12, 16, 32, and more. */
+export const rowBuckets = ["1", "2", "4", "6", "8", "12", "16", "32", "more"] as const;
 export type RowBucket = (typeof rowBuckets)[number];
 
-/** Variants by the operation's key and the bucket. */
+/** In place of a variant: the guess was measured, and stays. */
+export const GUESS = "guess";
+
+/** Variants by the operation's key and the bucket, or {@link GUESS}. */
 export type KernelChoices = Readonly<Record<string, Readonly<Partial<Record<RowBucket, string>>>>>;
 
 /** Largest number of rows of a bucket. */

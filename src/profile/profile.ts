@@ -1,13 +1,14 @@
 /** Where a model's time goes: every dispatch of a prefill and of decode steps, on the GPU's own clock. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
-import type { StepRows } from "../kernels/step.ts";
 import type { Model } from "../runtime/model.ts";
-import type { Run } from "../runtime/run.ts";
-import type { Sequences } from "../runtime/sequences.ts";
 import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
+import { type Phase, type PhasedDispatch, ProfiledLane } from "./lane.ts";
+import { type StageCost, stageCosts } from "./stage-costs.ts";
 import { median } from "./statistics.ts";
-import { resolutionOf, type TimedDispatch, TimestampObserver } from "./timestamps.ts";
+import { resolutionOf, TimestampObserver } from "./timestamps.ts";
+
+export type { Phase } from "./lane.ts";
 
 export interface ProfileOptions {
   /** Decode steps, default 8. */
@@ -15,8 +16,6 @@ export interface ProfileOptions {
   readonly signal?: AbortSignal;
   onProgress?(doing: string, done: number, total: number): void;
 }
-
-export type Phase = "prefill" | "decode";
 
 /** One dispatch of one step. */
 export interface ProfiledDispatch {
@@ -65,6 +64,8 @@ export interface Profile {
   readonly dispatches: readonly ProfiledDispatch[];
   readonly by_label: readonly ProfileRow[];
   readonly by_kernel: readonly ProfileRow[];
+  /** What each intervention stage costs, in both phases; empty without interventions. */
+  readonly stage_costs: readonly StageCost[];
   /** Milliseconds on the host's clock: of a phase with the profiler, and the same work without it, in the same run. */
   readonly wall: Readonly<Record<Phase, { readonly profiled_ms: number; readonly plain_ms: number }>>;
   readonly host: { readonly tokenize_ms: number | null; readonly compile_ms: Readonly<Record<string, number>> };
@@ -111,6 +112,10 @@ export async function profileModel(
     const observer = hasClock ? new TimestampObserver(gpu, lane.mostDispatches) : undefined;
     const profiled = await lane.run(observer);
     observer?.dispose();
+    const stage_costs = await stageCosts(model, tokens, newTokens, {
+      signal,
+      onProgress: (done, total) => options.onProgress?.("measuring stages", done, total),
+    });
     const ceilings = await surveyAgain(gpu, apart, survey, { signal });
     const origin = profiled.timed.find(({ beginNs }) => beginNs !== null)?.beginNs ?? 0;
     const dispatches = profiled.timed.map((timed) => describe(timed, origin));
@@ -128,67 +133,12 @@ export async function profileModel(
       dispatches,
       by_label: rowsOf(dispatches, ({ label }) => label, ceilings),
       by_kernel: rowsOf(dispatches, ({ kernel }) => kernel, ceilings),
+      stage_costs,
       wall: { prefill: wall("prefill"), decode: wall("decode") },
       host: { tokenize_ms, compile_ms: Object.fromEntries(pipelines.compileMs) },
     };
   } finally {
     sequences.dispose();
-  }
-}
-
-interface PhasedDispatch extends TimedDispatch {
-  readonly phase: Phase;
-  readonly step: number;
-}
-
-/** The same prefill and decode again and again, step by step. */
-class ProfiledLane {
-  readonly #sequences: Sequences;
-  readonly #tokens: readonly number[];
-  readonly #newTokens: number;
-  readonly #signal: AbortSignal | undefined;
-
-  constructor(sequences: Sequences, tokens: readonly number[], newTokens: number, signal: AbortSignal | undefined) {
-    this.#sequences = sequences;
-    this.#tokens = tokens;
-    this.#newTokens = newTokens;
-    this.#signal = signal;
-  }
-
-  get mostDispatches(): number {
-    const { body, finalNorm, head, tails } = this.#sequences.plan;
-    return body.length + finalNorm.length + head.length + tails.greedy.length;
-  }
-
-  async run(
-    observer: TimestampObserver | undefined,
-  ): Promise<{ readonly timed: readonly PhasedDispatch[]; readonly wall: Record<Phase, number> }> {
-    const sequences = this.#sequences;
-    const timed: PhasedDispatch[] = [];
-    const wall: Record<Phase, number> = { prefill: 0, decode: 0 };
-    sequences.slots.truncate(0, 0);
-    sequences.beginPrompt(0, this.#tokens.length);
-    const execute = async (phase: Phase, step: number, rows: StepRows): Promise<void> => {
-      sequences.sync([0]);
-      const started = performance.now();
-      const run: Run = {
-        steps: [rows],
-        head: "logits",
-        tail: "greedy",
-        reads: [{ role: { role: "tokens" }, offset: 0, byteLength: 4 }],
-        signal: this.#signal,
-        ...(observer && { observer }),
-      };
-      await sequences.executor.run(run);
-      wall[phase] += performance.now() - started;
-      if (observer) timed.push(...(await observer.take()).map((each) => ({ ...each, phase, step })));
-    };
-    let step = 0;
-    for (const rows of sequences.stepsFor({ sequence: 0, tokens: this.#tokens, outs: "last" })) {
-      await execute("prefill", step++, rows);
-    }
-    for (let i = 0; i < this.#newTokens; i++) await execute("decode", i, sequences.nextStep([0]));
-    return { timed, wall };
   }
 }
 

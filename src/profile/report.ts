@@ -1,5 +1,6 @@
 /** A profile as one self-contained HTML page: where the time goes, by layer and kernel, and how near to the roofline. */
 import type { Profile, ProfiledDispatch, ProfileRow } from "./profile.ts";
+import type { StageCost } from "./stage-costs.ts";
 
 /** The page needs no script: charts are SVG with titles to point at, tables are tables. */
 export function reportOf(profile: Profile): string {
@@ -31,6 +32,7 @@ svg rect.span { stroke: var(--page); stroke-width: .5; } .scroll { overflow-x: a
 <h2>Roofline</h2>
 <p>Against this device's own ceilings: ${ceilings.read_gb_per_s.toPrecision(3)} GB/s and ${ceilings.fma_gflop_per_s.toPrecision(3)} GFLOP/s (dashed: ${ceilings.gemm_gflop_per_s.toPrecision(3)} with the loads of a matrix product). A dot is a kernel, as large as its time.</p>
 ${roofline(profile)}
+${stageTable(profile.stage_costs)}
 <h2>Kernels</h2>${table(profile.by_kernel)}
 <h2>Places in the model</h2>${table(profile.by_label)}
 </body></html>
@@ -124,6 +126,18 @@ function table(rows: readonly ProfileRow[]): string {
     return `<tr><td>${escaped(row.name)}${stages}</td><td>${row.phase}</td><td>${row.calls}</td><td>${number(row.ms, 3)}</td><td>${percent(row.share)}</td><td>${number(row.gflop_per_s, 2)}</td><td>${number(row.gb_per_s, 2)}</td><td>${percent(row.share_of_roofline)}</td></tr>`;
   });
   return `<div class="scroll"><table><thead><tr><th></th><th>phase</th><th>calls</th><th>ms</th><th>share</th><th>GFLOP/s</th><th>GB/s</th><th>of roofline</th></tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+}
+
+/** What each stage costs, if there are any. */
+function stageTable(costs: readonly StageCost[]): string {
+  if (costs.length === 0) return "";
+  const body = costs.map(({ phase, stage, kind, dispatches, ms, interval, share, clock }) => {
+    const range = `${interval[0].toFixed(3)} to ${interval[1].toFixed(3)}`;
+    return `<tr><td>${escaped(stage)}<br><small>${kind}</small></td><td>${phase}</td><td>${dispatches}</td><td>${ms.toFixed(3)}</td><td>${range}</td><td>${(100 * share).toFixed(1)} %</td><td>${clock}</td></tr>`;
+  });
+  return `<h2>Stages</h2>
+<p>The plan timed with each stage and without it, in turns: what it adds to the dispatches that carry it, and where the median lies 95 times of 100.</p>
+<div class="scroll"><table><thead><tr><th></th><th>phase</th><th>places</th><th>ms</th><th>95 %</th><th>share</th><th>clock</th></tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 }
 
 function escaped(text: string): string {

@@ -13,6 +13,7 @@ import { PipelineCache } from "../gpu/pipelines.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Kernel, KernelFamily } from "../kernels/kernel.ts";
 import {
+  GUESS,
   type KernelChoices,
   mostRows,
   type Operation,
@@ -81,7 +82,7 @@ const POSITION = 256;
 const MANY_ROWS = 64;
 
 /** Decode first, since most tokens are decoded, then long prompts, then what is between. */
-const bucketOrder: readonly RowBucket[] = ["1", "more", "8", "4", "16", "2", "32"];
+const bucketOrder: readonly RowBucket[] = ["1", "more", "8", "4", "16", "2", "6", "12", "32"];
 
 /** Operations that differ in their key; all their dispatches, a layer each. */
 interface Task {
@@ -140,7 +141,7 @@ export async function tuneKernels(
       const result = describe(task, candidates, outcome);
       results.push(result);
       const key = operationKey(task.operation);
-      chosen[key] = { ...chosen[key], [task.bucket]: result.chosen };
+      chosen[key] = { ...chosen[key], [task.bucket]: result.chosen === result.guess ? GUESS : result.chosen };
       options.onProgress?.(i + 1, tasks.length);
     }
     const report: TuningReport = {

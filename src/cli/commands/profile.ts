@@ -15,7 +15,8 @@ export const profile = defineCommand({
   description: [
     "Runs a prefill and some decode steps with GPU timestamps around every dispatch, and tells calls, time, operations " +
       "and bytes of each kernel and each place in the model, against the device's own ceilings; what profiling costs is " +
-      "measured in the same run. Dispatches that carry interventions name them.",
+      "measured in the same run. Dispatches that carry interventions name them, and what each stage costs is a row of its own: " +
+      "the plan is timed with it and without it, in turns.",
   ],
   positionals: { model: modelArgument },
   options: {
@@ -81,6 +82,18 @@ function table(result: Profile): string {
       `  ${"ms".padStart(9)} ${"share".padStart(7)} ${"calls".padStart(6)} ${"GFLOP/s".padStart(8)} ${"GB/s".padStart(7)} ${"roofline".padStart(9)}  kernel`,
     );
     for (const row of result.by_kernel.filter((each) => each.phase === phase).slice(0, SHOWN)) lines.push(line(row));
+  }
+  if (result.stage_costs.length > 0) {
+    const host = result.stage_costs.some((cost) => cost.clock === "host");
+    lines.push("", `stages, with and without each${host ? ", whole phases by the host's clock" : ""}:`);
+    lines.push(`  ${"ms".padStart(9)} ${"share".padStart(7)} ${"95 % of".padStart(18)} ${"places".padStart(6)}  stage`);
+    for (const { phase, stage, ms, interval, share, dispatches } of result.stage_costs) {
+      const range = `${interval[0].toFixed(3)} to ${interval[1].toFixed(3)}`;
+      const percent = `${(100 * share).toFixed(1)} %`;
+      lines.push(
+        `  ${ms.toFixed(3).padStart(9)} ${percent.padStart(7)} ${range.padStart(18)} ${String(dispatches).padStart(6)}  ${stage} in ${phase}`,
+      );
+    }
   }
   return `${lines.join("\n")}\n`;
 }

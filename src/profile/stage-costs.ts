@@ -1,0 +1,153 @@
+/** What each intervention stage costs where it is fused: the plan timed with it and without it, in turns. */
+import { throwIfAborted } from "../errors.ts";
+import type { Model } from "../runtime/model.ts";
+import { type Phase, type PhasedDispatch, ProfiledLane } from "./lane.ts";
+import { median, medianInterval } from "./statistics.ts";
+import { TimestampObserver } from "./timestamps.ts";
+
+/** What a phase takes longer with a stage than without it, all other stages acting in both. */
+export interface StageCost {
+  readonly phase: Phase;
+  readonly stage: string;
+  readonly kind: string;
+  /** Dispatches of a phase whose kernel or stages differ without it. */
+  readonly dispatches: number;
+  /**
+   * Median over pairs, in milliseconds: of those dispatches by GPU timestamps, or of the whole phase by the host's clock
+   * where there are none.
+   */
+  readonly ms: number;
+  /** Where that median lies 95 times of 100; it may begin below 0 where noise is larger than the cost. */
+  readonly interval: readonly [low: number, high: number];
+  /** Of the phase's time without the stage. */
+  readonly share: number;
+  readonly clock: "gpu timestamps" | "host";
+}
+
+const PAIRS = 7;
+
+/** Times every stage of a model, in both phases. Opens one more session at a time. */
+export async function stageCosts(
+  model: Model,
+  tokens: readonly number[],
+  newTokens: number,
+  options: { readonly signal?: AbortSignal | undefined; onProgress?(done: number, total: number): void },
+): Promise<readonly StageCost[]> {
+  const { stages } = model;
+  const { signal } = options;
+  const costs: StageCost[] = [];
+  if (stages.length === 0) return costs;
+  const whole = await Timed.open(model, tokens, newTokens, signal);
+  try {
+    for (const [i, stage] of stages.entries()) {
+      const rest = stages.filter((other) => other !== stage);
+      const without = await Timed.open(model.withStages({ stages: rest, warnings: [] }), tokens, newTokens, signal);
+      try {
+        const pairs: (readonly [Measured, Measured])[] = [];
+        for (let pair = 0; pair < PAIRS; pair++) {
+          throwIfAborted(signal);
+          // Whichever runs first finds other caches.
+          const first = pair % 2 === 0 ? await whole.run() : undefined;
+          const plain = await without.run();
+          pairs.push([first ?? (await whole.run()), plain]);
+          options.onProgress?.(i * PAIRS + pair + 1, stages.length * PAIRS);
+        }
+        for (const phase of ["prefill", "decode"] as const) {
+          costs.push({ phase, stage: stage.id, kind: stage.kind, ...costOf(phase, pairs) });
+        }
+      } finally {
+        without.dispose();
+      }
+    }
+  } finally {
+    whole.dispose();
+  }
+  return costs;
+}
+
+interface Measured {
+  readonly timed: readonly PhasedDispatch[];
+  readonly wall: Readonly<Record<Phase, number>>;
+}
+
+/** A lane with its clock. */
+class Timed {
+  readonly #lane: ProfiledLane;
+  readonly #observer: TimestampObserver | undefined;
+  readonly #close: () => void;
+
+  private constructor(lane: ProfiledLane, observer: TimestampObserver | undefined, close: () => void) {
+    this.#lane = lane;
+    this.#observer = observer;
+    this.#close = close;
+  }
+
+  static async open(
+    model: Model,
+    tokens: readonly number[],
+    newTokens: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Timed> {
+    const sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
+    const lane = new ProfiledLane(sequences, tokens, newTokens, signal);
+    const { gpu } = model.internals;
+    const hasClock = model.device.features.timestampQuery;
+    const observer = hasClock ? new TimestampObserver(gpu, lane.mostDispatches) : undefined;
+    const timed = new Timed(lane, observer, () => sequences.dispose());
+    // Compiles, and fills caches.
+    await lane.run(undefined);
+    return timed;
+  }
+
+  run(): Promise<Measured> {
+    return this.#lane.run(this.#observer);
+  }
+
+  dispose(): void {
+    this.#observer?.dispose();
+    this.#close();
+  }
+}
+
+function costOf(
+  phase: Phase,
+  pairs: readonly (readonly [Measured, Measured])[],
+): Pick<StageCost, "dispatches" | "ms" | "interval" | "share" | "clock"> {
+  const differing = differingLabels(phase, pairs[0] as readonly [Measured, Measured]);
+  const own = ({ timed }: Measured) => timed.filter((each) => each.phase === phase);
+  const onGpu = pairs.every((pair) =>
+    pair.every(
+      (run) => own(run).length > 0 && own(run).every(({ beginNs, endNs }) => beginNs !== null && endNs !== null),
+    ),
+  );
+  const sum = (run: Measured, takes: (label: string) => boolean): number =>
+    own(run).reduce((ms, { dispatch, beginNs, endNs }) => {
+      return takes(dispatch.label) ? ms + ((endNs as number) - (beginNs as number)) / 1e6 : ms;
+    }, 0);
+  const differences = pairs.map(([whole, without]) =>
+    onGpu
+      ? sum(whole, (label) => differing.has(label)) - sum(without, (label) => differing.has(label))
+      : whole.wall[phase] - without.wall[phase],
+  );
+  const base = median(pairs.map(([, without]) => (onGpu ? sum(without, () => true) : without.wall[phase])));
+  const ms = median(differences);
+  return {
+    dispatches: differing.size,
+    ms,
+    interval: medianInterval(differences),
+    share: base === 0 ? 0 : ms / base,
+    clock: onGpu ? "gpu timestamps" : "host",
+  };
+}
+
+/** Places in the model whose kernel or stages are others in the two plans, or that one of them lacks. */
+function differingLabels(phase: Phase, [whole, without]: readonly [Measured, Measured]): ReadonlySet<string> {
+  const describe = ({ timed }: Measured): Map<string, string> =>
+    new Map(
+      timed
+        .filter((each) => each.phase === phase)
+        .map(({ dispatch, kernel }) => [dispatch.label, JSON.stringify([kernel.name, dispatch.stages ?? []])]),
+    );
+  const [a, b] = [describe(whole), describe(without)];
+  return new Set([...a.keys(), ...b.keys()].filter((label) => a.get(label) !== b.get(label)));
+}
