@@ -1,16 +1,17 @@
 /**
  * Directions from the means of two classes at the last token: affine concept editing (Marshall et al. 2024, arXiv
  * 2411.09003), directional ablation (Arditi et al. 2024, arXiv 2406.11717), contrastive activation addition (Rimsky et
- * al. 2023, arXiv 2312.06681), and least-squares concept erasure (leace.ts).
+ * al. 2023, arXiv 2312.06681), and least-squares concept erasure (erasure.ts).
  */
 import { SluiceError } from "../errors.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
-import { baseOf } from "../interventions/compose.ts";
+import { baseOf, compose } from "../interventions/compose.ts";
 import type { AffineSite } from "../interventions/stage.ts";
 import type { Model } from "../runtime/model.ts";
 import { layersFrom, requireAffineSite, requireBothClasses } from "./classes.ts";
-import { eraserOf, SecondMoments } from "./leace.ts";
+import { StreamedCovariance } from "./covariance.ts";
+import { type Erasure, eraseDifference } from "./erasure.ts";
 import { poolResponses } from "./pool.ts";
 
 export type DirectionMethod = "ace" | "ablation" | "addition" | "leace";
@@ -22,6 +23,17 @@ export interface DirectionOptions {
   readonly site?: AffineSite;
   /** Default: all. */
   readonly layers?: "all" | readonly number[];
+  /**
+   * leace: λ from 0 to 1; the covariance is taken as (1 − λ)·Σ + λ·diag(Σ). 0 is LEACE as published and needs more sentences
+   * than the site is wide; `auto`, the default, estimates λ from the sentences, and is near 0 where there are many.
+   */
+  readonly shrinkage?: "auto" | number;
+  /**
+   * leace: fits each layer as if it alone were to be edited. Default: with the stages of earlier layers on, as the paper's
+   * concept scrubbing does, so that the classes' means are equal at every layer of the bundle; the sentences are then run
+   * once for each layer.
+   */
+  readonly alone?: boolean;
   readonly name?: string;
   readonly sources?: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal;
@@ -33,25 +45,25 @@ export interface ClassMeans {
   readonly layer: number;
   readonly positive: Float64Array;
   readonly negative: Float64Array;
-  /** Over both classes; only where they were asked for. */
-  readonly moments: SecondMoments | undefined;
+  /** Over both classes; only where it was asked for. */
+  readonly spread: StreamedCovariance | undefined;
 }
 
-/** Second moments that are held at a time; of more layers they are measured one part after another. */
-const MOST_MOMENT_BYTES = 512 << 20;
+/** Covariances that are held at a time; of more layers they are measured one part after another. */
+const MOST_SPREAD_BYTES = 512 << 20;
 
 /**
  * Means of a site at the last token of each class's sentences, summed in float64 as they come.
- * @param withMoments also of the products of pairs of columns
+ * @param withSpread with the covariance over both
  */
 export async function classMeans(
   model: Model,
   site: AffineSite,
   layers: readonly number[],
   { positive, negative, signal, onProgress }: Pick<DirectionOptions, "positive" | "negative" | "signal" | "onProgress">,
-  withMoments = false,
+  withSpread = false,
 ): Promise<readonly ClassMeans[]> {
-  const moments = layers.map(() => (withMoments ? new SecondMoments(model.config.hidden_size) : undefined));
+  const spreads = layers.map(() => (withSpread ? new StreamedCovariance(model.config.hidden_size) : undefined));
   const names = layers.map((layer) => `${site}.${layer}`);
   const total = positive.length + negative.length;
   const meansOf = async (sentences: readonly (readonly number[])[], before: number): Promise<Float64Array[]> => {
@@ -61,7 +73,7 @@ export async function classMeans(
         const sum = sums[i] as Float64Array;
         const response = responses.get(name) ?? new Float32Array(0);
         response.forEach((value, j) => (sum[j] = (sum[j] as number) + value));
-        moments[i]?.add(response);
+        spreads[i]?.add(response);
       });
     await poolResponses(model, sentences, names, "last", add, {
       signal,
@@ -75,82 +87,130 @@ export async function classMeans(
     layer,
     positive: plus[i] as Float64Array,
     negative: minus[i] as Float64Array,
-    moments: moments[i],
+    spread: spreads[i],
   }));
 }
 
-/** The means of all layers, of as many layers at a time as memory is meant for. */
+/**
+ * The means of all layers: of as many at a time as memory is meant for, or one by one on what earlier ones leave.
+ * @param editedBy the model with these layers edited; they were handed out before
+ */
 async function* meansByPart(
   model: Model,
   method: DirectionMethod,
   site: AffineSite,
   layers: readonly number[],
   options: DirectionOptions,
+  editedBy: (layers: readonly number[]) => Model,
 ): AsyncGenerator<ClassMeans> {
-  const withMoments = method === "leace";
-  const most = withMoments
-    ? Math.max(1, Math.floor(MOST_MOMENT_BYTES / (8 * model.config.hidden_size ** 2)))
-    : layers.length;
+  const withSpread = method === "leace";
+  const sequential = withSpread && !options.alone;
+  const inMemory = Math.floor(MOST_SPREAD_BYTES / (4 * model.config.hidden_size ** 2));
+  const most = sequential ? 1 : withSpread ? Math.max(1, inMemory) : layers.length;
   const parts = Math.ceil(layers.length / most);
   for (let part = 0; part < parts; part++) {
     const own = layers.slice(part * most, (part + 1) * most);
     const onProgress = (done: number, total: number): void => options.onProgress?.(part * total + done, parts * total);
-    yield* await classMeans(model, site, own, { ...options, onProgress }, withMoments);
+    const current = sequential && part > 0 ? editedBy(layers.slice(0, part)) : model;
+    yield* await classMeans(current, site, own, { ...options, onProgress }, withSpread);
   }
 }
 
 /**
  * Fits one `affine` stage with id `METHOD_SITE`: direction r⁺ − r⁻, and for ace the reference r⁻; for leace a projection of
- * rank 1. The class means are kept beside them as `mean_pos` and `mean_neg`.
- * @throws SluiceError `usage` for an empty class, a site or layer that the model does not have, classes of equal means
+ * rank 1, `low_rank`. The class means are kept beside them as `mean_pos` and `mean_neg`. A model that has interventions
+ * keeps them in force, and the bundle belongs behind them.
+ * @throws SluiceError `usage` for an empty class, a site or layer that the model does not have, classes of equal means, a
+ *   covariance without full rank; and what pooling throws
  */
 export async function fitDirection(model: Model, method: DirectionMethod, options: DirectionOptions): Promise<Bundle> {
   const { config } = model;
-  const { positive, negative, site = "resid_post", name, sources } = options;
+  const { site = "resid_post", shrinkage = "auto" } = options;
   requireBothClasses(options);
   requireAffineSite(site);
   const layers = layersFrom(config, options.layers);
+  if (shrinkage !== "auto" && !(shrinkage >= 0 && shrinkage <= 1)) {
+    throw new SluiceError("usage", `A shrinkage of ${shrinkage} is not possible`, { hint: "It is 0 to 1, or auto." });
+  }
   const id = `${method}_${site}`;
   const tensors = new Map<string, StoredTensor>();
-  const put = (layer: number, tensor: string, values: Float64Array): void => {
-    tensors.set(`${id}.${layer}.${tensor}`, storeFloat32(Float32Array.from(values), [values.length]));
+  const erased: ErasedLayer[] = [];
+  const editedBy = (done: readonly number[]): Model => {
+    const bundle = makeBundle(model, method, site, done, tensors, erased, options);
+    return model.withStages({
+      stages: [...model.stages, ...compose(config, [{ bundle }]).stages],
+      warnings: [],
+    });
   };
-  for await (const means of meansByPart(model, method, site, layers, options)) {
+  for await (const means of meansByPart(model, method, site, layers, options, editedBy)) {
+    const { layer, spread } = means;
     const direction = means.positive.map((value, i) => value - (means.negative[i] as number));
     if (direction.every((value) => Math.fround(value) === 0)) {
-      throw new SluiceError("usage", `The classes have equal means at ${site}.${means.layer}: there is no direction`);
+      throw new SluiceError("usage", `The classes have equal means at ${site}.${layer}: there is no direction`);
     }
-    if (means.moments) {
-      const { v, u, c } = eraserOf(direction, means.moments);
-      for (const [tensor, values] of [
-        ["v", v],
-        ["u", u],
-      ] as const) {
-        tensors.set(`${id}.${means.layer}.${tensor}`, storeFloat32(Float32Array.from(values), [1, values.length]));
-      }
-      put(means.layer, "c", Float64Array.of(c));
-    } else put(means.layer, "direction", direction);
-    if (method === "ace") put(means.layer, "reference", means.negative);
-    put(means.layer, "mean_pos", means.positive);
-    put(means.layer, "mean_neg", means.negative);
+    const put = (tensor: string, values: ArrayLike<number>, shape: readonly number[] = [values.length]): void => {
+      tensors.set(`${id}.${layer}.${tensor}`, storeFloat32(Float32Array.from(values), shape));
+    };
+    if (spread) {
+      const erasure = eraseDifference(spread, direction, shrinkage);
+      if (!erasure) throw withoutFullRank(`${site}.${layer}`, spread, shrinkage);
+      const v = Float32Array.from(erasure.v);
+      put("v", v, [1, v.length]);
+      put("u", erasure.u, [1, v.length]);
+      // Of v as it is stored: its rounding, times a mean far from the origin, would not be small.
+      put("c", [v.reduce((sum, value, i) => sum + value * (spread.mean[i] as number), 0)]);
+      const { moved, movedByAblation } = erasure;
+      erased.push({ layer, shrinkage: erasure.shrinkage, moved, moved_by_ablation: movedByAblation });
+    } else put("direction", direction);
+    if (method === "ace") put("reference", means.negative);
+    put("mean_pos", means.positive);
+    put("mean_neg", means.negative);
   }
-  const stageMethod = {
-    ace: "ace",
-    ablation: "directional_ablation",
-    addition: "addition",
-    leace: "low_rank",
-  } as const;
+  return makeBundle(model, method, site, layers, tensors, erased, options);
+}
+
+/** Provenance of an erased layer. */
+interface ErasedLayer extends Pick<Erasure, "shrinkage" | "moved"> {
+  readonly layer: number;
+  readonly moved_by_ablation: number;
+}
+
+function withoutFullRank(where: string, { count, mean }: StreamedCovariance, shrinkage: "auto" | number): SluiceError {
+  return new SluiceError(
+    "usage",
+    `The covariance at ${where}, ${mean.length} wide, has no full rank with ${count} sentences and a shrinkage of ${shrinkage}`,
+    { hint: `Give more than ${mean.length} different sentences, or a shrinkage above 0 (auto chooses it).` },
+  );
+}
+
+const STAGE_METHODS = {
+  ace: "ace",
+  ablation: "directional_ablation",
+  addition: "addition",
+  leace: "low_rank",
+} as const;
+
+function makeBundle(
+  { config }: Model,
+  method: DirectionMethod,
+  site: AffineSite,
+  layers: readonly number[],
+  tensors: ReadonlyMap<string, StoredTensor>,
+  erased: readonly ErasedLayer[],
+  { positive, negative, alone = false, name = method, sources }: DirectionOptions,
+): Bundle {
   return {
     file: "the fitted bundle",
     manifest: {
-      name: name ?? method,
+      name,
       base: baseOf(config),
-      stages: [{ id, kind: "affine", method: stageMethod[method], site, layers }],
+      stages: [{ id: `${method}_${site}`, kind: "affine", method: STAGE_METHODS[method], site, layers }],
       fit: {
         method,
         pooling: "last token",
         n_positive: positive.length,
         n_negative: negative.length,
+        ...(method === "leace" && { sequential: !alone, erased }),
         ...sources,
       },
     },

@@ -9,7 +9,7 @@ import { requireBothClasses } from "./classes.ts";
 import { type DirectionMethod, type DirectionOptions, fitDirection } from "./directions.ts";
 import { meanDivergence } from "./edges/judge.ts";
 
-export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers"> {
+export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers" | "alone"> {
   /** Most KL(whole ‖ edited) of the next token on held-out negative sentences, in nats; default 0.1. */
   readonly klBound?: number;
 }
@@ -63,6 +63,7 @@ export async function chooseLayer(
   const fitted = await fitDirection(model, method, {
     ...options,
     layers: "all",
+    alone: true,
     positive: positive.fitted,
     negative: negative.fitted,
     onProgress: (done, all) => onProgress?.((done / all) * sentences, total),

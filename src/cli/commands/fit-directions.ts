@@ -20,6 +20,13 @@ const layerList: Parser<"all" | "auto" | readonly number[]> = (given, option) =>
   throw new SluiceError("usage", `${option}: "${given}" names no layers`, { hint: "Write all, auto, 7, or 3,4,5." });
 };
 
+const autoOrShare: Parser<"auto" | number> = (given, option) => {
+  if (given === "auto") return "auto";
+  const share = given.trim() === "" ? Number.NaN : Number(given);
+  if (share >= 0 && share <= 1) return share;
+  throw new SluiceError("usage", `${option}: "${given}" is no share`, { hint: "Write auto, or a number from 0 to 1." });
+};
+
 const summaries: Readonly<Record<DirectionMethod, string>> = {
   ace: "Fit a bundle that moves activations along what tells two classes apart, to a chosen point",
   ablation: "Fit a bundle that takes the direction between two classes out of activations",
@@ -31,7 +38,10 @@ const details: Readonly<Record<DirectionMethod, string>> = {
   ace: "For ace the reference is the negative mean. Its alpha is live: --param ID.alpha=A; 1 moves to the positive class.",
   ablation: "What lies along it is taken out.",
   addition: "Its alpha is live: --param ID.alpha=A; 1 moves to the positive class, −1 away from it.",
-  leace: "It is taken out along the covariance of the activations, which changes them least (arXiv 2306.03819).",
+  leace:
+    "A multiple of it is taken from each activation, measured by their covariance so that the classes' means are equal " +
+    "afterwards and the least possible is changed (arXiv 2306.03819). Each layer is fitted with those before it edited: " +
+    "the sentences are run once for each layer.",
 };
 
 const describe = (method: DirectionMethod) =>
@@ -55,6 +65,12 @@ const describe = (method: DirectionMethod) =>
         "With --layers auto: most KL of the next token on held-out negative sentences (default 0.1)",
         decimal({ min: 0 }),
       ),
+      shrinkage: optional(
+        "L",
+        "Of leace: how far correlations are shrunk towards 0, from 0 (LEACE as published, for many more sentences than the " +
+          "site is wide) to 1; auto, the default, chooses by their number",
+        autoOrShare,
+      ),
       name: optional("NAME", "What the bundle is called", name),
       out: required("FILE", "The bundle to write", name),
       json: flag("Print one JSON object"),
@@ -74,6 +90,9 @@ const describe = (method: DirectionMethod) =>
           hint: "Write --layers auto, or leave --kl-bound out.",
         });
       }
+      if (values.shrinkage !== undefined && method !== "leace") {
+        throw new SluiceError("usage", `fit ${method} has no covariance to shrink`, { hint: "Leave --shrinkage out." });
+      }
       const documents = await readClasses(values, context);
       const file = await prepareOutFile(values.out);
       const { bundle, table } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
@@ -82,7 +101,7 @@ const describe = (method: DirectionMethod) =>
           positive: encodeAll(model, documents.positive, values.maxTokens),
           negative: encodeAll(model, documents.negative, values.maxTokens),
           site: values.site,
-          ...defined({ name: values.name }),
+          ...defined({ name: values.name, shrinkage: values.shrinkage }),
           sources: { positive: basename(values.positive), negative: basename(values.negative) },
           signal,
           onProgress: (done: number, total: number) =>
