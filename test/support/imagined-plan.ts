@@ -33,7 +33,7 @@ export const gpt2Small: ModelConfig = readConfig(
 export function imaginedPlan(
   config: ModelConfig,
   composition: Composition,
-  options: Partial<Pick<LowerOptions, "family" | "captures" | "choices" | "reference">> = {},
+  options: Partial<Pick<LowerOptions, "family" | "captures" | "choices" | "reference" | "sequences">> = {},
 ): Plan {
   const plain = config.architecture === "gpt2" ? gpt2Graph(config, "") : llamaGraph(config, "model.");
   const graph = rewrite(plain, composition);
