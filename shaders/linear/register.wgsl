@@ -68,11 +68,13 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2
   var a7 = vec4f(); var b7 = vec4f();
 
   // Quantised weights: eight blocks share their scales, which take as long to fetch and widen as one block's numbers.
+  // By data: where heads are summed, which this kernel does on software devices alone, the blocks of one.
   for (var first = first_block; first < end_block; first += SPAN) {
     @if(q8 || q4) let d0 = scales_at(s0, first);
     @if(two_strips && (q8 || q4)) let d1 = scales_at(s1, first);
     @if(q8 || q4) let end = min(first + SPAN, end_block);
     @else let end = end_block;
+    // By data: as above.
     for (var k = first; k < end; k++) {
       @if(q8 || q4) let w0 = scaled_block(s0, k, d0);
       @else let w0 = block(s0, k);

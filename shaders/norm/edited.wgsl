@@ -176,6 +176,7 @@ fn run_groups(
   var place = start;
   for (var g = 0u; g < count; g++) {
     let group = stages[first + g];
+    // By data: the kind of a stage, from the stage table, the same in all threads.
     if (group.x == 1u) {
       place.moved = affine(Group(group.y, group.z, group.w), args.record_stride, token, place, track_at, tid);
     } else {

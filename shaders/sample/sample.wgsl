@@ -138,6 +138,7 @@ fn counts_from(tid: u32, row: RowState, thresholds: vec4u) -> vec4u {
 fn top_k_key(tid: u32, row: RowState, k: u32, largest: u32) -> u32 {
   var low = NO_KEY + 1u;
   var high = largest + 1u;
+  // By data: bisection of the logits, the same in all threads; each pass leaves a fifth of at most 2³² keys.
   while (high - low > 1u) {
     let width = max((high - low) / 5u, 1u);
     let thresholds = min(vec4u(low) + vec4u(width) * vec4u(1u, 2u, 3u, 4u), vec4u(high));
@@ -199,6 +200,7 @@ fn key_of(row: RowState, id: u32) -> u32 {
 // Steps 3 to 6. `largest` is the key of the largest logit.
 fn draw(tid: u32, row: RowState, setting: Setting, position: u32, largest: u32) -> u32 {
   var key = NO_KEY + 1u;
+  // By data: the sequence's setting, the same in all threads.
   if (setting.top_k > 0u && setting.top_k < VOCAB) {
     key = top_k_key(tid, row, setting.top_k, largest);
   }
@@ -209,7 +211,9 @@ fn draw(tid: u32, row: RowState, setting: Setting, position: u32, largest: u32) 
   // Above the largest stands a mass of exactly 0, so the loop ends whatever top_p is.
   var share = 0.0;
   var id = NO_TOKEN;
+  // By data: whether the token that was drawn lies within the nucleus, the same in all threads; it ends at the largest key.
   loop {
+    // By data: as the loop.
     if (cut) {
       let mass = mass_from(tid, row, key);
       if (id == NO_TOKEN) {
@@ -237,8 +241,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     1.0 / max(setting.temperature, 1e-6), 0.0);
   let top = largest_logit(tid, row);
   var id = NO_TOKEN;
+  // By data: the logits, the same in all threads.
   if (top.merit != NOT_FINITE) {
     id = top.id;
+    // By data: the sequence's setting, the same in all threads.
     if (setting.temperature > 0.0) {
       row.largest = bitcast<vec4f>(penalised(row, id / 4u))[id & 3u];
       id = draw(tid, row, setting, target_row.position, top.merit);

@@ -51,6 +51,7 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
   let base = coordinates_of(tid);
   let worker = worker_of(tid);
   var read = 0u;
+  // By data: the stages of a group, from the stage table, the same in all threads.
   for (var i = 0u; i < group.count; i++) {
     let reads = stages[group.at + 3u * i].z;
     read_coordinates(stages[group.at + 3u * i + 1u].x, reads, place, tid, base + read);
@@ -59,12 +60,15 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
   meet();
 
   read = 0u;
+  // By data: the stages of a group, from the stage table, the same in all threads.
   for (var i = 0u; i < group.count; i++) {
     let head = stages[group.at + 3u * i];
     let places = stages[group.at + 3u * i + 1u];
     let more = stages[group.at + 3u * i + 2u];
     let s = strength_of(head.x, stride, token);
+    // By data: strength, the same in all threads.
     if (s != 0.0) {
+      // By data: a stage's rank.
       for (var k = worker; k < head.z; k += WORKERS) {
         let y = coordinates[base + read + k] - scalar_at(places.w, k);
         coordinates[base + read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
@@ -72,8 +76,10 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
       meet();
       let later = group.reads - read - head.z;
       let added = s * share_of(head.w, alpha_of(head.x, stride, token));
+      // By data: ranks of the stages behind it.
       for (var j = worker; j < later; j += WORKERS) {
         var y = coordinates[base + read + head.z + j];
+        // By data: a stage's rank.
         for (var k = 0u; k < head.z; k++) {
           y = fma(coordinates[base + read + k], scalar_at(more.z, k * later + j), y);
         }
@@ -89,6 +95,7 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
 
   read = 0u;
   var row = place;
+  // By data: the stages of a group, from the stage table, the same in all threads.
   for (var i = 0u; i < group.count; i++) {
     let head = stages[group.at + 3u * i];
     let s = strength_of(head.x, stride, token);
@@ -105,6 +112,7 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
 // y_k = V_k · h for k < reads, four rows of V to a pass over the row.
 fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
   var k = 0u;
+  // By data: a stage's rank, the same in all threads.
   for (; k + 1u < reads; k += 4u) {
     let v0 = v + k * D4;
     let v1 = v + min(k + 1u, reads - 1u) * D4;
@@ -117,12 +125,14 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
     }
     let sums = total4(tid, y);
     if (worker_of(tid) == 0u) {
+      // By data: a stage's rank; four at most.
       for (var lane = 0u; lane < min(4u, reads - k); lane++) {
         coordinates[to + k + lane] = sums[lane];
       }
     }
   }
   // One that is left, or the only one, as in Affine Concept Editing.
+  // By data: a stage's rank, the same in all threads.
   if (k < reads) {
     var y = vec4f();
     for (var i = tid; i < D4; i += THREADS) {
@@ -150,6 +160,7 @@ fn share_of(adds: u32, alpha: f32) -> f32 {
 fn write_changes(places: vec4u, head: vec4u, added: f32, row: RowPlace, track_at: u32, tid: u32, first: u32) {
   for (var i = tid; i < D4; i += THREADS) {
     var change = vec4f();
+    // By data: a stage's rank.
     for (var k = 0u; k < head.z; k++) {
       change = fma(vec4f(coordinates[first + k]), floats_at(places.y + k * D4 + i), change);
     }

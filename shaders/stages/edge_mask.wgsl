@@ -37,6 +37,7 @@ fn edge_mask(variant_at: u32, record_at: u32, place: RowPlace, source_row: u32, 
     let i2 = min(i + 2u * THREADS, D4 - 1u);
     let i3 = min(i + 3u * THREADS, D4 - 1u);
     var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
+    // By data: the sources of a destination, which a bundle lists.
     for (var t = 0u; t < head.y; t++) {
       let term = stages[head.z + t];
       var cut = 0.0;
@@ -74,6 +75,7 @@ fn finish_column(
   var x = sum + replaced;
   if (more.x != NONE) {
     let count = stages[more.x].x;
+    // By data: the layers that a destination sees.
     for (var l = 1u; l <= count; l++) {
       x += params[stages[more.x + l].x + i];
     }

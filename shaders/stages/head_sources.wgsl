@@ -40,7 +40,8 @@ struct Args {
   var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
   @if(vec4_heads) {
     let first = entry.x * (HEAD_DIM / 4u);
-    for (var k = first; k < first + HEAD_DIM / 4u; k++) {
+    for (var i = 0u; i < HEAD_DIM / 4u; i++) {
+      let k = first + i;
       let w = block(strip, k);
       a0 = mac(a0, w, z[x0 + k]);
       a1 = mac(a1, w, z[x1 + k]);
@@ -50,7 +51,8 @@ struct Args {
   }
   @if(!vec4_heads) {
     let first = entry.x * HEAD_DIM;
-    for (var k = first; k < first + HEAD_DIM; k++) {
+    for (var i = 0u; i < HEAD_DIM; i++) {
+      let k = first + i;
       let w = column(strip, k);
       a0 = fma(w, vec4f(z[x0 + k / 4u][k % 4u]), a0);
       a1 = fma(w, vec4f(z[x1 + k / 4u][k % 4u]), a1);

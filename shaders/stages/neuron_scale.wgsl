@@ -22,6 +22,7 @@ fn scaled_by_all(list: vec4u, s: f32, stride: u32, token: Token, n4: u32, v: vec
   }
   @if(stacked) if (list.w != NONE) {
     let count = stages[list.w].x;
+    // By data: the stages at one site, which follow one another.
     for (var i = 1u; i <= count; i++) {
       let entry = stages[list.w + i];
       let strength = strength_of(entry.x, stride, token);

@@ -3,12 +3,12 @@ import { fuse } from "../../src/compile/fuse.ts";
 import { type LowerOptions, lower } from "../../src/compile/lower.ts";
 import type { Dispatch, Plan } from "../../src/compile/plan.ts";
 import { WeightLayout } from "../../src/compile/weight-layout.ts";
-import type { Checkpoint } from "../../src/formats/checkpoint.ts";
+import type { Checkpoint, StoredDtype } from "../../src/formats/checkpoint.ts";
 import type { Graph, MatrixRef, VectorRef } from "../../src/graph/graph.ts";
 import { rewrite } from "../../src/interventions/rewrite.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import type { Cost } from "../../src/kernels/kernel.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig, QuantFormat } from "../../src/models/config.ts";
 import { gpt2Graph } from "../../src/models/gpt2.ts";
 import { llamaGraph } from "../../src/models/llama.ts";
 import { readConfig } from "../../src/models/read-config.ts";
@@ -33,11 +33,18 @@ export const gpt2Small: ModelConfig = readConfig(
 export function imaginedPlan(
   config: ModelConfig,
   composition: Composition,
-  options: Partial<Pick<LowerOptions, "family" | "captures" | "choices" | "reference" | "sequences">> = {},
+  {
+    dtype = "F32",
+    quantize,
+    ...options
+  }: Partial<Pick<LowerOptions, "family" | "captures" | "choices" | "reference" | "sequences" | "subgroups">> & {
+    readonly dtype?: StoredDtype;
+    readonly quantize?: QuantFormat;
+  } = {},
 ): Plan {
   const plain = config.architecture === "gpt2" ? gpt2Graph(config, "") : llamaGraph(config, "model.");
   const graph = rewrite(plain, composition);
-  const layout = new WeightLayout(fuse(plain), imagined(plain), LIMITS);
+  const layout = new WeightLayout(fuse(plain), imagined(plain, dtype), LIMITS, quantize);
   return lower(graph, fuse(graph), layout, {
     family: "register",
     reference: false,
@@ -61,10 +68,10 @@ export function decodeStep(
 }
 
 /** A checkpoint that has every tensor of a graph, and no bytes. */
-function imagined(graph: Graph): Checkpoint {
-  const tensors = new Map<string, { dtype: "F32"; shape: readonly number[]; byteLength: number }>();
+function imagined(graph: Graph, dtype: StoredDtype): Checkpoint {
+  const tensors = new Map<string, { dtype: StoredDtype; shape: readonly number[]; byteLength: number }>();
   const add = (tensor: string, shape: readonly number[]): void => {
-    tensors.set(tensor, { dtype: "F32", shape, byteLength: shape.reduce((a, b) => a * b, 4) });
+    tensors.set(tensor, { dtype, shape, byteLength: shape.reduce((a, b) => a * b, dtype === "F32" ? 4 : 2) });
   };
   const matrix = ({ tensor, transposed, inputs, tensorOutputs }: MatrixRef): void =>
     add(tensor, transposed ? [inputs, tensorOutputs] : [tensorOutputs, inputs]);

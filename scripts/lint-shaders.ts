@@ -1,0 +1,33 @@
+/**
+ * Looks at the linked WGSL of every kernel: part of `npm run lint`. Rules: shader-lint/rules.ts; and that no dispatch asks
+ * for more workgroups than a device must grant.
+ */
+import type { Kernel } from "../src/kernels/kernel.ts";
+import { linkShader } from "../src/kernels/link.ts";
+import { kernelsToLint } from "./shader-lint/kernels.ts";
+import { lintShader } from "./shader-lint/rules.ts";
+
+const MOST_WORKGROUPS = 65535;
+/** MAX_ROWS of a step. */
+const MOST_ROWS = 256;
+
+const problems = new Map<string, string>();
+const kernels = kernelsToLint();
+for (const kernel of kernels) {
+  const code = await linkShader(kernel.shader);
+  for (const { rule, line, text } of lintShader(code)) {
+    // A fault of a module shows in every kernel that it is linked into: one of them is told.
+    const key = `${rule} ${text}`;
+    if (!problems.has(key))
+      problems.set(key, `${kernel.name}: ${rule}: ${text}\n    ${code.split("\n")[line - 1]?.trim() ?? ""}`);
+  }
+  const most = workgroupsOf(kernel);
+  if (most > MOST_WORKGROUPS) problems.set(kernel.name, `${kernel.name}: ${most} workgroups in a dimension`);
+}
+for (const problem of problems.values()) console.log(problem);
+console.log(`Checked ${kernels.length} kernels. ${problems.size} problems.`);
+process.exitCode = problems.size > 0 ? 1 : 0;
+
+function workgroupsOf(kernel: Kernel): number {
+  return Math.max(...kernel.workgroups(1), ...kernel.workgroups(MOST_ROWS));
+}

@@ -1,0 +1,157 @@
+/** Every kernel that a plan, a fit or a measurement can ask for, as far as its text differs: what the shader lint looks at. */
+import { allDispatches } from "../../src/compile/plan.ts";
+import { countEdges, listDestinations, visibleSources } from "../../src/interventions/edges.ts";
+import { type Composition, type MaskedEdge, noStages, type Stage } from "../../src/interventions/stage.ts";
+import { backwardActivation } from "../../src/kernels/backward/activation.ts";
+import { backwardAttention, backwardRope } from "../../src/kernels/backward/attention.ts";
+import { crossEntropyGradient } from "../../src/kernels/backward/cross-entropy.ts";
+import { maskMix, maskProductSum, maskProducts, rowSums } from "../../src/kernels/backward/edge-mask.ts";
+import { backwardLinear } from "../../src/kernels/backward/linear.ts";
+import { variantNorm } from "../../src/kernels/backward/norm.ts";
+import type { Kernel } from "../../src/kernels/kernel.ts";
+import type { ModelConfig } from "../../src/models/config.ts";
+import { readConfig } from "../../src/models/read-config.ts";
+import { microkernels } from "../../src/profile/microkernels.ts";
+import { gpt2Small, imaginedPlan } from "../../test/support/imagined-plan.ts";
+
+/** A Llama with shared heads, the vocabulary of Llama 3, and a width beyond 1024. */
+const llama: ModelConfig = readConfig(
+  {
+    model_type: "llama",
+    hidden_size: 2048,
+    intermediate_size: 8192,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    num_hidden_layers: 2,
+    vocab_size: 128256,
+    max_position_embeddings: 4096,
+    rms_norm_eps: 1e-5,
+    rope_theta: 500000,
+    hidden_act: "silu",
+  },
+  "config.json",
+);
+
+/** Heads of a width that neither vec4s nor tiles divide. */
+const odd: ModelConfig = {
+  ...gpt2Small,
+  hidden_size: 90,
+  num_attention_heads: 6,
+  num_key_value_heads: 6,
+  head_dim: 15,
+};
+
+export function kernelsToLint(): readonly Kernel[] {
+  const kernels = new Map<string, Kernel>();
+  const add = (...list: readonly Kernel[]): void => {
+    for (const kernel of list) kernels.set(JSON.stringify(kernel.shader), kernel);
+  };
+  const plan = (config: ModelConfig, composition: Composition, options: Parameters<typeof imaginedPlan>[2]): void => {
+    for (const { candidates, operation } of allDispatches(imaginedPlan(config, composition, options))) {
+      add(...candidates.map(({ kernel }) => kernel), ...(operation?.variants() ?? []).map(({ kernel }) => kernel));
+    }
+  };
+  for (const config of [{ ...gpt2Small, num_hidden_layers: 2 }, llama, odd]) {
+    for (const family of ["register", "tiled"] as const) {
+      // Weights differ in how they are read, whatever stands behind the sums.
+      for (const kind of storage) plan(config, noStages, { family, subgroups: true, ...kind });
+      for (const captures of [[], ["attn_pattern.0", "resid_post.0", "mlp_out.1", "attn_z.1"]]) {
+        for (const subgroups of [true, false]) plan(config, everything(config), { family, subgroups, captures });
+      }
+    }
+  }
+  add(...backward(gpt2Small), ...backward(llama), ...microkernels(1e7).map(({ kernel }) => kernel));
+  return [...kernels.values()];
+}
+
+const storage = [
+  { dtype: "F32" },
+  { dtype: "F16" },
+  { dtype: "BF16" },
+  { dtype: "F32", quantize: "q8" },
+  { dtype: "F32", quantize: "q4" },
+] as const;
+
+/** A stage of every kind, at every site that has a kernel of its own. */
+function everything(config: ModelConfig): Composition {
+  const { architecture, hidden_size: d, intermediate_size: f, num_attention_heads, head_dim } = config;
+  const vector = new Float32Array(d).fill(1);
+  const widths = { attn_z: num_attention_heads * head_dim, mlp_pre: f, gate_pre: f, up: f, mlp_post: f } as const;
+  const neurons = (
+    ["attn_norm", "attn_z", "attn_out", "mlp_norm", "mlp_pre", "gate_pre", "up", "mlp_post", "mlp_out"] as const
+  )
+    .filter((site) => (architecture === "gpt2" ? site !== "gate_pre" && site !== "up" : site !== "mlp_pre"))
+    .map((site): Stage => {
+      const scale = new Float32Array(site in widths ? widths[site as keyof typeof widths] : d);
+      const values = new Map([[1, { scale }]]);
+      return { id: site, kind: "neuron_scale", site, layers: [1], positions: "all", strength: 1, values };
+    });
+  const affine = (["resid_post", "attn_out", "mlp_out"] as const).map((site): Stage => {
+    const values = new Map([[0, { direction: vector, reference: vector }]]);
+    const common = {
+      kind: "affine",
+      method: "ace",
+      gate: "identity",
+      alpha: 1,
+      positions: "all",
+      strength: 1,
+    } as const;
+    return { id: `ace_${site}`, ...common, site, layers: [0], values };
+  });
+  const destinations = config.num_attention_heads === config.num_key_value_heads ? "heads" : "qkv_groups";
+  const edges = listDestinations(config, destinations).flatMap((destination, index): MaskedEdge[] =>
+    Array.from({ length: visibleSources(config, destination) }, (_, source) => ({
+      destination: index,
+      source,
+      value: 0,
+    })),
+  );
+  const replace = { attn: "zero", mlp: "zero", logits: "zero" } as const;
+  const mask: Stage = {
+    id: "edges",
+    kind: "edge_mask",
+    destinations,
+    attn_bias: "per_head",
+    replace,
+    edges: edges.slice(0, countEdges(config, destinations)),
+    strength: 1,
+  };
+  return { stages: [mask, ...neurons, ...affine], warnings: [] };
+}
+
+function backward(config: ModelConfig): readonly Kernel[] {
+  const {
+    hidden_size: width,
+    intermediate_size,
+    num_attention_heads: heads,
+    num_key_value_heads: kv_heads,
+    head_dim,
+  } = config;
+  const maxRows = 256;
+  const gated = config.architecture !== "gpt2";
+  const activation = gated ? "silu" : "gelu_new";
+  const shape = { K: width, N: intermediate_size, strips: intermediate_size / 4, maxRows };
+  const attention = backwardAttention({ heads, kv_heads, head_dim, tile: 256, maxRows });
+  return [
+    backwardActivation({ activation, gated, width: intermediate_size, maxRows }),
+    attention.stats,
+    attention.weights,
+    attention.query,
+    attention.keyValue,
+    backwardRope({ heads, kv_heads, head_dim, maxRows }),
+    crossEntropyGradient({ vocab: config.vocab_size, maxRows }),
+    maskMix({ width, maxRows, sources: 40 }, 12, 40),
+    maskProducts({ width, maxRows, sources: 40 }, 12, 40),
+    maskProductSum({ width, maxRows, sources: 40 }, 12, 40),
+    rowSums({ width, maxRows, sources: 40 }, 12),
+    ...(["f32", "f16", "bf16", "q8", "q4"] as const).flatMap((dtype) =>
+      [1, 64].flatMap((rows) => [
+        backwardLinear({ ...shape, dtype, reads: { kind: "spans", variants: [[[0, shape.N]]] } }, rows),
+        backwardLinear({ ...shape, dtype, reads: { kind: "heads", heads, head_dim } }, rows),
+      ]),
+    ),
+    ...(["forward", "gradient"] as const).map((direction) =>
+      variantNorm({ kind: gated ? "rms" : "layer", width, maxRows }, direction, 3),
+    ),
+  ];
+}
