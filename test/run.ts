@@ -25,7 +25,7 @@ if (chosen.length < flags.length) {
   console.error(`Unknown among ${flags.join(" ")}; there are --node, --page and --package`);
   process.exit(2);
 }
-/** More would share two memory channels and, in Chromium, one GPU process. */
+/** A file keeps about one core busy, and memory is shared by all. */
 const MOST_WORKERS = 2;
 const environments: readonly Environment[] = chosen.length > 0 ? chosen : ["node", "page"];
 
@@ -55,12 +55,7 @@ for (const environment of environments) {
 // A test keeps one core busy, so as many batches run side by side; packages are installed and timed alone.
 const workers = environments.includes("package") ? 1 : Math.min(availableParallelism(), MOST_WORKERS);
 const started = performance.now();
-const browser = batches.some(({ environment }) => environment === "page") ? await openBrowser() : undefined;
-try {
-  await Promise.all(Array.from({ length: workers }, work));
-} finally {
-  await browser?.close();
-}
+await Promise.all(Array.from({ length: workers }, work));
 
 const total = { passed: 0, failed: 0 };
 for (const [environment, { files, passed, failed, skipped }] of counts) {
@@ -77,30 +72,25 @@ console.log(`${((performance.now() - started) / 1000).toFixed(0)} s\n`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
 
-/** Without a browser nothing runs in pages, which is a failure. */
-async function openBrowser(): Promise<Browser | undefined> {
-  try {
-    return await openChromium();
-  } catch (error) {
-    fail("page", error instanceof Error ? (error.stack ?? error.message) : String(error));
-    batches.splice(0, batches.length, ...batches.filter(({ environment }) => environment !== "page"));
-    return undefined;
-  }
-}
-
+/** Runs batches as long as there are any. Each worker has a browser of its own: pages of one share its GPU process. */
 async function work(): Promise<void> {
-  for (let batch = batches.shift(); batch; batch = batches.shift()) {
-    try {
-      await run(batch);
-    } catch (error) {
-      fail(batch.environment, error instanceof Error ? (error.stack ?? error.message) : String(error));
+  let browser: Browser | undefined;
+  try {
+    for (let batch = batches.shift(); batch; batch = batches.shift()) {
+      try {
+        if (batch.environment === "page") browser ??= await openChromium();
+        await run(batch, browser && batch.environment === "page" ? pageSession(browser) : nodeSession);
+      } catch (error) {
+        fail(batch.environment, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      }
     }
+  } finally {
+    await browser?.close();
   }
 }
 
 /** Runs all files of a batch, and goes on in a fresh process or page after a file that ended it. */
-async function run({ environment, files }: Batch): Promise<void> {
-  const session: Session = browser && environment === "page" ? pageSession(browser) : nodeSession;
+async function run({ environment, files }: Batch, session: Session): Promise<void> {
   let rest = files;
   while (rest.length > 0) {
     const begun = performance.now();
