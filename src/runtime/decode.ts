@@ -107,21 +107,41 @@ export async function* decode(
   };
 
   let active: Continued[] = [];
+  const takeNotices = (sequence: number): readonly StageNotice[] => sequences.stages?.takeNotices(sequence) ?? [];
   const feeds = prompts.map(({ sequence, tokens, reused }) => {
     sequences.beginPrompt(sequence, options.promptLength ?? tokens.length);
-    sequences.stages?.takeNotices(sequence);
+    takeNotices(sequence);
     return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
   });
   const firstIds = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
-  for await (const { step, bytes } of sequences.feed(feeds, {
-    head: "logits",
-    tail,
-    reads: firstIds,
-    signal: options.signal,
-  })) {
+  const first = { head: "logits", tail, reads: firstIds, signal: options.signal } as const;
+  /** Whose first token is still to come; of these, which hold what was computed under other values than those of now. */
+  const waiting = new Set(all.values());
+  const mixed = new Set<Continued>();
+  for await (const { step, bytes } of sequences.feed(feeds, first)) {
     for (const [i, { sequence }] of step.outs.entries()) {
       const continued = all.get(sequence) as Continued;
-      const decoded = accept(continued, new Uint32Array(bytes[i] as ArrayBuffer)[0] as number);
+      if (mixed.has(continued)) continue;
+      waiting.delete(continued);
+      const decoded = accept(continued, idsOf(bytes[i])[0] as number);
+      yield decoded;
+      throwIfAborted(options.signal);
+      if (!decoded.finish) active.push(continued);
+    }
+    // Of prompts that run in several steps: what changed meanwhile acts from the next of them on.
+    for (const continued of waiting) {
+      continued.changes = [...continued.changes, ...takeNotices(continued.sequence)];
+      if (sequences.isOutdated(continued.sequence)) mixed.add(continued);
+    }
+  }
+  for (const continued of mixed) {
+    const { sequence, promptLength } = continued;
+    const last = sequences.held(sequence).slice(promptLength - 1);
+    slots.truncate(sequence, promptLength - 1);
+    await sequences.refresh([sequence], options.signal);
+    continued.changes = [...continued.changes, ...takeNotices(sequence)];
+    for await (const { bytes } of sequences.feed([{ sequence, tokens: last, outs: "last" }], first)) {
+      const decoded = accept(continued, idsOf(bytes[0])[0] as number);
       yield decoded;
       throwIfAborted(options.signal);
       if (!decoded.finish) active.push(continued);
@@ -139,7 +159,7 @@ export async function* decode(
       running.map(({ sequence }) => sequence),
       options.signal,
     );
-    for (const continued of running) continued.changes = sequences.stages?.takeNotices(continued.sequence) ?? [];
+    for (const continued of running) continued.changes = takeNotices(continued.sequence);
     try {
       let stepsWanted = 1;
       while (steps.length < stepsWanted) {
@@ -163,7 +183,7 @@ export async function* decode(
       for (let s = 0; s < steps.length; s++) {
         for (const [i, continued] of active.entries()) {
           if (s >= (counts[i] as number) || ended.has(continued) || stopped.has(continued.sequence)) continue;
-          const decoded = accept(continued, new Uint32Array(bytes[i] as ArrayBuffer)[s] as number);
+          const decoded = accept(continued, idsOf(bytes[i])[s] as number);
           if (decoded.finish) ended.add(continued);
           yield decoded;
           throwIfAborted(options.signal);
@@ -183,9 +203,14 @@ export async function* decode(
   }
 }
 
+function idsOf(bytes: ArrayBuffer | undefined): Uint32Array {
+  return new Uint32Array(bytes ?? new ArrayBuffer(0));
+}
+
 /**
  * Compiles what prefilling these prompts and decoding from them needs, also with fewer sequences as some end, so that
- * nothing compiles between two tokens; of a live session also what computing the cache again needs, which may take any number of rows.
+ * nothing compiles between two tokens; of a live session also what computing the cache again needs, which may take any
+ * number of rows.
  */
 export async function prepareDecode(
   sequences: Sequences,

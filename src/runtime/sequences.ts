@@ -129,6 +129,11 @@ export class Sequences {
     if (this.slots.lengthOf(sequence) > 0) this.#outdated.add(sequence);
   }
 
+  /** Whether what a sequence holds was filled, in whole or part, under values that no longer hold. */
+  isOutdated(sequence: number): boolean {
+    return this.#outdated.has(sequence);
+  }
+
   /**
    * Computes the cache of those that are outdated again, under the values of now and the roles of then. Sequences that
    * are not about to run can wait: `reuse` lets go of what they hold.
@@ -138,6 +143,8 @@ export class Sequences {
       const tokens = this.held(sequence);
       const roles = this.#roles[sequence] ?? [];
       this.slots.truncate(sequence, 0);
+      // Before it runs: a change between two of its steps outdates what it holds by then once more.
+      this.#outdated.delete(sequence);
       for (const [i, { from, promptLength }] of roles.entries()) {
         this.stages?.setPromptLength(sequence, promptLength);
         const part = tokens.slice(from, roles[i + 1]?.from);
@@ -148,7 +155,6 @@ export class Sequences {
           signal,
         }));
       }
-      this.#outdated.delete(sequence);
     }
   }
 

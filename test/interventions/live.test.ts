@@ -117,6 +117,48 @@ test("recomputed, the cache is that of the new values from the first token on", 
     fresh.dispose();
   }));
 
+for (const cache of ["recompute", "continue"] as const) {
+  test(`${cache}: a change between two steps of one prompt acts on its first token, and is named there`, async () => {
+    const device = await testDevice();
+    const plain = await load(location("weights/stories260K"), { device, plan: "reference" });
+    const { hidden_size, vocab_size } = plain.config;
+    const direction = Float32Array.from({ length: hidden_size }, (_, i) => Math.sin(i));
+    const [push] = composition().stages;
+    const stage = { ...push, values: new Map([[1, { direction }]]) } as Stage;
+    const edited = plain.withStages({ stages: [stage], warnings: [] });
+    // More rows than a step takes.
+    const prompt = Array.from({ length: 300 }, (_, i) => (i * 37) % vocab_size);
+    const options = { maxNewTokens: 6, stopTokens: [] };
+    const change = { alpha: -3 };
+    const open = () => edited.session({ context: 320 });
+
+    const session = await open();
+    const { queue } = device;
+    const submit = queue.submit;
+    Object.defineProperty(queue, "submit", {
+      configurable: true,
+      value: (buffers: Iterable<GPUCommandBuffer>) => {
+        Reflect.deleteProperty(queue, "submit");
+        submit.call(queue, buffers);
+        session.set("push", change, { cache });
+      },
+    });
+    const changed = await session.generate(prompt, options).result();
+    assert.equal(changed.changes, [{ id: "push", ...change, first_token: 0 }]);
+
+    // By hand: the first step under the old values, or nothing; then the rest under the new ones.
+    const other = await open();
+    if (cache === "continue") {
+      await other.generate(prompt.slice(0, 256), { ...options, maxNewTokens: 1 }).result();
+    }
+    other.set("push", change, { cache });
+    assert.equal(changed.tokens, (await other.generate(prompt, options).result()).tokens);
+    session.dispose();
+    other.dispose();
+    plain.dispose();
+  });
+}
+
 test("all stages off is the plain model, and they can be turned on again", () =>
   withModel(async (plain) => {
     const edited = plain.withStages(composition());
