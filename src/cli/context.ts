@@ -93,6 +93,8 @@ export interface Library {
     source: string,
     options: { readonly signal?: AbortSignal },
   ): Promise<NonNullable<ComposeSettings["digests"]>>;
+  /** The digest of a model's weights. */
+  weightsDigestOf(source: string, options: { readonly signal?: AbortSignal }): Promise<string>;
   /** Speed of a model, and of the same with interventions beside it. */
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;

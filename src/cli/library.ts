@@ -15,6 +15,10 @@ export const library: Library = {
     const { digestsFor } = await import("../index.ts");
     return digestsFor(bundles, source, options);
   },
+  async weightsDigestOf(source, options) {
+    const { weightsDigestOf } = await import("../index.ts");
+    return weightsDigestOf(source, options);
+  },
   async bench(model, edited, options) {
     const { benchModel } = await import("../index.ts");
     return benchModel(own(model), edited && own(edited), options);

@@ -12,6 +12,7 @@ import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model } from "../runtime/model.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
+import { requireBothClasses } from "./classes.ts";
 import { type PooledClasses, PooledResponses, type ResponseStore } from "./responses.ts";
 
 export interface AuraOptions {
@@ -73,10 +74,7 @@ export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): 
 export async function fitAura(model: Model, options: AuraOptions): Promise<AuraFit> {
   const { config } = model;
   const { positive, negative, sites = auraSites(config), variant = "aura", top, factor = 0.5 } = options;
-  if (positive.length === 0 || negative.length === 0) {
-    const empty = positive.length === 0 ? "positive" : "negative";
-    throw new SluiceError("usage", `The ${empty} class has no sentence`, { hint: "Both classes are needed." });
-  }
+  requireBothClasses(options);
   if (variant !== "aura" && top === undefined) {
     throw new SluiceError("usage", `The variant ${variant} needs a number of neurons`, {
       hint: "For example --top 100.",

@@ -38,6 +38,22 @@ export async function digestsFor(
   }
 }
 
+/**
+ * The SHA-256 of a model's weights, as {@link digestsFor} has it: what a bundle that is fitted to them names.
+ * @throws SluiceError `not_found`, `bad_file`, `aborted`
+ */
+export async function weightsDigestOf(
+  source: string | URL | readonly File[],
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  const files = await openSource(source);
+  try {
+    return await weightsDigest(files, signal);
+  } finally {
+    await files.close();
+  }
+}
+
 async function weightsDigest(files: FileSource, signal: AbortSignal | undefined): Promise<string> {
   const { names, isSingle } = await weightFiles(files, signal);
   const digests: string[] = [];

@@ -353,6 +353,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.digests.push({ bundles: bundles.length, source });
       return model.digests ?? {};
     },
+    async weightsDigestOf() {
+      return "0".repeat(64);
+    },
     async loadBundle(file) {
       return fakeBundle(file);
     },

@@ -1,15 +1,15 @@
 /** `sluice fit aura` */
-import { basename, resolve } from "node:path";
+import { basename } from "node:path";
 import type { AuraFit } from "../../index.ts";
-import { writeBundle } from "../../interventions/bundle.ts";
 import { type NeuronSite, neuronSites } from "../../interventions/stage.ts";
+import { engineVersion } from "../../kernels/shaders.gen.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, repeated, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { FileStore } from "../response-store.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { fitModelOptions, modelArgument, withModel } from "./model.ts";
+import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 export const fitAura = defineCommand({
   name: "fit aura",
@@ -51,12 +51,15 @@ export const fitAura = defineCommand({
     const { progress, signal, stdout } = context;
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
+    const weights = await fittedWeights(values.model, context);
     const sites = [...new Set<NeuronSite>(values.site)];
     // Quantised weights and another device give other bits; mixed with what was kept, equal contexts would not tie.
     const { quantize, adapter } = values;
     const inputs = {
       maxTokens: values.maxTokens,
-      model: resolve(values.model),
+      // Weights are known by their digest, since a folder may hold others tomorrow; at an address by that.
+      model: weights ?? values.model,
+      engine: engineVersion,
       quantize,
       adapter,
       documents,
@@ -81,7 +84,7 @@ export const fitAura = defineCommand({
       });
       return progress.during("measuring", work);
     });
-    await file.write(writeBundle(fit.bundle));
+    await file.write(writeFitted(fit.bundle, weights));
     await store.remove();
     stdout.write(values.json ? `${JSON.stringify(reported(fit))}\n` : table(fit, values.out));
   },

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { SluiceError } from "../../errors.ts";
 import { toFloat32 } from "../../formats/safetensors.ts";
 import type { DirectionMethod, JudgedLayer } from "../../index.ts";
-import { type Bundle, writeBundle } from "../../interventions/bundle.ts";
+import type { Bundle } from "../../interventions/bundle.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
@@ -11,7 +11,7 @@ import { decimal, flag, name, oneOf, optional, type Parser, required, withDefaul
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { timeLeft } from "./fit-aura.ts";
-import { fitModelOptions, modelArgument, withModel } from "./model.ts";
+import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 const layerList: Parser<"all" | "auto" | readonly number[]> = (given, option) => {
   if (given === "all" || given === "auto") return given;
@@ -95,6 +95,7 @@ const describe = (method: DirectionMethod) =>
       }
       const documents = await readClasses(values, context);
       const file = await prepareOutFile(values.out);
+      const weights = await fittedWeights(values.model, context);
       const { bundle, table } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
         const started = performance.now();
         const common = {
@@ -114,7 +115,7 @@ const describe = (method: DirectionMethod) =>
             : library.fitDirection(model, method, { ...common, layers }).then((bundle) => ({ bundle }));
         return progress.during("measuring", work);
       });
-      await file.write(writeBundle(bundle));
+      await file.write(writeFitted(bundle, weights));
       const norms = normsOf(bundle);
       if (values.json) {
         const choice = table && { chosen: norms[0]?.layer, table };

@@ -1,12 +1,11 @@
 /** `sluice fit edges` */
-import { writeBundle } from "../../interventions/bundle.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { readDocuments } from "../documents.ts";
 import { decimal, flag, name, oneOf, optional, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { fittedWeights, modelArgument, modelOptions, withModel, writeFitted } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
 
 export const fitEdges = defineCommand({
@@ -69,6 +68,7 @@ export const fitEdges = defineCommand({
     const { signal, progress, stdout } = context;
     const [good, bad] = await Promise.all([readDocuments(values.good, signal), readDocuments(values.bad, signal)]);
     const file = await prepareOutFile(values.out);
+    const weights = await fittedWeights(values.model, context);
     await withModel(values, context, async (model) => {
       const work = model.fitEdges({
         good: tokensOf(model, good, values, context),
@@ -88,7 +88,7 @@ export const fitEdges = defineCommand({
         onProgress: (text) => progress.update("fitting edges", text),
       });
       const { bundle, summary, edges, before, after, divergence } = await progress.during("fitting edges", work);
-      await file.write(writeBundle(bundle));
+      await file.write(writeFitted(bundle, weights));
       if (values.json) return stdout.write(`${JSON.stringify({ summary, before, after, divergence, edges })}\n`);
       stdout.write(`${summary}\n`);
       const { bad: moved, good: kept } = divergence;

@@ -4,7 +4,6 @@ import { basename } from "node:path";
 import { SluiceError } from "../../errors.ts";
 import { readProbe } from "../../fit/probe.ts";
 import type { NeuronFit, Probe } from "../../index.ts";
-import { writeBundle } from "../../interventions/bundle.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { readPrompts } from "../documents.ts";
@@ -12,7 +11,7 @@ import { decimal, flag, name, optional, required, wholeNumber } from "../options
 import { prepareOutFile } from "../out-file.ts";
 import { encodeAll } from "../sentences.ts";
 import { timeLeft } from "./fit-aura.ts";
-import { fitModelOptions, modelArgument, withModel } from "./model.ts";
+import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 export const fitNeurons = defineCommand({
   name: "fit neurons",
@@ -45,6 +44,7 @@ export const fitNeurons = defineCommand({
     const { progress, signal, stdout } = context;
     const [probe, documents] = await Promise.all([openProbe(values.probe), readPrompts(values.texts, signal)]);
     const file = await prepareOutFile(values.out);
+    const weights = await fittedWeights(values.model, context);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const started = performance.now();
       const work = context.library.fitNeurons(model, values.model, {
@@ -57,7 +57,7 @@ export const fitNeurons = defineCommand({
       });
       return progress.during("measuring", work);
     });
-    await file.write(writeBundle(fit.bundle));
+    await file.write(writeFitted(fit.bundle, weights));
     const { groups, strongest } = fit;
     stdout.write(values.json ? `${JSON.stringify({ groups, strongest })}\n` : table(fit, values.out));
   },

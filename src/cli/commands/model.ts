@@ -1,6 +1,7 @@
 /** Opening the model that a command works with. */
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, ComposeSettings, Progress as LibraryProgress, Tokenizer } from "../../index.ts";
+import { type Bundle, writeBundle } from "../../interventions/bundle.ts";
 import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
@@ -77,8 +78,27 @@ export async function digestsOf(
   bundles: readonly ComposedBundle[],
   { library, progress, signal }: CommandContext,
 ): Promise<NonNullable<ComposeSettings["digests"]>> {
-  if (bundles.length === 0 || /^https?:/i.test(model)) return {};
+  if (bundles.length === 0 || isAddress(model)) return {};
   return progress.during("comparing digests", library.digestsFor(bundles, model, { signal }));
+}
+
+/** The digest of the weights that something is fitted to; none at an address, as above. */
+export async function fittedWeights(
+  model: string,
+  { library, progress, signal }: CommandContext,
+): Promise<string | undefined> {
+  if (isAddress(model)) return undefined;
+  return progress.during("taking the weights' digest", library.weightsDigestOf(model, { signal }));
+}
+
+/** A fitted bundle as a file that names the weights it was fitted to. */
+export function writeFitted(bundle: Bundle, weights: string | undefined): Uint8Array {
+  const base = { ...bundle.manifest.base, ...defined({ weights_sha256: weights }) };
+  return writeBundle({ ...bundle, manifest: { ...bundle.manifest, base } });
+}
+
+function isAddress(model: string): boolean {
+  return /^https?:/i.test(model);
 }
 
 /** The bundles that were named, in order. */
