@@ -9,6 +9,7 @@ import { maskMix, maskProductSum, maskProducts, rowSums } from "../../src/kernel
 import { backwardLinear } from "../../src/kernels/backward/linear.ts";
 import { variantNorm } from "../../src/kernels/backward/norm.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
+import { editedNormKernel, MOST_RANKS } from "../../src/kernels/norm-edited.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
 import { readConfig } from "../../src/models/read-config.ts";
 import { microkernels } from "../../src/profile/microkernels.ts";
@@ -58,6 +59,13 @@ export function kernelsToLint(): readonly Kernel[] {
       for (const captures of [[], ["attn_pattern.0", "resid_post.0", "mlp_out.1", "attn_z.1"]]) {
         for (const subgroups of [true, false]) plan(config, everything(config), { family, subgroups, captures });
       }
+    }
+  }
+  // Coordinates of affine stages take workgroup memory: as many as quads can keep, and as many as there may be.
+  for (const ranks of [MOST_RANKS / 2, MOST_RANKS]) {
+    for (const family of ["register", "tiled"] as const) {
+      const edits = { deltas: true, sourced: true, tracked: true, ranks };
+      add(editedNormKernel({ kind: "rms", width: 2048, maxRows: 256, ...edits }, 2, { family, subgroups: true }));
     }
   }
   add(...backward(gpt2Small), ...backward(llama), ...microkernels(1e7).map(({ kernel }) => kernel));

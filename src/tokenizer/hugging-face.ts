@@ -130,7 +130,7 @@ function construct({ tokenizer, config }: TokenizerFiles, added: readonly AddedT
 
 function encode(library: LibraryTokenizer, text: string, specials: boolean): number[] {
   const { ids, tokens } = library.encode(text, { add_special_tokens: specials });
-  const unknown = ids.findIndex((id) => id === undefined);
+  const unknown = (ids as readonly (number | undefined)[]).indexOf(undefined);
   if (unknown < 0) return ids;
   throw new SluiceError("bad_tokens", `The tokenizer has no token for ${JSON.stringify(tokens[unknown])}`, {
     hint: "The vocabulary lacks this text and has no unknown token: change the text, or give token ids.",

@@ -15,6 +15,7 @@ import {
 } from "../../src/interventions/stage.ts";
 import { location } from "../support/files.ts";
 import { gpt2Small as config, decodeStep, imaginedPlan } from "../support/imagined-plan.ts";
+import { dampStage } from "../support/stages.ts";
 
 const LAYERS = Array.from({ length: config.num_hidden_layers }, (_, layer) => layer);
 const of = (...stages: Stage[]): Composition => ({ stages, warnings: [] });
@@ -66,17 +67,7 @@ test("explain says the same as without, and with stages names them where they ar
   try {
     const plain = await model.explain();
     assert.is(await model.with([]).explain(), plain);
-    const values = new Map([[1, { scale: new Float32Array(192) }]]);
-    const damp: Stage = {
-      id: "damp",
-      kind: "neuron_scale",
-      site: "mlp_pre",
-      layers: [1],
-      positions: "all",
-      strength: 1,
-      values,
-    };
-    const edited = await model.withStages(of(damp)).explain();
+    const edited = await model.withStages(of(dampStage(192))).explain();
     const carrier = /\n {4}(\S+)\n[^\n]*\n(?: {6}[^\n]*\n)*? {6}stages: damp\n/.exec(edited);
     assert.is(carrier?.[1], "blocks.1.mlp.up");
   } finally {

@@ -6,6 +6,7 @@ import { benchModel, load, profileModel, reportOf, traceOf } from "../../src/ind
 import { median, medianInterval } from "../../src/profile/statistics.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { dampStage } from "../support/stages.ts";
 
 test("a profile has every dispatch, and its rows add up to them", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));
@@ -47,17 +48,7 @@ test("a profile has every dispatch, and its rows add up to them", async () => {
 test("a benchmark reports what its contract names, for a model and for the same beside it", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));
   try {
-    const values = new Map([[1, { scale: new Float32Array(192) }]]);
-    const stage = {
-      id: "damp",
-      kind: "neuron_scale",
-      site: "mlp_pre",
-      layers: [1],
-      positions: "all",
-      strength: 1,
-      values,
-    } as const;
-    const edited = model.withStages({ stages: [stage], warnings: [] });
+    const edited = model.withStages({ stages: [dampStage(192)], warnings: [] });
     const result = await benchModel(model, edited, { promptTokens: 9, newTokens: 4, repetitions: 5 });
     for (const [name, value] of Object.entries({
       prefill: result.prefill_tokens_per_s,

@@ -5,20 +5,13 @@ import { load } from "../../src/index.ts";
 import type { Stage } from "../../src/interventions/stage.ts";
 import { stageCosts } from "../../src/profile/stage-costs.ts";
 import { location } from "../support/files.ts";
+import { dampStage } from "../support/stages.ts";
 
 test("a row a stage and phase, from the dispatches that carry it", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));
   try {
     const { hidden_size, intermediate_size, num_hidden_layers: layers } = model.config;
-    const damp: Stage = {
-      id: "damp",
-      kind: "neuron_scale",
-      site: "mlp_pre",
-      layers: [1],
-      positions: "all",
-      strength: 1,
-      values: new Map([[1, { scale: new Float32Array(intermediate_size) }]]),
-    };
+    const damp = dampStage(intermediate_size);
     const direction = new Float32Array(hidden_size).fill(1);
     const ace: Stage = {
       id: "calm",
