@@ -66,7 +66,7 @@ const cases: readonly { rows: number; shape: LinearShape; makes: readonly Make[]
   ].map(({ rows, s }) => ({
     rows,
     shape: s,
-    makes: [register(4, 1), register(4, 2), register(8, 1), register(8, 2), tileLinear],
+    makes: [register(4, 1), register(4, 2), register(8, 1), register(8, 2), (s: LinearShape) => tileLinear(s)],
   })),
 ];
 

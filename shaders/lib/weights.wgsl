@@ -57,9 +57,15 @@ fn block(strip: u32, k4: u32) -> mat4x4f {
 
 // As `block`, with scales fetched before.
 @if(q8 || q4) fn scaled_block(strip: u32, k4: u32, d: vec4f) -> mat4x4f {
+  let n = numbers(strip, k4);
+  return mat4x4f(d * n[0], d * n[1], d * n[2], d * n[3]);
+}
+
+// As `block`, without the scales.
+@if(q8 || q4) fn numbers(strip: u32, k4: u32) -> mat4x4f {
   let b = blocks[strip * STRIP_BLOCKS + k4];
-  @if(q8) return mat4x4f(d * bytes(b.x), d * bytes(b.y), d * bytes(b.z), d * bytes(b.w));
-  @if(q4) return mat4x4f(d * low_nibbles(b.x), d * high_nibbles(b.x), d * low_nibbles(b.y), d * high_nibbles(b.y));
+  @if(q8) return mat4x4f(bytes(b.x), bytes(b.y), bytes(b.z), bytes(b.w));
+  @if(q4) return mat4x4f(low_nibbles(b.x), high_nibbles(b.x), low_nibbles(b.y), high_nibbles(b.y));
 }
 
 // Input k of one strip: the weights of its four outputs.

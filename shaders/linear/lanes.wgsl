@@ -1,45 +1,63 @@
 // Matrix-vector product for GPUs, one to four rows: 64 lanes go through K side by side and add up at the end.
 //
-// Parallel: a workgroup is two groups of 64 lanes; each group owns two neighbouring strips (eight outputs), lane l
-// takes k = l, l + 64, l + 128, …; x = groups of strips; y is 1, all rows are in the thread. Bindings:
-// linear/operands.wgsl. Adjacent lanes read adjacent vec4s of weights (16 bytes, 8 for 16-bit types) and adjacent
-// floats of input; four k are in flight at a time for both strips. A decode step is bound by the bytes of the weights:
-// what counts is that enough loads are under way on enough workgroups.
+// Parallel: a workgroup is two groups of 64 lanes; each group owns STRIPS_EACH neighbouring strips (four outputs each), lane
+// l takes the blocks of four inputs l, l + 64, l + 128, …; x = groups of strips; y is 1, all rows are in the thread.
+// Bindings: linear/operands.wgsl. A block is one mat4x4 of weights and one vec4 of inputs: 16 multiply-adds for five reads
+// of 16 bytes at addresses that differ by constants, and quantised weights share scales. Adjacent lanes read adjacent
+// blocks. A decode step is bound by the bytes of the weights: what counts is that enough loads are under way on enough
+// workgroups, and that little else is done for a weight (bench/kernels/linear.md). One strip a group makes twice as many
+// workgroups, for matrices with few outputs.
 //
-// Then the 64 partial sums of a strip meet in a binary tree in workgroup memory, row after row in the same place.
-// Inputs beyond the end of K are taken as 0 (`ragged`: K is not a multiple of 256).
+// Then the 64 partial sums of a strip meet, row after row in the same workgroup memory. `quads`: four neighbours exchange
+// theirs as a quad of a subgroup, and 16 quads meet behind one barrier; else by a binary tree with six.
+// Inputs beyond the end of K are taken as 0 (`ragged`: K4 is not a multiple of 64).
 //
-// Conditions: rows_2, rows_4: so many rows a thread, each includes the ones before.
-// Summation class: lanes64_tree: lane l sums its k in ascending order, then lanes l and l + 32, l + 16, … 1 are added.
-import package::lib::weights::column;
-import package::linear::epilogue::finish_pair;
-import package::linear::operands::{args, input, row_count};
+// Conditions: rows_2, rows_4: so many rows a thread, each includes the ones before; two_strips; quads; ragged.
+// Summation classes: lanes64_tree: lane l adds its blocks in ascending order, input by input (a block's sum at a time for
+// quantised weights), then lanes l and l + 32, l + 16, … 1 are added. lanes64_quads: the same, then lanes 4·i … 4·i + 3
+// pairwise, of these sixteen sums four neighbours in order, and those four pairwise.
+@if(q8 || q4) import package::lib::weights::{numbers, scales_at};
+@else import package::lib::weights::block;
+@if(two_strips) import package::linear::epilogue::finish_pair;
+@else import package::linear::epilogue::finish;
+import package::linear::operands::{args, input, mac, row_count};
 @if(grouped) import package::linear::operands::variant_start;
-import constants::{K4, ROWS, STRIPS};
+import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
+
+@if(quads) enable subgroups;
 
 const LANES = 64u;
-const K = K4 * 4u;
-const TRIPS = (K + 4u * LANES - 1u) / (4u * LANES);
+const TRIPS = (K4 + LANES - 1u) / LANES;
 
-var<workgroup> partial: array<vec4f, 4u * LANES>; // [group][strip][lane]
+@if(quads) const MEETING = LANES / 4u; // sums of a strip that meet in workgroup memory
+@else const MEETING = LANES;
 
-// Input k of the row that starts at vec4 `row`, 0 beyond the end.
-fn at(row: u32, k: u32) -> f32 {
-  @if(!ragged) return input[row + k / 4u][k % 4u];
-  @if(ragged) return select(0.0, input[row + min(k, K - 1u) / 4u][k % 4u], k < K);
+var<workgroup> partial: array<vec4f, 2u * STRIPS_EACH * MEETING>; // [group][strip][sum]
+
+// Inputs 4·k4 … 4·k4 + 3 of the row that starts at vec4 `row`, 0 beyond the end.
+fn inputs(row: u32, k4: u32) -> vec4f {
+  @if(!ragged) return input[row + k4];
+  @if(ragged) return select(vec4f(), input[row + min(k4, K4 - 1u)], k4 < K4);
 }
 
-fn weight(strip: u32, k: u32) -> vec4f {
-  @if(!ragged) return column(strip, k);
-  @if(ragged) return column(strip, min(k, K - 1u));
+// The block that is read for k4: the last one beyond the end.
+fn block_of(k4: u32) -> u32 {
+  @if(!ragged) return k4;
+  @if(ragged) return min(k4, K4 - 1u);
+}
+
+// acc + a block's weights times its inputs. The scales of quantised weights multiply the block's sum, not each weight.
+fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
+  @if(q8 || q4) return fma(d, mac(vec4f(), w, x), acc);
+  @if(!(q8 || q4)) return mac(acc, w, x);
 }
 
 @compute @workgroup_size(128) fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) group: vec3u) {
   let rows = row_count();
   let lane = t % LANES;
-  let strip = (group.x * 2u + t / LANES) * 2u;
+  let strip = (group.x * 2u + t / LANES) * STRIPS_EACH;
   let s0 = min(strip, STRIPS - 1u);
-  let s1 = min(strip + 1u, STRIPS - 1u);
+  @if(two_strips) let s1 = min(strip + 1u, STRIPS - 1u);
   // A head's width is a multiple of two strips, so that a thread's outputs read one variant (`grouped`).
   @if(grouped) let r0 = variant_start(4u * (args.first_strip + s0));
   @else let r0 = 0u;
@@ -53,34 +71,29 @@ fn weight(strip: u32, k: u32) -> vec4f {
   var a3 = vec4f(); var b3 = vec4f();
 
   for (var trip = 0u; trip < TRIPS; trip++) {
-    let k = trip * (4u * LANES) + lane;
-    let wa0 = weight(s0, k);
-    let wa1 = weight(s0, k + LANES);
-    let wa2 = weight(s0, k + 2u * LANES);
-    let wa3 = weight(s0, k + 3u * LANES);
-    let wb0 = weight(s1, k);
-    let wb1 = weight(s1, k + LANES);
-    let wb2 = weight(s1, k + 2u * LANES);
-    let wb3 = weight(s1, k + 3u * LANES);
-    {
-      let x = vec4f(at(r0, k), at(r0, k + LANES), at(r0, k + 2u * LANES), at(r0, k + 3u * LANES));
-      a0 = fma(wa3, vec4f(x.w), fma(wa2, vec4f(x.z), fma(wa1, vec4f(x.y), fma(wa0, vec4f(x.x), a0))));
-      b0 = fma(wb3, vec4f(x.w), fma(wb2, vec4f(x.z), fma(wb1, vec4f(x.y), fma(wb0, vec4f(x.x), b0))));
-    }
-    @if(rows_2) {
-      let x = vec4f(at(r1, k), at(r1, k + LANES), at(r1, k + 2u * LANES), at(r1, k + 3u * LANES));
-      a1 = fma(wa3, vec4f(x.w), fma(wa2, vec4f(x.z), fma(wa1, vec4f(x.y), fma(wa0, vec4f(x.x), a1))));
-      b1 = fma(wb3, vec4f(x.w), fma(wb2, vec4f(x.z), fma(wb1, vec4f(x.y), fma(wb0, vec4f(x.x), b1))));
-    }
-    @if(rows_4) {
-      let x = vec4f(at(r2, k), at(r2, k + LANES), at(r2, k + 2u * LANES), at(r2, k + 3u * LANES));
-      a2 = fma(wa3, vec4f(x.w), fma(wa2, vec4f(x.z), fma(wa1, vec4f(x.y), fma(wa0, vec4f(x.x), a2))));
-      b2 = fma(wb3, vec4f(x.w), fma(wb2, vec4f(x.z), fma(wb1, vec4f(x.y), fma(wb0, vec4f(x.x), b2))));
-    }
-    @if(rows_4) {
-      let x = vec4f(at(r3, k), at(r3, k + LANES), at(r3, k + 2u * LANES), at(r3, k + 3u * LANES));
-      a3 = fma(wa3, vec4f(x.w), fma(wa2, vec4f(x.z), fma(wa1, vec4f(x.y), fma(wa0, vec4f(x.x), a3))));
-      b3 = fma(wb3, vec4f(x.w), fma(wb2, vec4f(x.z), fma(wb1, vec4f(x.y), fma(wb0, vec4f(x.x), b3))));
+    let k4 = trip * LANES + lane;
+    let at = block_of(k4);
+    @if(q8 || q4) let wa = numbers(s0, at);
+    @else let wa = block(s0, at);
+    @if(q8 || q4) let da = scales_at(s0, at);
+    @else let da = vec4f(1.0);
+    let x0 = inputs(r0, k4);
+    a0 = add_block(a0, wa, da, x0);
+    @if(rows_2) let x1 = inputs(r1, k4);
+    @if(rows_2) a1 = add_block(a1, wa, da, x1);
+    @if(rows_4) let x2 = inputs(r2, k4);
+    @if(rows_4) let x3 = inputs(r3, k4);
+    @if(rows_4) a2 = add_block(a2, wa, da, x2);
+    @if(rows_4) a3 = add_block(a3, wa, da, x3);
+    @if(two_strips) {
+      @if(q8 || q4) let wb = numbers(s1, at);
+      @else let wb = block(s1, at);
+      @if(q8 || q4) let db = scales_at(s1, at);
+      @else let db = vec4f(1.0);
+      b0 = add_block(b0, wb, db, x0);
+      @if(rows_2) b1 = add_block(b1, wb, db, x1);
+      @if(rows_4) b2 = add_block(b2, wb, db, x2);
+      @if(rows_4) b3 = add_block(b3, wb, db, x3);
     }
   }
 
@@ -93,24 +106,49 @@ fn weight(strip: u32, k: u32) -> vec4f {
       @if(rows_4) case 3u { a = a3; b = b3; }
       default {}
     }
-    sum_up(t, a, b);
+    // Behind the first barrier the row before has been read.
+    @if(quads) {
+      let quad_a = quad_sum(a);
+      @if(two_strips) let quad_b = quad_sum(b);
+      let to = t / LANES * (STRIPS_EACH * MEETING) + lane / 4u;
+      workgroupBarrier();
+      if (lane % 4u == 0u) {
+        partial[to] = quad_a;
+        @if(two_strips) partial[to + MEETING] = quad_b;
+      }
+      workgroupBarrier();
+      let from_quad = t / LANES * (STRIPS_EACH * MEETING) + lane % 4u * 4u;
+      a = quad_sum(four(from_quad));
+      @if(two_strips) b = quad_sum(four(from_quad + MEETING));
+    }
+    @if(!quads) {
+      let at = t / LANES * (STRIPS_EACH * MEETING) + lane;
+      workgroupBarrier();
+      partial[at] = a;
+      @if(two_strips) partial[at + MEETING] = b;
+      for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (lane < half) {
+          partial[at] += partial[at + half];
+          @if(two_strips) partial[at + MEETING] += partial[at + MEETING + half];
+        }
+      }
+      a = partial[at];
+      @if(two_strips) b = partial[at + MEETING];
+    }
     if (lane == 0u && strip < STRIPS && i < rows) {
-      finish_pair(i, strip, partial[2u * t], partial[2u * t + LANES]);
+      @if(two_strips) finish_pair(i, strip, a, b);
+      @if(!two_strips) finish(i, strip, a);
     }
   }
 }
 
-// Adds up both strips of both groups of lanes; the sums stand at lane 0 of each.
-fn sum_up(t: u32, a: vec4f, b: vec4f) {
-  let at = t / LANES * (2u * LANES) + t % LANES;
-  workgroupBarrier(); // the row before has been read
-  partial[at] = a;
-  partial[at + LANES] = b;
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (t % LANES < half) {
-      partial[at] += partial[at + half];
-      partial[at + LANES] += partial[at + LANES + half];
-    }
-  }
+// The sum over the four invocations of a quad, the same bits in each.
+@if(quads) fn quad_sum(v: vec4f) -> vec4f {
+  let pair = v + quadSwapX(v);
+  return pair + quadSwapY(pair);
+}
+
+@if(quads) fn four(at: u32) -> vec4f {
+  return ((partial[at] + partial[at + 1u]) + partial[at + 2u]) + partial[at + 3u];
 }

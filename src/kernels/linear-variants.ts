@@ -18,7 +18,7 @@ const ANY = Number.POSITIVE_INFINITY;
 const variants: readonly (readonly [
   name: string,
   rows: readonly [least: number, most: number],
-  make: (shape: LinearShape) => Kernel,
+  make: (shape: LinearShape, choice: LinearChoice) => Kernel,
 ])[] = [
   ["register1x1", [1, 2], (shape) => registerLinear(shape, 1, 1)],
   ["register1x2", [1, 2], (shape) => registerLinear(shape, 1, 2)],
@@ -30,10 +30,14 @@ const variants: readonly (readonly [
   ["register6x2", [6, ANY], (shape) => registerLinear(shape, 6, 2)],
   ["register8x1", [8, ANY], (shape) => registerLinear(shape, 8, 1)],
   ["register8x2", [8, ANY], (shape) => registerLinear(shape, 8, 2)],
-  ["lanes1", [1, 1], (shape) => lanesLinear(shape, 1)],
-  ["lanes2", [2, 2], (shape) => lanesLinear(shape, 2)],
-  ["lanes4", [4, 4], (shape) => lanesLinear(shape, 4)],
-  ["tile", [6, ANY], tileLinear],
+  ["lanes1x1", [1, 1], (shape, choice) => lanesLinear(shape, 1, 1, choice)],
+  ["lanes1x2", [1, 1], (shape, choice) => lanesLinear(shape, 1, 2, choice)],
+  ["lanes2x1", [2, 2], (shape, choice) => lanesLinear(shape, 2, 1, choice)],
+  ["lanes2x2", [2, 2], (shape, choice) => lanesLinear(shape, 2, 2, choice)],
+  ["lanes4x1", [4, 4], (shape, choice) => lanesLinear(shape, 4, 1, choice)],
+  ["lanes4x2", [4, 4], (shape, choice) => lanesLinear(shape, 4, 2, choice)],
+  ["tile32", [6, ANY], (shape) => tileLinear(shape, 32)],
+  ["tile64", [6, ANY], (shape) => tileLinear(shape, 64)],
 ];
 
 export function linearOperation(shape: LinearShape, choice: LinearChoice): Operation {
@@ -47,7 +51,7 @@ export function linearOperation(shape: LinearShape, choice: LinearChoice): Opera
     variants: () => {
       // Where heads straddle strips, one kernel alone reads the variants of an edge mask.
       if (!servesGroups(shape)) return [];
-      const all = variants.map(([name, rows, make]): KernelVariant => ({ name, rows, kernel: make(shape) }));
+      const all = variants.map(([name, rows, make]): KernelVariant => ({ name, rows, kernel: make(shape, choice) }));
       // A gate and its up are neighbours: one strip a thread is then two.
       return all.filter(({ kernel }, i) => all.findLastIndex((other) => other.kernel.name === kernel.name) === i);
     },

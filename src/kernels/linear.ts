@@ -82,6 +82,8 @@ export interface LinearChoice {
   readonly family: KernelFamily;
   /** One summation class, `serial`, for every number of rows. */
   readonly reference: boolean;
+  /** The device has WGSL's subgroups. */
+  readonly subgroups?: boolean;
 }
 
 export interface LinearCandidate {
@@ -129,8 +131,8 @@ export function linearOutputWidth4(shape: Pick<LinearShape, "N" | "epilogue">): 
  *
  * - register: matrix-vector for one row, then blocks of 2, 4, 6 and 8 rows in registers, since a block computes all of its
  *   rows whether they exist or not. Always `serial`.
- * - tiled: lanes along K for up to four rows (class `lanes64_tree`), then tiles in workgroup memory. For the
- *   reference plan one row takes the register kernel instead, and everything is `serial`.
+ * - tiled: lanes along K for up to four rows, then tiles in workgroup memory, of 32 rows while those of 64 would leave
+ *   most of a GPU idle. For the reference plan few rows take the register kernel instead, and everything is `serial`.
  */
 export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly LinearCandidate[] {
   if (!servesGroups(shape)) return [{ maxRows: Infinity, kernel: groupedLinear(shape) }];
@@ -150,12 +152,25 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
         { maxRows: 1, kernel: registerLinear(shape, 1) },
         { maxRows: 4, kernel: registerLinear(shape, 4) },
       ]
-    : [
-        { maxRows: 1, kernel: lanesLinear(shape, 1) },
-        { maxRows: 2, kernel: lanesLinear(shape, 2) },
-        { maxRows: 4, kernel: lanesLinear(shape, 4) },
-      ];
-  return [...few, { maxRows: Infinity, kernel: tileLinear(shape) }];
+    : ([1, 2, 4] as const).map((rows) => ({ maxRows: rows, kernel: lanesLinear(shape, rows, lanesStrips(shape), choice) }));
+  return [
+    ...few,
+    { maxRows: mostSmallTiles(shape), kernel: tileLinear(shape, 32) },
+    { maxRows: Infinity, kernel: tileLinear(shape, 64) },
+  ];
+}
+
+/** Workgroups that a kernel should have for large GPUs, which compute a hundred and more at a time. */
+const ENOUGH_WORKGROUPS = 128;
+
+/** Two strips a group of lanes reuse the inputs; one where that leaves too few workgroups. */
+function lanesStrips({ strips }: LinearShape): 1 | 2 {
+  return Math.ceil(strips / 4) < ENOUGH_WORKGROUPS ? 1 : 2;
+}
+
+/** Rows up to which tiles of 64 are too few, or half empty. */
+function mostSmallTiles(shape: LinearShape): number {
+  return Math.max(32, 64 * Math.floor(ENOUGH_WORKGROUPS / columnTiles(shape)));
 }
 
 /** Rows that a thread of the register kernel can own. */
@@ -201,28 +216,50 @@ export function groupedLinear(shape: LinearShape): Kernel {
   });
 }
 
-/** Tiles of 64 rows × 64 outputs in workgroup memory, 8×8 a thread; class `serial`. */
-export function tileLinear(shape: LinearShape): Kernel {
-  const tiles = shape.grouped ? headGroups(shape) * Math.ceil(headDim(shape) / 64) : Math.ceil(shape.strips / 16);
+/**
+ * Tiles in workgroup memory, of 64 outputs and so many rows; class `serial`.
+ * @param rows 64: 8×8 a thread; 32: 4×8, twice as many workgroups, half of the reuse of weights
+ */
+export function tileLinear(shape: LinearShape, rows: 32 | 64 = 64): Kernel {
+  const tiles = columnTiles(shape);
   return describe(shape, {
-    design: "tile",
+    design: `tile${rows}`,
     entry: "linear/tile",
     summation: "serial",
-    conditions: { ragged: Math.ceil(shape.K / 4) % 2 !== 0 },
-    constants: {},
-    workgroups: (m) => [tiles, Math.ceil(m / 64), 1],
+    conditions: { rows_64: rows === 64, ragged: Math.ceil(shape.K / 4) % 2 !== 0 },
+    constants: { ROWS_EACH: `${rows / 8}u` },
+    workgroups: (m) => [tiles, Math.ceil(m / rows), 1],
   });
 }
 
-/** 64 lanes along K and a tree, for at most `rows` rows; class `lanes64_tree`. */
-export function lanesLinear(shape: LinearShape, rows: 1 | 2 | 4): Kernel {
+function columnTiles(shape: LinearShape): number {
+  return shape.grouped ? headGroups(shape) * Math.ceil(headDim(shape) / 64) : Math.ceil(shape.strips / 16);
+}
+
+/**
+ * 64 lanes along K, for at most `rows` rows; class `lanes64_quads` with subgroups, else `lanes64_tree`.
+ * @param strips strips a group of lanes. `gated` always takes 2, since a gate and its up are neighbours
+ */
+export function lanesLinear(
+  shape: LinearShape,
+  rows: 1 | 2 | 4,
+  strips: 1 | 2 = 2,
+  { subgroups = false }: { readonly subgroups?: boolean } = {},
+): Kernel {
+  const each = shape.epilogue.kind === "gated" ? 2 : strips;
   return describe(shape, {
-    design: `lanes${rows}`,
+    design: `lanes${rows}x${each}${subgroups ? "_quads" : ""}`,
     entry: "linear/lanes",
-    summation: "lanes64_tree",
-    conditions: { rows_2: rows >= 2, rows_4: rows >= 4, ragged: Math.ceil(shape.K / 4) % 64 !== 0 },
-    constants: { ROWS: `${rows}u` },
-    workgroups: () => [Math.ceil(shape.strips / 4), 1, 1],
+    summation: subgroups ? "lanes64_quads" : "lanes64_tree",
+    conditions: {
+      rows_2: rows >= 2,
+      rows_4: rows >= 4,
+      two_strips: each === 2,
+      quads: subgroups,
+      ragged: Math.ceil(shape.K / 4) % 64 !== 0,
+    },
+    constants: { ROWS: `${rows}u`, STRIPS_EACH: `${each}u` },
+    workgroups: () => [Math.ceil(shape.strips / (2 * each)), 1, 1],
   });
 }
 

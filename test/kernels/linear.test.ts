@@ -105,13 +105,16 @@ for (const [i, c] of cases.entries()) {
       [registerLinear(plain, 2), 5],
       [registerLinear(plain, 4), 3],
       [registerLinear(plain, 8), 17],
-      [tileLinear(plain), 70],
+      [tileLinear(plain, 32), 37],
+      [tileLinear(plain, 64), 70],
     ] as const) {
       assert.is(kernel.summation, "serial");
       assertSameRows(await runLinear(kernel, problem, { rows }), base, problem, rows);
     }
 
-    const lanes = await runLinear(lanesLinear(tapped, 4), { ...problem, rows: 4 }, { rows: 4 });
+    // Both ways for lanes to meet, in turns; strips a group and rows change no bit of either.
+    const meeting = { subgroups: i % 2 === 0 };
+    const lanes = await runLinear(lanesLinear(tapped, 4, 2, meeting), { ...problem, rows: 4 }, { rows: 4 });
     for (const [name, values] of linearReference({ ...problem, rows: 4 })) {
       const off = worst(lanes.get(name) ?? [], values);
       assert.ok(off < 1e-5, `lanes: ${name} is off by ${off}`);
@@ -119,7 +122,7 @@ for (const [i, c] of cases.entries()) {
     const few = ([1, 2, 4] as const)[i % 3] ?? 1;
     const fewRows = few === 4 ? 3 : few;
     assertSameRows(
-      await runLinear(lanesLinear(plain, few), { ...problem, rows: 4 }, { rows: fewRows }),
+      await runLinear(lanesLinear(plain, few, 1, meeting), { ...problem, rows: 4 }, { rows: fewRows }),
       lanes,
       { ...problem, rows: 4 },
       fewRows,
@@ -156,11 +159,13 @@ test("quantised weights give the bits of what they stand for in float32, subnorm
   for (const dtype of ["q8", "q4"] as const) {
     const { packed, dense } = quantizedMatrix(drawn, N, K, dtype);
     const wide = strips(new Uint32Array(dense.buffer), N, K, new Uint32Array(ceil4(N) * ceil4(K)));
-    for (const make of [(s: LinearShape) => registerLinear(s, 4), (s: LinearShape) => lanesLinear(s, 4)]) {
-      const wanted = await runLinear(make(shape), { ...problem, weights: wide });
-      const actual = await runLinear(make({ ...shape, dtype }), { ...problem, weights: packed });
-      assertSameRows(actual, wanted, problem, 3);
-    }
+    const wanted = await runLinear(registerLinear(shape, 4), { ...problem, weights: wide });
+    const actual = await runLinear(registerLinear({ ...shape, dtype }, 4), { ...problem, weights: packed });
+    assertSameRows(actual, wanted, problem, 3);
+    // Lanes multiply a block's sum by its scale.
+    const lanes = await runLinear(lanesLinear({ ...shape, dtype }, 4), { ...problem, weights: packed });
+    const off = worst(lanes.get("output") ?? [], wanted.get("output") ?? []);
+    assert.ok(off < 1e-5, `${dtype}: lanes are off by ${off}`);
   }
 });
 
@@ -262,8 +267,8 @@ test("grids stay within 65,535 workgroups a dimension for 256k outputs and 4,096
   const shape = shapeOf({ K: 64, N: 262_144, dtype: "f16", bias: false, epilogue: { kind: "store" } });
   const grids: readonly (readonly [Kernel, number])[] = [
     ...([1, 2, 4, 8] as const).map((rows) => [registerLinear(shape, rows, 1), 4096] as const),
-    [tileLinear(shape), 4096],
-    [lanesLinear(shape, 4), 4],
+    [tileLinear(shape, 32), 4096],
+    [lanesLinear(shape, 4, 1), 4],
   ];
   for (const [kernel, rows] of grids) {
     assert.ok(kernel.workgroups(rows).every((count) => count >= 1 && count <= 65_535));
