@@ -10,15 +10,20 @@
 //   values   WIDTH neighbouring invocations read a value row, 128 / WIDTH keys at a time, eight reads in flight.
 // Keys beyond the last are read as the last and weigh 0. A part's stride of 136 keeps banks apart.
 //
-// The host may later split a row's blocks over workgroup_id.z and merge (top, total, outputs) of the parts; a row's
-// loop over blocks is the only thing that would change here.
+// `split`: for long caches, whose rows and kv heads are too few workgroups to fill a GPU. The blocks that a row sees are
+// dealt to PARTS workgroups (z), neighbours together; each leaves its outputs, not yet divided, with its largest score and
+// its weights' sum in `parts`, and attention/merge.wgsl joins them. A part without blocks leaves a sum of 0.
 //
 // Summation `attention_decode<WIDTH>`: a score is sixteen chains (four lanes of four vec4 components), blocks of 128
 // ascend, and values and weights are added in 128 / WIDTH and 128 chains over the keys, joined in order at the end.
+// `attention_split<WIDTH>`: the same in each of the parts.
 import package::lib::step::step;
-import package::attention::bindings::{args, edited_z, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
-import package::attention::softmax::{first_visible, normalised, MASKED};
+import package::attention::bindings::{args, q, k_cache, v_cache, slots, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::softmax::{first_visible, MASKED};
 import constants::{WIDTH, TILE_HEADS};
+@if(split) import constants::{HEADS, PARTS};
+@if(!split) import package::attention::bindings::{edited_z, z};
+@if(!split) import package::attention::softmax::normalised;
 @if(tap_z) import package::lib::tap::tap;
 
 const KEYS = 128u;
@@ -33,7 +38,14 @@ var<workgroup> parts: array<f32, 4u * TILE_HEADS * STRIDE>; // [head][lane][key]
 var<workgroup> shared_keys: array<vec4f, 128>;
 var<workgroup> maxima: array<vec4f, 8>;
 
-fn store(row: u32, head: u32, column: u32, attended: vec4f) {
+// [row][head][part][HEAD4 outputs, then (largest score, weights' sum)]
+@if(split) @group(1) @binding(5) var<storage, read_write> parts_of_rows: array<vec4f>;
+
+@if(split) fn store_part(row: u32, head: u32, part: u32, at: u32, v: vec4f) {
+  parts_of_rows[((row * HEADS + head) * PARTS + part) * (HEAD4 + 1u) + at] = v;
+}
+
+@if(!split) fn store(row: u32, head: u32, column: u32, attended: vec4f) {
   // site: attn_z
   let v = edited_z(row, head * HEAD4 + column, attended);
   z[row * ROW4 + head * HEAD4 + column] = v;
@@ -62,7 +74,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   @if(heads3) var o2 = vec4f();
   @if(heads4) var o3 = vec4f();
 
-  for (var block = first / KEYS; block <= last / KEYS; block++) {
+  @if(split) let each = (last / KEYS - first / KEYS + PARTS) / PARTS;
+  @if(split) let first_block = first / KEYS + group.z * each;
+  @if(split) let end_block = min(first_block + each, last / KEYS + 1u);
+  @if(!split) let first_block = first / KEYS;
+  @if(!split) let end_block = last / KEYS + 1u;
+  for (var block = first_block; block < end_block; block++) {
     let start = block * KEYS;
     let end = min(start + KEYS, last + 1u);
     for (var key = start; key < end; key += SWEEPS * 32u) {
@@ -160,7 +177,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
       var v = vec4f();
       for (var i = 0u; i < RUNNERS; i++) { v += shared_keys[i * WIDTH + t]; }
       // site: z
-      store(row, head + h, t, normalised(v, sum[h]));
+      @if(!split) store(row, head + h, t, normalised(v, sum[h]));
+      @if(split) store_part(row, head + h, group.z, t, v);
+    }
+    @if(split) {
+      if (t == HEAD4 && member + h < GROUP) { store_part(row, head + h, group.z, HEAD4, vec4f(top[h], sum[h], 0.0, 0.0)); }
     }
   }
 }

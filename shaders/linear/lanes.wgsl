@@ -9,13 +9,14 @@
 // workgroups, for matrices with few outputs.
 //
 // Then the 64 partial sums of a strip meet, row after row in the same workgroup memory. `quads`: four neighbours exchange
-// theirs as a quad of a subgroup, and 16 quads meet behind one barrier; else by a binary tree with six.
+// theirs as a quad of a subgroup, and 16 quads meet behind one barrier; else eight lanes add up eight sums each behind one,
+// and those meet behind another.
 // Inputs beyond the end of K are taken as 0 (`ragged`: K4 is not a multiple of 64).
 //
 // Conditions: rows_2, rows_4: so many rows a thread, each includes the ones before; two_strips; quads; ragged.
-// Summation classes: lanes64_tree: lane l adds its blocks in ascending order, input by input (a block's sum at a time for
-// quantised weights), then lanes l and l + 32, l + 16, … 1 are added. lanes64_quads: the same, then lanes 4·i … 4·i + 3
-// pairwise, of these sixteen sums four neighbours in order, and those four pairwise.
+// Summation classes: lane l adds its blocks in ascending order, input by input (a block's sum at a time for quantised
+// weights). lanes64_quads: then lanes 4·i … 4·i + 3 pairwise, of these sixteen sums four neighbours in order, and those four
+// pairwise. lanes64_spans: then lanes i, i + 8, … in order, and those eight in order.
 @if(q8 || q4) import package::lib::weights::{numbers, scales_at};
 @else import package::lib::weights::block;
 @if(two_strips) import package::linear::epilogue::finish_pair;
@@ -33,6 +34,7 @@ const TRIPS = (K4 + LANES - 1u) / LANES;
 @else const MEETING = LANES;
 
 var<workgroup> partial: array<vec4f, 2u * STRIPS_EACH * MEETING>; // [group][strip][sum]
+@if(!quads) var<workgroup> spans: array<vec4f, 2u * STRIPS_EACH * 8u>; // [group][strip][eighth]
 
 // Inputs 4·k4 … 4·k4 + 3 of the row that starts at vec4 `row`, 0 beyond the end.
 fn inputs(row: u32, k4: u32) -> vec4f {
@@ -123,18 +125,18 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
     }
     @if(!quads) {
       let at = t / LANES * (STRIPS_EACH * MEETING) + lane;
+      let to = t / LANES * (STRIPS_EACH * 8u) + lane % 8u;
       workgroupBarrier();
       partial[at] = a;
       @if(two_strips) partial[at + MEETING] = b;
-      for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (lane < half) {
-          partial[at] += partial[at + half];
-          @if(two_strips) partial[at + MEETING] += partial[at + MEETING + half];
-        }
+      workgroupBarrier();
+      if (lane < 8u) {
+        spans[to] = every_eighth(at);
+        @if(two_strips) spans[to + 8u] = every_eighth(at + MEETING);
       }
-      a = partial[at];
-      @if(two_strips) b = partial[at + MEETING];
+      workgroupBarrier();
+      a = eight(to - lane % 8u);
+      @if(two_strips) b = eight(to - lane % 8u + 8u);
     }
     if (lane == 0u && strip < STRIPS && i < rows) {
       @if(two_strips) finish_pair(i, strip, a, b);
@@ -151,4 +153,16 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
 
 @if(quads) fn four(at: u32) -> vec4f {
   return ((partial[at] + partial[at + 1u]) + partial[at + 2u]) + partial[at + 3u];
+}
+
+@if(!quads) fn every_eighth(at: u32) -> vec4f {
+  var sum = partial[at];
+  for (var i = 1u; i < 8u; i++) { sum += partial[at + 8u * i]; }
+  return sum;
+}
+
+@if(!quads) fn eight(at: u32) -> vec4f {
+  var sum = spans[at];
+  for (var i = 1u; i < 8u; i++) { sum += spans[at + i]; }
+  return sum;
 }

@@ -18,6 +18,7 @@ export interface ActivationSizes {
 export class ActivationPlanner {
   readonly #sizes: ActivationSizes;
   #unused: number | undefined;
+  readonly #shared = new Map<string, number>();
   readonly byteLengths: number[];
   readonly #bufferOf: ReadonlyMap<number, number>;
 
@@ -57,6 +58,13 @@ export class ActivationPlanner {
   get unused(): number {
     this.#unused ??= this.scratch(16);
     return this.#unused;
+  }
+
+  /** A buffer that operations use by turns, each for itself; as large as the first asks for. */
+  shared(name: string, byteLength: number): number {
+    const index = this.#shared.get(name) ?? this.scratch(byteLength);
+    this.#shared.set(name, index);
+    return index;
   }
 
   /** A further buffer that nothing else uses. */

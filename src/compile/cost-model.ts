@@ -2,7 +2,7 @@
  * What a decode step of a plan would take on GPUs that are not at hand: a step is bound by the bytes it moves, pays for
  * each dispatch, and waits where a kernel has a single workgroup, which one compute unit runs while the others idle.
  */
-import type { Dispatch, Plan } from "./plan.ts";
+import { belongs, type Dispatch, type Plan } from "./plan.ts";
 
 export interface NamedBandwidth {
   readonly name: string;
@@ -34,7 +34,9 @@ export interface StepCost {
 
 /** Cost of one decode step of one sequence at a position. */
 export function decodeCost(plan: Plan, position: number): StepCost {
-  const dispatches = [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy];
+  const dispatches = [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy].filter((dispatch) =>
+    belongs(dispatch, plan, 1, position + 1),
+  );
   let bytes = 0;
   let flops = 0;
   let aloneBytes = 0;

@@ -1,15 +1,29 @@
 /** Attention as dispatches, with one of its own for captured softmax weights. */
 import { patternKernel } from "../kernels/attention.ts";
+import type { AttentionShape } from "../kernels/attention-shape.ts";
+import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../kernels/attention-split.ts";
 import { attentionOperation } from "../kernels/attention-variants.ts";
+import type { Kernel } from "../kernels/kernel.ts";
 import type { FusedAttention } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
-import type { BufferRole, Dispatch } from "./plan.ts";
+import type { BufferRole, Dispatch, SplitRule } from "./plan.ts";
+
+/**
+ * When attention is split over the keys: more rows are workgroups enough, and below so many keys a second dispatch takes
+ * longer than it saves.
+ */
+const SPLIT: SplitRule = { maxRows: 4, minKeys: 512 };
+
+/** The rule for a plan whose attention can be split at all. */
+export function splitRule(dispatches: readonly Dispatch[]): SplitRule | undefined {
+  return dispatches.some(({ split }) => split) ? SPLIT : undefined;
+}
 
 export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispatch[] {
   const { config } = ctx.graph;
   const layer = op.layer ?? 0;
   const taps = ctx.captures.tapsOf(op);
-  const shape = {
+  const shape: AttentionShape = {
     heads: config.num_attention_heads,
     kv_heads: config.num_key_value_heads,
     head_dim: config.head_dim,
@@ -36,16 +50,42 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
     args: { ...args, ...taps.args, ...stages.args },
     bind: { ...bind, ...stages.bind },
   };
+  const dispatches = splitOf(ctx, shape, core);
   const pattern = ctx.captures.patternOf(op);
-  if (!pattern) return [core];
+  if (!pattern) return dispatches;
   return [
-    core,
+    ...dispatches,
     {
       ...place,
       label: `${op.label} pattern`,
       candidates: [{ maxRows: Infinity, kernel: patternKernel({ ...shape, staged: false }) }],
       args: { ...args, offset: pattern.offset, key_stride: pattern.stride },
       bind: { ...bind, pattern: { role: "capture" } },
+    },
+  ];
+}
+
+/** The dispatch, and where single rows are served by `attention/decode`, the two that take its place for long caches. */
+function splitOf({ activations, options }: LoweringContext, shape: AttentionShape, core: Dispatch): Dispatch[] {
+  const few = core.candidates[0]?.kernel.shader.entry;
+  if (options.reference || few !== "attention/decode" || options.capacity < SPLIT.minKeys) return [core];
+  const parts = splitParts(options.capacity);
+  const parts_of_rows: BufferRole = {
+    role: "activation",
+    index: activations.shared("attention parts", splitBytes(shape, parts, SPLIT.maxRows)),
+  };
+  const { label, layer, rows, args, bind, stages } = core;
+  const common = { layer, rows, args, bind: { ...bind, parts_of_rows }, split: true } as const;
+  const only = (kernel: Kernel) => [{ maxRows: SPLIT.maxRows, kernel }];
+  return [
+    { ...core, split: false },
+    { ...common, label: `${label} parts`, readsCache: true, candidates: only(attentionSplit(shape, parts)) },
+    {
+      ...common,
+      label: `${label} merge`,
+      readsCache: false,
+      candidates: only(attentionMerge(shape, parts)),
+      ...(stages && { stages }),
     },
   ];
 }

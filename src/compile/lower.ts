@@ -11,7 +11,7 @@ import type { KernelChoices } from "../kernels/variants.ts";
 import { ActivationPlanner } from "./activations.ts";
 import { CaptureLayout } from "./captures.ts";
 import { type FusedLinear, type FusedOp, writtenBy } from "./fused.ts";
-import { lowerAttention } from "./lower-attention.ts";
+import { lowerAttention, splitRule } from "./lower-attention.ts";
 import { type LoweringContext, MAX_ROWS } from "./lower-context.ts";
 import { lowerEmbed, lowerTails } from "./lower-ends.ts";
 import { lowerHeadSources, lowerLinear } from "./lower-linear.ts";
@@ -134,6 +134,7 @@ class Lowering {
     const cacheRowBytes = ceil4(config.num_key_value_heads * config.head_dim) * 4;
     this.#checkCache(cacheRowBytes);
     const { image, sourceBytes } = this.#stages;
+    const split = splitRule(body);
     return {
       family,
       reference,
@@ -149,6 +150,7 @@ class Lowering {
       tails: lowerTails(context),
       activations: this.#activations.byteLengths,
       logits: { index: this.#activations.indexOf(this.#graph.logits), stride: ceil4(config.vocab_size) },
+      ...(split && { split }),
       ...(image && { stages: { image, sourceBytes } }),
       captures: this.#captures.regions,
       captureBytes: this.#captures.byteLength,

@@ -50,6 +50,14 @@ export interface Dispatch {
   readonly bind: Readonly<Record<string, BufferRole>>;
   /** Reads the cache: its cost grows with the keys in sight. */
   readonly readsCache: boolean;
+  /** Belongs to steps that split attention over the keys (true), or to all others (false); absent: to every step. */
+  readonly split?: boolean;
+}
+
+/** Steps of at most so many rows, of which one sees so many keys or more, split attention over the keys. */
+export interface SplitRule {
+  readonly maxRows: number;
+  readonly minKeys: number;
 }
 
 /** Where a captured site's rows stand in the capture buffer after a step. */
@@ -92,6 +100,8 @@ export interface Plan {
   readonly activations: readonly number[];
   /** Activation buffer that holds the logits, and floats from one row of it to the next. */
   readonly logits: { readonly index: number; readonly stride: number };
+  /** Absent where no step splits attention. */
+  readonly split?: SplitRule;
   /** What stages need at run time; absent without any. */
   readonly stages?: { readonly image: StageImage; readonly sourceBytes: number };
   readonly captures: readonly CaptureRegion[];
@@ -101,6 +111,19 @@ export interface Plan {
   /** Bytes of one slot of one layer's K (or V) buffer. */
   readonly cacheRowBytes: number;
   readonly layers: number;
+}
+
+/**
+ * Whether a dispatch belongs to a step.
+ * @param keys keys in sight of the row that sees the most
+ */
+export function belongs({ split }: Dispatch, plan: Plan, rows: number, keys: number): boolean {
+  return split === undefined || split === isSplit(plan, rows, keys);
+}
+
+/** Whether a step splits attention over the keys. */
+export function isSplit({ split }: Plan, rows: number, keys: number): boolean {
+  return split !== undefined && rows <= split.maxRows && keys >= split.minKeys;
 }
 
 /** Every dispatch a plan can encode. */

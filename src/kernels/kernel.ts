@@ -29,7 +29,7 @@ export type ArgValues = Readonly<Record<string, number | readonly number[]>>;
 /**
  * The order in which a kernel adds up, as a name: kernels with equal names agree bit for bit on one
  * device, whatever their tiling. `serial`: one fma chain in ascending K from 0, then the bias.
- * `lanes64_tree`, `lanes64_quads`: 64 strided chains, which meet as a binary tree or in quads. `none`: nothing is summed.
+ * `lanes64_spans`, `lanes64_quads`: 64 strided chains, which meet in spans of eight or in quads. `none`: nothing is summed.
  */
 export type SummationClass = string;
 

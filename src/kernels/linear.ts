@@ -152,7 +152,10 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
         { maxRows: 1, kernel: registerLinear(shape, 1) },
         { maxRows: 4, kernel: registerLinear(shape, 4) },
       ]
-    : ([1, 2, 4] as const).map((rows) => ({ maxRows: rows, kernel: lanesLinear(shape, rows, lanesStrips(shape), choice) }));
+    : ([1, 2, 4] as const).map((rows) => ({
+        maxRows: rows,
+        kernel: lanesLinear(shape, rows, lanesStrips(shape), choice),
+      }));
   return [
     ...few,
     { maxRows: mostSmallTiles(shape), kernel: tileLinear(shape, 32) },
@@ -237,7 +240,7 @@ function columnTiles(shape: LinearShape): number {
 }
 
 /**
- * 64 lanes along K, for at most `rows` rows; class `lanes64_quads` with subgroups, else `lanes64_tree`.
+ * 64 lanes along K, for at most `rows` rows; class `lanes64_quads` with subgroups, else `lanes64_spans`.
  * @param strips strips a group of lanes. `gated` always takes 2, since a gate and its up are neighbours
  */
 export function lanesLinear(
@@ -250,7 +253,7 @@ export function lanesLinear(
   return describe(shape, {
     design: `lanes${rows}x${each}${subgroups ? "_quads" : ""}`,
     entry: "linear/lanes",
-    summation: subgroups ? "lanes64_quads" : "lanes64_tree",
+    summation: subgroups ? "lanes64_quads" : "lanes64_spans",
     conditions: {
       rows_2: rows >= 2,
       rows_4: rows >= 4,

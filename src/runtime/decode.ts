@@ -227,10 +227,13 @@ export async function prepareDecode(
   const plans = executor.plansInUse;
   // With one plan in use nothing is turned on or off, and no cache is computed again.
   const again = plans.length === 1 ? [] : rowsOfEveryKernel(plans, most).map((rows) => ({ rows, outs: 0 }));
-  const decoding = rowsOfEveryKernel(plans, prompts.length).map((rows) => ({ rows, outs: rows }));
+  // Short contexts and long ones may use different kernels.
+  const decoding = [1, longest].flatMap((keys) =>
+    rowsOfEveryKernel(plans, prompts.length).map((rows) => ({ rows, outs: rows, keys })),
+  );
   sequences.sync(prompts.map(({ sequence }) => sequence));
   await executor.prepare(
-    [...sizes, ...decoding, ...again].map((size) => ({ ...size, head: "logits", tail }) as const),
+    [...sizes, ...decoding, ...again].map((size) => ({ keys: size.rows, ...size, head: "logits", tail }) as const),
     options.signal,
   );
 }

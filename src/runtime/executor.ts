@@ -3,7 +3,15 @@
  * back. Everything the GPU needs is made here once; a step only writes a few uniforms and encodes dispatches.
  */
 
-import { allDispatches, type BufferRole, type Dispatch, type Plan, type Tail } from "../compile/plan.ts";
+import {
+  allDispatches,
+  type BufferRole,
+  belongs,
+  type Dispatch,
+  isSplit,
+  type Plan,
+  type Tail,
+} from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
@@ -105,8 +113,9 @@ export class Executor {
     const keys: string[] = [];
     for (const plan of this.plansInUse) {
       for (const size of sizes) {
-        const { rows, outs, head, tail } = size;
-        const key = `${plan === this.plan ? "edited" : "plain"}/${rows}/${outs}/${head}/${tail}`;
+        const { rows, outs, keys: seen, head, tail } = size;
+        const split = isSplit(plan, rows, seen) ? "/split" : "";
+        const key = `${plan === this.plan ? "edited" : "plain"}/${rows}/${outs}/${head}/${tail}${split}`;
         if (this.#readySizes.has(key)) continue;
         keys.push(key);
         for (const dispatch of this.#listFor(size, plan)) {
@@ -169,7 +178,7 @@ export class Executor {
     const { device } = this.#gpu;
     const { head, tail } = run;
     await this.prepare(
-      run.steps.map(({ rows, outs }) => ({ rows: rows.length, outs: outs.length, head, tail })),
+      run.steps.map((step) => sizeOf(step, head, tail)),
       run.signal,
     );
     run.steps.forEach((step, i) => {
@@ -237,24 +246,25 @@ export class Executor {
 
   *#dispatchesOf(step: StepRows, head: Head, tail: Tail): Generator<{ dispatch: PreparedDispatch; work: Workload }> {
     const keys = step.rows.reduce((sum, row) => sum + row.position + 1, 0);
-    for (const dispatch of this.#listFor(
-      { rows: step.rows.length, outs: step.outs.length, head, tail },
-      this.#active,
-    )) {
+    for (const dispatch of this.#listFor(sizeOf(step, head, tail), this.#active)) {
       const rows = dispatch.rows === "outs" ? step.outs.length : step.rows.length;
       yield { dispatch, work: { rows, keys: dispatch.readsCache ? keys : 0 } };
     }
   }
 
   /** The dispatches of a step, in order. Without out rows it ends with the blocks. */
-  *#listFor({ outs, head, tail }: StepSize, plan: Plan): Generator<PreparedDispatch> {
+  *#listFor({ rows, outs, keys, head, tail }: StepSize, plan: Plan): Generator<PreparedDispatch> {
     const lists = [plan.body];
     if (outs > 0 && head !== "none") {
       lists.push(plan.finalNorm);
       if (head === "logits") lists.push(plan.head);
       if (tail !== "none") lists.push(plan.tails[tail]);
     }
-    for (const list of lists) for (const planned of list) yield this.#prepared.get(planned) as PreparedDispatch;
+    for (const list of lists) {
+      for (const planned of list) {
+        if (belongs(planned, plan, rows, keys)) yield this.#prepared.get(planned) as PreparedDispatch;
+      }
+    }
   }
 
   #makeBuffers(weights: GpuWeights, rope: Float32Array<ArrayBuffer> | undefined): void {
@@ -334,6 +344,11 @@ export class Executor {
     this.#owned.push(buffer);
     return buffer;
   }
+}
+
+function sizeOf({ rows, outs }: StepRows, head: Head, tail: Tail): StepSize {
+  const keys = rows.reduce((most, { position }) => Math.max(most, position + 1), 0);
+  return { rows: rows.length, outs: outs.length, keys, head, tail };
 }
 
 function candidateFor(dispatch: PreparedDispatch, rows: number): PreparedCandidate {

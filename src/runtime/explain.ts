@@ -1,6 +1,6 @@
 /** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device is given. */
 import { bandwidths, decodeCost, estimateMs } from "../compile/cost-model.ts";
-import { allDispatches, type BufferRole, type Dispatch, type Plan } from "../compile/plan.ts";
+import { allDispatches, type BufferRole, belongs, type Dispatch, type Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import type { Graph } from "../graph/graph.ts";
 import { printGraph } from "../graph/print.ts";
@@ -20,12 +20,12 @@ export async function explainPlan(graph: Graph, plan: Plan, layout: WeightLayout
     heading(`Graph: ${graph.config.model_type}, ${graph.nodes.length} nodes`),
     printGraph(graph),
     heading(planTitle(plan)),
-    printPhase("blocks", plan.body),
-    printPhase("final norm, over the rows whose logits are wanted", plan.finalNorm),
-    printPhase("head", plan.head),
-    printPhase("after the head: greedy", plan.tails.greedy),
-    printPhase("after the head: sampling", plan.tails.sample),
-    printPhase("after the head: loss", plan.tails.loss),
+    printPhase("blocks", plan.body, plan),
+    printPhase("final norm, over the rows whose logits are wanted", plan.finalNorm, plan),
+    printPhase("head", plan.head, plan),
+    printPhase("after the head: greedy", plan.tails.greedy, plan),
+    printPhase("after the head: sampling", plan.tails.sample, plan),
+    printPhase("after the head: loss", plan.tails.loss, plan),
     heading("Buffers"),
     printBuffers(plan, layout),
     heading("What a decode step would take on a GPU"),
@@ -41,19 +41,21 @@ function heading(text: string): string {
 }
 
 function planTitle(plan: Plan): string {
-  const decode = plan.body.length + plan.finalNorm.length + plan.head.length + plan.tails.greedy.length;
+  const step = [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy];
+  const decode = (keys: number) => step.filter((dispatch) => belongs(dispatch, plan, 1, keys)).length;
+  const longer = plan.split ? `, ${decode(plan.split.minKeys)} from ${plan.split.minKeys} positions on` : "";
   const kind = plan.reference ? "reference plan" : "default plan";
   return (
-    `Plan: ${kind}, ${plan.family} kernels, ${decode} dispatches a greedy decode step\n` +
+    `Plan: ${kind}, ${plan.family} kernels, ${decode(1)} dispatches a greedy decode step${longer}\n` +
     `  ${plan.sequences} sequence(s) × ${plan.capacity} positions, steps of at most ${plan.chunkRows} rows and ${plan.chunkOuts} rows of logits`
   );
 }
 
-function printPhase(title: string, dispatches: readonly Dispatch[]): string {
-  return [`  ${title}:`, ...dispatches.map(printDispatch)].join("\n");
+function printPhase(title: string, dispatches: readonly Dispatch[], plan: Plan): string {
+  return [`  ${title}:`, ...dispatches.map((dispatch) => printDispatch(dispatch, plan))].join("\n");
 }
 
-function printDispatch(dispatch: Dispatch): string {
+function printDispatch(dispatch: Dispatch, { split }: Plan): string {
   const kernels = dispatch.candidates.map(({ maxRows, kernel }) =>
     dispatch.candidates.length === 1
       ? kernel.name
@@ -65,7 +67,9 @@ function printDispatch(dispatch: Dispatch): string {
     .map(([name, role]) => `${name}=${printRole(role)}`);
   const args = Object.entries(dispatch.args).map(([name, value]) => `${name}=${value}`);
   const stages = dispatch.stages ? `\n      stages: ${dispatch.stages.join(", ")}` : "";
-  return `    ${dispatch.label}\n      ${kernels.join("\n      ")}\n      ${[...bound, ...args].join(" ")}${stages}`;
+  const long = split && `steps of at most ${split.maxRows} rows that see ${split.minKeys} keys or more`;
+  const when = dispatch.split === undefined ? "" : `\n      only in ${dispatch.split ? long : `other than ${long}`}`;
+  return `    ${dispatch.label}${when}\n      ${kernels.join("\n      ")}\n      ${[...bound, ...args].join(" ")}${stages}`;
 }
 
 function printRole(role: BufferRole): string {

@@ -43,6 +43,8 @@ export interface DispatchWork {
 export interface StepSize {
   readonly rows: number;
   readonly outs: number;
+  /** Keys in sight of the row that sees the most. */
+  readonly keys: number;
   readonly head: Head;
   readonly tail: Tail;
 }

@@ -1,7 +1,7 @@
 /** Random models of awkward shapes against float64: storage types, biases, windows, rotations, chunks and batches. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Model } from "../../src/index.ts";
+import { load } from "../../src/index.ts";
 import { noStages } from "../../src/interventions/stage.ts";
 import { uniform } from "../reference/draw.ts";
 import { referenceForward } from "../reference/forward.ts";
@@ -9,6 +9,7 @@ import { openReference } from "../reference/open.ts";
 import { openRandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
 import { lastLogits } from "../support/last-logits.ts";
+import { longModel } from "../support/long-model.ts";
 
 const tokensFor = (seed: number, count: number, vocab: number): number[] => {
   const next = uniform(seed);
@@ -40,20 +41,11 @@ test("logits of random models, whole and in batches of different lengths", async
   }
 });
 
-/** A random model of Llama's family, made for longer texts. */
-async function longModel(seed: number, plan: "default" | "reference"): Promise<{ model: Model; files: File[] }> {
-  const { files } = await openRandomModel(seed);
-  const [config, weights] = files as [File, File];
-  const longer = { ...JSON.parse(await config.text()), max_position_embeddings: 640 };
-  const changed = [new File([JSON.stringify(longer)], "config.json"), weights];
-  return { model: await load(changed, { plan }), files: changed };
-}
-
 // Seed 13 slides a window, 5 does not.
 for (const seed of [5, 13]) {
   test(`a prompt of several chunks, cut wherever (seed ${seed})`, async () => {
     for (const plan of ["default", "reference"] as const) {
-      const { model, files } = await longModel(seed, plan);
+      const { model, files } = await longModel(seed, { plan });
       const { weights, config } = await openReference(files);
       const tokens = tokensFor(seed, 530, config.vocab_size);
       const all = Float32Array.from(referenceForward(weights, config, noStages, { tokens }).logits);
