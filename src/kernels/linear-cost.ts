@@ -1,6 +1,6 @@
 /** What a linear layer computes and moves. */
 import type { Cost } from "./kernel.ts";
-import type { LinearShape, WeightDtype } from "./linear.ts";
+import type { LinearShape, WeightDtype } from "./linear-shape.ts";
 
 /** Bytes of one weight, with its part in the scale of a block of 32. */
 export const weightBytes: Readonly<Record<WeightDtype, number>> = {
