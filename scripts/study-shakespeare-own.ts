@@ -1,0 +1,56 @@
+/**
+ * Texts for the edges of docs/study-shakespeare.md: what the plain model itself says behind neutral openings, sorted into
+ * Shakespeare-like and not.
+ *
+ *   npx tsx scripts/study-shakespeare-own.ts FOLDER [--each 40] [--keep 12]
+ *
+ * FOLDER is what study-shakespeare-data.ts wrote. Continues each of 20 openings, none of which is judged in the study, so
+ * many times by 24 tokens at temperature 1, sorts them by unigram log-odds fitted on the pieces that fits see, and writes
+ * the openings with the first so many tokens behind them: own-plays.jsonl and own-tales.jsonl.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { fitUnigramClassifier, load } from "../src/index.ts";
+
+const openings =
+  "But They So Now If You He We This That My Not For With All One Let How Why Where".split(" ");
+/** Openings continued side by side. */
+const BATCH = 20;
+const NEW_TOKENS = 24;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { each: { type: "string", default: "40" }, keep: { type: "string", default: "12" } },
+});
+const [folder] = positionals;
+if (folder === undefined) throw new Error("Name the folder that study-shakespeare-data.ts wrote");
+const pieces = async (name: string): Promise<number[][]> =>
+  (await readFile(join(folder, name), "utf8"))
+    .trimEnd()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { tokens: number[] }).tokens);
+const judge = fitUnigramClassifier(
+  { positive: await pieces("plays.jsonl"), negative: await pieces("tales.jsonl") },
+  { method: "log-odds" },
+);
+
+const model = await load("weights/gpt2-stories");
+const session = await model.session({ sequences: BATCH, context: NEW_TOKENS + 8 });
+const own: Record<"plays" | "tales", string[]> = { plays: [], tales: [] };
+for (let i = 0; i < Number(values.each); i++) {
+  const prompts = openings.map((text) => model.tokenizer?.encode(text, { addSpecialTokens: false }) ?? []);
+  const results = await session.generateBatch(prompts, {
+    maxNewTokens: NEW_TOKENS,
+    temperature: 1,
+    seeds: prompts.map((_, j) => 1_000_000 + i * BATCH + j),
+  });
+  for (const [j, { tokens }] of results.entries()) {
+    const kept = [...(prompts[j] as readonly number[]), ...tokens.slice(0, Number(values.keep))];
+    own[judge.score(tokens) > 0 ? "plays" : "tales"].push(JSON.stringify({ tokens: kept }));
+  }
+}
+for (const [name, lines] of Object.entries(own)) await writeFile(join(folder, `own-${name}.jsonl`), `${lines.join("\n")}\n`);
+console.log(`${own.plays.length} Shakespeare-like, ${own.tales.length} others`);
+session.dispose();
+model.dispose();
