@@ -1,14 +1,11 @@
 /** GPU timestamps around every dispatch of a run. */
 import type { Gpu } from "../gpu/gpu.ts";
-import type { DispatchObserver, DispatchWork } from "../runtime/run.ts";
+import type { DispatchWork } from "../runtime/run.ts";
+import type { DispatchClock, TimedDispatch } from "./clocks.ts";
 
-/** A dispatch and when the GPU ran it, in nanoseconds of its clock; null where it gave no usable stamps. */
-export interface TimedDispatch extends DispatchWork {
-  readonly beginNs: number | null;
-  readonly endNs: number | null;
-}
-
-export class TimestampObserver implements DispatchObserver {
+export class TimestampObserver implements DispatchClock {
+  readonly name = "gpu timestamps";
+  readonly alone = false;
   readonly #gpu: Gpu;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
