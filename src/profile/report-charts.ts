@@ -99,8 +99,10 @@ export function timeline(
     for (const { begin, end, colour, opacity, name: text, title } of bars) {
       const wide = Math.max(0.4, (end - begin) * scale);
       const left = x(begin);
+      // An outline would be all that is seen of a narrow one.
+      const outline = wide > 3 && markup` class="span"`;
       parts.push(
-        markup`<rect class="span" x="${left.toFixed(2)}" y="${top}" width="${wide.toFixed(2)}" height="${height}" fill="${colour}" fill-opacity="${opacity}"><title>${title}</title></rect>`,
+        markup`<rect${outline} x="${left.toFixed(2)}" y="${top}" width="${wide.toFixed(2)}" height="${height}" fill="${colour}" fill-opacity="${opacity}"><title>${title}</title></rect>`,
       );
       if (wide > 8 + 6.6 * text.length) {
         const className = opacity < 1 ? "" : "on";
@@ -180,16 +182,16 @@ export function roofline({ by_kernel, ceilings }: Profile): Markup {
   parts.push(
     markup`<polyline points="${slope}" fill="none" stroke="currentColor" stroke-width="1.5"/>`,
     markup`<line x1="${left}" x2="${WIDTH - 10}" y1="${dashed.toFixed(1)}" y2="${dashed.toFixed(1)}" stroke="currentColor" stroke-dasharray="5 5" stroke-opacity=".5"/>`,
-    markup`<text x="${WIDTH - 14}" y="${(y(roof) - 6).toFixed(1)}" text-anchor="end">${roof.toPrecision(3)} GFLOP/s</text>`,
-    markup`<text x="${WIDTH - 14}" y="${(dashed + 14).toFixed(1)}" text-anchor="end">${gemm.toPrecision(3)} GFLOP/s with a matrix product’s loads</text>`,
-    markup`<text x="${(x(span[0]) + 8).toFixed(1)}" y="${(y(span[0] * read) - 16).toFixed(1)}">${read.toPrecision(3)} GB/s</text>`,
+    markup`<text class="label" x="${WIDTH - 14}" y="${(y(roof) - 6).toFixed(1)}" text-anchor="end">${roof.toPrecision(3)} GFLOP/s</text>`,
+    markup`<text class="label" x="${WIDTH - 14}" y="${(dashed + 14).toFixed(1)}" text-anchor="end">${gemm.toPrecision(3)} GFLOP/s with a matrix product’s loads</text>`,
+    markup`<text class="label" x="${(x(span[0]) + 8).toFixed(1)}" y="${(y(span[0] * read) - 16).toFixed(1)}">${read.toPrecision(3)} GB/s</text>`,
   );
   const most = Math.max(...dots.map(({ row }) => row.ms as number));
   const numbered: { readonly x: number; readonly y: number }[] = [];
   const texts: Markup[] = [];
   for (const { row, number } of [...dots].sort((a, b) => (b.row.ms as number) - (a.row.ms as number))) {
     const at = { x: x(row.flops / row.bytes), y: y(row.gflop_per_s as number) };
-    const radius = 5 + 12 * Math.sqrt((row.ms as number) / most);
+    const radius = 8 + 10 * Math.sqrt((row.ms as number) / most);
     parts.push(
       markup`<circle cx="${at.x.toFixed(1)}" cy="${at.y.toFixed(1)}" r="${radius.toFixed(1)}" fill="${colourOf(row.name)}" fill-opacity=".75" stroke="currentColor" stroke-width="${row.phase === "decode" ? 1.5 : 0}"><title>${dotTitle(row, number)}</title></circle>`,
     );

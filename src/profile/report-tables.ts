@@ -16,7 +16,7 @@ export function rowTable(what: string, rows: readonly ProfileRow[], numbered = f
     const stages = row.stages.length > 0 && markup`<br><small>${row.stages.join(", ")}</small>`;
     const heading =
       row.phase !== rows[i - 1]?.phase && markup`<tr><th class="group" colspan="9">${row.phase}</th></tr>`;
-    return markup`${heading}<tr><td>${numbered && markup`<small>${i + 1}</small> `}${row.name}${stages}</td><td>${row.calls}</td><td>${fixed(row.ms, 3)}</td>${shareCell(row.share)}<td>${scaled(row.flops)}</td><td>${scaled(row.bytes)}</td><td>${fixed(row.gflop_per_s, 2)}</td><td>${fixed(row.gb_per_s, 2)}</td><td>${percent(row.share_of_roofline)}</td></tr>`;
+    return markup`${heading}<tr><td>${numbered && markup`<small>${i + 1}</small>&nbsp;`}${row.name}${stages}</td><td>${row.calls}</td><td>${fixed(row.ms, 3)}</td>${shareCell(row.share)}<td>${scaled(row.flops)}</td><td>${scaled(row.bytes)}</td><td>${fixed(row.gflop_per_s, 2)}</td><td>${fixed(row.gb_per_s, 2)}</td><td>${percent(row.share_of_roofline)}</td></tr>`;
   });
   return table([what, "calls", "ms", "share", "FLOP", "bytes", "GFLOP/s", "GB/s", "of roofline"], body);
 }

@@ -9,13 +9,13 @@ const STYLE = markup`
 :root { color-scheme: light dark; --ink: light-dark(#1d2733, #e4e9ef); --dim: light-dark(#56636f, #a3b0bd); --line: light-dark(#d7dde3, #38424d); --page: light-dark(#fbfcfd, #14191f); --bar: light-dark(#cfe0f1, #2b4560); }
 body { font: 14px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 1100px; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem; } h3 { font-size: .95rem; margin: 1.2rem 0 .3rem; } p { color: var(--dim); margin: .3rem 0; }
-.facts { display: flex; flex-wrap: wrap; gap: .5rem 2.5rem; margin: 1rem 0; padding: 0; list-style: none; } .facts b { display: block; font-size: 1.35rem; font-weight: 600; } .facts small { display: block; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(10rem, 22%), 1fr)); gap: .8rem 1rem; margin: 1rem 0; padding: 0; list-style: none; } .facts b { display: block; white-space: nowrap; font-size: 1.35rem; font-weight: 600; } .facts small { display: block; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th { color: var(--dim); font-weight: 500; } th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 11rem; padding-left: 0; }
 th.group { color: var(--ink); font-weight: 600; padding-top: .8rem; }
 .share { background: linear-gradient(to left, var(--bar) var(--share), transparent 0) no-repeat right / 100% 100%; min-width: 5rem; }
-.scroll { overflow-x: auto; } .chart { display: block; width: 100%; min-width: 720px; height: auto; } .chart text { font: 11px system-ui, sans-serif; fill: var(--ink); } .chart .dim { fill: var(--dim); } .chart .on { fill: #10161c; } .chart .number { font-weight: 600; fill: var(--ink); stroke: var(--page); stroke-width: 2.5px; paint-order: stroke; }
+.scroll { overflow-x: auto; } .chart { display: block; width: 100%; min-width: 720px; height: auto; } .chart text { font: 11px system-ui, sans-serif; fill: var(--ink); } .chart .dim { fill: var(--dim); } .chart .on { fill: #10161c; } .chart .label, .chart .number { stroke: var(--page); stroke-width: 3px; paint-order: stroke; } .chart .number { font-weight: 600; stroke-width: 2px; }
 .span { stroke: var(--page); stroke-width: .5; } .grid { stroke: var(--line); stroke-width: 1; } small { color: var(--dim); }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; padding: 0; margin: .3rem 0; list-style: none; color: var(--dim); } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
 details { margin-top: 1.2rem; } summary { cursor: pointer; font-weight: 600; }`;
@@ -29,6 +29,7 @@ export function reportOf(profile: Profile): string {
   const unusable =
     unusable_stamps > 0 &&
     markup` ${unusable_stamps} of ${profile.dispatches.length} dispatches gave no usable time (stamps that are zero or run backwards); they, and the rows that they belong to, are marked –.`;
+  const upload = host.spans.find(({ work }) => work === "upload")?.detail ?? false;
   const pipelines = host.spans.filter(({ work }) => work === "compile").length;
   return markup`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sluice profile: ${device}</title>
@@ -50,8 +51,11 @@ ${profile.stage_costs.length > 0 && stages(profile)}
 <h2>Host</h2>
 <p>A decoded token: ${hostTimeOfToken(host.rows)}.</p>
 ${hostTable(host.rows)}
+${upload && markup`<p>Of the upload: ${ms(upload.pack_ms)} to read and pack, ${ms(upload.write_ms)} to hand to the queue, ${ms(upload.wait_ms)} to wait for the device.</p>`}
 <details><summary>${pipelines} pipelines compiled</summary><p>Several compile at once: a time includes waiting for others.</p>${compileTable(host.spans)}</details>
-<h2>Layers</h2>${rowTable("layer", profile.by_layer)}
+<h2>Layers</h2>
+<p>“ends” is what stands before and behind them.</p>
+${rowTable("layer", profile.by_layer)}
 <h2>Places in a layer</h2>${rowTable("place", profile.by_site)}
 <details><summary>Every place in the model</summary>${rowTable("place", profile.by_label)}</details>
 </body></html>
@@ -71,8 +75,14 @@ function facts({ wall, prompt_tokens, new_tokens }: Profile): Markup {
   return markup`<ul class="facts">${items}</ul>`;
 }
 
+/** With a sign, but for what rounds to 0. */
 function signed(value: number): string {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+  const size = Math.abs(value).toFixed(1);
+  return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
+}
+
+function ms(value = 0): string {
+  return `${value.toFixed(1)} ms`;
 }
 
 function stages({ stage_costs }: Profile): Markup {
