@@ -7,6 +7,7 @@ import { type HostSpan, hostRows, hostTimeOfToken, loadSpans } from "../../src/p
 import { HostRecorder } from "../../src/profile/host-recorder.ts";
 import { type LaneRun, ProfiledLane } from "../../src/profile/lane.ts";
 import { usableStamps } from "../../src/profile/timestamps.ts";
+import type { Sequences } from "../../src/runtime/sequences.ts";
 import { bareDevice } from "../support/bare-device.ts";
 import { location } from "../support/files.ts";
 
@@ -15,7 +16,7 @@ const NEW_TOKENS = 3;
 
 /** Opens a model and a lane of it, compiled and warm. */
 async function withLane(
-  use: (lane: ProfiledLane, model: Model) => Promise<void>,
+  use: (lane: ProfiledLane, model: Model, sequences: Sequences) => Promise<void>,
   options: Parameters<typeof load>[1] = {},
 ): Promise<void> {
   const model = await load(location("weights/stories260K"), options);
@@ -23,7 +24,7 @@ async function withLane(
     const sequences = await model.openSequences({ context: TOKENS.length + NEW_TOKENS });
     const lane = new ProfiledLane(sequences, TOKENS, NEW_TOKENS, { tokenizer: model.tokenizer });
     await lane.run();
-    await use(lane, model);
+    await use(lane, model, sequences);
     sequences.dispose();
   } finally {
     model.dispose();
@@ -61,6 +62,15 @@ test("spans of a run neither overlap nor leave its time, and each step has one o
     assert.equal(host.take(), []);
     checkSpans(await lane.run({ host }));
     assert.equal((await lane.run()).spans, []);
+  }));
+
+test("waiting ends with its run where no text follows", () =>
+  withLane(async (_, model, sequences) => {
+    const lane = new ProfiledLane(sequences, TOKENS, NEW_TOKENS, {});
+    const run = await lane.run({ host: lane.recorder() });
+    checkSpans(run);
+    assert.is(run.spans.at(-1)?.work, "wait");
+    assert.not(run.spans.some(({ work }) => work === "text"));
   }));
 
 test("rows of a phase add up to its time, and tell what a token takes", () =>
