@@ -9,7 +9,6 @@ import { type HostRow, type HostSpan, hostRows, loadSpans, runSpans, type Tokeni
 import { type LaneRun, type Phase, ProfiledLane } from "./lane.ts";
 import { isPage, measureInPage } from "./page-measures.ts";
 import { type StageCost, stageCosts } from "./stage-costs.ts";
-import { median } from "./statistics.ts";
 import { resolutionOf } from "./timestamps.ts";
 
 export type { Phase } from "./lane.ts";
@@ -25,9 +24,9 @@ export interface ProfileOptions {
   onProgress?(doing: string, done: number, total: number): void;
 }
 
-/** Milliseconds of a phase on the host's clock, three runs of the same work. */
+/** Milliseconds of a phase on the host's clock: of the same work watched in three ways, each the fastest of some runs. */
 export interface WallTimes {
-  /** With nothing watching: the median of several runs. */
+  /** With nothing watching. */
   readonly plain_ms: number;
   /** With the host's spans recorded: the run that `host.rows` add up to. */
   readonly recorded_ms: number;
@@ -41,6 +40,7 @@ export interface Profile {
   readonly new_tokens: number;
   /** Where the times of dispatches come from. */
   readonly clock: ClockName;
+  /** Steps of the GPU's clock as far as its stamps show them; null for the host's. */
   readonly resolution_ns: number | null;
   /** Dispatches whose stamps were zero or ran backwards; they, and rows that they belong to, have no time. */
   readonly unusable_stamps: number;
@@ -115,7 +115,7 @@ export async function profileModel(
     const before = loadSpans(upload, tokenized, compiled, origin);
     const spans = [...before, ...runSpans(profiled.spans, origin)].sort((a, b) => a.begin_ms - b.begin_ms);
     const wall = (phase: Phase): WallTimes => ({
-      plain_ms: median(plain.map((run) => run.wall[phase])),
+      plain_ms: plain.wall[phase],
       recorded_ms: recorded.wall[phase],
       profiled_ms: profiled.wall[phase],
     });
@@ -124,7 +124,7 @@ export async function profileModel(
       prompt_tokens: tokens.length,
       new_tokens: newTokens,
       clock,
-      resolution_ns: resolutionOf(profiled.timed),
+      resolution_ns: clock === "gpu timestamps" ? resolutionOf(profiled.timed) : null,
       unusable_stamps: dispatches.filter(({ ms }) => ms === null).length,
       ceilings,
       time_origin_ms: origin,
@@ -146,12 +146,12 @@ export async function profileModel(
 
 interface Rounds {
   readonly clock: ClockName;
-  readonly plain: readonly LaneRun[];
+  readonly plain: LaneRun;
   readonly recorded: LaneRun;
   readonly profiled: LaneRun;
 }
 
-/** The same work plain, recorded and profiled, in turns; of the last two the run of median length. */
+/** The same work plain, recorded and profiled, in turns; of each the fastest run. */
 async function runRounds(model: Model, lane: ProfiledLane, { signal, onProgress }: ProfileOptions): Promise<Rounds> {
   const clock = await chooseClock(model.internals.gpu, lane);
   try {
@@ -166,16 +166,16 @@ async function runRounds(model: Model, lane: ProfiledLane, { signal, onProgress 
       profiled.push(await lane.run({ host, clock }));
       onProgress?.("profiling", round + 1, ROUNDS);
     }
-    return { clock: clock.name, plain, recorded: middle(recorded), profiled: middle(profiled) };
+    return { clock: clock.name, plain: fastest(plain), recorded: fastest(recorded), profiled: fastest(profiled) };
   } finally {
     clock.dispose();
   }
 }
 
-/** The run of median length. */
-function middle(runs: readonly LaneRun[]): LaneRun {
+/** What else the machine does only ever adds, and ceilings are the best of several runs too. */
+function fastest(runs: readonly LaneRun[]): LaneRun {
   const length = ({ wall }: LaneRun) => wall.prefill + wall.decode;
-  return [...runs].sort((a, b) => length(a) - length(b))[Math.floor(runs.length / 2)] as LaneRun;
+  return runs.reduce((best, run) => (length(run) < length(best) ? run : best));
 }
 
 /**

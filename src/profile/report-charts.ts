@@ -183,7 +183,7 @@ export function roofline({ by_kernel, ceilings }: Profile): Markup {
     markup`<polyline points="${slope}" fill="none" stroke="currentColor" stroke-width="1.5"/>`,
     markup`<line x1="${left}" x2="${WIDTH - 10}" y1="${dashed.toFixed(1)}" y2="${dashed.toFixed(1)}" stroke="currentColor" stroke-dasharray="5 5" stroke-opacity=".5"/>`,
     markup`<text class="label" x="${WIDTH - 14}" y="${(y(roof) - 6).toFixed(1)}" text-anchor="end">${roof.toPrecision(3)} GFLOP/s</text>`,
-    markup`<text class="label" x="${WIDTH - 14}" y="${(dashed + 14).toFixed(1)}" text-anchor="end">${gemm.toPrecision(3)} GFLOP/s with a matrix product’s loads</text>`,
+    markup`<text class="label" x="${WIDTH - 14}" y="${(dashed - 5).toFixed(1)}" text-anchor="end">${gemm.toPrecision(3)} GFLOP/s with a matrix product’s loads</text>`,
     markup`<text class="label" x="${(x(span[0]) + 8).toFixed(1)}" y="${(y(span[0] * read) - 16).toFixed(1)}">${read.toPrecision(3)} GB/s</text>`,
   );
   const most = Math.max(...dots.map(({ row }) => row.ms as number));

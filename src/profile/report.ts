@@ -42,7 +42,7 @@ ${facts(profile)}
 <h2>Over time</h2>${legend(profile)}
 <h3>Prefill</h3>${timeline("prefill", profile.dispatches, host.spans)}
 <h3>Decode</h3>${timeline("decode", profile.dispatches, host.spans)}
-<p>As profiled. The GPU’s times are placed as early as the host’s submits allow; “stamps” is the profiler reading its clock.</p>
+<p>As profiled. ${clock === "gpu timestamps" && "The GPU’s times are placed as early as the host’s submits allow; “stamps” is the profiler reading its clock."}</p>
 <h2>Roofline</h2>
 <p>Against this device’s own ceilings, measured beside it: ${ceilings.read_gb_per_s.toPrecision(3)} GB/s and ${ceilings.fma_gflop_per_s.toPrecision(3)} GFLOP/s. A dot is a kernel, as large as its time and numbered as below; outlined ones decode.</p>
 ${roofline(profile)}

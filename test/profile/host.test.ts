@@ -65,7 +65,7 @@ test("spans of a run neither overlap nor leave its time, and each step has one o
   }));
 
 test("waiting ends with its run where no text follows", () =>
-  withLane(async (_, model, sequences) => {
+  withLane(async (_, __, sequences) => {
     const lane = new ProfiledLane(sequences, TOKENS, NEW_TOKENS, {});
     const run = await lane.run({ host: lane.recorder() });
     checkSpans(run);
