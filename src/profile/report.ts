@@ -69,16 +69,15 @@ function facts({ wall, prompt_tokens, new_tokens }: Profile): Markup {
     const rate = ((counts[phase] * 1000) / plain_ms).toPrecision(3);
     return [
       markup`<li><small>${phase}</small><b>${Number(rate)} tokens/s</b><small>${plain_ms.toFixed(1)} ms with nothing watching</small></li>`,
-      markup`<li><small>${phase}, what profiling costs</small><b>${signed(profiled_ms - plain_ms)} ms</b><small>host spans alone: ${signed(recorded_ms - plain_ms)} ms</small></li>`,
+      markup`<li><small>${phase}, what profiling costs</small><b>${cost(profiled_ms, plain_ms)}</b><small>host spans alone: ${cost(recorded_ms, plain_ms)}</small></li>`,
     ];
   });
   return markup`<ul class="facts">${items}</ul>`;
 }
 
-/** With a sign, but for what rounds to 0. */
-function signed(value: number): string {
-  const size = Math.abs(value).toFixed(1);
-  return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
+/** Work that took no longer for being watched was disturbed by other things, which hid what watching costs. */
+function cost(watchedMs: number, plainMs: number): string {
+  return watchedMs > plainMs ? `+${(watchedMs - plainMs).toFixed(1)} ms` : "within noise";
 }
 
 function ms(value = 0): string {
