@@ -60,16 +60,13 @@ export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
 export { type BenchOptions, type BenchResult, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
-export {
-  type Profile,
-  type ProfiledDispatch,
-  type ProfileOptions,
-  type ProfileRow,
-  profileModel,
-} from "./profile/profile.ts";
+export type { ProfiledDispatch, ProfileRow } from "./profile/dispatch-rows.ts";
+export { type HostRow, type HostSpan, hostTimeOfToken } from "./profile/host.ts";
+export { measureInPage } from "./profile/page-measures.ts";
+export { type Profile, type ProfileOptions, profileModel } from "./profile/profile.ts";
 export { reportOf } from "./profile/report.ts";
 export type { StageCost } from "./profile/stage-costs.ts";
-export { measureInPage, traceOf } from "./profile/trace.ts";
+export { traceOf } from "./profile/trace.ts";
 export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export { digestsFor, weightsDigestOf } from "./runtime/digests.ts";
@@ -85,11 +82,12 @@ export type { Matrix } from "./runtime/inspect.ts";
 export type { StageChange, StageNotice } from "./runtime/live-stages.ts";
 export { type LoadOptions, load } from "./runtime/load.ts";
 export { loadBundle } from "./runtime/load-bundle.ts";
-export type { Model, SessionOptions } from "./runtime/model.ts";
+export type { Model } from "./runtime/model.ts";
 export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
 export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
+export type { SessionOptions } from "./runtime/session-options.ts";
 export type { TuneModelOptions } from "./runtime/tuning.ts";
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";
 export type { TuningStore } from "./tune/remembered.ts";

@@ -52,9 +52,8 @@ export const library: Library = {
     return fitUnigramClassifier(texts, options);
   },
   async profile(model, prompt, options) {
-    const { profileModel } = await import("../index.ts");
     const whole = own(model);
-    return profileModel(whole, prompt ?? spreadTokens(64, whole.config.vocab_size), options);
+    return whole.profile(prompt ?? spreadTokens(64, whole.config.vocab_size), options);
   },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");

@@ -17,6 +17,18 @@ const bufferTypes: Readonly<Record<BindingAccess, GPUBufferBindingType>> = {
   read_write: "storage",
 };
 
+/** One compilation that succeeded. */
+export interface CompiledPipeline {
+  /** The kernel's. */
+  readonly name: string;
+  /** `performance.now()` when it was asked for. */
+  readonly began: number;
+  /** Milliseconds of linking its source, waiting for others that link meanwhile included. */
+  readonly linkMs: number;
+  /** Milliseconds from linked source to pipeline, waiting for others that compile meanwhile included. */
+  readonly compileMs: number;
+}
+
 export class PipelineCache {
   /** Layout of group 0: the step uniform, with a dynamic offset. */
   readonly stepLayout: GPUBindGroupLayout;
@@ -25,8 +37,7 @@ export class PipelineCache {
   readonly #layouts = new Map<string, { readonly own: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout }>();
   /** Keys of the sources that need no compiling any more. */
   readonly #ready = new Set<string>();
-  readonly #compileMs = new Map<string, number>();
-  #created = 0;
+  readonly #compiled: CompiledPipeline[] = [];
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
@@ -38,14 +49,14 @@ export class PipelineCache {
     });
   }
 
-  /** Pipelines compiled so far. */
+  /** How many pipelines were compiled so far. */
   get created(): number {
-    return this.#created;
+    return this.#compiled.length;
   }
 
-  /** Milliseconds from request to pipeline by kernel name; includes waiting for others that compile meanwhile. */
-  get compileMs(): ReadonlyMap<string, number> {
-    return this.#compileMs;
+  /** Pipelines compiled so far, in the order in which they were ready. */
+  get compiled(): readonly CompiledPipeline[] {
+    return this.#compiled;
   }
 
   /** The layout of group 1. Kernels with equal bindings share one object, so their bind groups fit each other. */
@@ -59,11 +70,12 @@ export class PipelineCache {
    */
   async get(kernel: Kernel): Promise<GPUComputePipeline> {
     this.#gpu.checkAlive();
+    const asked = performance.now();
     const code = await linkShader(kernel.shader);
     const key = `${bindingsKey(kernel)}\n${code}`;
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
-      pipeline = this.#compile(kernel, code);
+      pipeline = this.#compile(kernel, code, asked);
       this.#pipelines.set(key, pipeline);
       // A failure is not remembered: the device may have been short of memory for a moment.
       pipeline.catch(() => this.#pipelines.delete(key));
@@ -103,7 +115,7 @@ export class PipelineCache {
     throwIfAborted(signal);
   }
 
-  async #compile(kernel: Kernel, code: string): Promise<GPUComputePipeline> {
+  async #compile(kernel: Kernel, code: string, began: number): Promise<GPUComputePipeline> {
     const { device } = this.#gpu;
     const started = performance.now();
     device.pushErrorScope("validation");
@@ -125,8 +137,8 @@ export class PipelineCache {
     }
     // A device that was lost meanwhile may hand out pipelines that do nothing.
     this.#gpu.checkAlive();
-    this.#created++;
-    this.#compileMs.set(kernel.name, performance.now() - started);
+    const { name } = kernel;
+    this.#compiled.push({ name, began, linkMs: started - began, compileMs: performance.now() - started });
     return pipeline;
   }
 

@@ -1,8 +1,10 @@
-/** One prompt's prefill and decode steps, run as often as wanted, with or without a clock on every dispatch. */
+/** One prompt's prefill and decode steps, run as often as wanted, with or without clocks on them. */
 import type { StepRows } from "../kernels/step.ts";
 import type { Run } from "../runtime/run.ts";
 import type { Sequences } from "../runtime/sequences.ts";
-import type { TimedDispatch, TimestampObserver } from "./timestamps.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { DispatchClock, TimedDispatch } from "./clocks.ts";
+import { HostRecorder, type RecordedSpan } from "./host-recorder.ts";
 
 export type Phase = "prefill" | "decode";
 
@@ -11,53 +13,115 @@ export interface PhasedDispatch extends TimedDispatch {
   readonly step: number;
 }
 
-/** The same prefill and decode again and again, step by step. */
+/** A span with the phase it belongs to, and the number of its step there. */
+export interface PhasedSpan extends RecordedSpan {
+  readonly phase: Phase;
+}
+
+export interface LaneRun {
+  /** Empty without a clock. */
+  readonly timed: readonly PhasedDispatch[];
+  /** Empty without a recorder. */
+  readonly spans: readonly PhasedSpan[];
+  /** `performance.now()` at the beginning. */
+  readonly began: number;
+  /** Milliseconds of each phase, reading the clock included. */
+  readonly wall: Readonly<Record<Phase, number>>;
+}
+
+export interface LaneOptions {
+  /** Its ids become text as they come, as when a caller is shown them. */
+  readonly tokenizer?: Tokenizer | null;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The same prefill and decode again and again, one step a submit. */
 export class ProfiledLane {
   readonly #sequences: Sequences;
   readonly #tokens: readonly number[];
   readonly #newTokens: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #options: LaneOptions;
 
-  constructor(sequences: Sequences, tokens: readonly number[], newTokens: number, signal: AbortSignal | undefined) {
+  constructor(sequences: Sequences, tokens: readonly number[], newTokens: number, options: LaneOptions) {
     this.#sequences = sequences;
     this.#tokens = tokens;
     this.#newTokens = newTokens;
-    this.#signal = signal;
+    this.#options = options;
   }
 
+  /** Of one step. */
   get mostDispatches(): number {
     const { body, finalNorm, head, tails } = this.#sequences.plan;
     return body.length + finalNorm.length + head.length + tails.greedy.length;
   }
 
+  /** A recorder that is large enough for a run. */
+  recorder(): HostRecorder {
+    const steps = Math.ceil(this.#tokens.length / this.#sequences.plan.chunkRows) + this.#newTokens;
+    // At most each dispatch has a submit of its own, which is encoded, submitted and awaited; then text and stamps.
+    return new HostRecorder(steps * (3 * this.mostDispatches + 2));
+  }
+
   async run(
-    observer: TimestampObserver | undefined,
-  ): Promise<{ readonly timed: readonly PhasedDispatch[]; readonly wall: Record<Phase, number> }> {
+    watched: { readonly clock?: DispatchClock | undefined; readonly host?: HostRecorder } = {},
+  ): Promise<LaneRun> {
+    const { clock, host } = watched;
+    const { tokenizer, signal } = this.#options;
     const sequences = this.#sequences;
     const timed: PhasedDispatch[] = [];
-    const wall: Record<Phase, number> = { prefill: 0, decode: 0 };
-    sequences.slots.truncate(0, 0);
-    sequences.beginPrompt(0, this.#tokens.length);
+    const text = tokenizer?.stream({ context: this.#tokens });
     const execute = async (phase: Phase, step: number, rows: StepRows): Promise<void> => {
       sequences.sync([0]);
-      const started = performance.now();
+      const [out] = rows.outs;
       const run: Run = {
         steps: [rows],
         head: "logits",
         tail: "greedy",
-        reads: [{ role: { role: "tokens" }, offset: 0, byteLength: 4 }],
-        signal: this.#signal,
-        ...(observer && { observer }),
+        reads: [{ role: { role: "tokens" }, offset: (out?.token_index ?? 0) * 4, byteLength: 4 }],
+        signal,
+        ...(clock && { observer: clock }),
+        ...(host && { host }),
       };
-      await sequences.executor.run(run);
-      wall[phase] += performance.now() - started;
-      if (observer) timed.push(...(await observer.take()).map((each) => ({ ...each, phase, step })));
+      const [bytes] = await sequences.executor.run(run);
+      if (text && out && bytes) {
+        host?.enter("text");
+        text.push(new Uint32Array(bytes)[0] as number);
+        host?.leave();
+      }
+      if (!clock) return;
+      host?.enter("stamps");
+      const taken = await clock.take();
+      host?.leave();
+      for (const each of taken) timed.push({ ...each, phase, step });
     };
-    let step = 0;
+    sequences.slots.truncate(0, 0);
+    sequences.beginPrompt(0, this.#tokens.length);
+    let ordinal = 0;
+    const begin = (): void => {
+      if (host) host.step = ordinal;
+      ordinal++;
+    };
+    const began = performance.now();
     for (const rows of sequences.stepsFor({ sequence: 0, tokens: this.#tokens, outs: "last" })) {
-      await execute("prefill", step++, rows);
+      begin();
+      await execute("prefill", ordinal - 1, rows);
     }
-    for (let i = 0; i < this.#newTokens; i++) await execute("decode", i, sequences.nextStep([0]));
-    return { timed, wall };
+    const prefilled = performance.now();
+    const prefillSteps = ordinal;
+    for (let i = 0; i < this.#newTokens; i++) {
+      begin();
+      await execute("decode", i, sequences.nextStep([0]));
+    }
+    const ended = performance.now();
+    const phased = (span: RecordedSpan): PhasedSpan =>
+      span.step < prefillSteps
+        ? { ...span, phase: "prefill" }
+        : { ...span, phase: "decode", step: span.step - prefillSteps };
+    return {
+      timed,
+      spans: host?.take().map(phased) ?? [],
+      began,
+      wall: { prefill: prefilled - began, decode: ended - prefilled },
+    };
   }
 }

@@ -1,81 +1,74 @@
-/** Where a model's time goes: every dispatch of a prefill and of decode steps, on the GPU's own clock. */
+/** Where a model's time goes: every dispatch of a prefill and of decode steps, and what the host does meanwhile. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { Model } from "../runtime/model.ts";
 import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
-import { type Phase, type PhasedDispatch, ProfiledLane } from "./lane.ts";
+import { type ClockName, chooseClock } from "./clocks.ts";
+import { describeDispatch, layerOf, type ProfiledDispatch, type ProfileRow, rowsOf, siteOf } from "./dispatch-rows.ts";
+import { type HostRow, type HostSpan, hostRows, loadSpans, runSpans, type TokenizeRecord } from "./host.ts";
+import { type LaneRun, type Phase, ProfiledLane } from "./lane.ts";
+import { isPage, measureInPage } from "./page-measures.ts";
 import { type StageCost, stageCosts } from "./stage-costs.ts";
-import { median } from "./statistics.ts";
-import { resolutionOf, TimestampObserver } from "./timestamps.ts";
+import { resolutionOf } from "./timestamps.ts";
 
 export type { Phase } from "./lane.ts";
 
 export interface ProfileOptions {
   /** Decode steps, default 8. */
   readonly newTokens?: number;
+  /**
+   * Put the spans among the entries of `performance`, which the Performance panel shows; default: in pages and workers.
+   */
+  readonly measures?: boolean;
   readonly signal?: AbortSignal;
   onProgress?(doing: string, done: number, total: number): void;
 }
 
-/** One dispatch of one step. */
-export interface ProfiledDispatch {
-  readonly phase: Phase;
-  /** Which step of the phase, from 0. */
-  readonly step: number;
-  /** Where in the model: `blocks.3.mlp.up`. */
-  readonly label: string;
-  readonly layer: number | null;
-  readonly kernel: string;
-  /** Interventions that this dispatch carries. */
-  readonly stages: readonly string[];
-  /** From the beginning of the profile, in milliseconds of the GPU's clock; null where it gave no usable stamp. */
-  readonly begin_ms: number | null;
-  readonly ms: number | null;
-  readonly flops: number;
-  readonly bytes: number;
-}
-
-/** Dispatches that share a label (over all steps of a phase) or a kernel, added up. */
-export interface ProfileRow {
-  readonly phase: Phase;
-  readonly name: string;
-  readonly calls: number;
-  /** Null where some of its dispatches have no time. */
-  readonly ms: number | null;
-  /** Of the phase's GPU time. */
-  readonly share: number | null;
-  readonly flops: number;
-  readonly bytes: number;
-  readonly gflop_per_s: number | null;
-  readonly gb_per_s: number | null;
-  /** Of what the device can do at this mix of operations and bytes: the roofline of its own ceilings. */
-  readonly share_of_roofline: number | null;
-  readonly stages: readonly string[];
+/** Milliseconds of a phase on the host's clock: of the same work watched in three ways, each the fastest of some runs. */
+export interface WallTimes {
+  /** With nothing watching. */
+  readonly plain_ms: number;
+  /** With the host's spans recorded: the run that `host.rows` add up to. */
+  readonly recorded_ms: number;
+  /** With the host's spans and a clock on every dispatch: the run that `dispatches` and `host.spans` come from. */
+  readonly profiled_ms: number;
 }
 
 export interface Profile {
   readonly device: string;
   readonly prompt_tokens: number;
   readonly new_tokens: number;
-  /** Where the times come from. */
-  readonly clock: "gpu timestamps" | "unavailable: this device has no timestamp-query";
+  /** Where the times of dispatches come from. */
+  readonly clock: ClockName;
+  /** Steps of the GPU's clock as far as its stamps show them; null for the host's. */
   readonly resolution_ns: number | null;
+  /** Dispatches whose stamps were zero or ran backwards; they, and rows that they belong to, have no time. */
+  readonly unusable_stamps: number;
   readonly ceilings: Ceilings;
+  /** `performance.now()` of where it ran, at the beginning of the profiled run, from which every `begin_ms` counts. */
+  readonly time_origin_ms: number;
   readonly dispatches: readonly ProfiledDispatch[];
+  /** By place in the model: `blocks.3.mlp.up`. */
   readonly by_label: readonly ProfileRow[];
   readonly by_kernel: readonly ProfileRow[];
+  readonly by_layer: readonly ProfileRow[];
+  /** By place in a layer, all layers together: `mlp.up`. */
+  readonly by_site: readonly ProfileRow[];
   /** What each intervention stage costs, in both phases; empty without interventions. */
   readonly stage_costs: readonly StageCost[];
-  /** Milliseconds on the host's clock: of a phase with the profiler, and the same work without it, in the same run. */
-  readonly wall: Readonly<Record<Phase, { readonly profiled_ms: number; readonly plain_ms: number }>>;
-  readonly host: { readonly tokenize_ms: number | null; readonly compile_ms: Readonly<Record<string, number>> };
+  readonly wall: Readonly<Record<Phase, WallTimes>>;
+  readonly host: {
+    readonly rows: readonly HostRow[];
+    /** In the order in which they began; those of pipelines may overlap, the others do not. */
+    readonly spans: readonly HostSpan[];
+  };
 }
 
-/** Runs of the same work without the profiler, against which its cost is stated. */
-const PLAIN_RUNS = 3;
+/** Rounds in which the work runs plain, recorded and profiled. */
+const ROUNDS = 3;
 
 /**
- * Profiles one prefill of a prompt and decode steps behind it.
+ * Profiles one prefill of a prompt and decode steps behind it, one step a submit.
  * @param prompt a text, or token ids
  * @throws SluiceError `usage` for an empty prompt or a number of tokens out of range; `context_overflow`; `aborted`
  */
@@ -84,14 +77,17 @@ export async function profileModel(
   prompt: string | readonly number[],
   options: ProfileOptions = {},
 ): Promise<Profile> {
-  const { newTokens = 8, signal } = options;
+  const { newTokens = 8, measures = isPage(), signal } = options;
   if (!Number.isSafeInteger(newTokens) || newTokens < 1) {
     throw new SluiceError("usage", `newTokens is ${newTokens}; it must be a whole number, 1 or more`);
   }
   const tokenizing = performance.now();
   const tokens = model.encode(prompt);
-  const tokenize_ms = typeof prompt === "string" ? performance.now() - tokenizing : null;
-  const { gpu, pipelines } = model.internals;
+  const tokenized: TokenizeRecord | null =
+    typeof prompt === "string"
+      ? { began: tokenizing, ms: performance.now() - tokenizing, tokens: tokens.length }
+      : null;
+  const { gpu, pipelines, upload } = model.internals;
   // The ceilings' kernels are none of the model's.
   const apart = new PipelineCache(gpu);
   const survey = await surveyCeilings(gpu, apart, {
@@ -99,106 +95,102 @@ export async function profileModel(
     onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
   });
   const sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
-  const hasClock = model.device.features.timestampQuery;
   try {
-    const lane = new ProfiledLane(sequences, tokens, newTokens, signal);
-    await lane.run(undefined);
-    const plain: Record<Phase, number>[] = [];
-    for (let i = 0; i < PLAIN_RUNS; i++) {
-      throwIfAborted(signal);
-      plain.push((await lane.run(undefined)).wall);
-      options.onProgress?.("profiling", i + 1, PLAIN_RUNS + 1);
-    }
-    const observer = hasClock ? new TimestampObserver(gpu, lane.mostDispatches) : undefined;
-    const profiled = await lane.run(observer);
-    observer?.dispose();
+    const lane = new ProfiledLane(sequences, tokens, newTokens, { tokenizer: model.tokenizer, signal });
+    // Compiles, and fills caches.
+    await lane.run();
+    // What compiles later is for stages' costs.
+    const compiled = [...pipelines.compiled];
+    const rounds = await runRounds(model, lane, options);
     const stage_costs = await stageCosts(model, tokens, newTokens, {
       signal,
       onProgress: (done, total) => options.onProgress?.("measuring stages", done, total),
     });
     const ceilings = await surveyAgain(gpu, apart, survey, { signal });
-    const origin = profiled.timed.find(({ beginNs }) => beginNs !== null)?.beginNs ?? 0;
-    const dispatches = profiled.timed.map((timed) => describe(timed, origin));
-    const wall = (phase: Phase) => ({
+
+    const { clock, plain, recorded, profiled } = rounds;
+    const origin = profiled.began;
+    const offsetNs = clock === "gpu timestamps" ? gpuOffset(profiled) : -origin * 1e6;
+    const dispatches = profiled.timed.map((timed) => describeDispatch(timed, offsetNs));
+    const before = loadSpans(upload, tokenized, compiled, origin);
+    const spans = [...before, ...runSpans(profiled.spans, origin)].sort((a, b) => a.begin_ms - b.begin_ms);
+    const wall = (phase: Phase): WallTimes => ({
+      plain_ms: plain.wall[phase],
+      recorded_ms: recorded.wall[phase],
       profiled_ms: profiled.wall[phase],
-      plain_ms: median(plain.map((run) => run[phase])),
     });
-    return {
+    const profile: Profile = {
       device: model.device.name,
       prompt_tokens: tokens.length,
       new_tokens: newTokens,
-      clock: hasClock ? "gpu timestamps" : "unavailable: this device has no timestamp-query",
-      resolution_ns: resolutionOf(profiled.timed),
+      clock,
+      resolution_ns: clock === "gpu timestamps" ? resolutionOf(profiled.timed) : null,
+      unusable_stamps: dispatches.filter(({ ms }) => ms === null).length,
       ceilings,
+      time_origin_ms: origin,
       dispatches,
       by_label: rowsOf(dispatches, ({ label }) => label, ceilings),
       by_kernel: rowsOf(dispatches, ({ kernel }) => kernel, ceilings),
+      by_layer: rowsOf(dispatches, layerOf, ceilings),
+      by_site: rowsOf(dispatches, siteOf, ceilings),
       stage_costs,
       wall: { prefill: wall("prefill"), decode: wall("decode") },
-      host: { tokenize_ms, compile_ms: Object.fromEntries(pipelines.compileMs) },
+      host: { rows: hostRows(before, recorded, { prefill: tokens.length, decode: newTokens }), spans },
     };
+    if (measures) measureInPage(profile);
+    return profile;
   } finally {
     sequences.dispose();
   }
 }
 
-function describe(
-  { phase, step, dispatch, kernel, cost, beginNs, endNs }: PhasedDispatch,
-  origin: number,
-): ProfiledDispatch {
-  return {
-    phase,
-    step,
-    label: dispatch.label,
-    layer: dispatch.layer ?? null,
-    kernel: kernel.name,
-    stages: dispatch.stages ?? [],
-    begin_ms: beginNs === null ? null : (beginNs - origin) / 1e6,
-    ms: beginNs === null || endNs === null ? null : (endNs - beginNs) / 1e6,
-    flops: cost.flops,
-    bytes: cost.bytes,
-  };
+interface Rounds {
+  readonly clock: ClockName;
+  readonly plain: LaneRun;
+  readonly recorded: LaneRun;
+  readonly profiled: LaneRun;
 }
 
-function rowsOf(
-  dispatches: readonly ProfiledDispatch[],
-  nameOf: (dispatch: ProfiledDispatch) => string,
-  ceilings: Ceilings,
-): readonly ProfileRow[] {
-  const groups = new Map<string, ProfiledDispatch[]>();
-  for (const dispatch of dispatches) {
-    const key = `${dispatch.phase}\n${nameOf(dispatch)}`;
-    groups.set(key, [...(groups.get(key) ?? []), dispatch]);
+/** The same work plain, recorded and profiled, in turns; of each the fastest run. */
+async function runRounds(model: Model, lane: ProfiledLane, { signal, onProgress }: ProfileOptions): Promise<Rounds> {
+  const clock = await chooseClock(model.internals.gpu, lane);
+  try {
+    const host = lane.recorder();
+    const plain: LaneRun[] = [];
+    const recorded: LaneRun[] = [];
+    const profiled: LaneRun[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      throwIfAborted(signal);
+      plain.push(await lane.run());
+      recorded.push(await lane.run({ host }));
+      profiled.push(await lane.run({ host, clock }));
+      onProgress?.("profiling", round + 1, ROUNDS);
+    }
+    return { clock: clock.name, plain: fastest(plain), recorded: fastest(recorded), profiled: fastest(profiled) };
+  } finally {
+    clock.dispose();
   }
-  const sum = (list: readonly ProfiledDispatch[], of: (each: ProfiledDispatch) => number | null): number | null =>
-    list.reduce<number | null>((total, each) => {
-      const value = of(each);
-      return total === null || value === null ? null : total + value;
-    }, 0);
-  const rows = [...groups.values()].map((list): ProfileRow => {
-    const { phase } = list[0] as ProfiledDispatch;
-    const ms = sum(list, (each) => each.ms);
-    const total = sum(
-      dispatches.filter((each) => each.phase === phase),
-      (each) => each.ms,
-    );
-    const flops = sum(list, (each) => each.flops) ?? 0;
-    const bytes = sum(list, (each) => each.bytes) ?? 0;
-    const least = Math.max(flops / ceilings.fma_gflop_per_s, bytes / ceilings.read_gb_per_s) / 1e6;
-    const per = (amount: number) => (ms === null || ms === 0 ? null : amount / ms / 1e6);
-    return {
-      phase,
-      name: nameOf(list[0] as ProfiledDispatch),
-      calls: list.length,
-      ms,
-      share: ms === null || total === null || total === 0 ? null : ms / total,
-      flops,
-      bytes,
-      gflop_per_s: per(flops),
-      gb_per_s: per(bytes),
-      share_of_roofline: ms === null || ms === 0 ? null : least / ms,
-      stages: [...new Set(list.flatMap(({ stages }) => stages))],
-    };
-  });
-  return rows.sort((a, b) => (a.phase === b.phase ? (b.ms ?? 0) - (a.ms ?? 0) : a.phase === "prefill" ? -1 : 1));
+}
+
+/** What else the machine does only ever adds, and ceilings are the best of several runs too. */
+function fastest(runs: readonly LaneRun[]): LaneRun {
+  const length = ({ wall }: LaneRun) => wall.prefill + wall.decode;
+  return runs.reduce((best, run) => (length(run) < length(best) ? run : best));
+}
+
+/**
+ * From the GPU's clock to nanoseconds since the run began. The clocks' distance is not known, but no step's first dispatch
+ * begins before the host submits it: the GPU's times are placed as early as that allows.
+ */
+function gpuOffset({ timed, spans, began }: LaneRun): number {
+  let offset = -Infinity;
+  const seen = new Set<string>();
+  for (const { phase, step, beginNs } of timed) {
+    const key = `${phase} ${step}`;
+    if (beginNs === null || seen.has(key)) continue;
+    seen.add(key);
+    const submit = spans.find((span) => span.phase === phase && span.step === step && span.work === "submit");
+    if (submit) offset = Math.max(offset, (submit.began - began) * 1e6 - beginNs);
+  }
+  return Number.isFinite(offset) ? offset : 0;
 }

@@ -1,7 +1,7 @@
 /** What each intervention stage costs where it is fused: the plan timed with it and without it, in turns. */
 import { throwIfAborted } from "../errors.ts";
 import type { Model } from "../runtime/model.ts";
-import { type Phase, type PhasedDispatch, ProfiledLane } from "./lane.ts";
+import { type LaneRun, type Phase, ProfiledLane } from "./lane.ts";
 import { median, medianInterval } from "./statistics.ts";
 import { TimestampObserver } from "./timestamps.ts";
 
@@ -65,10 +65,7 @@ export async function stageCosts(
   return costs;
 }
 
-interface Measured {
-  readonly timed: readonly PhasedDispatch[];
-  readonly wall: Readonly<Record<Phase, number>>;
-}
+type Measured = Pick<LaneRun, "timed" | "wall">;
 
 /** A lane with its clock. */
 class Timed {
@@ -89,18 +86,18 @@ class Timed {
     signal: AbortSignal | undefined,
   ): Promise<Timed> {
     const sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
-    const lane = new ProfiledLane(sequences, tokens, newTokens, signal);
+    const lane = new ProfiledLane(sequences, tokens, newTokens, { signal });
     const { gpu } = model.internals;
     const hasClock = model.device.features.timestampQuery;
     const observer = hasClock ? new TimestampObserver(gpu, lane.mostDispatches) : undefined;
     const timed = new Timed(lane, observer, () => sequences.dispose());
     // Compiles, and fills caches.
-    await lane.run(undefined);
+    await lane.run();
     return timed;
   }
 
   run(): Promise<Measured> {
-    return this.#lane.run(this.#observer);
+    return this.#lane.run({ clock: this.#observer });
   }
 
   dispose(): void {

@@ -1,14 +1,11 @@
 /** GPU timestamps around every dispatch of a run. */
 import type { Gpu } from "../gpu/gpu.ts";
-import type { DispatchObserver, DispatchWork } from "../runtime/run.ts";
+import type { DispatchWork } from "../runtime/run.ts";
+import type { DispatchClock, TimedDispatch } from "./clocks.ts";
 
-/** A dispatch and when the GPU ran it, in nanoseconds of its clock; null where it gave no usable stamps. */
-export interface TimedDispatch extends DispatchWork {
-  readonly beginNs: number | null;
-  readonly endNs: number | null;
-}
-
-export class TimestampObserver implements DispatchObserver {
+export class TimestampObserver implements DispatchClock {
+  readonly name = "gpu timestamps";
+  readonly alone = false;
   readonly #gpu: Gpu;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
@@ -45,7 +42,6 @@ export class TimestampObserver implements DispatchObserver {
     encoder.copyBufferToBuffer(this.#resolved, 0, this.#readable, 0, count * 8);
   }
 
-  /** What the last run's dispatches took. Stamps that are zero or run backwards are no measurement. */
   async take(): Promise<readonly TimedDispatch[]> {
     const works = this.#works;
     this.#works = [];
@@ -54,8 +50,7 @@ export class TimestampObserver implements DispatchObserver {
     this.#readable.unmap();
     return works.map((work, i) => {
       const [begin, end] = [stamps[2 * i] as bigint, stamps[2 * i + 1] as bigint];
-      const usable = begin !== 0n && end !== 0n && end >= begin;
-      return { ...work, beginNs: usable ? Number(begin) : null, endNs: usable ? Number(end) : null };
+      return { ...work, ...usableStamps(begin, end) };
     });
   }
 
@@ -64,6 +59,12 @@ export class TimestampObserver implements DispatchObserver {
     this.#gpu.release(this.#resolved);
     this.#gpu.release(this.#readable);
   }
+}
+
+/** Two stamps as nanoseconds; both null where one is zero or they run backwards: such stamps are no measurement. */
+export function usableStamps(begin: bigint, end: bigint): Pick<TimedDispatch, "beginNs" | "endNs"> {
+  if (begin === 0n || end === 0n || end < begin) return { beginNs: null, endNs: null };
+  return { beginNs: Number(begin), endNs: Number(end) };
 }
 
 /** The clock's step in nanoseconds, as far as stamps show it: their greatest common divisor. */

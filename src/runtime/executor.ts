@@ -176,11 +176,12 @@ export class Executor {
   async run(run: Run): Promise<readonly ArrayBuffer[]> {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
-    const { head, tail } = run;
+    const { head, tail, host } = run;
     await this.prepare(
       run.steps.map((step) => sizeOf(step, head, tail)),
       run.signal,
     );
+    host?.enter("encode");
     run.steps.forEach((step, i) => {
       packStep(step, this.plan.maxRows, this.#stepWords.subarray((i * this.#stepStride) / 4));
     });
@@ -195,11 +196,15 @@ export class Executor {
       for (const { dispatch, work } of this.#dispatchesOf(step, run.head, run.tail)) {
         const candidate = candidateFor(dispatch, work.rows);
         const cost = this.#pacer.estimate(candidate.kernel.cost(work));
-        if (estimated > 0 && estimated + cost > SUBMIT_BUDGET_MS) {
+        if (estimated > 0 && (estimated + cost > SUBMIT_BUDGET_MS || run.observer?.alone)) {
           pass.end();
-          device.queue.submit([encoder.finish()]);
+          const commands = encoder.finish();
+          host?.enter("submit");
+          device.queue.submit([commands]);
+          host?.enter("wait");
           await this.#gpu.idle();
           throwIfAborted(run.signal);
+          host?.enter("encode");
           encoder = device.createCommandEncoder();
           pass = encoder.beginComputePass();
           estimated = 0;
@@ -223,8 +228,12 @@ export class Executor {
     const readbacks: Readback[] = run.reads.map(({ role, offset, byteLength }) =>
       this.#readbacks.copy(encoder, this.buffer(role), offset, byteLength),
     );
-    device.queue.submit([encoder.finish()]);
+    const commands = encoder.finish();
+    host?.enter("submit");
+    device.queue.submit([commands]);
+    host?.enter("wait");
     const bytes = await Promise.all(readbacks.map((readback) => readback.bytes()));
+    host?.leave();
     if (readbacks.length > 0) this.#pacer.observe(estimatedTotal, performance.now() - started);
     this.#gpu.checkAlive();
     return bytes;

@@ -24,6 +24,7 @@ import { rewrite } from "../interventions/rewrite.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { ropeTable } from "../models/rope.ts";
+import { type Profile, type ProfileOptions, profileModel } from "../profile/profile.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TuningReport } from "../tune/tune.ts";
 import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
@@ -38,24 +39,9 @@ import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./pe
 import { encodePrompt, type PromptInput, type RequestBounds, type SettledRequest, settleRequest } from "./request.ts";
 import { Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
+import { DEFAULT_CONTEXT, type SessionOptions } from "./session-options.ts";
 import { type TuneModelOptions, tuneParts } from "./tuning.ts";
-
-/** Positions that a session's cache holds when nobody says; models made for fewer get fewer. */
-const DEFAULT_CONTEXT = 2048;
-
-export interface SessionOptions {
-  /** Sequences side by side; default 1. */
-  readonly sequences?: number;
-  /** Positions per sequence; default: the model's, at most 2048. */
-  readonly context?: number;
-  /** Positions that all sequences together can hold; default: sequences × context. */
-  readonly slots?: number;
-  /** Sites to capture at every step. */
-  readonly captures?: readonly string[];
-  /** Stages will be changed: the plan without them is made ready too. Default: false. */
-  readonly live?: boolean;
-  readonly signal?: AbortSignal | undefined;
-}
+import type { UploadRecord } from "./weights.ts";
 
 /** A model with stages written into its graph. */
 interface Edited {
@@ -125,9 +111,10 @@ export class Model {
     readonly pipelines: PipelineCache;
     readonly layout: WeightLayout;
     readonly graph: Graph;
+    readonly upload: UploadRecord;
   } {
-    const { gpu, layout, graph } = this.#parts;
-    return { gpu, pipelines: this.#pipelines, layout, graph };
+    const { gpu, layout, graph, weights } = this.#parts;
+    return { gpu, pipelines: this.#pipelines, layout, graph, upload: weights.upload };
   }
 
   /**
@@ -136,6 +123,14 @@ export class Model {
    */
   tune(options: TuneModelOptions = {}): Promise<TuningReport> {
     return tuneParts(this.#parts, options);
+  }
+
+  /**
+   * Where the time of a prefill and of decode steps goes, kernel by kernel and on the host.
+   * @throws SluiceError as `profileModel` does
+   */
+  profile(prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
+    return profileModel(this, prompt, options);
   }
 
   /** GPU bytes in use: weights and open sessions. */

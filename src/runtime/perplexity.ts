@@ -2,8 +2,8 @@
 import { MAX_ROWS } from "../compile/lower.ts";
 import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
-import type { SessionOptions } from "./model.ts";
 import type { Sequences } from "./sequences.ts";
+import type { SessionOptions } from "./session-options.ts";
 
 export interface PerplexityOptions {
   /**

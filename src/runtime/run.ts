@@ -15,10 +15,31 @@ export interface Run {
   readonly signal?: AbortSignal | undefined;
   /** Watches every dispatch, each in a pass of its own; for profiling. */
   readonly observer?: DispatchObserver;
+  /** Told what the host does meanwhile; for profiling. */
+  readonly host?: HostObserver;
+}
+
+/**
+ * What the host does while tokens are made: `encode` writes the step's uniforms and records commands, `submit` hands
+ * them over, `wait` lasts until results are read back. Beyond the executor, `text` turns ids into text, and `stamps`
+ * reads the clock of a profiled run.
+ */
+export const hostWorks = ["encode", "submit", "wait", "text", "stamps"] as const;
+
+export type HostWork = (typeof hostWorks)[number];
+
+/** Sees the host change from one work to another. */
+export interface HostObserver {
+  /** Begins a work, and ends the one before it. */
+  enter(work: HostWork): void;
+  /** Ends the work; what follows is none of these. */
+  leave(): void;
 }
 
 /** Sees each dispatch before it is encoded, and may time its pass. */
 export interface DispatchObserver {
+  /** Each dispatch is submitted and awaited before the next is encoded, for observers without a clock on the GPU. */
+  readonly alone: boolean;
   begin(work: DispatchWork): GPUComputePassDescriptor;
   /** Called once all passes of the run are encoded. */
   finish(encoder: GPUCommandEncoder): void;

@@ -13,6 +13,23 @@ export interface GpuWeights {
   /** One buffer for each part of the weight layout, by its index. */
   readonly parts: readonly GPUBuffer[];
   readonly params: GPUBuffer;
+  readonly upload: UploadRecord;
+}
+
+/** How the weights came onto the device. */
+export interface UploadRecord {
+  /** `performance.now()` when it began. */
+  readonly began: number;
+  /** Bytes handed to the device, which are those of the weight layout. */
+  readonly bytes: number;
+  /** Milliseconds in all; the other three add up to it. */
+  readonly ms: number;
+  /** Of reading files, and packing or quantising what they hold. */
+  readonly packMs: number;
+  /** Of handing bytes to the queue, which copies them. */
+  readonly writeMs: number;
+  /** Of waiting for the device. */
+  readonly waitMs: number;
 }
 
 /** Bytes handed to the queue before waiting for it, since it keeps its own copy until they are on the device. */
@@ -36,6 +53,15 @@ export async function uploadWeights(
   const parts: GPUBuffer[] = [];
   let done = 0;
   let waiting = 0;
+  const began = performance.now();
+  const took = { pack: 0, write: 0, wait: 0 };
+  let at = began;
+  /** Puts the time since its last call down to something. */
+  const lap = (doing: keyof typeof took): void => {
+    const now = performance.now();
+    took[doing] += now - at;
+    at = now;
+  };
   for (const { label, source, dtype, parts: planned } of layout.matrices) {
     for (const { index, firstStrip, strips, byteLength } of planned) {
       const buffer = gpu.createBuffer(label, byteLength, usage);
@@ -46,25 +72,34 @@ export async function uploadWeights(
         : packStrips(checkpoint, source, range);
       for await (const chunk of chunks) {
         throwIfAborted(signal);
+        lap("pack");
         gpu.device.queue.writeBuffer(buffer, chunk.offset, chunk.bytes);
+        lap("write");
         done += chunk.bytes.byteLength;
         waiting += chunk.bytes.byteLength;
         if (waiting >= UPLOAD_WINDOW) {
           await gpu.idle();
           gpu.checkAlive();
           waiting = 0;
+          lap("wait");
         }
         onProgress({ phase: "upload", done, total });
       }
     }
   }
   const params = gpu.createBuffer("params", layout.paramsBytes, usage);
-  gpu.device.queue.writeBuffer(params, 0, await packVectors(layout, checkpoint, signal));
+  const vectors = await packVectors(layout, checkpoint, signal);
+  lap("pack");
+  gpu.device.queue.writeBuffer(params, 0, vectors);
+  done += vectors.byteLength;
+  lap("write");
   await gpu.checkAllocations();
   await gpu.idle();
   gpu.checkAlive();
+  lap("wait");
   onProgress({ phase: "upload", done: total, total });
-  return { parts, params };
+  const { pack: packMs, write: writeMs, wait: waitMs } = took;
+  return { parts, params, upload: { began, bytes: done, ms: at - began, packMs, writeMs, waitMs } };
 }
 
 async function packVectors(

@@ -2,20 +2,24 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { benchModel, load, profileModel, reportOf, traceOf } from "../../src/index.ts";
+import { benchModel, type HostSpan, load, type Model, type Profile, reportOf, traceOf } from "../../src/index.ts";
 import { median, medianInterval } from "../../src/profile/statistics.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { dampStage } from "../support/stages.ts";
 
-test("a profile has every dispatch, and its rows add up to them", async () => {
-  const model = await load(location("test/golden/gpt2-tiny"));
+/** Milliseconds that sums and differences of times may be off. */
+const ROUNDING = 1e-6;
+
+test("a profile has every dispatch and host span, and its rows, trace, measures and report show them", async () => {
+  const model = await load(location("weights/stories260K"));
   try {
-    const profile = await profileModel(model, [1, 2, 3, 4, 5, 6, 7], { newTokens: 2 });
+    performance.clearMeasures();
+    const profile = await model.profile("Once upon a time", { newTokens: 2, measures: true });
     const layers = model.config.num_hidden_layers;
     // Seven a layer and five around them, for one prefill and two decode steps.
     assert.is(profile.dispatches.length, 3 * (7 * layers + 5));
-    for (const rows of [profile.by_kernel, profile.by_label]) {
+    for (const rows of [profile.by_kernel, profile.by_label, profile.by_layer, profile.by_site]) {
       assert.is(
         rows.reduce((sum, { calls }) => sum + calls, 0),
         profile.dispatches.length,
@@ -27,23 +31,105 @@ test("a profile has every dispatch, and its rows add up to them", async () => {
         assert.ok(Math.abs(shares - 1) < 1e-9, `${phase}: shares add up to ${shares}`);
       }
     }
+    assert.is(profile.by_layer.length, 2 * (layers + 1));
     assert.ok(profile.dispatches.every(({ ms }) => ms === null || ms >= 0));
-    for (const { profiled_ms, plain_ms } of Object.values(profile.wall)) assert.ok(profiled_ms > 0 && plain_ms > 0);
-
-    const { traceEvents } = JSON.parse(traceOf(profile)) as {
-      traceEvents: { ph: string; ts?: number; dur?: number }[];
-    };
-    const spans = traceEvents.filter(({ ph }) => ph === "X");
-    assert.ok(spans.every(({ ts = -1, dur = -1 }) => ts >= 0 && dur >= 0));
-    const timed = profile.dispatches.filter(({ ms }) => ms !== null).length;
-    assert.ok(spans.length >= timed);
+    assert.is(profile.unusable_stamps, profile.dispatches.filter(({ ms }) => ms === null).length);
+    assert.is(profile.clock === "gpu timestamps", model.device.features.timestampQuery);
+    for (const { profiled_ms, recorded_ms, plain_ms } of Object.values(profile.wall)) {
+      assert.ok(profiled_ms > 0 && recorded_ms > 0 && plain_ms > 0);
+    }
+    checkHost(profile, model);
+    checkTrace(profile);
+    checkMeasures(profile);
     const page = reportOf(profile);
     assert.match(page, /^<!doctype html>/);
-    assert.not.match(page, /<script|https?:\/\//);
+    assert.not.match(page, /<script|https?:\/\/|undefined|NaN|\[object/);
+    const compiled = profile.host.spans.filter(({ work }) => work === "compile");
+    for (const { name } of [...profile.host.rows, ...compiled, ...profile.by_kernel, ...profile.by_label]) {
+      assert.ok(page.includes(`${name}</td>`), `The report has no row ${name}`);
+    }
   } finally {
+    performance.clearMeasures();
     model.dispose();
   }
 });
+
+/** Every span once, none negative, none beside another of the same thread, and in their phase's time. */
+function checkHost({ host, wall, dispatches }: Profile, model: Model): void {
+  const { pipelines, layout } = model.internals;
+  const count = (work: HostSpan["work"]) => host.spans.filter((span) => span.work === work).length;
+  assert.is(count("upload"), 1);
+  assert.is(host.spans.find(({ work }) => work === "upload")?.detail.bytes, layout.byteLength);
+  assert.is(host.rows.find(({ name }) => name === "upload")?.bytes, layout.byteLength);
+  assert.is(count("tokenize"), 1);
+  assert.is(count("compile"), pipelines.created);
+  const compiled = host.spans.filter(({ work }) => work === "compile").map(({ name }) => name);
+  assert.is(new Set(compiled).size, compiled.length);
+  assert.equal(new Set(compiled), new Set(dispatches.map(({ kernel }) => kernel)));
+  // A text a step; of the others at least as many, and one more for each time a step is cut.
+  assert.is(count("text"), 3);
+  assert.is(count("stamps"), 3);
+  assert.ok(count("encode") >= 3 && count("submit") === count("encode") && count("wait") === count("encode"));
+  let until = 0;
+  for (const phase of ["prefill", "decode"] as const) {
+    const own = host.spans.filter((span) => span.phase === phase);
+    for (const { work, begin_ms, ms } of own) {
+      assert.ok(ms >= 0 && begin_ms >= until - ROUNDING, `${work} of ${phase} at ${begin_ms} begins before ${until}`);
+      until = begin_ms + ms;
+    }
+    const sum = own.reduce((total, { ms }) => total + ms, 0);
+    assert.ok(sum <= wall[phase].profiled_ms + ROUNDING, `${phase}: ${sum} of ${wall[phase].profiled_ms} ms`);
+    const rows = host.rows.filter((row) => row.phase === phase);
+    const total = rows.reduce((all, { ms }) => all + ms, 0);
+    assert.ok(Math.abs(total - wall[phase].recorded_ms) < ROUNDING, `${phase}: rows of ${total} ms`);
+  }
+}
+
+/** All spans are there, and those of a track follow one another. */
+function checkTrace(profile: Profile): void {
+  const { traceEvents } = JSON.parse(traceOf(profile)) as {
+    traceEvents: { name: string; ph: string; tid: number; ts?: number; dur?: number; args: { name?: string } }[];
+  };
+  const spans = traceEvents.flatMap(({ ph, ts = -1, dur = -1, ...rest }) => (ph === "X" ? [{ ...rest, ts, dur }] : []));
+  assert.ok(spans.every(({ ts, dur }) => ts >= 0 && dur >= 0));
+  const tracks = traceEvents.filter(({ name }) => name === "thread_name");
+  const onTracks = (pattern: RegExp) =>
+    tracks
+      .filter(({ args }) => pattern.test(args.name ?? ""))
+      .map(({ tid }) => spans.filter((span) => span.tid === tid));
+  const timed = profile.dispatches.filter(({ ms }) => ms !== null).length;
+  assert.is(onTracks(/^GPU: kernels/).flat().length, timed);
+  assert.is(onTracks(/^Host/).flat().length, profile.host.spans.length);
+  for (const track of onTracks(/^Host|^GPU: phases/)) {
+    const sorted = [...track].sort((a, b) => a.ts - b.ts);
+    for (const [i, { name, ts, dur }] of sorted.entries()) {
+      const next = sorted[i + 1];
+      assert.ok(!next || ts + dur <= next.ts + ROUNDING * 1000, `${name} runs into ${next?.name}`);
+    }
+  }
+  // Nothing runs on the GPU before it was submitted.
+  const [host = []] = onTracks(/^Host$/);
+  const submits = host.filter(({ name }) => name === "submit");
+  const [phases = []] = onTracks(/^GPU: phases/);
+  for (const [i, { name, ts }] of phases.entries()) {
+    if (profile.clock !== "gpu timestamps" || submits.length > phases.length) break;
+    const submit = submits[i]?.ts ?? Infinity;
+    assert.ok(ts >= submit - ROUNDING * 1000, `${name} begins at ${ts} µs, submitted at ${submit}`);
+  }
+}
+
+/** The page's Performance panel gets each span once, when it was. */
+function checkMeasures({ dispatches, host, time_origin_ms }: Profile): void {
+  const measures = performance.getEntriesByType("measure");
+  const timed = dispatches.filter(({ ms }) => ms !== null);
+  assert.is(measures.length, timed.length + host.spans.length);
+  const found = new Map(measures.map(({ name, startTime }) => [name, startTime]));
+  for (const { work, name, begin_ms } of host.spans) {
+    if (work !== "compile" && work !== "upload") continue;
+    const start = found.get(work === "compile" ? `compile ${name}` : name) ?? Number.NaN;
+    assert.ok(Math.abs(start - (time_origin_ms + begin_ms)) < 1, `${name} starts at ${start}`);
+  }
+}
 
 test("a benchmark reports what its contract names, for a model and for the same beside it", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));

@@ -1,0 +1,77 @@
+/** What times dispatches: the GPU's own clock, or the host's where the GPU has none that works. */
+import type { Gpu } from "../gpu/gpu.ts";
+import type { DispatchObserver, DispatchWork } from "../runtime/run.ts";
+import type { ProfiledLane } from "./lane.ts";
+import { TimestampObserver } from "./timestamps.ts";
+
+/** A dispatch and when it ran, in nanoseconds of the clock that timed it; null where that gave nothing usable. */
+export interface TimedDispatch extends DispatchWork {
+  readonly beginNs: number | null;
+  readonly endNs: number | null;
+}
+
+/** Where times of dispatches come from. */
+export type ClockName =
+  | "gpu timestamps"
+  | "host clock around each dispatch: this device has no timestamp-query"
+  | "host clock around each dispatch: this device's timestamps are zero or run backwards";
+
+export interface DispatchClock extends DispatchObserver {
+  readonly name: ClockName;
+  /** What the last run's dispatches took, in their order. */
+  take(): Promise<readonly TimedDispatch[]>;
+  dispose(): void;
+}
+
+/**
+ * The host's clock, each dispatch in a submit of its own: from its encoding until the host knows that it is done. Longer
+ * than what the GPU worked by the way there and back.
+ */
+export class HostClock implements DispatchClock {
+  readonly alone = true;
+  readonly name: ClockName;
+  #works: DispatchWork[] = [];
+  #begins: number[] = [];
+
+  constructor(name: ClockName) {
+    this.name = name;
+  }
+
+  begin(work: DispatchWork): GPUComputePassDescriptor {
+    this.#works.push(work);
+    this.#begins.push(nowNs());
+    return { label: work.dispatch.label };
+  }
+
+  finish(): void {
+    // The last dispatch ends when the host has waited for it, which is when its times are taken.
+  }
+
+  async take(): Promise<readonly TimedDispatch[]> {
+    const [works, begins] = [this.#works, [...this.#begins, nowNs()]];
+    this.#works = [];
+    this.#begins = [];
+    return works.map((work, i) => ({ ...work, beginNs: begins[i] as number, endNs: begins[i + 1] as number }));
+  }
+
+  dispose(): void {
+    this.#works = [];
+    this.#begins = [];
+  }
+}
+
+/** The GPU's clock, if the device has one and a run of the lane shows that it works; else the host's. */
+export async function chooseClock(gpu: Gpu, lane: ProfiledLane): Promise<DispatchClock> {
+  if (!gpu.profile.features.timestampQuery) {
+    return new HostClock("host clock around each dispatch: this device has no timestamp-query");
+  }
+  const stamps = new TimestampObserver(gpu, lane.mostDispatches);
+  const { timed } = await lane.run({ clock: stamps });
+  if (timed.some(({ beginNs }) => beginNs !== null)) return stamps;
+  stamps.dispose();
+  return new HostClock("host clock around each dispatch: this device's timestamps are zero or run backwards");
+}
+
+function nowNs(): number {
+  return Math.round(performance.now() * 1e6);
+}

@@ -1,0 +1,151 @@
+/** What the host spends: before the run on weights, prompt and pipelines; in it on commands, waiting and text. */
+import type { CompiledPipeline } from "../gpu/pipelines.ts";
+import { type HostWork, hostWorks } from "../runtime/run.ts";
+import type { UploadRecord } from "../runtime/weights.ts";
+import type { LaneRun, Phase, PhasedSpan } from "./lane.ts";
+
+/** `load` is all that happens once, before the first step. */
+export type HostPhase = "load" | Phase;
+
+export type HostSpanWork = "upload" | "tokenize" | "compile" | HostWork;
+
+/** One stretch of time on the host. */
+export interface HostSpan {
+  readonly phase: HostPhase;
+  /** Which step of the phase, from 0; null before the run. */
+  readonly step: number | null;
+  readonly work: HostSpanWork;
+  /** The pipeline's name for `compile`, else the work again. */
+  readonly name: string;
+  /** From the beginning of the profiled run: below 0 for what happened before it. */
+  readonly begin_ms: number;
+  readonly ms: number;
+  /** What is known beyond its time, under names with units. */
+  readonly detail: Readonly<Record<string, number>>;
+}
+
+/** Spans of one work, added up. */
+export interface HostRow {
+  readonly phase: HostPhase;
+  /** `other` is what remains of a phase: packing rows, bookkeeping, garbage collection. */
+  readonly name: HostSpanWork | "other";
+  readonly calls: number;
+  /** Of pipelines that compile side by side the time in which any did, so that nothing counts twice. */
+  readonly ms: number;
+  /** Of the phase's time on the host's clock; null before the run. */
+  readonly share: number | null;
+  /** Milliseconds a token of the prompt or a decoded one; null before the run. */
+  readonly per_token_ms: number | null;
+  readonly bytes: number | null;
+  readonly gb_per_s: number | null;
+}
+
+/** How long and when a prompt became ids. */
+export interface TokenizeRecord {
+  readonly began: number;
+  readonly ms: number;
+  readonly tokens: number;
+}
+
+/** What happened before the run, as spans. */
+export function loadSpans(
+  upload: UploadRecord,
+  tokenized: TokenizeRecord | null,
+  compiled: readonly CompiledPipeline[],
+  origin: number,
+): readonly HostSpan[] {
+  const { bytes, ms, packMs, writeMs, waitMs } = upload;
+  const before = { phase: "load", step: null } as const;
+  const spans: HostSpan[] = [
+    {
+      ...before,
+      work: "upload",
+      name: "upload",
+      begin_ms: upload.began - origin,
+      ms,
+      detail: { bytes, gb_per_s: rate(bytes, ms), pack_ms: packMs, write_ms: writeMs, wait_ms: waitMs },
+    },
+  ];
+  if (tokenized) {
+    const { began, tokens } = tokenized;
+    const begin_ms = began - origin;
+    spans.push({ ...before, work: "tokenize", name: "tokenize", begin_ms, ms: tokenized.ms, detail: { tokens } });
+  }
+  for (const { name, began, linkMs, compileMs } of compiled) {
+    const detail = { link_ms: linkMs, compile_ms: compileMs };
+    spans.push({ ...before, work: "compile", name, begin_ms: began - origin, ms: linkMs + compileMs, detail });
+  }
+  return spans;
+}
+
+/** What happened in the run, as spans. */
+export function runSpans(spans: readonly PhasedSpan[], origin: number): readonly HostSpan[] {
+  return spans.map(({ phase, step, work, began, ended }) => {
+    return { phase, step, work, name: work, begin_ms: began - origin, ms: ended - began, detail: {} };
+  });
+}
+
+/**
+ * Rows of what happened before the run, then of each phase in the order in which the host works.
+ * @param before as {@link loadSpans} gives it
+ * @param run one that was recorded
+ * @param tokens of the prompt, and decoded
+ */
+export function hostRows(
+  before: readonly HostSpan[],
+  { spans, wall }: LaneRun,
+  tokens: Readonly<Record<Phase, number>>,
+): readonly HostRow[] {
+  const rows: HostRow[] = [];
+  for (const name of ["upload", "tokenize", "compile"] as const) {
+    const own = before.filter(({ work }) => work === name);
+    if (own.length === 0) continue;
+    const ms = covered(own);
+    const bytes = own[0]?.detail.bytes ?? null;
+    const gb_per_s = bytes === null ? null : rate(bytes, ms);
+    rows.push({ phase: "load", name, calls: own.length, ms, share: null, per_token_ms: null, bytes, gb_per_s });
+  }
+  for (const phase of ["prefill", "decode"] as const) {
+    const steps = new Set(spans.filter((span) => span.phase === phase).map(({ step }) => step)).size;
+    const row = (name: HostRow["name"], calls: number, ms: number): HostRow => {
+      const share = wall[phase] > 0 ? ms / wall[phase] : null;
+      return { phase, name, calls, ms, share, per_token_ms: ms / tokens[phase], bytes: null, gb_per_s: null };
+    };
+    let rest = wall[phase];
+    for (const name of hostWorks) {
+      const own = spans.filter((span) => span.phase === phase && span.work === name);
+      if (own.length === 0) continue;
+      const ms = own.reduce((sum, { began, ended }) => sum + ended - began, 0);
+      rest -= ms;
+      rows.push(row(name, own.length, ms));
+    }
+    // Sums of many differences may be off by a last digit.
+    rows.push(row("other", steps, Math.max(0, rest)));
+  }
+  return rows;
+}
+
+/** Host time of a decoded token by work: `encode 0.120 ms, submit 0.050 ms, wait 9.800 ms, other 0.030 ms`. */
+export function hostTimeOfToken(rows: readonly HostRow[]): string {
+  return rows
+    .flatMap(({ phase, name, per_token_ms: ms }) =>
+      phase === "decode" && ms !== null ? [`${name} ${ms.toFixed(3)} ms`] : [],
+    )
+    .join(", ");
+}
+
+/** 10⁹ bytes a second; 0 where no time passed by the clock. */
+function rate(bytes: number, ms: number): number {
+  return ms > 0 ? bytes / ms / 1e6 : 0;
+}
+
+/** Milliseconds in which at least one of the spans was under way. */
+function covered(spans: readonly HostSpan[]): number {
+  let [total, until] = [0, -Infinity];
+  for (const { begin_ms, ms } of [...spans].sort((a, b) => a.begin_ms - b.begin_ms)) {
+    const end = begin_ms + ms;
+    if (end > until) total += end - Math.max(begin_ms, until);
+    until = Math.max(until, end);
+  }
+  return total;
+}
