@@ -36,8 +36,11 @@ export interface Lane {
   readonly device: string | null;
   /** Greedy, from an empty cache, never stopping before `newTokens`. */
   generate(prompt: readonly number[], newTokens: number): Promise<Run>;
-  /** Logarithms of the next token's probabilities; null where the engine does not give them. */
-  logProbabilities(prompt: readonly number[]): Promise<Float32Array | null>;
+  /**
+   * Logarithms of the probabilities of the token after `tokens`; null where the engine does not give them. A peer takes the
+   * last of `tokens` as a step on the cache that the others leave, so that prefill, cache and decode all are compared.
+   */
+  logProbabilities(tokens: readonly number[]): Promise<Float32Array | null>;
 }
 
 /** Times a stream of tokens. */

@@ -15,7 +15,7 @@ export interface Agreement {
   /** Greedy ids from the first on that are the same. */
   readonly same_tokens: number;
   readonly of: number;
-  /** Greatest difference of the first token's log-probabilities; null where the engine gives none. */
+  /** Greatest difference of the log-probabilities after the prompt and one more token; null where the engine gives none. */
   readonly log_probability_difference: number | null;
 }
 
@@ -85,12 +85,18 @@ export async function measureLanes(opened: readonly Opened[], plan: Plan): Promi
 /** Compiles, asks for probabilities, and settles how many tokens a turn has time for. */
 async function warmUp(lane: Measured, plan: Plan): Promise<void> {
   const started = performance.now();
-  lane.logProbabilities = await lane.lane.logProbabilities(plan.prompt);
-  // Shapes of a first and of a second step are compiled by their first run.
-  await lane.lane.generate(plan.prompt, Math.min(3, plan.newTokens));
-  const { prefill_ms, decode_ms } = await lane.lane.generate(plan.prompt, 2);
-  const time = plan.turnSeconds * 1000 - prefill_ms;
-  lane.newTokens = Math.max(2, Math.min(plan.newTokens, 1 + Math.floor(time / decode_ms)));
+  lane.logProbabilities = await lane.lane.logProbabilities([...plan.prompt, plan.prompt[0] ?? 0]);
+  // Shapes of a prefill, of a first and of a second step are compiled by their first run.
+  let run = await lane.lane.generate(plan.prompt, 2);
+  // Where a prefill fills half of the turn, two tokens are what is measured, and they are warm.
+  if (run.prefill_ms < plan.turnSeconds * 500) {
+    await lane.lane.generate(plan.prompt, Math.min(3, plan.newTokens));
+    run = await lane.lane.generate(plan.prompt, 2);
+    const time = plan.turnSeconds * 1000 - run.prefill_ms;
+    lane.newTokens = Math.max(2, Math.min(plan.newTokens, 1 + Math.floor(time / run.decode_ms)));
+  } else {
+    lane.newTokens = 2;
+  }
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   plan.onProgress(`${labelOf(lane.spec)} is warm after ${seconds} s; ${lane.newTokens} tokens a run`);
 }

@@ -10,7 +10,7 @@ import type { Engine } from "./peers.ts";
 export type Request =
   | { readonly open: { readonly engine: Engine; readonly model: ModelFiles; readonly options: LaneOptions } }
   | { readonly generate: { readonly prompt: readonly number[]; readonly newTokens: number } }
-  | { readonly logProbabilities: { readonly prompt: readonly number[] } };
+  | { readonly logProbabilities: { readonly tokens: readonly number[] } };
 
 export type Reply = { readonly value: unknown } | { readonly error: string };
 
@@ -31,7 +31,7 @@ async function answer(request: Request): Promise<unknown> {
   }
   if (!lane) throw new Error("Nothing was opened");
   if ("generate" in request) return await lane.generate(request.generate.prompt, request.generate.newTokens);
-  return await lane.logProbabilities(request.logProbabilities.prompt);
+  return await lane.logProbabilities(request.logProbabilities.tokens);
 }
 
 async function open(engine: Engine, model: ModelFiles, options: LaneOptions): Promise<Lane> {

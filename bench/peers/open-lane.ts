@@ -66,7 +66,7 @@ export async function openInNode(spec: LaneSpec, model: ModelFiles, libraries: s
     return {
       device: device as string | null,
       generate: async (prompt, newTokens) => (await ask({ generate: { prompt, newTokens } })) as Run,
-      logProbabilities: async (prompt) => (await ask({ logProbabilities: { prompt } })) as Float32Array | null,
+      logProbabilities: async (tokens) => (await ask({ logProbabilities: { tokens } })) as Float32Array | null,
       close,
     };
   } catch (error) {
@@ -152,11 +152,11 @@ export async function openInPage(spec: LaneSpec, model: ModelFiles, browser: Bro
           prompt,
           newTokens,
         ] as const),
-      async logProbabilities(prompt) {
-        const list = await page.evaluate(async (prompt) => {
-          const got = await (globalThis as unknown as LanePage).lane.logProbabilities(prompt);
+      async logProbabilities(tokens) {
+        const list = await page.evaluate(async (tokens) => {
+          const got = await (globalThis as unknown as LanePage).lane.logProbabilities(tokens);
           return got && Array.from(got);
-        }, prompt);
+        }, tokens);
         return list && Float32Array.from(list);
       },
       close,

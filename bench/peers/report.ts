@@ -41,10 +41,10 @@ npm ci --prefix bench/peers        # the peers, 1.4 GB: no part of the package; 
 npm run bench                      # a tiny GPT-2
 npm run bench -- --full            # GPT-2 124M and a Llama of SmolLM-135M's shape too
 npm run bench -- --host node       # or chromium: a host has a run of its own
-npm run bench -- --driver lavapipe=/usr/share/vulkan/icd.d/lvp_icd.x86_64.json
+npm run bench -- --driver lavapipe=/usr/share/vulkan/icd.d/lvp_icd.json   # beside SwiftShader; else the system's lavapipe, if any
 \`\`\`
 
-Random float32 weights, the same for everyone: the safetensors that Sluice reads are written as ONNX (with ONNX Runtime's own fused operators and logits of the last token only; on WebGPU attention is composed of plain operators, because its GroupQueryAttention computes something else there, by a tenth of the values) and as GGUF (float32, cache too). Peers on the CPU use one thread. Each engine has a process or a page of its own; after a warm-up all take turns, and a ratio is the median over rounds of *its time over Sluice's in the same round on the same device*, above 1 where Sluice is faster, with the interval in which that median lies 95 times of 100. For the CPU, which Sluice does not compute on by itself, it is the host's first device. “Same ids” counts greedy ids until the first that differs from Sluice's; Δ is the greatest difference of the first token's log-probabilities over the whole vocabulary.`;
+Random float32 weights, the same for everyone: the safetensors that Sluice reads are written as ONNX (with ONNX Runtime's own fused operators and logits of the last token only; on WebGPU attention is composed of plain operators, because its GroupQueryAttention computes something else there, by a tenth of the values) and as GGUF (float32, cache too). Peers on the CPU use one thread. Each engine has a process or a page of its own; after a warm-up all take turns, and a ratio is the median over rounds of *its time over Sluice's in the same round on the same device*, above 1 where Sluice is faster, with its 95 % bootstrap interval (of two or three rounds, no more than their least and greatest). For the CPU, which Sluice does not compute on by itself, the ratio is to Sluice on the host's first device. “Same ids” counts greedy ids until the first that differs from Sluice's, of as many as both decoded in a turn; a slow engine decodes fewer. Δ, which tells more where random weights repeat one token, is the greatest difference from Sluice's over the whole vocabulary in the log-probabilities after the prompt and one more token: Sluice's in one prefill, a peer's by a step on its cache, so that its prefill, cache and decode are all in it; in GPT-2 it holds the table of half precision in which llama.cpp looks GELU up on the CPU.`;
 
 const CAVEAT =
   "**Read with care.** Peers shape their kernels for real GPUs; here a CPU imitates one. A lead on a software device says nothing about a real GPU, and must not be quoted without saying so.";
@@ -64,8 +64,8 @@ ${table(
     "device",
     "prefill, tokens/s",
     "decode, tokens/s",
-    "prefill, × Sluice",
-    "decode, × Sluice",
+    "prefill time ÷ Sluice's",
+    "decode time ÷ Sluice's",
     "same ids",
     "Δ",
   ],

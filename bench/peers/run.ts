@@ -80,6 +80,9 @@ const hosts = (["Node", "Chromium"] as const).filter(
 /** Peers that compute on the CPU get one thread: what is left of two cores when a software GPU takes turns with them. */
 const THREADS = 1;
 
+/** Drivers of the command line, for the report: their files are this machine's. */
+const named = values.driver.map((text) => ` --driver ${text.replace(/=.*/, "=FILE")}`).join("");
+
 const say = (text: string) => console.log(text);
 
 for (const [model, host] of chosen.flatMap((model) => hosts.map((host) => [model, host] as const))) {
@@ -97,7 +100,7 @@ for (const [model, host] of chosen.flatMap((model) => hosts.map((host) => [model
   };
   const report: BenchReport = {
     date: new Date().toISOString().slice(0, 10),
-    command: `npm run bench -- --only ${model.name} --host ${host.toLowerCase()} --rounds ${rounds}`,
+    command: `npm run bench -- --only ${model.name} --host ${host.toLowerCase()} --rounds ${rounds}${named}`,
     commit: git("describe", "--always", "--dirty"),
     machine: {
       cpu: cpus()[0]?.model ?? "unknown",
@@ -110,7 +113,9 @@ for (const [model, host] of chosen.flatMap((model) => hosts.map((host) => [model
     models: [result],
   };
   mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, `${model.name}-${host.toLowerCase()}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  // An interval stays on its line, as the repository's formatter has it.
+  const text = JSON.stringify(report, null, 2).replace(/\[\s+([^[\]{},\s]+),\s+([^[\]{},\s]+)\s+\]/g, "[$1, $2]");
+  writeFileSync(join(results, `${model.name}-${host.toLowerCase()}.json`), `${text}\n`);
 }
 const kept = models
   .flatMap(({ name }) => ["node", "chromium"].map((host) => join(results, `${name}-${host}.json`)))
@@ -172,7 +177,7 @@ async function measureModel(
 async function findDrivers(): Promise<{ readonly list: readonly Driver[]; readonly libraries: string }> {
   const carrier = await findCarrier();
   const carried = carrier && (await unpackDriver(carrier));
-  const named = values.driver.map((text): Driver => {
+  const listed = values.driver.map((text): Driver => {
     const [, name = "", file = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
     if (!existsSync(file)) throw new Error(`--driver ${text}: write NAME=FILE, with a Vulkan driver's JSON file`);
     return { name, file };
@@ -180,9 +185,9 @@ async function findDrivers(): Promise<{ readonly list: readonly Driver[]; readon
   const folder = "/usr/share/vulkan/icd.d";
   const system = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("lvp_icd")) : [];
   const lavapipe =
-    named.length === 0 ? system.slice(0, 1).map((file) => ({ name: "lavapipe", file: join(folder, file) })) : [];
+    listed.length === 0 ? system.slice(0, 1).map((file) => ({ name: "lavapipe", file: join(folder, file) })) : [];
   return {
-    list: [...(carried ? [{ name: "SwiftShader", file: carried.icd }] : []), ...named, ...lavapipe],
+    list: [...(carried ? [{ name: "SwiftShader", file: carried.icd }] : []), ...listed, ...lavapipe],
     libraries: values.libraries ?? (carried ? dirname(carried.loader) : ""),
   };
 }

@@ -52,10 +52,11 @@ export async function openLlamaLane(
       await sequence.clearHistory();
       return await timed(newTokens, sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true }));
     },
-    async logProbabilities(prompt) {
+    async logProbabilities(tokens) {
       await sequence.clearHistory();
-      const last = [prompt.at(-1) ?? 0, { generateNext: { probabilities: true } }] as const;
-      const results = await sequence.controlledEvaluate([...prompt.slice(0, -1), last]);
+      await sequence.controlledEvaluate(tokens.slice(0, -1));
+      const last = [tokens.at(-1) ?? 0, { generateNext: { probabilities: true } }] as const;
+      const results = await sequence.controlledEvaluate([last]);
       const probabilities = results.at(-1)?.next.probabilities;
       if (!probabilities) return null;
       const out = new Float32Array(probabilities.size).fill(Number.NEGATIVE_INFINITY);

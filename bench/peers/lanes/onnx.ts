@@ -91,8 +91,10 @@ export async function openOnnxLane(
     async generate(prompt, newTokens) {
       return await timed(newTokens, greedy(prompt));
     },
-    async logProbabilities(prompt) {
-      const { logits, cache } = await step(prompt, 0, emptyCache());
+    async logProbabilities(tokens) {
+      const last = tokens.length - 1;
+      const before = await step(tokens.slice(0, last), 0, emptyCache());
+      const { logits, cache } = await step(tokens.slice(last), last, before.cache);
       disposeAll(cache);
       return logSoftmax(logits);
     },

@@ -11,8 +11,8 @@ export async function openLane({ folder, context }: ModelFiles, { adapter }: Lan
       const { tokens, timings } = await model.generate(prompt, options).result();
       return { prefill_ms: timings.prefill_ms, decode_ms: timings.decode_ms / Math.max(1, newTokens - 1), tokens };
     },
-    async logProbabilities(prompt) {
-      const { data } = await model.logits(prompt, { last: true });
+    async logProbabilities(tokens) {
+      const { data } = await model.logits(tokens, { last: true });
       return logSoftmax(data);
     },
   };
