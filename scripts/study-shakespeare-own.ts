@@ -13,8 +13,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { fitUnigramClassifier, load } from "../src/index.ts";
 
-const openings =
-  "But They So Now If You He We This That My Not For With All One Let How Why Where".split(" ");
+const openings = "But They So Now If You He We This That My Not For With All One Let How Why Where".split(" ");
 /** Openings continued side by side. */
 const BATCH = 20;
 const NEW_TOKENS = 24;
@@ -50,7 +49,8 @@ for (let i = 0; i < Number(values.each); i++) {
     own[judge.score(tokens) > 0 ? "plays" : "tales"].push(JSON.stringify({ tokens: kept }));
   }
 }
-for (const [name, lines] of Object.entries(own)) await writeFile(join(folder, `own-${name}.jsonl`), `${lines.join("\n")}\n`);
+for (const [name, lines] of Object.entries(own))
+  await writeFile(join(folder, `own-${name}.jsonl`), `${lines.join("\n")}\n`);
 console.log(`${own.plays.length} Shakespeare-like, ${own.tales.length} others`);
 session.dispose();
 model.dispose();
