@@ -1,7 +1,7 @@
 /** Pooled responses of two classes of sentences, held as columns, and kept on the way so that a fit can go on. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { Model } from "../runtime/model.ts";
-import { type Pooling, poolResponses } from "./pool.ts";
+import { type Pooling, pooledSites, poolResponses } from "./pool.ts";
 
 /** Where a fit keeps what it has measured, under a name for the part: a file next to the result, for example. */
 export interface ResponseStore {
@@ -104,9 +104,7 @@ export class PooledResponses {
     signal: AbortSignal | undefined,
     onProgress: (done: number) => void,
   ): Promise<ResponseTable> {
-    const widths = new Map(
-      this.#model.plan({ context: 1, captures: this.#sites }).captures.map(({ site, width }) => [site, width]),
-    );
+    const widths = new Map(pooledSites(this.#model, this.#sites).map(({ site, width }) => [site, width]));
     const table = new ResponseTable(sentences.length, widths);
     const part = `${name} ${this.#pooling} ${this.#sites.join(" ")}`;
     const kept = await this.#store?.load(part);

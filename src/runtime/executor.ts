@@ -3,12 +3,13 @@
  * back. Everything the GPU needs is made here once; a step only writes a few uniforms and encodes dispatches.
  */
 
-import { allDispatches, type BufferRole, type Dispatch, type Plan, type Tail } from "../compile/plan.ts";
+import { allDispatches, type BufferRole, type Dispatch, logitsOf, type Plan, type Tail } from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
 import type { Kernel, Workload } from "../kernels/kernel.ts";
+import { SEGMENT_WORDS } from "../kernels/pool.ts";
 import { SETTING_BYTES } from "../kernels/sample.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
@@ -229,7 +230,7 @@ export class Executor {
   }
 
   buffer(role: BufferRole): GPUBuffer {
-    const key = role.role === "logits" ? `activation ${this.#active.logits.index}` : roleKey(role);
+    const key = role.role === "logits" ? `activation ${logitsOf(this.#active).index}` : roleKey(role);
     const buffer = this.#buffers.get(key);
     if (!buffer) throw new Error(`The session has no buffer for ${roleKey(role)}`);
     return buffer;
@@ -285,7 +286,13 @@ export class Executor {
     add({ role: "seen" }, plan.sequences * plan.seenWords * 4);
     add({ role: "losses" }, plan.chunkOuts * 4);
     if (rope) add({ role: "rope" }, rope.byteLength, rope);
-    if (plan.captureBytes > 0) add({ role: "capture" }, plan.captureBytes);
+    // Where captures take turns, stages may leave a site to another operation, and so more of them at a time.
+    const captureBytes = Math.max(plan.captureBytes, this.#plain?.captureBytes ?? 0);
+    if (captureBytes > 0) add({ role: "capture" }, captureBytes);
+    if (plan.pooled) {
+      add({ role: "segments" }, 2 * plan.sequences * SEGMENT_WORDS * 4);
+      add({ role: "pooled" }, plan.sequences * plan.pooled.stride * 4);
+    }
   }
 
   /** Writes the args of every dispatch and candidate into one uniform buffer. */

@@ -22,6 +22,7 @@ import { type ComposedBundle, type ComposeSettings, compose } from "../intervent
 import { positionWarnings } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
+import type { PoolReduction } from "../kernels/pool.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { ropeTable } from "../models/rope.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -52,6 +53,8 @@ export interface SessionOptions {
   readonly slots?: number;
   /** Sites to capture at every step. */
   readonly captures?: readonly string[];
+  /** Pools captures over each sequence's rows of a step; nothing behind the last of them runs. */
+  readonly pooling?: PoolReduction;
   /** Stages will be changed: the plan without them is made ready too. Default: false. */
   readonly live?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -170,7 +173,7 @@ export class Model {
    * again. The caller disposes of it.
    * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
    */
-  async session(options: Omit<SessionOptions, "captures"> = {}): Promise<Session> {
+  async session(options: Omit<SessionOptions, "captures" | "pooling"> = {}): Promise<Session> {
     const cached = await this.openSequences({ live: true, ...options });
     return new Session(cached, this.#bounds(cached.plan.capacity));
   }
@@ -194,10 +197,8 @@ export class Model {
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
     this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
-    return this.#withSequences(
-      { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal },
-      (sequences) => captureSites(sequences, this.encode(tokens), options),
-    );
+    const session = { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal };
+    return this.#withSequences(session, (sequences) => captureSites(sequences, this.encode(tokens), options));
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
@@ -273,19 +274,18 @@ export class Model {
 
   #lower(
     { graph, ops }: Pick<ModelParts, "graph" | "ops">,
-    { sequences = 1, context, slots, captures = [] }: SessionOptions,
+    { sequences = 1, context, ...session }: SessionOptions,
     chunkRows?: number,
   ): Plan {
     const { layout, family, reference, tuning, gpu } = this.#parts;
     return lower(graph, ops, layout, {
+      ...session,
       ...(this.#edited && { composition: this.#edited.composition }),
       family,
       reference,
       choices: tuning.choices,
       sequences,
       capacity: this.#contextFor(context ?? Math.min(DEFAULT_CONTEXT, this.config.max_position_embeddings)),
-      captures,
-      ...(slots !== undefined && { slots }),
       ...(chunkRows !== undefined && { chunkRows }),
       maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
       subgroups: gpu.profile.features.subgroups !== null,

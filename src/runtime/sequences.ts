@@ -8,7 +8,7 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
 import type { Executor } from "./executor.ts";
 import type { LiveStages } from "./live-stages.ts";
-import type { Head, Read } from "./run.ts";
+import type { Head, Read, Write } from "./run.ts";
 import { SlotTable } from "./slot-table.ts";
 
 /** Tokens that follow what a sequence already holds. */
@@ -28,6 +28,8 @@ export interface StepResult {
 export interface FeedOptions {
   readonly head: Head;
   readonly tail: Tail;
+  /** What to write before a step, besides its rows; default: nothing. */
+  readonly writes?: (step: StepRows) => readonly Write[];
   /** What to read after a step; default: nothing. */
   readonly reads?: (step: StepRows) => readonly Read[];
   readonly signal?: AbortSignal | undefined;
@@ -173,6 +175,7 @@ export class Sequences {
         const reads = options.reads?.(step) ?? [];
         const { head, tail, signal } = options;
         throwIfAborted(signal);
+        for (const { role, offset, words } of options.writes?.(step) ?? []) this.executor.write(role, offset, words);
         yield { step, bytes: await this.executor.run({ steps: [step], head, tail, reads, signal }) };
       }
     } catch (error) {
