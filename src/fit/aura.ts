@@ -13,7 +13,8 @@ import type { ModelConfig } from "../models/config.ts";
 import type { Model } from "../runtime/model.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
 import { requireBothClasses } from "./classes.ts";
-import { type PooledClasses, PooledResponses, type ResponseStore } from "./responses.ts";
+import { pooledSites } from "./pool.ts";
+import { Measurement, type ResponseStore, ResponseTable, widthOf } from "./responses.ts";
 
 export interface AuraOptions {
   /** Token ids of the sentences of either class. */
@@ -33,7 +34,8 @@ export interface AuraOptions {
   readonly signal?: AbortSignal;
   /** Keeps pooled responses, so that an interrupted fit can go on. */
   readonly store?: ResponseStore;
-  onProgress?(done: number, total: number): void;
+  /** @param kept of those done, the sentences that an interrupted fit had measured */
+  onProgress?(done: number, total: number, kept: number): void;
 }
 
 /** A neuron and how well it tells the classes apart. */
@@ -55,8 +57,9 @@ export interface AuraFit {
   readonly expectedByChance: number;
 }
 
-/** Pooled responses that are held at a time; more modules than fit are run one after another. */
+/** Pooled responses that are held at a time; more modules than fit are run one after another, and none may take more. */
 const MOST_BYTES = 1 << 30;
+const MOST_MODULE_BYTES = 2 * MOST_BYTES;
 /** P(Z > 3) of a standard normal. */
 const BEYOND_THREE = 0.001349898;
 const SHOWN = 20;
@@ -69,7 +72,8 @@ export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): 
 /**
  * Fits a bundle of `neuron_scale` stages, one a site with id `aura_SITE`; per-neuron AUROCs are kept beside the factors as
  * `aura_SITE.LAYER.auroc`. The model must run its reference plan, so that equal contexts tie.
- * @throws SluiceError `usage` for an empty class, a site that the model does not have, options that do not go together
+ * @throws SluiceError `usage` for an empty class, a site that the model does not have, options that do not go together,
+ *   more sentences than can be held for a site; what pooling and the store throw
  */
 export async function fitAura(model: Model, options: AuraOptions): Promise<AuraFit> {
   const { config } = model;
@@ -125,20 +129,26 @@ async function measure(
     })),
   );
   const areas = new Map<string, Float32Array>();
-  const groups = groupBySize(modules);
-  const total = groups.length * (positive.length + negative.length);
-  for (const [i, group] of groups.entries()) {
-    const pooled = new PooledResponses(model, group, "max", store);
-    const before = (i * total) / groups.length;
-    const classes: PooledClasses = await pooled.run({ positive, negative }, signal, (done) =>
-      onProgress?.(before + done, total),
-    );
-    for (const site of group) areas.set(site, areasOf(classes, site));
+  const groups = groupBySize(modules).map((group) => ({ group, places: pooledSites(model, group) }));
+  const rows = positive.length + negative.length;
+  const parts = groups.map(({ places }) => ({ rows, width: widthOf(places) }));
+  const measurement = await Measurement.begin(parts, store);
+  for (const { group, places } of groups) {
+    const tableOf = async (sentences: readonly (readonly number[])[]): Promise<ResponseTable> => {
+      const table = new ResponseTable(sentences.length, places);
+      for await (const batch of measurement.run(model, sentences, group, "max", signal)) {
+        table.add(batch);
+        onProgress?.(measurement.done, groups.length * rows, measurement.kept);
+      }
+      return table;
+    };
+    const tables = [await tableOf(positive), await tableOf(negative)] as const;
+    for (const site of group) areas.set(site, areasOf(...tables, site));
   }
   return areas;
 }
 
-function areasOf({ positive, negative }: PooledClasses, site: string): Float32Array {
+function areasOf(positive: ResponseTable, negative: ResponseTable, site: string): Float32Array {
   const width = positive.widthOf(site);
   return Float32Array.from({ length: width }, (_, neuron) =>
     auroc(positive.column(site, neuron), negative.column(site, neuron)),
@@ -149,6 +159,13 @@ function groupBySize(modules: readonly { readonly name: string; readonly bytes: 
   const groups: string[][] = [];
   let bytes = Infinity;
   for (const module of modules) {
+    if (module.bytes > MOST_MODULE_BYTES) {
+      throw new SluiceError(
+        "usage",
+        `The responses of ${module.name} to all sentences take ${(module.bytes / 1e9).toFixed(1)} GB, and at most 2 are held at a time`,
+        { hint: "Give fewer sentences." },
+      );
+    }
     if (bytes + module.bytes > MOST_BYTES) {
       groups.push([]);
       bytes = 0;

@@ -5,7 +5,7 @@ import { SluiceError } from "../errors.ts";
 import { SEGMENT_WORDS } from "../kernels/pool.ts";
 import type { StepRows } from "../kernels/step.ts";
 import type { Model, SessionOptions } from "../runtime/model.ts";
-import type { Sequences } from "../runtime/sequences.ts";
+import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
 
 /** How a sentence's tokens become one response: the greatest, that of the last token, or the mean. */
 export type Pooling = "max" | "last" | "mean";
@@ -22,6 +22,9 @@ export interface PooledSite {
   readonly first: number;
   readonly width: number;
 }
+
+/** A row a sentence, its sites side by side. */
+export type PooledRows = readonly Float32Array<ArrayBuffer>[];
 
 /** Sentences that are on the GPU at a time. */
 const MOST_SEQUENCES = 64;
@@ -77,7 +80,7 @@ export async function* pooledBatches(
   sites: readonly string[],
   pooling: Pooling,
   signal: AbortSignal | undefined,
-): AsyncGenerator<readonly Float32Array<ArrayBuffer>[]> {
+): AsyncGenerator<PooledRows> {
   checkLengths(sentences, model.config.max_position_embeddings);
   if (sentences.length === 0) return;
   const longest = sentences.reduce((most, { length }) => Math.max(most, length), 0);
@@ -91,11 +94,31 @@ export async function* pooledBatches(
     signal,
   };
   const sequences = await model.openSequences(session);
+  // While the device works on one group, the host sends the next and takes up the one before.
+  let underWay: Promise<PromiseSettledResult<PooledRows>> | undefined;
   try {
-    for (const group of groupsOf(sentences, sequences)) yield await runGroup(sequences, group, pooling, signal);
+    for (const group of groupsOf(sentences, sequences)) {
+      const steps = await submitGroup(sequences, group, pooling, signal);
+      const before = underWay;
+      underWay = settled(rowsOf(steps, group, pooling, pooledOf(sequences.plan)));
+      if (before) yield rowsFrom(await before);
+    }
+    if (underWay) yield rowsFrom(await underWay);
   } finally {
+    await underWay;
     sequences.dispose();
   }
+}
+
+/** What a promise comes to: a failure waits until it is asked for, and is none of the event loop's until then. */
+async function settled<Value>(promise: Promise<Value>): Promise<PromiseSettledResult<Value>> {
+  const [outcome] = await Promise.allSettled([promise]);
+  return outcome;
+}
+
+function rowsFrom(outcome: PromiseSettledResult<PooledRows>): PooledRows {
+  if (outcome.status === "rejected") throw outcome.reason;
+  return outcome.value;
 }
 
 function checkLengths(sentences: readonly (readonly number[])[], most: number): void {
@@ -113,39 +136,48 @@ function checkLengths(sentences: readonly (readonly number[])[], most: number): 
   });
 }
 
-async function runGroup(
+/** Sends a group; the device takes its work in order, so the sequences are free for the next one at once. */
+async function submitGroup(
   sequences: Sequences,
   group: readonly (readonly number[])[],
   pooling: Pooling,
   signal: AbortSignal | undefined,
-): Promise<readonly Float32Array<ArrayBuffer>[]> {
-  const layout = pooledOf(sequences.plan);
-  group.forEach((tokens, sequence) => {
-    sequences.slots.truncate(sequence, 0);
-    sequences.beginPrompt(sequence, tokens.length);
-  });
+): Promise<readonly SubmittedStep[]> {
+  const { stride } = pooledOf(sequences.plan);
+  group.forEach((tokens, sequence) => sequences.beginPrompt(sequence, tokens.length));
   const outs = pooling === "last" ? ("last" as const) : ("all" as const);
-  const steps = sequences.feed(
+  const steps = await sequences.submit(
     group.map((tokens, sequence) => ({ sequence, tokens, outs })),
     {
       head: "norm",
       tail: "none",
       signal,
       writes: (step) => [{ role: { role: "segments" }, offset: 0, words: segmentsOf(step, group, pooling, sequences) }],
-      reads: () => [{ role: { role: "pooled" }, offset: 0, byteLength: group.length * layout.stride * 4 }],
+      reads: () => [{ role: { role: "pooled" }, offset: 0, byteLength: group.length * stride * 4 }],
     },
   );
+  group.forEach((_, sequence) => sequences.slots.truncate(sequence, 0));
+  return steps;
+}
+
+/** A row a sentence, from what its steps leave. */
+async function rowsOf(
+  steps: readonly SubmittedStep[],
+  group: readonly (readonly number[])[],
+  pooling: Pooling,
+  layout: PooledLayout,
+): Promise<PooledRows> {
   const totals = group.map(() => new Float64Array(layout.stride).fill(pooling === "mean" ? 0 : -Infinity));
-  for await (const { step, bytes } of steps) {
-    const parts = new Float32Array(bytes[0] as ArrayBuffer);
+  const left = await Promise.all(steps.map(({ bytes }) => bytes));
+  steps.forEach(({ step }, i) => {
+    const parts = new Float32Array(left[i]?.[0] as ArrayBuffer);
     for (const sequence of new Set(step.rows.map((row) => row.sequence))) {
       // Of a long sentence's steps only the last has its last token.
       if (pooling === "last" && !endsIn(step, sequence, group)) continue;
       const part = parts.subarray(sequence * layout.stride, (sequence + 1) * layout.stride);
       addPart(totals[sequence] as Float64Array, part, pooling);
     }
-  }
-  group.forEach((_, sequence) => sequences.slots.truncate(sequence, 0));
+  });
   return group.map((tokens, i) => finishRow(totals[i] as Float64Array, layout, pooling === "mean" ? tokens.length : 1));
 }
 
@@ -179,7 +211,8 @@ function endsIn({ rows }: StepRows, sequence: number, group: readonly (readonly 
 
 function addPart(total: Float64Array, part: Float32Array, pooling: Pooling): void {
   for (let j = 0; j < total.length; j++) {
-    const [before, value] = [total[j] as number, part[j] as number];
+    const before = total[j] as number;
+    const value = part[j] as number;
     total[j] = pooling === "mean" ? before + value : Math.max(before, value);
   }
 }

@@ -71,6 +71,8 @@ export class Executor {
   /** Step sizes whose kernels are ready. */
   readonly #readySizes = new Set<string>();
   #args: GPUBuffer | undefined;
+  /** When the last bytes were read. */
+  #idleSince = 0;
 
   constructor(options: ExecutorOptions) {
     const { gpu, plan, weights, rope } = options;
@@ -166,6 +168,14 @@ export class Executor {
    * @throws SluiceError `aborted` between submits, `device_lost`, `gpu`
    */
   async run(run: Run): Promise<readonly ArrayBuffer[]> {
+    return (await this.submit(run)).bytes;
+  }
+
+  /**
+   * As `run`, resolving once everything is submitted: the next run may begin before the bytes of this one are there.
+   * Whoever calls it awaits `bytes`, which throws what `run` would.
+   */
+  async submit(run: Run): Promise<{ readonly bytes: Promise<readonly ArrayBuffer[]> }> {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
     const { head, tail } = run;
@@ -216,8 +226,17 @@ export class Executor {
       this.#readbacks.copy(encoder, this.buffer(role), offset, byteLength),
     );
     device.queue.submit([encoder.finish()]);
+    return { bytes: this.#collect(readbacks, estimatedTotal, started) };
+  }
+
+  async #collect(readbacks: readonly Readback[], estimated: number, started: number): Promise<readonly ArrayBuffer[]> {
     const bytes = await Promise.all(readbacks.map((readback) => readback.bytes()));
-    if (readbacks.length > 0) this.#pacer.observe(estimatedTotal, performance.now() - started);
+    if (readbacks.length > 0) {
+      const now = performance.now();
+      // A run that was submitted behind another has had the device since that one was done.
+      this.#pacer.observe(estimated, now - Math.max(started, this.#idleSince));
+      this.#idleSince = now;
+    }
     this.#gpu.checkAlive();
     return bytes;
   }

@@ -10,7 +10,7 @@ import { readPrompts } from "../documents.ts";
 import { decimal, flag, name, optional, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { encodeAll } from "../sentences.ts";
-import { timeLeft } from "./fit-aura.ts";
+import { timeLeft } from "../time-left.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 export const fitNeurons = defineCommand({

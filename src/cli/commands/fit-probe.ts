@@ -6,7 +6,7 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { timeLeft } from "./fit-aura.ts";
+import { timeLeft } from "../time-left.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
 export const fitProbe = defineCommand({
