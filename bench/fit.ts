@@ -2,11 +2,11 @@
  * What a fit costs: AurA over 1,000 sentences over a plain prefill of the same sentences, in interleaved rounds of one
  * run, with the interval in which the median ratio lies. Lab book: bench/fit.md.
  *
- *   npx tsx bench/fit.ts [--rounds 15] [--max-tokens 24] [--model weights/gpt2-stories] [--cpu]
+ *   npx tsx bench/fit.ts [--rounds 15] [--max-tokens 24] [--model weights/gpt2-stories] [--adapter swiftshader]
  *
  * The prefill packs the sentences into the same steps, without a head and without captures, and waits for the device once,
- * at the end; on the reference plan, as fits run, and on the plan that a prompt is run with. With --cpu the process's CPU
- * time is compared in place of the wall clock.
+ * at the end; on the reference plan, as fits run, and on the plan that a prompt is run with. Beside the wall clock the
+ * process's CPU time is compared: on a software device that is the work done, whoever else uses the machine.
  */
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -20,15 +20,16 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "15" },
     "max-tokens": { type: "string", default: "24" },
     model: { type: "string", default: "weights/gpt2-stories" },
-    cpu: { type: "boolean", default: false },
+    adapter: { type: "string", default: "swiftshader" },
   },
 });
 
 const SENTENCES = 1000;
 const SIDE_BY_SIDE = 64;
 
-const reference = await load(values.model, { plan: "reference" });
-const usual = await load(values.model);
+const { adapter } = values;
+const reference = await load(values.model, { plan: "reference", adapter });
+const usual = await load(values.model, { adapter });
 
 async function sentencesOf(path: string): Promise<readonly (readonly number[])[]> {
   const lines = (await readFile(path, "utf8")).split("\n").filter((line) => line !== "");
@@ -44,12 +45,6 @@ const negative = await sentencesOf("test/data/tales.jsonl");
 const sentences = [...positive, ...negative];
 const tokens = sentences.reduce((sum, { length }) => sum + length, 0);
 const longest = Math.max(...sentences.map(({ length }) => length));
-
-const clock = (): number => {
-  if (!values.cpu) return performance.now();
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 
 /** Sentences that fill a step. */
 function* groups(rowsOfStep: number): Generator<readonly (readonly number[])[]> {
@@ -67,8 +62,7 @@ function* groups(rowsOfStep: number): Generator<readonly (readonly number[])[]> 
   yield group;
 }
 
-async function prefill(model: Model): Promise<number> {
-  const started = clock();
+async function prefill(model: Model): Promise<void> {
   const sequences = await model.openSequences({
     sequences: SIDE_BY_SIDE,
     context: longest,
@@ -83,48 +77,50 @@ async function prefill(model: Model): Promise<number> {
   for (const group of groups(sequences.plan.chunkRows)) await run(group, 0);
   await run([[0]], 4);
   sequences.dispose();
-  return clock() - started;
 }
 
 function empty({ slots }: Sequences, count: number): void {
   for (let sequence = 0; sequence < count; sequence++) slots.truncate(sequence, 0);
 }
 
-async function fit(): Promise<number> {
-  const started = clock();
-  await fitAura(reference, { positive, negative });
-  return clock() - started;
-}
-
 const lanes = {
   "prefill, reference plan": () => prefill(reference),
   "prefill, usual plan": () => prefill(usual),
-  "fit aura": fit,
+  "fit aura": () => fitAura(reference, { positive, negative }),
 } as const;
 type Lane = keyof typeof lanes;
 const names = Object.keys(lanes) as Lane[];
-const times: Record<Lane, number[]> = { "prefill, reference plan": [], "prefill, usual plan": [], "fit aura": [] };
+const clocks = ["wall clock", "CPU time"] as const;
+type Times = Record<(typeof clocks)[number], number>;
+const times: Record<Lane, Times[]> = { "prefill, reference plan": [], "prefill, usual plan": [], "fit aura": [] };
 
-for (const name of names) await lanes[name]();
+async function timed(lane: Lane): Promise<Times> {
+  const [started, cpu] = [performance.now(), process.cpuUsage()];
+  await lanes[lane]();
+  const { user, system } = process.cpuUsage(cpu);
+  return { "wall clock": performance.now() - started, "CPU time": (user + system) / 1000 };
+}
+
+for (const name of names) await timed(name);
 for (let round = 0; round < Number(values.rounds); round++) {
   const order = names.map((_, i) => names[(i + round) % names.length] as Lane);
-  for (const name of order) times[name].push(await lanes[name]());
+  for (const name of order) times[name].push(await timed(name));
 }
 
 console.log(
-  `${reference.device.name}, ${values.model}, ${sentences.length} sentences, ${tokens} tokens, ${values.rounds} rounds, ` +
-    (values.cpu ? "CPU time" : "wall clock"),
+  `${reference.device.name}, ${values.model}, ${sentences.length} sentences, ${tokens} tokens, ${values.rounds} rounds`,
 );
-for (const name of names) {
-  const perToken = median(times[name]) / tokens;
-  console.log(
-    `${name.padEnd(24)} ${(1000 * perToken).toFixed(1)} µs a token, ${(1000 / perToken).toFixed(0)} tokens/s`,
-  );
-}
-for (const name of names.slice(0, 2)) {
-  const ratios = times["fit aura"].map((time, i) => time / (times[name][i] as number));
-  const [low, high] = medianInterval(ratios);
-  console.log(`fit aura / ${name.padEnd(24)} ${median(ratios).toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`);
+for (const clock of clocks) {
+  console.log(clock);
+  for (const name of names) {
+    const perToken = median(times[name].map((time) => time[clock])) / tokens;
+    console.log(`  ${name.padEnd(24)} ${(1000 * perToken).toFixed(1)} µs a token`);
+  }
+  for (const name of names.slice(0, 2)) {
+    const ratios = times["fit aura"].map((time, i) => time[clock] / (times[name][i]?.[clock] ?? Number.NaN));
+    const [low, high] = medianInterval(ratios);
+    console.log(`  fit aura over ${name}: ${median(ratios).toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`);
+  }
 }
 reference.dispose();
 usual.dispose();
