@@ -102,6 +102,14 @@ class Lowering {
     this.#lowered = pooled ? ops.slice(0, 1 + ops.findLastIndex((op) => this.#captures.isCapturedAt(op))) : ops;
     this.#chunkRows = this.#captures.chunkRows;
     this.#chunkOuts = Math.min(outs, this.#chunkRows);
+    // Two plans that take turns have the same steps; pooled captures may share an operation in one of them alone.
+    if (options.chunkRows !== undefined && this.#chunkRows < options.chunkRows) {
+      throw new SluiceError(
+        "device_limit",
+        `Captures leave room for ${options.chunkRows} rows a step with stages, and ${this.#chunkRows} without`,
+        { hint: "Capture fewer sites at once." },
+      );
+    }
     this.#activations = new ActivationPlanner(this.#lowered, {
       rows: this.#chunkRows,
       outs: this.#chunkOuts,

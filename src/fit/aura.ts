@@ -12,9 +12,9 @@ import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model } from "../runtime/model.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
+import { classTables, type ResponseTable } from "./class-tables.ts";
 import { requireBothClasses } from "./classes.ts";
-import { pooledSites } from "./pool.ts";
-import { Measurement, type ResponseStore, ResponseTable, widthOf } from "./responses.ts";
+import type { ResponseStore } from "./responses.ts";
 
 export interface AuraOptions {
   /** Token ids of the sentences of either class. */
@@ -34,6 +34,11 @@ export interface AuraOptions {
   readonly signal?: AbortSignal;
   /** Keeps pooled responses, so that an interrupted fit can go on. */
   readonly store?: ResponseStore;
+  /**
+   * Most bytes of pooled responses in memory, default 1 GiB; a single module may take twice as much. With a store the
+   * sentences are run once whatever it is, without one as often as it takes.
+   */
+  readonly heldBytes?: number;
   /** @param kept of those done, the sentences that an interrupted fit had measured */
   onProgress?(done: number, total: number, kept: number): void;
 }
@@ -57,9 +62,6 @@ export interface AuraFit {
   readonly expectedByChance: number;
 }
 
-/** Pooled responses that are held at a time; more modules than fit are run one after another, and none may take more. */
-const MOST_BYTES = 1 << 30;
-const MOST_MODULE_BYTES = 2 * MOST_BYTES;
 /** P(Z > 3) of a standard normal. */
 const BEYOND_THREE = 0.001349898;
 const SHOWN = 20;
@@ -119,31 +121,13 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
 async function measure(
   model: Model,
   sites: readonly NeuronSite[],
-  { positive, negative, signal, store, onProgress }: AuraOptions,
+  options: AuraOptions,
 ): Promise<ReadonlyMap<string, Float32Array>> {
-  const { config } = model;
-  const modules = sites.flatMap((site) =>
-    Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
-      name: `${site}.${layer}`,
-      bytes: (positive.length + negative.length) * (siteWidth(config, site) ?? 0) * 4,
-    })),
-  );
+  const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer);
+  const modules = sites.flatMap((site) => layers.map((layer) => `${site}.${layer}`));
   const areas = new Map<string, Float32Array>();
-  const groups = groupBySize(modules).map((group) => ({ group, places: pooledSites(model, group) }));
-  const rows = positive.length + negative.length;
-  const parts = groups.map(({ places }) => ({ rows, width: widthOf(places) }));
-  const measurement = await Measurement.begin(parts, store);
-  for (const { group, places } of groups) {
-    const tableOf = async (sentences: readonly (readonly number[])[]): Promise<ResponseTable> => {
-      const table = new ResponseTable(sentences.length, places);
-      for await (const batch of measurement.run(model, sentences, group, "max", signal)) {
-        table.add(batch);
-        onProgress?.(measurement.done, groups.length * rows, measurement.kept);
-      }
-      return table;
-    };
-    const tables = [await tableOf(positive), await tableOf(negative)] as const;
-    for (const site of group) areas.set(site, areasOf(...tables, site));
+  for await (const { modules: group, positive, negative } of classTables(model, modules, "max", options)) {
+    for (const site of group) areas.set(site, areasOf(positive, negative, site));
   }
   return areas;
 }
@@ -153,27 +137,6 @@ function areasOf(positive: ResponseTable, negative: ResponseTable, site: string)
   return Float32Array.from({ length: width }, (_, neuron) =>
     auroc(positive.column(site, neuron), negative.column(site, neuron)),
   );
-}
-
-function groupBySize(modules: readonly { readonly name: string; readonly bytes: number }[]): readonly string[][] {
-  const groups: string[][] = [];
-  let bytes = Infinity;
-  for (const module of modules) {
-    if (module.bytes > MOST_MODULE_BYTES) {
-      throw new SluiceError(
-        "usage",
-        `The responses of ${module.name} to all sentences take ${(module.bytes / 1e9).toFixed(1)} GB, and at most 2 are held at a time`,
-        { hint: "Give fewer sentences." },
-      );
-    }
-    if (bytes + module.bytes > MOST_BYTES) {
-      groups.push([]);
-      bytes = 0;
-    }
-    groups.at(-1)?.push(module.name);
-    bytes += module.bytes;
-  }
-  return groups;
 }
 
 function makeBundle(

@@ -26,8 +26,9 @@ export interface PooledSite {
 /** A row a sentence, its sites side by side. */
 export type PooledRows = readonly Float32Array<ArrayBuffer>[];
 
-/** Sentences that are on the GPU at a time. */
+/** Sentences that are on the GPU at a time, and most bytes of what is pooled of them. */
 const MOST_SEQUENCES = 64;
+const MOST_POOLED_BYTES = 64 << 20;
 
 /**
  * Runs sentences through the model and hands out the pooled responses of each, float32 per site, in the order of the
@@ -84,8 +85,10 @@ export async function* pooledBatches(
   checkLengths(sentences, model.config.max_position_embeddings);
   if (sentences.length === 0) return;
   const longest = sentences.reduce((most, { length }) => Math.max(most, length), 0);
+  const rowBytes = pooledOf(model.plan({ context: 1, captures: sites, pooling: "max" })).stride * 4;
+  const fitting = Math.min(MOST_POOLED_BYTES, model.device.limits.maxStorageBufferBindingSize) / rowBytes;
   const session: SessionOptions = {
-    sequences: Math.min(MOST_SEQUENCES, sentences.length),
+    sequences: Math.max(1, Math.min(MOST_SEQUENCES, sentences.length, Math.floor(fitting))),
     context: longest,
     slots: Math.max(longest, MAX_ROWS),
     captures: sites,

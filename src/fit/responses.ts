@@ -13,7 +13,7 @@ export interface MeasuredPart {
 export interface ResponseStore {
   /** Opens the list for rows of these parts, one part behind another; resolves to how many rows it holds already. */
   begin(parts: readonly MeasuredPart[]): Promise<number>;
-  /** Rows [first, first + count) of those, in batches that are small beside what a fit holds anyway. */
+  /** Rows [first, first + count) of what it holds by now, in batches that are small beside what a fit holds anyway. */
   read(first: number, count: number): AsyncIterable<PooledRows>;
   /** Adds the next rows. What it has resolved to outlives the process. */
   append(rows: PooledRows): Promise<void>;
@@ -65,42 +65,6 @@ export class Measurement {
       this.#done += rows.length;
       yield rows;
     }
-  }
-}
-
-/** Responses of one class: a row a sentence, the sites side by side. */
-export class ResponseTable {
-  readonly #rows: Float32Array<ArrayBuffer>;
-  readonly #sites: ReadonlyMap<string, PooledSite>;
-  readonly #stride: number;
-  #count = 0;
-
-  constructor(sentences: number, sites: readonly PooledSite[]) {
-    this.#sites = new Map(sites.map((place) => [place.site, place]));
-    this.#stride = widthOf(sites);
-    this.#rows = new Float32Array(sentences * this.#stride);
-  }
-
-  add(rows: PooledRows): void {
-    for (const row of rows) this.#rows.set(row, this.#count++ * this.#stride);
-  }
-
-  widthOf(site: string): number {
-    return this.#at(site).width;
-  }
-
-  /** The responses of one neuron to every sentence, a copy. */
-  column(site: string, neuron: number): Float32Array {
-    const column = new Float32Array(this.#count);
-    const at = this.#at(site).first + neuron;
-    for (let i = 0; i < column.length; i++) column[i] = this.#rows[i * this.#stride + at] as number;
-    return column;
-  }
-
-  #at(site: string): PooledSite {
-    const found = this.#sites.get(site);
-    if (!found) throw new Error(`No responses of ${site} were measured`);
-    return found;
   }
 }
 

@@ -95,6 +95,33 @@ for (const [name, bundleOf] of Object.entries(fits)) {
     }));
 }
 
+test("few modules are held at a time where they must, with a store or without, and none that is too large", () =>
+  inFolder(async (out) => {
+    const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
+    const { hidden_size: d, intermediate_size: f, num_hidden_layers: layers } = model.config;
+    const bytes = (width: number) => 2 * SENTENCES * width * 4;
+    const whole = await fitAura(model, classes);
+    for (const heldBytes of [bytes(f + d), bytes(f) / 2]) {
+      const totals = new Set<number>();
+      const options = { ...classes, heldBytes, onProgress: (_: number, total: number) => totals.add(total) };
+      const without = await fitAura(model, options);
+      assert.equal(writeBundle(without.bundle), writeBundle(whole.bundle));
+      assert.ok(
+        [...totals].every((total) => total >= layers * 2 * SENTENCES),
+        "the sentences are run again",
+      );
+      totals.clear();
+      const store = await FileStore.open(out, {});
+      const withStore = await fitAura(model, { ...options, store });
+      assert.equal(writeBundle(withStore.bundle), writeBundle(whole.bundle));
+      assert.equal([...totals], [2 * SENTENCES], "the sentences are run once");
+      await store.remove();
+    }
+    assert.is(await codeOf(() => fitAura(model, { ...classes, heldBytes: bytes(f) / 2 - 1 })), "usage");
+    assert.is(await codeOf(() => fitAura(model, { ...classes, heldBytes: Number.NaN })), "usage");
+    model.dispose();
+  }));
+
 test("the file only grows while a fit runs, and goes when it is through", () =>
   inFolder(async (out) => {
     const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
