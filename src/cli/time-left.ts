@@ -1,14 +1,24 @@
-/** How long a fit will go on, from what it has done so far. */
+/** How long a fit will go on, from the pace of what it has measured itself. */
+export class TimeLeft {
+  readonly #now: () => number;
+  /** When the first batch was through: kernels were compiled for it. */
+  #begun: { readonly at: number; readonly done: number } | undefined;
 
-/**
- * `512 of 10000 sentences, about 40 s left`
- * @param started when it began to measure, by `performance.now()`
- * @param kept of those done, sentences that an earlier run had measured: they tell nothing of the pace
- */
-export function timeLeft(done: number, total: number, started: number, kept = 0): string {
-  const spent = performance.now() - started;
-  const measured = done - kept;
-  const left =
-    measured > 0 && done < total ? `, about ${Math.ceil((spent * (total - done)) / measured / 1000)} s left` : "";
-  return `${Math.round(done)} of ${total} sentences${left}`;
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /**
+   * `512 of 10000 sentences, about 40 s left`
+   * @param kept of those done, sentences that an earlier run had measured: they tell nothing of the pace
+   */
+  after(done: number, total: number, kept = 0): string {
+    const now = this.#now();
+    const begun = this.#begun;
+    if (!begun && done > kept) this.#begun = { at: now, done };
+    const isKnown = begun !== undefined && done > begun.done && done < total;
+    const seconds = isKnown ? ((now - begun.at) * (total - done)) / (done - begun.done) / 1000 : undefined;
+    const left = seconds === undefined ? "" : `, about ${Math.ceil(seconds)} s left`;
+    return `${Math.round(done)} of ${total} sentences${left}`;
+  }
 }

@@ -7,7 +7,7 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, repeated, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { timeLeft } from "../time-left.ts";
+import { TimeLeft } from "../time-left.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
@@ -56,7 +56,7 @@ export const fitAura = defineCommand({
     const store = await openStore(values, weights, documents, { method: "aura", sites }, context);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const { variant, top, factor } = values;
-      const started = performance.now();
+      const timeLeft = new TimeLeft();
       const work = context.library.fitAura(model, {
         positive: encodeAll(model, documents.positive, values.maxTokens),
         negative: encodeAll(model, documents.negative, values.maxTokens),
@@ -66,7 +66,7 @@ export const fitAura = defineCommand({
         sources: { positive: basename(values.positive), negative: basename(values.negative) },
         signal,
         store,
-        onProgress: (done, total, kept) => progress.update("measuring", timeLeft(done, total, started, kept)),
+        onProgress: (done, total, kept) => progress.update("measuring", timeLeft.after(done, total, kept)),
       });
       return progress.during("measuring", work);
     });

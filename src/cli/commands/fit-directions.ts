@@ -10,7 +10,7 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, type Parser, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { timeLeft } from "../time-left.ts";
+import { TimeLeft } from "../time-left.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
@@ -101,7 +101,7 @@ const describe = (method: DirectionMethod) =>
       const { site, shrinkage } = values;
       const store = await openStore(values, weights, documents, { method, site, layers, shrinkage }, context);
       const { bundle, table } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-        const started = performance.now();
+        const timeLeft = new TimeLeft();
         const common = {
           positive: encodeAll(model, documents.positive, values.maxTokens),
           negative: encodeAll(model, documents.negative, values.maxTokens),
@@ -111,7 +111,7 @@ const describe = (method: DirectionMethod) =>
           signal,
           store,
           onProgress: (done: number, total: number, kept: number) =>
-            progress.update("measuring", timeLeft(done, total, started, kept)),
+            progress.update("measuring", timeLeft.after(done, total, kept)),
         };
         const { library } = context;
         const work: Promise<FittedDirection> =
