@@ -44,9 +44,9 @@ export {
   readValueVectors,
   type ValueReadouts,
 } from "./fit/neurons.ts";
-export { type Pooling, poolResponses } from "./fit/pool.ts";
+export { type PooledRows, type Pooling, poolResponses } from "./fit/pool.ts";
 export { fitProbe, type Probe, type ProbeOptions, type ProbeReport, readProbe, writeProbe } from "./fit/probe.ts";
-export type { ResponseStore } from "./fit/responses.ts";
+export type { MeasuredPart, ResponseStore } from "./fit/responses.ts";
 export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";

@@ -10,6 +10,7 @@ import { backwardLinear } from "../../src/kernels/backward/linear.ts";
 import { variantNorm } from "../../src/kernels/backward/norm.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { editedNormKernel, MOST_RANKS } from "../../src/kernels/norm-edited.ts";
+import { poolKernel } from "../../src/kernels/pool.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
 import { readConfig } from "../../src/models/read-config.ts";
 import { microkernels } from "../../src/profile/microkernels.ts";
@@ -68,6 +69,7 @@ export function kernelsToLint(): readonly Kernel[] {
       add(editedNormKernel({ kind: "rms", width: 2048, maxRows: 256, ...edits }, 2, { family, subgroups: true }));
     }
   }
+  add(...(["max", "sum"] as const).map((reduction) => poolKernel({ width: 3072, sequences: 64, reduction })));
   add(...backward(gpt2Small), ...backward(llama), ...microkernels(1e7).map(({ kernel }) => kernel));
   return [...kernels.values()];
 }

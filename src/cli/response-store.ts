@@ -1,61 +1,222 @@
-/** What an interrupted fit has measured, in a file next to its result: bound to the inputs, or not taken up again. */
+/**
+ * What an interrupted fit has measured, in a file next to its result that only grows.
+ *
+ * A header names the inputs and the shape of the rows; then comes a record a row: its float32 values, and 8 bytes of a
+ * digest over its number and them. Whatever follows the first record that is cut off or not as its digest says is dropped
+ * when the file is taken up again. Records are written where they belong, so that two runs of one fit do each other no harm.
+ */
 import { createHash } from "node:crypto";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { SluiceError } from "../errors.ts";
-import type { ResponseStore } from "../fit/responses.ts";
-import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
+import type { PooledRows } from "../fit/pool.ts";
+import type { MeasuredPart, ResponseStore } from "../fit/responses.ts";
+
+const MAGIC = Buffer.from("sluice partial 2");
+const DIGEST_BYTES = 32;
+const HEADER_BYTES = MAGIC.length + 2 * DIGEST_BYTES;
+const CHECK_BYTES = 8;
+/** Read at a time. */
+const BATCH_BYTES = 4 << 20;
+
+/** A part with the number of its first row, and where that stands in the file. */
+interface PlacedPart extends MeasuredPart {
+  readonly first: number;
+  readonly offset: number;
+}
 
 export class FileStore implements ResponseStore {
   readonly path: string;
-  readonly #fingerprint: string;
-  readonly #parts = new Map<string, Float32Array<ArrayBuffer>>();
+  /** Whether an earlier run left rows. */
+  readonly isBegun: boolean;
+  readonly #inputs: Buffer;
+  #parts: readonly PlacedPart[] = [];
+  #rows = 0;
+
+  private constructor(path: string, inputs: Buffer, isBegun: boolean) {
+    this.path = path;
+    this.#inputs = inputs;
+    this.isBegun = isBegun;
+  }
 
   /**
-   * Opens `OUT.partial`, or begins it.
+   * Looks for `OUT.partial`; it is written when rows come.
    * @param inputs everything that the measured values depend on
-   * @throws SluiceError `usage` if the file belongs to other inputs
+   * @throws SluiceError `usage` if the file belongs to other inputs, `bad_file` if it is something else
    */
   static async open(out: string, inputs: unknown): Promise<FileStore> {
-    const store = new FileStore(`${out}.partial`, createHash("sha256").update(JSON.stringify(inputs)).digest("hex"));
-    const bytes = await readFile(store.path).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code === "ENOENT") return null;
-      throw new SluiceError("not_found", `${store.path} cannot be read: ${cause.message}`, { cause });
-    });
-    if (!bytes) return store;
-    const { tensors, metadata } = parseSafetensors(bytes, store.path);
-    if (metadata.get("inputs") !== store.#fingerprint) {
-      throw new SluiceError("usage", `${store.path} was left by a fit with another model, other sentences or options`, {
+    const path = `${out}.partial`;
+    const digest = digestOf(Buffer.from(JSON.stringify(inputs)));
+    const expected = Buffer.concat([MAGIC, digest]);
+    const size = await sizeOf(path);
+    if (size === undefined) return new FileStore(path, digest, false);
+    const found = await withFile(path, "r", async (file) => readAt(file, 0, Math.min(size, expected.length)));
+    if (!MAGIC.subarray(0, found.length).equals(found.subarray(0, MAGIC.length))) {
+      throw new SluiceError("bad_file", `${path} is no file of an interrupted fit, or one of another version`, {
         hint: "Delete it to begin anew, or name another --out.",
       });
     }
-    for (const [part, tensor] of tensors) store.#parts.set(part, toFloat32(tensor));
-    return store;
+    if (size >= expected.length && !expected.equals(found)) throw foreign(path);
+    return new FileStore(path, digest, size > HEADER_BYTES);
   }
 
-  constructor(path: string, fingerprint: string) {
-    this.path = path;
-    this.#fingerprint = fingerprint;
+  async begin(parts: readonly MeasuredPart[]): Promise<number> {
+    const placed: PlacedPart[] = [];
+    let first = 0;
+    let offset = HEADER_BYTES;
+    for (const { rows, width } of parts) {
+      placed.push({ rows, width, first, offset });
+      first += rows;
+      offset += rows * recordBytes(width);
+    }
+    this.#parts = placed;
+    const header = Buffer.concat([MAGIC, this.#inputs, digestOf(Buffer.from(JSON.stringify(parts)))]);
+    const size = (await sizeOf(this.path)) ?? 0;
+    await withFile(this.path, size === 0 ? "w+" : "r+", async (file) => {
+      // Cut off within its header, it holds nothing.
+      if (size < HEADER_BYTES) await writeAt(file, 0, header);
+      else if (!header.equals(await readAt(file, 0, HEADER_BYTES))) throw foreign(this.path);
+      this.#rows = 0;
+      for await (const rows of this.#scan(file, 0, first)) this.#rows += rows.length;
+      await file.truncate(this.#offsetOf(this.#rows));
+    });
+    return this.#rows;
   }
 
-  /** Whether something was left by an earlier run. */
-  get isBegun(): boolean {
-    return this.#parts.size > 0;
+  async *read(first: number, count: number): AsyncGenerator<PooledRows> {
+    const file = await opened(this.path, "r");
+    try {
+      yield* this.#scan(file, first, count);
+    } finally {
+      await file.close();
+    }
   }
 
-  async load(part: string): Promise<Float32Array<ArrayBuffer> | null> {
-    return this.#parts.get(part) ?? null;
-  }
-
-  async save(part: string, rows: Float32Array<ArrayBuffer>): Promise<void> {
-    this.#parts.set(part, rows);
-    const tensors = [...this.#parts].map(([name, values]) => [name, storeFloat32(values, [values.length])] as const);
-    const temporary = `${this.path}.tmp`;
-    await writeFile(temporary, writeSafetensors(new Map(tensors), { inputs: this.#fingerprint }));
-    await rename(temporary, this.path);
+  async append(rows: PooledRows): Promise<void> {
+    const offset = this.#offsetOf(this.#rows);
+    const records = rows.flatMap((row, i) => {
+      const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+      return [bytes, checkOf(this.#rows + i, bytes)];
+    });
+    await withFile(this.path, "r+", (file) => writeAt(file, offset, Buffer.concat(records)));
+    this.#rows += rows.length;
   }
 
   /** Once the result is written there is nothing to go on with. */
   async remove(): Promise<void> {
     await rm(this.path, { force: true });
   }
+
+  /** Up to `count` rows from `first` on, in batches, as far as records are whole. */
+  async *#scan(file: FileHandle, first: number, count: number): AsyncGenerator<PooledRows> {
+    let next = first;
+    while (next < first + count) {
+      const { width, rows, first: begin } = this.#partOf(next);
+      const record = recordBytes(width);
+      const wanted = Math.min(first + count, begin + rows) - next;
+      const most = Math.max(1, Math.min(wanted, Math.floor(BATCH_BYTES / record)));
+      const bytes = await readAt(file, this.#offsetOf(next), most * record);
+      const batch: Float32Array<ArrayBuffer>[] = [];
+      for (let at = 0; at + record <= bytes.length; at += record) {
+        const values = bytes.subarray(at, at + 4 * width);
+        if (!checkOf(next + batch.length, values).equals(bytes.subarray(at + 4 * width, at + record))) break;
+        const row = new Float32Array(width);
+        Buffer.from(row.buffer).set(values);
+        batch.push(row);
+      }
+      if (batch.length > 0) yield batch;
+      if (batch.length < most) return;
+      next += batch.length;
+    }
+  }
+
+  #offsetOf(row: number): number {
+    const { offset, first, width } = this.#partOf(row);
+    return offset + (row - first) * recordBytes(width);
+  }
+
+  /** The part of a row; the last one for the end of all. */
+  #partOf(row: number): PlacedPart {
+    const part = this.#parts.findLast(({ first }) => first <= row);
+    if (!part) throw new Error("The store was not begun");
+    return part;
+  }
+}
+
+function recordBytes(width: number): number {
+  return 4 * width + CHECK_BYTES;
+}
+
+function checkOf(row: number, values: Uint8Array): Buffer {
+  const number = Buffer.alloc(8);
+  number.writeDoubleLE(row);
+  return createHash("sha256").update(number).update(values).digest().subarray(0, CHECK_BYTES);
+}
+
+function digestOf(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
+
+function foreign(path: string): SluiceError {
+  return new SluiceError("usage", `${path} was left by a fit with another model, other sentences or options`, {
+    hint: "Delete it to begin anew, or name another --out.",
+  });
+}
+
+/** Bytes from a place on: as many as there are of those asked for. */
+async function readAt(file: FileHandle, offset: number, byteLength: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(byteLength);
+  let end = 0;
+  while (end < byteLength) {
+    const { bytesRead } = await file.read(bytes, end, byteLength - end, offset + end);
+    if (bytesRead === 0) break;
+    end += bytesRead;
+  }
+  return bytes.subarray(0, end);
+}
+
+async function writeAt(file: FileHandle, offset: number, bytes: Buffer): Promise<void> {
+  let end = 0;
+  while (end < bytes.length) {
+    end += (await file.write(bytes, end, bytes.length - end, offset + end)).bytesWritten;
+  }
+}
+
+/** Undefined where there is no file. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw unusable(path, cause);
+  }
+}
+
+async function withFile<Result>(
+  path: string,
+  flags: string,
+  use: (file: FileHandle) => Promise<Result>,
+): Promise<Result> {
+  const file = await opened(path, flags);
+  try {
+    return await use(file);
+  } catch (cause) {
+    throw cause instanceof SluiceError ? cause : unusable(path, cause);
+  } finally {
+    await file.close();
+  }
+}
+
+async function opened(path: string, flags: string): Promise<FileHandle> {
+  try {
+    return await open(path, flags);
+  } catch (cause) {
+    throw unusable(path, cause);
+  }
+}
+
+function unusable(path: string, cause: unknown): SluiceError {
+  return new SluiceError("not_found", `${path} cannot be read and written: ${(cause as Error).message}`, {
+    hint: "It keeps what the fit has measured, beside --out: is there room, and may you write there?",
+    cause,
+  });
 }

@@ -3,7 +3,7 @@ import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { pairAdjacentOrder } from "../models/rope.ts";
 import type { FusedAttention, FusedOp } from "./fused.ts";
-import type { CaptureRegion } from "./plan.ts";
+import type { CaptureRegion, PooledLayout, PooledRegion } from "./plan.ts";
 
 /** Most bytes that captures of one step take; more sites or longer contexts make the steps smaller. */
 const CAPTURE_BYTES = 64 << 20;
@@ -15,6 +15,8 @@ export interface CaptureBounds {
   readonly keys: number;
   /** Most bytes of one buffer. */
   readonly limit: number;
+  /** Each operation's captures are pooled right behind it, so that the next one's may take their place. */
+  readonly pooled?: boolean;
 }
 
 /** A region before the number of rows is known. */
@@ -32,18 +34,25 @@ export class CaptureLayout {
   readonly chunkRows: number;
   readonly regions: readonly CaptureRegion[];
   readonly byteLength: number;
+  /** Absent unless captures are pooled. */
+  readonly pooled: PooledLayout | undefined;
   readonly #wanted: readonly Wanted[];
 
-  /** @throws SluiceError `usage` for a site the model does not have, `device_limit` when not even one row fits */
+  /** @throws SluiceError `usage` for a site the model does not have or that cannot be pooled, `device_limit` when not even one row fits */
   constructor(graph: Graph, ops: readonly FusedOp[], sites: readonly string[], bounds: CaptureBounds) {
     const offered = offeredSites(graph, ops);
     this.#wanted = [...new Set(sites)].map((site) => offered.get(site) ?? refuse(site, offered, graph));
     const heads = graph.config.num_attention_heads;
+    const pattern = this.#wanted.find(({ tap }) => tap === null);
+    if (bounds.pooled && pattern) {
+      throw new SluiceError("usage", `${pattern.site} has no width of its own, so it cannot be pooled over tokens`);
+    }
     const stride = (wanted: Wanted) => (wanted.tap === null ? bounds.keys : Math.ceil(wanted.width / 4) * 4);
-    const rowBytes = this.#wanted.reduce(
-      (sum, wanted) => sum + stride(wanted) * (wanted.tap === null ? heads : 1) * 4,
-      0,
-    );
+    const rowBytesOf = (held: readonly Wanted[]): number =>
+      held.reduce((sum, wanted) => sum + stride(wanted) * (wanted.tap === null ? heads : 1) * 4, 0);
+    const rowBytes = bounds.pooled
+      ? Math.max(0, ...this.#wanted.map(({ op }) => rowBytesOf(this.#wanted.filter((other) => other.op === op))))
+      : rowBytesOf(this.#wanted);
     const limit = Math.min(CAPTURE_BYTES, bounds.limit) - 16 * this.#wanted.length;
     this.chunkRows = rowBytes === 0 ? bounds.rows : Math.min(bounds.rows, Math.floor(limit / rowBytes));
     if (this.chunkRows < 1) {
@@ -55,8 +64,10 @@ export class CaptureLayout {
         },
       );
     }
-    let offset = 0;
+    const ends = new Map<FusedOp | undefined, number>();
     this.regions = this.#wanted.map((wanted) => {
+      const shared = bounds.pooled ? wanted.op : undefined;
+      const offset = ends.get(shared) ?? 0;
       const region: CaptureRegion = {
         site: wanted.site,
         offset,
@@ -67,10 +78,29 @@ export class CaptureLayout {
         ...(wanted.tap === null && { heads }),
       };
       // Taps address whole vec4s, so every region starts on one.
-      offset += Math.ceil((region.stride * this.chunkRows * (wanted.tap === null ? heads : 1)) / 4) * 4;
+      const floats = Math.ceil((region.stride * this.chunkRows * (wanted.tap === null ? heads : 1)) / 4) * 4;
+      ends.set(shared, offset + floats);
       return region;
     });
-    this.byteLength = offset * 4;
+    this.byteLength = Math.max(0, ...ends.values()) * 4;
+    let at = 0;
+    const pooled = this.regions.map(({ site, width, order, stride: floats }): PooledRegion => {
+      at += floats;
+      return { site, width, ...(order && { order }), offset: at - floats };
+    });
+    if (bounds.pooled) this.pooled = { regions: pooled, stride: at };
+  }
+
+  /** Whether any site that an operation owns is captured. */
+  isCapturedAt(op: FusedOp): boolean {
+    return this.#wanted.some((wanted) => wanted.op === op);
+  }
+
+  /** The captures of an operation, each with its place among the pooled. */
+  pooledOf(op: FusedOp): readonly { readonly from: CaptureRegion; readonly to: PooledRegion }[] {
+    return (this.pooled?.regions ?? []).flatMap((to, i) =>
+      this.#wanted[i]?.op === op ? [{ from: this.regions[i] as CaptureRegion, to }] : [],
+    );
   }
 
   /** The taps of an operation that are in use, and the args that place them. */

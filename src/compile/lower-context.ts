@@ -23,6 +23,7 @@ export interface LoweringContext {
     readonly subgroups?: boolean;
     readonly choices?: KernelChoices;
     readonly capacity: number;
+    readonly sequences: number;
   };
   readonly captures: CaptureLayout;
   readonly activations: ActivationPlanner;

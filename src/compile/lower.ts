@@ -6,6 +6,7 @@ import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { type Composition, noStages } from "../interventions/stage.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
+import type { PoolReduction } from "../kernels/pool.ts";
 import { seenWords } from "../kernels/sample.ts";
 import type { KernelChoices } from "../kernels/variants.ts";
 import { ActivationPlanner } from "./activations.ts";
@@ -16,6 +17,7 @@ import { type LoweringContext, MAX_ROWS } from "./lower-context.ts";
 import { lowerEmbed, lowerTails } from "./lower-ends.ts";
 import { lowerHeadSources, lowerLinear } from "./lower-linear.ts";
 import { lowerNorm } from "./lower-norm.ts";
+import { lowerPools } from "./lower-pool.ts";
 import type { Dispatch, Plan } from "./plan.ts";
 import { SourceSlots } from "./source-slots.ts";
 import { StageLowering } from "./stage-lowering.ts";
@@ -39,6 +41,8 @@ export interface LowerOptions {
   readonly slots?: number;
   /** Sites to capture. */
   readonly captures?: readonly string[];
+  /** Captures are pooled over each sequence's rows, and nothing behind the last of them is run: see `Plan.pooled`. */
+  readonly pooling?: PoolReduction;
   readonly maxStorageBufferBindingSize: number;
   /** The device has WGSL's subgroups. */
   readonly subgroups?: boolean;
@@ -59,6 +63,8 @@ export function lower(graph: Graph, ops: readonly FusedOp[], layout: WeightLayou
 class Lowering {
   readonly #graph: Graph;
   readonly #ops: readonly FusedOp[];
+  /** What becomes dispatches: up to the last capture, where captures are pooled. */
+  readonly #lowered: readonly FusedOp[];
   readonly #layout: WeightLayout;
   readonly #options: LowerOptions;
   readonly #captures: CaptureLayout;
@@ -82,18 +88,29 @@ class Lowering {
       sources.chunkRows(graph.config.hidden_size, limit),
       mostRows(ops, limit),
     );
+    const pooled = options.pooling !== undefined;
     const logitsRow = ceil4(graph.config.vocab_size) * 4;
-    const outs = Math.max(1, Math.min(rows, Math.floor(Math.min(LOGITS_BYTES, limit) / logitsRow)));
+    const outs = pooled ? rows : Math.max(1, Math.min(rows, Math.floor(Math.min(LOGITS_BYTES, limit) / logitsRow)));
     // When capturing, every row is an out row, since the last stream and the final norm are known of those alone.
     const captures = options.captures ?? [];
     this.#captures = new CaptureLayout(graph, ops, captures, {
       rows: captures.length > 0 ? outs : rows,
       keys: capacity,
       limit,
+      pooled,
     });
+    this.#lowered = pooled ? ops.slice(0, 1 + ops.findLastIndex((op) => this.#captures.isCapturedAt(op))) : ops;
     this.#chunkRows = this.#captures.chunkRows;
     this.#chunkOuts = Math.min(outs, this.#chunkRows);
-    this.#activations = new ActivationPlanner(ops, {
+    // Two plans that take turns have the same steps; pooled captures may share an operation in one of them alone.
+    if (options.chunkRows !== undefined && this.#chunkRows < options.chunkRows) {
+      throw new SluiceError(
+        "device_limit",
+        `Captures leave room for ${options.chunkRows} rows a step with stages, and ${this.#chunkRows} without`,
+        { hint: "Capture fewer sites at once." },
+      );
+    }
+    this.#activations = new ActivationPlanner(this.#lowered, {
       rows: this.#chunkRows,
       outs: this.#chunkOuts,
       logits: graph.logits,
@@ -110,7 +127,7 @@ class Lowering {
 
   run(): Plan {
     const { config } = this.#graph;
-    const { sequences, capacity, family, reference } = this.#options;
+    const { sequences, capacity, family, reference, pooling } = this.#options;
     const context: LoweringContext = {
       graph: this.#graph,
       ops: this.#ops,
@@ -124,12 +141,15 @@ class Lowering {
     const body: Dispatch[] = [];
     const finalNorm: Dispatch[] = [];
     const head: Dispatch[] = [];
-    for (const op of this.#ops) {
-      if (op.kind === "embed") body.push(...lowerEmbed(context, op));
-      else if (op.kind === "norm") (op.selectsOuts ? finalNorm : body).push(lowerNorm(context, op));
-      else if (op.kind === "head_sources") body.push(...lowerHeadSources(context, op));
-      else if (op.kind === "attention") body.push(...lowerAttention(context, op));
-      else (op.epilogue.out === this.#graph.logits ? head : body).push(...lowerLinear(context, op));
+    for (const op of this.#lowered) {
+      const isHead = op.kind === "linear" && op.epilogue.out === this.#graph.logits;
+      const list = isHead ? head : op.kind === "norm" && op.selectsOuts ? finalNorm : body;
+      if (op.kind === "embed") list.push(...lowerEmbed(context, op));
+      else if (op.kind === "norm") list.push(lowerNorm(context, op));
+      else if (op.kind === "head_sources") list.push(...lowerHeadSources(context, op));
+      else if (op.kind === "attention") list.push(...lowerAttention(context, op));
+      else list.push(...lowerLinear(context, op));
+      if (pooling) list.push(...lowerPools(context, op, pooling));
     }
     const cacheRowBytes = ceil4(config.num_key_value_heads * config.head_dim) * 4;
     this.#checkCache(cacheRowBytes);
@@ -147,13 +167,16 @@ class Lowering {
       body,
       finalNorm,
       head,
-      tails: lowerTails(context),
+      tails: pooling ? { greedy: [], sample: [], loss: [] } : lowerTails(context),
       activations: this.#activations.byteLengths,
-      logits: { index: this.#activations.indexOf(this.#graph.logits), stride: ceil4(config.vocab_size) },
+      ...(!pooling && {
+        logits: { index: this.#activations.indexOf(this.#graph.logits), stride: ceil4(config.vocab_size) },
+      }),
       ...(split && { split }),
       ...(image && { stages: { image, sourceBytes } }),
       captures: this.#captures.regions,
       captureBytes: this.#captures.byteLength,
+      ...(this.#captures.pooled && { pooled: this.#captures.pooled }),
       seenWords: seenWords(config.vocab_size),
       cacheRowBytes,
       layers: config.num_hidden_layers,

@@ -18,6 +18,9 @@ export type BufferRole =
   | { readonly role: "slots" }
   | { readonly role: "rope" }
   | { readonly role: "capture" }
+  /** Which rows of the step are whose, and what is pooled of them: see `Plan.pooled`. */
+  | { readonly role: "segments" }
+  | { readonly role: "pooled" }
   /** Logits of the step, wherever the plan that ran put them. */
   | { readonly role: "logits" }
   /** The stage table, and the source table of an edge mask. */
@@ -75,6 +78,20 @@ export interface CaptureRegion {
   readonly heads?: number;
 }
 
+/** Where a pooled site stands in each sequence's row of the pooled buffer. */
+export interface PooledRegion extends Pick<CaptureRegion, "site" | "width" | "order"> {
+  /** Float32 index in the row. */
+  readonly offset: number;
+}
+
+/** What a plan that pools leaves of its captures. */
+export interface PooledLayout {
+  /** In the order in which the sites were asked for. */
+  readonly regions: readonly PooledRegion[];
+  /** Floats from one sequence's row to the next. */
+  readonly stride: number;
+}
+
 /** What follows the logits of a step. */
 export type Tail = "none" | "greedy" | "sample" | "loss";
 
@@ -98,14 +115,19 @@ export interface Plan {
   readonly tails: Readonly<Record<Exclude<Tail, "none">, readonly Dispatch[]>>;
   /** Bytes of each shared activation buffer. */
   readonly activations: readonly number[];
-  /** Activation buffer that holds the logits, and floats from one row of it to the next. */
-  readonly logits: { readonly index: number; readonly stride: number };
+  /** Activation buffer that holds the logits, and floats from one row of it to the next; absent where the plan pools. */
+  readonly logits?: { readonly index: number; readonly stride: number };
   /** Absent where no step splits attention. */
   readonly split?: SplitRule;
   /** What stages need at run time; absent without any. */
   readonly stages?: { readonly image: StageImage; readonly sourceBytes: number };
   readonly captures: readonly CaptureRegion[];
   readonly captureBytes: number;
+  /**
+   * Captures are pooled over each sequence's rows of a step, given in `segments`: an entry a sequence for rows of the
+   * step, then an entry a sequence for its out rows. Such a plan ends with its last capture: it has no head.
+   */
+  readonly pooled?: PooledLayout;
   /** u32 words of seen-token bits per sequence. */
   readonly seenWords: number;
   /** Bytes of one slot of one layer's K (or V) buffer. */
@@ -124,6 +146,12 @@ export function belongs({ split }: Dispatch, plan: Plan, rows: number, keys: num
 /** Whether a step splits attention over the keys. */
 export function isSplit({ split }: Plan, rows: number, keys: number): boolean {
   return split !== undefined && rows <= split.maxRows && keys >= split.minKeys;
+}
+
+/** Where a plan's logits stand. */
+export function logitsOf({ logits }: Plan): NonNullable<Plan["logits"]> {
+  if (!logits) throw new Error("A plan that pools ends before its logits");
+  return logits;
 }
 
 /** Every dispatch a plan can encode. */

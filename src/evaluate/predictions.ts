@@ -1,4 +1,5 @@
 /** How a plain and an edited model predict the same texts, token by token. */
+import { logitsOf } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 
@@ -83,7 +84,7 @@ async function compareStep(
   rows: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { stride } = sequences.plan.logits;
+  const { stride } = logitsOf(sequences.plan);
   const feeds = group.flatMap(({ tokens }, i) => {
     const part = tokens.slice(from, from + rows);
     return [2 * i, 2 * i + 1].map((sequence) => ({ sequence, tokens: part, outs: "all" as const }));

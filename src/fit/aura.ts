@@ -12,8 +12,9 @@ import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model } from "../runtime/model.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
+import { classTables, type ResponseTable } from "./class-tables.ts";
 import { requireBothClasses } from "./classes.ts";
-import { type PooledClasses, PooledResponses, type ResponseStore } from "./responses.ts";
+import type { ResponseStore } from "./responses.ts";
 
 export interface AuraOptions {
   /** Token ids of the sentences of either class. */
@@ -33,7 +34,13 @@ export interface AuraOptions {
   readonly signal?: AbortSignal;
   /** Keeps pooled responses, so that an interrupted fit can go on. */
   readonly store?: ResponseStore;
-  onProgress?(done: number, total: number): void;
+  /**
+   * Most bytes of pooled responses in memory, default 1 GiB; a single module may take twice as much. With a store the
+   * sentences are run once whatever it is, without one as often as it takes.
+   */
+  readonly heldBytes?: number;
+  /** @param kept of those done, the sentences that an interrupted fit had measured */
+  onProgress?(done: number, total: number, kept: number): void;
 }
 
 /** A neuron and how well it tells the classes apart. */
@@ -55,8 +62,6 @@ export interface AuraFit {
   readonly expectedByChance: number;
 }
 
-/** Pooled responses that are held at a time; more modules than fit are run one after another. */
-const MOST_BYTES = 1 << 30;
 /** P(Z > 3) of a standard normal. */
 const BEYOND_THREE = 0.001349898;
 const SHOWN = 20;
@@ -69,7 +74,8 @@ export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): 
 /**
  * Fits a bundle of `neuron_scale` stages, one a site with id `aura_SITE`; per-neuron AUROCs are kept beside the factors as
  * `aura_SITE.LAYER.auroc`. The model must run its reference plan, so that equal contexts tie.
- * @throws SluiceError `usage` for an empty class, a site that the model does not have, options that do not go together
+ * @throws SluiceError `usage` for an empty class, a site that the model does not have, options that do not go together,
+ *   more sentences than can be held for a site; what pooling and the store throw
  */
 export async function fitAura(model: Model, options: AuraOptions): Promise<AuraFit> {
   const { config } = model;
@@ -115,48 +121,22 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
 async function measure(
   model: Model,
   sites: readonly NeuronSite[],
-  { positive, negative, signal, store, onProgress }: AuraOptions,
+  options: AuraOptions,
 ): Promise<ReadonlyMap<string, Float32Array>> {
-  const { config } = model;
-  const modules = sites.flatMap((site) =>
-    Array.from({ length: config.num_hidden_layers }, (_, layer) => ({
-      name: `${site}.${layer}`,
-      bytes: (positive.length + negative.length) * (siteWidth(config, site) ?? 0) * 4,
-    })),
-  );
+  const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer);
+  const modules = sites.flatMap((site) => layers.map((layer) => `${site}.${layer}`));
   const areas = new Map<string, Float32Array>();
-  const groups = groupBySize(modules);
-  const total = groups.length * (positive.length + negative.length);
-  for (const [i, group] of groups.entries()) {
-    const pooled = new PooledResponses(model, group, "max", store);
-    const before = (i * total) / groups.length;
-    const classes: PooledClasses = await pooled.run({ positive, negative }, signal, (done) =>
-      onProgress?.(before + done, total),
-    );
-    for (const site of group) areas.set(site, areasOf(classes, site));
+  for await (const { modules: group, positive, negative } of classTables(model, modules, "max", options)) {
+    for (const site of group) areas.set(site, areasOf(positive, negative, site));
   }
   return areas;
 }
 
-function areasOf({ positive, negative }: PooledClasses, site: string): Float32Array {
+function areasOf(positive: ResponseTable, negative: ResponseTable, site: string): Float32Array {
   const width = positive.widthOf(site);
   return Float32Array.from({ length: width }, (_, neuron) =>
     auroc(positive.column(site, neuron), negative.column(site, neuron)),
   );
-}
-
-function groupBySize(modules: readonly { readonly name: string; readonly bytes: number }[]): readonly string[][] {
-  const groups: string[][] = [];
-  let bytes = Infinity;
-  for (const module of modules) {
-    if (bytes + module.bytes > MOST_BYTES) {
-      groups.push([]);
-      bytes = 0;
-    }
-    groups.at(-1)?.push(module.name);
-    bytes += module.bytes;
-  }
-  return groups;
 }
 
 function makeBundle(

@@ -12,7 +12,7 @@ import type { Model } from "../runtime/model.ts";
 import { layersFrom, requireAffineSite, requireBothClasses } from "./classes.ts";
 import { StreamedCovariance } from "./covariance.ts";
 import { type Erasure, eraseDifference } from "./erasure.ts";
-import { poolResponses } from "./pool.ts";
+import { Measurement, type ResponseStore } from "./responses.ts";
 
 export type DirectionMethod = "ace" | "ablation" | "addition" | "leace";
 
@@ -37,7 +37,10 @@ export interface DirectionOptions {
   readonly name?: string;
   readonly sources?: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal;
-  onProgress?(done: number, total: number): void;
+  /** Keeps what was measured of each sentence, so that an interrupted fit can go on. */
+  readonly store?: ResponseStore;
+  /** @param kept of those done, the sentences that an interrupted fit had measured */
+  onProgress?(done: number, total: number, kept: number): void;
 }
 
 /** Means of a class at a layer, float64. */
@@ -52,6 +55,13 @@ export interface ClassMeans {
 /** Covariances that are held at a time; of more layers they are measured one part after another. */
 const MOST_SPREAD_BYTES = 512 << 20;
 
+export interface MeansProgress {
+  /** What these rows are a part of; default: they are measured on their own and not kept. */
+  readonly measurement?: Measurement;
+  /** Called when some came. */
+  onRows?(): void;
+}
+
 /**
  * Means of a site at the last token of each class's sentences, summed in float64 as they come.
  * @param withSpread with the covariance over both
@@ -60,29 +70,30 @@ export async function classMeans(
   model: Model,
   site: AffineSite,
   layers: readonly number[],
-  { positive, negative, signal, onProgress }: Pick<DirectionOptions, "positive" | "negative" | "signal" | "onProgress">,
+  { positive, negative, signal }: Pick<DirectionOptions, "positive" | "negative" | "signal">,
   withSpread = false,
+  { measurement, onRows }: MeansProgress = {},
 ): Promise<readonly ClassMeans[]> {
-  const spreads = layers.map(() => (withSpread ? new StreamedCovariance(model.config.hidden_size) : undefined));
+  const width = model.config.hidden_size;
+  const spreads = layers.map(() => (withSpread ? new StreamedCovariance(width) : undefined));
   const names = layers.map((layer) => `${site}.${layer}`);
-  const total = positive.length + negative.length;
-  const meansOf = async (sentences: readonly (readonly number[])[], before: number): Promise<Float64Array[]> => {
-    const sums = names.map(() => new Float64Array(model.config.hidden_size));
-    const add = (_: number, responses: ReadonlyMap<string, Float32Array>): void =>
-      names.forEach((name, i) => {
-        const sum = sums[i] as Float64Array;
-        const response = responses.get(name) ?? new Float32Array(0);
-        response.forEach((value, j) => (sum[j] = (sum[j] as number) + value));
-        spreads[i]?.add(response);
-      });
-    await poolResponses(model, sentences, names, "last", add, {
-      signal,
-      onProgress: (done) => onProgress?.(before + done, total),
-    });
+  const measured = measurement ?? (await Measurement.begin([], undefined));
+  const meansOf = async (sentences: readonly (readonly number[])[]): Promise<Float64Array[]> => {
+    const sums = names.map(() => new Float64Array(width));
+    for await (const rows of measured.run(model, sentences, names, "last", signal)) {
+      for (const row of rows) {
+        sums.forEach((sum, i) => {
+          const response = row.subarray(i * width, (i + 1) * width);
+          response.forEach((value, j) => (sum[j] = (sum[j] as number) + value));
+          spreads[i]?.add(response);
+        });
+      }
+      onRows?.();
+    }
     return sums.map((sum) => sum.map((value) => value / sentences.length));
   };
-  const plus = await meansOf(positive, 0);
-  const minus = await meansOf(negative, positive.length);
+  const plus = await meansOf(positive);
+  const minus = await meansOf(negative);
   return layers.map((layer, i) => ({
     layer,
     positive: plus[i] as Float64Array,
@@ -107,12 +118,18 @@ async function* meansByPart(
   const sequential = withSpread && !options.alone;
   const inMemory = Math.floor(MOST_SPREAD_BYTES / (4 * model.config.hidden_size ** 2));
   const most = sequential ? 1 : withSpread ? Math.max(1, inMemory) : layers.length;
-  const parts = Math.ceil(layers.length / most);
-  for (let part = 0; part < parts; part++) {
-    const own = layers.slice(part * most, (part + 1) * most);
-    const onProgress = (done: number, total: number): void => options.onProgress?.(part * total + done, parts * total);
+  const parts = Array.from({ length: Math.ceil(layers.length / most) }, (_, i) =>
+    layers.slice(i * most, (i + 1) * most),
+  );
+  const rows = options.positive.length + options.negative.length;
+  const measurement = await Measurement.begin(
+    parts.map((own) => ({ rows, width: own.length * model.config.hidden_size })),
+    options.store,
+  );
+  const onRows = (): void => options.onProgress?.(measurement.done, parts.length * rows, measurement.kept);
+  for (const [part, own] of parts.entries()) {
     const current = sequential && part > 0 ? editedBy(layers.slice(0, part)) : model;
-    yield* await classMeans(current, site, own, { ...options, onProgress }, withSpread);
+    yield* await classMeans(current, site, own, options, withSpread, { measurement, onRows });
   }
 }
 

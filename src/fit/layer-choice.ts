@@ -60,13 +60,17 @@ export async function chooseLayer(
   // A layer's judging counts as much as its share of the sentences that are judged.
   const judged = positive.held.length + negative.held.length;
   const total = sentences + count * judged;
+  let before = 0;
   const fitted = await fitDirection(model, method, {
     ...options,
     layers: "all",
     alone: true,
     positive: positive.fitted,
     negative: negative.fitted,
-    onProgress: (done, all) => onProgress?.((done / all) * sentences, total),
+    onProgress: (done, all, kept) => {
+      before = (kept / all) * sentences;
+      onProgress?.((done / all) * sentences, total, before);
+    },
   });
   const id = `${method}_${site}`;
   const alpha = REMOVING[method];
@@ -76,7 +80,7 @@ export async function chooseLayer(
     const edited = model.with([bundle], alpha === undefined ? {} : { params: new Map([[id, { alpha }]]) });
     const effect = await meanDivergence(model, edited, positive.held, signal);
     table.push({ layer, effect, cost: await meanDivergence(model, edited, negative.held, signal) });
-    onProgress?.(sentences + (layer + 1) * judged, total);
+    onProgress?.(sentences + (layer + 1) * judged, total, before);
   }
   const within = table.filter(({ cost }) => cost <= klBound);
   const [best] = within.sort((a, b) => b.effect - a.effect);

@@ -1,9 +1,12 @@
 /** Responses of a model's sites to sentences, pooled over each sentence's tokens: many sentences to a step, none padded. */
 import { MAX_ROWS } from "../compile/lower.ts";
-import type { CaptureRegion } from "../compile/plan.ts";
+import type { PooledLayout } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
+import { SEGMENT_WORDS } from "../kernels/pool.ts";
+import type { StepRows } from "../kernels/step.ts";
 import type { Model } from "../runtime/model.ts";
-import type { Sequences } from "../runtime/sequences.ts";
+import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 
 /** How a sentence's tokens become one response: the greatest, that of the last token, or the mean. */
 export type Pooling = "max" | "last" | "mean";
@@ -14,15 +17,28 @@ export interface PoolOptions {
   onProgress?(done: number, total: number): void;
 }
 
-/** Sentences that are on the GPU at a time. */
+/** A site's columns in a row of pooled responses. */
+export interface PooledSite {
+  readonly site: string;
+  readonly first: number;
+  readonly width: number;
+}
+
+/** A row a sentence, its sites side by side. */
+export type PooledRows = readonly Float32Array<ArrayBuffer>[];
+
+/** Sentences that are on the GPU at a time, and most bytes of what is pooled of them. */
 const MOST_SEQUENCES = 64;
+const MOST_POOLED_BYTES = 64 << 20;
 
 /**
  * Runs sentences through the model and hands out the pooled responses of each, float32 per site, in the order of the
- * sentences. The model should be loaded with `plan: "reference"`: then a token's values depend on its context alone, and
- * equal contexts tie to the last bit, whatever they are batched with.
+ * sentences. They are pooled on the GPU: the greatest is exact, a mean is a float32 sum in blocks of 16 tokens, of at most
+ * 256, and a float64 sum of those. The model should be loaded with `plan: "reference"`: then a token's values depend on
+ * its context alone, and equal contexts tie to the last bit, whatever they are batched with.
  * @param take called for each sentence with its index and a response per site, `[width]`; it must not keep the array
- * @throws SluiceError `usage` for an empty sentence or an unknown site, `context_overflow`, `bad_tokens`, `aborted`
+ * @throws SluiceError `usage` for an empty sentence, an unknown site or `attn_pattern`; `non_finite` where a value is no
+ *   number or infinite, `context_overflow`, `bad_tokens`, `aborted`
  */
 export async function poolResponses(
   model: Model,
@@ -32,7 +48,84 @@ export async function poolResponses(
   take: (sentence: number, responses: ReadonlyMap<string, Float32Array>) => void,
   options: PoolOptions = {},
 ): Promise<void> {
-  const most = model.config.max_position_embeddings;
+  const columns = pooledSites(model, sites);
+  let done = 0;
+  for await (const rows of pooledBatches(model, sentences, sites, pooling, options.signal)) {
+    for (const row of rows) {
+      const responses = columns.map(({ site, first, width }) => [site, row.subarray(first, first + width)] as const);
+      take(done++, new Map(responses));
+    }
+    options.onProgress?.(done, sentences.length);
+  }
+}
+
+/**
+ * Where each site stands in a row of {@link pooledBatches}: side by side, in the order in which they are named.
+ * @throws SluiceError `usage` for an unknown site or `attn_pattern`
+ */
+export function pooledSites(model: Model, sites: readonly string[]): readonly PooledSite[] {
+  const { regions } = pooledOf(model.plan({ context: 1, captures: sites, pooling: "max" }));
+  let first = 0;
+  return regions.map(({ site, width }) => {
+    first += width;
+    return { site, width, first: first - width };
+  });
+}
+
+/**
+ * The rows of {@link poolResponses}, one a sentence, its sites side by side in the model's own order of columns: a batch
+ * for every step or long sentence.
+ */
+export async function* pooledBatches(
+  model: Model,
+  sentences: readonly (readonly number[])[],
+  sites: readonly string[],
+  pooling: Pooling,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<PooledRows> {
+  checkLengths(sentences, model.config.max_position_embeddings);
+  if (sentences.length === 0) return;
+  const longest = sentences.reduce((most, { length }) => Math.max(most, length), 0);
+  const rowBytes = pooledOf(model.plan({ context: 1, captures: sites, pooling: "max" })).stride * 4;
+  const fitting = Math.min(MOST_POOLED_BYTES, model.device.limits.maxStorageBufferBindingSize) / rowBytes;
+  const session: SessionOptions = {
+    sequences: Math.max(1, Math.min(MOST_SEQUENCES, sentences.length, Math.floor(fitting))),
+    context: longest,
+    slots: Math.max(longest, MAX_ROWS),
+    captures: sites,
+    // The last token's response is the greatest of one.
+    pooling: pooling === "mean" ? "sum" : "max",
+    signal,
+  };
+  const sequences = await model.openSequences(session);
+  // While the device works on one group, the host sends the next and takes up the one before.
+  let underWay: Promise<PromiseSettledResult<PooledRows>> | undefined;
+  try {
+    for (const group of groupsOf(sentences, sequences)) {
+      const steps = await submitGroup(sequences, group, pooling, signal);
+      const before = underWay;
+      underWay = settled(rowsOf(steps, group, pooling, pooledOf(sequences.plan)));
+      if (before) yield rowsFrom(await before);
+    }
+    if (underWay) yield rowsFrom(await underWay);
+  } finally {
+    await underWay;
+    sequences.dispose();
+  }
+}
+
+/** What a promise comes to: a failure waits until it is asked for, and is none of the event loop's until then. */
+async function settled<Value>(promise: Promise<Value>): Promise<PromiseSettledResult<Value>> {
+  const [outcome] = await Promise.allSettled([promise]);
+  return outcome;
+}
+
+function rowsFrom(outcome: PromiseSettledResult<PooledRows>): PooledRows {
+  if (outcome.status === "rejected") throw outcome.reason;
+  return outcome.value;
+}
+
+function checkLengths(sentences: readonly (readonly number[])[], most: number): void {
   sentences.forEach((tokens, i) => {
     if (tokens.length === 0) {
       throw new SluiceError("usage", `Sentence ${i + 1} has no tokens`, { hint: "Leave empty lines out." });
@@ -45,99 +138,111 @@ export async function poolResponses(
       );
     }
   });
-  if (sentences.length === 0) return;
-  const longest = sentences.reduce((most, { length }) => Math.max(most, length), 0);
-  const sequences = await model.openSequences({
-    sequences: Math.min(MOST_SEQUENCES, sentences.length),
-    context: longest,
-    slots: Math.max(longest, MAX_ROWS),
-    captures: sites,
-    signal: options.signal,
-  });
-  try {
-    let done = 0;
-    for (const group of groupsOf(sentences, sequences)) {
-      const pools = group.map((tokens) => new Pool(sequences.plan.captures, pooling, tokens.length));
-      await runGroup(sequences, group, pools, options.signal);
-      for (const pool of pools) take(done++, pool.responses());
-      options.onProgress?.(done, sentences.length);
-    }
-  } finally {
-    sequences.dispose();
-  }
 }
 
-async function runGroup(
+/** Sends a group; the device takes its work in order, so the sequences are free for the next one at once. */
+async function submitGroup(
   sequences: Sequences,
   group: readonly (readonly number[])[],
-  pools: readonly Pool[],
+  pooling: Pooling,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  group.forEach((tokens, sequence) => {
-    sequences.slots.truncate(sequence, 0);
-    sequences.beginPrompt(sequence, tokens.length);
-  });
-  const feeds = group.map((tokens, sequence) => ({ sequence, tokens, outs: "all" as const }));
-  const { captureBytes } = sequences.plan;
-  const steps = sequences.feed(feeds, {
-    head: "norm",
-    tail: "none",
-    signal,
-    reads: () => [{ role: { role: "capture" }, offset: 0, byteLength: captureBytes }],
-  });
-  for await (const { step, bytes } of steps) {
-    const captured = new Float32Array(bytes[0] as ArrayBuffer);
-    step.rows.forEach(({ sequence, position }, row) => pools[sequence]?.add(captured, row, position));
-  }
+): Promise<readonly SubmittedStep[]> {
+  const { stride } = pooledOf(sequences.plan);
+  group.forEach((tokens, sequence) => sequences.beginPrompt(sequence, tokens.length));
+  const outs = pooling === "last" ? ("last" as const) : ("all" as const);
+  const steps = await sequences.submit(
+    group.map((tokens, sequence) => ({ sequence, tokens, outs })),
+    {
+      head: "norm",
+      tail: "none",
+      signal,
+      writes: (step) => [{ role: { role: "segments" }, offset: 0, words: segmentsOf(step, group, pooling, sequences) }],
+      reads: () => [{ role: { role: "pooled" }, offset: 0, byteLength: group.length * stride * 4 }],
+    },
+  );
   group.forEach((_, sequence) => sequences.slots.truncate(sequence, 0));
+  return steps;
 }
 
-/** The pooled responses of one sentence, as its rows come in. */
-class Pool {
-  readonly #regions: readonly CaptureRegion[];
-  readonly #pooling: Pooling;
-  readonly #length: number;
-  readonly #values: readonly Float64Array[];
+/** A row a sentence, from what its steps leave. */
+async function rowsOf(
+  steps: readonly SubmittedStep[],
+  group: readonly (readonly number[])[],
+  pooling: Pooling,
+  layout: PooledLayout,
+): Promise<PooledRows> {
+  const totals = group.map(() => new Float64Array(layout.stride).fill(pooling === "mean" ? 0 : -Infinity));
+  const left = await Promise.all(steps.map(({ bytes }) => bytes));
+  steps.forEach(({ step }, i) => {
+    const parts = new Float32Array(left[i]?.[0] as ArrayBuffer);
+    for (const sequence of new Set(step.rows.map((row) => row.sequence))) {
+      // Of a long sentence's steps only the last has its last token.
+      if (pooling === "last" && !endsIn(step, sequence, group)) continue;
+      const part = parts.subarray(sequence * layout.stride, (sequence + 1) * layout.stride);
+      addPart(totals[sequence] as Float64Array, part, pooling);
+    }
+  });
+  return group.map((tokens, i) => finishRow(totals[i] as Float64Array, layout, pooling === "mean" ? tokens.length : 1));
+}
 
-  constructor(regions: readonly CaptureRegion[], pooling: Pooling, length: number) {
-    this.#regions = regions;
-    this.#pooling = pooling;
-    this.#length = length;
-    this.#values = regions.map(({ width }) => new Float64Array(width).fill(pooling === "max" ? -Infinity : 0));
+/** The plan's table of segments: which rows of the step, and which of its out rows, each sequence is pooled over. */
+function segmentsOf(
+  step: StepRows,
+  group: readonly (readonly number[])[],
+  pooling: Pooling,
+  { plan }: Sequences,
+): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(2 * plan.sequences * SEGMENT_WORDS);
+  const note = (
+    { sequence, position }: StepRows["rows"][number] | StepRows["outs"][number],
+    at: number,
+    table: number,
+  ): void => {
+    if (pooling === "last" && position !== (group[sequence]?.length ?? 0) - 1) return;
+    const entry = (table * plan.sequences + sequence) * SEGMENT_WORDS;
+    if (words[entry + 1] === 0) words[entry] = at;
+    words[entry + 1] = (words[entry + 1] as number) + 1;
+  };
+  step.rows.forEach((row, at) => note(row, at, 0));
+  step.outs.forEach((out, at) => note(out, at, 1));
+  return words;
+}
+
+function endsIn({ rows }: StepRows, sequence: number, group: readonly (readonly number[])[]): boolean {
+  const last = (group[sequence]?.length ?? 0) - 1;
+  return rows.some((row) => row.sequence === sequence && row.position === last);
+}
+
+function addPart(total: Float64Array, part: Float32Array, pooling: Pooling): void {
+  for (let j = 0; j < total.length; j++) {
+    const before = total[j] as number;
+    const value = part[j] as number;
+    total[j] = pooling === "mean" ? before + value : Math.max(before, value);
   }
+}
 
-  add(captured: Float32Array, row: number, position: number): void {
-    if (this.#pooling === "last" && position !== this.#length - 1) return;
-    this.#regions.forEach(({ offset, stride, width }, i) => {
-      const values = this.#values[i] as Float64Array;
-      const begin = offset + row * stride;
-      if (this.#pooling === "max") {
-        for (let j = 0; j < width; j++) {
-          const value = captured[begin + j] as number;
-          if (value > (values[j] as number)) values[j] = value;
-        }
-      } else {
-        for (let j = 0; j < width; j++) values[j] = (values[j] as number) + (captured[begin + j] as number);
+/** A row of responses from what its steps left, without padding and in the model's order. */
+function finishRow(total: Float64Array, { regions }: PooledLayout, divisor: number): Float32Array<ArrayBuffer> {
+  const row = new Float32Array(regions.reduce((sum, { width }) => sum + width, 0));
+  let first = 0;
+  for (const { site, offset, width, order } of regions) {
+    for (let j = 0; j < width; j++) {
+      const value = (total[offset + j] as number) / divisor;
+      if (!Number.isFinite(value)) {
+        throw new SluiceError("non_finite", `A value at ${site} is not finite`, {
+          hint: "The weights may be damaged, or too large for the arithmetic.",
+        });
       }
-    });
+      row[first + (order?.[j] ?? j)] = value;
+    }
+    first += width;
   }
+  return row;
+}
 
-  responses(): ReadonlyMap<string, Float32Array> {
-    const divisor = this.#pooling === "mean" ? this.#length : 1;
-    this.#values.forEach((values, i) => {
-      // A NaN is never the greatest, so that what is left of nothing but NaNs is -Infinity.
-      if (values.every(Number.isFinite)) return;
-      throw new SluiceError("non_finite", `A value at ${this.#regions[i]?.site} is not finite`, {
-        hint: "The weights may be damaged, or too large for the arithmetic.",
-      });
-    });
-    return new Map(
-      this.#regions.map(({ site }, i) => [
-        site,
-        Float32Array.from(this.#values[i] as Float64Array, (value) => value / divisor),
-      ]),
-    );
-  }
+function pooledOf({ pooled }: Sequences["plan"]): PooledLayout {
+  if (!pooled) throw new Error("The plan pools nothing");
+  return pooled;
 }
 
 /** Neighbouring sentences that fill a step without passing its rows; each group has at least one. */

@@ -1,4 +1,5 @@
 /** A model beside itself with interventions: what either says, and how far their predictions lie apart. */
+import { logitsOf } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { FinishReason } from "./decode.ts";
@@ -121,7 +122,8 @@ async function scorePrompt(
   tokens: readonly number[],
   { promptLength, signal }: GenerationRequest,
 ): Promise<Scores> {
-  const { chunkRows, chunkOuts, logits } = sequences.plan;
+  const { chunkRows, chunkOuts } = sequences.plan;
+  const { stride } = logitsOf(sequences.plan);
   for (const sequence of [PLAIN, EDITED]) sequences.beginPrompt(sequence, promptLength ?? tokens.length);
   const positions: number[] = [];
   /** Predictions of the plain model that still wait for the edited one's. */
@@ -136,12 +138,12 @@ async function scorePrompt(
       head: "logits",
       tail: "none",
       signal,
-      reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * logits.stride * 4 }],
+      reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
     });
     for await (const { step, bytes } of steps) {
       const rows = new Float32Array(bytes[0] as ArrayBuffer);
       step.outs.forEach(({ sequence, position }, i) => {
-        const begin = i * logits.stride;
+        const begin = i * stride;
         const row = logSoftmax(rows.subarray(begin, begin + sequences.vocabSize));
         if (!row.every(Number.isFinite)) throw notFinite(sequence, position);
         if (sequence === PLAIN) {

@@ -9,6 +9,7 @@ import {
   belongs,
   type Dispatch,
   isSplit,
+  logitsOf,
   type Plan,
   type Tail,
 } from "../compile/plan.ts";
@@ -17,10 +18,10 @@ import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
 import type { Kernel, Workload } from "../kernels/kernel.ts";
-import { SETTING_BYTES } from "../kernels/sample.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
-import type { DispatchWork, Head, Run, StepSize } from "./run.ts";
+import type { DispatchWork, Head, HostObserver, Run, StepSize } from "./run.ts";
+import { SessionBuffers } from "./session-buffers.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** Steps whose uniforms can be in flight at once: the most that one run takes. */
@@ -66,8 +67,7 @@ export class Executor {
   readonly #gpu: Gpu;
   readonly #readbacks: ReadbackPool;
   readonly #pacer: Pacer;
-  readonly #buffers = new Map<string, GPUBuffer>();
-  readonly #owned: GPUBuffer[] = [];
+  readonly #buffers: SessionBuffers;
   readonly #prepared = new Map<Dispatch, PreparedDispatch>();
   readonly #stepStride: number;
   readonly #stepWords: Uint32Array<ArrayBuffer>;
@@ -78,9 +78,11 @@ export class Executor {
   /** Step sizes whose kernels are ready. */
   readonly #readySizes = new Set<string>();
   #args: GPUBuffer | undefined;
+  /** When the last bytes were read. */
+  #idleSince = 0;
 
   constructor(options: ExecutorOptions) {
-    const { gpu, plan, weights, rope } = options;
+    const { gpu, plan } = options;
     this.#pipelines = options.pipelines;
     this.#onCompile = options.onCompile ?? (() => undefined);
     this.plan = plan;
@@ -91,16 +93,16 @@ export class Executor {
     this.#pacer = new Pacer(plan.family);
     this.#readbacks = new ReadbackPool(gpu);
 
+    this.#buffers = new SessionBuffers(options);
     const alignment = gpu.device.limits.minUniformBufferOffsetAlignment;
     this.#stepStride = roundUp(stepByteLength(plan.maxRows), alignment);
     this.#stepWords = new Uint32Array((this.#stepStride * MAX_STEPS_PER_RUN) / 4);
-    this.#stepBuffer = this.#own("steps", this.#stepWords.byteLength, GPUBufferUsage.UNIFORM);
+    this.#stepBuffer = this.#buffers.own("steps", this.#stepWords.byteLength, GPUBufferUsage.UNIFORM);
     this.#stepGroup = gpu.device.createBindGroup({
       layout: options.pipelines.stepLayout,
       entries: [{ binding: 0, resource: { buffer: this.#stepBuffer, size: stepByteLength(plan.maxRows) } }],
     });
 
-    this.#makeBuffers(weights, rope);
     this.#placeArgs(alignment);
   }
 
@@ -174,6 +176,14 @@ export class Executor {
    * @throws SluiceError `aborted` between submits, `device_lost`, `gpu`
    */
   async run(run: Run): Promise<readonly ArrayBuffer[]> {
+    return (await this.submit(run)).bytes;
+  }
+
+  /**
+   * As `run`, resolving once everything is submitted: the next run may begin before the bytes of this one are there.
+   * Whoever calls it awaits `bytes`, which throws what `run` would.
+   */
+  async submit(run: Run): Promise<{ readonly bytes: Promise<readonly ArrayBuffer[]> }> {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
     const { head, tail, host } = run;
@@ -232,9 +242,23 @@ export class Executor {
     host?.enter("submit");
     device.queue.submit([commands]);
     host?.enter("wait");
+    return { bytes: this.#collect(readbacks, estimatedTotal, started, host) };
+  }
+
+  async #collect(
+    readbacks: readonly Readback[],
+    estimated: number,
+    started: number,
+    host: HostObserver | undefined,
+  ): Promise<readonly ArrayBuffer[]> {
     const bytes = await Promise.all(readbacks.map((readback) => readback.bytes()));
     host?.leave();
-    if (readbacks.length > 0) this.#pacer.observe(estimatedTotal, performance.now() - started);
+    if (readbacks.length > 0) {
+      const now = performance.now();
+      // A run that was submitted behind another has had the device since that one was done.
+      this.#pacer.observe(estimated, now - Math.max(started, this.#idleSince));
+      this.#idleSince = now;
+    }
     this.#gpu.checkAlive();
     return bytes;
   }
@@ -242,15 +266,13 @@ export class Executor {
   /** Frees every buffer of the session. The weights are not its own. */
   dispose(): void {
     this.#readbacks.dispose();
-    for (const buffer of this.#owned) this.#gpu.release(buffer);
-    this.#owned.length = 0;
+    this.#buffers.dispose();
   }
 
   buffer(role: BufferRole): GPUBuffer {
-    const key = role.role === "logits" ? `activation ${this.#active.logits.index}` : roleKey(role);
-    const buffer = this.#buffers.get(key);
-    if (!buffer) throw new Error(`The session has no buffer for ${roleKey(role)}`);
-    return buffer;
+    return this.#buffers.of(
+      role.role === "logits" ? { role: "activation", index: logitsOf(this.#active).index } : role,
+    );
   }
 
   *#dispatchesOf(step: StepRows, head: Head, tail: Tail): Generator<{ dispatch: PreparedDispatch; work: Workload }> {
@@ -276,37 +298,6 @@ export class Executor {
     }
   }
 
-  #makeBuffers(weights: GpuWeights, rope: Float32Array<ArrayBuffer> | undefined): void {
-    const { plan } = this;
-    const add = (role: BufferRole, byteLength: number, contents?: Float32Array<ArrayBuffer>): void => {
-      const buffer = this.#own(roleKey(role), byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
-      if (contents) this.#gpu.device.queue.writeBuffer(buffer, 0, contents);
-      this.#buffers.set(roleKey(role), buffer);
-    };
-    weights.parts.forEach((buffer, part) => this.#buffers.set(roleKey({ role: "weights", part }), buffer));
-    this.#buffers.set(roleKey({ role: "params" }), weights.params);
-    // The plans take turns, so they may use the same buffers for different values.
-    const plain = this.#plain?.activations ?? [];
-    for (let index = 0; index < Math.max(plan.activations.length, plain.length); index++) {
-      add({ role: "activation", index }, Math.max(plan.activations[index] ?? 0, plain[index] ?? 0));
-    }
-    if (plan.stages) {
-      add({ role: "stages" }, plan.stages.image.byteLength);
-      if (plan.stages.sourceBytes > 0) add({ role: "sources" }, plan.stages.sourceBytes);
-    }
-    for (let layer = 0; layer < plan.layers; layer++) {
-      add({ role: "keys", layer }, plan.slots * plan.cacheRowBytes);
-      add({ role: "values", layer }, plan.slots * plan.cacheRowBytes);
-    }
-    add({ role: "tokens" }, plan.sequences * (plan.capacity + 1) * 4);
-    add({ role: "slots" }, plan.sequences * plan.capacity * 4);
-    add({ role: "settings" }, plan.sequences * SETTING_BYTES);
-    add({ role: "seen" }, plan.sequences * plan.seenWords * 4);
-    add({ role: "losses" }, plan.chunkOuts * 4);
-    if (rope) add({ role: "rope" }, rope.byteLength, rope);
-    if (plan.captureBytes > 0) add({ role: "capture" }, plan.captureBytes);
-  }
-
   /** Writes the args of every dispatch and candidate into one uniform buffer. */
   #placeArgs(alignment: number): void {
     const blocks: { readonly offset: number; readonly words: Uint32Array }[] = [];
@@ -323,7 +314,7 @@ export class Executor {
     }
     const contents = new Uint32Array(end / 4);
     for (const { offset, words } of blocks) contents.set(words, offset / 4);
-    this.#args = this.#own("args", contents.byteLength, GPUBufferUsage.UNIFORM);
+    this.#args = this.#buffers.own("args", contents.byteLength, GPUBufferUsage.UNIFORM);
     this.#gpu.device.queue.writeBuffer(this.#args, 0, contents);
   }
 
@@ -343,16 +334,6 @@ export class Executor {
     const bindings = this.#gpu.device.createBindGroup({ label, layout: this.#pipelines.layoutOf(kernel), entries });
     return { pipeline, bindings };
   }
-
-  #own(label: string, byteLength: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const buffer = this.#gpu.createBuffer(
-      label,
-      Math.max(roundUp(byteLength, 16), 16),
-      usage | GPUBufferUsage.COPY_DST,
-    );
-    this.#owned.push(buffer);
-    return buffer;
-  }
 }
 
 function sizeOf({ rows, outs }: StepRows, head: Head, tail: Tail): StepSize {
@@ -363,13 +344,6 @@ function sizeOf({ rows, outs }: StepRows, head: Head, tail: Tail): StepSize {
 function candidateFor(dispatch: PreparedDispatch, rows: number): PreparedCandidate {
   for (const candidate of dispatch.candidates) if (rows <= candidate.maxRows) return candidate;
   throw new Error(`No kernel of the plan serves ${rows} rows`);
-}
-
-function roleKey(role: BufferRole): string {
-  if (role.role === "weights") return `weights ${role.part}`;
-  if (role.role === "activation") return `activation ${role.index}`;
-  if (role.role === "keys" || role.role === "values") return `${role.role} ${role.layer}`;
-  return role.role;
 }
 
 function roundUp(value: number, multiple: number): number {

@@ -1,5 +1,5 @@
 /** Looking into one forward pass: logits and captured sites of a token sequence. */
-import type { CaptureRegion } from "../compile/plan.ts";
+import { type CaptureRegion, logitsOf } from "../compile/plan.ts";
 import { checkPromptLength } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 
@@ -24,7 +24,7 @@ export async function computeLogits(
   { last = false, promptLength, signal }: Options,
 ): Promise<Matrix> {
   sequences.beginPrompt(0, checkPromptLength(promptLength, [{ tokens }]) ?? tokens.length);
-  const { stride } = sequences.plan.logits;
+  const { stride } = logitsOf(sequences.plan);
   const count = last ? 1 : tokens.length;
   const data = new Float32Array(count * vocabSize);
   const feed = { sequence: 0, tokens, outs: last ? "last" : "all" } as const;

@@ -22,6 +22,7 @@ import { type ComposedBundle, type ComposeSettings, compose } from "../intervent
 import { positionWarnings } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
+import type { PoolReduction } from "../kernels/pool.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { ropeTable } from "../models/rope.ts";
 import { type Profile, type ProfileOptions, profileModel } from "../profile/profile.ts";
@@ -165,7 +166,7 @@ export class Model {
    * again. The caller disposes of it.
    * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
    */
-  async session(options: Omit<SessionOptions, "captures"> = {}): Promise<Session> {
+  async session(options: Omit<SessionOptions, "captures" | "pooling"> = {}): Promise<Session> {
     const cached = await this.openSequences({ live: true, ...options });
     return new Session(cached, this.#bounds(cached.plan.capacity));
   }
@@ -189,10 +190,8 @@ export class Model {
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
     this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
-    return this.#withSequences(
-      { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal },
-      (sequences) => captureSites(sequences, this.encode(tokens), options),
-    );
+    const session = { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal };
+    return this.#withSequences(session, (sequences) => captureSites(sequences, this.encode(tokens), options));
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
@@ -268,19 +267,18 @@ export class Model {
 
   #lower(
     { graph, ops }: Pick<ModelParts, "graph" | "ops">,
-    { sequences = 1, context, slots, captures = [] }: SessionOptions,
+    { sequences = 1, context, ...session }: SessionOptions,
     chunkRows?: number,
   ): Plan {
     const { layout, family, reference, tuning, gpu } = this.#parts;
     return lower(graph, ops, layout, {
+      ...session,
       ...(this.#edited && { composition: this.#edited.composition }),
       family,
       reference,
       choices: tuning.choices,
       sequences,
       capacity: this.#contextFor(context ?? Math.min(DEFAULT_CONTEXT, this.config.max_position_embeddings)),
-      captures,
-      ...(slots !== undefined && { slots }),
       ...(chunkRows !== undefined && { chunkRows }),
       maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
       subgroups: gpu.profile.features.subgroups !== null,

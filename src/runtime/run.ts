@@ -52,6 +52,13 @@ export interface Read {
   readonly byteLength: number;
 }
 
+export interface Write {
+  readonly role: BufferRole;
+  /** Bytes; a multiple of 4. */
+  readonly offset: number;
+  readonly words: Uint32Array<ArrayBuffer>;
+}
+
 /** A dispatch of a step with the kernel that serves it, and what it costs. */
 export interface DispatchWork {
   readonly dispatch: Dispatch;

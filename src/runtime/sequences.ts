@@ -8,7 +8,7 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
 import type { Executor } from "./executor.ts";
 import type { LiveStages } from "./live-stages.ts";
-import type { Head, Read } from "./run.ts";
+import type { Head, Read, Write } from "./run.ts";
 import { SlotTable } from "./slot-table.ts";
 
 /** Tokens that follow what a sequence already holds. */
@@ -25,9 +25,17 @@ export interface StepResult {
   readonly bytes: readonly ArrayBuffer[];
 }
 
+/** A step on its way. */
+export interface SubmittedStep {
+  readonly step: StepRows;
+  readonly bytes: Promise<readonly ArrayBuffer[]>;
+}
+
 export interface FeedOptions {
   readonly head: Head;
   readonly tail: Tail;
+  /** What to write before a step, besides its rows; default: nothing. */
+  readonly writes?: (step: StepRows) => readonly Write[];
   /** What to read after a step; default: nothing. */
   readonly reads?: (step: StepRows) => readonly Read[];
   readonly signal?: AbortSignal | undefined;
@@ -164,27 +172,46 @@ export class Sequences {
    * @throws SluiceError `bad_tokens` for an id outside the vocabulary, `context_overflow`
    */
   async *feed(feeds: readonly Feed[], options: FeedOptions): AsyncGenerator<StepResult> {
-    this.check(feeds);
-    for (const { sequence, tokens } of feeds) this.#checkRoom(this.slots.lengthOf(sequence) + tokens.length);
+    this.#checkFeeds(feeds);
     const lengths = feeds.map(({ sequence }) => this.slots.lengthOf(sequence));
     try {
-      for (const step of this.#chunk(feeds)) {
-        this.sync(feeds.map(({ sequence }) => sequence));
-        const reads = options.reads?.(step) ?? [];
-        const { head, tail, signal } = options;
-        throwIfAborted(signal);
-        yield { step, bytes: await this.executor.run({ steps: [step], head, tail, reads, signal }) };
-      }
+      for await (const { step, bytes } of this.#submit(feeds, options)) yield { step, bytes: await bytes };
     } catch (error) {
       feeds.forEach(({ sequence }, i) => this.slots.truncate(sequence, lengths[i] as number));
       throw error;
     }
   }
 
+  /**
+   * As `feed`, for sequences that are given up when it fails: resolves once all steps are submitted, so that further ones
+   * can be before these are done. The bytes of each are to be awaited.
+   */
+  async submit(feeds: readonly Feed[], options: FeedOptions): Promise<readonly SubmittedStep[]> {
+    this.#checkFeeds(feeds);
+    const steps: SubmittedStep[] = [];
+    try {
+      for await (const step of this.#submit(feeds, options)) steps.push(step);
+    } catch (error) {
+      await Promise.allSettled(steps.map(({ bytes }) => bytes));
+      throw error;
+    }
+    return steps;
+  }
+
+  async *#submit(feeds: readonly Feed[], options: FeedOptions): AsyncGenerator<SubmittedStep> {
+    for (const step of this.#chunk(feeds)) {
+      this.sync(feeds.map(({ sequence }) => sequence));
+      const reads = options.reads?.(step) ?? [];
+      const { head, tail, signal } = options;
+      throwIfAborted(signal);
+      for (const { role, offset, words } of options.writes?.(step) ?? []) this.executor.write(role, offset, words);
+      yield { step, bytes: (await this.executor.submit({ steps: [step], head, tail, reads, signal })).bytes };
+    }
+  }
+
   /** The steps of a feed, one after another, for callers that run them on their own; each appends to the cache. */
   stepsFor(feed: Feed): Generator<StepRows> {
-    this.check([feed]);
-    this.#checkRoom(this.slots.lengthOf(feed.sequence) + feed.tokens.length);
+    this.#checkFeeds([feed]);
     return this.#chunk([feed]);
   }
 
@@ -217,6 +244,11 @@ export class Sequences {
 
   dispose(): void {
     this.executor.dispose();
+  }
+
+  #checkFeeds(feeds: readonly Feed[]): void {
+    this.check(feeds);
+    for (const { sequence, tokens } of feeds) this.#checkRoom(this.slots.lengthOf(sequence) + tokens.length);
   }
 
   #checkRoom(needed: number): void {

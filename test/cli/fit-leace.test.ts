@@ -27,7 +27,7 @@ function playing(asked: DirectionOptions[]): Library {
     ...whole,
     async fitDirection(_, method, options) {
       asked.push(options);
-      options.onProgress?.(3, 6);
+      options.onProgress?.(3, 6, 0);
       const empty = await whole.loadBundle("fitted", {});
       const id = `${method}_mlp_out`;
       const stage = { id, kind: "affine", method: "low_rank", site: "mlp_out", layers: [0, 2] } as const;

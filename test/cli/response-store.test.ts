@@ -1,11 +1,12 @@
 /** What an interrupted fit keeps: it goes on to the same bits, and is not taken for that of something else. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { FileStore } from "../../src/cli/response-store.ts";
-import { fitAura, load } from "../../src/index.ts";
+import { TimeLeft } from "../../src/cli/time-left.ts";
+import { type Bundle, fitAura, fitDirection, load, type Model, type ResponseStore } from "../../src/index.ts";
 import { writeBundle } from "../../src/interventions/bundle.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
@@ -19,44 +20,153 @@ async function inFolder(use: (out: string) => Promise<void>): Promise<void> {
   }
 }
 
-test("interrupted and gone on with, a fit has the bits of one that was not", () =>
+/** Three batches a class: 64 sentences go into one. */
+const SENTENCES = 150;
+const sentences = (seed: number) =>
+  Array.from({ length: SENTENCES }, (_, i) =>
+    Array.from({ length: 2 + (i % 4) }, (_, j) => (seed + i * 7 + j * 3 + (i >> 3)) % 90),
+  );
+const classes = { positive: sentences(1), negative: sentences(45) };
+
+interface Going {
+  readonly store?: ResponseStore;
+  readonly signal?: AbortSignal;
+  onProgress?(done: number, total: number, kept: number): void;
+}
+
+const fits: Readonly<Record<string, (model: Model, going: Going) => Promise<Bundle>>> = {
+  aura: async (model, going) => (await fitAura(model, { ...classes, sites: ["mlp_pre"], ...going })).bundle,
+  ace: (model, going) => fitDirection(model, "ace", { ...classes, ...going }),
+  // Each layer has the sentences run for it, under the stages of those before.
+  leace: (model, going) => fitDirection(model, "leace", { ...classes, layers: [0, 2], ...going }),
+};
+
+for (const [name, bundleOf] of Object.entries(fits)) {
+  test(`${name}: interrupted, or killed while it wrote, and gone on with: the bits of one that was not`, () =>
+    inFolder(async (out) => {
+      const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
+      const whole = writeBundle(await bundleOf(model, {}));
+      const open = () => FileStore.open(out, { name });
+      const stop = new AbortController();
+      const stopAt = name === "leace" ? 2 * SENTENCES + 100 : SENTENCES + 20;
+      const interrupted = bundleOf(model, {
+        store: await open(),
+        signal: stop.signal,
+        onProgress: (done) => done >= stopAt && stop.abort(),
+      });
+      assert.is(await codeOf(() => interrupted), "aborted");
+      const { path } = await open();
+      await copyFile(path, `${path}.kept`);
+      const { size } = await stat(path);
+
+      const goOn = async (what: string): Promise<number> => {
+        let most = -1;
+        const seen: number[] = [];
+        const onProgress = (done: number, _: number, kept: number): void => {
+          most = kept;
+          seen.push(done);
+        };
+        assert.equal(writeBundle(await bundleOf(model, { store: await open(), onProgress })), whole, what);
+        assert.ok((seen[0] ?? 0) <= Math.max(most, 64), `${what}: what was kept is handed out first`);
+        return most;
+      };
+      const kept = await goOn("as it was left");
+      assert.ok(kept >= stopAt, `${kept} rows were kept`);
+      // In the last record, in one before it, behind a record, in the header, and before it.
+      for (const [left, end] of [
+        [kept - 1, size - 1],
+        [kept - 3, Math.round(size - (2.5 * (size - 80)) / kept)],
+        [0, 80],
+        [0, 33],
+        [0, 0],
+      ] as const) {
+        await copyFile(`${path}.kept`, path);
+        await truncate(path, end);
+        const taken = await goOn(`cut to ${end} of ${size} bytes`);
+        assert.is(taken, left, `cut to ${end} of ${size} bytes`);
+      }
+      const bytes = await readFile(`${path}.kept`);
+      const place = Math.floor(size / 2);
+      bytes[place] = (bytes[place] as number) ^ 4;
+      await writeFile(path, bytes);
+      const taken = await goOn("with a bit turned over in the middle");
+      assert.ok(taken > 0 && taken < kept, `${taken} of ${kept} rows stand before it`);
+      model.dispose();
+    }));
+}
+
+test("few modules are held at a time where they must, with a store or without, and none that is too large", () =>
   inFolder(async (out) => {
     const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
-    const sentences = (seed: number) =>
-      Array.from({ length: 40 }, (_, i) => Array.from({ length: 2 + (i % 4) }, (_, j) => (seed + i * 7 + j * 3) % 90));
-    const classes = { positive: sentences(1), negative: sentences(45), sites: ["mlp_pre"] } as const;
+    const { hidden_size: d, intermediate_size: f, num_hidden_layers: layers } = model.config;
+    const bytes = (width: number) => 2 * SENTENCES * width * 4;
     const whole = await fitAura(model, classes);
-    const stop = new AbortController();
-    const interrupted = fitAura(model, {
-      ...classes,
-      store: await FileStore.open(out, classes),
-      signal: stop.signal,
-      // Behind the first class, which is kept by then.
-      onProgress: (done) => done >= 40 && stop.abort(),
-    });
-    assert.is(await codeOf(() => interrupted), "aborted");
-
-    const store = await FileStore.open(out, classes);
-    assert.ok(store.isBegun);
-    const seen: number[] = [];
-    const resumed = await fitAura(model, { ...classes, store, onProgress: (done) => seen.push(done) });
-    assert.ok(Math.min(...seen) >= 40, `measured again from ${Math.min(...seen)}`);
-    assert.equal(writeBundle(resumed.bundle), writeBundle(whole.bundle));
+    for (const heldBytes of [bytes(f + d), bytes(f) / 2]) {
+      const totals = new Set<number>();
+      const options = { ...classes, heldBytes, onProgress: (_: number, total: number) => totals.add(total) };
+      const without = await fitAura(model, options);
+      assert.equal(writeBundle(without.bundle), writeBundle(whole.bundle));
+      assert.ok(
+        [...totals].every((total) => total >= layers * 2 * SENTENCES),
+        "the sentences are run again",
+      );
+      totals.clear();
+      const store = await FileStore.open(out, {});
+      const withStore = await fitAura(model, { ...options, store });
+      assert.equal(writeBundle(withStore.bundle), writeBundle(whole.bundle));
+      assert.equal([...totals], [2 * SENTENCES], "the sentences are run once");
+      await store.remove();
+    }
+    assert.is(await codeOf(() => fitAura(model, { ...classes, heldBytes: bytes(f) / 2 - 1 })), "usage");
+    assert.is(await codeOf(() => fitAura(model, { ...classes, heldBytes: Number.NaN })), "usage");
     model.dispose();
   }));
 
-test("what was left by a fit of other weights, sentences or options is refused, and so is a damaged file", () =>
+test("the file only grows while a fit runs, and goes when it is through", () =>
+  inFolder(async (out) => {
+    const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
+    const store = await FileStore.open(out, {});
+    const sizes: Promise<number>[] = [];
+    await fits.aura?.(model, { store, onProgress: () => sizes.push(stat(store.path).then(({ size }) => size)) });
+    const grown = await Promise.all(sizes);
+    assert.equal(
+      grown,
+      [...grown].sort((a, b) => a - b),
+    );
+    assert.ok((await FileStore.open(out, {})).isBegun);
+    await store.remove();
+    assert.not.ok((await FileStore.open(out, {})).isBegun);
+    model.dispose();
+  }));
+
+test("what was left by a fit of other weights, sentences or options is refused, and so is another file", () =>
   inFolder(async (out) => {
     const inputs = { model: "digest", sites: ["up"] };
+    const parts = [{ rows: 4, width: 3 }];
     const store = await FileStore.open(out, inputs);
-    await store.save("part", Float32Array.of(1, 2, 3));
-    assert.equal(await (await FileStore.open(out, inputs)).load("part"), Float32Array.of(1, 2, 3));
+    assert.is(await store.begin(parts), 0);
+    await store.append([Float32Array.of(1, 2, 3), Float32Array.of(4, Number.NaN, -0)]);
+    const again = await FileStore.open(out, inputs);
+    assert.is(await again.begin(parts), 2);
+    const rows: number[][] = [];
+    for await (const batch of again.read(1, 1)) for (const row of batch) rows.push([...row]);
+    assert.equal(rows, [[4, Number.NaN, -0]]);
     assert.is(await codeOf(() => FileStore.open(out, { ...inputs, model: "another" })), "usage");
-    const bytes = await readFile(store.path);
-    await writeFile(store.path, bytes.subarray(0, bytes.length - 3));
+    assert.is(await codeOf(async () => (await FileStore.open(out, inputs)).begin([{ rows: 3, width: 4 }])), "usage");
+    await writeFile(store.path, "something else");
     assert.is(await codeOf(() => FileStore.open(out, inputs)), "bad_file");
-    await store.remove();
-    assert.not.ok((await FileStore.open(out, inputs)).isBegun);
   }));
+
+test("the time that is left is reckoned from what this run has measured, without the batch that kernels were compiled for", () => {
+  let now = 0;
+  const left = new TimeLeft(() => now);
+  assert.is(left.after(500, 1000, 500), "500 of 1000 sentences");
+  now = 60_000;
+  assert.is(left.after(510, 1000, 500), "510 of 1000 sentences");
+  now = 70_000;
+  assert.is(left.after(610, 1000, 500), "610 of 1000 sentences, about 39 s left");
+  now = 109_000;
+  assert.is(left.after(1000, 1000, 500), "1000 of 1000 sentences");
+});
 
 test.run();

@@ -1,5 +1,6 @@
 /** Every golden case with a bundle, in the engine: in one prefill, and from a cached prefix on. */
 import { test } from "uvu";
+import { logitsOf } from "../../src/compile/plan.ts";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
 import { load, loadBundle, type Model } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
@@ -75,7 +76,7 @@ async function assertSplit(
 ): Promise<void> {
   const sequences = await model.openSequences({ context: tokens.length });
   const { vocab_size } = model.config;
-  const { stride } = sequences.plan.logits;
+  const { stride } = logitsOf(sequences.plan);
   try {
     sequences.beginPrompt(0, promptLength);
     const parts = [tokens.slice(0, split), ...tokens.slice(split).map((token) => [token])];

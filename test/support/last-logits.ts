@@ -1,4 +1,5 @@
 /** The logits after the last token fed to each sequence, read back as they are. */
+import { logitsOf } from "../../src/compile/plan.ts";
 import type { Sequences } from "../../src/runtime/sequences.ts";
 
 export async function lastLogits(
@@ -6,7 +7,7 @@ export async function lastLogits(
   feeds: readonly { readonly sequence: number; readonly tokens: readonly number[] }[],
 ): Promise<Map<number, Float32Array<ArrayBuffer>>> {
   const { vocabSize } = sequences;
-  const { logits } = sequences.plan;
+  const logits = logitsOf(sequences.plan);
   const results = new Map<number, Float32Array<ArrayBuffer>>();
   const steps = sequences.feed(
     feeds.map((feed) => ({ ...feed, outs: "last" as const })),

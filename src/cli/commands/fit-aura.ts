@@ -2,13 +2,13 @@
 import { basename } from "node:path";
 import type { AuraFit } from "../../index.ts";
 import { type NeuronSite, neuronSites } from "../../interventions/stage.ts";
-import { engineVersion } from "../../kernels/shaders.gen.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, repeated, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { FileStore } from "../response-store.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
+import { TimeLeft } from "../time-left.ts";
+import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 export const fitAura = defineCommand({
@@ -53,24 +53,10 @@ export const fitAura = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     const sites = [...new Set<NeuronSite>(values.site)];
-    // Quantised weights and another device give other bits; mixed with what was kept, equal contexts would not tie.
-    const { quantize, adapter } = values;
-    const inputs = {
-      maxTokens: values.maxTokens,
-      // Weights are known by their digest, since a folder may hold others tomorrow; at an address by that.
-      model: weights ?? values.model,
-      engine: engineVersion,
-      quantize,
-      adapter,
-      documents,
-      sites,
-      pooling: "max",
-    };
-    const store = await FileStore.open(values.out, inputs);
-    if (store.isBegun) context.note(`going on from ${store.path}`);
+    const store = await openStore(values, weights, documents, { method: "aura", sites }, context);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const { variant, top, factor } = values;
-      const started = performance.now();
+      const timeLeft = new TimeLeft();
       const work = context.library.fitAura(model, {
         positive: encodeAll(model, documents.positive, values.maxTokens),
         negative: encodeAll(model, documents.negative, values.maxTokens),
@@ -80,7 +66,7 @@ export const fitAura = defineCommand({
         sources: { positive: basename(values.positive), negative: basename(values.negative) },
         signal,
         store,
-        onProgress: (done, total) => progress.update("measuring", timeLeft(done, total, started)),
+        onProgress: (done, total, kept) => progress.update("measuring", timeLeft.after(done, total, kept)),
       });
       return progress.during("measuring", work);
     });
@@ -89,13 +75,6 @@ export const fitAura = defineCommand({
     stdout.write(values.json ? `${JSON.stringify(reported(fit))}\n` : table(fit, values.out));
   },
 });
-
-/** `512 of 10000 sentences, about 40 s left` */
-export function timeLeft(done: number, total: number, started: number): string {
-  const spent = performance.now() - started;
-  const left = done > 0 && done < total ? `, about ${Math.ceil((spent * (total - done)) / done / 1000)} s left` : "";
-  return `${done} of ${total} sentences${left}`;
-}
 
 function reported({ strongest, neurons, beyondChance, expectedByChance }: AuraFit): object {
   return { strongest, neurons, beyond_chance: beyondChance, expected_by_chance: expectedByChance };

@@ -10,7 +10,8 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, type Parser, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { timeLeft } from "./fit-aura.ts";
+import { TimeLeft } from "../time-left.ts";
+import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 const layerList: Parser<"all" | "auto" | readonly number[]> = (given, option) => {
@@ -53,7 +54,8 @@ const describe = (method: DirectionMethod) =>
         "The bundle has one stage, with the class means beside it.",
       "With --layers auto a direction is fitted at every layer from four fifths of the sentences, and the layer is taken " +
         "whose edit moves predictions on the other positive sentences most while those on negative ones stay within --kl-bound.",
-      "Sentences given as tokens are taken exactly as they are; texts get the special tokens that the tokenizer adds.",
+      "Sentences given as tokens are taken exactly as they are; texts get the special tokens that the tokenizer adds. " +
+        "Interrupted, it keeps what it has measured in OUT.partial and goes on from there when it is run again.",
     ],
     positionals: { model: modelArgument },
     options: {
@@ -96,8 +98,10 @@ const describe = (method: DirectionMethod) =>
       const documents = await readClasses(values, context);
       const file = await prepareOutFile(values.out);
       const weights = await fittedWeights(values.model, context);
+      const { site, shrinkage } = values;
+      const store = await openStore(values, weights, documents, { method, site, layers, shrinkage }, context);
       const { bundle, table } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-        const started = performance.now();
+        const timeLeft = new TimeLeft();
         const common = {
           positive: encodeAll(model, documents.positive, values.maxTokens),
           negative: encodeAll(model, documents.negative, values.maxTokens),
@@ -105,8 +109,9 @@ const describe = (method: DirectionMethod) =>
           ...defined({ name: values.name, shrinkage: values.shrinkage }),
           sources: { positive: basename(values.positive), negative: basename(values.negative) },
           signal,
-          onProgress: (done: number, total: number) =>
-            progress.update("measuring", timeLeft(Math.round(done), total, started)),
+          store,
+          onProgress: (done: number, total: number, kept: number) =>
+            progress.update("measuring", timeLeft.after(done, total, kept)),
         };
         const { library } = context;
         const work: Promise<FittedDirection> =
@@ -116,6 +121,7 @@ const describe = (method: DirectionMethod) =>
         return progress.during("measuring", work);
       });
       await file.write(writeFitted(bundle, weights));
+      await store.remove();
       const norms = normsOf(bundle);
       if (values.json) {
         const choice = table && { chosen: norms[0]?.layer, table };

@@ -10,7 +10,7 @@ import { readPrompts } from "../documents.ts";
 import { decimal, flag, name, optional, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { encodeAll } from "../sentences.ts";
-import { timeLeft } from "./fit-aura.ts";
+import { TimeLeft } from "../time-left.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 export const fitNeurons = defineCommand({
@@ -46,14 +46,14 @@ export const fitNeurons = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const started = performance.now();
+      const timeLeft = new TimeLeft();
       const work = context.library.fitNeurons(model, values.model, {
         probe,
         texts: encodeAll(model, documents, values.maxTokens),
         ...defined({ alpha: values.alpha, share: values.share, name: values.name }),
         sources: { texts_from: basename(values.texts) },
         signal,
-        onProgress: (done, total) => progress.update("measuring", timeLeft(done, total, started)),
+        onProgress: (done, total) => progress.update("measuring", timeLeft.after(done, total)),
       });
       return progress.during("measuring", work);
     });

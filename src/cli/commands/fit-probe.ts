@@ -6,7 +6,7 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { timeLeft } from "./fit-aura.ts";
+import { TimeLeft } from "../time-left.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
 export const fitProbe = defineCommand({
@@ -37,14 +37,14 @@ export const fitProbe = defineCommand({
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
     const probe = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const started = performance.now();
+      const timeLeft = new TimeLeft();
       const work = context.library.fitProbe(model, {
         positive: encodeAll(model, documents.positive, values.maxTokens),
         negative: encodeAll(model, documents.negative, values.maxTokens),
         site: values.site,
         ...defined({ layer: values.layer, l2: values.l2 }),
         signal,
-        onProgress: (done, total) => progress.update("measuring", timeLeft(done, total, started)),
+        onProgress: (done, total) => progress.update("measuring", timeLeft.after(done, total)),
       });
       return progress.during("measuring", work);
     });

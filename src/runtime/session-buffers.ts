@@ -1,0 +1,86 @@
+/** The buffers of a session: one for each role that its plans bind, but for the weights, which it only borrows. */
+import type { BufferRole, Plan } from "../compile/plan.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { SEGMENT_WORDS } from "../kernels/pool.ts";
+import { SETTING_BYTES } from "../kernels/sample.ts";
+import type { GpuWeights } from "./weights.ts";
+
+export interface SessionBufferOptions {
+  readonly gpu: Gpu;
+  readonly weights: GpuWeights;
+  readonly plan: Plan;
+  /** A plan that takes turns with the first. */
+  readonly plain?: Plan;
+  /** `[capacity, head_dim/2]` pairs (cos, sin), for models that rotate. */
+  readonly rope?: Float32Array<ArrayBuffer>;
+}
+
+export class SessionBuffers {
+  readonly #gpu: Gpu;
+  readonly #byRole = new Map<string, GPUBuffer>();
+  readonly #owned: GPUBuffer[] = [];
+
+  constructor({ gpu, weights, plan, plain, rope }: SessionBufferOptions) {
+    this.#gpu = gpu;
+    const add = (role: BufferRole, byteLength: number, contents?: Float32Array<ArrayBuffer>): void => {
+      const buffer = this.own(roleKey(role), byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
+      if (contents) gpu.device.queue.writeBuffer(buffer, 0, contents);
+      this.#byRole.set(roleKey(role), buffer);
+    };
+    weights.parts.forEach((buffer, part) => this.#byRole.set(roleKey({ role: "weights", part }), buffer));
+    this.#byRole.set(roleKey({ role: "params" }), weights.params);
+    // The plans take turns, so they may use the same buffers for different values.
+    const others = plain?.activations ?? [];
+    for (let index = 0; index < Math.max(plan.activations.length, others.length); index++) {
+      add({ role: "activation", index }, Math.max(plan.activations[index] ?? 0, others[index] ?? 0));
+    }
+    if (plan.stages) {
+      add({ role: "stages" }, plan.stages.image.byteLength);
+      if (plan.stages.sourceBytes > 0) add({ role: "sources" }, plan.stages.sourceBytes);
+    }
+    for (let layer = 0; layer < plan.layers; layer++) {
+      add({ role: "keys", layer }, plan.slots * plan.cacheRowBytes);
+      add({ role: "values", layer }, plan.slots * plan.cacheRowBytes);
+    }
+    add({ role: "tokens" }, plan.sequences * (plan.capacity + 1) * 4);
+    add({ role: "slots" }, plan.sequences * plan.capacity * 4);
+    add({ role: "settings" }, plan.sequences * SETTING_BYTES);
+    add({ role: "seen" }, plan.sequences * plan.seenWords * 4);
+    add({ role: "losses" }, plan.chunkOuts * 4);
+    if (rope) add({ role: "rope" }, rope.byteLength, rope);
+    // Where captures take turns, stages may leave a site to another operation, and so more of them at a time.
+    const captureBytes = Math.max(plan.captureBytes, plain?.captureBytes ?? 0);
+    if (captureBytes > 0) add({ role: "capture" }, captureBytes);
+    if (plan.pooled) {
+      add({ role: "segments" }, 2 * plan.sequences * SEGMENT_WORDS * 4);
+      add({ role: "pooled" }, plan.sequences * plan.pooled.stride * 4);
+    }
+  }
+
+  /** The buffer of a role. Logits have none of their own: they are an activation of the plan that ran. */
+  of(role: BufferRole): GPUBuffer {
+    const buffer = this.#byRole.get(roleKey(role));
+    if (!buffer) throw new Error(`The session has no buffer for ${roleKey(role)}`);
+    return buffer;
+  }
+
+  /** A further buffer that goes with the others; it can be written. */
+  own(label: string, byteLength: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    const size = Math.max(Math.ceil(byteLength / 16) * 16, 16);
+    const buffer = this.#gpu.createBuffer(label, size, usage | GPUBufferUsage.COPY_DST);
+    this.#owned.push(buffer);
+    return buffer;
+  }
+
+  dispose(): void {
+    for (const buffer of this.#owned) this.#gpu.release(buffer);
+    this.#owned.length = 0;
+  }
+}
+
+function roleKey(role: BufferRole): string {
+  if (role.role === "weights") return `weights ${role.part}`;
+  if (role.role === "activation") return `activation ${role.index}`;
+  if (role.role === "keys" || role.role === "values") return `${role.role} ${role.layer}`;
+  return role.role;
+}
