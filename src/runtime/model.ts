@@ -22,7 +22,6 @@ import { type ComposedBundle, type ComposeSettings, compose } from "../intervent
 import { positionWarnings } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
-import type { PoolReduction } from "../kernels/pool.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { ropeTable } from "../models/rope.ts";
 import { type Profile, type ProfileOptions, profileModel } from "../profile/profile.ts";
