@@ -1,7 +1,7 @@
 /** Plans of models that exist in shape alone: nothing is read, nothing runs. */
 import { fuse } from "../../src/compile/fuse.ts";
 import { type LowerOptions, lower } from "../../src/compile/lower.ts";
-import type { Dispatch, Plan } from "../../src/compile/plan.ts";
+import { belongs, type Dispatch, type Plan } from "../../src/compile/plan.ts";
 import { WeightLayout } from "../../src/compile/weight-layout.ts";
 import type { Checkpoint, StoredDtype } from "../../src/formats/checkpoint.ts";
 import type { Graph, MatrixRef, VectorRef } from "../../src/graph/graph.ts";
@@ -12,6 +12,9 @@ import type { ModelConfig, QuantFormat } from "../../src/models/config.ts";
 import { gpt2Graph } from "../../src/models/gpt2.ts";
 import { llamaGraph } from "../../src/models/llama.ts";
 import { readConfig } from "../../src/models/read-config.ts";
+
+/** In sight of a decode step. */
+const KEYS = 256;
 
 const LIMITS = { maxBufferSize: 1 << 30, maxStorageBufferBindingSize: 1 << 30 };
 
@@ -56,14 +59,16 @@ export function imaginedPlan(
   });
 }
 
-/** Every dispatch of a greedy decode step, with its kernel. */
+/** Every dispatch of a greedy decode step that sees 256 keys, with its kernel. */
 export function decodeStep(
   plan: Plan,
 ): readonly { readonly dispatch: Dispatch; readonly name: string; readonly cost: Cost }[] {
-  return [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy].map((dispatch) => {
+  const step = [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy];
+  const own = step.filter((dispatch) => belongs(dispatch, plan, 1, KEYS));
+  return own.map((dispatch) => {
     const kernel = dispatch.candidates.find(({ maxRows }) => maxRows >= 1)?.kernel;
     if (!kernel) throw new Error(`${dispatch.label} has no kernel`);
-    return { dispatch, name: kernel.name, cost: kernel.cost({ rows: 1, keys: dispatch.readsCache ? 256 : 0 }) };
+    return { dispatch, name: kernel.name, cost: kernel.cost({ rows: 1, keys: dispatch.readsCache ? KEYS : 0 }) };
   });
 }
 
