@@ -29,6 +29,7 @@ import {
 } from "./linear-problem.ts";
 
 const MAX_ROWS = 80;
+const hasSubgroups = (await testDevice()).features.has("subgroups");
 
 interface Case {
   readonly K: number;
@@ -113,7 +114,7 @@ for (const [i, c] of cases.entries()) {
     }
 
     // Both ways for lanes to meet, in turns; strips a group and rows change no bit of either.
-    const meeting = { subgroups: i % 2 === 0 };
+    const meeting = { subgroups: hasSubgroups && i % 2 === 0 };
     const lanes = await runLinear(lanesLinear(tapped, 4, 2, meeting), { ...problem, rows: 4 }, { rows: 4 });
     for (const [name, values] of linearReference({ ...problem, rows: 4 })) {
       const off = worst(lanes.get(name) ?? [], values);
