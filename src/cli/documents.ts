@@ -15,16 +15,21 @@ export async function readDocuments(path: string, signal: AbortSignal): Promise<
 }
 
 /**
- * The prompts of a file: one a line, as JSON in a `.jsonl` file and as text in any other. Blank lines are passed over.
+ * The lines of a file, each a document: as JSON in a `.jsonl` file and as text in any other. Blank lines are passed over.
+ * @param what a line is, for messages
  * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
  */
-export async function readPrompts(path: string, signal: AbortSignal): Promise<readonly Document[]> {
+export async function readLines(
+  path: string,
+  what: "prompt" | "sentence" | "text",
+  signal: AbortSignal,
+): Promise<readonly Document[]> {
   const content = await readTextFile(path, signal);
-  const prompts = isJsonLines(path)
+  const lines = isJsonLines(path)
     ? parseJsonLines(content, path)
     : content.split(/\r?\n/).filter((line) => line.trim() !== "");
-  if (prompts.length > 0) return prompts;
-  throw new SluiceError("bad_file", `${path} holds no prompt`, { hint: "Write one prompt a line." });
+  if (lines.length > 0) return lines;
+  throw new SluiceError("bad_file", `${path} holds no ${what}`, { hint: `Write one ${what} a line.` });
 }
 
 /** @throws SluiceError `not_found`, `aborted`, or `bad_file` for what is not UTF-8 */

@@ -3,7 +3,7 @@ import { SluiceError } from "../errors.ts";
 import { parseCsv } from "../fit/csv.ts";
 import { encodePrompt } from "./commands/prompt.ts";
 import type { CommandContext, LoadedModel } from "./context.ts";
-import { type Document, readPrompts, readTextFile } from "./documents.ts";
+import { type Document, readLines, readTextFile } from "./documents.ts";
 import { name, optional, required, wholeNumber } from "./options.ts";
 
 export const classOptions = {
@@ -40,7 +40,7 @@ export async function readClasses(choice: ClassChoice, { signal }: CommandContex
     });
   }
   const read = async (path: string, label: boolean): Promise<readonly Document[]> => {
-    if (!isTable(path)) return readPrompts(path, signal);
+    if (!isTable(path)) return readLines(path, "sentence", signal);
     return sentencesOf(await readTextFile(path, signal), path, label, choice);
   };
   return { positive: await read(choice.positive, true), negative: await read(choice.negative, false) };

@@ -67,18 +67,25 @@ export function attentionShader(
   };
 }
 
-export function attentionBindings(shape: AttentionShape): readonly KernelBinding[] {
-  const bindings: KernelBinding[] = [
-    { name: "args", binding: 0, access: "args" },
-    { name: "q", binding: 1, access: "read" },
-    { name: "k_cache", binding: 2, access: "read" },
-    { name: "v_cache", binding: 3, access: "read" },
-    { name: "slots", binding: 4, access: "read" },
-    { name: "z", binding: 5, access: "read_write" },
-  ];
-  if (shape.taps.length > 0) bindings.push({ name: "capture", binding: 8, access: "read_write" });
-  if (shape.staged) bindings.push({ name: "stages", binding: 9, access: "read" });
+/** What every kernel binds that reads queries, keys and values. */
+export const queryAndCacheBindings: readonly KernelBinding[] = [
+  { name: "args", binding: 0, access: "args" },
+  { name: "q", binding: 1, access: "read" },
+  { name: "k_cache", binding: 2, access: "read" },
+  { name: "v_cache", binding: 3, access: "read" },
+  { name: "slots", binding: 4, access: "read" },
+];
+
+/** What every kernel binds that writes z, with its captures and stages. */
+export function outputBindings({ taps, staged }: AttentionShape): readonly KernelBinding[] {
+  const bindings: KernelBinding[] = [{ name: "z", binding: 5, access: "read_write" }];
+  if (taps.length > 0) bindings.push({ name: "capture", binding: 8, access: "read_write" });
+  if (staged) bindings.push({ name: "stages", binding: 9, access: "read" });
   return bindings;
+}
+
+export function attentionBindings(shape: AttentionShape): readonly KernelBinding[] {
+  return [...queryAndCacheBindings, ...outputBindings(shape)];
 }
 
 export function attentionArgs(shape: AttentionShape): readonly ArgField[] {

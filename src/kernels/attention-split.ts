@@ -1,6 +1,14 @@
 /** `attention/decode` split over the keys, and `attention/merge`, which joins the parts: for long caches on GPUs. */
 import { decodeTiling } from "./attention-decode.ts";
-import { type AttentionShape, attentionArgs, attentionCost, attentionShader, shapeName } from "./attention-shape.ts";
+import {
+  type AttentionShape,
+  attentionArgs,
+  attentionCost,
+  attentionShader,
+  outputBindings,
+  queryAndCacheBindings,
+  shapeName,
+} from "./attention-shape.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** A row of parts serves so many keys at least. */
@@ -24,14 +32,7 @@ export function attentionSplit(shape: AttentionShape, parts: number): Kernel {
   return {
     name: `attention_split${parts}_${shapeName(plain)}`,
     shader: attentionShader("attention/decode", plain, { ...constants, PARTS: parts }, { ...conditions, split: true }),
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      { name: "q", binding: 1, access: "read" },
-      { name: "k_cache", binding: 2, access: "read" },
-      { name: "v_cache", binding: 3, access: "read" },
-      { name: "slots", binding: 4, access: "read" },
-      { name: "parts_of_rows", binding: 5, access: "read_write" },
-    ],
+    bindings: [...queryAndCacheBindings, { name: "parts_of_rows", binding: 5, access: "read_write" }],
     args: attentionArgs(plain),
     summation: `attention_split${constants.WIDTH}`,
     workgroups: (rows) => [rows, shape.kv_heads * headTiles, parts],
@@ -48,9 +49,7 @@ export function attentionMerge(shape: AttentionShape, parts: number): Kernel {
     bindings: [
       { name: "args", binding: 0, access: "args" },
       { name: "parts_of_rows", binding: 1, access: "read" },
-      { name: "z", binding: 5, access: "read_write" },
-      ...(shape.taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
-      ...(shape.staged ? [{ name: "stages", binding: 9, access: "read" } as const] : []),
+      ...outputBindings(shape),
     ],
     args: attentionArgs(shape),
     summation: "attention_merge",

@@ -116,6 +116,7 @@ test("what cannot be read or is not possible is told by file, column, line or op
     [given(short, negative), 1, /short\.csv, line 2: 1 fields/],
     [given(single, single, "--label-column", "label"), 1, /single\.csv holds no sentence of the negative class/],
     [given(join(folder, "none.txt"), negative), 1, /none\.txt/],
+    [given(await file("empty.txt", "\n"), negative), 1, /empty\.txt holds no sentence\n {2}Write one sentence a line/],
   ];
   const ace = given(positive, negative, "--shrinkage", "0").map((word) => (word === "leace" ? "ace" : word));
   for (const [line, status, says] of [...refused, [ace, 2, /no covariance to shrink/] as const]) {

@@ -5,7 +5,7 @@ import { left, right, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
-import { type Document, readDocuments, readPrompts } from "../documents.ts";
+import { type Document, readDocuments, readLines } from "../documents.ts";
 import { decimal, flag, name, oneOf, optional, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
 import { classOptions, readClasses } from "../sentences.ts";
@@ -79,7 +79,7 @@ export const evaluate = defineCommand({
     const { library, progress, signal, stdout } = context;
     checkChoice(values);
     const texts = values.text === undefined ? undefined : await readDocuments(values.text, signal);
-    const prompts = values.prompts === undefined ? undefined : await readPrompts(values.prompts, signal);
+    const prompts = values.prompts === undefined ? undefined : await readLines(values.prompts, "prompt", signal);
     const { positive, negative } = values;
     const classes =
       positive === undefined || negative === undefined

@@ -6,7 +6,7 @@ import { readProbe } from "../../fit/probe.ts";
 import type { NeuronFit, Probe } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { readPrompts } from "../documents.ts";
+import { readLines } from "../documents.ts";
 import { decimal, flag, name, optional, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { encodeAll } from "../sentences.ts";
@@ -42,7 +42,7 @@ export const fitNeurons = defineCommand({
   ],
   async run(values, context) {
     const { progress, signal, stdout } = context;
-    const [probe, documents] = await Promise.all([openProbe(values.probe), readPrompts(values.texts, signal)]);
+    const [probe, documents] = await Promise.all([openProbe(values.probe), readLines(values.texts, "text", signal)]);
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {

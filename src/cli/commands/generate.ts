@@ -4,7 +4,7 @@ import type { ComposedBundle, GenerateOptions } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, GenerationSummary, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
-import { type Document, readPrompts } from "../documents.ts";
+import { type Document, readLines } from "../documents.ts";
 import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
@@ -54,7 +54,7 @@ export const generate = defineCommand({
       maxNewTokens,
     };
     const prompt = batch === undefined ? await givenOrPipedPrompt(values, context) : undefined;
-    const prompts = batch === undefined ? [] : await readPrompts(batch, context.signal);
+    const prompts = batch === undefined ? [] : await readLines(batch, "prompt", context.signal);
     const long = maxNewTokens * Math.max(1, prompts.length) >= LONG_TOKENS;
     await withEditedModel({ ...values, long }, context, (model, loadMs, bundles) => {
       const task = { options, json, loadMs, bundles };
