@@ -2,16 +2,18 @@
  * Texts for the edges of docs/study-shakespeare.md: what the plain model itself says behind neutral openings, sorted into
  * Shakespeare-like and not.
  *
- *   npx tsx scripts/study-shakespeare-own.ts FOLDER [--each 40] [--keep 12]
+ *   npx tsx scripts/study-shakespeare-own.ts FOLDER [--each 40] [--keep 12] [--with BUNDLE] [--name own] [--unknown N]
  *
- * FOLDER is what study-shakespeare-data.ts wrote. Continues each of 20 openings, none of which is judged in the study, so
- * many times by 24 tokens at temperature 1, sorts them by unigram log-odds fitted on the pieces that fits see, and writes
- * the openings with the first so many tokens behind them: own-plays.jsonl and own-tales.jsonl.
+ * FOLDER is what study-shakespeare-data.ts wrote; with a bundle it is the edited model that speaks. Continues each of 20
+ * openings, none of which is judged in the study, so many times by 24 tokens at temperature 1, sorts them by unigram
+ * log-odds fitted on the pieces that fits see, and writes the openings with the first so many tokens behind them:
+ * NAME-plays.jsonl and NAME-tales.jsonl. A text with more than N tokens that no document of the fits' half holds is in
+ * neither, for it is in no register.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { fitUnigramClassifier, load } from "../src/index.ts";
+import { fitUnigramClassifier, load, loadBundle } from "../src/index.ts";
 
 const openings = "But They So Now If You He We This That My Not For With All One Let How Why Where".split(" ");
 /** Openings continued side by side. */
@@ -20,7 +22,13 @@ const NEW_TOKENS = 24;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { each: { type: "string", default: "40" }, keep: { type: "string", default: "12" } },
+  options: {
+    each: { type: "string", default: "40" },
+    keep: { type: "string", default: "12" },
+    with: { type: "string" },
+    name: { type: "string", default: "own" },
+    unknown: { type: "string", default: "Infinity" },
+  },
 });
 const [folder] = positionals;
 if (folder === undefined) throw new Error("Name the folder that study-shakespeare-data.ts wrote");
@@ -34,7 +42,15 @@ const judge = fitUnigramClassifier(
   { method: "log-odds" },
 );
 
-const model = await load("weights/gpt2-stories");
+const plain = await load("weights/gpt2-stories");
+const model = values.with === undefined ? plain : plain.with([{ bundle: await loadBundle(values.with) }]);
+const known = new Set<number>();
+for (const name of ["plays", "tales"]) {
+  const lines = (await readFile(`test/data/${name}.jsonl`, "utf8")).trimEnd().split("\n");
+  for (const line of lines.filter((_, document) => document % 2 === 0)) {
+    for (const token of model.tokenizer?.encode((JSON.parse(line) as { text: string }).text) ?? []) known.add(token);
+  }
+}
 const session = await model.session({ sequences: BATCH, context: NEW_TOKENS + 8 });
 const own: Record<"plays" | "tales", string[]> = { plays: [], tales: [] };
 for (let i = 0; i < Number(values.each); i++) {
@@ -46,11 +62,12 @@ for (let i = 0; i < Number(values.each); i++) {
   });
   for (const [j, { tokens }] of results.entries()) {
     const kept = [...(prompts[j] as readonly number[]), ...tokens.slice(0, Number(values.keep))];
+    if (kept.filter((token) => !known.has(token)).length > Number(values.unknown)) continue;
     own[judge.score(tokens) > 0 ? "plays" : "tales"].push(JSON.stringify({ tokens: kept }));
   }
 }
 for (const [name, lines] of Object.entries(own))
-  await writeFile(join(folder, `own-${name}.jsonl`), `${lines.join("\n")}\n`);
+  await writeFile(join(folder, `${values.name}-${name}.jsonl`), `${lines.join("\n")}\n`);
 console.log(`${own.plays.length} Shakespeare-like, ${own.tales.length} others`);
 session.dispose();
-model.dispose();
+plain.dispose();

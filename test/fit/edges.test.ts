@@ -1,10 +1,13 @@
 /** Finding edges: attribution against exact cuts, and fits whose bundles do to the engine what their reports say. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { SluiceError } from "../../src/errors.ts";
+import type { EdgeFitOptions } from "../../src/fit/edges/fit-edges.ts";
 import { divergence } from "../../src/fit/edges/judge.ts";
 import { AdamW } from "../../src/fit/edges/learn-masks.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
+import type { EdgeMaskManifest } from "../../src/interventions/manifest.ts";
 import { load } from "../../src/runtime/load.ts";
 import { uniform } from "../reference/draw.ts";
 import { location } from "../support/files.ts";
@@ -120,6 +123,40 @@ test("with a cap on what the bad loss counts, a large weight does not ruin what 
   assert.is(capped.bundle.manifest.fit?.bad_cap, 0.2);
   assert.ok(capped.after.bad > capped.before.bad, capped.summary);
   assert.ok(capped.after.good < greedy.after.good, `${greedy.summary}; capped ${capped.summary}`);
+  model.dispose();
+});
+
+test("a fit that starts from one edge finds the second that a fit of two finds, with the same report", async () => {
+  const model = await load(location("weights/gpt-nano-sort"));
+  const good = sorting(2, 12);
+  const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));
+  const options = { good, bad, shortlist: 8, badWeight: 1 };
+  const both = await model.fitEdges({ ...options, edges: 2 });
+  const { bundle } = await model.fitEdges({ ...options, edges: 1 });
+  const start = readBundle(writeBundle(bundle), "first.safetensors");
+  const second = await model.fitEdges({ ...options, start, edges: 2 });
+  const names = ({ edges }: typeof both) => edges.map(({ source, destination }) => `${source} → ${destination}`);
+  assert.equal(names(second), names(both));
+  assert.is(second.summary, both.summary);
+  assert.is(second.bundle.manifest.fit?.started_with, 1);
+  assert.equal(second.bundle.tensors.get("edges.constants"), bundle.tensors.get("edges.constants"));
+
+  const refused = async (more: Partial<EdgeFitOptions>, message: RegExp) => {
+    try {
+      await model.fitEdges({ ...options, start, ...more });
+      assert.unreachable();
+    } catch (error) {
+      assert.instance(error, SluiceError);
+      assert.match((error as Error).message, message);
+    }
+  };
+  await refused({ edges: 1 }, /first\.safetensors cannot be started from: it cuts 1, and 1 edges in all/);
+  await refused({ method: "masks" }, /does not start from first\.safetensors/);
+  await refused({ replace: "zero" }, /says itself what replaces a cut source/);
+  const [stage] = bundle.manifest.stages as [EdgeMaskManifest];
+  const half = stage.edges?.map(([source, destination]) => [source, destination, 0.5] as const) ?? [];
+  const softened = { ...bundle, manifest: { ...bundle.manifest, stages: [{ ...stage, edges: half }] } };
+  await refused({ start: softened }, /keeps 0\.5 of an edge/);
   model.dispose();
 });
 

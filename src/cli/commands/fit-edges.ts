@@ -22,7 +22,8 @@ export const fitEdges = defineCommand({
     good: required("FILE", "What the model shall stay good at: a text, or .jsonl with text or tokens a line", name),
     bad: required("FILE", "What it shall unlearn; as --good", name),
     out: required("FILE", "The bundle to write", name),
-    edges: optional("N", "Most edges to cut by attribution+greedy (default 12)", wholeNumber(1)),
+    edges: optional("N", "Most edges to cut by attribution+greedy, in all (default 12)", wholeNumber(1)),
+    start: optional("B", "Bundle of an earlier fit whose edges stay cut while more are searched for", name),
     method: optional("METHOD", "attribution+greedy (default) or masks", oneOf("attribution+greedy", "masks")),
     destinations: optional(
       "KIND",
@@ -65,8 +66,9 @@ export const fitEdges = defineCommand({
     },
   ],
   async run(values, context) {
-    const { signal, progress, stdout } = context;
+    const { library, signal, progress, stdout } = context;
     const [good, bad] = await Promise.all([readDocuments(values.good, signal), readDocuments(values.bad, signal)]);
+    const start = values.start === undefined ? undefined : await library.loadBundle(values.start, { signal });
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     await withModel(values, context, async (model) => {
@@ -74,6 +76,7 @@ export const fitEdges = defineCommand({
         good: tokensOf(model, good, values, context),
         bad: tokensOf(model, bad, values, context),
         ...defined({
+          start,
           edges: values.edges,
           method: values.method,
           destinations: values.destinations,

@@ -12,18 +12,24 @@ import { cutGreedily } from "./greedy.ts";
 import { checkOf, type JudgedModel, meanDivergence } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
 import { type EdgeFitModel, Objective, type PairLoss, type Replacement, type TextPair } from "./objective.ts";
+import { startFrom } from "./start.ts";
 
 export type { EdgeFitModel, PairLoss } from "./objective.ts";
 
 export interface EdgeFitOptions extends TextPair {
-  /** Most edges to cut, for `attribution+greedy`; default 12. */
+  /** Most edges to cut, for `attribution+greedy`, those of `start` included; default 12. */
   readonly edges?: number;
+  /**
+   * A bundle of an earlier fit, whose edges stay cut and whose replacements are taken over; more are searched for behind
+   * them, on other texts perhaps: those that the model writes with these edges cut. For `attribution+greedy`.
+   */
+  readonly start?: Bundle;
   readonly method?: "attribution+greedy" | "masks";
   readonly destinations?: Destinations;
   /** How much a rise of the bad loss is worth, in rises of the good one; default 0.2. */
   readonly badWeight?: number;
   /**
-   * Rise of the bad loss, in nats a token, beyond which a further rise counts for nothing; default: none. A loss grows
+   * Rise of the bad loss from where the search starts, in nats a token, beyond which a further rise counts for nothing; default: none. A loss grows
    * without bound, so that with a large weight a ruined model pays for itself; a cap leaves the good texts to decide.
    */
   readonly badCap?: number;
@@ -67,6 +73,7 @@ export interface EdgeFit {
 }
 
 const SHORTLIST = 32;
+const MOST_EDGES = 12;
 /** Texts of each kind whose logits are compared. */
 const COMPARED_TEXTS = 16;
 
@@ -83,12 +90,14 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
     signal,
     onProgress = () => undefined,
   } = options;
+  const start = options.start && startFrom(config, options.start, { edges: MOST_EDGES, ...options });
   const shared = config.num_attention_heads !== config.num_key_value_heads;
-  const destinations = options.destinations ?? (shared ? "qkv_groups" : "heads");
+  const destinations = start?.destinations ?? options.destinations ?? (shared ? "qkv_groups" : "heads");
   const good = split("good", options.good, heldOut);
   const bad = split("bad", options.bad, heldOut);
   onProgress("means of the sources");
-  const replacement = await replacementFrom(model, destinations, options, options.corpus ?? good.fitted);
+  const corpus = options.corpus ?? good.fitted;
+  const replacement = start?.replacement ?? (await replacementFrom(model, destinations, options, corpus));
   const common = { destinations, badWeight, badCap, replacement, signal };
 
   const fitted = await Objective.open(
@@ -96,21 +105,20 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
     { good: good.fitted, bad: bad.fitted },
     { ...common, mostMasks: options.shortlist ?? SHORTLIST },
   );
-  let cut: readonly number[];
+  let found: readonly number[];
   try {
-    cut = await search(fitted, method, options, onProgress);
+    found = await search(fitted, method, options, start?.cut ?? [], onProgress);
   } finally {
     fitted.dispose();
   }
-  if (cut.length === 0) {
+  if (found.length === 0) {
     throw new SluiceError(
       "usage",
-      "No cut lowers the objective: every edge that hurts the bad texts hurts the good ones more",
-      {
-        hint: "Give the bad loss a larger weight, or more texts.",
-      },
+      `No ${start ? "further " : ""}cut lowers the objective: every edge that hurts the bad texts hurts the good ones more`,
+      { hint: "Give the bad loss a larger weight, or more texts." },
     );
   }
+  const cut = [...(start?.cut ?? []), ...found];
 
   onProgress("judging on held-out texts");
   const held = await Objective.open(model, { good: good.held, bad: bad.held }, common);
@@ -150,7 +158,7 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
       method,
       bad_weight: badWeight,
       ...capped,
-      replace: options.replace ?? "mean",
+      ...(start ? { started_with: start.cut.length } : { replace: options.replace ?? "mean" }),
       texts,
       held_out: report,
     };
@@ -164,11 +172,12 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
 async function search(
   objective: Objective,
   method: NonNullable<EdgeFitOptions["method"]>,
-  { edges = 12, shortlist = SHORTLIST, epochs = 300, ramp = 1e-3 }: EdgeFitOptions,
+  { edges = MOST_EDGES, shortlist = SHORTLIST, epochs = 300, ramp = 1e-3 }: EdgeFitOptions,
+  start: readonly number[],
   onProgress: (text: string) => void,
 ): Promise<readonly number[]> {
   if (method === "attribution+greedy") {
-    const steps = await cutGreedily(objective, { edges, shortlist, onProgress });
+    const steps = await cutGreedily(objective, { start, edges, shortlist, onProgress });
     return steps.map(({ edge }) => edge);
   }
   const { mask } = await learnMasks(objective, { epochs, ramp, onProgress });

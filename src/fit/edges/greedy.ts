@@ -12,19 +12,22 @@ export interface GreedyStep {
 }
 
 export interface GreedyOptions {
-  /** Most edges. */
+  /** Edges that are cut already, as indices into the mask. */
+  readonly start: readonly number[];
+  /** Most edges, those of the start included. */
   readonly edges: number;
   /** Candidates that are tried at each step. */
   readonly shortlist: number;
   readonly onProgress: (text: string) => void;
 }
 
-/** Cuts edges as long as the objective falls. */
+/** Cuts further edges as long as the objective falls. */
 export async function cutGreedily(objective: Objective, options: GreedyOptions): Promise<readonly GreedyStep[]> {
   const mask = new Float64Array(objective.shape[0] * objective.shape[1]).fill(1);
+  for (const edge of options.start) mask[edge] = 0;
   const steps: GreedyStep[] = [];
-  while (steps.length < options.edges) {
-    const place = `edge ${steps.length + 1} of ${options.edges}`;
+  for (let count = options.start.length; count < options.edges; count++) {
+    const place = `edge ${count + 1} of ${options.edges}`;
     options.onProgress(`${place}: attribution`);
     const { losses, gradient } = await objective.gradient(mask);
     // Cutting moves m by −1, so the estimated change is −∂/∂m; the smallest changes come first.

@@ -46,7 +46,7 @@ export class Objective {
   readonly #batch: Attributions;
   readonly #replacement: Replacement;
   readonly #signal: AbortSignal | undefined;
-  /** Bad loss of the whole model, once it is known. */
+  /** Bad loss where the search starts, once it is known. */
   #badStart: number | undefined;
 
   private constructor(
@@ -115,7 +115,7 @@ export class Objective {
     return (this.#badStart ?? Number.POSITIVE_INFINITY) + this.badCap;
   }
 
-  /** Losses, and the gradient of the objective. The first mask it is asked about is that of the whole model. */
+  /** Losses, and the gradient of the objective. The first mask it is asked about is where the search starts. */
   async gradient(mask: Float64Array): Promise<{ readonly losses: PairLoss; readonly gradient: Float64Array }> {
     const values = this.#valuesOf(mask);
     const good = await this.#single.good.run(values, { signal: this.#signal });
