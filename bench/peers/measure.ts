@@ -86,6 +86,8 @@ export async function measureLanes(opened: readonly Opened[], plan: Plan): Promi
 async function warmUp(lane: Measured, plan: Plan): Promise<void> {
   const started = performance.now();
   lane.logProbabilities = await lane.lane.logProbabilities([...plan.prompt, plan.prompt[0] ?? 0]);
+  // What gives no probabilities has not run yet, and its first prefill, which compiles, tells nothing about others.
+  if (lane.logProbabilities === null) await lane.lane.generate(plan.prompt, 2);
   // Shapes of a prefill, of a first and of a second step are compiled by their first run.
   let run = await lane.lane.generate(plan.prompt, 2);
   // Where a prefill fills half of the turn, two tokens are what is measured, and they are warm.
