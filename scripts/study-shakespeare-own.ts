@@ -10,12 +10,12 @@
  * NAME-plays.jsonl and NAME-tales.jsonl. A text with more than N tokens that no document of the fits' half holds is in
  * neither, for it is in no register.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { fitUnigramClassifier, load, loadBundle } from "../src/index.ts";
+import { knownTokens, openings, pieces } from "./study-shakespeare-texts.ts";
 
-const openings = "But They So Now If You He We This That My Not For With All One Let How Why Where".split(" ");
 /** Openings continued side by side. */
 const BATCH = 20;
 const NEW_TOKENS = 24;
@@ -32,29 +32,20 @@ const { values, positionals } = parseArgs({
 });
 const [folder] = positionals;
 if (folder === undefined) throw new Error("Name the folder that study-shakespeare-data.ts wrote");
-const pieces = async (name: string): Promise<number[][]> =>
-  (await readFile(join(folder, name), "utf8"))
-    .trimEnd()
-    .split("\n")
-    .map((line) => (JSON.parse(line) as { tokens: number[] }).tokens);
 const judge = fitUnigramClassifier(
-  { positive: await pieces("plays.jsonl"), negative: await pieces("tales.jsonl") },
+  { positive: await pieces(folder, "plays"), negative: await pieces(folder, "tales") },
   { method: "log-odds" },
 );
 
 const plain = await load("weights/gpt2-stories");
 const model = values.with === undefined ? plain : plain.with([{ bundle: await loadBundle(values.with) }]);
-const known = new Set<number>();
-for (const name of ["plays", "tales"]) {
-  const lines = (await readFile(`test/data/${name}.jsonl`, "utf8")).trimEnd().split("\n");
-  for (const line of lines.filter((_, document) => document % 2 === 0)) {
-    for (const token of model.tokenizer?.encode((JSON.parse(line) as { text: string }).text) ?? []) known.add(token);
-  }
-}
+const { tokenizer } = plain;
+if (!tokenizer) throw new Error("weights/gpt2-stories has no tokenizer");
+const known = await knownTokens(tokenizer);
 const session = await model.session({ sequences: BATCH, context: NEW_TOKENS + 8 });
 const own: Record<"plays" | "tales", string[]> = { plays: [], tales: [] };
 for (let i = 0; i < Number(values.each); i++) {
-  const prompts = openings.map((text) => model.tokenizer?.encode(text, { addSpecialTokens: false }) ?? []);
+  const prompts = openings.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   const results = await session.generateBatch(prompts, {
     maxNewTokens: NEW_TOKENS,
     temperature: 1,
