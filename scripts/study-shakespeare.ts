@@ -19,7 +19,9 @@ const names = [
   ["aura", "AurA"],
   ["ace0", "ACE, α = 0, all layers"],
   ["ace2", "ACE, α = 1, layer 2"],
-  ["edges", "edges cut"],
+  ["edges", "Three edges cut"],
+  ["half", "and half of a fourth"],
+  ["four", "Four edges cut"],
 ] as const;
 
 const [folder] = process.argv.slice(2);
@@ -77,7 +79,7 @@ await writeFile(
     series: ["edited / plain"],
     rows: costs,
     from: 0.95,
-    to: Math.max(1.25, ...costs.flatMap(({ bars }) => bars.map(({ high }) => high))),
-    ticks: [1, 1.05, 1.1, 1.15, 1.2, 1.25],
+    to: Math.max(2.5, ...costs.flatMap(({ bars }) => bars.map(({ high }) => high))),
+    ticks: [1, 1.5, 2, 2.5],
   }),
 );
