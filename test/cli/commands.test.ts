@@ -257,8 +257,11 @@ test("fit edges reads good and bad texts, writes a bundle and tells what it did"
         bad: [[8, 9], [8]],
         edges: 3,
         method: undefined,
+        start: undefined,
       },
     ]);
+    assert.is((await run([...line, "--start", "first.safetensors"], { library })).code, 0);
+    assert.is(library.calls.fit[1]?.start, "first.safetensors");
     assert.is(parseSafetensors(await readFile(out)).metadata.get("format"), "sluice.interventions/1");
     const { summary } = JSON.parse((await run([...line, "--json"], { library })).stdout);
     assert.is(summary, "1 of 82 edges");

@@ -121,6 +121,7 @@ export interface Calls {
     readonly bad: readonly (readonly number[])[];
     readonly edges: number | undefined;
     readonly method: string | undefined;
+    readonly start: string | undefined;
   }[];
   readonly digests: { readonly bundles: number; readonly source: string }[];
   readonly compare: { readonly prompt: unknown; readonly options: CompareOptions }[];
@@ -270,7 +271,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       return { loss: 1.5, gradient: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } };
     },
     async fitEdges({ good, bad, ...options }) {
-      calls.fit.push({ good, bad, edges: options.edges, method: options.method });
+      calls.fit.push({ good, bad, edges: options.edges, method: options.method, start: options.start?.file });
       const before = { good: 2, bad: 3 };
       const edge = { source: "embed", destination: "logits", alone: { good: 2.125, bad: 3.5 } };
       const whole = fakeBundle("fitted");
