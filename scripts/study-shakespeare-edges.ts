@@ -1,7 +1,8 @@
 /**
  * Edges of docs/study-shakespeare.md that are chosen by what the cut model says, not by a loss.
  *
- *   npx tsx scripts/study-shakespeare-edges.ts FOLDER --start BUNDLE --out BUNDLE [--edges 4] [--shortlist 16] [--each 6]
+ *   npx tsx scripts/study-shakespeare-edges.ts FOLDER --start BUNDLE --out BUNDLE [--half BUNDLE] [--edges 4]
+ *     [--shortlist 16] [--each 6]
  *
  * FOLDER is what study-shakespeare-data.ts and study-shakespeare-own.ts wrote, BUNDLE a result of `fit edges`. A step
  * proposes edges by the gradient of loss(own-tales) − loss(own-plays) at the cuts made so far, and leaves out those whose
@@ -9,7 +10,7 @@
  * study-shakespeare-own.ts, none of which is judged, are continued so many times; the three best are tried with four times
  * as many. The one that makes most continuations tales stays cut, if it makes more than the cuts before it. A tale is what
  * unigram log-odds do not call Shakespeare and what holds a quarter of unknown tokens at most, so that babble does not
- * count. All trials are sequences of one session, each with a mask of its own.
+ * count. --half is the same with m = ½ at the last edge. All trials are sequences of one session, each with a mask of its own.
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -39,6 +40,7 @@ const { values, positionals } = parseArgs({
   options: {
     start: { type: "string" },
     out: { type: "string" },
+    half: { type: "string" },
     edges: { type: "string", default: "4" },
     shortlist: { type: "string", default: "16" },
     each: { type: "string", default: "6" },
@@ -103,8 +105,9 @@ while (cut.length < Number(values.edges)) {
   }
   if ((after[best] as Share).tales <= (before as Share).tales) break;
   cut.push(finalists[best] as Edge);
-  bundle = withEdges(cut);
+  bundle = withEdges(cut, 0);
   await writeFile(values.out, writeBundle(bundle));
+  if (values.half !== undefined) await writeFile(values.half, writeBundle(withEdges(cut, 0.5)));
 }
 model.dispose();
 
@@ -197,9 +200,10 @@ async function triedTogether(
   return counts.map(({ tales, plays }) => ({ tales: tales / total, plays: plays / total }));
 }
 
-function withEdges(edges: readonly Edge[]): Bundle {
+/** @param last m of the last of them; the others are cut */
+function withEdges(edges: readonly Edge[], last: number): Bundle {
   const { checks: _, fit, ...manifest } = bundle.manifest;
-  const masked = { ...stage, edges: edges.map(([source, destination]) => [source, destination, 0] as const) };
+  const masked = { ...stage, edges: edges.map((edge, i) => [...edge, i === edges.length - 1 ? last : 0] as const) };
   const description = `${edges.length} of 375 edges; chosen by what the model says with them cut`;
   return {
     ...bundle,
