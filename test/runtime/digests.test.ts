@@ -1,7 +1,6 @@
 /** The digests that bundles are compared with: of one file, of shards whatever their order, and none unasked. */
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
@@ -9,6 +8,7 @@ import * as assert from "uvu/assert";
 import { type Bundle, digestsFor } from "../../src/index.ts";
 import { bundleOf, gpt2 } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";
+import { inFolder } from "../support/folder.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
 const sha = (data: string | Uint8Array) => createHash("sha256").update(data).digest("hex");
@@ -18,15 +18,6 @@ function naming(...files: readonly ("weights_sha256" | "tokenizer_sha256")[]): B
   const bundle = bundleOf(gpt2, []);
   const base = { ...bundle.manifest.base, ...Object.fromEntries(files.map((file) => [file, "0"])) };
   return { ...bundle, manifest: { ...bundle.manifest, base } };
-}
-
-async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "sluice-digest-"));
-  try {
-    await use(folder);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
 }
 
 test("of one file it is that file's, and only what some bundle names is read", async () => {
