@@ -1,16 +1,17 @@
 /**
- * Edges of docs/study-shakespeare.md that are chosen by what the cut model says, not by a loss.
+ * An edge of docs/study-shakespeare.md that is chosen by what the edited model says, not by a loss.
  *
- *   npx tsx scripts/study-shakespeare-edges.ts FOLDER --start BUNDLE --out BUNDLE [--half BUNDLE] [--edges 4]
+ *   npx tsx scripts/study-shakespeare-edges.ts FOLDER --start BUNDLE --out BUNDLE [--cut BUNDLE] [--value 0.5]
  *     [--shortlist 16] [--each 6]
  *
- * FOLDER is what study-shakespeare-data.ts and study-shakespeare-own.ts wrote, BUNDLE a result of `fit edges`. A step
- * proposes edges by the gradient of loss(own-tales) − loss(own-plays) at the cuts made so far, and leaves out those whose
- * cut costs own-tales more than a nat, since they ruin the model. Each is cut on trial while the 20 openings of
+ * FOLDER is what study-shakespeare-data.ts and study-shakespeare-own.ts wrote, --start a result of `fit edges`. Proposes
+ * edges by the gradient of loss(own-tales) − loss(own-plays) at the cuts made so far, and leaves out those that cost
+ * own-tales more than a nat at m = VALUE, since they ruin the model. Each is set to VALUE on trial while the 20 openings of
  * study-shakespeare-own.ts, none of which is judged, are continued so many times; the three best are tried with four times
- * as many. The one that makes most continuations tales stays cut, if it makes more than the cuts before it. A tale is what
- * unigram log-odds do not call Shakespeare and what holds a quarter of unknown tokens at most, so that babble does not
- * count. --half is the same with m = ½ at the last edge. All trials are sequences of one session, each with a mask of its own.
+ * as many, beside the model without any of them. --out is the start with the one that makes most continuations tales;
+ * --cut is the same with that edge cut whole. A tale is what unigram log-odds do not call Shakespeare and what holds a
+ * quarter of unknown tokens at most, so that babble does not count. All trials are sequences of one session, each with a
+ * mask of its own.
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -40,8 +41,8 @@ const { values, positionals } = parseArgs({
   options: {
     start: { type: "string" },
     out: { type: "string" },
-    half: { type: "string" },
-    edges: { type: "string", default: "4" },
+    cut: { type: "string" },
+    value: { type: "string", default: "0.5" },
     shortlist: { type: "string", default: "16" },
     each: { type: "string", default: "6" },
   },
@@ -76,10 +77,11 @@ const own = {
   bad: (await pieces(folder, "own-plays")).slice(0, TEXTS),
 };
 
-let bundle = await loadBundle(values.start);
+const value = Number(values.value);
+const bundle = await loadBundle(values.start);
 const [stage] = bundle.manifest.stages;
 if (stage?.kind !== "edge_mask") throw new Error(`${values.start} is no edge mask`);
-const cut: Edge[] = (stage.edges ?? []).map(([source, destination]) => [source, destination]);
+const cut: readonly Edge[] = (stage.edges ?? []).map(([source, destination]) => [source, destination]);
 const resolved = resolveEdgeMask(config, bundle, stage);
 const sources = listSources(config).map(sourceName);
 const destinations = listDestinations(config, "heads");
@@ -89,31 +91,27 @@ const places: Place[] = destinations.flatMap((destination, row) =>
     return { edge: [source, destinationName(destination)], at: row * sources.length + column };
   }),
 );
-while (cut.length < Number(values.edges)) {
-  const candidates = await proposed(Number(values.shortlist));
-  const shares = await tried([undefined, ...candidates], 0, Number(values.each));
-  const finalists = candidates
-    .map((edge, i) => ({ edge, tales: (shares[i + 1] as Share).tales }))
-    .sort((a, b) => b.tales - a.tales)
-    .slice(0, FINALISTS)
-    .map(({ edge }) => edge);
-  const [before, ...after] = await tried([undefined, ...finalists], Number(values.each), 4 * Number(values.each));
-  const best = after.reduce((top, share, i) => (share.tales > (after[top] as Share).tales ? i : top), 0);
-  console.log(`tales ${percent(before?.tales)}, Shakespeare ${percent(before?.plays)} with ${cut.length} edges cut`);
-  for (const [i, edge] of finalists.entries()) {
-    console.log(`  ${edge.join(" → ")}: tales ${percent(after[i]?.tales)}, Shakespeare ${percent(after[i]?.plays)}`);
-  }
-  if ((after[best] as Share).tales <= (before as Share).tales) break;
-  cut.push(finalists[best] as Edge);
-  bundle = withEdges(cut, 0);
-  await writeFile(values.out, writeBundle(bundle));
-  if (values.half !== undefined) await writeFile(values.half, writeBundle(withEdges(cut, 0.5)));
+const candidates = await proposed(Number(values.shortlist));
+const shares = await tried(candidates, 0, Number(values.each));
+const finalists = candidates
+  .map((edge, i) => ({ edge, tales: (shares[i] as Share).tales }))
+  .sort((a, b) => b.tales - a.tales)
+  .slice(0, FINALISTS)
+  .map(({ edge }) => edge);
+const [before, ...after] = await tried([undefined, ...finalists], Number(values.each), 4 * Number(values.each));
+const best = after.reduce((top, share, i) => (share.tales > (after[top] as Share).tales ? i : top), 0);
+console.log(`with ${cut.length} edges cut: tales ${percent(before?.tales)}, Shakespeare ${percent(before?.plays)}`);
+for (const [i, edge] of finalists.entries()) {
+  console.log(`  ${edge.join(" → ")}: tales ${percent(after[i]?.tales)}, Shakespeare ${percent(after[i]?.plays)}`);
 }
+const found = finalists[best] as Edge;
+await writeFile(values.out, writeBundle(withEdge(found, value)));
+if (values.cut !== undefined) await writeFile(values.cut, writeBundle(withEdge(found, 0)));
 model.dispose();
 
 /** Edges whose cut the gradient thinks best, of those that the texts which are no Shakespeare can do without. */
 async function proposed(count: number): Promise<readonly Edge[]> {
-  const mask = maskOf(cut);
+  const mask = maskOf();
   const gradients: ArrayLike<number>[] = [];
   for (const texts of [own.good, own.bad]) {
     const attribution = await model.openAttribution(texts, { destinations: "heads" });
@@ -127,7 +125,7 @@ async function proposed(count: number): Promise<readonly Edge[]> {
   const attribution = await model.openAttribution(own.good, { destinations: "heads", masks: MASKS });
   const losses: number[] = [];
   try {
-    const masks = [mask, ...candidates.map(({ edge }) => maskOf([...cut, edge]))];
+    const masks = [mask, ...candidates.map(({ edge }) => maskOf(edge))];
     for (let at = 0; at < masks.length; at += MASKS) {
       losses.push(...(await attribution.losses(masks.slice(at, at + MASKS))));
     }
@@ -141,16 +139,21 @@ async function proposed(count: number): Promise<readonly Edge[]> {
   return candidates.filter((_, i) => cost(i) <= MOST_COST).map(({ edge }) => edge);
 }
 
-function maskOf(edges: readonly Edge[]) {
-  const cutHere = new Set(edges.map((edge) => edge.join(" → ")));
+/** The start's mask, with one more edge at VALUE. */
+function maskOf(more?: Edge) {
+  const isCut = new Set(cut.map((edge) => edge.join(" → ")));
   const data = new Float64Array(shape[0] * shape[1]).fill(1);
-  for (const { edge, at } of places) if (cutHere.has(edge.join(" → "))) data[at] = 0;
+  for (const { edge, at } of places) {
+    const name = edge.join(" → ");
+    if (isCut.has(name)) data[at] = 0;
+    else if (name === more?.join(" → ")) data[at] = value;
+  }
   const { constants, replace } = resolved;
   const given = constants && { data: constants, shape: [shape[1], config.hidden_size] };
   return { mask: { data, shape }, constants: given, replace };
 }
 
-/** What the model says with each of these edges cut besides those that are, over continuations first … first + each. */
+/** What the model says with each of these edges at VALUE besides those that are cut, over continuations first … first + each. */
 async function tried(edges: readonly (Edge | undefined)[], first: number, each: number): Promise<readonly Share[]> {
   const extra = edges.filter((edge) => edge !== undefined);
   const session = await model
@@ -177,7 +180,7 @@ async function triedTogether(
 ): Promise<readonly Share[]> {
   for (const [trial, edge] of edges.entries()) {
     for (let i = 0; i < prompts.length; i++) {
-      const change = extra.map((one) => [...one, one === edge ? 0 : 1] as const);
+      const change = extra.map((one) => [...one, one === edge ? value : 1] as const);
       session.set((stage as { id: string }).id, { edges: change }, { sequence: trial * prompts.length + i });
     }
   }
@@ -200,20 +203,12 @@ async function triedTogether(
   return counts.map(({ tales, plays }) => ({ tales: tales / total, plays: plays / total }));
 }
 
-/** @param last m of the last of them; the others are cut */
-function withEdges(edges: readonly Edge[], last: number): Bundle {
+function withEdge(edge: Edge, m: number): Bundle {
   const { checks: _, fit, ...manifest } = bundle.manifest;
-  const masked = { ...stage, edges: edges.map((edge, i) => [...edge, i === edges.length - 1 ? last : 0] as const) };
-  const description = `${edges.length} of 375 edges; chosen by what the model says with them cut`;
-  return {
-    ...bundle,
-    manifest: {
-      ...manifest,
-      description,
-      stages: [masked as (typeof manifest.stages)[number]],
-      fit: { ...fit, by: "continuations" },
-    },
-  };
+  const edges = [...cut.map((one) => [...one, 0] as const), [...edge, m] as const];
+  const masked = { ...stage, edges } as (typeof manifest.stages)[number];
+  const description = `${cut.length} of 375 edges cut, one at ${m} that was chosen by what the model says`;
+  return { ...bundle, manifest: { ...manifest, description, stages: [masked], fit: { ...fit, by: "continuations" } } };
 }
 
 function percent(share: number | undefined): string {
