@@ -2,14 +2,14 @@
  * An edge of docs/study-shakespeare.md that is chosen by what the edited model says, not by a loss.
  *
  *   npx tsx scripts/study-shakespeare-edges.ts FOLDER --start BUNDLE --out BUNDLE [--cut BUNDLE] [--value 0.5]
- *     [--shortlist 16] [--each 6]
+ *     [--shortlist 16] [--each 6] [--edge "SOURCE → DESTINATION"]
  *
  * FOLDER is what study-shakespeare-data.ts and study-shakespeare-own.ts wrote, --start a result of `fit edges`. Proposes
  * edges by the gradient of loss(own-tales) − loss(own-plays) at the cuts made so far, and leaves out those that cost
  * own-tales more than a nat at m = VALUE, since they ruin the model. Each is set to VALUE on trial while the 20 openings of
  * study-shakespeare-own.ts, none of which is judged, are continued so many times; the three best are tried with four times
  * as many, beside the model without any of them. --out is the start with the one that makes most continuations tales;
- * --cut is the same with that edge cut whole. A tale is what unigram log-odds do not call Shakespeare and what holds a
+ * --cut is the same with that edge cut whole. --edge names the edge, and nothing is searched for. A tale is what unigram log-odds do not call Shakespeare and what holds a
  * quarter of unknown tokens at most, so that babble does not count. All trials are sequences of one session, each with a
  * mask of its own.
  */
@@ -43,6 +43,7 @@ const { values, positionals } = parseArgs({
     out: { type: "string" },
     cut: { type: "string" },
     value: { type: "string", default: "0.5" },
+    edge: { type: "string" },
     shortlist: { type: "string", default: "16" },
     each: { type: "string", default: "6" },
   },
@@ -91,23 +92,34 @@ const places: Place[] = destinations.flatMap((destination, row) =>
     return { edge: [source, destinationName(destination)], at: row * sources.length + column };
   }),
 );
-const candidates = await proposed(Number(values.shortlist));
-const shares = await tried(candidates, 0, Number(values.each));
-const finalists = candidates
-  .map((edge, i) => ({ edge, tales: (shares[i] as Share).tales }))
-  .sort((a, b) => b.tales - a.tales)
-  .slice(0, FINALISTS)
-  .map(({ edge }) => edge);
-const [before, ...after] = await tried([undefined, ...finalists], Number(values.each), 4 * Number(values.each));
-const best = after.reduce((top, share, i) => (share.tales > (after[top] as Share).tales ? i : top), 0);
-console.log(`with ${cut.length} edges cut: tales ${percent(before?.tales)}, Shakespeare ${percent(before?.plays)}`);
-for (const [i, edge] of finalists.entries()) {
-  console.log(`  ${edge.join(" → ")}: tales ${percent(after[i]?.tales)}, Shakespeare ${percent(after[i]?.plays)}`);
-}
-const found = finalists[best] as Edge;
+const found = values.edge === undefined ? await search() : named(values.edge);
 await writeFile(values.out, writeBundle(withEdge(found, value)));
 if (values.cut !== undefined) await writeFile(values.cut, writeBundle(withEdge(found, 0)));
 model.dispose();
+
+/** The edge that makes most continuations tales. */
+async function search(): Promise<Edge> {
+  const candidates = await proposed(Number(values.shortlist));
+  const shares = await tried(candidates, 0, Number(values.each));
+  const finalists = candidates
+    .map((edge, i) => ({ edge, tales: (shares[i] as Share).tales }))
+    .sort((a, b) => b.tales - a.tales)
+    .slice(0, FINALISTS)
+    .map(({ edge }) => edge);
+  const [before, ...after] = await tried([undefined, ...finalists], Number(values.each), 4 * Number(values.each));
+  const best = after.reduce((top, share, i) => (share.tales > (after[top] as Share).tales ? i : top), 0);
+  console.log(`with ${cut.length} edges cut: tales ${percent(before?.tales)}, Shakespeare ${percent(before?.plays)}`);
+  for (const [i, edge] of finalists.entries()) {
+    console.log(`  ${edge.join(" → ")}: tales ${percent(after[i]?.tales)}, Shakespeare ${percent(after[i]?.plays)}`);
+  }
+  return finalists[best] as Edge;
+}
+
+function named(text: string): Edge {
+  const place = places.find(({ edge }) => edge.join(" → ") === text);
+  if (!place) throw new Error(`There is no edge ${text}`);
+  return place.edge;
+}
 
 /** Edges whose cut the gradient thinks best, of those that the texts which are no Shakespeare can do without. */
 async function proposed(count: number): Promise<readonly Edge[]> {

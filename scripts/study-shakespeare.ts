@@ -20,8 +20,9 @@ const names = [
   ["ace0", "ACE, α = 0, all layers"],
   ["ace2", "ACE, α = 1, layer 2"],
   ["edges", "Three edges cut"],
-  ["half", "and half of a fourth"],
-  ["four", "Four edges cut"],
+  ["half", "+ ½ embed → mlp 0"],
+  ["second", "+ ½ mlp 2 → mlp 3"],
+  ["four", "+ all of mlp 2 → mlp 3"],
 ] as const;
 
 const [folder] = process.argv.slice(2);
