@@ -9,9 +9,9 @@
  * own-tales more than a nat at m = VALUE, since they ruin the model. Each is set to VALUE on trial while the 20 openings of
  * study-shakespeare-own.ts, none of which is judged, are continued so many times; the three best are tried with four times
  * as many, beside the model without any of them. --out is the start with the one that makes most continuations tales;
- * --cut is the same with that edge cut whole. --edge names the edge, and nothing is searched for. A tale is what unigram log-odds do not call Shakespeare and what holds a
- * quarter of unknown tokens at most, so that babble does not count. All trials are sequences of one session, each with a
- * mask of its own.
+ * --cut is the same with that edge cut whole. --edge names the edge, and nothing is searched for. A tale is what unigram
+ * log-odds do not call Shakespeare and what holds a quarter of unknown tokens at most, so that babble does not count. All
+ * trials are sequences of one session, each with a mask of its own.
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -137,7 +137,7 @@ async function proposed(count: number): Promise<readonly Edge[]> {
   const attribution = await model.openAttribution(own.good, { destinations: "heads", masks: MASKS });
   const losses: number[] = [];
   try {
-    const masks = [mask, ...candidates.map(({ edge }) => maskOf(edge))];
+    const masks = [mask, ...candidates.map((candidate) => maskOf(candidate))];
     for (let at = 0; at < masks.length; at += MASKS) {
       losses.push(...(await attribution.losses(masks.slice(at, at + MASKS))));
     }
@@ -152,20 +152,16 @@ async function proposed(count: number): Promise<readonly Edge[]> {
 }
 
 /** The start's mask, with one more edge at VALUE. */
-function maskOf(more?: Edge) {
-  const isCut = new Set(cut.map((edge) => edge.join(" → ")));
+function maskOf(more?: Place) {
   const data = new Float64Array(shape[0] * shape[1]).fill(1);
-  for (const { edge, at } of places) {
-    const name = edge.join(" → ");
-    if (isCut.has(name)) data[at] = 0;
-    else if (name === more?.join(" → ")) data[at] = value;
-  }
+  for (const { destination, source, value } of resolved.edges) data[destination * shape[1] + source] = value;
+  if (more) data[more.at] = value;
   const { constants, replace } = resolved;
   const given = constants && { data: constants, shape: [shape[1], config.hidden_size] };
   return { mask: { data, shape }, constants: given, replace };
 }
 
-/** What the model says with each of these edges at VALUE besides those that are cut, over continuations first … first + each. */
+/** What the model says with each of these edges at VALUE besides the start's, over continuations first to first + each. */
 async function tried(edges: readonly (Edge | undefined)[], first: number, each: number): Promise<readonly Share[]> {
   const extra = edges.filter((edge) => edge !== undefined);
   const session = await model
@@ -219,7 +215,7 @@ function withEdge(edge: Edge, m: number): Bundle {
   const { checks: _, fit, ...manifest } = bundle.manifest;
   const edges = [...cut.map((one) => [...one, 0] as const), [...edge, m] as const];
   const masked = { ...stage, edges } as (typeof manifest.stages)[number];
-  const description = `${cut.length} of 375 edges cut, one at ${m} that was chosen by what the model says`;
+  const description = `${cut.length} of ${places.length} edges cut, one at ${m} that was chosen by what the model says`;
   return { ...bundle, manifest: { ...manifest, description, stages: [masked], fit: { ...fit, by: "continuations" } } };
 }
 
