@@ -1,5 +1,5 @@
 /** Every kernel that a plan, a fit or a measurement can ask for, as far as its text differs: what the shader lint looks at. */
-import { allDispatches } from "../../src/compile/plan.ts";
+import { allDispatches, kernelsIn } from "../../src/compile/plan.ts";
 import { countEdges, listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import { type Composition, type MaskedEdge, noStages, type Stage } from "../../src/interventions/stage.ts";
 import { backwardActivation } from "../../src/kernels/backward/activation.ts";
@@ -49,8 +49,8 @@ export function kernelsToLint(): readonly Kernel[] {
     for (const kernel of list) kernels.set(JSON.stringify(kernel.shader), kernel);
   };
   const plan = (config: ModelConfig, composition: Composition, options: Parameters<typeof imaginedPlan>[2]): void => {
-    for (const { candidates, operation } of allDispatches(imaginedPlan(config, composition, options))) {
-      add(...candidates.map(({ kernel }) => kernel), ...(operation?.variants() ?? []).map(({ kernel }) => kernel));
+    for (const dispatch of allDispatches(imaginedPlan(config, composition, options))) {
+      add(...kernelsIn(dispatch), ...kernelsIn({ candidates: dispatch.operation?.variants() ?? [] }));
     }
   };
   for (const config of [{ ...gpt2Small, num_hidden_layers: 2 }, llama, odd]) {

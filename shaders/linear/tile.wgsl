@@ -14,22 +14,28 @@
 //
 // Trip counts are constants and thread ids index workgroup memory without passing through a function: drivers then
 // prove the indices in range and leave WebGPU's bounds clamps out of the loop. Rows and strips beyond the end read the
-// last one and are not written. If K4 is odd (`ragged`), the last step's second half reads inputs as 0.
+// last one and are not written. What a workgroup's steps reach beyond K (`ragged`) reads inputs as 0.
 // Summation class: serial. (The added zeros change no sum: at most they turn a -0 that an underflow left into +0.)
+//
+// `split`: z = parts of K, PARTS of them, of as many steps each. Where a matrix has few outputs and a step few rows, tiles
+// alone would leave most of a GPU idle, each waiting for its own loads. A workgroup leaves its sums in binding 4, `partials`
+// [part][row][STRIPS], and linear/merge.wgsl adds them up. Summation class: serial_parts<PARTS>.
 import package::lib::weights::column;
-import package::linear::epilogue::finish_pair;
+@if(!split) import package::linear::epilogue::finish_pair;
 import package::linear::operands::{input, mac, row_count};
 @if(grouped) import package::linear::operands::variant_start;
-import constants::{K4, ROWS_EACH, STRIPS};
+import constants::{K4, PARTS, ROWS_EACH, STRIPS};
 @if(grouped) import constants::DH;
 
 const STEP4 = 2u;                        // vec4s of k in a step
-const STEPS = (K4 + STEP4 - 1u) / STEP4;
+const STEPS = (K4 + STEP4 * PARTS - 1u) / (STEP4 * PARTS); // of a workgroup
 @if(grouped) const HEAD_STRIPS = DH / 4u;
 @if(grouped) const HEAD_TILES = (HEAD_STRIPS + 15u) / 16u;
 const TILE_ROWS = 8u * ROWS_EACH;
 const X_STRIDE = TILE_ROWS + 4u;
 const W_STRIDE = 17u;
+
+@if(split) @group(1) @binding(4) var<storage, read_write> partials: array<vec4f>;
 
 var<workgroup> x_tile: array<vec4f, STEP4 * X_STRIDE>;
 var<workgroup> w_tile: array<vec4f, 4u * STEP4 * W_STRIDE>;
@@ -59,16 +65,18 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
   @if(grouped) let end = head + HEAD_STRIPS;
   @if(grouped) let variant_at = variant_start(4u * head);
 
+  @if(split) let from_k4 = group.z * STEPS * STEP4;
+  @if(!split) let from_k4 = 0u;
   // What this thread fetches in a step: k4 = t % 2 of rows t / 2 and t / 2 + 32; k = t % 8 of strips t / 8 and t / 8 + 8.
   let from_x0 = variant_at + min(row + t / 2u, rows - 1u) * K4;
   @if(rows_64) let from_x1 = variant_at + min(row + t / 2u + 32u, rows - 1u) * K4;
   let from_w0 = min(strip + t / 8u, STRIPS - 1u);
   let from_w1 = min(strip + t / 8u + 8u, STRIPS - 1u);
   let to_w = t % 8u * W_STRIDE + t / 16u + t / 8u % 2u * 8u;
-  x_tile[t % 2u * X_STRIDE + t / 2u] = input_at(from_x0, t % 2u);
-  @if(rows_64) x_tile[t % 2u * X_STRIDE + t / 2u + 32u] = input_at(from_x1, t % 2u);
-  w_tile[to_w] = weight_at(from_w0, t % 8u);
-  w_tile[to_w + 4u] = weight_at(from_w1, t % 8u);
+  x_tile[t % 2u * X_STRIDE + t / 2u] = input_at(from_x0, from_k4 + t % 2u);
+  @if(rows_64) x_tile[t % 2u * X_STRIDE + t / 2u + 32u] = input_at(from_x1, from_k4 + t % 2u);
+  w_tile[to_w] = weight_at(from_w0, 4u * from_k4 + t % 8u);
+  w_tile[to_w + 4u] = weight_at(from_w1, 4u * from_k4 + t % 8u);
   workgroupBarrier();
 
   // Row ty + 8·i of the tile: strip 2·tx in a<i>, strip 2·tx + 1 in b<i>.
@@ -78,7 +86,7 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
   var b4 = vec4f(); var b5 = vec4f(); var b6 = vec4f(); var b7 = vec4f();
 
   for (var trip = 0u; trip < STEPS; trip++) {
-    let k4 = min(trip + 1u, STEPS - 1u) * STEP4;
+    let k4 = from_k4 + min(trip + 1u, STEPS - 1u) * STEP4;
     let next_x0 = input_at(from_x0, k4 + t % 2u);
     @if(rows_64) let next_x1 = input_at(from_x1, k4 + t % 2u);
     let next_w0 = weight_at(from_w0, 4u * k4 + t % 8u);
@@ -106,7 +114,7 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
     workgroupBarrier();
   }
 
-  // One row after the other through one copy of the epilogue: written out eight times it would take most of the compile
+  // One row after the other through one copy of what follows: written out eight times it would take most of the compile
   // time.
   let s = strip + 2u * tx;
   if (s >= end) { return; }
@@ -125,6 +133,8 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
       @if(rows_64) case 7u { a = a7; b = b7; }
       default {}
     }
-    finish_pair(r, s, a, b);
+    @if(!split) finish_pair(r, s, a, b);
+    @if(split) partials[(group.z * rows + r) * STRIPS + s] = a;
+    @if(split) { if (s + 1u < end) { partials[(group.z * rows + r) * STRIPS + s + 1u] = b; } }
   }
 }

@@ -2,7 +2,7 @@
  * What a decode step of a plan would take on GPUs that are not at hand: a step is bound by the bytes it moves, pays for
  * each dispatch, and waits where a kernel has a single workgroup, which one compute unit runs while the others idle.
  */
-import { belongs, type Dispatch, type Plan } from "./plan.ts";
+import { belongs, kernelsOf, type Plan } from "./plan.ts";
 
 export interface NamedBandwidth {
   readonly name: string;
@@ -40,28 +40,25 @@ export function decodeCost(plan: Plan, position: number): StepCost {
   let bytes = 0;
   let flops = 0;
   let aloneBytes = 0;
+  let count = 0;
   const alone: string[] = [];
   for (const dispatch of dispatches) {
-    const kernel = kernelFor(dispatch);
-    const cost = kernel.cost({ rows: 1, keys: dispatch.readsCache ? position + 1 : 0 });
-    bytes += cost.bytes;
-    flops += cost.flops;
-    if (kernel.workgroups(1).reduce((product, count) => product * count, 1) === 1) {
-      alone.push(dispatch.label);
-      aloneBytes += cost.bytes;
+    for (const kernel of kernelsOf(dispatch, 1)) {
+      const cost = kernel.cost({ rows: 1, keys: dispatch.readsCache ? position + 1 : 0 });
+      count++;
+      bytes += cost.bytes;
+      flops += cost.flops;
+      if (kernel.workgroups(1).reduce((product, size) => product * size, 1) === 1) {
+        alone.push(dispatch.label);
+        aloneBytes += cost.bytes;
+      }
     }
   }
-  return { bytes, flops, dispatches: dispatches.length, alone, aloneBytes };
+  return { bytes, flops, dispatches: count, alone, aloneBytes };
 }
 
 /** Milliseconds of a step: 1.3 × bytes / bandwidth + dispatches + what single workgroups read on their own. */
 export function estimateMs(cost: StepCost, { gb_per_s }: NamedBandwidth): number {
   const moved = (OVERHEAD * cost.bytes) / gb_per_s / 1e6;
   return moved + cost.dispatches * DISPATCH_MS + cost.aloneBytes / SINGLE_UNIT_GB_PER_S / 1e6;
-}
-
-function kernelFor({ candidates, label }: Dispatch): Dispatch["candidates"][number]["kernel"] {
-  const found = candidates.find(({ maxRows }) => maxRows >= 1);
-  if (!found) throw new Error(`${label} has no kernel for one row`);
-  return found.kernel;
 }

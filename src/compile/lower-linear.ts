@@ -52,6 +52,7 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
           }
         : { output: activation(ctx, epilogue.out) }),
       ...(epilogue.kind === "residual" && { residual: activation(ctx, epilogue.residual) }),
+      partials: { role: "partials" },
       capture: { role: "capture" },
     },
   }));

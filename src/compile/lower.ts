@@ -169,6 +169,7 @@ class Lowering {
       head,
       tails: pooling ? { greedy: [], sample: [], loss: [] } : lowerTails(context),
       activations: this.#activations.byteLengths,
+      partialBytes: Math.max(0, ...[...body, ...head].map((dispatch) => this.#partialBytes(dispatch))),
       ...(!pooling && {
         logits: { index: this.#activations.indexOf(this.#graph.logits), stride: ceil4(config.vocab_size) },
       }),
@@ -190,6 +191,13 @@ class Lowering {
     );
     const bias = projection && linearSources(projection).bias;
     return bias && this.#layout.vectorOffset(bias);
+  }
+
+  /** Of the largest step that a dispatch can serve with a kernel that leaves partial sums. */
+  #partialBytes({ candidates, rows }: Dispatch): number {
+    const most = rows === "outs" ? this.#chunkOuts : this.#chunkRows;
+    const bytes = candidates.map(({ maxRows, kernel }) => kernel.split?.bytes(Math.min(maxRows, most)) ?? 0);
+    return Math.max(...bytes);
   }
 
   #checkCache(rowBytes: number): void {

@@ -1,6 +1,6 @@
 /** The plan: which kernels run in which order on which buffers. Pure data; printed by `sluice explain`. */
 
-import type { ArgValues, Kernel, KernelFamily } from "../kernels/kernel.ts";
+import { type ArgValues, inOrder, type Kernel, type KernelFamily } from "../kernels/kernel.ts";
 import type { Operation } from "../kernels/variants.ts";
 import type { StageImage } from "./stage-image.ts";
 
@@ -18,6 +18,8 @@ export type BufferRole =
   | { readonly role: "slots" }
   | { readonly role: "rope" }
   | { readonly role: "capture" }
+  /** Partial sums, from one kernel to the next. */
+  | { readonly role: "partials" }
   /** Which rows of the step are whose, and what is pooled of them: see `Plan.pooled`. */
   | { readonly role: "segments" }
   | { readonly role: "pooled" }
@@ -32,7 +34,7 @@ export type BufferRole =
   /** Cross-entropy per out row. */
   | { readonly role: "losses" };
 
-/** A kernel that may serve a dispatch: the first whose `maxRows` covers the step's rows does. */
+/** A kernel that may serve a dispatch, with its merge if it has one: the first whose `maxRows` covers the step's rows does. */
 export interface Candidate {
   readonly maxRows: number;
   readonly kernel: Kernel;
@@ -115,6 +117,8 @@ export interface Plan {
   readonly tails: Readonly<Record<Exclude<Tail, "none">, readonly Dispatch[]>>;
   /** Bytes of each shared activation buffer. */
   readonly activations: readonly number[];
+  /** Bytes of the largest partial sums of a step; 0 where no kernel leaves any. */
+  readonly partialBytes: number;
   /** Activation buffer that holds the logits, and floats from one row of it to the next; absent where the plan pools. */
   readonly logits?: { readonly index: number; readonly stride: number };
   /** Absent where no step splits attention. */
@@ -152,6 +156,25 @@ export function isSplit({ split }: Plan, rows: number, keys: number): boolean {
 export function logitsOf({ logits }: Plan): NonNullable<Plan["logits"]> {
   if (!logits) throw new Error("A plan that pools ends before its logits");
   return logits;
+}
+
+/** The kernels that serve so many rows of a dispatch, in order. */
+export function kernelsOf(
+  { candidates, label }: Pick<Dispatch, "candidates" | "label">,
+  rows: number,
+): readonly Kernel[] {
+  const found = candidates.find(({ maxRows }) => rows <= maxRows);
+  if (!found) throw new Error(`${label} has no kernel for ${rows} rows`);
+  return inOrder(found.kernel);
+}
+
+/** Every kernel that some number of rows of a dispatch takes. */
+export function kernelsIn({
+  candidates,
+}: {
+  readonly candidates: readonly Pick<Candidate, "kernel">[];
+}): readonly Kernel[] {
+  return candidates.flatMap(({ kernel }) => inOrder(kernel));
 }
 
 /** Every dispatch a plan can encode. */

@@ -29,7 +29,8 @@ export type ArgValues = Readonly<Record<string, number | readonly number[]>>;
 /**
  * The order in which a kernel adds up, as a name: kernels with equal names agree bit for bit on one
  * device, whatever their tiling. `serial`: one fma chain in ascending K from 0, then the bias.
- * `lanes64_spans`, `lanes64_quads`: 64 strided chains, which meet in spans of eight or in quads. `none`: nothing is summed.
+ * `lanes64_spans`, `lanes64_quads`: 64 strided chains, which meet in spans of eight or in quads. `serial_parts4`: as
+ * `serial` in each quarter of K, then the quarters in turn. `none`: nothing is summed.
  */
 export type SummationClass = string;
 
@@ -56,6 +57,17 @@ export interface Kernel {
   /** Workgroup counts for so many rows; each at most 65,535. */
   workgroups(rows: number): readonly [number, number, number];
   cost(work: Workload): Cost;
+  /** Set where this kernel leaves partial sums in binding `partials`: what makes them whole, run right behind it. */
+  readonly split?: {
+    readonly merge: Kernel;
+    /** Bytes of `partials` for so many rows. */
+    bytes(rows: number): number;
+  };
+}
+
+/** What runs where a kernel is chosen, in order: the kernel, and what makes its partial sums whole. */
+export function inOrder(kernel: Kernel): readonly Kernel[] {
+  return kernel.split ? [kernel, kernel.split.merge] : [kernel];
 }
 
 /**

@@ -15,21 +15,25 @@ export interface Design {
   readonly design: string;
   readonly entry: string;
   readonly summation: string;
+  /** `split`: leaves the sums of parts of K behind; `merge`: adds those up. Absent: the whole layer. */
+  readonly half?: "split" | "merge";
   readonly conditions: Readonly<Record<string, boolean>>;
   readonly constants: Readonly<Record<string, string>>;
   workgroups(rows: number): readonly [number, number, number];
 }
 
-export function describe(shape: LinearShape, design: Design): Kernel {
+export function describe(whole: LinearShape, design: Design): Kernel {
+  const shape = design.half ? halfOf(whole, design.half) : whole;
   const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
   const { sourced = false, grouped = false, stacked = false, heads } = shape;
   const edits = editsOf(shape);
   const taps = linearTaps(epilogue.kind).filter((tap) => shape.taps.includes(tap));
   const k4 = Math.ceil(K / 4);
-  const whole = strips === Math.ceil(N / 4);
+  // Before anything follows the sums, a matrix is the same for every epilogue, unless its heads read variants.
+  const follows = design.half !== "split";
   const words = [
-    `linear_${design.design}_${dtype}_${K}x${N}${whole ? "" : `_part${strips}`}`,
-    epilogueName(epilogue),
+    `linear_${design.design}_${dtype}_${K}x${N}${strips === Math.ceil(N / 4) ? "" : `_part${strips}`}`,
+    follows || grouped ? epilogueName(epilogue) : "",
     bias ? "bias" : "",
     outs ? "outs" : "",
     edits.length > 0 ? `edits_${edits.join("_")}${stacked ? "_stacked" : ""}` : "",
@@ -45,7 +49,8 @@ export function describe(shape: LinearShape, design: Design): Kernel {
       entry: design.entry,
       conditions: {
         ...design.conditions,
-        ...epilogueConditions(epilogue),
+        ...(follows && epilogueConditions(epilogue)),
+        ...(design.half === "split" && { split: true }),
         [dtype]: true,
         bias,
         outs,
@@ -61,19 +66,25 @@ export function describe(shape: LinearShape, design: Design): Kernel {
         K4: `${k4}u`,
         STRIPS: `${strips}u`,
         OUT4: `${linearOutputWidth4(shape)}u`,
-        ...epilogueConstants(epilogue),
+        ...((follows || grouped) && epilogueConstants(epilogue)),
         HEAD_GROUPS: `${headGroups(shape)}u`,
         ...(heads && { HEAD_DIM: `${heads.head_dim}u`, HEADS: `${heads.count}u` }),
         GROUPS4: `${Math.ceil(headGroups(shape) / 4)}u`,
         ...design.constants,
       },
     },
-    bindings: bindings(shape, taps.length > 0),
+    bindings: bindings(shape, taps.length > 0, design.half),
     args: args(shape, taps),
     summation: design.summation,
     workgroups: (rows) => design.workgroups(rows),
     cost: ({ rows }) => linearCost(shape, rows),
   };
+}
+
+/** What one half of a split layer does of it. */
+function halfOf(shape: LinearShape, half: "split" | "merge"): LinearShape {
+  if (half === "merge") return { ...shape, grouped: false };
+  return { ...shape, bias: false, taps: [], edits: [], stacked: false, sourced: false };
 }
 
 /** The edited values in the order of the kernel's args. */
@@ -112,13 +123,12 @@ function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
   return { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` };
 }
 
-function bindings(shape: LinearShape, taps: boolean): readonly KernelBinding[] {
+function bindings(shape: LinearShape, taps: boolean, half: Design["half"]): readonly KernelBinding[] {
   const { epilogue, bias, sourced, heads } = shape;
-  const list: KernelBinding[] = [
-    { name: "args", binding: 0, access: "args" },
-    { name: "weights", binding: 1, access: "read" },
-    { name: "input", binding: 2, access: "read" },
-  ];
+  const list: KernelBinding[] = [{ name: "args", binding: 0, access: "args" }];
+  if (half === "merge") list.push({ name: "partials", binding: 1, access: "read" });
+  else list.push({ name: "weights", binding: 1, access: "read" }, { name: "input", binding: 2, access: "read" });
+  if (half === "split") return [...list, { name: "partials", binding: 4, access: "read_write" }];
   if (bias) list.push({ name: "params", binding: 3, access: "read" });
   if (epilogue.kind === "qkv") {
     list.push({ name: "q", binding: 4, access: "read_write" });

@@ -1,5 +1,6 @@
 /** The designs of linear kernels: shaders/linear/. */
 import type { Kernel } from "./kernel.ts";
+import { mergeCost, partialBytes, splitCost } from "./linear-cost.ts";
 import { describe } from "./linear-describe.ts";
 import { columnTiles, type LinearShape } from "./linear-shape.ts";
 
@@ -48,9 +49,56 @@ export function tileLinear(shape: LinearShape, rows: 32 | 64 = 64): Kernel {
     entry: "linear/tile",
     summation: "serial",
     conditions: { rows_64: rows === 64, ragged: Math.ceil(shape.K / 4) % 2 !== 0 },
-    constants: { ROWS_EACH: `${rows / 8}u` },
+    constants: { ROWS_EACH: `${rows / 8}u`, PARTS: "1u" },
     workgroups: (m) => [tiles, Math.ceil(m / rows), 1],
   });
+}
+
+/** Parts of K that workgroups of their own can sum up. */
+export const splitCounts = [2, 4, 8] as const;
+export type SplitCount = (typeof splitCounts)[number];
+
+/** Partial sums take at most so much: sessions keep a buffer for them, and a cache should. */
+export const MOST_PARTIAL_BYTES = 2 << 20;
+
+/** Rows whose partial sums fit; 0 where not even one row's do. */
+export function mostSplitRows(shape: LinearShape, parts: SplitCount): number {
+  return Math.floor(MOST_PARTIAL_BYTES / partialBytes(shape, parts, 1));
+}
+
+/**
+ * Tiles of 32 rows × 64 outputs, K dealt to `parts` workgroups each, and a second kernel that adds their sums up and does
+ * what follows; for up to {@link mostSplitRows} rows. Class `serial_parts<parts>`.
+ */
+export function splitLinear(shape: LinearShape, parts: SplitCount): Kernel {
+  const tiles = columnTiles(shape);
+  const summation = `serial_parts${parts}`;
+  const first = describe(shape, {
+    design: `split${parts}`,
+    half: "split",
+    entry: "linear/tile",
+    summation,
+    conditions: { rows_64: false, ragged: Math.ceil(shape.K / 4) % (2 * parts) !== 0 },
+    constants: { ROWS_EACH: "4u", PARTS: `${parts}u` },
+    workgroups: (m) => [tiles, Math.ceil(m / 32), parts],
+  });
+  const merge = describe(shape, {
+    design: `merge${parts}`,
+    half: "merge",
+    entry: "linear/merge",
+    summation,
+    conditions: {},
+    constants: { PARTS: `${parts}u` },
+    workgroups: (m) => [Math.ceil(shape.strips / 2 / 64), m, 1],
+  });
+  return {
+    ...first,
+    cost: ({ rows }) => splitCost(shape, parts, rows),
+    split: {
+      merge: { ...merge, cost: ({ rows }) => mergeCost(shape, parts, rows) },
+      bytes: (rows) => partialBytes(shape, parts, rows),
+    },
+  };
 }
 
 /**

@@ -6,8 +6,11 @@ import {
   type LinearShape,
   lanesLinear,
   linearKernels,
+  mostSplitRows,
   registerLinear,
   servesGroups,
+  splitCounts,
+  splitLinear,
   tileLinear,
 } from "./linear.ts";
 import type { KernelVariant, Operation } from "./variants.ts";
@@ -51,11 +54,22 @@ export function linearOperation(shape: LinearShape, choice: LinearChoice): Opera
     variants: () => {
       // Where heads straddle strips, one kernel alone reads the variants of an edge mask.
       if (!servesGroups(shape)) return [];
-      const all = variants.map(([name, rows, make]): KernelVariant => ({ name, rows, kernel: make(shape, choice) }));
+      const whole = variants.map(([name, rows, make]): KernelVariant => ({ name, rows, kernel: make(shape, choice) }));
+      const all = [...whole, ...splitVariants(shape)];
       // A gate and its up are neighbours: one strip a thread is then two.
       return all.filter(({ kernel }, i) => all.findLastIndex((other) => other.kernel.name === kernel.name) === i);
     },
   };
+}
+
+/** Sums of single heads stand in register kernels alone. */
+function splitVariants(shape: LinearShape): readonly KernelVariant[] {
+  if (shape.heads) return [];
+  return splitCounts.map((parts) => ({
+    name: `split${parts}`,
+    rows: [6, mostSplitRows(shape, parts)],
+    kernel: splitLinear(shape, parts),
+  }));
 }
 
 /** A stage may move the residual add out of the matmul; the kernel that suits the product is the same. */

@@ -6,10 +6,21 @@
  * linear-designs.ts.
  */
 import type { Kernel, KernelFamily } from "./kernel.ts";
-import { groupedLinear, lanesLinear, registerLinear, tileLinear } from "./linear-designs.ts";
+import { groupedLinear, lanesLinear, registerLinear, splitCounts, splitLinear, tileLinear } from "./linear-designs.ts";
 import { columnTiles, type LinearShape, servesGroups } from "./linear-shape.ts";
 
-export { groupedLinear, lanesLinear, type RegisterRows, registerLinear, tileLinear } from "./linear-designs.ts";
+export {
+  groupedLinear,
+  lanesLinear,
+  MOST_PARTIAL_BYTES,
+  mostSplitRows,
+  type RegisterRows,
+  registerLinear,
+  type SplitCount,
+  splitCounts,
+  splitLinear,
+  tileLinear,
+} from "./linear-designs.ts";
 export {
   type LinearEpilogue,
   type LinearShape,
@@ -40,7 +51,8 @@ export interface LinearCandidate {
  * - register: matrix-vector for one row, then blocks of 2, 4, 6 and 8 rows in registers, since a block computes all of its
  *   rows whether they exist or not. Always `serial`.
  * - tiled: lanes along K for up to four rows, then tiles in workgroup memory, of 32 rows while those of 64 would leave
- *   most of a GPU idle. For the reference plan few rows take the register kernel instead, and everything is `serial`.
+ *   most of a GPU idle; K is split among workgroups while those of 32 would. For the reference plan few rows take the
+ *   register kernel instead, nothing is split, and everything is `serial`.
  */
 export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly LinearCandidate[] {
   if (!servesGroups(shape)) return [{ maxRows: Infinity, kernel: groupedLinear(shape) }];
@@ -66,6 +78,7 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
       }));
   return [
     ...few,
+    ...(choice.reference ? [] : splitCandidates(shape)),
     { maxRows: mostSmallTiles(shape), kernel: tileLinear(shape, 32) },
     { maxRows: Infinity, kernel: tileLinear(shape, 64) },
   ];
@@ -82,4 +95,17 @@ function lanesStrips({ strips }: LinearShape): 1 | 2 {
 /** Rows up to which tiles of 64 are too few, or half empty. */
 function mostSmallTiles(shape: LinearShape): number {
   return Math.max(32, 64 * Math.floor(ENOUGH_WORKGROUPS / columnTiles(shape)));
+}
+
+/** Inputs that a workgroup should sum up at least: its own start and the second dispatch cost about as much. */
+const LEAST_SPLIT_INPUTS = 128;
+
+/** Where tiles of 32 rows are too few: as many parts as there is room for, fewer for more rows. */
+function splitCandidates(shape: LinearShape): readonly LinearCandidate[] {
+  const tiles = columnTiles(shape);
+  return [...splitCounts].reverse().flatMap((parts) => {
+    const maxRows = 32 * Math.floor(ENOUGH_WORKGROUPS / (tiles * parts));
+    const worthwhile = maxRows > 0 && shape.K >= parts * LEAST_SPLIT_INPUTS;
+    return worthwhile ? [{ maxRows, kernel: splitLinear(shape, parts) }] : [];
+  });
 }

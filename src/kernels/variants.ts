@@ -15,7 +15,7 @@ export interface RowRange {
 export interface KernelVariant {
   /** Short, unique in the operation: `register8x2`. */
   readonly name: string;
-  /** Numbers of rows for which it is worth a try, and right. */
+  /** Numbers of rows for which it is worth a try, and right; the last bucket has no end, and what is chosen may have one. */
   readonly rows: readonly [least: number, most: number];
   readonly kernel: Kernel;
 }
@@ -35,8 +35,8 @@ export interface Operation {
   variants(): readonly KernelVariant[];
 }
 
-/** Numbers of rows that share a kernel: up to 1, 2, 4, 6, 8, 12, 16, 32, and more. */
-export const rowBuckets = ["1", "2", "4", "6", "8", "12", "16", "32", "more"] as const;
+/** Numbers of rows that share a kernel: up to 1, 2, 4, 6, 8, 12, 16, 32, 64, and more. */
+export const rowBuckets = ["1", "2", "4", "6", "8", "12", "16", "32", "64", "more"] as const;
 export type RowBucket = (typeof rowBuckets)[number];
 
 /** In place of a variant: the guess was measured, and stays. */
@@ -55,18 +55,27 @@ export function operationKey({ name, shape, dtype }: Pick<Operation, "name" | "s
   return `${name} ${shape} ${dtype}`;
 }
 
-/** The variants that may serve every number of rows of a bucket. */
-export function variantsFor(operation: Operation, bucket: RowBucket): readonly KernelVariant[] {
-  return operation.variants().filter((variant) => serves(variant, mostRows(bucket)));
+/** Rows that stand for more than 64 when kernels are measured. */
+const MANY_ROWS = 128;
+
+/** How many rows kernels are measured with for a bucket. */
+export function measuredRows(bucket: RowBucket): number {
+  return Math.min(mostRows(bucket), MANY_ROWS);
 }
 
-function serves({ rows: [least, most] }: KernelVariant, rows: number): boolean {
+/** The variants that can be chosen for a bucket: those that serve the rows it is measured with. */
+export function variantsFor(operation: Operation, bucket: RowBucket): readonly KernelVariant[] {
+  return operation.variants().filter((variant) => serves(variant, bucket));
+}
+
+function serves({ rows: [least, most] }: KernelVariant, bucket: RowBucket): boolean {
+  const rows = measuredRows(bucket);
   return least <= rows && rows <= most;
 }
 
 /**
- * The kernels that serve an operation, ascending in `maxRows`: what was chosen for a bucket, else the guess. A choice
- * that names no variant is passed over. The reference plan is the guess alone.
+ * The kernels that serve an operation, ascending in `maxRows`: what was chosen for a bucket, for as many rows as it can
+ * serve, else the guess. A choice that names no variant is passed over. The reference plan is the guess alone.
  */
 export function kernelsFor(
   operation: Operation,
@@ -84,15 +93,17 @@ export function kernelsFor(
   let below = 0;
   for (const bucket of rowBuckets) {
     const most = mostRows(bucket);
-    const chosen = variants.find((variant) => variant.name === own[bucket] && serves(variant, most));
-    if (chosen) add({ maxRows: most, kernel: chosen.kernel });
-    else {
-      for (const { maxRows, kernel } of operation.guess) {
-        if (maxRows > below) add({ maxRows: Math.min(maxRows, most), kernel });
-        if (maxRows >= most) break;
-      }
+    const chosen = variants.find((variant) => variant.name === own[bucket] && serves(variant, bucket));
+    if (chosen) {
+      below = Math.min(most, chosen.rows[1]);
+      add({ maxRows: below, kernel: chosen.kernel });
     }
-    below = most;
+    for (const { maxRows, kernel } of operation.guess) {
+      if (below >= most) break;
+      if (maxRows <= below) continue;
+      below = Math.min(maxRows, most);
+      add({ maxRows: below, kernel });
+    }
   }
   return ranges;
 }

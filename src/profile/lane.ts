@@ -1,4 +1,5 @@
 /** One prompt's prefill and decode steps, run as often as wanted, with or without clocks on them. */
+import { inOrder } from "../kernels/kernel.ts";
 import type { StepRows } from "../kernels/step.ts";
 import type { Run } from "../runtime/run.ts";
 import type { Sequences } from "../runtime/sequences.ts";
@@ -52,7 +53,10 @@ export class ProfiledLane {
   /** Of one step. */
   get mostDispatches(): number {
     const { body, finalNorm, head, tails } = this.#sequences.plan;
-    return body.length + finalNorm.length + head.length + tails.greedy.length;
+    return [...body, ...finalNorm, ...head, ...tails.greedy].reduce(
+      (sum, { candidates }) => sum + Math.max(...candidates.map(({ kernel }) => inOrder(kernel).length)),
+      0,
+    );
   }
 
   /** A recorder that is large enough for a run. */

@@ -17,7 +17,7 @@ import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
-import type { Kernel, Workload } from "../kernels/kernel.ts";
+import { inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
 import type { DispatchWork, Head, HostObserver, Run, StepSize } from "./run.ts";
@@ -27,14 +27,19 @@ import type { GpuWeights } from "./weights.ts";
 /** Steps whose uniforms can be in flight at once: the most that one run takes. */
 export const MAX_STEPS_PER_RUN = 16;
 
-interface PreparedCandidate {
-  readonly maxRows: number;
+interface PreparedKernel {
   readonly kernel: Kernel;
   /** Byte offset and size of this kernel's args for this dispatch. */
   readonly argsOffset: number;
   readonly argsBytes: number;
   /** Made when the first step needs them. */
   ready: { readonly pipeline: GPUComputePipeline; readonly bindings: GPUBindGroup } | undefined;
+}
+
+interface PreparedCandidate {
+  readonly maxRows: number;
+  /** The kernel and its merge, if it has one. */
+  readonly kernels: readonly PreparedKernel[];
 }
 
 interface PreparedDispatch {
@@ -111,7 +116,7 @@ export class Executor {
    * does it for its own steps; asking ahead brings everything before the first token.
    */
   async prepare(sizes: readonly StepSize[], signal?: AbortSignal): Promise<void> {
-    const missing: { readonly dispatch: Dispatch; readonly candidate: PreparedCandidate }[] = [];
+    const missing: { readonly dispatch: Dispatch; readonly prepared: PreparedKernel }[] = [];
     const keys: string[] = [];
     for (const plan of this.plansInUse) {
       for (const size of sizes) {
@@ -121,15 +126,16 @@ export class Executor {
         if (this.#readySizes.has(key)) continue;
         keys.push(key);
         for (const dispatch of this.#listFor(size, plan)) {
-          const candidate = candidateFor(dispatch, dispatch.rows === "outs" ? outs : rows);
-          if (!candidate.ready) missing.push({ dispatch: dispatch.planned, candidate });
+          for (const prepared of kernelsFor(dispatch, dispatch.rows === "outs" ? outs : rows)) {
+            if (!prepared.ready) missing.push({ dispatch: dispatch.planned, prepared });
+          }
         }
       }
     }
     if (missing.length > 0) {
-      const kernels = missing.map(({ candidate }) => candidate.kernel);
+      const kernels = missing.map(({ prepared }) => prepared.kernel);
       await this.#pipelines.prepare(kernels, this.#onCompile, signal);
-      for (const { dispatch, candidate } of missing) candidate.ready ??= await this.#makeReady(dispatch, candidate);
+      for (const { dispatch, prepared } of missing) prepared.ready ??= await this.#makeReady(dispatch, prepared);
     }
     for (const key of keys) this.#readySizes.add(key);
   }
@@ -156,17 +162,16 @@ export class Executor {
 
   /** What a step of these rows amounts to, dispatch by dispatch, in the plan that would run now. */
   worksOf(step: StepRows, head: Head, tail: Tail): readonly DispatchWork[] {
-    return [...this.#dispatchesOf(step, head, tail)].map(({ dispatch, work }) => {
-      const { kernel } = candidateFor(dispatch, work.rows);
-      return { dispatch: dispatch.planned, kernel, work, cost: kernel.cost(work) };
+    return [...this.#kernelsOf(step, head, tail)].map(({ dispatch, prepared: { kernel }, work }) => {
+      return { dispatch, kernel, work, cost: kernel.cost(work) };
     });
   }
 
   /** Milliseconds a step of these rows is expected to take, by cost and what was measured so far. */
   estimateStep(step: StepRows, head: Head, tail: Tail): number {
     let total = 0;
-    for (const { dispatch, work } of this.#dispatchesOf(step, head, tail)) {
-      total += this.#pacer.estimate(candidateFor(dispatch, work.rows).kernel.cost(work));
+    for (const { prepared, work } of this.#kernelsOf(step, head, tail)) {
+      total += this.#pacer.estimate(prepared.kernel.cost(work));
     }
     return total;
   }
@@ -203,9 +208,9 @@ export class Executor {
     let encoder = device.createCommandEncoder();
     let pass = encoder.beginComputePass();
     for (const [i, step] of run.steps.entries()) {
-      for (const { dispatch, work } of this.#dispatchesOf(step, run.head, run.tail)) {
-        const candidate = candidateFor(dispatch, work.rows);
-        const cost = this.#pacer.estimate(candidate.kernel.cost(work));
+      for (const { dispatch, prepared, work } of this.#kernelsOf(step, run.head, run.tail)) {
+        const { kernel } = prepared;
+        const cost = this.#pacer.estimate(kernel.cost(work));
         if (estimated > 0 && (estimated + cost > SUBMIT_BUDGET_MS || run.observer?.alone)) {
           pass.end();
           const commands = encoder.finish();
@@ -222,15 +227,14 @@ export class Executor {
         estimated += cost;
         estimatedTotal += cost;
         if (run.observer) {
-          const observed = { dispatch: dispatch.planned, kernel: candidate.kernel, work };
           pass.end();
-          pass = encoder.beginComputePass(run.observer.begin({ ...observed, cost: candidate.kernel.cost(work) }));
+          pass = encoder.beginComputePass(run.observer.begin({ dispatch, kernel, work, cost: kernel.cost(work) }));
         }
-        const { pipeline, bindings } = candidate.ready as NonNullable<PreparedCandidate["ready"]>;
+        const { pipeline, bindings } = prepared.ready as NonNullable<PreparedKernel["ready"]>;
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, this.#stepGroup, [i * this.#stepStride]);
         pass.setBindGroup(1, bindings);
-        pass.dispatchWorkgroups(...candidate.kernel.workgroups(work.rows));
+        pass.dispatchWorkgroups(...kernel.workgroups(work.rows));
       }
     }
     pass.end();
@@ -275,11 +279,17 @@ export class Executor {
     );
   }
 
-  *#dispatchesOf(step: StepRows, head: Head, tail: Tail): Generator<{ dispatch: PreparedDispatch; work: Workload }> {
+  /** What a step runs, in order, in the plan that would run now. */
+  *#kernelsOf(
+    step: StepRows,
+    head: Head,
+    tail: Tail,
+  ): Generator<{ readonly dispatch: Dispatch; readonly prepared: PreparedKernel; readonly work: Workload }> {
     const keys = step.rows.reduce((sum, row) => sum + row.position + 1, 0);
     for (const dispatch of this.#listFor(sizeOf(step, head, tail), this.#active)) {
       const rows = dispatch.rows === "outs" ? step.outs.length : step.rows.length;
-      yield { dispatch, work: { rows, keys: dispatch.readsCache ? keys : 0 } };
+      const work = { rows, keys: dispatch.readsCache ? keys : 0 };
+      for (const prepared of kernelsFor(dispatch, rows)) yield { dispatch: dispatch.planned, prepared, work };
     }
   }
 
@@ -303,12 +313,15 @@ export class Executor {
     const blocks: { readonly offset: number; readonly words: Uint32Array }[] = [];
     let end = 0;
     for (const planned of [this.plan, ...(this.#plain ? [this.#plain] : [])].flatMap(allDispatches)) {
-      const candidates = planned.candidates.map(({ maxRows, kernel }): PreparedCandidate => {
+      const place = (kernel: Kernel): PreparedKernel => {
         const words = packArgs(kernel, planned.args);
         const offset = end;
         blocks.push({ offset, words });
         end = roundUp(end + words.byteLength, alignment);
-        return { maxRows, kernel, argsOffset: offset, argsBytes: words.byteLength, ready: undefined };
+        return { kernel, argsOffset: offset, argsBytes: words.byteLength, ready: undefined };
+      };
+      const candidates = planned.candidates.map(({ maxRows, kernel }) => {
+        return { maxRows, kernels: inOrder(kernel).map(place) };
       });
       this.#prepared.set(planned, { planned, rows: planned.rows, readsCache: planned.readsCache, candidates });
     }
@@ -318,8 +331,8 @@ export class Executor {
     this.#gpu.device.queue.writeBuffer(this.#args, 0, contents);
   }
 
-  async #makeReady(dispatch: Dispatch, candidate: PreparedCandidate): Promise<NonNullable<PreparedCandidate["ready"]>> {
-    const { kernel, argsOffset, argsBytes } = candidate;
+  async #makeReady(dispatch: Dispatch, prepared: PreparedKernel): Promise<NonNullable<PreparedKernel["ready"]>> {
+    const { kernel, argsOffset, argsBytes } = prepared;
     const pipeline = await this.#pipelines.get(kernel);
     const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
       if (access === "args") {
@@ -341,8 +354,8 @@ function sizeOf({ rows, outs }: StepRows, head: Head, tail: Tail): StepSize {
   return { rows: rows.length, outs: outs.length, keys, head, tail };
 }
 
-function candidateFor(dispatch: PreparedDispatch, rows: number): PreparedCandidate {
-  for (const candidate of dispatch.candidates) if (rows <= candidate.maxRows) return candidate;
+function kernelsFor(dispatch: PreparedDispatch, rows: number): readonly PreparedKernel[] {
+  for (const { maxRows, kernels } of dispatch.candidates) if (rows <= maxRows) return kernels;
   throw new Error(`No kernel of the plan serves ${rows} rows`);
 }
 

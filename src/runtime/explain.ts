@@ -1,16 +1,23 @@
 /** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device is given. */
 import { bandwidths, decodeCost, estimateMs } from "../compile/cost-model.ts";
-import { allDispatches, type BufferRole, belongs, type Dispatch, type Plan } from "../compile/plan.ts";
+import {
+  allDispatches,
+  type BufferRole,
+  belongs,
+  type Dispatch,
+  kernelsIn,
+  kernelsOf,
+  type Plan,
+} from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import type { Graph } from "../graph/graph.ts";
 import { printGraph } from "../graph/print.ts";
-import type { Kernel } from "../kernels/kernel.ts";
+import { inOrder, type Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
 
 export async function explainPlan(graph: Graph, plan: Plan, layout: WeightLayout): Promise<string> {
   const kernels = new Map<string, Kernel>();
-  for (const { candidates } of allDispatches(plan))
-    for (const { kernel } of candidates) kernels.set(kernel.name, kernel);
+  for (const kernel of allDispatches(plan).flatMap(kernelsIn)) kernels.set(kernel.name, kernel);
   const shaders = await Promise.all(
     [...kernels.values()].map(
       async (kernel) => `── ${kernel.name} (summation: ${kernel.summation})\n${await linkShader(kernel.shader)}`,
@@ -42,7 +49,8 @@ function heading(text: string): string {
 
 function planTitle(plan: Plan): string {
   const step = [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy];
-  const decode = (keys: number) => step.filter((dispatch) => belongs(dispatch, plan, 1, keys)).length;
+  const decode = (keys: number) =>
+    step.filter((dispatch) => belongs(dispatch, plan, 1, keys)).flatMap((dispatch) => kernelsOf(dispatch, 1)).length;
   const longer = plan.split ? `, ${decode(plan.split.minKeys)} from ${plan.split.minKeys} positions on` : "";
   const kind = plan.reference ? "reference plan" : "default plan";
   return (
@@ -56,12 +64,14 @@ function printPhase(title: string, dispatches: readonly Dispatch[], plan: Plan):
 }
 
 function printDispatch(dispatch: Dispatch, { split }: Plan): string {
-  const kernels = dispatch.candidates.map(({ maxRows, kernel }) =>
-    dispatch.candidates.length === 1
-      ? kernel.name
-      : `${maxRows === Infinity ? "more" : `≤${maxRows}`} ${dispatch.rows}: ${kernel.name}`,
-  );
-  const names = new Set(dispatch.candidates.flatMap(({ kernel }) => kernel.bindings.map(({ name }) => name)));
+  const kernels = dispatch.candidates.map(({ maxRows, kernel }) => {
+    const names = inOrder(kernel)
+      .map(({ name }) => name)
+      .join(", then ");
+    if (dispatch.candidates.length === 1) return names;
+    return `${maxRows === Infinity ? "more" : `≤${maxRows}`} ${dispatch.rows}: ${names}`;
+  });
+  const names = new Set(kernelsIn(dispatch).flatMap(({ bindings }) => bindings.map(({ name }) => name)));
   const bound = Object.entries(dispatch.bind)
     .filter(([name]) => names.has(name))
     .map(([name, role]) => `${name}=${printRole(role)}`);
@@ -96,6 +106,8 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   }
   lines.push(`  params  ${bytes(layout.paramsBytes)}  gains and biases, float32`);
   plan.activations.forEach((size, i) => lines.push(`  activation[${i}]  ${bytes(size)}`));
+  if (plan.partialBytes > 0)
+    lines.push(`  partials  ${bytes(plan.partialBytes)}  sums of parts of K, until they are added up`);
   lines.push(
     `  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, float32`,
   );

@@ -34,6 +34,8 @@ export class SessionBuffers {
     for (let index = 0; index < Math.max(plan.activations.length, others.length); index++) {
       add({ role: "activation", index }, Math.max(plan.activations[index] ?? 0, others[index] ?? 0));
     }
+    const partialBytes = Math.max(plan.partialBytes, plain?.partialBytes ?? 0);
+    if (partialBytes > 0) add({ role: "partials" }, partialBytes);
     if (plan.stages) {
       add({ role: "stages" }, plan.stages.image.byteLength);
       if (plan.stages.sourceBytes > 0) add({ role: "sources" }, plan.stages.sourceBytes);

@@ -11,11 +11,11 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Kernel, KernelFamily } from "../kernels/kernel.ts";
+import { inOrder, type Kernel, type KernelFamily } from "../kernels/kernel.ts";
 import {
   GUESS,
   type KernelChoices,
-  mostRows,
+  measuredRows,
   type Operation,
   operationKey,
   type RowBucket,
@@ -78,11 +78,8 @@ export interface TuningReport {
 const CONTEXT = 512;
 /** Decode and prefill are timed at this position. */
 const POSITION = 256;
-/** Rows that stand for more than 32. */
-const MANY_ROWS = 64;
-
 /** Decode first, since most tokens are decoded, then long prompts, then what is between. */
-const bucketOrder: readonly RowBucket[] = ["1", "more", "8", "4", "16", "2", "6", "12", "32"];
+const bucketOrder: readonly RowBucket[] = ["1", "more", "64", "8", "4", "16", "2", "6", "12", "32"];
 
 /** Operations that differ in their key; all their dispatches, a layer each. */
 interface Task {
@@ -104,13 +101,15 @@ export async function tuneKernels(
   const { config } = graph;
   const started = performance.now();
   const budget = new Budget(options.budgetMs, options.signal);
+  const capacity = Math.min(CONTEXT, config.max_position_embeddings);
   const plan = lower(graph, ops, layout, {
     family,
     reference: false,
     sequences: 1,
-    capacity: Math.min(CONTEXT, config.max_position_embeddings),
-    chunkRows: Math.min(MANY_ROWS, MAX_ROWS),
+    capacity,
+    chunkRows: Math.min(measuredRows("more"), MAX_ROWS, capacity),
     maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
+    subgroups: gpu.profile.features.subgroups !== null,
   });
   const known = options.known ?? {};
   const isNew = allDispatches(plan).every(({ operation }) => !operation || !(operationKey(operation) in known));
@@ -132,7 +131,7 @@ export async function tuneKernels(
       const candidates = candidatesOf(task);
       const kind = `${task.operation.name.split(" ", 1)[0]} ${task.bucket}`;
       for (const name of hopeless.get(kind) ?? []) candidates.delete(name);
-      const compiled = pipelines.prepare([...candidates.values()], undefined, options.signal);
+      const compiled = pipelines.prepare([...candidates.values()].flatMap(inOrder), undefined, options.signal);
       if (!(await budget.allows(compiled))) break;
       stopwatch ??= await clockFor(gpu, bench, task);
       const outcome = await contestOf(task, candidates, bench, stopwatch, budget);
@@ -174,7 +173,8 @@ function tasksOf(plan: Plan, known: KernelChoices): readonly Task[] {
   const byCost = [...groups.values()].sort((a, b) => decodeBytes(a.dispatches) - decodeBytes(b.dispatches));
   const tasks = bucketOrder.flatMap((bucket) =>
     byCost.flatMap(({ operation, dispatches }): Task[] => {
-      const rows = Math.min(mostRows(bucket), MANY_ROWS);
+      // A short context has steps of no more rows.
+      const rows = Math.min(measuredRows(bucket), plan.chunkRows);
       // The head's buffer may have room for fewer rows.
       const own = dispatches.filter((dispatch) => rows <= (dispatch.rows === "outs" ? plan.chunkOuts : plan.chunkRows));
       const task = { operation, dispatches: own, bucket, rows };

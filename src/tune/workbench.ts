@@ -5,7 +5,8 @@
 import type { BufferRole, Dispatch, Plan } from "../compile/plan.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
-import type { Kernel } from "../kernels/kernel.ts";
+import { inOrder, type Kernel } from "../kernels/kernel.ts";
+import { MOST_PARTIAL_BYTES } from "../kernels/linear.ts";
 import { packArgs, packStep, stepByteLength } from "../kernels/step.ts";
 
 /** A model's weights on the GPU. */
@@ -43,6 +44,8 @@ export class Workbench {
     this.#weights = weights;
     const { STORAGE, UNIFORM } = GPUBufferUsage;
     plan.activations.forEach((bytes, index) => this.#own(roleKey({ role: "activation", index }), bytes, STORAGE));
+    // The variants may leave more partial sums than the plan's own kernels.
+    this.#own("partials", MOST_PARTIAL_BYTES, STORAGE);
     // One layer's cache stands for all.
     for (const role of ["keys", "values"]) this.#own(role, plan.slots * plan.cacheRowBytes, STORAGE);
     const slots = Uint32Array.from({ length: plan.capacity }, (_, i) => i);
@@ -78,15 +81,23 @@ export class Workbench {
     kernel: Kernel,
     rows: number,
   ): Promise<(pass: GPUComputePassEncoder, repeats: number) => void> {
-    const pipeline = await this.#pipelines.get(kernel);
-    const groups = dispatches.slice(0, MOST_LAYERS).map((dispatch) => this.#groupFor(dispatch, kernel));
-    const workgroups = kernel.workgroups(rows);
+    const layers = dispatches.slice(0, MOST_LAYERS);
+    const prepared = await Promise.all(
+      inOrder(kernel).map(async (each) => ({
+        pipeline: await this.#pipelines.get(each),
+        groups: layers.map((dispatch) => this.#groupFor(dispatch, each)),
+        workgroups: each.workgroups(rows),
+      })),
+    );
     return (pass, repeats) => {
-      pass.setPipeline(pipeline);
       pass.setBindGroup(0, this.#stepGroup, [0]);
       for (let i = 0; i < repeats; i++) {
-        pass.setBindGroup(1, groups[this.#turn++ % groups.length] as GPUBindGroup);
-        pass.dispatchWorkgroups(...workgroups);
+        const layer = this.#turn++ % layers.length;
+        for (const { pipeline, groups, workgroups } of prepared) {
+          pass.setPipeline(pipeline);
+          pass.setBindGroup(1, groups[layer] as GPUBindGroup);
+          pass.dispatchWorkgroups(...workgroups);
+        }
       }
     };
   }

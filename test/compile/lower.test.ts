@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fuse } from "../../src/compile/fuse.ts";
 import { lower } from "../../src/compile/lower.ts";
-import { allDispatches, type Plan } from "../../src/compile/plan.ts";
+import { allDispatches, kernelsIn, type Plan } from "../../src/compile/plan.ts";
 import { WeightLayout } from "../../src/compile/weight-layout.ts";
 import type { SluiceError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/formats/huggingface.ts";
@@ -38,7 +38,7 @@ for (const folder of ["test/golden/gpt2-tiny", "test/golden/llama-tiny", "weight
 
   test(`${folder}: no dispatch reads a buffer that it writes, and none has more than 8 storage buffers`, async () => {
     for (const { label, candidates, bind } of allDispatches(await planOf(folder))) {
-      for (const { kernel } of candidates) {
+      for (const kernel of kernelsIn({ candidates })) {
         const roles = { read: new Set<string>(), read_write: new Set<string>() };
         for (const { name, access } of kernel.bindings) {
           if (access !== "args") roles[access].add(JSON.stringify(bind[name]));

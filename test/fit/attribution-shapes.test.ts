@@ -82,8 +82,9 @@ async function run(
   seed: number,
   family: KernelFamily,
   more: { chunkRows?: number; keptBytes?: number },
+  intermediateSize?: number,
 ): Promise<void> {
-  const model = await openRandomModel(seed);
+  const model = await openRandomModel(seed, intermediateSize);
   const loaded = await load(model.files, { family });
   try {
     const problem = given(model, seed);
@@ -101,6 +102,8 @@ test("in chunks, with heads' outputs made again, and with the kernels for GPUs",
   await run(1, "register", { chunkRows: 4, keptBytes: 0 });
   await run(2, "tiled", { chunkRows: 5, keptBytes: 0 });
   await run(3, "tiled", { chunkRows: 6 });
+  // Sums over so many inputs are split among workgroups.
+  await run(4, "tiled", {}, 264);
 });
 
 test("texts in one batch give the mean over all their predictions, in whatever chunks", async () => {

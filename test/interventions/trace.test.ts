@@ -1,7 +1,7 @@
 /** What stages leave behind in plans: nothing without stages, and with them few dispatches, few kernels, few bytes. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { allDispatches, type Plan } from "../../src/compile/plan.ts";
+import { allDispatches, kernelsIn, type Plan } from "../../src/compile/plan.ts";
 import { load } from "../../src/index.ts";
 import { listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import {
@@ -140,7 +140,7 @@ for (const family of ["register", "tiled"] as const) {
       for (const { label, candidates, bind } of allDispatches(
         imaginedPlan(config, composition, { family, captures }),
       )) {
-        for (const { kernel } of candidates) {
+        for (const kernel of kernelsIn({ candidates })) {
           const storage = kernel.bindings.filter(({ access }) => access !== "args");
           assert.ok(storage.length <= 8, `${name}: ${kernel.name} binds ${storage.length}`);
           const bufferOf = (binding: string) => {

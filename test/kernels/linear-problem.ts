@@ -1,5 +1,5 @@
 /** A random linear layer, its results in float64, and how to run a kernel on it. */
-import type { Kernel } from "../../src/kernels/kernel.ts";
+import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import { type LinearShape, linearOutputWidth4 } from "../../src/kernels/linear.ts";
 import type { StepRows } from "../../src/kernels/step.ts";
 import type { ActivationName } from "../../src/models/config.ts";
@@ -100,7 +100,7 @@ export async function runLinear(kernel: Kernel, problem: LinearProblem, run: Lin
   const args: Record<string, number> = { first_strip: firstStrip, bias: 1 };
   const regions = new Map<string, { readonly at: number; readonly width: number }>();
   let capture4 = 1;
-  for (const { name } of kernel.args.filter((arg) => arg.name.startsWith("tap_"))) {
+  for (const { name } of inOrder(kernel).flatMap((each) => each.args.filter((arg) => arg.name.startsWith("tap_")))) {
     const tap = name.slice("tap_".length);
     const tapWidth = qkv && tap !== "q" ? kvWidth : width;
     args[name] = capture4;
@@ -108,23 +108,27 @@ export async function runLinear(kernel: Kernel, problem: LinearProblem, run: Lin
     capture4 += (problem.rows * tapWidth) / 4;
   }
   const blank = (name: string, length: number) => earlier?.get(name) ?? new Float32Array(length).fill(UNTOUCHED);
-  const result = await runKernel(await testDevice(), kernel, {
-    step: { rows: problem.step.rows.slice(0, rows), outs: problem.step.outs.slice(0, rows) },
-    maxRows: shape.maxRows,
-    args,
-    buffers: {
-      weights: part,
-      input: problem.input,
-      params: problem.params,
-      residual: problem.residual,
-      rope: problem.rope,
-      output: blank("output", problem.rows * width),
-      q: blank("q", problem.rows * width),
-      k_cache: blank("k_cache", SLOTS * kvWidth),
-      v_cache: blank("v_cache", SLOTS * kvWidth),
-      capture: new Float32Array(capture4 * 4).fill(UNTOUCHED),
-    },
-  });
+  const buffers = {
+    weights: part,
+    input: problem.input,
+    params: problem.params,
+    residual: problem.residual,
+    rope: problem.rope,
+    output: blank("output", problem.rows * width),
+    q: blank("q", problem.rows * width),
+    k_cache: blank("k_cache", SLOTS * kvWidth),
+    v_cache: blank("v_cache", SLOTS * kvWidth),
+    capture: new Float32Array(capture4 * 4).fill(UNTOUCHED),
+    partials: new Float32Array((kernel.split?.bytes(rows) ?? 0) / 4).fill(UNTOUCHED),
+  };
+  const step = { rows: problem.step.rows.slice(0, rows), outs: problem.step.outs.slice(0, rows) };
+  const device = await testDevice();
+  const common = { step, maxRows: shape.maxRows, args };
+  let result = await runKernel(device, kernel, { ...common, buffers });
+  if (kernel.split) {
+    const partials = new Float32Array(result.get("partials") as ArrayBuffer);
+    result = await runKernel(device, kernel.split.merge, { ...common, buffers: { ...buffers, partials } });
+  }
   const results: LinearResults = new Map();
   for (const [name, buffer] of result) results.set(name, new Float32Array(buffer));
   const capture = results.get("capture");

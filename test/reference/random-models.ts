@@ -11,11 +11,14 @@ export interface RandomModel extends ReferenceModel {
   readonly summary: string;
 }
 
-/** Every even seed is a GPT-2, every odd one of Llama's family. */
-export async function openRandomModel(seed: number): Promise<RandomModel> {
+/**
+ * Every even seed is a GPT-2, every odd one of Llama's family.
+ * @param intermediateSize in place of the one drawn, for what only wide matrices reach
+ */
+export async function openRandomModel(seed: number, intermediateSize?: number): Promise<RandomModel> {
   const pick = picker(seed);
   const dtype = pick("F32", "F16", "BF16");
-  const { config, tensors } = seed % 2 === 0 ? gpt2(seed, pick) : llama(seed, pick);
+  const { config, tensors } = seed % 2 === 0 ? gpt2(seed, pick, intermediateSize) : llama(seed, pick, intermediateSize);
   const stored = new Map(
     tensors.map(([name, shape, deviation, mean]) => {
       const count = shape.reduce((product, size) => product * size, 1);
@@ -46,12 +49,13 @@ interface Folder {
 
 const POSITIONS = 48;
 
-function gpt2(seed: number, pick: Pick): Folder {
+function gpt2(seed: number, pick: Pick, intermediateSize: number | undefined): Folder {
   const heads = pick(1, 2, 3, 4, 5);
   // Too narrow a row may have next to no variance, and the norm would make noise of that.
   const d = heads * Math.max(pick(3, 4, 5, 7, 9, 16), Math.ceil(12 / heads));
   const layers = pick(1, 2, 3);
-  const f = pick(4 * d, 2 * d + 1, 33);
+  const drawn = pick(4 * d, 2 * d + 1, 33);
+  const f = intermediateSize ?? drawn;
   const V = pick(37, 61, 128, 257);
   const tied = pick(true, true, false);
   const config = {
@@ -93,7 +97,7 @@ function gpt2(seed: number, pick: Pick): Folder {
   return { config, tensors };
 }
 
-function llama(seed: number, pick: Pick): Folder {
+function llama(seed: number, pick: Pick, intermediateSize: number | undefined): Folder {
   // Query heads and key/value groups: full, grouped and multi-query attention.
   const [heads, groups] = pick<readonly [number, number]>(
     [1, 1],
@@ -108,7 +112,8 @@ function llama(seed: number, pick: Pick): Folder {
   const head_dim = pick(2, 4, 6, 10, 16);
   const d = pick(13, 18, 22, 36, 47);
   const layers = pick(1, 2, 3);
-  const f = pick(19, 31, 44, 65);
+  const drawn = pick(19, 31, 44, 65);
+  const f = intermediateSize ?? drawn;
   const V = pick(41, 67, 128, 255);
   const tied = pick(true, false);
   const model_type = pick("llama", "llama", "mistral", "qwen2");

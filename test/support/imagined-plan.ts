@@ -1,7 +1,7 @@
 /** Plans of models that exist in shape alone: nothing is read, nothing runs. */
 import { fuse } from "../../src/compile/fuse.ts";
 import { type LowerOptions, lower } from "../../src/compile/lower.ts";
-import { belongs, type Dispatch, type Plan } from "../../src/compile/plan.ts";
+import { belongs, type Dispatch, kernelsOf, type Plan } from "../../src/compile/plan.ts";
 import { WeightLayout } from "../../src/compile/weight-layout.ts";
 import type { Checkpoint, StoredDtype } from "../../src/formats/checkpoint.ts";
 import type { Graph, MatrixRef, VectorRef } from "../../src/graph/graph.ts";
@@ -65,11 +65,11 @@ export function decodeStep(
 ): readonly { readonly dispatch: Dispatch; readonly name: string; readonly cost: Cost }[] {
   const step = [...plan.body, ...plan.finalNorm, ...plan.head, ...plan.tails.greedy];
   const own = step.filter((dispatch) => belongs(dispatch, plan, 1, KEYS));
-  return own.map((dispatch) => {
-    const kernel = dispatch.candidates.find(({ maxRows }) => maxRows >= 1)?.kernel;
-    if (!kernel) throw new Error(`${dispatch.label} has no kernel`);
-    return { dispatch, name: kernel.name, cost: kernel.cost({ rows: 1, keys: dispatch.readsCache ? KEYS : 0 }) };
-  });
+  return own.flatMap((dispatch) =>
+    kernelsOf(dispatch, 1).map((kernel) => {
+      return { dispatch, name: kernel.name, cost: kernel.cost({ rows: 1, keys: dispatch.readsCache ? KEYS : 0 }) };
+    }),
+  );
 }
 
 /** A checkpoint that has every tensor of a graph, and no bytes. */

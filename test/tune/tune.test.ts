@@ -7,10 +7,9 @@ import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
 import { load } from "../../src/index.ts";
 import { noStages, type Stage } from "../../src/interventions/stage.ts";
 import {
-  type KernelChoices,
   kernelsFor,
+  measuredRows,
   mostRows,
-  type Operation,
   operationKey,
   type RowBucket,
   rowBuckets,
@@ -20,26 +19,11 @@ import { remember } from "../../src/tune/remembered.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { gpt2Small, imaginedPlan } from "../support/imagined-plan.ts";
+import { choicesFor, operationsOf } from "../support/kernel-choices.ts";
 import { MemoryStore } from "../support/memory-store.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
 const families = ["register", "tiled"] as const;
-
-/** The operations of a plan, each once. */
-function operationsOf(plan: Plan): readonly Operation[] {
-  const all = allDispatches(plan).flatMap(({ operation }) => (operation ? [operation] : []));
-  return [...new Map(all.map((operation) => [operationKey(operation), operation])).values()];
-}
-
-/** Choices for every operation of a plan, drawn by `pick`. */
-function choicesFor(plan: Plan, pick: (names: readonly string[]) => string | undefined): KernelChoices {
-  const choices: Record<string, Partial<Record<RowBucket, string>>> = {};
-  for (const operation of operationsOf(plan)) {
-    const own = rowBuckets.map((bucket) => [bucket, pick(variantsFor(operation, bucket).map(({ name }) => name))]);
-    choices[operationKey(operation)] = Object.fromEntries(own.filter(([, name]) => name !== undefined));
-  }
-  return choices;
-}
 
 const kernelNames = (plan: Plan): string =>
   JSON.stringify(
@@ -58,12 +42,14 @@ test("a choice serves the rows of its bucket, and the guess the others", () => {
       const choices = choicesFor(plan, pick);
       for (const operation of operationsOf(plan)) {
         const ranges = kernelsFor(operation, { choices, reference: false });
-        for (const rows of [1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64, 256]) {
+        for (const rows of [1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64, 65, 256]) {
           const bucket = rowBuckets.find((each) => rows <= mostRows(each)) as RowBucket;
           const name = choices[operationKey(operation)]?.[bucket];
+          const chosen = variantsFor(operation, bucket).find((variant) => variant.name === name);
           const wanted =
-            variantsFor(operation, bucket).find((variant) => variant.name === name)?.kernel ??
-            operation.guess.find(({ maxRows }) => rows <= maxRows)?.kernel;
+            chosen && rows <= chosen.rows[1]
+              ? chosen.kernel
+              : operation.guess.find(({ maxRows }) => rows <= maxRows)?.kernel;
           assert.is(ranges.find(({ maxRows }) => rows <= maxRows)?.kernel.name, wanted?.name, `${rows} rows`);
         }
       }
@@ -78,7 +64,7 @@ test("the guess is among the variants, so that it can be measured against them",
       for (const bucket of operation.tunedRows ?? rowBuckets) {
         const variants = variantsFor(operation, bucket);
         if (variants.length === 0) continue;
-        const guess = operation.guess.find(({ maxRows }) => Math.min(mostRows(bucket), 64) <= maxRows)?.kernel.name;
+        const guess = operation.guess.find(({ maxRows }) => measuredRows(bucket) <= maxRows)?.kernel.name;
         assert.ok(
           variants.some(({ kernel }) => kernel.name === guess),
           `${guess} for ${bucket} rows`,

@@ -5,8 +5,8 @@ import { maskMix, maskProductSum, maskProducts, mixBegin, rowSums } from "../../
 import { backwardLinear, type OutputSpan, spanTable } from "../../kernels/backward/linear.ts";
 import { variantNorm } from "../../kernels/backward/norm.ts";
 import { headSourcesKernel } from "../../kernels/head-sources.ts";
-import type { ArgValues, Kernel } from "../../kernels/kernel.ts";
-import { type LinearEpilogue, linearKernels } from "../../kernels/linear.ts";
+import { type ArgValues, inOrder, type Kernel } from "../../kernels/kernel.ts";
+import { type LinearEpilogue, linearKernels, MOST_PARTIAL_BYTES } from "../../kernels/linear.ts";
 import { ropeTable } from "../../models/rope.ts";
 import type { AttributionParts, PlacedMatrix, PlacedModel, PlacedNorm } from "./model.ts";
 import { type Bound, kernelFor, type Program, type Section } from "./program.ts";
@@ -48,6 +48,7 @@ export class Recorder {
   readonly rope: Bound | undefined;
   readonly #program: Program;
   readonly #params: Bound;
+  #partials: Bound | undefined;
 
   constructor(
     parts: AttributionParts,
@@ -104,14 +105,28 @@ export class Recorder {
     for (const { buffer, firstStrip, strips } of matrix.parts) {
       const grouped = epilogue.kind === "qkv";
       const shape = { K, N, strips, dtype, epilogue, bias: bias !== undefined, taps: [], grouped, maxRows: MAX_ROWS };
-      this.#program.record({
-        kernel: kernelFor(linearKernels(shape, this.parts), rows),
-        step,
-        rows,
-        args: { ...args, first_strip: firstStrip, ...(bias !== undefined && { bias }) },
-        bind: { ...bind, weights: { buffer }, params: this.#params },
-      });
+      const chosen = kernelFor(linearKernels(shape, this.parts), rows);
+      for (const kernel of inOrder(chosen)) {
+        this.#program.record({
+          kernel,
+          step,
+          rows,
+          args: { ...args, first_strip: firstStrip, ...(bias !== undefined && { bias }) },
+          bind: {
+            ...bind,
+            ...(chosen.split && { partials: this.#partialSums() }),
+            weights: { buffer },
+            params: this.#params,
+          },
+        });
+      }
     }
+  }
+
+  /** What kernels that split their sums leave from one half to the other; all use it in turn. */
+  #partialSums(): Bound {
+    this.#partials ??= { buffer: this.#program.buffer("partials", MOST_PARTIAL_BYTES) };
+    return this.#partials;
   }
 
   /** dx = dy·W for each variant of the input: the spans of outputs that read it. */

@@ -1,0 +1,91 @@
+/** Sums over K that are split among workgroups, in whole models: by the guess for GPUs, and where a tuner chose it. */
+import fc from "fast-check";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Plan } from "../../src/compile/plan.ts";
+import { load, type Model } from "../../src/index.ts";
+import { noStages } from "../../src/interventions/stage.ts";
+import { remember } from "../../src/tune/remembered.ts";
+import { referenceForward } from "../reference/forward.ts";
+import { randomCompositions } from "../reference/random-compositions.ts";
+import { openRandomModel, type RandomModel } from "../reference/random-models.ts";
+import { assertClose } from "../support/closeness.ts";
+import { choicesFor } from "../support/kernel-choices.ts";
+import { MemoryStore } from "../support/memory-store.ts";
+
+/** Dispatches of which steps of so many rows run two kernels. */
+const splitAt = ({ body }: Plan, rows: number): readonly string[] =>
+  body.flatMap(({ label, candidates }) => {
+    return candidates.find(({ maxRows }) => rows <= maxRows)?.kernel.split ? [label] : [];
+  });
+
+async function compare(model: Model, { config, weights, summary }: RandomModel, seed: number): Promise<void> {
+  const tokens = Array.from({ length: 21 }, (_, i) => (i * i + 7 * i + seed) % config.vocab_size);
+  const last = config.num_hidden_layers - 1;
+  const sites = [`attn_out.${last}`, `mlp_post.${last}`, `mlp_out.${last}`, `resid_post.0`];
+  const [composition = noStages] = fc.sample(randomCompositions(config), { numRuns: 1, seed });
+  for (const stages of [noStages, composition]) {
+    const what = `${summary}, ${stages.stages.map(({ id, kind }) => `${kind} ${id}`).join(", ")}`;
+    const expected = referenceForward(weights, config, stages, { tokens, sites });
+    const edited = model.withStages(stages);
+    assertClose((await edited.logits(tokens)).data, Float32Array.from(expected.logits), what);
+    const captured = await edited.capture(tokens, sites);
+    for (const [site, values] of expected.sites) {
+      assertClose(captured.get(site)?.data ?? new Float32Array(), Float32Array.from(values), `${what}: ${site}`);
+    }
+    edited.dispose();
+  }
+}
+
+for (const { seed, f, summation } of [
+  { seed: 0, f: 1032, summation: "serial_parts8" },
+  { seed: 5, f: 268, summation: "serial_parts2" },
+]) {
+  test(`the guess for GPUs splits what an MLP of ${f} sums up, with stages and captures behind it`, async () => {
+    const random = await openRandomModel(seed, f);
+    const model = await load(random.files, { family: "tiled" });
+    try {
+      const plan = model.plan();
+      const down = plan.body.find(({ label }) => label === "blocks.0.mlp.down");
+      assert.equal(
+        [...splitAt(plan, 21)],
+        plan.body.filter(({ label }) => /mlp\.down/.test(label)).map(({ label }) => label),
+      );
+      assert.is(down?.candidates.find(({ maxRows }) => maxRows >= 21)?.kernel.summation, summation);
+      assert.equal(splitAt(plan, 1), []);
+      await compare(model, random, seed);
+    } finally {
+      model.dispose();
+    }
+  });
+}
+
+for (const { seed, family, name } of [
+  { seed: 36, family: "tiled", name: "split4" },
+  { seed: 37, family: "register", name: "split2" },
+] as const) {
+  test(`${name} wherever it can be chosen, on ${family} kernels (random model ${seed})`, async () => {
+    const random = await openRandomModel(seed);
+    const model = await load(random.files, { family });
+    try {
+      const store = new MemoryStore();
+      await remember(
+        store,
+        model.device,
+        choicesFor(model.plan(), (names) => names.find((each) => each === name)),
+        assert.unreachable,
+      );
+      await model.tune({ seconds: 1e-3, store });
+      // Attention alone has no such kernel; heads that share a strip have one kernel only.
+      assert.ok(
+        splitAt(model.plan(), 21).length >= 3 * random.config.num_hidden_layers,
+        splitAt(model.plan(), 21).join(),
+      );
+      await compare(model, random, seed);
+    } finally {
+      model.dispose();
+    }
+  });
+}
+
+test.run();
