@@ -8,11 +8,12 @@
  * process (a software device runs in it: on a busy machine processor time is the steadier one), GFLOP/s, and GB/s of the
  * least bytes that must move, both by elapsed time. Results and what was concluded: bench/kernels/linear.md.
  */
-import type { Kernel } from "../../src/kernels/kernel.ts";
+import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import {
   type LinearShape,
   lanesLinear,
   registerLinear,
+  splitLinear,
   tileLinear,
   type WeightDtype,
 } from "../../src/kernels/linear.ts";
@@ -68,6 +69,15 @@ const cases: readonly { rows: number; shape: LinearShape; makes: readonly Make[]
     shape: s,
     makes: [register(4, 1), register(4, 2), register(8, 1), register(8, 2), (s: LinearShape) => tileLinear(s)],
   })),
+  ...[32, 64].map((rows) => ({
+    rows,
+    shape: shape(3072, 768),
+    makes: [
+      (s: LinearShape) => tileLinear(s, 32),
+      (s: LinearShape) => tileLinear(s, 64),
+      ...([2, 4, 8] as const).map((parts) => (s: LinearShape) => splitLinear(s, parts)),
+    ],
+  })),
 ];
 
 for (const { rows, shape: s, makes } of cases) {
@@ -90,7 +100,9 @@ for (const { rows, shape: s, makes } of cases) {
     }
     for (const [i, { kernel, label, compile, dispose }] of prepared.entries()) {
       const { elapsed, processor } = best[i] as (typeof best)[number];
-      const { flops, bytes } = kernel.cost({ rows, keys: 0 });
+      const costs = inOrder(kernel).map((each) => each.cost({ rows, keys: 0 }));
+      const flops = costs.reduce((sum, cost) => sum + cost.flops, 0);
+      const bytes = costs.reduce((sum, cost) => sum + cost.bytes, 0);
       console.log(
         `${label.padEnd(58)} compile ${compile.toFixed(0).padStart(5)} ms  elapsed ${elapsed.toFixed(2).padStart(8)} ms  ` +
           `processor ${processor.toFixed(2).padStart(8)} ms  ${(flops / elapsed / 1e6).toFixed(2)} GFLOP/s  ${(bytes / elapsed / 1e6).toFixed(2)} GB/s`,
@@ -110,25 +122,32 @@ interface Prepared {
   dispose(): void;
 }
 
-/** Compiles a `store` kernel and fills its buffers. */
+/** Compiles a `store` kernel, with its merge if it has one, and fills its buffers. */
 async function prepare(kernel: Kernel, s: LinearShape, rows: number): Promise<Prepared> {
   device.pushErrorScope("validation");
-  const code = await linkShader(kernel.shader);
   const stepLayout = device.createBindGroupLayout({
     entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
   });
-  const ownLayout = device.createBindGroupLayout({
-    entries: kernel.bindings.map(({ binding, access }) => ({
-      binding,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: access === "args" ? "uniform" : access === "read" ? "read-only-storage" : "storage" },
-    })),
-  });
+  const kernels = inOrder(kernel);
+  const layouts = kernels.map(({ bindings }) =>
+    device.createBindGroupLayout({
+      entries: bindings.map(({ binding, access }) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: access === "args" ? "uniform" : access === "read" ? "read-only-storage" : "storage" },
+      })),
+    }),
+  );
+  const codes = await Promise.all(kernels.map(({ shader }) => linkShader(shader)));
   const begun = performance.now();
-  const pipeline = await device.createComputePipelineAsync({
-    layout: device.createPipelineLayout({ bindGroupLayouts: [stepLayout, ownLayout] }),
-    compute: { module: device.createShaderModule({ code }) },
-  });
+  const pipelines = await Promise.all(
+    codes.map((code, i) =>
+      device.createComputePipelineAsync({
+        layout: device.createPipelineLayout({ bindGroupLayouts: [stepLayout, layouts[i] as GPUBindGroupLayout] }),
+        compute: { module: device.createShaderModule({ code }) },
+      }),
+    ),
+  );
   const compile = performance.now() - begun;
 
   const padded = Math.ceil(s.K / 4) * 4;
@@ -150,20 +169,23 @@ async function prepare(kernel: Kernel, s: LinearShape, rows: number): Promise<Pr
     }
   }
   const roles: Record<string, GPUBuffer> = {
-    args: make(packArgs(kernel, { first_strip: 0 }), GPUBufferUsage.UNIFORM),
     weights,
     input,
     output: make(rows * s.strips * 16, GPUBufferUsage.STORAGE),
+    partials: make(kernel.split?.bytes(rows) ?? 16, GPUBufferUsage.STORAGE),
   };
   const step = make(packStep(plainStep(rows), MAX_ROWS), GPUBufferUsage.UNIFORM);
   const group0 = device.createBindGroup({ layout: stepLayout, entries: [{ binding: 0, resource: { buffer: step } }] });
-  const group1 = device.createBindGroup({
-    layout: ownLayout,
-    entries: kernel.bindings.map(({ name, binding }) => {
-      const buffer = roles[name];
-      if (!buffer) throw new Error(`no buffer for ${name}`);
-      return { binding, resource: { buffer } };
-    }),
+  const groups = kernels.map((each, i) => {
+    const args = make(packArgs(each, { first_strip: 0 }), GPUBufferUsage.UNIFORM);
+    return device.createBindGroup({
+      layout: layouts[i] as GPUBindGroupLayout,
+      entries: each.bindings.map(({ name, binding }) => {
+        const buffer = name === "args" ? args : roles[name];
+        if (!buffer) throw new Error(`no buffer for ${name}`);
+        return { binding, resource: { buffer } };
+      }),
+    });
   });
   const error = await device.popErrorScope();
   if (error) throw new Error(`${kernel.name}: ${error.message}`);
@@ -174,10 +196,12 @@ async function prepare(kernel: Kernel, s: LinearShape, rows: number): Promise<Pr
       const spent = process.cpuUsage();
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      pass.setPipeline(pipeline);
       pass.setBindGroup(0, group0, [0]);
-      pass.setBindGroup(1, group1);
-      pass.dispatchWorkgroups(...kernel.workgroups(rows));
+      for (const [i, each] of kernels.entries()) {
+        pass.setPipeline(pipelines[i] as GPUComputePipeline);
+        pass.setBindGroup(1, groups[i] as GPUBindGroup);
+        pass.dispatchWorkgroups(...each.workgroups(rows));
+      }
       pass.end();
       device.queue.submit([encoder.finish()]);
       await device.queue.onSubmittedWorkDone();

@@ -29,10 +29,11 @@ export function describe(whole: LinearShape, design: Design): Kernel {
   const edits = editsOf(shape);
   const taps = linearTaps(epilogue.kind).filter((tap) => shape.taps.includes(tap));
   const k4 = Math.ceil(K / 4);
-  // Before anything follows the sums, a matrix is the same for every epilogue, unless its heads read variants.
+  // The first half is the same for every epilogue, unless heads read variants; the second for every way to store weights.
   const follows = design.half !== "split";
+  const reads = design.half !== "merge";
   const words = [
-    `linear_${design.design}_${dtype}_${K}x${N}${strips === Math.ceil(N / 4) ? "" : `_part${strips}`}`,
+    `linear_${design.design}${reads ? `_${dtype}` : ""}_${K}x${N}${strips === Math.ceil(N / 4) ? "" : `_part${strips}`}`,
     follows || grouped ? epilogueName(epilogue) : "",
     bias ? "bias" : "",
     outs ? "outs" : "",
@@ -51,7 +52,7 @@ export function describe(whole: LinearShape, design: Design): Kernel {
         ...design.conditions,
         ...(follows && epilogueConditions(epilogue)),
         ...(design.half === "split" && { split: true }),
-        [dtype]: true,
+        ...(reads && { [dtype]: true }),
         bias,
         outs,
         ...(edits.length > 0 && { staged: true, stacked }),

@@ -62,14 +62,18 @@ export function linearOperation(shape: LinearShape, choice: LinearChoice): Opera
   };
 }
 
+/** Fewer rows go by lanes, which share out K as it is. */
+const FEWEST_SPLIT_ROWS = 6;
+
 /** Sums of single heads stand in register kernels alone. */
 function splitVariants(shape: LinearShape): readonly KernelVariant[] {
   if (shape.heads) return [];
-  return splitCounts.map((parts) => ({
-    name: `split${parts}`,
-    rows: [6, mostSplitRows(shape, parts)],
-    kernel: splitLinear(shape, parts),
-  }));
+  return splitCounts
+    .map((parts): KernelVariant => {
+      const rows = [FEWEST_SPLIT_ROWS, mostSplitRows(shape, parts)] as const;
+      return { name: `split${parts}`, rows, kernel: splitLinear(shape, parts) };
+    })
+    .filter(({ rows: [least, most] }) => least <= most);
 }
 
 /** A stage may move the residual add out of the matmul; the kernel that suits the product is the same. */
