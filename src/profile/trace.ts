@@ -17,67 +17,88 @@ interface TraceEvent {
 }
 
 const PROCESS = 1;
-const TRACKS = { host: 1, phases: 2, layers: 3, kernels: 4 } as const;
-/** Pipelines compile side by side, on as many tracks as that takes. */
-const FIRST_COMPILE_TRACK = 5;
+
+/** Nanoseconds from the trace's 0 to its first event: DevTools takes a time of 0 for none, and leaves such events out of view. */
+const FIRST_NS = 1000;
+
+/** What an event shows, in whole nanoseconds, so that neighbours touch and never overlap. */
+interface Span {
+  readonly name: string;
+  readonly begin: number;
+  readonly end: number;
+  readonly cat: string;
+  readonly args: TraceEvent["args"];
+}
 
 /**
- * Tracks of the host, of GPU phases, layers and kernels, and of compilation, from 0 on. What the host did before the run
- * stands before it without the time between, in which the profiler did other things. Dispatches without a time are
- * left out.
+ * Tracks of the host, of GPU phases, layers and kernels, and of compilation. What the host did before the run stands before it
+ * without the time between, in which the profiler did other things. Dispatches without a time are left out. Perfetto drops
+ * events that overlap others of their track, so those that do get a track beside it.
  */
 export function traceOf(profile: Profile): string {
   const { dispatches } = profile;
   const { moved, lead } = closeGaps(profile.host.spans.filter(({ phase }) => phase === "load"));
   const running = profile.host.spans.filter(({ phase }) => phase !== "load");
-  const compiling = inLanes(moved.filter(({ work }) => work === "compile"));
-  const span = (
-    tid: number,
-    name: string,
-    list: readonly ProfiledDispatch[],
-    args: TraceEvent["args"],
-  ): TraceEvent[] => {
+  const spanOf = (name: string, list: readonly ProfiledDispatch[], args: TraceEvent["args"]): Span[] => {
     const timed = list.filter(({ begin_ms, ms }) => begin_ms !== null && ms !== null);
     const [first, last] = [timed[0], timed.at(-1)];
     if (!first || !last) return [];
     const begin = (first.begin_ms as number) + lead;
-    const ms = (last.begin_ms as number) + (last.ms as number) + lead - begin;
-    return [complete(tid, name, begin, ms, first.phase, args)];
+    return [span(name, begin, (last.begin_ms as number) + (last.ms as number) + lead - begin, first.phase, args)];
   };
+  const tracks: readonly (readonly [name: string, spans: readonly Span[]])[] = [
+    [
+      "Host",
+      [
+        ...moved
+          .filter(({ work }) => work !== "compile")
+          .map(({ name, phase, begin_ms, ms, detail }) => span(name, begin_ms, ms, phase, detail)),
+        ...running.map(({ name, phase, step, begin_ms, ms }) => span(name, begin_ms + lead, ms, phase, { step })),
+      ],
+    ],
+    [
+      "GPU: phases",
+      runs(dispatches, ({ phase, step }) => `${phase} ${step}`).flatMap((run) =>
+        spanOf(`${run[0]?.phase} ${run[0]?.step}`, run, {}),
+      ),
+    ],
+    [
+      "GPU: layers",
+      runs(dispatches, (each) => `${each.phase} ${each.step}/${layerOf(each)}`).flatMap((run) =>
+        spanOf(layerOf(run[0] as ProfiledDispatch), run, {}),
+      ),
+    ],
+    [
+      `GPU: kernels (${profile.clock})`,
+      dispatches.flatMap((each) =>
+        spanOf(each.label, [each], {
+          kernel: each.kernel,
+          flops: each.flops,
+          bytes: each.bytes,
+          ...(each.stages.length > 0 && { stages: each.stages }),
+        }),
+      ),
+    ],
+    [
+      "Host: compiling",
+      moved
+        .filter(({ work }) => work === "compile")
+        .map(({ name, begin_ms, ms, detail }) => span(name, begin_ms, ms, "load", detail)),
+    ],
+  ];
+  const lanes = tracks.flatMap(([name, spans]) => {
+    return inLanes(spans).map((lane, i) => ({ name: i === 0 ? name : `${name} ${i + 1}`, lane }));
+  });
   const events: TraceEvent[] = [
     { name: "process_name", ph: "M", pid: PROCESS, tid: 0, args: { name: `Sluice on ${profile.device}` } },
-    ...named(TRACKS.host, "Host"),
-    ...named(TRACKS.phases, "GPU: phases"),
-    ...named(TRACKS.layers, "GPU: layers"),
-    ...named(TRACKS.kernels, `GPU: kernels (${profile.clock})`),
-    ...compiling.flatMap((_, i) => named(FIRST_COMPILE_TRACK + i, `Host: compiling ${i + 1}`)),
-    ...moved
-      .filter(({ work }) => work !== "compile")
-      .map(({ name, phase, begin_ms, ms, detail }) => complete(TRACKS.host, name, begin_ms, ms, phase, detail)),
-    ...running.map(({ name, phase, step, begin_ms, ms }) =>
-      complete(TRACKS.host, name, begin_ms + lead, ms, phase, { step }),
-    ),
-    ...compiling.flatMap((lane, i) =>
-      lane.map(({ name, begin_ms, ms, detail }) =>
-        complete(FIRST_COMPILE_TRACK + i, name, begin_ms, ms, "load", detail),
-      ),
-    ),
-    ...runs(dispatches, ({ phase, step }) => `${phase} ${step}`).flatMap((run) =>
-      span(TRACKS.phases, `${run[0]?.phase} ${run[0]?.step}`, run, {}),
-    ),
-    ...runs(dispatches, (each) => `${each.phase} ${each.step}/${layerOf(each)}`).flatMap((run) =>
-      span(TRACKS.layers, layerOf(run[0] as ProfiledDispatch), run, {}),
-    ),
-    ...dispatches.flatMap((each) =>
-      span(TRACKS.kernels, each.label, [each], {
-        kernel: each.kernel,
-        flops: each.flops,
-        bytes: each.bytes,
-        ...(each.stages.length > 0 && { stages: each.stages }),
-      }),
-    ),
+    ...lanes.flatMap(({ name, lane }, i) => [...named(i + 1, name), ...lane.map((each) => complete(i + 1, each))]),
   ];
   return JSON.stringify({ traceEvents: events, displayTimeUnit: "ms" });
+}
+
+function span(name: string, beginMs: number, ms: number, cat: string, args: TraceEvent["args"]): Span {
+  const at = (time: number): number => FIRST_NS + Math.round(time * 1e6);
+  return { name, begin: at(beginMs), end: at(beginMs + ms), cat, args };
 }
 
 /** A track's name, and its place among the others. */
@@ -88,40 +109,30 @@ function named(tid: number, name: string): TraceEvent[] {
   ];
 }
 
-function complete(
-  tid: number,
-  name: string,
-  beginMs: number,
-  ms: number,
-  cat: string,
-  args: TraceEvent["args"],
-): TraceEvent {
-  return { name, ph: "X", pid: PROCESS, tid, ts: beginMs * 1000, dur: ms * 1000, cat, args };
+function complete(tid: number, { name, begin, end, cat, args }: Span): TraceEvent {
+  return { name, ph: "X", pid: PROCESS, tid, ts: begin / 1000, dur: (end - begin) / 1000, cat, args };
 }
 
 /** Spans moved to follow one another from 0 on, as far as nothing was under way between them; and where they end. */
 function closeGaps(spans: readonly HostSpan[]): { readonly moved: readonly HostSpan[]; readonly lead: number } {
   let [until, shift, lead] = [-Infinity, 0, 0];
   const moved: HostSpan[] = [];
-  for (const span of spans) {
-    if (span.begin_ms > until) shift = lead - span.begin_ms;
-    until = Math.max(until, span.begin_ms + span.ms);
+  for (const each of spans) {
+    if (each.begin_ms > until) shift = lead - each.begin_ms;
+    until = Math.max(until, each.begin_ms + each.ms);
     lead = Math.max(lead, until + shift);
-    moved.push({ ...span, begin_ms: Math.max(0, span.begin_ms + shift) });
+    moved.push({ ...each, begin_ms: Math.max(0, each.begin_ms + shift) });
   }
   return { moved, lead };
 }
 
 /** Spans that may overlap, on as few tracks as hold them without overlaps. */
-function inLanes(spans: readonly HostSpan[]): readonly (readonly HostSpan[])[] {
-  const lanes: HostSpan[][] = [];
-  for (const span of spans) {
-    const free = lanes.find((lane) => {
-      const last = lane.at(-1);
-      return last === undefined || last.begin_ms + last.ms <= span.begin_ms;
-    });
-    if (free) free.push(span);
-    else lanes.push([span]);
+function inLanes(spans: readonly Span[]): readonly (readonly Span[])[] {
+  const lanes: Span[][] = [];
+  for (const each of [...spans].sort((a, b) => a.begin - b.begin)) {
+    const free = lanes.find((lane) => (lane.at(-1) as Span).end <= each.begin);
+    if (free) free.push(each);
+    else lanes.push([each]);
   }
   return lanes;
 }
