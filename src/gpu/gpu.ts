@@ -121,12 +121,20 @@ export class Gpu {
    * @throws SluiceError as {@link checkAlive}
    */
   async idle(): Promise<void> {
+    await this.workDone();
+    this.checkAlive();
+  }
+
+  /**
+   * As {@link idle}, and leaves it to others to ask what went wrong meanwhile.
+   * @throws SluiceError `device_lost`, `gpu` where the device cannot even be waited for
+   */
+  async workDone(): Promise<void> {
     try {
       await unhurried(() => this.device.queue.onSubmittedWorkDone());
     } catch (cause) {
       throw await this.failure("Waiting for the GPU failed", cause);
     }
-    this.checkAlive();
   }
 
   /**

@@ -14,6 +14,7 @@ import {
   type Tail,
 } from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
+import { Backlog } from "../gpu/backlog.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
@@ -205,6 +206,7 @@ export class Executor {
     const started = performance.now();
     let estimatedTotal = 0;
     let estimated = 0;
+    const backlog = new Backlog(this.#gpu);
     let encoder = device.createCommandEncoder();
     let pass = encoder.beginComputePass();
     for (const [i, step] of run.steps.entries()) {
@@ -215,9 +217,10 @@ export class Executor {
           pass.end();
           const commands = encoder.finish();
           host?.enter("submit");
-          device.queue.submit([commands]);
+          const free = backlog.submit(commands);
           host?.enter("wait");
-          await this.#gpu.idle();
+          await free;
+          if (run.observer?.alone) await this.#gpu.idle();
           throwIfAborted(run.signal);
           host?.enter("encode");
           encoder = device.createCommandEncoder();

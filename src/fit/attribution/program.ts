@@ -3,6 +3,7 @@
  * contents of its inputs. Unlike a session's plan it knows every row beforehand, so sizes and uniforms are settled.
  */
 import { SluiceError, throwIfAborted } from "../../errors.ts";
+import { Backlog } from "../../gpu/backlog.ts";
 import type { Gpu } from "../../gpu/open.ts";
 import type { PipelineCache } from "../../gpu/pipelines.ts";
 import { ReadbackPool } from "../../gpu/readback.ts";
@@ -189,6 +190,7 @@ export class Program {
     for (const buffer of clear) encoder.clearBuffer(buffer);
     let pass = encoder.beginComputePass();
     let estimated = 0;
+    const backlog = new Backlog(this.#gpu);
     const chosen = this.#ready.filter(
       ({ section }) => parts.includes(section.part) && (section.part === "gradient" || section.layer >= from),
     );
@@ -196,10 +198,8 @@ export class Program {
       const expected = this.#pace.estimate(cost);
       if (estimated > 0 && estimated + expected > SUBMIT_MS) {
         pass.end();
-        const started = performance.now();
-        device.queue.submit([encoder.finish()]);
-        await this.#gpu.idle();
-        this.#pace.observe(estimated, performance.now() - started);
+        const submitted = estimated;
+        await backlog.submit(encoder.finish(), (ms) => this.#pace.observe(submitted, ms));
         onProgress?.(i, chosen.length);
         throwIfAborted(signal);
         encoder = device.createCommandEncoder();
