@@ -50,6 +50,12 @@ export class ReadbackPool {
     this.#free.clear();
   }
 
+  /** Has so many staging buffers of a size at hand, so that none is made when so many reads are first under way at once. */
+  reserve(count: number, byteLength: number): void {
+    const made = Array.from({ length: count }, () => this.#take(byteLength));
+    for (const staging of made) this.#giveBack(staging);
+  }
+
   async #read(staging: GPUBuffer, byteLength: number, label: string): Promise<ArrayBuffer> {
     let bytes: ArrayBuffer;
     try {

@@ -1,8 +1,8 @@
 /**
  * The decoding loop: prompts in, token ids out, for a batch of sequences at once.
  *
- * Sampled ids stay on the GPU and feed the next step there; the host encodes several steps per submit and reads
- * their ids together. What is computed past a stop is discarded and its cache positions rolled back: however decoding
+ * Sampled ids stay on the GPU and feed the next step there; the host encodes several steps per submit, one submit ahead, and
+ * reads their ids together (decode-runs.ts). What is computed past a stop is discarded and its cache positions rolled back: however decoding
  * ends, the cache holds keys and values of tokens that the caller has seen, and of no others.
  */
 
@@ -10,9 +10,9 @@ import type { Plan, Tail } from "../compile/plan.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { packSettings, SETTING_BYTES } from "../kernels/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
+import { type Continued, type DecodeRun, DecodeRuns, RUNS_UNDER_WAY } from "./decode-runs.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
-import { SUBMIT_BUDGET_MS } from "./pacer.ts";
 import type { Read } from "./run.ts";
 import { type SamplingOptions, seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
@@ -51,16 +51,6 @@ export interface Prompt {
   readonly seed?: number | undefined;
 }
 
-/** A sequence on its way. */
-interface Continued {
-  readonly sequence: number;
-  readonly promptLength: number;
-  readonly budget: number;
-  generated: number;
-  /** Changes that act from the next token on. */
-  changes: readonly StageNotice[];
-}
-
 /**
  * Prefills what the sequences do not hold of their prompts and decodes until every sequence ended. Stop tokens end a
  * sequence and are reported as its last token. The caller ends a sequence early by adding it to `stopped`.
@@ -79,15 +69,16 @@ export async function* decode(
     executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
   }
   const all = new Map(
-    prompts.map(({ sequence, tokens: { length } }): [number, Continued] => {
+    prompts.map(({ sequence, tokens }): [number, Continued] => {
+      const { length } = tokens;
       const budget = Math.min(options.maxNewTokens, plan.capacity + 1 - length);
-      return [sequence, { sequence, promptLength: length, budget, generated: 0, changes: [] }];
+      return [sequence, { sequence, promptLength: length, budget, tokens: [...tokens], changes: [] }];
     }),
   );
 
   const accept = (continued: Continued, token: number): DecodedToken => {
     const { sequence, promptLength, budget } = continued;
-    const position = promptLength + continued.generated;
+    const position = continued.tokens.length;
     if (token === NOT_FINITE) {
       throw new SluiceError(
         "non_finite",
@@ -98,7 +89,8 @@ export async function* decode(
       );
     }
     sequences.learn(sequence, position, token);
-    const count = ++continued.generated;
+    continued.tokens.push(token);
+    const count = continued.tokens.length - promptLength;
     const { changes } = continued;
     continued.changes = [];
     if (options.stopTokens.has(token)) return { sequence, token, finish: "stop", changes };
@@ -149,53 +141,35 @@ export async function* decode(
   }
 
   active = active.filter(({ sequence }) => !stopped.has(sequence));
-  while (active.length > 0) {
-    const remaining = Math.max(...active.map(({ budget, generated }) => budget - generated));
-    const steps: StepRows[] = [];
-    const running = active;
-    const begin = running.map(({ sequence }) => slots.lengthOf(sequence));
-    let ran = false;
-    await sequences.refresh(
-      running.map(({ sequence }) => sequence),
-      options.signal,
-    );
-    for (const continued of running) continued.changes = takeNotices(continued.sequence);
-    try {
-      let stepsWanted = 1;
-      while (steps.length < stepsWanted) {
-        const alive = active.map(({ sequence }) => sequence).filter((s) => slots.lengthOf(s) < plan.capacity);
-        if (alive.length === 0) break;
-        steps.push(sequences.nextStep(alive));
-        if (steps.length === 1) {
-          const perStep = executor.estimateStep(steps[0] as StepRows, "logits", tail);
-          stepsWanted = Math.max(1, Math.min(remaining, MAX_STEPS_PER_RUN, Math.floor(SUBMIT_BUDGET_MS / perStep)));
-        }
-      }
-      sequences.sync(active.map(({ sequence }) => sequence));
-      const counts = active.map(({ sequence }, i) => slots.lengthOf(sequence) - (begin[i] as number));
-      const reads = active.map(({ sequence }, i) =>
-        idsRead(sequences.tokenIndex(sequence, (begin[i] as number) + 1), counts[i] as number),
-      );
-      const bytes = await executor.run({ steps, head: "logits", tail, reads, signal: options.signal });
-      ran = true;
-
-      const ended = new Set<Continued>();
-      for (let s = 0; s < steps.length; s++) {
-        for (const [i, continued] of active.entries()) {
-          if (s >= (counts[i] as number) || ended.has(continued) || stopped.has(continued.sequence)) continue;
-          const decoded = accept(continued, idsOf(bytes[i])[s] as number);
-          if (decoded.finish) ended.add(continued);
+  const decoding = active;
+  const runs = new DecodeRuns(sequences, tail, options.signal);
+  try {
+    let run = active.length > 0 ? await runs.begin(active) : undefined;
+    while (run) {
+      const behind: DecodeRun | undefined = await runs.beginBehind(run, active);
+      const ids = await runs.read(run);
+      const longest = ids.reduce((most, { length }) => Math.max(most, length), 0);
+      for (let s = 0; s < longest; s++) {
+        for (const [i, continued] of run.running.entries()) {
+          const token = ids[i]?.[s];
+          if (token === undefined || !active.includes(continued)) continue;
+          const decoded = accept(continued, token);
+          if (decoded.finish) active = active.filter((other) => other !== continued);
           yield decoded;
           throwIfAborted(options.signal);
+          active = active.filter(({ sequence }) => !stopped.has(sequence));
         }
       }
-      active = active.filter((continued) => !ended.has(continued) && !stopped.has(continued.sequence));
-    } finally {
-      // Keys and values are kept of tokens that were accepted, if the steps that made them are known to have run.
-      running.forEach(({ sequence, promptLength, generated }, i) => {
-        slots.truncate(sequence, ran ? promptLength + generated : (begin[i] as number));
-      });
+      for (const continued of run.running) if (!active.includes(continued)) runs.settle(continued);
+      if (active.length === 0) break;
+      if (behind && !runs.areChanged(active)) run = behind;
+      else {
+        if (behind) for (const continued of active) runs.rewind(continued);
+        run = await runs.begin(active);
+      }
     }
+  } finally {
+    for (const continued of decoding) runs.settle(continued);
   }
 
   function idsRead(tokenIndex: number, count: number): Read {
@@ -232,6 +206,7 @@ export async function prepareDecode(
     rowsOfEveryKernel(plans, prompts.length).map((rows) => ({ rows, outs: rows, keys })),
   );
   sequences.sync(prompts.map(({ sequence }) => sequence));
+  executor.reserveReads(RUNS_UNDER_WAY * prompts.length, MAX_STEPS_PER_RUN * 4);
   await executor.prepare(
     [...sizes, ...decoding, ...again].map((size) => ({ keys: size.rows, ...size, head: "logits", tail }) as const),
     options.signal,

@@ -161,6 +161,11 @@ export class Executor {
     this.#gpu.device.queue.writeBuffer(this.buffer(role), offset, words);
   }
 
+  /** Makes what so many reads of a size need that are under way at once. @throws SluiceError `device_limit` */
+  reserveReads(count: number, byteLength: number): void {
+    this.#readbacks.reserve(count, byteLength);
+  }
+
   /** What a step of these rows amounts to, dispatch by dispatch, in the plan that would run now. */
   worksOf(step: StepRows, head: Head, tail: Tail): readonly DispatchWork[] {
     return [...this.#kernelsOf(step, head, tail)].map(({ dispatch, prepared: { kernel }, work }) => {

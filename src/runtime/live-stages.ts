@@ -125,6 +125,11 @@ export class LiveStages {
     return changed;
   }
 
+  /** Whether a sequence has changes that `takeNotices` would give. */
+  hasNotices(sequence: number): boolean {
+    return (this.#notices[sequence] as StageNotice[]).length > 0;
+  }
+
   /** The changes of a sequence since this was last asked. */
   takeNotices(sequence: number): readonly StageNotice[] {
     return (this.#notices[sequence] as StageNotice[]).splice(0);

@@ -1,0 +1,146 @@
+/**
+ * Decode steps in runs, each of several steps and one readback of their ids. While the host reads a run, the device has the
+ * next one already: what it waits for is neither the host's encoding nor its callers. A run ahead is thrown away where it
+ * turns out to be of no use: every sequence has ended, or a stage was changed, which acts from the next run on.
+ */
+import type { Tail } from "../compile/plan.ts";
+import type { StepRows } from "../kernels/step.ts";
+import { MAX_STEPS_PER_RUN } from "./executor.ts";
+import type { StageNotice } from "./live-stages.ts";
+import { SUBMIT_BUDGET_MS } from "./pacer.ts";
+import type { Read } from "./run.ts";
+import { seenBits } from "./sampling.ts";
+import type { Sequences } from "./sequences.ts";
+
+/** Most at once: the one that is read next, the one behind it, and one that was thrown away before it was done. */
+export const RUNS_UNDER_WAY = 3;
+
+/** A sequence on its way. */
+export interface Continued {
+  readonly sequence: number;
+  readonly promptLength: number;
+  /** New tokens at most. */
+  readonly budget: number;
+  /** The prompt, and the new tokens that the caller has seen. */
+  readonly tokens: number[];
+  /** Changes that act from the next token on. */
+  changes: readonly StageNotice[];
+}
+
+/** Where a run begins. */
+interface Beginning {
+  readonly running: readonly Continued[];
+  /** Cached length of each. */
+  readonly lengths: readonly number[];
+}
+
+/** A run that was handed to the device. */
+export interface DecodeRun extends Beginning {
+  readonly beginning: Beginning;
+  /** New ids of each, in order. */
+  readonly ids: Promise<readonly Uint32Array[]>;
+  /** Short enough for another one behind it: an abort waits for both. */
+  readonly isShort: boolean;
+}
+
+export class DecodeRuns {
+  readonly #sequences: Sequences;
+  readonly #tail: Tail;
+  readonly #signal: AbortSignal | undefined;
+  /** Of runs that are not known to have run, oldest first. */
+  readonly #open: Beginning[] = [];
+
+  constructor(sequences: Sequences, tail: Tail, signal: AbortSignal | undefined) {
+    this.#sequences = sequences;
+    this.#tail = tail;
+    this.#signal = signal;
+  }
+
+  /** Begins a run of sequences none of which is under way. */
+  async begin(running: readonly Continued[]): Promise<DecodeRun> {
+    await this.#sequences.refresh(
+      running.map(({ sequence }) => sequence),
+      this.#signal,
+    );
+    for (const continued of running) {
+      continued.changes = this.#sequences.stages?.takeNotices(continued.sequence) ?? [];
+    }
+    return this.#submit(running);
+  }
+
+  /**
+   * Begins the run that follows a run under way.
+   * @param active those of its sequences that have not ended
+   * @returns undefined where it must wait: for what callers make of the first one, or because that is long already
+   */
+  async beginBehind({ isShort }: DecodeRun, active: readonly Continued[]): Promise<DecodeRun | undefined> {
+    const further = active.filter((continued) => this.#left(continued) > 0);
+    if (!isShort || further.length === 0 || this.areChanged(further)) return undefined;
+    return this.#submit(further);
+  }
+
+  /** The new ids of each of its sequences. @throws SluiceError whatever running it threw */
+  async read({ ids, beginning }: DecodeRun): Promise<readonly Uint32Array[]> {
+    const list = await ids;
+    // What was begun before it has run, too.
+    this.#open.splice(0, this.#open.indexOf(beginning) + 1);
+    return list;
+  }
+
+  /** Whether stages were changed since these last began a run. */
+  areChanged(list: readonly Continued[]): boolean {
+    const { stages } = this.#sequences;
+    return list.some(({ sequence }) => this.#sequences.isOutdated(sequence) || stages?.hasNotices(sequence));
+  }
+
+  /** Throws away what a run computed for a sequence behind the tokens that its caller has seen. */
+  rewind({ sequence, tokens }: Continued): void {
+    const { slots, executor, plan } = this.#sequences;
+    slots.truncate(sequence, tokens.length - 1);
+    if (this.#tail !== "sample") return;
+    executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
+  }
+
+  /** Keeps keys and values of tokens that the caller has seen, as far as the runs that made them are known to have run. */
+  settle({ sequence, tokens }: Continued): void {
+    const unknown = this.#open.flatMap(({ running, lengths }) => {
+      const i = running.findIndex((continued) => continued.sequence === sequence);
+      return i < 0 ? [] : [lengths[i] as number];
+    });
+    this.#sequences.slots.truncate(sequence, Math.min(tokens.length, ...unknown));
+  }
+
+  /** New tokens that are neither there nor under way. */
+  #left({ sequence, promptLength, budget }: Continued): number {
+    return budget - (this.#sequences.slots.lengthOf(sequence) - promptLength + 1);
+  }
+
+  async #submit(running: readonly Continued[]): Promise<DecodeRun> {
+    const { plan, executor, slots } = this.#sequences;
+    const names = running.map(({ sequence }) => sequence);
+    const beginning: Beginning = { running, lengths: names.map((sequence) => slots.lengthOf(sequence)) };
+    this.#open.push(beginning);
+    const most = Math.max(...running.map((continued) => this.#left(continued)));
+    const steps: StepRows[] = [];
+    let [wanted, perStep] = [1, 0];
+    while (steps.length < wanted) {
+      const alive = names.filter((sequence) => slots.lengthOf(sequence) < plan.capacity);
+      if (alive.length === 0) break;
+      steps.push(this.#sequences.nextStep(alive));
+      if (steps.length > 1) continue;
+      perStep = executor.estimateStep(steps[0] as StepRows, "logits", this.#tail);
+      wanted = Math.max(1, Math.min(most, MAX_STEPS_PER_RUN, Math.floor(SUBMIT_BUDGET_MS / perStep)));
+    }
+    this.#sequences.sync(names);
+    const reads = names.map((sequence, i): Read => {
+      const length = beginning.lengths[i] as number;
+      const offset = this.#sequences.tokenIndex(sequence, length + 1) * 4;
+      return { role: { role: "tokens" }, offset, byteLength: (slots.lengthOf(sequence) - length) * 4 };
+    });
+    const { bytes } = await executor.submit({ steps, head: "logits", tail: this.#tail, reads, signal: this.#signal });
+    const ids = bytes.then((list) => list.map((each) => new Uint32Array(each)));
+    // Whoever reads the run is told; one that is thrown away may fail for itself.
+    ids.catch(() => undefined);
+    return { ...beginning, beginning, ids, isShort: perStep <= SUBMIT_BUDGET_MS };
+  }
+}
