@@ -18,7 +18,7 @@ import { Backlog } from "../gpu/backlog.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
-import { inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
+import { type Cost, inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
 import type { DispatchWork, Head, HostObserver, Run, StepSize } from "./run.ts";
@@ -33,6 +33,8 @@ interface PreparedKernel {
   /** Byte offset and size of this kernel's args for this dispatch. */
   readonly argsOffset: number;
   readonly argsBytes: number;
+  /** What it last cost: decode steps differ in the keys that they see, and most kernels see none. */
+  last: { readonly rows: number; readonly keys: number; readonly cost: Cost } | undefined;
   /** Made when the first step needs them. */
   ready: { readonly pipeline: GPUComputePipeline; readonly bindings: GPUBindGroup } | undefined;
 }
@@ -168,8 +170,8 @@ export class Executor {
 
   /** What a step of these rows amounts to, dispatch by dispatch, in the plan that would run now. */
   worksOf(step: StepRows, head: Head, tail: Tail): readonly DispatchWork[] {
-    return [...this.#kernelsOf(step, head, tail)].map(({ dispatch, prepared: { kernel }, work }) => {
-      return { dispatch, kernel, work, cost: kernel.cost(work) };
+    return [...this.#kernelsOf(step, head, tail)].map(({ dispatch, prepared, work }) => {
+      return { dispatch, kernel: prepared.kernel, work, cost: costOf(prepared, work) };
     });
   }
 
@@ -177,7 +179,7 @@ export class Executor {
   estimateStep(step: StepRows, head: Head, tail: Tail): number {
     let total = 0;
     for (const { prepared, work } of this.#kernelsOf(step, head, tail)) {
-      total += this.#pacer.estimate(prepared.kernel.cost(work));
+      total += this.#pacer.estimate(costOf(prepared, work));
     }
     return total;
   }
@@ -214,10 +216,16 @@ export class Executor {
     const backlog = new Backlog(this.#gpu);
     let encoder = device.createCommandEncoder();
     let pass = encoder.beginComputePass();
+    // Every call of a pass crosses into the driver: what is set already is not set again.
+    let [boundStep, boundPipeline]: [number, GPUComputePipeline | undefined] = [-1, undefined];
+    const beginPass = (descriptor?: GPUComputePassDescriptor): GPUComputePassEncoder => {
+      [boundStep, boundPipeline] = [-1, undefined];
+      return encoder.beginComputePass(descriptor);
+    };
     for (const [i, step] of run.steps.entries()) {
       for (const { dispatch, prepared, work } of this.#kernelsOf(step, run.head, run.tail)) {
         const { kernel } = prepared;
-        const cost = this.#pacer.estimate(kernel.cost(work));
+        const cost = this.#pacer.estimate(costOf(prepared, work));
         if (estimated > 0 && (estimated + cost > SUBMIT_BUDGET_MS || run.observer?.alone)) {
           pass.end();
           const commands = encoder.finish();
@@ -229,18 +237,19 @@ export class Executor {
           throwIfAborted(run.signal);
           host?.enter("encode");
           encoder = device.createCommandEncoder();
-          pass = encoder.beginComputePass();
+          pass = beginPass();
           estimated = 0;
         }
         estimated += cost;
         estimatedTotal += cost;
         if (run.observer) {
           pass.end();
-          pass = encoder.beginComputePass(run.observer.begin({ dispatch, kernel, work, cost: kernel.cost(work) }));
+          pass = beginPass(run.observer.begin({ dispatch, kernel, work, cost: costOf(prepared, work) }));
         }
         const { pipeline, bindings } = prepared.ready as NonNullable<PreparedKernel["ready"]>;
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, this.#stepGroup, [i * this.#stepStride]);
+        if (pipeline !== boundPipeline) pass.setPipeline(pipeline);
+        if (i !== boundStep) pass.setBindGroup(0, this.#stepGroup, [i * this.#stepStride]);
+        [boundStep, boundPipeline] = [i, pipeline];
         pass.setBindGroup(1, bindings);
         pass.dispatchWorkgroups(...kernel.workgroups(work.rows));
       }
@@ -326,7 +335,7 @@ export class Executor {
         const offset = end;
         blocks.push({ offset, words });
         end = roundUp(end + words.byteLength, alignment);
-        return { kernel, argsOffset: offset, argsBytes: words.byteLength, ready: undefined };
+        return { kernel, argsOffset: offset, argsBytes: words.byteLength, last: undefined, ready: undefined };
       };
       const candidates = planned.candidates.map(({ maxRows, kernel }) => {
         return { maxRows, kernels: inOrder(kernel).map(place) };
@@ -360,6 +369,14 @@ export class Executor {
 function sizeOf({ rows, outs }: StepRows, head: Head, tail: Tail): StepSize {
   const keys = rows.reduce((most, { position }) => Math.max(most, position + 1), 0);
   return { rows: rows.length, outs: outs.length, keys, head, tail };
+}
+
+function costOf(prepared: PreparedKernel, { rows, keys }: Workload): Cost {
+  const { last, kernel } = prepared;
+  if (last && last.rows === rows && last.keys === keys) return last.cost;
+  const cost = kernel.cost({ rows, keys });
+  prepared.last = { rows, keys, cost };
+  return cost;
 }
 
 function kernelsFor(dispatch: PreparedDispatch, rows: number): readonly PreparedKernel[] {
