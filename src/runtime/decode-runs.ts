@@ -38,7 +38,7 @@ interface Beginning {
 export interface DecodeRun extends Beginning {
   readonly beginning: Beginning;
   /** New ids of each, in order. */
-  readonly ids: Promise<readonly Uint32Array[]>;
+  bytes(): Promise<readonly ArrayBuffer[]>;
   /** Short enough for another one behind it: an abort waits for both. */
   readonly isShort: boolean;
 }
@@ -80,11 +80,11 @@ export class DecodeRuns {
   }
 
   /** The new ids of each of its sequences. @throws SluiceError whatever running it threw */
-  async read({ ids, beginning }: DecodeRun): Promise<readonly Uint32Array[]> {
-    const list = await ids;
+  async read({ bytes, beginning }: DecodeRun): Promise<readonly Uint32Array[]> {
+    const list = await bytes();
     // What was begun before it has run, too.
     this.#open.splice(0, this.#open.indexOf(beginning) + 1);
-    return list;
+    return list.map((ids) => new Uint32Array(ids));
   }
 
   /** Whether stages were changed since these last began a run. */
@@ -138,9 +138,6 @@ export class DecodeRuns {
       return { role: { role: "tokens" }, offset, byteLength: (slots.lengthOf(sequence) - length) * 4 };
     });
     const { bytes } = await executor.submit({ steps, head: "logits", tail: this.#tail, reads, signal: this.#signal });
-    const ids = bytes.then((list) => list.map((each) => new Uint32Array(each)));
-    // Whoever reads the run is told; one that is thrown away may fail for itself.
-    ids.catch(() => undefined);
-    return { ...beginning, beginning, ids, isShort: perStep <= SUBMIT_BUDGET_MS };
+    return { ...beginning, beginning, bytes, isShort: perStep <= SUBMIT_BUDGET_MS };
   }
 }

@@ -189,14 +189,14 @@ export class Executor {
    * @throws SluiceError `aborted` between submits, `device_lost`, `gpu`
    */
   async run(run: Run): Promise<readonly ArrayBuffer[]> {
-    return (await this.submit(run)).bytes;
+    return (await this.submit(run)).bytes();
   }
 
   /**
    * As `run`, resolving once everything is submitted: the next run may begin before the bytes of this one are there.
-   * Whoever calls it awaits `bytes`, which throws what `run` would.
+   * `bytes` throws what `run` would. A run that nobody asks for them fails for itself, and keeps no error from the next.
    */
-  async submit(run: Run): Promise<{ readonly bytes: Promise<readonly ArrayBuffer[]> }> {
+  async submit(run: Run): Promise<{ bytes(): Promise<readonly ArrayBuffer[]> }> {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
     const { head, tail, host } = run;
@@ -263,7 +263,15 @@ export class Executor {
     host?.enter("submit");
     device.queue.submit([commands]);
     host?.enter("wait");
-    return { bytes: this.#collect(readbacks, estimatedTotal, started, host) };
+    const collected = this.#collect(readbacks, estimatedTotal, started, host);
+    collected.catch(() => undefined);
+    return {
+      bytes: async () => {
+        const list = await collected;
+        this.#gpu.checkAlive();
+        return list;
+      },
+    };
   }
 
   async #collect(
@@ -280,7 +288,6 @@ export class Executor {
       this.#pacer.observe(estimated, now - Math.max(started, this.#idleSince));
       this.#idleSince = now;
     }
-    this.#gpu.checkAlive();
     return bytes;
   }
 

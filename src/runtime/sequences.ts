@@ -205,7 +205,7 @@ export class Sequences {
       const { head, tail, signal } = options;
       throwIfAborted(signal);
       for (const { role, offset, words } of options.writes?.(step) ?? []) this.executor.write(role, offset, words);
-      yield { step, bytes: (await this.executor.submit({ steps: [step], head, tail, reads, signal })).bytes };
+      yield { step, bytes: (await this.executor.submit({ steps: [step], head, tail, reads, signal })).bytes() };
     }
   }
 

@@ -5,6 +5,7 @@ import { load, type Session } from "../../src/index.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
+import { codeOf } from "../support/refusal-code.ts";
 
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
 
@@ -115,6 +116,22 @@ test("as sequences of a batch end, the others go on as if they were alone", asyn
       assert.equal(held, [...(prompts[i] ?? []), ...tokens].slice(0, held.length));
     }
   }
+  session.dispose();
+  model.dispose();
+});
+
+test("what the device reports while a run ahead is given up is told to whoever asks next", async () => {
+  const device = await testDevice();
+  const model = await load(location("weights/stories260K"), { device });
+  const session = await model.session({ context: 128 });
+  await session.generate([1, 403, 407], { maxNewTokens: 60 }).result();
+  let count = 0;
+  for await (const _ of session.generate([1, 403, 410], { maxNewTokens: 100 })) if (++count === 2) break;
+  // A buffer that nothing can be: the device says so on its own.
+  device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.is(await codeOf(() => session.generate([1, 403, 410], { maxNewTokens: 4 }).result()), "gpu");
+  assert.is((await session.generate([1, 403, 410], { maxNewTokens: 4 }).result()).tokens.length, 4);
   session.dispose();
   model.dispose();
 });
