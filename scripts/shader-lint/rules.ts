@@ -8,7 +8,7 @@
 import { type Control, type ScannedShader, type ShaderFunction, scan, type Token } from "./scan.ts";
 
 export interface Finding {
-  readonly rule: "workgroup-memory" | "storage-buffers" | "private-array" | "loop-bound" | "barrier";
+  readonly rule: "workgroup-memory" | "storage-buffers" | "private-array" | "loop-bound" | "barrier" | "return";
   readonly line: number;
   readonly text: string;
 }
@@ -28,6 +28,7 @@ export function lintShader(code: string): readonly Finding[] {
       ...privateArrays(shader, fn),
       ...loopBounds(shader, fn, data),
       ...barriers(shader, fn, data),
+      ...finalLoop(shader, fn),
     ]),
   ];
 }
@@ -106,6 +107,20 @@ function barriers({ tokens }: ScannedShader, fn: ShaderFunction, data: DataFlow)
     }
   }
   return findings;
+}
+
+/**
+ * A function with a value does not end in a loop. The standard lets one without an end stand there; Firefox's compiler does
+ * not see that nothing comes after it, and refuses the shader.
+ */
+function finalLoop({ tokens }: ScannedShader, fn: ShaderFunction): Finding[] {
+  if (!fn.hasValue) return [];
+  const last = fn.controls.find(
+    (control) => isLoop(control) && tokens.slice(control.body[1], fn.body[1]).every(({ text }) => text === "}"),
+  );
+  if (!last) return [];
+  const line = tokens[last.at]?.line ?? 0;
+  return [{ rule: "return", line, text: `${fn.name} ends in a ${last.kind}, not in a return` }];
 }
 
 /** Which names of which functions hold data. */

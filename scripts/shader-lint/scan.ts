@@ -32,6 +32,7 @@ export interface Definition {
 export interface ShaderFunction {
   readonly name: string;
   readonly params: readonly string[];
+  readonly hasValue: boolean;
   readonly body: readonly [number, number];
   readonly controls: readonly Control[];
   readonly definitions: readonly Definition[];
@@ -149,7 +150,8 @@ class Scanner {
       const definition = this.#definition(i);
       if (definition) definitions.push(definition);
     }
-    return { name: this.#text(at + 1), params, body: [begin + 1, end], controls, definitions };
+    const hasValue = this.#text(close + 1) === "->";
+    return { name: this.#text(at + 1), params, hasValue, body: [begin + 1, end], controls, definitions };
   }
 
   #control(at: number): Control {

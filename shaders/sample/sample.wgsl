@@ -219,15 +219,16 @@ fn draw(tid: u32, row: RowState, setting: Setting, position: u32, largest: u32) 
       if (id == NO_TOKEN) {
         share = max(setting.top_p * mass, 1e-30);
       } else if (mass < share) {
-        return id;
+        break;
       }
     }
     id = draw_from(tid, row, seed, position, key, least).id;
     if (!cut) {
-      return id;
+      break;
     }
     key = key_of(row, id) + 1u;
   }
+  return id;
 }
 
 @compute @workgroup_size(THREADS)

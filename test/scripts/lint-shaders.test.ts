@@ -56,6 +56,16 @@ ${main("var place = Place(0u); place.end = count_of(3u); walk(place.end);")}`;
   assert.equal(rulesOf(main("let end = u32(input[0].x); for (var i = 0u; i < args.end; i++) {}")), []);
 });
 
+test("a function with a value does not end in a loop", () => {
+  const endless = "// By data: ends there.\nloop { n = n / 2u; if (n < 2u) { RETURN } }";
+  const withValue = (body: string) => rulesOf(`fn halved(m: u32) -> u32 { var n = m; ${body} }`);
+  assert.equal(withValue(endless.replace("RETURN", "return n;")), ["return"]);
+  assert.equal(withValue(`if (m > 1u) { return 1u; } else { ${endless.replace("RETURN", "return n;")} }`), ["return"]);
+  assert.equal(withValue(`${endless.replace("RETURN", "break;")} return n;`), []);
+  assert.equal(withValue("if (m > 1u) { return 1u; } else { return n; }"), []);
+  assert.equal(rulesOf(main("for (var i = 0u; i < SPAN; i++) { output[i] = input[i]; }")), []);
+});
+
 test("no barrier stands behind a condition on data, in whatever function it is", () => {
   assert.equal(rulesOf(main("if (args.on != 0u) { workgroupBarrier(); }")), []);
   assert.equal(rulesOf(main("if (input[0].x > 0.0) { workgroupBarrier(); }")), ["barrier"]);
