@@ -5,8 +5,11 @@ import { fileURLToPath } from "node:url";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** `package` tests install the packed package elsewhere; they are slow and run only when asked for. */
-export type Environment = "node" | "page" | "package";
+/**
+ * `firefox` runs what a page in any browser runs, where the system has that browser. `package` tests install the packed
+ * package elsewhere. Both are slow and run only when asked for.
+ */
+export type Environment = "node" | "page" | "firefox" | "package";
 
 /**
  * A test runs in Node and in a page, unless what it imports itself says that it is about Node: builtins, the `webgpu`
@@ -25,9 +28,11 @@ export function testFiles(environment: Environment, pattern: RegExp): string[] {
 
 function runsIn(environment: Environment, file: string): boolean {
   if (file.startsWith("test/package/")) return environment === "package";
+  // About the Chromium that page tests run in.
   if (file.startsWith("test/page/")) return environment === "page";
   if (file.startsWith("test/cli/")) return environment === "node";
-  return environment === "node" || (environment === "page" && !isAboutNode(readFileSync(join(root, file), "utf8")));
+  const inPage = environment === "page" || environment === "firefox";
+  return environment === "node" || (inPage && !isAboutNode(readFileSync(join(root, file), "utf8")));
 }
 
 function isAboutNode(text: string): boolean {

@@ -1,10 +1,12 @@
-/** The two places where test files run: a Node process and a page in Chromium. */
+/** The places where test files run: a Node process, and a page in Chromium or in Firefox. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
-import { openTestPage } from "./page/open.ts";
+import { openTestPage, serveTestPage } from "./page/open.ts";
+import type { Posted } from "./page/post.ts";
 import { root } from "./run-files.ts";
 import type { FileResult } from "./run-suite.ts";
+import { openFirefox } from "./support/firefox.ts";
 
 /** A file that takes longer than this has hung. */
 const FILE_LIMIT_MS = 10 * 60_000;
@@ -38,7 +40,7 @@ export const nodeSession: Session = (files, onResult) =>
     });
   });
 
-/** All files in one page of the given browser. */
+/** All files in one page of the given Chromium. */
 export function pageSession(browser: Browser): Session {
   return async (files, onResult) => {
     let end: (reason: string | undefined) => void = () => undefined;
@@ -46,11 +48,9 @@ export function pageSession(browser: Browser): Session {
       end = resolve;
     });
     const watchdog = new Watchdog(end);
-    const tests = files.map((file) => `${JSON.stringify(file)}: () => import(${JSON.stringify(`./${file}`)})`);
-    const script = `import { runInPage } from "./test/page/main.ts"; await runInPage({${tests.join(", ")}});`;
     let remaining = files.length;
 
-    const opened = await openTestPage(browser, script, async (page, readable) => {
+    const opened = await openTestPage(browser, scriptFor(files), async (page, readable) => {
       page.on("console", (message) => {
         // The engine asks for files that a folder may lack; the browser logs each such answer of the server.
         if (!message.text().startsWith("Failed to load resource")) console.log(readable(message.text()));
@@ -71,6 +71,44 @@ export function pageSession(browser: Browser): Session {
       await opened.close();
     }
   };
+}
+
+/** All files in one page of a Firefox of its own, which posts what the other pages hand over by Playwright. */
+export const firefoxSession: Session = async (files, onResult) => {
+  let end: (reason: string | undefined) => void = () => undefined;
+  const ended = new Promise<string | undefined>((resolve) => {
+    end = resolve;
+  });
+  const watchdog = new Watchdog(end);
+  let remaining = files.length;
+  const served = await serveTestPage(
+    `import { postResults } from "./test/page/post.ts"; postResults(); ${scriptFor(files)}`,
+    (text) => {
+      watchdog.reset();
+      const { result, uncaught } = JSON.parse(text) as Posted;
+      if (uncaught !== undefined) end(served.readable(`Uncaught in the page: ${uncaught}`));
+      if (!result) return;
+      onResult({ ...result, report: served.readable(result.report) });
+      if (--remaining === 0) end(undefined);
+    },
+  );
+  try {
+    const firefox = await openFirefox(served.url, end);
+    try {
+      return await ended;
+    } finally {
+      await firefox.close();
+    }
+  } finally {
+    watchdog.stop();
+    await served.close();
+  }
+};
+
+/** The script of a page that runs files. */
+function scriptFor(files: readonly string[]): string {
+  const tests = files.map((file) => `${JSON.stringify(file)}: () => import(${JSON.stringify(`./${file}`)})`);
+  return `import { runInPage } from "./test/page/main.ts"; await runInPage({${tests.join(", ")}});`;
 }
 
 /** Calls back with a reason if it is not reset in time. */

@@ -4,6 +4,7 @@
  *   npm test                      all of them
  *   npm test -- kernels/linear    the files whose path fits a regular expression
  *   npm test -- --node PATTERN    in Node only; --page: in Chromium only
+ *   npm test -- --firefox PATTERN in the system's Firefox, on the system's Vulkan driver: test/support/firefox.ts
  *   npm run test:package          the packed package, installed in an empty folder
  *
  * One line per file and environment, everything about failures, and `N passed, N failed` as the last line. The exit
@@ -13,23 +14,28 @@ import { availableParallelism } from "node:os";
 import { stripVTControlCharacters } from "node:util";
 import type { Browser } from "playwright-core";
 import { type Environment, testFiles } from "./run-files.ts";
-import { nodeSession, pageSession, type Session } from "./run-sessions.ts";
+import { firefoxSession, nodeSession, pageSession, type Session } from "./run-sessions.ts";
 import type { FileResult } from "./run-suite.ts";
 import { openChromium } from "./support/chromium.ts";
 
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith("--"));
 const patterns = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
 const pattern = new RegExp(patterns.join("|"));
-const chosen = (["node", "page", "package"] as const).filter((name) => flags.includes(`--${name}`));
+const chosen = (["node", "page", "firefox", "package"] as const).filter((name) => flags.includes(`--${name}`));
 if (chosen.length < flags.length) {
-  console.error(`Unknown among ${flags.join(" ")}; there are --node, --page and --package`);
+  console.error(`Unknown among ${flags.join(" ")}; there are --node, --page, --firefox and --package`);
   process.exit(2);
 }
 /** A file keeps about one core busy, and memory is shared by all. */
 const MOST_WORKERS = 2;
 const environments: readonly Environment[] = chosen.length > 0 ? chosen : ["node", "page"];
 
-const titles: Readonly<Record<Environment, string>> = { node: "Node", page: "Chromium", package: "Package" };
+const titles: Readonly<Record<Environment, string>> = {
+  node: "Node",
+  page: "Chromium",
+  firefox: "Firefox",
+  package: "Package",
+};
 /** Files that run one after the other in one process or page, where they share the device and compiled pipelines. */
 interface Batch {
   readonly environment: Environment;
@@ -48,7 +54,7 @@ for (const environment of environments) {
   const of = { files: files.length, passed: 0, failed: 0, skipped: 0 };
   counts.set(environment, of);
   if (files.length === 0) fail(environment, "There are no test files for it.");
-  const each = environment === "page" ? PAGE_BATCH : Math.max(1, files.length);
+  const each = environment === "page" || environment === "firefox" ? PAGE_BATCH : Math.max(1, files.length);
   for (let at = 0; at < files.length; at += each) batches.push({ environment, files: files.slice(at, at + each) });
 }
 
@@ -79,7 +85,7 @@ async function work(): Promise<void> {
     for (let batch = batches.shift(); batch; batch = batches.shift()) {
       try {
         if (batch.environment === "page") browser ??= await openChromium();
-        await run(batch, browser && batch.environment === "page" ? pageSession(browser) : nodeSession);
+        await run(batch, sessionFor(batch.environment, browser));
       } catch (error) {
         fail(batch.environment, error instanceof Error ? (error.stack ?? error.message) : String(error));
       }
@@ -87,6 +93,11 @@ async function work(): Promise<void> {
   } finally {
     await browser?.close();
   }
+}
+
+function sessionFor(environment: Environment, browser: Browser | undefined): Session {
+  if (environment === "firefox") return firefoxSession;
+  return browser && environment === "page" ? pageSession(browser) : nodeSession;
 }
 
 /** Runs all files of a batch, and goes on in a fresh process or page after a file that ended it. */

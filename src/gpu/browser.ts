@@ -15,7 +15,7 @@ export async function openAdapter({ adapter: choice, signal, onNotice }: Adapter
   throwIfAborted(signal);
   if (!adapter) {
     throw new SluiceError("no_adapter", "This browser has WebGPU, but offers no adapter to run it on", {
-      hint: "chrome://gpu tells what disables the GPU. On Linux, chrome://flags/#enable-vulkan and #enable-unsafe-webgpu may help.",
+      hint: "chrome://gpu, in Firefox about:support, tells what disables the GPU. On Linux, chrome://flags/#enable-vulkan and #enable-unsafe-webgpu may help.",
     });
   }
   const name = displayName(namesOf(adapter.info));

@@ -1,13 +1,13 @@
 /** A device with what the bare one lacks: counted buffers, errors that surface, and a loss that is never overlooked. */
 import { SluiceError } from "../errors.ts";
 import { type DeviceProfile, describeDeficits, limitDeficits } from "./profile.ts";
-import { unhurried } from "./waiting.ts";
+import { unhurried, Waiter } from "./waiting.ts";
 
 /** Of the errors that the device reports on its own, how many are kept to be told. */
 const MAX_KEPT_ERRORS = 4;
 
 /** How long a failed operation waits for the news that the device is lost, which may arrive after the failure. */
-const LOSS_GRACE_MS = 100;
+const LOSS_GRACE_MS = 300;
 
 export interface GpuOptions {
   /** Whether `destroy()` ends the device too; false for a device that belongs to the caller. */
@@ -21,6 +21,8 @@ export class Gpu {
   readonly profile: DeviceProfile;
   /** Resolves if the device goes away without `destroy()`; never rejects. */
   readonly lost: Promise<SluiceError>;
+  /** Waits for the queue's work: for `mapAsync` and the like. */
+  readonly waiter: Waiter;
   readonly #options: GpuOptions;
   readonly #sizes = new Map<GPUBuffer, number>();
   readonly #errors: string[] = [];
@@ -36,6 +38,7 @@ export class Gpu {
     this.device = device;
     this.profile = profile;
     this.#options = options;
+    this.waiter = new Waiter(device.queue);
     device.addEventListener("uncapturederror", this.#onUncaptured);
     this.lost = new Promise((resolve) => {
       void device.lost.then((info) => {
@@ -131,7 +134,7 @@ export class Gpu {
    */
   async workDone(): Promise<void> {
     try {
-      await unhurried(() => this.device.queue.onSubmittedWorkDone());
+      await this.waiter.until(() => this.device.queue.onSubmittedWorkDone());
     } catch (cause) {
       throw await this.failure("Waiting for the GPU failed", cause);
     }

@@ -23,7 +23,11 @@ const optionalFeatures: readonly GPUFeatureName[] = ["timestamp-query", "shader-
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const { device, limits, signal } = options;
   throwIfAborted(signal);
-  if (device) return new Gpu(device, readProfile(device), { ownsDevice: false });
+  if (device) {
+    const gpu = new Gpu(device, readProfile(device), { ownsDevice: false });
+    await gpu.waiter.calibrate();
+    return gpu;
+  }
   // Bundlers for browsers swap this module for browser.ts, hence the late import.
   const { openAdapter } = await import("./node.ts");
   const gpu = await openDevice(await openAdapter(options), limits);
@@ -51,5 +55,7 @@ export async function openDevice(found: HostAdapter, limits: "default" | "adapte
       cause,
     });
   }
-  return new Gpu(device, readProfile(device, { ...found, info: adapter.info }), { ownsDevice: true });
+  const gpu = new Gpu(device, readProfile(device, { ...found, info: adapter.info }), { ownsDevice: true });
+  await gpu.waiter.calibrate();
+  return gpu;
 }

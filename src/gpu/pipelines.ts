@@ -181,7 +181,7 @@ async function compileError(name: string, code: string, module: GPUShaderModule,
     .map(({ message, lineNum, linePos }) => {
       const line = lines[lineNum - 1];
       if (line === undefined) return message;
-      const [what = "", ...more] = message.split("\n");
+      const [what = "", ...more] = message.trim().split("\n");
       const caret = " ".repeat(Math.max(linePos - 1, 0));
       return [`${lineNum}:${linePos}: ${what}`, `  ${line}`, `  ${caret}^`, ...more].join("\n");
     });

@@ -1,6 +1,5 @@
 /** Reads GPU buffers back through staging buffers that are kept and used again. */
 import type { Gpu } from "./gpu.ts";
-import { unhurried } from "./waiting.ts";
 
 /** Staging buffers come in powers of two from this size on, so that few sizes serve all reads. */
 const MIN_STAGING_BYTES = 256;
@@ -59,7 +58,7 @@ export class ReadbackPool {
   async #read(staging: GPUBuffer, byteLength: number, label: string): Promise<ArrayBuffer> {
     let bytes: ArrayBuffer;
     try {
-      await unhurried(() => staging.mapAsync(GPUMapMode.READ, 0, byteLength));
+      await this.#gpu.waiter.until(() => staging.mapAsync(GPUMapMode.READ, 0, byteLength));
       bytes = staging.getMappedRange(0, byteLength).slice(0);
       staging.unmap();
     } catch (cause) {

@@ -115,7 +115,7 @@ class GpuStopwatch implements Stopwatch {
     encoder.copyBufferToBuffer(this.#resolved, 0, this.#readable, 0, 16);
     device.queue.submit([encoder.finish()]);
     await this.#gpu.idle();
-    await this.#readable.mapAsync(GPUMapMode.READ);
+    await this.#gpu.waiter.until(() => this.#readable.mapAsync(GPUMapMode.READ));
     const [begin = 0n, end = 0n] = new BigUint64Array(this.#readable.getMappedRange());
     this.#readable.unmap();
     return begin !== 0n && end >= begin ? [begin, end] : null;

@@ -22,6 +22,8 @@ export interface ServedFiles {
   readonly folders?: Readonly<Record<string, string>>;
   /** Contents by URL path. They win over folders. */
   readonly files?: ReadonlyMap<string, string | Uint8Array>;
+  /** Takes what a page posts, as text, to whatever path. Without it nothing can be posted. */
+  readonly onPost?: (text: string) => void;
 }
 
 export interface Server {
@@ -54,6 +56,11 @@ async function answer(served: ServedFiles, request: IncomingMessage, response: S
   response.setHeader("cross-origin-opener-policy", "same-origin");
   response.setHeader("cross-origin-embedder-policy", "require-corp");
 
+  if (request.method === "POST" && served.onPost) {
+    served.onPost(await textOf(request));
+    response.end();
+    return;
+  }
   const contents = served.files?.get(path);
   if (contents !== undefined) {
     response.end(contents);
@@ -79,6 +86,12 @@ async function answer(served: ServedFiles, request: IncomingMessage, response: S
     createReadStream(file, { start: first, end: last })
       .on("error", (error) => response.destroy(error))
       .pipe(response);
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString();
 }
 
 /** The file that a URL path means, whether or not it exists; undefined outside the served folders. */

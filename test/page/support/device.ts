@@ -8,7 +8,10 @@ export const testDevice: typeof import("../../support/device.ts").testDevice = (
 
 async function open(): Promise<GPUDevice> {
   const adapter = await navigator.gpu.requestAdapter();
-  if (!adapter) throw new Error("Chromium offers no WebGPU adapter; see the flags in test/support/chromium.ts");
+  if (!adapter)
+    throw new Error(
+      "The browser offers no WebGPU adapter: test/support/ says how chromium.ts and firefox.ts look for one",
+    );
   // As in Node: what kernels can do without, and use where it is there.
   const requiredFeatures = (["subgroups"] as const).filter((name) => adapter.features.has(name));
   return adapter.requestDevice({ requiredFeatures });
