@@ -23,11 +23,7 @@ const optionalFeatures: readonly GPUFeatureName[] = ["timestamp-query", "shader-
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const { device, limits, signal } = options;
   throwIfAborted(signal);
-  if (device) {
-    const gpu = new Gpu(device, readProfile(device), { ownsDevice: false });
-    await gpu.waiter.calibrate();
-    return gpu;
-  }
+  if (device) return calibrated(new Gpu(device, readProfile(device), { ownsDevice: false }));
   // Bundlers for browsers swap this module for browser.ts, hence the late import.
   const { openAdapter } = await import("./node.ts");
   const gpu = await openDevice(await openAdapter(options), limits);
@@ -55,7 +51,11 @@ export async function openDevice(found: HostAdapter, limits: "default" | "adapte
       cause,
     });
   }
-  const gpu = new Gpu(device, readProfile(device, { ...found, info: adapter.info }), { ownsDevice: true });
-  await gpu.waiter.calibrate();
+  return calibrated(new Gpu(device, readProfile(device, { ...found, info: adapter.info }), { ownsDevice: true }));
+}
+
+/** Browsers may tell late that work is done; Node does not. */
+async function calibrated(gpu: Gpu): Promise<Gpu> {
+  if (!("setImmediate" in globalThis)) await gpu.waiter.calibrate();
   return gpu;
 }

@@ -58,10 +58,11 @@ export class DecodeRuns {
 
   /** Begins a run of sequences none of which is under way. */
   async begin(running: readonly Continued[]): Promise<DecodeRun> {
-    await this.#sequences.refresh(
-      running.map(({ sequence }) => sequence),
-      this.#signal,
-    );
+    const names = running.map(({ sequence }) => sequence);
+    // From the last look on nothing waits until the run is submitted, so that no change comes between.
+    while (names.some((sequence) => this.#sequences.isOutdated(sequence))) {
+      await this.#sequences.refresh(names, this.#signal);
+    }
     for (const continued of running) {
       continued.changes = this.#sequences.stages?.takeNotices(continued.sequence) ?? [];
     }

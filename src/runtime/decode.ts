@@ -130,7 +130,7 @@ export async function* decode(
     const { sequence, promptLength } = continued;
     const last = sequences.held(sequence).slice(promptLength - 1);
     slots.truncate(sequence, promptLength - 1);
-    await sequences.refresh([sequence], options.signal);
+    while (sequences.isOutdated(sequence)) await sequences.refresh([sequence], options.signal);
     continued.changes = [...continued.changes, ...takeNotices(sequence)];
     for await (const { bytes } of sequences.feed([{ sequence, tokens: last, outs: "last" }], first)) {
       const decoded = accept(continued, idsOf(bytes[0])[0] as number);

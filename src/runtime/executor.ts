@@ -20,7 +20,7 @@ import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
 import { type Cost, inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
-import { Pacer, SUBMIT_BUDGET_MS } from "./pacer.ts";
+import { Pacer } from "./pacer.ts";
 import type { DispatchWork, Head, HostObserver, Run, StepSize } from "./run.ts";
 import { SessionBuffers } from "./session-buffers.ts";
 import type { GpuWeights } from "./weights.ts";
@@ -52,6 +52,12 @@ interface PreparedDispatch {
   readonly candidates: readonly PreparedCandidate[];
 }
 
+interface UnknownSize {
+  readonly key: string;
+  readonly plan: Plan;
+  readonly size: StepSize;
+}
+
 export interface ExecutorOptions {
   readonly gpu: Gpu;
   readonly pipelines: PipelineCache;
@@ -75,6 +81,7 @@ export class Executor {
   readonly #gpu: Gpu;
   readonly #readbacks: ReadbackPool;
   readonly #pacer: Pacer;
+  readonly #backlog: Backlog;
   readonly #buffers: SessionBuffers;
   readonly #prepared = new Map<Dispatch, PreparedDispatch>();
   readonly #stepStride: number;
@@ -86,8 +93,6 @@ export class Executor {
   /** Step sizes whose kernels are ready. */
   readonly #readySizes = new Set<string>();
   #args: GPUBuffer | undefined;
-  /** When the last bytes were read. */
-  #idleSince = 0;
 
   constructor(options: ExecutorOptions) {
     const { gpu, plan } = options;
@@ -99,6 +104,7 @@ export class Executor {
     this.#active = plan;
     this.#gpu = gpu;
     this.#pacer = new Pacer(plan.family);
+    this.#backlog = new Backlog(gpu);
     this.#readbacks = new ReadbackPool(gpu);
 
     this.#buffers = new SessionBuffers(options);
@@ -120,18 +126,11 @@ export class Executor {
    */
   async prepare(sizes: readonly StepSize[], signal?: AbortSignal): Promise<void> {
     const missing: { readonly dispatch: Dispatch; readonly prepared: PreparedKernel }[] = [];
-    const keys: string[] = [];
-    for (const plan of this.plansInUse) {
-      for (const size of sizes) {
-        const { rows, outs, keys: seen, head, tail } = size;
-        const split = isSplit(plan, rows, seen) ? "/split" : "";
-        const key = `${plan === this.plan ? "edited" : "plain"}/${rows}/${outs}/${head}/${tail}${split}`;
-        if (this.#readySizes.has(key)) continue;
-        keys.push(key);
-        for (const dispatch of this.#listFor(size, plan)) {
-          for (const prepared of kernelsFor(dispatch, dispatch.rows === "outs" ? outs : rows)) {
-            if (!prepared.ready) missing.push({ dispatch: dispatch.planned, prepared });
-          }
+    const unknown = this.#unknownOf(sizes);
+    for (const { plan, size } of unknown) {
+      for (const dispatch of this.#listFor(size, plan)) {
+        for (const prepared of kernelsFor(dispatch, dispatch.rows === "outs" ? size.outs : size.rows)) {
+          if (!prepared.ready) missing.push({ dispatch: dispatch.planned, prepared });
         }
       }
     }
@@ -140,7 +139,19 @@ export class Executor {
       await this.#pipelines.prepare(kernels, this.#onCompile, signal);
       for (const { dispatch, prepared } of missing) prepared.ready ??= await this.#makeReady(dispatch, prepared);
     }
-    for (const key of keys) this.#readySizes.add(key);
+    for (const { key } of unknown) this.#readySizes.add(key);
+  }
+
+  /** The step sizes that are not known to be ready, for each plan that may run. */
+  #unknownOf(sizes: readonly StepSize[]): readonly UnknownSize[] {
+    return this.plansInUse.flatMap((plan) =>
+      sizes.flatMap((size): UnknownSize[] => {
+        const { rows, outs, keys, head, tail } = size;
+        const split = isSplit(plan, rows, keys) ? "/split" : "";
+        const key = `${plan === this.plan ? "edited" : "plain"}/${rows}/${outs}/${head}/${tail}${split}`;
+        return this.#readySizes.has(key) ? [] : [{ key, plan, size }];
+      }),
+    );
   }
 
   /** The plans that may run between two tokens: while stages are live, the plain one too. */
@@ -193,27 +204,23 @@ export class Executor {
   }
 
   /**
-   * As `run`, resolving once everything is submitted: the next run may begin before the bytes of this one are there.
-   * `bytes` throws what `run` would. A run that nobody asks for them fails for itself, and keeps no error from the next.
+   * As `run`, resolving once everything is submitted and all but the last submit is done: the next run may begin before the
+   * bytes of this one are there. `bytes` throws what `run` would; a read that fails and that nobody asks for is dropped. Where
+   * its kernels are ready, the first submit is made before this returns.
    */
   async submit(run: Run): Promise<{ bytes(): Promise<readonly ArrayBuffer[]> }> {
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
     const { head, tail, host } = run;
-    await this.prepare(
-      run.steps.map((step) => sizeOf(step, head, tail)),
-      run.signal,
-    );
+    const sizes = run.steps.map((step) => sizeOf(step, head, tail));
+    if (this.#unknownOf(sizes).length > 0) await this.prepare(sizes, run.signal);
     host?.enter("encode");
     run.steps.forEach((step, i) => {
       packStep(step, this.plan.maxRows, this.#stepWords.subarray((i * this.#stepStride) / 4));
     });
     device.queue.writeBuffer(this.#stepBuffer, 0, this.#stepWords, 0, (run.steps.length * this.#stepStride) / 4);
 
-    const started = performance.now();
-    let estimatedTotal = 0;
     let estimated = 0;
-    const backlog = new Backlog(this.#gpu);
     let encoder = device.createCommandEncoder();
     let pass = encoder.beginComputePass();
     // Every call of a pass crosses into the driver: what is set already is not set again.
@@ -226,11 +233,11 @@ export class Executor {
       for (const { dispatch, prepared, work } of this.#kernelsOf(step, run.head, run.tail)) {
         const { kernel } = prepared;
         const cost = this.#pacer.estimate(costOf(prepared, work));
-        if (estimated > 0 && (estimated + cost > SUBMIT_BUDGET_MS || run.observer?.alone)) {
+        if (estimated > 0 && (estimated + cost > this.#pacer.budgetMs || run.observer?.alone)) {
           pass.end();
           const commands = encoder.finish();
           host?.enter("submit");
-          const free = backlog.submit(commands);
+          const free = this.#handOver(commands, estimated);
           host?.enter("wait");
           await free;
           if (run.observer?.alone) await this.#gpu.idle();
@@ -241,7 +248,6 @@ export class Executor {
           estimated = 0;
         }
         estimated += cost;
-        estimatedTotal += cost;
         if (run.observer) {
           pass.end();
           pass = beginPass(run.observer.begin({ dispatch, kernel, work, cost: costOf(prepared, work) }));
@@ -261,10 +267,11 @@ export class Executor {
     );
     const commands = encoder.finish();
     host?.enter("submit");
-    device.queue.submit([commands]);
+    const free = this.#handOver(commands, estimated);
     host?.enter("wait");
-    const collected = this.#collect(readbacks, estimatedTotal, started, host);
+    const collected = this.#collect(readbacks, host);
     collected.catch(() => undefined);
+    await free;
     return {
       bytes: async () => {
         const list = await collected;
@@ -274,20 +281,14 @@ export class Executor {
     };
   }
 
-  async #collect(
-    readbacks: readonly Readback[],
-    estimated: number,
-    started: number,
-    host: HostObserver | undefined,
-  ): Promise<readonly ArrayBuffer[]> {
+  /** Submits, and learns how long it took. @returns when the submit before is done, whichever run it was of */
+  #handOver(commands: GPUCommandBuffer, estimatedMs: number): Promise<void> {
+    return this.#backlog.submit(commands, (ms) => this.#pacer.observe(estimatedMs, ms));
+  }
+
+  async #collect(readbacks: readonly Readback[], host: HostObserver | undefined): Promise<readonly ArrayBuffer[]> {
     const bytes = await Promise.all(readbacks.map((readback) => readback.bytes()));
     host?.leave();
-    if (readbacks.length > 0) {
-      const now = performance.now();
-      // A run that was submitted behind another has had the device since that one was done.
-      this.#pacer.observe(estimated, now - Math.max(started, this.#idleSince));
-      this.#idleSince = now;
-    }
     return bytes;
   }
 

@@ -158,55 +158,63 @@ export interface Lease {
 export class Generation implements AsyncIterable<GeneratedToken> {
   readonly #request: GenerationRequest;
   readonly #open: () => Promise<Lease>;
-  #run: AsyncGenerator<GeneratedToken, readonly GenerateResult[]> | undefined;
-  #results: Promise<readonly GenerateResult[]> | undefined;
-  #settle: { resolve(results: readonly GenerateResult[]): void; reject(error: unknown): void } | undefined;
+  #isStarted = false;
+  readonly #results: Promise<readonly GenerateResult[]>;
+  #end: { resolve(results: readonly GenerateResult[]): void; reject(error: unknown): void } | undefined;
 
   /** @param open asked once, when the generation starts */
   constructor(request: GenerationRequest, open: () => Promise<Lease>) {
     this.#request = request;
     this.#open = open;
+    this.#results = new Promise((resolve, reject) => {
+      this.#end = { resolve, reject };
+    });
+    // Whoever iterates is told there, and need not ask for results too.
+    this.#results.catch(() => undefined);
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<GeneratedToken> {
-    if (this.#run)
+    if (this.#isStarted)
       throw new SluiceError("usage", "This generation has already been started; call generate again for another");
-    this.#run = generateAll(this.#request, this.#open);
-    let results: readonly GenerateResult[] | undefined;
+    this.#isStarted = true;
+    const run = generateAll(this.#request, this.#open);
     try {
-      for (;;) {
-        const next = await this.#run.next();
+      for (let next = await run.next(); ; next = await run.next()) {
         if (next.done) {
-          results = next.value;
-          this.#settle?.resolve(results);
-          this.#results ??= Promise.resolve(results);
+          this.#end?.resolve(next.value);
           return;
         }
         yield next.value;
       }
     } catch (error) {
-      this.#settle?.reject(error);
+      this.#end?.reject(error);
       throw error;
     } finally {
-      if (!results) await this.#run.return([]);
+      await run.return([]);
+      // Does nothing unless the caller stopped iterating.
+      this.#end?.reject(
+        new SluiceError("usage", "This generation was left before its last token, so it has no result", {
+          hint: "Iterate to the end, or ask for result() instead; maxNewTokens and stop end it earlier.",
+        }),
+      );
     }
   }
 
-  /** The summary of the first prompt, once generation has ended. */
+  /**
+   * The summary of the first prompt, once generation has ended.
+   * @throws SluiceError what ended it early; `usage` where the caller stopped iterating
+   */
   async result(): Promise<GenerateResult> {
     return (await this.results())[0] as GenerateResult;
   }
 
-  /** One summary a prompt, in order, once generation has ended. */
+  /** One summary a prompt, in order, once generation has ended. @throws SluiceError as {@link result} */
   async results(): Promise<readonly GenerateResult[]> {
-    if (!this.#run) {
+    if (!this.#isStarted) {
       for await (const _ of this) {
         // Only the summary is wanted.
       }
     }
-    this.#results ??= new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
-    });
     return this.#results;
   }
 }

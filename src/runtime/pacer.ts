@@ -4,8 +4,11 @@
  */
 import type { Cost, KernelFamily } from "../kernels/kernel.ts";
 
-/** Estimated milliseconds after which a submit is closed. */
+/** Estimated milliseconds after which a submit is closed, and that a run of decode steps takes at most. */
 export const SUBMIT_BUDGET_MS = 100;
+
+/** The same while nothing was measured: the first guess may be wrong by a factor of 20 on the slowest GPUs. */
+const UNMEASURED_BUDGET_MS = 20;
 
 /** First guesses a device starts from, in units a millisecond; measurements replace them within a few submits. */
 const FIRST_GUESS: Readonly<
@@ -19,9 +22,15 @@ export class Pacer {
   readonly #guess: (typeof FIRST_GUESS)[KernelFamily];
   /** Measured over estimated time, smoothed. */
   #factor = 1;
+  #isMeasured = false;
 
   constructor(family: KernelFamily) {
     this.#guess = FIRST_GUESS[family];
+  }
+
+  /** Estimated milliseconds after which a submit is to be closed. */
+  get budgetMs(): number {
+    return this.#isMeasured ? SUBMIT_BUDGET_MS : UNMEASURED_BUDGET_MS;
   }
 
   /** Milliseconds a dispatch of this cost is expected to take. */
@@ -35,5 +44,6 @@ export class Pacer {
     if (estimatedMs <= 0 || measuredMs <= 0) return;
     const ratio = Math.min(Math.max(measuredMs / estimatedMs, 0.25), 4);
     this.#factor *= Math.sqrt(ratio);
+    this.#isMeasured = true;
   }
 }

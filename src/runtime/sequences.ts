@@ -144,30 +144,28 @@ export class Sequences {
 
   /**
    * Computes the cache of those that are outdated again, under the values of now and the roles of then. Sequences that
-   * are not about to run can wait: `reuse` lets go of what they hold.
+   * are not about to run can wait: `reuse` lets go of what they hold. What changes meanwhile may outdate any of them once
+   * more: callers ask again until `isOutdated` is false.
    */
   async refresh(sequences: readonly number[], signal: AbortSignal | undefined): Promise<void> {
     for (const sequence of sequences.filter((each) => this.#outdated.has(each))) {
       const tokens = this.held(sequence);
       const roles = this.#roles[sequence] ?? [];
       this.slots.truncate(sequence, 0);
-      // Before it runs: a change between two of its steps outdates what it holds by then once more.
+      // Before it runs: a change between two of its steps outdates what it holds by then.
       this.#outdated.delete(sequence);
       for (const [i, { from, promptLength }] of roles.entries()) {
         this.stages?.setPromptLength(sequence, promptLength);
         const part = tokens.slice(from, roles[i + 1]?.from);
         if (part.length === 0) continue;
-        for await (const _ of this.feed([{ sequence, tokens: part, outs: "none" }], {
-          head: "none",
-          tail: "none",
-          signal,
-        }));
+        const steps = this.feed([{ sequence, tokens: part, outs: "none" }], { head: "none", tail: "none", signal });
+        for await (const _ of steps);
       }
     }
   }
 
   /**
-   * Runs tokens through the model in chunks, appending to the cache; yields each step once it ran.
+   * Runs tokens through the model in chunks, appending to the cache; yields each step once what is read of it is there.
    * When tokens are refused, or a step fails or is aborted, the sequences are left as they were.
    * @throws SluiceError `bad_tokens` for an id outside the vocabulary, `context_overflow`
    */
@@ -205,7 +203,10 @@ export class Sequences {
       const { head, tail, signal } = options;
       throwIfAborted(signal);
       for (const { role, offset, words } of options.writes?.(step) ?? []) this.executor.write(role, offset, words);
-      yield { step, bytes: (await this.executor.submit({ steps: [step], head, tail, reads, signal })).bytes() };
+      const bytes = (await this.executor.submit({ steps: [step], head, tail, reads, signal })).bytes();
+      // Awaited by whoever wants it; where a step before it fails, nobody does.
+      bytes.catch(() => undefined);
+      yield { step, bytes };
     }
   }
 

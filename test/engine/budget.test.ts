@@ -6,6 +6,7 @@ import { noStages } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
 import { gpt2Small, imaginedPlan } from "../support/imagined-plan.ts";
+import { watchSubmits } from "../support/submits.ts";
 
 const MIB = 2 ** 20;
 
@@ -17,16 +18,8 @@ test("a submit decodes four tokens at least, in one compute pass", async () => {
   // The first run compiles, and tells how long a step takes.
   await session.generate([1, 2, 3], options).result();
   const counts = { submits: 0, passes: 0 };
-  const { queue } = device;
-  const submit = queue.submit;
   const createCommandEncoder = device.createCommandEncoder;
-  Object.defineProperty(queue, "submit", {
-    configurable: true,
-    value: (buffers: Iterable<GPUCommandBuffer>) => {
-      counts.submits++;
-      submit.call(queue, buffers);
-    },
-  });
+  const unwatch = watchSubmits(device.queue, () => counts.submits++);
   Object.defineProperty(device, "createCommandEncoder", {
     configurable: true,
     value: () => {
@@ -45,7 +38,7 @@ test("a submit decodes four tokens at least, in one compute pass", async () => {
     const { tokens } = await session.generate([4, 5, 6], options).result();
     assert.is(tokens.length, 33);
   } finally {
-    Reflect.deleteProperty(queue, "submit");
+    unwatch();
     Reflect.deleteProperty(device, "createCommandEncoder");
   }
   // One for the prompt and its first token; 32 tokens are left.

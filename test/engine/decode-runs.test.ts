@@ -6,6 +6,7 @@ import type { Composition } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { watchSubmits } from "../support/submits.ts";
 
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
 
@@ -16,22 +17,14 @@ test("the device has the next run before the host has read one, and none behind 
   const options = { maxNewTokens: 40, stopTokens: [] };
   // The first generation compiles, and tells how long a step takes.
   await session.generate(PROMPT, options).result();
-  const { queue } = device;
-  const submit = queue.submit;
   let submits = 0;
-  Object.defineProperty(queue, "submit", {
-    configurable: true,
-    value: (buffers: Iterable<GPUCommandBuffer>) => {
-      submits++;
-      submit.call(queue, buffers);
-    },
-  });
+  const unwatch = watchSubmits(device.queue, () => submits++);
   /** Submits when each token was seen. */
   const seen: number[] = [];
   try {
     for await (const _ of session.generate([...PROMPT.slice(1), 3], options)) seen.push(submits);
   } finally {
-    Reflect.deleteProperty(queue, "submit");
+    unwatch();
   }
   assert.is(seen.length, 40);
   assert.is(seen[0], 1, "the prompt");
