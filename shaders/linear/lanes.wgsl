@@ -1,4 +1,4 @@
-// Matrix-vector product for GPUs, one to four rows: 64 lanes go through K side by side and add up at the end.
+// Matrix-vector product for GPUs, one to eight rows: 64 lanes go through K side by side and add up at the end.
 //
 // Parallel: a workgroup is two groups of 64 lanes; each group owns STRIPS_EACH neighbouring strips (four outputs each), lane
 // l takes the blocks of four inputs l, l + 64, l + 128, …; x = groups of strips; y is 1, all rows are in the thread.
@@ -13,7 +13,7 @@
 // and those meet behind another.
 // Inputs beyond the end of K are taken as 0 (`ragged`: K4 is not a multiple of 64).
 //
-// Conditions: rows_2, rows_4: so many rows a thread, each includes the ones before; two_strips; quads; ragged.
+// Conditions: rows_2, rows_4, rows_8: so many rows a thread, each includes the ones before; two_strips; quads; ragged.
 // Summation classes: lane l adds its blocks in ascending order, input by input (a block's sum at a time for quantised
 // weights). lanes64_quads: then lanes 4·i … 4·i + 3 pairwise, of these sixteen sums four neighbours in order, and those four
 // pairwise. lanes64_spans: then lanes i, i + 8, … in order, and those eight in order.
@@ -66,11 +66,19 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
   @if(rows_2) let r1 = r0 + min(1u, rows - 1u) * K4;
   @if(rows_4) let r2 = r0 + min(2u, rows - 1u) * K4;
   @if(rows_4) let r3 = r0 + min(3u, rows - 1u) * K4;
+  @if(rows_8) let r4 = r0 + min(4u, rows - 1u) * K4;
+  @if(rows_8) let r5 = r0 + min(5u, rows - 1u) * K4;
+  @if(rows_8) let r6 = r0 + min(6u, rows - 1u) * K4;
+  @if(rows_8) let r7 = r0 + min(7u, rows - 1u) * K4;
 
   var a0 = vec4f(); var b0 = vec4f(); // row 0: strips s0 and s1
   var a1 = vec4f(); var b1 = vec4f();
   var a2 = vec4f(); var b2 = vec4f();
   var a3 = vec4f(); var b3 = vec4f();
+  var a4 = vec4f(); var b4 = vec4f();
+  var a5 = vec4f(); var b5 = vec4f();
+  var a6 = vec4f(); var b6 = vec4f();
+  var a7 = vec4f(); var b7 = vec4f();
 
   for (var trip = 0u; trip < TRIPS; trip++) {
     let k4 = trip * LANES + lane;
@@ -87,6 +95,14 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
     @if(rows_4) let x3 = inputs(r3, k4);
     @if(rows_4) a2 = add_block(a2, wa, da, x2);
     @if(rows_4) a3 = add_block(a3, wa, da, x3);
+    @if(rows_8) let x4 = inputs(r4, k4);
+    @if(rows_8) let x5 = inputs(r5, k4);
+    @if(rows_8) a4 = add_block(a4, wa, da, x4);
+    @if(rows_8) a5 = add_block(a5, wa, da, x5);
+    @if(rows_8) let x6 = inputs(r6, k4);
+    @if(rows_8) let x7 = inputs(r7, k4);
+    @if(rows_8) a6 = add_block(a6, wa, da, x6);
+    @if(rows_8) a7 = add_block(a7, wa, da, x7);
     @if(two_strips) {
       @if(q8 || q4) let wb = numbers(s1, at);
       @else let wb = block(s1, at);
@@ -96,6 +112,10 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
       @if(rows_2) b1 = add_block(b1, wb, db, x1);
       @if(rows_4) b2 = add_block(b2, wb, db, x2);
       @if(rows_4) b3 = add_block(b3, wb, db, x3);
+      @if(rows_8) b4 = add_block(b4, wb, db, x4);
+      @if(rows_8) b5 = add_block(b5, wb, db, x5);
+      @if(rows_8) b6 = add_block(b6, wb, db, x6);
+      @if(rows_8) b7 = add_block(b7, wb, db, x7);
     }
   }
 
@@ -106,6 +126,10 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
       @if(rows_2) case 1u { a = a1; b = b1; }
       @if(rows_4) case 2u { a = a2; b = b2; }
       @if(rows_4) case 3u { a = a3; b = b3; }
+      @if(rows_8) case 4u { a = a4; b = b4; }
+      @if(rows_8) case 5u { a = a5; b = b5; }
+      @if(rows_8) case 6u { a = a6; b = b6; }
+      @if(rows_8) case 7u { a = a7; b = b7; }
       default {}
     }
     // Behind the first barrier the row before has been read.

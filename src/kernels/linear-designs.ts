@@ -107,7 +107,7 @@ export function splitLinear(shape: LinearShape, parts: SplitCount): Kernel {
  */
 export function lanesLinear(
   shape: LinearShape,
-  rows: 1 | 2 | 4,
+  rows: 1 | 2 | 4 | 8,
   strips: 1 | 2 = 2,
   { subgroups = false }: { readonly subgroups?: boolean } = {},
 ): Kernel {
@@ -119,6 +119,7 @@ export function lanesLinear(
     conditions: {
       rows_2: rows >= 2,
       rows_4: rows >= 4,
+      rows_8: rows >= 8,
       two_strips: each === 2,
       quads: subgroups,
       ragged: Math.ceil(shape.K / 4) % 64 !== 0,

@@ -39,6 +39,7 @@ const variants: readonly (readonly [
   ["lanes2x2", [2, 2], (shape, choice) => lanesLinear(shape, 2, 2, choice)],
   ["lanes4x1", [4, 4], (shape, choice) => lanesLinear(shape, 4, 1, choice)],
   ["lanes4x2", [4, 4], (shape, choice) => lanesLinear(shape, 4, 2, choice)],
+  ["lanes8x1", [6, 8], (shape, choice) => lanesLinear(shape, 8, 1, choice)],
   ["tile32", [6, ANY], (shape) => tileLinear(shape, 32)],
   ["tile64", [6, ANY], (shape) => tileLinear(shape, 64)],
 ];

@@ -50,7 +50,7 @@ export interface LinearCandidate {
  *
  * - register: matrix-vector for one row, then blocks of 2, 4, 6 and 8 rows in registers, since a block computes all of its
  *   rows whether they exist or not. Always `serial`.
- * - tiled: lanes along K for up to four rows, then tiles in workgroup memory, of 32 rows while those of 64 would leave
+ * - tiled: lanes along K for up to eight rows, then tiles in workgroup memory, of 32 rows while those of 64 would leave
  *   most of a GPU idle; K is split among workgroups while those of 32 would. For the reference plan few rows take the
  *   register kernel instead, nothing is split, and everything is `serial`.
  */
@@ -72,9 +72,10 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
         { maxRows: 1, kernel: registerLinear(shape, 1) },
         { maxRows: 4, kernel: registerLinear(shape, 4) },
       ]
-    : ([1, 2, 4] as const).map((rows) => ({
+    : ([1, 2, 4, 8] as const).map((rows) => ({
         maxRows: rows,
-        kernel: lanesLinear(shape, rows, lanesStrips(shape), choice),
+        // Eight rows of two strips take twice the registers, for inputs that the cache has.
+        kernel: lanesLinear(shape, rows, rows === 8 ? 1 : lanesStrips(shape), choice),
       }));
   return [
     ...few,
@@ -84,17 +85,27 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
   ];
 }
 
-/** Workgroups that a kernel should have for large GPUs, which compute a hundred and more at a time. */
-const ENOUGH_WORKGROUPS = 128;
+/** Workgroups of 128 threads that a kernel should have for large GPUs, which compute a hundred and more at a time. */
+const ENOUGH_LANES = 128;
+
+/** Tiles are computed by 64 threads: two subgroups, of which such a GPU has room for several hundred at a time. */
+const ENOUGH_TILES = 256;
+
+/**
+ * Quantised weights are few bytes a workgroup, and with two strips a compiler leaves the loop rolled (bench/static: 5 loads
+ * under way in place of 14): two strips are for matrices that have workgroups to spare.
+ */
+const ENOUGH_QUANTISED_LANES = 1024;
 
 /** Two strips a group of lanes reuse the inputs; one where that leaves too few workgroups. */
-function lanesStrips({ strips }: LinearShape): 1 | 2 {
-  return Math.ceil(strips / 4) < ENOUGH_WORKGROUPS ? 1 : 2;
+function lanesStrips({ strips, dtype }: LinearShape): 1 | 2 {
+  const enough = dtype === "q4" || dtype === "q8" ? ENOUGH_QUANTISED_LANES : ENOUGH_LANES;
+  return Math.ceil(strips / 4) < enough ? 1 : 2;
 }
 
 /** Rows up to which tiles of 64 are too few, or half empty. */
 function mostSmallTiles(shape: LinearShape): number {
-  return Math.max(32, 64 * Math.floor(ENOUGH_WORKGROUPS / columnTiles(shape)));
+  return Math.max(32, 64 * Math.floor(ENOUGH_TILES / columnTiles(shape)));
 }
 
 /** Inputs that a workgroup should sum up at least: its own start and the second dispatch cost about as much. */
@@ -104,7 +115,7 @@ const LEAST_SPLIT_INPUTS = 128;
 function splitCandidates(shape: LinearShape): readonly LinearCandidate[] {
   const tiles = columnTiles(shape);
   return [...splitCounts].reverse().flatMap((parts) => {
-    const maxRows = 32 * Math.floor(ENOUGH_WORKGROUPS / (tiles * parts));
+    const maxRows = 32 * Math.floor(ENOUGH_TILES / (tiles * parts));
     const worthwhile = maxRows > 0 && shape.K >= parts * LEAST_SPLIT_INPUTS;
     return worthwhile ? [{ maxRows, kernel: splitLinear(shape, parts) }] : [];
   });

@@ -56,17 +56,17 @@ for (const [i, c] of cases.entries()) {
 
     // Both ways for lanes to meet, in turns; strips a group and rows change no bit of either.
     const meeting = { subgroups: hasSubgroups && i % 2 === 0 };
-    const lanes = await runLinear(lanesLinear(tapped, 4, 2, meeting), { ...problem, rows: 4 }, { rows: 4 });
-    for (const [name, values] of linearReference({ ...problem, rows: 4 })) {
+    const lanes = await runLinear(lanesLinear(tapped, 8, 2, meeting), { ...problem, rows: 8 }, { rows: 8 });
+    for (const [name, values] of linearReference({ ...problem, rows: 8 })) {
       const off = worst(lanes.get(name) ?? [], values);
       assert.ok(off < 1e-5, `lanes: ${name} is off by ${off}`);
     }
-    const few = ([1, 2, 4] as const)[i % 3] ?? 1;
-    const fewRows = few === 4 ? 3 : few;
+    const few = ([1, 2, 4, 8] as const)[i % 4] ?? 1;
+    const fewRows = few < 4 ? few : few - 1;
     assertSameRows(
-      await runLinear(lanesLinear(plain, few, 1, meeting), { ...problem, rows: 4 }, { rows: fewRows }),
+      await runLinear(lanesLinear(plain, few, 1, meeting), { ...problem, rows: 8 }, { rows: fewRows }),
       lanes,
-      { ...problem, rows: 4 },
+      { ...problem, rows: 8 },
       fewRows,
     );
   });
