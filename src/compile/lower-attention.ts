@@ -65,9 +65,12 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
   ];
 }
 
-/** The dispatch, and where single rows are served by `attention/decode`, the two that take its place for long caches. */
+/**
+ * The dispatch, and the two that take its place for long caches where `attention/decode` is the guess for single rows. What a
+ * tuner chose in its place was timed on a short cache.
+ */
 function splitOf({ activations, options }: LoweringContext, shape: AttentionShape, core: Dispatch): Dispatch[] {
-  const few = core.candidates[0]?.kernel.shader.entry;
+  const few = (core.operation?.guess ?? core.candidates)[0]?.kernel.shader.entry;
   if (options.reference || few !== "attention/decode" || options.capacity < SPLIT.minKeys) return [core];
   const parts = splitParts(options.capacity);
   const parts_of_rows: BufferRole = {

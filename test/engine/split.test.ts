@@ -8,6 +8,7 @@ import { referenceForward } from "../reference/forward.ts";
 import { openReference } from "../reference/open.ts";
 import { assertClose } from "../support/closeness.ts";
 import { gpt2Small, imaginedPlan } from "../support/imagined-plan.ts";
+import { choicesFor } from "../support/kernel-choices.ts";
 import { lastLogits } from "../support/last-logits.ts";
 import { longModel } from "../support/long-model.ts";
 
@@ -52,6 +53,15 @@ test("eight dispatches a layer in steps that split, seven in others", () => {
   const plan = imaginedPlan(gpt2Small, noStages, { family: "tiled" });
   assert.is(dispatches(plan, 511), 7 * layers + 1);
   assert.is(dispatches(plan, 512), 8 * layers + 1);
+});
+
+test("a kernel that a tuner chose on a short cache leaves long ones split", () => {
+  const plain = imaginedPlan(gpt2Small, noStages, { family: "tiled" });
+  const choices = choicesFor(plain, (names) => (names.includes("register1") ? "register1" : undefined));
+  const plan = imaginedPlan(gpt2Small, noStages, { family: "tiled", choices });
+  const attention = plan.body.find(({ label }) => label === "blocks.0.attn.core");
+  assert.is(attention?.candidates[0]?.kernel.shader.entry, "attention/register");
+  assert.is(plan.split?.minKeys, 512);
 });
 
 test("the reference plan and software devices never split", () => {
