@@ -10,9 +10,6 @@ import { dirname, join, posix, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { exceptions, layers, maxLines, nodeModules, nodePackages } from "./layers.ts";
 
-/** `imports` of package.json: where a `#name` leads, by condition. */
-export type Subpaths = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
-
 const leftForLater = /\b(?:TO[D]O|FIX[M]E|X[X]X)\b/;
 const nodeGlobal = /(?<![\w.$"'`/])(?:process|Buffer|__dirname|__filename)\b(?=\.|\()/;
 
@@ -21,7 +18,7 @@ const nodeGlobal = /(?<![\w.$"'`/])(?:process|Buffer|__dirname|__filename)\b(?=\
  * @param file path in the repository
  * @param text its contents
  */
-export function check(file: string, text: string, subpaths: Subpaths): string[] {
+export function check(file: string, text: string): string[] {
   const problems: string[] = [];
   const report = (index: number, problem: string) =>
     problems.push(`${file}:${text.slice(0, index).split("\n").length}: ${problem}`);
@@ -34,10 +31,9 @@ export function check(file: string, text: string, subpaths: Subpaths): string[] 
 
   const code = withoutComments(text);
   for (const { specifier, index } of importsOf(code)) {
-    for (const target of targetsOf(file, specifier, subpaths)) {
-      const problem = target.startsWith("src/") ? layerProblem(file, target) : outsideProblem(file, target);
-      if (problem) report(index, problem);
-    }
+    const target = targetOf(file, specifier);
+    const problem = target.startsWith("src/") ? layerProblem(file, target) : outsideProblem(file, target);
+    if (problem) report(index, problem);
   }
   const global = nodeModules.test(file) ? null : nodeGlobal.exec(code);
   if (global) report(global.index, `${global[0]} does not exist in a page`);
@@ -57,7 +53,7 @@ function layerProblem(file: string, target: string): string | undefined {
 function outsideProblem(file: string, target: string): string | undefined {
   const forNode = isBuiltin(target) || nodePackages.some((name) => target === name || target.startsWith(`${name}/`));
   if (forNode && !nodeModules.test(file)) return `imports ${target}, which a page does not have`;
-  if (/^(?:test|scripts|bench|playground|\.\.)\//.test(target)) return `imports ${target}, which is not part of src`;
+  if (/^(?:test|scripts|bench|\.\.)\//.test(target)) return `imports ${target}, which is not part of src`;
   return undefined;
 }
 
@@ -68,12 +64,9 @@ function placeOf(file: string): { path: string; level: number } | undefined {
     .sort((a, b) => b.path.length - a.path.length)[0];
 }
 
-/** What a specifier leads to: paths in the repository for relative and `#` imports, else the specifier itself. */
-function targetsOf(file: string, specifier: string, subpaths: Subpaths): string[] {
-  if (specifier.startsWith(".")) return [posix.join(posix.dirname(file), specifier)];
-  if (!specifier.startsWith("#")) return [specifier];
-  const faces = subpaths[specifier] ?? {};
-  return (typeof faces === "string" ? [faces] : Object.values(faces)).map((path) => posix.normalize(path));
+/** What a specifier leads to: a path in the repository for relative imports, else the specifier itself. */
+function targetOf(file: string, specifier: string): string {
+  return specifier.startsWith(".") ? posix.join(posix.dirname(file), specifier) : specifier;
 }
 
 /** Static, type-only and dynamic imports, and re-exports. */
@@ -91,15 +84,14 @@ function withoutComments(text: string): string {
 
 function main(): void {
   const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { imports?: Subpaths };
-  const files = ["src", "shaders", "test", "scripts", "bench", "bin", "playground"]
+  const files = ["src", "shaders", "test", "scripts", "bench", "bin"]
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) => {
       const entries = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
       return entries.map((entry) => `${folder}/${entry.split(sep).join("/")}`);
     })
     .filter((file) => /\.(?:ts|mjs|js|wgsl)$/.test(file) && !/\.gen\.ts$|\/node_modules\//.test(file));
-  const problems = files.flatMap((file) => check(file, readFileSync(join(root, file), "utf8"), manifest.imports ?? {}));
+  const problems = files.flatMap((file) => check(file, readFileSync(join(root, file), "utf8")));
   for (const problem of problems) console.error(problem);
   console.log(`Checked ${files.length} files for layers and size. ${problems.length} problems.`);
   process.exitCode = problems.length > 0 ? 1 : 0;

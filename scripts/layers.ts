@@ -18,7 +18,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/runtime/"],
   ["src/profile/", "src/fit/", "src/evaluate/"],
   ["src/index.ts"],
-  ["src/cli/", "playground/"],
+  ["src/cli/"],
 ];
 
 /** Imports that point upwards or sideways all the same. */

@@ -47,23 +47,29 @@ export {
 export { type PooledRows, type Pooling, poolResponses } from "./fit/pool.ts";
 export { fitProbe, type Probe, type ProbeOptions, type ProbeReport, readProbe, writeProbe } from "./fit/probe.ts";
 export type { MeasuredPart, ResponseStore } from "./fit/responses.ts";
-export { parseSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+export {
+  parseSafetensors,
+  type SafetensorsFile,
+  type StoredTensor,
+  writeSafetensors,
+} from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
 export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";
-export { type CheckResult, checkBundle } from "./interventions/check.ts";
+export { type CheckedLogit, type CheckResult, checkBundle } from "./interventions/check.ts";
 export type { ComposedBundle, ComposeSettings } from "./interventions/compose.ts";
 export { importControlVector } from "./interventions/import-gguf.ts";
-export { inspect as inspectBundle } from "./interventions/inspect.ts";
+export { inspectBundle } from "./interventions/inspect.ts";
+export type { Manifest } from "./interventions/manifest.ts";
 export { mergeBundles } from "./interventions/merge.ts";
-export type { Composition, Stage } from "./interventions/stage.ts";
+export type { AffineValues, Composition, NeuronValues, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
-export { type BenchOptions, type BenchResult, benchModel } from "./profile/bench.ts";
+export { type BenchOptions, type BenchResult, type BenchSpread, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
 export type { ProfiledDispatch, ProfileRow } from "./profile/dispatch-rows.ts";
 export { type HostRow, type HostSpan, hostTimeOfToken } from "./profile/host.ts";
 export { measureInPage } from "./profile/page-measures.ts";
-export { type Profile, type ProfileOptions, profileModel } from "./profile/profile.ts";
+export { type Profile, type ProfileOptions, profileModel, type WallTimes } from "./profile/profile.ts";
 export { reportOf } from "./profile/report.ts";
 export type { StageCost } from "./profile/stage-costs.ts";
 export { traceOf } from "./profile/trace.ts";
@@ -76,6 +82,7 @@ export type {
   GenerateResult,
   Generation,
   Overflow,
+  StageEvent,
   Timings,
 } from "./runtime/generation.ts";
 export type { Matrix } from "./runtime/inspect.ts";
@@ -85,6 +92,7 @@ export { loadBundle } from "./runtime/load-bundle.ts";
 export type { Model } from "./runtime/model.ts";
 export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
+export type { PromptInput } from "./runtime/request.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
 export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
 export type { SessionOptions } from "./runtime/session-options.ts";

@@ -22,7 +22,7 @@ export function cellsOf(text: string): number {
 }
 
 /** The text, and spaces up to a number of cells. */
-export function padCells(text: string, width: number): string {
+function padCells(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - cellsOf(text)));
 }
 

@@ -8,7 +8,7 @@ import type { QuantFormat } from "../models/config.ts";
 import { type QuantizedModel, quantizeModel } from "../models/quantize.ts";
 import { readConfig } from "../models/read-config.ts";
 
-export { QuantizationError } from "../formats/quantized-block.ts";
+export { QuantizationLoss } from "../formats/quantized-block.ts";
 
 export interface Quantizing {
   readonly files: FileSource;

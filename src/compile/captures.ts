@@ -137,7 +137,7 @@ export function offeredSites(graph: Graph, ops: readonly FusedOp[]): ReadonlyMap
 }
 
 /** The pair-adjacent order of `heads` heads side by side. */
-export function headsInOrder(heads: number, head_dim: number): readonly number[] {
+function headsInOrder(heads: number, head_dim: number): readonly number[] {
   const order = pairAdjacentOrder(head_dim);
   return Array.from({ length: heads * head_dim }, (_, i) => i - (i % head_dim) + (order[i % head_dim] as number));
 }

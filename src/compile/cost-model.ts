@@ -20,7 +20,7 @@ export const bandwidths: readonly NamedBandwidth[] = [
 const OVERHEAD = 1.3;
 /** Milliseconds that an empty dispatch takes on current GPUs. */
 const DISPATCH_MS = 0.003;
-/** Bytes a second that one compute unit reads on its own. */
+/** 10⁹ bytes a second that one compute unit reads on its own. */
 const SINGLE_UNIT_GB_PER_S = 25;
 
 export interface StepCost {

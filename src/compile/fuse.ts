@@ -1,6 +1,6 @@
 /**
  * Fusion: joins the fine nodes of a graph into the operations that kernels implement. A pure function; the
- * result is a list in execution order, one entry per dispatch.
+ * result is a list in execution order, one entry per operation.
  *
  * It follows values from a linear node to their only reader: a residual add, an activation, a gated product or
  * the attention inputs become the epilogue of the matmul that feeds them. Whatever stays unfused is refused

@@ -1,4 +1,4 @@
-/** What fusion makes of a graph: one entry per dispatch of the plan. */
+/** What fusion makes of a graph: one entry per operation, of which lowering makes no, one or several dispatches. */
 import type { EdgeVariant, MatrixRef, StageUse, Value, VectorRef } from "../graph/graph.ts";
 import type { ActivationName } from "../models/config.ts";
 

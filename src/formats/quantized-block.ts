@@ -43,7 +43,7 @@ export function blockCount(k: number): number {
 }
 
 /** How far quantised weights are from what they were. */
-export class QuantizationError {
+export class QuantizationLoss {
   #squares = 0;
   #errors = 0;
   #worst = 0;
@@ -73,7 +73,7 @@ export class QuantizationError {
     if (largest > 0) this.#worst = Math.max(this.#worst, off / largest);
   }
 
-  add(other: QuantizationError): void {
+  add(other: QuantizationLoss): void {
     this.#squares += other.#squares;
     this.#errors += other.#errors;
     this.#worst = Math.max(this.#worst, other.#worst);
@@ -81,7 +81,7 @@ export class QuantizationError {
 }
 
 /** The differences for a person. */
-export function describeError({ rms, max }: QuantizationError): string {
+export function describeError({ rms, max }: QuantizationLoss): string {
   const percent = (value: number): string => `${(100 * value).toFixed(value < 0.01 ? 3 : 2)} %`;
   return `relative error ${percent(rms)} RMS, at most ${percent(max)} of the largest weight of its block`;
 }

@@ -14,7 +14,7 @@ import {
   BLOCK_BYTES,
   blockCount,
   QUANT_BLOCK,
-  type QuantizationError,
+  type QuantizationLoss,
   quantizeBlock,
   readBlock,
   storeBlock,
@@ -29,7 +29,7 @@ export function quantizedStripBytes(k: number, format: QuantFormat): number {
 
 export interface QuantizeOptions extends PackOptions {
   /** Counts the differences, unless the blocks are taken as they are stored. */
-  readonly error?: QuantizationError | undefined;
+  readonly error?: QuantizationLoss | undefined;
 }
 
 /**
@@ -88,7 +88,7 @@ export async function* storedRows(
 }
 
 /** Whether a tensor holds blocks: `[outputs, blocks, bytes of a block]`. */
-export function isStoredInBlocks(checkpoint: Checkpoint, tensor: string): boolean {
+function isStoredInBlocks(checkpoint: Checkpoint, tensor: string): boolean {
   return checkpoint.tensors.get(tensor)?.dtype === "U8";
 }
 
@@ -99,7 +99,7 @@ function quantizeStrips(
   strips: Float32Array,
   { k, label }: MatrixSource,
   format: QuantFormat,
-  error: QuantizationError | undefined,
+  error: QuantizationLoss | undefined,
   sink: BlockSink,
 ): void {
   const stride = Math.ceil(k / 4) * 16;

@@ -38,7 +38,7 @@ export const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** The reference library's bound. */
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
 /** A tensor and where its bytes stand. */
 export interface TensorEntry extends TensorInfo {

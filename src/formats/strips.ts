@@ -11,7 +11,7 @@ import { widenBf16, widenF16 } from "./half.ts";
 import { type MatrixSource, matrixDtype, orderedElement, type RowSpan, storedDtype } from "./matrix-source.ts";
 
 /** Bytes of one weight. */
-export const STORED_BYTES: Readonly<Record<StoredDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
+const STORED_BYTES: Readonly<Record<StoredDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /** Bytes of one strip of a matrix with `k` inputs. */
 export function stripBytes(k: number, dtype: StoredDtype): number {

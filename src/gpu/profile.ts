@@ -76,7 +76,7 @@ export function readProfile(device: GPUDevice, origin: DeviceOrigin = {}): Devic
 }
 
 /** The limits that matter, out of all that an adapter or a device has. */
-export function readLimits(limits: GPUSupportedLimits): DeviceLimits {
+function readLimits(limits: GPUSupportedLimits): DeviceLimits {
   return Object.fromEntries(limitNames.map((name) => [name, limits[name]])) as Record<LimitName, number>;
 }
 

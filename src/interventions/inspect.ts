@@ -14,7 +14,7 @@ const LISTED = 12;
  * @returns lines, each ended
  * @throws `bad_bundle` for what `compose` would refuse
  */
-export function inspect(bundle: Bundle): string {
+export function inspectBundle(bundle: Bundle): string {
   const { file, manifest, tensors } = bundle;
   const shape = shapeOf(manifest.base);
   const { stages } = compose(shape, [{ bundle }]);

@@ -16,7 +16,7 @@ export interface LiveSettings {
   readonly sequences: readonly SequenceSettings[];
   /** Tensors by stage and layer, shared by all sequences. */
   readonly tensors: readonly Map<number, NeuronValues | AffineValues>[];
-  constants: Float32Array | undefined;
+  readonly constants: Float32Array | undefined;
 }
 
 export function initialSettings({ stages }: Composition, sequences: number): LiveSettings {
@@ -36,7 +36,7 @@ export function initialSettings({ stages }: Composition, sequences: number): Liv
 }
 
 /** No position is as large: ranges without an end go up to here. */
-export const NO_END = 0xffffffff;
+const NO_END = 0xffffffff;
 
 /** The absolute positions [from, to) of a scope, for a prompt of P tokens. */
 export function rangeOf(positions: Positions, promptLength: number): readonly [from: number, to: number] {

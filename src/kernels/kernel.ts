@@ -48,7 +48,7 @@ export interface Cost {
 }
 
 export interface Kernel {
-  /** Unique for its source: pipeline cache key and profile label, e.g. `linear_register_f16_768x2304_qkv`. */
+  /** Unique for its source: the label of its pipeline and its name in profiles, e.g. `linear_register_f16_768x2304_qkv`. */
   readonly name: string;
   readonly shader: ShaderSource;
   readonly bindings: readonly KernelBinding[];

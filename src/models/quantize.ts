@@ -1,6 +1,6 @@
 /** A model's tensors with quantised weights, computed as they are read: the host holds a few chunks of them. */
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
-import { BLOCK_BYTES, blockCount, QUANT_BLOCK, QuantizationError } from "../formats/quantized-block.ts";
+import { BLOCK_BYTES, blockCount, QUANT_BLOCK, QuantizationLoss } from "../formats/quantized-block.ts";
 import { storedRows } from "../formats/quantized-strips.ts";
 import type { Graph, MatrixRef } from "../graph/graph.ts";
 import type { QuantFormat } from "./config.ts";
@@ -16,7 +16,7 @@ export interface QuantizedModel {
   /** Fields of config.json that must be set for these tensors to be read. */
   readonly config: Readonly<Record<string, unknown>>;
   /** How far the matrices that have been read moved, by tensor. */
-  readonly errors: ReadonlyMap<string, QuantizationError>;
+  readonly errors: ReadonlyMap<string, QuantizationLoss>;
 }
 
 /** Bytes of an unchanged tensor that are passed on together. */
@@ -29,7 +29,7 @@ const COPY_BYTES = 4 << 20;
  */
 export function quantizeModel(graph: Graph, checkpoint: Checkpoint, format: QuantFormat): QuantizedModel {
   const matrices = matricesOf(graph);
-  const errors = new Map<string, QuantizationError>();
+  const errors = new Map<string, QuantizationLoss>();
   const tensors = [...checkpoint.tensors.values()].map((tensor): QuantizedTensor => {
     const ref = matrices.get(tensor.name);
     if (!ref) return { ...tensor, read: (signal) => copied(checkpoint, tensor, signal) };
@@ -42,7 +42,7 @@ export function quantizeModel(graph: Graph, checkpoint: Checkpoint, format: Quan
       shape,
       byteLength: shape.reduce((a, b) => a * b, 1),
       read(signal) {
-        const error = new QuantizationError();
+        const error = new QuantizationLoss();
         errors.set(tensor.name, error);
         const source = { label: tensor.name, k: inputs, rows };
         return storedRows(checkpoint, source, tensorOutputs, format, { error, signal });

@@ -54,7 +54,6 @@ function readQuantization(config: ConfigFields): QuantFormat | undefined {
 export interface GenerationConfig {
   /** Ids that end a text; null where the file names none, so that config.json's hold. */
   readonly eos_token_ids: readonly number[] | null;
-  readonly bos_token_id?: number;
 }
 
 /**
@@ -64,12 +63,7 @@ export interface GenerationConfig {
  * @throws `bad_config` for ids that are not whole numbers within the vocabulary
  */
 export function readGenerationConfig(json: unknown, label: string, vocabulary: number): GenerationConfig {
-  const config = new ConfigFields(json, label);
-  const bos = config.token("bos_token_id", vocabulary);
-  return {
-    eos_token_ids: config.tokens("eos_token_id", vocabulary) ?? null,
-    ...(bos === undefined ? {} : { bos_token_id: bos }),
-  };
+  return { eos_token_ids: new ConfigFields(json, label).tokens("eos_token_id", vocabulary) ?? null };
 }
 
 function readGpt2(config: ConfigFields): ModelConfig {

@@ -16,15 +16,15 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Logits `[T, vocabSize]`, or `[1, vocabSize]` for the last position alone, of tokens in an empty sequences. */
+/** Logits `[T, vocab_size]`, or `[1, vocab_size]` for the last position alone, of `tokens`, run in empty `sequences`. */
 export async function computeLogits(
   sequences: Sequences,
   tokens: readonly number[],
-  vocabSize: number,
   { last = false, promptLength, signal }: Options,
 ): Promise<Matrix> {
   sequences.beginPrompt(0, checkPromptLength(promptLength, [{ tokens }]) ?? tokens.length);
   const { stride } = logitsOf(sequences.plan);
+  const { vocabSize } = sequences;
   const count = last ? 1 : tokens.length;
   const data = new Float32Array(count * vocabSize);
   const feed = { sequence: 0, tokens, outs: last ? "last" : "all" } as const;
@@ -47,7 +47,7 @@ export async function computeLogits(
   return { data, shape: [count, vocabSize] };
 }
 
-/** Every captured site of the session's plan, for tokens in an empty sequences. */
+/** Every captured site of the session's plan, of `tokens`, run in empty `sequences`. */
 export async function captureSites(
   sequences: Sequences,
   tokens: readonly number[],

@@ -5,7 +5,7 @@ import { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
-import { alreadyQuantized, checkQuantFormat, describeError, QuantizationError } from "../formats/quantized-block.ts";
+import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { openGpu } from "../gpu/open.ts";
@@ -76,7 +76,7 @@ export async function load(source: string | URL | readonly File[], options: Load
       const subgroups = features.subgroups !== null;
       lower(graph, ops, layout, { family, reference, subgroups, sequences: 1, capacity: 1, ...limits });
       const onProgress = options.onProgress ?? (() => undefined);
-      const error = new QuantizationError();
+      const error = new QuantizationLoss();
       const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
       if (quantize) options.onNotice?.(`Weights quantised to ${quantize}: ${describeError(error)}`);
       const parts: ModelParts = {

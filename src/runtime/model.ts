@@ -87,7 +87,7 @@ export class Model {
     return this.withStages(composition);
   }
 
-  /** `with`, for stages that were checked against this model already. */
+  /** `with`, for stages that were checked against this model already. @internal */
   withStages(composition: Composition): Model {
     const model = new Model(this.#parts, { owner: this.#owner ?? this, composition });
     // What the device could not run is said now and not at the first session.
@@ -105,7 +105,7 @@ export class Model {
     return this.#parts.gpu.profile;
   }
 
-  /** For this package's own measuring and fitting: where the model runs, how its weights lie, and the plain graph. */
+  /** For this package's own measuring and fitting: where the model runs, how its weights lie, the plain graph. @internal */
   get internals(): {
     readonly gpu: Gpu;
     readonly pipelines: PipelineCache;
@@ -177,7 +177,7 @@ export class Model {
   ): Promise<Matrix> {
     this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
     return this.#withSequences({ context: this.#contextFor(tokens.length), signal: options.signal }, (sequences) =>
-      computeLogits(sequences, this.encode(tokens), this.config.vocab_size, options),
+      computeLogits(sequences, this.encode(tokens), options),
     );
   }
 
@@ -259,7 +259,7 @@ export class Model {
     return explainPlan(this.#edited?.graph ?? this.#parts.graph, this.plan(options), this.#parts.layout);
   }
 
-  /** The plan of a session. */
+  /** The plan of a session. @internal */
   plan(options: SessionOptions = {}): Plan {
     return this.#lower(this.#edited ?? this.#parts, options);
   }
@@ -289,7 +289,7 @@ export class Model {
     return this.#disposed || (this.#owner?.isDisposed ?? false);
   }
 
-  /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. */
+  /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. @internal */
   async openSequences(options: SessionOptions = {}): Promise<Sequences> {
     if (this.isDisposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
     const { gpu, weights, onProgress } = this.#parts;

@@ -3,7 +3,7 @@ import type { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { orderedElement, storedDtype } from "../formats/matrix-source.ts";
-import { isQuantFormat, type QuantizationError } from "../formats/quantized-block.ts";
+import { isQuantFormat, type QuantizationLoss } from "../formats/quantized-block.ts";
 import { packQuantizedStrips } from "../formats/quantized-strips.ts";
 import { packStrips, widenStored } from "../formats/strips.ts";
 import type { Gpu } from "../gpu/open.ts";
@@ -46,7 +46,7 @@ export async function uploadWeights(
   checkpoint: Checkpoint,
   onProgress: ProgressListener,
   signal: AbortSignal | undefined,
-  error?: QuantizationError,
+  error?: QuantizationLoss,
 ): Promise<GpuWeights> {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
   const total = layout.byteLength;

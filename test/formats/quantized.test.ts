@@ -8,7 +8,7 @@ import {
   BLOCK_BYTES,
   blockCount,
   QUANT_BLOCK,
-  QuantizationError,
+  QuantizationLoss,
   quantizeBlock,
   readBlock,
   storeBlock,
@@ -41,7 +41,7 @@ test("q8 is within half a step of every weight, from subnormal scales to the lar
 test("q4 is never further off than with the largest weight at -8, and about 8 % on normal weights", () => {
   const random = seeded(2);
   const codes = new Int8Array(QUANT_BLOCK);
-  const error = new QuantizationError();
+  const error = new QuantizationLoss();
   for (let round = 0; round < 300; round++) {
     const values = block(() => Math.fround(0.02 * normal(random)));
     const scale = f16ToF32(quantizeBlock("q4", values, codes, "w"));
@@ -75,7 +75,7 @@ test("zeros stay zeros, and multiples of a scale stay what they are", () => {
     assert.equal([...codes], Array(QUANT_BLOCK).fill(0));
     const most = format === "q8" ? 127 : -8;
     const values = block((i) => (i === 5 ? most * 0.25 : ((i % 15) - 7) * 0.25));
-    const error = new QuantizationError();
+    const error = new QuantizationLoss();
     error.addBlock(values, f16ToF32(quantizeBlock(format, values, codes, "w")), codes);
     assert.is(error.rms, 0);
   }

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { checkBundle } from "../../src/interventions/check.ts";
 import { compose } from "../../src/interventions/compose.ts";
-import { inspect } from "../../src/interventions/inspect.ts";
+import { inspectBundle } from "../../src/interventions/inspect.ts";
 import { mergeBundles } from "../../src/interventions/merge.ts";
 import { refusal } from "../formats/refusal.ts";
 import { readBytes } from "../support/files.ts";
@@ -19,7 +19,7 @@ test("a bundle is told in words", () => {
   const fit = { method: "ACE", pairs: 32 };
   const checks = [{ tokens: [1], top: [[2, 0.5]], atol: 0.002 }];
   const tensors = { ...calmTensors, ...auraTensors };
-  const text = inspect(bundleOf(gpt2, [edges, calm, aura], tensors, { description: "Calmer.", fit, checks }));
+  const text = inspectBundle(bundleOf(gpt2, [edges, calm, aura], tensors, { description: "Calmer.", fit, checks }));
   for (const part of [
     "test (b.safetensors)",
     "Calmer.",
@@ -42,12 +42,19 @@ test("a bundle is told in words", () => {
 });
 
 test("inspecting refuses what composing would", async () => {
-  await refusal("bad_bundle", () => inspect(bundleOf(gpt2, [calm])), 'stage "calm"', "calm.1.direction is missing");
+  await refusal(
+    "bad_bundle",
+    () => inspectBundle(bundleOf(gpt2, [calm])),
+    'stage "calm"',
+    "calm.1.direction is missing",
+  );
 });
 
 test("golden bundles are told too", async () => {
   for (const model of ["gpt2-tiny", "llama3-tiny"]) {
-    const text = inspect(readBundle(await readBytes(`test/golden/${model}/everything.safetensors`), "everything"));
+    const text = inspectBundle(
+      readBundle(await readBytes(`test/golden/${model}/everything.safetensors`), "everything"),
+    );
     assert.match(text, /edge_mask cuts \d+ of \d+ edges/);
   }
 });

@@ -122,8 +122,8 @@ test("a row has the same bits, whatever the number of rows", async () => {
   }
 });
 
-test("quads and four threads of a workgroup agree bit for bit", async () => {
-  if (!hasSubgroups) return;
+const withSubgroups = hasSubgroups ? test : test.skip;
+withSubgroups("quads and four threads of a workgroup agree bit for bit", async () => {
   const random = seeded(6);
   for (const kind of kinds) {
     const shape: NormShape = { kind, width: 770, maxRows: 4 };

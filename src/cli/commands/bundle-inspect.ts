@@ -10,7 +10,7 @@ export const bundleInspect = defineCommand({
   examples: [{ line: "bundle inspect calm.safetensors", shows: "What is in a bundle:" }],
   async run({ file }, { library, signal, stdout }) {
     const bundle = await library.loadBundle(file, { signal });
-    const { inspect } = await import("../../interventions/inspect.ts");
-    stdout.write(inspect(bundle));
+    const { inspectBundle } = await import("../../interventions/inspect.ts");
+    stdout.write(inspectBundle(bundle));
   },
 });

@@ -23,7 +23,7 @@ export const quantize = defineCommand({
   examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits a weight:" }],
   async run({ model, to, out, json }, { progress, signal, stdout }) {
     await prepareOutFolder(out);
-    const { openQuantized, QuantizationError } = await import("../quantize-library.ts");
+    const { openQuantized, QuantizationLoss } = await import("../quantize-library.ts");
     const { files, quantized, float32Bytes } = await openQuantized(model, to, signal);
     try {
       const show = (done: number, total: number): void =>
@@ -32,7 +32,7 @@ export const quantize = defineCommand({
     } finally {
       await files.close();
     }
-    const all = new QuantizationError();
+    const all = new QuantizationLoss();
     for (const error of quantized.errors.values()) all.add(error);
     const bytes = [...quantized.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
     const matrices = [...quantized.errors].map(([name, { rms, max }]) => ({ name, rms, max }));
