@@ -12,7 +12,7 @@ export interface CheckResult {
   /** Place in the manifest's list. */
   readonly index: number;
   readonly tokens: readonly number[];
-  readonly promptLength: number;
+  readonly prompt_length: number;
   readonly passed: boolean;
   readonly atol: number;
   /** Largest difference; NaN if a logit was. */
@@ -34,7 +34,7 @@ export async function checkBundle(
     const logits = top.map(([token, expected]) => ({ token, expected, actual: row[token] ?? Number.NaN }));
     // Math.max is NaN if one of them is, and no comparison with NaN is true.
     const worst = Math.max(...logits.map(({ expected, actual }) => Math.abs(actual - expected)));
-    results.push({ index, tokens, promptLength: prompt_length, passed: worst <= atol, atol, worst, logits });
+    results.push({ index, tokens, prompt_length: prompt_length, passed: worst <= atol, atol, worst, logits });
   }
   return results;
 }

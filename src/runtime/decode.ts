@@ -1,9 +1,9 @@
 /**
  * The decoding loop: prompts in, token ids out, for a batch of sequences at once.
  *
- * Sampled ids stay on the GPU and feed the next step there; the host encodes several steps per submit, one submit ahead, and
- * reads their ids together (decode-runs.ts). What is computed past a stop is discarded and its cache positions rolled back: however decoding
- * ends, the cache holds keys and values of tokens that the caller has seen, and of no others.
+ * Sampled ids stay on the GPU and feed the next step there; the host encodes several steps per submit, one submit ahead,
+ * and reads their ids together (decode-runs.ts). What is computed past a stop is discarded and its cache positions rolled
+ * back: however decoding ends, the cache holds keys and values of tokens that the caller has seen, and of no others.
  */
 
 import type { Plan, Tail } from "../compile/plan.ts";
@@ -62,22 +62,132 @@ export async function* decode(
   options: DecodeOptions,
   stopped: ReadonlySet<number> = new Set(),
 ): AsyncGenerator<DecodedToken> {
-  const { plan, executor, slots } = sequences;
-  const tail: Tail = isGreedy(options) ? "greedy" : "sample";
-  for (const { sequence, tokens, seed = options.seed } of tail === "sample" ? prompts : []) {
-    executor.write({ role: "settings" }, sequence * SETTING_BYTES, packSettings([{ ...options, seed }]));
-    executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
-  }
-  const all = new Map(
-    prompts.map(({ sequence, tokens }): [number, Continued] => {
-      const { length } = tokens;
-      const budget = Math.min(options.maxNewTokens, plan.capacity + 1 - length);
-      return [sequence, { sequence, promptLength: length, budget, tokens: [...tokens], changes: [] }];
-    }),
-  );
+  const decoding = new Decoding(sequences, prompts, options, stopped);
+  yield* decoding.firstTokens();
+  yield* decoding.furtherTokens();
+}
 
-  const accept = (continued: Continued, token: number): DecodedToken => {
-    const { sequence, promptLength, budget } = continued;
+class Decoding {
+  readonly #sequences: Sequences;
+  readonly #prompts: readonly Prompt[];
+  readonly #options: DecodeOptions;
+  readonly #stopped: ReadonlySet<number>;
+  readonly #tail: Tail;
+  /** By sequence. */
+  readonly #all: ReadonlyMap<number, Continued>;
+  /** Those that have a token and go on. */
+  #active: readonly Continued[] = [];
+
+  constructor(sequences: Sequences, prompts: readonly Prompt[], options: DecodeOptions, stopped: ReadonlySet<number>) {
+    this.#sequences = sequences;
+    this.#prompts = prompts;
+    this.#options = options;
+    this.#stopped = stopped;
+    this.#tail = isGreedy(options) ? "greedy" : "sample";
+    const { plan, executor } = sequences;
+    for (const { sequence, tokens, seed = options.seed } of this.#tail === "sample" ? prompts : []) {
+      executor.write({ role: "settings" }, sequence * SETTING_BYTES, packSettings([{ ...options, seed }]));
+      executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
+    }
+    this.#all = new Map(
+      prompts.map(({ sequence, tokens }): [number, Continued] => {
+        const { length } = tokens;
+        const budget = Math.min(options.maxNewTokens, plan.capacity + 1 - length);
+        return [sequence, { sequence, promptLength: length, budget, tokens: [...tokens], changes: [] }];
+      }),
+    );
+  }
+
+  /** Runs the prompts; yields the first token of each as it comes. */
+  async *firstTokens(): AsyncGenerator<DecodedToken> {
+    const sequences = this.#sequences;
+    const { signal, promptLength } = this.#options;
+    const feeds = this.#prompts.map(({ sequence, tokens, reused }) => {
+      sequences.beginPrompt(sequence, promptLength ?? tokens.length);
+      this.#takeNotices(sequence);
+      return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
+    });
+    const reads = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
+    const first = { head: "logits", tail: this.#tail, reads, signal } as const;
+    /** Whose first token is still to come; of these, which hold what was computed under other values than those of now. */
+    const waiting = new Set(this.#all.values());
+    const mixed = new Set<Continued>();
+    for await (const { step, bytes } of sequences.feed(feeds, first)) {
+      for (const [i, { sequence }] of step.outs.entries()) {
+        const continued = this.#all.get(sequence) as Continued;
+        if (mixed.has(continued)) continue;
+        waiting.delete(continued);
+        yield this.#begin(continued, idsOf(bytes[i])[0] as number);
+        throwIfAborted(signal);
+      }
+      // Of prompts that run in several steps: what changed meanwhile acts from the next of them on.
+      for (const continued of waiting) {
+        continued.changes = [...continued.changes, ...this.#takeNotices(continued.sequence)];
+        if (sequences.isOutdated(continued.sequence)) mixed.add(continued);
+      }
+    }
+    for (const continued of mixed) {
+      const { sequence, promptLength: length } = continued;
+      const last = sequences.held(sequence).slice(length - 1);
+      sequences.slots.truncate(sequence, length - 1);
+      while (sequences.isOutdated(sequence)) await sequences.refresh([sequence], signal);
+      continued.changes = [...continued.changes, ...this.#takeNotices(sequence)];
+      for await (const { bytes } of sequences.feed([{ sequence, tokens: last, outs: "last" }], first)) {
+        yield this.#begin(continued, idsOf(bytes[0])[0] as number);
+        throwIfAborted(signal);
+      }
+    }
+  }
+
+  /** Decodes until every sequence that has its first token has ended. */
+  async *furtherTokens(): AsyncGenerator<DecodedToken> {
+    this.#dropStopped();
+    const begun = this.#active;
+    const runs = new DecodeRuns(this.#sequences, this.#tail, this.#options.signal);
+    try {
+      let run = begun.length > 0 ? await runs.begin(begun) : undefined;
+      while (run) {
+        const behind: DecodeRun | undefined = await runs.beginBehind(run, this.#active);
+        yield* this.#tokensOf(run, await runs.read(run));
+        for (const continued of run.running) if (!this.#active.includes(continued)) runs.settle(continued);
+        if (this.#active.length === 0) break;
+        if (behind && !runs.areChanged(this.#active)) run = behind;
+        else {
+          if (behind) for (const continued of this.#active) runs.rewind(continued);
+          run = await runs.begin(this.#active);
+        }
+      }
+    } finally {
+      for (const continued of begun) runs.settle(continued);
+    }
+  }
+
+  /** The tokens of a run, step by step, of the sequences that had not ended before. */
+  *#tokensOf({ running }: DecodeRun, ids: readonly Uint32Array[]): Generator<DecodedToken> {
+    const longest = ids.reduce((most, { length }) => Math.max(most, length), 0);
+    for (let s = 0; s < longest; s++) {
+      for (const [i, continued] of running.entries()) {
+        const token = ids[i]?.[s];
+        if (token === undefined || !this.#active.includes(continued)) continue;
+        const decoded = this.#accept(continued, token);
+        if (decoded.finish) this.#active = this.#active.filter((other) => other !== continued);
+        yield decoded;
+        throwIfAborted(this.#options.signal);
+        this.#dropStopped();
+      }
+    }
+  }
+
+  /** The first token of a sequence, which goes on unless that ends it. */
+  #begin(continued: Continued, token: number): DecodedToken {
+    const decoded = this.#accept(continued, token);
+    if (!decoded.finish) this.#active = [...this.#active, continued];
+    return decoded;
+  }
+
+  #accept(continued: Continued, token: number): DecodedToken {
+    const { sequence, promptLength, budget, changes } = continued;
+    const { stopTokens, maxNewTokens } = this.#options;
     const position = continued.tokens.length;
     if (token === NOT_FINITE) {
       throw new SluiceError(
@@ -88,93 +198,26 @@ export async function* decode(
         },
       );
     }
-    sequences.learn(sequence, position, token);
+    this.#sequences.learn(sequence, position, token);
     continued.tokens.push(token);
-    const count = continued.tokens.length - promptLength;
-    const { changes } = continued;
     continued.changes = [];
-    if (options.stopTokens.has(token)) return { sequence, token, finish: "stop", changes };
+    const count = continued.tokens.length - promptLength;
+    if (stopTokens.has(token)) return { sequence, token, finish: "stop", changes };
     if (count < budget) return { sequence, token, finish: undefined, changes };
-    return { sequence, token, finish: count < options.maxNewTokens ? "context" : "length", changes };
-  };
-
-  let active: Continued[] = [];
-  const takeNotices = (sequence: number): readonly StageNotice[] => sequences.stages?.takeNotices(sequence) ?? [];
-  const feeds = prompts.map(({ sequence, tokens, reused }) => {
-    sequences.beginPrompt(sequence, options.promptLength ?? tokens.length);
-    takeNotices(sequence);
-    return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
-  });
-  const firstIds = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
-  const first = { head: "logits", tail, reads: firstIds, signal: options.signal } as const;
-  /** Whose first token is still to come; of these, which hold what was computed under other values than those of now. */
-  const waiting = new Set(all.values());
-  const mixed = new Set<Continued>();
-  for await (const { step, bytes } of sequences.feed(feeds, first)) {
-    for (const [i, { sequence }] of step.outs.entries()) {
-      const continued = all.get(sequence) as Continued;
-      if (mixed.has(continued)) continue;
-      waiting.delete(continued);
-      const decoded = accept(continued, idsOf(bytes[i])[0] as number);
-      yield decoded;
-      throwIfAborted(options.signal);
-      if (!decoded.finish) active.push(continued);
-    }
-    // Of prompts that run in several steps: what changed meanwhile acts from the next of them on.
-    for (const continued of waiting) {
-      continued.changes = [...continued.changes, ...takeNotices(continued.sequence)];
-      if (sequences.isOutdated(continued.sequence)) mixed.add(continued);
-    }
-  }
-  for (const continued of mixed) {
-    const { sequence, promptLength } = continued;
-    const last = sequences.held(sequence).slice(promptLength - 1);
-    slots.truncate(sequence, promptLength - 1);
-    while (sequences.isOutdated(sequence)) await sequences.refresh([sequence], options.signal);
-    continued.changes = [...continued.changes, ...takeNotices(sequence)];
-    for await (const { bytes } of sequences.feed([{ sequence, tokens: last, outs: "last" }], first)) {
-      const decoded = accept(continued, idsOf(bytes[0])[0] as number);
-      yield decoded;
-      throwIfAborted(options.signal);
-      if (!decoded.finish) active.push(continued);
-    }
+    return { sequence, token, finish: count < maxNewTokens ? "context" : "length", changes };
   }
 
-  active = active.filter(({ sequence }) => !stopped.has(sequence));
-  const decoding = active;
-  const runs = new DecodeRuns(sequences, tail, options.signal);
-  try {
-    let run = active.length > 0 ? await runs.begin(active) : undefined;
-    while (run) {
-      const behind: DecodeRun | undefined = await runs.beginBehind(run, active);
-      const ids = await runs.read(run);
-      const longest = ids.reduce((most, { length }) => Math.max(most, length), 0);
-      for (let s = 0; s < longest; s++) {
-        for (const [i, continued] of run.running.entries()) {
-          const token = ids[i]?.[s];
-          if (token === undefined || !active.includes(continued)) continue;
-          const decoded = accept(continued, token);
-          if (decoded.finish) active = active.filter((other) => other !== continued);
-          yield decoded;
-          throwIfAborted(options.signal);
-          active = active.filter(({ sequence }) => !stopped.has(sequence));
-        }
-      }
-      for (const continued of run.running) if (!active.includes(continued)) runs.settle(continued);
-      if (active.length === 0) break;
-      if (behind && !runs.areChanged(active)) run = behind;
-      else {
-        if (behind) for (const continued of active) runs.rewind(continued);
-        run = await runs.begin(active);
-      }
-    }
-  } finally {
-    for (const continued of decoding) runs.settle(continued);
+  #takeNotices(sequence: number): readonly StageNotice[] {
+    return this.#sequences.stages?.takeNotices(sequence) ?? [];
   }
 
-  function idsRead(tokenIndex: number, count: number): Read {
-    return { role: { role: "tokens" }, offset: tokenIndex * 4, byteLength: count * 4 };
+  #dropStopped(): void {
+    if (this.#stopped.size > 0) this.#active = this.#active.filter(({ sequence }) => !this.#stopped.has(sequence));
   }
+}
+
+function idsRead(tokenIndex: number, count: number): Read {
+  return { role: { role: "tokens" }, offset: tokenIndex * 4, byteLength: count * 4 };
 }
 
 function idsOf(bytes: ArrayBuffer | undefined): Uint32Array {

@@ -44,9 +44,9 @@ export const bundleCheck = defineCommand({
 });
 
 /** What one check asked for, and the logits that it names beside those of this device. */
-function described({ index, passed, atol, tokens, promptLength, logits }: CheckResult, tokenizer: Tokenizer | null) {
+function described({ index, passed, atol, tokens, prompt_length, logits }: CheckResult, tokenizer: Tokenizer | null) {
   const length = tokens.length === 1 ? "1 token" : `${tokens.length} tokens`;
-  const prompt = promptLength === tokens.length ? "" : `, ${promptLength} of them the prompt's`;
+  const prompt = prompt_length === tokens.length ? "" : `, ${prompt_length} of them the prompt's`;
   const title = `${passed ? "✓" : "✘"} check ${index + 1}: logits after ${length}${prompt}, each within ${atol}`;
   const rows = logits.map(({ token, expected, actual }) => {
     const difference = actual - expected;
