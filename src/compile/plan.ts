@@ -1,6 +1,13 @@
 /** The plan: which kernels run in which order on which buffers. Pure data; printed by `sluice explain`. */
 
-import { type ArgValues, inOrder, type Kernel, type KernelFamily } from "../kernels/kernel.ts";
+import {
+  type ArgValues,
+  inOrder,
+  type Kernel,
+  type KernelFamily,
+  kernelFor,
+  type RowRange,
+} from "../kernels/kernel.ts";
 import type { Operation } from "../kernels/variants.ts";
 import type { StageImage } from "./stage-image.ts";
 
@@ -34,19 +41,14 @@ export type BufferRole =
   /** Cross-entropy per out row. */
   | { readonly role: "losses" };
 
-/** A kernel that may serve a dispatch, with its merge if it has one: the first whose `maxRows` covers the step's rows does. */
-export interface Candidate {
-  readonly maxRows: number;
-  readonly kernel: Kernel;
-}
-
 export interface Dispatch {
   /** Where in the model this stands: `blocks.3.attn.qkv`. */
   readonly label: string;
   readonly layer: number | undefined;
   /** Which rows of the step it works on. */
   readonly rows: "rows" | "outs";
-  readonly candidates: readonly Candidate[];
+  /** Kernels that may serve it, each with its merge if it has one. */
+  readonly candidates: readonly RowRange[];
   /** What the tuner may find other candidates for. */
   readonly operation?: Operation;
   readonly args: ArgValues;
@@ -159,20 +161,15 @@ export function logitsOf({ logits }: Plan): NonNullable<Plan["logits"]> {
 }
 
 /** The kernels that serve so many rows of a dispatch, in order. */
-export function kernelsOf(
-  { candidates, label }: Pick<Dispatch, "candidates" | "label">,
-  rows: number,
-): readonly Kernel[] {
-  const found = candidates.find(({ maxRows }) => rows <= maxRows);
-  if (!found) throw new Error(`${label} has no kernel for ${rows} rows`);
-  return inOrder(found.kernel);
+export function kernelsOf({ candidates }: Pick<Dispatch, "candidates">, rows: number): readonly Kernel[] {
+  return inOrder(kernelFor(candidates, rows));
 }
 
 /** Every kernel that some number of rows of a dispatch takes. */
 export function kernelsIn({
   candidates,
 }: {
-  readonly candidates: readonly Pick<Candidate, "kernel">[];
+  readonly candidates: readonly Pick<RowRange, "kernel">[];
 }): readonly Kernel[] {
   return candidates.flatMap(({ kernel }) => inOrder(kernel));
 }

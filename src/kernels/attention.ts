@@ -7,7 +7,7 @@ import { attentionRegister } from "./attention-register.ts";
 import { attentionScalar } from "./attention-scalar.ts";
 import { type AttentionShape, checkAttentionShape } from "./attention-shape.ts";
 import { attentionTiled } from "./attention-tiled.ts";
-import type { Kernel, KernelFamily } from "./kernel.ts";
+import type { Kernel, KernelFamily, RowRange } from "./kernel.ts";
 
 export { patternKernel } from "./attention-pattern.ts";
 export type { AttentionShape } from "./attention-shape.ts";
@@ -16,12 +16,6 @@ export interface AttentionChoice {
   readonly family: KernelFamily;
   /** One summation class for every number of rows: a row's bits then depend on its own context alone. */
   readonly reference: boolean;
-}
-
-/** A kernel and the largest number of rows that it is offered for. */
-export interface RankedKernel {
-  readonly maxRows: number;
-  readonly kernel: Kernel;
 }
 
 /** Up to so many rows a tile of four register rows does not pay: batched decode would walk it once a sequence. */
@@ -39,10 +33,10 @@ const DECODE_ROWS = 32;
  * Head widths that are no multiple of four are served by `attention/scalar` in every family.
  * @throws SluiceError `bad_config` for a shape that no kernel serves.
  */
-export function attentionKernels(shape: AttentionShape, choice: AttentionChoice): readonly RankedKernel[] {
+export function attentionKernels(shape: AttentionShape, choice: AttentionChoice): readonly RowRange[] {
   checkAttentionShape(shape);
   const { maxRows } = shape;
-  const ranked = (limit: number, few: Kernel, many: Kernel): readonly RankedKernel[] =>
+  const ranked = (limit: number, few: Kernel, many: Kernel): readonly RowRange[] =>
     maxRows <= limit
       ? [{ maxRows, kernel: few }]
       : [

@@ -65,6 +65,19 @@ export interface Kernel {
   };
 }
 
+/** A kernel, and the largest number of rows that it serves. Lists of them are ascending: the first that reaches serves. */
+export interface RowRange {
+  readonly maxRows: number;
+  readonly kernel: Kernel;
+}
+
+/** The kernel of a list that serves so many rows. */
+export function kernelFor(ranges: readonly RowRange[], rows: number): Kernel {
+  const found = ranges.find(({ maxRows }) => rows <= maxRows);
+  if (!found) throw new Error(`No kernel serves ${rows} rows: ${ranges.map(({ kernel }) => kernel.name).join(", ")}`);
+  return found.kernel;
+}
+
 /** What runs where a kernel is chosen, in order: the kernel, and what makes its partial sums whole. */
 export function inOrder(kernel: Kernel): readonly Kernel[] {
   return kernel.split ? [kernel, kernel.split.merge] : [kernel];

@@ -5,7 +5,7 @@
  * bit, whatever the family, the number of rows and the tiling. This module chooses; the kernels are described in
  * linear-designs.ts.
  */
-import type { Kernel, KernelFamily } from "./kernel.ts";
+import type { KernelFamily, RowRange } from "./kernel.ts";
 import { groupedLinear, lanesLinear, registerLinear, splitCounts, splitLinear, tileLinear } from "./linear-designs.ts";
 import { columnTiles, type LinearShape, servesGroups } from "./linear-shape.ts";
 
@@ -39,12 +39,6 @@ export interface LinearChoice {
   readonly subgroups?: boolean;
 }
 
-export interface LinearCandidate {
-  /** This kernel serves up to so many rows; Infinity for the last. */
-  readonly maxRows: number;
-  readonly kernel: Kernel;
-}
-
 /**
  * The kernels that serve a matrix, in order: M rows take the first whose `maxRows` is at least M.
  *
@@ -54,7 +48,7 @@ export interface LinearCandidate {
  *   most of a GPU idle; K is split among workgroups while those of 32 would. For the reference plan few rows take the
  *   register kernel instead, nothing is split, and everything is `serial`.
  */
-export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly LinearCandidate[] {
+export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly RowRange[] {
   if (!servesGroups(shape)) return [{ maxRows: Infinity, kernel: groupedLinear(shape) }];
   if (choice.family === "register") {
     return [
@@ -67,7 +61,7 @@ export function linearKernels(shape: LinearShape, choice: LinearChoice): readonl
       { maxRows: Infinity, kernel: registerLinear(shape, 8) },
     ];
   }
-  const few: readonly LinearCandidate[] = choice.reference
+  const few: readonly RowRange[] = choice.reference
     ? [
         { maxRows: 1, kernel: registerLinear(shape, 1) },
         { maxRows: 4, kernel: registerLinear(shape, 4) },
@@ -112,7 +106,7 @@ function mostSmallTiles(shape: LinearShape): number {
 const LEAST_SPLIT_INPUTS = 128;
 
 /** Where tiles of 32 rows are too few: as many parts as there is room for, fewer for more rows. */
-function splitCandidates(shape: LinearShape): readonly LinearCandidate[] {
+function splitCandidates(shape: LinearShape): readonly RowRange[] {
   const tiles = columnTiles(shape);
   return [...splitCounts].reverse().flatMap((parts) => {
     const maxRows = 32 * Math.floor(ENOUGH_TILES / (tiles * parts));

@@ -3,13 +3,7 @@
  * engine, replaced where the tuner (src/tune) measured on this device. What was measured is data, {@link KernelChoices};
  * to offer the tuner another kernel, add a line to the operation's list of variants.
  */
-import type { Kernel } from "./kernel.ts";
-
-/** A kernel, and the largest number of rows that it is to be used for. */
-export interface RowRange {
-  readonly maxRows: number;
-  readonly kernel: Kernel;
-}
+import type { Kernel, RowRange } from "./kernel.ts";
 
 /** One of the kernels that can serve an operation. */
 export interface KernelVariant {

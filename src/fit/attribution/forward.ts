@@ -2,8 +2,9 @@
 import { MAX_ROWS } from "../../compile/lower-context.ts";
 import { attentionKernels } from "../../kernels/attention.ts";
 import { embedKernel } from "../../kernels/embed.ts";
+import { kernelFor } from "../../kernels/kernel.ts";
 import type { PlacedNorm } from "./model.ts";
-import { type Bound, kernelFor } from "./program.ts";
+import type { Bound } from "./program.ts";
 import { at, type DestinationGroup, type Recorder, type SourceGroup } from "./recorder.ts";
 import type { Chunk } from "./rows.ts";
 

@@ -2,7 +2,7 @@
  * A fixed list of dispatches over buffers of its own: recorded once, compiled, then run as often as wanted with other
  * contents of its inputs. Unlike a session's plan it knows every row beforehand, so sizes and uniforms are settled.
  */
-import { SluiceError, throwIfAborted } from "../../errors.ts";
+import { throwIfAborted } from "../../errors.ts";
 import { Backlog } from "../../gpu/backlog.ts";
 import type { Gpu } from "../../gpu/open.ts";
 import type { PipelineCache } from "../../gpu/pipelines.ts";
@@ -239,16 +239,6 @@ export class Program {
     this.#owned.push(buffer);
     return buffer;
   }
-}
-
-/** The kernel of a list that serves so many rows. */
-export function kernelFor(
-  candidates: readonly { readonly maxRows: number; readonly kernel: Kernel }[],
-  rows: number,
-): Kernel {
-  const chosen = candidates.find(({ maxRows }) => rows <= maxRows);
-  if (!chosen) throw new SluiceError("gpu", `No kernel serves ${rows} rows`);
-  return chosen.kernel;
 }
 
 function roundUp(value: number, multiple: number): number {

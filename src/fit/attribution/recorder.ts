@@ -5,11 +5,11 @@ import { maskMix, maskProductSum, maskProducts, mixBegin, rowSums } from "../../
 import { backwardLinear, type OutputSpan, spanTable } from "../../kernels/backward/linear.ts";
 import { variantNorm } from "../../kernels/backward/norm.ts";
 import { headSourcesKernel } from "../../kernels/head-sources.ts";
-import { type ArgValues, inOrder, type Kernel } from "../../kernels/kernel.ts";
+import { type ArgValues, inOrder, type Kernel, kernelFor } from "../../kernels/kernel.ts";
 import { type LinearEpilogue, linearKernels, MOST_PARTIAL_BYTES } from "../../kernels/linear.ts";
 import { ropeTable } from "../../models/rope.ts";
 import type { AttributionParts, PlacedMatrix, PlacedModel, PlacedNorm } from "./model.ts";
-import { type Bound, kernelFor, type Program, type Section } from "./program.ts";
+import type { Bound, Program, Section } from "./program.ts";
 import type { Chunk } from "./rows.ts";
 import type { Workspace } from "./workspace.ts";
 
