@@ -7,7 +7,7 @@ import type { Tail } from "../compile/plan.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
-import { SUBMIT_BUDGET_MS } from "./pacer.ts";
+import { DECODE_RUN_MS } from "./pacer.ts";
 import type { Read } from "./run.ts";
 import { seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
@@ -130,7 +130,7 @@ export class DecodeRuns {
       steps.push(this.#sequences.nextStep(alive));
       if (steps.length > 1) continue;
       perStep = executor.estimateStep(steps[0] as StepRows, "logits", this.#tail);
-      wanted = Math.max(1, Math.min(most, MAX_STEPS_PER_RUN, Math.floor(SUBMIT_BUDGET_MS / perStep)));
+      wanted = Math.max(1, Math.min(most, MAX_STEPS_PER_RUN, Math.floor(DECODE_RUN_MS / perStep)));
     }
     this.#sequences.sync(names);
     const reads = names.map((sequence, i): Read => {
@@ -139,6 +139,6 @@ export class DecodeRuns {
       return { role: { role: "tokens" }, offset, byteLength: (slots.lengthOf(sequence) - length) * 4 };
     });
     const { bytes } = await executor.submit({ steps, head: "logits", tail: this.#tail, reads, signal: this.#signal });
-    return { ...beginning, beginning, bytes, isShort: perStep <= SUBMIT_BUDGET_MS };
+    return { ...beginning, beginning, bytes, isShort: perStep <= DECODE_RUN_MS };
   }
 }

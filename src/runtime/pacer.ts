@@ -4,8 +4,14 @@
  */
 import type { Cost, KernelFamily } from "../kernels/kernel.ts";
 
-/** Estimated milliseconds after which a submit is closed, and that a run of decode steps takes at most. */
-export const SUBMIT_BUDGET_MS = 100;
+/**
+ * Estimated milliseconds after which a submit is closed. A browser draws on the same GPU, and many cannot interrupt a
+ * submit for it: two frames of its are as long as one may be there.
+ */
+const SUBMIT_BUDGET_MS = "document" in globalThis || "importScripts" in globalThis ? 32 : 100;
+
+/** Estimated milliseconds of a run of decode steps: ids come in runs, and an abort throws away up to two. */
+export const DECODE_RUN_MS = 100;
 
 /** The same while nothing was measured: the first guess may be wrong by a factor of 20 on the slowest GPUs. */
 const UNMEASURED_BUDGET_MS = 20;

@@ -12,13 +12,12 @@ import { packArgs, packStep, type StepRows, stepByteLength } from "../../kernels
 
 /** Estimates how long work takes, and learns from how long it took. */
 export interface Pace {
+  /** Estimated milliseconds after which a submit is closed: aborts act between submits, and long ones reset some GPUs. */
+  readonly budgetMs: number;
   /** Milliseconds. */
   estimate(cost: Cost): number;
   observe(estimatedMs: number, measuredMs: number): void;
 }
-
-/** Estimated milliseconds after which a submit is closed: aborts act between submits, and long ones reset some GPUs. */
-const SUBMIT_MS = 100;
 
 /** A buffer, or a part of it; offsets are multiples of 256 bytes. */
 export interface Bound {
@@ -196,7 +195,7 @@ export class Program {
     );
     for (const [i, { pipeline, bindings, stepOffset, workgroups, cost }] of chosen.entries()) {
       const expected = this.#pace.estimate(cost);
-      if (estimated > 0 && estimated + expected > SUBMIT_MS) {
+      if (estimated > 0 && estimated + expected > this.#pace.budgetMs) {
         pass.end();
         const submitted = estimated;
         await backlog.submit(encoder.finish(), (ms) => this.#pace.observe(submitted, ms));
