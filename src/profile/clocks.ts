@@ -66,9 +66,15 @@ export async function chooseClock(gpu: Gpu, lane: ProfiledLane): Promise<Dispatc
     return new HostClock("host clock around each dispatch: this device has no timestamp-query");
   }
   const stamps = new TimestampObserver(gpu, lane.mostDispatches);
-  const { timed } = await lane.run({ clock: stamps });
-  if (timed.some(({ beginNs }) => beginNs !== null)) return stamps;
-  stamps.dispose();
+  let works = false;
+  try {
+    const { timed } = await lane.run({ clock: stamps });
+    works = timed.some(({ beginNs }) => beginNs !== null);
+  } finally {
+    // Also after an abort: nobody has this clock yet who could close it.
+    if (!works) stamps.dispose();
+  }
+  if (works) return stamps;
   return new HostClock("host clock around each dispatch: this device's timestamps are zero or run backwards");
 }
 

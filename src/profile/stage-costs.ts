@@ -86,14 +86,20 @@ class Timed {
     signal: AbortSignal | undefined,
   ): Promise<Timed> {
     const sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
-    const lane = new ProfiledLane(sequences, tokens, newTokens, { signal });
-    const { gpu } = model.internals;
-    const hasClock = model.device.features.timestampQuery;
-    const observer = hasClock ? new TimestampObserver(gpu, lane.mostDispatches) : undefined;
-    const timed = new Timed(lane, observer, () => sequences.dispose());
-    // Compiles, and fills caches.
-    await lane.run();
-    return timed;
+    let observer: TimestampObserver | undefined;
+    try {
+      const lane = new ProfiledLane(sequences, tokens, newTokens, { signal });
+      const hasClock = model.device.features.timestampQuery;
+      if (hasClock) observer = new TimestampObserver(model.internals.gpu, lane.mostDispatches);
+      // Compiles, and fills caches.
+      await lane.run();
+      return new Timed(lane, observer, () => sequences.dispose());
+    } catch (error) {
+      // Nobody has the lane yet who could close it.
+      observer?.dispose();
+      sequences.dispose();
+      throw error;
+    }
   }
 
   run(): Promise<Measured> {
