@@ -23,6 +23,7 @@ import {
   variantsFor,
 } from "../kernels/variants.ts";
 import { ropeTable } from "../models/rope.ts";
+import { Budget } from "./budget.ts";
 import { ClockFailure, decide, type Outcome, sampleRun } from "./contest.ts";
 import { openStopwatch, type Stopwatch } from "./stopwatch.ts";
 import { type Weights, Workbench } from "./workbench.ts";
@@ -131,8 +132,8 @@ export async function tuneKernels(
       const candidates = candidatesOf(task);
       const kind = `${task.operation.name.split(" ", 1)[0]} ${task.bucket}`;
       for (const name of hopeless.get(kind) ?? []) candidates.delete(name);
-      const compiled = pipelines.prepare([...candidates.values()].flatMap(inOrder), undefined, options.signal);
-      if (!(await budget.allows(compiled))) break;
+      const kernels = [...candidates.values()].flatMap(inOrder);
+      if (!(await budget.allows((signal) => pipelines.prepare(kernels, undefined, signal)))) break;
       stopwatch ??= await clockFor(gpu, bench, task);
       const outcome = await contestOf(task, candidates, bench, stopwatch, budget);
       if (!outcome) break;
@@ -266,45 +267,4 @@ function describe(
     chosen,
     ratio_to_guess: (times.get(chosen) as number) / (times.get(guess) as number),
   };
-}
-
-/** Time that may be spent. */
-class Budget {
-  readonly #ends: number;
-  readonly #signal: AbortSignal | undefined;
-  #longest = 0;
-
-  constructor(ms: number, signal: AbortSignal | undefined) {
-    this.#ends = performance.now() + ms;
-    this.#signal = signal;
-  }
-
-  /** Whether another sample can be expected to end in time. */
-  mayGoOn(): boolean {
-    throwIfAborted(this.#signal);
-    return performance.now() + this.#longest < this.#ends;
-  }
-
-  /** Remembers how long a sample takes. */
-  async during<Result>(sample: Promise<Result>): Promise<Result> {
-    const begun = performance.now();
-    try {
-      return await sample;
-    } finally {
-      this.#longest = Math.max(this.#longest, performance.now() - begun);
-    }
-  }
-
-  /** Waits for work that takes nobody knows how long. @returns whether it was done in time */
-  async allows(work: Promise<void>): Promise<boolean> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), this.#ends - performance.now());
-    });
-    try {
-      return await Promise.race([work.then(() => true), late]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
 }

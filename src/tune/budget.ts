@@ -1,0 +1,62 @@
+/** Time that may be spent, and what to do where it runs out. */
+import { throwIfAborted } from "../errors.ts";
+
+/** Longer timers fire at once (HTML, timers: 32 bits). Nobody waits for 24 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export class Budget {
+  readonly #ends: number;
+  readonly #signal: AbortSignal | undefined;
+  #longest = 0;
+
+  /** @param ms may be Infinity */
+  constructor(ms: number, signal: AbortSignal | undefined) {
+    this.#ends = performance.now() + ms;
+    this.#signal = signal;
+  }
+
+  /** Whether another sample can be expected to end in time. */
+  mayGoOn(): boolean {
+    throwIfAborted(this.#signal);
+    return performance.now() + this.#longest < this.#ends;
+  }
+
+  /** Remembers how long a sample takes. */
+  async during<Result>(sample: Promise<Result>): Promise<Result> {
+    const begun = performance.now();
+    try {
+      return await sample;
+    } finally {
+      this.#longest = Math.max(this.#longest, performance.now() - begun);
+    }
+  }
+
+  /**
+   * Waits for work that takes nobody knows how long. When it is late, its signal is aborted, so that it does not go on
+   * behind the caller; what becomes of it then is nobody's concern.
+   * @param begin the signal fires with the caller's, too
+   * @returns whether it was done in time
+   */
+  async allows(begin: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    throwIfAborted(this.#signal);
+    const given = new AbortController();
+    // AbortSignal.any is missing from the first releases of Node 20.
+    const forward = (): void => given.abort(this.#signal?.reason);
+    this.#signal?.addEventListener("abort", forward, { once: true });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<false>((resolve) => {
+      const left = this.#ends - performance.now();
+      if (left > LONGEST_TIMER_MS) return;
+      timer = setTimeout(() => {
+        resolve(false);
+        given.abort();
+      }, left);
+    });
+    try {
+      return await Promise.race([begin(given.signal).then(() => true), late]);
+    } finally {
+      clearTimeout(timer);
+      this.#signal?.removeEventListener("abort", forward);
+    }
+  }
+}
