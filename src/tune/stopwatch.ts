@@ -1,5 +1,6 @@
 /** The clocks that kernels are timed on: the GPU's own where it has one that works, else the host's. */
 import type { Gpu } from "../gpu/gpu.ts";
+import { ClockFailure } from "./contest.ts";
 
 export interface Stopwatch {
   readonly source: "gpu timestamps" | "host clock";
@@ -19,26 +20,66 @@ const COARSE_NS = 100_000;
 /** Waiting for the GPU looks up once a millisecond (gpu/waiting.ts), which is coarser than any host clock. */
 const WAIT_STEP_MS = 1;
 
+/** Coarser clocks are not tuned by: a sample would take so long that hardly anything is decided in a tuner's time. */
+const COARSEST_MS = 10;
+
+/** Waits for nothing from which the step of a host is told. */
+const EMPTY_WAITS = 7;
+
 /**
  * @param trial what to encode in order to see the clock move
+ * @throws ClockFailure where there is none but a coarse one
  */
 export async function openStopwatch(gpu: Gpu, trial: (pass: GPUComputePassEncoder) => void): Promise<Stopwatch> {
   if (gpu.profile.features.timestampQuery) {
     const stamps = new GpuStopwatch(gpu);
-    if (await stamps.calibrate(trial)) return stamps;
-    stamps.dispose();
+    let works = false;
+    try {
+      works = await stamps.calibrate(trial);
+    } finally {
+      // Also after a failure: nobody has this clock yet who could close it.
+      if (!works) stamps.dispose();
+    }
+    if (works) return stamps;
   }
-  return new HostStopwatch(gpu);
+  const stepMs = await stepOfHost(async () => {
+    gpu.device.queue.submit([]);
+    await gpu.idle();
+  });
+  if (stepMs > COARSEST_MS) {
+    throw new ClockFailure(`The host tells of finished work only every ${stepMs.toFixed(0)} ms`);
+  }
+  return new HostStopwatch(gpu, stepMs);
+}
+
+/**
+ * Milliseconds between two moments at which a host tells of finished work. Nothing is finished at once, and told of at the
+ * next such moment; a wait that begins there ends at the one after it.
+ * @param waitForNothing submits nothing, and waits for it
+ */
+export async function stepOfHost(waitForNothing: () => Promise<void>): Promise<number> {
+  // Begins anywhere between two moments, and ends at one.
+  await waitForNothing();
+  const took: number[] = [];
+  for (let i = 0; i < EMPTY_WAITS; i++) {
+    const started = performance.now();
+    await waitForNothing();
+    took.push(performance.now() - started);
+  }
+  took.sort((a, b) => a - b);
+  // Neither the least nor the most: a timer that fires early makes one short, other work of the machine some long.
+  return Math.max(WAIT_STEP_MS, took[Math.floor(EMPTY_WAITS / 2)] as number);
 }
 
 /** The host's clock around a submit. */
-export class HostStopwatch implements Stopwatch {
+class HostStopwatch implements Stopwatch {
   readonly source = "host clock";
-  readonly stepMs = WAIT_STEP_MS;
+  readonly stepMs: number;
   readonly #gpu: Gpu;
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, stepMs: number) {
     this.#gpu = gpu;
+    this.stepMs = stepMs;
   }
 
   async time(encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
@@ -54,7 +95,7 @@ export class HostStopwatch implements Stopwatch {
   }
 
   dispose(): void {
-    this.#gpu.checkAlive();
+    // It owns nothing. Asking here whether the device is alive would throw in place of the error that ended the tuning.
   }
 }
 

@@ -216,7 +216,16 @@ async function clockFor(gpu: Gpu, bench: Workbench, { dispatches, operation }: T
   const kernel = operation.guess[0]?.kernel as Kernel;
   bench.setRows(1, POSITION);
   const encode = await bench.prepare(dispatches, kernel, 1);
-  return openStopwatch(gpu, (pass) => encode(pass, 1));
+  return openStopwatch(gpu, (pass) => encode(pass, 1)).catch((error: unknown) => refuse(error, "host clock"));
+}
+
+/** Says of a clock that failed what there is to do; passes on everything else. */
+function refuse(error: unknown, source: Stopwatch["source"]): never {
+  if (!(error instanceof ClockFailure)) throw error;
+  throw new SluiceError("gpu", `Kernels cannot be timed on this device: ${error.message} (${source})`, {
+    hint: "Do without: --no-tune on the command line, tune: false in the library.",
+    cause: error,
+  });
 }
 
 /** @returns null where the time ran out */
@@ -242,13 +251,7 @@ async function contestOf(
     challengers,
     sample: (name) => budget.during(sample(name)),
     mayGoOn: () => budget.mayGoOn(),
-  }).catch((error: unknown) => {
-    if (!(error instanceof ClockFailure)) throw error;
-    throw new SluiceError("gpu", `Kernels cannot be timed on this device: ${error.message} (${stopwatch.source})`, {
-      hint: "Do without: --no-tune on the command line, tune: false in the library.",
-      cause: error,
-    });
-  });
+  }).catch((error: unknown) => refuse(error, stopwatch.source));
 }
 
 function describe(
