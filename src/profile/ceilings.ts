@@ -5,8 +5,9 @@
 import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
-import { packArgs } from "../kernels/step.ts";
-import { CACHED_BYTES, type Microkernel, MOST_THREADS, microkernels, READ_BYTES } from "./microkernels.ts";
+import { MicroBench } from "./micro-bench.ts";
+import { type Microkernel, microkernels } from "./microkernels.ts";
+import { READ_BYTES, type Sizes, sizesFor, TRIAL_FLOPS, TRIAL_PART } from "./sizing.ts";
 
 export interface Ceilings {
   /** 10⁹ bytes a second, from memory. */
@@ -19,19 +20,15 @@ export interface Ceilings {
   readonly kernels: Readonly<Record<Microkernel["ceiling"], string>>;
 }
 
-/** Milliseconds that a timed run should at least take. */
-const ENOUGH_MS = 12;
-
-/** All candidates are tried on a part of the work, which is enough to tell which are worth a longer look. */
-const TRIAL_PART = 1 / 6;
-
 /** Of all candidates for a ceiling, so many are timed thoroughly, and again later. */
 const CONTENDERS = 5;
 
 /** What was measured so far. */
 export interface Survey {
   readonly ceilings: Ceilings;
-  readonly contenders: readonly Microkernel[];
+  readonly sizes: Sizes;
+  /** The best few, as indices of all candidates. */
+  readonly contenders: readonly number[];
 }
 
 interface MeasureOptions {
@@ -59,11 +56,8 @@ export async function surveyCeilings(
 ): Promise<Survey> {
   const bench = new MicroBench(gpu, pipelines);
   try {
-    // A first run of one kernel tells how much work makes a run long enough to be timed.
-    const trial = microkernels(1e7).find(({ ceiling }) => ceiling === "fma") as Microkernel;
-    const trialMs = Math.max(0.05, await bench.time(trial, 2));
-    const scale = Math.min(1e11, (1e7 * 4 * ENOUGH_MS) / trialMs);
-    const candidates = microkernels(scale * TRIAL_PART, READ_BYTES * TRIAL_PART);
+    const sizes = await bench.hold(await measureSizes(gpu, bench, signal));
+    const candidates = microkernels(sizes.flops * TRIAL_PART, sizes.bytes * TRIAL_PART, sizes.wide);
     await pipelines.prepare(
       candidates.map(({ kernel }) => kernel),
       undefined,
@@ -72,20 +66,19 @@ export async function surveyCeilings(
     const rates: number[] = [];
     for (const [i, candidate] of candidates.entries()) {
       throwIfAborted(signal);
-      rates.push(await bench.rate(candidate, 2));
+      rates.push(await bench.rate(candidate, 2, TRIAL_PART));
       onProgress?.(i + 1, candidates.length);
     }
     const rateOfTrial = (i: number): number => rates[i] ?? 0;
-    const whole = microkernels(scale);
     const contenders = ceilingNames.flatMap((ceiling) =>
       candidates
         .flatMap((candidate, i) => (candidate.ceiling === ceiling ? [i] : []))
         .sort((a, b) => rateOfTrial(b) - rateOfTrial(a))
-        .slice(0, CONTENDERS)
-        .map((i) => whole[i] as Microkernel),
+        .slice(0, CONTENDERS),
     );
     // What a part of the data gives may come from a cache: only the whole counts.
-    return { contenders, ceilings: await timeAgain(bench, contenders, bestOf(new Map()), signal) };
+    const ceilings = await timeAgain(bench, pick(sizes, contenders), bestOf(new Map()), signal);
+    return { contenders, sizes, ceilings };
   } finally {
     bench.dispose();
   }
@@ -99,15 +92,35 @@ export async function surveyCeilings(
 export async function surveyAgain(
   gpu: Gpu,
   pipelines: PipelineCache,
-  { ceilings, contenders }: Survey,
+  { ceilings, contenders, sizes }: Survey,
   { signal }: Pick<MeasureOptions, "signal"> = {},
 ): Promise<Ceilings> {
   const bench = new MicroBench(gpu, pipelines);
   try {
-    return await timeAgain(bench, contenders, ceilings, signal);
+    // There may be less memory now than there was.
+    return await timeAgain(bench, pick(await bench.hold(sizes), contenders), ceilings, signal);
   } finally {
     bench.dispose();
   }
+}
+
+/** A first look at two kernels tells how much work makes a run long enough to be timed. */
+async function measureSizes(gpu: Gpu, bench: MicroBench, signal: AbortSignal | undefined): Promise<Sizes> {
+  const trials = microkernels(TRIAL_FLOPS, READ_BYTES * TRIAL_PART);
+  const slow = trials.find(({ ceiling }) => ceiling === "fma") as Microkernel;
+  const reader = trials.find(({ kernel, threads }) => {
+    return kernel.name === "ceiling_read_vec4_side_4" && threads === 512 * 64;
+  }) as Microkernel;
+  const trialMs = await bench.time(slow, 2, TRIAL_PART);
+  throwIfAborted(signal);
+  const bytesPerMs = reader.amount / (await bench.time(reader, 2, TRIAL_PART));
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.profile.limits;
+  return sizesFor(trialMs, bytesPerMs, Math.min(maxBufferSize, maxStorageBufferBindingSize));
+}
+
+function pick(sizes: Sizes, contenders: readonly number[]): readonly Microkernel[] {
+  const all = microkernels(sizes.flops, sizes.bytes, sizes.wide);
+  return contenders.map((i) => all[i] as Microkernel);
 }
 
 const ceilingNames = ["read", "fma", "gemm"] as const satisfies readonly Microkernel["ceiling"][];
@@ -159,84 +172,4 @@ function bestOf(rates: ReadonlyMap<Microkernel, number>): Ceilings {
     gemm_gflop_per_s: gemm.rate,
     kernels: { read: read.name, fma: fma.name, gemm: gemm.name },
   };
-}
-
-/** Runs microkernels on buffers of its own. */
-class MicroBench {
-  readonly #gpu: Gpu;
-  readonly #pipelines: PipelineCache;
-  readonly #data: GPUBuffer;
-  readonly #cached: GPUBuffer;
-  readonly #sums: GPUBuffer;
-  readonly #args: GPUBuffer;
-  readonly #step: GPUBuffer;
-
-  constructor(gpu: Gpu, pipelines: PipelineCache) {
-    this.#gpu = gpu;
-    this.#pipelines = pipelines;
-    const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
-    this.#data = gpu.createBuffer("ceilings data", READ_BYTES, storage);
-    this.#cached = gpu.createBuffer("ceilings cached", CACHED_BYTES, storage);
-    this.#sums = gpu.createBuffer("ceilings sums", MOST_THREADS * 4, storage);
-    this.#args = gpu.createBuffer("ceilings args", 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
-    this.#step = gpu.createBuffer("ceilings step", 256, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
-    // Pages that were never written may all be one page of zeros, which a cache would hold.
-    const block = new Float32Array(1 << 20).map((_, i) => (i % 1009) / 1009);
-    for (let offset = 0; offset < READ_BYTES; offset += block.byteLength) {
-      gpu.device.queue.writeBuffer(this.#data, offset, block, 0, Math.min(block.length, (READ_BYTES - offset) / 4));
-    }
-    gpu.device.queue.writeBuffer(this.#cached, 0, block, 0, CACHED_BYTES / 4);
-  }
-
-  /** 10⁹ bytes or operations a second, the best of `runs`. */
-  async rate(candidate: Microkernel, runs: number): Promise<number> {
-    return candidate.amount / (await this.time(candidate, runs)) / 1e6;
-  }
-
-  /** Milliseconds of one run, the best of `runs`. */
-  async time(candidate: Microkernel, runs: number): Promise<number> {
-    const { device } = this.#gpu;
-    const { kernel, threads, args } = candidate;
-    const pipeline = await this.#pipelines.get(kernel);
-    const group = device.createBindGroup({
-      layout: this.#pipelines.layoutOf(kernel),
-      entries: kernel.bindings.map(({ name, binding }) => ({
-        binding,
-        resource: { buffer: this.#bufferFor(name, candidate) },
-      })),
-    });
-    const step = device.createBindGroup({
-      layout: this.#pipelines.stepLayout,
-      entries: [{ binding: 0, resource: { buffer: this.#step, size: 16 } }],
-    });
-    device.queue.writeBuffer(this.#args, 0, packArgs(kernel, args) as Uint32Array<ArrayBuffer>);
-    await this.#gpu.idle();
-    let best = Infinity;
-    // The first run warms up.
-    for (let run = 0; run <= runs; run++) {
-      const started = performance.now();
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, step, [0]);
-      pass.setBindGroup(1, group);
-      pass.dispatchWorkgroups(...kernel.workgroups(threads));
-      pass.end();
-      device.queue.submit([encoder.finish()]);
-      await this.#gpu.idle();
-      if (run > 0) best = Math.min(best, performance.now() - started);
-    }
-    this.#gpu.checkAlive();
-    return best;
-  }
-
-  dispose(): void {
-    for (const buffer of [this.#data, this.#cached, this.#sums, this.#args, this.#step]) this.#gpu.release(buffer);
-  }
-
-  #bufferFor(name: string, { ceiling }: Microkernel): GPUBuffer {
-    if (name === "args") return this.#args;
-    if (name === "sums") return this.#sums;
-    return ceiling === "read" ? this.#data : this.#cached;
-  }
 }

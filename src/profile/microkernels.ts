@@ -1,5 +1,6 @@
 /** The families of microkernels from which a device's ceilings are taken: shaders/ceilings/. */
 import type { Kernel } from "../kernels/kernel.ts";
+import { READ_BYTES } from "./sizing.ts";
 
 /** A kernel to be timed, and what one run of it amounts to. */
 export interface Microkernel {
@@ -12,14 +13,14 @@ export interface Microkernel {
   readonly amount: number;
 }
 
-/** Bytes that the read kernels go through: beyond any cache, within the guaranteed binding. */
-export const READ_BYTES = 96 << 20;
 /** Bytes of the cached data of the gemm kernels. */
 export const CACHED_BYTES = 16 << 10;
 /** Most threads of a microkernel. */
-export const MOST_THREADS = 1 << 16;
+export const MOST_THREADS = 1 << 18;
 
 const WORKGROUPS = [8, 64, 512] as const;
+/** Fills the largest devices, and would only be tried in vain by the others. */
+const WIDE_WORKGROUPS = [...WORKGROUPS, MOST_THREADS / 64] as const;
 
 /** Independent sums of a thread. */
 const ACCUMULATORS = [1, 2, 4, 8, 16] as const;
@@ -30,15 +31,16 @@ function accumulatorConditions(count: number): Readonly<Record<string, boolean>>
 }
 
 /**
- * Every candidate, in the same order each time, for about `scale` floating-point operations each: enough work to be timed,
- * little enough not to be waited for.
+ * Every candidate, in the same order each time, for about `scale` floating-point operations each.
  * @param bytes what the read kernels go through
+ * @param wide more threads, too
  */
-export function microkernels(scale: number, bytes: number = READ_BYTES): readonly Microkernel[] {
-  return [...readKernels(bytes), ...fmaKernels(scale), ...gemmKernels(scale)];
+export function microkernels(scale: number, bytes: number = READ_BYTES, wide = false): readonly Microkernel[] {
+  const workgroups = wide ? WIDE_WORKGROUPS : WORKGROUPS;
+  return [...readKernels(bytes, workgroups), ...fmaKernels(scale, workgroups), ...gemmKernels(scale, workgroups)];
 }
 
-function readKernels(bytes: number): readonly Microkernel[] {
+function readKernels(bytes: number, workgroups: readonly number[]): readonly Microkernel[] {
   const widths = { scalar: 4, vec4: 16, mat4: 64 } as const;
   return (Object.keys(widths) as (keyof typeof widths)[]).flatMap((width) =>
     [true, false].flatMap((own) =>
@@ -51,19 +53,19 @@ function readKernels(bytes: number): readonly Microkernel[] {
           reads: true,
           size: 64,
         });
-        return WORKGROUPS.map((groups) => ({
-          ceiling: "read" as const,
-          kernel,
-          threads: groups * 64,
-          args: { elements: bytes / widths[width], threads: groups * 64 },
-          amount: bytes,
-        }));
+        return workgroups.map((groups) => {
+          const [elements, threads] = [bytes / widths[width], groups * 64];
+          // A thread reads whole rounds: of little data, many threads leave a part, or all.
+          const rounds = Math.floor(elements / threads / accumulators);
+          const amount = rounds * accumulators * threads * widths[width];
+          return { ceiling: "read" as const, kernel, threads, args: { elements, threads }, amount };
+        });
       }),
     ),
   );
 }
 
-function fmaKernels(scale: number): readonly Microkernel[] {
+function fmaKernels(scale: number, workgroups: readonly number[]): readonly Microkernel[] {
   return ACCUMULATORS.flatMap((accumulators) => {
     const kernel = describe(`ceiling_fma_${accumulators}`, {
       entry: "ceilings/fma",
@@ -73,7 +75,7 @@ function fmaKernels(scale: number): readonly Microkernel[] {
       reads: false,
       size: 64,
     });
-    return WORKGROUPS.map((groups) => {
+    return workgroups.map((groups) => {
       const threads = groups * 64;
       const trips = Math.max(64, Math.round(scale / (threads * accumulators * 8)));
       const args = { trips, seed: 0.5 };
@@ -82,7 +84,7 @@ function fmaKernels(scale: number): readonly Microkernel[] {
   });
 }
 
-function gemmKernels(scale: number): readonly Microkernel[] {
+function gemmKernels(scale: number, workgroups: readonly number[]): readonly Microkernel[] {
   return [false, true].flatMap((blocks) => {
     const kernel = describe(`ceiling_gemm_${blocks ? "blocks" : "outer"}`, {
       entry: "ceilings/gemm",
@@ -93,7 +95,7 @@ function gemmKernels(scale: number): readonly Microkernel[] {
       size: 32,
     });
     const each = blocks ? 512 : 128;
-    return WORKGROUPS.map((groups) => {
+    return workgroups.map((groups) => {
       const threads = groups * 32;
       const trips = Math.max(64, Math.round(scale / (threads * each)));
       return { ceiling: "gemm" as const, kernel, threads, args: { trips }, amount: threads * trips * each };
