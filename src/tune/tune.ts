@@ -214,7 +214,7 @@ function candidatesOf({ operation, bucket, rows }: Pick<Task, "operation" | "buc
 
 async function clockFor(gpu: Gpu, bench: Workbench, { dispatches, operation }: Task): Promise<Stopwatch> {
   const kernel = operation.guess[0]?.kernel as Kernel;
-  bench.setRows(1, POSITION);
+  bench.begin(1, POSITION);
   const encode = await bench.prepare(dispatches, kernel, 1);
   return openStopwatch(gpu, (pass) => encode(pass, 1)).catch((error: unknown) => refuse(error, "host clock"));
 }
@@ -236,7 +236,7 @@ async function contestOf(
   stopwatch: Stopwatch,
   budget: Budget,
 ): Promise<Outcome | null> {
-  bench.setRows(rows, POSITION);
+  bench.begin(rows, POSITION);
   const [guess = "", ...challengers] = candidates.keys();
   const repeats = new Map<string, number>();
   const sample = async (name: string): Promise<number> => {

@@ -1,6 +1,8 @@
 /**
  * Where the tuner runs single kernels: the model's weights, and buffers of its own in place of a session's. Samples go
- * through the layers in turn, so that their weights come from memory, as they do when tokens are computed.
+ * through all layers in turn, and on GPUs through other weights of the model as well (stand-ins.ts), so that weights come
+ * from memory, as they do when tokens are computed. What remains: one layer's keys and values stand for all, and the head's
+ * one matrix for itself; a GPU may have those in its cache.
  */
 import type { BufferRole, Dispatch, Plan } from "../compile/plan.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -8,6 +10,7 @@ import type { PipelineCache } from "../gpu/pipelines.ts";
 import { inOrder, type Kernel } from "../kernels/kernel.ts";
 import { MOST_PARTIAL_BYTES } from "../kernels/linear.ts";
 import { packArgs, packStep, stepByteLength } from "../kernels/step.ts";
+import { type Place, standIns } from "./stand-ins.ts";
 
 /** A model's weights on the GPU. */
 export interface Weights {
@@ -16,10 +19,7 @@ export interface Weights {
   readonly params: GPUBuffer;
 }
 
-/** Layers that a sample goes through: more than caches hold. */
-const MOST_LAYERS = 8;
-
-/** Bytes for the args of all dispatches and variants. */
+/** Bytes for the args of an operation's dispatches and variants. */
 const ARGS_BYTES = 1 << 18;
 
 export class Workbench {
@@ -32,9 +32,11 @@ export class Workbench {
   readonly #step: GPUBuffer;
   readonly #stepGroup: GPUBindGroup;
   readonly #args: GPUBuffer;
+  /** Of the operation that is measured, and the args that they hold. */
   readonly #groups = new Map<string, GPUBindGroup>();
+  readonly #argsAt = new Map<string, number>();
   #argsEnd = 0;
-  /** Runs so far: which layer is next. */
+  /** Runs so far: which place is next. */
   #turn = 0;
 
   constructor(gpu: Gpu, pipelines: PipelineCache, plan: Plan, weights: Weights, rope?: Float32Array<ArrayBuffer>) {
@@ -59,8 +61,14 @@ export class Workbench {
     });
   }
 
-  /** The next runs work on `rows` rows of one sequence, all of which go through the head, before position `end`. */
-  setRows(rows: number, end: number): void {
+  /**
+   * Begins with another operation or number of rows: what was prepared before is gone.
+   * @param rows of one sequence, all of which go through the head, before position `end`
+   */
+  begin(rows: number, end: number): void {
+    this.#groups.clear();
+    this.#argsAt.clear();
+    this.#argsEnd = 0;
     const first = Math.max(0, end - rows);
     const list = Array.from({ length: rows }, (_, i) => {
       return { token_index: 0, position: first + i, slot: first + i, sequence: 0 };
@@ -81,21 +89,25 @@ export class Workbench {
     kernel: Kernel,
     rows: number,
   ): Promise<(pass: GPUComputePassEncoder, repeats: number) => void> {
-    const layers = dispatches.slice(0, MOST_LAYERS);
+    const others = this.#othersFor(dispatches);
     const prepared = await Promise.all(
       inOrder(kernel).map(async (each) => ({
         pipeline: await this.#pipelines.get(each),
-        groups: layers.map((dispatch) => this.#groupFor(dispatch, each)),
+        groups: [
+          ...dispatches.map((dispatch) => this.#groupFor(dispatch, each)),
+          ...others.map((place, i) => this.#groupFor(dispatches[i % dispatches.length] as Dispatch, each, place)),
+        ],
         workgroups: each.workgroups(rows),
       })),
     );
+    const places = dispatches.length + others.length;
     return (pass, repeats) => {
       pass.setBindGroup(0, this.#stepGroup, [0]);
       for (let i = 0; i < repeats; i++) {
-        const layer = this.#turn++ % layers.length;
+        const place = this.#turn++ % places;
         for (const { pipeline, groups, workgroups } of prepared) {
           pass.setPipeline(pipeline);
-          pass.setBindGroup(1, groups[layer] as GPUBindGroup);
+          pass.setBindGroup(1, groups[place] as GPUBindGroup);
           pass.dispatchWorkgroups(...workgroups);
         }
       }
@@ -107,20 +119,32 @@ export class Workbench {
     this.#owned.length = 0;
   }
 
-  #groupFor(dispatch: Dispatch, kernel: Kernel): GPUBindGroup {
-    const key = `${dispatch.label} ${kernel.name}`;
+  /** Other weights for these dispatches; software devices read layers slowly, and from memory. */
+  #othersFor(dispatches: readonly Dispatch[]): readonly Place[] {
+    const own = dispatches.flatMap(({ bind: { weights } }) => (weights?.role === "weights" ? [weights.part] : []));
+    const [first] = own;
+    if (first === undefined || this.#gpu.profile.software) return [];
+    const sizes = this.#weights.parts.map(({ size }) => size);
+    const { minStorageBufferOffsetAlignment } = this.#gpu.profile.limits;
+    return standIns(sizes[first] as number, new Set(own), sizes, minStorageBufferOffsetAlignment);
+  }
+
+  /** @param place where the weights are in place of the dispatch's own */
+  #groupFor(dispatch: Dispatch, kernel: Kernel, place?: Place): GPUBindGroup {
+    const key = `${dispatch.label} ${kernel.name}${place ? ` ${place.part} ${place.offset}` : ""}`;
     const made = this.#groups.get(key);
     if (made) return made;
     const words = packArgs(kernel, dispatch.args) as Uint32Array<ArrayBuffer>;
-    const offset = this.#argsEnd;
-    const alignment = this.#gpu.device.limits.minUniformBufferOffsetAlignment;
-    this.#argsEnd += Math.ceil(words.byteLength / alignment) * alignment;
-    if (this.#argsEnd > ARGS_BYTES) throw new Error("The tuner has no room for the args of so many kernels");
-    this.#gpu.device.queue.writeBuffer(this.#args, offset, words);
+    const offset = this.#placeArgs(words);
     const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
       if (access === "args") return { binding, resource: { buffer: this.#args, offset, size: words.byteLength } };
       const role = dispatch.bind[name];
       if (!role) throw new Error(`${dispatch.label}: the plan connects nothing to ${name} of ${kernel.name}`);
+      if (place && role.role === "weights") {
+        const { size } = this.#bufferOf(role);
+        const buffer = this.#bufferOf({ role: "weights", part: place.part });
+        return { binding, resource: { buffer, offset: place.offset, size } };
+      }
       const start = role.role === "activation" ? (role.offset ?? 0) : 0;
       return { binding, resource: { buffer: this.#bufferOf(role), offset: start } };
     });
@@ -128,6 +152,20 @@ export class Workbench {
     const group = this.#gpu.device.createBindGroup({ label: key, layout, entries });
     this.#groups.set(key, group);
     return group;
+  }
+
+  /** Args that are equal are there once: layers share most of theirs. @returns their offset */
+  #placeArgs(words: Uint32Array<ArrayBuffer>): number {
+    const key = words.join();
+    const placed = this.#argsAt.get(key);
+    if (placed !== undefined) return placed;
+    const offset = this.#argsEnd;
+    const alignment = this.#gpu.device.limits.minUniformBufferOffsetAlignment;
+    this.#argsEnd += Math.ceil(words.byteLength / alignment) * alignment;
+    if (this.#argsEnd > ARGS_BYTES) throw new Error("The tuner has no room for the args of so many kernels");
+    this.#gpu.device.queue.writeBuffer(this.#args, offset, words);
+    this.#argsAt.set(key, offset);
+    return offset;
   }
 
   #bufferOf(role: BufferRole): GPUBuffer {
