@@ -1,6 +1,7 @@
 /** Tuning of a loaded model: when it happens, and where what came of it is kept. */
 import { SluiceError } from "../errors.ts";
 import type { KernelChoices } from "../kernels/variants.ts";
+import { ClockFailure } from "../tune/contest.ts";
 import { openStore } from "../tune/node-store.ts";
 import { recall, remember, type TuningStore } from "../tune/remembered.ts";
 import { type TuningReport, tuneKernels } from "../tune/tune.ts";
@@ -54,7 +55,8 @@ export async function tuneParts(parts: Tunable, options: TuneModelOptions = {}):
 
 /**
  * What a load does: takes what is remembered, and with `measure` tunes for at most ten seconds, where nothing is remembered
- * of this model's shapes and it is not tiny. What is not decided by then stays a guess until `sluice tune`: no second load waits for it.
+ * of this model's shapes and it is not tiny. What is not decided by then stays a guess until `sluice tune`: no second load
+ * waits for it. Where kernels cannot be timed, a notice says so.
  */
 export async function tuneAtLoad(
   parts: Tunable,
@@ -65,13 +67,19 @@ export async function tuneAtLoad(
   const known = await recall(store, parts.gpu.profile, parts.onNotice);
   parts.tuning.choices = known;
   if (!measure || parts.layout.byteLength < WORTH_BYTES) return;
-  const { choices, report } = await tuneKernels(parts, {
+  const work = tuneKernels(parts, {
     known,
     onlyNew: true,
     budgetMs: FIRST_LOAD_MS,
     signal: options.signal,
     ...(options.onProgress && { onProgress: options.onProgress }),
   });
-  if (report.decided === 0) return;
-  parts.tuning.choices = await remember(store, parts.gpu.profile, choices, parts.onNotice);
+  const tuned = await work.catch((error: unknown) => {
+    // A model that cannot be tuned runs all the same.
+    if (!(error instanceof SluiceError && error.cause instanceof ClockFailure)) throw error;
+    parts.onNotice(`${error.message}. The model runs on kernels that were not chosen by measurement.`);
+    return undefined;
+  });
+  if (!tuned || tuned.report.decided === 0) return;
+  parts.tuning.choices = await remember(store, parts.gpu.profile, tuned.choices, parts.onNotice);
 }
