@@ -31,7 +31,7 @@ export type ErrorCode =
   | "gpu"
   /** Logits were not finite. */
   | "non_finite"
-  /** The session runs another call. */
+  /** The session, or the attribution, runs another call. */
   | "busy"
   /** The caller's AbortSignal fired. */
   | "aborted";
@@ -61,4 +61,14 @@ export class SluiceError extends Error {
 /** Throws the error of an aborted signal; does nothing for a missing or quiet one. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new SluiceError("aborted", "The operation was aborted", { cause: signal.reason });
+}
+
+/**
+ * Refuses an option that counts something and is no whole number.
+ * @param what the option's name
+ * @throws SluiceError `usage`
+ */
+export function checkWhole(what: string, value: number, least = 1): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new SluiceError("usage", `${what} is ${value}; it must be a whole number, ${least} or more`);
 }

@@ -247,6 +247,12 @@ test("what does not fit is refused by name", async () => {
   );
   await refused(loaded.attributeEdges(tokens.slice(0, 1), values), /at least two tokens/);
   await refused(loaded.attributeEdges([1, model.config.vocab_size], values), /outside the vocabulary/);
+  for (const chunkRows of [0, -3, 2.5, Number.NaN]) {
+    await refused(loaded.attributeEdges(tokens, { ...values, chunkRows }), /chunkRows is .*a whole number, 1 or more/);
+  }
+  for (const keptBytes of [-1, Number.NaN]) {
+    await refused(loaded.attributeEdges(tokens, { ...values, keptBytes }), /keptBytes is .*0 or more/);
+  }
   if (model.config.num_attention_heads !== model.config.num_key_value_heads) {
     await refused(loaded.attributeEdges(tokens, { destinations: "heads" }), /qkv_groups/);
   }

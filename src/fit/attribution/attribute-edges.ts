@@ -4,7 +4,7 @@
  * Activations are differentiated, weights are not.
  */
 import { MAX_ROWS } from "../../compile/lower-context.ts";
-import { SluiceError, throwIfAborted } from "../../errors.ts";
+import { checkWhole, SluiceError, throwIfAborted } from "../../errors.ts";
 import type { Destinations } from "../../interventions/stage.ts";
 import { recordBackward } from "./backward.ts";
 import { recordForward, recordSums } from "./forward.ts";
@@ -42,7 +42,7 @@ export interface EdgeGradient {
   readonly gradient: { readonly data: Float32Array<ArrayBuffer>; readonly shape: readonly [number, number] };
 }
 
-/** Texts made ready on the device, to be run under one mask after another. One run at a time. */
+/** Texts made ready on the device, to be run under one mask after another. One run at a time: a second is refused. */
 export class EdgeAttribution {
   readonly destinations: Destinations;
   /** How many masks {@link losses} takes. */
@@ -52,6 +52,8 @@ export class EdgeAttribution {
   readonly #space: Workspace;
   /** What the last finished run left on the device; layers before the first difference need not run again. */
   #last: readonly MaskTables[] | undefined;
+  /** A run is under way: its mask lies on the device until its last submit, and a second run would overwrite it. */
+  #busy = false;
 
   private constructor(parts: AttributionParts, destinations: Destinations, program: Program, space: Workspace) {
     this.#parts = parts;
@@ -77,6 +79,9 @@ export class EdgeAttribution {
     checkDestinations(parts, destinations);
     checkWhole("masks", masks);
     if (memory.scoreFrom !== undefined) checkWhole("scoreFrom", memory.scoreFrom);
+    if (memory.chunkRows !== undefined) checkWhole("chunkRows", memory.chunkRows);
+    const { keptBytes = 0 } = memory;
+    if (!(keptBytes >= 0)) throw new SluiceError("usage", `keptBytes is ${keptBytes}; it must be 0 or more`);
     throwIfAborted(signal);
     gpu.checkAlive();
     const program = new Program(gpu, pipelines, pace, MAX_ROWS);
@@ -98,7 +103,7 @@ export class EdgeAttribution {
   /**
    * Loss and gradient under a mask.
    * @throws SluiceError `usage` for values of the wrong shape or out of range, or where several masks are taken;
-   *   `non_finite`, `aborted`, `device_lost`
+   *   `busy` while another run is under way; `non_finite`, `aborted`, `device_lost`
    */
   async run(values: MaskValues, options: AttributionRun = {}): Promise<EdgeGradient> {
     this.#checkDifferentiates();
@@ -153,6 +158,25 @@ export class EdgeAttribution {
   }
 
   async #run(
+    values: readonly MaskValues[],
+    parts: RunOptions["parts"],
+    reads: RunOptions["reads"],
+    options: AttributionRun,
+  ): Promise<{ readonly losses: readonly number[]; readonly bytes: ArrayBuffer }> {
+    if (this.#busy) {
+      throw new SluiceError("busy", "This attribution is running under another mask already", {
+        hint: "Wait for that run, take several masks at once (losses), or open another attribution.",
+      });
+    }
+    this.#busy = true;
+    try {
+      return await this.#runAlone(values, parts, reads, options);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #runAlone(
     values: readonly MaskValues[],
     parts: RunOptions["parts"],
     reads: RunOptions["reads"],
@@ -242,11 +266,6 @@ function notFinite(what: string): SluiceError {
   return new SluiceError("non_finite", `The ${what} is not finite`, {
     hint: "The weights, or the constants of the mask, hold values that float32 cannot carry through the model.",
   });
-}
-
-function checkWhole(what: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 1) return;
-  throw new SluiceError("usage", `${what} is ${value}; it must be a whole number, 1 or more`);
 }
 
 function checkDestinations({ config }: AttributionParts, destinations: Destinations): void {

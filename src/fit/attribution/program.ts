@@ -180,9 +180,10 @@ export class Program {
 
   /**
    * Runs the dispatches of some parts in order and reads buffers back.
-   * @throws SluiceError `aborted` between submits, `device_lost`, `gpu`
+   * @throws SluiceError `aborted` before the first submit or between two, `device_lost`, `gpu`
    */
   async run({ parts, from, clear, reads, onProgress, signal }: RunOptions): Promise<readonly ArrayBuffer[]> {
+    throwIfAborted(signal);
     this.#gpu.checkAlive();
     const { device } = this.#gpu;
     let encoder = device.createCommandEncoder();
