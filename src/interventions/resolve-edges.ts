@@ -1,4 +1,5 @@
 /** An `edge_mask` of a bundle against a model: which edges are its structure, and with what values. */
+import { SluiceError } from "../errors.ts";
 import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
 import {
@@ -19,7 +20,7 @@ export type WidenedEdges = "all" | readonly (readonly [source: string, destinati
 
 /**
  * @param widen makes further edges part of the structure, at 1
- * @throws `bad_bundle`
+ * @throws SluiceError `bad_bundle`; `usage` for a further edge that does not exist
  */
 export function resolveEdgeMask(
   config: ModelShape,
@@ -56,7 +57,7 @@ export function resolveEdgeMask(
   };
 }
 
-/** Values by edge, while the mask, the listed edges and the caller have their say, each over the one before. */
+/** Values by edge: the caller's widening first, at 1, then the mask, then the listed edges, each over the one before. */
 class EdgeTable {
   readonly #manifest: EdgeMaskManifest;
   readonly #where: string;
@@ -97,7 +98,7 @@ class EdgeTable {
   addListed(): void {
     const listed = new Set<number>();
     (this.#manifest.edges ?? []).forEach(([source, destination, value], index) => {
-      const key = this.#find(source, destination, `edges[${index}]`);
+      const key = this.#find(source, destination, (problem) => refuse(this.#where, `edges[${index}]`, problem));
       if (listed.has(key)) throw refuse(this.#where, `edges[${index}]`, `repeats ${this.#name(key)}`);
       listed.add(key);
       this.#values.set(key, value);
@@ -106,7 +107,9 @@ class EdgeTable {
 
   widen(widen: WidenedEdges): void {
     if (widen !== "all") {
-      for (const [source, destination] of widen) this.#values.set(this.#find(source, destination, "edges"), 1);
+      // The caller's own edges: the bundle has done nothing wrong.
+      const refuseCaller = (problem: string) => new SluiceError("usage", `settings.edges ${problem}`);
+      for (const [source, destination] of widen) this.#values.set(this.#find(source, destination, refuseCaller), 1);
       return;
     }
     this.#visible.forEach((visible, destination) => {
@@ -125,20 +128,17 @@ class EdgeTable {
       }));
   }
 
-  #find(sourceText: string, destinationText: string, field: string): number {
+  #find(sourceText: string, destinationText: string, wrong: (problem: string) => SluiceError): number {
     const source = this.#sourceIndex.get(sourceText);
     const destination = this.#destinationIndex.get(destinationText);
-    const kind = this.#manifest.destinations;
-    if (source === undefined) throw refuse(this.#where, field, `names ${show(sourceText)}, no source of this model`);
+    if (source === undefined) throw wrong(`names ${show(sourceText)}, no source of this model`);
     if (destination === undefined) {
-      throw refuse(this.#where, field, `names ${show(destinationText)}, no destination of this model by "${kind}"`);
+      const kind = this.#manifest.destinations;
+      throw wrong(`names ${show(destinationText)}, no destination of this model by "${kind}"`);
     }
     if (source >= (this.#visible[destination] as number)) {
-      throw refuse(
-        this.#where,
-        field,
-        `names ${sourceText} → ${destinationText}, which is no edge: a block reads only what was written before it`,
-      );
+      const edge = `${sourceText} → ${destinationText}`;
+      throw wrong(`names ${edge}, which is no edge: a block reads only what was written before it`);
     }
     return destination * this.#sourceCount + source;
   }

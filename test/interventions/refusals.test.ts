@@ -240,6 +240,17 @@ test("refused: strengths and alphas that name no stage, and such as are no numbe
   assert.ok(stages[1]?.kind === "affine" && stages[1].alpha === 0.25);
 });
 
+test("refused: edges to be set later that do not exist, as the caller's mistake and not the bundle's", async () => {
+  const widen =
+    (...edges: readonly (readonly [string, string])[]) =>
+    () =>
+      compose(gpt2, [{ bundle: bundleOf(gpt2, [mask]) }], { edges });
+  widen(["embed", "blocks.0.mlp"])();
+  await refusal("usage", widen(["blocks.3.mlp", "logits"]), 'settings.edges names "blocks.3.mlp", no source');
+  await refusal("usage", widen(["embed", "blocks.0.q.0"]), "settings.edges names", "no destination of this model");
+  await refusal("usage", widen(["blocks.1.mlp", "blocks.1.head.0"]), "settings.edges names", "which is no edge");
+});
+
 test("another model's weights and tokenizer are a warning, and so are positions behind the end", () => {
   const digest = "ab".repeat(32);
   const base = { ...baseOf(gpt2), weights_sha256: digest, tokenizer_sha256: digest };
