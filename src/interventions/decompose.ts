@@ -10,7 +10,8 @@ import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage } from "
 
 /**
  * The stages that could not be baked, at the strengths and alphas they have, to be run on the baked model. A stage of
- * which only some layers are left keeps those. Ids `PREFIX/ID` become `PREFIX-ID`, since ids in a file have no slash.
+ * which only some layers are left keeps those. Ids `PREFIX/ID` become `PREFIX-ID`, since ids in a file have no slash; with
+ * a number behind it where another stage is called so.
  * @param file names the bundle in errors
  */
 export function remainderOf(
@@ -21,10 +22,11 @@ export function remainderOf(
 ): Bundle {
   const stages: StageManifest[] = [];
   const tensors = new Map<string, StoredTensor>();
-  for (const stage of composition.stages) {
+  const left = composition.stages.filter(({ id }) => kept.some((item) => item.id === id));
+  const ids = fileIds(left.map(({ id }) => id));
+  for (const stage of left) {
     const mine = kept.filter(({ id }) => id === stage.id);
-    if (mine.length === 0) continue;
-    const id = stage.id.replaceAll("/", "-");
+    const id = ids.get(stage.id) as string;
     if (stage.kind === "edge_mask") {
       stages.push(edgeMask(config, stage, id, tensors));
       continue;
@@ -51,6 +53,21 @@ export function remainderOf(
   }
   const manifest = { name: "remainder", base: baseOf(config), stages };
   return { file, manifest, tensors, metadata: new Map() };
+}
+
+/** An id without a slash for each: those that have none keep their own. */
+function fileIds(ids: readonly string[]): ReadonlyMap<string, string> {
+  const taken = new Set(ids);
+  return new Map(
+    ids.map((id) => {
+      if (!id.includes("/")) return [id, id];
+      const plain = id.replaceAll("/", "-");
+      let free = plain;
+      for (let n = 2; taken.has(free); n++) free = `${plain}-${n}`;
+      taken.add(free);
+      return [id, free];
+    }),
+  );
 }
 
 function storeLayer(

@@ -215,6 +215,25 @@ test("what no weight can take is kept, with the reason", async () => {
   }
 });
 
+test("what is kept of a prefixed stage gets an id that no other stage has", async () => {
+  const { config, checkpoint } = await open(location("test/golden/gpt2-tiny"));
+  const gated = (id: string) => {
+    const stage = affine(id, "ace", "mlp_out", [0], { gate: "relu" });
+    const row = storeFloat32(new Float32Array(config.hidden_size).fill(1), [config.hidden_size]);
+    return bundleOf(config, [stage], { [`${id}.0.direction`]: row, [`${id}.0.reference`]: row });
+  };
+  const composition = compose(config, [
+    { bundle: gated("b"), prefix: "a" },
+    { bundle: gated("b-2"), prefix: "a" },
+    { bundle: gated("a-b") },
+  ]);
+  const { kept } = bake(buildGraph(config, checkpoint), checkpoint, composition);
+  const rest = readBundle(writeBundle(remainderOf(config, composition, kept, "rest")), "rest");
+  const ids = rest.manifest.stages.map(({ id }) => id);
+  assert.equal(ids, ["a-b-2", "a-b-2-2", "a-b"]);
+  assert.equal([...rest.tensors.keys()].sort(), ids.flatMap((id) => [`${id}.0.direction`, `${id}.0.reference`]).sort());
+});
+
 test("changed tensors are float32 unless their own dtype is asked for", async () => {
   const model = await open(location("test/golden/llama3-tiny"));
   const stages = stagesOf(model.config, affine("a", "ace", "mlp_out", [1]));
