@@ -9,6 +9,7 @@ import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
 import type { EdgeMaskManifest } from "../../src/interventions/manifest.ts";
 import { load } from "../../src/runtime/load.ts";
+import { refusal } from "../formats/refusal.ts";
 import { uniform } from "../reference/draw.ts";
 import { location } from "../support/files.ts";
 
@@ -157,6 +158,22 @@ test("a fit that starts from one edge finds the second that a fit of two finds, 
   const half = stage.edges?.map(([source, destination]) => [source, destination, 0.5] as const) ?? [];
   const softened = { ...bundle, manifest: { ...bundle.manifest, stages: [{ ...stage, edges: half }] } };
   await refused({ start: softened }, /keeps 0\.5 of an edge/);
+  model.dispose();
+});
+
+test("options out of range are refused by name, before anything is measured", async () => {
+  const model = await load(location("weights/gpt-nano-sort"));
+  const texts = { good: sorting(2, 8), bad: sorting(3, 8) };
+  const refused = (more: object, ...parts: readonly string[]) =>
+    refusal("usage", () => model.fitEdges({ ...texts, ...more }), ...parts);
+  for (const name of ["edges", "shortlist", "epochs"]) {
+    for (const value of [0, 1.5]) await refused({ [name]: value }, `${name} is ${value}`, "a whole number, 1 or more");
+  }
+  for (const heldOut of [0, 1, Number.NaN]) await refused({ heldOut }, `heldOut is ${heldOut}`, "between 0 and 1");
+  await refused({ method: "greedy" }, 'method is "greedy"', "attribution+greedy, masks");
+  await refused({ replace: "noise" }, 'replace is "noise"', "mean, zero, paper");
+  await refused({ destinations: "blocks" }, 'destinations is "blocks"', "heads, qkv_groups");
+  for (const name of ["badWeight", "badCap", "ramp"]) await refused({ [name]: -1 }, `${name} is -1`, "0 or more");
   model.dispose();
 });
 

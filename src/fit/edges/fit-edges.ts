@@ -2,7 +2,7 @@
  * Fits an edge mask that makes a model worse at bad texts and leaves good ones alone (Circuit Breaking, arXiv 2309.05973):
  * few edges, cut exactly and reported on texts that the fit has not seen.
  */
-import { SluiceError } from "../../errors.ts";
+import { checkWhole, SluiceError } from "../../errors.ts";
 import { storeFloat32 } from "../../formats/safetensors.ts";
 import type { Bundle } from "../../interventions/bundle.ts";
 import { baseOf } from "../../interventions/compose.ts";
@@ -78,9 +78,10 @@ const MOST_EDGES = 12;
 const COMPARED_TEXTS = 16;
 
 /**
- * @throws SluiceError `usage` where too few texts are given or no cut helps; as `openAttribution`; `aborted`
+ * @throws SluiceError `usage` for options out of range, or where too few texts are given or no cut helps; as `openAttribution`; `aborted`
  */
 export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Promise<EdgeFit> {
+  checkOptions(options);
   const { config } = model;
   const {
     method = "attribution+greedy",
@@ -167,6 +168,33 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
   } finally {
     held.dispose();
   }
+}
+
+/** Says at once what would come as something else later: as texts that are too few, or cuts that do not help. */
+function checkOptions(options: EdgeFitOptions): void {
+  for (const name of ["edges", "shortlist", "epochs"] as const) {
+    const value = options[name];
+    if (value !== undefined) checkWhole(name, value);
+  }
+  checkWord("method", options.method, ["attribution+greedy", "masks"]);
+  checkWord("replace", options.replace, ["mean", "zero", "paper"]);
+  checkWord("destinations", options.destinations, ["heads", "qkv_groups"]);
+  const { heldOut = 0.25, badCap = 0 } = options;
+  if (!(heldOut > 0 && heldOut < 1)) {
+    throw new SluiceError("usage", `heldOut is ${heldOut}; it must lie between 0 and 1, as a share of the texts`);
+  }
+  if (!(badCap >= 0)) throw new SluiceError("usage", `badCap is ${badCap}; it must be 0 or more`);
+  for (const name of ["badWeight", "ramp"] as const) {
+    const { [name]: value = 0 } = options;
+    if (!(value >= 0 && Number.isFinite(value))) {
+      throw new SluiceError("usage", `${name} is ${value}; it must be a finite number, 0 or more`);
+    }
+  }
+}
+
+function checkWord(name: string, value: string | undefined, words: readonly string[]): void {
+  if (value === undefined || words.includes(value)) return;
+  throw new SluiceError("usage", `${name} is ${JSON.stringify(value)}; it must be one of ${words.join(", ")}`);
 }
 
 async function search(
