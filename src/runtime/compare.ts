@@ -1,6 +1,6 @@
 /** A model beside itself with interventions: what either says, and how far their predictions lie apart. */
 import { logitsOf } from "../compile/plan.ts";
-import { SluiceError } from "../errors.ts";
+import { checkWhole, SluiceError } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { FinishReason } from "./decode.ts";
 import type { GenerateOptions, GenerateResult, GenerationRequest } from "./generation.ts";
@@ -50,7 +50,8 @@ export interface Comparison {
   readonly seed: number | null;
 }
 
-export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow"> {
+/** Both sides draw with one seed, or what they say would differ by chance. */
+export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds"> {
   /** How many moved tokens to report at most; default 10. */
   readonly most?: number;
 }
@@ -80,9 +81,7 @@ export async function comparePair(
   options: CompareOptions,
 ): Promise<Comparison> {
   const { most = 10, ...generation } = options;
-  if (!Number.isSafeInteger(most) || most < 0) {
-    throw new SluiceError("usage", `most is ${most}; it must be a whole number, 0 or more`);
-  }
+  checkWhole("most", most, 0);
   for (const id of sequences.stages?.ids ?? []) session.set(id, { strength: 0 }, { sequence: PLAIN });
   const { tokens } = request.prompts[0] as GenerationRequest["prompts"][number];
   const { positions, plain, edited } = await scorePrompt(sequences, tokens, request);

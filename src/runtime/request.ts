@@ -1,5 +1,5 @@
 /** From what a caller asks of a generation to what is run: ids, a context that holds them, and what stops them. */
-import { SluiceError } from "../errors.ts";
+import { checkWhole, SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions, GenerationRequest } from "./generation.ts";
@@ -40,15 +40,20 @@ export function settleRequest(
   const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: encodePrompt(tokenizer, prompt) }));
   const { maxNewTokens, overflow = "stop", seeds, signal } = options;
   if (seeds && seeds.length !== prompts.length) {
-    throw new SluiceError("usage", `${seeds.length} seeds were given for ${prompts.length} prompts`);
+    throw new SluiceError(
+      "usage",
+      `seeds is of length ${seeds.length}, and the list of prompts of length ${prompts.length}`,
+      {
+        hint: "Give one seed a prompt, or a single one as seed.",
+      },
+    );
   }
   for (const seed of seeds ?? []) checkSampling({ seed });
-  if (maxNewTokens !== undefined && (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1)) {
-    throw new SluiceError("usage", `maxNewTokens is ${maxNewTokens}; it must be a whole number, 1 or more`);
-  }
+  if (maxNewTokens !== undefined) checkWhole("maxNewTokens", maxNewTokens);
   if (overflow !== "stop" && overflow !== "error" && overflow !== "truncate") {
     throw new SluiceError("usage", `overflow is ${JSON.stringify(overflow)}; it must be stop, error or truncate`);
   }
+  const promptLength = checkPromptLength(options.promptLength, encoded);
   const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
   // The last new token is never fed back, so it needs no place in the cache.
   const wanted = longest + (maxNewTokens ?? DEFAULT_NEW_TOKENS) - 1;
@@ -79,7 +84,7 @@ export function settleRequest(
       tokenizer,
       sampling: checkSampling(options),
       maxNewTokens: maxNewTokens ?? DEFAULT_NEW_TOKENS,
-      promptLength: checkPromptLength(options.promptLength, truncated),
+      promptLength: promptLength && promptLengthLeft(promptLength, encoded, truncated),
       stop,
       stopTokens: new Set([...(eosTokenIds ?? (isText ? config.eos_token_ids : [])), ...(options.stopTokens ?? [])]),
       signal,
@@ -98,6 +103,27 @@ export function checkPromptLength(
   throw new SluiceError("usage", `The prompt length is ${promptLength}; it must be a whole number from 1 to ${most}`, {
     hint: "It says how many of the tokens given count as the prompt's.",
   });
+}
+
+/**
+ * P where prompts have lost their first tokens: those that stay keep their roles, and 0 is left where all of [0, P) went.
+ * @throws SluiceError `usage` where that is another number for each prompt, of which a call takes one
+ */
+function promptLengthLeft(
+  promptLength: number,
+  given: readonly { readonly tokens: readonly number[] }[],
+  kept: readonly { readonly tokens: readonly number[] }[],
+): number {
+  const left = given.map(({ tokens }, i) =>
+    Math.max(0, promptLength - (tokens.length - (kept[i]?.tokens.length ?? tokens.length))),
+  );
+  const [first = promptLength] = left;
+  if (left.every((length) => length === first)) return first;
+  throw new SluiceError(
+    "usage",
+    `Of the first ${promptLength} tokens, truncation leaves ${left.join(", ")} to the prompts, where one prompt length serves them all`,
+    { hint: "Give prompts of one length, one prompt at a time, or a context that holds them." },
+  );
 }
 
 /**

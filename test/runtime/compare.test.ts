@@ -172,6 +172,8 @@ test("refused: a plain model, prompts beyond the context, options out of range, 
   assert.is(await codeOf(() => edited.compare(long)), "context_overflow");
   assert.is(await codeOf(() => edited.compare([1, 2], { promptLength: 3 })), "usage");
   assert.is(await codeOf(() => edited.compare([1, 2], { most: -1 })), "usage");
+  // @ts-expect-error Both sides draw with one seed: a list, one a prompt, is not offered.
+  assert.is(await codeOf(() => edited.compare([1, 2], { seeds: [1] })), "usage");
   assert.is(await codeOf(() => edited.compare([model.config.vocab_size])), "bad_tokens");
   const huge = model.with([bundle], {
     strengths: new Map([["push", 3e38]]),
