@@ -36,10 +36,17 @@ import { LiveStages } from "./live-stages.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { Pacer } from "./pacer.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
-import { encodePrompt, type PromptInput, type RequestBounds, type SettledRequest, settleRequest } from "./request.ts";
+import {
+  checkPromptLength,
+  encodePrompt,
+  type PromptInput,
+  type RequestBounds,
+  type SettledRequest,
+  settleRequest,
+} from "./request.ts";
 import { Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
-import { DEFAULT_CONTEXT, type SessionOptions } from "./session-options.ts";
+import { checkContext, DEFAULT_CONTEXT, type SessionOptions } from "./session-options.ts";
 import { type TuneModelOptions, tuneParts } from "./tuning.ts";
 import type { UploadRecord } from "./weights.ts";
 
@@ -175,10 +182,8 @@ export class Model {
     tokens: readonly number[],
     options: { readonly last?: boolean; readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Matrix> {
-    this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
-    return this.#withSequences({ context: this.#contextFor(tokens.length), signal: options.signal }, (sequences) =>
-      computeLogits(sequences, this.encode(tokens), options),
-    );
+    const session = { context: this.#checkRun(tokens, options.promptLength), signal: options.signal };
+    return this.#withSequences(session, (sequences) => computeLogits(sequences, tokens, options));
   }
 
   /** Values at named sites for every position of `tokens`: `[T, width]`; `attn_pattern.l`: `[heads, T, T]`. */
@@ -188,9 +193,9 @@ export class Model {
     options: { readonly promptLength?: number; readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
-    this.#warnOfPositions(options.promptLength ?? tokens.length, tokens.length);
-    const session = { context: this.#contextFor(tokens.length), captures: sites, signal: options.signal };
-    return this.#withSequences(session, (sequences) => captureSites(sequences, this.encode(tokens), options));
+    const context = this.#checkRun(tokens, options.promptLength);
+    const session = { context, captures: sites, signal: options.signal };
+    return this.#withSequences(session, (sequences) => captureSites(sequences, tokens, options));
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
@@ -353,6 +358,14 @@ export class Model {
     return settled;
   }
 
+  /** The context that tokens take, once it is known that they can be run; nothing is opened for those that cannot. */
+  #checkRun(tokens: readonly number[], promptLength: number | undefined): number {
+    const { length } = this.encode(tokens);
+    checkPromptLength(promptLength, [{ tokens }]);
+    this.#warnOfPositions(promptLength ?? length, length);
+    return this.#contextFor(length);
+  }
+
   /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */
   #warnOfPositions(promptLength: number, length: number): void {
     if (!this.#edited) return;
@@ -366,16 +379,7 @@ export class Model {
   }
 
   #contextFor(positions: number): number {
-    const { max_position_embeddings: most } = this.config;
-    if (!Number.isSafeInteger(positions) || positions < 1) {
-      throw new SluiceError("usage", `A context of ${positions} makes no sense; it must be a whole number, 1 or more`);
-    }
-    if (positions > most) {
-      throw new SluiceError("context_overflow", `${positions} positions exceed the model's context of ${most}`, {
-        hint: "Use fewer tokens; the model was not made for more (max_position_embeddings in config.json).",
-      });
-    }
-    return positions;
+    return checkContext(positions, this.config);
   }
 
   async #withSequences<Result>(

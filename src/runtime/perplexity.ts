@@ -2,6 +2,7 @@
 import { MAX_ROWS } from "../compile/lower.ts";
 import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { checkPromptLength } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 import type { SessionOptions } from "./session-options.ts";
 
@@ -11,7 +12,7 @@ export interface PerplexityOptions {
    * least context - stride tokens before it. Default: half the context.
    */
   readonly stride?: number;
-  /** P of every window, for stages that act on the prompt or behind it; default: all its tokens. */
+  /** P of every window, as far as it has so many tokens, for stages that act on the prompt or behind it; default: all. */
   readonly promptLength?: number;
   readonly signal?: AbortSignal;
   /** Called after every step with the number of tokens predicted so far, of how many. */
@@ -37,7 +38,7 @@ const MOST_SEQUENCES = 16;
 
 /**
  * @param documents token ids, BOS included where it is wanted; those shorter than two tokens predict nothing
- * @throws SluiceError `usage` when there is nothing to predict or the stride is out of range
+ * @throws SluiceError `usage` when there is nothing to predict, or the stride or prompt length is out of range
  */
 export async function measurePerplexity(
   openSequences: (options: SessionOptions) => Promise<Sequences>,
@@ -58,6 +59,8 @@ export async function measurePerplexity(
   const total = windows.reduce((sum, { counted }) => sum + counted, 0);
   if (total === 0)
     throw new SluiceError("usage", "There is no token to predict: every text is shorter than two tokens");
+  const widest = windows.reduce((most, window) => (window.tokens.length > most.tokens.length ? window : most));
+  const promptLength = checkPromptLength(options.promptLength, [widest]) ?? context;
 
   const { signal } = options;
   const sequences = Math.min(MOST_SEQUENCES, windows.length);
@@ -69,8 +72,7 @@ export async function measurePerplexity(
     for (const group of groupsOf(windows, cached.plan.sequences, cached.plan.chunkRows)) {
       const feeds = group.map(({ tokens }, sequence) => ({ sequence, tokens, outs: "predicting" as const }));
       for (const { sequence, tokens } of feeds) {
-        const promptLength = Math.min(options.promptLength ?? tokens.length, tokens.length);
-        cached.beginPrompt(sequence, promptLength);
+        cached.beginPrompt(sequence, Math.min(promptLength, tokens.length));
       }
       const steps = cached.feed(feeds, {
         head: "logits",

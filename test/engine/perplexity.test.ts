@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { load } from "../../src/index.ts";
+import { refusal } from "../formats/refusal.ts";
 import { location, readJson } from "../support/files.ts";
 
 /** Sum of the negative log-likelihoods of tokens [from, to) given those before, from logits `[T, vocab]` in float64. */
@@ -58,6 +59,24 @@ test("a text longer than the context is measured through windows that predict ev
   }
   assert.is(count, tokens.length - 1);
   assert.ok(Math.abs(nll - sum / count) < 1e-5, `${nll} against ${sum / count}`);
+  model.dispose();
+});
+
+test("prompts of lengths that no text has are refused before anything runs, and so are empty runs", async () => {
+  const model = await load(location("weights/gpt-nano-sort"));
+  const texts = [
+    [2, 0, 1],
+    [1, 0],
+  ];
+  for (const promptLength of [-5, 0, 1.5, Number.NaN, 4]) {
+    await refusal("usage", () => model.perplexity(texts, { promptLength }), `is ${promptLength}`, "from 1 to 3");
+    await refusal("usage", () => model.logits([2, 0, 1], { promptLength }), `is ${promptLength}`, "from 1 to 3");
+  }
+  // Of a shorter text, all is the prompt's.
+  const { nll } = await model.perplexity(texts);
+  assert.is((await model.perplexity(texts, { promptLength: 3 })).nll, nll);
+  await refusal("usage", () => model.logits([]), "The prompt is empty");
+  await refusal("usage", () => model.capture([], ["embed"]), "The prompt is empty");
   model.dispose();
 });
 
