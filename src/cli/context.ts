@@ -19,7 +19,6 @@ import type {
   LayerChoiceOptions,
   LoadOptions,
   Model,
-  ModelConfig,
   NeuronFit,
   NeuronOptions,
   Probe,
@@ -53,6 +52,8 @@ export interface OpenSession {
 export interface LoadedModel
   extends Pick<
     Model,
+    | "config"
+    | "device"
     | "tokenizer"
     | "stages"
     | "logits"
@@ -65,7 +66,6 @@ export interface LoadedModel
     | "tune"
     | "dispose"
   > {
-  readonly config: Pick<ModelConfig, "bos_token_id" | "eos_token_ids">;
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
   generateBatch(
     prompts: readonly (string | readonly number[])[],

@@ -157,9 +157,13 @@ function digestOf(bytes: Uint8Array): Buffer {
 }
 
 function foreign(path: string): SluiceError {
-  return new SluiceError("usage", `${path} was left by a fit with another model, other sentences or options`, {
-    hint: "Delete it to begin anew, or name another --out.",
-  });
+  return new SluiceError(
+    "usage",
+    `${path} was left by a fit of another model or device, or with other sentences or options`,
+    {
+      hint: "Delete it to begin anew, or name another --out.",
+    },
+  );
 }
 
 /** Bytes from a place on: as many as there are of those asked for. */

@@ -4,6 +4,7 @@ import type { SignalSource } from "../../src/cli/interrupts.ts";
 import { main, type Surroundings } from "../../src/cli/main.ts";
 import type { OutputStream } from "../../src/cli/output.ts";
 import { SluiceError, throwIfAborted } from "../../src/errors.ts";
+import { readProfile } from "../../src/gpu/profile.ts";
 import type {
   Bundle,
   ChatMessage,
@@ -15,6 +16,8 @@ import type {
   Tokenizer,
   TuneModelOptions,
 } from "../../src/index.ts";
+import { baseOf } from "../../src/interventions/compose.ts";
+import { gpt2 } from "../interventions/model-configs.ts";
 
 /** A stream that keeps what is written, and fails from the n-th write on if asked to. */
 export class FakeOutput implements OutputStream {
@@ -167,18 +170,11 @@ export const timings: GenerateResult["timings"] = {
   time_to_first_token_ms: 6,
 };
 
+const { bos_token_id: _, ...config } = gpt2;
+
 /** A bundle without stages. */
 function fakeBundle(file: string): Bundle {
-  const base = {
-    model_type: "gpt2",
-    num_layers: 1,
-    hidden_size: 1,
-    num_heads: 1,
-    num_kv_heads: 1,
-    head_dim: 1,
-    intermediate_size: 1,
-    vocab_size: 1,
-  };
+  const base = baseOf(gpt2);
   return { file, manifest: { name: file, base, stages: [] }, tensors: new Map(), metadata: new Map() };
 }
 
@@ -247,7 +243,8 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   const loaded: LoadedModel = {
     tokenizer,
     stages: model.stages ?? [],
-    config: { eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },
+    config: { ...config, eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },
+    device: readProfile({ features: new Set(), limits: {} } as unknown as GPUDevice, { name: "Played GPU" }),
     generate,
     session,
     with(bundles, settings) {

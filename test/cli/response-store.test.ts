@@ -4,12 +4,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { Library, LoadedModel } from "../../src/cli/context.ts";
 import { FileStore } from "../../src/cli/response-store.ts";
 import { TimeLeft } from "../../src/cli/time-left.ts";
-import { type Bundle, fitAura, fitDirection, load, type Model, type ResponseStore } from "../../src/index.ts";
+import { SluiceError } from "../../src/errors.ts";
+import {
+  type Bundle,
+  fitAura,
+  fitDirection,
+  load,
+  type Model,
+  type ResponseStore,
+  type Tokenizer,
+} from "../../src/index.ts";
 import { writeBundle } from "../../src/interventions/bundle.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { fakeLibrary, run } from "./fake-world.ts";
 
 async function inFolder(use: (out: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-store-"));
@@ -155,6 +166,38 @@ test("what was left by a fit of other weights, sentences or options is refused, 
     assert.is(await codeOf(async () => (await FileStore.open(out, inputs)).begin([{ rows: 3, width: 4 }])), "usage");
     await writeFile(store.path, "something else");
     assert.is(await codeOf(() => FileStore.open(out, inputs)), "bad_file");
+  }));
+
+test("a fit goes on from rows of the same device, config and token ids alone", () =>
+  inFolder(async (out) => {
+    const [positive, negative] = [`${out}.positive.txt`, `${out}.negative.txt`];
+    for (const path of [positive, negative]) await writeFile(path, "ab\n");
+    /** Stopped behind its first row, by a model that is other in some of what is known of it. */
+    const interrupted = async (other: Partial<LoadedModel> = {}): Promise<string> => {
+      const whole = fakeLibrary();
+      const library: Library = {
+        ...whole,
+        load: async (source, options) => ({ ...(await whole.load(source, options)), ...other }),
+        async fitDirection(_model, _method, { store }) {
+          const kept = await store?.begin([{ rows: 2, width: 1 }]);
+          if (kept === 0) await store?.append([Float32Array.of(1)]);
+          throw new SluiceError("gpu", `stopped behind ${kept} rows`);
+        },
+      };
+      const line = ["fit", "ace", "M", "--positive", positive, "--negative", negative, "--out", out];
+      return (await run(line, { library })).stderr;
+    };
+    const { config, device, tokenizer } = await fakeLibrary().load("M", {});
+    assert.match(await interrupted(), /stopped behind 0 rows/);
+    const foreign = /was left by a fit of another model or device/;
+    assert.match(await interrupted({ device: { ...device, description: "another driver" } }), foreign);
+    assert.match(await interrupted({ config: { ...config, norm_eps: 1e-6 } }), foreign);
+    const shifted = { ...(tokenizer as Tokenizer), encode: (text: string) => Array.from(text, () => 3) };
+    assert.match(await interrupted({ tokenizer: shifted }), foreign);
+    assert.match(
+      await interrupted({ config: { ...config }, device: { ...device } }),
+      /going on from[\s\S]*stopped behind 1 rows/,
+    );
   }));
 
 test("the time that is left is reckoned from what this run has measured, without the batch that kernels were compiled for", () => {

@@ -53,13 +53,18 @@ export const fitAura = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     const sites = [...new Set<NeuronSite>(values.site)];
-    const store = await openStore(values, weights, documents, { method: "aura", sites }, context);
-    const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+    const { model: source, out } = values;
+    const { fit, store } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const { variant, top, factor } = values;
-      const timeLeft = new TimeLeft();
-      const work = context.library.fitAura(model, {
+      const sentences = {
         positive: encodeAll(model, documents.positive, values.maxTokens),
         negative: encodeAll(model, documents.negative, values.maxTokens),
+      };
+      const inputs = { model: source, out, weights, own: { method: "aura", sites } };
+      const store = await openStore(inputs, model, sentences, context);
+      const timeLeft = new TimeLeft();
+      const work = context.library.fitAura(model, {
+        ...sentences,
         ...(sites.length > 0 && { sites }),
         variant,
         ...defined({ top, factor, name: values.name }),
@@ -68,7 +73,7 @@ export const fitAura = defineCommand({
         store,
         onProgress: (done, total, kept) => progress.update("measuring", timeLeft.after(done, total, kept)),
       });
-      return progress.during("measuring", work);
+      return { fit: await progress.during("measuring", work), store };
     });
     await file.write(writeFitted(fit.bundle, weights));
     await store.remove();

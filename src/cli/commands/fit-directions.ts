@@ -98,15 +98,19 @@ const describe = (method: DirectionMethod) =>
       const documents = await readClasses(values, context);
       const file = await prepareOutFile(values.out);
       const weights = await fittedWeights(values.model, context);
-      const { site, shrinkage } = values;
-      const store = await openStore(values, weights, documents, { method, site, layers, shrinkage }, context);
-      const { bundle, table } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-        const timeLeft = new TimeLeft();
-        const common = {
+      const { model: source, out, site, shrinkage } = values;
+      const { bundle, table, store } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+        const sentences = {
           positive: encodeAll(model, documents.positive, values.maxTokens),
           negative: encodeAll(model, documents.negative, values.maxTokens),
-          site: values.site,
-          ...defined({ name: values.name, shrinkage: values.shrinkage }),
+        };
+        const inputs = { model: source, out, weights, own: { method, site, layers, shrinkage } };
+        const store = await openStore(inputs, model, sentences, context);
+        const timeLeft = new TimeLeft();
+        const common = {
+          ...sentences,
+          site,
+          ...defined({ name: values.name, shrinkage }),
           sources: { positive: basename(values.positive), negative: basename(values.negative) },
           signal,
           store,
@@ -118,7 +122,7 @@ const describe = (method: DirectionMethod) =>
           layers === "auto"
             ? library.chooseLayer(model, method, { ...common, ...defined({ klBound: values.klBound }) })
             : library.fitDirection(model, method, { ...common, layers }).then((bundle) => ({ bundle }));
-        return progress.during("measuring", work);
+        return { ...(await progress.during("measuring", work)), store };
       });
       await file.write(writeFitted(bundle, weights));
       await store.remove();
