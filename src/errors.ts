@@ -9,6 +9,8 @@ export type ErrorCode =
   | "usage"
   /** A file or address cannot be read, or is not there. */
   | "not_found"
+  /** A file or folder cannot be written: no room, no permission, or it went away while it was. */
+  | "not_written"
   /** A file is damaged or lies about itself: a truncated, overlapping or oversized safetensors header. */
   | "bad_file"
   /** config.json holds something this engine cannot run, or that contradicts itself. */

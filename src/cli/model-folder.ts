@@ -48,7 +48,7 @@ export async function prepareOutFolder(path: string): Promise<void> {
 /**
  * @param files the model's own folder
  * @param onProgress bytes of weights written so far, and in all
- * @throws SluiceError `not_found` if the disk refuses, `aborted`
+ * @throws SluiceError `not_written` if the disk refuses, `aborted`
  */
 export async function writeModelFolder(
   path: string,
@@ -62,29 +62,36 @@ export async function writeModelFolder(
   await refuseOf(path, mkdir(fresh));
   try {
     const config = (await readJson(files, "config.json", signal)) as Record<string, unknown>;
-    await writeFile(join(fresh, "config.json"), `${JSON.stringify({ ...config, ...model.config }, null, 2)}\n`);
+    const text = `${JSON.stringify({ ...config, ...model.config }, null, 2)}\n`;
+    await refuseOf(path, writeFile(join(fresh, "config.json"), text));
     for (const name of COMPANIONS) {
       if (!(await files.exists(name, signal))) continue;
-      await writeFile(join(fresh, name), await files.readAll(name, undefined, signal));
+      const bytes = await files.readAll(name, undefined, signal);
+      await refuseOf(path, writeFile(join(fresh, name), bytes));
     }
-    const handle = await open(join(fresh, "model.safetensors"), "w");
+    const handle = await refuseOf(path, open(join(fresh, "model.safetensors"), "w"));
     try {
-      await writeWeights(handle, model, onProgress, signal);
+      await writeWeights(path, handle, model, onProgress, signal);
     } finally {
       await handle.close();
     }
-    // An empty folder of that name gives way.
-    await rmdir(target).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== "ENOENT") throw cause;
-    });
-    await refuseOf(path, rename(fresh, target));
+    await refuseOf(path, takePlace(fresh, target));
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
     throw error;
   }
 }
 
+/** An empty folder of that name gives way. */
+async function takePlace(fresh: string, target: string): Promise<void> {
+  await rmdir(target).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "ENOENT") throw cause;
+  });
+  await rename(fresh, target);
+}
+
 async function writeWeights(
+  path: string,
   handle: FileHandle,
   { tensors }: NewModel,
   onProgress: (done: number, total: number) => void,
@@ -93,12 +100,12 @@ async function writeWeights(
   // Transformers asks for this entry before it reads a file.
   const { head, names } = layOut([...tensors.values()], { format: "pt" });
   const total = [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  await handle.writeFile(head);
+  await refuseOf(path, handle.writeFile(head));
   let done = 0;
   for (const name of names) {
     for await (const bytes of tensors.get(name)?.read(signal) ?? []) {
       // On a handle, writeFile goes on from where the last one ended.
-      await handle.writeFile(bytes);
+      await refuseOf(path, handle.writeFile(bytes));
       done += bytes.length;
       onProgress(done, total);
     }
@@ -107,6 +114,6 @@ async function writeWeights(
 
 async function refuseOf<T>(path: string, work: Promise<T>): Promise<T> {
   return work.catch((cause: Error) => {
-    throw new SluiceError("not_found", `${path} cannot be written: ${cause.message}`, { cause });
+    throw new SluiceError("not_written", `${path} cannot be written: ${cause.message}`, { cause });
   });
 }

@@ -5,7 +5,7 @@ import { dirname, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 
 export interface OutFile {
-  /** Puts the bytes in place of whatever the file held. @throws SluiceError `not_found` if that fails */
+  /** Puts the bytes in place of whatever the file held. @throws SluiceError `not_written` if that fails */
   write(bytes: Uint8Array): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export async function prepareOutFile(path: string): Promise<OutFile> {
         if (replaced) await replaceFile(target, bytes);
         else await writeFile(target, bytes);
       } catch (cause) {
-        throw new SluiceError("not_found", `${path} cannot be written: ${(cause as Error).message}`, { cause });
+        throw new SluiceError("not_written", `${path} cannot be written: ${(cause as Error).message}`, { cause });
       }
     },
   };

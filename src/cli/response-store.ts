@@ -191,35 +191,35 @@ async function sizeOf(path: string): Promise<number | undefined> {
     return (await stat(path)).size;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw unusable(path, cause);
+    throw unusable(path, "r", cause);
   }
 }
 
-async function withFile<Result>(
-  path: string,
-  flags: string,
-  use: (file: FileHandle) => Promise<Result>,
-): Promise<Result> {
+/** `r`: to be read; the others write too. */
+type Flags = "r" | "r+" | "w+";
+
+async function withFile<Result>(path: string, flags: Flags, use: (file: FileHandle) => Promise<Result>) {
   const file = await opened(path, flags);
   try {
     return await use(file);
   } catch (cause) {
-    throw cause instanceof SluiceError ? cause : unusable(path, cause);
+    throw cause instanceof SluiceError ? cause : unusable(path, flags, cause);
   } finally {
     await file.close();
   }
 }
 
-async function opened(path: string, flags: string): Promise<FileHandle> {
+async function opened(path: string, flags: Flags): Promise<FileHandle> {
   try {
     return await open(path, flags);
   } catch (cause) {
-    throw unusable(path, cause);
+    throw unusable(path, flags, cause);
   }
 }
 
-function unusable(path: string, cause: unknown): SluiceError {
-  return new SluiceError("not_found", `${path} cannot be read and written: ${(cause as Error).message}`, {
+function unusable(path: string, flags: Flags, cause: unknown): SluiceError {
+  const [code, done] = flags === "r" ? (["not_found", "read"] as const) : (["not_written", "written"] as const);
+  return new SluiceError(code, `${path} cannot be ${done}: ${(cause as Error).message}`, {
     hint: "It keeps what the fit has measured, beside --out: is there room, and may you write there?",
     cause,
   });
