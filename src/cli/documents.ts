@@ -1,6 +1,6 @@
 /** Prompts and texts from files: plain text, or JSON lines with `text` or `tokens`. */
-import { readFile } from "node:fs/promises";
-import { SluiceError, throwIfAborted } from "../errors.ts";
+import { SluiceError } from "../errors.ts";
+import { readWholeFile } from "./read-file.ts";
 
 /** A text, or token ids in its place, which need no tokenizer. */
 export type Document = string | readonly number[];
@@ -34,13 +34,7 @@ export async function readLines(
 
 /** @throws SluiceError `not_found`, `aborted`, or `bad_file` for what is not UTF-8 */
 export async function readTextFile(path: string, signal: AbortSignal): Promise<string> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path, { signal });
-  } catch (cause) {
-    throwIfAborted(signal);
-    throw new SluiceError("not_found", `${path} cannot be read: ${(cause as Error).message}`, { cause });
-  }
+  const bytes = await readWholeFile(path, signal);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {

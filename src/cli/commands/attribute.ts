@@ -1,12 +1,12 @@
 /** `sluice attribute` */
-import { readFile } from "node:fs/promises";
-import { SluiceError, throwIfAborted } from "../../errors.ts";
+import { SluiceError } from "../../errors.ts";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import type { MaskValues } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { name, oneOf, optional, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
+import { readWholeFile } from "../read-file.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -69,14 +69,7 @@ export const attribute = defineCommand({
 
 /** @throws SluiceError `not_found`, `bad_file`, `aborted` */
 async function readMask(path: string, signal: AbortSignal): Promise<MaskValues> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path, { signal });
-  } catch (cause) {
-    throwIfAborted(signal);
-    throw new SluiceError("not_found", `${path} cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  const { tensors } = parseSafetensors(bytes, path);
+  const { tensors } = parseSafetensors(await readWholeFile(path, signal), path);
   const tensor = (key: string) => {
     const stored = tensors.get(key);
     return stored && { data: toFloat32(stored), shape: stored.shape };

@@ -1,9 +1,8 @@
 /** `sluice bundle import` */
-import { readFile } from "node:fs/promises";
-import { SluiceError } from "../../errors.ts";
 import { argument, defineCommand } from "../command.ts";
 import { name, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
+import { readWholeFile } from "../read-file.ts";
 import { modelArgument } from "./model.ts";
 
 export const bundleImport = defineCommand({
@@ -23,9 +22,7 @@ export const bundleImport = defineCommand({
   ],
   async run({ file, model, out }, { signal, stdout }) {
     const target = await prepareOutFile(out);
-    const bytes = await readFile(file, { signal }).catch((cause: Error) => {
-      throw new SluiceError("not_found", `${file} cannot be read: ${cause.message}`, { cause });
-    });
+    const bytes = await readWholeFile(file, signal);
     const { importControlVector, readModelConfig, writeBundle } = await import("../bundle-library.ts");
     const bundle = importControlVector(new Uint8Array(bytes), file, await readModelConfig(model, signal));
     await target.write(writeBundle(bundle));

@@ -1,7 +1,5 @@
 /** `sluice fit neurons` */
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { SluiceError } from "../../errors.ts";
 import { readProbe } from "../../fit/probe.ts";
 import type { NeuronFit, Probe } from "../../index.ts";
 import { defineCommand } from "../command.ts";
@@ -9,6 +7,7 @@ import { defined } from "../defined.ts";
 import { readLines } from "../documents.ts";
 import { decimal, flag, name, optional, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
+import { readWholeFile } from "../read-file.ts";
 import { encodeAll } from "../sentences.ts";
 import { TimeLeft } from "../time-left.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
@@ -42,7 +41,10 @@ export const fitNeurons = defineCommand({
   ],
   async run(values, context) {
     const { progress, signal, stdout } = context;
-    const [probe, documents] = await Promise.all([openProbe(values.probe), readLines(values.texts, "text", signal)]);
+    const [probe, documents] = await Promise.all([
+      openProbe(values.probe, signal),
+      readLines(values.texts, "text", signal),
+    ]);
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
@@ -63,14 +65,8 @@ export const fitNeurons = defineCommand({
   },
 });
 
-async function openProbe(path: string): Promise<Probe> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (cause) {
-    throw new SluiceError("not_found", `${path} cannot be read`, { hint: "sluice fit probe writes a probe.", cause });
-  }
-  return readProbe(bytes, path);
+async function openProbe(path: string, signal: AbortSignal): Promise<Probe> {
+  return readProbe(await readWholeFile(path, signal, "sluice fit probe writes a probe."), path);
 }
 
 const meanings = {
