@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
 import type { EdgeFitOptions } from "../../src/fit/edges/fit-edges.ts";
 import { divergence } from "../../src/fit/edges/judge.ts";
-import { AdamW } from "../../src/fit/edges/learn-masks.ts";
+import { Adam } from "../../src/fit/edges/learn-masks.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
 import type { EdgeMaskManifest } from "../../src/interventions/manifest.ts";
@@ -183,10 +183,10 @@ test("the divergence of two distributions, and of one from itself", () => {
   assert.is(divergence(p, p), 0);
 });
 
-test("AdamW's first steps are those of PyTorch", () => {
+test("Adam's first steps are those of PyTorch", () => {
   // torch.optim.AdamW([1., 1.], lr=0.05, weight_decay=0), gradients (1, -0.001) three times: each step is lr, by sign.
   const values = Float64Array.of(1, 1, 1);
-  const optimizer = new AdamW(3, 0.05);
+  const optimizer = new Adam(3, 0.05);
   for (let i = 0; i < 3; i++) optimizer.step(values, Float64Array.of(1, -0.001, 5), [0, 1]);
   assert.ok(Math.abs((values[0] as number) - 0.85) < 1e-6);
   assert.ok(Math.abs((values[1] as number) - 1.15) < 1e-5);

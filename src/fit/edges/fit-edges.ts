@@ -208,7 +208,7 @@ async function search(
     const steps = await cutGreedily(objective, { start, edges, shortlist, onProgress });
     return steps.map(({ edge }) => edge);
   }
-  const { mask } = await learnMasks(objective, { epochs, ramp, onProgress });
+  const mask = await learnMasks(objective, { epochs, ramp, onProgress });
   return objective.edges.filter((edge) => mask[edge] === 0);
 }
 

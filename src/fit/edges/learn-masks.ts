@@ -1,54 +1,46 @@
 /**
- * The learner of Circuit Breaking (arXiv 2309.05973): a mask on every edge, all 1 to begin with, stepped by AdamW and held
+ * The learner of Circuit Breaking (arXiv 2309.05973): a mask on every edge, all 1 to begin with, stepped by Adam and held
  * within [0, 1]; good loss − badWeight · bad loss − ramp · Σm, where the ramp, which draws edges back to 1, grows from 0.
- * Every `roundEvery` epochs the mask is rounded at ½. Steps are taken on the host in float64; an epoch is one step over
- * all texts.
+ * Every 50 epochs the mask is rounded at ½. Steps are taken on the host in float64; an epoch is one step over all texts.
  */
-import type { Objective, PairLoss } from "./objective.ts";
+import type { Objective } from "./objective.ts";
+
+/** As in the paper's code. */
+const LEARNING_RATE = 0.05;
+const ROUND_EVERY = 50;
 
 export interface LearnOptions {
   readonly epochs: number;
-  /** Default 0.05. */
-  readonly learningRate?: number;
   /** The ramp's last value; its first is 0. */
   readonly ramp: number;
-  /** Default 50. */
-  readonly roundEvery?: number;
   readonly onProgress: (text: string) => void;
 }
 
-export interface Learned {
-  /** Rounded: 0 or 1. */
-  readonly mask: Float64Array;
-  readonly history: readonly PairLoss[];
-}
-
-export async function learnMasks(objective: Objective, options: LearnOptions): Promise<Learned> {
-  const { epochs, ramp, learningRate = 0.05, roundEvery = 50, onProgress } = options;
+/** The mask, rounded: 0 or 1. */
+export async function learnMasks(objective: Objective, options: LearnOptions): Promise<Float64Array> {
+  const { epochs, ramp, onProgress } = options;
   const mask = new Float64Array(objective.shape[0] * objective.shape[1]).fill(1);
-  const optimizer = new AdamW(mask.length, learningRate);
-  const history: PairLoss[] = [];
+  const optimizer = new Adam(mask.length, LEARNING_RATE);
   for (let epoch = 1; epoch <= epochs; epoch++) {
     const { losses, gradient } = await objective.gradient(mask);
-    history.push(losses);
     const strength = (ramp * epoch) / epochs;
     for (const edge of objective.edges) gradient[edge] = (gradient[edge] as number) - strength;
     optimizer.step(mask, gradient, objective.edges);
     for (const edge of objective.edges) mask[edge] = Math.min(Math.max(mask[edge] as number, 0), 1);
-    if (epoch % roundEvery === 0) round(mask);
+    if (epoch % ROUND_EVERY === 0) round(mask);
     const good = losses.good.toFixed(3);
     onProgress(`epoch ${epoch} of ${epochs}: good ${good}, bad ${losses.bad.toFixed(3)}`);
   }
   round(mask);
-  return { mask, history };
+  return mask;
 }
 
 function round(mask: Float64Array): void {
   for (let i = 0; i < mask.length; i++) mask[i] = (mask[i] as number) < 0.5 ? 0 : 1;
 }
 
-/** AdamW without decay, that is Adam (arXiv 1412.6980), with PyTorch's defaults, in float64. */
-export class AdamW {
+/** Adam (arXiv 1412.6980), which is the paper's AdamW without its decay, with PyTorch's defaults, in float64. */
+export class Adam {
   readonly #rate: number;
   readonly #mean: Float64Array;
   readonly #square: Float64Array;
