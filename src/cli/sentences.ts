@@ -1,8 +1,8 @@
 /** Labelled sentences from files: lines of text, JSON lines, or a column of a table. */
 import { SluiceError } from "../errors.ts";
-import { parseCsv } from "../fit/csv.ts";
 import { encodePrompt } from "./commands/prompt.ts";
 import type { CommandContext, LoadedModel } from "./context.ts";
+import { parseCsv } from "./csv.ts";
 import { type Document, readLines, readTextFile } from "./documents.ts";
 import { name, optional, required, wholeNumber } from "./options.ts";
 
