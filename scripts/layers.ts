@@ -6,6 +6,7 @@
  */
 export const layers: readonly (readonly string[])[] = [
   ["src/errors.ts"],
+  ["src/numbers/"],
   ["src/models/config.ts"],
   ["src/formats/", "src/gpu/"],
   ["src/graph/"],

@@ -5,12 +5,13 @@
 
 import { SluiceError } from "../errors.ts";
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
-import { addsOf, dot, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
+import { addsOf, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
 import { type LiveSettings, rangeOf } from "../interventions/settings.ts";
 import type { AffineStage, AffineValues, Composition, Gate, NeuronValues } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { MOST_RANKS } from "../kernels/norm-edited.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { dot } from "../numbers/dot.ts";
 import type { RowStage } from "./fused.ts";
 import { EdgeBlocks } from "./stage-edges.ts";
 import { makeImage, NONE, type Origin, type Region, type StageImage } from "./stage-image.ts";

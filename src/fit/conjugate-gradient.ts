@@ -1,4 +1,5 @@
 /** Solutions of symmetric positive (semi-)definite systems that need the matrix only as a product. */
+import { dot } from "../numbers/dot.ts";
 
 export interface ConjugateGradientOptions {
   /** Diagonal of the matrix, by which residuals are scaled (Jacobi); default: ones. */
@@ -44,11 +45,4 @@ export function conjugateGradient(
     size = next;
   }
   return x;
-}
-
-/** Σ aᵢ·bᵢ in float64. */
-export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
 }

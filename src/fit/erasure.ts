@@ -10,6 +10,7 @@
  * then no linear classifier does better than a constant; that holds for every v of that scale, and among them this one
  * changes x least. Where Σ is estimated from few sentences, it is shrunk towards its own diagonal.
  */
+import { dot } from "../numbers/dot.ts";
 import { solvePositiveDefinite } from "./cholesky.ts";
 import { lowerIndex, type StreamedCovariance } from "./covariance.ts";
 
@@ -108,8 +109,4 @@ function quadraticForm(lower: Float64Array, x: Float64Array): number {
     sum += (lower[at++] as number) * (x[i] as number) ** 2;
   }
   return sum;
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  return a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);
 }

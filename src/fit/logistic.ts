@@ -1,5 +1,6 @@
 /** Logistic regression with an L2 penalty, as scikit-learn's default fits it (C = 1 is `l2` = 1), in float64. */
-import { conjugateGradient, dot } from "./conjugate-gradient.ts";
+import { dot } from "../numbers/dot.ts";
+import { conjugateGradient } from "./conjugate-gradient.ts";
 
 export interface LogisticModel {
   readonly weight: Float64Array;

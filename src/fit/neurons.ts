@@ -14,8 +14,8 @@ import type { MatrixRef } from "../graph/graph.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { baseOf } from "../interventions/compose.ts";
 import { readFloat64 } from "../interventions/float64-tensor.ts";
+import { dot } from "../numbers/dot.ts";
 import type { Model } from "../runtime/model.ts";
-import { dot } from "./conjugate-gradient.ts";
 import { poolResponses } from "./pool.ts";
 import type { Probe } from "./probe.ts";
 

@@ -6,10 +6,10 @@
 import { SluiceError } from "../errors.ts";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
 import type { AffineSite } from "../interventions/stage.ts";
+import { dot } from "../numbers/dot.ts";
 import type { Model } from "../runtime/model.ts";
 import { auroc } from "./auroc.ts";
 import { type LabelledSentences, layersFrom, requireAffineSite, requireBothClasses } from "./classes.ts";
-import { dot } from "./conjugate-gradient.ts";
 import { fitLogistic } from "./logistic.ts";
 import { poolResponses } from "./pool.ts";
 

@@ -1,4 +1,5 @@
 /** The methods of `affine` as the one form that runs: h ← h + s·(b − g(h·Vᵀ − c)·U), in float64. */
+import { dot } from "../numbers/dot.ts";
 import type { AffineStage, AffineValues } from "./stage.ts";
 
 export interface LoweredAffine {
@@ -47,12 +48,6 @@ export function lowerAffine(method: AffineStage["method"], values: AffineValues,
       };
     }
   }
-}
-
-export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
-  return sum;
 }
 
 function normalised(vector: Float64Array): Float64Array {

@@ -1,7 +1,6 @@
 /** Probes, neurons read along them, and the choice of a layer, against what must hold exactly. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { dot } from "../../src/fit/conjugate-gradient.ts";
 import { fitLogistic } from "../../src/fit/logistic.ts";
 import { toFloat32 } from "../../src/formats/safetensors.ts";
 import {
@@ -18,6 +17,7 @@ import {
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { baseOf } from "../../src/interventions/compose.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
+import { dot } from "../../src/numbers/dot.ts";
 import { normal, seeded } from "../kernels/inputs.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
