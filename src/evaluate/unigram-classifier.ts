@@ -4,6 +4,7 @@
  * weights.
  */
 import { SluiceError } from "../errors.ts";
+import { holdOutEvery } from "../numbers/hold-out.ts";
 
 /** Token ids of texts of either class. */
 export interface LabelledTexts {
@@ -110,9 +111,9 @@ function split(name: string, texts: readonly (readonly number[])[], pieceTokens:
       hint: "A fifth of the texts is held out, to tell how well the classifier does.",
     });
   }
-  const isHeld = (i: number): boolean => i % HELD_OUT_EVERY === HELD_OUT_EVERY - 1;
-  const pieces = (some: typeof usable) => some.flatMap((tokens) => piecesOf(tokens, pieceTokens ?? tokens.length));
-  return { fitted: pieces(usable.filter((_, i) => !isHeld(i))), held: pieces(usable.filter((_, i) => isHeld(i))) };
+  const { fitted, held } = holdOutEvery(usable, HELD_OUT_EVERY);
+  const pieces = (some: Pieces) => some.flatMap((tokens) => piecesOf(tokens, pieceTokens ?? tokens.length));
+  return { fitted: pieces(fitted), held: pieces(held) };
 }
 
 /** Full pieces; a text that is shorter than one is a piece too. */

@@ -4,6 +4,7 @@
  */
 import { SluiceError } from "../errors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
+import { holdOutEvery } from "../numbers/hold-out.ts";
 import type { Model } from "../runtime/model.ts";
 import { requireBothClasses } from "./classes.ts";
 import { type DirectionMethod, type DirectionOptions, fitDirection } from "./directions.ts";
@@ -98,11 +99,8 @@ export async function chooseLayer(
 }
 
 function split(sentences: readonly (readonly number[])[]) {
-  const isHeld = (i: number): boolean => i % HELD_EVERY === HELD_EVERY - 1;
-  return {
-    fitted: sentences.filter((_, i) => !isHeld(i)),
-    held: sentences.filter((_, i) => isHeld(i)).slice(0, MOST_JUDGED),
-  };
+  const { fitted, held } = holdOutEvery(sentences, HELD_EVERY);
+  return { fitted, held: held.slice(0, MOST_JUDGED) };
 }
 
 /** The bundle of one of a fit's layers. */

@@ -7,6 +7,7 @@ import { SluiceError } from "../errors.ts";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
 import type { AffineSite } from "../interventions/stage.ts";
 import { dot } from "../numbers/dot.ts";
+import { holdOutShare } from "../numbers/hold-out.ts";
 import type { Model } from "../runtime/model.ts";
 import { auroc } from "./auroc.ts";
 import { type LabelledSentences, layersFrom, requireAffineSite, requireBothClasses } from "./classes.ts";
@@ -64,8 +65,8 @@ export async function fitProbe(model: Model, options: ProbeOptions): Promise<Pro
     return rows;
   };
   const classes = [await meansOf(positive, 0), await meansOf(negative, positive.length)] as const;
-  const isHeld = (i: number): boolean => Math.floor((i + 1) * heldOut) > Math.floor(i * heldOut);
-  const [plus, minus] = classes.map((rows) => rows.filter((_, i) => !isHeld(i))) as [Float32Array[], Float32Array[]];
+  const splits = [holdOutShare(classes[0], heldOut), holdOutShare(classes[1], heldOut)] as const;
+  const [plus, minus] = [splits[0].fitted, splits[1].fitted];
   if (plus.length === 0 || minus.length === 0) {
     throw new SluiceError("usage", `Nothing is left to fit when ${heldOut} of each class is held out`, {
       hint: "Give more sentences, or hold out less.",
@@ -74,12 +75,8 @@ export async function fitProbe(model: Model, options: ProbeOptions): Promise<Pro
   const { weight, bias } = fitLogistic([...plus, ...minus], [...plus.map(() => true), ...minus.map(() => false)], {
     l2,
   });
-  const scores = classes.map((rows) =>
-    Float32Array.from(
-      rows.filter((_, i) => isHeld(i)),
-      (row) => dot(row, weight) + bias,
-    ),
-  ) as [Float32Array, Float32Array];
+  const scoresOf = (rows: readonly Float32Array[]) => Float32Array.from(rows, (row) => dot(row, weight) + bias);
+  const scores = [scoresOf(splits[0].held), scoresOf(splits[1].held)] as const;
   return {
     site,
     layer,

@@ -8,6 +8,7 @@ import type { Bundle } from "../../interventions/bundle.ts";
 import { baseOf } from "../../interventions/compose.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../../interventions/edges.ts";
 import type { Destinations } from "../../interventions/stage.ts";
+import { holdOutShare } from "../../numbers/hold-out.ts";
 import { cutGreedily } from "./greedy.ts";
 import { checkOf, type JudgedModel, meanDivergence } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
@@ -212,12 +213,9 @@ async function search(
   return objective.edges.filter((edge) => mask[edge] === 0);
 }
 
-/** Every so-many-th text is held out, so that the order of a file does not matter. */
 function split(what: string, texts: readonly (readonly number[])[], share: number) {
-  const isHeld = (i: number): boolean => Math.floor((i + 1) * share) > Math.floor(i * share);
   const usable = texts.filter(({ length }) => length > 1);
-  const fitted = usable.filter((_, i) => !isHeld(i));
-  const held = usable.filter((_, i) => isHeld(i));
+  const { fitted, held } = holdOutShare(usable, share);
   if (fitted.length > 0 && held.length > 0) return { fitted, held };
   throw new SluiceError("usage", `${usable.length} ${what} texts of two tokens or more are too few to hold any out`, {
     hint: "Give more texts; a quarter of them is kept for the report.",
