@@ -6,9 +6,10 @@ import { SluiceError } from "../errors.ts";
 import type { Stage } from "../interventions/stage.ts";
 import type { Model } from "../runtime/model.ts";
 import type { PromptInput } from "../runtime/request.ts";
+import { windowsOf } from "../runtime/windows.ts";
 import { bootstrap, type Estimate } from "./bootstrap.ts";
 import { type ContinuationPair, continuePairs, MOST_PAIRS, type Scorer } from "./continuations.ts";
-import { comparePredictions, MOST_WINDOWS, type WindowSums, windowsOf } from "./predictions.ts";
+import { comparePredictions, MOST_WINDOWS, type WindowSums } from "./predictions.ts";
 
 export interface EvaluateOptions {
   /** Texts as token ids, to be predicted; BOS included where it is wanted. */
@@ -130,7 +131,7 @@ async function predict(
   const everywhere = widened.length === 0 ? model : withStagesEverywhere(model);
   const longest = documents.reduce((most, { length }) => Math.max(most, length), 0);
   const context = Math.min(longest, model.config.max_position_embeddings);
-  const windows = documents.flatMap((tokens) => windowsOf(tokens, context));
+  const windows = documents.flatMap((tokens) => windowsOf(tokens, context, Math.max(1, context >> 1)));
   const total = windows.reduce((sum, { counted }) => sum + counted, 0);
   const pairs = Math.min(MOST_WINDOWS, windows.length);
   const sequences = await everywhere.openSequences({ sequences: 2 * pairs, context, signal });

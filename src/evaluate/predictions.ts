@@ -1,7 +1,9 @@
 /** How a plain and an edited model predict the same texts, token by token. */
 import { logitsOf } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
+import { divergence, logSumExp } from "../numbers/distributions.ts";
 import type { Sequences } from "../runtime/sequences.ts";
+import { groupsOf, type Window } from "../runtime/windows.ts";
 
 /** Of one window: sums over the predictions that count. */
 export interface WindowSums {
@@ -16,30 +18,8 @@ export interface WindowSums {
   readonly agreeing: number;
 }
 
-/** Tokens that are run together, and how many predictions count, the last ones. */
-export interface Window {
-  readonly tokens: readonly number[];
-  readonly counted: number;
-}
-
 /** Windows that a step packs together at most: enough to fill it with short texts. */
 export const MOST_WINDOWS = 8;
-
-/**
- * Windows of at most `context` tokens that together predict every token of a text but its first once, each token with at
- * least half a context before it where the text has that many.
- */
-export function windowsOf(tokens: readonly number[], context: number): readonly Window[] {
-  const stride = Math.max(1, context >> 1);
-  const windows: Window[] = [];
-  let predicted = 1;
-  while (predicted < tokens.length) {
-    const end = Math.min(windows.length === 0 ? context : predicted + stride, tokens.length);
-    windows.push({ tokens: tokens.slice(Math.max(0, end - context), end), counted: end - predicted });
-    predicted = end;
-  }
-  return windows;
-}
 
 /**
  * Runs windows through pairs of sequences, 2i plain and 2i + 1 edited, and compares their predictions while they come: no
@@ -118,48 +98,21 @@ async function compareStep(
 }
 
 function add(sums: Mutable<WindowSums>, p: Float32Array, q: Float32Array, next: number, position: number): void {
-  const plain = normaliser(p);
-  const edited = normaliser(q);
-  for (const [which, { total }] of [["plain", plain] as const, ["edited", edited] as const]) {
-    if (!Number.isFinite(total)) throw notFinite(which, position);
-  }
-  let divergence = 0;
-  for (let i = 0; i < p.length; i++) {
-    const logP = (p[i] as number) - plain.total;
-    divergence += Math.exp(logP) * (logP - ((q[i] as number) - edited.total));
-  }
+  const [plain, edited] = [logSumExp(p), logSumExp(q)];
+  if (!Number.isFinite(plain)) throw notFinite("plain", position);
+  if (!Number.isFinite(edited)) throw notFinite("edited", position);
   sums.tokens++;
-  sums.plain += plain.total - (p[next] as number);
-  sums.edited += edited.total - (q[next] as number);
-  // Rounding can leave equal distributions a hair below 0.
-  sums.divergence += Math.max(0, divergence);
-  if (plain.top === edited.top) sums.agreeing++;
+  sums.plain += plain - (p[next] as number);
+  sums.edited += edited - (q[next] as number);
+  sums.divergence += divergence(p, q, plain, edited);
+  if (likeliest(p) === likeliest(q)) sums.agreeing++;
 }
 
-/** log Σ exp of logits, and the index of the largest, the first of equal ones. NaN where a logit is. */
-function normaliser(logits: Float32Array): { readonly total: number; readonly top: number } {
+/** Index of the largest logit, the first of equal ones. */
+function likeliest(logits: Float32Array): number {
   let top = 0;
   for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[top] as number)) top = i;
-  const largest = logits[top] as number;
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp((logits[i] as number) - largest);
-  return { total: largest + Math.log(sum), top };
-}
-
-/** Neighbouring windows that fill a step without passing its rows; each at least one. */
-function* groupsOf(windows: readonly Window[], most: number, rows: number): Generator<readonly Window[]> {
-  let group: Window[] = [];
-  let filled = 0;
-  for (const window of windows) {
-    if (group.length > 0 && (group.length === most || filled + window.tokens.length > rows)) {
-      yield group;
-      group = [];
-      filled = 0;
-    }
-    group.push(window);
-    filled += window.tokens.length;
-  }
-  if (group.length > 0) yield group;
+  return top;
 }
 
 function notFinite(which: "plain" | "edited", position: number): SluiceError {

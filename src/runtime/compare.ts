@@ -1,6 +1,7 @@
 /** A model beside itself with interventions: what either says, and how far their predictions lie apart. */
 import { logitsOf } from "../compile/plan.ts";
 import { checkWhole, SluiceError } from "../errors.ts";
+import { divergence, logSumExp } from "../numbers/distributions.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { FinishReason } from "./decode.ts";
 import type { GenerateOptions, GenerateResult, GenerationRequest } from "./generation.ts";
@@ -151,7 +152,7 @@ async function scorePrompt(
         }
         const plain = waiting.get(position) as Float64Array;
         waiting.delete(position);
-        positions.push(divergence(plain, row));
+        positions.push(divergence(plain, row, 0, 0));
         last = { plain, edited: row };
       });
     }
@@ -194,15 +195,6 @@ function movedMost(
 
 /** Logarithms of the probabilities that logits stand for. */
 function logSoftmax(logits: Float32Array): Float64Array {
-  const top = logits.reduce((most, value) => Math.max(most, value), -Infinity);
-  const total = logits.reduce((sum, value) => sum + Math.exp(value - top), 0);
-  const shift = top + Math.log(total);
+  const shift = logSumExp(logits);
   return Float64Array.from(logits, (value) => value - shift);
-}
-
-/** KL(p ‖ q) in nats, of logarithms of probabilities. */
-function divergence(p: Float64Array, q: Float64Array): number {
-  const sum = p.reduce((total, value, i) => total + Math.exp(value) * (value - (q[i] as number)), 0);
-  // Rounding can leave equal distributions a hair below 0.
-  return Math.max(0, sum);
 }

@@ -5,6 +5,7 @@ import type { ModelConfig } from "../models/config.ts";
 import { checkPromptLength } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 import type { SessionOptions } from "./session-options.ts";
+import { groupsOf, type Window, windowsOf } from "./windows.ts";
 
 export interface PerplexityOptions {
   /**
@@ -25,12 +26,6 @@ export interface Perplexity {
   readonly nll: number;
   /** Predicted tokens: each document's, less its first. */
   readonly tokens: number;
-}
-
-/** Tokens run together; the losses of the last `counted` predictions are summed. */
-interface Window {
-  readonly tokens: readonly number[];
-  readonly counted: number;
 }
 
 /** Sequences that one step packs together: enough to fill it with short texts. */
@@ -103,33 +98,4 @@ export async function measurePerplexity(
   } finally {
     cached.dispose();
   }
-}
-
-/** Windows that together predict every token of a document but its first exactly once. */
-function windowsOf(tokens: readonly number[], context: number, stride: number): Window[] {
-  const windows: Window[] = [];
-  let predicted = 1;
-  while (predicted < tokens.length) {
-    const end = windows.length === 0 ? Math.min(context, tokens.length) : Math.min(predicted + stride, tokens.length);
-    const begin = Math.max(0, end - context);
-    windows.push({ tokens: tokens.slice(begin, end), counted: end - predicted });
-    predicted = end;
-  }
-  return windows;
-}
-
-/** Neighbouring windows that fill a step without passing its rows; each at least one. */
-function* groupsOf(windows: readonly Window[], sequences: number, rows: number): Generator<readonly Window[]> {
-  let group: Window[] = [];
-  let filled = 0;
-  for (const window of windows) {
-    if (group.length > 0 && (group.length === sequences || filled + window.tokens.length > rows)) {
-      yield group;
-      group = [];
-      filled = 0;
-    }
-    group.push(window);
-    filled += window.tokens.length;
-  }
-  if (group.length > 0) yield group;
 }

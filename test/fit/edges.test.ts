@@ -3,7 +3,6 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
 import type { EdgeFitOptions } from "../../src/fit/edges/fit-edges.ts";
-import { divergence } from "../../src/fit/edges/judge.ts";
 import { Adam } from "../../src/fit/edges/learn-masks.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
@@ -175,12 +174,6 @@ test("options out of range are refused by name, before anything is measured", as
   await refused({ destinations: "blocks" }, 'destinations is "blocks"', "heads, qkv_groups");
   for (const name of ["badWeight", "badCap", "ramp"]) await refused({ [name]: -1 }, `${name} is -1`, "0 or more");
   model.dispose();
-});
-
-test("the divergence of two distributions, and of one from itself", () => {
-  const [p, q] = [Float32Array.of(Math.log(3), 0, -900), Float32Array.of(5, 5 + Math.log(3), -900)];
-  assert.ok(Math.abs(divergence(p, q) - 0.5 * Math.log(3)) < 1e-6);
-  assert.is(divergence(p, p), 0);
 });
 
 test("Adam's first steps are those of PyTorch", () => {

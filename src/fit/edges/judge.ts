@@ -1,6 +1,7 @@
 /** How far a bundle moves a model's predictions, and a self-test for whoever receives it. Both run the bundle itself. */
 import type { Bundle } from "../../interventions/bundle.ts";
 import type { Check } from "../../interventions/manifest.ts";
+import { divergence } from "../../numbers/distributions.ts";
 
 /** Logits of a model, `[T, vocab_size]`. */
 export interface LogitsModel {
@@ -37,22 +38,6 @@ export async function meanDivergence(
     }
   }
   return sum / positions;
-}
-
-/** Σ p·(log p − log q) of two rows of logits, in float64. */
-export function divergence(p: Float32Array, q: Float32Array): number {
-  const [totalP, totalQ] = [logSumExp(p), logSumExp(q)];
-  let sum = 0;
-  for (let i = 0; i < p.length; i++) {
-    const logP = (p[i] as number) - totalP;
-    sum += Math.exp(logP) * (logP - ((q[i] as number) - totalQ));
-  }
-  return sum;
-}
-
-function logSumExp(row: Float32Array): number {
-  const top = row.reduce((most, value) => Math.max(most, value), -Infinity);
-  return top + Math.log(row.reduce((sum, value) => sum + Math.exp(value - top), 0));
 }
 
 /** How many of the highest logits a check names. */
