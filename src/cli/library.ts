@@ -53,6 +53,7 @@ export const library: Library = {
   },
   async profile(model, prompt, options) {
     const whole = own(model);
+    const { spreadTokens } = await import("../profile/bench.ts");
     return whole.profile(prompt ?? spreadTokens(64, whole.config.vocab_size), options);
   },
   async info(options) {
@@ -61,11 +62,6 @@ export const library: Library = {
     return { data, text: formatInfo(data) };
   },
 };
-
-/** Ids that are spread over the vocabulary, the same each time. */
-function spreadTokens(count: number, vocabSize: number): readonly number[] {
-  return Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabSize);
-}
 
 /** Every model that the commands hold was loaded above. */
 function own(model: LoadedModel): Model {

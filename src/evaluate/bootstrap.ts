@@ -1,4 +1,5 @@
 /** Numbers with the intervals in which they lie, by resampling what they were measured on (Efron 1979). */
+import { mulberry32, quantile } from "../numbers/sampling.ts";
 
 /** A measured number and its 95 % interval; no interval where it was measured on one unit alone. */
 export interface Estimate {
@@ -39,22 +40,4 @@ export function bootstrap<Name extends string>(
     return [name, { value: statistics[name](all), low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) }];
   });
   return Object.fromEntries(estimates) as Record<Name, Estimate>;
-}
-
-/** Between neighbours in proportion; null of nothing. */
-function quantile(sorted: Float64Array, share: number): number | null {
-  const at = (sorted.length - 1) * share;
-  const [low, high] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];
-  return low === undefined || high === undefined ? null : low + (high - low) * (at - Math.floor(at));
-}
-
-/** Uniform numbers from [0, 1): Mulberry32, small and good enough to choose samples. */
-function mulberry32(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -72,7 +72,7 @@ export async function benchModel(model: Model, edited?: Model, options: BenchOpt
   check("promptTokens", promptTokens, 1);
   check("newTokens", newTokens, 1);
   check("repetitions", repetitions, 5);
-  const prompt = someTokens(promptTokens, model.config.vocab_size);
+  const prompt = spreadTokens(promptTokens, model.config.vocab_size);
   const context = promptTokens + newTokens;
   const { gpu } = model.internals;
   // Its kernels are none of the model's.
@@ -228,8 +228,8 @@ function rowsAt(first: number, count: number, out: boolean): StepRows {
   return { rows, outs: out ? [last] : [] };
 }
 
-/** Ids that are spread over the vocabulary, the same each time. */
-function someTokens(count: number, vocabSize: number): readonly number[] {
+/** Ids that are spread over the vocabulary, the same each time: a prompt where any will do. */
+export function spreadTokens(count: number, vocabSize: number): readonly number[] {
   return Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabSize);
 }
 
