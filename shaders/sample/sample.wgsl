@@ -16,8 +16,8 @@
 // place; 5 seen [sequence][SEEN_WORDS], a bit per token: the host sets those of the prompt, and the winner's is set
 // here. A row with a logit that is not finite, or is not after the penalty, gets NO_TOKEN. A sequence may have one
 // out row a step.
-// Parallel: a workgroup a row; thread t holds vec4s t, t + THREADS, ... 256 threads on GPUs; 64 on software devices,
-// whose barriers and compile times grow with the threads.
+// Parallel: a workgroup a row; thread t holds vec4s t, t + THREADS, ..., see trip.wgsl. 256 threads on GPUs; 64 on
+// software devices, whose barriers and compile times grow with the threads.
 // Passes over the row: 1 for the largest; up to 14 of integer compares for k; 1 and 2 a draw for p; else 1 for a draw.
 // Summation class workgroup{THREADS} for the masses of step 4: four chains a thread and their sum, then SPAN sums of
 // SPAN (reduce.wgsl).
@@ -25,6 +25,8 @@ import package::lib::step::step;
 import package::sample::logits::{NOT_FINITE, NO_TOKEN, not_finite, order_key};
 import package::sample::noise::gumbel;
 import package::sample::reduce::{Candidate, best_candidate, better, sum_counts, sum_masses};
+import package::sample::trip::AT_ONCE;
+@if(four) import package::sample::trip::{Trip, advanced};
 import constants::{THREADS, V4, VOCAB};
 
 struct Setting {
@@ -43,8 +45,6 @@ struct Setting {
 @group(1) @binding(4) var<storage, read_write> tokens: array<u32>;
 @group(1) @binding(5) var<storage, read_write> seen: array<u32>;
 
-// Inner trips of the passes, a constant so that compilers for GPUs unroll them and overlap their loads.
-const AT_ONCE = 4u;
 const SEEN_WORDS = (VOCAB + 31u) / 32u;
 const LANES = vec4u(0u, 1u, 2u, 3u);
 // The key of padding; below that of any logit.
@@ -59,19 +59,42 @@ struct RowState {
   largest: f32,     // penalised logit
 }
 
-// Bits of the penalised logits of vec4 `i`. What is not finite stays as it is; what lies in the padding is undefined.
+// Penalised logits of vec4s `first`, `first` + THREADS, ... What keys() says of those past the end is NO_KEY.
+@if(four) fn trip_from(row: RowState, first: u32) -> Trip {
+  let i = min(vec4u(first) + THREADS * LANES, vec4u(V4 - 1u));
+  let bits = Trip(logits[row.start + i.x], logits[row.start + i.y], logits[row.start + i.z], logits[row.start + i.w]);
+  if (row.penalty == 1.0) {
+    return bits;
+  }
+  let words = vec4u(seen_word(row, i.x), seen_word(row, i.y), seen_word(row, i.z), seen_word(row, i.w));
+  return Trip(changed(row, bits.a, words.x, i.x), changed(row, bits.b, words.y, i.y),
+    changed(row, bits.c, words.z, i.z), changed(row, bits.d, words.w, i.w));
+}
+
+// The word of the row's seen tokens that vec4 `i` has its bits in.
+fn seen_word(row: RowState, i: u32) -> u32 {
+  return seen[row.seen_start + i / 8u];
+}
+
+// Bits of the logits of vec4 `i` after the penalty. What is not finite stays as it is; what lies in the padding is
+// undefined.
+fn changed(row: RowState, bits: vec4u, word: u32, i: u32) -> vec4u {
+  let v = bitcast<vec4f>(bits);
+  let is_seen = ((vec4u(word) >> (vec4u(4u * (i & 7u)) + LANES)) & vec4u(1u)) == vec4u(1u);
+  let after = bitcast<vec4u>(select(v / row.penalty, v * row.penalty, v < vec4f(0.0)));
+  return select(bits, after, is_seen & !not_finite(bits));
+}
+
+// One vec4 of penalised logits.
 fn penalised(row: RowState, i: u32) -> vec4u {
   let bits = logits[row.start + i];
   if (row.penalty == 1.0) {
     return bits;
   }
-  let v = bitcast<vec4f>(bits);
-  let is_seen = ((vec4u(seen[row.seen_start + i / 8u]) >> (vec4u(4u * (i & 7u)) + LANES)) & vec4u(1u)) == vec4u(1u);
-  let changed = bitcast<vec4u>(select(v / row.penalty, v * row.penalty, v < vec4f(0.0)));
-  return select(bits, changed, is_seen & !not_finite(bits));
+  return changed(row, bits, seen_word(row, i), i);
 }
 
-// Order keys of the penalised logits of vec4 `i`; NO_KEY in the padding.
+// Order keys of the penalised logits of vec4 `i`; NO_KEY in the padding and past the end.
 fn keys(bits: vec4u, i: u32) -> vec4u {
   return select(vec4u(NO_KEY), order_key(bits), vec4u(4u * i) + LANES < vec4u(VOCAB));
 }
@@ -101,33 +124,40 @@ fn best_of(lanes: Lanes) -> Candidate {
   return better(low, better(Candidate(lanes.merit.z, ids.z), Candidate(lanes.merit.w, ids.w)));
 }
 
+fn consider_logits(best: ptr<function, Lanes>, bits: vec4u, i: u32) {
+  let key = keys(bits, i);
+  consider(best, select(key, vec4u(NOT_FINITE), not_finite(bits) & (key != vec4u(NO_KEY))), i);
+}
+
 // The largest penalised logit, by its key, or merit NOT_FINITE.
 fn largest_logit(tid: u32, row: RowState) -> Candidate {
   var best = Lanes(vec4u(NO_KEY), vec4u(0u));
   for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
-    for (var j = 0u; j < AT_ONCE; j++) {
-      let i = first + j * THREADS;
-      if (i < V4) {
-        let bits = penalised(row, i);
-        let key = keys(bits, i);
-        consider(&best, select(key, vec4u(NOT_FINITE), not_finite(bits) & (key != vec4u(NO_KEY))), i);
-      }
+    @if(!four) consider_logits(&best, penalised(row, first), first);
+    @if(four) var trip = trip_from(row, first);
+    @if(four) for (var j = 0u; j < AT_ONCE; j++) {
+      consider_logits(&best, trip.a, first + j * THREADS);
+      trip = advanced(trip);
     }
   }
   return best_candidate(tid, best_of(best));
+}
+
+fn count_reaching(reached: ptr<function, vec4u>, thresholds: vec4u, bits: vec4u, i: u32) {
+  let key = keys(bits, i);
+  *reached += vec4u(vec4u(key.x) >= thresholds) + vec4u(vec4u(key.y) >= thresholds)
+    + vec4u(vec4u(key.z) >= thresholds) + vec4u(vec4u(key.w) >= thresholds);
 }
 
 // How many keys reach each of four thresholds (above NO_KEY).
 fn counts_from(tid: u32, row: RowState, thresholds: vec4u) -> vec4u {
   var reached = vec4u();
   for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
-    for (var j = 0u; j < AT_ONCE; j++) {
-      let i = first + j * THREADS;
-      if (i < V4) {
-        let key = keys(penalised(row, i), i);
-        reached += vec4u(vec4u(key.x) >= thresholds) + vec4u(vec4u(key.y) >= thresholds)
-          + vec4u(vec4u(key.z) >= thresholds) + vec4u(vec4u(key.w) >= thresholds);
-      }
+    @if(!four) count_reaching(&reached, thresholds, penalised(row, first), first);
+    @if(four) var trip = trip_from(row, first);
+    @if(four) for (var j = 0u; j < AT_ONCE; j++) {
+      count_reaching(&reached, thresholds, trip.a, first + j * THREADS);
+      trip = advanced(trip);
     }
   }
   return sum_counts(tid, reached);
@@ -157,37 +187,51 @@ fn top_k_key(tid: u32, row: RowState, k: u32, largest: u32) -> u32 {
   return low;
 }
 
-// Sum of exp(z) over the tokens whose keys reach `key`.
+fn add_masses(sums: ptr<function, vec4f>, row: RowState, key: u32, bits: vec4u, i: u32) {
+  let counts = keys(bits, i) >= vec4u(key);
+  *sums += select(vec4f(), exp(max(scaled(row, bits), vec4f(-100.0))), counts);
+}
+
+// Sum of exp(z) over the tokens whose keys reach `key`, which is above NO_KEY.
 fn mass_from(tid: u32, row: RowState, key: u32) -> f32 {
   var sums = vec4f();
   for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
-    for (var j = 0u; j < AT_ONCE; j++) {
-      let i = first + j * THREADS;
-      if (i < V4) {
-        let bits = penalised(row, i);
-        let counts = keys(bits, i) >= vec4u(key);
-        sums += select(vec4f(), exp(max(scaled(row, bits), vec4f(-100.0))), counts);
-      }
+    @if(!four) add_masses(&sums, row, key, penalised(row, first), first);
+    @if(four) var trip = trip_from(row, first);
+    @if(four) for (var j = 0u; j < AT_ONCE; j++) {
+      add_masses(&sums, row, key, trip.a, first + j * THREADS);
+      trip = advanced(trip);
     }
   }
   return sum_masses(tid, (sums.x + sums.y) + (sums.z + sums.w));
 }
 
-// Of the tokens whose keys reach `key` and whose z reaches `least` the one of the largest z + noise.
-fn draw_from(tid: u32, row: RowState, seed: vec2u, position: u32, key: u32, least: f32) -> Candidate {
+// What decides a draw.
+struct Rule {
+  seed: vec2u,
+  position: u32,
+  key: u32,   // above NO_KEY
+  least: f32, // of z
+}
+
+fn consider_scores(best: ptr<function, Lanes>, row: RowState, rule: Rule, bits: vec4u, i: u32) {
+  let z = scaled(row, bits);
+  let stays = (keys(bits, i) >= vec4u(rule.key)) & (z >= vec4f(rule.least));
+  if (any(stays)) {
+    let merit = order_key(bitcast<vec4u>(z + gumbel(rule.seed, rule.position, i)));
+    consider(best, select(vec4u(NO_KEY), merit, stays), i);
+  }
+}
+
+// Of the tokens whose keys reach `rule.key` and whose z reaches `rule.least` the one of the largest z + noise.
+fn draw_from(tid: u32, row: RowState, rule: Rule) -> Candidate {
   var best = Lanes(vec4u(NO_KEY), vec4u(0u));
   for (var first = tid; first < V4; first += AT_ONCE * THREADS) {
-    for (var j = 0u; j < AT_ONCE; j++) {
-      let i = first + j * THREADS;
-      if (i < V4) {
-        let bits = penalised(row, i);
-        let z = scaled(row, bits);
-        let stays = (keys(bits, i) >= vec4u(key)) & (z >= vec4f(least));
-        if (any(stays)) {
-          let merit = order_key(bitcast<vec4u>(z + gumbel(seed, position, i)));
-          consider(&best, select(vec4u(NO_KEY), merit, stays), i);
-        }
-      }
+    @if(!four) consider_scores(&best, row, rule, penalised(row, first), first);
+    @if(four) var trip = trip_from(row, first);
+    @if(four) for (var j = 0u; j < AT_ONCE; j++) {
+      consider_scores(&best, row, rule, trip.a, first + j * THREADS);
+      trip = advanced(trip);
     }
   }
   return best_candidate(tid, best_of(best));
@@ -222,7 +266,7 @@ fn draw(tid: u32, row: RowState, setting: Setting, position: u32, largest: u32) 
         break;
       }
     }
-    id = draw_from(tid, row, seed, position, key, least).id;
+    id = draw_from(tid, row, Rule(seed, position, key, least)).id;
     if (!cut) {
       break;
     }

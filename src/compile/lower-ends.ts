@@ -60,7 +60,7 @@ export function lowerEmbed(ctx: LoweringContext, op: FusedEmbed): Dispatch[] {
 export function lowerTails(ctx: LoweringContext): Plan["tails"] {
   const shape = { vocab: ctx.graph.config.vocab_size, maxRows: MAX_ROWS };
   const argmax = argmaxKernels(shape);
-  const loss = crossEntropyKernels(shape);
+  const loss = crossEntropyKernels(shape, ctx.options);
   const partial: BufferRole = {
     role: "activation",
     index: ctx.activations.scratch(Math.max(argmax.partialBytes(ctx.chunkOuts), loss.partialBytes(ctx.chunkOuts))),

@@ -6,21 +6,24 @@ import {
   type VocabularyShape,
   vocabularyConstants,
 } from "./argmax.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, KernelFamily } from "./kernel.ts";
 
 /**
  * losses[args.offset + i] = logsumexp(logits[i]) - logits[i][tokens[outs[i].token_index]], natural logarithm, f32; NaN
  * where a logit is not finite or the target is no token of the vocabulary. Both stages read the logits,
- * f32 [outs][ceil4(V)], whose padding is ignored.
+ * f32 [outs][ceil4(V)], whose padding is ignored. Both families have the same bits.
  */
-export function crossEntropyKernels(shape: VocabularyShape): TwoStageKernels {
+export function crossEntropyKernels(
+  shape: VocabularyShape,
+  { family = "tiled" }: { readonly family?: KernelFamily } = {},
+): TwoStageKernels {
   const { vocab, maxRows } = shape;
   const segments = segmentCount(vocab);
   const constants = { ...vocabularyConstants(shape), SEGMENTS: `${segments}u` };
   const summation = `segments${segments}`;
   const partial: Kernel = {
-    name: `cross_entropy_partial_${vocab}_m${maxRows}`,
-    shader: { entry: "sample/cross_entropy_partial", constants },
+    name: `cross_entropy_partial${family === "tiled" ? "_four" : ""}_${vocab}_m${maxRows}`,
+    shader: { entry: "sample/cross_entropy_partial", constants, conditions: { four: family === "tiled" } },
     bindings: [
       { name: "logits", binding: 1, access: "read" },
       { name: "partials", binding: 4, access: "read_write" },

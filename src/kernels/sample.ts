@@ -47,7 +47,7 @@ export function packSettings(settings: readonly SamplingSetting[]): Uint32Array<
  * finite. A draw depends on the logits, the setting, the seen bits and `outs[i].position`, and on nothing else.
  * Rows are out rows; at most one per sequence in a step.
  *
- * One shader serves both families; `register`, for software devices, has a quarter of the threads.
+ * One shader serves both families; `register`, for software devices, has a quarter of the threads, each with one load at a time.
  */
 export function sampleKernel(
   shape: VocabularyShape,
@@ -60,6 +60,7 @@ export function sampleKernel(
     name: `sample${threads}_${vocab}_m${maxRows}`,
     shader: {
       entry: "sample/sample",
+      conditions: { four: family === "tiled" },
       constants: { ...vocabularyConstants(shape), THREADS: `${threads}u`, SPAN: `${span}u` },
     },
     bindings: [

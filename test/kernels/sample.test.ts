@@ -107,6 +107,7 @@ test("chooses as float64 does for random settings and vocabularies", async () =>
   for (const [vocab, count] of [
     [3, 100],
     [101, 150],
+    [4099, 40],
     [50257, 12],
   ] as const) {
     const draws = Array.from({ length: count }, () => randomDraw(random, vocab));

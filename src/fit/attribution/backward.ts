@@ -46,7 +46,7 @@ function recordHead(recorder: Recorder, chunk: Chunk): void {
   sumSources(recorder, chunk, sources, [[logits, space.xMlp]]);
   recordNormedRow(recorder, model.finalNorm, chunk);
   const dnormed = space.normed;
-  const entropy = crossEntropyKernels({ vocab: space.config.vocab_size, maxRows: MAX_ROWS });
+  const entropy = crossEntropyKernels({ vocab: space.config.vocab_size, maxRows: MAX_ROWS }, recorder.parts);
   const entropyGradient = crossEntropyGradient({ vocab: space.config.vocab_size, maxRows: MAX_ROWS });
   for (let first = 0; first < chunk.count; first += space.tileRows) {
     const rows = Math.min(space.tileRows, chunk.count - first);
