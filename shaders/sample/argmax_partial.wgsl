@@ -6,7 +6,7 @@
 // read again, which changes no maximum.
 // Summation class: none.
 import package::lib::step::step;
-import package::sample::logits::{NOT_FINITE, not_finite, order_key, without_padding};
+import package::sample::logits::{LOWEST, NOT_FINITE, not_finite, order_key, without_padding};
 import constants::{SEGMENTS, V4};
 
 @group(1) @binding(1) var<storage, read> logits: array<vec4u>;
@@ -37,10 +37,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let start = row * V4;
-  let first = min(segment, V4 - 1u);
-  let first_bits = without_padding(logits[start + first], first);
-  var best = Best(bitcast<vec4f>(first_bits), vec4u(first), not_finite(first_bits));
-  for (var i = segment + SEGMENTS; i < V4; i += 4u * SEGMENTS) {
+  // Where nothing is above the lowest float, the segment's first vec4 holds it, if there is one.
+  var best = Best(vec4f(LOWEST), vec4u(min(segment, V4 - 1u)), vec4<bool>());
+  for (var i = segment; i < V4; i += 4u * SEGMENTS) {
     consider(&best, start, i);
     consider(&best, start, i + SEGMENTS);
     consider(&best, start, i + 2u * SEGMENTS);

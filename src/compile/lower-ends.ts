@@ -59,7 +59,7 @@ export function lowerEmbed(ctx: LoweringContext, op: FusedEmbed): Dispatch[] {
 
 export function lowerTails(ctx: LoweringContext): Plan["tails"] {
   const shape = { vocab: ctx.graph.config.vocab_size, maxRows: MAX_ROWS };
-  const argmax = argmaxKernels(shape);
+  const argmax = argmaxKernels(shape, ctx.options);
   const loss = crossEntropyKernels(shape, ctx.options);
   const partial: BufferRole = {
     role: "activation",

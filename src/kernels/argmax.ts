@@ -1,5 +1,5 @@
 /** Greedy choice of a token per out row: shaders/sample/argmax_*.wgsl. */
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, KernelFamily } from "./kernel.ts";
 
 export interface VocabularyShape {
   /** V; rows of logits are padded to a multiple of 4. */
@@ -29,8 +29,16 @@ export function segmentCount(vocab: number): number {
 }
 
 /** Size of the buffer between the stages over a vocabulary. */
-export function segmentBytes(vocab: number, maxOuts: number): number {
-  return maxOuts * segmentCount(vocab) * PARTIAL_BYTES;
+export function segmentBytes(vocab: number, maxOuts: number, segments = segmentCount(vocab)): number {
+  return maxOuts * segments * PARTIAL_BYTES;
+}
+
+/**
+ * The same for a GPU, whose second stage is a workgroup a row: a thread has four loads under way at once, so the first
+ * stage gets one such trip a thread, up to the 2,048 segments that are one trip of the second.
+ */
+function manySegments(vocab: number): number {
+  return 256 * Math.min(Math.max(Math.ceil(vocab / 16 / 256), 1), 8);
 }
 
 /** Constants of the shaders that read rows of logits. */
@@ -40,14 +48,20 @@ export function vocabularyConstants({ vocab, maxRows }: VocabularyShape): Record
 
 /**
  * For each out row i the smallest id of the largest logit goes to `tokens[outs[i].token_index]`, and 0xffffffff if any
- * logit of the row is not finite. `partial` reads logits f32 [outs][ceil4(V)], whose padding is ignored.
+ * logit of the row is not finite. `partial` reads logits f32 [outs][ceil4(V)], whose padding is ignored. `tiled` cuts a
+ * row in more segments, which fill a GPU, and has a workgroup for each row's second stage, not a thread.
  */
-export function argmaxKernels(shape: VocabularyShape): TwoStageKernels {
+export function argmaxKernels(
+  shape: VocabularyShape,
+  { family = "tiled" }: { readonly family?: KernelFamily } = {},
+): TwoStageKernels {
   const { vocab, maxRows } = shape;
-  const segments = segmentCount(vocab);
+  const meet = family === "tiled";
+  const segments = meet ? manySegments(vocab) : segmentCount(vocab);
   const constants = { ...vocabularyConstants(shape), SEGMENTS: `${segments}u` };
+  const partialBytes = (outs: number) => segmentBytes(vocab, outs, segments);
   const partial: Kernel = {
-    name: `argmax_partial_${vocab}_m${maxRows}`,
+    name: `argmax_partial${segments}_${vocab}_m${maxRows}`,
     shader: { entry: "sample/argmax_partial", constants },
     bindings: [
       { name: "logits", binding: 1, access: "read" },
@@ -56,19 +70,23 @@ export function argmaxKernels(shape: VocabularyShape): TwoStageKernels {
     args: [],
     summation: "none",
     workgroups: (outs) => [segments / 64, outs, 1],
-    cost: ({ rows }) => ({ flops: rows * vocab, bytes: rows * vocab * 4 + segmentBytes(vocab, rows) }),
+    cost: ({ rows }) => ({ flops: rows * vocab, bytes: rows * vocab * 4 + partialBytes(rows) }),
   };
   const final: Kernel = {
-    name: `argmax_final_${vocab}_m${maxRows}`,
-    shader: { entry: "sample/argmax_final", constants },
+    name: `argmax_final${segments}${meet ? "_meet" : ""}_${vocab}_m${maxRows}`,
+    shader: {
+      entry: "sample/argmax_final",
+      conditions: { meet },
+      constants: { ...constants, ...(meet ? { THREADS: "256u", SPAN: "16u" } : { THREADS: "32u" }) },
+    },
     bindings: [
       { name: "partials", binding: 1, access: "read" },
       { name: "tokens", binding: 4, access: "read_write" },
     ],
     args: [],
     summation: "none",
-    workgroups: (outs) => [Math.ceil(outs / 32), 1, 1],
-    cost: ({ rows }) => ({ flops: rows * segments, bytes: segmentBytes(vocab, rows) + rows * 4 }),
+    workgroups: (outs) => [meet ? outs : Math.ceil(outs / 32), 1, 1],
+    cost: ({ rows }) => ({ flops: rows * segments, bytes: partialBytes(rows) + rows * 4 }),
   };
-  return { partial, final, partialBytes: (maxOuts) => segmentBytes(vocab, maxOuts) };
+  return { partial, final, partialBytes };
 }

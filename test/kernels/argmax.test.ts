@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { argmaxKernels } from "../../src/kernels/argmax.ts";
+import type { KernelFamily } from "../../src/kernels/kernel.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";
@@ -16,10 +17,16 @@ function rowsOf(count: number, vocab: number, value: (row: number, id: number) =
   );
 }
 
-/** Runs both stages; the id of out row i is written to place 2i + 1. Returns all places. */
+/** Runs both stages; the id of out row i is written to place 2i + 1. Returns all places, which both families agree on. */
 async function choose(vocab: number, outs: number, logits: Float32Array | Uint32Array): Promise<Uint32Array> {
+  const register = await chooseWith("register", vocab, outs, logits);
+  assert.equal(await chooseWith("tiled", vocab, outs, logits), register, `vocabulary of ${vocab}, tiled and register`);
+  return register;
+}
+
+async function chooseWith(family: KernelFamily, vocab: number, outs: number, logits: Float32Array | Uint32Array) {
   const device = await testDevice();
-  const { partial, final, partialBytes } = argmaxKernels({ vocab, maxRows: MAX_ROWS });
+  const { partial, final, partialBytes } = argmaxKernels({ vocab, maxRows: MAX_ROWS }, { family });
   const plain = plainStep(outs);
   const step = { ...plain, outs: plain.outs.map((out, i) => ({ ...out, token_index: 2 * i + 1 })) };
   const first = await runKernel(device, partial, {
@@ -46,7 +53,7 @@ const places = (ids: readonly number[]): Uint32Array =>
 
 test("finds the largest logit of random rows of any vocabulary", async () => {
   const random = seeded(1);
-  for (const vocab of [1, 2, 3, 4, 5, 101, 256, 1023, 32003, 50257]) {
+  for (const vocab of [1, 2, 3, 4, 5, 101, 256, 1023, 8195, 32003, 50257]) {
     const outs = vocab > 1e4 ? 2 : 9;
     const stride = ceil4(vocab);
     const logits = rowsOf(outs, vocab, () => 5 * normal(random) - 20);
@@ -58,16 +65,16 @@ test("finds the largest logit of random rows of any vocabulary", async () => {
   }
 });
 
-test("of equal logits the smallest id wins, wherever the others stand", async () => {
-  const random = seeded(2);
-  const vocab = 5003;
-  const winners = Array.from({ length: 12 }, () => {
-    const ids = Array.from({ length: 5 }, () => Math.floor(random() * vocab));
-    return new Set(ids);
+for (const vocab of [5003, 30011])
+  test(`of equal logits of ${vocab} the smallest id wins, wherever the others stand`, async () => {
+    const random = seeded(2);
+    const winners = Array.from({ length: 12 }, () => {
+      const ids = Array.from({ length: 5 }, () => Math.floor(random() * vocab));
+      return new Set(ids);
+    });
+    const logits = rowsOf(12, vocab, (row, id) => (winners[row]?.has(id) ? 3.5 : 3.5 - random() - 1e-3));
+    assert.equal(await choose(vocab, 12, logits), places(winners.map((ids) => Math.min(...ids))));
   });
-  const logits = rowsOf(12, vocab, (row, id) => (winners[row]?.has(id) ? 3.5 : 3.5 - random() - 1e-3));
-  assert.equal(await choose(vocab, 12, logits), places(winners.map((ids) => Math.min(...ids))));
-});
 
 test("rows of one value, of the lowest value, and of both zeros give id 0", async () => {
   const vocab = 1029;
