@@ -1,7 +1,9 @@
 // What every attention kernel agrees on: which keys are seen, and how masks and zeros are written.
 
-// Stands for minus infinity: finite, because WGSL lets a compiler assume that infinities do not occur.
-const MASKED = -3.0e38;
+// Stands for minus infinity: finite, because WGSL lets a compiler assume that infinities do not occur; and so far from
+// the lowest float that no difference to a score is infinite either, nor its 1.44-fold, which a driver that has exp2
+// alone makes of exp's argument. Scores, which are products of normed rows, are nowhere near it.
+const MASKED = -1e30;
 
 // First key position that a row at `position` sees through a window (0 = no window).
 fn first_visible(position: u32, window: u32) -> u32 {
