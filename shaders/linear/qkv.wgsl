@@ -6,11 +6,12 @@
 // because devices differ in cos. q·k does not change when both are permuted alike; attn_q and attn_k are captured in
 // the permuted order and the host puts them back.
 //
-// `vec4_heads`: dh is a multiple of 4, so a vec4 lies in one head. Otherwise it may straddle heads and parts and is
-// stored by components. The padding of a cache row is never written and stays 0 as WebGPU made it; the padding of a q
-// row is written as 0, since q shares its buffer with other activations.
+// `vec4_heads`: dh is a multiple of 4, so a vec4 lies in one head. Otherwise it may straddle heads and parts, and is
+// stored by components; what is written, the capture too, is then bound as floats, because storing a component of a vec4
+// may write all of it, and another thread may have the rest. The padding of a cache row is never written and stays 0 as
+// WebGPU made it; the padding of a q row is written as 0, since q shares its buffer with other activations.
 import package::lib::step::step;
-import package::lib::tap::{tap, capture, NOT_CAPTURED};
+import package::lib::tap::{tap, NOT_CAPTURED};
 import package::linear::operands::args;
 import constants::{DH, Q, KV};
 
@@ -25,6 +26,7 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 @if(!vec4_heads) @group(1) @binding(4) var<storage, read_write> q: array<f32>;
 @if(!vec4_heads) @group(1) @binding(6) var<storage, read_write> k_cache: array<f32>;
 @if(!vec4_heads) @group(1) @binding(7) var<storage, read_write> v_cache: array<f32>;
+@if(!vec4_heads) @group(1) @binding(8) var<storage, read_write> captured: array<f32>; // tap's capture
 
 // The pair of values at outputs n, n+1, rotated by its angle at the row's position; n is even and below Q + KV.
 @if(rope) fn rotated(row: u32, n: u32, x: vec2f) -> vec2f {
@@ -91,11 +93,11 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 // Captures output n of `width`, and with the last one the padding of its row.
 @if(!vec4_heads) fn tap_component(offset: u32, row: u32, width: u32, n: u32, v: f32) {
   if (offset == NOT_CAPTURED) { return; }
-  let at = offset + row * ((width + 3u) / 4u) + n / 4u;
-  capture[at][n % 4u] = v;
+  let row_at = (offset + row * ((width + 3u) / 4u)) * 4u;
+  captured[row_at + n] = v;
   if (n == width - 1u) {
-    for (var pad = n % 4u + 1u; pad < 4u; pad++) {
-      capture[at][pad] = 0.0;
+    for (var pad = width; pad < (width + 3u) / 4u * 4u; pad++) {
+      captured[row_at + pad] = 0.0;
     }
   }
 }
