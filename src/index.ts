@@ -47,6 +47,7 @@ export {
 export { type PooledRows, type Pooling, poolResponses } from "./fit/pool.ts";
 export { fitProbe, type Probe, type ProbeOptions, type ProbeReport, readProbe, writeProbe } from "./fit/probe.ts";
 export type { MeasuredPart, ResponseStore } from "./fit/responses.ts";
+export type { ModelSource } from "./formats/open-source.ts";
 export {
   parseSafetensors,
   type SafetensorsFile,

@@ -1,5 +1,6 @@
 /** What a command is: a declaration that parsing and help are derived from, and what it does. */
 import type { CommandContext } from "./context.ts";
+import { keepInputs } from "./kept-inputs.ts";
 import type { Options, OptionValues } from "./options.ts";
 import { type RawArguments, readOptions, readPositionals } from "./parse-arguments.ts";
 
@@ -65,6 +66,7 @@ export function defineCommand<P extends Positionals, O extends Options>(spec: Co
     async start(raw, context) {
       const positionals = readPositionals(spec, raw) as PositionalValues<P>;
       const options = readOptions(spec, raw) as OptionValues<O>;
+      await keepInputs(spec, raw);
       await spec.run({ ...positionals, ...options }, context);
     },
   };

@@ -41,6 +41,15 @@ export function generalHelp(commands: readonly Command[], style: HelpStyle): str
   ].join("\n");
 }
 
+/** `sluice fit --help`: of the commands of two words that begin alike. */
+export function familyHelp(commands: readonly Command[], style: HelpStyle): string {
+  const list = definitions(
+    commands.map(({ name, summary }) => [name, summary]),
+    style,
+  );
+  return `${section("Commands", list, style)}\n${paragraph("`sluice COMMAND --help` tells what each takes.", style)}`;
+}
+
 /** `sluice COMMAND --help` */
 export function commandHelp(command: CommandShape, style: HelpStyle): string {
   const positionals = Object.entries(command.positionals);

@@ -26,7 +26,7 @@ import { profile } from "./commands/profile.ts";
 import { quantize } from "./commands/quantize.ts";
 import { tune } from "./commands/tune.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
-import { commandHelp, generalHelp, type HelpStyle } from "./help.ts";
+import { commandHelp, familyHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
 import { library } from "./library.ts";
 import { type OutputStream, TextOutput } from "./output.ts";
@@ -145,13 +145,21 @@ async function dispatch(
     throw new SluiceError("usage", "no command was given", { hint: `There are ${NAMES.join(", ")}: sluice --help` });
   }
   if (word === "--version") return stdout.write(`${version}\n`);
-  if (word === "help" || word === "--help" || word === "-h") {
+  const isHelp = (text: string | undefined) => text === "help" || text === "--help" || text === "-h";
+  const family = familyOf(isHelp(word) ? rest : argv.filter((text) => !isHelp(text)));
+  if (argv.length === 2 && argv.some(isHelp) && family.length > 0) return stdout.write(familyHelp(family, style));
+  if (isHelp(word)) {
     return stdout.write(rest.length === 0 ? generalHelp(COMMANDS, style) : commandHelp(find(rest).command, style));
   }
   const { command, args } = find(argv);
   const raw = splitArguments(command.options, args);
   if (raw.help) return stdout.write(commandHelp(command, style));
   await command.start(raw, context);
+}
+
+/** The commands of two words that begin with the first of these. */
+function familyOf([word]: readonly string[]): readonly Command[] {
+  return COMMANDS.filter(({ name }) => name.startsWith(`${word} `));
 }
 
 /** The command that a line begins with, and what follows its name. */
@@ -162,7 +170,7 @@ function find(argv: readonly string[]): { readonly command: Command; readonly ar
     if (command) return { command, args: argv.slice(length) };
   }
   const [word = ""] = argv;
-  const family = NAMES.filter((name) => name.startsWith(`${word} `));
+  const family = familyOf(argv).map(({ name }) => name);
   if (family.length > 0) {
     throw new SluiceError("usage", `"${word}" is not a whole command`, { hint: `There are ${family.join(", ")}.` });
   }

@@ -14,7 +14,7 @@ export interface NewModel {
 }
 
 /** What else of a model's folder belongs to the model: its tokenizer, and how it generates. */
-const COMPANIONS: readonly string[] = [
+export const COMPANIONS: readonly string[] = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",

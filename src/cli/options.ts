@@ -7,6 +7,8 @@ export interface Option<T> {
   readonly value: string | null;
   readonly help: string;
   readonly repeatable: boolean;
+  /** Names a file that the command writes: kept-inputs.ts. */
+  readonly isOutput?: boolean;
   /**
    * Checks and converts what was written.
    * @param texts the values in order; an absent option has none, and of a present flag there is an empty one
@@ -61,6 +63,11 @@ export function required<T>(value: string, help: string, parse: Parser<T>): Opti
       return read;
     },
   };
+}
+
+/** Of a file that the command writes. */
+export function output<T>(option: Option<T>): Option<T> {
+  return { ...option, isOutput: true };
 }
 
 /** May be given several times. */

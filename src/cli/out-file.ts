@@ -19,8 +19,8 @@ export async function prepareOutFile(path: string): Promise<OutFile> {
     throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, { cause });
   });
   if (existing?.isDirectory()) throw new SluiceError("usage", `${path} is a folder; name a file`);
-  // Through a link the file behind it is replaced. A device such as /dev/null cannot be, and is written to.
-  const target = existing ? await realpath(path) : resolve(path);
+  // Through a link the file behind it is replaced. A device or a pipe cannot be, and is written to.
+  const target = existing?.isFile() ? await realpath(path) : resolve(path);
   const replaced = existing === null || existing.isFile();
   await access(replaced ? dirname(target) : target, constants.W_OK).catch((cause: Error) => {
     throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, {

@@ -4,13 +4,16 @@ import { openFiles } from "./file-list.ts";
 import type { FileSource } from "./source.ts";
 import { openUrlBase } from "./url-base.ts";
 
+/** Where a model is: its folder or address, or its files as an `<input type="file" webkitdirectory>` has them. */
+export type ModelSource = string | URL | ArrayLike<File>;
+
 /**
  * Opens a model's files.
  * @param source an http(s) address of a folder; a path, which is a folder in Node and relative to the page
  *   in a browser; a `file:` URL in Node; or the files of a browser's `<input type="file" webkitdirectory>`
  * @throws `usage` for what is none of these, `not_found` when nothing is there
  */
-export async function openSource(source: string | URL | readonly File[]): Promise<FileSource> {
+export async function openSource(source: ModelSource): Promise<FileSource> {
   if (source instanceof URL || typeof source === "string") {
     if (/^https?:/i.test(String(source))) return openUrlBase(source);
     if (String(source).trim() === "") throw new SluiceError("usage", "The model's folder or address is empty");
@@ -18,7 +21,8 @@ export async function openSource(source: string | URL | readonly File[]): Promis
     const { openFolder } = await import("./node-folder.ts");
     return openFolder(String(source));
   }
-  if (Array.isArray(source)) return openFiles(source as readonly File[]);
+  // A FileList, as an input has it, is no array.
+  if (typeof source === "object" && source !== null && "length" in source) return openFiles(Array.from(source));
   throw new SluiceError(
     "usage",
     `A model comes from a path, an http(s) address or a list of files, not from ${typeof source}`,

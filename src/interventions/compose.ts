@@ -59,6 +59,7 @@ export function compose(
       const other = files.get(id);
       if (other !== undefined) throw clash(id, other, bundle.file);
       files.set(id, bundle.file);
+      warnings.push(...idleAlpha(bundle.file, id, manifest));
       stages.push(resolveStage(config, bundle, manifest, id, settings));
     }
   }
@@ -147,6 +148,12 @@ function digestWarnings({ file, manifest }: Bundle, digests: NonNullable<Compose
     );
   }
   return warnings;
+}
+
+/** A bundle may give every affine stage an alpha; where it is not the default, its maker meant something by it. */
+function idleAlpha(file: string, id: string, manifest: StageManifest): string[] {
+  if (manifest.kind !== "affine" || hasAlpha(manifest.method) || (manifest.alpha ?? 1) === 1) return [];
+  return [`${file}: stage "${id}": its alpha of ${manifest.alpha} acts on nothing: ${manifest.method} has none`];
 }
 
 function resolveStage(

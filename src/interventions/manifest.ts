@@ -235,12 +235,7 @@ function checkPositions(stage: ManifestFields): void {
 
 function checkMethod(stage: ManifestFields): void {
   const method = stage.word("method", METHODS);
-  if (stage.has("alpha")) {
-    if (!hasAlpha(method)) {
-      throw stage.refuse("alpha", `has no meaning for ${method}`, "Only ace and addition have an alpha.");
-    }
-    stage.number("alpha");
-  }
+  if (stage.has("alpha")) stage.number("alpha");
   if (!stage.has("gate")) return;
   if (method === "addition") {
     throw stage.refuse("gate", "has no meaning for addition", "Gates act on what the other methods take away.");

@@ -4,7 +4,7 @@ import { lower } from "../compile/lower.ts";
 import { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
-import { openSource } from "../formats/open-source.ts";
+import { type ModelSource, openSource } from "../formats/open-source.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
@@ -50,7 +50,7 @@ export interface LoadOptions {
  * @param source a folder (Node), an http(s) address of one, or the files a person picked in a page
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `bad_weights`, `no_adapter`, `device_limit`, `aborted`
  */
-export async function load(source: string | URL | readonly File[], options: LoadOptions = {}): Promise<Model> {
+export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
   const { signal } = options;
   throwIfAborted(signal);
   const files = await openSource(source);

@@ -4,7 +4,7 @@ import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../
 import type { MaskValues } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { name, oneOf, optional, required } from "../options.ts";
+import { name, oneOf, optional, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
@@ -35,7 +35,7 @@ export const attribute = defineCommand({
         "cut; other tensors are ignored (default: a mask of ones, and zeros)",
       name,
     ),
-    out: required("FILE", "The safetensors file to write", name),
+    out: output(required("FILE", "The safetensors file to write", name)),
     ...modelOptions,
   },
   examples: [

@@ -2,7 +2,7 @@
 import { SluiceError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
 import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
-import { name, oneOf, optional, required, withDefault } from "../options.ts";
+import { name, oneOf, optional, output, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { interventionOptions, interventionsFrom } from "./interventions.ts";
 import { modelArgument } from "./model.ts";
@@ -26,7 +26,7 @@ export const bake = defineCommand({
     strength,
     param,
     out: required("FOLDER", "The folder to write, which must be new or empty", name),
-    remainder: optional("FILE", "Write what cannot be baked as a bundle, instead of refusing it", name),
+    remainder: output(optional("FILE", "Write what cannot be baked as a bundle, instead of refusing it", name)),
     dtype: withDefault("DTYPE", "How changed tensors are stored: f32 or stored", oneOf("f32", "stored"), "f32"),
   },
   examples: [

@@ -1,6 +1,6 @@
 /** `sluice bundle compose` */
 import { argumentList, defineCommand } from "../command.ts";
-import { name, required } from "../options.ts";
+import { name, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { parseBundleChoice } from "./interventions.ts";
 
@@ -12,7 +12,7 @@ export const bundleCompose = defineCommand({
       "same id, FILE:as=PREFIX makes a bundle's ids PREFIX-ID.",
   ],
   positionals: { bundles: argumentList("Bundle files, each FILE or FILE:as=PREFIX") },
-  options: { out: required("FILE", "The bundle to write", name) },
+  options: { out: output(required("FILE", "The bundle to write", name)) },
   examples: [
     {
       line: "bundle compose calm.safetensors aura.safetensors --out both.safetensors",

@@ -1,6 +1,6 @@
 /** `sluice bundle import` */
 import { argument, defineCommand } from "../command.ts";
-import { name, required } from "../options.ts";
+import { name, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { modelArgument } from "./model.ts";
@@ -13,7 +13,7 @@ export const bundleImport = defineCommand({
       "N: a stage `control` at resid_post, whose strength is llama.cpp's scale.",
   ],
   positionals: { file: argument("The control vector, a .gguf file"), model: modelArgument },
-  options: { out: required("FILE", "The bundle to write", name) },
+  options: { out: output(required("FILE", "The bundle to write", name)) },
   examples: [
     {
       line: "bundle import happy.gguf mistral-7b --out happy.safetensors",

@@ -3,7 +3,7 @@ import { SluiceError } from "../../errors.ts";
 import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { name, repeated, required } from "../options.ts";
+import { name, output, repeated, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
@@ -19,7 +19,7 @@ export const capture = defineCommand({
   options: {
     ...promptOptions,
     site: repeated("SITE", "What to capture, such as resid_post.1 or mlp_pre.0 (required)", name),
-    out: required("FILE", "The safetensors file to write", name),
+    out: output(required("FILE", "The safetensors file to write", name)),
     ...runOptions,
   },
   examples: [

@@ -4,7 +4,18 @@ import type { AuraFit } from "../../index.ts";
 import { type NeuronSite, neuronSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { decimal, flag, name, oneOf, optional, repeated, required, wholeNumber, withDefault } from "../options.ts";
+import {
+  decimal,
+  flag,
+  name,
+  oneOf,
+  optional,
+  output,
+  repeated,
+  required,
+  wholeNumber,
+  withDefault,
+} from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { TimeLeft } from "../time-left.ts";
@@ -37,7 +48,7 @@ export const fitAura = defineCommand({
     top: optional("K", "Touch the K neurons of highest AUROC in the whole model alone", wholeNumber(1)),
     factor: optional("F", "The factor of damp (default 0.5)", decimal()),
     name: optional("NAME", "What the bundle is called", name),
-    out: required("FILE", "The bundle to write", name),
+    out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),
     ...fitModelOptions,
   },

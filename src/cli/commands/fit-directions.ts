@@ -7,7 +7,7 @@ import type { Bundle } from "../../interventions/bundle.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { decimal, flag, name, oneOf, optional, type Parser, required, withDefault } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, output, type Parser, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { TimeLeft } from "../time-left.ts";
@@ -74,7 +74,7 @@ const describe = (method: DirectionMethod) =>
         autoOrShare,
       ),
       name: optional("NAME", "What the bundle is called", name),
-      out: required("FILE", "The bundle to write", name),
+      out: output(required("FILE", "The bundle to write", name)),
       json: flag("Print one JSON object"),
       ...fitModelOptions,
     },

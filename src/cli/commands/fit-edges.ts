@@ -3,7 +3,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { readDocuments } from "../documents.ts";
-import { decimal, flag, name, oneOf, optional, required, wholeNumber } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { fittedWeights, modelArgument, modelOptions, withModel, writeFitted } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
@@ -21,7 +21,7 @@ export const fitEdges = defineCommand({
   options: {
     good: required("FILE", "What the model shall stay good at: a text, or .jsonl with text or tokens a line", name),
     bad: required("FILE", "What it shall unlearn; as --good", name),
-    out: required("FILE", "The bundle to write", name),
+    out: output(required("FILE", "The bundle to write", name)),
     edges: optional("N", "Most edges to cut by attribution+greedy, in all (default 12)", wholeNumber(1)),
     start: optional("B", "Bundle of an earlier fit whose edges stay cut while more are searched for", name),
     method: optional("METHOD", "attribution+greedy (default) or masks", oneOf("attribution+greedy", "masks")),

@@ -5,7 +5,7 @@ import type { NeuronFit, Probe } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { readLines } from "../documents.ts";
-import { decimal, flag, name, optional, required, wholeNumber } from "../options.ts";
+import { decimal, flag, name, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { encodeAll } from "../sentences.ts";
@@ -29,7 +29,7 @@ export const fitNeurons = defineCommand({
     alpha: optional("A", "How far means are moved (default 0.05)", decimal()),
     share: optional("B", "Share of each group that is set (default 0.5)", decimal({ min: 0, max: 1 })),
     name: optional("NAME", "What the bundle is called", name),
-    out: required("FILE", "The bundle to write", name),
+    out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),
     ...fitModelOptions,
   },

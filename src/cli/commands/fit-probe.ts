@@ -3,7 +3,7 @@ import { writeProbe } from "../../fit/probe.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { decimal, flag, name, oneOf, optional, required, wholeNumber, withDefault } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, output, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
 import { TimeLeft } from "../time-left.ts";
@@ -22,7 +22,7 @@ export const fitProbe = defineCommand({
     site: withDefault("SITE", "Where", oneOf(...affineSites), "resid_post"),
     layer: optional("N", "At which layer (default: the last)", wholeNumber(0)),
     l2: optional("L", "Weight of ½‖w‖² against the sum of losses (default 1)", decimal({ min: 0 })),
-    out: required("FILE", "The probe to write: a safetensors file with weight and bias", name),
+    out: output(required("FILE", "The probe to write: a safetensors file with weight and bias", name)),
     json: flag("Print one JSON object"),
     ...fitModelOptions,
   },

@@ -2,7 +2,7 @@
 import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { flag, name, required } from "../options.ts";
+import { flag, name, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
@@ -17,7 +17,7 @@ export const logits = defineCommand({
   positionals: { model: modelArgument, prompt: promptArgument },
   options: {
     ...promptOptions,
-    out: required("FILE", "The safetensors file to write", name),
+    out: output(required("FILE", "The safetensors file to write", name)),
     last: flag("The last position alone: [1, vocabulary]"),
     ...runOptions,
   },

@@ -2,7 +2,7 @@
 
 import { SluiceError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
-import { flag, name, optional, text, tokenIds, wholeNumber, withDefault } from "../options.ts";
+import { flag, name, optional, output, text, tokenIds, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { profileTables } from "../profile-tables.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
@@ -28,8 +28,8 @@ export const profile = defineCommand({
       tokenIds,
     ),
     tokens: withDefault("N", "Decode steps", wholeNumber(1), 8),
-    trace: optional("FILE", "Write a trace for Perfetto or Chrome's DevTools", name),
-    html: optional("FILE", "Write a report to look at, one self-contained page", name),
+    trace: output(optional("FILE", "Write a trace for Perfetto or Chrome's DevTools", name)),
+    html: output(optional("FILE", "Write a report to look at, one self-contained page", name)),
     json: flag("Print one JSON object"),
     ...profileRunOptions,
     ...tuneOptions,

@@ -1,0 +1,56 @@
+/** What a command writes is none of what it reads. */
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { SluiceError } from "../errors.ts";
+import type { CommandShape } from "./command.ts";
+import { COMPANIONS } from "./model-folder.ts";
+import { optionName, type RawArguments } from "./parse-arguments.ts";
+
+/**
+ * Compares what is there under the names of outputs with what is there under all other names of the line: files, and of
+ * folders the files that make a model.
+ * @throws SluiceError `usage` where they are the same
+ */
+export async function keepInputs({ options }: Pick<CommandShape, "options">, raw: RawArguments): Promise<void> {
+  const given = [...raw.options].map(([key, texts]) => ({ key, texts, isOutput: options[key]?.isOutput ?? false }));
+  const outputs = given.filter(({ isOutput }) => isOutput);
+  if (outputs.length === 0) return;
+  const others = given.filter(({ isOutput }) => !isOutput).flatMap(({ texts }) => texts);
+  // `--with FILE:as=PREFIX`
+  const inputs = [...raw.positionals, ...others.map((text) => text.replace(/:as=[^:]*$/, ""))];
+  const read = new Map<string, string>();
+  for (const path of (await Promise.all(inputs.map(filesOf))).flat()) {
+    const id = await identityOf(path);
+    if (id !== undefined) read.set(id, path);
+  }
+  for (const { key, texts } of outputs) {
+    for (const path of texts) {
+      const id = await identityOf(path);
+      const input = id === undefined ? undefined : read.get(id);
+      if (input === undefined) continue;
+      throw new SluiceError("usage", `${optionName(key)} ${path} would be written over ${input}, which is read`, {
+        hint: "Name another file.",
+      });
+    }
+  }
+}
+
+/** A file, or the files of a folder that make a model. */
+async function filesOf(path: string): Promise<readonly string[]> {
+  // What is no folder is a file, or no path at all.
+  const entries = await readdir(path).catch(() => null);
+  if (!entries) return [path];
+  return entries.filter(isModelFile).map((entry) => join(path, entry));
+}
+
+function isModelFile(name: string): boolean {
+  const isWeights = /^model(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?$/.test(name);
+  return isWeights || name === "config.json" || COMPANIONS.includes(name);
+}
+
+/** The same for all names of one file; undefined of what is no file. */
+async function identityOf(path: string): Promise<string | undefined> {
+  // A prompt or a number is no path, and what is not there cannot be lost.
+  const found = await stat(path).catch(() => null);
+  return found?.isFile() ? `${found.dev}:${found.ino}` : undefined;
+}
