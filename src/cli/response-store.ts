@@ -29,6 +29,8 @@ export class FileStore implements ResponseStore {
   /** Whether an earlier run left rows. */
   readonly isBegun: boolean;
   readonly #inputs: Buffer;
+  /** Whether the file is known to hold these inputs' rows. */
+  #isOwn = false;
   #parts: readonly PlacedPart[] = [];
   #rows = 0;
 
@@ -79,6 +81,7 @@ export class FileStore implements ResponseStore {
       for await (const rows of this.#scan(file, 0, first)) this.#rows += rows.length;
       await file.truncate(this.#offsetOf(this.#rows));
     });
+    this.#isOwn = true;
     return this.#rows;
   }
 
@@ -99,6 +102,19 @@ export class FileStore implements ResponseStore {
     });
     await withFile(this.path, "r+", (file) => writeAt(file, offset, Buffer.concat(records)));
     this.#rows += rows.length;
+  }
+
+  /**
+   * Waits for a fit of these rows. Where it ends with what its inputs do not allow, they are of no further use: the next
+   * attempt has others, which what was kept would keep from beginning.
+   */
+  async during<Result>(fit: Promise<Result>): Promise<Result> {
+    try {
+      return await fit;
+    } catch (error) {
+      if (this.#isOwn && error instanceof SluiceError && error.code === "usage") await this.remove();
+      throw error;
+    }
   }
 
   /** Once the result is written there is nothing to go on with. */

@@ -44,7 +44,7 @@ export interface Info {
   /** Version of @sparticuz/chromium; null where it is not installed. */
   readonly chromium: string | null;
   /** Where the software GPU is unpacked, or would be. */
-  readonly cacheFolder: string;
+  readonly cache_folder: string;
   readonly adapters: readonly AdapterListing[];
   /** The device as Sluice opens it; null where there is none. */
   readonly device: DeviceProfile | null;
@@ -78,7 +78,7 @@ export async function gatherInfo({ adapter }: { readonly adapter?: string | unde
     platform: `${process.platform} ${process.arch}`,
     webgpu: await versionOfDawn(),
     chromium: carrier?.version ?? null,
-    cacheFolder: unpacked ? dirname(dirname(unpacked.icd)) : (cacheFolders()[0] as string),
+    cache_folder: unpacked ? dirname(dirname(unpacked.icd)) : (cacheFolders()[0] as string),
     adapters: await listAdapters(adapter, found),
     device,
     family: device && chooseFamily(device),
@@ -102,7 +102,7 @@ export function formatInfo(info: Info): string {
     lines.push("", info.problem);
   }
   lines.push("", `Node ${info.node} on ${info.platform}, webgpu ${info.webgpu ?? "not installed"}`);
-  lines.push(`Software GPU: @sparticuz/chromium ${info.chromium ?? "not installed"}, cache ${info.cacheFolder}`, "");
+  lines.push(`Software GPU: @sparticuz/chromium ${info.chromium ?? "not installed"}, cache ${info.cache_folder}`, "");
   return lines.join("\n");
 }
 

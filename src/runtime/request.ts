@@ -53,6 +53,10 @@ export function settleRequest(
   if (overflow !== "stop" && overflow !== "error" && overflow !== "truncate") {
     throw new SluiceError("usage", `overflow is ${JSON.stringify(overflow)}; it must be stop, error or truncate`);
   }
+  for (const id of options.stopTokens ?? []) {
+    if (Number.isInteger(id) && id >= 0 && id < config.vocab_size) continue;
+    throw new SluiceError("bad_tokens", `Stop token ${id} is outside the vocabulary (0 to ${config.vocab_size - 1})`);
+  }
   const promptLength = checkPromptLength(options.promptLength, encoded);
   const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
   // The last new token is never fed back, so it needs no place in the cache.
@@ -131,6 +135,10 @@ function promptLengthLeft(
  * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
  */
 export function encodePrompt(tokenizer: Tokenizer | null, prompt: PromptInput): readonly number[] {
+  // Not every caller is checked by a compiler.
+  if (typeof prompt !== "string" && typeof (prompt as { readonly length?: unknown } | undefined)?.length !== "number") {
+    throw new SluiceError("usage", `A prompt is a text or a list of token ids, not ${typeof prompt}`);
+  }
   if (typeof prompt === "string" && !tokenizer) {
     throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
       hint: "Give token ids (on the command line: --tokens 1,2,3), or add tokenizer.json.",

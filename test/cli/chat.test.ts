@@ -34,6 +34,16 @@ test("the template's text is encoded as it is, and everything that ends a text e
   assert.equal(library.calls.sessions, [{ context: 99, sequences: 1 }]);
 });
 
+test("bundles go with a conversation", async () => {
+  const library = fakeLibrary({ says: ["Hello."] });
+  const line = ["chat", "m", "--with", "A:as=x", "--strength", "x/push=0.5"];
+  const { code, stdout } = await run(line, { library, stdin: input(["Hi"]) });
+  assert.equal([code, stdout], [0, "Hello.\n"]);
+  const [made] = library.calls.with;
+  assert.equal(made?.bundles, [{ file: "A", prefix: "x" }]);
+  assert.is(made?.settings.strengths?.get("x/push"), 0.5);
+});
+
 test("a model without a template or a tokenizer is refused before anyone types a line", async () => {
   for (const [tokenizer, says, expected] of [
     [fakeTokenizer({ template: false }), /no chat template/, 2],

@@ -179,7 +179,7 @@ onLinux("info lists every source and explains which adapter is used", async () =
   assert.is(used[0]?.choice, "swiftshader");
   for (const { name, reason } of info.adapters) if (name === null) assert.ok(reason, "an absence has its reason");
   const text = formatInfo(info);
-  for (const part of ["* SwiftShader", "used: ", "maxStorageBufferBindingSize", "webgpu 0.", info.cacheFolder]) {
+  for (const part of ["* SwiftShader", "used: ", "maxStorageBufferBindingSize", "webgpu 0.", info.cache_folder]) {
     assert.ok(text.includes(part), `${part} is not in:\n${text}`);
   }
   assert.equal(JSON.parse(JSON.stringify(info)), info);

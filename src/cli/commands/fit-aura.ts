@@ -84,7 +84,7 @@ export const fitAura = defineCommand({
         store,
         onProgress: (done, total, kept) => progress.update("measuring", timeLeft.after(done, total, kept)),
       });
-      return { fit: await progress.during("measuring", work), store };
+      return { fit: await progress.during("measuring", store.during(work)), store };
     });
     await file.write(writeFitted(fit.bundle, weights));
     await store.remove();

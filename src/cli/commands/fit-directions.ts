@@ -122,7 +122,7 @@ const describe = (method: DirectionMethod) =>
           layers === "auto"
             ? library.chooseLayer(model, method, { ...common, ...defined({ klBound: values.klBound }) })
             : library.fitDirection(model, method, { ...common, layers }).then((bundle) => ({ bundle }));
-        return { ...(await progress.during("measuring", work)), store };
+        return { ...(await progress.during("measuring", store.during(work))), store };
       });
       await file.write(writeFitted(bundle, weights));
       await store.remove();
