@@ -25,6 +25,13 @@ test("a picked folder's files are known by their paths inside it", async () => {
   assert.is(await source.exists("x.bin"), false);
 });
 
+test("an input's FileList, which is no array, is as good as one", async () => {
+  const list = { length: 1, 0: new File(["[1]"], "config.json"), item: () => null };
+  const source = await openSource(list);
+  assert.equal(await readJson(source, "config.json"), [1]);
+  source.close();
+});
+
 test("files picked singly are known by their names", async () => {
   const source = await openSource([new File(["\uFEFFhi"], "vocab.txt")]);
   assert.is(await readText(source, "vocab.txt"), "hi");
