@@ -11,7 +11,12 @@ export interface TensorInfo {
 }
 
 export interface Checkpoint {
+  /** In the order in which they lie in the files. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The folder or address that they come from, if it is one. */
+  readonly label?: string;
+  /** Its server sends whole files alone: reading anything but the next bytes of a file costs another download. */
+  readonly forwardOnly?: boolean;
   /**
    * Bytes [begin, end) of one tensor's data, little endian, row-major.
    * The array is fresh and may be kept or overwritten by the caller; its byteOffset is a multiple of 4.

@@ -69,6 +69,10 @@ class FileList implements FileSource {
     return this.read(path, 0, size, signal);
   }
 
+  isForwardOnly(): boolean {
+    return false;
+  }
+
   async list(): Promise<readonly string[]> {
     return [...this.#files.keys()];
   }

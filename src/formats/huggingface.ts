@@ -48,11 +48,16 @@ interface PlacedTensor {
 
 class SafetensorsCheckpoint implements Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly label: string;
+  readonly forwardOnly: boolean;
   readonly #source: FileSource;
   readonly #placed: ReadonlyMap<string, PlacedTensor>;
 
   constructor(source: FileSource, placed: ReadonlyMap<string, PlacedTensor>) {
     this.#source = source;
+    this.label = source.label;
+    // Known by now: the headers have been read.
+    this.forwardOnly = [...placed.values()].some(({ file }) => source.isForwardOnly(file));
     this.#placed = placed;
     this.tensors = new Map([...placed].map(([name, { entry }]) => [name, entry]));
   }

@@ -79,6 +79,10 @@ class NodeFolder implements FileSource {
     return this.read(path, 0, size, signal);
   }
 
+  isForwardOnly(): boolean {
+    return false;
+  }
+
   async list(): Promise<readonly string[]> {
     return readdir(this.label).catch((cause: unknown) => {
       throw unreadable(this.label, cause);

@@ -22,6 +22,8 @@ export interface FileSource {
   read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** A whole file of at most `maxBytes`, which is {@link MAX_TEXT_BYTES} when left out. */
   readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** Was the file found to come from its beginning alone, so that a step back in it is another download? */
+  isForwardOnly(path: string): boolean;
   /** Every path, or null where the source cannot be listed, as over HTTP. For advice in messages. */
   list(): Promise<readonly string[] | null>;
   /** Releases handles and connections. May be called again. */

@@ -93,6 +93,10 @@ class UrlBase implements FileSource {
     });
   }
 
+  isForwardOnly(path: string): boolean {
+    return this.#sequential.has(path);
+  }
+
   async list(): Promise<null> {
     return null;
   }

@@ -1,7 +1,11 @@
-/** Weights from files to GPU buffers, streamed: the host never holds more than a few chunks. */
-import type { WeightLayout } from "../compile/weight-layout.ts";
+/**
+ * Weights from files to GPU buffers, streamed: the host never holds more than a few chunks, or a layer's weights where
+ * a server sends whole files alone.
+ */
+import type { WeightLayout, WeightMatrix } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { HeldTensors, inFileOrder, type Need, needOf } from "../formats/file-order.ts";
 import { orderedElement, storedDtype } from "../formats/matrix-source.ts";
 import { isQuantFormat, type QuantizationLoss } from "../formats/quantized-block.ts";
 import { packQuantizedStrips } from "../formats/quantized-strips.ts";
@@ -30,6 +34,12 @@ export interface UploadRecord {
   readonly writeMs: number;
   /** Of waiting for the device. */
   readonly waitMs: number;
+}
+
+/** A matrix to upload, or all vectors. */
+interface Upload {
+  readonly need: Need;
+  readonly matrix: WeightMatrix | null;
 }
 
 /** Bytes handed to the queue before waiting for it, since it keeps its own copy until they are on the device. */
@@ -62,14 +72,14 @@ export async function uploadWeights(
     took[doing] += now - at;
     at = now;
   };
-  for (const { label, source, dtype, parts: planned } of layout.matrices) {
+  const uploadMatrix = async (stored: Checkpoint, { label, source, dtype, parts: planned }: WeightMatrix) => {
     for (const { index, firstStrip, strips, byteLength } of planned) {
       const buffer = gpu.createBuffer(label, byteLength, usage);
       parts[index] = buffer;
       const range = { firstStrip, strips, signal };
       const chunks = isQuantFormat(dtype)
-        ? packQuantizedStrips(checkpoint, source, dtype, { ...range, error })
-        : packStrips(checkpoint, source, range);
+        ? packQuantizedStrips(stored, source, dtype, { ...range, error })
+        : packStrips(stored, source, range);
       for await (const chunk of chunks) {
         throwIfAborted(signal);
         lap("pack");
@@ -86,13 +96,25 @@ export async function uploadWeights(
         onProgress({ phase: "upload", done, total });
       }
     }
-  }
+  };
   const params = gpu.createBuffer("params", layout.paramsBytes, usage);
-  const vectors = await packVectors(layout, checkpoint, signal);
-  lap("pack");
-  gpu.device.queue.writeBuffer(params, 0, vectors);
-  done += vectors.byteLength;
-  lap("write");
+  const uploadVectors = async (stored: Checkpoint) => {
+    const vectors = await packVectors(layout, stored, signal);
+    lap("pack");
+    gpu.device.queue.writeBuffer(params, 0, vectors);
+    done += vectors.byteLength;
+    waiting += vectors.byteLength;
+    lap("write");
+  };
+  const uploads: readonly Upload[] = [
+    ...layout.matrices.map((matrix) => ({ need: needOf(matrix.source), matrix })),
+    { need: needOfVectors(layout), matrix: null },
+  ];
+  const held = checkpoint.forwardOnly && new HeldTensors(checkpoint);
+  for await (const { matrix } of held ? inFileOrder(held, uploads, signal) : uploads) {
+    if (matrix) await uploadMatrix(held || checkpoint, matrix);
+    else await uploadVectors(held || checkpoint);
+  }
   await gpu.checkAllocations();
   await gpu.idle();
   gpu.checkAlive();
@@ -100,6 +122,11 @@ export async function uploadWeights(
   onProgress({ phase: "upload", done: total, total });
   const { pack: packMs, write: writeMs, wait: waitMs } = took;
   return { parts, params, upload: { began, bytes: done, ms: at - began, packMs, writeMs, waitMs } };
+}
+
+function needOfVectors({ vectors }: WeightLayout): Need {
+  const tensors = new Set(vectors.flatMap(({ source }) => source.pieces.map(({ tensor }) => tensor)));
+  return { tensors: [...tensors], streams: false };
 }
 
 async function packVectors(

@@ -1,0 +1,98 @@
+/**
+ * Reading weights once, from the first byte to the last, for a server that always sends the whole file: there, a step
+ * back is another download. What stands as the file has it streams through; of what is made of several tensors or read
+ * across, the tensors are held until the last of them has come. In the usual order of files that is a layer's worth.
+ */
+import { throwIfAborted } from "../errors.ts";
+import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import type { MatrixSource } from "./matrix-source.ts";
+
+/** What is made of tensors, all of which it needs. */
+export interface Need {
+  readonly tensors: readonly string[];
+  /** It reads its tensor from the beginning to the end and never steps back. */
+  readonly streams: boolean;
+}
+
+/** Bytes read at a time of what is held; an abort is noticed between two. */
+const PIECE_BYTES = 4 << 20;
+
+export function needOf({ rows, inTurns = false }: MatrixSource): Need {
+  const [span, ...others] = rows;
+  const streams = span !== undefined && others.length === 0 && !span.transposed && !span.order && !inTurns;
+  return { tensors: [...new Set(rows.map(({ tensor }) => tensor))], streams };
+}
+
+/** A checkpoint that answers from memory for the tensors that it was told to hold. */
+export class HeldTensors implements Checkpoint {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly #from: Checkpoint;
+  readonly #held = new Map<string, Uint8Array>();
+
+  constructor(from: Checkpoint) {
+    this.#from = from;
+    this.tensors = from.tensors;
+  }
+
+  /** Reads a whole tensor and keeps it until it is released. */
+  async hold(name: string, signal: AbortSignal | undefined): Promise<void> {
+    const length = this.tensors.get(name)?.byteLength ?? 0;
+    const bytes = new Uint8Array(length);
+    for (let begin = 0; begin < length; begin += PIECE_BYTES) {
+      throwIfAborted(signal);
+      bytes.set(await this.#from.read(name, begin, Math.min(length, begin + PIECE_BYTES), signal), begin);
+    }
+    this.#held.set(name, bytes);
+  }
+
+  release(name: string): void {
+    this.#held.delete(name);
+  }
+
+  async read(name: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
+    // A copy, since callers may overwrite what they get.
+    return this.#held.get(name)?.slice(begin, end) ?? this.#from.read(name, begin, end, signal);
+  }
+
+  close(): Promise<void> {
+    this.#held.clear();
+    return this.#from.close();
+  }
+}
+
+/**
+ * Everything that needs tensors, each as soon as the file has passed the last one that it needs. A caller reads what a
+ * need names before it asks for the next, which gives the tensors up that nothing else needs.
+ */
+export async function* inFileOrder<T extends { readonly need: Need }>(
+  checkpoint: HeldTensors,
+  things: readonly T[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
+  const neededBy = new Map<string, Set<T>>();
+  const missing = new Map<T, number>();
+  for (const thing of things) {
+    missing.set(thing, thing.need.tensors.length);
+    for (const name of thing.need.tensors) {
+      const users = neededBy.get(name) ?? new Set<T>();
+      neededBy.set(name, users.add(thing));
+    }
+    if (thing.need.tensors.length === 0) yield thing;
+  }
+  for (const name of checkpoint.tensors.keys()) {
+    const users = neededBy.get(name);
+    if (!users) continue;
+    const [first, ...others] = users;
+    if (!first?.need.streams || others.length > 0) await checkpoint.hold(name, signal);
+    for (const thing of users) {
+      const left = (missing.get(thing) ?? 0) - 1;
+      missing.set(thing, left);
+      if (left > 0) continue;
+      yield thing;
+      for (const used of thing.need.tensors) {
+        neededBy.get(used)?.delete(thing);
+        if (neededBy.get(used)?.size === 0) checkpoint.release(used);
+      }
+    }
+  }
+}
