@@ -155,7 +155,7 @@ export function roofline({ by_kernel, ceilings }: Profile): Markup {
     Math.min(0.1, ...intensities) / 1.5,
     Math.max(roof / read, ...intensities) * 3,
   ] as const satisfies Range;
-  const range = [Math.min(...rates, span[0] * read) / 1.5, roof * 1.8] as const satisfies Range;
+  const range = [Math.min(...rates, span[0] * read) / 1.5, Math.max(roof, gemm) * 1.8] as const satisfies Range;
   const x = (value: number) => left + place(value, span) * (WIDTH - left - 10);
   const y = (value: number) => height - bottom - place(value, range) * (height - bottom - 8);
   const slope = [span[0], roof / read, span[1]]
@@ -182,10 +182,13 @@ export function roofline({ by_kernel, ceilings }: Profile): Markup {
   parts.push(
     markup`<polyline points="${slope}" fill="none" stroke="currentColor" stroke-width="1.5"/>`,
     markup`<line x1="${left}" x2="${WIDTH - 10}" y1="${dashed.toFixed(1)}" y2="${dashed.toFixed(1)}" stroke="currentColor" stroke-dasharray="5 5" stroke-opacity=".5"/>`,
-    markup`<text class="label" x="${WIDTH - 14}" y="${(y(roof) - 6).toFixed(1)}" text-anchor="end">${roof.toPrecision(3)} GFLOP/s</text>`,
-    markup`<text class="label" x="${WIDTH - 14}" y="${(dashed - 5).toFixed(1)}" text-anchor="end">${gemm.toPrecision(3)} GFLOP/s with a matrix product’s loads</text>`,
-    markup`<text class="label" x="${(x(span[0]) + 8).toFixed(1)}" y="${(y(span[0] * read) - 16).toFixed(1)}">${read.toPrecision(3)} GB/s</text>`,
   );
+  const [roofAt, gemmAt] = besideLines(y(roof), dashed);
+  const labels = [
+    markup`<text class="label" x="${WIDTH - 14}" y="${roofAt.toFixed(1)}" text-anchor="end">${roof.toPrecision(3)} GFLOP/s</text>`,
+    markup`<text class="label" x="${WIDTH - 14}" y="${gemmAt.toFixed(1)}" text-anchor="end">${gemm.toPrecision(3)} GFLOP/s with a matrix product’s loads</text>`,
+    markup`<text class="label" x="${(x(span[0]) + 8).toFixed(1)}" y="${(y(span[0] * read) - 16).toFixed(1)}">${read.toPrecision(3)} GB/s</text>`,
+  ];
   const most = Math.max(...dots.map(({ row }) => row.ms as number));
   const numbered: { readonly x: number; readonly y: number }[] = [];
   const texts: Markup[] = [];
@@ -202,8 +205,18 @@ export function roofline({ by_kernel, ceilings }: Profile): Markup {
       markup`<text class="number" x="${at.x.toFixed(1)}" y="${(at.y + 4).toFixed(1)}" text-anchor="middle">${number}</text>`,
     );
   }
-  return markup`<div class="scroll"><svg class="chart" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Roofline">${parts}${texts}
+  return markup`<div class="scroll"><svg class="chart" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Roofline">${parts}${labels}${texts}
 <text class="dim" x="${WIDTH - 10}" y="${height - 4}" text-anchor="end">FLOP a byte</text><text class="dim" x="0" y="${height - 4}">GFLOP/s</text></svg></div>`;
+}
+
+/**
+ * Where the baselines of two horizontal lines' labels go: above its line each, but where the lower one would run into
+ * the upper line or its label, below.
+ */
+function besideLines(first: number, second: number): readonly [first: number, second: number] {
+  const below = Math.abs(first - second) < 24;
+  const at = (line: number, isLower: boolean) => (below && isLower ? line + 14 : line - 6);
+  return [at(first, first > second), at(second, first <= second)];
 }
 
 type Range = readonly [low: number, high: number];
