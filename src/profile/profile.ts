@@ -1,6 +1,8 @@
 /** Where a model's time goes: every dispatch of a prefill and of decode steps, and what the host does meanwhile. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
+import { engineVersion } from "../kernels/shaders.gen.ts";
+import type { QuantFormat } from "../models/config.ts";
 import type { Model } from "../runtime/model.ts";
 import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { type ClockName, chooseClock } from "./clocks.ts";
@@ -35,6 +37,14 @@ export interface WallTimes {
 }
 
 export interface Profile {
+  /** The folder's name, or the last part of the address that names a model. */
+  readonly model: string;
+  /** How its linear weights are kept; null: as they are stored. */
+  readonly quantization: QuantFormat | null;
+  /** Interventions that acted, in order. */
+  readonly stages: readonly string[];
+  /** Of the package and its shaders. */
+  readonly sluice_version: string;
   readonly device: string;
   readonly prompt_tokens: number;
   readonly new_tokens: number;
@@ -120,6 +130,10 @@ export async function profileModel(
       profiled_ms: profiled.wall[phase],
     });
     const profile: Profile = {
+      model: nameOf(upload.from) ?? model.config.model_type,
+      quantization: model.config.quantization ?? null,
+      stages: model.stages.map(({ id }) => id),
+      sluice_version: engineVersion,
       device: model.device.name,
       prompt_tokens: tokens.length,
       new_tokens: newTokens,
@@ -142,6 +156,20 @@ export async function profileModel(
   } finally {
     sequences.dispose();
   }
+}
+
+/**
+ * What to call a model in a report that others may see: no more of a path than its last part.
+ * @param from folder or address
+ */
+export function nameOf(from: string | null): string | null {
+  const parts = (from ?? "")
+    // Hugging Face's addresses and its cache end with a revision.
+    .replace(/^(https:\/\/huggingface\.co\/.+?)\/(?:resolve|raw)\/.*$/, "$1")
+    .replace(/([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]*$/, "$1")
+    .split(/[/\\]+/);
+  // A folder given as "." or ".." has no name here, and an address without a path has its host's.
+  return parts.filter((part) => part !== "" && !/^\.+$/.test(part)).at(-1) ?? null;
 }
 
 interface Rounds {

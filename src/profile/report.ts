@@ -8,7 +8,7 @@ import { compileTable, hostTable, rowTable, stageTable } from "./report-tables.t
 const STYLE = markup`
 :root { color-scheme: light dark; --ink: light-dark(#1d2733, #e4e9ef); --dim: light-dark(#56636f, #a3b0bd); --line: light-dark(#d7dde3, #38424d); --page: light-dark(#fbfcfd, #14191f); --bar: light-dark(#cfe0f1, #2b4560); }
 body { font: 14px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 1100px; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem; } h3 { font-size: .95rem; margin: 1.2rem 0 .3rem; } p { color: var(--dim); margin: .3rem 0; }
+h1 { font-size: 1.4rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem; } h3 { font-size: .95rem; margin: 1.2rem 0 .3rem; } p { color: var(--dim); margin: .3rem 0; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(10rem, 22%), 1fr)); gap: .8rem 1rem; margin: 1rem 0; padding: 0; list-style: none; } .facts b { display: block; white-space: nowrap; font-size: 1.35rem; font-weight: 600; } .facts small { display: block; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
@@ -22,7 +22,19 @@ details { margin-top: 1.2rem; } summary { cursor: pointer; font-weight: 600; }`;
 
 /** The page needs no script: charts are SVG with titles to point at, tables are tables. */
 export function reportOf(profile: Profile): string {
-  const { device, prompt_tokens, new_tokens, clock, resolution_ns, unusable_stamps, ceilings, host } = profile;
+  const {
+    model,
+    quantization,
+    sluice_version,
+    device,
+    prompt_tokens,
+    new_tokens,
+    clock,
+    resolution_ns,
+    unusable_stamps,
+    ceilings,
+    host,
+  } = profile;
   const step =
     resolution_ns !== null &&
     ` in steps of ${resolution_ns < 1000 ? `${resolution_ns} ns` : `${resolution_ns / 1000} µs`}`;
@@ -31,13 +43,18 @@ export function reportOf(profile: Profile): string {
     markup` ${unusable_stamps} of ${profile.dispatches.length} dispatches gave no usable time (stamps that are zero or run backwards); they, and the rows that they belong to, are marked –.`;
   const upload = host.spans.find(({ work }) => work === "upload")?.detail ?? false;
   const pipelines = host.spans.filter(({ work }) => work === "compile").length;
+  const what = `${model}${quantization ? ` in ${quantization}` : ""}`;
+  const { length } = profile.stages;
+  // The table of stages has all of them.
+  const stageNames = length > 0 && ` with ${length > 4 ? `${length} stages` : profile.stages.join(", ")}`;
   return markup`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sluice profile: ${device}</title>
+<html lang="en"><head><meta charset="utf-8"><title>Sluice profile: ${what}, ${prompt_tokens} + ${new_tokens} tokens, ${device}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>${STYLE}
 </style></head><body>
-<h1>${device}</h1>
-<p>${prompt_tokens} tokens prefilled, ${new_tokens} decoded, one step a submit. Times of dispatches: ${clock}${step}.${unusable} Point at a bar or a dot for its numbers.</p>
+<h1>${what}${stageNames}</h1>
+<p>On ${device}, by Sluice ${sluice_version}.</p>
+<p>${prompt_tokens} prompt tokens prefilled, ${new_tokens} new tokens decoded, one step a submit. Times of dispatches: ${clock}${step}.${unusable} Point at a bar or a dot for its numbers.</p>
 ${facts(profile)}
 <h2>Over time</h2>${legend(profile)}
 <h3>Prefill</h3>${timeline("prefill", profile.dispatches, host.spans)}

@@ -22,6 +22,8 @@ export interface GpuWeights {
 
 /** How the weights came onto the device. */
 export interface UploadRecord {
+  /** The folder or address that they came from; null for what has neither. */
+  readonly from: string | null;
   /** `performance.now()` when it began. */
   readonly began: number;
   /** Bytes handed to the device, which are those of the weight layout. */
@@ -121,7 +123,8 @@ export async function uploadWeights(
   lap("wait");
   onProgress({ phase: "upload", done: total, total });
   const { pack: packMs, write: writeMs, wait: waitMs } = took;
-  return { parts, params, upload: { began, bytes: done, ms: at - began, packMs, writeMs, waitMs } };
+  const from = checkpoint.label ?? null;
+  return { parts, params, upload: { from, began, bytes: done, ms: at - began, packMs, writeMs, waitMs } };
 }
 
 function needOfVectors({ vectors }: WeightLayout): Need {

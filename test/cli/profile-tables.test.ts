@@ -27,6 +27,10 @@ const row: ProfileRow = {
 };
 const wall = { plain_ms: 10, recorded_ms: 11, profiled_ms: 12 };
 const profile: Profile = {
+  model: "m",
+  quantization: null,
+  stages: ["calm"],
+  sluice_version: "0",
   device: "a device",
   prompt_tokens: 3,
   new_tokens: 2,

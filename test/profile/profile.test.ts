@@ -38,6 +38,8 @@ test("a profile has every dispatch and host span, and its rows, trace, measures 
     for (const { profiled_ms, recorded_ms, plain_ms } of Object.values(profile.wall)) {
       assert.ok(profiled_ms > 0 && recorded_ms > 0 && plain_ms > 0);
     }
+    assert.is(profile.model, "stories260K");
+    assert.equal([profile.quantization, profile.stages], [null, []]);
     checkHost(profile, model);
     checkTrace(profile);
     checkMeasures(profile);
