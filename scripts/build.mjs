@@ -5,7 +5,7 @@
 //
 //   node scripts/build.mjs [--no-types]
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -67,9 +67,6 @@ function makeTypes() {
   execFileSync(process.execPath, [join(dirname(tsc), "bin/tsc"), "-p", join(root, "scripts/tsconfig.build.json")], {
     stdio: "inherit",
   });
-  // The compiler leaves it to whoever imports the package to have these types; the package depends on them itself.
-  const index = join(dist, "types/index.d.ts");
-  writeFileSync(index, `/// <reference types="@webgpu/types" />\n${readFileSync(index, "utf8")}`);
   // A subpath import such as #gpu-host means nothing in the published package: it maps to files under src/.
   const types = join(dist, "types");
   for (const file of readdirSync(types, { recursive: true, encoding: "utf8" })) {

@@ -6,7 +6,7 @@
 // Parallel: a thread per row, no barrier; SEGMENTS is near the square root of the number of vec4s.
 // Summation class segments{SEGMENTS}.
 import package::lib::step::step;
-import package::sample::cross_entropy::weight;
+import package::sample::cross_entropy::{log_1_plus, weight};
 import package::sample::logits::LOWEST;
 import constants::{SEGMENTS, V4, VOCAB};
 
@@ -38,7 +38,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       holder = s;
     }
   }
-  // The holder's sum, at least 1, comes last: added to it one by one, many small segments would all be rounded away.
+  // The holder's sum comes last: added to it one by one, many small segments would all be rounded away. The target's own
+  // weight is in none of the sums: where it is the largest, 1, what is left says how small the loss is.
   var rest = 0.0;
   var strange = false;
   for (var s = 0u; s < SEGMENTS; s++) {
@@ -48,13 +49,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       rest = fma(weight(vec4f(partial.x), largest).x, partial.y, rest);
     }
   }
-  let sum = partials[start + holder].y + rest;
+  let others = partials[start + holder].y + rest;
   let target_token = tokens[step.outs[row].token_index];
   if (strange || target_token >= VOCAB) {
     losses[args.offset + row] = NAN_BITS;
     return;
   }
+  let level = logits[row * V4 * 4u + target_token];
   // The two large terms first: their difference is exact where the target is likely, and the loss small.
-  let gap = largest - logits[row * V4 * 4u + target_token];
-  losses[args.offset + row] = bitcast<u32>(gap + log(sum));
+  let unlikely = (largest - level) + log(others + weight(vec4f(level), largest).x);
+  losses[args.offset + row] = bitcast<u32>(select(unlikely, log_1_plus(others), level == largest));
 }

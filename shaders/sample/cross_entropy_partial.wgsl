@@ -1,6 +1,8 @@
-// Cross-entropy, first stage: for each segment of each out row its largest logit m and the sum of exp(logit - m).
+// Cross-entropy, first stage: for each segment of each out row its largest logit m and the sum of exp(logit - m) over all
+// tokens but the target, whose own 1 would drown the others where it is likely.
 //
-// Bindings: 1 logits [out_count][V4], see logits.wgsl; 4 partials [out_count][SEGMENTS] of (m, sum).
+// Bindings: 1 logits [out_count][V4], see logits.wgsl; 3 token ids, the target at the out row's place; 4 partials
+// [out_count][SEGMENTS] of (m, sum).
 // A segment with a NaN or infinite logit has the sum STRANGE.
 // Parallel: a thread per segment and row, no barrier; segment s holds vec4s s, s + SEGMENTS, ..., see trip.wgsl. The
 // segment is read twice, since one exp an element and a cached load cost less than the two exps of a running maximum.
@@ -13,7 +15,15 @@ import package::sample::trip::AT_ONCE;
 import constants::{SEGMENTS, V4};
 
 @group(1) @binding(1) var<storage, read> logits: array<vec4u>;
+@group(1) @binding(3) var<storage, read> tokens: array<u32>;
 @group(1) @binding(4) var<storage, read_write> partials: array<vec2f>;
+
+const LANES = vec4u(0u, 1u, 2u, 3u);
+
+// Weights of vec4 `i` against the segment's largest m, but for the target's.
+fn others(bits: vec4u, i: u32, m: f32, target_token: u32) -> vec4f {
+  return select(weight(bitcast<vec4f>(bits), m), vec4f(), 4u * i + LANES == vec4u(target_token));
+}
 
 // Vec4s `first`, `first` + SEGMENTS, ... of the row that begins at `start`; past the end the lowest float.
 @if(four) fn trip_from(start: u32, first: u32) -> Trip {
@@ -46,12 +56,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   let m = max(max(largest.x, largest.y), max(largest.z, largest.w));
+  let target_token = tokens[step.outs[row].token_index];
   var sums = vec4f();
   for (var first = segment; first < V4; first += AT_ONCE * SEGMENTS) {
-    @if(!four) sums += weight(bitcast<vec4f>(without_padding(logits[start + first], first)), m);
+    @if(!four) sums += others(without_padding(logits[start + first], first), first, m, target_token);
     @if(four) var trip = trip_from(start, first);
     @if(four) for (var j = 0u; j < AT_ONCE; j++) {
-      sums += select(vec4f(), weight(bitcast<vec4f>(trip.a), m), first + j * SEGMENTS < V4);
+      let i = first + j * SEGMENTS;
+      sums += select(vec4f(), others(trip.a, i, m, target_token), i < V4);
       trip = advanced(trip);
     }
   }

@@ -26,6 +26,7 @@ export function crossEntropyKernels(
     shader: { entry: "sample/cross_entropy_partial", constants, conditions: { four: family === "tiled" } },
     bindings: [
       { name: "logits", binding: 1, access: "read" },
+      { name: "tokens", binding: 3, access: "read" },
       { name: "partials", binding: 4, access: "read_write" },
     ],
     args: [],

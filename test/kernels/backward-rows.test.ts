@@ -160,6 +160,30 @@ test("softmax less the target, by weight, with zeros in the padding", async () =
   }
 });
 
+test("the target's gradient keeps its digits where the loss is next to nothing", async () => {
+  const vocab = 7;
+  const losses = [1e-30, 3e-9, 1e-4, 0.2499, 0.2501, 5];
+  const rows = losses.length;
+  const result = await runKernel(await testDevice(), crossEntropyGradient({ vocab, maxRows: MAX_ROWS }), {
+    step: { ...plainStep(rows), outs: plainStep(rows).outs.map((out, i) => ({ ...out, token_index: i })) },
+    maxRows: MAX_ROWS,
+    args: { offset: 0 },
+    buffers: {
+      logits: paddedRows(rows, vocab, () => 0, 1e9),
+      losses: Float32Array.from(losses),
+      tokens: new Uint32Array(rows).fill(3),
+      weights: new Float32Array(rows).fill(1),
+      output: new Float32Array(rows * 8),
+    },
+  });
+  losses.forEach((loss, row) => {
+    const [actual, expected] = [rowOf(result.get("output"), row, 8)[3] as number, Math.expm1(-Math.fround(loss))];
+    // Above, the difference of exp, which devices have to 3 units in the last place, and 1.
+    const most = loss < 0.25 ? 1e-6 : 3e-6;
+    assert.ok(Math.abs(actual - expected) <= most * Math.abs(expected), `${actual} for ${expected}`);
+  });
+});
+
 test("the gradients of rotated queries and keys are turned back, those of values left alone", async () => {
   const random = seeded(14);
   const shape = { heads: 3, kv_heads: 1, head_dim: 6, maxRows: MAX_ROWS };

@@ -43,11 +43,12 @@ async function lossesWith(
   const plain = plainStep(targets.length);
   // Targets stand in reverse, so that a kernel which took its own row number would be found out.
   const step = { ...plain, outs: plain.outs.map((out, i) => ({ ...out, token_index: targets.length - 1 - i })) };
+  const tokens = Uint32Array.from(targets).reverse();
   const first = await runKernel(device, partial, {
     step,
     maxRows: MAX_ROWS,
     args: {},
-    buffers: { logits, partials: new Float32Array(partialBytes(targets.length) / 4) },
+    buffers: { logits, tokens, partials: new Float32Array(partialBytes(targets.length) / 4) },
   });
   const second = await runKernel(device, final, {
     step,
@@ -56,7 +57,7 @@ async function lossesWith(
     buffers: {
       partials: new Float32Array(first.get("partials") as ArrayBuffer),
       logits,
-      tokens: Uint32Array.from(targets).reverse(),
+      tokens,
       losses: new Float32Array(OFFSET + targets.length + 1).fill(-77),
     },
   });
@@ -92,6 +93,21 @@ test("keeps its digits where all logits are equal, where one stands far above, a
   });
   const ends = rowsOf(1, 9, (_, id) => (id === 2 ? 3.4e38 : -3.4e38));
   assert.equal(await losses(9, ends, [2]), Float32Array.of(0));
+});
+
+test("a loss that is next to nothing keeps its digits", async () => {
+  const vocab = 1025;
+  const heights = [3, 8, 15, 25, 60];
+  const logits = rowsOf(heights.length, vocab, (row, id) => (id === 7 * row ? (heights[row] as number) : Math.sin(id)));
+  const targets = heights.map((_, row) => 7 * row);
+  const actual = await losses(vocab, logits, targets);
+  targets.forEach((target, row) => {
+    const own = logits.subarray(row * ceil4(vocab), row * ceil4(vocab) + vocab);
+    const level = own[target] as number;
+    const rest = own.reduce((sum, value, id) => (id === target ? sum : sum + Math.exp(value - level)), 0);
+    const expected = Math.log1p(rest);
+    assert.ok(Math.abs((actual[row] as number) - expected) <= 1e-6 * expected, `${actual[row]} for ${expected}`);
+  });
 });
 
 test("a logit that is not finite, or a target that is no token, gives NaN for its row alone", async () => {

@@ -61,7 +61,7 @@ function recordHead(recorder: Recorder, chunk: Chunk): void {
       bind: { input: { ...space.row, offset }, output: space.logits },
     });
     const { logits: values, partials, tokens, losses } = space;
-    recorder.dispatch({ ...place, kernel: entropy.partial, bind: { logits: values, partials } });
+    recorder.dispatch({ ...place, kernel: entropy.partial, bind: { logits: values, tokens, partials } });
     recorder.dispatch({ ...place, kernel: entropy.final, args, bind: { partials, logits: values, tokens, losses } });
     if (!space.differentiates) continue;
     recorder.begin(gradient);
