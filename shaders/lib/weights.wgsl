@@ -90,9 +90,11 @@ fn column(strip: u32, k: u32) -> vec4f {
 }
 
 // Numbers are read where they stand in the upper bits of a word, as multiples of 2^24 or 2^28: a mask takes the place of
-// a shift back, and the scales make up for it. All of it is exact.
-@if(q8) const UNIT = 0x1p-24f;
-@if(q4) const UNIT = 0x1p-28f;
+// a shift back, and the scales make up for it. With `extracts`, for GPUs, one instruction gets a number out, sign and all.
+// Either is exact, so both give the same bits.
+@if(extracts) const UNIT = 1.0;
+@if(q8 && !extracts) const UNIT = 0x1p-24f;
+@if(q4 && !extracts) const UNIT = 0x1p-28f;
 
 @if(q8 || q4) fn scales(d: vec2u) -> vec4f {
   return UNIT * vec4f(unpack2x16float(d.x), unpack2x16float(d.y));
@@ -100,17 +102,27 @@ fn column(strip: u32, k: u32) -> vec4f {
 
 // The four signed bytes of a word.
 @if(q8) fn bytes(w: u32) -> vec4f {
-  const TOP = 0xff000000u;
-  return vec4f(bitcast<vec4i>(vec4u(w << 24u, (w << 16u) & TOP, (w << 8u) & TOP, w & TOP)));
+  @if(extracts) return extracted(w, vec4u(0u, 8u, 16u, 24u), 8u);
+  @if(!extracts) const TOP = 0xff000000u;
+  @if(!extracts) return vec4f(bitcast<vec4i>(vec4u(w << 24u, (w << 16u) & TOP, (w << 8u) & TOP, w & TOP)));
 }
 
 // The four signed numbers of four bits in the lower half of a word.
 @if(q4) fn low_nibbles(w: u32) -> vec4f {
-  const TOP = 0xf0000000u;
-  return vec4f(bitcast<vec4i>(vec4u(w << 28u, (w << 24u) & TOP, (w << 20u) & TOP, (w << 16u) & TOP)));
+  @if(extracts) return extracted(w, vec4u(0u, 4u, 8u, 12u), 4u);
+  @if(!extracts) const TOP = 0xf0000000u;
+  @if(!extracts) return vec4f(bitcast<vec4i>(vec4u(w << 28u, (w << 24u) & TOP, (w << 20u) & TOP, (w << 16u) & TOP)));
 }
 
 @if(q4) fn high_nibbles(w: u32) -> vec4f {
-  const TOP = 0xf0000000u;
-  return vec4f(bitcast<vec4i>(vec4u((w << 12u) & TOP, (w << 8u) & TOP, (w << 4u) & TOP, w & TOP)));
+  @if(extracts) return extracted(w, vec4u(16u, 20u, 24u, 28u), 4u);
+  @if(!extracts) const TOP = 0xf0000000u;
+  @if(!extracts) return vec4f(bitcast<vec4i>(vec4u((w << 12u) & TOP, (w << 8u) & TOP, (w << 4u) & TOP, w & TOP)));
+}
+
+// The signed numbers of `count` bits that begin at these bits of a word.
+@if((q8 || q4) && extracts) fn extracted(w: u32, at: vec4u, count: u32) -> vec4f {
+  let i = bitcast<i32>(w);
+  return vec4f(f32(extractBits(i, at.x, count)), f32(extractBits(i, at.y, count)),
+    f32(extractBits(i, at.z, count)), f32(extractBits(i, at.w, count)));
 }

@@ -48,7 +48,7 @@ export function tileLinear(shape: LinearShape, rows: 32 | 64 = 64): Kernel {
     design: `tile${rows}`,
     entry: "linear/tile",
     summation: "serial",
-    conditions: { rows_64: rows === 64, ragged: Math.ceil(shape.K / 4) % 2 !== 0 },
+    conditions: { extracts: true, rows_64: rows === 64, ragged: Math.ceil(shape.K / 4) % 2 !== 0 },
     constants: { ROWS_EACH: `${rows / 8}u`, PARTS: "1u" },
     workgroups: (m) => [tiles, Math.ceil(m / rows), 1],
   });
@@ -78,7 +78,7 @@ export function splitLinear(shape: LinearShape, parts: SplitCount): Kernel {
     half: "split",
     entry: "linear/tile",
     summation,
-    conditions: { rows_64: false, ragged: Math.ceil(shape.K / 4) % (2 * parts) !== 0 },
+    conditions: { extracts: true, rows_64: false, ragged: Math.ceil(shape.K / 4) % (2 * parts) !== 0 },
     constants: { ROWS_EACH: "4u", PARTS: `${parts}u` },
     workgroups: (m) => [tiles, Math.ceil(m / 32), parts],
   });
@@ -117,6 +117,7 @@ export function lanesLinear(
     entry: "linear/lanes",
     summation: subgroups ? "lanes64_quads" : "lanes64_spans",
     conditions: {
+      extracts: true,
       rows_2: rows >= 2,
       rows_4: rows >= 4,
       rows_8: rows >= 8,
