@@ -26,3 +26,6 @@ export interface HostAdapter {
 export function isAuto(choice: string | undefined): boolean {
   return choice === undefined || ["", "auto"].includes(choice.trim().toLowerCase());
 }
+
+/** Whether a browser hosts us, in a page or a worker. */
+export const IN_BROWSER = "document" in globalThis || "importScripts" in globalThis;

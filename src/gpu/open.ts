@@ -1,7 +1,7 @@
 /** Opens a device: finds an adapter, asks it for as much as is useful, and reads the profile. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { Gpu } from "./gpu.ts";
-import type { AdapterRequest, HostAdapter } from "./host.ts";
+import { type AdapterRequest, type HostAdapter, IN_BROWSER } from "./host.ts";
 import { limitNames, readProfile } from "./profile.ts";
 
 export { Gpu } from "./gpu.ts";
@@ -56,6 +56,6 @@ export async function openDevice(found: HostAdapter, limits: "default" | "adapte
 
 /** Browsers may tell late that work is done; Node does not. */
 async function calibrated(gpu: Gpu): Promise<Gpu> {
-  if (!("setImmediate" in globalThis)) await gpu.waiter.calibrate();
+  if (IN_BROWSER) await gpu.waiter.calibrate();
   return gpu;
 }

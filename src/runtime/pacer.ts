@@ -2,13 +2,14 @@
  * Keeps submits short. Windows resets a GPU that works for 2 s on one submit, pages stall behind long ones, and
  * an abort can only act between two; so work is cut where its estimated time passes a bound.
  */
+import { IN_BROWSER } from "../gpu/host.ts";
 import type { Cost, KernelFamily } from "../kernels/kernel.ts";
 
 /**
  * Estimated milliseconds after which a submit is closed. A browser draws on the same GPU, and many cannot interrupt a
  * submit for it: two frames of its are as long as one may be there.
  */
-const SUBMIT_BUDGET_MS = "document" in globalThis || "importScripts" in globalThis ? 32 : 100;
+const SUBMIT_BUDGET_MS = IN_BROWSER ? 32 : 100;
 
 /** Estimated milliseconds of a run of decode steps: ids come in runs, and an abort throws away up to two. */
 export const DECODE_RUN_MS = 100;

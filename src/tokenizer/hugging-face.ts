@@ -54,7 +54,8 @@ export function createHuggingFaceTokenizer(files: TokenizerFiles, model: ModelCo
     applyChatTemplate: (messages, options) => files.chat.render(messages, options),
     ...(bosTokenId === undefined ? {} : { bosTokenId }),
     ...(eosTokenId === undefined ? {} : { eosTokenId }),
-    vocabSize: library.get_vocab().size,
+    // Ids may have gaps.
+    vocabSize: 1 + [...library.get_vocab().values()].reduce((most, id) => Math.max(most, id), -1),
   };
 }
 

@@ -34,6 +34,12 @@ test("the template's text is encoded as it is, and everything that ends a text e
   assert.equal(library.calls.sessions, [{ context: 99, sequences: 1 }]);
 });
 
+test("an end of text that the model has no row for is left out: it is never said", async () => {
+  const library = fakeLibrary({ eos: [7], tokenizer: { ...fakeTokenizer(), eosTokenId: 1e6 } });
+  await run(["chat", "m"], { library, stdin: input(["Hi"]) });
+  assert.equal(library.calls.generate[0]?.options.stopTokens, [7]);
+});
+
 test("bundles go with a conversation", async () => {
   const library = fakeLibrary({ says: ["Hello."] });
   const line = ["chat", "m", "--with", "A:as=x", "--strength", "x/push=0.5"];

@@ -6,6 +6,7 @@ import type { Composition } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { pushStage } from "../support/stages.ts";
 import { watchSubmits } from "../support/submits.ts";
 
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
@@ -39,20 +40,7 @@ test("the device has the next run before the host has read one, and none behind 
 
 /** A push along a direction, strong enough to turn what is drawn. */
 const composition: Composition = {
-  stages: [
-    {
-      id: "push",
-      kind: "affine",
-      method: "addition",
-      site: "resid_post",
-      layers: [1],
-      positions: "all",
-      gate: "identity",
-      alpha: 1,
-      strength: 1,
-      values: new Map([[1, { direction: Float32Array.from({ length: 48 }, (_, i) => 3 * Math.sin(1.7 * i)) }]]),
-    },
-  ],
+  stages: [pushStage(Float32Array.from({ length: 48 }, (_, i) => 3 * Math.sin(1.7 * i)))],
   warnings: [],
 };
 

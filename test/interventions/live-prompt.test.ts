@@ -2,9 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { load, type Session } from "../../src/index.ts";
-import type { Stage } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
+import { pushStage } from "../support/stages.ts";
 import { watchSubmits } from "../support/submits.ts";
 
 /** A prompt of more rows than a step takes, and a model that is pushed. */
@@ -15,18 +15,7 @@ async function withLongPrompt(
   const plain = await load(location("weights/stories260K"), { device, plan: "reference" });
   const { hidden_size, vocab_size } = plain.config;
   const direction = Float32Array.from({ length: hidden_size }, (_, i) => Math.sin(i));
-  const push: Stage = {
-    id: "push",
-    kind: "affine",
-    method: "addition",
-    site: "resid_post",
-    layers: [1],
-    positions: "all",
-    gate: "identity",
-    alpha: 1,
-    strength: 1,
-    values: new Map([[1, { direction }]]),
-  };
+  const push = pushStage(direction);
   const edited = plain.withStages({ stages: [push], warnings: [] });
   const prompt = Array.from({ length: 300 }, (_, i) => (i * 37) % vocab_size);
   await use(device, () => edited.session({ context: 352 }), prompt);

@@ -6,6 +6,7 @@ import type { Composition, Stage } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { pushStage } from "../support/stages.ts";
 
 const FOLDER = "test/golden/gpt2-tiny";
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
@@ -16,18 +17,7 @@ function composition(overrides: { readonly [id: string]: number } = {}): Composi
   const wave = (length: number, phase: number, size: number) =>
     Float32Array.from({ length }, (_, i) => size * Math.sin(i * 1.7 + phase));
   const stages: readonly Stage[] = [
-    {
-      id: "push",
-      kind: "affine",
-      method: "addition",
-      site: "resid_post",
-      layers: [1],
-      positions: "all",
-      gate: "identity",
-      alpha: 1,
-      strength: 1,
-      values: new Map([[1, { direction: wave(WIDTH, 0, 3) }]]),
-    },
+    pushStage(wave(WIDTH, 0, 3)),
     {
       id: "neurons",
       kind: "neuron_scale",

@@ -40,7 +40,12 @@ export const chat = defineCommand({
           ...sampling,
           maxNewTokens: values.maxNewTokens,
           // Ids alone would be stopped by generation_config.json only, and many folders have none.
-          stopTokens: [...values.stopToken, ...model.config.eos_token_ids, ...conversation.endOfTurn],
+          // A tokenizer may know ids that the model has no row for, and never says.
+          stopTokens: [
+            ...values.stopToken,
+            ...model.config.eos_token_ids,
+            ...conversation.endOfTurn.filter((id) => id < model.config.vocab_size),
+          ],
         };
         for await (const line of readLines(context.stdin, context.signal, invite)) {
           waiting = false;
