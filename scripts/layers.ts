@@ -5,7 +5,7 @@
  * and from its own path; paths that share a layer do not import each other.
  */
 export const layers: readonly (readonly string[])[] = [
-  ["src/errors.ts"],
+  ["src/errors.ts", "src/show.ts"],
   ["src/numbers/"],
   ["src/models/config.ts"],
   ["src/formats/", "src/gpu/"],

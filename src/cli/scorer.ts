@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { SluiceError } from "../errors.ts";
 import type { Scorer } from "../index.ts";
+import { show } from "../show.ts";
 
 /**
  * The default export of a module, `(text) => number | Promise<number>`, as a scorer.
@@ -37,7 +38,7 @@ export async function loadScorer(path: string): Promise<Scorer> {
     try {
       return (await score(text)) as number;
     } catch (cause) {
-      throw new SluiceError("bad_file", `${path} fails at ${JSON.stringify(text)}: ${messageOf(cause)}`, { cause });
+      throw new SluiceError("bad_file", `${path} fails at ${show(text)}: ${messageOf(cause)}`, { cause });
     }
   };
 }

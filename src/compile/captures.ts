@@ -2,6 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { pairAdjacentOrder } from "../models/rope.ts";
+import { show } from "../show.ts";
 import type { FusedAttention, FusedOp } from "./fused.ts";
 import type { CaptureRegion, PooledLayout, PooledRegion } from "./plan.ts";
 
@@ -145,7 +146,7 @@ function headsInOrder(heads: number, head_dim: number): readonly number[] {
 function refuse(site: string, offered: ReadonlyMap<string, Wanted>, graph: Graph): never {
   const kinds = [...new Set([...offered.keys()].map((name) => name.replace(/\.\d+$/, ".LAYER")))];
   const last = graph.config.num_hidden_layers - 1;
-  throw new SluiceError("usage", `This model has no site ${JSON.stringify(site)}`, {
+  throw new SluiceError("usage", `This model has no site ${show(site)}`, {
     hint: `Sites are ${kinds.join(", ")}, with LAYER from 0 to ${last}.`,
   });
 }

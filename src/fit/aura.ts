@@ -11,6 +11,7 @@ import { siteWidth } from "../interventions/sites.ts";
 import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model } from "../runtime/model.ts";
+import { show } from "../show.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
 import { classTables, type ResponseTable } from "./class-tables.ts";
 import { requireBothClasses } from "./classes.ts";
@@ -91,7 +92,7 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
   }
   for (const site of sites) {
     if (neuronSites.includes(site) && siteWidth(config, site) !== null) continue;
-    throw new SluiceError("usage", `This model has no neurons at ${JSON.stringify(site)}`, {
+    throw new SluiceError("usage", `This model has no neurons at ${show(site)}`, {
       hint: `Sites are ${neuronSites.filter((name) => siteWidth(config, name) !== null).join(", ")}.`,
     });
   }

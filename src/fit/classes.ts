@@ -2,6 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import { type AffineSite, affineSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { show } from "../show.ts";
 
 /** Token ids of the sentences of either class. */
 export interface LabelledSentences {
@@ -19,7 +20,7 @@ export function requireBothClasses({ positive, negative }: LabelledSentences): v
 /** @throws SluiceError `usage` for a site where no direction acts */
 export function requireAffineSite(site: string): asserts site is AffineSite {
   if (affineSites.some((each) => each === site)) return;
-  throw new SluiceError("usage", `No direction acts at ${JSON.stringify(site)}`, {
+  throw new SluiceError("usage", `No direction acts at ${show(site)}`, {
     hint: `Sites are ${affineSites.join(", ")}.`,
   });
 }

@@ -1,5 +1,6 @@
 /** A Hugging Face folder's weights: one safetensors file, or several with an index that says what is where. */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { readHeader, type TensorEntry } from "./safetensors-header.ts";
 import { checkRange, type FileSource, readJson } from "./source.ts";
@@ -119,7 +120,7 @@ function readIndex(json: unknown, where: string): ReadonlyMap<string, string> {
     if (typeof file !== "string" || !/^[^/\\:?#]+\.safetensors$/.test(file)) {
       throw badIndex(
         where,
-        `tensor "${name}" is said to be in ${JSON.stringify(file)}, not in a safetensors file beside the index`,
+        `tensor "${name}" is said to be in ${show(file)}, not in a safetensors file beside the index`,
       );
     }
   }

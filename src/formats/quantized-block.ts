@@ -8,6 +8,7 @@
  */
 import { SluiceError } from "../errors.ts";
 import type { QuantFormat } from "../models/config.ts";
+import { show } from "../show.ts";
 import { f16ToF32, f32ToF16 } from "./half.ts";
 
 /** Weights that share a scale. */
@@ -25,7 +26,7 @@ export function isQuantFormat(value: unknown): value is QuantFormat {
 /** @throws SluiceError `usage` for what is no format */
 export function checkQuantFormat(value: unknown): QuantFormat {
   if (isQuantFormat(value)) return value;
-  throw new SluiceError("usage", `There is no quantised format ${JSON.stringify(value)}`, {
+  throw new SluiceError("usage", `There is no quantised format ${show(value)}`, {
     hint: `Weights can be quantised to ${FORMATS.join(" or ")}.`,
   });
 }

@@ -7,6 +7,7 @@
  * https://github.com/huggingface/safetensors#format
  */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import type { FileSource } from "./source.ts";
 import { duplicateKey } from "./strict-json.ts";
@@ -120,7 +121,7 @@ function parseObject(bytes: Uint8Array, where: string): Record<string, unknown> 
     throw bad(where, `its header is not valid JSON: ${(cause as Error).message}`, cause);
   }
   const twice = duplicateKey(text);
-  if (twice !== null) throw bad(where, `its header holds ${quote(twice)} twice`);
+  if (twice !== null) throw bad(where, `its header holds ${show(twice)} twice`);
   return fields;
 }
 
@@ -133,14 +134,14 @@ function readMetadata(value: unknown, where: string): ReadonlyMap<string, string
 }
 
 function readEntry(name: string, value: unknown, dataBegin: number, dataLength: number, where: string): TensorEntry {
-  const refuse = (problem: string) => bad(where, `tensor ${quote(name)} ${problem}`);
+  const refuse = (problem: string) => bad(where, `tensor ${show(name)} ${problem}`);
   if (!isObject(value)) throw refuse("is not described by an object");
   const { dtype, shape, data_offsets: offsets } = value;
   const bits = typeof dtype === "string" ? DTYPE_BITS.get(dtype) : undefined;
-  if (bits === undefined) throw refuse(`has dtype ${quote(dtype)}, which safetensors does not know`);
-  if (!isIndices(shape)) throw refuse(`has shape ${quote(shape)}, which is not a list of whole numbers`);
+  if (bits === undefined) throw refuse(`has dtype ${show(dtype)}, which safetensors does not know`);
+  if (!isIndices(shape)) throw refuse(`has shape ${show(shape)}, which is not a list of whole numbers`);
   if (!isIndices(offsets) || offsets.length !== 2) {
-    throw refuse(`has data_offsets ${quote(offsets)}, which are not two whole numbers`);
+    throw refuse(`has data_offsets ${show(offsets)}, which are not two whole numbers`);
   }
   const [begin, end] = offsets as [number, number];
   if (end < begin) throw refuse(`ends at byte ${end} of the data, before its begin at ${begin}`);
@@ -149,11 +150,11 @@ function readEntry(name: string, value: unknown, dataBegin: number, dataLength: 
   }
   const byteLength = bytesOf(shape, bits);
   if (byteLength === null) {
-    throw refuse(`of ${quote(dtype)} ${quote(shape)} does not make a whole and countable number of bytes`);
+    throw refuse(`of ${show(dtype)} ${show(shape)} does not make a whole and countable number of bytes`);
   }
   if (end - begin !== byteLength) {
     throw refuse(
-      `of ${quote(dtype)} ${quote(shape)} needs ${byteLength} bytes, but its data_offsets span ${end - begin}`,
+      `of ${show(dtype)} ${show(shape)} needs ${byteLength} bytes, but its data_offsets span ${end - begin}`,
     );
   }
   return { name, dtype: dtype as string, shape, byteLength, begin: dataBegin + begin, end: dataBegin + end };
@@ -164,9 +165,9 @@ function checkCover(entries: readonly TensorEntry[], dataBegin: number, size: nu
   let last: TensorEntry | null = null;
   for (const entry of entries) {
     const end = last?.end ?? dataBegin;
-    const begin = `${quote(entry.name)} begins at byte ${entry.begin - dataBegin} of the data`;
+    const begin = `${show(entry.name)} begins at byte ${entry.begin - dataBegin} of the data`;
     if (last && entry.begin < end) {
-      throw bad(where, `tensor ${begin}, inside tensor ${quote(last.name)}, which ends at ${end - dataBegin}`);
+      throw bad(where, `tensor ${begin}, inside tensor ${show(last.name)}, which ends at ${end - dataBegin}`);
     }
     if (entry.begin > end) {
       throw bad(
@@ -196,12 +197,6 @@ function isIndices(value: unknown): value is readonly number[] {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** JSON, cut where a hostile value would flood the message. */
-function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 120 ? `${text.slice(0, 117)}…` : text;
 }
 
 function tooShort(where: string, size: number): SluiceError {

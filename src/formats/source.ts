@@ -1,5 +1,6 @@
 /** Where model files come from: a folder, a web address, or the files a person picked in a page. */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /**
  * A flat view of one model's files. Paths are relative, with `/` between folders. Every method throws
@@ -41,7 +42,7 @@ export function checkPath(path: string): void {
     /[\\:?#]/.test(path) ||
     path.includes("\0")
   ) {
-    throw new SluiceError("usage", `${JSON.stringify(path)} is not a plain relative path inside the model's folder`);
+    throw new SluiceError("usage", `${show(path)} is not a plain relative path inside the model's folder`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Adapters in a page or worker: `navigator.gpu`. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { show } from "../show.ts";
 import { type AdapterRequest, type HostAdapter, isAuto } from "./host.ts";
 import { displayName, isSoftware, namesOf } from "./profile.ts";
 
@@ -7,7 +8,7 @@ import { displayName, isSoftware, namesOf } from "./profile.ts";
 export async function openAdapter({ adapter: choice, signal, onNotice }: AdapterRequest): Promise<HostAdapter> {
   throwIfAborted(signal);
   if (!isAuto(choice)) {
-    throw new SluiceError("usage", `A page cannot choose the adapter ${JSON.stringify(choice)}: the browser decides`, {
+    throw new SluiceError("usage", `A page cannot choose the adapter ${show(choice)}: the browser decides`, {
       hint: "Leave the option out, or give load() a device of your own.",
     });
   }

@@ -4,6 +4,7 @@
  * projection changes its rows; what is added to the stream moves into the bias of the layer that wrote to it last.
  */
 import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
+import { show } from "../show.ts";
 import { listSources, sourceName } from "./edges.ts";
 import { addsConstant, isTranslation, type RowMap, rowMapOf } from "./row-map.ts";
 import { siteWidth } from "./sites.ts";
@@ -199,7 +200,7 @@ class Planner {
 
   /** Why a stage cannot be folded at a place, whatever stands there besides it. */
   #reason({ stage, site }: PlacedStage, map: RowMap | null, place: Place): string | undefined {
-    if (!actsEverywhere(stage.positions)) return `it acts at some positions (${JSON.stringify(stage.positions)})`;
+    if (!actsEverywhere(stage.positions)) return `it acts at some positions (${show(stage.positions)})`;
     if (map === null) return "its gate is not linear";
     const inStream = place.streamSites.includes(site);
     if (inStream && !isTranslation(map)) {

@@ -2,6 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import { parseSafetensors, type StoredTensor, writeSafetensors } from "../formats/safetensors.ts";
 import { duplicateKey } from "../formats/strict-json.ts";
+import { show } from "../show.ts";
 import { checkManifest, type Manifest } from "./manifest.ts";
 
 export interface Bundle {
@@ -28,7 +29,7 @@ export function readBundle(bytes: Uint8Array, file: string): Bundle {
   const format = metadata.get("format");
   const text = metadata.get("manifest");
   if (format !== FORMAT) {
-    const problem = format === undefined ? "is missing" : `is ${JSON.stringify(format)}`;
+    const problem = format === undefined ? "is missing" : `is ${show(format)}`;
     throw new SluiceError("bad_bundle", `${file}: format ${problem} in its metadata, not "${FORMAT}"`, {
       hint: format?.startsWith("sluice.interventions/")
         ? "It was written for another version of the format."
@@ -52,7 +53,7 @@ function parseManifest(text: string, file: string): unknown {
     });
   }
   const twice = duplicateKey(text);
-  if (twice !== null) throw new SluiceError("bad_bundle", `${file}: manifest holds ${JSON.stringify(twice)} twice`);
+  if (twice !== null) throw new SluiceError("bad_bundle", `${file}: manifest holds ${show(twice)} twice`);
   return json;
 }
 

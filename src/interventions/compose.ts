@@ -1,5 +1,6 @@
 /** Bundles against a model: everything checked and resolved, so that what comes out can be compiled as it stands. */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
 import { listSources } from "./edges.ts";
@@ -79,7 +80,7 @@ function clash(id: string, first: string, second: string): SluiceError {
 
 function checkPrefix(prefix: string, file: string): void {
   if (idPattern.test(prefix)) return;
-  throw new SluiceError("usage", `The prefix ${JSON.stringify(prefix)} for ${file} is not possible`, {
+  throw new SluiceError("usage", `The prefix ${show(prefix)} for ${file} is not possible`, {
     hint: "A prefix is made of letters, digits, _ and -.",
   });
 }
@@ -120,7 +121,7 @@ function checkBase(config: ModelShape, { file, manifest: { base } }: Bundle): vo
     throw refuse(
       file,
       `base.${field}`,
-      `is ${JSON.stringify(base[field])}, but the model's is ${JSON.stringify(model[field])}`,
+      `is ${show(base[field])}, but the model's is ${show(model[field])}`,
       "The bundle was made for another model.",
     );
   }
@@ -279,7 +280,7 @@ function checkSetting(what: "strength" | "alpha", id: string, value: number, kno
   if (!known.includes(id)) {
     const which = what === "alpha" ? "No stage with an alpha" : "No stage";
     const hint = known.length > 0 ? `There are ${known.join(", ")}.` : "There is none.";
-    throw new SluiceError("usage", `${which} is called ${JSON.stringify(id)}`, { hint });
+    throw new SluiceError("usage", `${which} is called ${show(id)}`, { hint });
   }
   if (isFloat32(value)) return;
   throw new SluiceError("usage", `The ${what} of stage "${id}" is ${value}; it must be a finite float32 number`);

@@ -5,6 +5,7 @@
  */
 import { parseGguf } from "../formats/gguf.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
+import { show } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { baseOf, compose } from "./compose.ts";
 import { refuse } from "./manifest-fields.ts";
@@ -21,7 +22,7 @@ export function importControlVector(bytes: Uint8Array, file: string, config: Mod
   const { metadata, tensors } = parseGguf(bytes, file);
   const architecture = metadata.get("general.architecture");
   if (architecture !== "controlvector") {
-    throw refuse(file, "general.architecture", `is ${JSON.stringify(architecture)}, not "controlvector"`);
+    throw refuse(file, "general.architecture", `is ${show(architecture)}, not "controlvector"`);
   }
   const directions = new Map<string, StoredTensor>();
   const layers: number[] = [];

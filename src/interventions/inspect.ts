@@ -1,4 +1,5 @@
 /** A bundle in words: what it is for, what each stage does where, and how strongly. */
+import { show, showText } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { compose, shapeOf } from "./compose.ts";
 import { countEdges, destinationName, listDestinations, listSources, sourceName } from "./edges.ts";
@@ -181,7 +182,7 @@ function some(names: readonly string[]): string {
 }
 
 function text(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" ? showText(value, 400) : show(value, 400);
 }
 
 function count(n: number, noun: string): string {

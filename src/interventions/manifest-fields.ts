@@ -1,5 +1,6 @@
 /** Reads the fields of a manifest one by one, strictly: nothing is coerced, and a refusal names file, stage and field. */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 
 export class ManifestFields {
   readonly #where: string;
@@ -101,10 +102,4 @@ export function isInteger(value: unknown, min: number, max: number = Number.MAX_
 
 export function isFloat32(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(Math.fround(value));
-}
-
-/** JSON, cut short. */
-export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

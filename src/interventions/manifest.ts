@@ -2,7 +2,8 @@
  * The manifest of a bundle: JSON as its writer wrote it, with every field that the engine reads checked for its type.
  * What depends on the model or on the tensors is checked by `compose.ts`. Optional fields stay absent here.
  */
-import { isFloat32, isInteger, ManifestFields, refuse, show } from "./manifest-fields.ts";
+import { show } from "../show.ts";
+import { isFloat32, isInteger, ManifestFields, refuse } from "./manifest-fields.ts";
 import {
   type AffineSite,
   type AffineStage,

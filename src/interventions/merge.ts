@@ -1,10 +1,11 @@
 /** Several bundles as one file. */
 import { SluiceError } from "../errors.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
+import { show } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { type ComposedBundle, compose, shapeOf } from "./compose.ts";
 import type { Base, Manifest, StageManifest } from "./manifest.ts";
-import { refuse, show } from "./manifest-fields.ts";
+import { refuse } from "./manifest-fields.ts";
 
 /**
  * The stages of several bundles, in their order, with all that the bundles hold besides. A prefix makes ids

@@ -1,5 +1,6 @@
 /** An `edge_mask` of a bundle against a model: which edges are its structure, and with what values. */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
 import {
@@ -11,7 +12,7 @@ import {
   visibleSources,
 } from "./edges.ts";
 import type { EdgeMaskManifest } from "./manifest.ts";
-import { refuse, show } from "./manifest-fields.ts";
+import { refuse } from "./manifest-fields.ts";
 import type { ModelShape } from "./sites.ts";
 import type { EdgeMaskStage, MaskedEdge } from "./stage.ts";
 

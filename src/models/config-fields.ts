@@ -1,5 +1,6 @@
 /** Reads the fields of a configuration file one by one, each checked, each refusal naming field, value and file. */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /** Counts and sizes reach shaders as u32, and products of two of them must stay countable. */
 const MAX_INTEGER = 2 ** 31 - 1;
@@ -109,10 +110,4 @@ export class ConfigFields {
       hint === undefined ? {} : { hint },
     );
   }
-}
-
-/** JSON, cut short. */
-export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

@@ -6,8 +6,9 @@
  */
 
 import { QUANT_BLOCK } from "../formats/quantized-block.ts";
+import { show } from "../show.ts";
 import type { ActivationName, ModelConfig, QuantFormat } from "./config.ts";
-import { ConfigFields, show } from "./config-fields.ts";
+import { ConfigFields } from "./config-fields.ts";
 import { readRope } from "./read-rope.ts";
 
 /** The field of config.json that says that weights are quantised. */

@@ -3,8 +3,10 @@
  * `rope_theta` and `rope_scaling` (before), whose kind was first called `type`, then `rope_type`.
  * Where several are given they must agree: transformers lets one win silently, and which depends on its version.
  */
+
+import { show } from "../show.ts";
 import type { RopeConfig } from "./config.ts";
-import { type ConfigFields, show } from "./config-fields.ts";
+import type { ConfigFields } from "./config-fields.ts";
 
 /** @throws `bad_config` for a kind that is not run, a setting that is missing or wrong, and contradictions */
 export function readRope(config: ConfigFields): RopeConfig {

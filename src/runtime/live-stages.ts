@@ -9,6 +9,7 @@ import { isFloat32 } from "../interventions/manifest-fields.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
 import type { AffineValues, Composition, EdgeMaskStage, NeuronValues, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { show } from "../show.ts";
 
 /** New values for a stage; what is left out stays. */
 export interface StageChange {
@@ -227,7 +228,7 @@ export class LiveStages {
     const index = this.#composition.stages.findIndex((stage) => stage.id === id);
     if (index >= 0) return index;
     const { ids } = this;
-    throw new SluiceError("usage", `There is no stage ${JSON.stringify(id)}`, {
+    throw new SluiceError("usage", `There is no stage ${show(id)}`, {
       hint: ids.length > 0 ? `The stages are ${ids.join(", ")}.` : "This model runs without stages.",
     });
   }

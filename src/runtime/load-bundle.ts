@@ -2,6 +2,7 @@
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
 import { type Bundle, readBundle } from "../interventions/bundle.ts";
+import { show } from "../show.ts";
 
 /** Bundles are read whole; a dense mask of a large model with its constants stays far below this. */
 const MOST_BYTES = 1 << 30;
@@ -26,7 +27,7 @@ export async function loadBundle(
   const cut = Math.max(address.lastIndexOf("/"), address.lastIndexOf("\\")) + 1;
   const file = address.slice(cut);
   if (file === "") {
-    throw new SluiceError("usage", `${JSON.stringify(address)} names no bundle file`, {
+    throw new SluiceError("usage", `${show(address)} names no bundle file`, {
       hint: "A bundle is one .safetensors file.",
     });
   }

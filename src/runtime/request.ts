@@ -1,6 +1,7 @@
 /** From what a caller asks of a generation to what is run: ids, a context that holds them, and what stops them. */
 import { checkWhole, SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { show } from "../show.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions, GenerationRequest } from "./generation.ts";
 import { checkSampling } from "./sampling.ts";
@@ -51,7 +52,7 @@ export function settleRequest(
   for (const seed of seeds ?? []) checkSampling({ seed });
   if (maxNewTokens !== undefined) checkWhole("maxNewTokens", maxNewTokens);
   if (overflow !== "stop" && overflow !== "error" && overflow !== "truncate") {
-    throw new SluiceError("usage", `overflow is ${JSON.stringify(overflow)}; it must be stop, error or truncate`);
+    throw new SluiceError("usage", `overflow is ${show(overflow)}; it must be stop, error or truncate`);
   }
   for (const id of options.stopTokens ?? []) {
     if (Number.isInteger(id) && id >= 0 && id < config.vocab_size) continue;

@@ -5,6 +5,7 @@
  * Semantics: https://github.com/huggingface/tokenizers/tree/main/tokenizers/src/decoders
  */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import type { Pieces } from "./pieces.ts";
 
@@ -78,7 +79,7 @@ class Chain {
         this.#addStep(wordPieceStep(config), type);
         return;
       default:
-        throw new SluiceError("bad_file", `tokenizer.json: decoder ${JSON.stringify(type)} is not supported`, {
+        throw new SluiceError("bad_file", `tokenizer.json: decoder ${show(type)} is not supported`, {
           hint: "Give the prompt as token ids instead of text.",
         });
     }
@@ -136,7 +137,7 @@ function compileRegex(source: string): RegExp {
   try {
     return new RegExp(source, "gu");
   } catch (cause) {
-    throw malformed(`decoder Replace: the pattern ${JSON.stringify(source)} is not understood`, cause);
+    throw malformed(`decoder Replace: the pattern ${show(source)} is not understood`, cause);
   }
 }
 

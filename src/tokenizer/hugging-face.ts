@@ -7,6 +7,7 @@
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { show } from "../show.ts";
 import { type ChatRenderer, specialTokenText } from "./chat-template.ts";
 import { compileDecoder } from "./decoder.ts";
 import { isObject, type JsonObject } from "./json.ts";
@@ -80,7 +81,7 @@ function readVocabulary(model: unknown): Vocabulary {
   if (entries.length === 0) throw damaged("`model.vocab` is missing or empty");
   for (const [token, id] of entries) {
     if (typeof token !== "string" || !isId(id)) {
-      throw damaged(`\`model.vocab\`: ${JSON.stringify(token)} has the id ${JSON.stringify(id)}`);
+      throw damaged(`\`model.vocab\`: ${show(token)} has the id ${show(id)}`);
     }
   }
   return new Map(entries as [string, number][]);
@@ -133,7 +134,7 @@ function encode(library: LibraryTokenizer, text: string, specials: boolean): num
   const { ids, tokens } = library.encode(text, { add_special_tokens: specials });
   const unknown = (ids as readonly (number | undefined)[]).indexOf(undefined);
   if (unknown < 0) return ids;
-  throw new SluiceError("bad_tokens", `The tokenizer has no token for ${JSON.stringify(tokens[unknown])}`, {
+  throw new SluiceError("bad_tokens", `The tokenizer has no token for ${show(tokens[unknown])}`, {
     hint: "The vocabulary lacks this text and has no unknown token: change the text, or give token ids.",
   });
 }

@@ -9,6 +9,7 @@ import { baseOf } from "../../interventions/compose.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../../interventions/edges.ts";
 import type { Destinations } from "../../interventions/stage.ts";
 import { holdOutShare } from "../../numbers/hold-out.ts";
+import { show } from "../../show.ts";
 import { cutGreedily } from "./greedy.ts";
 import { checkOf, type JudgedModel, meanDivergence } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
@@ -195,7 +196,7 @@ function checkOptions(options: EdgeFitOptions): void {
 
 function checkWord(name: string, value: string | undefined, words: readonly string[]): void {
   if (value === undefined || words.includes(value)) return;
-  throw new SluiceError("usage", `${name} is ${JSON.stringify(value)}; it must be one of ${words.join(", ")}`);
+  throw new SluiceError("usage", `${name} is ${show(value)}; it must be one of ${words.join(", ")}`);
 }
 
 async function search(

@@ -1,0 +1,123 @@
+/**
+ * Prints values that came from outside: from files, servers and callers. Whatever they are, the result is one short
+ * line, made in little time: a message must not be flooded, and a value nested a million deep must not end the process,
+ * as `JSON.stringify` does.
+ */
+
+/** What a message has room for. */
+const MOST_CHARACTERS = 80;
+
+/**
+ * A value on one line, as JSON writes it, cut short with `…`. NaN, Infinity, functions and objects of a class, which
+ * JSON has no form for, are named.
+ *
+ * Visits no more of the value than it prints, calls none of its methods or getters, and takes cycles.
+ * @param most characters of the result, at least 2
+ */
+export function show(value: unknown, most = MOST_CHARACTERS): string {
+  const printer = new Printer(most);
+  printer.add(value);
+  return printer.line();
+}
+
+/**
+ * A name or text from outside as it stands, without quotes: on one line, cut short with `…`.
+ * @param most characters of the result, at least 2
+ */
+export function showText(text: string, most = MOST_CHARACTERS): string {
+  const quoted = quote(text.slice(0, most + 1)).slice(1, -1);
+  return cut(quoted, most);
+}
+
+/** Characters that JSON leaves alone, and that move the cursor, colour or reorder what a terminal shows. */
+const UNPRINTABLE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+function quote(text: string): string {
+  return JSON.stringify(text).replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function cut(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const kept = text.slice(0, most - 1);
+  // Half of a surrogate pair is no character.
+  return `${/[\ud800-\udbff]$/.test(kept) ? kept.slice(0, -1) : kept}…`;
+}
+
+class Printer {
+  readonly #most: number;
+  #text = "";
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  line(): string {
+    return cut(this.#text, this.#most);
+  }
+
+  /** Nothing that is added from here on would be seen. It also bounds the nesting: each level prints a bracket first. */
+  get #isFull(): boolean {
+    return this.#text.length > this.#most;
+  }
+
+  add(value: unknown): void {
+    if (typeof value === "string") this.#addString(value);
+    else if (typeof value === "object" && value !== null) this.#addObject(value);
+    else this.#text += nameOf(value);
+  }
+
+  #addString(text: string): void {
+    // One character more than is shown, so that the line knows that it is cut.
+    this.#text += quote(text.slice(0, this.#most + 1));
+  }
+
+  #addObject(value: object): void {
+    if (Array.isArray(value)) this.#addAll("[", "]", value.length, (i) => this.add(value[i]));
+    else if (!isPlain(value)) this.#text += describe(value);
+    else {
+      const keys = Object.keys(value);
+      this.#addAll("{", "}", keys.length, (i) => {
+        const key = keys[i] as string;
+        this.#addString(key);
+        this.#text += ":";
+        const property = Object.getOwnPropertyDescriptor(value, key);
+        if (property && "value" in property) this.add(property.value);
+        else this.#text += "…";
+      });
+    }
+  }
+
+  #addAll(open: string, close: string, count: number, addItem: (index: number) => void): void {
+    this.#text += open;
+    for (let i = 0; i < count && !this.#isFull; i++) {
+      if (i > 0) this.#text += ",";
+      addItem(i);
+    }
+    this.#text += close;
+  }
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** What is neither a string nor an object. */
+function nameOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "function") return "a function";
+  if (typeof value === "bigint") return value < 10n ** 30n && value > -(10n ** 30n) ? `${value}n` : "a huge bigint";
+  return String(value);
+}
+
+/** An object of a class: its name, and how much it holds where that is known. */
+function describe(value: object): string {
+  if (ArrayBuffer.isView(value) && "length" in value) return `${classOf(value)}(${String(value.length)})`;
+  if (value instanceof Map || value instanceof Set) return `${classOf(value)}(${value.size})`;
+  return classOf(value);
+}
+
+function classOf(value: object): string {
+  const text = Object.prototype.toString.call(value).slice("[object ".length, -1);
+  return text === "Object" ? "an object of a class" : text;
+}
