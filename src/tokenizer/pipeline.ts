@@ -1,0 +1,19 @@
+/** What the steps of a tokenizer hand to each other. */
+
+/** A stretch of text on its way to the model. */
+export interface Piece {
+  /** Well-formed UTF-16: no lone surrogates. */
+  readonly text: string;
+  /**
+   * How many of the first UTF-16 units descend from the very first character of the input; 0 for pieces that begin
+   * later. Metaspace's `prepend_scheme: "first"` marks the piece where it is not 0. A count rather than a flag, because
+   * a piece is cut further: of "ﬁ" as "fi", both letters begin the input.
+   */
+  readonly head: number;
+}
+
+/** Rewrites the text of a piece. */
+export type Normalize = (piece: Piece) => Piece;
+
+/** Cuts pieces into smaller ones, and may rewrite them. No resulting piece is empty. */
+export type PreTokenize = (pieces: readonly Piece[]) => Piece[];
