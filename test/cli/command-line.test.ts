@@ -142,16 +142,30 @@ test("chat answers a line at a time and remembers; a model without a template is
     const conversation = `Once upon a time${first} played outside.`;
     const whole = await sluice(["generate", story, conversation, "--max-new-tokens", "12"]);
     assert.is(second, whole.stdout.split("\n")[0]);
+    const { chat_template, ...plain } = settings;
+    assert.type(chat_template, "string");
+    await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify(plain));
+    const child = spawn(process.execPath, [location("bin/sluice.js"), "chat", folder], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    let said = "";
+    child.stderr.on("data", (text) => (said += text));
+    assert.is(await new Promise((resolve) => child.on("close", resolve)), 2);
+    assert.match(said, /no chat template/);
   } finally {
     await rm(folder, { recursive: true });
   }
-  const child = spawn(process.execPath, [location("bin/sluice.js"), "chat", story], {
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  let said = "";
-  child.stderr.on("data", (text) => (said += text));
-  assert.is(await new Promise((resolve) => child.on("close", resolve)), 2);
-  assert.match(said, /no chat template/);
+});
+
+test("the small Llama comes with a template that tells a story in turns", async () => {
+  const args = ["chat", story, "--max-new-tokens", "12"];
+  const { code, stdout } = await sluice(args, process.env, "Once upon a time\n  Her mom smiled. \n");
+  assert.is(code, 0);
+  const [first = "", second = ""] = stdout.split("\n");
+  assert.is(first, ", there was a little girl named Lily. She");
+  const told = `Once upon a time${first} Her mom smiled.`;
+  const whole = await sluice(["generate", story, told, "--max-new-tokens", "12"]);
+  assert.is(second, whole.stdout.split("\n")[0]);
 });
 
 test("a machine with an empty HOME and empty XDG variables runs", async () => {
