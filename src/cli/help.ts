@@ -1,6 +1,7 @@
 /** Help texts, laid out from the commands' declarations. */
-import type { Command, CommandShape } from "./command.ts";
-import { optionName } from "./parse-arguments.ts";
+import type { Command } from "./command.ts";
+import type { CommandShape } from "./command-shape.ts";
+import { optionName } from "./option-name.ts";
 
 export interface HelpStyle {
   /** Columns to fill. */

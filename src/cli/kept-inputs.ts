@@ -2,9 +2,10 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../errors.ts";
-import type { CommandShape } from "./command.ts";
+import type { CommandShape } from "./command-shape.ts";
 import { COMPANIONS } from "./model-folder.ts";
-import { optionName, type RawArguments } from "./parse-arguments.ts";
+import { optionName } from "./option-name.ts";
+import type { RawArguments } from "./parse-arguments.ts";
 
 /**
  * Compares what is there under the names of outputs with what is there under all other names of the line: files, and of

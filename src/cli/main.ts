@@ -1,30 +1,8 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
+import { asTyped } from "./as-typed.ts";
 import type { Command } from "./command.ts";
-import { attribute } from "./commands/attribute.ts";
-import { bake } from "./commands/bake.ts";
-import { bench } from "./commands/bench.ts";
-import { bundleCheck } from "./commands/bundle-check.ts";
-import { bundleCompose } from "./commands/bundle-compose.ts";
-import { bundleImport } from "./commands/bundle-import.ts";
-import { bundleInspect } from "./commands/bundle-inspect.ts";
-import { capture } from "./commands/capture.ts";
-import { chat } from "./commands/chat.ts";
-import { compare } from "./commands/compare.ts";
-import { evaluate } from "./commands/evaluate.ts";
-import { explain } from "./commands/explain.ts";
-import { fitAura } from "./commands/fit-aura.ts";
-import { fitAblation, fitAce, fitAddition, fitLeace } from "./commands/fit-directions.ts";
-import { fitEdges } from "./commands/fit-edges.ts";
-import { fitNeurons } from "./commands/fit-neurons.ts";
-import { fitProbe } from "./commands/fit-probe.ts";
-import { generate } from "./commands/generate.ts";
-import { info } from "./commands/info.ts";
-import { logits } from "./commands/logits.ts";
-import { perplexity } from "./commands/perplexity.ts";
-import { profile } from "./commands/profile.ts";
-import { quantize } from "./commands/quantize.ts";
-import { tune } from "./commands/tune.ts";
+import { COMMANDS } from "./commands.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, familyHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
@@ -34,35 +12,6 @@ import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { nearest } from "./suggest.ts";
 
-const COMMANDS: readonly Command[] = [
-  generate,
-  chat,
-  logits,
-  capture,
-  attribute,
-  compare,
-  perplexity,
-  evaluate,
-  bench,
-  profile,
-  tune,
-  quantize,
-  explain,
-  fitAura,
-  fitAce,
-  fitAblation,
-  fitAddition,
-  fitLeace,
-  fitProbe,
-  fitNeurons,
-  fitEdges,
-  bake,
-  bundleInspect,
-  bundleCheck,
-  bundleCompose,
-  bundleImport,
-  info,
-];
 const NAMES = COMMANDS.map(({ name }) => name);
 
 /** The process, or what plays its part in a test. */
@@ -152,7 +101,7 @@ async function dispatch(
     return stdout.write(rest.length === 0 ? generalHelp(COMMANDS, style) : commandHelp(find(rest).command, style));
   }
   const { command, args } = find(argv);
-  const raw = splitArguments(command.options, args);
+  const raw = splitArguments(command, args);
   if (raw.help) return stdout.write(commandHelp(command, style));
   await command.start(raw, context);
 }
@@ -172,15 +121,19 @@ function find(argv: readonly string[]): { readonly command: Command; readonly ar
   const [word = ""] = argv;
   const family = familyOf(argv).map(({ name }) => name);
   if (family.length > 0) {
-    throw new SluiceError("usage", `"${word}" is not a whole command`, { hint: `There are ${family.join(", ")}.` });
+    const [, second] = argv;
+    const guess = second === undefined ? null : nearest(`${word} ${second}`, family);
+    throw new SluiceError("usage", `"${asTyped([word, second ?? ""].join(" ").trim())}" is not a command`, {
+      hint: guess ? `Did you mean ${guess}?` : `There are ${family.join(", ")}.`,
+    });
   }
   if (word.startsWith("-")) {
-    throw new SluiceError("usage", `unknown option ${word}`, {
+    throw new SluiceError("usage", `unknown option ${asTyped(word)}`, {
       hint: "The command comes first: sluice COMMAND [arguments] [options]",
     });
   }
-  const guess = nearest(word, NAMES);
-  throw new SluiceError("usage", `there is no command "${word}"`, {
+  const guess = nearest(word, NAMES) ?? nearest(argv.slice(0, 2).join(" "), NAMES);
+  throw new SluiceError("usage", `there is no command "${asTyped(word)}"`, {
     hint: guess ? `Did you mean ${guess}?` : `There are ${NAMES.join(", ")}.`,
   });
 }

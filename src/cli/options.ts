@@ -1,5 +1,6 @@
 /** The kinds of options that commands declare: how each is written, explained and checked. */
 import { SluiceError } from "../errors.ts";
+import { asTyped } from "./as-typed.ts";
 
 /** One `--option`; T is what the command gets. */
 export interface Option<T> {
@@ -9,6 +10,8 @@ export interface Option<T> {
   readonly repeatable: boolean;
   /** Names a file that the command writes: kept-inputs.ts. */
   readonly isOutput?: boolean;
+  /** Earlier names, in camel case: they still work, with a notice. Help shows the one name. */
+  readonly aliases?: readonly string[];
   /**
    * Checks and converts what was written.
    * @param texts the values in order; an absent option has none, and of a present flag there is an empty one
@@ -68,6 +71,11 @@ export function required<T>(value: string, help: string, parse: Parser<T>): Opti
 /** Of a file that the command writes. */
 export function output<T>(option: Option<T>): Option<T> {
   return { ...option, isOutput: true };
+}
+
+/** With the names, in camel case, that it had before. */
+export function renamed<O extends Option<unknown>>(option: O, ...aliases: readonly string[]): O {
+  return { ...option, aliases };
 }
 
 /** May be given several times. */
@@ -138,9 +146,9 @@ export const tokenIds: Parser<readonly number[]> = (given, option) => {
 };
 
 function describePart(part: string, index: number): string {
-  return part === "" ? `item ${index + 1} is empty and` : `"${part}" (item ${index + 1})`;
+  return part === "" ? `item ${index + 1} is empty and` : `"${asTyped(part)}" (item ${index + 1})`;
 }
 
 function refused(option: string, wanted: string, given: string): SluiceError {
-  return new SluiceError("usage", `${option} takes ${wanted}, not "${given}"`);
+  return new SluiceError("usage", `${option} takes ${wanted}, not "${asTyped(given)}"`);
 }

@@ -1,8 +1,10 @@
 /** From what was typed to what a command declares. `node:util` splits; every complaint is made here. */
 import { parseArgs } from "node:util";
 import { SluiceError } from "../errors.ts";
-import type { CommandShape } from "./command.ts";
-import type { Options } from "./options.ts";
+import { asTyped } from "./as-typed.ts";
+import type { CommandShape } from "./command-shape.ts";
+import { foreignName } from "./foreign-names.ts";
+import { optionName } from "./option-name.ts";
 import { nearest } from "./suggest.ts";
 
 /** A command's arguments, split but not checked. */
@@ -10,23 +12,32 @@ export interface RawArguments {
   readonly positionals: readonly string[];
   /** What was written for each option that was given, in order; "" for a flag. Keys as in the declaration. */
   readonly options: ReadonlyMap<string, readonly string[]>;
+  /** What was written for positionals under names that they also have. */
+  readonly named: ReadonlyMap<string, string>;
+  /** For the person, about earlier names that were used. */
+  readonly notices: readonly string[];
   /** `--help` or `-h` was among them. */
   readonly help: boolean;
 }
 
-/** `maxNewTokens` as it is typed: `--max-new-tokens`. */
-export function optionName(key: string): string {
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+/** What a typed name stands for. */
+interface Meaning {
+  readonly key: string;
+  readonly kind: "option" | "positional";
+  /** It is an earlier name. */
+  readonly isAlias: boolean;
+  /** Null for a flag. */
+  readonly value: string | null;
 }
 
 /**
  * Splits the arguments of one command.
  * @throws SluiceError `usage` for an unknown option, a missing value, or a value for a flag; not if help is wanted
  */
-export function splitArguments(options: Options, args: readonly string[]): RawArguments {
-  const keys = new Map(Object.keys(options).map((key) => [optionName(key), key]));
-  const types = Object.entries(options).map(([key, option]) => {
-    return [optionName(key).slice(2), { type: option.value === null ? "boolean" : "string" }] as const;
+export function splitArguments(shape: CommandShape, args: readonly string[]): RawArguments {
+  const meanings = meaningsIn(shape);
+  const types = [...meanings].map(([name, { value }]) => {
+    return [name.slice(2), { type: value === null ? "boolean" : "string" }] as const;
   });
   const { tokens } = parseArgs({
     args: [...args],
@@ -38,16 +49,36 @@ export function splitArguments(options: Options, args: readonly string[]): RawAr
   const help = tokens.some((token) => token.kind === "option" && token.name === "help");
   const positionals: string[] = [];
   const given = new Map<string, string[]>();
+  const named = new Map<string, string>();
+  const notices = new Set<string>();
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option" || help) continue;
-    const key = keys.get(token.rawName);
-    const option = key === undefined ? undefined : options[key];
-    if (key === undefined || !option) throw unknownOption(token.rawName, [...keys.keys()]);
-    const written = option.value === null ? flagText(token) : valueText(token, option.value);
-    given.set(key, [...(given.get(key) ?? []), written]);
+    const meaning = meanings.get(token.rawName);
+    if (!meaning) throw unknownOption(token.rawName, shape);
+    const { key, kind, isAlias, value } = meaning;
+    const written = value === null ? flagText(token) : valueText(token, value);
+    if (kind === "positional") named.set(key, written);
+    else given.set(key, [...(given.get(key) ?? []), written]);
+    if (isAlias) notices.add(renamedNotice(token.rawName, meaning));
   }
-  return { positionals, options: given, help };
+  return { positionals, options: given, named, notices: [...notices], help };
+}
+
+/** Every name that can be typed, earlier ones too. */
+function meaningsIn({ options, positionals }: CommandShape): ReadonlyMap<string, Meaning> {
+  const own = Object.entries(options).flatMap(([key, { value, aliases = [] }]) => {
+    return [key, ...aliases].map((name) => [name, { key, kind: "option", isAlias: name !== key, value }] as const);
+  });
+  const others = Object.entries(positionals).flatMap(([key, { aliases = [] }]) => {
+    return aliases.map((name) => [name, { key, kind: "positional", isAlias: true, value: "TEXT" }] as const);
+  });
+  return new Map([...own, ...others].map(([name, meaning]) => [optionName(name), meaning]));
+}
+
+function renamedNotice(typed: string, { key, kind }: Meaning): string {
+  if (kind === "option") return `${typed} is now called ${optionName(key)}`;
+  return `${typed} can be left out: ${key.toUpperCase()} is an argument without a name`;
 }
 
 interface OptionToken {
@@ -73,29 +104,37 @@ function valueText({ rawName, value, inlineValue }: OptionToken, placeholder: st
   return value;
 }
 
-function unknownOption(name: string, known: readonly string[]): SluiceError {
-  const guess = nearest(name, [...known, "--help"]);
-  return new SluiceError("usage", `unknown option ${name}`, {
-    hint: guess ? `Did you mean ${guess}?` : "A text that begins with a dash goes behind a lone --",
+function unknownOption(typed: string, shape: CommandShape): SluiceError {
+  const known = [...Object.keys(shape.options).map(optionName), "--help"];
+  const guess = foreignName(typed, shape) ?? nearest(typed.replaceAll("_", "-"), known);
+  return new SluiceError("usage", `unknown option ${asTyped(typed)} of sluice ${shape.name}`, {
+    hint: guess
+      ? `Did you mean ${guess}?`
+      : `sluice ${shape.name} --help lists its options. A text that begins with a dash goes after a lone --`,
   });
 }
 
-/** The positionals by name. @throws SluiceError `usage` for one too few or too many */
+/** The positionals by name. @throws SluiceError `usage` for one too few or too many, or one given twice */
 export function readPositionals(
   shape: CommandShape,
-  { positionals }: RawArguments,
+  { positionals, named }: RawArguments,
 ): Record<string, string | readonly string[] | undefined> {
   const declared = Object.entries(shape.positionals);
   const excess = declared.at(-1)?.[1].list ? undefined : positionals[declared.length];
   if (excess !== undefined) {
-    throw new SluiceError("usage", `unexpected argument "${excess}"`, {
-      hint: "A text with spaces goes in quotes, and an option's value right behind the option.",
+    throw new SluiceError("usage", `unexpected argument "${asTyped(excess)}"`, {
+      hint: "A text with spaces goes in quotes, and an option's value right after the option.",
     });
   }
   const values = declared.map(([key, { required, help, list }], index) => {
     const value = positionals[index];
-    if (value === undefined && required) throw new SluiceError("usage", `${key.toUpperCase()} is missing: ${help}`);
-    return [key, list ? positionals.slice(index) : value] as const;
+    const word = key.toUpperCase();
+    if (value !== undefined && named.has(key)) {
+      throw new SluiceError("usage", `${word} was given twice, as an argument and as an option: which one?`);
+    }
+    const only = value ?? named.get(key);
+    if (only === undefined && required) throw new SluiceError("usage", `${word} is missing: ${help}`);
+    return [key, list ? positionals.slice(index) : only] as const;
   });
   return Object.fromEntries(values);
 }

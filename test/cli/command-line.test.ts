@@ -71,7 +71,7 @@ test("logits, capture and perplexity write what they say", async () => {
 
     const lines = join(folder, "documents.jsonl");
     await writeFile(lines, '{"tokens": [0, 1, 2, 0, 1, 2, 0, 0, 1, 1, 2]}\n{"tokens": [1]}\n');
-    const measured = JSON.parse((await sluice(["perplexity", sort, "--file", lines, "--json"])).stdout);
+    const measured = JSON.parse((await sluice(["perplexity", sort, "--texts", lines, "--json"])).stdout);
     assert.is(measured.tokens, 10);
     assert.ok(Math.abs(Math.exp(measured.nll) - measured.perplexity) < 1e-9);
   } finally {

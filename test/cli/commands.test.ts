@@ -118,21 +118,48 @@ test("generate says what has no effect, and that the context was full, on stderr
   assert.equal(full, { code: 0, stdout: "abc\n", stderr: "sluice: stopped because the context is full\n" });
 });
 
-test("generate --batch takes a prompt a line, and prints text for text and ids for ids", () =>
+test("generate --prompts takes a prompt a line, and prints text for text and ids for ids", () =>
   inFolder(async (folder) => {
     const library = fakeLibrary({ says: ["abc", "de"] });
     const lines = join(folder, "prompts.txt");
     await writeFile(lines, "One day\n\n  indented\r\n");
-    assert.is((await run(["generate", "m", "--batch", lines], { library })).stdout, "abc\nde\n");
+    assert.is(
+      (await run(["generate", "m", "--prompts", lines], { library })).stdout,
+      `── prompt 1 of 2: "One day"\nabc\n\n── prompt 2 of 2: "  indented"\nde\n`,
+    );
     assert.equal(library.calls.batch[0]?.prompts, ["One day", "  indented"]);
 
     const mixed = join(folder, "prompts.jsonl");
     await writeFile(mixed, '{"text": "One day"}\n\n{"tokens": [5, 6], "label": 1}\n');
-    assert.is((await run(["generate", "m", "--batch", mixed], { library })).stdout, "abc\n100 101\n");
+    assert.is(
+      (await run(["generate", "m", "--prompts", mixed], { library })).stdout,
+      `── prompt 1 of 2: "One day"\nabc\n\n── prompt 2 of 2: 5 6\n100 101\n`,
+    );
     assert.equal(library.calls.batch[1]?.prompts, ["One day", [5, 6]]);
-    const { results } = JSON.parse((await run(["generate", "m", "--batch", mixed, "--json"], { library })).stdout);
+    const { results } = JSON.parse((await run(["generate", "m", "--prompts", mixed, "--json"], { library })).stdout);
     assert.is(results.length, 2);
     assert.equal(results[1].prompt_tokens, [5, 6]);
+  }));
+
+test("samples and prompts of a file are each drawn with a seed of their own", () =>
+  inFolder(async (folder) => {
+    const library = fakeLibrary({ says: ["abc", "de"] });
+    const line = "generate m Hi --temperature 1 --seed 5 --samples 2".split(" ");
+    const { stdout } = await run(line, { library });
+    assert.is(stdout, '── prompt, sample 1 of 2: "Hi"\nabc\n\n── prompt, sample 2 of 2: "Hi"\nde\n');
+    assert.equal(library.calls.batch[0]?.prompts, ["Hi", "Hi"]);
+    assert.equal(library.calls.batch[0]?.options.seeds, [5, 6]);
+
+    const ids = join(folder, "ids.jsonl");
+    await writeFile(ids, '{"tokens": [5]}\n{"tokens": [5]}\n');
+    const drawn = await run(["generate", "m", "--prompts", ids, "--temperature", "1"], { library });
+    assert.is(drawn.stdout, "97 98 99\n100 101\n");
+    const [first = 0, second] = library.calls.batch[1]?.options.seeds ?? [];
+    assert.is(second, first + 1);
+
+    const same = await run("generate m Hi --samples 3".split(" "), { library });
+    assert.is(same.code, 2);
+    assert.match(same.stderr, /at temperature 0 all 3 samples would be the same/);
   }));
 
 test("files that cannot be read exit with 1 and name the file and the line", () =>
@@ -149,11 +176,11 @@ test("files that cannot be read exit with 1 and name the file and the line", () 
     for (const [name, content, says] of cases) {
       const path = join(folder, name);
       await writeFile(path, content);
-      const { code, stderr } = await run(["generate", "m", "--batch", path]);
+      const { code, stderr } = await run(["generate", "m", "--prompts", path]);
       assert.is(code, 1, name);
       assert.match(stderr, says);
     }
-    const missing = await run(["generate", "m", "--batch", join(folder, "none.txt")]);
+    const missing = await run(["generate", "m", "--prompts", join(folder, "none.txt")]);
     assert.is(missing.code, 1);
     assert.match(missing.stderr, /none\.txt cannot be read/);
   }));
@@ -251,8 +278,8 @@ test("text needs a tokenizer, ids do not, on every command", () =>
         ["capture", "m", "--tokens", "5", "--site", "embed", "--out", out],
       ],
       [
-        ["perplexity", "m", "--file", texts],
-        ["perplexity", "m", "--file", ids],
+        ["perplexity", "m", "--texts", texts],
+        ["perplexity", "m", "--texts", ids],
       ],
     ] as const;
     for (const [withText, withIds] of pairs) {
@@ -270,7 +297,7 @@ test("perplexity cuts texts, heads them with BOS and prints what was measured", 
     const library = fakeLibrary();
     const file = join(folder, "texts.jsonl");
     await writeFile(file, '{"text": "abcd"}\n{"tokens": [9]}\n{"text": "zz"}\n');
-    const line = ["perplexity", "m", "--file", file];
+    const line = ["perplexity", "m", "--texts", file];
     const plain = await run(line, { library });
     assert.is(plain.stdout, "perplexity 2.718  (nll 1.0000 over 9 tokens)\n");
     assert.match(plain.stderr, /1 of 3 texts are shorter than two tokens/);
@@ -294,15 +321,15 @@ test("perplexity refuses texts that predict nothing, and BOS where nobody names 
   inFolder(async (folder) => {
     const file = join(folder, "short.jsonl");
     await writeFile(file, '{"tokens": [5]}\n');
-    const empty = await run(["perplexity", "m", "--file", file]);
+    const empty = await run(["perplexity", "m", "--texts", file]);
     assert.is(empty.code, 2);
     assert.match(empty.stderr, /no token to predict[\s\S]*--prepend-bos/);
     const library = fakeLibrary({ tokenizer: null });
-    const nameless = await run(["perplexity", "m", "--file", file, "--prepend-bos"], { library });
+    const nameless = await run(["perplexity", "m", "--texts", file, "--prepend-bos"], { library });
     assert.is(nameless.code, 2);
     assert.match(nameless.stderr, /neither the tokenizer nor config\.json names a BOS/);
     const named = fakeLibrary({ tokenizer: null, bos: 3 });
-    assert.is((await run(["perplexity", "m", "--file", file, "--prepend-bos"], { library: named })).code, 0);
+    assert.is((await run(["perplexity", "m", "--texts", file, "--prepend-bos"], { library: named })).code, 0);
     assert.equal(named.calls.perplexity[0]?.documents, [[3, 5]]);
   }));
 
@@ -315,7 +342,7 @@ test("every command that runs a model takes bundles, read before the weights", (
       ["generate", "m", "--tokens", "5"],
       ["logits", "m", "--tokens", "5", "--out", out],
       ["capture", "m", "--tokens", "5", "--site", "embed", "--out", out],
-      ["perplexity", "m", "--file", file],
+      ["perplexity", "m", "--texts", file],
       ["explain", "m"],
     ];
     for (const command of commands) {

@@ -67,7 +67,7 @@ const negative = await file("negative.txt", "qq\nqa\nqb\nqc\nqd\n");
 test("texts: options reach the library, and numbers stand in a table with their intervals", async () => {
   const asked: EvaluateOptions[] = [];
   const text = await file("text.txt", "abc");
-  const line = ["evaluate", "M", "--with", "B", "--text", text, "--prepend-bos", "--max-tokens", "2"];
+  const line = ["evaluate", "M", "--with", "B", "--texts", text, "--prepend-bos", "--max-tokens", "2"];
   const { code, stdout, stderr } = await run(line, { library: playing(asked) });
   assert.is(code, 0, stderr);
   assert.equal(asked[0]?.documents, [[1, 97, 98]]);
@@ -76,14 +76,14 @@ test("texts: options reach the library, and numbers stand in a table with their 
   assert.match(stdout, /^ {2}perplexity, plain +20\.000 +19\.750 +20\.250$/m);
   assert.match(stdout, /^ {2}perplexity, edited +22\.000 +– +–$/m);
   assert.match(stdout, /^ {2}same likeliest token +75\.00 % +50\.00 % +100\.00 %$/m);
-  assert.match(stderr, /stage "calm" acts at some positions by its bundle; on --text it acted at all/);
+  assert.match(stderr, /stage "calm" acts at some positions by its bundle; on --texts it acted at all/);
 });
 
 test("continuations: the fitted judge, its threshold, and what it does not know", async () => {
   const asked: EvaluateOptions[] = [];
   const line =
     `evaluate M --with B --prompts ${prompts} --positive ${positive} --negative ${negative} --continuations 3 ` +
-    "--new-tokens 2 --temperature 0.5 --seed 9";
+    "--max-new-tokens 2 --temperature 0.5 --seed 9";
   const { code, stdout, stderr } = await run(line.split(" "), { library: playing(asked) });
   assert.is(code, 0, stderr);
   const { continuations, newTokens, temperature, seed, threshold } = asked[0] ?? {};
@@ -136,14 +136,14 @@ test("a scorer of one's own reads texts, at once or later, and counts nothing wi
 
 test("what does not go together is misuse, before anything is read", async () => {
   const refused: readonly (readonly [args: string, says: RegExp])[] = [
-    ["--text F", /--with BUNDLE is missing/],
+    ["--texts F", /--with BUNDLE is missing/],
     ["--with B", /nothing to evaluate on/],
     ["--with B --prompts F", /no judge of the continuations was given/],
     ["--with B --prompts F --positive F", /--negative FILE is missing/],
     ["--with B --prompts F --negative F", /--positive FILE is missing/],
     ["--with B --prompts F --scorer S --positive F --negative F", /two judges were given/],
-    ["--with B --text F --scorer S", /there is nothing to judge/],
-    ["--with B --text F --judge naive", /--judge takes logistic or log-odds/],
+    ["--with B --texts F --scorer S", /there is nothing to judge/],
+    ["--with B --texts F --judge naive", /--judge takes logistic or log-odds/],
   ];
   for (const [args, says] of refused) {
     const { code, stderr } = await run(["evaluate", "M", ...args.split(" ")]);

@@ -36,6 +36,8 @@ test("a command that reads a file of its own ends with its signal", () =>
     const raw = {
       positionals: [join(folder, "none"), "m"],
       options: new Map([["out", [join(folder, "out")]]]),
+      named: new Map(),
+      notices: [],
       help: false,
     };
     await refusal("aborted", () => bundleImport.start(raw, { signal: AbortSignal.abort() } as CommandContext));

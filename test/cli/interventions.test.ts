@@ -17,7 +17,7 @@ function read(...args: readonly string[]): Interventions {
     examples: [{ line: "", shows: "" }],
     run: async () => undefined,
   });
-  const raw = splitArguments(command.options, args);
+  const raw = splitArguments(command, args);
   return interventionsFrom(readOptions(command, raw) as unknown as Parameters<typeof interventionsFrom>[0]);
 }
 

@@ -10,7 +10,7 @@ import { splitArguments } from "../../src/cli/parse-arguments.ts";
 import { refusal } from "../formats/refusal.ts";
 import { inFolder } from "../support/folder.ts";
 
-const check = (command: typeof logits, ...args: string[]) => keepInputs(command, splitArguments(command.options, args));
+const check = (command: typeof logits, ...args: string[]) => keepInputs(command, splitArguments(command, args));
 
 test("a model's own files, under whatever name, are not written over", () =>
   inFolder(async (folder) => {

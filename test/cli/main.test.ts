@@ -70,12 +70,12 @@ test("what cannot be understood exits with 2 before anything is loaded", async (
     [["generate", "m", "--tokens", "1,-2"], /"-2" \(item 2\) is not a token id/],
     [["generate", "m", "--tokens", "1,2.5"], /"2.5"/],
     [["generate", "m", "a", "--tokens", "1"], /which one\?/],
-    [["generate", "m", "a", "--batch", "f"], /--batch/],
-    [["generate", "m", "--tokens", "1", "--batch", "f"], /--batch/],
+    [["generate", "m", "a", "--prompts", "f"], /--prompts/],
+    [["generate", "m", "--tokens", "1", "--prompts", "f"], /--prompts/],
     [["logits", "m", "--tokens", "1"], /--out FILE is missing/],
     [["logits", "m", "--out", "f"], /no tokens were given/],
     [["capture", "m", "--tokens", "1", "--out", "f"], /--site SITE is missing/],
-    [["perplexity", "m"], /--file FILE is missing/],
+    [["perplexity", "m"], /--texts FILE is missing/],
   ];
   for (const [argv, says] of refused) {
     const library = fakeLibrary();

@@ -2,11 +2,9 @@
 import type { BenchResult } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { flag, optional, wholeNumber } from "../options.ts";
+import { flag, optional, renamed, wholeNumber } from "../options.ts";
 import { type InterventionChoice, interventionsFrom } from "./interventions.ts";
-import { loadBundles, modelArgument, runOptions, tuneOptions, withModel } from "./model.ts";
-
-const { promptLength: _, ...benchRunOptions } = runOptions;
+import { editedOptions, loadBundles, modelArgument, tuneOptions, withModel } from "./model.ts";
 
 export const bench = defineCommand({
   name: "bench",
@@ -19,14 +17,13 @@ export const bench = defineCommand({
   positionals: { model: modelArgument },
   options: {
     promptTokens: optional("N", "Tokens to prefill (default 64, or what the context allows)", wholeNumber(1)),
-    newTokens: optional(
-      "N",
-      "Tokens to decode after the first (default 16, or what the context leaves)",
-      wholeNumber(1),
+    maxNewTokens: renamed(
+      optional("N", "Tokens to decode after the first (default 16, or what the context leaves)", wholeNumber(1)),
+      "newTokens",
     ),
     repetitions: optional("N", "How often; default 5, with --with 11", wholeNumber(5)),
     json: flag("Print one JSON object"),
-    ...benchRunOptions,
+    ...editedOptions,
     ...tuneOptions,
   },
   examples: [
@@ -40,7 +37,7 @@ export const bench = defineCommand({
     const choice: InterventionChoice = { ...values, promptLength: undefined };
     const { strengths, params } = interventionsFrom(choice);
     const bundles = await loadBundles(choice, context);
-    const { promptTokens, newTokens, json } = values;
+    const { promptTokens, maxNewTokens: newTokens, json } = values;
     const { progress, signal, stdout } = context;
     const result = await withModel({ ...values, long: true }, context, async (model) => {
       const edited = bundles.length > 0 ? model.with(bundles, { strengths, params }) : undefined;

@@ -5,7 +5,7 @@ import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { readLines } from "../input.ts";
 import { optional, text, wholeNumber, withDefault } from "../options.ts";
-import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
+import { editedOptions, modelArgument, tuneOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
 import { samplingFrom, samplingOptions } from "./sampling.ts";
 
@@ -21,13 +21,13 @@ export const chat = defineCommand({
     system: optional("TEXT", "A system message before the conversation", text),
     maxNewTokens: withDefault("N", "Longest answer in tokens", wholeNumber(1), 512),
     ...samplingOptions,
-    ...runOptions,
+    ...editedOptions,
     ...tuneOptions,
   },
   examples: [{ line: 'chat path/to/model --system "Answer in one sentence."', shows: "Ask and be answered:" }],
   async run(values, context) {
     const sampling = samplingFrom(values, context);
-    await withEditedModel({ ...values, long: true }, context, async (model) => {
+    await withEditedModel({ ...values, promptLength: undefined, long: true }, context, async (model) => {
       const conversation = new Conversation(model.tokenizer, values.system);
       const session = await model.session({ ...defined({ context: values.context }), sequences: 1 });
       let waiting = false;

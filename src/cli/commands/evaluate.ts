@@ -6,7 +6,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments, readLines } from "../documents.ts";
-import { decimal, flag, name, oneOf, optional, wholeNumber, withDefault } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
 import { classOptions, readClasses } from "../sentences.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
@@ -20,7 +20,7 @@ export const evaluate = defineCommand({
   name: "evaluate",
   summary: "Measure what interventions cost and do, plain and edited side by side",
   description: [
-    "On --text: perplexity, KL divergence and next-token agreement, with the interventions at every position. On " +
+    "On --texts: perplexity, KL divergence and next-token agreement, with the interventions at every position. On " +
       "--prompts: continuations of both models, drawn with the same seeds in one batch, and judged. Intervals are 95 %, " +
       "by resampling texts or continuations together with their counterparts.",
     "The judge counts tokens: a logistic regression, or the log-odds of each token in either class, fitted on --positive " +
@@ -33,11 +33,11 @@ export const evaluate = defineCommand({
     with: bundles,
     strength,
     param,
-    text: optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens a line", name),
-    prependBos: flag("Begin every text of --text with the model's BOS token"),
-    maxTokens: optional("N", "Take the first N tokens of each text of --text (BOS not counted)", wholeNumber(1)),
-    maxTexts: optional("N", "Take the first N texts of --text", wholeNumber(1)),
-    prompts: optional("FILE", "Prompts to continue: one a line, or .jsonl with text or tokens", name),
+    texts: renamed(optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens per line", name), "text"),
+    prependBos: flag("Begin every text of --texts with the model's BOS token"),
+    maxTokens: optional("N", "Take the first N tokens of each text of --texts (BOS not counted)", wholeNumber(1)),
+    maxTexts: optional("N", "Take the first N texts of --texts", wholeNumber(1)),
+    prompts: optional("FILE", "Prompts to continue: one per line, or .jsonl with text or tokens", name),
     positive: optional("FILE", "Texts of the class that the judge looks for: one a line, .jsonl or .csv", name),
     negative: optional("FILE", "Texts of the other class, likewise", name),
     textColumn,
@@ -55,22 +55,22 @@ export const evaluate = defineCommand({
       "Count continuations that score above T (default: 0 for the fitted judge, else none are counted)",
       decimal(),
     ),
-    continuations: withDefault("N", "Continuations of each prompt", wholeNumber(1), 1),
-    newTokens: withDefault("N", "Tokens of a continuation", wholeNumber(1), 24),
+    samples: renamed(withDefault("N", "Continuations of each prompt", wholeNumber(1), 1), "continuations"),
+    maxNewTokens: renamed(withDefault("N", "Tokens of a continuation", wholeNumber(1), 24), "newTokens"),
     temperature: withDefault("T", "1 draws as the model predicts; 0 takes the likeliest token", decimal({ min: 0 }), 1),
-    seed: withDefault("S", "Of the first continuation; each further one has the next", wholeNumber(0), 0),
+    seed: withDefault("S", "Seed of the first continuation; the others count up", wholeNumber(0), 0),
     json: flag("Print one JSON object, with every continuation and its score"),
     ...modelOptions,
     ...tuneOptions,
   },
   examples: [
     {
-      line: "evaluate weights/gpt2-stories --with calm.safetensors --text test/data/tales.jsonl --max-tokens 120 --max-texts 40",
+      line: "evaluate weights/gpt2-stories --with calm.safetensors --texts test/data/tales.jsonl --max-tokens 120 --max-texts 40",
       shows: "What does an edit cost on tales?",
     },
     {
       line:
-        "evaluate weights/gpt2-stories --with calm.safetensors --prompts openings.txt --continuations 40 " +
+        "evaluate weights/gpt2-stories --with calm.safetensors --prompts openings.txt --samples 40 " +
         "--positive test/data/plays.jsonl --negative test/data/tales.jsonl",
       shows: "Does it make the model sound less like plays?",
     },
@@ -78,7 +78,7 @@ export const evaluate = defineCommand({
   async run(values, context) {
     const { library, progress, signal, stdout } = context;
     checkChoice(values);
-    const texts = values.text === undefined ? undefined : await readDocuments(values.text, signal);
+    const texts = values.texts === undefined ? undefined : await readDocuments(values.texts, signal);
     const prompts = values.prompts === undefined ? undefined : await readLines(values.prompts, "prompt", signal);
     const { positive, negative } = values;
     const classes =
@@ -94,8 +94,8 @@ export const evaluate = defineCommand({
       const work = library.evaluate(model, {
         ...defined({ prompts, threshold, scorer: judge }),
         ...(texts && { documents: documentsOf(model, texts.slice(0, values.maxTexts), values, context) }),
-        continuations: values.continuations,
-        newTokens: values.newTokens,
+        continuations: values.samples,
+        newTokens: values.maxNewTokens,
         temperature: values.temperature,
         seed: values.seed,
         signal,
@@ -112,7 +112,7 @@ export const evaluate = defineCommand({
       return;
     }
     for (const id of evaluation.predictions?.widened ?? []) {
-      context.note(`stage "${id}" acts at some positions by its bundle; on --text it acted at all`);
+      context.note(`stage "${id}" acts at some positions by its bundle; on --texts it acted at all`);
     }
     stdout.write([predictionTable(evaluation), continuationTable(evaluation.continuations, judge)].join(""));
   },
@@ -120,7 +120,7 @@ export const evaluate = defineCommand({
 
 interface Choice {
   readonly with: readonly unknown[];
-  readonly text: string | undefined;
+  readonly texts: string | undefined;
   readonly prompts: string | undefined;
   readonly positive: string | undefined;
   readonly negative: string | undefined;
@@ -128,13 +128,13 @@ interface Choice {
 }
 
 /** @throws SluiceError `usage` for what is missing or does not go together, before anything is read */
-function checkChoice({ with: bundles, text, prompts, positive, negative, scorer }: Choice): void {
+function checkChoice({ with: bundles, texts, prompts, positive, negative, scorer }: Choice): void {
   const refuse = (fault: string, hint: string): SluiceError => new SluiceError("usage", fault, { hint });
   if (bundles.length === 0) throw refuse("--with BUNDLE is missing", "Name the interventions to evaluate.");
-  if (text === undefined && prompts === undefined) {
+  if (texts === undefined && prompts === undefined) {
     throw refuse(
       "there is nothing to evaluate on",
-      "Give --text FILE to predict, --prompts FILE to continue, or both.",
+      "Give --texts FILE to predict, --prompts FILE to continue, or both.",
     );
   }
   if ((positive === undefined) !== (negative === undefined)) {
@@ -156,11 +156,7 @@ function checkChoice({ with: bundles, text, prompts, positive, negative, scorer 
 async function fitJudge(
   model: LoadedModel,
   classes: Awaited<ReturnType<typeof readClasses>>,
-  {
-    newTokens,
-    judge,
-    l2,
-  }: { readonly newTokens: number; readonly judge: "logistic" | "log-odds"; readonly l2: number },
+  choice: { readonly maxNewTokens: number; readonly judge: "logistic" | "log-odds"; readonly l2: number },
   { library, progress }: CommandContext,
 ): Promise<UnigramClassifier> {
   // Continuations hold no special tokens.
@@ -168,7 +164,7 @@ async function fitJudge(
     typeof document === "string" ? tokenizerOf(model).encode(document, { addSpecialTokens: false }) : document;
   const work = library.fitUnigramClassifier(
     { positive: classes.positive.map(idsOf), negative: classes.negative.map(idsOf) },
-    { pieceTokens: newTokens, method: judge, l2 },
+    { pieceTokens: choice.maxNewTokens, method: choice.judge, l2: choice.l2 },
   );
   return progress.during("fitting the judge", work);
 }

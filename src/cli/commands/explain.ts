@@ -2,7 +2,7 @@
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { optional, wholeNumber } from "../options.ts";
-import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
+import { editedOptions, modelArgument, tuneOptions, withEditedModel } from "./model.ts";
 
 export const explain = defineCommand({
   name: "explain",
@@ -12,10 +12,10 @@ export const explain = defineCommand({
       "of every kernel as the GPU gets it.",
   ],
   positionals: { model: modelArgument },
-  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...runOptions, ...tuneOptions },
+  options: { context: optional("N", "Positions of the KV cache", wholeNumber(1)), ...editedOptions, ...tuneOptions },
   examples: [{ line: "explain weights/stories260K", shows: "Everything about the small Llama:" }],
   async run(values, context) {
-    const text = await withEditedModel(values, context, (model) => {
+    const text = await withEditedModel({ ...values, promptLength: undefined }, context, (model) => {
       return context.progress.during("making the plan", model.explain(defined({ context: values.context })));
     });
     context.stdout.write(`${text.trim()}\n`);

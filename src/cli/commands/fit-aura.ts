@@ -11,6 +11,7 @@ import {
   oneOf,
   optional,
   output,
+  renamed,
   repeated,
   required,
   wholeNumber,
@@ -41,11 +42,14 @@ export const fitAura = defineCommand({
     ),
     variant: withDefault(
       "KIND",
-      "aura: by AUROC; damp: a fixed factor, and det0: zero, for the --top neurons of highest AUROC",
+      "aura: by AUROC; damp: a fixed factor, and det0: zero, for the --neurons neurons of highest AUROC",
       oneOf("aura", "damp", "det0"),
       "aura",
     ),
-    top: optional("K", "Touch the K neurons of highest AUROC in the whole model alone", wholeNumber(1)),
+    neurons: renamed(
+      optional("K", "Touch only the K neurons of highest AUROC in the whole model", wholeNumber(1)),
+      "top",
+    ),
     factor: optional("F", "The factor of damp (default 0.5)", decimal()),
     name: optional("NAME", "What the bundle is called", name),
     out: output(required("FILE", "The bundle to write", name)),
@@ -66,7 +70,7 @@ export const fitAura = defineCommand({
     const sites = [...new Set<NeuronSite>(values.site)];
     const { model: source, out } = values;
     const { fit, store } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const { variant, top, factor } = values;
+      const { variant, neurons: top, factor } = values;
       const sentences = {
         positive: encodeAll(model, documents.positive, values.maxTokens),
         negative: encodeAll(model, documents.negative, values.maxTokens),

@@ -21,7 +21,7 @@ export const fitProbe = defineCommand({
     ...classOptions,
     site: withDefault("SITE", "Where", oneOf(...affineSites), "resid_post"),
     layer: optional("N", "At which layer (default: the last)", wholeNumber(0)),
-    l2: optional("L", "Weight of ½‖w‖² against the sum of losses (default 1)", decimal({ min: 0 })),
+    l2: optional("W", "Weight of ½‖w‖² against the sum of losses (default 1)", decimal({ min: 0 })),
     out: output(required("FILE", "The probe to write: a safetensors file with weight and bias", name)),
     json: flag("Print one JSON object"),
     ...fitModelOptions,

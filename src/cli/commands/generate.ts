@@ -5,7 +5,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, GenerationSummary, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readLines } from "../documents.ts";
-import { flag, name, optional, wholeNumber, withDefault } from "../options.ts";
+import { flag, name, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
@@ -26,11 +26,15 @@ export const generate = defineCommand({
   positionals: { model: modelArgument, prompt: { ...promptArgument, help: "the text to continue" } },
   options: {
     ...promptOptions,
-    batch: optional("FILE", "Continue many prompts side by side: one a line, or .jsonl with text or tokens", name),
+    prompts: renamed(
+      optional("FILE", "Continue many prompts side by side: one per line, or .jsonl with text or tokens", name),
+      "batch",
+    ),
+    samples: withDefault("N", "Continuations of each prompt, each drawn with a seed of its own", wholeNumber(1), 1),
     maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
     ...samplingOptions,
     json: flag(
-      "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of a batch, {results: […]}",
+      "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of several continuations, {results: […]}",
     ),
     ...runOptions,
     ...tuneOptions,
@@ -44,21 +48,28 @@ export const generate = defineCommand({
     { line: "generate weights/gpt-nano-sort --tokens 2,0,1,1,0,2 --max-new-tokens 6", shows: "Continue token ids:" },
   ],
   async run(values, context) {
-    const { batch, maxNewTokens, json } = values;
-    if (batch !== undefined && (values.prompt !== undefined || values.tokens !== undefined)) {
-      throw new SluiceError("usage", "--batch reads the prompts from its file: no other prompt goes with it");
+    const { prompts: file, maxNewTokens, samples, json } = values;
+    if (file !== undefined && (values.prompt !== undefined || values.tokens !== undefined)) {
+      throw new SluiceError("usage", "--prompts reads the prompts from its file: no other prompt goes with it");
+    }
+    if (samples > 1 && values.temperature === 0) {
+      throw new SluiceError("usage", `at temperature 0 all ${samples} samples would be the same`, {
+        hint: "Draw them: --temperature 1, say.",
+      });
     }
     const options: GenerateOptions = {
       ...samplingFrom(values, context),
       ...defined({ context: values.context, promptLength: values.promptLength }),
       maxNewTokens,
     };
-    const prompt = batch === undefined ? await givenOrPipedPrompt(values, context) : undefined;
-    const prompts = batch === undefined ? [] : await readLines(batch, "prompt", context.signal);
-    const long = maxNewTokens * Math.max(1, prompts.length) >= LONG_TOKENS;
+    const single = file === undefined ? await givenOrPipedPrompt(values, context) : undefined;
+    const prompts = file === undefined ? [] : await readLines(file, "prompt", context.signal);
+    const given = single === undefined ? prompts : [single];
+    const long = maxNewTokens * given.length * samples >= LONG_TOKENS;
     await withEditedModel({ ...values, long }, context, (model, loadMs, bundles) => {
       const task = { options, json, loadMs, bundles };
-      return prompt === undefined ? runBatch(model, prompts, task, context) : runOne(model, prompt, task, context);
+      if (single !== undefined && samples === 1) return runOne(model, single, task, context);
+      return runBatch(model, { prompts: given, samples }, task, context);
     });
   },
 });
@@ -90,22 +101,55 @@ async function runOne(
   });
 }
 
+/** Which prompts are continued, and how often each. */
+interface Batch {
+  readonly prompts: readonly Document[];
+  readonly samples: number;
+}
+
 async function runBatch(
   model: LoadedModel,
-  prompts: readonly Document[],
+  { prompts, samples }: Batch,
   { options, json, loadMs, bundles }: Task,
   { progress, stdout }: CommandContext,
 ): Promise<void> {
-  const label = `generating from ${prompts.length} prompts`;
-  const results = await progress.during(label, model.generateBatch(prompts, options));
+  const all = prompts.flatMap((prompt) => Array.from({ length: samples }, () => prompt));
+  const label = `generating ${all.length} continuations`;
+  const results = await progress.during(label, model.generateBatch(all, { ...options, ...seedsFor(all, options) }));
   if (json) {
-    const all = results.map((result) => reported(result, loadMs));
-    stdout.write(`${JSON.stringify({ results: all, ...inForce(bundles, model) })}\n`);
+    const reports = results.map((result) => reported(result, loadMs));
+    stdout.write(`${JSON.stringify({ results: reports, ...inForce(bundles, model) })}\n`);
     return;
   }
+  const isText = prompts.some((prompt) => typeof prompt === "string");
   results.forEach(({ tokens, text }, index) => {
-    stdout.write(`${typeof prompts[index] === "string" ? text : tokens.join(" ")}\n`);
+    const prompt = all[index] ?? "";
+    if (isText) stdout.write(titleOf(prompt, index, { prompts, samples }));
+    stdout.write(`${typeof prompt === "string" ? text : tokens.join(" ")}\n`);
+    if (isText && index + 1 < results.length) stdout.write("\n");
   });
+}
+
+/** Seeds that count up, so that equal prompts are continued differently; none where nothing is drawn. */
+function seedsFor(
+  all: readonly Document[],
+  { temperature = 0, seed }: GenerateOptions,
+): Pick<GenerateOptions, "seeds"> {
+  if (temperature === 0) return {};
+  const first = seed ?? Math.floor(Math.random() * 2 ** 32);
+  return { seeds: all.map((_, index) => first + index) };
+}
+
+/** More of a prompt than this does not tell it apart any better. */
+const TITLE_CELLS = 60;
+
+/** A line that parts a continuation from the one before: continuations may hold line ends themselves. */
+function titleOf(prompt: Document, index: number, { prompts, samples }: Batch): string {
+  const shown = typeof prompt === "string" ? JSON.stringify(prompt) : prompt.join(" ");
+  const cut = shown.length > TITLE_CELLS ? `${shown.slice(0, TITLE_CELLS)}…` : shown;
+  const sample = samples === 1 ? "" : `, sample ${(index % samples) + 1} of ${samples}`;
+  const place = prompts.length === 1 ? "prompt" : `prompt ${Math.floor(index / samples) + 1} of ${prompts.length}`;
+  return `── ${place}${sample}: ${cut}\n`;
 }
 
 function reported(result: GenerationSummary, loadMs: number): object {

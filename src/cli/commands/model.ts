@@ -55,6 +55,10 @@ export interface ModelChoice {
 /** Where a model runs, and with which interventions. */
 export const runOptions = { ...interventionOptions, ...modelOptions };
 
+const { promptLength: __, ...withoutPromptLength } = runOptions;
+/** The same for commands whose prompt is what it is: no tokens after it are given. */
+export const editedOptions = withoutPromptLength;
+
 /**
  * Like `withModel`, for a model with the bundles that were named; without any it is the plain one. They are read before
  * the weights are, so that a mistyped name is told at once.

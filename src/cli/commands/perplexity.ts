@@ -4,7 +4,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments } from "../documents.ts";
-import { flag, name, optional, required, wholeNumber } from "../options.ts";
+import { flag, name, optional, renamed, required, wholeNumber } from "../options.ts";
 import { modelArgument, runOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 
 export const perplexity = defineCommand({
@@ -16,7 +16,10 @@ export const perplexity = defineCommand({
   ],
   positionals: { model: modelArgument },
   options: {
-    file: required("FILE", "A text, measured as one document; or .jsonl with text or tokens, a document a line", name),
+    texts: renamed(
+      required("FILE", "A text, measured as one document; or .jsonl with text or tokens, a document per line", name),
+      "file",
+    ),
     prependBos: flag("Begin every document with the model's BOS token"),
     maxTokens: optional("N", "Take the first N tokens of each document (BOS not counted)", wholeNumber(1)),
     maxTexts: optional("N", "Take the first N documents", wholeNumber(1)),
@@ -27,13 +30,13 @@ export const perplexity = defineCommand({
   },
   examples: [
     {
-      line: "perplexity weights/gpt2-stories --file test/data/tales.jsonl --prepend-bos --max-tokens 120 --max-texts 50",
+      line: "perplexity weights/gpt2-stories --texts test/data/tales.jsonl --prepend-bos --max-tokens 120 --max-texts 50",
       shows: "The beginnings of fifty tales:",
     },
   ],
   async run(values, context) {
     const { progress, signal, stdout } = context;
-    const texts = (await readDocuments(values.file, signal)).slice(0, values.maxTexts);
+    const texts = (await readDocuments(values.texts, signal)).slice(0, values.maxTexts);
     const result = await withEditedModel(values, context, (model) => {
       const work = model.perplexity(documentsOf(model, texts, values, context), {
         ...defined({ stride: values.stride, promptLength: values.promptLength }),

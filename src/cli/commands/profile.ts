@@ -1,13 +1,12 @@
 /** `sluice profile` */
 
-import { SluiceError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
-import { flag, name, optional, output, text, tokenIds, wholeNumber, withDefault } from "../options.ts";
+import type { CommandContext } from "../context.ts";
+import { flag, name, optional, output, renamed, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { profileTables } from "../profile-tables.ts";
-import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
-
-const { promptLength: _, ...profileRunOptions } = runOptions;
+import { editedOptions, modelArgument, tuneOptions, withEditedModel } from "./model.ts";
+import { chosenPrompt, type PromptChoice, promptArgument, promptOptions } from "./prompt.ts";
 
 export const profile = defineCommand({
   name: "profile",
@@ -19,41 +18,37 @@ export const profile = defineCommand({
       "the plan is timed with it and without it, in turns. What the host does is told too: uploading weights, encoding the " +
       "prompt, compiling each pipeline, and for every token encoding commands, submitting, waiting and decoding text.",
   ],
-  positionals: { model: modelArgument },
+  positionals: {
+    model: modelArgument,
+    prompt: { ...promptArgument, help: "the text to prefill (default: 64 ids over the vocabulary)" },
+  },
   options: {
-    prompt: optional("TEXT", "The text to prefill", text),
-    promptIds: optional(
-      "IDS",
-      "Token ids in place of text, such as 1,2,3 (default: 64 ids over the vocabulary)",
-      tokenIds,
-    ),
-    tokens: withDefault("N", "Decode steps", wholeNumber(1), 8),
+    tokens: renamed(promptOptions.tokens, "promptIds"),
+    maxNewTokens: optional("N", "Decode steps (default 8)", wholeNumber(1)),
     trace: output(optional("FILE", "Write a trace for Perfetto or Chrome's DevTools", name)),
     html: output(optional("FILE", "Write a report to look at, one self-contained page", name)),
     json: flag("Print one JSON object"),
-    ...profileRunOptions,
+    ...editedOptions,
     ...tuneOptions,
   },
   examples: [
     { line: "profile weights/stories260K", shows: "Which kernels take the time?" },
     {
-      line: 'profile weights/gpt2-stories --prompt "One day" --trace trace.json --html report.html',
+      line: 'profile weights/gpt2-stories "One day" --trace trace.json --html report.html',
       shows: "To look at:",
     },
   ],
   async run(values, context) {
     const { progress, signal, stdout } = context;
-    if (values.prompt !== undefined && values.promptIds !== undefined) {
-      throw new SluiceError("usage", "--prompt and --prompt-ids were given: which one?", { hint: "Leave one out." });
-    }
+    const { maxNewTokens, ...prompt } = decodeSteps(values, context);
     const files = {
       trace: values.trace === undefined ? undefined : await prepareOutFile(values.trace),
       html: values.html === undefined ? undefined : await prepareOutFile(values.html),
     };
     const choice = { ...values, promptLength: undefined };
     const result = await withEditedModel(choice, context, (model) => {
-      const work = context.library.profile(model, values.prompt ?? values.promptIds, {
-        newTokens: values.tokens,
+      const work = context.library.profile(model, chosenPrompt(prompt), {
+        newTokens: maxNewTokens,
         signal,
         onProgress: (doing, done, total) => progress.update(doing, `${done} of ${total}`),
       });
@@ -68,3 +63,14 @@ export const profile = defineCommand({
     );
   },
 });
+
+/** `--tokens 8` once meant what --max-new-tokens means. It still does where that is not given and it is one number. */
+function decodeSteps(
+  { prompt, tokens, maxNewTokens }: PromptChoice & { readonly maxNewTokens: number | undefined },
+  { note }: CommandContext,
+): PromptChoice & { readonly maxNewTokens: number } {
+  if (maxNewTokens !== undefined || tokens?.length !== 1) return { prompt, tokens, maxNewTokens: maxNewTokens ?? 8 };
+  const [count = 0] = tokens;
+  note(`--tokens ${count}, one number, is taken as --max-new-tokens ${count}; --tokens now takes the prompt's ids`);
+  return { prompt, tokens: undefined, maxNewTokens: count };
+}

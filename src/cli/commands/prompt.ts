@@ -7,7 +7,10 @@ import { readAll } from "../input.ts";
 import { optional, tokenIds } from "../options.ts";
 import { tokenizerOf } from "./model.ts";
 
-export const promptArgument = optionalArgument("the text to run over, where no --tokens are given");
+export const promptArgument = {
+  ...optionalArgument("the text to run over, unless --tokens gives ids"),
+  aliases: ["prompt"],
+};
 
 export const promptOptions = {
   tokens: optional("IDS", "Token ids in place of text, such as 1,2,3: exactly these, no BOS is added", tokenIds),
@@ -20,10 +23,10 @@ export interface PromptChoice {
 
 /** @throws SluiceError `usage` for both or neither */
 export function givenPrompt(choice: PromptChoice): Document {
-  const given = chosen(choice);
+  const given = chosenPrompt(choice);
   if (given !== undefined) return given;
   throw new SluiceError("usage", "no tokens were given", {
-    hint: "Give ids with --tokens 1,2,3, or a text in quotes behind the model.",
+    hint: "Give ids with --tokens 1,2,3, or a text in quotes after the model.",
   });
 }
 
@@ -35,9 +38,9 @@ export async function givenOrPipedPrompt(
   choice: PromptChoice,
   { stdin, signal, progress }: CommandContext,
 ): Promise<Document> {
-  const given = chosen(choice);
+  const given = chosenPrompt(choice);
   if (given !== undefined) return given;
-  const hint = "Put the prompt in quotes behind the model, give ids with --tokens 1,2,3, or pipe a text in.";
+  const hint = "Put the prompt in quotes after the model, give ids with --tokens 1,2,3, or pipe a text in.";
   if (stdin.isTTY) throw new SluiceError("usage", "no prompt was given", { hint });
   const piped = await progress.during("waiting for the prompt on standard input", readAll(stdin, signal));
   const prompt = piped.replace(/\r?\n$/, "");
@@ -45,7 +48,8 @@ export async function givenOrPipedPrompt(
   return prompt;
 }
 
-function chosen({ prompt, tokens }: PromptChoice): Document | undefined {
+/** @returns undefined for neither. @throws SluiceError `usage` for both */
+export function chosenPrompt({ prompt, tokens }: PromptChoice): Document | undefined {
   if (prompt !== undefined && tokens !== undefined) {
     throw new SluiceError("usage", "a prompt and --tokens were given: which one?", { hint: "Leave one of them out." });
   }
