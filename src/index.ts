@@ -62,6 +62,7 @@ export { importControlVector } from "./interventions/import-gguf.ts";
 export { inspectBundle } from "./interventions/inspect.ts";
 export type { Manifest } from "./interventions/manifest.ts";
 export { mergeBundles } from "./interventions/merge.ts";
+export { listSites, type SiteInfo } from "./interventions/site-names.ts";
 export type { AffineValues, Composition, NeuronValues, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";

@@ -147,6 +147,6 @@ function refuse(site: string, offered: ReadonlyMap<string, Wanted>, graph: Graph
   const kinds = [...new Set([...offered.keys()].map((name) => name.replace(/\.\d+$/, ".LAYER")))];
   const last = graph.config.num_hidden_layers - 1;
   throw new SluiceError("usage", `This model has no site ${show(site)}`, {
-    hint: `Sites are ${kinds.join(", ")}, with LAYER from 0 to ${last}.`,
+    hint: `Sites are ${kinds.join(", ")}, with LAYER from 0 to ${last}; TransformerLens' names are taken too.`,
   });
 }

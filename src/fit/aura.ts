@@ -7,7 +7,7 @@ import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { baseOf } from "../interventions/compose.ts";
 import type { StageManifest } from "../interventions/manifest.ts";
-import { siteWidth } from "../interventions/sites.ts";
+import { siteWidth } from "../interventions/site-names.ts";
 import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { Model } from "../runtime/model.ts";

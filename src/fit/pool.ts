@@ -2,6 +2,7 @@
 import { MAX_ROWS } from "../compile/lower.ts";
 import type { PooledLayout } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
+import { ourSiteName } from "../interventions/site-names.ts";
 import { SEGMENT_WORDS } from "../kernels/pool.ts";
 import type { StepRows } from "../kernels/step.ts";
 import type { Model } from "../runtime/model.ts";
@@ -48,11 +49,13 @@ export async function poolResponses(
   take: (sentence: number, responses: ReadonlyMap<string, Float32Array>) => void,
   options: PoolOptions = {},
 ): Promise<void> {
-  const columns = pooledSites(model, sites);
+  const ours = sites.map((site) => ourSiteName(model.config, site));
+  const columns = new Map(pooledSites(model, ours).map((column) => [column.site, column]));
+  const named = sites.map((site, i) => [site, columns.get(ours[i] as string) as PooledSite] as const);
   let done = 0;
-  for await (const rows of pooledBatches(model, sentences, sites, pooling, options.signal)) {
+  for await (const rows of pooledBatches(model, sentences, ours, pooling, options.signal)) {
     for (const row of rows) {
-      const responses = columns.map(({ site, first, width }) => [site, row.subarray(first, first + width)] as const);
+      const responses = named.map(([site, { first, width }]) => [site, row.subarray(first, first + width)] as const);
       take(done++, new Map(responses));
     }
     options.onProgress?.(done, sentences.length);

@@ -7,7 +7,7 @@ import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
 import { show } from "../show.ts";
 import { listSources, sourceName } from "./edges.ts";
 import { addsConstant, isTranslation, type RowMap, rowMapOf } from "./row-map.ts";
-import { siteWidth } from "./sites.ts";
+import { siteWidth } from "./site-names.ts";
 import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage, Positions } from "./stage.ts";
 
 type LinearNode = Extract<Node, { op: "linear" }>;

@@ -16,7 +16,8 @@ import {
 } from "./manifest.ts";
 import { isFloat32, refuse } from "./manifest-fields.ts";
 import { resolveEdgeMask, type WidenedEdges } from "./resolve-edges.ts";
-import { type ModelShape, siteWidth } from "./sites.ts";
+import { siteWidth } from "./site-names.ts";
+import type { ModelShape } from "./sites.ts";
 import type { AffineStage, AffineValues, Composition, NeuronScaleStage, NeuronValues, Stage } from "./stage.ts";
 
 /** A bundle among others. */

@@ -2,7 +2,6 @@
 
 import { fuse } from "../compile/fuse.ts";
 import type { FusedOp } from "../compile/fused.ts";
-import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
@@ -21,6 +20,7 @@ import type { Bundle } from "../interventions/bundle.ts";
 import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
 import { positionWarnings } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
+import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-names.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { ropeTable } from "../models/rope.ts";
@@ -36,6 +36,7 @@ import { LiveStages } from "./live-stages.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { Pacer } from "./pacer.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
+import { planSession } from "./plan-session.ts";
 import {
   checkPromptLength,
   encodePrompt,
@@ -46,7 +47,7 @@ import {
 } from "./request.ts";
 import { Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
-import { checkContext, DEFAULT_CONTEXT, type SessionOptions } from "./session-options.ts";
+import { checkContext, type SessionOptions } from "./session-options.ts";
 import { type TuneModelOptions, tuneParts } from "./tuning.ts";
 import type { UploadRecord } from "./weights.ts";
 
@@ -186,7 +187,17 @@ export class Model {
     return this.#withSequences(session, (sequences) => computeLogits(sequences, tokens, options));
   }
 
-  /** Values at named sites for every position of `tokens`: `[T, width]`; `attn_pattern.l`: `[heads, T, T]`. */
+  /** The sites that this model has, for captures and stages, in the order in which a forward pass reaches them. */
+  get sites(): readonly SiteInfo[] {
+    return listSites(this.config);
+  }
+
+  /**
+   * Values at sites for every position of `tokens`: `[T, width]`; `attn_pattern.l`: `[heads, T, T]`.
+   * @param sites names as {@link sites} lists them, ours or TransformerLens': `resid_post.3`, `blocks.3.hook_resid_post`
+   * @returns the values by the names that were given
+   * @throws SluiceError `usage` for a site that the model does not have; `bad_tokens`, `context_overflow`, `aborted`
+   */
   async capture(
     tokens: readonly number[],
     sites: readonly string[],
@@ -194,8 +205,10 @@ export class Model {
   ): Promise<ReadonlyMap<string, Matrix>> {
     if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
     const context = this.#checkRun(tokens, options.promptLength);
-    const session = { context, captures: sites, signal: options.signal };
-    return this.#withSequences(session, (sequences) => captureSites(sequences, tokens, options));
+    const ours = sites.map((site) => ourSiteName(this.config, site));
+    const session = { context, captures: ours, signal: options.signal };
+    const captured = await this.#withSequences(session, (sequences) => captureSites(sequences, tokens, options));
+    return new Map(sites.map((site, i) => [site, captured.get(ours[i] as string) as Matrix]));
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
@@ -266,27 +279,7 @@ export class Model {
 
   /** The plan of a session. @internal */
   plan(options: SessionOptions = {}): Plan {
-    return this.#lower(this.#edited ?? this.#parts, options);
-  }
-
-  #lower(
-    { graph, ops }: Pick<ModelParts, "graph" | "ops">,
-    { sequences = 1, context, ...session }: SessionOptions,
-    chunkRows?: number,
-  ): Plan {
-    const { layout, family, reference, tuning, gpu } = this.#parts;
-    return lower(graph, ops, layout, {
-      ...session,
-      ...(this.#edited && { composition: this.#edited.composition }),
-      family,
-      reference,
-      choices: tuning.choices,
-      sequences,
-      capacity: this.#contextFor(context ?? Math.min(DEFAULT_CONTEXT, this.config.max_position_embeddings)),
-      ...(chunkRows !== undefined && { chunkRows }),
-      maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
-      subgroups: gpu.profile.features.subgroups !== null,
-    });
+    return planSession(this.#parts, this.#edited ?? this.#parts, this.#edited?.composition, options);
   }
 
   /** Whether its weights are gone. */
@@ -302,7 +295,8 @@ export class Model {
     gpu.checkAlive();
     const plan = this.plan(options);
     // Steps and captures are laid out by the edited plan, so the plain one must have the same.
-    const plain = plan.stages && this.#lower(this.#parts, options, plan.chunkRows);
+    const { composition } = this.#edited ?? {};
+    const plain = plan.stages && planSession(this.#parts, this.#parts, composition, options, plan.chunkRows);
     const { rope, head_dim } = this.config;
     const executor = new Executor({
       gpu,

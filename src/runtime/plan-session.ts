@@ -1,0 +1,34 @@
+/** The plan of a session: a model's operations, lowered for the sequences and positions that the session is to hold. */
+import { lower } from "../compile/lower.ts";
+import type { Plan } from "../compile/plan.ts";
+import type { Composition } from "../interventions/stage.ts";
+import type { ModelParts } from "./model-parts.ts";
+import { checkContext, DEFAULT_CONTEXT, type SessionOptions } from "./session-options.ts";
+
+/**
+ * @param work what is computed: the plain graph, or the one with stages
+ * @param composition whose stages act; absent for a model without interventions
+ * @param chunkRows rows of a step, where another plan has decided them; default: what the device bears
+ * @throws SluiceError `usage`, `context_overflow`, `device_limit`
+ */
+export function planSession(
+  parts: ModelParts,
+  { graph, ops }: Pick<ModelParts, "graph" | "ops">,
+  composition: Composition | undefined,
+  { sequences = 1, context, ...session }: SessionOptions,
+  chunkRows?: number,
+): Plan {
+  const { config, layout, family, reference, tuning, gpu } = parts;
+  return lower(graph, ops, layout, {
+    ...session,
+    ...(composition && { composition }),
+    family,
+    reference,
+    choices: tuning.choices,
+    sequences,
+    capacity: checkContext(context ?? Math.min(DEFAULT_CONTEXT, config.max_position_embeddings), config),
+    ...(chunkRows !== undefined && { chunkRows }),
+    maxStorageBufferBindingSize: gpu.profile.limits.maxStorageBufferBindingSize,
+    subgroups: gpu.profile.features.subgroups !== null,
+  });
+}
