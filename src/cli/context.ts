@@ -25,9 +25,12 @@ import type {
   ProbeOptions,
   Profile,
   ProfileOptions,
+  Session,
   UnigramClassifier,
   UnigramOptions,
 } from "../index.ts";
+import type { Completer } from "./chat/line-editor.ts";
+import type { LineSource } from "./chat/line-source.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 
@@ -43,9 +46,8 @@ export interface RunningGeneration extends AsyncIterable<GeneratedToken> {
 }
 
 /** A cache that stays between calls: what a prompt shares with what it already holds is not computed again. */
-export interface OpenSession {
+export interface OpenSession extends Pick<Session, "context" | "set" | "stage" | "dispose"> {
   generate(prompt: string | readonly number[], options: Omit<GenerateOptions, "context">): RunningGeneration;
-  dispose(): void;
 }
 
 /** What the commands use of a model. */
@@ -133,6 +135,10 @@ export interface CommandContext {
   readonly progress: Progress;
   /** A line for the person, on stderr. */
   note(text: string): void;
-  /** What stands before the line that a person is to type, on stderr; nothing where the input is no terminal. */
-  invite(text: string): void;
+  /** Text for the person as it is, on stderr. */
+  say(text: string): void;
+  /** An editor of lines, if a person types them on a terminal; else null. */
+  openEditor(completer: Completer): LineSource | null;
+  /** Until it is given back (by the returned function), Ctrl-C calls the handler and does not end the command. */
+  divertInterrupts(handler: () => void): () => void;
 }

@@ -12,22 +12,13 @@ export async function readAll(stdin: InputStream, signal: AbortSignal): Promise<
   return content;
 }
 
-/**
- * Lines as they come, without their ends; the last one need not have any. Throws as {@link readAll}.
- * @param beforeEach called whenever the reader asks for a line that has not come yet
- */
-export async function* readLines(
-  stdin: InputStream,
-  signal: AbortSignal,
-  beforeEach: () => void,
-): AsyncGenerator<string> {
+/** Lines as they come, without their ends; the last one need not have any. Throws as {@link readAll}. */
+export async function* readLines(stdin: InputStream, signal: AbortSignal): AsyncGenerator<string> {
   let rest = "";
-  beforeEach();
   for await (const piece of pieces(stdin, signal)) {
     const lines = (rest + piece).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) yield line.replace(/\r$/, "");
-    if (lines.length > 0) beforeEach();
   }
   if (rest !== "") yield rest;
 }

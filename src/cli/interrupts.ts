@@ -9,6 +9,8 @@ export interface SignalSource {
 export interface Interrupts {
   /** The exit code that tells of the interruption (128 + the signal's number), or null. */
   readonly exitCode: number | null;
+  /** Until it is given back (by the returned function), Ctrl-C calls the handler and does not end the command. */
+  divert(handler: () => void): () => void;
   /** Gives the signals back. */
   release(): void;
 }
@@ -19,18 +21,25 @@ export interface Interrupts {
  */
 export function watchInterrupts(signals: SignalSource, stop: () => void, exit: (code: number) => void): Interrupts {
   let exitCode: number | null = null;
+  let diverted: (() => void) | null = null;
   const interrupt = (code: number): void => {
     if (exitCode !== null) exit(code);
     exitCode = code;
     stop();
   };
-  const onInterrupt = (): void => interrupt(130);
+  const onInterrupt = (): void => (diverted ? diverted() : interrupt(130));
   const onTerminate = (): void => interrupt(143);
   signals.on("SIGINT", onInterrupt);
   signals.on("SIGTERM", onTerminate);
   return {
     get exitCode() {
       return exitCode;
+    },
+    divert(handler) {
+      diverted = handler;
+      return () => {
+        diverted = null;
+      };
     },
     release() {
       signals.off("SIGINT", onInterrupt);

@@ -1,6 +1,7 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
 import { asTyped } from "./as-typed.ts";
+import { LineEditor } from "./chat/line-editor.ts";
 import type { Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
@@ -24,6 +25,7 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Of the package. */
   readonly version: string;
+  readonly openEditor: CommandContext["openEditor"];
   /** Ends the process at a second Ctrl-C. */
   exit(code: number): void;
 }
@@ -42,6 +44,8 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     signals: process,
     env: process.env,
     version: "unknown",
+    openEditor: (completer) =>
+      process.stdin.isTTY && process.stderr.isTTY ? new LineEditor(process.stdin, process.stderr, completer) : null,
     exit: (code) => process.exit(code),
     ...surroundings,
   };
@@ -60,9 +64,12 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
       progress.clear();
       stderr.write(`sluice: ${text}\n`);
     },
-    invite(text) {
-      if (world.stdin.isTTY) stderr.write(text);
+    say(text) {
+      progress.clear();
+      stderr.write(text);
     },
+    openEditor: world.openEditor,
+    divertInterrupts: (handler) => interrupts.divert(handler),
   };
   let error: unknown = null;
   try {

@@ -11,13 +11,18 @@ export interface OutFile {
 
 /**
  * Makes sure, as far as can be known beforehand, that a file can be written.
+ * @param options.mustBeNew nothing is replaced
  * @throws SluiceError `usage` if it cannot
  */
-export async function prepareOutFile(path: string): Promise<OutFile> {
+export async function prepareOutFile(
+  path: string,
+  { mustBeNew = false }: { readonly mustBeNew?: boolean } = {},
+): Promise<OutFile> {
   const existing = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") return null;
     throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, { cause });
   });
+  if (existing && mustBeNew) throw new SluiceError("usage", `${path} exists already; name a new file`);
   if (existing?.isDirectory()) throw new SluiceError("usage", `${path} is a folder; name a file`);
   // Through a link the file behind it is replaced. A device or a pipe cannot be, and is written to.
   const target = existing?.isFile() ? await realpath(path) : resolve(path);

@@ -135,6 +135,7 @@ export interface Calls {
     readonly bundles: readonly { readonly file: string; readonly prefix: string | null }[];
     readonly settings: ComposeSettings;
   }[];
+  readonly set: { readonly id: string; readonly strength?: number; readonly alpha?: number }[];
   readonly tune: TuneModelOptions[];
   disposedModels: number;
   disposedSessions: number;
@@ -195,6 +196,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     sessions: [],
     info: [],
     with: [],
+    set: [],
     tune: [],
     disposedModels: 0,
     disposedSessions: 0,
@@ -233,8 +235,21 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   };
   const session = async (options: { context?: number; sequences?: number }): Promise<OpenSession> => {
     calls.sessions.push(options);
+    const values = new Map((model.stages ?? []).map((stage) => [stage.id, { strength: stage.strength, alpha: 1 }]));
     return {
+      context: options.context ?? 2048,
       generate,
+      set(id, { strength, alpha }) {
+        const now = values.get(id);
+        if (!now) throw new SluiceError("usage", `There is no stage "${id}"`);
+        values.set(id, { strength: strength ?? now.strength, alpha: alpha ?? now.alpha });
+        calls.set.push({ id, ...(strength !== undefined && { strength }), ...(alpha !== undefined && { alpha }) });
+      },
+      stage(id) {
+        const now = values.get(id);
+        if (!now) throw new SluiceError("usage", `There is no stage "${id}"`);
+        return now;
+      },
       dispose() {
         calls.disposedSessions++;
       },

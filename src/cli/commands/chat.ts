@@ -1,106 +1,80 @@
 /** `sluice chat` */
-import { SluiceError } from "../../errors.ts";
-import type { ChatMessage, Tokenizer } from "../../index.ts";
+import { AnswerSettings } from "../chat/answer-settings.ts";
+import { Conversation } from "../chat/conversation.ts";
+import { pipedLines } from "../chat/line-source.ts";
+import { completerFor } from "../chat/slash-commands.ts";
+import { RunningTalk } from "../chat/talk.ts";
 import { defineCommand } from "../command.ts";
-import { defined } from "../defined.ts";
-import { readLines } from "../input.ts";
-import { optional, text, wholeNumber, withDefault } from "../options.ts";
-import { editedOptions, modelArgument, tuneOptions, withEditedModel } from "./model.ts";
-import { printStream } from "./print-stream.ts";
-import { samplingFrom, samplingOptions } from "./sampling.ts";
+import { readTextFile } from "../documents.ts";
+import { decimal, name, optional, text, wholeNumber, withDefault } from "../options.ts";
+import { interventionsFrom } from "./interventions.ts";
+import { digestsOf, editedOptions, loadBundles, modelArgument, tuneOptions, withModel } from "./model.ts";
+import { samplingOptions } from "./sampling.ts";
+
+// A full context drops the oldest turns.
+const { overflow: _, ...drawOptions } = samplingOptions;
 
 export const chat = defineCommand({
   name: "chat",
   summary: "Talk with a model that has a chat template",
   description: [
-    "Reads a message a line and streams the answers, until the input ends (Ctrl-D). The model's chat template lays the " +
-      "conversation out; what was said stays in the cache and is not computed again.",
+    "Reads messages and streams the answers, until the input ends (Ctrl-D). The model's chat template lays the " +
+      "conversation out; what was said stays in the cache and is not computed again. When the context is full, the oldest " +
+      "turns are left out, never the system message.",
+    "Lines that begin with a slash are commands: /help lists them. Bundles can be added and their strengths changed while " +
+      'you talk. A line that ends in \\ goes on in the next; """ begins and ends a message of several lines. Ctrl-C ends an ' +
+      "answer.",
   ],
   positionals: { model: modelArgument },
   options: {
     system: optional("TEXT", "A system message before the conversation", text),
+    template: optional("FILE", "A Jinja chat template in place of the model's own", name),
     maxNewTokens: withDefault("N", "Longest answer in tokens", wholeNumber(1), 512),
-    ...samplingOptions,
+    ...drawOptions,
+    temperature: optional(
+      "T",
+      "0 takes the likeliest token; 1 draws as the model predicts (default: as generation_config.json says, else 0)",
+      decimal({ min: 0 }),
+    ),
     ...editedOptions,
     ...tuneOptions,
   },
-  examples: [{ line: 'chat path/to/model --system "Answer in one sentence."', shows: "Ask and be answered:" }],
+  examples: [
+    { line: 'chat path/to/model --system "Answer in one sentence."', shows: "Ask and be answered:" },
+    { line: "chat path/to/model --with calm.safetensors", shows: "Talk with an edited model; /strength changes it:" },
+  ],
   async run(values, context) {
-    const sampling = samplingFrom(values, context);
-    await withEditedModel({ ...values, promptLength: undefined, long: true }, context, async (model) => {
-      const conversation = new Conversation(model.tokenizer, values.system);
-      const session = await model.session({ ...defined({ context: values.context }), sequences: 1 });
-      let waiting = false;
-      const invite = (): void => {
-        waiting = true;
-        context.invite("> ");
-      };
+    const choice = { ...values, promptLength: undefined };
+    const { strengths, params } = interventionsFrom(choice);
+    const bundles = await loadBundles(choice, context);
+    const template = values.template === undefined ? undefined : await readTextFile(values.template, context.signal);
+    const digests = await digestsOf(values.model, bundles, context);
+    await withModel({ ...values, long: true }, context, async (plain) => {
+      const conversation = new Conversation(plain.tokenizer, values.system, template);
+      const sampling = new AnswerSettings(values, {}, context);
+      const editor = context.openEditor(completerFor(() => talk.stageIds));
+      const settings = { strengths, params, digests };
+      const talk = await RunningTalk.open(
+        {
+          source: values.model,
+          plain,
+          bundles,
+          settings,
+          conversation,
+          sampling,
+          context: values.context,
+          isTerminal: editor !== null,
+        },
+        context,
+      );
+      const lines = editor ?? pipedLines(context.stdin, context.signal);
       try {
-        const options = {
-          ...sampling,
-          maxNewTokens: values.maxNewTokens,
-          // Ids alone would be stopped by generation_config.json only, and many folders have none.
-          // A tokenizer may know ids that the model has no row for, and never says.
-          stopTokens: [
-            ...values.stopToken,
-            ...model.config.eos_token_ids,
-            ...conversation.endOfTurn.filter((id) => id < model.config.vocab_size),
-          ],
-        };
-        for await (const line of readLines(context.stdin, context.signal, invite)) {
-          waiting = false;
-          if (line.trim() === "") continue;
-          let answer = "";
-          await printStream(session.generate(conversation.ask(line), options), context, ({ text: piece }) => {
-            answer += piece ?? "";
-            return piece ?? "";
-          });
-          conversation.answered(answer);
-        }
+        if (editor) context.say("Type a message; /help lists what else can be typed, Ctrl-D ends.\n");
+        await talk.run(lines);
       } finally {
-        // Ctrl-D and Ctrl-C leave the cursor behind the sign.
-        if (waiting) context.invite("\n");
-        session.dispose();
+        lines.close();
+        talk.close();
       }
     });
   },
 });
-
-/** What has been said, laid out by the model's own template. */
-class Conversation {
-  readonly #tokenizer: Tokenizer;
-  readonly #messages: ChatMessage[];
-
-  /** A model that cannot be talked with is refused here, before anyone types a line. */
-  constructor(tokenizer: Tokenizer | null, system: string | undefined) {
-    if (!tokenizer) {
-      throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot be talked with", {
-        hint: "Add tokenizer.json and tokenizer_config.json, or use `sluice generate --tokens`.",
-      });
-    }
-    this.#tokenizer = tokenizer;
-    this.#messages = system === undefined ? [] : [{ role: "system", content: system }];
-    this.#layOut([...this.#messages, { role: "user", content: "?" }]);
-  }
-
-  /** Ids that end an answer. */
-  get endOfTurn(): readonly number[] {
-    const { eosTokenId } = this.#tokenizer;
-    return eosTokenId === undefined ? [] : [eosTokenId];
-  }
-
-  /** Adds a message. @returns the ids of the whole conversation, up to where the answer begins */
-  ask(message: string): readonly number[] {
-    this.#messages.push({ role: "user", content: message });
-    // The template has put BOS and the like into the text already.
-    return this.#tokenizer.encode(this.#layOut(this.#messages), { addSpecialTokens: false });
-  }
-
-  answered(message: string): void {
-    this.#messages.push({ role: "assistant", content: message });
-  }
-
-  #layOut(messages: readonly ChatMessage[]): string {
-    return this.#tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true });
-  }
-}

@@ -1,0 +1,160 @@
+/** What has been said, and what of it the model sees: laid out by a chat template, within a context. */
+import { SluiceError } from "../../errors.ts";
+import type { ChatMessage, Tokenizer } from "../../index.ts";
+
+/** A message and its answer. The last turn has no answer while it is being given. */
+interface Turn {
+  readonly user: string;
+  answer: string | undefined;
+}
+
+export interface LaidOut {
+  /** Ids of the conversation up to where the answer begins. */
+  readonly tokens: readonly number[];
+  /** Turns that were left out now because the context is full. */
+  readonly dropped: number;
+}
+
+export class Conversation {
+  readonly #tokenizer: Tokenizer;
+  readonly #template: string | undefined;
+  #system: string | undefined;
+  #turns: Turn[] = [];
+  /** The first turn that the model still sees. */
+  #first = 0;
+
+  /**
+   * @param template in place of the model's own
+   * @throws SluiceError `bad_tokens` without a tokenizer, `usage` without a template or for one that refuses a system
+   *   message: before anyone types a line
+   */
+  constructor(tokenizer: Tokenizer | null, system: string | undefined, template: string | undefined) {
+    if (!tokenizer) {
+      throw new SluiceError("bad_tokens", "This model's folder has no tokenizer, so it cannot hold a conversation", {
+        hint: "Add tokenizer.json and tokenizer_config.json, or use `sluice generate --tokens`.",
+      });
+    }
+    this.#tokenizer = tokenizer;
+    this.#template = template;
+    this.#system = system;
+    this.#render([{ user: "?", answer: undefined }], true);
+  }
+
+  get system(): string | undefined {
+    return this.#system;
+  }
+
+  /** Replaces the system message, or takes it away. @throws SluiceError `usage` if the template refuses it */
+  setSystem(text: string | undefined): void {
+    const before = this.#system;
+    this.#system = text;
+    try {
+      this.#render([{ user: "?", answer: undefined }], true);
+    } catch (error) {
+      this.#system = before;
+      throw error;
+    }
+  }
+
+  /** All messages, also those that the model no longer sees. */
+  get messages(): readonly ChatMessage[] {
+    return this.#messages(this.#turns);
+  }
+
+  /** Turns that the model no longer sees. */
+  get forgotten(): number {
+    return this.#first;
+  }
+
+  /** Ends of an answer: the tokenizer's end of text, and the special token that the template puts after an answer. */
+  get endOfTurn(): readonly number[] {
+    const { eosTokenId } = this.#tokenizer;
+    const after = this.#tokenAfterAnswer();
+    return [...new Set([eosTokenId, after].filter((id) => id !== undefined))];
+  }
+
+  ask(message: string): void {
+    this.#turns.push({ user: message, answer: undefined });
+  }
+
+  /** The answer to the last message, or the part of it that was given. */
+  answered(text: string): void {
+    const last = this.#turns.at(-1);
+    if (last) last.answer = text;
+  }
+
+  /** Takes the last message back: it got no answer. */
+  withdraw(): void {
+    this.#turns.pop();
+    this.#first = Math.min(this.#first, this.#turns.length);
+  }
+
+  /** Takes the last answer back, to be given again. @returns whether there was one */
+  reopen(): boolean {
+    const last = this.#turns.at(-1);
+    if (last) last.answer = undefined;
+    return last !== undefined;
+  }
+
+  /** Forgets all turns; the system message stays. */
+  reset(): void {
+    this.#turns = [];
+    this.#first = 0;
+  }
+
+  /**
+   * The ids that the next answer continues. If they leave less than `room` of the context, the oldest turns are left
+   * out, never the system message or the last message.
+   * @throws SluiceError `context_overflow` if the last message alone does not fit
+   */
+  layOut(context: number, room: number): LaidOut {
+    const before = this.#first;
+    for (;;) {
+      // The template has put BOS and the like into the text already.
+      const text = this.#render(this.#turns.slice(this.#first), true);
+      const tokens = this.#tokenizer.encode(text, { addSpecialTokens: false });
+      if (tokens.length + room <= context) return { tokens, dropped: this.#first - before };
+      if (this.#first < this.#turns.length - 1) {
+        this.#first++;
+        continue;
+      }
+      // Whatever room there is, an answer can begin.
+      if (tokens.length < context) return { tokens, dropped: this.#first - before };
+      throw new SluiceError("context_overflow", `The message takes ${tokens.length} of ${context} tokens of context`, {
+        hint: "Shorten it or the system message, or start with a larger context: --context N",
+      });
+    }
+  }
+
+  #messages(turns: readonly Turn[]): ChatMessage[] {
+    const system = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
+    return [
+      ...system,
+      ...turns.flatMap(({ user, answer }) => [
+        { role: "user", content: user },
+        ...(answer === undefined ? [] : [{ role: "assistant", content: answer }]),
+      ]),
+    ];
+  }
+
+  #render(turns: readonly Turn[], addGenerationPrompt: boolean): string {
+    return this.#tokenizer.applyChatTemplate(this.#messages(turns), {
+      addGenerationPrompt,
+      ...(this.#template !== undefined && { template: this.#template }),
+    });
+  }
+
+  /** Many folders name an end of text only, while the template ends an answer with a token such as `<|im_end|>`. */
+  #tokenAfterAnswer(): number | undefined {
+    const mark = "answer-0f3c";
+    const text = this.#render([{ user: "?", answer: mark }], false);
+    const at = text.lastIndexOf(mark);
+    if (at < 0) return undefined;
+    const [id] = this.#tokenizer.encode(text.slice(at + mark.length).trimStart(), { addSpecialTokens: false });
+    if (id === undefined) return undefined;
+    const isSpecial =
+      this.#tokenizer.decode([id], { skipSpecialTokens: true }) === "" &&
+      this.#tokenizer.decode([id], { skipSpecialTokens: false }) !== "";
+    return isSpecial ? id : undefined;
+  }
+}

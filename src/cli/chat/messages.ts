@@ -1,0 +1,51 @@
+/** Messages of one or several lines, put together from the lines that are typed. */
+import type { LineEvent, LineSource } from "./line-source.ts";
+
+const FENCE = '"""';
+
+/** Shown before the first line of a message, and before the lines that go on with it. */
+export interface Prompts {
+  readonly first: string;
+  readonly more: string;
+}
+
+/**
+ * The next message: a line; lines of which each but the last ends in a backslash; or what lies between two `"""`.
+ * Ctrl-C gives up what was typed so far. The end of the input ends a message that has begun.
+ */
+export async function nextMessage(lines: LineSource, prompts: Prompts): Promise<LineEvent> {
+  const first = await lines.next(prompts.first);
+  if (first.kind !== "line") return first;
+  const opened = first.text.trimStart();
+  if (opened.startsWith(FENCE)) return fenced(lines, prompts, opened.slice(FENCE.length));
+  const parts: string[] = [];
+  for (let line = first.text; ; ) {
+    if (!line.endsWith("\\")) return { kind: "line", text: [...parts, line].join("\n") };
+    parts.push(line.slice(0, -1));
+    const next = await lines.next(prompts.more);
+    if (next.kind === "interrupt") return next;
+    if (next.kind === "end") return { kind: "line", text: parts.join("\n") };
+    line = next.text;
+  }
+}
+
+async function fenced(lines: LineSource, prompts: Prompts, opening: string): Promise<LineEvent> {
+  const parts: string[] = [];
+  for (let line = opening; ; ) {
+    const body = line.trimEnd();
+    if (body.endsWith(FENCE)) {
+      parts.push(body.slice(0, -FENCE.length));
+      return { kind: "line", text: trimFence(parts) };
+    }
+    parts.push(line);
+    const next = await lines.next(prompts.more);
+    if (next.kind === "interrupt") return next;
+    if (next.kind === "end") return { kind: "line", text: trimFence(parts) };
+    line = next.text;
+  }
+}
+
+/** The line ends beside the quotes are not part of the message. */
+function trimFence(parts: readonly string[]): string {
+  return parts.join("\n").replace(/^\n/, "").replace(/\n$/, "");
+}

@@ -1,0 +1,206 @@
+/** What a person can do in a conversation besides talking: lines that begin with a slash. */
+import { SluiceError } from "../../errors.ts";
+import { nearest } from "../suggest.ts";
+import type { Completer } from "./line-editor.ts";
+
+/** What slash commands act on. */
+export interface Talk {
+  /** Ends the conversation. */
+  leave(): void;
+  /** Forgets all turns; the system message stays. */
+  reset(): void;
+  /** Replaces the system message; undefined takes it away. */
+  setSystem(text: string | undefined): void;
+  readonly system: string | undefined;
+  /** Answers the last message again. */
+  regenerate(): Promise<void>;
+  save(path: string): Promise<void>;
+  setStrength(id: string, value: number): void;
+  setAlpha(id: string, value: number): void;
+  addBundle(choice: string): Promise<void>;
+  /** The stages that act, a line each. */
+  stageLines(): readonly string[];
+  readonly stageIds: readonly string[];
+  /** Changes how tokens are drawn; the texts are as on the command line. */
+  setSampling(name: string, value: string): void;
+  /** How tokens are drawn, a line each. */
+  samplingLines(): readonly string[];
+}
+
+interface SlashCommand {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly takes: string;
+  readonly help: string;
+  /** @returns what to say about it */
+  run(talk: Talk, rest: string): string | undefined | Promise<string | undefined>;
+}
+
+const COMMANDS: readonly SlashCommand[] = [
+  { name: "help", aliases: ["?"], takes: "", help: "What can be typed here", run: () => helpText() },
+  {
+    name: "reset",
+    aliases: ["clear"],
+    takes: "",
+    help: "Start again; the system message and the interventions stay",
+    run(talk) {
+      talk.reset();
+      return "The conversation starts again.";
+    },
+  },
+  {
+    name: "system",
+    takes: "[TEXT]",
+    help: "Replace the system message; without TEXT, show it; - takes it away",
+    run(talk, rest) {
+      if (rest === "") return talk.system === undefined ? "There is no system message." : talk.system;
+      talk.setSystem(rest === "-" ? undefined : rest);
+      return rest === "-" ? "There is no system message now." : "The system message is replaced; the turns stay.";
+    },
+  },
+  {
+    name: "regenerate",
+    aliases: ["again", "retry"],
+    takes: "",
+    help: "Answer the last message again",
+    async run(talk) {
+      await talk.regenerate();
+      return undefined;
+    },
+  },
+  {
+    name: "save",
+    takes: "FILE",
+    help: "Write the conversation to a file, as JSON",
+    async run(talk, rest) {
+      const path = needed("save", rest, "FILE");
+      await talk.save(path);
+      return `The conversation is in ${path}.`;
+    },
+  },
+  {
+    name: "bundle",
+    takes: "[FILE]",
+    help: "Intervene as a bundle says, from the next answer on; FILE:as=PREFIX names its stages PREFIX/ID",
+    async run(talk, rest) {
+      if (rest !== "") await talk.addBundle(rest);
+      return stagesText(talk);
+    },
+  },
+  { name: "stages", takes: "", help: "The stages that act, with their values", run: stagesText },
+  {
+    name: "strength",
+    takes: "ID S",
+    help: "How strongly a stage acts: 0 not at all",
+    run: (talk, rest) => setValue("strength", talk, rest, (id, value) => talk.setStrength(id, value)),
+  },
+  {
+    name: "alpha",
+    takes: "ID A",
+    help: "The alpha of a stage (ace and addition have one)",
+    run: (talk, rest) => setValue("alpha", talk, rest, (id, value) => talk.setAlpha(id, value)),
+  },
+  {
+    name: "set",
+    takes: "[NAME VALUE]",
+    help: "How tokens are drawn, such as /set temperature 0.8; without arguments, show it",
+    run(talk, rest) {
+      if (rest !== "") {
+        const [name = "", value = ""] = rest.split(/\s+/);
+        talk.setSampling(name, value);
+      }
+      return talk.samplingLines().join("\n");
+    },
+  },
+  {
+    name: "exit",
+    aliases: ["bye", "quit"],
+    takes: "",
+    help: "End the conversation (also Ctrl-D)",
+    run(talk) {
+      talk.leave();
+      return undefined;
+    },
+  },
+];
+
+/** A line that is a command and not a message. `//` begins a message with one slash. */
+export function isSlashCommand(line: string): boolean {
+  return /^\/(?!\/)/.test(line.trimStart());
+}
+
+/**
+ * Runs a line that begins with a slash.
+ * @returns what to say about it, if anything
+ * @throws SluiceError `usage` for an unknown command or missing arguments; what the command throws
+ */
+export async function runSlashCommand(talk: Talk, line: string): Promise<string | undefined> {
+  const [, word = "", rest = ""] = /^\s*\/(\S*)\s*([\s\S]*)$/.exec(line) ?? [];
+  const name = word.toLowerCase();
+  const command = COMMANDS.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
+  if (command) return command.run(talk, rest.trim());
+  const guess = nearest(
+    name,
+    COMMANDS.map((candidate) => candidate.name),
+  );
+  throw new SluiceError("usage", `there is no /${word.slice(0, 40)}`, {
+    hint: guess ? `Did you mean /${guess}?` : "/help lists what there is. A message that begins with / is typed as //.",
+  });
+}
+
+/** Completes commands, and stage ids after those that take one. */
+export function completerFor(stageIds: () => readonly string[]): Completer {
+  return (line) => {
+    const typed = /^\s*\/(\S*)$/.exec(line)?.[1];
+    if (typed !== undefined) {
+      const names = COMMANDS.map(({ name }) => `/${name} `).filter((name) => name.startsWith(`/${typed}`));
+      return [names, `/${typed}`];
+    }
+    const id = /^\s*\/(?:strength|alpha)\s+(\S*)$/.exec(line)?.[1];
+    if (id === undefined) return [[], line];
+    return [
+      stageIds()
+        .filter((name) => name.startsWith(id))
+        .map((name) => `${name} `),
+      id,
+    ];
+  };
+}
+
+function helpText(): string {
+  const rows = COMMANDS.map(({ name, takes, help }) => [`/${name} ${takes}`.trimEnd(), help] as const);
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return [
+    ...rows.map(([left, help]) => `  ${left.padEnd(width)}${help}`),
+    '  A line that ends in \\ goes on in the next; """ begins and ends a message of several lines.',
+    "  Ctrl-C ends an answer; // begins a message with a slash.",
+  ].join("\n");
+}
+
+function stagesText(talk: Talk): string {
+  const lines = talk.stageLines();
+  return lines.length > 0 ? lines.join("\n") : "No bundle acts: /bundle FILE adds one.";
+}
+
+function setValue(
+  name: "strength" | "alpha",
+  talk: Talk,
+  rest: string,
+  set: (id: string, value: number) => void,
+): string {
+  const parts = rest.split(/[\s=]+/).filter((part) => part !== "");
+  // One stage alone need not be named.
+  const [only] = talk.stageIds.length === 1 ? talk.stageIds : [];
+  const [id, text] = parts.length === 1 && only !== undefined ? [only, parts[0]] : parts;
+  const value = Number(text);
+  if (id === undefined || text === undefined || parts.length > 2 || !Number.isFinite(value)) {
+    throw new SluiceError("usage", `/${name} takes a stage and a number`, { hint: `Such as /${name} calm 0.5` });
+  }
+  set(id, value);
+  return stagesText(talk);
+}
+
+function needed(command: string, rest: string, what: string): string {
+  if (rest !== "") return rest;
+  throw new SluiceError("usage", `/${command} takes ${what}`);
+}

@@ -1,0 +1,258 @@
+/** A conversation while it goes on: lines in, answers out, and what slash commands change in between. */
+import { SluiceError } from "../../errors.ts";
+import type { ComposedBundle, ComposeSettings, Stage } from "../../index.ts";
+import { parseBundleChoice, reportInterventions } from "../commands/interventions.ts";
+import { digestsOf } from "../commands/model.ts";
+import { printStream } from "../commands/print-stream.ts";
+import type { CommandContext, LoadedModel, OpenSession } from "../context.ts";
+import { prepareOutFile } from "../out-file.ts";
+import type { AnswerSettings } from "./answer-settings.ts";
+import type { Conversation } from "./conversation.ts";
+import type { LineSource } from "./line-source.ts";
+import { nextMessage } from "./messages.ts";
+import { isSlashCommand, runSlashCommand, type Talk } from "./slash-commands.ts";
+
+const PROMPTS = { first: "> ", more: "… " };
+
+/** Errors of one message: after them a person goes on talking. */
+const PASSING: ReadonlySet<string> = new Set([
+  "usage",
+  "context_overflow",
+  "bad_tokens",
+  "bad_bundle",
+  "bad_file",
+  "not_found",
+  "not_written",
+  "non_finite",
+]);
+
+/** What a conversation begins with. */
+export interface TalkStart {
+  /** As it was named on the command line. */
+  readonly source: string;
+  /** Without interventions. */
+  readonly plain: LoadedModel;
+  readonly bundles: readonly ComposedBundle[];
+  readonly settings: ComposeSettings;
+  readonly conversation: Conversation;
+  readonly sampling: AnswerSettings;
+  readonly context: number | undefined;
+  readonly isTerminal: boolean;
+}
+
+export class RunningTalk implements Talk {
+  readonly #start: TalkStart;
+  readonly #context: CommandContext;
+  readonly #conversation: Conversation;
+  readonly #sampling: AnswerSettings;
+  /** A person types, who can mend what was wrong; a script cannot. */
+  readonly #isTerminal: boolean;
+  #bundles: readonly ComposedBundle[];
+  #model: LoadedModel;
+  #session: OpenSession;
+  /** Values set while talking, which a later bundle must not undo. */
+  readonly #strengths: Map<string, number>;
+  readonly #params: Map<string, { readonly alpha: number }>;
+  readonly #saved = new Set<string>();
+  #attempt = 0;
+  #hasLeft = false;
+
+  private constructor(start: TalkStart, context: CommandContext, model: LoadedModel, session: OpenSession) {
+    this.#start = start;
+    this.#context = context;
+    this.#conversation = start.conversation;
+    this.#sampling = start.sampling;
+    this.#isTerminal = start.isTerminal;
+    this.#bundles = start.bundles;
+    this.#strengths = new Map(start.settings.strengths);
+    this.#params = new Map(start.settings.params);
+    this.#model = model;
+    this.#session = session;
+  }
+
+  static async open(start: TalkStart, context: CommandContext): Promise<RunningTalk> {
+    const model = start.bundles.length > 0 ? start.plain.with(start.bundles, start.settings) : start.plain;
+    return new RunningTalk(start, context, model, await openSession(model, start.context));
+  }
+
+  close(): void {
+    this.#session.dispose();
+  }
+
+  /** Answers lines until the input ends or the person leaves. */
+  async run(lines: LineSource): Promise<void> {
+    let askedToLeave = false;
+    while (!this.#hasLeft) {
+      const event = await nextMessage(lines, PROMPTS);
+      if (event.kind === "end") break;
+      if (event.kind === "interrupt") {
+        if (askedToLeave) break;
+        askedToLeave = true;
+        this.#context.note("Ctrl-C again, Ctrl-D or /exit ends the conversation");
+        continue;
+      }
+      askedToLeave = false;
+      if (event.text.trim() === "") continue;
+      try {
+        if (isSlashCommand(event.text)) await this.#command(event.text);
+        else await this.#ask(event.text.replace(/^(\s*)\/\//, "$1/"));
+      } catch (error) {
+        if (!this.#isTerminal || !(error instanceof SluiceError) || !PASSING.has(error.code)) throw error;
+        this.#context.note(error.message);
+      }
+    }
+  }
+
+  leave(): void {
+    this.#hasLeft = true;
+  }
+
+  reset(): void {
+    this.#conversation.reset();
+  }
+
+  get system(): string | undefined {
+    return this.#conversation.system;
+  }
+
+  setSystem(text: string | undefined): void {
+    this.#conversation.setSystem(text);
+  }
+
+  async regenerate(): Promise<void> {
+    if (!this.#conversation.reopen()) throw new SluiceError("usage", "there is no message to answer again");
+    this.#attempt++;
+    if (this.#sampling.isGreedy) {
+      this.#context.note("at temperature 0 the answer is the same again: /set temperature 0.8 draws another");
+    }
+    await this.#answer();
+  }
+
+  async save(path: string): Promise<void> {
+    const file = await prepareOutFile(path, { mustBeNew: !this.#saved.has(path) });
+    const { source } = this.#start;
+    const saved = {
+      model: source,
+      date: new Date().toISOString(),
+      sampling: this.#sampling.report(),
+      ...reportInterventions(this.#bundles, this.#stages()),
+      messages: this.#conversation.messages,
+    };
+    await file.write(new TextEncoder().encode(`${JSON.stringify(saved, null, 2)}\n`));
+    this.#saved.add(path);
+  }
+
+  setStrength(id: string, value: number): void {
+    this.#session.set(id, { strength: value });
+    this.#strengths.set(id, value);
+  }
+
+  setAlpha(id: string, value: number): void {
+    this.#session.set(id, { alpha: value });
+    this.#params.set(id, { alpha: value });
+  }
+
+  async addBundle(choice: string): Promise<void> {
+    const { path, prefix } = parseBundleChoice(choice, "/bundle");
+    const { library, signal } = this.#context;
+    const bundle = await library.loadBundle(path, { signal });
+    const bundles = [...this.#bundles, { bundle, ...(prefix !== null && { prefix }) }];
+    const digests = await digestsOf(this.#start.source, bundles, this.#context);
+    const settings = { ...this.#start.settings, strengths: this.#strengths, params: this.#params, digests };
+    const model = this.#start.plain.with(bundles, settings);
+    // What was said stays; the cache of the new session is computed with the next answer.
+    const session = await openSession(model, this.#start.context);
+    this.#session.dispose();
+    this.#session = session;
+    this.#model = model;
+    this.#bundles = bundles;
+  }
+
+  get stageIds(): readonly string[] {
+    return this.#model.stages.map(({ id }) => id);
+  }
+
+  stageLines(): readonly string[] {
+    return this.#stages().map((stage) => {
+      const alpha = "alpha" in stage ? `, alpha ${stage.alpha}` : "";
+      return `  ${stage.id} (${stage.kind === "affine" ? stage.method : stage.kind}): strength ${stage.strength}${alpha}`;
+    });
+  }
+
+  setSampling(name: string, value: string): void {
+    this.#sampling.set(name, value);
+  }
+
+  samplingLines(): readonly string[] {
+    return Object.entries(this.#sampling.report()).map(([name, value]) => `  ${name} ${value}`);
+  }
+
+  /** The stages with their values now. */
+  #stages(): readonly Stage[] {
+    return this.#model.stages.map((stage) => {
+      const { strength, alpha } = this.#session.stage(stage.id);
+      return stage.kind === "affine" ? { ...stage, strength, alpha } : { ...stage, strength };
+    });
+  }
+
+  async #command(line: string): Promise<void> {
+    const said = await runSlashCommand(this, line);
+    if (said !== undefined) this.#context.say(`${said}\n`);
+  }
+
+  async #ask(message: string): Promise<void> {
+    this.#conversation.ask(message);
+    this.#attempt = 0;
+    await this.#answer();
+  }
+
+  async #answer(): Promise<void> {
+    const cut = new AbortController();
+    const release = this.#isTerminal ? this.#context.divertInterrupts(() => cut.abort()) : () => undefined;
+    let answer = "";
+    try {
+      const generation = this.#session.generate(this.#layOut(), {
+        ...this.#sampling.options(this.#attempt),
+        stopTokens: [...this.#sampling.stopTokens, ...this.#endTokens()],
+        signal: AbortSignal.any([cut.signal, this.#context.signal]),
+      });
+      await printStream(generation, this.#context, ({ text }) => {
+        answer += text ?? "";
+        return text ?? "";
+      });
+    } catch (error) {
+      if (!cut.signal.aborted) {
+        this.#conversation.withdraw();
+        throw error;
+      }
+    } finally {
+      release();
+    }
+    // Of an answer that Ctrl-C ended, what was said so far is part of the conversation.
+    this.#conversation.answered(answer);
+  }
+
+  #layOut(): readonly number[] {
+    const { context } = this.#session;
+    // At least a quarter of the context, if so much was asked for, is left for an answer.
+    const room = Math.min(this.#sampling.maxNewTokens, Math.floor(context / 4));
+    const { tokens, dropped } = this.#conversation.layOut(context, room);
+    if (dropped > 0) {
+      const { forgotten } = this.#conversation;
+      const turns = forgotten === 1 ? "the first turn" : `the first ${forgotten} turns`;
+      this.#context.note(`the context of ${context} tokens is full: the model no longer sees ${turns}`);
+    }
+    return tokens;
+  }
+
+  /** Ids alone would be stopped by generation_config.json only, and many folders have none. */
+  #endTokens(): readonly number[] {
+    const { eos_token_ids, vocab_size } = this.#model.config;
+    // A tokenizer may know ids that the model has no row for, and never says.
+    return [...eos_token_ids, ...this.#conversation.endOfTurn.filter((id) => id < vocab_size)];
+  }
+}
+
+function openSession(model: LoadedModel, context: number | undefined): Promise<OpenSession> {
+  return model.session({ ...(context !== undefined && { context }), sequences: 1 });
+}
