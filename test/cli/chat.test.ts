@@ -19,7 +19,7 @@ function typed(lines: readonly (string | typeof INTERRUPT)[], prompts: string[] 
       prompts.push(prompt);
       const line = rest.shift();
       if (line === undefined) return { kind: "end" };
-      return typeof line === "string" ? { kind: "line", text: line } : { kind: "interrupt" };
+      return typeof line === "string" ? { kind: "line", text: line } : { kind: "interrupt", gaveUp: false };
     },
     close() {
       // Nothing is held.

@@ -39,8 +39,9 @@ test("lines can be edited, repeated and given up", async () => {
   const { editor, type, modes } = terminal();
   assert.equal(await type("helo", LEFT, "l", "\r"), line("hello"));
   assert.equal(await type(UP, "!", "\r"), line("hello!"));
-  assert.equal(await type("half a line", CTRL_C), { kind: "interrupt" });
+  assert.equal(await type("half a line", CTRL_C), { kind: "interrupt", gaveUp: true });
   assert.equal(await type("whole\r"), line("whole"), "what was given up does not come back");
+  assert.equal(await type(CTRL_C), { kind: "interrupt", gaveUp: false });
   // Between lines the terminal is in its ordinary mode, where Ctrl-C is a signal.
   assert.equal(modes.at(-1), false);
   assert.equal(await type(CTRL_D), { kind: "end" });

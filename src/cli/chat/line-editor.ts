@@ -83,12 +83,13 @@ export class LineEditor implements LineSource {
 
   /** Ctrl-C while a line is edited: what was typed is given up. */
   #interrupt(): void {
+    const gaveUp = this.#pasted.length > 0 || this.#readline.line !== "";
     this.#pasted = [];
     this.#isPasting = false;
     this.#readline.write(null, { ctrl: true, name: "e" });
     this.#readline.write(null, { ctrl: true, name: "u" });
     this.#output.write("\n");
-    this.#tell({ kind: "interrupt" });
+    this.#tell({ kind: "interrupt", gaveUp });
   }
 
   #tell(event: LineEvent): void {

@@ -2,10 +2,13 @@
 import type { InputStream } from "../context.ts";
 import { readLines } from "../input.ts";
 
-/** What waiting for the next line ends with: a line without its end, Ctrl-C, or the end of the input. */
+/**
+ * What waiting for the next line ends with: a line without its end; Ctrl-C, which may have given up something typed; or
+ * the end of the input.
+ */
 export type LineEvent =
   | { readonly kind: "line"; readonly text: string }
-  | { readonly kind: "interrupt" }
+  | { readonly kind: "interrupt"; readonly gaveUp: boolean }
   | { readonly kind: "end" };
 
 export interface LineSource {

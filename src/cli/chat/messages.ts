@@ -23,7 +23,7 @@ export async function nextMessage(lines: LineSource, prompts: Prompts): Promise<
     if (!line.endsWith("\\")) return { kind: "line", text: [...parts, line].join("\n") };
     parts.push(line.slice(0, -1));
     const next = await lines.next(prompts.more);
-    if (next.kind === "interrupt") return next;
+    if (next.kind === "interrupt") return { kind: "interrupt", gaveUp: true };
     if (next.kind === "end") return { kind: "line", text: parts.join("\n") };
     line = next.text;
   }
@@ -39,7 +39,7 @@ async function fenced(lines: LineSource, prompts: Prompts, opening: string): Pro
     }
     parts.push(line);
     const next = await lines.next(prompts.more);
-    if (next.kind === "interrupt") return next;
+    if (next.kind === "interrupt") return { kind: "interrupt", gaveUp: true };
     if (next.kind === "end") return { kind: "line", text: trimFence(parts) };
     line = next.text;
   }

@@ -137,7 +137,7 @@ export function isSlashCommand(line: string): boolean {
 export async function runSlashCommand(talk: Talk, line: string): Promise<string | undefined> {
   const [, word = "", rest = ""] = /^\s*\/(\S*)\s*([\s\S]*)$/.exec(line) ?? [];
   const name = word.toLowerCase();
-  const command = COMMANDS.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
+  const command = find(name);
   if (command) return command.run(talk, rest.trim());
   const guess = nearest(
     name,
@@ -146,6 +146,14 @@ export async function runSlashCommand(talk: Talk, line: string): Promise<string 
   throw new SluiceError("usage", `there is no /${word.slice(0, 40)}`, {
     hint: guess ? `Did you mean /${guess}?` : "/help lists what there is. A message that begins with / is typed as //.",
   });
+}
+
+/** By name, by another name, or by a beginning that only one name has. */
+function find(name: string): SlashCommand | undefined {
+  const exact = COMMANDS.find((command) => command.name === name || command.aliases?.includes(name));
+  if (exact || name === "") return exact;
+  const [begun, other] = COMMANDS.filter((command) => command.name.startsWith(name));
+  return other ? undefined : begun;
 }
 
 /** Completes commands, and stage ids after those that take one. */

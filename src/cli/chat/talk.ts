@@ -86,8 +86,9 @@ export class RunningTalk implements Talk {
       const event = await nextMessage(lines, PROMPTS);
       if (event.kind === "end") break;
       if (event.kind === "interrupt") {
-        if (askedToLeave) break;
-        askedToLeave = true;
+        if (askedToLeave && !event.gaveUp) break;
+        askedToLeave = !event.gaveUp;
+        if (event.gaveUp) continue;
         this.#context.note("Ctrl-C again, Ctrl-D or /exit ends the conversation");
         continue;
       }
@@ -221,10 +222,9 @@ export class RunningTalk implements Talk {
         return text ?? "";
       });
     } catch (error) {
-      if (!cut.signal.aborted) {
-        this.#conversation.withdraw();
-        throw error;
-      }
+      if (!cut.signal.aborted || answer === "") this.#conversation.withdraw();
+      if (!cut.signal.aborted) throw error;
+      if (answer === "") return this.#context.note("stopped before the answer began: the message is taken back");
     } finally {
       release();
     }
