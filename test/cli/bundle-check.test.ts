@@ -9,7 +9,7 @@ import { main } from "../../src/cli/main.ts";
 import { type Bundle, load, writeBundle } from "../../src/index.ts";
 import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location, readBytes } from "../support/files.ts";
-import { FakeOutput, FakeSignals, input } from "./fake-world.ts";
+import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
 
 const MODEL = location("weights/stories260K");
 

@@ -10,7 +10,7 @@ import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { readConfig } from "../../src/models/read-config.ts";
 import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location, readBytes } from "../support/files.ts";
-import { FakeOutput, FakeSignals, input } from "./fake-world.ts";
+import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
 
 const golden = location("test/golden/gpt2-tiny");
 

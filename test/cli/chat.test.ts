@@ -7,7 +7,8 @@ import * as assert from "uvu/assert";
 import type { LineEvent, LineSource } from "../../src/cli/chat/line-source.ts";
 import type { LoadedModel } from "../../src/cli/context.ts";
 import { SluiceError } from "../../src/errors.ts";
-import { FakeOutput, FakeSignals, fakeLibrary, fakeTokenizer, input, run } from "./fake-world.ts";
+import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
+import { fakeLibrary, fakeTokenizer, run } from "./fake-world.ts";
 
 const INTERRUPT = Symbol("Ctrl-C");
 

@@ -6,7 +6,8 @@ import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
 import { parseSafetensors, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { inFolder } from "../support/folder.ts";
-import { fakeLibrary, input, run, timings } from "./fake-world.ts";
+import { input } from "./fake-process.ts";
+import { fakeLibrary, run, timings } from "./fake-world.ts";
 
 test("generate streams text for text and ids for ids", async () => {
   assert.equal(await run(["generate", "m", "Hi"]), { code: 0, stdout: "abc\n", stderr: "" });

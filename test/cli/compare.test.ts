@@ -2,7 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { cellsOf, sideBySide, wrapCells } from "../../src/cli/columns.ts";
-import { FakeOutput, fakeLibrary, run } from "./fake-world.ts";
+import { FakeOutput } from "./fake-process.ts";
+import { fakeLibrary, run } from "./fake-world.ts";
 
 const says = ["a b", "a cat"];
 

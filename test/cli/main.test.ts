@@ -2,7 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
-import { FakeOutput, FakeSignals, fakeLibrary, input, run } from "./fake-world.ts";
+import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
+import { fakeLibrary, run } from "./fake-world.ts";
 
 test("help goes to stdout, for all commands and for one, asked for in every usual way", async () => {
   for (const argv of [["--help"], ["-h"], ["help"]]) {

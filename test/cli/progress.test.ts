@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { TextOutput } from "../../src/cli/output.ts";
 import { Progress } from "../../src/cli/progress.ts";
-import { FakeOutput } from "./fake-world.ts";
+import { FakeOutput } from "./fake-process.ts";
 
 /** A progress display on a stream, with a clock that the test sets. */
 function display(isTTY: boolean): { readonly stream: FakeOutput; readonly progress: Progress; at(ms: number): void } {

@@ -7,7 +7,8 @@ import * as assert from "uvu/assert";
 import { main } from "../../src/cli/main.ts";
 import { parseSafetensors } from "../../src/formats/safetensors.ts";
 import { location } from "../support/files.ts";
-import { FakeOutput, FakeSignals, fakeLibrary, input, run as runFake } from "./fake-world.ts";
+import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
+import { fakeLibrary, run as runFake } from "./fake-world.ts";
 
 const model = location("weights/stories260K");
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { fakeLibrary, input, run } from "./fake-world.ts";
+import { input } from "./fake-process.ts";
+import { fakeLibrary, run } from "./fake-world.ts";
 
 test("tune prints a line for each decision, with times, the guess and what was not in time", async () => {
   const library = fakeLibrary();
