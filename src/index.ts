@@ -77,7 +77,7 @@ export type { StageCost } from "./profile/stage-costs.ts";
 export { traceOf } from "./profile/trace.ts";
 export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
-export { digestsFor, weightsDigestOf } from "./runtime/digests.ts";
+export { type DigestOptions, digestsFor, weightsDigestOf } from "./runtime/digests.ts";
 export type {
   GeneratedToken,
   GenerateOptions,

@@ -7,6 +7,7 @@ import type {
   Bundle,
   ComposedBundle,
   ComposeSettings,
+  DigestOptions,
   DirectionMethod,
   DirectionOptions,
   EvaluateOptions,
@@ -93,10 +94,10 @@ export interface Library {
   digestsFor(
     bundles: readonly (Bundle | ComposedBundle)[],
     source: string,
-    options: { readonly signal?: AbortSignal },
+    options: DigestOptions,
   ): Promise<NonNullable<ComposeSettings["digests"]>>;
   /** The digest of a model's weights. */
-  weightsDigestOf(source: string, options: { readonly signal?: AbortSignal }): Promise<string>;
+  weightsDigestOf(source: string, options: DigestOptions): Promise<string>;
   /** Speed of a model, and of the same with interventions beside it. */
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;

@@ -1,10 +1,13 @@
 /** How far the work is, on stderr, for whatever takes more than a second. */
 import type { TextOutput } from "./output.ts";
+import { type Counted, Pace } from "./pace.ts";
 
 /** Work shorter than this is not mentioned. */
 const SILENT_MS = 1000;
 /** Between two updates of the line on a terminal. */
 const REDRAW_MS = 100;
+/** Work that counts may say nothing for so long before it is spoken for. */
+const QUIET_MS = 3000;
 /** Between two lines in a log. */
 const LOG_MS = 10_000;
 
@@ -20,8 +23,11 @@ export class Progress {
   #shownAt = Number.NEGATIVE_INFINITY;
   #shownLabel = "";
   #drawn = false;
-  /** Work that tells how far it is, and is not through. */
-  #telling = false;
+  /** What work that counts said last, and when; undefined where it is through. */
+  #told: { readonly label: string; readonly detail: string; readonly at: number } | undefined;
+  /** Works that {@link during} waits for. */
+  #waits = 0;
+  #pace: { readonly label: string; readonly pace: Pace } | undefined;
 
   constructor(stderr: TextOutput, now: () => number = () => performance.now()) {
     this.#stderr = stderr;
@@ -35,21 +41,42 @@ export class Progress {
    * @param through nothing more will come of it, so that {@link during} may speak again
    */
   update(label: string, detail: string, through = false): void {
-    this.#telling = !through;
+    this.#told = through ? undefined : { label, detail, at: this.#now() };
     this.#show(label, detail);
+  }
+
+  /**
+   * Tells how far work is, with its rate and the time left as soon as these are known.
+   * @param label as for {@link update}
+   */
+  count(label: string, counted: Counted): void {
+    if (this.#pace?.label !== label) this.#pace = { label, pace: new Pace(this.#now) };
+    this.update(label, this.#pace.pace.describe(counted), counted.done >= counted.total);
+  }
+
+  /** Somebody waits for work, so that a line about it disturbs nothing else. */
+  get isWaiting(): boolean {
+    return this.#waits > 0;
   }
 
   /** Shows a label with the seconds passed, while work goes on that tells nothing of itself. */
   async during<T>(label: string, work: Promise<T>): Promise<T> {
     const begun = this.#now();
     this.#started ??= begun;
+    this.#waits++;
     const timer = setInterval(() => {
-      if (!this.#telling) this.#show(label, `(${Math.round((this.#now() - begun) / 1000)} s)`);
+      const told = this.#told;
+      if (!told) this.#show(label, `(${secondsSince(begun, this.#now())})`);
+      // A step may take long: that it still goes on is said too.
+      else if (this.#now() - told.at >= QUIET_MS) {
+        this.#show(told.label, `${told.detail} (for ${secondsSince(told.at, this.#now())})`);
+      }
     }, SILENT_MS);
     try {
       return await work;
     } finally {
       clearInterval(timer);
+      this.#waits--;
       this.clear();
     }
   }
@@ -58,8 +85,9 @@ export class Progress {
   clear(): void {
     if (this.#drawn) this.#stderr.write(ERASE_LINE);
     this.#drawn = false;
-    this.#telling = false;
+    this.#told = undefined;
     this.#started = undefined;
+    this.#pace = undefined;
     this.#shownLabel = "";
     this.#shownAt = Number.NEGATIVE_INFINITY;
   }
@@ -80,4 +108,8 @@ export class Progress {
       this.#stderr.write(`${line}\n`);
     }
   }
+}
+
+function secondsSince(then: number, now: number): string {
+  return `${Math.round((now - then) / 1000)} s`;
 }

@@ -131,6 +131,7 @@ async function scorePrompt(
   let last: Omit<Scores, "positions"> | undefined;
   const part = Math.max(1, Math.floor(Math.min(chunkRows, chunkOuts) / 2));
   for (let from = 0; from < tokens.length; from += part) {
+    sequences.onProgress({ phase: "run", done: from, total: tokens.length });
     const feeds = [PLAIN, EDITED].map((sequence) => {
       return { sequence, tokens: tokens.slice(from, from + part), outs: "all" as const };
     });

@@ -108,7 +108,7 @@ class Decoding {
       return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
     });
     const reads = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
-    const first = { head: "logits", tail: this.#tail, reads, signal } as const;
+    const first = { head: "logits", tail: this.#tail, reads, signal, isReported: true } as const;
     /** Whose first token is still to come; of these, which hold what was computed under other values than those of now. */
     const waiting = new Set(this.#all.values());
     const mixed = new Set<Continued>();

@@ -6,6 +6,12 @@ import type { FileSource } from "../formats/source.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import type { ComposedBundle, ComposeSettings } from "../interventions/compose.ts";
 
+export interface DigestOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes read so far, and in all. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 /** Bytes that are read at a time. */
 const PIECE = 4 << 20;
 
@@ -20,7 +26,7 @@ const PIECE = 4 << 20;
 export async function digestsFor(
   bundles: readonly (Bundle | ComposedBundle)[],
   source: string | URL | readonly File[],
-  { signal }: { readonly signal?: AbortSignal } = {},
+  { signal, onProgress }: DigestOptions = {},
 ): Promise<NonNullable<ComposeSettings["digests"]>> {
   const bases = bundles.map((each) => ("bundle" in each ? each.bundle : each).manifest.base);
   const wantsWeights = bases.some(({ weights_sha256 }) => weights_sha256 !== undefined);
@@ -30,7 +36,7 @@ export async function digestsFor(
   try {
     const hasTokenizer = wantsTokenizer && (await files.exists("tokenizer.json", signal));
     return {
-      ...(wantsWeights && { weights_sha256: await weightsDigest(files, signal) }),
+      ...(wantsWeights && { weights_sha256: await weightsDigest(files, { signal, onProgress }) }),
       ...(hasTokenizer && { tokenizer_sha256: await fileDigest(files, "tokenizer.json", signal) }),
     };
   } finally {
@@ -44,30 +50,47 @@ export async function digestsFor(
  */
 export async function weightsDigestOf(
   source: string | URL | readonly File[],
-  { signal }: { readonly signal?: AbortSignal } = {},
+  options: DigestOptions = {},
 ): Promise<string> {
   const files = await openSource(source);
   try {
-    return await weightsDigest(files, signal);
+    return await weightsDigest(files, options);
   } finally {
     await files.close();
   }
 }
 
-async function weightsDigest(files: FileSource, signal: AbortSignal | undefined): Promise<string> {
+async function weightsDigest(
+  files: FileSource,
+  { signal, onProgress }: { readonly [Key in keyof DigestOptions]: DigestOptions[Key] | undefined },
+): Promise<string> {
   const { names, isSingle } = await weightFiles(files, signal);
+  const sizes: number[] = [];
+  for (const name of names) sizes.push(await files.size(name, signal));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
   const digests: string[] = [];
-  for (const name of names) digests.push(await fileDigest(files, name, signal));
+  let before = 0;
+  for (const [i, name] of names.entries()) {
+    digests.push(await fileDigest(files, name, signal, (read) => onProgress?.(before + read, total)));
+    before += sizes[i] ?? 0;
+  }
   if (isSingle) return digests[0] as string;
   return digestOf([new TextEncoder().encode(digests.sort().join("\n"))]);
 }
 
-async function fileDigest(files: FileSource, name: string, signal: AbortSignal | undefined): Promise<string> {
+async function fileDigest(
+  files: FileSource,
+  name: string,
+  signal: AbortSignal | undefined,
+  onRead: (bytes: number) => void = () => undefined,
+): Promise<string> {
   const size = await files.size(name, signal);
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < size; at += PIECE) {
       throwIfAborted(signal);
-      yield await files.read(name, at, Math.min(size, at + PIECE), signal);
+      const end = Math.min(size, at + PIECE);
+      yield await files.read(name, at, end, signal);
+      onRead(end);
     }
   }
   return digestOf(pieces());

@@ -240,6 +240,7 @@ async function* generateAll(
     const started = performance.now();
     let firstToken: number | undefined;
     const stopped = new Set<number>();
+    let count = 0;
     for await (const decoded of decode(sequences, prompts, options, stopped)) {
       const { sequence, token } = decoded;
       check();
@@ -247,6 +248,8 @@ async function* generateAll(
       const output = outputs.get(sequence) as Output;
       const text = output.push(decoded);
       if (output.stoppedByText) stopped.add(sequence);
+      count++;
+      sequences.onProgress({ phase: "decode", done: count, total: prompts.length * maxNewTokens });
       yield { token, text, sequence };
     }
     const ended = performance.now();

@@ -32,6 +32,7 @@ export async function computeLogits(
     head: "logits",
     tail: "none",
     signal,
+    isReported: true,
     reads: (step) =>
       step.outs.length === 0
         ? []
@@ -66,6 +67,7 @@ export async function captureSites(
     head: "norm",
     tail: "none",
     signal,
+    isReported: true,
     reads: () => [{ role: { role: "capture" }, offset: 0, byteLength: captureBytes }],
   });
   for await (const { step, bytes } of steps) {

@@ -314,7 +314,7 @@ export class Model {
       throw error;
     }
     const stages = this.#edited && this.#liveStages(executor, this.#edited.composition);
-    return new Sequences(executor, this.config.vocab_size, stages);
+    return new Sequences(executor, this.config.vocab_size, stages, onProgress);
   }
 
   #liveStages(executor: Executor, composition: Composition): LiveStages {

@@ -1,7 +1,10 @@
 /** Progress of slow phases, for a bar or a line on the terminal. */
 export interface Progress {
-  /** `upload` counts bytes of weights, `compile` pipelines, `tune` operations whose kernels were chosen. */
-  readonly phase: "upload" | "compile" | "tune";
+  /**
+   * `upload` counts bytes of weights, `compile` pipelines, `tune` operations whose kernels were chosen, `run` tokens of a
+   * call's prompts, and `decode` new tokens of all sequences, of as many as there can be.
+   */
+  readonly phase: "upload" | "compile" | "tune" | "run" | "decode";
   readonly done: number;
   readonly total: number;
 }

@@ -8,6 +8,7 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
 import type { Executor } from "./executor.ts";
 import type { LiveStages } from "./live-stages.ts";
+import type { ProgressListener } from "./progress.ts";
 import type { Head, Read, Write } from "./run.ts";
 import { SlotTable } from "./slot-table.ts";
 
@@ -39,6 +40,8 @@ export interface FeedOptions {
   /** What to read after a step; default: nothing. */
   readonly reads?: (step: StepRows) => readonly Read[];
   readonly signal?: AbortSignal | undefined;
+  /** Reports each step to the model's listener. */
+  readonly isReported?: boolean;
 }
 
 export class Sequences {
@@ -53,14 +56,22 @@ export class Sequences {
   /** Ids by sequence and position. Those beyond the cached length mean nothing. */
   readonly #tokens: number[][];
   readonly vocabSize: number;
+  /** Told how far a call is. */
+  readonly onProgress: ProgressListener;
 
-  constructor(executor: Executor, vocabSize: number, stages?: LiveStages) {
+  constructor(
+    executor: Executor,
+    vocabSize: number,
+    stages?: LiveStages,
+    onProgress: ProgressListener = () => undefined,
+  ) {
     this.executor = executor;
     this.stages = stages;
     this.#roles = Array.from({ length: executor.plan.sequences }, () => []);
     this.slots = new SlotTable(executor.plan.sequences, executor.plan.capacity, executor.plan.slots);
     this.#tokens = Array.from({ length: executor.plan.sequences }, () => []);
     this.vocabSize = vocabSize;
+    this.onProgress = onProgress;
   }
 
   get plan(): Plan {
@@ -172,8 +183,15 @@ export class Sequences {
   async *feed(feeds: readonly Feed[], options: FeedOptions): AsyncGenerator<StepResult> {
     this.#checkFeeds(feeds);
     const lengths = feeds.map(({ sequence }) => this.slots.lengthOf(sequence));
+    const total = feeds.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    let done = 0;
     try {
-      for await (const { step, bytes } of this.#submit(feeds, options)) yield { step, bytes: await bytes };
+      for await (const { step, bytes } of this.#submit(feeds, options)) {
+        const result = { step, bytes: await bytes };
+        done += step.rows.length;
+        if (options.isReported) this.onProgress({ phase: "run", done, total });
+        yield result;
+      }
     } catch (error) {
       feeds.forEach(({ sequence }, i) => this.slots.truncate(sequence, lengths[i] as number));
       throw error;

@@ -6,7 +6,6 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Library, LoadedModel } from "../../src/cli/context.ts";
 import { FileStore } from "../../src/cli/response-store.ts";
-import { TimeLeft } from "../../src/cli/time-left.ts";
 import { SluiceError } from "../../src/errors.ts";
 import {
   type Bundle,
@@ -199,17 +198,5 @@ test("a fit goes on from rows of the same device, config and token ids alone", (
       /going on from[\s\S]*stopped behind 1 rows/,
     );
   }));
-
-test("the time that is left is reckoned from what this run has measured, without the batch that kernels were compiled for", () => {
-  let now = 0;
-  const left = new TimeLeft(() => now);
-  assert.is(left.after(500, 1000, 500), "500 of 1000 sentences");
-  now = 60_000;
-  assert.is(left.after(510, 1000, 500), "510 of 1000 sentences");
-  now = 70_000;
-  assert.is(left.after(610, 1000, 500), "610 of 1000 sentences, about 39 s left");
-  now = 109_000;
-  assert.is(left.after(1000, 1000, 500), "1000 of 1000 sentences");
-});
 
 test.run();

@@ -55,7 +55,9 @@ export const attribute = defineCommand({
         ...given,
         signal,
         onProgress: (phase, done, total) =>
-          progress.update(phase === "compile" ? "compiling kernels" : "running the model", `${done} of ${total}`),
+          phase === "compile"
+            ? progress.count("compiling kernels", { done, total, unit: "kernels" })
+            : progress.count("running the model", { done, total, unit: "dispatches" }),
       });
       const { loss, gradient } = await progress.during("running the model", work);
       const tensors = new Map([

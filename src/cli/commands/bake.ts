@@ -63,7 +63,7 @@ export const bake = defineCommand({
         values.out,
         files,
         baked,
-        (done, total) => progress.update("writing weights", `${Math.floor((100 * done) / total)} %`, done === total),
+        (done, total) => progress.count("writing weights", { done, total, unit: "bytes" }),
         signal,
       );
       const changed = [...baked.tensors.values()].filter((tensor) => tensor.changed).length;

@@ -44,7 +44,7 @@ export const bench = defineCommand({
       const work = context.library.bench(model, edited, {
         ...defined({ promptTokens, newTokens, repetitions: values.repetitions }),
         signal,
-        onProgress: (doing, done, total) => progress.update(doing, `${done} of ${total}`),
+        onProgress: (doing, done, total) => progress.count(doing, { done, total, unit: "runs" }),
       });
       return progress.during("measuring", work);
     });

@@ -100,7 +100,7 @@ export const evaluate = defineCommand({
         seed: values.seed,
         signal,
         onProgress: (phase, done, total) =>
-          progress.update(phase, `${done} of ${total} ${phase === "predicting" ? "tokens" : "continuations"}`),
+          progress.count(phase, { done, total, unit: phase === "predicting" ? "tokens" : "continuations" }),
       });
       const evaluation = await progress.during("evaluating", work);
       const judged = classifier && judgeOf(classifier, evaluation.continuations);

@@ -19,7 +19,6 @@ import {
 } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { TimeLeft } from "../time-left.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
@@ -77,7 +76,6 @@ export const fitAura = defineCommand({
       };
       const inputs = { model: source, out, weights, own: { method: "aura", sites } };
       const store = await openStore(inputs, model, sentences, context);
-      const timeLeft = new TimeLeft();
       const work = context.library.fitAura(model, {
         ...sentences,
         ...(sites.length > 0 && { sites }),
@@ -86,7 +84,7 @@ export const fitAura = defineCommand({
         sources: { positive: basename(values.positive), negative: basename(values.negative) },
         signal,
         store,
-        onProgress: (done, total, kept) => progress.update("measuring", timeLeft.after(done, total, kept)),
+        onProgress: (done, total, kept) => progress.count("measuring", { done, total, unit: "sentences", kept }),
       });
       return { fit: await progress.during("measuring", store.during(work)), store };
     });

@@ -10,7 +10,6 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, output, type Parser, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { TimeLeft } from "../time-left.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
@@ -106,7 +105,6 @@ const describe = (method: DirectionMethod) =>
         };
         const inputs = { model: source, out, weights, own: { method, site, layers, shrinkage } };
         const store = await openStore(inputs, model, sentences, context);
-        const timeLeft = new TimeLeft();
         const common = {
           ...sentences,
           site,
@@ -115,7 +113,7 @@ const describe = (method: DirectionMethod) =>
           signal,
           store,
           onProgress: (done: number, total: number, kept: number) =>
-            progress.update("measuring", timeLeft.after(done, total, kept)),
+            progress.count("measuring", { done, total, unit: "sentences", kept }),
         };
         const { library } = context;
         const work: Promise<FittedDirection> =

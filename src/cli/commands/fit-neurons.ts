@@ -9,7 +9,6 @@ import { decimal, flag, name, optional, output, required, wholeNumber } from "..
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { encodeAll } from "../sentences.ts";
-import { TimeLeft } from "../time-left.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 export const fitNeurons = defineCommand({
@@ -48,14 +47,13 @@ export const fitNeurons = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const timeLeft = new TimeLeft();
       const work = context.library.fitNeurons(model, values.model, {
         probe,
         texts: encodeAll(model, documents, values.maxTokens),
         ...defined({ alpha: values.alpha, share: values.share, name: values.name }),
         sources: { texts_from: basename(values.texts) },
         signal,
-        onProgress: (done, total) => progress.update("measuring", timeLeft.after(done, total)),
+        onProgress: (done, total) => progress.count("measuring", { done, total, unit: "texts" }),
       });
       return progress.during("measuring", work);
     });

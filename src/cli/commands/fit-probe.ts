@@ -6,7 +6,6 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, output, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { classOptions, encodeAll, readClasses } from "../sentences.ts";
-import { TimeLeft } from "../time-left.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
 export const fitProbe = defineCommand({
@@ -37,14 +36,13 @@ export const fitProbe = defineCommand({
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
     const probe = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const timeLeft = new TimeLeft();
       const work = context.library.fitProbe(model, {
         positive: encodeAll(model, documents.positive, values.maxTokens),
         negative: encodeAll(model, documents.negative, values.maxTokens),
         site: values.site,
         ...defined({ layer: values.layer, l2: values.l2 }),
         signal,
-        onProgress: (done, total) => progress.update("measuring", timeLeft.after(done, total)),
+        onProgress: (done, total) => progress.count("measuring", { done, total, unit: "sentences" }),
       });
       return progress.during("measuring", work);
     });

@@ -6,6 +6,7 @@ import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { flag, name, oneOf, optional } from "../options.ts";
+import type { Counted } from "../pace.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
 export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
@@ -83,7 +84,9 @@ export async function digestsOf(
   { library, progress, signal }: CommandContext,
 ): Promise<NonNullable<ComposeSettings["digests"]>> {
   if (bundles.length === 0 || isAddress(model)) return {};
-  return progress.during("comparing digests", library.digestsFor(bundles, model, { signal }));
+  const onProgress = (done: number, total: number): void =>
+    progress.count("comparing digests", { done, total, unit: "bytes" });
+  return progress.during("comparing digests", library.digestsFor(bundles, model, { signal, onProgress }));
 }
 
 /** The digest of the weights that something is fitted to; none at an address, as above. */
@@ -92,7 +95,9 @@ export async function fittedWeights(
   { library, progress, signal }: CommandContext,
 ): Promise<string | undefined> {
   if (isAddress(model)) return undefined;
-  return progress.during("taking the weights' digest", library.weightsDigestOf(model, { signal }));
+  const label = "taking the weights' digest";
+  const onProgress = (done: number, total: number): void => progress.count(label, { done, total, unit: "bytes" });
+  return progress.during(label, library.weightsDigestOf(model, { signal, onProgress }));
 }
 
 /** A fitted bundle as a file that names the weights it was fitted to. */
@@ -130,7 +135,8 @@ export async function withModel<Result>(
   const loading = library.load(source, {
     ...defined({ adapter, plan, quantize, tune }),
     signal,
-    onProgress: (step) => progress.update(...describe(step), step.done === step.total),
+    // Between works of its own a command writes results, which a line about the model would run into.
+    onProgress: (step) => progress.isWaiting && progress.count(...countedOf(step)),
     onNotice: (text) => context.note(text),
   });
   const model = await progress.during("opening the model", loading);
@@ -142,15 +148,17 @@ export async function withModel<Result>(
   }
 }
 
-function describe({ phase, done, total }: LibraryProgress): [label: string, detail: string] {
-  if (phase === "tune") return ["choosing kernels", `${done} of ${total}`];
-  if (phase === "compile") return ["compiling kernels", `${done} of ${total}`];
-  return ["loading weights", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`];
-}
+const PHASES: Readonly<Record<LibraryProgress["phase"], readonly [label: string, unit: string]>> = {
+  upload: ["loading weights", "bytes"],
+  compile: ["compiling kernels", "kernels"],
+  tune: ["choosing kernels", "operations"],
+  run: ["running the model", "tokens"],
+  decode: ["generating", "tokens at most"],
+};
 
-/** For a person: `12 MB`. */
-export function formatBytes(bytes: number): string {
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+function countedOf({ phase, done, total }: LibraryProgress): [label: string, counted: Counted] {
+  const [label, unit] = PHASES[phase];
+  return [label, { done, total, unit }];
 }
 
 /** @throws SluiceError `bad_tokens` if the model has none */

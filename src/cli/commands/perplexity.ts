@@ -41,7 +41,7 @@ export const perplexity = defineCommand({
       const work = model.perplexity(documentsOf(model, texts, values, context), {
         ...defined({ stride: values.stride, promptLength: values.promptLength }),
         signal,
-        onProgress: (done, total) => progress.update("measuring", `${done} of ${total} tokens`),
+        onProgress: (done, total) => progress.count("measuring", { done, total, unit: "tokens" }),
       });
       return progress.during("measuring", work);
     });

@@ -50,7 +50,7 @@ export const profile = defineCommand({
       const work = context.library.profile(model, chosenPrompt(prompt), {
         newTokens: maxNewTokens,
         signal,
-        onProgress: (doing, done, total) => progress.update(doing, `${done} of ${total}`),
+        onProgress: (doing, done, total) => progress.count(doing, { done, total, unit: "runs" }),
       });
       return progress.during("profiling", work);
     });

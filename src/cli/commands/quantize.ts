@@ -2,7 +2,8 @@
 import { defineCommand } from "../command.ts";
 import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
 import { flag, name, oneOf, required } from "../options.ts";
-import { formatBytes, modelArgument } from "./model.ts";
+import { formatBytes } from "../pace.ts";
+import { modelArgument } from "./model.ts";
 
 export const quantize = defineCommand({
   name: "quantize",
@@ -26,8 +27,7 @@ export const quantize = defineCommand({
     const { openQuantized, QuantizationLoss } = await import("../quantize-library.ts");
     const { files, quantized, float32Bytes } = await openQuantized(model, to, signal);
     try {
-      const show = (done: number, total: number): void =>
-        progress.update("quantising", `${Math.floor((100 * done) / total)} % of ${formatBytes(total)}`, done === total);
+      const show = (done: number, total: number): void => progress.count("quantising", { done, total, unit: "bytes" });
       await writeModelFolder(out, files, quantized, show, signal);
     } finally {
       await files.close();

@@ -29,7 +29,7 @@ export const tune = defineCommand({
       const work = model.tune({
         seconds: values.seconds,
         signal,
-        onProgress: (done, total) => progress.update("choosing kernels", `${done} of ${total}`),
+        onProgress: (done, total) => progress.count("choosing kernels", { done, total, unit: "operations" }),
       });
       return progress.during("choosing kernels", work);
     });
