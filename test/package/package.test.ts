@@ -2,16 +2,13 @@
  * The package as its users get it: packed, installed in an empty folder, and used from the command line, from Node,
  * from TypeScript and from a page that Vite built or serves.
  */
-import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { cp, readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { installPacked, output, root } from "../../scripts/packed.ts";
 import { serve } from "../page/server.ts";
-import { root } from "../run-files.ts";
 import { openChromium } from "../support/chromium.ts";
 import { readJson } from "../support/files.ts";
 
@@ -24,32 +21,13 @@ const expected = greedy_ids.slice(1, 1 + NEW_TOKENS);
 let app = "";
 
 /** Runs a program in the application's folder and returns its standard output. */
-async function run(file: string, args: readonly string[], cwd = app): Promise<string> {
-  const { stdout } = await promisify(execFile)(file, args, { cwd, maxBuffer: 1 << 24 });
-  return stdout;
-}
+const run = (file: string, args: readonly string[]) => output(file, args, app);
 
 test.before(async () => {
-  const folder = await mkdtemp(join(tmpdir(), "sluice-package-"));
-  app = join(folder, "app");
+  app = (await installPacked()).folder;
   await cp(join(root, "test/package/app"), app, { recursive: true });
   await cp(weights, join(app, "public/weights"), { recursive: true });
-  await mkdir(join(folder, "packed"));
-  await run("npm", ["pack", "--pack-destination", join(folder, "packed")], root);
-  const [tarball = ""] = await readdir(join(folder, "packed"));
-  const { devDependencies } = await readJson<{ devDependencies: Record<string, string> }>("package.json");
-  const chromium = `@sparticuz/chromium@${devDependencies["@sparticuz/chromium"]}`;
-  await run("npm", [
-    "install",
-    "--prefer-offline",
-    "--no-audit",
-    "--no-fund",
-    join(folder, "packed", tarball),
-    chromium,
-  ]);
 });
-
-test.after(() => rm(dirname(app), { recursive: true, force: true }));
 
 test("the package holds what was built and nothing of the checkout", async () => {
   const files = await readdir(join(app, "node_modules/sluice"));

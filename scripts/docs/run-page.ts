@@ -1,0 +1,85 @@
+/** Runs a page of the documentation: its blocks in order, in the reader's folder. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Block, Page } from "./blocks.ts";
+import { programsOf, runProgram, typeErrors, writeProgram } from "./programs.ts";
+import { atItsLines, fileFor, type Outcome, type Reader } from "./reader.ts";
+import { openInChromium } from "./web-page.ts";
+
+export interface BlockResult {
+  readonly block: Block;
+  readonly seconds: number;
+  /** What went wrong; undefined if nothing did. */
+  readonly fault: string | undefined;
+  /** Why it was not run; undefined if it was. */
+  readonly notRun: string | undefined;
+}
+
+/** Runs what a page asks its reader to run, in its order; calls back after each block, also of those not run. */
+export async function runPage(reader: Reader, page: Page, onResult: (result: BlockResult) => void): Promise<void> {
+  const programs = new Map<Block, string>();
+  for (const program of programsOf(page.blocks)) {
+    const [first] = program;
+    if (first) programs.set(first, await writeProgram(reader, program));
+  }
+  const errors = await typeErrors(reader, [...programs.values()]);
+  for (const block of page.blocks) {
+    const notRun = block.reason ?? missingPython(block);
+    if (notRun !== undefined) {
+      onResult({ block, seconds: 0, fault: undefined, notRun });
+      continue;
+    }
+    // The first block of a program stands for all of them.
+    const program = programs.get(block);
+    if (block.language === "text" || (block.language === "ts" && program === undefined)) continue;
+    const started = performance.now();
+    const wrongTypes = errors.get(program ?? "");
+    const { fault } = wrongTypes ? { fault: wrongTypes.join("\n") } : await runBlock(reader, block, program ?? "");
+    onResult({ block, seconds: (performance.now() - started) / 1000, fault, notRun });
+  }
+}
+
+async function runBlock(reader: Reader, block: Block, program: string): Promise<Outcome> {
+  switch (block.language) {
+    case "sh":
+      return runShell(reader, block);
+    case "ts":
+      return runProgram(reader, program);
+    case "html":
+      return openInChromium(reader, block);
+    case "json":
+      return readJson(block);
+    case "python":
+      return runPython(reader, block);
+    case "text":
+      return {};
+  }
+}
+
+/** All lines of a block in one shell, which stops at the first that fails and says which it was. */
+async function runShell(reader: Reader, block: Block): Promise<Outcome> {
+  const file = fileFor(block, ".sh");
+  await writeFile(join(reader.folder, file), atItsLines([block]));
+  const trap = `trap 'echo "${block.page}:$LINENO: $BASH_COMMAND" >&2' ERR`;
+  return reader.run("bash", ["--noprofile", "--norc", "-c", `set -euo pipefail; ${trap}; source "./${file}"`]);
+}
+
+function readJson(block: Block): Outcome {
+  try {
+    JSON.parse(block.text);
+    return {};
+  } catch (error) {
+    return { fault: String(error) };
+  }
+}
+
+function missingPython({ language }: Block): string | undefined {
+  if (language !== "python" || process.env["PYTHON"]) return undefined;
+  return "PYTHON names no Python with numpy and safetensors";
+}
+
+async function runPython(reader: Reader, block: Block): Promise<Outcome> {
+  const file = fileFor(block, ".py");
+  await writeFile(join(reader.folder, file), atItsLines([block]));
+  return reader.run(process.env["PYTHON"] ?? "python3", [file]);
+}

@@ -1,0 +1,52 @@
+/** The package as its users get it: packed, and installed in a folder outside of the checkout. */
+import { execFile } from "node:child_process";
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+export interface Installed {
+  /** The folder of an application that depends on nothing but the package, and on the browser for its software GPU. */
+  readonly folder: string;
+  readonly tarball: string;
+}
+
+let installed: Promise<Installed> | undefined;
+
+/** Packs the checkout and installs the result, once per process; it goes when the process ends. */
+export function installPacked(): Promise<Installed> {
+  installed ??= install();
+  return installed;
+}
+
+/** Runs a program to its end and returns its standard output; rejects with its output if it fails. */
+export async function output(file: string, args: readonly string[], cwd: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(file, args, { cwd, maxBuffer: 1 << 26 });
+  return stdout;
+}
+
+async function install(): Promise<Installed> {
+  const parent = await mkdtemp(join(tmpdir(), "sluice-packed-"));
+  process.once("exit", () => rmSync(parent, { recursive: true, force: true }));
+  const folder = join(parent, "installed");
+  await mkdir(folder);
+  await writeFile(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "an-application", private: true, type: "module" }),
+  );
+  // Scripts are left out, because what the build prints would stand before npm's JSON.
+  await output(process.execPath, [join(root, "scripts/build.mjs")], root);
+  const packed = await output("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", parent], root);
+  const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+  const tarball = join(parent, filename);
+  const { devDependencies } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as {
+    devDependencies: Record<string, string>;
+  };
+  const chromium = `@sparticuz/chromium@${devDependencies["@sparticuz/chromium"]}`;
+  await output("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball, chromium], folder);
+  return { folder, tarball };
+}
