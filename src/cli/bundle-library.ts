@@ -3,13 +3,13 @@ import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
-import { type FileSource, readJson } from "../formats/source.ts";
+import type { FileSource } from "../formats/source.ts";
 import { type Baked, type BakeOptions, bake } from "../interventions/bake.ts";
 import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
 import type { Composition } from "../interventions/stage.ts";
 import { buildGraph } from "../models/build.ts";
 import type { ModelConfig } from "../models/config.ts";
-import { readConfig } from "../models/read-config.ts";
+import { loadConfig } from "../models/load-config.ts";
 
 export { writeBundle } from "../interventions/bundle.ts";
 export { remainderOf } from "../interventions/decompose.ts";
@@ -19,7 +19,7 @@ export { importControlVector } from "../interventions/import-gguf.ts";
 export async function readModelConfig(model: string, signal: AbortSignal): Promise<ModelConfig> {
   const files = await openSource(model);
   try {
-    return readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    return await loadConfig(files, signal);
   } finally {
     await files.close();
   }
@@ -45,7 +45,7 @@ export async function openBaked(
 ): Promise<Baking> {
   const files = await openSource(model);
   try {
-    const config = readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    const config = await loadConfig(files, signal);
     if (config.quantization) {
       throw new SluiceError("usage", `${files.label} is quantised, to ${config.quantization}: only floats are baked`, {
         hint: "Bake the float weights that it was made from, then quantise the result.",

@@ -2,11 +2,11 @@
 import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
 import { alreadyQuantized } from "../formats/quantized-block.ts";
-import { type FileSource, readJson } from "../formats/source.ts";
+import type { FileSource } from "../formats/source.ts";
 import { buildGraph } from "../models/build.ts";
 import type { QuantFormat } from "../models/config.ts";
+import { loadConfig } from "../models/load-config.ts";
 import { type QuantizedModel, quantizeModel } from "../models/quantize.ts";
-import { readConfig } from "../models/read-config.ts";
 
 export { QuantizationLoss } from "../formats/quantized-block.ts";
 
@@ -25,7 +25,7 @@ export interface Quantizing {
 export async function openQuantized(model: string, format: QuantFormat, signal: AbortSignal): Promise<Quantizing> {
   const files = await openSource(model);
   try {
-    const config = readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    const config = await loadConfig(files, signal);
     if (config.quantization) throw alreadyQuantized(files.label, config.quantization);
     const checkpoint = await openCheckpoint(files, signal);
     const quantized = quantizeModel(buildGraph(config, checkpoint), checkpoint, format);

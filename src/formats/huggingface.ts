@@ -2,6 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { noWeights } from "./foreign-folder.ts";
 import { readHeader, type TensorEntry } from "./safetensors-header.ts";
 import { checkRange, type FileSource, readJson } from "./source.ts";
 
@@ -25,7 +26,7 @@ export async function openCheckpoint(source: FileSource, signal?: AbortSignal): 
     );
   }
   if (await source.exists(INDEX, signal)) return new SafetensorsCheckpoint(source, await readShards(source, signal));
-  throw await noSafetensors(source, signal);
+  throw await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal);
 }
 
 /**
@@ -37,7 +38,7 @@ export async function weightFiles(
   signal?: AbortSignal,
 ): Promise<{ readonly names: readonly string[]; readonly isSingle: boolean }> {
   if (await source.exists(SINGLE, signal)) return { names: [SINGLE], isSingle: true };
-  if (!(await source.exists(INDEX, signal))) throw await noSafetensors(source, signal);
+  if (!(await source.exists(INDEX, signal))) throw await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal);
   const shardOf = readIndex(await readJson(source, INDEX, signal), source.describe(INDEX));
   return { names: [...new Set(shardOf.values())].sort(), isSingle: false };
 }
@@ -140,36 +141,4 @@ function badIndex(where: string, problem: string): SluiceError {
   return new SluiceError("bad_file", `${where}: ${problem}`, {
     hint: "The index and its shards do not belong together. Download all of them again.",
   });
-}
-
-/** Says what is there instead, and the way from it to safetensors. */
-async function noSafetensors(source: FileSource, signal: AbortSignal | undefined): Promise<SluiceError> {
-  const names = await source.list();
-  const candidates = names ?? [
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "tf_model.h5",
-    "flax_model.msgpack",
-  ];
-  const present: string[] = [];
-  for (const name of candidates) {
-    const known = /\.(bin|bin\.index\.json|gguf|h5|msgpack|pt|pth|onnx|safetensors)$/.test(name);
-    if (known && (names || (await source.exists(name, signal)))) present.push(name);
-  }
-  const message = `${source.label} holds neither ${SINGLE} nor ${INDEX}`;
-  const there = present.length > 0 ? `, only ${present.slice(0, 5).join(", ")}` : "";
-  return new SluiceError("not_found", message + there, { hint: adviceFor(present) });
-}
-
-function adviceFor(present: readonly string[]): string {
-  if (present.some((name) => name.endsWith(".safetensors"))) {
-    return `A single file of weights must be called ${SINGLE}: rename it, if it is a Hugging Face model's.`;
-  }
-  if (present.some((name) => name.endsWith(".gguf"))) {
-    return "GGUF is not read. Take the Hugging Face repository that it was made from, which has safetensors.";
-  }
-  if (present.length > 0) {
-    return "Convert it with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER).";
-  }
-  return "Give the folder or address that directly holds config.json and the safetensors files.";
 }

@@ -3,10 +3,14 @@ import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { RECOGNISED_BYTES, recognise } from "./recognise.ts";
 import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
 
 /** An abort is noticed between reads of this size; the kernel also takes no more than 2 GiB in one call. */
 const READ_BYTES = 16 << 20;
+
+/** A bundle says that it is one near its beginning. */
+const BUNDLE_LOOK = 1 << 16;
 
 /**
  * @param path of a folder, or a `file:` URL of one. Symbolic links are followed, as Hugging Face's cache needs.
@@ -17,12 +21,28 @@ export async function openFolder(path: string): Promise<FileSource> {
   const found = await stat(folder).catch((cause: unknown) => {
     throw unreadable(folder, cause, hintForMissing(path));
   });
-  if (!found.isDirectory()) {
-    throw new SluiceError("not_found", `${folder} is a file, not a folder`, {
-      hint: "Give the folder that holds config.json and the safetensors files.",
-    });
-  }
+  if (!found.isDirectory()) throw await fileForFolder(folder);
   return new NodeFolder(folder);
+}
+
+/** The error for a file given in place of a model's folder, saying what it is where that is known. */
+async function fileForFolder(path: string): Promise<SluiceError> {
+  const handle = await openFile(path);
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(BUNDLE_LOOK), 0, BUNDLE_LOOK, 0);
+    const head = buffer.subarray(0, bytesRead);
+    if (new TextDecoder().decode(head).includes('"format":"sluice.interventions/')) {
+      return new SluiceError("not_found", `${path} is a bundle of interventions, not a model's folder`, {
+        hint: "Give the model's folder, and the bundle beside it (on the command line: --with BUNDLE).",
+      });
+    }
+    const found = recognise(head.subarray(0, RECOGNISED_BYTES), "weights");
+    return new SluiceError("not_found", `${path} is a file, not a folder${found ? `: it is ${found.what}` : ""}`, {
+      hint: found?.hint ?? "Give the folder that holds config.json and the safetensors files.",
+    });
+  } finally {
+    await handle.close();
+  }
 }
 
 class NodeFolder implements FileSource {

@@ -9,6 +9,7 @@
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { TensorInfo } from "./checkpoint.ts";
+import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 import type { FileSource } from "./source.ts";
 import { duplicateKey } from "./strict-json.ts";
 
@@ -62,9 +63,14 @@ export interface SafetensorsHeader {
 export async function readHeader(source: FileSource, path: string, signal?: AbortSignal): Promise<SafetensorsHeader> {
   const where = source.describe(path);
   const size = await source.size(path, signal);
-  if (size < 8) throw tooShort(where, size);
-  const length = headerLength(await source.read(path, 0, 8, signal), size, where);
-  return parseHeader(await source.read(path, 8, 8 + length, signal), size, where);
+  try {
+    const length = headerLength(await source.read(path, 0, Math.min(8, size), signal), size, where);
+    return parseHeader(await source.read(path, 8, 8 + length, signal), size, where);
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "bad_file") throw error;
+    const head = await source.read(path, 0, Math.min(RECOGNISED_BYTES, size), signal);
+    throw foreignFile(head, "weights", where) ?? error;
+  }
 }
 
 /**

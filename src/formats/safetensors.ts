@@ -2,6 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import { widen } from "./half.ts";
+import { type Expected, foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 import { bytesOf, DTYPE_BITS, headerLength, parseHeader, type SafetensorsHeader } from "./safetensors-header.ts";
 
 /** A tensor with its bytes: little endian, row-major. */
@@ -23,10 +24,15 @@ export interface SafetensorsFile {
  * can be laid over them.
  * @param file may be a view at any offset
  * @param where names the file in errors
+ * @param expected what it is meant to be, for the advice where it is something else
  * @throws `bad_file`
  */
-export function parseSafetensors(file: Uint8Array, where = "safetensors data"): SafetensorsFile {
-  const { tensors, metadata } = headerOf(file, where);
+export function parseSafetensors(
+  file: Uint8Array,
+  where = "safetensors data",
+  expected: Expected = "weights",
+): SafetensorsFile {
+  const { tensors, metadata } = headerOf(file, where, expected);
   const stored = new Map<string, StoredTensor>();
   for (const { name, dtype, shape, begin, end } of tensors.values()) {
     // Not slice(): on a Node Buffer that is a view.
@@ -35,9 +41,13 @@ export function parseSafetensors(file: Uint8Array, where = "safetensors data"): 
   return { tensors: stored, metadata };
 }
 
-function headerOf(file: Uint8Array, where: string): SafetensorsHeader {
-  const length = headerLength(file, file.length, where);
-  return parseHeader(file.subarray(8, 8 + length), file.length, where);
+function headerOf(file: Uint8Array, where: string, expected: Expected): SafetensorsHeader {
+  try {
+    const length = headerLength(file, file.length, where);
+    return parseHeader(file.subarray(8, 8 + length), file.length, where);
+  } catch (error) {
+    throw foreignFile(file.subarray(0, RECOGNISED_BYTES), expected, where) ?? error;
+  }
 }
 
 /**

@@ -1,6 +1,8 @@
 /** Where model files come from: a folder, a web address, or the files a person picked in a page. */
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
+import { parseJson } from "./json.ts";
+import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 
 /**
  * A flat view of one model's files. Paths are relative, with `/` between folders. Every method throws
@@ -77,25 +79,41 @@ export function closedSource(label: string): SluiceError {
   return new SluiceError("usage", `${label}: this source of files was closed`);
 }
 
-/** Reads a whole UTF-8 file. A byte order mark is dropped. */
+/**
+ * Reads a whole UTF-8 file. A byte order mark is dropped.
+ * @throws `bad_file` for what is not text, and for what stands in a text's place, such as Git LFS's pointer to it
+ */
 export async function readText(source: FileSource, path: string, signal?: AbortSignal): Promise<string> {
   const bytes = await source.readAll(path, MAX_TEXT_BYTES, signal);
+  const foreign = foreignFile(bytes.subarray(0, RECOGNISED_BYTES), "text", source.describe(path));
+  if (foreign) throw foreign;
+  return decodeText(bytes, source.describe(path));
+}
+
+/**
+ * Reads and parses a JSON file, as Python would: see `formats/json.ts`.
+ * @param maxBytes of the file, which is {@link MAX_TEXT_BYTES} when left out
+ * @throws `bad_file`, saying what the file is where it is known and not JSON
+ */
+export async function readJson(
+  source: FileSource,
+  path: string,
+  signal?: AbortSignal,
+  maxBytes = MAX_TEXT_BYTES,
+): Promise<unknown> {
+  const bytes = await source.readAll(path, maxBytes, signal);
+  const where = source.describe(path);
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new SluiceError("bad_file", `${source.describe(path)}: not valid UTF-8 text`, { cause });
+    return parseJson(decodeText(bytes, where), where);
+  } catch (error) {
+    throw foreignFile(bytes.subarray(0, RECOGNISED_BYTES), "json", where) ?? error;
   }
 }
 
-/** Reads and parses a JSON file. */
-export async function readJson(source: FileSource, path: string, signal?: AbortSignal): Promise<unknown> {
-  const text = await readText(source, path, signal);
+function decodeText(bytes: Uint8Array, where: string): string {
   try {
-    return JSON.parse(text) as unknown;
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new SluiceError("bad_file", `${source.describe(path)}: not valid JSON: ${(cause as Error).message}`, {
-      hint: "Download the file again; a file that begins with `version https://git-lfs` is only Git LFS's pointer to it.",
-      cause,
-    });
+    throw new SluiceError("bad_file", `${where}: not valid UTF-8 text`, { cause });
   }
 }

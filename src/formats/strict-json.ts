@@ -1,5 +1,7 @@
 /** JSON whose objects may not name a key twice: `JSON.parse` silently keeps the last, and a file could lie with that. */
 
+import { closingQuote } from "./json.ts";
+
 /**
  * The first key that some object of a valid JSON text holds twice, or null.
  * @param text must have passed `JSON.parse`: only its strings and brackets are looked at
@@ -42,11 +44,4 @@ export function duplicateKey(text: string): string | null {
     }
   }
   return null;
-}
-
-/** Index of the quote that ends the string which begins at `begin`. */
-function closingQuote(text: string, begin: number): number {
-  let end = begin + 1;
-  while (text[end] !== '"') end += text[end] === "\\" ? 2 : 1;
-  return end;
 }

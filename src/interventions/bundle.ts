@@ -24,7 +24,7 @@ const FORMAT = "sluice.interventions/1";
  * @throws `bad_file` for a damaged safetensors file, `bad_bundle` naming stage and field
  */
 export function readBundle(bytes: Uint8Array, file: string): Bundle {
-  const { tensors, metadata } = parseSafetensors(bytes, file);
+  const { tensors, metadata } = parseSafetensors(bytes, file, "bundle");
   const rest = new Map(metadata);
   const format = metadata.get("format");
   const text = metadata.get("manifest");
@@ -33,13 +33,20 @@ export function readBundle(bytes: Uint8Array, file: string): Bundle {
     throw new SluiceError("bad_bundle", `${file}: format ${problem} in its metadata, not "${FORMAT}"`, {
       hint: format?.startsWith("sluice.interventions/")
         ? "It was written for another version of the format."
-        : "This safetensors file is not a bundle of interventions.",
+        : `This safetensors file is not a bundle of interventions${whatInstead([...tensors.keys()])}.`,
     });
   }
   if (text === undefined) throw new SluiceError("bad_bundle", `${file}: manifest is missing in its metadata`);
   rest.delete("format");
   rest.delete("manifest");
   return { file, manifest: checkManifest(parseManifest(text, file), file), tensors, metadata: rest };
+}
+
+/** What a safetensors file is that is not a bundle, by the names of its tensors, if that is known. */
+function whatInstead(names: readonly string[]): string {
+  if (names.some((name) => /\.lora_[AB]\./.test(name))) return ", but the weights of a PEFT adapter";
+  if (names.some((name) => /(?:^|\.)(?:embed_tokens|wte)\.weight$/.test(name))) return ", but the weights of a model";
+  return "";
 }
 
 function parseManifest(text: string, file: string): unknown {

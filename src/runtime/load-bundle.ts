@@ -1,8 +1,9 @@
 /** Reading a bundle from wherever it lies. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
+import type { FileSource } from "../formats/source.ts";
 import { type Bundle, readBundle } from "../interventions/bundle.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
 
 /** Bundles are read whole; a dense mask of a large model with its constants stays far below this. */
 const MOST_BYTES = 1 << 30;
@@ -33,8 +34,22 @@ export async function loadBundle(
   }
   const folder = await openSource(address.slice(0, cut) || "./");
   try {
+    if (await holdsModel(folder, file, signal)) {
+      throw new SluiceError("bad_bundle", `${showText(address)} is a model's folder, not a bundle of interventions`, {
+        hint: "A bundle is one .safetensors file.",
+      });
+    }
     return readBundle(await folder.readAll(file, MOST_BYTES, signal), address);
   } finally {
     await folder.close();
   }
+}
+
+async function holdsModel(folder: FileSource, name: string, signal: AbortSignal | undefined): Promise<boolean> {
+  // A server's file is not a folder, and may answer oddly to being taken for one.
+  if (/^https?:/i.test(folder.label)) return false;
+  for (const file of ["config.json", "adapter_config.json"]) {
+    if (await folder.exists(`${name}/${file}`, signal)) return true;
+  }
+  return false;
 }

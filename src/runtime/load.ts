@@ -12,7 +12,8 @@ import { openGpu } from "../gpu/open.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import { buildGraph } from "../models/build.ts";
 import type { ModelConfig, QuantFormat } from "../models/config.ts";
-import { type GenerationConfig, readConfig, readGenerationConfig } from "../models/read-config.ts";
+import { loadConfig } from "../models/load-config.ts";
+import { type GenerationConfig, readGenerationConfig } from "../models/read-config.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import { Model } from "./model.ts";
 import type { ModelParts } from "./model-parts.ts";
@@ -55,7 +56,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   throwIfAborted(signal);
   const files = await openSource(source);
   try {
-    const stored = readConfig(await readJson(files, "config.json", signal), files.describe("config.json"));
+    const stored = await loadConfig(files, signal);
     const quantize = options.quantize === undefined ? undefined : checkQuantFormat(options.quantize);
     if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored.quantization);
     const quantization = quantize ?? stored.quantization;

@@ -55,7 +55,7 @@ test("text that is not UTF-8 and JSON that is not JSON are damaged files", async
     new File(["version https://git-lfs"], "b.json"),
   ]);
   await refusal("bad_file", () => readText(source, "a.txt"), "a.txt", "UTF-8");
-  await refusal("bad_file", () => readJson(source, "b.json"), "b.json", "JSON", "Git LFS");
+  await refusal("bad_file", () => readJson(source, "b.json"), "b.json", "a Git LFS pointer", "git lfs pull");
 });
 
 test("an abort and a closed source end reads", async () => {

@@ -177,7 +177,7 @@ test("zero elements, scalars and packed half bytes are fine", () => {
 
 const large = 9007199254740991;
 const refused: readonly (readonly [title: string, file: Uint8Array, ...parts: string[]])[] = [
-  ["an empty file", new Uint8Array(0), "0 bytes"],
+  ["an empty file", new Uint8Array(0), "it is empty"],
   ["a file of seven bytes", new Uint8Array(7), "7 bytes"],
   ["a header longer than the file", rawFile("{}", 0, 3n), "claims 3 bytes", "only 2 follow", "10 bytes"],
   ["a header longer than the format allows", rawFile("{}", 0, 100_000_001n), "100000001", "100000000"],
