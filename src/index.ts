@@ -73,11 +73,13 @@ export { type HostRow, type HostSpan, hostTimeOfToken } from "./profile/host.ts"
 export { measureInPage } from "./profile/page-measures.ts";
 export { type Profile, type ProfileOptions, profileModel, type WallTimes } from "./profile/profile.ts";
 export { reportOf } from "./profile/report.ts";
+export type { ReportOrigin } from "./profile/report-origin.ts";
 export type { StageCost } from "./profile/stage-costs.ts";
 export { traceOf } from "./profile/trace.ts";
 export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export { type DigestOptions, digestsFor, weightsDigestOf } from "./runtime/digests.ts";
+export type { ExplainOptions, ExplainPart } from "./runtime/explain.ts";
 export type {
   GeneratedToken,
   GenerateOptions,

@@ -14,6 +14,7 @@ import { loadConfig } from "../models/load-config.ts";
 export { writeBundle } from "../interventions/bundle.ts";
 export { remainderOf } from "../interventions/decompose.ts";
 export { importControlVector } from "../interventions/import-gguf.ts";
+export { listSites } from "../interventions/site-names.ts";
 
 /** A model's config.json; its weights need not be there. */
 export async function readModelConfig(model: string, signal: AbortSignal): Promise<ModelConfig> {

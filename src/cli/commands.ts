@@ -23,6 +23,7 @@ import { logits } from "./commands/logits.ts";
 import { perplexity } from "./commands/perplexity.ts";
 import { profile } from "./commands/profile.ts";
 import { quantize } from "./commands/quantize.ts";
+import { sites } from "./commands/sites.ts";
 import { tune } from "./commands/tune.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   chat,
   logits,
   capture,
+  sites,
   attribute,
   compare,
   perplexity,

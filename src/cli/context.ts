@@ -34,6 +34,7 @@ import type { Completer } from "./chat/line-editor.ts";
 import type { LineSource } from "./chat/line-source.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
+import type { RunRecord } from "./run-record.ts";
 
 /** What the commands tell of a generation that has ended. */
 export type GenerationSummary = Pick<
@@ -134,6 +135,8 @@ export interface CommandContext {
   /** Fires on Ctrl-C, and when nobody reads the results any more. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  /** What runs, when and where, for reports. @param device that computed, if one did */
+  record(device: string | null): RunRecord;
   /** A line for the person, on stderr. */
   note(text: string): void;
   /** Text for the person as it is, on stderr. */

@@ -57,7 +57,8 @@ export function commandHelp(command: CommandShape, style: HelpStyle): string {
   const options = Object.entries(command.options).map(([key, option]): Definition => {
     const name = optionName(key);
     const again = option.repeatable ? "; may be repeated" : "";
-    return [option.value === null ? name : `${name} ${option.value}`, option.help + again];
+    const value = option.words ? `[${option.value}]` : option.value;
+    return [value === null ? name : `${name} ${value}`, option.help + again];
   });
   const words = positionals.map(([key, { required, list }]) => {
     const word = list ? `${key.toUpperCase()}…` : key.toUpperCase();

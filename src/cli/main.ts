@@ -1,6 +1,6 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
 import { SluiceError } from "../errors.ts";
-import { asTyped } from "./as-typed.ts";
+import { showText } from "../show.ts";
 import { LineEditor } from "./chat/line-editor.ts";
 import type { Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
@@ -11,6 +11,7 @@ import { library } from "./library.ts";
 import { type OutputStream, TextOutput } from "./output.ts";
 import { splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
+import { recordOf } from "./run-record.ts";
 import { nearest } from "./suggest.ts";
 
 const NAMES = COMMANDS.map(({ name }) => name);
@@ -49,6 +50,7 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     exit: (code) => process.exit(code),
     ...surroundings,
   };
+  const began = new Date();
   const abort = new AbortController();
   const stdout = new TextOutput(world.stdout, () => abort.abort());
   const stderr = new TextOutput(world.stderr);
@@ -60,6 +62,7 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     stdout,
     signal: abort.signal,
     progress,
+    record: (device) => recordOf(argv, world.version, device, began),
     note(text) {
       progress.clear();
       stderr.write(`sluice: ${text}\n`);
@@ -130,17 +133,17 @@ function find(argv: readonly string[]): { readonly command: Command; readonly ar
   if (family.length > 0) {
     const [, second] = argv;
     const guess = second === undefined ? null : nearest(`${word} ${second}`, family);
-    throw new SluiceError("usage", `"${asTyped([word, second ?? ""].join(" ").trim())}" is not a command`, {
+    throw new SluiceError("usage", `"${showText([word, second ?? ""].join(" ").trim(), 60)}" is not a command`, {
       hint: guess ? `Did you mean ${guess}?` : `There are ${family.join(", ")}.`,
     });
   }
   if (word.startsWith("-")) {
-    throw new SluiceError("usage", `unknown option ${asTyped(word)}`, {
+    throw new SluiceError("usage", `unknown option ${showText(word, 60)}`, {
       hint: "The command comes first: sluice COMMAND [arguments] [options]",
     });
   }
   const guess = nearest(word, NAMES) ?? nearest(argv.slice(0, 2).join(" "), NAMES);
-  throw new SluiceError("usage", `there is no command "${asTyped(word)}"`, {
+  throw new SluiceError("usage", `there is no command "${showText(word, 60)}"`, {
     hint: guess ? `Did you mean ${guess}?` : `There are ${NAMES.join(", ")}.`,
   });
 }

@@ -1,6 +1,6 @@
 /** The kinds of options that commands declare: how each is written, explained and checked. */
 import { SluiceError } from "../errors.ts";
-import { asTyped } from "./as-typed.ts";
+import { showText } from "../show.ts";
 
 /** One `--option`; T is what the command gets. */
 export interface Option<T> {
@@ -10,6 +10,8 @@ export interface Option<T> {
   readonly repeatable: boolean;
   /** Names a file that the command writes: kept-inputs.ts. */
   readonly isOutput?: boolean;
+  /** It may be written without a value; only these words, right after it, are one. */
+  readonly words?: readonly string[];
   /** Earlier names, in camel case: they still work, with a notice. Help shows the one name. */
   readonly aliases?: readonly string[];
   /**
@@ -64,6 +66,33 @@ export function required<T>(value: string, help: string, parse: Parser<T>): Opti
       const read = option.read(texts, name);
       if (read === undefined) throw new SluiceError("usage", `${name} ${value} is missing`);
       return read;
+    },
+  };
+}
+
+/** What was written of an option that may stand alone. */
+export interface FlagOrWord<T extends string> {
+  /** It was written without a value. */
+  readonly isFlag: boolean;
+  /** The last word that was written with it. */
+  readonly word: T | undefined;
+}
+
+/** A flag that can also take one of a few words. */
+export function flagOrWord<const T extends string>(
+  value: string,
+  help: string,
+  words: readonly T[],
+): Option<FlagOrWord<T>> {
+  const parse = oneOf(...words);
+  return {
+    value,
+    help,
+    repeatable: false,
+    words,
+    read(texts, name) {
+      const written = texts.filter((text) => text !== "").map((text) => parse(text, name));
+      return { isFlag: written.length < texts.length, word: written.at(-1) };
     },
   };
 }
@@ -146,9 +175,9 @@ export const tokenIds: Parser<readonly number[]> = (given, option) => {
 };
 
 function describePart(part: string, index: number): string {
-  return part === "" ? `item ${index + 1} is empty and` : `"${asTyped(part)}" (item ${index + 1})`;
+  return part === "" ? `item ${index + 1} is empty and` : `"${showText(part, 60)}" (item ${index + 1})`;
 }
 
 function refused(option: string, wanted: string, given: string): SluiceError {
-  return new SluiceError("usage", `${option} takes ${wanted}, not "${asTyped(given)}"`);
+  return new SluiceError("usage", `${option} takes ${wanted}, not "${showText(given, 60)}"`);
 }

@@ -1,7 +1,7 @@
 /** From what was typed to what a command declares. `node:util` splits; every complaint is made here. */
 import { parseArgs } from "node:util";
 import { SluiceError } from "../errors.ts";
-import { asTyped } from "./as-typed.ts";
+import { showText } from "../show.ts";
 import type { CommandShape } from "./command-shape.ts";
 import { foreignName } from "./foreign-names.ts";
 import { optionName } from "./option-name.ts";
@@ -28,6 +28,8 @@ interface Meaning {
   readonly isAlias: boolean;
   /** Null for a flag. */
   readonly value: string | null;
+  /** Of an option that may stand without a value. */
+  readonly words: readonly string[] | undefined;
 }
 
 /**
@@ -36,8 +38,8 @@ interface Meaning {
  */
 export function splitArguments(shape: CommandShape, args: readonly string[]): RawArguments {
   const meanings = meaningsIn(shape);
-  const types = [...meanings].map(([name, { value }]) => {
-    return [name.slice(2), { type: value === null ? "boolean" : "string" }] as const;
+  const types = [...meanings].map(([name, { value, words }]) => {
+    return [name.slice(2), { type: value === null || words ? "boolean" : "string" }] as const;
   });
   const { tokens } = parseArgs({
     args: [...args],
@@ -51,13 +53,25 @@ export function splitArguments(shape: CommandShape, args: readonly string[]): Ra
   const given = new Map<string, string[]>();
   const named = new Map<string, string>();
   const notices = new Set<string>();
+  /** Where words stand that belong to the option before them. */
+  const taken = new Set<number>();
+  const wordAfter = (index: number, words: readonly string[]): string => {
+    const next = tokens.find((token) => token.index === index + 1);
+    if (next?.kind !== "positional" || !words.includes(next.value)) return "";
+    taken.add(next.index);
+    return next.value;
+  };
   for (const token of tokens) {
-    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind === "positional" && !taken.has(token.index)) positionals.push(token.value);
     if (token.kind !== "option" || help) continue;
     const meaning = meanings.get(token.rawName);
     if (!meaning) throw unknownOption(token.rawName, shape);
-    const { key, kind, isAlias, value } = meaning;
-    const written = value === null ? flagText(token) : valueText(token, value);
+    const { key, kind, isAlias, value, words } = meaning;
+    const written = words
+      ? (token.value ?? wordAfter(token.index, words))
+      : value === null
+        ? flagText(token)
+        : valueText(token, value);
     if (kind === "positional") named.set(key, written);
     else given.set(key, [...(given.get(key) ?? []), written]);
     if (isAlias) notices.add(renamedNotice(token.rawName, meaning));
@@ -67,11 +81,15 @@ export function splitArguments(shape: CommandShape, args: readonly string[]): Ra
 
 /** Every name that can be typed, earlier ones too. */
 function meaningsIn({ options, positionals }: CommandShape): ReadonlyMap<string, Meaning> {
-  const own = Object.entries(options).flatMap(([key, { value, aliases = [] }]) => {
-    return [key, ...aliases].map((name) => [name, { key, kind: "option", isAlias: name !== key, value }] as const);
+  const own = Object.entries(options).flatMap(([key, { value, words, aliases = [] }]) => {
+    return [key, ...aliases].map((name): readonly [string, Meaning] => {
+      return [name, { key, kind: "option", isAlias: name !== key, value, words }];
+    });
   });
   const others = Object.entries(positionals).flatMap(([key, { aliases = [] }]) => {
-    return aliases.map((name) => [name, { key, kind: "positional", isAlias: true, value: "TEXT" }] as const);
+    return aliases.map((name): readonly [string, Meaning] => {
+      return [name, { key, kind: "positional", isAlias: true, value: "TEXT", words: undefined }];
+    });
   });
   return new Map([...own, ...others].map(([name, meaning]) => [optionName(name), meaning]));
 }
@@ -107,7 +125,7 @@ function valueText({ rawName, value, inlineValue }: OptionToken, placeholder: st
 function unknownOption(typed: string, shape: CommandShape): SluiceError {
   const known = [...Object.keys(shape.options).map(optionName), "--help"];
   const guess = foreignName(typed, shape) ?? nearest(typed.replaceAll("_", "-"), known);
-  return new SluiceError("usage", `unknown option ${asTyped(typed)} of sluice ${shape.name}`, {
+  return new SluiceError("usage", `unknown option ${showText(typed, 60)} of sluice ${shape.name}`, {
     hint: guess
       ? `Did you mean ${guess}?`
       : `sluice ${shape.name} --help lists its options. A text that begins with a dash goes after a lone --`,
@@ -122,7 +140,7 @@ export function readPositionals(
   const declared = Object.entries(shape.positionals);
   const excess = declared.at(-1)?.[1].list ? undefined : positionals[declared.length];
   if (excess !== undefined) {
-    throw new SluiceError("usage", `unexpected argument "${asTyped(excess)}"`, {
+    throw new SluiceError("usage", `unexpected argument "${showText(excess, 60)}"`, {
       hint: "A text with spaces goes in quotes, and an option's value right after the option.",
     });
   }

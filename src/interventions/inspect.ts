@@ -1,8 +1,9 @@
 /** A bundle in words: what it is for, what each stage does where, and how strongly. */
-import { show, showText } from "../show.ts";
+import { showText } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { compose, shapeOf } from "./compose.ts";
 import { countEdges, destinationName, listDestinations, listSources, sourceName } from "./edges.ts";
+import { describeFit } from "./inspect-fit.ts";
 import { hasAlpha, type Manifest } from "./manifest.ts";
 import type { ModelShape } from "./sites.ts";
 import type { AffineStage, EdgeMaskStage, Gate, NeuronScaleStage, Positions, Stage } from "./stage.ts";
@@ -19,8 +20,8 @@ export function inspectBundle(bundle: Bundle): string {
   const { file, manifest, tensors } = bundle;
   const shape = shapeOf(manifest.base);
   const { stages } = compose(shape, [{ bundle }]);
-  const lines = [`${manifest.name} (${file})`];
-  if (manifest.description) lines.push(`  ${manifest.description}`);
+  const lines = [`${showText(manifest.name, 120)} (${file})`];
+  if (manifest.description) lines.push(`  ${showText(manifest.description, 600)}`);
   lines.push(`  made for ${describeBase(manifest)}`);
   for (const stage of stages) lines.push("", ...describeStage(stage, shape));
   lines.push("", ...describeRest(manifest), `tensors: ${tensors.size}, ${byteCount(bundle)} bytes`);
@@ -34,7 +35,7 @@ function describeBase({ base }: Manifest): string {
     base.num_heads === base.num_kv_heads
       ? `${base.num_heads} heads`
       : `${base.num_heads} heads on ${base.num_kv_heads}`;
-  const origin = base.repo ? ` (${base.repo})` : "";
+  const origin = base.repo ? ` (${showText(base.repo, 120)})` : "";
   return (
     `${base.model_type}${origin}: ${count(base.num_layers, "layer")}, width ${base.hidden_size}, ${heads} of ` +
     `${base.head_dim}, MLP ${base.intermediate_size}, vocabulary ${base.vocab_size}`
@@ -150,7 +151,7 @@ function describeEdges(stage: EdgeMaskStage, shape: ModelShape): string[] {
 
 /** Provenance and checks. */
 function describeRest({ fit, checks = [] }: Manifest): string[] {
-  const provenance = Object.entries(fit ?? {}).map(([key, value]) => `  ${key}: ${text(value)}`);
+  const provenance = describeFit(fit ?? {});
   const tolerance = checks.length > 0 ? `, within ${maximum(checks.map(({ atol }) => atol))}` : "";
   return [
     ...(provenance.length > 0 ? ["fitted:", ...provenance] : []),
@@ -178,11 +179,12 @@ function byteCount({ tensors }: Bundle): string {
 
 function some(names: readonly string[]): string {
   const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : "";
-  return names.slice(0, LISTED).join(", ") + more;
-}
-
-function text(value: unknown): string {
-  return typeof value === "string" ? showText(value, 400) : show(value, 400);
+  return (
+    names
+      .slice(0, LISTED)
+      .map((name) => showText(name))
+      .join(", ") + more
+  );
 }
 
 function count(n: number, noun: string): string {

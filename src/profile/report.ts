@@ -3,6 +3,7 @@ import { hostTimeOfToken } from "./host.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { Profile } from "./profile.ts";
 import { legend, roofline, timeline } from "./report-charts.ts";
+import type { ReportOrigin } from "./report-origin.ts";
 import { compileTable, hostTable, rowTable, stageTable } from "./report-tables.ts";
 
 const STYLE = markup`
@@ -20,8 +21,11 @@ th.group { color: var(--ink); font-weight: 600; padding-top: .8rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; padding: 0; margin: .3rem 0; list-style: none; color: var(--dim); } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
 details { margin-top: 1.2rem; } summary { cursor: pointer; font-weight: 600; }`;
 
-/** The page needs no script: charts are SVG with titles to point at, tables are tables. */
-export function reportOf(profile: Profile): string {
+/**
+ * The page needs no script: charts are SVG with titles to point at, tables are tables.
+ * @param origin when, where and by what the profile was made; printed below the title
+ */
+export function reportOf(profile: Profile, origin?: ReportOrigin): string {
   const {
     model,
     quantization,
@@ -53,7 +57,7 @@ export function reportOf(profile: Profile): string {
 <style>${STYLE}
 </style></head><body>
 <h1>${what}${stageNames}</h1>
-<p>On ${device}, by Sluice ${sluice_version}.</p>
+<p>On ${device}, by Sluice ${sluice_version}.${origin !== undefined && markup` Made on ${origin.date} on ${origin.host}, by <code>${origin.command}</code>.`}</p>
 <p>${prompt_tokens} prompt tokens prefilled, ${new_tokens} new tokens decoded, one step a submit. Times of dispatches: ${clock}${step}.${unusable} Point at a bar or a dot for its numbers.</p>
 ${facts(profile)}
 <h2>Over time</h2>${legend(profile)}

@@ -2,6 +2,7 @@
 import { layerOf, type ProfiledDispatch } from "./dispatch-rows.ts";
 import type { HostSpan } from "./host.ts";
 import type { Profile } from "./profile.ts";
+import type { ReportOrigin } from "./report-origin.ts";
 
 /** https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (Trace Event Format) */
 interface TraceEvent {
@@ -35,7 +36,7 @@ interface Span {
  * without the time between, in which the profiler did other things. Dispatches without a time are left out. Perfetto drops
  * events that overlap others of their track, so those that do get a track beside it.
  */
-export function traceOf(profile: Profile): string {
+export function traceOf(profile: Profile, origin?: ReportOrigin): string {
   const { dispatches } = profile;
   const { moved, lead } = closeGaps(profile.host.spans.filter(({ phase }) => phase === "load"));
   const running = profile.host.spans.filter(({ phase }) => phase !== "load");
@@ -93,7 +94,9 @@ export function traceOf(profile: Profile): string {
     { name: "process_name", ph: "M", pid: PROCESS, tid: 0, args: { name: `Sluice on ${profile.device}` } },
     ...lanes.flatMap(({ name, lane }, i) => [...named(i + 1, name), ...lane.map((each) => complete(i + 1, each))]),
   ];
-  return JSON.stringify({ traceEvents: events, displayTimeUnit: "ms" });
+  const { model, sluice_version, device } = profile;
+  const otherData = { model, sluice_version, device, ...origin };
+  return JSON.stringify({ traceEvents: events, displayTimeUnit: "ms", otherData });
 }
 
 function span(name: string, beginMs: number, ms: number, cat: string, args: TraceEvent["args"]): Span {

@@ -10,22 +10,67 @@ import {
   type Plan,
 } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
+import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { printGraph } from "../graph/print.ts";
 import { inOrder, type Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
+import { showText } from "../show.ts";
 
-export async function explainPlan(graph: Graph, plan: Plan, layout: WeightLayout): Promise<string> {
-  const kernels = new Map<string, Kernel>();
-  for (const kernel of allDispatches(plan).flatMap(kernelsIn)) kernels.set(kernel.name, kernel);
+/** A part of what is explained. */
+export type ExplainPart = "graph" | "plan" | "buffers" | "kernels";
+
+export interface ExplainOptions {
+  /** Parts to print; default: all. */
+  readonly parts?: readonly ExplainPart[];
+  /** Of the kernels, the one of this name; without such a one those that have it in their names. */
+  readonly kernel?: string;
+}
+
+/** @throws SluiceError `usage` for a kernel that the plan does not have */
+export async function explainPlan(
+  graph: Graph,
+  plan: Plan,
+  layout: WeightLayout,
+  { parts = ["graph", "plan", "buffers", "kernels"], kernel }: ExplainOptions = {},
+): Promise<string> {
+  const printers: Readonly<Record<ExplainPart, () => string | Promise<string>>> = {
+    graph: () => `${heading(`Graph: ${graph.config.model_type}, ${graph.nodes.length} nodes`)}\n${printGraph(graph)}`,
+    plan: () => printPlan(plan),
+    buffers: () => `${heading("Buffers")}\n${printBuffers(plan, layout)}`,
+    kernels: () => printKernels(plan, kernel),
+  };
+  const printed: string[] = [];
+  for (const part of parts) printed.push(await printers[part]());
+  return `${printed.join("\n")}\n`;
+}
+
+async function printKernels(plan: Plan, wanted: string | undefined): Promise<string> {
+  const all = new Map<string, Kernel>();
+  for (const kernel of allDispatches(plan).flatMap(kernelsIn)) all.set(kernel.name, kernel);
+  const kernels = chooseKernels(all, wanted);
   const shaders = await Promise.all(
-    [...kernels.values()].map(
+    kernels.map(
       async (kernel) => `── ${kernel.name} (summation: ${kernel.summation})\n${await linkShader(kernel.shader)}`,
     ),
   );
+  const count = wanted === undefined ? `${kernels.length} kernels` : `${kernels.length} of ${all.size} kernels`;
+  return `${heading(`WGSL: ${count}`)}\n${shaders.join("\n\n")}`;
+}
+
+function chooseKernels(all: ReadonlyMap<string, Kernel>, wanted: string | undefined): readonly Kernel[] {
+  if (wanted === undefined) return [...all.values()];
+  const exact = all.get(wanted);
+  if (exact) return [exact];
+  const some = [...all.values()].filter(({ name }) => name.includes(wanted));
+  if (some.length > 0) return some;
+  throw new SluiceError("usage", `This plan has no kernel "${showText(wanted)}"`, {
+    hint: `It has ${[...all.keys()].join(", ")}.`,
+  });
+}
+
+function printPlan(plan: Plan): string {
   return [
-    heading(`Graph: ${graph.config.model_type}, ${graph.nodes.length} nodes`),
-    printGraph(graph),
     heading(planTitle(plan)),
     printPhase("blocks", plan.body, plan),
     printPhase("final norm, over the rows whose logits are wanted", plan.finalNorm, plan),
@@ -33,13 +78,8 @@ export async function explainPlan(graph: Graph, plan: Plan, layout: WeightLayout
     printPhase("after the head: greedy", plan.tails.greedy, plan),
     printPhase("after the head: sampling", plan.tails.sample, plan),
     printPhase("after the head: loss", plan.tails.loss, plan),
-    heading("Buffers"),
-    printBuffers(plan, layout),
     heading("What a decode step would take on a GPU"),
     printEstimate(plan),
-    heading(`WGSL: ${kernels.size} kernels`),
-    shaders.join("\n\n"),
-    "",
   ].join("\n");
 }
 

@@ -29,7 +29,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TuningReport } from "../tune/tune.ts";
 import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
 import { Executor } from "./executor.ts";
-import { explainPlan } from "./explain.ts";
+import { type ExplainOptions, explainPlan } from "./explain.ts";
 import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import { LiveStages } from "./live-stages.ts";
@@ -272,9 +272,14 @@ export class Model {
     );
   }
 
-  /** The graph, the plan, its buffers and the linked WGSL of every kernel, as text. */
-  explain(options: SessionOptions = {}): Promise<string> {
-    return explainPlan(this.#edited?.graph ?? this.#parts.graph, this.plan(options), this.#parts.layout);
+  /**
+   * The graph, the plan, its buffers and the linked WGSL of every kernel, as text.
+   * @throws SluiceError `usage` for a kernel that the plan does not have
+   */
+  explain({ parts, kernel, ...options }: SessionOptions & ExplainOptions = {}): Promise<string> {
+    const graph = this.#edited?.graph ?? this.#parts.graph;
+    const what = { ...(parts && { parts }), ...(kernel !== undefined && { kernel }) };
+    return explainPlan(graph, this.plan(options), this.#parts.layout, what);
   }
 
   /** The plan of a session. @internal */

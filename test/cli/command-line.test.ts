@@ -212,6 +212,27 @@ test("explain prints graph, plan, buffers and WGSL", async () => {
   const { stdout } = await sluice(["explain", sort]);
   for (const part of ["# Graph", "# Plan", "# Buffers", "# WGSL", "blocks.2.mlp.down", "@compute"])
     assert.ok(stdout.includes(part), part);
+  const { stdout: one } = await sluice(["explain", sort, "--kernel", "argmax_partial"]);
+  assert.match(one, /^# WGSL: 1 of \d+ kernels\n\n── argmax_partial/);
+  const none = await sluice(["explain", sort, "--kernel", "attenshun"]);
+  assert.is(none.code, 2);
+  assert.match(none.stderr, /no kernel "attenshun"\n {2}It has embed_/);
+});
+
+test("sites lists what captures take, without a device", async () => {
+  const { stdout, stderr } = await sluice(["sites", story]);
+  assert.is(stderr, "");
+  assert.match(stdout, /^llama with 5 layers\n/);
+  assert.match(stdout, /\n {2}gate_pre\.LAYER {8}172 {2}neuron_scale {10}blocks\.LAYER\.mlp\.hook_pre /);
+  const { sites } = JSON.parse((await sluice(["sites", story, "--json"])).stdout);
+  assert.equal(sites[0], {
+    name: "embed",
+    layers: null,
+    width: 64,
+    stages: [],
+    transformer_lens: "hook_embed",
+    about: sites[0].about,
+  });
 });
 
 test.run();

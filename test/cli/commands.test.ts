@@ -186,14 +186,17 @@ test("files that cannot be read exit with 1 and name the file and the line", () 
     assert.match(missing.stderr, /none\.txt cannot be read/);
   }));
 
-test("logits and capture write safetensors and print nothing", () =>
+test("logits and capture write safetensors, and say what", () =>
   inFolder(async (folder) => {
     const out = join(folder, "out.safetensors");
     const library = fakeLibrary();
-    const silent = { code: 0, stdout: "", stderr: "" };
-    assert.equal(await run(["logits", "m", "--tokens", "5,6,7", "--out", out], { library }), silent);
+    const table = (bytes: number, rows: string) =>
+      `${out}: 1 tensor, ${bytes} bytes\n  tensor  dtype    shape\n  ${rows}\n`;
+    const told = await run(["logits", "m", "--tokens", "5,6,7", "--out", out], { library });
+    assert.equal(told, { code: 0, stdout: table(48, "logits  float32  [3, 4]"), stderr: "" });
     assert.equal(parseSafetensors(await readFile(out)).tensors.get("logits")?.shape, [3, 4]);
-    assert.equal(await run(["logits", "m", "Hi", "--last", "--out", out], { library }), silent);
+    const last = await run(["logits", "m", "Hi", "--last", "--out", out], { library });
+    assert.is(last.stdout, table(16, "logits  float32  [1, 4]"));
     assert.equal(parseSafetensors(await readFile(out)).tensors.get("logits")?.shape, [1, 4]);
     assert.equal(library.calls.logits, [
       { tokens: [5, 6, 7], last: false },
@@ -201,7 +204,14 @@ test("logits and capture write safetensors and print nothing", () =>
     ]);
 
     const line = ["capture", "m", "--tokens", "5", "--site", "embed", "--site", "attn_z.0", "--site", "embed"];
-    assert.equal(await run([...line, "--out", out], { library }), silent);
+    const sites = await run([...line, "--json", "--out", out], { library });
+    assert.equal(JSON.parse(sites.stdout), {
+      file: out,
+      tensors: [
+        { name: "embed", dtype: "float32", shape: [1, 2] },
+        { name: "attn_z.0", dtype: "float32", shape: [1, 2] },
+      ],
+    });
     assert.equal([...parseSafetensors(await readFile(out)).tensors.keys()].sort(), ["attn_z.0", "embed"]);
     assert.equal(library.calls.capture, [{ tokens: [5], sites: ["embed", "attn_z.0"] }]);
     assert.equal(await readdir(folder), ["out.safetensors"]);
@@ -214,7 +224,9 @@ test("attribute reads a mask, ignores what else its file holds, and writes gradi
     const maskFile = join(folder, "mask.safetensors");
     const line = ["attribute", "m", "--tokens", "5,6", "--out", out];
     const library = fakeLibrary();
-    assert.equal(await run(line, { library }), { code: 0, stdout: "", stderr: "" });
+    const { stdout } = await run(line, { library });
+    assert.match(stdout, /^loss 1\.5000 nats per predicted token\n.*out\.safetensors: 2 tensors, 28 bytes\n/);
+    assert.match(stdout, / {2}gradient {2}float32 {2}\[2, 3\]\n {2}loss {6}float32 {2}\[1\]\n/);
     const { tensors } = parseSafetensors(await readFile(out));
     assert.equal([...tensors].map(([name, { dtype, shape }]) => [name, dtype, shape]).sort(), [
       ["gradient", "F32", [2, 3]],
@@ -304,7 +316,10 @@ test("perplexity cuts texts, heads them with BOS and prints what was measured", 
     assert.match(plain.stderr, /1 of 3 texts are shorter than two tokens/);
     const options = ["--prepend-bos", "--max-tokens", "2", "--max-texts", "2", "--stride", "3", "--json"];
     const { stdout, stderr } = await run([...line, ...options], { library });
-    assert.equal(JSON.parse(stdout), { perplexity: Math.E, nll: 1, tokens: 9 });
+    const { run: made, ...measured } = JSON.parse(stdout);
+    assert.equal(measured, { perplexity: Math.E, nll: 1, tokens: 9 });
+    assert.is(made.device, "Played GPU");
+    assert.is(made.command, ["sluice", ...line, ...options].join(" "));
     assert.is(stderr, "");
     assert.equal(library.calls.perplexity, [
       { documents: [[97, 98, 99, 100], [9], [122, 122]], stride: undefined },
@@ -370,6 +385,28 @@ test("every command that runs a model takes bundles, read before the weights", (
 
 test("explain and info print text; info --json one object", async () => {
   assert.is((await run(["explain", "m", "--context", "8"])).stdout, "# Graph of 8 positions\n");
+  const asked: unknown[] = [];
+  for (const line of [
+    "explain m",
+    "explain --plan m --buffers",
+    "explain m --plan reference --kernel norm",
+    "explain m --plan=reference --graph --plan",
+  ]) {
+    const library = fakeLibrary({ onExplain: (options) => asked.push(options) });
+    assert.is((await run(line.split(" "), { library })).code, 0);
+    asked.push(library.calls.load[0]?.options.plan);
+  }
+  assert.equal(asked, [
+    {},
+    undefined,
+    { parts: ["plan", "buffers"] },
+    undefined,
+    { kernel: "norm", parts: ["kernels"] },
+    "reference",
+    { parts: ["graph", "plan"] },
+    "reference",
+  ]);
+  assert.match((await run(["explain", "m", "--plan=fast"])).stderr, /--plan takes default or reference, not "fast"/);
   const library = fakeLibrary();
   assert.is((await run(["info"], { library })).stdout, "Adapters\n");
   assert.is((await run(["info", "--adapter", "x", "--json"], { library })).stdout, '{"adapters":[]}\n');

@@ -82,6 +82,8 @@ export interface FakeModelOptions {
   readonly stages?: LoadedModel["stages"];
   /** Changes of stages that each result tells of. */
   readonly changes?: GenerateResult["changes"];
+  /** Called with what is asked of an explanation. */
+  readonly onExplain?: (options: object) => void;
   /** The texts that the model says, one a generation. */
   readonly says?: readonly string[];
   readonly finish?: GenerateResult["finish"];
@@ -253,7 +255,10 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
         ],
       };
     },
-    explain: async ({ context } = {}) => `# Graph of ${context ?? "any"} positions\n`,
+    async explain(options = {}) {
+      model.onExplain?.(options);
+      return `# Graph of ${options.context ?? "any"} positions\n`;
+    },
     dispose() {
       calls.disposedModels++;
     },

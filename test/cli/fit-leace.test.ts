@@ -75,7 +75,9 @@ test("--json has every layer; defaults are left to the library", async () => {
   const line = `fit leace M --positive ${positive} --negative ${negative} --out ${out} --json`;
   const { stdout } = await run(line.split(" "), { library: playing(asked) });
   assert.equal([asked[0]?.site, asked[0]?.layers, asked[0]?.shrinkage], ["resid_post", "all", undefined]);
-  assert.equal(JSON.parse(stdout), {
+  const { run: made, ...fitted } = JSON.parse(stdout);
+  assert.is(made.command, `sluice ${line}`);
+  assert.equal(fitted, {
     id: "leace_mlp_out",
     layers: [
       { layer: 0, direction_norm: 1.5 },

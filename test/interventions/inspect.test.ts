@@ -41,6 +41,35 @@ test("a bundle is told in words", () => {
   }
 });
 
+test("a fit of any form is told in few lines, none of which moves the cursor", () => {
+  let deep: Record<string, unknown> = {};
+  for (let i = 0; i < 100_000; i++) deep = { a: deep };
+  const fit = {
+    method: "neuron groups",
+    n_positive: 300,
+    groups: { TP: { neurons: 384, edited: 192, readout: 0.0101234567 } },
+    held_out: null,
+    losses: Array.from({ length: 1000 }, (_, i) => i),
+    edges: [{ source: "embed", alone: { good: 1, bad: 2 } }],
+    note: `\u001b[2J${"x".repeat(5000)}`,
+    deep,
+    ...Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, [{ [`m${i}`]: [[i]] }]])),
+  };
+  const text = inspectBundle(bundleOf(gpt2, [calm], calmTensors, { fit }));
+  for (const part of [
+    "fitted:\n  method: neuron groups\n  n positive: 300\n  groups:\n    TP: neurons 384, edited 192, readout 0.0101235\n",
+    "  held out: none\n  losses: 0, 1, 2, 3, 4, 5, 6, 7, … (1000 in all)\n",
+    "  edges:\n    1:\n      source: embed\n      alone: good 1, bad 2\n",
+    "  note: \\u001b[2Jxxx",
+    "  … and 484 more\n",
+  ]) {
+    assert.ok(text.includes(part), `"${part}" is not in:\n${text}`);
+  }
+  assert.not.ok(text.includes("\u001b"));
+  const lines = text.split("\n");
+  assert.ok(lines.length < 110 && lines.every((line) => line.length < 200));
+});
+
 test("inspecting refuses what composing would", async () => {
   await refusal(
     "bad_bundle",

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Profile, reportOf } from "../../src/index.ts";
+import { type Profile, reportOf, traceOf } from "../../src/index.ts";
 import { nameOf } from "../../src/profile/profile.ts";
 
 const wall = { plain_ms: 10, recorded_ms: 11, profiled_ms: 12 };
@@ -86,6 +86,16 @@ test("title and heading say what was profiled", () => {
   assert.match(reportOf(profile), "<h1>gpt2-stories</h1>");
   const many = Array.from({ length: 30 }, (_, i) => `s${i}`);
   assert.match(reportOf({ ...profile, stages: many }), "<h1>gpt2-stories with 30 stages</h1>");
+});
+
+test("a report and a trace say when, where and by what they were made", () => {
+  const origin = { date: "2026-11-29T00:00:00Z", host: "a host", command: "sluice profile '<m>'" };
+  assert.match(
+    reportOf(profile, origin),
+    "Made on 2026-11-29T00:00:00Z on a host, by <code>sluice profile '&lt;m&gt;'</code>.</p>",
+  );
+  const { otherData } = JSON.parse(traceOf(profile, origin));
+  assert.equal(otherData, { model: "gpt2-stories", sluice_version: "1.2.3+abc", device: "a device", ...origin });
 });
 
 test("a model is called by the last part of where it came from", () => {

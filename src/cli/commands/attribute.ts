@@ -4,9 +4,10 @@ import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../
 import type { MaskValues } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { name, oneOf, optional, output, required } from "../options.ts";
+import { flag, name, oneOf, optional, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
+import { wroteJson, wroteText } from "../wrote.ts";
 import { modelArgument, modelOptions, withModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -36,6 +37,7 @@ export const attribute = defineCommand({
       name,
     ),
     out: output(required("FILE", "The safetensors file to write", name)),
+    json: flag("Print one JSON object: the loss, the file, and its tensors with dtypes and shapes"),
     ...modelOptions,
   },
   examples: [
@@ -45,7 +47,7 @@ export const attribute = defineCommand({
     },
   ],
   async run(values, context) {
-    const { signal, progress } = context;
+    const { signal, progress, stdout } = context;
     const prompt = givenPrompt(values);
     const given = values.mask === undefined ? {} : await readMask(values.mask, signal);
     const file = await prepareOutFile(values.out);
@@ -65,6 +67,11 @@ export const attribute = defineCommand({
         ["loss", storeFloat32(Float32Array.of(loss), [1])],
       ]);
       await file.write(writeSafetensors(tensors));
+      stdout.write(
+        values.json
+          ? `${JSON.stringify({ loss, ...wroteJson(values.out, tensors), run: context.record(model.device.name) })}\n`
+          : `loss ${loss.toFixed(4)} nats per predicted token\n${wroteText(values.out, tensors)}`,
+      );
     });
   },
 });

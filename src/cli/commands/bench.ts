@@ -3,6 +3,7 @@ import type { BenchResult } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { flag, optional, renamed, wholeNumber } from "../options.ts";
+import type { RunRecord } from "../run-record.ts";
 import { type InterventionChoice, interventionsFrom } from "./interventions.ts";
 import { editedOptions, loadBundles, modelArgument, tuneOptions, withModel } from "./model.ts";
 
@@ -48,11 +49,12 @@ export const bench = defineCommand({
       });
       return progress.during("measuring", work);
     });
-    stdout.write(json ? `${JSON.stringify(result)}\n` : table(result));
+    const run = context.record(result.device);
+    stdout.write(json ? `${JSON.stringify({ ...result, run })}\n` : table(result, run));
   },
 });
 
-function table(result: BenchResult): string {
+function table(result: BenchResult, run: RunRecord): string {
   const { ceilings, spread, time_to_first_token_ms: first } = result;
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const range = ({ min, max }: { readonly min: number; readonly max: number }) => `${rate(min)} to ${rate(max)}`;
@@ -79,11 +81,16 @@ function table(result: BenchResult): string {
     ],
     ["GPU memory", `${(result.gpu_bytes / 1e6).toFixed(1)} MB`],
   ];
+  const about: (readonly [string, string])[] = [
+    ["measured", `${run.date}, Sluice ${run.sluice}, Node ${run.node}`],
+    ["host", run.host],
+    ["command", run.command],
+  ];
   if (result.prefill_ratio_to_plain !== undefined && result.decode_ratio_to_plain !== undefined) {
     lines.push(["edited prefill", ratio(result.prefill_ratio_to_plain, result.prefill_ratio_interval)]);
     lines.push(["edited decode", ratio(result.decode_ratio_to_plain, result.decode_ratio_interval)]);
   }
-  return lines.map(([name, text]) => `${name.padEnd(16)}${text}\n`).join("");
+  return [...lines, ...about].map(([name, text]) => `${name.padEnd(16)}${text}\n`).join("");
 }
 
 function rate(value: number): string {

@@ -3,8 +3,9 @@ import { SluiceError } from "../../errors.ts";
 import { storeFloat32, writeSafetensors } from "../../formats/safetensors.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { name, output, repeated, required } from "../options.ts";
+import { flag, name, output, repeated, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
+import { wroteJson, wroteText } from "../wrote.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -13,13 +14,18 @@ export const capture = defineCommand({
   summary: "Write values from inside the model to a safetensors file",
   description: [
     "Runs the model once over the tokens and writes a tensor per site, float32 [tokens, width]; attn_pattern.LAYER is " +
-      "[heads, tokens, tokens]. A site that does not exist is answered with the list of those that do.",
+      "[heads, tokens, tokens]. `sluice sites MODEL` lists the sites; TransformerLens' names are understood too.",
   ],
   positionals: { model: modelArgument, prompt: promptArgument },
   options: {
     ...promptOptions,
-    site: repeated("SITE", "What to capture, such as resid_post.1 or mlp_pre.0 (required)", name),
+    site: repeated(
+      "SITE",
+      "What to capture, such as resid_post.1, mlp_pre.0 or blocks.0.hook_mlp_out (required)",
+      name,
+    ),
     out: output(required("FILE", "The safetensors file to write", name)),
+    json: flag("Print one JSON object: the file, and its tensors with dtypes and shapes"),
     ...runOptions,
   },
   examples: [
@@ -32,7 +38,7 @@ export const capture = defineCommand({
     const sites = [...new Set(values.site)];
     if (sites.length === 0) {
       throw new SluiceError("usage", "--site SITE is missing", {
-        hint: "For example --site resid_post.1; it may be repeated.",
+        hint: "For example --site resid_post.1; it may be repeated. `sluice sites MODEL` lists the sites.",
       });
     }
     const prompt = givenPrompt(values);
@@ -41,8 +47,11 @@ export const capture = defineCommand({
       const options = { signal: context.signal, ...defined({ promptLength: values.promptLength }) };
       const work = model.capture(encodePrompt(model, prompt), sites, options);
       const captured = await context.progress.during("running the model", work);
-      const tensors = [...captured].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)] as const);
-      await file.write(writeSafetensors(new Map(tensors)));
+      const tensors = new Map([...captured].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)]));
+      await file.write(writeSafetensors(tensors));
+      context.stdout.write(
+        values.json ? `${JSON.stringify(wroteJson(values.out, tensors))}\n` : wroteText(values.out, tensors),
+      );
     });
   },
 });

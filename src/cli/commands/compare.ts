@@ -44,13 +44,16 @@ export const compare = defineCommand({
       throw new SluiceError("usage", "--with BUNDLE is missing", { hint: "Name the interventions to compare with." });
     }
     const prompt = givenPrompt(values);
-    const { result, interventions } = await withEditedModel(values, context, async (model, _, bundles) => {
+    const { result, interventions, device } = await withEditedModel(values, context, async (model, _, bundles) => {
       const { maxNewTokens, temperature, seed, promptLength, top: most } = values;
       const options = { maxNewTokens, temperature, most, ...defined({ seed, promptLength }), signal };
       const result = await progress.during("comparing", model.compare(prompt, options));
-      return { result, interventions: reportInterventions(bundles, model.stages) };
+      return { result, interventions: reportInterventions(bundles, model.stages), device: model.device.name };
     });
-    stdout.write(values.json ? `${JSON.stringify({ ...result, interventions })}\n` : report(result, stdout.columns));
+    const run = context.record(device);
+    stdout.write(
+      values.json ? `${JSON.stringify({ ...result, interventions, run })}\n` : report(result, stdout.columns),
+    );
   },
 });
 

@@ -104,11 +104,13 @@ export const evaluate = defineCommand({
       });
       const evaluation = await progress.during("evaluating", work);
       const judged = classifier && judgeOf(classifier, evaluation.continuations);
-      return { evaluation, judge: judged, interventions: reportInterventions(composed, model.stages) };
+      const interventions = reportInterventions(composed, model.stages);
+      return { evaluation, judge: judged, interventions, device: model.device.name };
     });
-    const { evaluation, judge, interventions } = report;
+    const { evaluation, judge, interventions, device } = report;
     if (values.json) {
-      stdout.write(`${JSON.stringify({ ...evaluation, ...defined({ judge }), interventions })}\n`);
+      const run = context.record(device);
+      stdout.write(`${JSON.stringify({ ...evaluation, ...defined({ judge }), interventions, run })}\n`);
       return;
     }
     for (const id of evaluation.predictions?.widened ?? []) {

@@ -68,7 +68,7 @@ export const fitAura = defineCommand({
     const weights = await fittedWeights(values.model, context);
     const sites = [...new Set<NeuronSite>(values.site)];
     const { model: source, out } = values;
-    const { fit, store } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+    const { fit, store, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const { variant, neurons: top, factor } = values;
       const sentences = {
         positive: encodeAll(model, documents.positive, values.maxTokens),
@@ -86,11 +86,12 @@ export const fitAura = defineCommand({
         store,
         onProgress: (done, total, kept) => progress.count("measuring", { done, total, unit: "sentences", kept }),
       });
-      return { fit: await progress.during("measuring", store.during(work)), store };
+      return { fit: await progress.during("measuring", store.during(work)), store, device: model.device.name };
     });
     await file.write(writeFitted(fit.bundle, weights));
     await store.remove();
-    stdout.write(values.json ? `${JSON.stringify(reported(fit))}\n` : table(fit, values.out));
+    const run = context.record(device);
+    stdout.write(values.json ? `${JSON.stringify({ ...reported(fit), run })}\n` : table(fit, values.out));
   },
 });
 

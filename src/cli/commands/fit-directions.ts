@@ -98,36 +98,42 @@ const describe = (method: DirectionMethod) =>
       const file = await prepareOutFile(values.out);
       const weights = await fittedWeights(values.model, context);
       const { model: source, out, site, shrinkage } = values;
-      const { bundle, table, store } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-        const sentences = {
-          positive: encodeAll(model, documents.positive, values.maxTokens),
-          negative: encodeAll(model, documents.negative, values.maxTokens),
-        };
-        const inputs = { model: source, out, weights, own: { method, site, layers, shrinkage } };
-        const store = await openStore(inputs, model, sentences, context);
-        const common = {
-          ...sentences,
-          site,
-          ...defined({ name: values.name, shrinkage }),
-          sources: { positive: basename(values.positive), negative: basename(values.negative) },
-          signal,
-          store,
-          onProgress: (done: number, total: number, kept: number) =>
-            progress.count("measuring", { done, total, unit: "sentences", kept }),
-        };
-        const { library } = context;
-        const work: Promise<FittedDirection> =
-          layers === "auto"
-            ? library.chooseLayer(model, method, { ...common, ...defined({ klBound: values.klBound }) })
-            : library.fitDirection(model, method, { ...common, layers }).then((bundle) => ({ bundle }));
-        return { ...(await progress.during("measuring", store.during(work))), store };
-      });
+      const { bundle, table, store, device } = await withModel(
+        { ...values, plan: "reference" },
+        context,
+        async (model) => {
+          const sentences = {
+            positive: encodeAll(model, documents.positive, values.maxTokens),
+            negative: encodeAll(model, documents.negative, values.maxTokens),
+          };
+          const inputs = { model: source, out, weights, own: { method, site, layers, shrinkage } };
+          const store = await openStore(inputs, model, sentences, context);
+          const common = {
+            ...sentences,
+            site,
+            ...defined({ name: values.name, shrinkage }),
+            sources: { positive: basename(values.positive), negative: basename(values.negative) },
+            signal,
+            store,
+            onProgress: (done: number, total: number, kept: number) =>
+              progress.count("measuring", { done, total, unit: "sentences", kept }),
+          };
+          const { library } = context;
+          const work: Promise<FittedDirection> =
+            layers === "auto"
+              ? library.chooseLayer(model, method, { ...common, ...defined({ klBound: values.klBound }) })
+              : library.fitDirection(model, method, { ...common, layers }).then((bundle) => ({ bundle }));
+          return { ...(await progress.during("measuring", store.during(work))), store, device: model.device.name };
+        },
+      );
       await file.write(writeFitted(bundle, weights));
       await store.remove();
       const norms = normsOf(bundle);
       if (values.json) {
         const choice = table && { chosen: norms[0]?.layer, table };
-        stdout.write(`${JSON.stringify({ id: bundle.manifest.stages[0]?.id, layers: norms, ...choice })}\n`);
+        stdout.write(
+          `${JSON.stringify({ id: bundle.manifest.stages[0]?.id, layers: norms, ...choice, run: context.record(device) })}\n`,
+        );
       } else {
         if (table) stdout.write(choiceTable(table, norms[0]?.layer));
         const rows = norms.map(

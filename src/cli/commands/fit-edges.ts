@@ -92,7 +92,10 @@ export const fitEdges = defineCommand({
       });
       const { bundle, summary, edges, before, after, divergence } = await progress.during("fitting edges", work);
       await file.write(writeFitted(bundle, weights));
-      if (values.json) return stdout.write(`${JSON.stringify({ summary, before, after, divergence, edges })}\n`);
+      if (values.json)
+        return stdout.write(
+          `${JSON.stringify({ summary, before, after, divergence, edges, run: context.record(model.device.name) })}\n`,
+        );
       stdout.write(`${summary}\n`);
       const { bad: moved, good: kept } = divergence;
       stdout.write(`  KL to the whole model, nats a token: bad ${moved.toFixed(3)}, good ${kept.toFixed(3)}\n`);

@@ -46,7 +46,7 @@ export const fitNeurons = defineCommand({
     ]);
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
-    const fit = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+    const { fit, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const work = context.library.fitNeurons(model, values.model, {
         probe,
         texts: encodeAll(model, documents, values.maxTokens),
@@ -55,11 +55,13 @@ export const fitNeurons = defineCommand({
         signal,
         onProgress: (done, total) => progress.count("measuring", { done, total, unit: "texts" }),
       });
-      return progress.during("measuring", work);
+      return { fit: await progress.during("measuring", work), device: model.device.name };
     });
     await file.write(writeFitted(fit.bundle, weights));
     const { groups, strongest } = fit;
-    stdout.write(values.json ? `${JSON.stringify({ groups, strongest })}\n` : table(fit, values.out));
+    stdout.write(
+      values.json ? `${JSON.stringify({ groups, strongest, run: context.record(device) })}\n` : table(fit, values.out),
+    );
   },
 });
 

@@ -35,7 +35,7 @@ export const fitProbe = defineCommand({
     const { progress, signal, stdout } = context;
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
-    const probe = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+    const { probe, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const work = context.library.fitProbe(model, {
         positive: encodeAll(model, documents.positive, values.maxTokens),
         negative: encodeAll(model, documents.negative, values.maxTokens),
@@ -44,12 +44,14 @@ export const fitProbe = defineCommand({
         signal,
         onProgress: (done, total) => progress.count("measuring", { done, total, unit: "sentences" }),
       });
-      return progress.during("measuring", work);
+      return { probe: await progress.during("measuring", work), device: model.device.name };
     });
     await file.write(writeProbe(probe));
     const { site, layer, held_out, n_positive, n_negative } = probe;
     if (values.json) {
-      stdout.write(`${JSON.stringify({ site, layer, n_positive, n_negative, held_out })}\n`);
+      stdout.write(
+        `${JSON.stringify({ site, layer, n_positive, n_negative, held_out, run: context.record(device) })}\n`,
+      );
       return;
     }
     const judged = held_out

@@ -4,6 +4,7 @@ import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { flag, name, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
+import { wroteJson, wroteText } from "../wrote.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -18,7 +19,8 @@ export const logits = defineCommand({
   options: {
     ...promptOptions,
     out: output(required("FILE", "The safetensors file to write", name)),
-    last: flag("The last position alone: [1, vocabulary]"),
+    last: flag("Only the last position: [1, vocabulary]"),
+    json: flag("Print one JSON object: the file, and its tensors with dtypes and shapes"),
     ...runOptions,
   },
   examples: [
@@ -32,7 +34,11 @@ export const logits = defineCommand({
       const options = { last, signal: context.signal, ...defined({ promptLength }) };
       const work = model.logits(encodePrompt(model, prompt), options);
       const { data, shape } = await context.progress.during("running the model", work);
-      await file.write(writeSafetensors(new Map([["logits", storeFloat32(data, shape)]])));
+      const tensors = new Map([["logits", storeFloat32(data, shape)]]);
+      await file.write(writeSafetensors(tensors));
+      context.stdout.write(
+        values.json ? `${JSON.stringify(wroteJson(values.out, tensors))}\n` : wroteText(values.out, tensors),
+      );
     });
   },
 });

@@ -37,18 +37,18 @@ export const perplexity = defineCommand({
   async run(values, context) {
     const { progress, signal, stdout } = context;
     const texts = (await readDocuments(values.texts, signal)).slice(0, values.maxTexts);
-    const result = await withEditedModel(values, context, (model) => {
+    const result = await withEditedModel(values, context, async (model) => {
       const work = model.perplexity(documentsOf(model, texts, values, context), {
         ...defined({ stride: values.stride, promptLength: values.promptLength }),
         signal,
         onProgress: (done, total) => progress.count("measuring", { done, total, unit: "tokens" }),
       });
-      return progress.during("measuring", work);
+      return { ...(await progress.during("measuring", work)), device: model.device.name };
     });
-    const { perplexity: value, nll, tokens } = result;
+    const { perplexity: value, nll, tokens, device } = result;
     stdout.write(
       values.json
-        ? `${JSON.stringify({ perplexity: value, nll, tokens })}\n`
+        ? `${JSON.stringify({ perplexity: value, nll, tokens, run: context.record(device) })}\n`
         : `perplexity ${value.toFixed(3)}  (nll ${nll.toFixed(4)} over ${tokens} tokens)\n`,
     );
   },

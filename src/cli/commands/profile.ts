@@ -56,10 +56,13 @@ export const profile = defineCommand({
     });
     const { hostTimeOfToken, traceOf, reportOf } = await import("../../index.ts");
     const encoder = new TextEncoder();
-    await files.trace?.write(encoder.encode(traceOf(result)));
-    await files.html?.write(encoder.encode(reportOf(result)));
+    const run = context.record(result.device);
+    await files.trace?.write(encoder.encode(traceOf(result, run)));
+    await files.html?.write(encoder.encode(reportOf(result, run)));
     stdout.write(
-      values.json ? `${JSON.stringify(result)}\n` : profileTables(result, hostTimeOfToken(result.host.rows)),
+      values.json
+        ? `${JSON.stringify({ ...result, run })}\n`
+        : profileTables(result, hostTimeOfToken(result.host.rows)) + wroteLines(values),
     );
   },
 });
@@ -73,4 +76,18 @@ function decodeSteps(
   const [count = 0] = tokens;
   note(`--tokens ${count}, one number, is taken as --max-new-tokens ${count}; --tokens now takes the prompt's ids`);
   return { prompt, tokens: undefined, maxNewTokens: count };
+}
+
+function wroteLines({
+  trace,
+  html,
+}: {
+  readonly trace: string | undefined;
+  readonly html: string | undefined;
+}): string {
+  const lines = [
+    ...(trace === undefined ? [] : [`${trace}: a trace for https://ui.perfetto.dev or Chrome's DevTools\n`]),
+    ...(html === undefined ? [] : [`${html}: a report, to be opened in a browser\n`]),
+  ];
+  return lines.length > 0 ? `\n${lines.join("")}` : "";
 }

@@ -33,7 +33,8 @@ export const tune = defineCommand({
       });
       return progress.during("choosing kernels", work);
     });
-    stdout.write(values.json ? `${JSON.stringify(report)}\n` : formatReport(report));
+    const run = context.record(report.device);
+    stdout.write(values.json ? `${JSON.stringify({ ...report, run })}\n` : formatReport(report));
   },
 });
 

@@ -1,0 +1,39 @@
+/** What was run, when and where: measured numbers mean little without. */
+import { cpus, hostname, totalmem } from "node:os";
+import { formatBytes } from "./pace.ts";
+
+/** As reports and saved results carry it. */
+export interface RunRecord {
+  /** When the command began, in UTC: `2026-11-29T00:21:53Z`. */
+  readonly date: string;
+  /** The machine: its name, processor, memory and system. */
+  readonly host: string;
+  /** The command line, quoted for a shell. */
+  readonly command: string;
+  readonly sluice: string;
+  readonly node: string;
+  /** What computed; null where nothing was computed on a device. */
+  readonly device: string | null;
+}
+
+/**
+ * @param argv what follows the program's name
+ * @param version the package's
+ */
+export function recordOf(argv: readonly string[], version: string, device: string | null, began: Date): RunRecord {
+  const processors = cpus();
+  const model = processors[0]?.model.replace(/\s+/g, " ").trim() ?? "unknown processor";
+  return {
+    date: began.toISOString().replace(/\.\d+Z$/, "Z"),
+    host: `${hostname()}: ${model}, ${processors.length} cores, ${formatBytes(totalmem())}, ${process.platform} ${process.arch}`,
+    command: ["sluice", ...argv.map(quoted)].join(" "),
+    sluice: version,
+    node: process.versions.node,
+    device,
+  };
+}
+
+/** A word as a shell would take it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
