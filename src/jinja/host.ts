@@ -1,0 +1,44 @@
+/** The caller's values as the template's: plain data in, plain data only. */
+import { DEEPEST } from "./run.ts";
+import { Dict, List, type Value } from "./values.ts";
+
+/** A value that is not data, and where it stands. */
+export class NotData extends Error {
+  override readonly name = "NotData";
+}
+
+/** Values for a template, and how much text is in them. */
+export class HostValues {
+  /** UTF-16 units of text seen so far. */
+  length = 0;
+
+  /**
+   * Converts JSON-like data. A number without a fraction is an int, as it is written in JSON: 3.0 becomes 3. Larger
+   * ones than JavaScript counts exactly are floats; ints of any size can be passed as bigint.
+   * @param path how to name the value in a message
+   */
+  convert(value: unknown, path: string, depth = 0): Value {
+    if (depth > DEEPEST) throw new NotData(`${path.slice(0, 60)}… is nested more than ${DEEPEST} levels deep`);
+    if (value === null || value === undefined) return null;
+    if (typeof value === "string") {
+      this.length += value.length;
+      return value;
+    }
+    if (typeof value === "boolean" || typeof value === "bigint") return value;
+    if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
+    if (typeof value !== "object") throw new NotData(`${path} is a ${typeof value}, which no template can use`);
+    this.length += 8;
+    if (Array.isArray(value) || ArrayBuffer.isView(value)) {
+      const items = Array.from(value as ArrayLike<unknown>);
+      return new List(items.map((item, i) => this.convert(item, `${path}[${i}]`, depth + 1)));
+    }
+    const dict = new Dict();
+    const entries = value instanceof Map ? value : Object.entries(value);
+    for (const [key, item] of entries as Iterable<[unknown, unknown]>) {
+      if (item === undefined) continue;
+      const name = this.convert(key, `${path}'s key`, depth + 1);
+      dict.set(name, this.convert(item, `${path}.${String(key).slice(0, 60)}`, depth + 1));
+    }
+    return dict;
+  }
+}
