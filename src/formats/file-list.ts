@@ -73,8 +73,11 @@ class FileList implements FileSource {
     return false;
   }
 
-  async list(): Promise<readonly string[]> {
-    return [...this.#files.keys()];
+  async list(folder?: string): Promise<readonly string[]> {
+    const paths = [...this.#files.keys()];
+    if (folder === undefined) return paths;
+    const prefix = `${folder}/`;
+    return paths.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
   }
 
   async close(): Promise<void> {

@@ -103,9 +103,12 @@ class NodeFolder implements FileSource {
     return false;
   }
 
-  async list(): Promise<readonly string[]> {
-    return readdir(this.label).catch((cause: unknown) => {
-      throw unreadable(this.label, cause);
+  async list(folder?: string): Promise<readonly string[]> {
+    if (folder !== undefined) checkPath(folder);
+    const path = folder === undefined ? this.label : join(this.label, folder);
+    return readdir(path).catch((cause: unknown) => {
+      if (folder !== undefined && ["ENOENT", "ENOTDIR"].includes((cause as { code?: string }).code ?? "")) return [];
+      throw unreadable(path, cause);
     });
   }
 

@@ -27,8 +27,11 @@ export interface FileSource {
   readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** Was the file found to come from its beginning alone, so that a step back in it is another download? */
   isForwardOnly(path: string): boolean;
-  /** Every path, or null where the source cannot be listed, as over HTTP. For advice in messages. */
-  list(): Promise<readonly string[] | null>;
+  /**
+   * Every path, or what lies in one folder, which is nothing if there is no such folder. Null where the source cannot be
+   * listed, as over HTTP.
+   */
+  list(folder?: string): Promise<readonly string[] | null>;
   /** Releases handles and connections. May be called again. */
   close(): Promise<void>;
 }

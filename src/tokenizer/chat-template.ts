@@ -1,17 +1,23 @@
-/** Chat templates: Jinja programs in tokenizer_config.json or chat_template.jinja that lay out a conversation. */
-import type { Template } from "@huggingface/jinja";
+/** Chat templates: Jinja programs of a model's folder that lay out a conversation. */
 import { SluiceError } from "../errors.ts";
-import { type FileSource, readText } from "../formats/source.ts";
+import type { FileSource } from "../formats/source.ts";
+import type { Template } from "../jinja/template.ts";
+import { show, showText } from "../show.ts";
+import { type ChatTemplates, readChatTemplates } from "./chat-template-files.ts";
+import { type ChatRequest, checkChatOptions, checkMessages } from "./chat-template-options.ts";
+import { continueFinalMessage } from "./continue-message.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import type { ChatMessage, ChatTemplateOptions } from "./tokenizer.ts";
 
 export interface ChatRenderer {
-  render(messages: readonly ChatMessage[], options: ChatTemplateOptions): string;
+  render(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
 }
 
+type Jinja = typeof import("../jinja/template.ts");
+
 /**
- * Reads the templates of a model. chat_template.jinja goes before tokenizer_config.json, as in transformers.
- * A damaged template is reported when it is used: a model that is not chatted with does not need it.
+ * Reads the templates of a model. A damaged template is reported when it is used: a model that is not chatted with does
+ * not need it.
  * @param config tokenizer_config.json
  */
 export async function loadChatRenderer(
@@ -19,85 +25,14 @@ export async function loadChatRenderer(
   config: JsonObject,
   signal?: AbortSignal,
 ): Promise<ChatRenderer> {
-  const templates = namedTemplates(config.chat_template);
-  const file = "chat_template.jinja";
-  if (await source.exists(file, signal)) templates.set("default", await readText(source, file, signal));
-  if (templates.size === 0) return { render: refuse };
-  const { Template } = await import("@huggingface/jinja");
-  return new JinjaRenderer(Template, templates, specialTokens(config));
+  const templates = await readChatTemplates(source, config, signal);
+  return new JinjaRenderer(await import("../jinja/template.ts"), templates, specialTokens(config));
 }
 
 /** The text of a special token, which the file gives as a string or as `{content}`. */
 export function specialTokenText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   return isObject(value) && typeof value.content === "string" ? value.content : undefined;
-}
-
-class JinjaRenderer implements ChatRenderer {
-  readonly #Template: typeof Template;
-  readonly #templates: ReadonlyMap<string, string>;
-  readonly #specials: Readonly<Record<string, string>>;
-  readonly #parsed = new Map<string, Template>();
-
-  constructor(
-    TemplateClass: typeof Template,
-    templates: ReadonlyMap<string, string>,
-    specials: Readonly<Record<string, string>>,
-  ) {
-    this.#Template = TemplateClass;
-    this.#templates = templates;
-    this.#specials = specials;
-  }
-
-  render(messages: readonly ChatMessage[], options: ChatTemplateOptions): string {
-    const name = this.#choose(options.tools !== undefined);
-    try {
-      return this.#parse(name).render({
-        ...this.#specials,
-        messages,
-        add_generation_prompt: options.addGenerationPrompt,
-        ...(options.tools ? { tools: options.tools } : {}),
-      });
-    } catch (cause) {
-      // Templates refuse conversations on purpose (`raise_exception`): the reason is for the caller.
-      throw new SluiceError("usage", `The chat template "${name}" failed: ${(cause as Error).message}`, {
-        hint: "Check the roles and their order: many templates want user and assistant in turn.",
-        cause,
-      });
-    }
-  }
-
-  #choose(withTools: boolean): string {
-    const wanted = withTools && this.#templates.has("tool_use") ? "tool_use" : "default";
-    if (this.#templates.has(wanted)) return wanted;
-    throw new SluiceError(
-      "usage",
-      `The model has no default chat template, only: ${[...this.#templates.keys()].join(", ")}`,
-      { hint: "Lay the conversation out yourself and pass it as text." },
-    );
-  }
-
-  #parse(name: string): Template {
-    let template = this.#parsed.get(name);
-    if (!template) {
-      template = new this.#Template(this.#templates.get(name) as string);
-      this.#parsed.set(name, template);
-    }
-    return template;
-  }
-}
-
-/** `chat_template` is one template, or a list of `{name, template}`. */
-function namedTemplates(value: unknown): Map<string, string> {
-  const templates = new Map<string, string>();
-  if (typeof value === "string") templates.set("default", value);
-  if (!Array.isArray(value)) return templates;
-  for (const entry of value) {
-    if (isObject(entry) && typeof entry.name === "string" && typeof entry.template === "string") {
-      templates.set(entry.name, entry.template);
-    }
-  }
-  return templates;
 }
 
 /** The variables `bos_token`, `eos_token`, … that templates refer to. */
@@ -110,8 +45,119 @@ function specialTokens(config: JsonObject): Record<string, string> {
   return tokens;
 }
 
-function refuse(): never {
-  throw new SluiceError("usage", "The model has no chat template", {
-    hint: "It is a plain text model, or its folder lacks chat_template.jinja: pass the conversation as text.",
-  });
+/** A template's text and what to call it in messages. */
+interface Chosen {
+  readonly title: string;
+  readonly source: string;
+}
+
+class JinjaRenderer implements ChatRenderer {
+  readonly #jinja: Jinja;
+  readonly #templates: ChatTemplates;
+  readonly #specials: Readonly<Record<string, string>>;
+  /** Templates by their text, which conversations use again and again. */
+  readonly #parsed = new Map<string, Template>();
+
+  constructor(jinja: Jinja, templates: ChatTemplates, specials: Readonly<Record<string, string>>) {
+    this.#jinja = jinja;
+    this.#templates = templates;
+    this.#specials = specials;
+  }
+
+  render(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string {
+    checkMessages(messages);
+    const request = checkChatOptions(options);
+    const chosen = this.#choose(request);
+    if (request.continueFinalMessage === null) return this.#run(chosen, messages, request);
+    return continueFinalMessage(messages, request.continueFinalMessage, chosen.source, (tagged) =>
+      this.#run(chosen, tagged, request),
+    );
+  }
+
+  #run(chosen: Chosen, messages: readonly ChatMessage[], request: ChatRequest): string {
+    try {
+      return this.#parse(chosen.source).render(
+        {
+          ...this.#specials,
+          ...request.variables,
+          messages,
+          tools: request.tools,
+          documents: request.documents,
+          add_generation_prompt: request.addGenerationPrompt,
+        },
+        { now: request.now },
+      );
+    } catch (cause) {
+      if (cause instanceof this.#jinja.NotData) throw new SluiceError("usage", cause.message, { cause });
+      if (cause instanceof this.#jinja.TemplateError) throw templateError(chosen.title, cause);
+      throw cause;
+    }
+  }
+
+  #choose({ template, tools }: ChatRequest): Chosen {
+    const names = [...this.#templates.keys()];
+    const byName = (name: string): Chosen => ({
+      title: `The chat template "${showText(name)}"`,
+      source: this.#templates.get(name) as string,
+    });
+    if (template !== undefined) {
+      if (this.#templates.has(template)) return byName(template);
+      // What has no tag in it would be no template: a name is meant.
+      if (template.includes("{")) return { title: "The given chat template", source: template };
+      throw new SluiceError("usage", `The model has no chat template named ${show(template)}`, {
+        hint: names.length > 0 ? `It has: ${names.map((name) => showText(name)).join(", ")}.` : "It has none at all.",
+      });
+    }
+    const wanted = tools !== null && this.#templates.has("tool_use") ? "tool_use" : "default";
+    if (this.#templates.has(wanted)) return byName(wanted);
+    if (names.length === 0) {
+      throw new SluiceError("usage", "The model has no chat template", {
+        hint: "It is a plain text model, or its folder lacks chat_template.jinja: pass the conversation as text.",
+      });
+    }
+    throw new SluiceError(
+      "usage",
+      `The model has no default chat template, only: ${names.map((name) => showText(name)).join(", ")}`,
+      { hint: "Name the one to use." },
+    );
+  }
+
+  #parse(source: string): Template {
+    let template = this.#parsed.get(source);
+    if (!template) {
+      template = new this.#jinja.Template(source);
+      if (this.#parsed.size >= MOST_PARSED) this.#parsed.clear();
+      this.#parsed.set(source, template);
+    }
+    return template;
+  }
+}
+
+/** A model has few templates; callers may bring others. */
+const MOST_PARSED = 16;
+/** What a message has room for: reasons are sentences. */
+const LONGEST_REASON = 500;
+
+function templateError(title: string, cause: InstanceType<Jinja["TemplateError"]>): SluiceError {
+  const reason = showText(cause.message, LONGEST_REASON);
+  const where = cause.line === undefined ? "" : `, line ${cause.line}`;
+  switch (cause.kind) {
+    case "refused":
+      return new SluiceError("usage", `${title} refuses this conversation: ${reason}`, { cause });
+    case "syntax":
+      return new SluiceError("bad_file", `${title} cannot be read${where}: ${reason}`, {
+        hint: "It is damaged, or uses what Jinja as chat templates have it does not know.",
+        cause,
+      });
+    case "limit":
+      return new SluiceError("bad_file", `${title} was stopped${where}: ${reason}`, {
+        hint: "No template of a model needs as much: do not trust this one.",
+        cause,
+      });
+    default:
+      return new SluiceError("usage", `${title} failed${where}: ${reason}`, {
+        hint: "It expects something else of the messages or variables, or is damaged.",
+        cause,
+      });
+  }
 }

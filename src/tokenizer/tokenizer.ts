@@ -29,18 +29,39 @@ export interface TextStream {
   end(): string;
 }
 
-/** A turn of a conversation; templates may read further fields (`name`, `tool_calls`, …). */
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
+/** A part of a message's content, such as `{ type: "text", text: "…" }`. */
+export interface ChatContentPart {
+  readonly type: string;
   readonly [field: string]: unknown;
 }
 
+/** A turn of a conversation; templates may read further fields (`name`, `tool_calls`, `reasoning_content`, …). */
+export interface ChatMessage {
+  readonly role: string;
+  /** Reaches the template as it is: whether it takes parts, or null beside `tool_calls`, is the template's choice. */
+  readonly content?: string | readonly ChatContentPart[] | null;
+  readonly [field: string]: unknown;
+}
+
+/**
+ * Everything is handed to the template as plain data. A number without a fraction is a whole number there, as `3` is in
+ * JSON; a bigint stands for a whole number of any size; a Map is a dictionary.
+ */
 export interface ChatTemplateOptions {
-  /** Ends the text with what opens the assistant's turn. */
-  readonly addGenerationPrompt: boolean;
-  /** Tool descriptions in JSON schema, as the template expects them. */
+  /** Ends the text with what opens the assistant's turn. Default false. */
+  readonly addGenerationPrompt?: boolean;
+  /** Ends the text within the last message, which the model goes on with; a name for another field than `content`. */
+  readonly continueFinalMessage?: boolean | string;
+  /** Tool descriptions in JSON schema, as the template expects them. Without it, `tools` is None. */
   readonly tools?: readonly Readonly<Record<string, unknown>>[];
+  /** For templates of retrieval: `{ title, text }` each. Without it, `documents` is None. */
+  readonly documents?: readonly Readonly<Record<string, unknown>>[];
+  /** Further variables that the template reads, such as `{ enable_thinking: false }`. They go before special tokens. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+  /** A template's text, or the name of one of the model's. Default: `tool_use` with tools if there is one, else `default`. */
+  readonly template?: string;
+  /** What `strftime_now` reads. Default: the time now. */
+  readonly now?: () => Date;
 }
 
 export interface Tokenizer {
@@ -51,9 +72,11 @@ export interface Tokenizer {
   stream(options?: StreamOptions): TextStream;
   /**
    * The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`.
-   * @throws SluiceError `usage` if the model has no chat template or the template refuses the messages
+   * Renders what transformers renders. No template runs longer than a second or two, or reaches anything of the host.
+   * @throws SluiceError `usage` if the model has no chat template, or the template refuses the messages or fails on
+   * them; `bad_file` if it cannot be parsed or does too much
    */
-  applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions): string;
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
   readonly bosTokenId?: number;
   readonly eosTokenId?: number;
   /** Highest id + 1. */

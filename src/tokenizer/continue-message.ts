@@ -1,0 +1,57 @@
+/** A conversation that ends within its last message, for the model to go on with: as transformers cuts it. */
+import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
+import { isObject } from "./json.ts";
+import type { ChatMessage } from "./tokenizer.ts";
+
+/** Put after the message's text and looked for in what was rendered. The space shows whether the template trims. */
+const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
+/** Names of what a model has thought, which templates read under one or another. */
+const REASONING = ["reasoning_content", "thinking", "reasoning"];
+
+/**
+ * @param field of the last message, usually `content`
+ * @param template its text: it must mention the field
+ * @param render renders messages
+ */
+export function continueFinalMessage(
+  messages: readonly ChatMessage[],
+  field: string,
+  template: string,
+  render: (messages: readonly ChatMessage[]) => string,
+): string {
+  const last = messages.at(-1) as ChatMessage;
+  const value = Object.hasOwn(last, field) ? last[field] : undefined;
+  if (value === undefined || value === null) refuse(`the last message has no ${show(field)}`);
+  const fields = REASONING.includes(field) ? REASONING.filter((name) => last[name] === value) : [field];
+  if (!fields.some((name) => template.includes(name))) refuse(`the chat template does not use ${show(field)}`);
+  const { text, tagged } = tag(value);
+  const rendered = render([
+    ...messages.slice(0, -1),
+    { ...last, ...Object.fromEntries(fields.map((n) => [n, tagged])) },
+  ]);
+  const at = rendered.lastIndexOf(TAG.trim());
+  if (at < 0 || !rendered.includes(text.trim())) {
+    refuse("the last message does not appear as it is in what the chat template makes of it");
+  }
+  const before = rendered.slice(0, at);
+  return rendered.startsWith(TAG, at) ? before : before.trimEnd();
+}
+
+/** The text that is gone on with, and the field's value with the tag after it. */
+function tag(value: unknown): { text: string; tagged: unknown } {
+  if (typeof value === "string") return { text: value, tagged: value + TAG };
+  if (!Array.isArray(value)) refuse(`the last message is ${show(value)}, not text`);
+  const parts = value as readonly unknown[];
+  const place = parts.findLastIndex((part) => isObject(part) && typeof part.text === "string");
+  const part = parts[place];
+  if (!isObject(part)) refuse("the last message has no part with text");
+  const text = part.text as string;
+  return { text, tagged: parts.map((one, i) => (i === place ? { ...part, text: text + TAG } : one)) };
+}
+
+function refuse(reason: string): never {
+  throw new SluiceError("usage", `There is nothing to continue: ${reason}`, {
+    hint: "Use addGenerationPrompt to begin a new answer.",
+  });
+}
