@@ -1,12 +1,8 @@
 /** Expressions, by recursive descent with Jinja's precedences. */
-import { syntaxError } from "./errors.ts";
-import type { Token, TokenType } from "./lexer.ts";
 import type { Call, CallArguments, Expression, Filter, Keyword, Slice } from "./nodes.ts";
 import type { Arithmetic, Comparison } from "./operators.ts";
+import { DEEPEST_SOURCE, describe, TokenReader } from "./token-reader.ts";
 import type { Value } from "./values.ts";
-
-/** Deepest nesting of expressions and of blocks: Jinja itself fails at about half of it. */
-const DEEPEST = 150;
 
 const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
   ["true", true],
@@ -18,60 +14,7 @@ const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
 ]);
 const COMPARISONS = new Set(["==", "!=", "<", "<=", ">", ">="]);
 
-/** The tokens and where the parser stands among them. */
-export class ExpressionParser {
-  readonly #tokens: readonly Token[];
-  #at = 0;
-  #depth = 0;
-
-  constructor(tokens: readonly Token[]) {
-    this.#tokens = tokens;
-  }
-
-  get current(): Token {
-    return this.#tokens[this.#at] as Token;
-  }
-
-  peek(): Token {
-    return this.#tokens[Math.min(this.#at + 1, this.#tokens.length - 1)] as Token;
-  }
-
-  next(): Token {
-    const token = this.current;
-    if (token.type !== "eof") this.#at++;
-    return token;
-  }
-
-  is(type: TokenType, text?: string): boolean {
-    const token = this.current;
-    return token.type === type && (text === undefined || token.text === text);
-  }
-
-  skip(type: TokenType, text: string): boolean {
-    if (!this.is(type, text)) return false;
-    this.next();
-    return true;
-  }
-
-  expect(type: TokenType, text?: string): Token {
-    if (this.is(type, text)) return this.next();
-    const wanted = text ?? NAMES[type] ?? type;
-    if (this.is("eof")) throw this.error(`unexpected end of template, expected '${wanted}'.`);
-    throw this.error(`expected token '${wanted}', got '${describe(this.current)}'`);
-  }
-
-  error(message: string, line = this.current.line): Error {
-    return syntaxError(message, line);
-  }
-
-  /** Goes one level deeper into nested expressions or blocks. */
-  deeper<T>(parse: () => T): T {
-    if (++this.#depth > DEEPEST) throw this.error("the template nests too deeply");
-    const result = parse();
-    this.#depth--;
-    return result;
-  }
-
+export class ExpressionParser extends TokenReader {
   expression(withCondition = true): Expression {
     return this.deeper(() => (withCondition ? this.#condition() : this.#or()));
   }
@@ -253,7 +196,7 @@ export class ExpressionParser {
 
   /** A chain is a deep tree, and those who walk it have a stack to keep. */
   #checkChain(length: number): void {
-    if (length > 4 * DEEPEST) throw this.error("the template has too long a chain of operators");
+    if (length > 4 * DEEPEST_SOURCE) throw this.error("the template has too long a chain of operators");
   }
 
   #postfix(start: Expression): Expression {
@@ -400,19 +343,4 @@ export class ExpressionParser {
     if (type === "operator") return text === "[" || text === "{";
     return type === "name" && !["else", "or", "and"].includes(text);
   }
-}
-
-const NAMES: Partial<Record<TokenType, string>> = {
-  block_begin: "begin of statement block",
-  block_end: "end of statement block",
-  variable_begin: "begin of print statement",
-  variable_end: "end of print statement",
-  data: "template data / text",
-  eof: "end of template",
-};
-
-/** A token for a message. */
-export function describe(token: Token): string {
-  if (token.type === "name" || token.type === "operator") return token.text.slice(0, 60);
-  return NAMES[token.type] ?? token.type;
 }

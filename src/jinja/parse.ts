@@ -17,7 +17,8 @@ import type {
   Statement,
   Target,
 } from "./nodes.ts";
-import { describe, ExpressionParser } from "./parse-expression.ts";
+import { ExpressionParser } from "./parse-expression.ts";
+import { describe } from "./token-reader.ts";
 
 /** @throws TemplateError `syntax`, with the line */
 export function parse(source: string): Statement[] {

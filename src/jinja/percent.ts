@@ -39,7 +39,7 @@ export function percentFormat(run: Run, format: string, values: Value, escaping 
       result += "%";
       continue;
     }
-    result += pad(run, formatOne(run, directive, named ?? source.next(), escaping), directive);
+    result += pad(run, formatOne(run, directive, named === undefined ? source.next() : named, escaping), directive);
   }
   source.checkUsed();
   return result;

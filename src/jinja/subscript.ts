@@ -43,7 +43,8 @@ const HIDDEN = new Set(
 export function getAttribute(run: Run, value: Value, name: string): Value {
   const attribute = attributeOf(run, value, name);
   if (attribute !== undefined) return attribute;
-  return itemOf(run, value, name) ?? undefinedOf(value, name);
+  const item = itemOf(run, value, name);
+  return item === undefined ? undefinedOf(value, name) : item;
 }
 
 /** `value[key]`: the item, else the attribute of that name. */
@@ -52,7 +53,7 @@ export function getItem(run: Run, value: Value, key: Value): Value {
   if (item !== undefined) return item;
   const name = textOf(key);
   const attribute = name === undefined ? undefined : attributeOf(run, value, name);
-  return attribute ?? (attribute === null ? null : undefinedOf(value, key, run));
+  return attribute === undefined ? undefinedOf(value, key, run) : attribute;
 }
 
 function undefinedOf(value: Value, key: Value, run?: Run): Undefined {
