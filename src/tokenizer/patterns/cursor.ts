@@ -1,0 +1,57 @@
+/** Reading a pattern from left to right, and what is said when it cannot be used. */
+import { SluiceError } from "../../errors.ts";
+
+const SHOWN = 60;
+
+/** A pattern as errors show it: quoted, and cut if it is long. */
+export function showPattern(source: string): string {
+  return source.length <= SHOWN ? JSON.stringify(source) : `${JSON.stringify(source.slice(0, SHOWN))}…`;
+}
+
+export class Cursor {
+  readonly source: string;
+  at = 0;
+
+  constructor(source: string) {
+    this.source = source;
+  }
+
+  get done(): boolean {
+    return this.at >= this.source.length;
+  }
+
+  /** The next UTF-16 unit as text; "" at the end. */
+  get next(): string {
+    return this.source.charAt(this.at);
+  }
+
+  /** Passes the text if it comes next. */
+  eat(text: string): boolean {
+    if (!this.source.startsWith(text, this.at)) return false;
+    this.at += text.length;
+    return true;
+  }
+
+  /** Passes what the sticky expression matches here. */
+  match(expression: RegExp): RegExpExecArray | null {
+    expression.lastIndex = this.at;
+    const match = expression.exec(this.source);
+    if (match) this.at += match[0].length;
+    return match;
+  }
+
+  /** Passes one character, which must be there. */
+  take(): number {
+    const code = this.source.codePointAt(this.at);
+    if (code === undefined) this.fail("it ends too early");
+    this.at += code > 0xffff ? 2 : 1;
+    return code;
+  }
+
+  /** @param problem what is wrong, without a full stop */
+  fail(problem: string): never {
+    throw new SluiceError("bad_file", `The pattern ${showPattern(this.source)}: ${problem}, at character ${this.at}`, {
+      hint: "Patterns are regular expressions in Oniguruma's syntax, without back-references and calls of groups.",
+    });
+  }
+}

@@ -1,0 +1,26 @@
+/** How long a pattern may take. */
+import { SluiceError } from "../../errors.ts";
+import { showPattern } from "./cursor.ts";
+
+/** Steps for a text of any length, and more of them per UTF-16 unit. A step takes a few nanoseconds. */
+const BASE = 1_000_000;
+const PER_UNIT = 150;
+
+/** The steps that remain for one text, however many pieces of it a pattern is tried on. */
+export class Effort {
+  left: number;
+
+  /** @param length of the whole text, in UTF-16 units */
+  constructor(length: number) {
+    this.left = BASE + PER_UNIT * length;
+  }
+
+  /** @throws SluiceError `bad_file` if more steps were taken than remained */
+  spend(steps: number, source: string): void {
+    this.left -= steps;
+    if (this.left >= 0) return;
+    throw new SluiceError("bad_file", `The pattern ${showPattern(source)} takes too long on this text`, {
+      hint: "Its time grows faster than the text: shorten the text, or mend the pattern in tokenizer.json.",
+    });
+  }
+}

@@ -1,0 +1,75 @@
+/** What a pattern is compiled to. */
+import type { Bitmap, CodeSet } from "./code-set.ts";
+import type { Assertion } from "./node.ts";
+
+/** Instructions; what follows each in the code is named in brackets. Targets are places in the code. */
+export const op = {
+  /** The pattern, or the body of a group that is tried by itself, has matched. */
+  accept: 0,
+  /** [code point] */
+  char: 1,
+  /** [set] */
+  set: 2,
+  /** [target] */
+  jump: 3,
+  /** [target]: goes on; if that fails, at the target */
+  fork: 4,
+  /** [target, code point]: like fork; straight to the target if another character comes next */
+  forkOnChar: 5,
+  /** [target, set] */
+  forkOnSet: 6,
+  /** [target]: goes to the target; if that fails, on */
+  forkLazy: 7,
+  /** [set, min, max, set that must come next or -1]: as many characters as there are, then fewer */
+  run: 8,
+  /** the same, never fewer */
+  runPossessive: 9,
+  /** the same, as few as it takes */
+  runLazy: 10,
+  /** [end]: the body that follows, up to the end, in the first way in which it matches */
+  atomic: 11,
+  /** [end, 1 if it must not match]: the body that follows, from here, without moving */
+  ahead: 12,
+  /** [end, 1 if it must not match, min, max characters]: the body that follows, ending here */
+  behind: 13,
+  /** [set, 1 if it must not match]: the next character */
+  aheadSet: 14,
+  /** [set, 1 if it must not match]: the character before */
+  behindSet: 15,
+  /** [place in `assertions`] */
+  assert: 16,
+  /** [register]: remembers the position */
+  mark: 17,
+  /** [register, target]: goes to the target if the position is the remembered one */
+  exitIfStill: 18,
+} as const;
+
+/** The assertions, as the code numbers them. */
+export const assertions: readonly Assertion[] = [
+  "lineStart",
+  "lineEnd",
+  "textStart",
+  "textEnd",
+  "textEndOrNewline",
+  "wordBoundary",
+  "notWordBoundary",
+  "searchStart",
+];
+
+/** Stands for a repetition without bound. */
+export const UNBOUNDED = 0x7fffffff;
+
+export interface Program {
+  /** For errors. */
+  readonly source: string;
+  readonly code: Int32Array;
+  readonly sets: readonly CodeSet[];
+  /** The bitmaps of the sets for the first plane. */
+  readonly low: readonly Bitmap[];
+  /** Register 0 holds where \K stood, if it did: where the match begins. */
+  readonly registers: number;
+  /** The characters that a match can begin with; undefined: any, or none */
+  readonly first: CodeSet | undefined;
+  /** Whether a failure at a position is one for every start of the search: not with \G. */
+  readonly rememberable: boolean;
+}
