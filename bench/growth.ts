@@ -2,10 +2,12 @@
  * How Sluice's decode grows: with the context, the batch and the model.
  *
  *   npx tsx bench/growth.ts [--rounds 5] [--longest 4096] [--adapter NAME] [--models FOLDER] [--only context|batch|model] [--cpu]
+ *     [--out FOLDER]
  *
  * With --cpu the process's CPU time is measured in place of the wall clock: on a software device that is the work done,
  * whoever else uses the machine. Rounds go through all points in turn, so that a neighbour's work does not fall on one of them alone; a point is the
- * median of its rounds. Writes bench/growth.json, bench/growth.svg and the tables of bench/growth.md.
+ * median of its rounds. Writes bench/growth.json, bench/growth.svg and the tables of bench/growth.md, where it measured every
+ * point that they hold, in as many rounds; else, or with --out, growth.json and growth.svg are written elsewhere.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -18,6 +20,7 @@ import { measureCeilings } from "../src/profile/ceilings.ts";
 import { median, medianInterval } from "../src/profile/statistics.ts";
 import { type DecodeOptions, decode, prepareDecode } from "../src/runtime/decode.ts";
 import type { Sequences } from "../src/runtime/sequences.ts";
+import { placeOf } from "./keep-results.ts";
 import { table } from "./peers/report.ts";
 import { plot } from "./plot.ts";
 
@@ -34,6 +37,9 @@ interface Point {
 interface Growth {
   readonly date: string;
   readonly machine: string;
+  readonly command?: string;
+  readonly commit?: string;
+  readonly node?: string;
   readonly load: number;
   readonly device: string;
   readonly rounds: number;
@@ -55,6 +61,7 @@ const { values } = parseArgs({
     models: { type: "string", default: join(tmpdir(), "sluice-bench") },
     only: { type: "string" },
     cpu: { type: "boolean", default: false },
+    out: { type: "string" },
   },
 });
 const rounds = Number(values.rounds);
@@ -62,8 +69,8 @@ const longest = Number(values.longest);
 const loadBefore = loadavg()[0] as number;
 
 const json = join(root, "bench/growth.json");
-const before =
-  existsSync(json) && values.only !== undefined ? (JSON.parse(readFileSync(json, "utf8")) as Growth) : null;
+const committed = existsSync(json) ? (JSON.parse(readFileSync(json, "utf8")) as Growth) : null;
+const before = values.only === undefined ? null : committed;
 const wanted = (part: string) => values.only === undefined || values.only === part;
 const model = await loadSynthetic("gpt2-tiny", { context: longest + 64 });
 const { gpu, pipelines } = model.internals;
@@ -72,6 +79,9 @@ const growth: Growth = {
   ...before,
   date: new Date().toISOString().slice(0, 10),
   machine: `${cpus()[0]?.model ?? "unknown"}, ${cpus().length} cores`,
+  command: ["npx tsx bench/growth.ts", ...process.argv.slice(2)].join(" "),
+  commit: execFileSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" }).trim(),
+  node: process.versions.node,
   load: loadBefore,
   device: model.device.name,
   rounds,
@@ -82,11 +92,28 @@ const growth: Growth = {
 };
 model.dispose();
 const grown: Growth = { ...growth, ...(wanted("model") && { model: await sizes() }) };
-writeFileSync(json, `${JSON.stringify(grown, null, 2)}\n`);
-writeFileSync(join(root, "bench/growth.svg"), plotOf(grown));
-const page = join(root, "bench/growth.md");
-writeFileSync(page, withTables(readFileSync(page, "utf8"), tablesOf(grown)));
+const place = placeOf({
+  file: json,
+  kept: committed ? rowsOf(committed, committed.rounds) : [],
+  fresh: rowsOf(grown, committed?.rounds ?? 0),
+  out: values.out,
+  say: console.log,
+});
+writeFileSync(place, `${JSON.stringify(grown, null, 2)}\n`);
+writeFileSync(place.replace(/json$/, "svg"), plotOf(grown));
+if (place === json) {
+  const page = join(root, "bench/growth.md");
+  writeFileSync(page, withTables(readFileSync(page, "utf8"), tablesOf(grown)));
+}
 console.log(tablesOf(grown));
+
+/** Names of the points, and of the rounds where there are at least so many. */
+function rowsOf(growth: Growth, rounds: number): readonly string[] {
+  const points = (["context", "batch", "model"] as const).flatMap((part) =>
+    (growth[part] ?? []).map(({ x }) => `${part} ${x}`),
+  );
+  return [...points, ...(growth.rounds >= rounds ? [`${rounds} rounds`] : [])];
+}
 
 /** One long prompt that counts as cached, and sequences that hold beginnings of it: they share its cache. */
 async function contexts(model: Model): Promise<readonly Point[]> {

@@ -5,7 +5,7 @@
 //
 //   node scripts/build.mjs [--no-types]
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,7 +23,12 @@ const bundles = [
   { out: "cli", entry: "src/cli/main.ts", platform: "node" },
 ];
 
-rmSync(dist, { recursive: true, force: true });
+// Tests build without types: those of an earlier build stay, so that a checkout stays one that others can import.
+const kept = process.argv.includes("--no-types") ? ["types"] : [];
+mkdirSync(dist, { recursive: true });
+for (const entry of readdirSync(dist)) {
+  if (!kept.includes(entry)) rmSync(join(dist, entry), { recursive: true, force: true });
+}
 await Promise.all(bundles.map(makeBundle));
 if (!process.argv.includes("--no-types")) makeTypes();
 

@@ -11,6 +11,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { recordOf } from "../src/cli/run-record.ts";
 import { storeFloat32 } from "../src/formats/safetensors.ts";
 import { type Bundle, load, type Session, writeBundle } from "../src/index.ts";
 import { baseOf } from "../src/interventions/compose.ts";
@@ -21,6 +22,7 @@ import {
   sourceName,
   visibleSources,
 } from "../src/interventions/edges.ts";
+import { engineVersion } from "../src/kernels/shaders.gen.ts";
 import { scatter } from "./svg.ts";
 
 const { values: options, positionals } = parseArgs({
@@ -43,6 +45,7 @@ const inputs = Array.from({ length: 3 ** LETTERS }, (_, i) =>
 );
 const sorted = inputs.map((letters) => [...letters].sort());
 
+const began = new Date();
 const model = await load("weights/gpt-nano-sort");
 const { config } = model;
 const [sources, destinations] = [listSources(config), listDestinations(config, "heads")];
@@ -66,6 +69,9 @@ else
   throw new Error(
     "Usage: npx tsx scripts/study-sort.ts attribution|circuit [--zero] [--all] [--out BUNDLE] [--svg FILE]",
   );
+const words = ["npx", "tsx", "scripts/study-sort.ts", ...process.argv.slice(2)];
+const { date, host, command, sluice, device } = recordOf(words, engineVersion, model.device.name, began);
+console.log(`${date}, ${device} on ${host}, Sluice ${sluice}: ${command}`);
 for (const attribution of [single, few]) attribution.dispose();
 model.dispose();
 

@@ -3,9 +3,11 @@
  *
  *   npm ci --prefix bench/peers
  *   npm run bench -- [--full] [--only NAME] [--rounds N] [--host node|chromium] [--driver NAME=FILE]… [--models FOLDER]
+ *     [--out FOLDER]
  *
  * A tiny GPT-2; with --full also GPT-2 124M and a Llama of SmolLM-135M's shape. Writes bench/peers/results/MODEL-HOST.json and
- * bench/README.md. --driver adds a Vulkan driver to the SwiftShader that is always there; lavapipe of the system is found
+ * bench/README.md, where the run measured every lane that these hold, in as many rounds; else, or with --out, results go
+ * elsewhere. --driver adds a Vulkan driver to the SwiftShader that is always there; lavapipe of the system is found
  * by itself. --libraries FOLDER names where a Vulkan loader lies, for systems without one.
  */
 import { execFileSync } from "node:child_process";
@@ -17,6 +19,7 @@ import { parseArgs } from "node:util";
 import type { Browser } from "playwright-core";
 import { findCarrier, unpackDriver } from "../../src/gpu/node-swiftshader.ts";
 import { openChromium } from "../../test/support/chromium.ts";
+import { placeOf } from "../keep-results.ts";
 import type { ModelFiles } from "./lane.ts";
 import { type LaneResult, labelOf, measureLanes, type Opened } from "./measure.ts";
 import { readCheckpoint } from "./models/checkpoint.ts";
@@ -60,6 +63,7 @@ const { values } = parseArgs({
     driver: { type: "string", multiple: true, default: [] },
     libraries: { type: "string" },
     models: { type: "string", default: join(tmpdir(), "sluice-bench") },
+    out: { type: "string" },
   },
 });
 const rounds = Number(values.rounds);
@@ -84,6 +88,8 @@ const THREADS = 1;
 const named = values.driver.map((text) => ` --driver ${text.replace(/=.*/, "=FILE")}`).join("");
 
 const say = (text: string) => console.log(text);
+/** What this run measured. */
+const made: BenchReport[] = [];
 
 for (const [model, host] of chosen.flatMap((model) => hosts.map((host) => [model, host] as const))) {
   const files = makeFiles(model.name);
@@ -112,18 +118,39 @@ for (const [model, host] of chosen.flatMap((model) => hosts.map((host) => [model
     chromium,
     models: [result],
   };
-  mkdirSync(results, { recursive: true });
   // An interval stays on its line, as the repository's formatter has it.
   const text = JSON.stringify(report, null, 2).replace(/\[\s+([^[\]{},\s]+),\s+([^[\]{},\s]+)\s+\]/g, "[$1, $2]");
-  writeFileSync(join(results, `${model.name}-${host.toLowerCase()}.json`), `${text}\n`);
+  writeFileSync(placeFor(join(results, `${model.name}-${host.toLowerCase()}.json`), report), `${text}\n`);
+  made.push(report);
 }
 const kept = models
   .flatMap(({ name }) => ["node", "chromium"].map((host) => join(results, `${name}-${host}.json`)))
   .filter((path) => existsSync(path))
   .map((path) => JSON.parse(readFileSync(path, "utf8")) as BenchReport);
-writeFileSync(join(root, "bench/README.md"), reportPage(kept));
-say(kept.map((report) => reportPage([report]).split("\n## ")[1]).join("\n\n"));
+if (values.out === undefined) writeFileSync(join(root, "bench/README.md"), reportPage(kept));
+say(made.map((report) => reportPage([report]).split("\n## ")[1]).join("\n\n"));
 process.exit(0);
+
+/** Where a report goes: over the one in the repository only if that has no lane, nor more rounds, that this one lacks. */
+function placeFor(file: string, report: BenchReport): string {
+  mkdirSync(results, { recursive: true });
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as BenchReport) : null;
+  const most = before?.models[0]?.rounds ?? 0;
+  const roundsOf = (of: number) => (of >= most && most > 0 ? [`${most} rounds`] : []);
+  return placeOf({
+    file,
+    kept: [...lanesOf(before), ...roundsOf(most)],
+    fresh: [...lanesOf(report), ...roundsOf(rounds)],
+    out: values.out,
+    say,
+  });
+}
+
+function lanesOf(report: BenchReport | null): readonly string[] {
+  return (report?.models ?? []).flatMap(({ lanes }) =>
+    lanes.filter(({ status }) => status === "measured").map((lane) => labelOf(lane as never)),
+  );
+}
 
 /** Opens what is installed, one after another; measures; closes everything. */
 async function measureModel(

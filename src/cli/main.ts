@@ -62,7 +62,7 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     stdout,
     signal: abort.signal,
     progress,
-    record: (device) => recordOf(argv, world.version, device, began),
+    record: (device) => recordOf(["sluice", ...argv], world.version, device, began),
     note(text) {
       progress.clear();
       stderr.write(`sluice: ${text}\n`);

@@ -17,16 +17,16 @@ export interface RunRecord {
 }
 
 /**
- * @param argv what follows the program's name
+ * @param words of the command line, the program's name first
  * @param version the package's
  */
-export function recordOf(argv: readonly string[], version: string, device: string | null, began: Date): RunRecord {
+export function recordOf(words: readonly string[], version: string, device: string | null, began: Date): RunRecord {
   const processors = cpus();
   const model = processors[0]?.model.replace(/\s+/g, " ").trim() ?? "unknown processor";
   return {
     date: began.toISOString().replace(/\.\d+Z$/, "Z"),
     host: `${hostname()}: ${model}, ${processors.length} cores, ${formatBytes(totalmem())}, ${process.platform} ${process.arch}`,
-    command: ["sluice", ...argv.map(quoted)].join(" "),
+    command: words.map(quoted).join(" "),
     sluice: version,
     node: process.versions.node,
     device,
