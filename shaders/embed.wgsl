@@ -5,7 +5,8 @@
 // sampler writes, gives a row of zeros, written by the first part: the host reports it, and no stale row is read.
 //
 // Bindings: 1 token ids, read only; 2, 3 tables in strips (lib/table.wgsl), each in its own dtype
-// (conditions wte_f16, wte_bf16, wte_q8, wte_q4, else float32; wpe_f16, wpe_bf16); 4 output rows [row_count][D4]; 8 capture.
+// (conditions wte_f16, wte_bf16, wte_q8, wte_q4, else float32; wpe_f16, wpe_bf16); 4 output rows [row_count][D4]; 8 capture;
+// 9 stage table, 10 sources, 11 scopes. `staged`: it also makes the records of the rows' stages (stages/records.wgsl).
 // Parallel: a thread per vec4 of a row, x along the width, y over rows. Threads side by side read words
 // 64 (32) bytes apart: a row is a few KiB, and the strips layout serves the head, which reads the whole table.
 // Summation class: none (one addition).
@@ -13,11 +14,14 @@ import package::lib::step::step;
 import package::lib::table::{FULL_STRIDE, HALF_STRIDE, full_word, half_word, widen_f16, widen_bf16};
 import package::lib::table::{q4_numbers, q4_scale_word, q4_word, q8_numbers, q8_scale_word, q8_word, q_scale};
 import package::lib::tap::tap;
+@if(staged) import package::stages::records::write_records;
 import constants::{D4, VOCAB};
 
 struct Args {
   first_row: u32, // of this part of the vocabulary; a multiple of 4
   row_count: u32, // rows in this part
+  @if(staged) record_stride: u32,    // stages: records of a row
+  @if(staged) sequence_records: u32, // where those of sequences begin, in vec4s
   @if(sourced) source: u32, // where the embedding is kept as a source of an edge mask, in vec4s
   @if(tap_embed) tap_embed: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
@@ -74,6 +78,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let token = tokens[step.rows[row].token_index];
+  @if(staged) {
+    // Once, where a split table has several dispatches.
+    if (args.first_row == 0u) {
+      write_records(row, token, args.record_stride, args.sequence_records, n4, D4);
+    }
+  }
   var x = vec4f();
   if (token < VOCAB) {
     let local = token - args.first_row; // wraps to a huge number below first_row

@@ -4,9 +4,7 @@
 // rounded up to vec4s; slots[sequence · slot_stride + j] is the slot of key position j. Head h reads kv head
 // h / GROUP. The step's own keys and values stand in the cache already.
 import constants::{HEADS, KV_HEADS, HEAD_DIM};
-@if(staged) import package::lib::step::step;
 @if(staged) import package::stages::neuron_scale::neuron_scale;
-@if(staged) import package::stages::table::Token;
 
 struct Args {
   scale: f32,       // multiplies q·k
@@ -32,6 +30,5 @@ const SLOT4 = KV_HEADS * HEAD4; // vec4s a cache row
 // Vec4 `n4` of a row of z after the stages at attn_z.
 fn edited_z(row: u32, n4: u32, v: vec4f) -> vec4f {
   @if(!staged) return v;
-  @if(staged) return neuron_scale(
-    args.list_z, args.record_stride, Token(step.rows[row].sequence, step.rows[row].position), n4, v);
+  @if(staged) return neuron_scale(args.list_z, row * args.record_stride, n4, v);
 }

@@ -12,7 +12,6 @@ import package::lib::step::step;
 import package::attention::softmax::{first_visible, normalised, MASKED};
 import constants::{HEADS, KV_HEADS, HEAD_DIM};
 @if(staged) import package::stages::neuron_scale::neuron_scale;
-@if(staged) import package::stages::table::Token;
 @if(tap_z) import package::lib::tap::tap;
 
 struct Args {
@@ -69,10 +68,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     result = select(result, normalised(o, total), mine);
   }
   // site: attn_z
-  @if(staged) {
-    let token = Token(step.rows[row].sequence, step.rows[row].position);
-    result = neuron_scale(args.list_z, args.record_stride, token, id.x, result);
-  }
+  @if(staged) result = neuron_scale(args.list_z, row * args.record_stride, id.x, result);
   z[row * WIDTH4 + id.x] = result;
   @if(tap_z) tap(args.tap_z, row, WIDTH4, id.x, result);
 }

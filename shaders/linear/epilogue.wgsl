@@ -14,9 +14,7 @@ import package::lib::activation::act;
 import package::lib::tap::tap;
 import package::linear::operands::{args, output, params};
 import package::linear::qkv::finish_qkv;
-@if(staged) import package::lib::step::step;
 @if(staged) import package::stages::neuron_scale::neuron_scale;
-@if(staged) import package::stages::table::Token;
 @if(sourced) import package::stages::table::NONE;
 import constants::{OUT4, STRIPS};
 
@@ -25,8 +23,7 @@ import constants::{OUT4, STRIPS};
 @if(sourced) @group(1) @binding(10) var<storage, read_write> sources: array<vec4f>; // [slots][rows][OUT4]
 
 @if(staged) fn edited(list: vec4u, row: u32, n4: u32, v: vec4f) -> vec4f {
-  let token = Token(step.rows[row].sequence, step.rows[row].position);
-  return neuron_scale(list, args.record_stride, token, n4, v);
+  return neuron_scale(list, row * args.record_stride, n4, v);
 }
 
 fn biased(n4: u32, acc: vec4f) -> vec4f {

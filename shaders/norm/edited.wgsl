@@ -33,7 +33,7 @@ import package::norm::row::lane_sum;
 import package::stages::affine::{affine, Group};
 @if(sourced) import package::stages::edge_mask::edge_mask;
 import package::stages::neuron_scale::{scaled, scaled_by_all};
-import package::stages::table::{stages, strength_of, Token, NONE};
+import package::stages::table::{stages, strength_of, NONE};
 import constants::{D, D4, THREADS};
 
 @if(quads) enable subgroups;
@@ -81,8 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   let variant = args.first_variant + group.y;
   @if(outs) let step_row = step.outs[row].row;
   @else let step_row = row;
-  @if(outs) let token = Token(step.outs[row].sequence, step.outs[row].position);
-  @else let token = Token(step.rows[row].sequence, step.rows[row].position);
+  let records = step_row * args.record_stride;
   let in_at = step_row * D4;
   let at = variant * args.variant_stride + row * D4;
   var track_at = NONE;
@@ -107,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       }
       place.moved = true;
       let delta_track = select(NONE, track_at, (args.flags & 4u) != 0u);
-      place.moved = run_groups(args.groups.w, args.groups.x, token, place, delta_track, tid);
+      place.moved = run_groups(args.groups.w, args.groups.x, records, place, delta_track, tid);
       for (var i = tid; i < D4; i += THREADS) {
         let x = output[at + i];
         // site: attn_out or mlp_out
@@ -118,10 +117,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     }
   }
 
-  place.moved = run_groups(args.groups.w + args.groups.x, args.groups.y, token, place, track_at, tid);
+  place.moved = run_groups(args.groups.w + args.groups.x, args.groups.y, records, place, track_at, tid);
   // site: resid_post of the block before
   @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, place, tid);
-  place.moved = run_groups(args.groups.w + args.groups.x + args.groups.y, args.groups.z, token, place, track_at, tid);
+  place.moved = run_groups(args.groups.w + args.groups.x + args.groups.y, args.groups.z, records, place, track_at, tid);
   // site: resid_pre or resid_mid
   @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
@@ -140,15 +139,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   }
   @if(sourced) {
     if (args.edges != NONE) {
-      let record_at = token.sequence * args.record_stride + args.edge_stage;
-      let is_mixed = edge_mask(args.edges + 2u * variant, record_at, place, in_at, args.slot_stride, tid);
+      let is_mixed = edge_mask(args.edges + 2u * variant, records + args.edge_stage, place, in_at, args.slot_stride, tid);
       place.moved = place.moved || is_mixed;
     }
   }
   // The head reads one variant, and that is the final norm; other norms are captured uncorrected.
   @if(outs) let is_captured = owner;
   @else let is_captured = variant == 0u;
-  norm_row(row, is_captured, args.list_norm, token, place, tid);
+  norm_row(row, is_captured, args.list_norm, records, place, tid);
 }
 
 // mlp_out as a source, for the norms behind this one, and for this variant of this one.
@@ -171,16 +169,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
 
 // Runs `count` groups of stages on a row; tells whether it lies in the output then.
 fn run_groups(
-  first: u32, count: u32, token: Token, start: RowPlace, track_at: u32, tid: u32,
+  first: u32, count: u32, records: u32, start: RowPlace, track_at: u32, tid: u32,
 ) -> bool {
   var place = start;
   for (var g = 0u; g < count; g++) {
     let group = stages[first + g];
     // By data: the kind of a stage, from the stage table, the same in all threads.
     if (group.x == 1u) {
-      place.moved = affine(Group(group.y, group.z, group.w), args.record_stride, token, place, track_at, tid);
+      place.moved = affine(Group(group.y, group.z, group.w), records, place, track_at, tid);
     } else {
-      let s = strength_of(group.y, args.record_stride, token);
+      let s = strength_of(group.y, records);
       if (s != 0.0) {
         for (var i = tid; i < D4; i += THREADS) {
           let x = row_at(place, i);
@@ -199,7 +197,7 @@ fn run_groups(
   return place.moved;
 }
 
-fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPlace, tid: u32) {
+fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPlace, tid: u32) {
   var mean = 0.0;
   var squares = vec4f();
   @if(layer) {
@@ -221,7 +219,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPl
   let scale = inverseSqrt(total(tid, lane_sum(squares)) / f32(D) + args.eps);
   var strength = 0.0;
   if (list.x != NONE) {
-    strength = strength_of(list.x, args.record_stride, token);
+    strength = strength_of(list.x, records);
   }
   for (var i = tid; i < D4; i += THREADS) {
     let v = row_at(place, i);
@@ -229,7 +227,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, token: Token, place: RowPl
     @else let plain = v * scale * params[args.gain + i];
     var normed = plain;
     if (list.x != NONE) {
-      normed = scaled_by_all(list, strength, args.record_stride, token, i, plain);
+      normed = scaled_by_all(list, strength, records, i, plain);
     }
     // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm
     @if(tap_out) { if (is_captured) { tap(args.tap_out, row, D4, i, normed); } }

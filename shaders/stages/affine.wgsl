@@ -16,7 +16,7 @@
 import package::norm::meet::{total, total4};
 import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
-import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, Token, NONE};
+import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, NONE};
 import constants::{D4, RANKS, THREADS};
 
 @if(quads) var<workgroup> coordinates: array<f32, RANKS * THREADS>;
@@ -47,7 +47,7 @@ struct Group {
   reads: u32, // coordinates of all of them
 }
 
-fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u32, tid: u32) -> bool {
+fn affine(group: Group, records: u32, place: RowPlace, track_at: u32, tid: u32) -> bool {
   let base = coordinates_of(tid);
   let worker = worker_of(tid);
   var read = 0u;
@@ -65,7 +65,7 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
     let head = stages[group.at + 3u * i];
     let places = stages[group.at + 3u * i + 1u];
     let more = stages[group.at + 3u * i + 2u];
-    let s = strength_of(head.x, stride, token);
+    let s = strength_of(head.x, records);
     // By data: strength, the same in all threads.
     if (s != 0.0) {
       // By data: a stage's rank.
@@ -75,7 +75,7 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
       }
       meet();
       let later = group.reads - read - head.z;
-      let added = s * share_of(head.w, alpha_of(head.x, stride, token));
+      let added = s * share_of(head.w, alpha_of(head.x, records));
       // By data: ranks of the stages behind it.
       for (var j = worker; j < later; j += WORKERS) {
         var y = coordinates[base + read + head.z + j];
@@ -98,9 +98,9 @@ fn affine(group: Group, stride: u32, token: Token, place: RowPlace, track_at: u3
   // By data: the stages of a group, from the stage table, the same in all threads.
   for (var i = 0u; i < group.count; i++) {
     let head = stages[group.at + 3u * i];
-    let s = strength_of(head.x, stride, token);
+    let s = strength_of(head.x, records);
     if (s != 0.0) {
-      let added = s * share_of(head.w, alpha_of(head.x, stride, token));
+      let added = s * share_of(head.w, alpha_of(head.x, records));
       write_changes(stages[group.at + 3u * i + 1u], head, added, row, track_at, tid, base + read);
       row.moved = true;
     }

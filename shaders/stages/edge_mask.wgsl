@@ -13,11 +13,11 @@
 //
 // A variant in the stage table is two vec4s: (form, count, terms, κ) and (fixed, cut, E, –): form 0 none, 1 cut, 2 kept;
 // terms are vec4s (slot, edge, –, –) with edge NONE for an unmasked source of the kept form; κ and fixed NONE where zero;
-// fixed is a list, (count, …) and a vec4 (offset in params, …) each; `cut` is the index of Σ (1 − m) in the sequence's values. The record of the stage is (strength, values, κ, –): the last
-// two are the sequence's blocks.
+// fixed is a list, (count, …) and a vec4 (offset in params, …) each; `cut` is the index of Σ (1 − m) in the sequence's values. The record of the stage is (strength, values, κ, –): values and κ
+// are the sequence's blocks.
 // Parallel: as the row; a thread works on four columns at a time, so that each term is read once for all of them.
 import package::norm::edited_row::{output, params, row_at, RowPlace, sources};
-import package::stages::table::{floats_at, scalar_at, stages, Token, NONE};
+import package::stages::table::{floats_at, scalar_at, stages, NONE};
 import constants::{D4, THREADS};
 
 fn edge_mask(variant_at: u32, record_at: u32, place: RowPlace, source_row: u32, slot_stride: u32, tid: u32) -> bool {

@@ -5,17 +5,18 @@
 // NONE or, in kernels that are `stacked`, where several stages follow one another, a vec4 (count, –, –, –) in the stage table and as many like the first
 // behind it. A stage that is off for this token is passed by, not multiplied by 0, so that its rows keep the bits of the
 // plain model. Computed as a·(1 + s(scale − 1)) + s·shift: with scale 0 at strength 1 the result is exactly the shift.
-import package::stages::table::{floats_at, stages, strength_of, Token, NONE};
+import package::stages::table::{floats_at, stages, strength_of, NONE};
 
-fn neuron_scale(list: vec4u, stride: u32, token: Token, n4: u32, v: vec4f) -> vec4f {
+// `records`: where the row's records begin.
+fn neuron_scale(list: vec4u, records: u32, n4: u32, v: vec4f) -> vec4f {
   if (list.x == NONE) {
     return v;
   }
-  return scaled_by_all(list, strength_of(list.x, stride, token), stride, token, n4, v);
+  return scaled_by_all(list, strength_of(list.x, records), records, n4, v);
 }
 
 // `s` is the strength of the list's first stage, for callers that go through a row.
-fn scaled_by_all(list: vec4u, s: f32, stride: u32, token: Token, n4: u32, v: vec4f) -> vec4f {
+fn scaled_by_all(list: vec4u, s: f32, records: u32, n4: u32, v: vec4f) -> vec4f {
   var x = v;
   if (s != 0.0) {
     x = scaled(list.y, list.z, n4, s, x);
@@ -25,7 +26,7 @@ fn scaled_by_all(list: vec4u, s: f32, stride: u32, token: Token, n4: u32, v: vec
     // By data: the stages at one site, which follow one another.
     for (var i = 1u; i <= count; i++) {
       let entry = stages[list.w + i];
-      let strength = strength_of(entry.x, stride, token);
+      let strength = strength_of(entry.x, records);
       if (strength != 0.0) {
         x = scaled(entry.y, entry.z, n4, strength, x);
       }

@@ -1,19 +1,14 @@
 // The stage table: everything that stages are at run time, in one buffer addressed by vec4 offsets. It begins with the
-// records, `stride` of them a sequence, one a stage: (strength, alpha, from, to), the last two being the absolute
-// positions [from, to) that the stage acts on. Behind them stand the programs and lists of the plan, which are its
-// structure, and the vectors, which are data. The host lays it out (src/compile/stage-table.ts) and rewrites records
-// and vectors between submits; nothing in it changes while a step runs.
+// records of the step's rows, `stride` of them per row, one per stage: (strength, alpha, –, –), the strength 0 where the
+// stage does not act on the row's token. The first kernel of a step makes them from the records of sequences, which come
+// next (stages/records.wgsl). After these come the programs and lists of the plan, which are its structure, and the
+// vectors, which are data. The host lays it out (src/compile/stage-table.ts) and rewrites records and vectors between
+// submits.
 //
 // It is bound as integers: floats that hold small integers are subnormal, and devices may flush those to zero.
 @group(1) @binding(9) var<storage, read> stages: array<vec4u>;
 
 const NONE = 0xffffffffu;
-
-// The row of the step that a value belongs to.
-struct Token {
-  sequence: u32,
-  position: u32,
-}
 
 fn floats_at(at: u32) -> vec4f {
   return bitcast<vec4f>(stages[at]);
@@ -24,12 +19,11 @@ fn scalar_at(at: u32, index: u32) -> f32 {
   return bitcast<f32>(stages[at + index / 4u][index % 4u]);
 }
 
-// How strongly a stage acts on a token: its strength, or 0 outside its positions.
-fn strength_of(stage: u32, stride: u32, token: Token) -> f32 {
-  let record = stages[token.sequence * stride + stage];
-  return select(0.0, bitcast<f32>(record.x), token.position >= record.z && token.position < record.w);
+// How strongly a stage acts on a row whose records begin at vec4 `records`: its strength, or 0 outside its positions.
+fn strength_of(stage: u32, records: u32) -> f32 {
+  return bitcast<f32>(stages[records + stage].x);
 }
 
-fn alpha_of(stage: u32, stride: u32, token: Token) -> f32 {
-  return bitcast<f32>(stages[token.sequence * stride + stage].y);
+fn alpha_of(stage: u32, records: u32) -> f32 {
+  return bitcast<f32>(stages[records + stage].y);
 }

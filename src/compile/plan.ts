@@ -35,6 +35,8 @@ export type BufferRole =
   /** The stage table, and the source table of an edge mask. */
   | { readonly role: "stages" }
   | { readonly role: "sources" }
+  /** Where stages act: see scope-buffer.ts. */
+  | { readonly role: "scopes" }
   /** Sampling settings and seen-token bits, per sequence. */
   | { readonly role: "settings" }
   | { readonly role: "seen" }

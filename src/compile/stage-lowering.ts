@@ -9,7 +9,7 @@ import type { Composition, EdgeMaskStage } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { linearLists } from "../kernels/linear.ts";
 import type { ModelConfig } from "../models/config.ts";
-import type { FusedHeadSources, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
+import type { FusedEmbed, FusedHeadSources, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
 import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";
 import { visibleLayers } from "./stage-edges.ts";
@@ -56,19 +56,21 @@ export class StageLowering {
     this.#ops = ops;
     this.#bounds = bounds;
     this.slots = slots;
-    this.#table = new StageTableBuilder(bounds.composition, bounds.config, bounds.sequences, edgeVariants(ops));
+    this.#table = new StageTableBuilder(bounds.composition, bounds, edgeVariants(ops));
     for (const op of ops) {
       if (op.kind === "attention" && op.stages.length > 0) this.#staged.add(kindOf(op));
       if (op.kind === "linear") this.#noteEdits(op);
       if (op.kind === "linear" && op.reads) this.#staged.add(kindOf(op));
       if (op.kind === "linear" && op.source !== undefined) this.#sourced.add(kindOf(op));
     }
+    const isEmpty =
+      this.#staged.size === 0 && slots.count === 0 && !ops.some((op) => op.kind === "norm" && op.edit !== undefined);
+    for (const op of ops) if (op.kind === "embed" && !isEmpty) this.#staged.add(kindOf(op));
     for (const op of ops) {
       if (op.kind === "norm" && op.edit) this.#programs.set(op, this.#program(op));
       else if (op.kind !== "norm") this.#lists.set(op, this.#partOf(op));
     }
     this.ranks = this.#table.ranks;
-    const isEmpty = this.#programs.size === 0 && this.#staged.size === 0 && slots.count === 0;
     this.image = isEmpty ? undefined : this.#table.finish();
   }
 
@@ -176,10 +178,7 @@ export class StageLowering {
   #partOf(op: Exclude<FusedOp, FusedNorm>): StagePart {
     if (op.kind === "head_sources") return this.#headPart(op);
     const sourceBind = { sources: { role: "sources" } } as const;
-    if (op.kind === "embed") {
-      if (op.source === undefined) return nothing;
-      return { args: { source: this.#sourceAt(op.source) }, bind: sourceBind, names: ["embed, kept as a source"] };
-    }
+    if (op.kind === "embed") return this.#embedPart(op);
     const stagesBind = { stages: { role: "stages" } } as const;
     const table = { record_stride: this.#table.recordStride };
     if (op.kind === "attention") {
@@ -199,6 +198,22 @@ export class StageLowering {
         ...(op.source === undefined ? [] : ["mlp_out, kept as a source"]),
         ...(op.reads ? ["one input a head"] : []),
       ],
+    };
+  }
+
+  /** The step's first kernel, which makes the records of its rows. */
+  #embedPart(op: FusedEmbed): StagePart {
+    if (!this.isStaged(op)) return nothing;
+    const { recordStride: record_stride, sequenceRecords: sequence_records } = this.#table;
+    const isSource = op.source !== undefined;
+    return {
+      args: { record_stride, sequence_records, ...(isSource && { source: this.#sourceAt(op.source) }) },
+      bind: {
+        stage_table: { role: "stages" },
+        scopes: { role: "scopes" },
+        ...(isSource && ({ sources: { role: "sources" } } as const)),
+      },
+      names: ["where each stage acts", ...(isSource ? ["embed, kept as a source"] : [])],
     };
   }
 

@@ -6,7 +6,7 @@
 import { SluiceError } from "../errors.ts";
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import { addsOf, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
-import { type LiveSettings, rangeOf } from "../interventions/settings.ts";
+import type { LiveSettings } from "../interventions/settings.ts";
 import type { AffineStage, AffineValues, Composition, Gate, NeuronValues } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { MOST_RANKS } from "../kernels/norm-edited.ts";
@@ -37,16 +37,24 @@ export class StageTableBuilder {
   /** Most coordinates of a group so far. */
   ranks = 0;
 
+  /** vec4 at which the records of sequences begin, after those of a step's rows. */
+  readonly sequenceRecords: number;
+
   /** @param variants every variant of an edge mask that the plan makes */
-  constructor(composition: Composition, config: ModelConfig, sequences: number, variants: readonly EdgeVariant[]) {
+  constructor(
+    composition: Composition,
+    { config, sequences, chunkRows }: { config: ModelConfig; sequences: number; chunkRows: number },
+    variants: readonly EdgeVariant[],
+  ) {
     this.#composition = composition;
     this.#width = config.hidden_size;
-    this.#end4 = sequences * composition.stages.length;
+    this.sequenceRecords = chunkRows * composition.stages.length;
+    this.#end4 = this.sequenceRecords + sequences * composition.stages.length;
     this.#edges = new EdgeBlocks(composition, config, sequences, variants, (count4) => this.#take(count4));
     for (let sequence = 0; sequence < sequences; sequence++) this.#placeRecords(sequence);
   }
 
-  /** Records of a sequence. */
+  /** Records of a row, and of a sequence. */
   get recordStride(): number {
     return this.#composition.stages.length;
   }
@@ -226,20 +234,21 @@ export class StageTableBuilder {
 
   #placeRecords(sequence: number): void {
     const { stages } = this.#composition;
-    const at = sequence * stages.length * 4;
+    const at = (this.sequenceRecords + sequence * stages.length) * 4;
     this.#regions.push({
       at,
       length: stages.length * 4,
       origins: [{ kind: "records", sequence }],
-      write: ({ integers, floats }, { sequences }) => {
-        const { strengths, alphas, promptLength } = sequences[sequence] as LiveSettings["sequences"][number];
+      write: ({ integers, floats }, { sequences, scopes }) => {
+        const { strengths, alphas } = sequences[sequence] as LiveSettings["sequences"][number];
         stages.forEach((stage, i) => {
           floats[at + 4 * i] = strengths[i] as number;
           if (stage.kind === "edge_mask") {
-            integers.set([...this.#edges.blocksOf(sequence), 0], at + 4 * i + 1);
+            integers.set([...this.#edges.blocksOf(sequence), NONE], at + 4 * i + 1);
           } else {
             floats[at + 4 * i + 1] = alphas[i] as number;
-            integers.set(rangeOf(stage.positions, promptLength), at + 4 * i + 2);
+            const scope = scopes[sequence]?.[i];
+            integers.set([scope?.at ?? 0, scope?.count ?? NONE], at + 4 * i + 2);
           }
         });
       },

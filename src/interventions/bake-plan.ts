@@ -6,9 +6,10 @@
 import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
 import { show } from "../show.ts";
 import { listSources, sourceName } from "./edges.ts";
+import { isEverywhere } from "./positions.ts";
 import { addsConstant, isTranslation, type RowMap, rowMapOf } from "./row-map.ts";
 import { siteWidth } from "./site-names.ts";
-import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage, Positions } from "./stage.ts";
+import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage } from "./stage.ts";
 
 type LinearNode = Extract<Node, { op: "linear" }>;
 type NormNode = Extract<Node, { op: "norm" }>;
@@ -200,7 +201,7 @@ class Planner {
 
   /** Why a stage cannot be folded at a place, whatever stands there besides it. */
   #reason({ stage, site }: PlacedStage, map: RowMap | null, place: Place): string | undefined {
-    if (!actsEverywhere(stage.positions)) return `it acts at some positions (${show(stage.positions)})`;
+    if (!isEverywhere(stage.positions)) return `it acts at some positions (${show(stage.positions)})`;
     if (map === null) return "its gate is not linear";
     const inStream = place.streamSites.includes(site);
     if (inStream && !isTranslation(map)) {
@@ -216,8 +217,4 @@ class Planner {
 
 function moves(other: string, { atInput }: Place): string {
   return atInput ? `stage "${other}", which stays, acts after it` : `it acts after stage "${other}", which stays`;
-}
-
-function actsEverywhere(positions: Positions): boolean {
-  return positions === "all" || (typeof positions === "object" && positions.from === 0 && positions.to === undefined);
 }

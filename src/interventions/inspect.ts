@@ -2,11 +2,12 @@
 import { showText } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { compose, shapeOf } from "./compose.ts";
+import { describePositions } from "./describe-positions.ts";
 import { countEdges, destinationName, listDestinations, listSources, sourceName } from "./edges.ts";
 import { describeFit } from "./inspect-fit.ts";
 import { hasAlpha, type Manifest } from "./manifest.ts";
 import type { ModelShape } from "./sites.ts";
-import type { AffineStage, EdgeMaskStage, Gate, NeuronScaleStage, Positions, Stage } from "./stage.ts";
+import type { AffineStage, EdgeMaskStage, Gate, NeuronScaleStage, Stage } from "./stage.ts";
 
 /** Edges and layers that are listed one by one; of more, the first are. */
 const LISTED = 12;
@@ -72,23 +73,6 @@ function where({ site, layers, positions }: NeuronScaleStage | AffineStage, shap
   const all = layers.length === shape.num_hidden_layers;
   const which = all ? "all layers" : `layer${layers.length === 1 ? "" : "s"} ${layers.join(", ")}`;
   return `${site} of ${which}, ${describePositions(positions)}`;
-}
-
-function describePositions(positions: Positions): string {
-  switch (positions) {
-    case "all":
-      return "at all tokens";
-    case "prompt":
-      return "at the prompt's tokens";
-    case "generated":
-      return "at the tokens after the prompt";
-    case "last_prompt_onward":
-      return "from the prompt's last token on";
-    default: {
-      const { from, to } = positions;
-      return to === undefined ? `from position ${from} on` : `at positions ${from} to ${to - 1}`;
-    }
-  }
 }
 
 function describeGate(gate: Gate): string {

@@ -3,7 +3,9 @@
  * What depends on the model or on the tensors is checked by `compose.ts`. Optional fields stay absent here.
  */
 import { show } from "../show.ts";
+import { checkPositions } from "./check-positions.ts";
 import { isFloat32, isInteger, ManifestFields, refuse } from "./manifest-fields.ts";
+import type { Positions } from "./positions.ts";
 import {
   type AffineSite,
   type AffineStage,
@@ -13,7 +15,6 @@ import {
   type Gate,
   type NeuronSite,
   neuronSites,
-  type Positions,
 } from "./stage.ts";
 
 export interface Manifest {
@@ -94,7 +95,6 @@ export type StageManifest = NeuronScaleManifest | AffineManifest | EdgeMaskManif
 
 const KINDS = ["neuron_scale", "affine", "edge_mask"] as const;
 const METHODS = ["directional_ablation", "addition", "ace", "low_rank"] as const;
-const SCOPES = ["all", "prompt", "generated", "last_prompt_onward"] as const;
 
 /** The dimensions of a base, by which a bundle fits a model or not. */
 export const baseSizes = [
@@ -210,28 +210,14 @@ function checkScope(stage: ManifestFields): void {
       throw stage.refuse("layers", `is ${show(layers)}, neither "all" nor a list of layer numbers`);
     }
     if (layers.length === 0) throw stage.refuse("layers", "is empty: the stage would touch nothing");
-    const repeated = layers.find((layer, index) => layers.indexOf(layer) !== index) as unknown;
-    if (repeated !== undefined) throw stage.refuse("layers", `lists layer ${show(repeated)} twice`);
+    const seen = new Set<unknown>();
+    for (const layer of layers as unknown[]) {
+      if (seen.has(layer)) throw stage.refuse("layers", `lists layer ${show(layer)} twice`);
+      seen.add(layer);
+    }
   }
-  if (stage.has("positions")) checkPositions(stage);
-}
-
-function checkPositions(stage: ManifestFields): void {
-  const value = stage.raw("positions");
-  if (SCOPES.some((scope) => scope === value)) return;
-  if (typeof value !== "object") {
-    throw stage.refuse(
-      "positions",
-      `is ${show(value)}, which is unknown`,
-      `Known are ${SCOPES.join(", ")} and {"from": i, "to": j}.`,
-    );
-  }
-  const range = stage.object("positions");
-  range.only(["from", "to"]);
-  const from = range.integer("from", 0);
-  if (range.has("to") && range.integer("to", 0) <= from) {
-    throw stage.refuse("positions", `is ${show(value)}, an empty range: the stage would touch nothing`);
-  }
+  if (!stage.has("positions")) return;
+  checkPositions(stage.raw("positions"), (field, problem, hint) => stage.refuse(field, problem, hint));
 }
 
 function checkMethod(stage: ManifestFields): void {

@@ -4,6 +4,8 @@
  * into a graph.
  */
 
+import type { Positions } from "./positions.ts";
+
 /** Sites that a `neuron_scale` may stand at. */
 export const neuronSites = [
   "attn_norm",
@@ -21,17 +23,6 @@ export type NeuronSite = (typeof neuronSites)[number];
 /** Sites that an `affine` may stand at. */
 export const affineSites = ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"] as const;
 export type AffineSite = (typeof affineSites)[number];
-
-/** Which absolute positions a stage acts on; P is the prompt's length. Ranges are half open. */
-export type Positions =
-  | "all"
-  /** [0, P) */
-  | "prompt"
-  /** [P, ∞) */
-  | "generated"
-  /** [P − 1, ∞) */
-  | "last_prompt_onward"
-  | { readonly from: number; readonly to?: number };
 
 /** What is done to the coordinates y = h·Vᵀ − c before they are taken away: y, max(y, 0), or y − clamp(y, lo, hi). */
 export type Gate = "identity" | "relu" | { readonly clamp: readonly [lo: number, hi: number] };

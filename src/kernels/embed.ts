@@ -16,6 +16,8 @@ export interface EmbedShape {
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
   readonly taps?: readonly string[];
+  /** The records of stages are made for the rows: args `record_stride` and `sequence_records`. */
+  readonly staged?: boolean;
   /** The embedding is kept in the source table of an edge mask, where arg `source` says. */
   readonly sourced?: boolean;
 }
@@ -26,7 +28,7 @@ export interface EmbedShape {
  * of the vocabulary the bound part holds. An id outside the vocabulary gives zeros.
  */
 export function embedKernel(shape: EmbedShape): Kernel {
-  const { width, vocab, wte, wpe, maxRows, sourced = false } = shape;
+  const { width, vocab, wte, wpe, maxRows, staged = false, sourced = false } = shape;
   if (wpe === "q8" || wpe === "q4") throw new Error("Tables of positions are not quantised");
   const width4 = Math.ceil(width / 4);
   const taps = SITES.filter((site) => shape.taps?.includes(site));
@@ -34,6 +36,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
   const args: ArgField[] = [
     { name: "first_row", type: "u32" },
     { name: "row_count", type: "u32" },
+    ...(staged ? (["record_stride", "sequence_records"] as const).map((name) => ({ name, type: "u32" }) as const) : []),
     ...(sourced ? [{ name: "source", type: "u32" } as const] : []),
     ...taps.map((site) => ({ name: `tap_${site}`, type: "u32" }) as const),
   ];
@@ -44,10 +47,17 @@ export function embedKernel(shape: EmbedShape): Kernel {
     ...(wpe ? [{ name: "wpe", binding: 3, access: "read" } as const] : []),
     { name: "output", binding: 4, access: "read_write" },
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
+    ...(staged ? [{ name: "stage_table", binding: 9, access: "read_write" } as const] : []),
     ...(sourced ? [{ name: "sources", binding: 10, access: "read_write" } as const] : []),
+    ...(staged ? [{ name: "scopes", binding: 11, access: "read" } as const] : []),
   ];
   return {
-    name: ["embed", tables, `${vocab}x${width}`, `m${maxRows}`, ...(sourced ? ["sourced"] : []), ...taps].join("_"),
+    name: [
+      ...["embed", tables, `${vocab}x${width}`, `m${maxRows}`],
+      ...(staged ? ["staged"] : []),
+      ...(sourced ? ["sourced"] : []),
+      ...taps,
+    ].join("_"),
     shader: {
       entry: "embed",
       conditions: {
@@ -58,6 +68,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
         wte_q4: wte === "q4",
         wpe_f16: wpe === "f16",
         wpe_bf16: wpe === "bf16",
+        ...(staged && { staged }),
         ...(sourced && { sourced }),
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },

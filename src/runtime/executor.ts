@@ -18,39 +18,16 @@ import { Backlog } from "../gpu/backlog.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { PipelineCache } from "../gpu/pipelines.ts";
 import { type Readback, ReadbackPool } from "../gpu/readback.ts";
-import { type Cost, inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
+import { inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer } from "./pacer.ts";
+import { costOf, kernelsFor, type PreparedDispatch, type PreparedKernel, sizeOf } from "./prepared.ts";
 import type { DispatchWork, Head, HostObserver, Run, StepSize } from "./run.ts";
 import { SessionBuffers } from "./session-buffers.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** Steps whose uniforms can be in flight at once: the most that one run takes. */
 export const MAX_STEPS_PER_RUN = 16;
-
-interface PreparedKernel {
-  readonly kernel: Kernel;
-  /** Byte offset and size of this kernel's args for this dispatch. */
-  readonly argsOffset: number;
-  readonly argsBytes: number;
-  /** What it last cost: decode steps differ in the keys that they see, and most kernels see none. */
-  last: { readonly rows: number; readonly keys: number; readonly cost: Cost } | undefined;
-  /** Made when the first step needs them. */
-  ready: { readonly pipeline: GPUComputePipeline; readonly bindings: GPUBindGroup } | undefined;
-}
-
-interface PreparedCandidate {
-  readonly maxRows: number;
-  /** The kernel and its merge, if it has one. */
-  readonly kernels: readonly PreparedKernel[];
-}
-
-interface PreparedDispatch {
-  readonly planned: Dispatch;
-  readonly rows: Dispatch["rows"];
-  readonly readsCache: boolean;
-  readonly candidates: readonly PreparedCandidate[];
-}
 
 interface UnknownSize {
   readonly key: string;
@@ -172,6 +149,19 @@ export class Executor {
   /** Writes `words` into a buffer of this session at a byte offset. */
   write(role: BufferRole, offset: number, words: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): void {
     this.#gpu.device.queue.writeBuffer(this.buffer(role), offset, words);
+  }
+
+  /** Writes the whole scope buffer, which grows where it is too small. */
+  writeScopes(words: Uint32Array<ArrayBuffer>): void {
+    if (this.#buffers.growScopes(words.byteLength)) {
+      for (const { planned, candidates } of this.#prepared.values()) {
+        if (!Object.values(planned.bind).some(({ role }) => role === "scopes")) continue;
+        for (const prepared of candidates.flatMap(({ kernels }) => kernels)) {
+          if (prepared.ready) prepared.ready = { ...prepared.ready, bindings: this.#bindingsOf(planned, prepared) };
+        }
+      }
+    }
+    this.write({ role: "scopes" }, 0, words);
   }
 
   /** Makes what so many reads of a size need that are under way at once. @throws SluiceError `device_limit` */
@@ -357,8 +347,11 @@ export class Executor {
   }
 
   async #makeReady(dispatch: Dispatch, prepared: PreparedKernel): Promise<NonNullable<PreparedKernel["ready"]>> {
-    const { kernel, argsOffset, argsBytes } = prepared;
-    const pipeline = await this.#pipelines.get(kernel);
+    const pipeline = await this.#pipelines.get(prepared.kernel);
+    return { pipeline, bindings: this.#bindingsOf(dispatch, prepared) };
+  }
+
+  #bindingsOf(dispatch: Dispatch, { kernel, argsOffset, argsBytes }: PreparedKernel): GPUBindGroup {
     const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
       if (access === "args") {
         return { binding, resource: { buffer: this.#args as GPUBuffer, offset: argsOffset, size: argsBytes } };
@@ -369,27 +362,8 @@ export class Executor {
       return { binding, resource: { buffer: this.buffer(role), offset } };
     });
     const label = `${dispatch.label} ${kernel.name}`;
-    const bindings = this.#gpu.device.createBindGroup({ label, layout: this.#pipelines.layoutOf(kernel), entries });
-    return { pipeline, bindings };
+    return this.#gpu.device.createBindGroup({ label, layout: this.#pipelines.layoutOf(kernel), entries });
   }
-}
-
-function sizeOf({ rows, outs }: StepRows, head: Head, tail: Tail): StepSize {
-  const keys = rows.reduce((most, { position }) => Math.max(most, position + 1), 0);
-  return { rows: rows.length, outs: outs.length, keys, head, tail };
-}
-
-function costOf(prepared: PreparedKernel, { rows, keys }: Workload): Cost {
-  const { last, kernel } = prepared;
-  if (last && last.rows === rows && last.keys === keys) return last.cost;
-  const cost = kernel.cost({ rows, keys });
-  prepared.last = { rows, keys, cost };
-  return cost;
-}
-
-function kernelsFor(dispatch: PreparedDispatch, rows: number): readonly PreparedKernel[] {
-  for (const { maxRows, kernels } of dispatch.candidates) if (rows <= maxRows) return kernels;
-  throw new Error(`No kernel of the plan serves ${rows} rows`);
 }
 
 function roundUp(value: number, multiple: number): number {

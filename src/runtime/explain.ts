@@ -153,6 +153,7 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   );
   if (plan.stages) {
     lines.push(`  stages  ${bytes(plan.stages.image.byteLength)}  strengths, programs and vectors of stages`);
+    lines.push("  scopes  where stages act: grows with the positions and token ids that they list");
     if (plan.stages.sourceBytes > 0)
       lines.push(`  sources  ${bytes(plan.stages.sourceBytes)}  what sources of masked edges wrote`);
   }

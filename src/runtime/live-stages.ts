@@ -2,10 +2,13 @@
  * The stages of a session while it runs: their strengths, alphas, positions and values, per sequence, and the part of
  * the GPU's stage table that has to be written again when they change. Nothing here makes a buffer or a pipeline.
  */
+import { layOutScopes, mostScopeVec4s } from "../compile/scope-buffer.ts";
 import type { Origin, StageImage, StageWords } from "../compile/stage-image.ts";
 import { SluiceError } from "../errors.ts";
+import { checkPositions } from "../interventions/check-positions.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../interventions/edges.ts";
 import { isFloat32 } from "../interventions/manifest-fields.ts";
+import { dependsOnPrompt, type Positions } from "../interventions/positions.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
 import type { AffineValues, Composition, EdgeMaskStage, NeuronValues, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
@@ -17,8 +20,17 @@ export interface StageChange {
   readonly strength?: number;
   /** Any finite float32 number; for `ace` and `addition`. */
   readonly alpha?: number;
+  /** Which tokens it acts on; any form that a bundle may have. Not for an edge mask. */
+  readonly positions?: Positions;
   /** Mask values by edge, [source, destination, m] with m in [0, 1]: only edges that the bundle lists. */
   readonly edges?: readonly (readonly [source: string, destination: string, value: number])[];
+}
+
+/** A stage in a sequence, as it is now. */
+export interface StageState {
+  readonly strength: number;
+  readonly alpha: number;
+  readonly positions: Positions;
 }
 
 /** A change, as results report it. */
@@ -28,8 +40,15 @@ export interface StageNotice extends StageChange {
   readonly tensors?: readonly string[];
 }
 
-/** Words to write at a byte offset of the stage table. */
-export type TableWriter = (offset: number, words: Uint32Array<ArrayBuffer>) => void;
+/** The buffers that stages live in. */
+export interface StageBuffers {
+  /** Writes words at a byte offset of the stage table. */
+  writeTable(offset: number, words: Uint32Array<ArrayBuffer>): void;
+  /** Writes the whole scope buffer, which grows as it must. */
+  writeScopes(words: Uint32Array<ArrayBuffer>): void;
+  /** What the scope buffer can grow to. */
+  readonly mostScopeBytes: number;
+}
 
 export class LiveStages {
   readonly #composition: Composition;
@@ -37,8 +56,9 @@ export class LiveStages {
   readonly #image: StageImage | undefined;
   readonly #settings: LiveSettings;
   readonly #words: StageWords | undefined;
-  readonly #write: TableWriter;
+  readonly #buffers: StageBuffers;
   #stale: Origin[] = [];
+  #areScopesStale = false;
   /** Changes since they were last asked for, by sequence. */
   readonly #notices: StageNotice[][];
   /** Number of each edge of the structure, by `source → destination`. */
@@ -50,16 +70,19 @@ export class LiveStages {
     config: ModelConfig,
     image: StageImage | undefined,
     sequences: number,
-    write: TableWriter,
+    buffers: StageBuffers,
   ) {
     this.#composition = composition;
     this.#config = config;
     this.#image = image;
     this.#settings = initialSettings(composition, sequences);
     this.#notices = this.#settings.sequences.map(() => []);
-    this.#write = write;
+    this.#buffers = buffers;
+    this.#checkScopes(() => undefined);
     this.#words = image?.contents(this.#settings);
-    if (this.#words) write(0, this.#words.integers);
+    if (!this.#words) return;
+    buffers.writeTable(0, this.#words.integers);
+    this.#areScopesStale = true;
   }
 
   /** Ids of the stages, in the order in which they act. */
@@ -99,6 +122,7 @@ export class LiveStages {
       });
     }
     const edges = this.#edgeChanges(stage, change);
+    const positions = this.#newPositions(index, change, sequence);
     const changed: number[] = [];
     for (const i of sequence === undefined ? this.#settings.sequences.keys() : [sequence]) {
       const settings = this.#of(i);
@@ -113,6 +137,11 @@ export class LiveStages {
         this.#stale.push({ kind: "records", sequence: i });
         isDifferent = true;
       }
+      if (positions !== undefined && JSON.stringify(settings.positions[index]) !== JSON.stringify(positions)) {
+        settings.positions[index] = positions;
+        this.#areScopesStale = true;
+        isDifferent = true;
+      }
       for (const [edge, value] of edges) {
         if (settings.edges[edge] === value) continue;
         settings.edges[edge] = value;
@@ -121,7 +150,7 @@ export class LiveStages {
       }
       if (!isDifferent) continue;
       changed.push(i);
-      (this.#notices[i] as StageNotice[]).push({ id, ...change });
+      (this.#notices[i] as StageNotice[]).push({ id, ...change, ...(positions !== undefined && { positions }) });
     }
     return changed;
   }
@@ -181,25 +210,66 @@ export class LiveStages {
     const settings = this.#of(sequence);
     if (settings.promptLength === promptLength) return;
     settings.promptLength = promptLength;
-    this.#stale.push({ kind: "records", sequence });
+    if (settings.positions.some(dependsOnPrompt)) this.#areScopesStale = true;
   }
 
-  /** Strength and alpha of a stage in a sequence. */
-  get(id: string, sequence = 0): { readonly strength: number; readonly alpha: number } {
+  /** Strength, alpha and positions of a stage in a sequence. */
+  get(id: string, sequence = 0): StageState {
     const index = this.#indexOf(id);
-    const { strengths, alphas } = this.#of(sequence);
-    return { strength: strengths[index] as number, alpha: alphas[index] as number };
+    const { strengths, alphas, positions } = this.#of(sequence);
+    return {
+      strength: strengths[index] as number,
+      alpha: alphas[index] as number,
+      positions: positions[index] as Positions,
+    };
   }
 
   /** Sends what changed to the GPU; it is in force for everything submitted from now on. */
   flush(): void {
     const stale = this.#stale;
     this.#stale = [];
-    if (stale.length === 0 || !this.#image || !this.#words) return;
+    if (!this.#image || !this.#words) return;
+    if (this.#areScopesStale) {
+      const { words, places } = layOutScopes(this.#settings.sequences);
+      this.#areScopesStale = false;
+      this.#buffers.writeScopes(words);
+      this.#settings.scopes = places;
+      places.forEach((_, sequence) => stale.push({ kind: "records", sequence }));
+    }
+    if (stale.length === 0) return;
     const spans = this.#image.update(this.#words, this.#settings, (origin) =>
       stale.some((other) => isSame(origin, other)),
     );
-    for (const { at, length } of spans) this.#write(at * 4, this.#words.integers.subarray(at, at + length));
+    for (const { at, length } of spans)
+      this.#buffers.writeTable(at * 4, this.#words.integers.subarray(at, at + length));
+  }
+
+  /** A copy of the positions to set, once they are known to be valid and to have room. */
+  #newPositions(index: number, { positions }: StageChange, sequence: number | undefined): Positions | undefined {
+    if (positions === undefined) return undefined;
+    const { id, kind } = this.#composition.stages[index] as Stage;
+    if (kind === "edge_mask") {
+      throw new SluiceError("usage", `Stage ${id} is an edge_mask, which acts everywhere and has no positions`);
+    }
+    const refuse = (field: string, problem: string, hint?: string) =>
+      new SluiceError("usage", `Stage ${id}: ${field} ${problem}`, hint === undefined ? {} : { hint });
+    const copy = structuredClone(checkPositions(positions, refuse, this.#config.vocab_size));
+    this.#checkScopes((i, stage) => (stage === index && (sequence ?? i) === i ? copy : undefined));
+    return copy;
+  }
+
+  /** @throws SluiceError `device_limit` where the positions of all sequences, some of them changed, could not be bound */
+  #checkScopes(change: (sequence: number, stage: number) => Positions | undefined): void {
+    const vec4s = this.#settings.sequences.reduce((sum, { positions }, i) => {
+      return positions.reduce((part, each, stage) => part + mostScopeVec4s(change(i, stage) ?? each), sum);
+    }, 0);
+    const { mostScopeBytes } = this.#buffers;
+    if (vec4s * 16 <= mostScopeBytes) return;
+    throw new SluiceError(
+      "device_limit",
+      `The positions of all stages and sequences take up to ${vec4s * 16} bytes, and this device binds at most ${mostScopeBytes}`,
+      { hint: "List fewer positions and token ids, or use fewer sequences at once." },
+    );
   }
 
   #edgeChanges(stage: Stage, { edges = [] }: StageChange): readonly (readonly [edge: number, value: number])[] {

@@ -18,7 +18,7 @@ import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
-import { positionWarnings } from "../interventions/positions.ts";
+import { positionWarnings } from "../interventions/position-warnings.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-names.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
@@ -324,9 +324,11 @@ export class Model {
 
   #liveStages(executor: Executor, composition: Composition): LiveStages {
     const { stages, sequences } = executor.plan;
-    return new LiveStages(composition, this.config, stages?.image, sequences, (offset, words) =>
-      executor.write({ role: "stages" }, offset, words),
-    );
+    return new LiveStages(composition, this.config, stages?.image, sequences, {
+      writeTable: (offset, words) => executor.write({ role: "stages" }, offset, words),
+      writeScopes: (words) => executor.writeScopes(words),
+      mostScopeBytes: this.#parts.gpu.profile.limits.maxStorageBufferBindingSize / 2,
+    });
   }
 
   /** Frees the weights and the device, if it is the model's own. Open sessions end with it. */
@@ -367,9 +369,7 @@ export class Model {
 
   /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */
   #warnOfPositions(promptLength: number, length: number): void {
-    if (!this.#edited) return;
-    for (const warning of positionWarnings(this.#edited.composition, promptLength, length))
-      this.#parts.onNotice(warning);
+    positionWarnings(this.stages, { promptLength, length }).forEach(this.#parts.onNotice);
   }
 
   #bounds(context: number | undefined): RequestBounds {

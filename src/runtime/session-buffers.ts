@@ -5,6 +5,9 @@ import { SEGMENT_WORDS } from "../kernels/pool.ts";
 import { SETTING_BYTES } from "../kernels/sample.ts";
 import type { GpuWeights } from "./weights.ts";
 
+/** Of a new session's scope buffer: positions that list hundreds of tokens make it grow. */
+const SCOPE_BYTES = 4096;
+
 export interface SessionBufferOptions {
   readonly gpu: Gpu;
   readonly weights: GpuWeights;
@@ -38,6 +41,7 @@ export class SessionBuffers {
     if (partialBytes > 0) add({ role: "partials" }, partialBytes);
     if (plan.stages) {
       add({ role: "stages" }, plan.stages.image.byteLength);
+      add({ role: "scopes" }, SCOPE_BYTES);
       if (plan.stages.sourceBytes > 0) add({ role: "sources" }, plan.stages.sourceBytes);
     }
     for (let layer = 0; layer < plan.layers; layer++) {
@@ -64,6 +68,17 @@ export class SessionBuffers {
     const buffer = this.#byRole.get(roleKey(role));
     if (!buffer) throw new Error(`The session has no buffer for ${roleKey(role)}`);
     return buffer;
+  }
+
+  /** Makes the scope buffer hold this much; what it held is lost. @returns whether it is another buffer than before */
+  growScopes(byteLength: number): boolean {
+    const key = roleKey({ role: "scopes" });
+    const old = this.of({ role: "scopes" });
+    if (old.size >= byteLength) return false;
+    this.#gpu.release(old);
+    this.#owned.splice(this.#owned.indexOf(old), 1);
+    this.#byRole.set(key, this.own(key, 2 ** Math.ceil(Math.log2(byteLength)), GPUBufferUsage.STORAGE));
+    return true;
   }
 
   /** A further buffer that goes with the others; it can be written. */

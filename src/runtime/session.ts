@@ -2,7 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import type { AffineValues, NeuronValues } from "../interventions/stage.ts";
 import { type GenerateOptions, type GenerateResult, Generation, type Lease } from "./generation.ts";
-import type { LiveStages, StageChange } from "./live-stages.ts";
+import type { LiveStages, StageChange, StageState } from "./live-stages.ts";
 import { type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 
@@ -47,9 +47,9 @@ export class Session {
   }
 
   /**
-   * Changes a stage of the model's interventions, also between two tokens of a call: strength, alpha, or values of edges.
+   * Changes a stage of the model's interventions, also between two tokens of a call: strength, alpha, positions, or values of edges.
    * It acts from the next submit on, and the call's result names the first token it acted on (`changes`). Nothing is
-   * compiled or allocated.
+   * compiled.
    *
    * What the cache holds was computed under the old values. `cache` says what becomes of that: `recompute` (default)
    * computes it again before the next token, so that the result is that of the new values from the first token on;
@@ -80,8 +80,8 @@ export class Session {
     for (let sequence = 0; sequence < this.sequences; sequence++) this.#cached.outdate(sequence);
   }
 
-  /** Strength and alpha of a stage now. */
-  stage(id: string, sequence = 0): { readonly strength: number; readonly alpha: number } {
+  /** Strength, alpha and positions of a stage now. */
+  stage(id: string, sequence = 0): StageState {
     return this.#stages.get(id, sequence);
   }
 

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { type Bundle, readBundle } from "../../src/interventions/bundle.ts";
 import { baseOf, compose } from "../../src/interventions/compose.ts";
-import { positionWarnings } from "../../src/interventions/positions.ts";
+import { positionWarnings } from "../../src/interventions/position-warnings.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
 import { refusal } from "../formats/refusal.ts";
 import { bundleOf, filled, gpt2, llama, vector } from "./model-configs.ts";
@@ -262,8 +262,9 @@ test("another model's weights and tokenizer are a warning, and so are positions 
   const composed = compose(gpt2, [{ bundle }], { digests: { weights_sha256: other, tokenizer_sha256: other } });
   assert.match(composed.warnings[0] ?? "", /weights_sha256/);
   assert.match(composed.warnings[1] ?? "", /tokenizer_sha256/);
-  assert.match(positionWarnings(composed, 4, 9)[0] ?? "", /"n" begins at position 9/);
-  assert.equal(positionWarnings(composed, 4, 10), []);
+  const [warning = ""] = positionWarnings(composed.stages, { promptLength: 4, length: 9 });
+  assert.match(warning, /"n" \(positions {"from":9}\) acts on none of this run's tokens .* 9 tokens/);
+  assert.equal(positionWarnings(composed.stages, { promptLength: 4, length: 10 }), []);
 });
 
 test("neutral values are no mistakes", () => {

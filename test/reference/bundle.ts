@@ -10,6 +10,7 @@ import {
   sourceName,
   visibleSources,
 } from "../../src/interventions/edges.ts";
+import type { Positions } from "../../src/interventions/positions.ts";
 import type {
   AffineStage,
   Composition,
@@ -17,7 +18,6 @@ import type {
   Gate,
   MaskedEdge,
   NeuronScaleStage,
-  Positions,
   Stage,
 } from "../../src/interventions/stage.ts";
 import type { ModelConfig } from "../../src/models/config.ts";

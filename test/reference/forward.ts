@@ -38,7 +38,7 @@ export function referenceForward(
     return rows;
   };
   const apply = (name: string, layer: number, rows: Rows): Rows =>
-    applyStages(composition.stages, name, layer, promptLength, rows);
+    applyStages(composition.stages, name, layer, { tokens, promptLength }, rows);
   const edit = (name: string, layer: number, rows: Rows): Rows => keep(`${name}.${layer}`, apply(name, layer, rows));
   const mask = composition.stages.find((stage) => stage.kind === "edge_mask");
   const edges = mask && new Corrections(mask, config);

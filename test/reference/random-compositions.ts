@@ -5,6 +5,7 @@
  */
 import fc from "fast-check";
 import { listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
+import type { Positions } from "../../src/interventions/positions.ts";
 import {
   type AffineStage,
   type AffineValues,
@@ -16,7 +17,6 @@ import {
   type NeuronScaleStage,
   type NeuronSite,
   neuronSites,
-  type Positions,
   type Stage,
 } from "../../src/interventions/stage.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
@@ -65,11 +65,27 @@ const strengths = fc.constantFrom(1, 0, 0.5, 0.75, -0.5, 1.25);
 const alphas = fc.constantFrom(1, 0, 0.5, -1.5, 2);
 const seeds = fc.nat(2 ** 30);
 
-const positions: fc.Arbitrary<Positions> = fc.oneof(
+const simplePositions: fc.Arbitrary<Positions> = fc.oneof(
   fc.constantFrom("all" as const, "prompt" as const, "generated" as const, "last_prompt_onward" as const),
-  fc.nat(8).map((from) => ({ from })),
+  fc.integer({ min: -8, max: 8 }).map((from) => ({ from })),
+  fc.integer({ min: -8, max: 8 }).map((from) => ({ from, to: "P" as const })),
   fc.tuple(fc.nat(8), fc.integer({ min: 1, max: 8 })).map(([from, count]) => ({ from, to: from + count })),
+  fc.tuple(fc.nat(8), fc.integer({ min: -8, max: -1 })).map(([from, to]) => ({ from, to })),
+  fc.array(fc.integer({ min: -6, max: 12 }), { minLength: 1, maxLength: 6 }),
+  // Of ids as random models have them, so that many are met.
+  fc.array(fc.nat(40), { minLength: 1, maxLength: 12 }).map((tokens) => ({ tokens })),
 );
+
+/** Positions of every form, nested a little. */
+export const randomPositions: fc.Arbitrary<Positions> = fc.letrec<{ any: Positions; simple: Positions }>((tie) => ({
+  simple: simplePositions,
+  any: fc.oneof(
+    { maxDepth: 3, depthIdentifier: "positions" },
+    { arbitrary: tie("simple"), weight: 3 },
+    { arbitrary: fc.array(tie("any"), { minLength: 1, maxLength: 3 }).map((any) => ({ any })), weight: 1 },
+    { arbitrary: tie("any").map((not) => ({ not })), weight: 1 },
+  ),
+})).any;
 
 const gates: fc.Arbitrary<Gate> = fc.oneof(
   fc.constantFrom("identity" as const, "relu" as const),
@@ -88,7 +104,7 @@ function neuronScales(config: ModelConfig): fc.Arbitrary<NeuronScaleStage> {
     .record({
       site: fc.constantFrom(...sites),
       layers: someLayers(config),
-      positions,
+      positions: randomPositions,
       strength: strengths,
       seed: seeds,
       holds: fc.constantFrom("both", "scale", "shift"),
@@ -119,7 +135,7 @@ function affines(config: ModelConfig): fc.Arbitrary<AffineStage> {
       ),
       site: fc.constantFrom(...affineSites),
       layers: someLayers(config),
-      positions,
+      positions: randomPositions,
       gate: gates,
       alpha: alphas,
       strength: strengths,

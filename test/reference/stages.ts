@@ -1,32 +1,48 @@
 /** What `neuron_scale` and `affine` do to one row, term by term as the specification writes them. */
-import type { AffineStage, Gate, NeuronScaleStage, Positions, Stage } from "../../src/interventions/stage.ts";
+
+import type { PositionRange, Positions } from "../../src/interventions/positions.ts";
+import type { AffineStage, Gate, NeuronScaleStage, Stage } from "../../src/interventions/stage.ts";
 import { addScaled, dot, type Rows } from "./rows.ts";
+
+/** The tokens of a run, and how many of them are the prompt's. */
+export interface Roles {
+  readonly tokens: readonly number[];
+  /** P */
+  readonly promptLength: number;
+}
 
 /** The rows of a site after all stages that stand there, in order; row t is the token at position t. */
 export function applyStages(
   stages: readonly Stage[],
   site: string,
   layer: number,
-  promptLength: number,
+  roles: Roles,
   rows: Rows,
 ): Float64Array[] {
   return rows.map((row, position) => {
     let edited = row;
     for (const stage of stages) {
       if (stage.kind === "edge_mask" || stage.site !== site || !stage.layers.includes(layer)) continue;
-      if (!covers(stage.positions, position, promptLength)) continue;
+      if (!covers(stage.positions, position, roles)) continue;
       edited = stage.kind === "affine" ? affine(stage, layer, edited) : neuronScale(stage, layer, edited);
     }
     return edited;
   });
 }
 
-function covers(positions: Positions, position: number, promptLength: number): boolean {
+export function covers(positions: Positions, position: number, roles: Roles): boolean {
+  const { tokens, promptLength } = roles;
   if (positions === "all") return true;
   if (positions === "prompt") return position < promptLength;
   if (positions === "generated") return position >= promptLength;
   if (positions === "last_prompt_onward") return position >= promptLength - 1;
-  return position >= positions.from && position < (positions.to ?? Infinity);
+  const counted = (place: number): number => (place < 0 ? promptLength + place : place);
+  if (Array.isArray(positions)) return positions.some((place) => counted(place) === position);
+  if ("tokens" in positions) return positions.tokens.includes(tokens[position] as number);
+  if ("any" in positions) return positions.any.some((each) => covers(each, position, roles));
+  if ("not" in positions) return !covers(positions.not, position, roles);
+  const { from, to = Infinity } = positions as PositionRange;
+  return position >= counted(from) && position < (to === "P" ? promptLength : counted(to));
 }
 
 /** a + s·((scale − 1)⊙a + shift) */

@@ -1,0 +1,72 @@
+// The records of a step's rows: which stages act on each row's token, and how strongly. The embedding's kernel makes them,
+// which is the first of a step and knows each row's token; every kernel behind it reads them (stages/table.wgsl).
+//
+// A sequence's record of a stage is (strength, x, at, count): whether the stage acts is for `count` instructions of the
+// scope buffer to say, from vec4 `at` on; NONE: it acts everywhere, and the record is copied as it is (an edge mask has
+// blocks in place of x and at). The row's record is the same with strength 0 where the stage does not act.
+//
+// An instruction is (operation, list, length, –), in postfix order on a stack of bits:
+//   0 at      push: an odd number of the list's positions, which ascend, is at most the row's
+//   1 tokens  push: the row's token is in the list, which ascends
+//   2 or      the two topmost become one
+//   3 not     turn the topmost
+// Lists are packed, four numbers a vec4. The host (src/compile/scope-buffer.ts) bounds nesting, and so the stack.
+import package::lib::step::step;
+import package::stages::table::NONE;
+
+@group(1) @binding(9) var<storage, read_write> stage_table: array<vec4u>;
+@group(1) @binding(11) var<storage, read> scopes: array<vec4u>;
+
+// Writes the records `first`, `first + stride`, … of the `count` that a row has. Records of sequences begin at vec4
+// `sequences`.
+fn write_records(row: u32, token: u32, count: u32, sequences: u32, first: u32, stride: u32) {
+  let own = sequences + step.rows[row].sequence * count;
+  // By data: the stages of a model.
+  for (var i = first; i < count; i += stride) {
+    var record = stage_table[own + i];
+    if (record.w != NONE && !acts(record.z, record.w, step.rows[row].position, token)) {
+      record.x = 0u;
+    }
+    stage_table[row * count + i] = record;
+  }
+}
+
+fn acts(at: u32, count: u32, position: u32, token: u32) -> bool {
+  var stack = 0u; // the topmost result in the lowest bit
+  // By data: the instructions of a stage's positions.
+  for (var i = 0u; i < count; i++) {
+    let instruction = scopes[at + i];
+    if (instruction.x == 0u) {
+      stack = (stack << 1u) | (count_at_most(instruction.y, instruction.z, position) & 1u);
+    } else if (instruction.x == 1u) {
+      let found = count_at_most(instruction.y, instruction.z, token);
+      let is_listed = found > 0u && element(instruction.y, found - 1u) == token;
+      stack = (stack << 1u) | select(0u, 1u, is_listed);
+    } else if (instruction.x == 2u) {
+      stack = (stack >> 1u) | (stack & 1u);
+    } else {
+      stack ^= 1u;
+    }
+  }
+  return (stack & 1u) != 0u;
+}
+
+// How many numbers of an ascending list are at most `value`.
+fn count_at_most(list: u32, length: u32, value: u32) -> u32 {
+  var low = 0u;
+  var high = length;
+  // By data: the halvings of a list.
+  while (low < high) {
+    let middle = (low + high) / 2u;
+    if (element(list, middle) <= value) {
+      low = middle + 1u;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+fn element(list: u32, index: u32) -> u32 {
+  return scopes[list + index / 4u][index % 4u];
+}
