@@ -181,7 +181,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       stage(id) {
         const now = values.get(id);
         if (!now) throw new SluiceError("usage", `There is no stage "${id}"`);
-        return now;
+        return { ...now, positions: "all" };
       },
       dispose() {
         calls.disposedSessions++;
