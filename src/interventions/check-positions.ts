@@ -74,7 +74,10 @@ class Checker {
   }
 
   #checkRange(range: Readonly<Record<string, unknown>>, keys: readonly string[], field: string): void {
-    if (!Object.hasOwn(range, "from")) throw this.#refuse(field, `is ${show(range)}, which is unknown`, FORMS);
+    if (!Object.hasOwn(range, "from")) {
+      if (Object.hasOwn(range, "to")) throw this.#refuse(`${field}.from`, "is missing", FORMS);
+      throw this.#refuse(field, `is ${show(range)}, which is unknown`, FORMS);
+    }
     this.#only(keys, ["from", "to"], field);
     const { from, to } = range;
     if (!isPosition(from)) throw this.#refuse(`${field}.from`, `is ${show(from)}, not a whole number`);

@@ -15,6 +15,7 @@ import {
   type StageManifest,
 } from "./manifest.ts";
 import { isFloat32, refuse } from "./manifest-fields.ts";
+import { tokensIn } from "./positions.ts";
 import { resolveEdgeMask, type WidenedEdges } from "./resolve-edges.ts";
 import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
@@ -61,6 +62,7 @@ export function compose(
       const other = files.get(id);
       if (other !== undefined) throw clash(id, other, bundle.file);
       files.set(id, bundle.file);
+      checkPositionTokens(config, bundle.file, manifest);
       warnings.push(...idleAlpha(bundle.file, id, manifest));
       stages.push(resolveStage(config, bundle, manifest, id, settings));
     }
@@ -134,6 +136,18 @@ function checkTokens(config: ModelShape, { file, manifest: { checks = [] } }: Bu
     if (outside === undefined) return;
     throw refuse(file, `checks[${index}]`, `names token ${outside}, but the vocabulary has ${config.vocab_size}`);
   });
+}
+
+function checkPositionTokens({ vocab_size }: ModelShape, file: string, manifest: StageManifest): void {
+  if (manifest.kind === "edge_mask") return;
+  for (const token of tokensIn(manifest.positions ?? "all")) {
+    if (token < vocab_size) continue;
+    throw refuse(
+      `${file}: stage "${manifest.id}"`,
+      "positions",
+      `names token ${token}, but the vocabulary has ${vocab_size}`,
+    );
+  }
 }
 
 function digestWarnings({ file, manifest }: Bundle, digests: NonNullable<ComposeSettings["digests"]>): string[] {

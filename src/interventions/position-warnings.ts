@@ -1,7 +1,6 @@
 /** Scopes that lie beyond a run: not an error, since a bundle serves runs of any length, but reported. */
 import { show } from "../show.ts";
 import { acts, dependsOnPrompt, missesAll, type Positions, resolvePositions } from "./positions.ts";
-import type { Stage } from "./stage.ts";
 
 /** A run of tokens. */
 export interface RunExtent {
@@ -17,8 +16,11 @@ export interface RunExtent {
  * Warnings about stages' positions in a run: where a stage acts on none of the run's tokens, and where positions count
  * back beyond the prompt's start.
  */
-export function positionWarnings(stages: readonly Stage[], run: RunExtent): readonly string[] {
-  return stages.flatMap((stage) => (stage.kind === "edge_mask" ? [] : warningsOf(stage.id, stage.positions, run)));
+export function positionWarnings(
+  stages: readonly { readonly id: string; readonly positions?: Positions }[],
+  run: RunExtent,
+): readonly string[] {
+  return stages.flatMap(({ id, positions = "all" }) => warningsOf(id, positions, run));
 }
 
 function warningsOf(id: string, positions: Positions, run: RunExtent): readonly string[] {

@@ -184,6 +184,7 @@ class Lane {
 
   async run(): Promise<Run> {
     this.#sequences.slots.truncate(0, 0);
+    this.#sequences.reuse(0, (this.#prompts[0] as Prompt).tokens);
     const started = performance.now();
     let first = started;
     let count = 0;

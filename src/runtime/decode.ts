@@ -22,8 +22,6 @@ const NOT_FINITE = 0xffffffff;
 
 export interface DecodeOptions extends SamplingOptions {
   readonly maxNewTokens: number;
-  /** P for stages with positions; default: each prompt's own length. */
-  readonly promptLength?: number | undefined;
   /** Ids that end a sequence. */
   readonly stopTokens: ReadonlySet<number>;
   readonly signal?: AbortSignal | undefined;
@@ -52,7 +50,7 @@ export interface Prompt {
 }
 
 /**
- * Prefills what the sequences do not hold of their prompts and decodes until every sequence ended. Stop tokens end a
+ * Prefills what the sequences do not hold of their prompts (`Sequences.reuse` made them ready) and decodes until every sequence ended. Stop tokens end a
  * sequence and are reported as its last token. The caller ends a sequence early by adding it to `stopped`.
  * @throws SluiceError `non_finite`, and everything that running a step throws
  */
@@ -101,9 +99,11 @@ class Decoding {
   /** Runs the prompts; yields the first token of each as it comes. */
   async *firstTokens(): AsyncGenerator<DecodedToken> {
     const sequences = this.#sequences;
-    const { signal, promptLength } = this.#options;
+    const { signal } = this.#options;
+    for (const { sequence } of this.#prompts) {
+      while (sequences.isOutdated(sequence)) await sequences.refresh([sequence], signal);
+    }
     const feeds = this.#prompts.map(({ sequence, tokens, reused }) => {
-      sequences.beginPrompt(sequence, promptLength ?? tokens.length);
       this.#takeNotices(sequence);
       return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
     });

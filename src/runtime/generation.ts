@@ -229,13 +229,16 @@ async function* generateAll(
   try {
     sequences.check(request.prompts);
     const prompts = request.prompts.map((prompt): Prompt => {
-      return { ...prompt, reused: sequences.reuse(prompt.sequence, prompt.tokens) };
+      return { ...prompt, reused: sequences.reuse(prompt.sequence, prompt.tokens, request.promptLength) };
     });
+    // What is outdated is computed again first.
+    const counted = prompts.map((prompt) =>
+      sequences.isOutdated(prompt.sequence) ? { ...prompt, reused: 0 } : prompt,
+    );
     const outputs = new Map(
       prompts.map(({ sequence, tokens }) => [sequence, new Output(tokenizer, tokens, stop, stopTokens)]),
     );
-    const { maxNewTokens, promptLength } = request;
-    const options: DecodeOptions = { ...sampling, maxNewTokens, promptLength, stopTokens, signal };
+    const options: DecodeOptions = { ...sampling, maxNewTokens: request.maxNewTokens, stopTokens, signal };
     await prepareDecode(sequences, prompts, options);
     const started = performance.now();
     let firstToken: number | undefined;
@@ -249,12 +252,12 @@ async function* generateAll(
       const text = output.push(decoded);
       if (output.stoppedByText) stopped.add(sequence);
       count++;
-      sequences.onProgress({ phase: "decode", done: count, total: prompts.length * maxNewTokens });
+      sequences.onProgress({ phase: "decode", done: count, total: prompts.length * request.maxNewTokens });
       yield { token, text, sequence };
     }
     const ended = performance.now();
-    const timings = timingsOf(called, started, firstToken ?? ended, ended, prompts, [...outputs.values()]);
-    return prompts.map(({ sequence, tokens, reused, seed = sampling.seed }) => {
+    const timings = timingsOf(called, started, firstToken ?? ended, ended, counted, [...outputs.values()]);
+    return counted.map(({ sequence, tokens, reused, seed = sampling.seed }) => {
       const output = outputs.get(sequence) as Output;
       return {
         prompt_tokens: tokens,

@@ -8,7 +8,7 @@ import { SluiceError } from "../errors.ts";
 import { checkPositions } from "../interventions/check-positions.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../interventions/edges.ts";
 import { isFloat32 } from "../interventions/manifest-fields.ts";
-import { dependsOnPrompt, type Positions } from "../interventions/positions.ts";
+import { acts, dependsOnPrompt, type Positions, resolvePositions, type Scope } from "../interventions/positions.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
 import type { AffineValues, Composition, EdgeMaskStage, NeuronValues, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
@@ -213,6 +213,33 @@ export class LiveStages {
     if (settings.positions.some(dependsOnPrompt)) this.#areScopesStale = true;
   }
 
+  /**
+   * The first of a sequence's tokens on which some stage acts under one P and not under another; stages that are off do
+   * not count. The number of tokens where there is none.
+   * @param before P for the token at a position, as it was computed
+   * @param now P for all of them
+   */
+  firstNewRole(sequence: number, tokens: readonly number[], before: (position: number) => number, now: number): number {
+    const { strengths, positions } = this.#of(sequence);
+    const relative = positions.filter((each, stage) => strengths[stage] !== 0 && dependsOnPrompt(each));
+    const scopesUnder = scopesByPromptLength(relative);
+    const first = tokens.findIndex((token, position) => {
+      const old = before(position);
+      if (old === now || relative.length === 0) return false;
+      const scopes = scopesUnder(now);
+      return scopesUnder(old).some((scope, i) => {
+        return acts(scope, position, token) !== acts(scopes[i] as Scope, position, token);
+      });
+    });
+    return first < 0 ? tokens.length : first;
+  }
+
+  /** Ids and positions of the stages in a sequence. */
+  positionsOf(sequence: number): readonly { readonly id: string; readonly positions: Positions }[] {
+    const { positions } = this.#of(sequence);
+    return this.#composition.stages.map(({ id }, stage) => ({ id, positions: positions[stage] as Positions }));
+  }
+
   /** Strength, alpha and positions of a stage in a sequence. */
   get(id: string, sequence = 0): StageState {
     const index = this.#indexOf(id);
@@ -319,6 +346,16 @@ function numberEdges(stage: EdgeMaskStage, config: ModelConfig): ReadonlyMap<str
   return new Map(
     stage.edges.map(({ source, destination }, i) => [`${sources[source]} → ${destinations[destination]}`, i]),
   );
+}
+
+/** Positions resolved for each P that is asked for, once. */
+function scopesByPromptLength(positions: readonly Positions[]): (promptLength: number) => readonly Scope[] {
+  const known = new Map<number, readonly Scope[]>();
+  return (promptLength) => {
+    const scopes = known.get(promptLength) ?? positions.map((each) => resolvePositions(each, promptLength));
+    known.set(promptLength, scopes);
+    return scopes;
+  };
 }
 
 /** Whether a stage divides by the length of its direction. */

@@ -175,7 +175,7 @@ export class Model {
    */
   async session(options: Omit<SessionOptions, "captures" | "pooling"> = {}): Promise<Session> {
     const cached = await this.openSequences({ live: true, ...options });
-    return new Session(cached, this.#bounds(cached.plan.capacity));
+    return new Session(cached, this.#bounds(cached.plan.capacity), this.#parts.onNotice);
   }
 
   /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */

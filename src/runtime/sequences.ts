@@ -9,6 +9,7 @@ import type { StepOut, StepRow, StepRows } from "../kernels/step.ts";
 import type { Executor } from "./executor.ts";
 import type { LiveStages } from "./live-stages.ts";
 import type { ProgressListener } from "./progress.ts";
+import { commonLength, Roles } from "./roles.ts";
 import type { Head, Read, Write } from "./run.ts";
 import { SlotTable } from "./slot-table.ts";
 
@@ -49,11 +50,10 @@ export class Sequences {
   readonly slots: SlotTable;
   /** The stages that act on them; absent for a model without interventions. */
   readonly stages: LiveStages | undefined;
-  /** Where each sequence's cached tokens got their roles: P holds for positions from `from` on. */
-  readonly #roles: { readonly from: number; readonly promptLength: number }[][];
+  readonly #roles: Roles[];
   /** Sequences whose cache was filled under values that no longer hold. */
   readonly #outdated = new Set<number>();
-  /** Ids by sequence and position. Those beyond the cached length mean nothing. */
+  /** Ids by sequence and position: those that are cached, and those that its last call went on to. */
   readonly #tokens: number[][];
   readonly vocabSize: number;
   /** Told how far a call is. */
@@ -67,7 +67,7 @@ export class Sequences {
   ) {
     this.executor = executor;
     this.stages = stages;
-    this.#roles = Array.from({ length: executor.plan.sequences }, () => []);
+    this.#roles = Array.from({ length: executor.plan.sequences }, () => new Roles());
     this.slots = new SlotTable(executor.plan.sequences, executor.plan.capacity, executor.plan.slots);
     this.#tokens = Array.from({ length: executor.plan.sequences }, () => []);
     this.vocabSize = vocabSize;
@@ -99,30 +99,41 @@ export class Sequences {
     }
   }
 
-  /** Notes an id that the GPU sampled for a position. */
+  /** Notes an id that the GPU sampled for a position; nothing is known of those after it. */
   learn(sequence: number, position: number, token: number): void {
-    (this.#tokens[sequence] as number[])[position] = token;
+    const known = this.#tokens[sequence] as number[];
+    known[position] = token;
+    known.length = position + 1;
   }
 
   /**
-   * Makes a sequence hold the longest beginning of `tokens` that is cached, in it or in another sequence, and nothing
-   * else. At least the last token is left out: its logits are wanted, and they come from running it. Under stages only
-   * its own cache counts, since another sequence's may have been filled under other values.
-   * @returns how many tokens it holds then
+   * Makes a sequence ready for a prompt: afterwards it holds the longest beginning of `tokens` that is cached, in it or in
+   * another sequence, and nothing else. At least the last token is left out: its logits are wanted, and they come from
+   * running it.
+   *
+   * Under stages only its own cache counts, since another sequence's may have been filled under other values. Where the
+   * prompt continues what the sequence holds, or repeats its last prompt, and no `promptLength` is given, every token that
+   * is known keeps its role; the rest is prompt. Otherwise the roles are those of P alone, and what is cached counts up to
+   * the first token whose role under some stage is another than before.
+   * @param promptLength P, where the caller says it; default: the prompt's length
+   * @returns how many tokens it holds then; where `isOutdated`, these are to be computed again first
    */
-  reuse(sequence: number, tokens: readonly number[]): number {
-    if (this.#outdated.delete(sequence)) this.slots.truncate(sequence, 0);
+  reuse(sequence: number, tokens: readonly number[], promptLength?: number): number {
+    const length = this.stages
+      ? this.#reuseOwn(this.stages, sequence, tokens, promptLength)
+      : this.#reuseAny(sequence, tokens);
+    const known = this.#tokens[sequence] as number[];
+    known.length = Math.min(known.length, length);
+    return length;
+  }
+
+  #reuseAny(sequence: number, tokens: readonly number[]): number {
     const shared = (from: number): number => {
-      const held = this.#tokens[from] as number[];
       const most = Math.min(this.slots.lengthOf(from), tokens.length - 1);
-      let length = 0;
-      while (length < most && held[length] === tokens[length]) length++;
-      return length;
+      return Math.min(most, commonLength(this.#tokens[from] as number[], tokens));
     };
     const own = shared(sequence);
-    const best = this.stages
-      ? sequence
-      : this.#tokens.reduce((most, _, other) => (shared(other) > shared(most) ? other : most), sequence);
+    const best = this.#tokens.reduce((most, _, other) => (shared(other) > shared(most) ? other : most), sequence);
     const length = shared(best);
     if (length === own) this.slots.truncate(sequence, own);
     else {
@@ -132,15 +143,31 @@ export class Sequences {
     return length;
   }
 
-  /**
-   * Says which of a sequence's positions from here on count as its prompt's: [0, P). What it holds keeps its roles.
-   */
+  #reuseOwn(stages: LiveStages, sequence: number, tokens: readonly number[], promptLength: number | undefined): number {
+    const held = this.slots.lengthOf(sequence);
+    const known = this.#tokens[sequence] as number[];
+    const shared = commonLength(known, tokens);
+    const roles = this.#roles[sequence] as Roles;
+    const isRepeated = shared === tokens.length && tokens.length === roles.promptEnd;
+    const kept = Math.min(held, shared, tokens.length - 1);
+    if (promptLength === undefined && held > 0 && (shared >= held || isRepeated)) {
+      this.slots.truncate(sequence, kept);
+      roles.extend(shared, tokens.length);
+      if (kept === 0) this.#outdated.delete(sequence);
+      return kept;
+    }
+    const length = promptLength ?? tokens.length;
+    const unchanged = this.#outdated.delete(sequence)
+      ? 0
+      : stages.firstNewRole(sequence, tokens.slice(0, kept), (position) => roles.promptLengthAt(position), length);
+    this.slots.truncate(sequence, unchanged);
+    roles.reset(promptLength, tokens.length);
+    return unchanged;
+  }
+
+  /** Says which of a sequence's positions from here on count as its prompt's: [0, P). What it holds keeps its roles. */
   beginPrompt(sequence: number, promptLength: number): void {
-    const roles = this.#roles[sequence] as { readonly from: number; readonly promptLength: number }[];
-    const from = this.slots.lengthOf(sequence);
-    while (roles.length > 0 && (roles.at(-1)?.from ?? 0) >= from) roles.pop();
-    roles.push({ from, promptLength });
-    this.stages?.setPromptLength(sequence, promptLength);
+    (this.#roles[sequence] as Roles).begin(this.slots.lengthOf(sequence), promptLength);
   }
 
   /** Marks what sequences hold as filled under values that no longer hold: `refresh` computes it again. */
@@ -161,17 +188,14 @@ export class Sequences {
   async refresh(sequences: readonly number[], signal: AbortSignal | undefined): Promise<void> {
     for (const sequence of sequences.filter((each) => this.#outdated.has(each))) {
       const tokens = this.held(sequence);
-      const roles = this.#roles[sequence] ?? [];
       this.slots.truncate(sequence, 0);
       // Before it runs: a change between two of its steps outdates what it holds by then.
       this.#outdated.delete(sequence);
-      for (const [i, { from, promptLength }] of roles.entries()) {
-        this.stages?.setPromptLength(sequence, promptLength);
-        const part = tokens.slice(from, roles[i + 1]?.from);
-        if (part.length === 0) continue;
-        const steps = this.feed([{ sequence, tokens: part, outs: "none" }], { head: "none", tail: "none", signal });
-        for await (const _ of steps);
-      }
+      const known = (this.#tokens[sequence] as number[]).slice();
+      const steps = this.feed([{ sequence, tokens, outs: "none" }], { head: "none", tail: "none", signal });
+      for await (const _ of steps);
+      // The token behind them may be known already.
+      this.#tokens[sequence] = known;
     }
   }
 
@@ -193,7 +217,7 @@ export class Sequences {
         yield result;
       }
     } catch (error) {
-      feeds.forEach(({ sequence }, i) => this.slots.truncate(sequence, lengths[i] as number));
+      feeds.forEach(({ sequence }, i) => this.#forget(sequence, lengths[i] as number));
       throw error;
     }
   }
@@ -245,6 +269,7 @@ export class Sequences {
     const outs: StepOut[] = [];
     for (const sequence of sequences) {
       const position = this.slots.lengthOf(sequence);
+      this.stages?.setPromptLength(sequence, (this.#roles[sequence] as Roles).promptLengthAt(position));
       const slot = this.slots.append(sequence);
       outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });
       rows.push({ token_index: this.tokenIndex(sequence, position), position, slot, sequence });
@@ -263,6 +288,13 @@ export class Sequences {
 
   dispose(): void {
     this.executor.dispose();
+  }
+
+  /** Forgets what a sequence holds and knows from a position on. */
+  #forget(sequence: number, length: number): void {
+    this.slots.truncate(sequence, length);
+    const known = this.#tokens[sequence] as number[];
+    known.length = Math.min(known.length, length);
   }
 
   #checkFeeds(feeds: readonly Feed[]): void {
@@ -285,16 +317,21 @@ export class Sequences {
     let outs: StepOut[] = [];
     for (const { sequence, tokens, outs: wanted } of feeds) {
       const first = this.slots.lengthOf(sequence);
+      const roles = this.#roles[sequence] as Roles;
       this.executor.writeTokens(this.tokenIndex(sequence, first), Uint32Array.from(tokens));
       for (let i = 0; i < tokens.length; i++) {
         const isLast = i === tokens.length - 1;
         const isOut = wanted === "all" || (wanted === "last" && isLast) || (wanted === "predicting" && !isLast);
-        if (rows.length === chunkRows || (isOut && outs.length === chunkOuts)) {
+        const position = first + i;
+        // All rows of a sequence in one step have one P.
+        const promptLength = roles.promptLengthAt(position);
+        const isNewRole = i > 0 && promptLength !== roles.promptLengthAt(position - 1);
+        if (rows.length === chunkRows || (isOut && outs.length === chunkOuts) || (isNewRole && this.stages)) {
           yield { rows, outs };
           rows = [];
           outs = [];
         }
-        const position = first + i;
+        this.stages?.setPromptLength(sequence, promptLength);
         this.learn(sequence, position, tokens[i] as number);
         if (isOut)
           outs.push({ row: rows.length, token_index: this.tokenIndex(sequence, position + 1), sequence, position });

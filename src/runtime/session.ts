@@ -1,7 +1,14 @@
 /** A session, as callers hold it: sequences whose keys and values stay cached from one call to the next. */
 import { SluiceError } from "../errors.ts";
+import { positionWarnings } from "../interventions/position-warnings.ts";
 import type { AffineValues, NeuronValues } from "../interventions/stage.ts";
-import { type GenerateOptions, type GenerateResult, Generation, type Lease } from "./generation.ts";
+import {
+  type GenerateOptions,
+  type GenerateResult,
+  Generation,
+  type GenerationRequest,
+  type Lease,
+} from "./generation.ts";
 import type { LiveStages, StageChange, StageState } from "./live-stages.ts";
 import { type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
@@ -23,12 +30,16 @@ export interface SessionGenerateOptions extends Omit<GenerateOptions, "context">
 export class Session {
   readonly #cached: Sequences;
   readonly #bounds: RequestBounds;
+  readonly #onNotice: (text: string) => void;
+  /** What has been said of the stages' positions: a chat has many calls. */
+  readonly #warned = new Set<string>();
   #busy = false;
   #disposed = false;
 
-  constructor(cached: Sequences, bounds: RequestBounds) {
+  constructor(cached: Sequences, bounds: RequestBounds, onNotice: (text: string) => void = () => undefined) {
     this.#cached = cached;
     this.#bounds = bounds;
+    this.#onNotice = onNotice;
   }
 
   /** Positions of each sequence. */
@@ -131,7 +142,20 @@ export class Session {
       });
     }
     const { request } = settleRequest(this.#bounds, prompts, options);
+    this.#warnOfPositions(request);
     return new Generation(request, async () => this.#lease());
+  }
+
+  #warnOfPositions({ prompts, promptLength, maxNewTokens }: GenerationRequest): void {
+    const { stages } = this.#cached;
+    for (const { sequence, tokens } of stages ? prompts : []) {
+      const run = { promptLength: promptLength ?? tokens.length, length: tokens.length + maxNewTokens - 1 };
+      for (const warning of positionWarnings(stages?.positionsOf(sequence) ?? [], run)) {
+        if (this.#warned.has(warning)) continue;
+        this.#warned.add(warning);
+        this.#onNotice(warning);
+      }
+    }
   }
 
   #lease(): Lease {

@@ -76,7 +76,7 @@ test("what is no position is refused by its place", () => {
     [new Array(3), /^positions\[0\] is nothing/],
     [[2 ** 40], /^positions\[0\] is 1099511627776; positions here lie from/],
     [{}, /^positions is {}, which is unknown/],
-    [{ to: 3 }, /which is unknown/],
+    [{ to: 3 }, /^positions.from is missing/],
     [{ from: 3, to: 3 }, /an empty range/],
     [{ from: -1, to: -2 }, /an empty range/],
     [{ from: 0, to: "p" }, /^positions.to is "p", neither/],
