@@ -41,6 +41,8 @@ export type ErrorCode =
 export interface SluiceErrorOptions {
   /** What the reader can do about it, as a sentence. */
   readonly hint?: string;
+  /** The option by its name in the library, if another value of it would help: a program that has it under another name says so. */
+  readonly field?: string;
   readonly cause?: unknown;
 }
 
@@ -48,6 +50,7 @@ export class SluiceError extends Error {
   override readonly name = "SluiceError";
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly field: string | undefined;
 
   /**
    * @param code stable identifier
@@ -57,6 +60,7 @@ export class SluiceError extends Error {
     super(options.hint ? `${message}\n  ${options.hint}` : message, { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
+    this.field = options.field;
   }
 }
 

@@ -3,13 +3,15 @@ import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
 import { LineEditor } from "./chat/line-editor.ts";
 import type { Command } from "./command.ts";
+import type { CommandShape } from "./command-shape.ts";
 import { COMMANDS } from "./commands.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
 import { commandHelp, familyHelp, generalHelp, type HelpStyle } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
 import { library } from "./library.ts";
+import { optionHint } from "./option-hint.ts";
 import { type OutputStream, TextOutput } from "./output.ts";
-import { splitArguments } from "./parse-arguments.ts";
+import { type RawArguments, splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { recordOf } from "./run-record.ts";
 import { nearest } from "./suggest.ts";
@@ -75,8 +77,9 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     divertInterrupts: (handler) => interrupts.divert(handler),
   };
   let error: unknown = null;
+  const line: Line = { shape: null, raw: null };
   try {
-    await dispatch(argv, context, styleFor(stdout, world.env), world.version);
+    await dispatch(argv, line, context, styleFor(stdout, world.env), world.version);
   } catch (thrown) {
     error = thrown;
   } finally {
@@ -85,15 +88,22 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
   }
   // Only now it is known whether everything could be written.
   await stdout.flush();
-  const code = conclude(error, interrupts.exitCode, context, world.env.SLUICE_DEBUG === "1");
+  const code = conclude(error, line, interrupts.exitCode, context, world.env.SLUICE_DEBUG === "1");
   await stderr.flush();
   // Input that was begun and not read to its end would keep the process waiting.
   world.stdin.destroy?.();
   return code;
 }
 
+/** How far a line has been understood. */
+interface Line {
+  shape: CommandShape | null;
+  raw: RawArguments | null;
+}
+
 async function dispatch(
   argv: readonly string[],
+  line: Line,
   context: CommandContext,
   style: HelpStyle,
   version: string,
@@ -111,7 +121,9 @@ async function dispatch(
     return stdout.write(rest.length === 0 ? generalHelp(COMMANDS, style) : commandHelp(find(rest).command, style));
   }
   const { command, args } = find(argv);
+  line.shape = command;
   const raw = splitArguments(command, args);
+  line.raw = raw;
   if (raw.help) return stdout.write(commandHelp(command, style));
   await command.start(raw, context);
 }
@@ -159,6 +171,7 @@ function styleFor(stdout: TextOutput, env: Surroundings["env"]): HelpStyle {
 /** Tells the person what went wrong, if anything did. @returns the exit code */
 function conclude(
   error: unknown,
+  { shape, raw }: Line,
   interrupted: number | null,
   { stdout, note }: CommandContext,
   debug: boolean,
@@ -177,6 +190,7 @@ function conclude(
     note(`${text}\n  This is a defect in Sluice.${where}`);
     return 1;
   }
-  note(text);
+  const hint = shape && optionHint(error, shape, raw);
+  note(hint === null ? text : `${text}\n  ${hint}`);
   return error.code === "usage" ? 2 : 1;
 }

@@ -8,6 +8,8 @@ export interface Option<T> {
   readonly value: string | null;
   readonly help: string;
   readonly repeatable: boolean;
+  /** Names a file that the command reads: input-files.ts. Bundles are looked at by whoever reads them. */
+  readonly reads?: "file" | "bundle";
   /** Names a file that the command writes: kept-inputs.ts. */
   readonly isOutput?: boolean;
   /** It may be written without a value; only these words, right after it, are one. */
@@ -95,6 +97,11 @@ export function flagOrWord<const T extends string>(
       return { isFlag: written.length < texts.length, word: written.at(-1) };
     },
   };
+}
+
+/** Of a file that the command reads. */
+export function input<T>(option: Option<T>, reads: "file" | "bundle" = "file"): Option<T> {
+  return { ...option, reads };
 }
 
 /** Of a file that the command writes. */

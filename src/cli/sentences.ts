@@ -4,11 +4,11 @@ import { encodePrompt } from "./commands/prompt.ts";
 import type { CommandContext, LoadedModel } from "./context.ts";
 import { parseCsv } from "./csv.ts";
 import { type Document, readLines, readTextFile } from "./documents.ts";
-import { name, optional, required, wholeNumber } from "./options.ts";
+import { input, name, optional, required, wholeNumber } from "./options.ts";
 
 export const classOptions = {
-  positive: required("FILE", "Sentences of the class: one a line, .jsonl with text or tokens, or .csv", name),
-  negative: required("FILE", "Sentences of the other class, likewise", name),
+  positive: input(required("FILE", "Sentences of the class: one per line, .jsonl with text or tokens, or .csv", name)),
+  negative: input(required("FILE", "Sentences of the other class, likewise", name)),
   textColumn: optional("NAME", "The column of a .csv file that holds the sentences (default: text)", name),
   labelColumn: optional(
     "NAME",

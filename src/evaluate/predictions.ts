@@ -119,7 +119,7 @@ function notFinite(which: "plain" | "edited", position: number): SluiceError {
   return new SluiceError("non_finite", `The ${which} model's logits at position ${position} of a text are not finite`, {
     hint:
       which === "plain"
-        ? "The weights may be damaged, or too large for the arithmetic; try --plan reference."
+        ? "The weights may be damaged, or too large for the arithmetic; try the reference plan."
         : "The interventions may be too strong; try smaller strengths.",
   });
 }

@@ -84,7 +84,8 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
   requireBothClasses(options);
   if (variant !== "aura" && top === undefined) {
     throw new SluiceError("usage", `The variant ${variant} needs a number of neurons`, {
-      hint: "For example --top 100.",
+      hint: "For example 100.",
+      field: "top",
     });
   }
   if (variant !== "damp" && options.factor !== undefined) {

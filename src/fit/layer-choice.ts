@@ -90,7 +90,7 @@ export async function chooseLayer(
     throw new SluiceError(
       "usage",
       `No layer stays within a KL of ${klBound} nats on negative sentences; the least is ${least.toPrecision(3)}`,
-      { hint: "Allow more (--kl-bound), or name the layers." },
+      { hint: "Allow more, or name the layers.", field: "klBound" },
     );
   }
   const chosen = oneLayer(fitted, best.layer);

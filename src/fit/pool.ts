@@ -137,7 +137,7 @@ function checkLengths(sentences: readonly (readonly number[])[], most: number): 
       throw new SluiceError(
         "context_overflow",
         `Sentence ${i + 1} has ${tokens.length} tokens, and the model's context is ${most}`,
-        { hint: "Cut it into pieces, or take the first tokens of each sentence alone (--max-tokens N)." },
+        { hint: "Cut it into pieces, or take only the first tokens of each sentence.", field: "maxTokens" },
       );
     }
   });

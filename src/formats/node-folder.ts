@@ -33,7 +33,8 @@ async function fileForFolder(path: string): Promise<SluiceError> {
     const head = buffer.subarray(0, bytesRead);
     if (new TextDecoder().decode(head).includes('"format":"sluice.interventions/')) {
       return new SluiceError("not_found", `${path} is a bundle of interventions, not a model's folder`, {
-        hint: "Give the model's folder, and the bundle beside it (on the command line: --with BUNDLE).",
+        hint: "Give the model's folder, and the bundle beside it.",
+        field: "bundles",
       });
     }
     const found = recognise(head.subarray(0, RECOGNISED_BYTES), "weights");

@@ -77,7 +77,8 @@ export class Gpu {
         "device_limit",
         `${this.profile.name} cannot hold buffer ${label}: ${describeDeficits(deficits)}`,
         {
-          hint: "Choose a smaller model or context, or another device (sluice info lists them, --adapter chooses).",
+          hint: "Choose a smaller model or context, or another device; sluice info lists them.",
+          field: "adapter",
         },
       );
     }

@@ -73,12 +73,8 @@ export function compose(
 }
 
 function clash(id: string, first: string, second: string): SluiceError {
-  return refuse(
-    `${second}: stage "${id}"`,
-    "id",
-    `is also a stage of ${first}`,
-    "Give one of them a prefix: --with FILE:as=PREFIX.",
-  );
+  const { code, message } = refuse(`${second}: stage "${id}"`, "id", `is also a stage of ${first}`);
+  return new SluiceError(code, message, { hint: "Give one of them a prefix.", field: "prefix" });
 }
 
 function checkPrefix(prefix: string, file: string): void {

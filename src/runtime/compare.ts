@@ -166,7 +166,7 @@ function notFinite(sequence: number, position: number): SluiceError {
   return new SluiceError("non_finite", `The ${which} model's logits at position ${position} are not finite`, {
     hint:
       sequence === PLAIN
-        ? "The weights may be damaged, or too large for the arithmetic; try --plan reference."
+        ? "The weights may be damaged, or too large for the arithmetic; try the reference plan."
         : "The interventions may be too strong; try smaller strengths.",
   });
 }

@@ -194,7 +194,8 @@ class Decoding {
         "non_finite",
         `The logits for position ${position} of sequence ${sequence} are not finite`,
         {
-          hint: "The weights may be damaged, or too large for the arithmetic; try --plan reference.",
+          hint: "The weights may be damaged, or too large for the arithmetic; try the reference plan.",
+          field: "plan",
         },
       );
     }

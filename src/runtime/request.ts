@@ -142,7 +142,8 @@ export function encodePrompt(tokenizer: Tokenizer | null, prompt: PromptInput): 
   }
   if (typeof prompt === "string" && !tokenizer) {
     throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
-      hint: "Give token ids (on the command line: --tokens 1,2,3), or add tokenizer.json.",
+      hint: "Give token ids, or add tokenizer.json.",
+      field: "tokens",
     });
   }
   const tokens = typeof prompt === "string" ? (tokenizer as Tokenizer).encode(prompt) : prompt;

@@ -38,7 +38,8 @@ export async function tuneParts(parts: Tunable, options: TuneModelOptions = {}):
   const { seconds = 60, signal, store = openStore() } = options;
   if (parts.reference) {
     throw new SluiceError("usage", "The reference plan is never tuned: its bits must not depend on measurements", {
-      hint: "Leave --plan reference out.",
+      hint: "Load the model with the default plan.",
+      field: "plan",
     });
   }
   if (!(seconds > 0)) {

@@ -223,7 +223,8 @@ async function clockFor(gpu: Gpu, bench: Workbench, { dispatches, operation }: T
 function refuse(error: unknown, source: Stopwatch["source"]): never {
   if (!(error instanceof ClockFailure)) throw error;
   throw new SluiceError("gpu", `Kernels cannot be timed on this device: ${error.message} (${source})`, {
-    hint: "Do without: --no-tune on the command line, tune: false in the library.",
+    hint: "Do without what was measured: tune: false.",
+    field: "tune",
     cause: error,
   });
 }

@@ -196,7 +196,7 @@ const scaleBundle = (): Bundle => bundleOf(gpt2, [scale], scaleTensors);
 test("refused: ids that clash across bundles, with the way out; prefixes take it", async () => {
   const bundle = scaleBundle();
   const clash = () => compose(gpt2, [{ bundle }, { bundle: { ...bundle, file: "c" } }]);
-  await refusal("bad_bundle", clash, 'c: stage "n": id is also a stage of b.safetensors', "--with FILE:as=PREFIX");
+  await refusal("bad_bundle", clash, 'c: stage "n": id is also a stage of b.safetensors', "Give one of them a prefix");
   const { stages } = compose(gpt2, [{ bundle, prefix: "x" }, { bundle }]);
   assert.equal(
     stages.map(({ id }) => id),

@@ -4,7 +4,7 @@ import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../
 import type { MaskValues } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { flag, name, oneOf, optional, output, required } from "../options.ts";
+import { flag, input, name, oneOf, optional, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { wroteJson, wroteText } from "../wrote.ts";
@@ -30,11 +30,13 @@ export const attribute = defineCommand({
         "qkv_groups where heads share keys and values)",
       oneOf("heads", "qkv_groups"),
     ),
-    mask: optional(
-      "FILE",
-      "A safetensors file with `mask` [destinations, sources] and `constants` [sources, width], which replace what is " +
-        "cut; other tensors are ignored (default: a mask of ones, and zeros)",
-      name,
+    mask: input(
+      optional(
+        "FILE",
+        "A safetensors file with `mask` [destinations, sources] and `constants` [sources, width], which replace what is " +
+          "cut; other tensors are ignored (default: a mask of ones, and zeros)",
+        name,
+      ),
     ),
     out: output(required("FILE", "The safetensors file to write", name)),
     json: flag("Print one JSON object: the loss, the file, and its tensors with dtypes and shapes"),

@@ -6,7 +6,7 @@ import { completerFor } from "../chat/slash-commands.ts";
 import { RunningTalk } from "../chat/talk.ts";
 import { defineCommand } from "../command.ts";
 import { readTextFile } from "../documents.ts";
-import { decimal, name, optional, text, wholeNumber, withDefault } from "../options.ts";
+import { decimal, input, name, optional, text, wholeNumber, withDefault } from "../options.ts";
 import { interventionsFrom } from "./interventions.ts";
 import { digestsOf, editedOptions, loadBundles, modelArgument, tuneOptions, withModel } from "./model.ts";
 import { samplingOptions } from "./sampling.ts";
@@ -28,7 +28,7 @@ export const chat = defineCommand({
   positionals: { model: modelArgument },
   options: {
     system: optional("TEXT", "A system message before the conversation", text),
-    template: optional("FILE", "A Jinja chat template in place of the model's own", name),
+    template: input(optional("FILE", "A Jinja chat template in place of the model's own", name)),
     maxNewTokens: withDefault("N", "Longest answer in tokens", wholeNumber(1), 512),
     ...drawOptions,
     temperature: optional(

@@ -6,7 +6,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments, readLines } from "../documents.ts";
-import { decimal, flag, name, oneOf, optional, renamed, wholeNumber, withDefault } from "../options.ts";
+import { decimal, flag, input, name, oneOf, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
 import { classOptions, readClasses } from "../sentences.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
@@ -33,13 +33,18 @@ export const evaluate = defineCommand({
     with: bundles,
     strength,
     param,
-    texts: renamed(optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens per line", name), "text"),
+    texts: renamed(
+      input(optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens per line", name)),
+      "text",
+    ),
     prependBos: flag("Begin every text of --texts with the model's BOS token"),
     maxTokens: optional("N", "Take the first N tokens of each text of --texts (BOS not counted)", wholeNumber(1)),
     maxTexts: optional("N", "Take the first N texts of --texts", wholeNumber(1)),
-    prompts: optional("FILE", "Prompts to continue: one per line, or .jsonl with text or tokens", name),
-    positive: optional("FILE", "Texts of the class that the judge looks for: one a line, .jsonl or .csv", name),
-    negative: optional("FILE", "Texts of the other class, likewise", name),
+    prompts: input(optional("FILE", "Prompts to continue: one per line, or .jsonl with text or tokens", name)),
+    positive: input(
+      optional("FILE", "Texts of the class that the judge looks for: one per line, .jsonl or .csv", name),
+    ),
+    negative: input(optional("FILE", "Texts of the other class, likewise", name)),
     textColumn,
     labelColumn,
     judge: withDefault(
@@ -49,7 +54,9 @@ export const evaluate = defineCommand({
       "logistic",
     ),
     l2: withDefault("W", "How strongly the weights of logistic are held small", decimal({ min: 0, aboveMin: true }), 1),
-    scorer: optional("FILE.mjs", "A judge of your own: export default (text) => number, or a promise of one", name),
+    scorer: input(
+      optional("FILE", "A judge of your own, a module: export default (text) => number, or a promise of one", name),
+    ),
     threshold: optional(
       "T",
       "Count continuations that score above T (default: 0 for the fitted judge, else none are counted)",
@@ -75,9 +82,9 @@ export const evaluate = defineCommand({
       shows: "Does it make the model sound less like plays?",
     },
   ],
+  check: checkChoice,
   async run(values, context) {
     const { library, progress, signal, stdout } = context;
-    checkChoice(values);
     const texts = values.texts === undefined ? undefined : await readDocuments(values.texts, signal);
     const prompts = values.prompts === undefined ? undefined : await readLines(values.prompts, "prompt", signal);
     const { positive, negative } = values;

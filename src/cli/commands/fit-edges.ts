@@ -3,7 +3,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { readDocuments } from "../documents.ts";
-import { decimal, flag, name, oneOf, optional, output, required, wholeNumber } from "../options.ts";
+import { decimal, flag, input, name, oneOf, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { fittedWeights, modelArgument, modelOptions, withModel, writeFitted } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
@@ -19,11 +19,16 @@ export const fitEdges = defineCommand({
   ],
   positionals: { model: modelArgument },
   options: {
-    good: required("FILE", "What the model shall stay good at: a text, or .jsonl with text or tokens a line", name),
-    bad: required("FILE", "What it shall unlearn; as --good", name),
+    good: input(
+      required("FILE", "What the model shall stay good at: a text, or .jsonl with text or tokens per line", name),
+    ),
+    bad: input(required("FILE", "What it shall unlearn; as --good", name)),
     out: output(required("FILE", "The bundle to write", name)),
     edges: optional("N", "Most edges to cut by attribution+greedy, in all (default 12)", wholeNumber(1)),
-    start: optional("B", "Bundle of an earlier fit whose edges stay cut while more are searched for", name),
+    start: input(
+      optional("BUNDLE", "Result of an earlier fit, whose edges stay cut while more are searched for", name),
+      "bundle",
+    ),
     method: optional("METHOD", "attribution+greedy (default) or masks", oneOf("attribution+greedy", "masks")),
     destinations: optional(
       "KIND",

@@ -5,7 +5,7 @@ import type { NeuronFit, Probe } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { readLines } from "../documents.ts";
-import { decimal, flag, name, optional, output, required, wholeNumber } from "../options.ts";
+import { decimal, flag, input, name, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { encodeAll } from "../sentences.ts";
@@ -22,8 +22,10 @@ export const fitNeurons = defineCommand({
   ],
   positionals: { model: modelArgument },
   options: {
-    probe: required("FILE", "A probe that `sluice fit probe` wrote for this model", name),
-    texts: required("FILE", "Texts to average activations over: one a line, or .jsonl with text or tokens", name),
+    probe: input(required("FILE", "A probe that `sluice fit probe` wrote for this model", name)),
+    texts: input(
+      required("FILE", "Texts to average activations over: one per line, or .jsonl with text or tokens", name),
+    ),
     maxTokens: optional("N", "Take the first N tokens of each text alone", wholeNumber(1)),
     alpha: optional("A", "How far means are moved (default 0.05)", decimal()),
     share: optional("B", "Share of each group that is set (default 0.5)", decimal({ min: 0, max: 1 })),

@@ -5,7 +5,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, GenerationSummary, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readLines } from "../documents.ts";
-import { flag, name, optional, renamed, wholeNumber, withDefault } from "../options.ts";
+import { flag, input, name, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
@@ -27,7 +27,7 @@ export const generate = defineCommand({
   options: {
     ...promptOptions,
     prompts: renamed(
-      optional("FILE", "Continue many prompts side by side: one per line, or .jsonl with text or tokens", name),
+      input(optional("FILE", "Continue many prompts side by side: one per line, or .jsonl with text or tokens", name)),
       "batch",
     ),
     samples: withDefault("N", "Continuations of each prompt, each drawn with a seed of its own", wholeNumber(1), 1),
@@ -47,16 +47,18 @@ export const generate = defineCommand({
     },
     { line: "generate weights/gpt-nano-sort --tokens 2,0,1,1,0,2 --max-new-tokens 6", shows: "Continue token ids:" },
   ],
-  async run(values, context) {
-    const { prompts: file, maxNewTokens, samples, json } = values;
-    if (file !== undefined && (values.prompt !== undefined || values.tokens !== undefined)) {
+  check({ prompts: file, prompt, tokens, samples, temperature }) {
+    if (file !== undefined && (prompt !== undefined || tokens !== undefined)) {
       throw new SluiceError("usage", "--prompts reads the prompts from its file: no other prompt goes with it");
     }
-    if (samples > 1 && values.temperature === 0) {
+    if (samples > 1 && temperature === 0) {
       throw new SluiceError("usage", `at temperature 0 all ${samples} samples would be the same`, {
         hint: "Draw them: --temperature 1, say.",
       });
     }
+  },
+  async run(values, context) {
+    const { prompts: file, maxNewTokens, samples, json } = values;
     const options: GenerateOptions = {
       ...samplingFrom(values, context),
       ...defined({ context: values.context, promptLength: values.promptLength }),

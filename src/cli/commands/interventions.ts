@@ -2,7 +2,7 @@
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, Stage } from "../../index.ts";
 import { hasAlpha } from "../../interventions/manifest.ts";
-import { decimal, optional, type Parser, repeated, wholeNumber } from "../options.ts";
+import { decimal, input, optional, type Parser, repeated, wholeNumber } from "../options.ts";
 
 /** A bundle file; with a prefix its stages are named `PREFIX/ID`, so that two bundles may use the same ids. */
 export interface BundleChoice {
@@ -60,7 +60,10 @@ const param: Parser<StageValue> = (given, option) => {
 };
 
 export const interventionOptions = {
-  with: repeated("BUNDLE", "Intervene as a bundle says; FILE:as=PREFIX names its stages PREFIX/ID", parseBundleChoice),
+  with: input(
+    repeated("BUNDLE", "Intervene as a bundle says; FILE:as=PREFIX names its stages PREFIX/ID", parseBundleChoice),
+    "bundle",
+  ),
   strength: repeated(
     "ID=S",
     "How strongly a stage acts, in place of its own strength: calm=0.5; 0 not at all",

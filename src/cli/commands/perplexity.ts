@@ -4,7 +4,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments } from "../documents.ts";
-import { flag, name, optional, renamed, required, wholeNumber } from "../options.ts";
+import { flag, input, name, optional, renamed, required, wholeNumber } from "../options.ts";
 import { modelArgument, runOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 
 export const perplexity = defineCommand({
@@ -17,7 +17,9 @@ export const perplexity = defineCommand({
   positionals: { model: modelArgument },
   options: {
     texts: renamed(
-      required("FILE", "A text, measured as one document; or .jsonl with text or tokens, a document per line", name),
+      input(
+        required("FILE", "A text, measured as one document; or .jsonl with text or tokens, a document per line", name),
+      ),
       "file",
     ),
     prependBos: flag("Begin every document with the model's BOS token"),
