@@ -66,6 +66,7 @@ export { listSites, type SiteInfo } from "./interventions/site-names.ts";
 export type { AffineValues, Composition, NeuronValues, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
+export type { GenerationDefaults } from "./models/generation-config.ts";
 export { type BenchOptions, type BenchResult, type BenchSpread, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
 export type { ProfiledDispatch, ProfileRow } from "./profile/dispatch-rows.ts";

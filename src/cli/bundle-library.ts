@@ -1,15 +1,12 @@
 /** What commands about bundles need of the library besides running models: a model's files, opened without a GPU. */
 import { SluiceError } from "../errors.ts";
-import type { Checkpoint } from "../formats/checkpoint.ts";
-import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
 import { type Baked, type BakeOptions, bake } from "../interventions/bake.ts";
 import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
 import type { Composition } from "../interventions/stage.ts";
-import { buildGraph } from "../models/build.ts";
 import type { ModelConfig } from "../models/config.ts";
-import { loadConfig } from "../models/load-config.ts";
+import { loadConfig, openModel } from "../models/open-model.ts";
 
 export { writeBundle } from "../interventions/bundle.ts";
 export { remainderOf } from "../interventions/decompose.ts";
@@ -20,7 +17,7 @@ export { listSites } from "../interventions/site-names.ts";
 export async function readModelConfig(model: string, signal: AbortSignal): Promise<ModelConfig> {
   const files = await openSource(model);
   try {
-    return await loadConfig(files, signal);
+    return await loadConfig(files, () => undefined, signal);
   } finally {
     await files.close();
   }
@@ -46,15 +43,14 @@ export async function openBaked(
 ): Promise<Baking> {
   const files = await openSource(model);
   try {
-    const config = await loadConfig(files, signal);
+    const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (config.quantization) {
       throw new SluiceError("usage", `${files.label} is quantised, to ${config.quantization}: only floats are baked`, {
         hint: "Bake the float weights that it was made from, then quantise the result.",
       });
     }
     const composition = compose(config, bundles, settings);
-    const checkpoint: Checkpoint = await openCheckpoint(files, signal);
-    const baked = bake(buildGraph(config, checkpoint), checkpoint, composition, { dtype });
+    const baked = bake(graph, checkpoint, composition, { dtype });
     return { files, config, composition, baked };
   } catch (error) {
     await files.close();

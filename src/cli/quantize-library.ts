@@ -1,11 +1,9 @@
 /** What `sluice quantize` needs of the library: a model's files and their quantised form, without a GPU. */
-import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
 import { alreadyQuantized } from "../formats/quantized-block.ts";
 import type { FileSource } from "../formats/source.ts";
-import { buildGraph } from "../models/build.ts";
 import type { QuantFormat } from "../models/config.ts";
-import { loadConfig } from "../models/load-config.ts";
+import { openModel } from "../models/open-model.ts";
 import { type QuantizedModel, quantizeModel } from "../models/quantize.ts";
 
 export { QuantizationLoss } from "../formats/quantized-block.ts";
@@ -25,10 +23,9 @@ export interface Quantizing {
 export async function openQuantized(model: string, format: QuantFormat, signal: AbortSignal): Promise<Quantizing> {
   const files = await openSource(model);
   try {
-    const config = await loadConfig(files, signal);
+    const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (config.quantization) throw alreadyQuantized(files.label, config.quantization);
-    const checkpoint = await openCheckpoint(files, signal);
-    const quantized = quantizeModel(buildGraph(config, checkpoint), checkpoint, format);
+    const quantized = quantizeModel(graph, checkpoint, format);
     let float32Bytes = 0;
     for (const { shape } of checkpoint.tensors.values()) float32Bytes += shape.reduce((a, b) => a * b, 4);
     return { files, quantized, float32Bytes };

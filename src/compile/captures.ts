@@ -128,9 +128,10 @@ export function offeredSites(graph: Graph, ops: readonly FusedOp[]): ReadonlyMap
   const offered = new Map<string, Wanted>();
   for (const op of ops) {
     for (const [tap, { site, width }] of op.taps) {
-      const rotated = op.kind === "linear" && op.epilogue.kind === "qkv" && op.epilogue.rope && tap !== "v";
+      const rotary = op.kind === "linear" && op.epilogue.kind === "qkv" && tap !== "v" ? op.epilogue.rotary : 0;
       const heads = tap === "q" ? num_attention_heads : num_key_value_heads;
-      offered.set(site, { site, op, tap, width, ...(rotated && { order: headsInOrder(heads, head_dim) }) });
+      const order = rotary > 0 && { order: headsInOrder(heads, head_dim, rotary) };
+      offered.set(site, { site, op, tap, width, ...order });
     }
     if (op.kind === "attention") offered.set(op.pattern, { site: op.pattern, op, tap: null, width: 0 });
   }
@@ -138,8 +139,8 @@ export function offeredSites(graph: Graph, ops: readonly FusedOp[]): ReadonlyMap
 }
 
 /** The pair-adjacent order of `heads` heads side by side. */
-function headsInOrder(heads: number, head_dim: number): readonly number[] {
-  const order = pairAdjacentOrder(head_dim);
+function headsInOrder(heads: number, head_dim: number, rotary: number): readonly number[] {
+  const order = pairAdjacentOrder(head_dim, rotary);
   return Array.from({ length: heads * head_dim }, (_, i) => i - (i % head_dim) + (order[i % head_dim] as number));
 }
 

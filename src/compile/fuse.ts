@@ -204,7 +204,7 @@ class Fuser {
         q: part(q.linear),
         k: part(k.linear),
         v: part(v.linear),
-        rope: q.rope !== undefined,
+        rotary: q.rope?.rotary ?? 0,
         head_dim: this.#graph.config.head_dim,
         out: attention.queries,
       },

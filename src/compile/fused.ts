@@ -103,13 +103,14 @@ export interface FusedLinear extends Labelled {
         readonly activation: ActivationName;
         readonly out: Value;
       }
-    /** Queries to an activation, keys and values to the layer's cache, the first two rotated where `rope`. */
+    /** Queries to an activation, keys and values to the layer's cache, the first two rotated if `rotary` is not 0. */
     | {
         readonly kind: "qkv";
         readonly q: LinearPart;
         readonly k: LinearPart;
         readonly v: LinearPart;
-        readonly rope: boolean;
+        /** Elements of each head that are rotated, from its start. */
+        readonly rotary: number;
         readonly head_dim: number;
         /** The rotated queries. */
         readonly out: Value;

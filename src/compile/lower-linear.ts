@@ -170,7 +170,7 @@ function kernelEpilogue({ epilogue }: FusedLinear, config: Graph["config"]): Lin
         heads: config.num_attention_heads,
         kvHeads: config.num_key_value_heads,
         headDim: config.head_dim,
-        rope: epilogue.rope,
+        rope: epilogue.rotary > 0,
       };
     default:
       return { kind: epilogue.kind };

@@ -160,8 +160,8 @@ export function vectorSource({ tensor, first, length }: VectorRef): VectorSource
 /** Which outputs of which tensors a fused linear operation multiplies by, and the biases in the same order. */
 export function linearSources({ epilogue, label }: FusedLinear): LinearSources {
   if (epilogue.kind === "qkv") {
-    const { q, k, v, rope, head_dim } = epilogue;
-    const order = rope ? pairAdjacentOrder(head_dim) : undefined;
+    const { q, k, v, rotary, head_dim } = epilogue;
+    const order = rotary > 0 ? pairAdjacentOrder(head_dim, rotary) : undefined;
     return placed(label, [{ part: q, order }, { part: k, order }, { part: v }]);
   }
   if (epilogue.kind === "gated") return placed(label, [{ part: epilogue.gate }, { part: epilogue.up }], true);

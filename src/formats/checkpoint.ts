@@ -13,6 +13,8 @@ export interface TensorInfo {
 export interface Checkpoint {
   /** In the order in which they lie in the files. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Tensors that an index places in files that are not there, and those files: an error only for what the model uses. */
+  readonly missing?: ReadonlyMap<string, string>;
   /** The folder or address that they come from, if it is one. */
   readonly label?: string;
   /** Its server sends whole files alone: reading anything but the next bytes of a file costs another download. */

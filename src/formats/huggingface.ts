@@ -9,13 +9,20 @@ import { checkRange, type FileSource, readJson } from "./source.ts";
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
+/** More shards than any model has; each is opened, which over HTTP is a request. */
+const MAX_SHARDS = 4096;
+
+/** Headers read at a time. */
+const HEADERS_AT_ONCE = 8;
+
 /**
  * Finds the weights and reads their headers, nothing more. As in transformers, `model.safetensors` goes before
- * an index. The tensors come in the order of the files, which is the cheapest to read them in.
+ * an index, and an index says which files there are, while the files say what they hold. The tensors come in the order
+ * of the files, which is the cheapest to read them in. Float64 is presented as float32.
  *
  * The checkpoint takes over the source: closing the one closes the other.
- * @throws `not_found` when there are no safetensors or a shard is missing; `bad_file` for a damaged header or
- *   an index that contradicts its shards
+ * @throws `not_found` when there are no safetensors, or no shard of those that the index names; `bad_file` for a damaged
+ *   header or index
  */
 export async function openCheckpoint(source: FileSource, signal?: AbortSignal): Promise<Checkpoint> {
   if (await source.exists(SINGLE, signal)) {
@@ -25,7 +32,10 @@ export async function openCheckpoint(source: FileSource, signal?: AbortSignal): 
       new Map([...tensors].map(([name, entry]) => [name, { file: SINGLE, entry }])),
     );
   }
-  if (await source.exists(INDEX, signal)) return new SafetensorsCheckpoint(source, await readShards(source, signal));
+  if (await source.exists(INDEX, signal)) {
+    const { placed, missing } = await readShards(source, signal);
+    return new SafetensorsCheckpoint(source, placed, missing);
+  }
   throw await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal);
 }
 
@@ -54,14 +64,20 @@ class SafetensorsCheckpoint implements Checkpoint {
   readonly forwardOnly: boolean;
   readonly #source: FileSource;
   readonly #placed: ReadonlyMap<string, PlacedTensor>;
+  readonly missing: ReadonlyMap<string, string>;
 
-  constructor(source: FileSource, placed: ReadonlyMap<string, PlacedTensor>) {
+  constructor(
+    source: FileSource,
+    placed: ReadonlyMap<string, PlacedTensor>,
+    missing: ReadonlyMap<string, string> = new Map(),
+  ) {
     this.#source = source;
+    this.missing = missing;
     this.label = source.label;
     // Known by now: the headers have been read.
     this.forwardOnly = [...placed.values()].some(({ file }) => source.isForwardOnly(file));
     this.#placed = placed;
-    this.tensors = new Map([...placed].map(([name, { entry }]) => [name, entry]));
+    this.tensors = new Map([...placed].map(([name, { entry }]) => [name, isDouble(entry) ? asFloat32(entry) : entry]));
   }
 
   async read(name: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -70,10 +86,16 @@ class SafetensorsCheckpoint implements Checkpoint {
     const { file, entry } = placed;
     const where = `${this.#source.describe(file)}: tensor "${name}"`;
     checkRange(where, begin, end);
-    if (end > entry.byteLength) {
-      throw new SluiceError("usage", `${where} has ${entry.byteLength} bytes; ${begin} to ${end} were asked for`);
+    const byteLength = this.tensors.get(name)?.byteLength ?? 0;
+    if (end > byteLength) {
+      throw new SluiceError("usage", `${where} has ${byteLength} bytes; ${begin} to ${end} were asked for`);
     }
-    return this.#source.read(file, entry.begin + begin, entry.begin + end, signal);
+    const { begin: at } = entry;
+    if (!isDouble(entry)) return this.#source.read(file, at + begin, at + end, signal);
+    const first = Math.floor(begin / 4);
+    const doubles = await this.#source.read(file, at + first * 8, at + Math.ceil(end / 4) * 8, signal);
+    const floats = Float32Array.from(new Float64Array(doubles.buffer));
+    return new Uint8Array(floats.buffer).slice(begin - first * 4, end - first * 4);
   }
 
   close(): Promise<void> {
@@ -81,33 +103,51 @@ class SafetensorsCheckpoint implements Checkpoint {
   }
 }
 
-async function readShards(source: FileSource, signal: AbortSignal | undefined): Promise<Map<string, PlacedTensor>> {
+function isDouble({ dtype }: TensorEntry): boolean {
+  return dtype === "F64";
+}
+
+/** What is computed with: nothing on the way to the GPU, or on it, is wider. */
+function asFloat32(entry: TensorEntry): TensorEntry {
+  return { ...entry, dtype: "F32", byteLength: entry.byteLength / 2 };
+}
+
+async function readShards(
+  source: FileSource,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly placed: ReadonlyMap<string, PlacedTensor>; readonly missing: ReadonlyMap<string, string> }> {
   const shardOf = readIndex(await readJson(source, INDEX, signal), source.describe(INDEX));
   const files = [...new Set(shardOf.values())].sort();
-  const headers = await Promise.all(
-    files.map(async (file) => {
-      if (!(await source.exists(file, signal))) throw missingShard(source, file, shardOf);
-      return readHeader(source, file, signal);
-    }),
+  if (files.length > MAX_SHARDS) {
+    throw badIndex(source.describe(INDEX), `it names ${files.length} files, and ${MAX_SHARDS} at most are read`);
+  }
+  const headers = await inTurns(files, HEADERS_AT_ONCE, async (file) =>
+    (await source.exists(file, signal)) ? readHeader(source, file, signal) : undefined,
   );
+  if (headers.every((header) => header === undefined)) throw missingShard(source, files[0] as string, shardOf);
   const placed = new Map<string, PlacedTensor>();
   for (const [i, file] of files.entries()) {
     for (const [name, entry] of headers[i]?.tensors ?? []) {
-      const other = placed.get(name);
-      if (other) {
-        throw badIndex(source.describe(INDEX), `tensor "${name}" is in two shards, ${other.file} and ${file}`);
-      }
-      placed.set(name, { file, entry });
+      // In transformers the last file wins; where the index names one of them, that is the one it means.
+      if (!placed.has(name) || shardOf.get(name) !== placed.get(name)?.file) placed.set(name, { file, entry });
     }
   }
-  for (const [name, file] of shardOf) {
-    const found = placed.get(name)?.file;
-    if (found !== file) {
-      const but = found ? `it is in ${found}` : "it is not there";
-      throw badIndex(source.describe(INDEX), `the index says that tensor "${name}" is in ${file}, but ${but}`);
-    }
+  const absent = new Set(files.filter((_, i) => headers[i] === undefined));
+  const missing = new Map([...shardOf].filter(([name, file]) => absent.has(file) && !placed.has(name)));
+  return { placed, missing };
+}
+
+/** `work` on every item, that many at a time; results in the items' order. */
+async function inTurns<Item, Result>(
+  items: readonly Item[],
+  atOnce: number,
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  for (let at = 0; at < items.length; at += atOnce) {
+    results.push(...(await Promise.all(items.slice(at, at + atOnce).map(work))));
   }
-  return placed;
+  return results;
 }
 
 /** The index's `weight_map`: tensor name to shard. */

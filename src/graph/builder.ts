@@ -29,9 +29,9 @@ export class GraphBuilder {
     return out;
   }
 
-  rope(input: Value, head_dim: number): Value {
+  rope(input: Value, head_dim: number, rotary: number): Value {
     const out = this.#value(input.width, []);
-    this.#nodes.push({ op: "rope", input, out, head_dim });
+    this.#nodes.push({ op: "rope", input, out, head_dim, rotary });
     return out;
   }
 

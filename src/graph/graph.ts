@@ -82,7 +82,14 @@ export type Node =
       readonly reads?: readonly number[];
     }
   /** Rotates the pairs (i, i + head_dim/2) of every head by the row's position. */
-  | { readonly op: "rope"; readonly input: Value; readonly out: Value; readonly head_dim: number }
+  /** Rotates the first `rotary` elements of each head. */
+  | {
+      readonly op: "rope";
+      readonly input: Value;
+      readonly out: Value;
+      readonly head_dim: number;
+      readonly rotary: number;
+    }
   /** Appends this step's keys and values to the layer's cache. */
   | { readonly op: "cache"; readonly layer: number; readonly keys: Value; readonly values: Value }
   | {

@@ -20,7 +20,10 @@ function printNode(node: Node): string {
         `linear(${name(node.input)}${node.reads ? ` variants ${node.reads.join(" ")}` : ""}, ${matrix(node.weight)}${bias(node.bias)})`,
       );
     case "rope":
-      return line(node.out, `rope(${name(node.input)}, head_dim=${node.head_dim})`);
+      return line(
+        node.out,
+        `rope(${name(node.input)}, head_dim=${node.head_dim}${node.rotary < node.head_dim ? `, rotary=${node.rotary}` : ""})`,
+      );
     case "cache":
       return `  kv_cache.${node.layer} ← ${name(node.keys)}, ${name(node.values)}`;
     case "attention": {

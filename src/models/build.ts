@@ -3,22 +3,43 @@ import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { BLOCK_BYTES, blockCount } from "../formats/quantized-block.ts";
 import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
+import { show, showText } from "../show.ts";
 import type { ModelConfig, QuantFormat } from "./config.ts";
 import { gpt2Graph } from "./gpt2.ts";
 import { llamaGraph } from "./llama.ts";
+
+const HEAD = "lm_head.weight";
 
 /**
  * Builds the graph and checks every tensor it names against the checkpoint.
  * @throws SluiceError `bad_weights` naming the tensor, what config.json implies and what the file holds
  */
 export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
-  const graph =
-    config.architecture === "gpt2"
-      ? gpt2Graph(config, checkpoint.tensors.has("transformer.wte.weight") ? "transformer." : "")
-      : llamaGraph(config, checkpoint.tensors.has("model.embed_tokens.weight") ? "model." : "");
+  const prefix = prefixOf(config, checkpoint);
+  checkLayerCount(config, checkpoint, prefix);
+  const names = { prefix, ...endsOf(config, checkpoint, prefix) };
+  const graph = config.architecture === "gpt2" ? gpt2Graph(config, names) : llamaGraph(config, names);
   for (const node of graph.nodes) checkNode(node, checkpoint, config.quantization);
-  checkLayerCount(config, checkpoint);
   return graph;
+}
+
+/** What stands before the tensors' names: both spellings are in use. */
+function prefixOf({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "tensors">): string {
+  const [prefix, embedding] = architecture === "gpt2" ? ["transformer.", "wte"] : ["model.", "embed_tokens"];
+  const isThere = tensors.has(`${prefix}${embedding}.weight`) || !tensors.has(`${embedding}.weight`);
+  return isThere ? prefix : "";
+}
+
+/** The names of the token embedding and of the head. Where they are one tensor, it may be stored as either. */
+export function endsOf(
+  config: ModelConfig,
+  { tensors }: Pick<Checkpoint, "tensors">,
+  prefix = prefixOf(config, { tensors }),
+): { readonly embedding: string; readonly head: string } {
+  const stored = `${prefix}${config.architecture === "gpt2" ? "wte" : "embed_tokens"}.weight`;
+  const isHeadAlone = config.tie_word_embeddings && !tensors.has(stored) && tensors.has(HEAD);
+  const embedding = isHeadAlone ? HEAD : stored;
+  return { embedding, head: config.tie_word_embeddings ? embedding : HEAD };
 }
 
 function checkNode(node: Node, checkpoint: Checkpoint, quantization: QuantFormat | undefined): void {
@@ -55,17 +76,11 @@ function checkTensor(
   dtypes: readonly string[] = ["F32", "F16", "BF16"],
 ): void {
   const tensor = checkpoint.tensors.get(name);
-  if (!tensor) {
-    const hint =
-      name === "lm_head.weight"
-        ? 'Set "tie_word_embeddings": true in config.json if this model shares its embedding with its head.'
-        : "The weights are incomplete, or config.json belongs to another model.";
-    throw new SluiceError("bad_weights", `The weights hold no tensor ${name}, which config.json asks for`, { hint });
-  }
+  if (!tensor) throw missing(name, checkpoint);
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
     throw new SluiceError(
       "bad_weights",
-      `Tensor ${name} has shape [${tensor.shape.join(", ")}], but config.json implies [${shape.join(", ")}]`,
+      `Tensor ${name} has shape ${show(tensor.shape)}, but config.json implies ${show(shape)}`,
       { hint: "config.json and the weights do not belong together." },
     );
   }
@@ -77,17 +92,46 @@ function checkTensor(
   }
 }
 
-/** A checkpoint with more blocks than config.json names would run, and be silently cut short. */
-function checkLayerCount(config: ModelConfig, checkpoint: Checkpoint): void {
-  const pattern = config.architecture === "gpt2" ? /^(?:transformer\.)?h\.(\d+)\./ : /^(?:model\.)?layers\.(\d+)\./;
-  for (const name of checkpoint.tensors.keys()) {
-    const layer = pattern.exec(name)?.[1];
-    if (layer !== undefined && Number(layer) >= config.num_hidden_layers) {
+function missing(name: string, { missing: absent }: Checkpoint): SluiceError {
+  const shard = absent?.get(name);
+  if (shard !== undefined) {
+    return new SluiceError("not_found", `Tensor ${name} is in ${showText(shard)}, which is not there`, {
+      hint: "Download the missing file into the same folder.",
+    });
+  }
+  const hint =
+    name === HEAD
+      ? 'Set "tie_word_embeddings": true in config.json if this model shares its embedding with its head.'
+      : "The weights are incomplete, or config.json belongs to another model.";
+  return new SluiceError("bad_weights", `The weights hold no tensor ${name}, which config.json asks for`, { hint });
+}
+
+/**
+ * Compares config.json's number of layers with the weights', before anything is made per layer. A checkpoint with more
+ * of them would run, and be silently cut short.
+ */
+function checkLayerCount(config: ModelConfig, checkpoint: Checkpoint, prefix: string): void {
+  const count = config.num_hidden_layers;
+  const stem = `${prefix}${config.architecture === "gpt2" ? "h" : "layers"}.`;
+  const known = new Set<number>();
+  for (const name of [...checkpoint.tensors.keys(), ...(checkpoint.missing?.keys() ?? [])]) {
+    if (!name.startsWith(stem)) continue;
+    const layer = Number.parseInt(name.slice(stem.length), 10);
+    if (layer < count) known.add(layer);
+    else if (layer >= count && checkpoint.tensors.has(name)) {
       throw new SluiceError(
         "bad_weights",
-        `The weights hold ${name}, but config.json has ${config.num_hidden_layers} layers (0 to ${config.num_hidden_layers - 1})`,
+        `The weights hold ${showText(name)}, but config.json has ${count} layers (0 to ${count - 1})`,
         { hint: "config.json and the weights do not belong together." },
       );
     }
+  }
+  for (let layer = 0; layer < count && known.size < count; layer++) {
+    if (known.has(layer)) continue;
+    throw new SluiceError(
+      "bad_weights",
+      `The weights hold no tensor ${stem}${layer}.*, but config.json has ${count} layers (0 to ${count - 1})`,
+      { hint: "The weights are incomplete, or config.json belongs to another model." },
+    );
   }
 }

@@ -5,22 +5,29 @@ import { show } from "../show.ts";
 /** Counts and sizes reach shaders as u32, and products of two of them must stay countable. */
 const MAX_INTEGER = 2 ** 31 - 1;
 
+/** Takes one line worth telling a person. */
+export type Notice = (message: string) => void;
+
 export class ConfigFields {
   readonly label: string;
+  /** Told what of the file is left out, or read in another way than it says. */
+  readonly note: Notice;
   readonly #fields: Readonly<Record<string, unknown>>;
   readonly #prefix: string;
 
   /**
    * @param json what the file parses to
    * @param label names the file in errors
+   * @param note is told what of the file is left out
    * @param prefix of the fields' names in errors, such as `rope_scaling.`
    */
-  constructor(json: unknown, label: string, prefix = "") {
+  constructor(json: unknown, label: string, note: Notice, prefix = "") {
     if (typeof json !== "object" || json === null || Array.isArray(json)) {
       const what = prefix ? `${prefix.slice(0, -1)} is ${show(json)}` : `the file holds ${show(json)}`;
       throw new SluiceError("bad_config", `${label}: ${what}, not an object of fields`);
     }
     this.label = label;
+    this.note = note;
     this.#fields = json as Record<string, unknown>;
     this.#prefix = prefix;
   }
@@ -53,6 +60,16 @@ export class ConfigFields {
     return value;
   }
 
+  /** A list of so many finite numbers above 0. */
+  positives(name: string, count: number): readonly number[] {
+    const value = this.raw(name);
+    const isPositive = (item: unknown): boolean => typeof item === "number" && Number.isFinite(item) && item > 0;
+    if (!Array.isArray(value) || value.length !== count || !value.every(isPositive)) {
+      throw this.refuse(name, `it must be a list of ${count} numbers above 0`);
+    }
+    return value as readonly number[];
+  }
+
   boolean(name: string, fallback: boolean): boolean {
     const value = this.raw(name) ?? fallback;
     if (typeof value !== "boolean") throw this.refuse(name, "it must be true or false");
@@ -68,23 +85,29 @@ export class ConfigFields {
   /** The fields of an object inside; undefined where it is absent or null. */
   object(name: string): ConfigFields | undefined {
     const value = this.raw(name);
-    return value === undefined ? undefined : new ConfigFields(value, this.label, `${this.#prefix}${name}.`);
+    return value === undefined ? undefined : new ConfigFields(value, this.label, this.note, `${this.#prefix}${name}.`);
   }
 
-  /** One token id; undefined where there is none. */
-  token(name: string, vocabulary: number): number | undefined {
-    return this.raw(name) === undefined ? undefined : this.integer(name, undefined, 0, vocabulary - 1);
-  }
-
-  /** Token ids given as a number or a list, without repeats; undefined where there are none. */
+  /**
+   * Token ids given as a number or a list, without repeats; undefined if there are none. Ids that the vocabulary does
+   * not hold, and what is not an id, are left out: models with such fields are in circulation and run.
+   * null and -1, which stand for "none", pass silently.
+   */
   tokens(name: string, vocabulary: number): readonly number[] | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;
-    const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
-    if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabulary)) {
-      throw this.refuse(name, `token ids are whole numbers from 0 to ${vocabulary - 1}, within the vocabulary`);
+    const given: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const isUsable = (id: unknown): id is number =>
+      Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabulary;
+    const unusable = given.find((id) => !isUsable(id) && id !== null && id !== -1);
+    if (unusable !== undefined) {
+      this.note(
+        `${this.label}: ${this.#prefix}${name} holds ${show(unusable)}, which is not an id within the vocabulary of ` +
+          `${vocabulary}; it is left out`,
+      );
     }
-    return [...new Set(ids as readonly number[])];
+    const ids = [...new Set(given.filter(isUsable))];
+    return ids.length > 0 || given.length === 0 ? ids : undefined;
   }
 
   /** The first of several spellings that is given. Where more are, they must agree. */
@@ -99,6 +122,11 @@ export class ConfigFields {
       );
     }
     return first;
+  }
+
+  /** Does the object have no field with a value? */
+  get isEmpty(): boolean {
+    return Object.keys(this.#fields).every((name) => this.raw(name) === undefined);
   }
 
   /** The error for a field: its name, its value, what is wrong. */

@@ -7,7 +7,9 @@ export type QuantFormat = "q8" | "q4";
 
 export interface RopeConfig {
   readonly rope_theta: number;
-  /** How the inverse frequencies are rescaled. `default` leaves them alone. */
+  /** The share of each head, from its start, that is rotated; absent: all of it. */
+  readonly partial_rotary_factor?: number;
+  /** How the inverse frequencies are rescaled. `default` leaves them alone, and so does NTK scaling within the context. */
   readonly scaling:
     | { readonly rope_type: "default" }
     | { readonly rope_type: "linear"; readonly factor: number }
@@ -17,13 +19,35 @@ export interface RopeConfig {
         readonly low_freq_factor: number;
         readonly high_freq_factor: number;
         readonly original_max_position_embeddings: number;
-      };
+      }
+    | {
+        readonly rope_type: "yarn";
+        readonly factor: number;
+        readonly original_max_position_embeddings: number;
+        readonly beta_fast: number;
+        readonly beta_slow: number;
+        /** Round the bounds of the ramp to whole dimensions. */
+        readonly truncate: boolean;
+        /** Multiplies cos and sin. */
+        readonly attention_factor: number;
+      }
+    | {
+        readonly rope_type: "longrope";
+        /** Divisors of each frequency, for contexts up to the original length and for longer ones. */
+        readonly short_factor: readonly number[];
+        readonly long_factor: readonly number[];
+        readonly original_max_position_embeddings: number;
+        /** Multiplies cos and sin. */
+        readonly attention_factor: number;
+      }
+    /** Frequencies of the whole head's width, of which the last are 0: those dimensions are not rotated. */
+    | { readonly rope_type: "proportional"; readonly factor: number };
 }
 
 export interface ModelConfig {
-  /** The graph that serves it: mistral and qwen2 are read into `llama`. */
+  /** The graph that serves it: mistral, qwen2, phi3 and their like are read into `llama`. */
   readonly architecture: "gpt2" | "llama";
-  /** As config.json spells it: gpt2, llama, mistral, qwen2. */
+  /** transformers' name of the family: gpt2, llama, mistral, qwen2, … */
   readonly model_type: string;
   readonly num_hidden_layers: number;
   /** d: width of the residual stream. */
@@ -44,6 +68,12 @@ export interface ModelConfig {
   readonly tie_word_embeddings: boolean;
   /** Llama only; GPT-2 has learned positions. */
   readonly rope?: RopeConfig;
+  /** Layers that RoPE acts in, one entry per layer; absent: all. */
+  readonly rope_layers?: readonly boolean[];
+  /** `layer`: LayerNorm with a bias where Llama has RMSNorm. GPT-2 always has it. */
+  readonly norm?: "layer";
+  /** q, k and v are stored as one matrix, and gate and up as another. */
+  readonly fused_projections?: boolean;
   /** Bias on q, k and v (GPT-2, Qwen2, Llama's attention_bias). */
   readonly qkv_bias: boolean;
   /** Bias on the attention output projection. */

@@ -6,8 +6,15 @@ import { GraphBuilder, residPostSites } from "../graph/builder.ts";
 import type { Graph, MatrixRef, VectorRef } from "../graph/graph.ts";
 import type { ModelConfig } from "./config.ts";
 
-/** @param prefix `transformer.` or nothing: both spellings are in use */
-export function gpt2Graph(config: ModelConfig, prefix: string): Graph {
+/** How the tensors of a checkpoint are named. */
+export interface Gpt2Names {
+  /** `transformer.` or nothing: both spellings are in use. */
+  readonly prefix: string;
+  readonly embedding: string;
+  readonly head: string;
+}
+
+export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: Gpt2Names): Graph {
   const { hidden_size: d, intermediate_size: f, vocab_size, num_hidden_layers: layers, norm_eps: eps } = config;
   const attentionWidth = config.num_attention_heads * config.head_dim;
   const g = new GraphBuilder();
@@ -36,7 +43,7 @@ export function gpt2Graph(config: ModelConfig, prefix: string): Graph {
   });
   const layerNorm = (name: string) => ({ gain: vector(`${name}.weight`, d), bias: vector(`${name}.bias`, d), eps });
 
-  const wte = table(`${prefix}wte.weight`, vocab_size);
+  const wte = table(embedding, vocab_size);
   const wpe = table(`${prefix}wpe.weight`, config.max_position_embeddings);
   let stream = g.embed(wte, wpe, ["embed", "resid_pre.0"]);
 
@@ -79,6 +86,5 @@ export function gpt2Graph(config: ModelConfig, prefix: string): Graph {
   }
 
   const finalNorm = g.norm("layer", g.selectOuts(stream), layerNorm(`${prefix}ln_f`), "final_norm");
-  const head = config.tie_word_embeddings ? wte : table("lm_head.weight", vocab_size);
-  return g.finish(config, g.linear(finalNorm, head, undefined));
+  return g.finish(config, g.linear(finalNorm, head === embedding ? wte : table(head, vocab_size), undefined));
 }

@@ -3,17 +3,14 @@ import { fuse } from "../compile/fuse.ts";
 import { lower } from "../compile/lower.ts";
 import { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
-import { openCheckpoint } from "../formats/huggingface.ts";
 import { type ModelSource, openSource } from "../formats/open-source.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
-import { type FileSource, readJson } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { openGpu } from "../gpu/open.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
-import { buildGraph } from "../models/build.ts";
-import type { ModelConfig, QuantFormat } from "../models/config.ts";
-import { loadConfig } from "../models/load-config.ts";
-import { type GenerationConfig, readGenerationConfig } from "../models/read-config.ts";
+import type { QuantFormat } from "../models/config.ts";
+import { loadGenerationConfig } from "../models/generation-config.ts";
+import { openModel } from "../models/open-model.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import { Model } from "./model.ts";
 import type { ModelParts } from "./model-parts.ts";
@@ -56,14 +53,13 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   throwIfAborted(signal);
   const files = await openSource(source);
   try {
-    const stored = await loadConfig(files, signal);
+    const note = options.onNotice ?? (() => undefined);
+    const { config: stored, checkpoint, graph } = await openModel(files, note, signal);
     const quantize = options.quantize === undefined ? undefined : checkQuantFormat(options.quantize);
     if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored.quantization);
     const quantization = quantize ?? stored.quantization;
     const config = { ...stored, ...(quantization && { quantization }) };
-    const generationConfig = await readGeneration(files, config, signal);
-    const checkpoint = await openCheckpoint(files, signal);
-    const graph = buildGraph(stored, checkpoint);
+    const generationConfig = await loadGenerationConfig(files, config, note, signal);
     const ops = fuse(graph);
     const tokenizer = await loadTokenizer(files, config, signal);
 
@@ -79,7 +75,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       const onProgress = options.onProgress ?? (() => undefined);
       const error = new QuantizationLoss();
       const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
-      if (quantize) options.onNotice?.(`Weights quantised to ${quantize}: ${describeError(error)}`);
+      if (quantize) note(`Weights quantised to ${quantize}: ${describeError(error)}`);
       const parts: ModelParts = {
         config,
         generationConfig,
@@ -93,7 +89,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
         weights,
         tokenizer,
         onProgress,
-        onNotice: options.onNotice ?? (() => undefined),
+        onNotice: note,
       };
       if (options.tune && !reference && options.family === undefined) {
         await tuneAtLoad(parts, options.tune === true, {
@@ -109,10 +105,4 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   } finally {
     await files.close();
   }
-}
-
-async function readGeneration(files: FileSource, config: ModelConfig, signal?: AbortSignal): Promise<GenerationConfig> {
-  if (!(await files.exists("generation_config.json", signal))) return { eos_token_ids: null };
-  const json = await readJson(files, "generation_config.json", signal);
-  return readGenerationConfig(json, files.describe("generation_config.json"), config.vocab_size);
 }

@@ -5,7 +5,7 @@ import type { Gpu } from "../gpu/open.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { ModelConfig } from "../models/config.ts";
-import type { GenerationConfig } from "../models/read-config.ts";
+import type { GenerationConfig } from "../models/generation-config.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { ProgressListener } from "./progress.ts";
 import type { Tuning } from "./tuning.ts";

@@ -23,6 +23,7 @@ import { rewrite } from "../interventions/rewrite.ts";
 import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-names.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
+import type { GenerationDefaults } from "../models/generation-config.ts";
 import { ropeTable } from "../models/rope.ts";
 import { type Profile, type ProfileOptions, profileModel } from "../profile/profile.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -106,6 +107,11 @@ export class Model {
   /** The stages that act, in order. */
   get stages(): readonly Stage[] {
     return this.#edited?.composition.stages ?? [];
+  }
+
+  /** How the model's makers sample, by its generation_config.json; `generate` does so if these are spread into its options. */
+  get generationDefaults(): GenerationDefaults {
+    return this.#parts.generationConfig.defaults;
   }
 
   /** The device this model runs on. */

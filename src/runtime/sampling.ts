@@ -8,7 +8,7 @@ export interface SamplingOptions {
   readonly temperature: number;
   /** Keep the k most likely tokens; 0 keeps all. */
   readonly topK: number;
-  /** Keep the smallest set of most likely tokens whose probability reaches p; 1 keeps all. */
+  /** Keep the smallest set of most likely tokens whose probability reaches p; 1 keeps all, 0 the most likely one. */
   readonly topP: number;
   /** Keep tokens at least this fraction as likely as the most likely one; 0 keeps all. */
   readonly minP: number;
@@ -35,7 +35,7 @@ export function checkSampling(options: Partial<SamplingOptions>): SamplingOption
     `0 or at least ${MIN_TEMPERATURE}`,
   );
   bound("topK", settled.topK, Number.isSafeInteger(settled.topK) && settled.topK >= 0, "a whole number, 0 or more");
-  bound("topP", settled.topP, settled.topP > 0 && settled.topP <= 1, "above 0 and at most 1");
+  bound("topP", settled.topP, settled.topP >= 0 && settled.topP <= 1, "between 0 and 1");
   bound("minP", settled.minP, settled.minP >= 0 && settled.minP <= 1, "between 0 and 1");
   bound("repetitionPenalty", settled.repetitionPenalty, settled.repetitionPenalty > 0, "above 0");
   bound(
@@ -44,7 +44,8 @@ export function checkSampling(options: Partial<SamplingOptions>): SamplingOption
     Number.isSafeInteger(settled.seed) && settled.seed >= 0,
     "a whole number from 0 to 2^53 - 1",
   );
-  return settled;
+  // Shaders compute with float32, where smaller shares are 0 too. One token is left to draw from.
+  return Math.fround(settled.topP) === 0 ? { ...settled, temperature: 0, topP: 1 } : settled;
 }
 
 function bound(name: keyof SamplingOptions, value: number, holds: boolean, range: string): void {

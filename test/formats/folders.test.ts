@@ -5,7 +5,8 @@ import { openCheckpoint } from "../../src/formats/huggingface.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { parseSafetensors, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { readJson } from "../../src/formats/source.ts";
-import { readConfig, readGenerationConfig } from "../../src/models/read-config.ts";
+import { readGenerationConfig } from "../../src/models/generation-config.ts";
+import { readConfig } from "../../src/models/read-config.ts";
 import { location, readBytes } from "../support/files.ts";
 import { refusal } from "./refusal.ts";
 
@@ -50,7 +51,7 @@ test("metadata of a published file", async () => {
 test("the stop ids of stories260K", async () => {
   const source = await openSource(location("weights/stories260K"));
   const json = await readJson(source, "generation_config.json");
-  assert.equal(readGenerationConfig(json, "generation_config.json", 512), { eos_token_ids: [1, 2] });
+  assert.equal(readGenerationConfig(json, "generation_config.json", 512).eos_token_ids, [1, 2]);
   await source.close();
 });
 

@@ -83,41 +83,48 @@ test("a whole file goes before an index", async () => {
   assert.equal([...checkpoint.tensors.keys()], ["a"]);
 });
 
-test("a shard that the index names and the folder lacks", async () => {
-  const files = {
-    [INDEX]: { weight_map: { a: "one.safetensors", b: "two.safetensors", c: "two.safetensors" } },
-    "one.safetensors": weights(["a", [1]]),
-  };
-  await refusal("not_found", () => open(files), "two.safetensors is not there", "2 of the 3 tensors");
+test("shards that the folder lacks: none at all is an error, others are noted by tensor", async () => {
+  const index = { weight_map: { a: "one.safetensors", b: "two.safetensors", c: "two.safetensors" } };
+  const checkpoint = await open({ [INDEX]: index, "one.safetensors": weights(["a", [1]]) });
+  assert.equal([...checkpoint.tensors.keys()], ["a"]);
+  assert.equal(
+    [...(checkpoint.missing ?? [])],
+    [
+      ["b", "two.safetensors"],
+      ["c", "two.safetensors"],
+    ],
+  );
+  await refusal("not_found", () => open({ [INDEX]: index }), "one.safetensors is not there", "1 of the 3 tensors");
 });
 
-test("an index that contradicts its shards", async () => {
-  const one = weights(["a", [1]]);
-  await refusal(
-    "bad_file",
-    () => open({ [INDEX]: { weight_map: { a: "one.safetensors", b: "one.safetensors" } }, "one.safetensors": one }),
-    '"b" is in one.safetensors, but it is not there',
-  );
-  await refusal(
-    "bad_file",
-    () =>
-      open({
-        [INDEX]: { weight_map: { a: "two.safetensors", b: "one.safetensors" } },
-        "one.safetensors": one,
-        "two.safetensors": weights(["b", [1]]),
-      }),
-    '"a" is in two.safetensors, but it is in one.safetensors',
-  );
-  await refusal(
-    "bad_file",
-    () =>
-      open({
-        [INDEX]: { weight_map: { a: "one.safetensors", b: "two.safetensors" } },
-        "one.safetensors": one,
-        "two.safetensors": weights(["a", [1]], ["b", [1]]),
-      }),
-    '"a" is in two shards, one.safetensors and two.safetensors',
-  );
+test("shards say what they hold, and an index only which of them there are", async () => {
+  const checkpoint = await open({
+    [INDEX]: {
+      weight_map: { a: "one.safetensors", gone: "one.safetensors", b: "one.safetensors", c: "two.safetensors" },
+    },
+    "one.safetensors": weights(["a", [1]], ["c", [8]]),
+    "two.safetensors": weights(["b", [2]], ["c", [3]], ["more", [4]]),
+  });
+  assert.equal([...checkpoint.tensors.keys()].sort(), ["a", "b", "c", "more"]);
+  assert.equal(floats(await checkpoint.read("b", 0, 4)), [2]);
+  assert.equal(floats(await checkpoint.read("c", 0, 4)), [3]);
+});
+
+test("an index of more files than any model has", async () => {
+  const weight_map = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`t${i}`, `${i}.safetensors`]));
+  await refusal("bad_file", () => open({ [INDEX]: { weight_map } }), "5000 files");
+});
+
+test("float64 is read as float32, by any range", async () => {
+  const values = Float64Array.of(1, 1 / 3, -1e300, 5);
+  const file = writeSafetensors(new Map([["d", { dtype: "F64", shape: [4], bytes: new Uint8Array(values.buffer) }]]));
+  const checkpoint = await open({ "model.safetensors": file });
+  const { dtype, byteLength } = checkpoint.tensors.get("d") as { dtype: string; byteLength: number };
+  assert.equal([dtype, byteLength], ["F32", 16]);
+  const all = await checkpoint.read("d", 0, 16);
+  assert.equal(floats(all), [1, Math.fround(1 / 3), -Infinity, 5]);
+  assert.equal([...(await checkpoint.read("d", 3, 13))], [...all.subarray(3, 13)]);
+  await refusal("usage", () => checkpoint.read("d", 0, 20), "16 bytes");
 });
 
 test("an index that is not one, or leads out of the folder", async () => {

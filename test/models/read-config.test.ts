@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
-import { readConfig, readGenerationConfig } from "../../src/models/read-config.ts";
+import { readConfig } from "../../src/models/read-config.ts";
 import { refusal } from "../formats/refusal.ts";
 
 type Json = Record<string, unknown>;
@@ -27,6 +27,11 @@ const llama3Scaling: Json = {
   high_freq_factor: 4,
   original_max_position_embeddings: 32,
 };
+
+function readNoting(json: unknown) {
+  const notices: string[] = [];
+  return { config: readConfig(json, "m/config.json", (line) => notices.push(line)), notices };
+}
 
 const read = (json: unknown) => readConfig(json, "m/config.json");
 
@@ -186,7 +191,7 @@ test("RoPE: the old and the new spelling say the same", () => {
 });
 
 test("RoPE: kinds that are not run are refused by name", async () => {
-  for (const kind of ["yarn", "dynamic", "longrope", "su", "mrope", "proportional", "LINEAR"]) {
+  for (const kind of ["su", "mrope", "axial", "LINEAR"]) {
     await refused(
       llama,
       { rope_scaling: { rope_type: kind, factor: 2 } },
@@ -202,11 +207,11 @@ test("RoPE: kinds that are not run are refused by name", async () => {
     "rope_parameters.full_attention",
     "layers",
   );
-  await refused(llama, { partial_rotary_factor: 0.5 }, "partial_rotary_factor is 0.5");
+  await refused(llama, { partial_rotary_factor: 1.5 }, "partial_rotary_factor is 1.5");
   await refused(
     llama,
-    { rope_parameters: { partial_rotary_factor: 0.25 } },
-    "rope_parameters.partial_rotary_factor is 0.25",
+    { rope_parameters: { partial_rotary_factor: -0.25 } },
+    "rope_parameters.partial_rotary_factor is -0.25",
   );
   assert.equal(read({ ...llama, partial_rotary_factor: 1 }), read(llama));
 });
@@ -218,7 +223,7 @@ test("RoPE: settings that are missing, wrong or contradict one another", async (
   await refused(llama, { rope_scaling: { type: "linear" } }, "rope_scaling.factor is missing");
   await refused(llama, { rope_scaling: { type: "linear", factor: -1 } }, "rope_scaling.factor is -1");
   await refused(llama, { rope_scaling: { type: 5 } }, "rope_scaling.type is 5");
-  for (const name of ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"]) {
+  for (const name of ["factor", "low_freq_factor", "high_freq_factor"]) {
     await refused(llama, { rope_scaling: { ...llama3Scaling, [name]: undefined } }, `rope_scaling.${name} is missing`);
   }
   await refused(
@@ -227,6 +232,12 @@ test("RoPE: settings that are missing, wrong or contradict one another", async (
     "high_freq_factor is 1",
     "low_freq_factor",
   );
+  await refused(llama, { rope_scaling: { type: "yarn", factor: 2 }, rope_theta: 1 }, "rope_theta is 1", "yarn");
+  await refused(llama, { rope_scaling: { type: "yarn", factor: 2, truncate: 1 } }, "rope_scaling.truncate is 1");
+  const longrope = { type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [1, 1, 1, 2] };
+  await refused(llama, { rope_scaling: { ...longrope, short_factor: [1, 1, 1] } }, "short_factor", "4 numbers");
+  await refused(llama, { rope_scaling: { ...longrope, long_factor: [1, 1, 1, 0] } }, "long_factor", "4 numbers");
+  await refused(llama, { rope_scaling: { ...longrope, long_factor: undefined } }, "long_factor is missing");
   await refused(llama, { rope_theta: 5, rope_parameters: { rope_theta: 6 } }, "rope_theta is 5", "is 6 elsewhere");
   await refused(
     llama,
@@ -255,8 +266,12 @@ test("Mistral: a window unless the file says null; none as wide as the context",
   assert.is(read({ ...mistral, num_key_value_heads: undefined }).num_key_value_heads, 8);
   assert.is(read({ ...mistral, num_attention_heads: 4, num_key_value_heads: null }).num_key_value_heads, 4);
   await refused(long, { sliding_window: 0 }, "sliding_window is 0");
-  await refused(long, { layer_types: ["full_attention", "sliding_attention", "full_attention"] }, "layer_types");
-  await refused(llama, { layer_types: new Array(3).fill("sliding_attention") }, "layer_types", "full_attention");
+  const types = ["full_attention", "sliding_attention", "full_attention"];
+  assert.equal(read({ ...long, layer_types: types }).sliding_layers, [false, true, false]);
+  await refused(long, { layer_types: types, sliding_window: null }, "layer_types", "no window");
+  const { config, notices } = readNoting({ ...llama, layer_types: types });
+  assert.is(config.sliding_window, undefined);
+  assert.match(notices.join(), /layer_types is left out/);
 });
 
 test("Qwen2: biases on q, k and v alone; a window only where it is switched on", async () => {
@@ -279,9 +294,11 @@ test("Qwen2: biases on q, k and v alone; a window only where it is switched on",
 });
 
 test("other architectures, quantised files and encoders are refused", async () => {
-  await refused({ model_type: "gemma" }, {}, 'model_type is "gemma"', "gpt2, llama, mistral, qwen2");
+  await refused({ model_type: "gemma" }, {}, 'model_type is "gemma"', "gpt2, llama, mistral", "qwen2, phi3");
   await refused({}, {}, "model_type is missing");
   await refused(llama, { quantization_config: { quant_method: "gptq" } }, "quantization_config", "gptq");
+  await refused(llama, { quantization_config: {} }, "quantization_config", "another engine");
+  await refused(llama, { quantization: { group_size: 64, bits: 4 } }, "MLX", "float16");
   await refused(gpt2, { add_cross_attention: true }, "add_cross_attention");
   for (const json of [null, [], "x", 5]) await refusal("bad_config", () => read(json), "m/config.json", "object");
 });
@@ -323,22 +340,71 @@ test("token ids: one, several, none, and beyond the vocabulary", async () => {
   assert.equal(read({ ...llama, eos_token_id: [3, 0, 3] }).eos_token_ids, [3, 0]);
   assert.equal(read({ ...llama, eos_token_id: null, bos_token_id: null }).eos_token_ids, []);
   assert.is(read({ ...llama, bos_token_id: null }).bos_token_id, undefined);
-  await refused(llama, { eos_token_id: 131 }, "eos_token_id is 131", "130");
-  await refused(llama, { eos_token_id: [1, -1] }, "eos_token_id is [1,-1]");
-  await refused(llama, { eos_token_id: "2" }, 'eos_token_id is "2"');
-  await refused(llama, { bos_token_id: 131 }, "bos_token_id is 131");
 });
 
-test("generation_config.json: stop ids, or none of its own", async () => {
-  const generation = (json: unknown) => readGenerationConfig(json, "m/generation_config.json", 131);
-  assert.equal(generation({ eos_token_id: [1, 2], bos_token_id: 1 }), { eos_token_ids: [1, 2] });
-  assert.equal(generation({ eos_token_id: 0 }), { eos_token_ids: [0] });
-  assert.equal(generation({ eos_token_id: [] }), { eos_token_ids: [] });
-  assert.equal(generation({ eos_token_id: null }), { eos_token_ids: null });
-  assert.equal(generation({ temperature: 0.7 }), { eos_token_ids: null });
-  await refusal("bad_config", () => generation({ eos_token_id: 131 }), "m/generation_config.json: eos_token_id is 131");
-  await refusal("bad_config", () => generation({ eos_token_id: [1.5] }), "eos_token_id");
-  await refusal("bad_config", () => generation([]), "m/generation_config.json");
+test("token ids that the vocabulary does not hold are left out, with a notice", () => {
+  for (const [eos_token_id, ids, notice] of [
+    [131, [], /eos_token_id holds 131/],
+    [[1, 131], [1], /holds 131/],
+    [[1, -1, null], [1], null],
+    [-1, [], null],
+    ["2", [], /holds "2"/],
+    [[[1]], [], /holds \[1\]/],
+    [1.5, [], /holds 1.5/],
+  ] as const) {
+    const { config, notices } = readNoting({ ...llama, eos_token_id });
+    assert.equal(config.eos_token_ids, ids);
+    if (notice) assert.match(notices.join(), notice);
+    else assert.equal(notices, []);
+  }
+  assert.is(read({ ...llama, bos_token_id: 131 }).bos_token_id, undefined);
+});
+
+test("without model_type, or with one that is not known, architectures say what the model is", async () => {
+  const { model_type: _, ...untyped } = llama;
+  const missing = readNoting({ ...untyped, architectures: ["LlamaForCausalLM"] });
+  assert.equal(missing.config, read(llama));
+  assert.match(missing.notices.join(), /model_type is missing.*llama/);
+  assert.is(read({ ...untyped, architectures: ["Qwen2Model"] }).model_type, "qwen2");
+  const unknown = readNoting({ ...llama, model_type: "Yi", architectures: ["LlamaForCausalLM"] });
+  assert.equal(unknown.config, read(llama));
+  assert.match(unknown.notices.join(), /"Yi" is not known/);
+  await refused(untyped, { architectures: ["GemmaForCausalLM"] }, "model_type is missing");
+  await refused(untyped, { architectures: "x".repeat(1000) }, "model_type is missing");
+  assert.is(read({ ...llama, architectures: ["MistralForCausalLM"] }).model_type, "llama");
+});
+
+test("RoPE: the kinds that are run", () => {
+  const scaling = (rope_scaling: Json, base = llama) => read({ ...base, rope_scaling }).rope?.scaling;
+  assert.equal(scaling({ type: "dynamic", factor: 4 }), { rope_type: "default" });
+  assert.equal(scaling({ type: "yarn", factor: 4, beta_fast: 0, attention_factor: null }), {
+    rope_type: "yarn",
+    factor: 4,
+    original_max_position_embeddings: 256,
+    beta_fast: 32,
+    beta_slow: 1,
+    truncate: true,
+    attention_factor: 0.1 * Math.log(4) + 1,
+  });
+  const longrope = { type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [2, 2, 2, 2] };
+  assert.equal(scaling({ ...longrope, original_max_position_embeddings: 64 }), {
+    rope_type: "longrope",
+    short_factor: [1, 1, 1, 1],
+    long_factor: [2, 2, 2, 2],
+    original_max_position_embeddings: 64,
+    attention_factor: Math.sqrt(1 + Math.log(4) / Math.log(64)),
+  });
+  assert.is(read({ ...llama, rope_scaling: {}, rope_theta: 7 }).rope?.rope_theta, 7);
+});
+
+test("RoPE: a part of each head", () => {
+  const { config, notices } = readNoting({ ...llama, partial_rotary_factor: 0.5 });
+  assert.is(config.rope?.partial_rotary_factor, 0.5);
+  assert.match(notices.join(), /partial_rotary_factor is 0.5.*transformers 5/);
+  const stablelm = readNoting({ ...llama, model_type: "stablelm" });
+  assert.is(stablelm.config.rope?.partial_rotary_factor, 0.25);
+  assert.equal(stablelm.notices, []);
+  assert.is(read({ ...llama, partial_rotary_factor: 0 }).rope, undefined);
 });
 
 test("whatever stands in a field, the answer is a configuration that holds together or a named refusal", () => {

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { inverseFrequencies, pairAdjacentOrder, ropeTable } from "../../src/models/rope.ts";
 
 test("plain frequencies fall geometrically from 1", () => {
-  const frequencies = inverseFrequencies({ rope_theta: 10000, scaling: { rope_type: "default" } }, 8);
+  const frequencies = inverseFrequencies({ rope_theta: 10000, scaling: { rope_type: "default" } }, 8, 1);
   assert.equal(
     [...frequencies].map((f) => f.toFixed(6)),
     ["1.000000", "0.100000", "0.010000", "0.001000"],
@@ -11,7 +11,7 @@ test("plain frequencies fall geometrically from 1", () => {
 });
 
 test("linear scaling divides every frequency", () => {
-  const frequencies = inverseFrequencies({ rope_theta: 10000, scaling: { rope_type: "linear", factor: 4 } }, 4);
+  const frequencies = inverseFrequencies({ rope_theta: 10000, scaling: { rope_type: "linear", factor: 4 } }, 4, 1);
   assert.equal([...frequencies], [0.25, 0.0025]);
 });
 
@@ -24,8 +24,8 @@ test("llama3 scaling keeps short wavelengths, stretches long ones and blends bet
     high_freq_factor: 4,
     original_max_position_embeddings: 8192,
   } as const;
-  const plain = inverseFrequencies({ rope_theta: 500000, scaling: { rope_type: "default" } }, 128);
-  const scaled = inverseFrequencies({ rope_theta: 500000, scaling }, 128);
+  const plain = inverseFrequencies({ rope_theta: 500000, scaling: { rope_type: "default" } }, 128, 1);
+  const scaled = inverseFrequencies({ rope_theta: 500000, scaling }, 128, 1);
   assert.is(scaled[0], plain[0]);
   assert.is(scaled[63], (plain[63] as number) / 8);
   const blended = [...scaled].filter((f, i) => f !== plain[i] && f !== (plain[i] as number) / 8);

@@ -104,6 +104,7 @@ export function rotate(row: Float64Array, position: number, rope: RopeConfig): F
 function scaledFrequency(frequency: number, scaling: RopeConfig["scaling"]): number {
   if (scaling.rope_type === "default") return frequency;
   if (scaling.rope_type === "linear") return frequency / scaling.factor;
+  if (scaling.rope_type !== "llama3") throw new Error(`This reference has no ${scaling.rope_type}`);
   const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling;
   const turns = (original * frequency) / (2 * Math.PI);
   const kept = Math.min(Math.max((turns - low) / (high - low), 0), 1);

@@ -45,7 +45,12 @@ export function imaginedPlan(
     readonly quantize?: QuantFormat;
   } = {},
 ): Plan {
-  const plain = config.architecture === "gpt2" ? gpt2Graph(config, "") : llamaGraph(config, "model.");
+  const isGpt2 = config.architecture === "gpt2";
+  const embedding = isGpt2 ? "wte.weight" : "model.embed_tokens.weight";
+  const head = config.tie_word_embeddings ? embedding : "lm_head.weight";
+  const plain = isGpt2
+    ? gpt2Graph(config, { prefix: "", embedding, head })
+    : llamaGraph(config, { prefix: "model.", embedding, head });
   const graph = rewrite(plain, composition);
   const layout = new WeightLayout(fuse(plain), imagined(plain, dtype), LIMITS, quantize);
   return lower(graph, fuse(graph), layout, {

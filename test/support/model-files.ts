@@ -22,7 +22,14 @@ export async function quantizedFolder(source: string, to: QuantFormat): Promise<
   try {
     const json = (await readJson(files, "config.json")) as Record<string, unknown>;
     const checkpoint = await openCheckpoint(files);
-    const quantized = quantizeModel(buildGraph(readConfig(json, "config.json"), checkpoint), checkpoint, to);
+    const quantized = quantizeModel(
+      buildGraph(
+        readConfig(json, "config.json", () => undefined),
+        checkpoint,
+      ),
+      checkpoint,
+      to,
+    );
     const tensors = new Map<string, StoredTensor>();
     for (const [name, { dtype, shape, byteLength, read }] of quantized.tensors) {
       const bytes = new Uint8Array(byteLength);

@@ -9,8 +9,8 @@ export const samplingOptions = {
   topK: optional("K", "Draw from the K likeliest tokens only; 0 for all", wholeNumber(0)),
   topP: optional(
     "P",
-    "Draw from the likeliest tokens that together reach probability P",
-    decimal({ min: 0, aboveMin: true, max: 1 }),
+    "Draw from the likeliest tokens that together reach probability P; 0 takes the likeliest one",
+    decimal({ min: 0, max: 1 }),
   ),
   minP: optional("P", "Draw from tokens at least P times as likely as the likeliest", decimal({ min: 0, max: 1 })),
   repetitionPenalty: optional(

@@ -188,11 +188,11 @@ function recordAttentionGradient(recorder: Recorder, layer: number, chunk: Chunk
 function recordInputGradients(recorder: Recorder, layer: number, chunk: Chunk): void {
   const { space } = recorder;
   const { num_attention_heads: heads, num_key_value_heads: kv_heads, head_dim } = space.config;
-  const { attnNorm, qkv } = recorder.layer(layer);
+  const { attnNorm, qkv, rope } = recorder.layer(layer);
   const attention = recorder.destinationsOf("attention", layer);
   const sources = recorder.sourcesBefore(layer);
   const dqkv = space.dqkv[chunk.index] as Bound;
-  if (recorder.rope) {
+  if (rope && recorder.rope) {
     const shape = { heads, kv_heads, head_dim, maxRows: MAX_ROWS };
     recorder.over(chunk, backwardRope(shape), { rope: recorder.rope, output: dqkv });
   }

@@ -106,7 +106,7 @@ export function recordProjections(recorder: Recorder, layer: number, chunk: Chun
       q: space.q[chunk.index] as Bound,
       k_cache: space.keys,
       v_cache: space.values,
-      ...(recorder.rope && { rope: recorder.rope }),
+      ...(rope && recorder.rope && { rope: recorder.rope }),
     },
     args: { variant_stride: space.variantStride, variants },
   });

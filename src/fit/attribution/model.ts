@@ -111,7 +111,7 @@ export function placeModel({ ops, layout, weights }: AttributionParts): PlacedMo
     layers.push({
       attnNorm: norm(attnNorm),
       qkv: linear(qkv),
-      rope: qkv.epilogue.kind === "qkv" && qkv.epilogue.rope,
+      rope: qkv.epilogue.kind === "qkv" && qkv.epilogue.rotary > 0,
       scale: attention.scale,
       window: attention.window,
       output: linear(output),
