@@ -57,6 +57,7 @@ export interface LoadedModel
   extends Pick<
     Model,
     | "config"
+    | "generationDefaults"
     | "device"
     | "tokenizer"
     | "stages"

@@ -189,6 +189,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     };
   };
   const loaded: LoadedModel = {
+    generationDefaults: {},
     tokenizer,
     stages: model.stages ?? [],
     config: { ...config, eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },

@@ -51,7 +51,7 @@ export const chat = defineCommand({
     const digests = await digestsOf(values.model, bundles, context);
     await withModel({ ...values, long: true }, context, async (plain) => {
       const conversation = new Conversation(plain.tokenizer, values.system, template);
-      const sampling = new AnswerSettings(values, {}, context);
+      const sampling = new AnswerSettings(values, plain.generationDefaults, context);
       const editor = context.openEditor(completerFor(() => talk.stageIds));
       const settings = { strengths, params, digests };
       const talk = await RunningTalk.open(

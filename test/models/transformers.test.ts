@@ -1,0 +1,82 @@
+/** What transformers makes of a configuration is what this engine makes of it: scripts/transformers-fixtures.py. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
+import { readConfig } from "../../src/models/read-config.ts";
+import { inverseFrequencies, ropeTable } from "../../src/models/rope.ts";
+import { load } from "../../src/runtime/load.ts";
+import { testDevice } from "../support/device.ts";
+import { readJson } from "../support/files.ts";
+
+interface RopeCase {
+  readonly title: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly frequencies: readonly number[];
+  readonly long?: { readonly positions: number; readonly frequencies: readonly number[] };
+  readonly attention_factor: number;
+}
+
+interface LogitsCase {
+  readonly title: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  /** Of the last three ids. */
+  readonly logits: readonly (readonly number[])[];
+}
+
+const ropes = await readJson<{ readonly cases: readonly RopeCase[] }>("test/data/transformers/rope.json");
+const models = await readJson<{ readonly ids: readonly number[]; readonly cases: readonly LogitsCase[] }>(
+  "test/data/transformers/logits.json",
+);
+
+for (const { title, config, frequencies, long, attention_factor } of ropes.cases) {
+  test(`rotary frequencies: ${title}`, () => {
+    const { rope, head_dim } = readConfig(config, "config.json");
+    assert.ok(rope);
+    // transformers computes them in float32.
+    const equal = (found: Float64Array, wanted: readonly number[]): void => {
+      assert.is(found.length, wanted.length);
+      for (const [i, value] of wanted.entries()) assert.ok(Math.abs((found[i] as number) - value) <= 2e-6 * value);
+    };
+    equal(inverseFrequencies(rope, head_dim, 1), frequencies);
+    if (long) equal(inverseFrequencies(rope, head_dim, long.positions), long.frequencies);
+    const [cos = 0] = ropeTable(rope, head_dim, 1);
+    assert.ok(Math.abs(cos - attention_factor) < 1e-6 * attention_factor);
+  });
+}
+
+/** The same numbers as `weights` in scripts/transformers-fixtures.py. */
+function weightsOf(name: string, shape: readonly number[]): StoredTensor {
+  const isGain = /norm/.test(name) && name.endsWith("weight");
+  const [scale, shift] = isGain ? [0.25, 1] : [0.5, 0];
+  let state = 2166136261;
+  for (const byte of new TextEncoder().encode(name)) state = Math.imul(state ^ byte, 16777619) >>> 0;
+  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (((state >>> 16) - 32768) / 32768) * scale + shift;
+  });
+  return storeFloat32(values, shape);
+}
+
+for (const { title, config, shapes, logits } of models.cases) {
+  test(`logits: ${title}`, async () => {
+    const tensors = new Map(Object.entries(shapes).map(([name, shape]) => [name, weightsOf(name, shape)]));
+    const files = [
+      new File([JSON.stringify(config)], "config.json"),
+      new File([writeSafetensors(tensors)], "model.safetensors"),
+    ];
+    const model = await load(files, { device: await testDevice(), plan: "reference" });
+    try {
+      const { data, shape } = await model.logits(models.ids);
+      const [rows = 0, width = 0] = shape;
+      const wanted = logits.flat();
+      const found = data.subarray((rows - logits.length) * width);
+      const largest = Math.max(...wanted.map(Math.abs));
+      for (const [i, value] of wanted.entries()) assert.ok(Math.abs((found[i] as number) - value) < 2e-5 * largest);
+    } finally {
+      model.dispose();
+    }
+  });
+}
+
+test.run();
