@@ -62,6 +62,8 @@ interface Edited {
 export class Model {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer | null;
+  /** How its makers sample, by generation_config.json: `generate` does so if these are spread into its options. */
+  readonly generationDefaults: GenerationDefaults;
   readonly #parts: ModelParts;
   readonly #pipelines: PipelineCache;
   /** Absent without interventions, and where they change nothing by their structure. */
@@ -73,6 +75,7 @@ export class Model {
   constructor(parts: ModelParts, edit?: { readonly owner: Model; readonly composition: Composition }) {
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
+    this.generationDefaults = parts.generationConfig.defaults;
     this.#parts = parts;
     this.#owner = edit?.owner;
     this.#pipelines = edit ? edit.owner.#pipelines : new PipelineCache(parts.gpu);
@@ -107,11 +110,6 @@ export class Model {
   /** The stages that act, in order. */
   get stages(): readonly Stage[] {
     return this.#edited?.composition.stages ?? [];
-  }
-
-  /** How the model's makers sample, by its generation_config.json; `generate` does so if these are spread into its options. */
-  get generationDefaults(): GenerationDefaults {
-    return this.#parts.generationConfig.defaults;
   }
 
   /** The device this model runs on. */

@@ -2,43 +2,8 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
-import { readConfig } from "../../src/models/read-config.ts";
 import { refusal } from "../formats/refusal.ts";
-
-type Json = Record<string, unknown>;
-
-const gpt2: Json = { model_type: "gpt2", n_embd: 48, n_head: 4, n_layer: 3, vocab_size: 101, n_positions: 64 };
-const llama: Json = {
-  model_type: "llama",
-  hidden_size: 64,
-  num_attention_heads: 8,
-  num_key_value_heads: 2,
-  num_hidden_layers: 3,
-  intermediate_size: 172,
-  vocab_size: 131,
-  max_position_embeddings: 256,
-};
-const mistral: Json = { ...llama, model_type: "mistral" };
-const qwen2: Json = { ...llama, model_type: "qwen2" };
-const llama3Scaling: Json = {
-  rope_type: "llama3",
-  factor: 8,
-  low_freq_factor: 1,
-  high_freq_factor: 4,
-  original_max_position_embeddings: 32,
-};
-
-function readNoting(json: unknown) {
-  const notices: string[] = [];
-  return { config: readConfig(json, "m/config.json", (line) => notices.push(line)), notices };
-}
-
-const read = (json: unknown) => readConfig(json, "m/config.json");
-
-/** A file of those fields and these is refused, naming the file and all of `parts`. */
-async function refused(base: Json, fields: Json, ...parts: string[]): Promise<void> {
-  await refusal("bad_config", () => read({ ...base, ...fields }), "m/config.json: ", ...parts);
-}
+import { gpt2, llama, llama3Scaling, mistral, qwen2, read, readNoting, refused } from "./configs.ts";
 
 test("GPT-2: what is given and what is left out", () => {
   assert.equal(read(gpt2), {
@@ -166,93 +131,6 @@ test("what does not concern inference is passed over", () => {
   assert.equal(read({ ...llama, ...ignored }), read(llama));
 });
 
-test("RoPE: the old and the new spelling say the same", () => {
-  const old = read({ ...llama, rope_theta: 500000, rope_scaling: llama3Scaling });
-  const { rope_type, ...scaling } = llama3Scaling;
-  assert.equal(old.rope, { rope_theta: 500000, scaling: llama3Scaling });
-  assert.equal(read({ ...llama, rope_parameters: { ...llama3Scaling, rope_theta: 500000 } }), old);
-  assert.equal(read({ ...llama, rope_theta: 500000, rope_scaling: { ...scaling, type: rope_type } }), old);
-  assert.equal(
-    read({
-      ...llama,
-      rope_theta: 500000,
-      rope_scaling: llama3Scaling,
-      rope_parameters: { ...llama3Scaling, rope_theta: 500000 },
-    }),
-    old,
-  );
-  const linear = { rope_theta: 10000, scaling: { rope_type: "linear", factor: 2 } };
-  assert.equal(read({ ...llama, rope_scaling: { type: "linear", factor: 2 } }).rope, linear);
-  assert.equal(read({ ...llama, rope_parameters: { rope_type: "linear", factor: 2 } }).rope, linear);
-  assert.equal(read({ ...llama, rope_scaling: null, rope_parameters: { rope_type: "default", rope_theta: 7 } }).rope, {
-    rope_theta: 7,
-    scaling: { rope_type: "default" },
-  });
-});
-
-test("RoPE: kinds that are not run are refused by name", async () => {
-  for (const kind of ["su", "mrope", "axial", "LINEAR"]) {
-    await refused(
-      llama,
-      { rope_scaling: { rope_type: kind, factor: 2 } },
-      `rope_scaling.rope_type is "${kind}"`,
-      "llama3",
-    );
-    await refused(llama, { rope_scaling: { type: kind, factor: 2 } }, `rope_scaling.type is "${kind}"`);
-    await refused(llama, { rope_parameters: { rope_type: kind } }, `rope_parameters.rope_type is "${kind}"`);
-  }
-  await refused(
-    llama,
-    { rope_parameters: { full_attention: { rope_theta: 1 } } },
-    "rope_parameters.full_attention",
-    "layers",
-  );
-  await refused(llama, { partial_rotary_factor: 1.5 }, "partial_rotary_factor is 1.5");
-  await refused(
-    llama,
-    { rope_parameters: { partial_rotary_factor: -0.25 } },
-    "rope_parameters.partial_rotary_factor is -0.25",
-  );
-  assert.equal(read({ ...llama, partial_rotary_factor: 1 }), read(llama));
-});
-
-test("RoPE: settings that are missing, wrong or contradict one another", async () => {
-  await refused(llama, { rope_theta: 0 }, "rope_theta is 0");
-  await refused(llama, { rope_theta: "10000" }, 'rope_theta is "10000"');
-  await refused(llama, { rope_scaling: "linear" }, 'rope_scaling is "linear"', "object");
-  await refused(llama, { rope_scaling: { type: "linear" } }, "rope_scaling.factor is missing");
-  await refused(llama, { rope_scaling: { type: "linear", factor: -1 } }, "rope_scaling.factor is -1");
-  await refused(llama, { rope_scaling: { type: 5 } }, "rope_scaling.type is 5");
-  for (const name of ["factor", "low_freq_factor", "high_freq_factor"]) {
-    await refused(llama, { rope_scaling: { ...llama3Scaling, [name]: undefined } }, `rope_scaling.${name} is missing`);
-  }
-  await refused(
-    llama,
-    { rope_scaling: { ...llama3Scaling, high_freq_factor: 1 } },
-    "high_freq_factor is 1",
-    "low_freq_factor",
-  );
-  await refused(llama, { rope_scaling: { type: "yarn", factor: 2 }, rope_theta: 1 }, "rope_theta is 1", "yarn");
-  await refused(llama, { rope_scaling: { type: "yarn", factor: 2, truncate: 1 } }, "rope_scaling.truncate is 1");
-  const longrope = { type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [1, 1, 1, 2] };
-  await refused(llama, { rope_scaling: { ...longrope, short_factor: [1, 1, 1] } }, "short_factor", "4 numbers");
-  await refused(llama, { rope_scaling: { ...longrope, long_factor: [1, 1, 1, 0] } }, "long_factor", "4 numbers");
-  await refused(llama, { rope_scaling: { ...longrope, long_factor: undefined } }, "long_factor is missing");
-  await refused(llama, { rope_theta: 5, rope_parameters: { rope_theta: 6 } }, "rope_theta is 5", "is 6 elsewhere");
-  await refused(
-    llama,
-    { rope_scaling: { rope_type: "default", type: "linear", factor: 2 } },
-    'rope_scaling.type is "linear"',
-    '"default" elsewhere',
-  );
-  await refused(
-    llama,
-    { rope_parameters: { rope_type: "linear", factor: 2 }, rope_scaling: { type: "linear", factor: 4 } },
-    "rope_scaling.factor is 4",
-    "is 2 elsewhere",
-  );
-});
-
 test("Mistral: a window unless the file says null; none as wide as the context", async () => {
   const long = { ...mistral, max_position_embeddings: 32768 };
   assert.is(read(long).sliding_window, 4096);
@@ -372,39 +250,6 @@ test("without model_type, or with one that is not known, architectures say what 
   await refused(untyped, { architectures: ["GemmaForCausalLM"] }, "model_type is missing");
   await refused(untyped, { architectures: "x".repeat(1000) }, "model_type is missing");
   assert.is(read({ ...llama, architectures: ["MistralForCausalLM"] }).model_type, "llama");
-});
-
-test("RoPE: the kinds that are run", () => {
-  const scaling = (rope_scaling: Json, base = llama) => read({ ...base, rope_scaling }).rope?.scaling;
-  assert.equal(scaling({ type: "dynamic", factor: 4 }), { rope_type: "default" });
-  assert.equal(scaling({ type: "yarn", factor: 4, beta_fast: 0, attention_factor: null }), {
-    rope_type: "yarn",
-    factor: 4,
-    original_max_position_embeddings: 256,
-    beta_fast: 32,
-    beta_slow: 1,
-    truncate: true,
-    attention_factor: 0.1 * Math.log(4) + 1,
-  });
-  const longrope = { type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [2, 2, 2, 2] };
-  assert.equal(scaling({ ...longrope, original_max_position_embeddings: 64 }), {
-    rope_type: "longrope",
-    short_factor: [1, 1, 1, 1],
-    long_factor: [2, 2, 2, 2],
-    original_max_position_embeddings: 64,
-    attention_factor: Math.sqrt(1 + Math.log(4) / Math.log(64)),
-  });
-  assert.is(read({ ...llama, rope_scaling: {}, rope_theta: 7 }).rope?.rope_theta, 7);
-});
-
-test("RoPE: a part of each head", () => {
-  const { config, notices } = readNoting({ ...llama, partial_rotary_factor: 0.5 });
-  assert.is(config.rope?.partial_rotary_factor, 0.5);
-  assert.match(notices.join(), /partial_rotary_factor is 0.5.*transformers 5/);
-  const stablelm = readNoting({ ...llama, model_type: "stablelm" });
-  assert.is(stablelm.config.rope?.partial_rotary_factor, 0.25);
-  assert.equal(stablelm.notices, []);
-  assert.is(read({ ...llama, partial_rotary_factor: 0 }).rope, undefined);
 });
 
 test("whatever stands in a field, the answer is a configuration that holds together or a named refusal", () => {
