@@ -109,6 +109,6 @@ function at(value: number): string {
   return value.toFixed(1);
 }
 
-function escaped(text: string): string {
+export function escaped(text: string): string {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 }
