@@ -6,7 +6,7 @@
  * Fits the bundle (plays against tales, one layer), then writes docs/chat.cast (asciicast 2, for asciinema's player) and
  * docs/plots/chat.svg, the last screen. Nothing is edited but waits, which are cut to a second.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -17,16 +17,16 @@ import type { OutputStream } from "../src/cli/output.ts";
 import { Screen } from "./terminal/screen.ts";
 import { screenSvg } from "./terminal/screen-svg.ts";
 
-const COLUMNS = 88;
+const COLUMNS = 96;
 const KEY_MS = 45;
 const MOST_WAIT_S = 1;
 
 const { values } = parseArgs({ options: { seed: { type: "string", default: "4" } } });
 const model = "weights/gpt2-stories";
 const folder = await mkdtemp(join(tmpdir(), "record-chat-"));
-const bundle = join(folder, "plays.safetensors");
+const bundle = "plays.safetensors";
 
-/** What is typed at each prompt. The bundle's path is shortened to its name on the screen. */
+/** What is typed at each prompt. */
 const LINES = [
   "Once upon a time there was a king",
   `/bundle ${bundle}`,
@@ -34,19 +34,23 @@ const LINES = [
   "/strength 0.5",
   "/regenerate",
   "/strength 0",
-  "Then the queen came",
+  "/regenerate",
   "/exit",
 ];
 
 const events: { readonly at: number; readonly text: string }[] = [];
 const started = performance.now();
 function show(text: string): void {
-  events.push({ at: (performance.now() - started) / 1000, text: text.replaceAll(`${folder}/`, "") });
+  events.push({ at: (performance.now() - started) / 1000, text });
 }
 
+const repository = process.cwd();
 try {
+  // What is typed are names without paths, as in a folder of one's own.
+  await Promise.all(["weights", "test"].map((name) => symlink(join(repository, name), join(folder, name))));
+  process.chdir(folder);
   await fitBundle();
-  const template = join(folder, "story.jinja");
+  const template = "story.jinja";
   await writeFile(
     template,
     "{% for m in messages %}{{ m.content if m.role == 'assistant' or loop.first else ' ' ~ m.content }}{% endfor %}",
@@ -59,15 +63,19 @@ try {
     "--max-new-tokens",
     "48",
     "--temperature",
-    "0.6",
+    "0.7",
+    "--top-k",
+    "20",
     "--seed",
     values.seed,
   ];
-  show(`$ npx sluice chat ${model} --template story.jinja --max-new-tokens 48 --temperature 0.6\n`);
+  show(`$ npx sluice chat ${model} --template story.jinja --max-new-tokens 48 --temperature 0.7 --top-k 20\n`);
   const code = await main(line, { stdout: screenOutput(), stderr: screenOutput(), openEditor: typingEditor });
   if (code !== 0) throw new Error(`sluice chat ended with ${code}`);
+  process.chdir(repository);
   await write();
 } finally {
+  process.chdir(repository);
   await rm(folder, { recursive: true });
 }
 
@@ -83,7 +91,6 @@ function screenOutput(): OutputStream {
     isTTY: true,
     columns: COLUMNS,
     write(text, done) {
-      // A terminal's driver begins a new line at its first column; the screen does so by itself.
       show(text);
       queueMicrotask(() => done());
       return true;
@@ -129,7 +136,6 @@ async function write(): Promise<void> {
   const title = "sluice chat";
   const header = { version: 2, width: COLUMNS, height: 40, title, timestamp: Math.floor(Date.now() / 1000) };
   await writeFile("docs/chat.cast", `${[JSON.stringify(header), ...rows].join("\n")}\n`);
-  const lines = screen.lines.filter((line) => !line.startsWith("sluice: No GPU"));
   const isTyped = (line: string): boolean => /^[>$] /.test(line);
-  await writeFile("docs/plots/chat.svg", screenSvg(lines, COLUMNS, title, isTyped));
+  await writeFile("docs/plots/chat.svg", screenSvg(screen.lines, COLUMNS, title, isTyped));
 }
