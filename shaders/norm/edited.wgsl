@@ -29,6 +29,8 @@ import package::lib::tap::tap;
 import package::norm::edited_row::{input, output, params, row_at, RowPlace};
 @if(sourced) import package::norm::edited_row::sources;
 import package::norm::meet::total;
+@if(flagged) import package::norm::overflow::note;
+import package::norm::overflow::scale_within;
 import package::norm::row::lane_sum;
 import package::stages::affine::{affine, Group};
 @if(sourced) import package::stages::edge_mask::edge_mask;
@@ -42,6 +44,7 @@ struct Args {
   gain: u32, // in vec4s of params
   @if(layer) bias: u32,
   eps: f32,
+  @if(flagged) rank: u32, // norm/overflow.wgsl
   record_stride: u32,
   variant_stride: u32, // vec4s from one variant of the output to the next
   first_variant: u32,
@@ -216,7 +219,9 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
       squares = fma(v, v, squares);
     }
   }
-  let scale = inverseSqrt(total(tid, lane_sum(squares)) / f32(D) + args.eps);
+  let sum_of_squares = total(tid, lane_sum(squares));
+  @if(flagged) { if (tid == 0u) { note(sum_of_squares, row, args.rank); } }
+  let scale = scale_within(sum_of_squares, inverseSqrt(sum_of_squares / f32(D) + args.eps));
   var strength = 0.0;
   if (list.x != NONE) {
     strength = strength_of(list.x, records);

@@ -6,6 +6,8 @@
 // threads (0 + 1) + (2 + 3).
 import constants::{D, D4, THREADS};
 import package::norm::meet::total;
+@if(flagged) import package::norm::overflow::note;
+@if(flagged) import package::norm::row::args;
 import package::norm::row::{centred, input_start, lane_sum, row_total, scale_of, stream, write_normed};
 
 @if(quads) enable subgroups;
@@ -46,7 +48,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       }
     }
   }
-  let scale = scale_of(total(tid, lane_sum(squares)));
+  let sum_of_squares = total(tid, lane_sum(squares));
+  @if(flagged) { if (tid == 0u) { note(sum_of_squares, row, args.rank); } }
+  let scale = scale_of(sum_of_squares);
   for (var trip = 0u; trip < TRIPS; trip++) {
     let i = trip * THREADS + tid;
     if (i < D4) {

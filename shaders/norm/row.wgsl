@@ -10,12 +10,14 @@
 // Condition outs: output row i is the norm of input row step.outs[i].row, the rows that go through the head.
 import package::lib::step::step;
 import package::lib::tap::tap;
+import package::norm::overflow::scale_within;
 import constants::{D, D4};
 
 struct Args {
   gain: u32, // in vec4s of params
   @if(layer) bias: u32,
   eps: f32,
+  @if(flagged) rank: u32, // norm/overflow.wgsl
   @if(tap_resid_post) tap_resid_post: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
   @if(tap_out) tap_out: u32,
@@ -64,9 +66,9 @@ fn write_normed(row: u32, n4: u32, v: vec4f, mean: f32, scale: f32) {
   output[row * D4 + n4] = normed;
 }
 
-// 1 / sqrt(mean + eps) from the row's sum of squares.
+// 1 / sqrt(mean + eps) from the row's sum of squares; NaN where that left float32.
 fn scale_of(squares: f32) -> f32 {
-  return inverseSqrt(squares / f32(D) + args.eps);
+  return scale_within(squares, inverseSqrt(squares / f32(D) + args.eps));
 }
 
 fn lane_sum(v: vec4f) -> f32 {

@@ -11,6 +11,7 @@ import { vectorSource } from "./weight-layout.ts";
 
 export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
   const taps = ctx.captures.tapsOf(op);
+  const norms = op.taps.get("resid_pre") ?? op.taps.get("resid_post");
   const edited = op.edit && editedNorm(ctx, op, op.edit, taps.names);
   return {
     ...naming(edited?.part),
@@ -18,6 +19,7 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
     layer: op.layer,
     rows: op.selectsOuts ? "outs" : "rows",
     readsCache: false,
+    ...(norms && { norms: norms.site }),
     candidates: [
       { maxRows: Infinity, kernel: edited?.kernel ?? normKernel({ ...normShape(op), taps: taps.names }, ctx.options) },
     ],
@@ -25,6 +27,8 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
       gain: ctx.layout.vectorOffset(vectorSource(op.gain)),
       bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,
       eps: op.eps,
+      // The earlier, the greater.
+      rank: ctx.ops.length - ctx.ops.indexOf(op),
       ...taps.args,
       ...edited?.part.args,
     },
@@ -33,6 +37,7 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
       params: { role: "params" },
       output: activation(ctx, op.out),
       capture: { role: "capture" },
+      overflow: { role: "overflow" },
       ...edited?.part.bind,
     },
   };
@@ -70,5 +75,5 @@ function editedNorm(
 }
 
 function normShape(op: FusedNorm): NormShape {
-  return { kind: op.norm, width: op.input.width, outs: op.selectsOuts, maxRows: MAX_ROWS };
+  return { kind: op.norm, width: op.input.width, outs: op.selectsOuts, maxRows: MAX_ROWS, flagged: true };
 }

@@ -41,7 +41,9 @@ export type BufferRole =
   | { readonly role: "settings" }
   | { readonly role: "seen" }
   /** Cross-entropy per out row. */
-  | { readonly role: "losses" };
+  | { readonly role: "losses" }
+  /** The first norm that met a row beyond float32, per sequence: shaders/norm/overflow.wgsl. */
+  | { readonly role: "overflow" };
 
 export interface Dispatch {
   /** Where in the model this stands: `blocks.3.attn.qkv`. */
@@ -57,6 +59,8 @@ export interface Dispatch {
   /** Stages that this dispatch carries, for people: `aura at mlp_pre`. */
   readonly stages?: readonly string[];
   readonly bind: Readonly<Record<string, BufferRole>>;
+  /** The site of the stream that it norms. */
+  readonly norms?: string;
   /** Reads the cache: its cost grows with the keys in sight. */
   readonly readsCache: boolean;
   /** Belongs to steps that split attention over the keys (true), or to all others (false); absent: to every step. */

@@ -1,7 +1,7 @@
 /** How a plain and an edited model predict the same texts, token by token. */
 import { logitsOf } from "../compile/plan.ts";
-import { SluiceError } from "../errors.ts";
 import { divergence, logSumExp } from "../numbers/distributions.ts";
+import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { groupsOf, type Window } from "../runtime/windows.ts";
 
@@ -79,33 +79,43 @@ async function compareStep(
   });
   for await (const { step, bytes } of steps) {
     const logits = new Float32Array(bytes[0] as ArrayBuffer);
-    step.outs.forEach(({ sequence, position }, out) => {
+    for (const [out, { sequence, position }] of step.outs.entries()) {
       const row = logits.subarray(out * stride, out * stride + sequences.vocabSize);
       const i = sequence >> 1;
       const key = `${i} ${position}`;
       if (sequence % 2 === 0) {
         waiting.set(key, row);
-        return;
+        continue;
       }
       const plain = waiting.get(key) as Float32Array;
       waiting.delete(key);
       const { tokens, counted } = group[i] as Window;
       const next = tokens[position + 1];
-      if (next === undefined || position + 1 < tokens.length - counted) return;
-      add(sums[i] as Mutable<WindowSums>, plain, row, next, position);
-    });
+      if (next === undefined || position + 1 < tokens.length - counted) continue;
+      const bad = add(sums[i] as Mutable<WindowSums>, plain, row, next);
+      if (!bad) continue;
+      const [which, owner] = bad === "plain" ? ([bad, 2 * i] as const) : ([bad, sequence] as const);
+      throw await notFinite(sequences, owner, `The ${which} model's logits at position ${position} of a text`);
+    }
   }
 }
 
-function add(sums: Mutable<WindowSums>, p: Float32Array, q: Float32Array, next: number, position: number): void {
+/** @returns the side whose logits are not finite, if one's are: nothing is added then */
+function add(
+  sums: Mutable<WindowSums>,
+  p: Float32Array,
+  q: Float32Array,
+  next: number,
+): "plain" | "edited" | undefined {
   const [plain, edited] = [logSumExp(p), logSumExp(q)];
-  if (!Number.isFinite(plain)) throw notFinite("plain", position);
-  if (!Number.isFinite(edited)) throw notFinite("edited", position);
+  if (!Number.isFinite(plain)) return "plain";
+  if (!Number.isFinite(edited)) return "edited";
   sums.tokens++;
   sums.plain += plain - (p[next] as number);
   sums.edited += edited - (q[next] as number);
   sums.divergence += divergence(p, q, plain, edited);
   if (likeliest(p) === likeliest(q)) sums.agreeing++;
+  return undefined;
 }
 
 /** Index of the largest logit, the first of equal ones. */
@@ -113,13 +123,4 @@ function likeliest(logits: Float32Array): number {
   let top = 0;
   for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[top] as number)) top = i;
   return top;
-}
-
-function notFinite(which: "plain" | "edited", position: number): SluiceError {
-  return new SluiceError("non_finite", `The ${which} model's logits at position ${position} of a text are not finite`, {
-    hint:
-      which === "plain"
-        ? "The weights may be damaged, or too large for the arithmetic; try the reference plan."
-        : "The interventions may be too strong; try smaller strengths.",
-  });
 }

@@ -1,6 +1,6 @@
 /** Norm of rows that stages edit: shaders/norm/edited.wgsl. */
 import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
-import { type NormChoice, type NormShape, normThreads } from "./norm.ts";
+import { flag, type NormChoice, type NormShape, normThreads, overflowBinding } from "./norm.ts";
 
 const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
 
@@ -31,11 +31,14 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
   const layer = kind === "layer";
   const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
   const switches = { deltas, sourced, tracked };
+  // With all else that can be bound, this would be a ninth storage buffer: such rows become NaN all the same.
+  const flagged = shape.flagged === true && !(taps.length > 0 && deltas && sourced && !outs);
   const on = Object.entries(switches).flatMap(([name, value]) => (value ? [name] : []));
   const args: ArgField[] = [
     { name: "gain", type: "u32" },
     ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
     { name: "eps", type: "f32" },
+    ...(flagged ? ["rank"] : []).map(integer),
     ...["record_stride", "variant_stride", "first_variant", "flags"].map(integer),
     ...(sourced ? ["slot_stride", "private_e", "edges", "edge_stage"].map(integer) : []),
     ...["groups", ...(sourced ? ["slots"] : []), "list_norm"].map((name): ArgField => ({ ...integer(name), vec4s: 1 })),
@@ -51,6 +54,7 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
     { name: "stages", binding: 9, access: "read" },
     ...(sourced ? [{ name: "sources", binding: 10, access: "read_write" } as const] : []),
+    ...(flagged ? [overflowBinding] : []),
   ];
   return {
     name: [
@@ -62,6 +66,7 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
       ...on,
       ...(outs ? ["outs"] : []),
       `m${maxRows}`,
+      ...flag(flagged),
       ...taps,
     ].join("_"),
     shader: {
@@ -69,6 +74,7 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
       conditions: {
         layer,
         outs,
+        flagged,
         stacked: true,
         ...meeting,
         ...switches,

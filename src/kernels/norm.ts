@@ -11,6 +11,8 @@ export interface NormShape {
   readonly outs?: boolean;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
+  /** Rows that leave float32 are noted in binding `overflow`, u32 by sequence: arg `rank`, see norm/overflow.wgsl. */
+  readonly flagged?: boolean;
   /** `resid_post` and `resid_pre` store the row as it was read, `out` the normed row. */
   readonly taps?: readonly string[];
 }
@@ -26,7 +28,7 @@ export interface NormChoice {
  * `eps`, taps. With `outs`, rows means out rows. A family has one summation class, also under the reference plan.
  */
 export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
-  const { kind, width, outs = false, maxRows, taps: wanted } = shape;
+  const { kind, width, outs = false, maxRows, flagged = false, taps: wanted } = shape;
   const { threads, design, conditions: meeting, constants } = normThreads(width, choice);
   const layer = kind === "layer";
   const taps = SITES.filter((site) => wanted?.includes(site));
@@ -34,6 +36,7 @@ export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
     { name: "gain", type: "u32" },
     ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
     { name: "eps", type: "f32" },
+    ...(flagged ? [{ name: "rank", type: "u32" } as const] : []),
     ...taps.map((site) => ({ name: `tap_${site}`, type: "u32" }) as const),
   ];
   const bindings: KernelBinding[] = [
@@ -42,12 +45,21 @@ export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
     { name: "params", binding: 2, access: "read" },
     { name: "output", binding: 4, access: "read_write" },
     ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
+    ...(flagged ? [overflowBinding] : []),
   ];
   return {
-    name: ["norm", design, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...taps].join("_"),
+    name: ["norm", design, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...flag(flagged), ...taps].join(
+      "_",
+    ),
     shader: {
       entry: "norm/norm",
-      conditions: { layer, outs, ...meeting, ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])) },
+      conditions: {
+        layer,
+        outs,
+        flagged,
+        ...meeting,
+        ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
+      },
       constants: {
         D: `${width}u`,
         D4: `${Math.ceil(width / 4)}u`,
@@ -64,6 +76,14 @@ export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
       bytes: (rows * width * 2 + width * (layer ? 2 : 1)) * 4,
     }),
   };
+}
+
+/** Where norms note rows that leave float32. */
+export const overflowBinding: KernelBinding = { name: "overflow", binding: 12, access: "read_write" };
+
+/** The part of a kernel's name that says that it notes such rows. */
+export function flag(flagged: boolean): readonly string[] {
+  return flagged ? ["flagged"] : [];
 }
 
 /** The threads of a row, and how they meet: shaders/norm/meet.wgsl. */

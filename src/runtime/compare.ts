@@ -5,6 +5,7 @@ import { divergence, logSumExp } from "../numbers/distributions.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { FinishReason } from "./decode.ts";
 import type { GenerateOptions, GenerateResult, GenerationRequest } from "./generation.ts";
+import { notFinite } from "./not-finite.ts";
 import type { PromptInput } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 import type { Session } from "./session.ts";
@@ -143,32 +144,25 @@ async function scorePrompt(
     });
     for await (const { step, bytes } of steps) {
       const rows = new Float32Array(bytes[0] as ArrayBuffer);
-      step.outs.forEach(({ sequence, position }, i) => {
+      for (const [i, { sequence, position }] of step.outs.entries()) {
         const begin = i * stride;
         const row = logSoftmax(rows.subarray(begin, begin + sequences.vocabSize));
-        if (!row.every(Number.isFinite)) throw notFinite(sequence, position);
+        if (!row.every(Number.isFinite)) {
+          const which = sequence === PLAIN ? "plain" : "edited";
+          throw await notFinite(sequences, sequence, `The ${which} model's logits at position ${position}`);
+        }
         if (sequence === PLAIN) {
           waiting.set(position, row);
-          return;
+          continue;
         }
         const plain = waiting.get(position) as Float64Array;
         waiting.delete(position);
         positions.push(divergence(plain, row, 0, 0));
         last = { plain, edited: row };
-      });
+      }
     }
   }
   return { positions, ...(last as Omit<Scores, "positions">) };
-}
-
-function notFinite(sequence: number, position: number): SluiceError {
-  const which = sequence === PLAIN ? "plain" : "edited";
-  return new SluiceError("non_finite", `The ${which} model's logits at position ${position} are not finite`, {
-    hint:
-      sequence === PLAIN
-        ? "The weights may be damaged, or too large for the arithmetic; try the reference plan."
-        : "The interventions may be too strong; try smaller strengths.",
-  });
 }
 
 function continuationOf({ tokens, text, finish }: GenerateResult): Continuation {

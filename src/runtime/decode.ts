@@ -7,12 +7,13 @@
  */
 
 import type { Plan, Tail } from "../compile/plan.ts";
-import { SluiceError, throwIfAborted } from "../errors.ts";
+import { throwIfAborted } from "../errors.ts";
 import { packSettings, SETTING_BYTES } from "../kernels/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { type Continued, type DecodeRun, DecodeRuns, RUNS_UNDER_WAY } from "./decode-runs.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
+import { notFinite } from "./not-finite.ts";
 import type { Read } from "./run.ts";
 import { type SamplingOptions, seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
@@ -117,7 +118,7 @@ class Decoding {
         const continued = this.#all.get(sequence) as Continued;
         if (mixed.has(continued)) continue;
         waiting.delete(continued);
-        yield this.#begin(continued, idsOf(bytes[i])[0] as number);
+        yield await this.#begin(continued, idsOf(bytes[i])[0] as number);
         throwIfAborted(signal);
       }
       // Of prompts that run in several steps: what changed meanwhile acts from the next of them on.
@@ -133,7 +134,7 @@ class Decoding {
       while (sequences.isOutdated(sequence)) await sequences.refresh([sequence], signal);
       continued.changes = [...continued.changes, ...this.#takeNotices(sequence)];
       for await (const { bytes } of sequences.feed([{ sequence, tokens: last, outs: "last" }], first)) {
-        yield this.#begin(continued, idsOf(bytes[0])[0] as number);
+        yield await this.#begin(continued, idsOf(bytes[0])[0] as number);
         throwIfAborted(signal);
       }
     }
@@ -163,13 +164,13 @@ class Decoding {
   }
 
   /** The tokens of a run, step by step, of the sequences that had not ended before. */
-  *#tokensOf({ running }: DecodeRun, ids: readonly Uint32Array[]): Generator<DecodedToken> {
+  async *#tokensOf({ running }: DecodeRun, ids: readonly Uint32Array[]): AsyncGenerator<DecodedToken> {
     const longest = ids.reduce((most, { length }) => Math.max(most, length), 0);
     for (let s = 0; s < longest; s++) {
       for (const [i, continued] of running.entries()) {
         const token = ids[i]?.[s];
         if (token === undefined || !this.#active.includes(continued)) continue;
-        const decoded = this.#accept(continued, token);
+        const decoded = await this.#accept(continued, token);
         if (decoded.finish) this.#active = this.#active.filter((other) => other !== continued);
         yield decoded;
         throwIfAborted(this.#options.signal);
@@ -179,25 +180,25 @@ class Decoding {
   }
 
   /** The first token of a sequence, which goes on unless that ends it. */
-  #begin(continued: Continued, token: number): DecodedToken {
-    const decoded = this.#accept(continued, token);
+  async #begin(continued: Continued, token: number): Promise<DecodedToken> {
+    const decoded = await this.#accept(continued, token);
     if (!decoded.finish) this.#active = [...this.#active, continued];
     return decoded;
   }
 
-  #accept(continued: Continued, token: number): DecodedToken {
+  async #accept(continued: Continued, token: number): Promise<DecodedToken> {
     const { sequence, promptLength, budget, changes } = continued;
     const { stopTokens, maxNewTokens } = this.#options;
     const position = continued.tokens.length;
     if (token === NOT_FINITE) {
-      throw new SluiceError(
-        "non_finite",
-        `The logits for position ${position} of sequence ${sequence} are not finite`,
-        {
-          hint: "The weights may be damaged, or too large for the arithmetic; try the reference plan.",
-          field: "plan",
-        },
+      const error = await notFinite(
+        this.#sequences,
+        sequence,
+        `The logits for position ${position} of sequence ${sequence}`,
       );
+      // What was computed with them must not be reused.
+      this.#sequences.outdate(sequence);
+      throw error;
     }
     this.#sequences.learn(sequence, position, token);
     continued.tokens.push(token);

@@ -22,7 +22,7 @@ import { inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
 import { Pacer } from "./pacer.ts";
 import { costOf, kernelsFor, type PreparedDispatch, type PreparedKernel, sizeOf } from "./prepared.ts";
-import type { DispatchWork, Head, HostObserver, Run, StepSize } from "./run.ts";
+import type { DispatchWork, Head, HostObserver, Read, Run, StepSize } from "./run.ts";
 import { SessionBuffers } from "./session-buffers.ts";
 import type { GpuWeights } from "./weights.ts";
 
@@ -134,6 +134,20 @@ export class Executor {
   /** The plans that may run between two tokens: while stages are live, the plain one too. */
   get plansInUse(): readonly Plan[] {
     return this.#live && this.#plain ? [this.plan, this.#plain] : [this.#active];
+  }
+
+  /** The plan that runs now. */
+  get activePlan(): Plan {
+    return this.#active;
+  }
+
+  /** Bytes of a buffer, once all that was submitted is done. */
+  async read({ role, offset, byteLength }: Read): Promise<ArrayBuffer> {
+    this.#gpu.checkAlive();
+    const encoder = this.#gpu.device.createCommandEncoder();
+    const readback = this.#readbacks.copy(encoder, this.buffer(role), offset, byteLength);
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    return readback.bytes();
   }
 
   /** Lets the plain plan run in place of the edited one, or the edited one again. */

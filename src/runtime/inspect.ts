@@ -1,5 +1,6 @@
 /** Looking into one forward pass: logits and captured sites of a token sequence. */
 import { type CaptureRegion, logitsOf } from "../compile/plan.ts";
+import { overflowOf } from "./not-finite.ts";
 import { checkPromptLength } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 
@@ -16,7 +17,10 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Logits `[T, vocab_size]`, or `[1, vocab_size]` for the last position alone, of `tokens`, run in empty `sequences`. */
+/**
+ * Logits `[T, vocab_size]`, or `[1, vocab_size]` for the last position alone, of `tokens`, run in empty `sequences`.
+ * @throws SluiceError `non_finite` naming the site at which values left float32
+ */
 export async function computeLogits(
   sequences: Sequences,
   tokens: readonly number[],
@@ -45,6 +49,8 @@ export async function computeLogits(
       data.set(padded.subarray(i * stride, i * stride + vocabSize), (last ? 0 : position) * vocabSize);
     });
   }
+  const error = await overflowOf(sequences, 0);
+  if (error) throw error;
   return { data, shape: [count, vocabSize] };
 }
 

@@ -2,6 +2,7 @@
 import { MAX_ROWS } from "../compile/lower.ts";
 import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { notFinite } from "./not-finite.ts";
 import { checkPromptLength } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 import type { SessionOptions } from "./session-options.ts";
@@ -77,18 +78,16 @@ export async function measurePerplexity(
       });
       for await (const { step, bytes } of steps) {
         const losses = new Float32Array(bytes[0] as ArrayBuffer);
-        step.outs.forEach(({ sequence, position }, i) => {
+        for (const [i, { sequence, position }] of step.outs.entries()) {
           const { tokens, counted } = group[sequence] as Window;
-          if (position + 1 < tokens.length - counted) return;
+          if (position + 1 < tokens.length - counted) continue;
           const loss = losses[i] as number;
           if (!Number.isFinite(loss)) {
-            throw new SluiceError("non_finite", `The loss at position ${position + 1} of a text is not finite`, {
-              hint: "The weights may be damaged, or too large for the arithmetic.",
-            });
+            throw await notFinite(cached, sequence, `The losses at position ${position + 1} of a text`);
           }
           sum += loss;
           done++;
-        });
+        }
         options.onProgress?.(done, total);
       }
       feeds.forEach(({ sequence }) => cached.slots.truncate(sequence, 0));

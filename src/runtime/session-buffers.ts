@@ -52,6 +52,7 @@ export class SessionBuffers {
     add({ role: "slots" }, plan.sequences * plan.capacity * 4);
     add({ role: "settings" }, plan.sequences * SETTING_BYTES);
     add({ role: "seen" }, plan.sequences * plan.seenWords * 4);
+    add({ role: "overflow" }, plan.sequences * 4);
     add({ role: "losses" }, plan.chunkOuts * 4);
     if (rope) add({ role: "rope" }, rope.byteLength, rope);
     // Where captures take turns, stages may leave a site to another operation, and so more of them at a time.

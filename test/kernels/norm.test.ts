@@ -122,6 +122,35 @@ test("a row has the same bits, whatever the number of rows", async () => {
   }
 });
 
+test("a row whose squares leave float32 becomes NaN and is noted; rows beside it keep their bits", async () => {
+  const width = 101;
+  const random = seeded(4);
+  for (const kind of kinds) {
+    const shape: NormShape = { kind, width, maxRows: 4, flagged: true };
+    const calm = paddedRows(3, width, () => normal(random));
+    const input = calm.slice();
+    const stride = ceil4(width);
+    for (let i = 0; i < width; i++) input[stride + i] = 1e19 * normal(random);
+    for (const choice of choices) {
+      const overflow = new Uint32Array(4);
+      const { params, args } = parameters(width, seeded(width));
+      const buffers = { params, output: new Float32Array(3 * stride), overflow };
+      const more = { args: { ...args, rank: 7 } };
+      const wild = await run(normKernel(shape, choice), shape, input, 3, { ...more, buffers: { ...buffers, input } });
+      const tame = await run(normKernel(shape, choice), shape, calm, 3, {
+        ...more,
+        buffers: { ...buffers, input: calm },
+      });
+      assert.ok(rowOf(wild.get("output"), 1, stride).subarray(0, width).every(Number.isNaN), choice.name);
+      for (const row of [0, 2]) {
+        assert.equal(rowOf(wild.get("output"), row, stride), rowOf(tame.get("output"), row, stride), choice.name);
+      }
+      assert.is(new Uint32Array(wild.get("overflow") as ArrayBuffer)[0], 7);
+      assert.is(new Uint32Array(tame.get("overflow") as ArrayBuffer)[0], 0);
+    }
+  }
+});
+
 const withSubgroups = hasSubgroups ? test : test.skip;
 withSubgroups("quads and four threads of a workgroup agree bit for bit", async () => {
   const random = seeded(6);

@@ -1,0 +1,37 @@
+/** The error for results that are not finite: where in the model values first left float32, where a norm noted it. */
+import { allDispatches } from "../compile/plan.ts";
+import { SluiceError } from "../errors.ts";
+import type { Sequences } from "./sequences.ts";
+
+/**
+ * @param what is not finite: `The logits for position 3`
+ */
+export async function notFinite(sequences: Sequences, sequence: number, what: string): Promise<SluiceError> {
+  const error = await overflowOf(sequences, sequence, what);
+  if (error) return error;
+  return new SluiceError("non_finite", `${what} are not finite`, {
+    hint: "The weights may be damaged, or too large for the arithmetic; try the reference plan.",
+    field: "plan",
+  });
+}
+
+/** The error for a sequence whose values left float32 in one of its steps since this was last asked; undefined without. */
+export async function overflowOf(
+  sequences: Sequences,
+  sequence: number,
+  what?: string,
+): Promise<SluiceError | undefined> {
+  const { executor, stages } = sequences;
+  const role = { role: "overflow" } as const;
+  const [rank = 0] = new Uint32Array(await executor.read({ role, offset: sequence * 4, byteLength: 4 }));
+  if (rank === 0) return undefined;
+  executor.write(role, sequence * 4, new Uint32Array(1));
+  const norm = allDispatches(executor.activePlan).find(({ args, norms }) => norms && args.rank === rank);
+  const isEdited = stages !== undefined && !stages.areOff([sequence]);
+  const where = `stream at ${norm?.norms ?? "some layer"} leaves float32: the norm after it (${norm?.label}) meets values that are not finite or whose squares are not`;
+  return new SluiceError("non_finite", what === undefined ? `The ${where}` : `${what} are not finite: the ${where}`, {
+    hint: isEdited
+      ? "The interventions may be too strong: lower their strengths and alphas."
+      : "The weights may be damaged, or too large for the arithmetic.",
+  });
+}
