@@ -32,7 +32,7 @@ export function optionHint(error: SluiceError, shape: CommandShape, raw: RawArgu
     const value = FORMS[field] ?? shape.options[key]?.value;
     return `The option for this is ${optionName(key)}${value ? ` ${value}` : ""}.`;
   }
-  const source = raw && optionOfFile(error.message, shape, raw);
+  const source = raw && optionOfFile(error, shape, raw);
   return source ? `It was given with ${optionName(source)}.` : null;
 }
 
@@ -47,10 +47,15 @@ function fieldIn(message: string, shape: CommandShape): string | undefined {
 }
 
 /** The one option whose file a message begins with. */
-function optionOfFile(message: string, { options }: CommandShape, raw: RawArguments): string | undefined {
+function optionOfFile(
+  { code, message }: SluiceError,
+  { options }: CommandShape,
+  raw: RawArguments,
+): string | undefined {
   const found = [...raw.options].filter(([key, texts]) => {
     const { reads, isOutput = false } = options[key] ?? {};
-    if (!reads && !isOutput) return false;
+    // What is wrong inside a result is no fault of its file's.
+    if (!reads && !(isOutput && (code === "usage" || code === "not_written"))) return false;
     // `--with FILE:as=PREFIX`
     return texts.some(
       (text) => message.startsWith(text.replace(/:as=[^:]*$/, "")) && !message.includes(optionName(key)),

@@ -12,6 +12,8 @@ export interface Option<T> {
   readonly reads?: "file" | "bundle";
   /** Names a file that the command writes: kept-inputs.ts. */
   readonly isOutput?: boolean;
+  /** Other options, of which one must be given for this one to do anything. */
+  readonly needs?: readonly string[];
   /** It may be written without a value; only these words, right after it, are one. */
   readonly words?: readonly string[];
   /** Earlier names, in camel case: they still work, with a notice. Help shows the one name. */
@@ -97,6 +99,11 @@ export function flagOrWord<const T extends string>(
       return { isFlag: written.length < texts.length, word: written.at(-1) };
     },
   };
+}
+
+/** That does nothing unless one of these others is given. */
+export function needing<O extends Option<unknown>>(option: O, ...needs: readonly [string, ...string[]]): O {
+  return { ...option, needs };
 }
 
 /** Of a file that the command reads. */

@@ -157,8 +157,15 @@ export function readPositionals(
   return Object.fromEntries(values);
 }
 
-/** The options by key, checked. @throws SluiceError `usage` */
+/** The options by key, checked. @throws SluiceError `usage`, also for an option that does nothing without another */
 export function readOptions(shape: CommandShape, { options }: RawArguments): Record<string, unknown> {
+  for (const [key] of options) {
+    const needs = shape.options[key]?.needs ?? [];
+    if (needs.length === 0 || needs.some((other) => options.has(other))) continue;
+    throw new SluiceError("usage", `${optionName(key)} does nothing without ${needs.map(optionName).join(" or ")}`, {
+      hint: `Leave ${optionName(key)} out, or give ${needs.map(optionName).join(" or ")} too.`,
+    });
+  }
   const values = Object.entries(shape.options).map(([key, option]) => {
     return [key, option.read(options.get(key) ?? [], optionName(key))] as const;
   });

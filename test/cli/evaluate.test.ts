@@ -143,7 +143,12 @@ test("what does not go together is misuse, before anything is read", async () =>
     ["--with B --prompts F --negative F", /--positive FILE is missing/],
     ["--with B --prompts F --scorer S --positive F --negative F", /two judges were given/],
     ["--with B --texts F --scorer S", /there is nothing to judge/],
-    ["--with B --texts F --judge naive", /--judge takes logistic or log-odds/],
+    ["--with B --prompts F --positive F --negative F --judge naive", /--judge takes logistic or log-odds/],
+    [
+      "--with B --texts F --judge log-odds",
+      /--judge does nothing without --positive\n {2}Leave --judge out, or give --positive too/,
+    ],
+    ["--with B --prompts F --scorer F --max-texts 3", /--max-texts does nothing without --texts/],
   ];
   for (const [args, says] of refused) {
     const { code, stderr } = await run(["evaluate", "M", ...args.split(" ")]);

@@ -121,7 +121,7 @@ test("what cannot be read or is not possible is told by file, column, line or op
     [given(await file("empty.txt", "\n"), negative), 1, /empty\.txt holds no sentence\n {2}Write one sentence a line/],
   ];
   const ace = given(positive, negative, "--shrinkage", "0").map((word) => (word === "leace" ? "ace" : word));
-  for (const [line, status, says] of [...refused, [ace, 2, /no covariance to shrink/] as const]) {
+  for (const [line, status, says] of [...refused, [ace, 2, /unknown option --shrinkage of sluice fit ace/] as const]) {
     const { code, stderr } = await run(line, { library: playing([]) });
     assert.is(code, status, `${line.join(" ")}: ${stderr}`);
     assert.match(stderr, says);

@@ -8,7 +8,7 @@ import { flag, input, name, oneOf, optional, output, required } from "../options
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { wroteJson, wroteText } from "../wrote.ts";
-import { modelArgument, modelOptions, withModel } from "./model.ts";
+import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const attribute = defineCommand({
@@ -40,7 +40,7 @@ export const attribute = defineCommand({
     ),
     out: output(required("FILE", "The safetensors file to write", name)),
     json: flag("Print one JSON object: the loss, the file, and its tensors with dtypes and shapes"),
-    ...modelOptions,
+    ...fitModelOptions,
   },
   examples: [
     {
@@ -53,7 +53,7 @@ export const attribute = defineCommand({
     const prompt = givenPrompt(values);
     const given = values.mask === undefined ? {} : await readMask(values.mask, signal);
     const file = await prepareOutFile(values.out);
-    await withModel(values, context, async (model) => {
+    await withModel({ ...values, plan: undefined }, context, async (model) => {
       const work = model.attributeEdges(encodePrompt(model, prompt), {
         ...defined({ destinations: values.destinations }),
         ...given,

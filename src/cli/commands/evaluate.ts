@@ -6,7 +6,7 @@ import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments, readLines } from "../documents.ts";
-import { decimal, flag, input, name, oneOf, optional, renamed, wholeNumber, withDefault } from "../options.ts";
+import { decimal, flag, input, name, needing, oneOf, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
 import { classOptions, readClasses } from "../sentences.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
@@ -37,35 +37,59 @@ export const evaluate = defineCommand({
       input(optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens per line", name)),
       "text",
     ),
-    prependBos: flag("Begin every text of --texts with the model's BOS token"),
-    maxTokens: optional("N", "Take the first N tokens of each text of --texts (BOS not counted)", wholeNumber(1)),
-    maxTexts: optional("N", "Take the first N texts of --texts", wholeNumber(1)),
+    prependBos: needing(flag("Begin every text of --texts with the model's BOS token"), "texts"),
+    maxTokens: needing(
+      optional("N", "Take the first N tokens of each text of --texts (BOS not counted)", wholeNumber(1)),
+      "texts",
+    ),
+    maxTexts: needing(optional("N", "Take the first N texts of --texts", wholeNumber(1)), "texts"),
     prompts: input(optional("FILE", "Prompts to continue: one per line, or .jsonl with text or tokens", name)),
     positive: input(
       optional("FILE", "Texts of the class that the judge looks for: one per line, .jsonl or .csv", name),
     ),
     negative: input(optional("FILE", "Texts of the other class, likewise", name)),
-    textColumn,
-    labelColumn,
-    judge: withDefault(
-      "KIND",
-      "logistic: a regression on token counts; log-odds: what each token's own frequencies say, summed",
-      oneOf("logistic", "log-odds"),
-      "logistic",
+    textColumn: needing(textColumn, "positive"),
+    labelColumn: needing(labelColumn, "positive"),
+    judge: needing(
+      withDefault(
+        "KIND",
+        "logistic: a regression on token counts; log-odds: what each token's own frequencies say, summed",
+        oneOf("logistic", "log-odds"),
+        "logistic",
+      ),
+      "positive",
     ),
-    l2: withDefault("W", "How strongly the weights of logistic are held small", decimal({ min: 0, aboveMin: true }), 1),
+    l2: needing(
+      withDefault("W", "How strongly the weights of logistic are held small", decimal({ min: 0, aboveMin: true }), 1),
+      "positive",
+    ),
     scorer: input(
       optional("FILE", "A judge of your own, a module: export default (text) => number, or a promise of one", name),
     ),
-    threshold: optional(
-      "T",
-      "Count continuations that score above T (default: 0 for the fitted judge, else none are counted)",
-      decimal(),
+    threshold: needing(
+      optional(
+        "T",
+        "Count continuations that score above T (default: 0 for the fitted judge, else none are counted)",
+        decimal(),
+      ),
+      "prompts",
     ),
-    samples: renamed(withDefault("N", "Continuations of each prompt", wholeNumber(1), 1), "continuations"),
-    maxNewTokens: renamed(withDefault("N", "Tokens of a continuation", wholeNumber(1), 24), "newTokens"),
-    temperature: withDefault("T", "1 draws as the model predicts; 0 takes the likeliest token", decimal({ min: 0 }), 1),
-    seed: withDefault("S", "Seed of the first continuation; the others count up", wholeNumber(0), 0),
+    samples: needing(
+      renamed(withDefault("N", "Continuations of each prompt", wholeNumber(1), 1), "continuations"),
+      "prompts",
+    ),
+    maxNewTokens: needing(
+      renamed(withDefault("N", "Tokens of a continuation", wholeNumber(1), 24), "newTokens"),
+      "prompts",
+    ),
+    temperature: needing(
+      withDefault("T", "1 draws as the model predicts; 0 takes the likeliest token", decimal({ min: 0 }), 1),
+      "prompts",
+    ),
+    seed: needing(
+      withDefault("S", "Seed of the first continuation; the others count up", wholeNumber(0), 0),
+      "prompts",
+    ),
     json: flag("Print one JSON object, with every continuation and its score"),
     ...modelOptions,
     ...tuneOptions,

@@ -44,6 +44,15 @@ const details: Readonly<Record<DirectionMethod, string>> = {
     "the sentences are run once for each layer.",
 };
 
+const ownOfLeace = {
+  shrinkage: optional(
+    "L",
+    "How far correlations are shrunk towards 0, from 0 (LEACE as published, for many more sentences than the site is " +
+      "wide) to 1; auto, the default, chooses by their number",
+    autoOrShare,
+  ),
+};
+
 const describe = (method: DirectionMethod) =>
   defineCommand({
     name: `fit ${method}`,
@@ -66,12 +75,7 @@ const describe = (method: DirectionMethod) =>
         "With --layers auto: most KL of the next token on held-out negative sentences (default 0.1)",
         decimal({ min: 0 }),
       ),
-      shrinkage: optional(
-        "L",
-        "Of leace: how far correlations are shrunk towards 0, from 0 (LEACE as published, for many more sentences than the " +
-          "site is wide) to 1; auto, the default, chooses by their number",
-        autoOrShare,
-      ),
+      ...(method === "leace" ? ownOfLeace : {}),
       name: optional("NAME", "What the bundle is called", name),
       out: output(required("FILE", "The bundle to write", name)),
       json: flag("Print one JSON object"),
@@ -90,9 +94,6 @@ const describe = (method: DirectionMethod) =>
         throw new SluiceError("usage", "--kl-bound bounds the choice of a layer, and layers are named", {
           hint: "Write --layers auto, or leave --kl-bound out.",
         });
-      }
-      if (values.shrinkage !== undefined && method !== "leace") {
-        throw new SluiceError("usage", `fit ${method} has no covariance to shrink`, { hint: "Leave --shrinkage out." });
       }
       const documents = await readClasses(values, context);
       const file = await prepareOutFile(values.out);

@@ -1,11 +1,12 @@
 /** `sluice fit edges` */
+import { SluiceError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { readDocuments } from "../documents.ts";
 import { decimal, flag, input, name, oneOf, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { fittedWeights, modelArgument, modelOptions, withModel, writeFitted } from "./model.ts";
+import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
 
 export const fitEdges = defineCommand({
@@ -60,7 +61,7 @@ export const fitEdges = defineCommand({
     maxTokens: optional("N", "Take the first N tokens of each text (BOS not counted)", wholeNumber(2)),
     maxTexts: optional("N", "Take the first N texts of each file", wholeNumber(2)),
     json: flag("Print the report as one JSON object"),
-    ...modelOptions,
+    ...fitModelOptions,
   },
   examples: [
     {
@@ -70,13 +71,23 @@ export const fitEdges = defineCommand({
       shows: "A storyteller that forgets Shakespeare:",
     },
   ],
+  check({ method, edges, shortlist, epochs, ramp }) {
+    const idle =
+      method === "masks" ? { "--edges": edges, "--shortlist": shortlist } : { "--epochs": epochs, "--ramp": ramp };
+    const [option] = Object.entries(idle).find(([, value]) => value !== undefined) ?? [];
+    if (option === undefined) return;
+    const other = method === "masks" ? "attribution+greedy" : "masks";
+    throw new SluiceError("usage", `${option} is an option of --method ${other} alone`, {
+      hint: `Leave it out, or write --method ${other}.`,
+    });
+  },
   async run(values, context) {
     const { library, signal, progress, stdout } = context;
     const [good, bad] = await Promise.all([readDocuments(values.good, signal), readDocuments(values.bad, signal)]);
     const start = values.start === undefined ? undefined : await library.loadBundle(values.start, { signal });
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
-    await withModel(values, context, async (model) => {
+    await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const work = model.fitEdges({
         good: tokensOf(model, good, values, context),
         bad: tokensOf(model, bad, values, context),
