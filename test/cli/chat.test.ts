@@ -263,6 +263,15 @@ test("an unknown command is not a message: it is named, with the nearest one", a
   assert.is((await run(["chat", "m"], { stdin: input(["/nope\n"]) })).code, 2);
 });
 
+test("the model's own defaults hold, what is typed goes before them", async () => {
+  const generationDefaults = { temperature: 0.6, topP: 0.9, maxNewTokens: 7, stop: ["END"] };
+  const library = fakeLibrary({ generationDefaults });
+  await run(["chat", "m", "--top-p", "0.5", "--stop", "\\n"], { library, stdin: input(["Hi\n"]) });
+  const options = library.calls.generate[0]?.options;
+  assert.equal([options?.temperature, options?.topP, options?.maxNewTokens], [0.6, 0.5, 7]);
+  assert.equal(options?.stop, ["\\n", "END"]);
+});
+
 test("/set changes how tokens are drawn", async () => {
   const library = fakeLibrary();
   const stdin = input(["/set top_p 0.5\n/set temperature 0.7\n/set max_new_tokens 3\nHi\n"]);

@@ -76,6 +76,7 @@ export interface FakeModelOptions {
   readonly tokenizer?: Tokenizer | null;
   readonly eos?: readonly number[];
   readonly bos?: number;
+  readonly generationDefaults?: LoadedModel["generationDefaults"];
   /** Of its files. */
   readonly digests?: NonNullable<ComposeSettings["digests"]>;
   /** The stages that act in it. */
@@ -189,7 +190,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     };
   };
   const loaded: LoadedModel = {
-    generationDefaults: {},
+    generationDefaults: model.generationDefaults ?? {},
     tokenizer,
     stages: model.stages ?? [],
     config: { ...config, eos_token_ids: eos, ...(model.bos !== undefined && { bos_token_id: model.bos }) },

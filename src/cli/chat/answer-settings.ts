@@ -1,6 +1,6 @@
 /** How answers are drawn: what the command line says, else the model's generation_config.json, else the defaults. */
 import { SluiceError } from "../../errors.ts";
-import type { GenerateOptions, SamplingOptions } from "../../index.ts";
+import type { GenerateOptions, GenerationDefaults } from "../../index.ts";
 import { type SamplingChoice, samplingFrom, samplingOptions } from "../commands/sampling.ts";
 import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
@@ -22,8 +22,11 @@ type Setting = keyof typeof SETTINGS;
 /** What the command line says; what it leaves out is undefined. */
 export interface GivenSettings extends Omit<SamplingChoice, "temperature" | "overflow"> {
   readonly temperature: number | undefined;
-  readonly maxNewTokens: number;
+  readonly maxNewTokens: number | undefined;
 }
+
+/** Longest answer in tokens if neither the command line nor the model says. */
+export const DEFAULT_ANSWER_TOKENS = 512;
 
 export class AnswerSettings {
   #choice: SamplingChoice;
@@ -31,7 +34,7 @@ export class AnswerSettings {
   readonly #context: CommandContext;
 
   /** @param defaults of the model, from its generation_config.json */
-  constructor(given: GivenSettings, defaults: Partial<SamplingOptions>, context: CommandContext) {
+  constructor(given: GivenSettings, defaults: GenerationDefaults, context: CommandContext) {
     const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, stopToken, maxNewTokens } = given;
     // A temperature of 0 takes the likeliest token, whatever the model's defaults cut off.
     const rest = temperature === 0 ? {} : defaults;
@@ -42,11 +45,11 @@ export class AnswerSettings {
       minP: minP ?? rest.minP,
       repetitionPenalty: repetitionPenalty ?? defaults.repetitionPenalty,
       seed,
-      stop,
+      stop: [...stop, ...(defaults.stop ?? [])],
       stopToken,
       overflow: undefined,
     };
-    this.#maxNewTokens = maxNewTokens;
+    this.#maxNewTokens = maxNewTokens ?? defaults.maxNewTokens ?? DEFAULT_ANSWER_TOKENS;
     this.#context = context;
     // What has no effect is noted once, before the first line.
     samplingFrom(this.#choice, context);

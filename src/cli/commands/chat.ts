@@ -1,12 +1,12 @@
 /** `sluice chat` */
-import { AnswerSettings } from "../chat/answer-settings.ts";
+import { AnswerSettings, DEFAULT_ANSWER_TOKENS } from "../chat/answer-settings.ts";
 import { Conversation } from "../chat/conversation.ts";
 import { pipedLines } from "../chat/line-source.ts";
 import { completerFor } from "../chat/slash-commands.ts";
 import { RunningTalk } from "../chat/talk.ts";
 import { defineCommand } from "../command.ts";
 import { readTextFile } from "../documents.ts";
-import { decimal, input, name, optional, text, wholeNumber, withDefault } from "../options.ts";
+import { decimal, input, name, optional, text, wholeNumber } from "../options.ts";
 import { interventionsFrom } from "./interventions.ts";
 import { digestsOf, editedOptions, loadBundles, modelArgument, tuneOptions, withModel } from "./model.ts";
 import { samplingOptions } from "./sampling.ts";
@@ -29,7 +29,11 @@ export const chat = defineCommand({
   options: {
     system: optional("TEXT", "A system message before the conversation", text),
     template: input(optional("FILE", "A Jinja chat template in place of the model's own", name)),
-    maxNewTokens: withDefault("N", "Longest answer in tokens", wholeNumber(1), 512),
+    maxNewTokens: optional(
+      "N",
+      `Longest answer in tokens (default: as generation_config.json says, else ${DEFAULT_ANSWER_TOKENS})`,
+      wholeNumber(1),
+    ),
     ...drawOptions,
     temperature: optional(
       "T",
