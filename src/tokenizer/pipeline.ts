@@ -17,3 +17,8 @@ export type Normalize = (piece: Piece) => Piece;
 
 /** Cuts pieces into smaller ones, and may rewrite them. No resulting piece is empty. */
 export type PreTokenize = (pieces: readonly Piece[]) => Piece[];
+
+/** The text with U+FFFD for each lone surrogate, which no UTF-8 can say. */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd");
+}

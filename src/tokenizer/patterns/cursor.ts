@@ -1,12 +1,6 @@
 /** Reading a pattern from left to right, and what is said when it cannot be used. */
 import { SluiceError } from "../../errors.ts";
-
-const SHOWN = 60;
-
-/** A pattern as errors show it: quoted, and cut if it is long. */
-export function showPattern(source: string): string {
-  return source.length <= SHOWN ? JSON.stringify(source) : `${JSON.stringify(source.slice(0, SHOWN))}…`;
-}
+import { show } from "../../show.ts";
 
 export class Cursor {
   readonly source: string;
@@ -50,8 +44,12 @@ export class Cursor {
 
   /** @param problem what is wrong, without a full stop */
   fail(problem: string): never {
-    throw new SluiceError("bad_file", `The pattern ${showPattern(this.source)}: ${problem}, at character ${this.at}`, {
-      hint: "Patterns are regular expressions in Oniguruma's syntax, without back-references and calls of groups.",
-    });
+    throw new SluiceError(
+      "bad_file",
+      `tokenizer.json: the pattern ${show(this.source)}: ${problem}, at character ${this.at}`,
+      {
+        hint: "Patterns are regular expressions in Oniguruma's syntax, without back-references and calls of groups.",
+      },
+    );
   }
 }

@@ -1,6 +1,5 @@
 /** How long a pattern may take. */
 import { SluiceError } from "../../errors.ts";
-import { showPattern } from "./cursor.ts";
 
 /** Steps for a text of any length, and more of them per UTF-16 unit. A step takes a few nanoseconds. */
 const BASE = 1_000_000;
@@ -15,12 +14,15 @@ export class Effort {
     this.left = BASE + PER_UNIT * length;
   }
 
-  /** @throws SluiceError `bad_file` if more steps were taken than remained */
-  spend(steps: number, source: string): void {
+  /**
+   * @param what takes the steps, for the error
+   * @throws SluiceError `bad_file` if more steps were taken than remained
+   */
+  spend(steps: number, what: () => string): void {
     this.left -= steps;
     if (this.left >= 0) return;
-    throw new SluiceError("bad_file", `The pattern ${showPattern(source)} takes too long on this text`, {
-      hint: "Its time grows faster than the text: shorten the text, or mend the pattern in tokenizer.json.",
+    throw new SluiceError("bad_file", `tokenizer.json: ${what()} takes too long on this text`, {
+      hint: "The time grows faster than the text does: shorten the text, or change tokenizer.json.",
     });
   }
 }

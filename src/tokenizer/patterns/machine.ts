@@ -8,6 +8,7 @@
  * look-behind are not remembered, because what becomes of them depends on where it has to end.) What takes too long
  * all the same is given up with an error.
  */
+import { show } from "../../show.ts";
 import type { Effort } from "./effort.ts";
 import { Memory, noteSuccess } from "./memory.ts";
 import type { Assertion } from "./node.ts";
@@ -30,6 +31,7 @@ export class Machine {
   end = 0;
 
   readonly #program: Program;
+  readonly #what: () => string;
   readonly #stack = new Stack();
   readonly #registers: Int32Array;
   #subject: Subject;
@@ -42,11 +44,11 @@ export class Machine {
 
   constructor(program: Program) {
     this.#program = program;
+    this.#what = () => `the pattern ${show(program.source)}`;
     this.#registers = new Int32Array(program.registers);
     this.#subject = new Subject("", program);
   }
 
-  /** Begins with a text. */
   open(text: string, effort: Effort): void {
     this.#subject = new Subject(text, this.#program);
     this.#effort = effort;
@@ -359,11 +361,9 @@ export class Machine {
   }
 
   #matchesBehind(pc: number, at: number): boolean {
-    const min = this.#program.code[pc + 3] as number;
-    const max = this.#program.code[pc + 4] as number;
+    const [min = 0, max = 0] = this.#program.code.subarray(pc + 3, pc + 5);
     const base = this.#stack.top;
-    let start = at;
-    let matches = false;
+    let [start, matches] = [at, false];
     this.#behind++;
     for (let count = 0; count <= max; count++) {
       if (count >= min) {
@@ -383,7 +383,7 @@ export class Machine {
   }
 
   #push(kind: number, which: number, one: number, two: number): void {
-    if (!this.#stack.push(kind, which, one, two)) this.#effort?.spend(Infinity, this.#program.source);
+    if (!this.#stack.push(kind, which, one, two)) this.#effort?.spend(Infinity, this.#what);
   }
 
   /** More steps were taken than a pattern without repeated attempts takes: remembers, from here on. */
@@ -394,7 +394,7 @@ export class Machine {
   }
 
   #charge(): void {
-    this.#effort?.spend(this.#steps, this.#program.source);
+    this.#effort?.spend(this.#steps, this.#what);
     this.#steps = 0;
   }
 }

@@ -57,6 +57,8 @@ function always(characterClass: string): CodeSet {
 export const sets = {
   /** \d */
   digit: () => always("\\p{Nd}"),
+  /** Numbers of all kinds, as Rust's `char::is_numeric` */
+  number: () => always("\\p{N}"),
   /** \s: Unicode's White_Space, as Rust's `char::is_whitespace` */
   space: () => always("\\p{White_Space}"),
   /** \h */

@@ -1,0 +1,28 @@
+/** The normalizer `Replace`. */
+import { Effort, type Pattern } from "../patterns/pattern.ts";
+import type { Normalize } from "../pipeline.ts";
+
+/** @param content literal text */
+export function replace(pattern: Pattern, content: string): Normalize {
+  return (piece) => {
+    const { text } = piece;
+    if (text === "") return piece;
+    const matches = pattern.matches(text, new Effort(text.length));
+    if (matches.length === 0) return piece;
+    const parts: string[] = [];
+    let done = 0;
+    let head = piece.head;
+    for (let match = 0; match < matches.length; match += 2) {
+      const start = matches[match] as number;
+      const end = matches[match + 1] as number;
+      parts.push(text.slice(done, start), content);
+      done = end;
+      // What replaces a match descends from the match's last character, or, if it is empty, from the one before.
+      if (piece.head === 0) continue;
+      if (end <= piece.head) head += content.length - (end - start);
+      else if (start < piece.head) head -= piece.head - start;
+    }
+    parts.push(text.slice(done));
+    return { text: parts.join(""), head };
+  };
+}

@@ -1,0 +1,16 @@
+/** What several normalizers do. */
+import type { Normalize } from "../pipeline.ts";
+
+/** A rewriting that makes of a text's first characters what it would make of them alone, or nearly so. */
+export function byCharacter(rewrite: (text: string) => string): Normalize {
+  return (piece) => {
+    const text = rewrite(piece.text);
+    if (piece.head === 0) return { text, head: 0 };
+    return { text, head: Math.min(rewrite(piece.text.slice(0, piece.head)).length, text.length) };
+  };
+}
+
+/** Lower case, character by character: unlike in JavaScript, a sigma at the end of a word is one as anywhere. */
+export function lowerCase(text: string): string {
+  return text.replaceAll("Σ", "σ").toLowerCase();
+}

@@ -1,0 +1,77 @@
+/** The pre-tokenizer `Split`, and what splitting at matches means in others too. */
+import { Effort, type Pattern } from "../patterns/pattern.ts";
+import type { Piece, PreTokenize } from "../pipeline.ts";
+import { type Add, each, slice } from "./cut.ts";
+
+/**
+ * What becomes of a match: it goes; it is a piece; it is part of the piece before it, or after it; neighbouring ones are
+ * one piece.
+ */
+export const behaviors = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
+
+export type Behavior = (typeof behaviors)[number];
+
+/** @param invert whether what lies between the matches counts as a match, and the matches as what lies between */
+export function split(pattern: Pattern, behavior: Behavior, invert: boolean): PreTokenize {
+  return (pieces) => {
+    const effort = new Effort(pieces.reduce((length, { text }) => length + text.length, 0));
+    return each((piece, add) => splitAt(piece, pattern.matches(piece.text, effort), behavior, invert, add))(pieces);
+  };
+}
+
+/** A stretch of a piece: a match, or what lies between matches. A match can be empty. */
+interface Stretch {
+  start: number;
+  end: number;
+  readonly isMatch: boolean;
+}
+
+/** @param matches where they start and end, one after another */
+export function splitAt(piece: Piece, matches: readonly number[], behavior: Behavior, invert: boolean, add: Add): void {
+  const stretches = stretchesOf(piece.text.length, matches, invert);
+  for (const { start, end, isMatch } of combine(stretches, behavior)) {
+    if (behavior !== "Removed" || !isMatch) add(slice(piece, start, end));
+  }
+}
+
+function stretchesOf(length: number, matches: readonly number[], invert: boolean): Stretch[] {
+  const stretches: Stretch[] = [];
+  let done = 0;
+  for (let match = 0; match < matches.length; match += 2) {
+    const start = matches[match] as number;
+    const end = matches[match + 1] as number;
+    if (start > done) stretches.push({ start: done, end: start, isMatch: invert });
+    stretches.push({ start, end, isMatch: !invert });
+    done = end;
+  }
+  if (done < length) stretches.push({ start: done, end: length, isMatch: invert });
+  return stretches;
+}
+
+function combine(stretches: Stretch[], behavior: Behavior): Stretch[] {
+  switch (behavior) {
+    case "Removed":
+    case "Isolated":
+      return stretches;
+    case "Contiguous":
+      return join(stretches, (stretch, before) => stretch.isMatch === before.isMatch);
+    case "MergedWithPrevious":
+      return join(stretches, (stretch, before) => stretch.isMatch && !before.isMatch);
+    case "MergedWithNext":
+      return join(stretches.reverse(), (stretch, after) => stretch.isMatch && !after.isMatch).reverse();
+  }
+}
+
+/** Joins stretches to the one that comes before in the list. */
+function join(stretches: readonly Stretch[], belongs: (stretch: Stretch, neighbour: Stretch) => boolean): Stretch[] {
+  const joined: Stretch[] = [];
+  stretches.forEach((stretch, index) => {
+    const neighbour = stretches[index - 1];
+    const last = joined.at(-1);
+    if (neighbour && last && belongs(stretch, neighbour)) {
+      last.start = Math.min(last.start, stretch.start);
+      last.end = Math.max(last.end, stretch.end);
+    } else joined.push({ ...stretch });
+  });
+  return joined;
+}
