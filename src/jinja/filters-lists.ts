@@ -31,6 +31,15 @@ function backwards(run: Run, value: Value): readonly Value[] | undefined {
   return [...items].reverse();
 }
 
+/** Python's name of the iterator. */
+function backwardsTitle(value: Value): string {
+  if (value instanceof List) return "list_reverseiterator object";
+  if (value instanceof Range) return "range_iterator object";
+  if (value instanceof Dict) return "dict_reversekeyiterator object";
+  if (value instanceof DictView) return `dict_reverse${value.kind.replace(/s$/, "")}iterator object`;
+  return "reversed object";
+}
+
 function reverse(run: Run, self: Value): Value {
   const text = textOf(self);
   if (text !== undefined) {
@@ -42,7 +51,7 @@ function reverse(run: Run, self: Value): Value {
     let at = 0;
     return new Iteration(
       () => (at < items.length ? (items[at++] as Value) : DONE),
-      `${typeName(self)}_reverseiterator object`,
+      backwardsTitle(self),
     );
   }
   if (!isIterable(self)) throw failure("FilterArgumentError", "argument must be iterable");

@@ -13,8 +13,8 @@ export class HostValues {
   length = 0;
 
   /**
-   * Converts JSON-like data. A number without a fraction is an int, as it is written in JSON: 3.0 becomes 3. Larger
-   * ones than JavaScript counts exactly are floats; ints of any size can be passed as bigint.
+   * Converts JSON-like data. A number is what JSON.stringify writes: without fraction and exponent, as those below
+   * 1e21 are written, it is an int, so 3.0 becomes 3. Ints of any size can be passed as bigint.
    * @param path how to name the value in a message
    */
   convert(value: unknown, path: string, depth = 0): Value {
@@ -25,7 +25,7 @@ export class HostValues {
       return value;
     }
     if (typeof value === "boolean" || typeof value === "bigint") return value;
-    if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
+    if (typeof value === "number") return Number.isInteger(value) && Math.abs(value) < 1e21 ? BigInt(value) : value;
     if (typeof value !== "object") throw new NotData(`${path} is a ${typeof value}, which no template can use`);
     this.length += 8;
     if (Array.isArray(value) || ArrayBuffer.isView(value)) {

@@ -32,8 +32,8 @@ export function floatText(value: number): string {
 }
 
 /** Digits and an exponent as `1.5e+07`. */
-function scientific(digits: string, exponent: number, letter: string): string {
-  const fraction = digits.length > 1 ? `.${digits.slice(1)}` : "";
+function scientific(digits: string, exponent: number, letter: string, alternate = false): string {
+  const fraction = digits.length > 1 || alternate ? `.${digits.slice(1)}` : "";
   return `${digits[0]}${fraction}${letter}${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
 }
 
@@ -91,8 +91,7 @@ function exponentDigits(value: number, decimals: number): [string, number] {
 /** |value| as `%e` has it. */
 export function exponentText(value: number, decimals: number, letter: "e" | "E", alternate: boolean): string {
   const [digits, exponent] = exponentDigits(value, decimals);
-  const text = scientific(digits, exponent, letter);
-  return alternate && decimals === 0 ? text.replace(letter, `.${letter}`) : text;
+  return scientific(digits, exponent, letter, alternate);
 }
 
 /**
@@ -108,7 +107,7 @@ export function generalText(
   const significant = Math.max(precision, 1);
   const [digits, exponent] = exponentDigits(value, significant - 1);
   const shown = alternate ? digits : digits.replace(/0+$/, "") || "0";
-  if (exponent < -4 || exponent >= significant - (addPoint ? 1 : 0)) return scientific(shown, exponent, letter);
+  if (exponent < -4 || exponent >= significant - (addPoint ? 1 : 0)) return scientific(shown, exponent, letter, alternate);
   if (exponent < 0) return `0.${"0".repeat(-exponent - 1)}${shown}`;
   const whole = shown.slice(0, exponent + 1).padEnd(exponent + 1, "0");
   const rest = shown.slice(exponent + 1);

@@ -34,11 +34,11 @@ export function percentFormat(run: Run, format: string, values: Value, escaping 
     if (type === undefined) throw failure("ValueError", "incomplete format");
     at = percent + 1 + all.length;
     const named = key === undefined ? undefined : source.named(key);
-    const directive = starred(flags, width, precision, type, source);
-    if (type === "%") {
+    if (all === "%") {
       result += "%";
       continue;
     }
+    const directive = starred(flags, width, precision, type, source);
     result += pad(run, formatOne(run, directive, named === undefined ? source.next() : named, escaping), directive);
   }
   source.checkUsed();

@@ -102,7 +102,7 @@ export function splitSpace(run: Run, text: string, most: number): string[] {
     while (at < text.length && SPACE.test(text[at] as string)) at++;
     if (at >= text.length) return parts;
     if (most >= 0 && parts.length >= most) {
-      parts.push(strip(run, text.slice(at), null, false, true));
+      parts.push(text.slice(at));
       return parts;
     }
     const begin = at;
@@ -121,7 +121,7 @@ export function splitSpaceRight(run: Run, text: string, most: number): string[] 
     while (end > 0 && SPACE.test(text[end - 1] as string)) end--;
     if (end === 0) return parts.reverse();
     if (most >= 0 && parts.length >= most) {
-      parts.push(strip(run, text.slice(0, end), null, true, false));
+      parts.push(text.slice(0, end));
       return parts.reverse();
     }
     const stop = end;
