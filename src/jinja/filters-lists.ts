@@ -49,10 +49,7 @@ function reverse(run: Run, self: Value): Value {
   const items = backwards(run, self);
   if (items) {
     let at = 0;
-    return new Iteration(
-      () => (at < items.length ? (items[at++] as Value) : DONE),
-      backwardsTitle(self),
-    );
+    return new Iteration(() => (at < items.length ? (items[at++] as Value) : DONE), backwardsTitle(self));
   }
   if (!isIterable(self)) throw failure("FilterArgumentError", "argument must be iterable");
   return new List([...toArray(run, self)].reverse());

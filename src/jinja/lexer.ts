@@ -142,12 +142,16 @@ class Lexer {
       this.#advance(end);
       return;
     }
-    throw syntaxError("Missing end of raw directive", this.#line);
+    // Jinja overlooks one that has nothing in it.
+    if (this.#at < source.length) throw syntaxError("Missing end of raw directive", this.#line);
   }
 
   #comment(): void {
     const end = this.#source.indexOf("#}", this.#at);
-    if (end < 0) throw syntaxError("Missing end of comment tag", this.#line);
+    if (end < 0) {
+      if (this.#at < this.#source.length) throw syntaxError("Missing end of comment tag", this.#line);
+      return;
+    }
     const sign = end > this.#at ? this.#source[end - 1] : "";
     if (sign === "-") this.#advance(this.#spaceAfter(end + 2));
     else this.#advance(sign !== "+" && this.#source[end + 2] === "\n" ? end + 3 : end + 2);

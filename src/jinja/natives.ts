@@ -23,7 +23,7 @@ export function native(signature: string, body: (run: Run, self: Value, ...args:
 }
 
 function parseSignature(signature: string): Parameter[] {
-  const parts = signature === "" ? [] : signature.split(/,\s*/);
+  const parts = signature === "" ? [] : signature.split(/, (?=[a-z_/])/);
   const slash = parts.indexOf("/");
   return parts
     .filter((part) => part !== "/")

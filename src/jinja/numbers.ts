@@ -107,7 +107,8 @@ export function generalText(
   const significant = Math.max(precision, 1);
   const [digits, exponent] = exponentDigits(value, significant - 1);
   const shown = alternate ? digits : digits.replace(/0+$/, "") || "0";
-  if (exponent < -4 || exponent >= significant - (addPoint ? 1 : 0)) return scientific(shown, exponent, letter, alternate);
+  if (exponent < -4 || exponent >= significant - (addPoint ? 1 : 0))
+    return scientific(shown, exponent, letter, alternate);
   if (exponent < 0) return `0.${"0".repeat(-exponent - 1)}${shown}`;
   const whole = shown.slice(0, exponent + 1).padEnd(exponent + 1, "0");
   const rest = shown.slice(exponent + 1);
