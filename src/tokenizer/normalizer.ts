@@ -1,5 +1,6 @@
 /** The `normalizer` of tokenizer.json, as the Rust library of tokenizers applies it. */
 import { toByteCharacters } from "./byte-characters.ts";
+import { Growth } from "./growth.ts";
 import { bertNormalizer } from "./normalizers/bert.ts";
 import { nmt } from "./normalizers/nmt.ts";
 import { precompiled } from "./normalizers/precompiled.ts";
@@ -14,14 +15,25 @@ import { Step } from "./step.ts";
  * @throws SluiceError `bad_file` if it is damaged or not supported
  */
 export function compileNormalizer(config: unknown): Normalize | undefined {
-  return config === null || config === undefined ? undefined : compile(new Step(config, "normalizer"));
+  if (config === null || config === undefined) return undefined;
+  const growth = new Growth();
+  const normalize = compile(new Step(config, "normalizer"), growth);
+  return (piece) => {
+    growth.begin(piece.text.length);
+    return normalize(piece);
+  };
 }
 
-function compile(step: Step): Normalize {
+function compile(step: Step, growth: Growth): Normalize {
   switch (step.type) {
     case "Sequence": {
-      const steps = step.steps("normalizers").map(compile);
-      return (piece) => steps.reduce((before, normalize) => normalize(before), piece);
+      const steps = step.steps("normalizers").map((each) => compile(each, growth));
+      return (piece) =>
+        steps.reduce((before, normalize) => {
+          const after = normalize(before);
+          growth.check(after.text.length);
+          return after;
+        }, piece);
     }
     case "NFC":
     case "NFD":
@@ -37,7 +49,7 @@ function compile(step: Step): Normalize {
     case "StripAccents":
       return byCharacter((text) => text.replace(/\p{M}+/gu, ""));
     case "Replace":
-      return replace(step.pattern("pattern"), step.string("content"));
+      return replace(step.pattern("pattern"), step.string("content"), growth);
     case "Prepend":
       return prepend(step.string("prepend"));
     case "BertNormalizer":

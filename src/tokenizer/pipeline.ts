@@ -22,3 +22,8 @@ export type PreTokenize = (pieces: readonly Piece[]) => Piece[];
 export function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
+
+/** The UTF-16 units of all pieces. */
+export function lengthOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((length, { text }) => length + text.length, 0);
+}

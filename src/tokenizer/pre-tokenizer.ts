@@ -1,6 +1,7 @@
 /** The `pre_tokenizer` of tokenizer.json, as the Rust library of tokenizers applies it. */
+import { Growth } from "./growth.ts";
 import { sets } from "./patterns/properties.ts";
-import type { PreTokenize } from "./pipeline.ts";
+import { lengthOf, type PreTokenize } from "./pipeline.ts";
 import { byteLevel } from "./pre-tokenizers/byte-level.ts";
 import { fixedLength, punctuation, unicodeScripts, words } from "./pre-tokenizers/characters.ts";
 import { each, splitAtCharacters } from "./pre-tokenizers/cut.ts";
@@ -14,14 +15,28 @@ import { Step } from "./step.ts";
  * @throws SluiceError `bad_file` if it is damaged or not supported
  */
 export function compilePreTokenizer(config: unknown): PreTokenize | undefined {
-  return config === null || config === undefined ? undefined : compile(new Step(config, "pre_tokenizer"));
+  if (config === null || config === undefined) return undefined;
+  const growth = new Growth();
+  const preTokenize = compile(new Step(config, "pre_tokenizer"), growth);
+  return (pieces) => {
+    growth.begin(lengthOf(pieces));
+    return preTokenize(pieces);
+  };
 }
 
-function compile(step: Step): PreTokenize {
+function compile(step: Step, growth: Growth): PreTokenize {
   switch (step.type) {
     case "Sequence": {
-      const steps = step.steps("pretokenizers").map(compile);
-      return (pieces) => steps.reduce((before, preTokenize) => preTokenize(before), [...pieces]);
+      const steps = step.steps("pretokenizers").map((each) => compile(each, growth));
+      return (pieces) =>
+        steps.reduce(
+          (before, preTokenize) => {
+            const after = preTokenize(before);
+            growth.check(lengthOf(after));
+            return after;
+          },
+          [...pieces],
+        );
     }
     case "ByteLevel":
       return byteLevel(step.boolean("add_prefix_space", true), step.boolean("use_regex", true));

@@ -5,8 +5,9 @@ import { isObject, type JsonObject } from "./json.ts";
 import { compilePattern, literalPattern, type Pattern } from "./patterns/pattern.ts";
 import { wellFormed } from "./pipeline.ts";
 
-/** Sequences nest no deeper than this. */
+/** Sequences nest no deeper than this, and have no more steps in all. */
 const DEEPEST = 64;
+const MOST_STEPS = 500;
 
 /** Where a step is in tokenizer.json, and what it says. */
 export class Step {
@@ -14,14 +15,17 @@ export class Step {
   readonly #config: JsonObject;
   readonly #place: string;
   readonly #depth: number;
+  readonly #count: { steps: number };
 
   /**
    * @param place of the step in tokenizer.json
    * @throws SluiceError `bad_file` if it is not an object with a `type`
    */
-  constructor(config: unknown, place: string, depth = 0) {
+  constructor(config: unknown, place: string, depth = 0, count = { steps: 0 }) {
     this.#place = place;
     this.#depth = depth;
+    this.#count = count;
+    if (++count.steps > MOST_STEPS) throw this.fail(`has more than ${MOST_STEPS} steps before it`);
     if (depth > DEEPEST) throw this.fail(`is nested more than ${DEEPEST} levels deep`);
     if (!isObject(config) || typeof config.type !== "string") {
       throw this.fail(`is ${show(config)}, and not an object with a \`type\``);
@@ -53,7 +57,7 @@ export class Step {
     // The place would grow with the nesting.
     const place = this.#depth < 2 ? `${this.#place}.${field}` : this.#place.replace(/(\[…\])?$/, "[…]");
     return steps.map((config, index) => {
-      return new Step(config, this.#depth < 2 ? `${place}[${index}]` : place, this.#depth + 1);
+      return new Step(config, this.#depth < 2 ? `${place}[${index}]` : place, this.#depth + 1, this.#count);
     });
   }
 

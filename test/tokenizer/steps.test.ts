@@ -84,11 +84,26 @@ test("added tokens that nearly match everywhere take no quadratic time", () => {
   assert.equal(cut("a".repeat(100_000)).length, 1);
 });
 
+test("steps that make a text ever longer are stopped", () => {
+  const many = <Item>(item: Item): Item[] => Array.from({ length: 60 }, () => item);
+  const double = { type: "Replace", pattern: { String: "a" }, content: "aa" };
+  const long = { type: "Replace", pattern: { Regex: "." }, content: "x".repeat(1e6) };
+  for (const parts of [
+    { normalizer: { type: "Sequence", normalizers: many(double) } },
+    { normalizer: long },
+    { pre_tokenizer: { type: "Sequence", pretokenizers: many({ type: "ByteLevel" }) } },
+  ]) {
+    const cut = compile(parts);
+    assert.throws(() => cut("aé".repeat(1000)), /more than 64 times as long/);
+  }
+});
+
 test("steps that cannot be used are refused with their place, in a short sentence", () => {
   let deep: unknown = { type: "Digits", individual_digits: true };
   for (let level = 0; level < 20_000; level++) deep = { type: "Sequence", pretokenizers: [deep] };
   const refused: [Parts, RegExp][] = [
     [{ pre_tokenizer: deep }, /`pre_tokenizer\S*` is nested more than 64 levels deep/],
+    [{ normalizer: { type: "Sequence", normalizers: Array(9999).fill({ type: "NFC" }) } }, /more than 500 steps/],
     [{ pre_tokenizer: { type: "constructor" } }, /`pre_tokenizer` has the type "constructor", which is not supported/],
     [{ pre_tokenizer: ["Digits"] }, /`pre_tokenizer` is \["Digits"\], and not an object/],
     [{ pre_tokenizer: { type: "Sequence" } }, /needs a list of `pretokenizers`/],

@@ -1,14 +1,16 @@
 /** The normalizer `Replace`. */
+import type { Growth } from "../growth.ts";
 import { Effort, type Pattern } from "../patterns/pattern.ts";
 import type { Normalize } from "../pipeline.ts";
 
 /** @param content literal text */
-export function replace(pattern: Pattern, content: string): Normalize {
+export function replace(pattern: Pattern, content: string, growth: Growth): Normalize {
   return (piece) => {
     const { text } = piece;
     if (text === "") return piece;
     const matches = pattern.matches(text, new Effort(text.length));
     if (matches.length === 0) return piece;
+    growth.check((matches.length / 2) * content.length);
     const parts: string[] = [];
     let done = 0;
     let head = piece.head;

@@ -1,6 +1,6 @@
 /** The pre-tokenizer `Split`, and what splitting at matches means in others too. */
 import { Effort, type Pattern } from "../patterns/pattern.ts";
-import type { Piece, PreTokenize } from "../pipeline.ts";
+import { lengthOf, type Piece, type PreTokenize } from "../pipeline.ts";
 import { type Add, each, slice } from "./cut.ts";
 
 /**
@@ -14,7 +14,7 @@ export type Behavior = (typeof behaviors)[number];
 /** @param invert whether what lies between the matches counts as a match, and the matches as what lies between */
 export function split(pattern: Pattern, behavior: Behavior, invert: boolean): PreTokenize {
   return (pieces) => {
-    const effort = new Effort(pieces.reduce((length, { text }) => length + text.length, 0));
+    const effort = new Effort(lengthOf(pieces));
     return each((piece, add) => splitAt(piece, pattern.matches(piece.text, effort), behavior, invert, add))(pieces);
   };
 }
