@@ -15,6 +15,9 @@ const MAX_SHARDS = 4096;
 /** Headers read at a time. */
 const HEADERS_AT_ONCE = 8;
 
+/** Of an index: more tensors than any model has. */
+const MAX_INDEX_BYTES = 32_000_000;
+
 /**
  * Finds the weights and reads their headers, nothing more. As in transformers, `model.safetensors` goes before
  * an index, and an index says which files there are, while the files say what they hold. The tensors come in the order
@@ -49,7 +52,7 @@ export async function weightFiles(
 ): Promise<{ readonly names: readonly string[]; readonly isSingle: boolean }> {
   if (await source.exists(SINGLE, signal)) return { names: [SINGLE], isSingle: true };
   if (!(await source.exists(INDEX, signal))) throw await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal);
-  const shardOf = readIndex(await readJson(source, INDEX, signal), source.describe(INDEX));
+  const shardOf = readIndex(await readJson(source, INDEX, signal, MAX_INDEX_BYTES), source.describe(INDEX));
   return { names: [...new Set(shardOf.values())].sort(), isSingle: false };
 }
 
@@ -116,7 +119,7 @@ async function readShards(
   source: FileSource,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly placed: ReadonlyMap<string, PlacedTensor>; readonly missing: ReadonlyMap<string, string> }> {
-  const shardOf = readIndex(await readJson(source, INDEX, signal), source.describe(INDEX));
+  const shardOf = readIndex(await readJson(source, INDEX, signal, MAX_INDEX_BYTES), source.describe(INDEX));
   const files = [...new Set(shardOf.values())].sort();
   if (files.length > MAX_SHARDS) {
     throw badIndex(source.describe(INDEX), `it names ${files.length} files, and ${MAX_SHARDS} at most are read`);
@@ -161,7 +164,7 @@ function readIndex(json: unknown, where: string): ReadonlyMap<string, string> {
     if (typeof file !== "string" || !/^[^/\\:?#]+\.safetensors$/.test(file)) {
       throw badIndex(
         where,
-        `tensor "${name}" is said to be in ${show(file)}, not in a safetensors file beside the index`,
+        `tensor ${show(name)} is said to be in ${show(file)}, not in a safetensors file beside the index`,
       );
     }
   }

@@ -56,7 +56,7 @@ function parseWithPythonNumbers(text: string): unknown {
 }
 
 /** How deep the brackets outside strings are nested; gives up counting once they are deeper than `most`. */
-function nesting(text: string, most: number): number {
+export function nesting(text: string, most: number): number {
   let depth = 0;
   let deepest = 0;
   for (let i = 0; i < text.length && deepest <= most; i++) {

@@ -9,6 +9,7 @@
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { TensorInfo } from "./checkpoint.ts";
+import { nesting } from "./json.ts";
 import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 import type { FileSource } from "./source.ts";
 import { duplicateKey } from "./strict-json.ts";
@@ -41,6 +42,9 @@ export const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
 
 /** The reference library's bound. */
 const MAX_HEADER_BYTES = 100_000_000;
+
+/** A header has 3 levels; what has a few more is told in more detail what is wrong with it. */
+const MAX_HEADER_NESTING = 64;
 
 /** A tensor and where its bytes stand. */
 export interface TensorEntry extends TensorInfo {
@@ -119,6 +123,9 @@ function parseObject(bytes: Uint8Array, where: string): Record<string, unknown> 
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     throw bad(where, "its header is not valid UTF-8", cause);
+  }
+  if (nesting(text, MAX_HEADER_NESTING) > MAX_HEADER_NESTING) {
+    throw bad(where, `its header is nested more than ${MAX_HEADER_NESTING} levels deep`);
   }
   let fields: Record<string, unknown>;
   try {

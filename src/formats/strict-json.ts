@@ -1,5 +1,4 @@
 /** JSON whose objects may not name a key twice: `JSON.parse` silently keeps the last, and a file could lie with that. */
-
 import { closingQuote } from "./json.ts";
 
 /**
@@ -12,29 +11,30 @@ export function duplicateKey(text: string): string | null {
   /** Whether the next string inside an object is a key. */
   let keyNext = false;
   for (let i = 0; i < text.length; i++) {
-    switch (text[i]) {
-      case "{":
+    switch (text.charCodeAt(i)) {
+      case 0x7b: // {
         open.push(new Set());
         keyNext = true;
         break;
-      case "[":
+      case 0x5b: // [
         open.push(null);
         keyNext = false;
         break;
-      case "}":
-      case "]":
+      case 0x7d: // }
+      case 0x5d: // ]
         open.pop();
         keyNext = false;
         break;
-      case ",":
-        keyNext = open.at(-1) instanceof Set;
+      case 0x2c: // ,
+        keyNext = open[open.length - 1] instanceof Set;
         break;
-      case '"': {
+      case 0x22: {
         const end = closingQuote(text, i);
-        const keys = open.at(-1);
+        const keys = open[open.length - 1];
         if (keyNext && keys) {
-          // Parsed, since "\u0061" and "a" are one key.
-          const key = JSON.parse(text.slice(i, end + 1)) as string;
+          const raw = text.slice(i + 1, end);
+          // Parsed where it has escapes, since "\u0061" and "a" are one key.
+          const key = raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
           if (keys.has(key)) return key;
           keys.add(key);
           keyNext = false;

@@ -33,7 +33,7 @@ const NOTHING: GenerationConfig = { eos_token_ids: null, defaults: {} };
 const TOP_K_UNSAID = 50;
 
 /** The largest in circulation have a few kB. */
-const MAX_BYTES = 8_000_000;
+const MAX_BYTES = 1_000_000;
 
 /**
  * Reads the file if it is there.

@@ -12,7 +12,7 @@ import { readConfig } from "./read-config.ts";
 import { settleHead } from "./tied-head.ts";
 
 /** The largest in circulation have some 100 kB. */
-const MAX_CONFIG_BYTES = 8_000_000;
+const MAX_CONFIG_BYTES = 2_000_000;
 
 /**
  * Reads config.json.

@@ -230,6 +230,7 @@ const refused: readonly (readonly [title: string, file: Uint8Array, ...parts: st
   ["a hole between tensors", fileOf({ x: f32([1], 0, 4), y: f32([1], 8, 12) }, 12), '"y"', "byte 8", "ends at 4"],
   ["bytes after the last tensor", fileOf({ x: f32([1], 0, 4) }, 9), "5 bytes after"],
   ["bytes after no tensor", fileOf({}, 1), "1 bytes after"],
+  ["a header nested deep", rawFile(`{"x":${"[".repeat(50_000)}${"]".repeat(50_000)}}`, 0), "64 levels"],
 ];
 
 for (const [title, file, ...parts] of refused) {
