@@ -10,6 +10,7 @@ import { createRequire, isBuiltin } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import "./embed-gpt2.mjs";
 import "./embed-shaders.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");

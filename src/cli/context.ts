@@ -71,6 +71,8 @@ export interface LoadedModel
     | "tune"
     | "dispose"
   > {
+  /** Why the folder's tokenizer could not be read. */
+  readonly tokenizerError?: Model["tokenizerError"];
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
   generateBatch(
     prompts: readonly (string | readonly number[])[],

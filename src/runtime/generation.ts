@@ -91,6 +91,8 @@ class Output {
   finish: FinishReason = "length";
   text: string | null;
   readonly #stream: TextStream | undefined;
+  /** Tokens without text, which stop strings may name all the same. */
+  readonly #specials: ReadonlyMap<number, string>;
   readonly #matcher: StopStrings | undefined;
   readonly #stopTokens: ReadonlySet<number>;
   stoppedByText = false;
@@ -102,7 +104,8 @@ class Output {
     stopTokens: ReadonlySet<number>,
   ) {
     this.#stream = tokenizer?.stream({ context: prompt });
-    this.#matcher = this.#stream && new StopStrings(stop);
+    this.#specials = tokenizer?.specialTokens ?? new Map();
+    this.#matcher = this.#stream && new StopStrings(stop, this.#specials.values());
     this.#stopTokens = stopTokens;
     this.text = tokenizer ? "" : null;
   }
@@ -114,6 +117,7 @@ class Output {
     if (finish) this.finish = finish;
     if (!this.#stream || !this.#matcher) return null;
     let text = this.#stopTokens.has(token) ? "" : this.#match(this.#matcher, this.#stream.push(token));
+    if (!this.stoppedByText) text += this.#noted(this.#matcher.pushHidden(this.#specials.get(token) ?? ""));
     if (finish && !this.stoppedByText) text += this.#match(this.#matcher, this.#stream.end());
     if (finish && !this.stoppedByText) text += this.#matcher.end();
     this.text += text;
@@ -121,8 +125,12 @@ class Output {
   }
 
   #match(matcher: StopStrings, piece: string): string {
-    const text = matcher.push(piece);
-    if (matcher.matched !== null) {
+    return this.#noted(matcher.push(piece));
+  }
+
+  /** Text from the matcher, which may have found a stop string. */
+  #noted(text: string): string {
+    if (this.#matcher?.matched != null) {
       this.stoppedByText = true;
       this.finish = "stop";
     }

@@ -11,7 +11,7 @@ import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../models/config.ts";
 import { loadGenerationConfig } from "../models/generation-config.ts";
 import { openModel } from "../models/open-model.ts";
-import { loadTokenizer } from "../tokenizer/load.ts";
+import { tryTokenizer } from "../tokenizer/load.ts";
 import { Model } from "./model.ts";
 import type { ModelParts } from "./model-parts.ts";
 import type { ProgressListener } from "./progress.ts";
@@ -61,7 +61,8 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const config = { ...stored, ...(quantization && { quantization }) };
     const generationConfig = await loadGenerationConfig(files, config, note, signal);
     const ops = fuse(graph);
-    const tokenizer = await loadTokenizer(files, config, signal);
+    const { tokenizer, error: tokenizerError } = await tryTokenizer(files, config, signal);
+    if (tokenizerError) note(`Only token ids can be run. ${tokenizerError.message.split("\n")[0]}`);
 
     const gpu = await openGpu(options);
     try {
@@ -88,6 +89,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
         tuning: new Tuning(),
         weights,
         tokenizer,
+        tokenizerError,
         onProgress,
         onNotice: note,
       };

@@ -1,6 +1,7 @@
 /** What a model is made of. */
 import type { FusedOp } from "../compile/fused.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
+import type { SluiceError } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
@@ -25,6 +26,8 @@ export interface ModelParts {
   readonly tuning: Tuning;
   readonly weights: GpuWeights;
   readonly tokenizer: Tokenizer | null;
+  /** Why the folder's tokenizer could not be read. */
+  readonly tokenizerError: SluiceError | null;
   readonly onProgress: ProgressListener;
   /** Called with a line worth telling a person. */
   readonly onNotice: (message: string) => void;

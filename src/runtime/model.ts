@@ -64,6 +64,8 @@ export class Model {
   readonly tokenizer: Tokenizer | null;
   /** How its makers sample, by generation_config.json: `generate` does so if these are spread into its options. */
   readonly generationDefaults: GenerationDefaults;
+  /** Why the folder's tokenizer could not be read; null if it was, or if there is none. Ids run all the same. */
+  readonly tokenizerError: SluiceError | null;
   readonly #parts: ModelParts;
   readonly #pipelines: PipelineCache;
   /** Absent without interventions, and where they change nothing by their structure. */
@@ -76,6 +78,7 @@ export class Model {
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.generationDefaults = parts.generationConfig.defaults;
+    this.tokenizerError = parts.tokenizerError;
     this.#parts = parts;
     this.#owner = edit?.owner;
     this.#pipelines = edit ? edit.owner.#pipelines : new PipelineCache(parts.gpu);
@@ -155,7 +158,7 @@ export class Model {
    * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
    */
   encode(prompt: PromptInput): readonly number[] {
-    return encodePrompt(this.tokenizer, prompt);
+    return encodePrompt(this.#bounds(undefined), prompt);
   }
 
   /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
@@ -377,8 +380,9 @@ export class Model {
   }
 
   #bounds(context: number | undefined): RequestBounds {
-    const { config, tokenizer } = this;
-    return { config, tokenizer, eosTokenIds: this.#parts.generationConfig.eos_token_ids, context };
+    const { config, tokenizer, tokenizerError } = this;
+    const { generationConfig, onNotice } = this.#parts;
+    return { config, tokenizer, tokenizerError, onNotice, eosTokenIds: generationConfig.eos_token_ids, context };
   }
 
   #contextFor(positions: number): number {

@@ -12,10 +12,17 @@ export type PromptInput = string | readonly number[];
 /** New tokens when nobody says. */
 const DEFAULT_NEW_TOKENS = 128;
 
-/** What a request is settled against. */
-export interface RequestBounds {
-  readonly config: ModelConfig;
+/** What reads a prompt. */
+export interface PromptReader {
   readonly tokenizer: Tokenizer | null;
+  /** Why the folder's tokenizer could not be read. */
+  readonly tokenizerError?: SluiceError | null;
+  readonly onNotice?: (message: string) => void;
+}
+
+/** What a request is settled against. */
+export interface RequestBounds extends PromptReader {
+  readonly config: ModelConfig;
   /** Of generation_config.json; null where it names none. */
   readonly eosTokenIds: readonly number[] | null;
   /** Positions of the cache; undefined: as many as the prompts need, as far as the model goes. */
@@ -38,7 +45,7 @@ export function settleRequest(
   options: GenerateOptions,
 ): SettledRequest {
   const { config, tokenizer, eosTokenIds } = bounds;
-  const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: encodePrompt(tokenizer, prompt) }));
+  const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: encodePrompt(bounds, prompt) }));
   const { maxNewTokens, overflow = "stop", seeds, signal } = options;
   if (seeds && seeds.length !== prompts.length) {
     throw new SluiceError(
@@ -81,6 +88,7 @@ export function settleRequest(
   // Ids without text are continued as they are: only generation_config.json or the caller stops them.
   const isText = prompts.some(({ prompt }) => typeof prompt === "string");
   const stop = options.stop ?? [];
+  if (stop.length > 0 && bounds.tokenizerError) throw bounds.tokenizerError;
   if (stop.length > 0 && !tokenizer) throw new SluiceError("usage", "Stop texts need a tokenizer; use stop tokens");
   return {
     context,
@@ -133,21 +141,33 @@ function promptLengthLeft(
 
 /**
  * Ids of a prompt: text through the tokenizer, with the special tokens it adds; ids as they are.
- * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
+ * @throws SluiceError `bad_tokens` for text without a tokenizer and for text that none of its tokens says, `usage` for an
+ *   empty prompt, and why the tokenizer could not be read
  */
-export function encodePrompt(tokenizer: Tokenizer | null, prompt: PromptInput): readonly number[] {
+export function encodePrompt(reader: PromptReader, prompt: PromptInput): readonly number[] {
   // Not every caller is checked by a compiler.
   if (typeof prompt !== "string" && typeof (prompt as { readonly length?: unknown } | undefined)?.length !== "number") {
     throw new SluiceError("usage", `A prompt is a text or a list of token ids, not ${typeof prompt}`);
   }
-  if (typeof prompt === "string" && !tokenizer) {
+  const tokens = typeof prompt === "string" ? encodeText(reader, prompt) : prompt;
+  if (tokens.length === 0) throw new SluiceError("usage", "The prompt is empty: there is nothing to continue");
+  return tokens;
+}
+
+function encodeText({ tokenizer, tokenizerError, onNotice }: PromptReader, text: string): readonly number[] {
+  if (tokenizerError) throw tokenizerError;
+  if (!tokenizer) {
     throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
       hint: "Give token ids, or add tokenizer.json.",
       field: "tokens",
     });
   }
-  const tokens = typeof prompt === "string" ? (tokenizer as Tokenizer).encode(prompt) : prompt;
-  if (tokens.length === 0) throw new SluiceError("usage", "The prompt is empty: there is nothing to continue");
+  const tokens = tokenizer.encode(text, onNotice && { onNotice });
+  if (tokens.length === 0 && text !== "") {
+    throw new SluiceError("bad_tokens", `The tokenizer has no token for anything in ${show(text)}`, {
+      hint: "The vocabulary lacks these characters and has no unknown token: change the text, or give token ids.",
+    });
+  }
   return tokens;
 }
 

@@ -27,7 +27,7 @@ export interface TuneModelOptions {
   readonly store?: TuningStore;
 }
 
-type Tunable = Omit<ModelParts, "config" | "generationConfig" | "tokenizer" | "onProgress">;
+type Tunable = Omit<ModelParts, "config" | "generationConfig" | "tokenizer" | "tokenizerError" | "onProgress">;
 
 /**
  * Times all kernels that can serve the model on its device, chooses, and remembers for this adapter and version of the

@@ -1,197 +1,260 @@
 /**
- * The `decoder` of a tokenizer.json, compiled to bytes per token. Hugging Face describes it as a chain of
- * steps over the list of all tokens; every step that language models use acts on one token at a time, but for
- * the first token and for the beginning of the fused text, so it can run along a stream.
+ * The `decoder` of a tokenizer.json: a chain of steps over the list of all tokens, whose results are joined.
  * Semantics: https://github.com/huggingface/tokenizers/tree/main/tokenizers/src/decoders
  */
-import { SluiceError } from "../errors.ts";
-import { show } from "../show.ts";
-import { isObject, type JsonObject } from "./json.ts";
-import type { Pieces } from "./pieces.ts";
+import { byteCharacters } from "./byte-characters.ts";
+import { Effort } from "./patterns/pattern.ts";
+import { Step } from "./step.ts";
 
-/** One step on one token; `first` tells the first token of the text. */
-type Step = (token: string, first: boolean) => string;
+/** A step on one token; `index` counts the tokens of the text. */
+export type TokenStep = (token: string, index: number) => string;
 
-export interface CompiledDecoder {
-  bytes(token: string, first: boolean): Uint8Array;
-  readonly stripStart: Pieces["stripStart"];
-}
-
-const utf8 = new TextEncoder();
+/** One step of a decoder, as far as streaming must tell them apart. */
+export type DecoderStep =
+  | { readonly kind: "token"; readonly step: TokenStep }
+  /** Tokens that stand for bytes. `byte-level` makes one text of all tokens, `byte-fallback` one of each run. */
+  | { readonly kind: "byte-level" }
+  | { readonly kind: "byte-fallback" }
+  | { readonly kind: "fuse" }
+  | { readonly kind: "strip"; readonly character: string; readonly start: number; readonly stop: number }
+  | { readonly kind: "list"; readonly step: (tokens: readonly string[]) => string[] };
 
 /**
  * @param config the `decoder` field: an object, or null where tokens are words joined by spaces
- * @param added contents of the added tokens, which stand for themselves and not for mapped bytes
- * @throws SluiceError `bad_file` for a decoder that is malformed or cannot be streamed
+ * @throws SluiceError `bad_file` for a decoder that is malformed or of an unknown type
  */
-export function compileDecoder(config: unknown, added: ReadonlySet<string>): CompiledDecoder {
-  const chain = new Chain();
-  if (config === null || config === undefined) chain.steps.push((token, first) => (first ? token : ` ${token}`));
-  else chain.add(config);
-  const { steps, toBytes, stripStart } = chain;
-  return {
-    stripStart,
-    bytes(token, first) {
-      if (toBytes) {
-        const bytes = added.has(token) ? undefined : toBytes(token);
-        if (bytes) return bytes;
-      }
-      return utf8.encode(steps.reduce((text, step) => step(text, first), token));
-    },
-  };
+export function compileDecoder(config: unknown): readonly DecoderStep[] {
+  if (config === null || config === undefined) {
+    return [{ kind: "token", step: (token, index) => (index === 0 ? token : ` ${token}`) }];
+  }
+  const steps: DecoderStep[] = [];
+  addDecoder(steps, new Step(config, "decoder"));
+  return steps;
 }
 
-/** Collects the steps of a decoder, nested sequences laid flat. */
-class Chain {
-  readonly steps: Step[] = [];
-  /** Bytes of tokens that are not text themselves; undefined for the others. */
-  toBytes: ((token: string) => Uint8Array | undefined) | undefined;
-  stripStart: Pieces["stripStart"];
-  #fused = false;
+/** The text of a whole list of tokens. */
+export function decodeTokens(steps: readonly DecoderStep[], tokens: readonly string[]): string {
+  return steps.reduce(applyStep, tokens).join("");
+}
 
-  add(config: unknown): void {
-    if (!isObject(config)) throw malformed("decoder is not an object");
-    const type = config.type;
-    switch (type) {
-      case "Sequence":
-        if (!Array.isArray(config.decoders)) throw malformed("decoder Sequence has no list `decoders`");
-        for (const decoder of config.decoders) this.add(decoder);
-        return;
-      case "ByteLevel":
-        this.toBytes = byteLevelBytes;
-        return;
-      case "ByteFallback":
-        this.toBytes = fallbackByte;
-        return;
-      case "Fuse":
-        this.#fused = true;
-        return;
-      case "Strip":
-        this.#addStrip(config);
-        return;
-      case "Replace":
-        this.#addStep(replaceStep(config), type);
-        return;
-      case "Metaspace":
-        this.#addStep(metaspaceStep(config), type);
-        return;
-      case "WordPiece":
-        this.#addStep(wordPieceStep(config), type);
-        return;
-      default:
-        throw new SluiceError("bad_file", `tokenizer.json: decoder ${show(type)} is not supported`, {
-          hint: "Give the prompt as token ids instead of text.",
-        });
-    }
+function applyStep(tokens: readonly string[], step: DecoderStep): readonly string[] {
+  switch (step.kind) {
+    case "token":
+      return tokens.map(step.step);
+    case "byte-level":
+      return [joinByteLevel(tokens)];
+    case "byte-fallback":
+      return joinByteRuns(tokens);
+    case "fuse":
+      return [tokens.join("")];
+    case "strip":
+      return tokens.map((token) => strip(token, step));
+    case "list":
+      return step.step(tokens);
   }
+}
 
-  #addStep(step: Step, type: string): void {
-    if (this.#fused) throw malformed(`decoder ${type} after Fuse is not supported`);
-    this.steps.push(step);
-  }
-
-  #addStrip(config: JsonObject): void {
-    const { content, start, stop } = config;
-    if (typeof content !== "string" || content === "" || !isCount(start) || !isCount(stop)) {
-      throw malformed("decoder Strip needs `content`, and counts `start` and `stop`");
-    }
-    if (!this.#fused) {
-      this.steps.push((token) => stripEnd(stripBeginning(token, content, start), content, stop));
+function addDecoder(steps: DecoderStep[], step: Step): void {
+  switch (step.type) {
+    case "Sequence":
+      for (const each of step.steps("decoders")) addDecoder(steps, each);
       return;
-    }
-    if (stop > 0) throw malformed("decoder Strip at the end of the text is not supported");
-    this.stripStart = { character: content, count: start };
+    case "ByteLevel":
+      steps.push({ kind: "byte-level" });
+      return;
+    case "ByteFallback":
+      steps.push({ kind: "byte-fallback" });
+      return;
+    case "Fuse":
+      steps.push({ kind: "fuse" });
+      return;
+    case "Strip":
+      steps.push(stripStep(step));
+      return;
+    case "Replace":
+      steps.push({ kind: "token", step: replaceStep(step) });
+      return;
+    case "Metaspace":
+      steps.push({ kind: "token", step: metaspaceStep(step) });
+      return;
+    case "WordPiece":
+      steps.push({ kind: "token", step: wordPieceStep(step) });
+      return;
+    case "BPEDecoder":
+      steps.push({ kind: "list", step: bpeStep(step) });
+      return;
+    case "CTC":
+      steps.push({ kind: "list", step: ctcStep(step) });
+      return;
+    default:
+      throw step.unknown();
   }
+}
+
+/** A text field that may be left out. */
+function textOf(step: Step, field: string, fallback: string): string {
+  return step.get(field) === undefined ? fallback : step.string(field);
+}
+
+type Strip = Extract<DecoderStep, { kind: "strip" }>;
+
+function stripStep(step: Step): Strip {
+  const start = step.get("start");
+  const stop = step.get("stop");
+  if (!isCount(start) || !isCount(stop)) throw step.fail("needs counts as `start` and `stop`");
+  return { kind: "strip", character: step.character("content"), start, stop };
 }
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0;
 }
 
-function stripBeginning(token: string, content: string, count: number): string {
-  let rest = token;
-  for (let i = 0; i < count && rest.startsWith(content); i++) rest = rest.slice(content.length);
-  return rest;
-}
-
-function stripEnd(token: string, content: string, count: number): string {
-  let rest = token;
-  for (let i = 0; i < count && rest.endsWith(content); i++) rest = rest.slice(0, -content.length);
-  return rest;
-}
-
-function replaceStep(config: JsonObject): Step {
-  const { pattern, content } = config;
-  if (!isObject(pattern) || typeof content !== "string")
-    throw malformed("decoder Replace needs `pattern` and `content`");
-  if (typeof pattern.String === "string") {
-    const searched = pattern.String;
-    return (token) => token.replaceAll(searched, content);
+function strip(token: string, { character, start, stop }: Strip): string {
+  let from = 0;
+  for (let i = 0; i < start && token.startsWith(character, from); i++) from += character.length;
+  let to = token.length;
+  for (
+    let i = 0;
+    i < stop && to > from && token.endsWith(character) && token.startsWith(character, to - character.length);
+    i++
+  ) {
+    to -= character.length;
   }
-  if (typeof pattern.Regex !== "string") throw malformed("decoder Replace has neither a String nor a Regex pattern");
-  const regex = compileRegex(pattern.Regex);
-  return (token) => token.replace(regex, () => content);
+  return token.slice(from, to);
 }
 
-function compileRegex(source: string): RegExp {
-  try {
-    return new RegExp(source, "gu");
-  } catch (cause) {
-    throw malformed(`decoder Replace: the pattern ${show(source)} is not understood`, cause);
+function replaceStep(step: Step): TokenStep {
+  const pattern = step.pattern("pattern");
+  const content = step.string("content");
+  return (token) => replaceMatches(token, pattern.matches(token, new Effort(token.length)), content);
+}
+
+/** @param matches where matches begin and end, in turn */
+function replaceMatches(text: string, matches: readonly number[], content: string): string {
+  let replaced = "";
+  let at = 0;
+  for (let i = 0; i < matches.length; i += 2) {
+    replaced += text.slice(at, matches[i]) + content;
+    at = matches[i + 1] as number;
   }
+  return replaced + text.slice(at);
 }
 
-function metaspaceStep(config: JsonObject): Step {
-  const replacement = typeof config.replacement === "string" ? config.replacement : "▁";
+function metaspaceStep(step: Step): TokenStep {
+  const replacement = textOf(step, "replacement", "▁");
   // Files from before tokenizers 0.15 say add_prefix_space in place of prepend_scheme.
-  const prepends = (config.prepend_scheme ?? (config.add_prefix_space === false ? "never" : "always")) !== "never";
-  return (token, first) => {
-    const text = token.replaceAll(replacement, " ");
-    return first && prepends && text.startsWith(" ") ? text.slice(1) : text;
+  const older = step.boolean("add_prefix_space", true) ? "always" : "never";
+  const prepends = step.oneOf("prepend_scheme", ["always", "first", "never"], older) !== "never";
+  return (token, index) => token.replaceAll(replacement, index === 0 && prepends ? "" : " ");
+}
+
+function wordPieceStep(step: Step): TokenStep {
+  const prefix = textOf(step, "prefix", "##");
+  const cleans = step.boolean("cleanup", true);
+  return (token, index) => {
+    const isPart = index > 0 && token.startsWith(prefix);
+    const word = isPart ? token.slice(prefix.length) : index === 0 ? token : ` ${token}`;
+    return cleans ? cleanUp(word) : word;
   };
 }
 
-function wordPieceStep(config: JsonObject): Step {
-  const prefix = typeof config.prefix === "string" ? config.prefix : "##";
-  return (token, first) => {
-    if (first) return token;
-    return prefix !== "" && token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
+/** English spacing, in the library's order. */
+const CLEANUPS = [
+  [" .", "."],
+  [" ?", "?"],
+  [" !", "!"],
+  [" ,", ","],
+  [" ' ", "'"],
+  [" n't", "n't"],
+  [" 'm", "'m"],
+  [" do not", " don't"],
+  [" 's", "'s"],
+  [" 've", "'ve"],
+  [" 're", "'re"],
+] as const;
+
+function cleanUp(text: string): string {
+  return CLEANUPS.reduce((now, [from, to]) => now.replaceAll(from, to), text);
+}
+
+function bpeStep(step: Step): (tokens: readonly string[]) => string[] {
+  const suffix = textOf(step, "suffix", "</w>");
+  return (tokens) => tokens.map((token, index) => token.replaceAll(suffix, index === tokens.length - 1 ? "" : " "));
+}
+
+function ctcStep(step: Step): (tokens: readonly string[]) => string[] {
+  const pad = textOf(step, "pad_token", "<pad>");
+  const delimiter = textOf(step, "word_delimiter_token", "|");
+  const cleans = step.boolean("cleanup", true);
+  return (tokens) =>
+    tokens
+      .filter((token, index) => token !== tokens[index - 1])
+      .map((token) => {
+        const text = token.replaceAll(pad, "");
+        return cleans ? cleanUp(text).replaceAll(delimiter, " ") : text;
+      })
+      .filter((text) => text !== "");
+}
+
+const utf8 = new TextEncoder();
+
+function joinByteLevel(tokens: readonly string[]): string {
+  const bytes = tokens.map(byteLevelBytes);
+  const all = new Uint8Array(bytes.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of bytes) {
+    all.set(part, at);
+    at += part.length;
+  }
+  // A byte order mark inside generated text is text: the decoder must not swallow it.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(all);
+}
+
+/** A run of byte tokens is one text if it is valid UTF-8, else U+FFFD for each byte. */
+function joinByteRuns(tokens: readonly string[]): string[] {
+  const texts: string[] = [];
+  let run: number[] = [];
+  const endRun = (): void => {
+    for (const text of run.length > 0 ? textOfRun(run) : []) texts.push(text);
+    run = [];
   };
+  for (const token of tokens) {
+    const byte = fallbackByte(token);
+    if (byte !== undefined) run.push(byte);
+    else {
+      endRun();
+      texts.push(token);
+    }
+  }
+  endRun();
+  return texts;
+}
+
+function textOfRun(run: readonly number[]): string[] {
+  try {
+    return [new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(run))];
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return run.map(() => "\ufffd");
+  }
 }
 
 /** `<0x0A>` stands for the byte 10. */
-function fallbackByte(token: string): Uint8Array | undefined {
-  return /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Uint8Array.of(Number.parseInt(token.slice(3, 5), 16)) : undefined;
+export function fallbackByte(token: string): number | undefined {
+  return /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Number.parseInt(token.slice(3, 5), 16) : undefined;
 }
 
-/** Undefined if a character stands for no byte: then the token is text itself. */
-function byteLevelBytes(token: string): Uint8Array | undefined {
+/** The bytes that a token's characters stand for. A token with any other character is text itself. */
+export function byteLevelBytes(token: string): Uint8Array {
   const bytes = new Uint8Array(token.length);
   for (let i = 0; i < token.length; i++) {
     const byte = BYTE_OF_CODE.get(token.charCodeAt(i));
-    if (byte === undefined) return undefined;
+    if (byte === undefined) return utf8.encode(token);
     bytes[i] = byte;
   }
   return bytes;
 }
 
-/**
- * GPT-2 writes each byte as one visible character: printable Latin-1 as itself, the other 68 bytes, in order,
- * as U+0100 and up. https://github.com/openai/gpt-2/blob/master/src/encoder.py (bytes_to_unicode)
- */
-const BYTE_OF_CODE: ReadonlyMap<number, number> = (() => {
-  const codes = new Map<number, number>();
-  let shifted = 0x100;
-  for (let byte = 0; byte < 256; byte++) {
-    const visible = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
-    codes.set(visible ? byte : shifted++, byte);
-  }
-  return codes;
-})();
-
-function malformed(what: string, cause?: unknown): SluiceError {
-  return new SluiceError("bad_file", `tokenizer.json: ${what}`, {
-    hint: "Fetch the file again, or give the prompt as token ids instead of text.",
-    cause,
-  });
-}
+const BYTE_OF_CODE: ReadonlyMap<number, number> = new Map(
+  byteCharacters.map((character, byte) => [character.charCodeAt(0), byte]),
+);

@@ -1,55 +1,38 @@
-/** GPT-2's byte-level BPE, carried by the package `gpt-tokenizer`, for GPT-2 folders without tokenizer.json. */
-import type { ChatRenderer } from "./chat-template.ts";
-import { decodePieces, type Pieces, streamPieces } from "./pieces.ts";
-import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
-
-const END_OF_TEXT = "<|endoftext|>";
-const END_OF_TEXT_ID = 50256;
+/** GPT-2's own byte-level BPE, for GPT-2 folders without tokenizer files. */
+import { byteCharacters } from "./byte-characters.ts";
+import { gpt2Merges } from "./gpt2-merges.gen.ts";
+import type { JsonObject } from "./json.ts";
+import { bpeModel } from "./models/bpe.ts";
+import type { TokenizerModel } from "./models/model.ts";
+import { PairTable } from "./models/pair-table.ts";
+import { Vocabulary } from "./models/vocabulary.ts";
 
 /** Ids that this tokenizer can name: a GPT-2 vocabulary of at least this size has them all. */
 export const GPT2_VOCAB_SIZE = 50257;
 
-export interface Gpt2Settings {
-  /** `add_bos_token` of tokenizer_config.json. GPT-2 itself adds none. */
-  readonly addBos: boolean;
-  readonly chat: ChatRenderer;
-}
+/** What GPT-2's tokenizer.json says beside the model. */
+export const gpt2Definition: JsonObject = {
+  pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+  decoder: { type: "ByteLevel" },
+  added_tokens: [{ content: "<|endoftext|>", special: true }],
+};
 
-/**
- * Loads the tokenizer. The ranks are half a megabyte of JavaScript: they are imported here, when needed,
- * so that a page which runs another model does not fetch them.
- */
-export async function createGpt2Tokenizer(settings: Gpt2Settings): Promise<Tokenizer> {
-  const [{ encode }, { default: ranks }] = await Promise.all([
-    import("gpt-tokenizer/encoding/r50k_base"),
-    import("gpt-tokenizer/bpeRanks/r50k_base"),
-  ]);
-  const utf8 = new TextEncoder();
-  const pieces: Pieces = {
-    bytes(id) {
-      if (id === END_OF_TEXT_ID) return utf8.encode(END_OF_TEXT);
-      const piece = ranks[id];
-      if (piece === undefined) return undefined;
-      return typeof piece === "string" ? utf8.encode(piece) : Uint8Array.from(piece);
-    },
-    isSpecial: (id) => id === END_OF_TEXT_ID,
-  };
-
-  return {
-    encode(text: string, options: EncodeOptions = {}): number[] {
-      const ids: number[] = settings.addBos && (options.addSpecialTokens ?? true) ? [END_OF_TEXT_ID] : [];
-      // Split here: the package's own handling of special tokens finds them at the start of the text only.
-      text.split(END_OF_TEXT).forEach((part, index) => {
-        if (index > 0) ids.push(END_OF_TEXT_ID);
-        for (const id of encode(part)) ids.push(id);
-      });
-      return ids;
-    },
-    decode: (ids, options) => decodePieces(pieces, ids, options),
-    stream: (options) => streamPieces(pieces, options),
-    applyChatTemplate: (messages, options) => settings.chat.render(messages, options),
-    bosTokenId: END_OF_TEXT_ID,
-    eosTokenId: END_OF_TEXT_ID,
-    vocabSize: GPT2_VOCAB_SIZE,
-  };
+/** The model, from the merges that scripts/embed-gpt2.mjs wrote down. */
+export function gpt2Model(): TokenizerModel {
+  // GPT-2 numbers the bytes by the code points of their characters.
+  const tokens = [...byteCharacters].sort();
+  const packed = atob(gpt2Merges);
+  const count = packed.length / 4;
+  const ranks = new PairTable(count);
+  const merged = new Int32Array(count);
+  const idAt = (at: number): number => packed.charCodeAt(at) + 256 * packed.charCodeAt(at + 1);
+  for (let rank = 0; rank < count; rank++) {
+    const left = idAt(rank * 4);
+    const right = idAt(rank * 4 + 2);
+    ranks.set(left, right, rank);
+    merged[rank] = tokens.length;
+    tokens.push(`${tokens[left]}${tokens[right]}`);
+  }
+  tokens.push("<|endoftext|>");
+  return bpeModel(new Vocabulary(new Map(tokens.map((token, id) => [token, id]))), { ranks, merged }, {});
 }

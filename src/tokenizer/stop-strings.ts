@@ -8,16 +8,29 @@ import { SluiceError } from "../errors.ts";
  */
 export class StopStrings {
   readonly #stops: readonly Automaton[];
-  /** Text that may turn out to be the beginning of a stop string. */
+  /** Text that may turn out to be the beginning of a stop string, hidden characters included. */
   #held = "";
+  /** Stretches of the held text that are never shown: [begin, end), in order. */
+  #hidden: (readonly [number, number])[] = [];
   #matched: string | null = null;
 
-  /** @throws SluiceError `usage` for an empty stop string, which would match everywhere */
-  constructor(stops: readonly string[]) {
+  /**
+   * @param specials texts of special tokens: a stop string that holds one is also found where the token itself stands,
+   *   which has no text that is shown
+   * @throws SluiceError `usage` for an empty stop string, which would match everywhere
+   */
+  constructor(stops: readonly string[], specials: Iterable<string> = []) {
     if (stops.includes("")) {
       throw new SluiceError("usage", "A stop string is empty", { hint: "Give at least one character." });
     }
-    this.#stops = stops.map((stop) => new Automaton(stop));
+    const hidden = stops.length > 0 ? [...specials].filter((text) => text !== "") : [];
+    this.#stops = stops.map(
+      (stop) =>
+        new Automaton(
+          stop,
+          hidden.some((text) => stop.includes(text)),
+        ),
+    );
   }
 
   /** The stop string that was found, or null. */
@@ -27,17 +40,30 @@ export class StopStrings {
 
   /** Takes a piece; returns what can be shown now. After a match nothing more is. */
   push(piece: string): string {
+    return this.#push(piece, false);
+  }
+
+  /** Takes the text of a special token, which is not shown; returns what can be shown now of the text before it. */
+  pushHidden(piece: string): string {
+    // Stop strings without special tokens do not see them, as they are not in the text.
+    if (piece === "" || !this.#stops.some((stop) => stop.seesHidden)) return "";
+    this.#hidden.push([this.#held.length, this.#held.length + piece.length]);
+    return this.#push(piece, true);
+  }
+
+  #push(piece: string, hidden: boolean): string {
     if (this.#matched !== null) return "";
     this.#held += piece;
     const start = this.#held.length - piece.length;
     for (let i = start; i < this.#held.length; i++) {
-      const stop = this.#step(this.#held.charCodeAt(i));
+      const stop = this.#step(this.#held.charCodeAt(i), hidden);
       if (!stop) continue;
-      this.#matched = stop;
-      return this.#release(i + 1 - stop.length);
+      this.#matched = stop.text;
+      return this.#release(this.#beginning(stop, i + 1));
     }
-    const longest = this.#stops.reduce((most, stop) => Math.max(most, stop.state), 0);
-    return this.#release(this.#held.length - longest);
+    return this.#release(
+      Math.min(...this.#stops.map((stop) => this.#beginning(stop, this.#held.length)), this.#held.length),
+    );
   }
 
   /** The text ended: what was held back is no stop string after all. Empty after a match. */
@@ -45,17 +71,42 @@ export class StopStrings {
     return this.#matched === null ? this.#release(this.#held.length) : "";
   }
 
-  #step(code: number): string | null {
-    let found: string | null = null;
+  #step(code: number, hidden: boolean): Automaton | null {
+    let found: Automaton | null = null;
     for (const stop of this.#stops) {
-      if (stop.step(code) && stop.text.length > (found?.length ?? 0)) found = stop.text;
+      if (hidden && !stop.seesHidden) continue;
+      if (stop.step(code) && stop.text.length > (found?.text.length ?? 0)) found = stop;
     }
     return found;
   }
 
+  /** Where the characters begin that a stop string has matched so far, which end at a place in the held text. */
+  #beginning(stop: Automaton, end: number): number {
+    if (stop.seesHidden) return end - stop.state;
+    // It did not see the hidden ones among them.
+    let begin = end;
+    for (let left = stop.state; left > 0; begin--) if (!this.#isHidden(begin - 1)) left--;
+    return begin;
+  }
+
+  #isHidden(at: number): boolean {
+    return this.#hidden.some(([begin, end]) => begin <= at && at < end);
+  }
+
+  /** Lets go of the first characters; returns those that are shown. */
   #release(length: number): string {
-    const text = this.#held.slice(0, length);
+    let text = "";
+    let at = 0;
+    for (const [begin, end] of this.#hidden) {
+      if (begin >= length) break;
+      text += this.#held.slice(at, begin);
+      at = Math.min(end, length);
+    }
+    text += this.#held.slice(at, length);
     this.#held = this.#held.slice(length);
+    this.#hidden = this.#hidden
+      .filter(([, end]) => end > length)
+      .map(([begin, end]) => [Math.max(0, begin - length), end - length]);
     return text;
   }
 }
@@ -64,10 +115,13 @@ export class StopStrings {
 class Automaton {
   readonly text: string;
   state = 0;
+  /** Special tokens count as their text. */
+  readonly seesHidden: boolean;
   readonly #failure: readonly number[];
 
-  constructor(text: string) {
+  constructor(text: string, seesHidden: boolean) {
     this.text = text;
+    this.seesHidden = seesHidden;
     // failure[i]: length of the longest proper prefix of text[0..i] that is also its suffix.
     const failure = [0];
     for (let i = 1, length = 0; i < text.length; i++) {

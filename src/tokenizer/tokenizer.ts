@@ -1,4 +1,4 @@
-/** Text to token ids and back: the one face that GPT-2's own tokenizer and tokenizer.json files share. */
+/** Text to token ids and back: what a tokenizer is to the rest of the engine. */
 
 export interface EncodeOptions {
   /**
@@ -6,6 +6,8 @@ export interface EncodeOptions {
    * carries its own special tokens and is encoded with false.
    */
   readonly addSpecialTokens?: boolean;
+  /** Called with one line if the text brings its own BOS, which is then not added again. */
+  readonly onNotice?: (message: string) => void;
 }
 
 export interface DecodeOptions {
@@ -65,10 +67,19 @@ export interface ChatTemplateOptions {
 }
 
 export interface Tokenizer {
+  /**
+   * The ids that the Rust library `tokenizers` gives, set up as transformers sets it up, with one exception: a text that
+   * begins with BOS gets no second one. Lone surrogates count as U+FFFD. Characters for which a BPE has neither a token
+   * nor an unknown token are left out.
+   * @throws SluiceError `bad_tokens` for text without a token, by tokenizers of other types without an unknown token
+   */
   encode(text: string, options?: EncodeOptions): number[];
   /** Ids outside the vocabulary add nothing; ids that end inside a character end in U+FFFD. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
-  /** The text of ids as they come. The pieces, joined, equal `decode` of the same ids. */
+  /**
+   * The text of ids as they come. The pieces, joined, equal `decode` of the same ids, unless these hold byte tokens
+   * (`<0x0A>`) that are not valid UTF-8: `decode` replaces a whole run of them, of which some was shown already.
+   */
   stream(options?: StreamOptions): TextStream;
   /**
    * The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`.
@@ -79,6 +90,8 @@ export interface Tokenizer {
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
   readonly bosTokenId?: number;
   readonly eosTokenId?: number;
+  /** The tokens that `decode` leaves out, and their texts. */
+  readonly specialTokens?: ReadonlyMap<number, string>;
   /** Highest id + 1. */
   readonly vocabSize: number;
 }

@@ -48,6 +48,46 @@ test("stop texts and stop tokens end generation and are cut from the text", asyn
   model.dispose();
 });
 
+test("a stop text that is a special token stops, and a tokenizer that cannot be read leaves ids to be run", async () => {
+  const tokenizer = await readJson<{ added_tokens: object[]; normalizer: unknown }>(
+    "weights/stories260K/tokenizer.json",
+  );
+  const plain = await load(location("weights/stories260K"));
+  const { tokens } = await plain.generate("Once upon a time", { maxNewTokens: 12 }).result();
+  const ninth = tokens[8] as number;
+  const content = plain.tokenizer
+    ?.decode([1, ninth], { skipSpecialTokens: false })
+    .replace("<s>", "")
+    .replace(" ", "▁") as string;
+  plain.dispose();
+
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  const special = { ...tokenizer, added_tokens: [...tokenizer.added_tokens, { ...flags, id: ninth, content }] };
+  const model = await load(await storiesWith(special));
+  const stopped = await model.generate("Once upon a time", { maxNewTokens: 12, stop: [content] }).result();
+  assert.equal(stopped.tokens, tokens.slice(0, tokens.indexOf(ninth) + 1));
+  assert.is(stopped.finish, "stop");
+  model.dispose();
+
+  const notices: string[] = [];
+  const onNotice = (message: string): void => void notices.push(message);
+  const mute = await load(await storiesWith({ ...tokenizer, normalizer: { type: "Nope" } }), { onNotice });
+  assert.ok(notices.some((notice) => notice.includes("Nope")));
+  assert.is(mute.tokenizer, null);
+  assert.is(await codeOf(() => mute.generate("Once").result()), "bad_file");
+  const ids = await mute.generate([1, 403, 407, 261, 378], { maxNewTokens: 12 }).result();
+  assert.equal(ids.tokens, tokens);
+  assert.is(ids.text, null);
+  mute.dispose();
+});
+
+/** The files of stories260K with another tokenizer.json. */
+async function storiesWith(tokenizer: unknown): Promise<File[]> {
+  const same = ["config.json", "generation_config.json", "model.safetensors", "tokenizer_config.json"];
+  const files = same.map(async (name) => new File([await readBytes(`weights/stories260K/${name}`)], name));
+  return [...(await Promise.all(files)), new File([JSON.stringify(tokenizer)], "tokenizer.json")];
+}
+
 test("nothing compiles between two tokens, also as the sequences of a batch end one by one", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));
   const prompts = [0, 1, 2, 3, 4].map((sequence) => ({ sequence, tokens: [sequence + 1, 7, 9], reused: 0 }));

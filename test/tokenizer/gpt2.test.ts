@@ -1,7 +1,35 @@
+import ranks from "gpt-tokenizer/bpeRanks/r50k_base";
+import { encode as encodeByPackage } from "gpt-tokenizer/encoding/r50k_base";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readJson, readText } from "../support/files.ts";
 import { loaded, streamed, tokenizerOf } from "./tokenizer-of.ts";
+
+/** Repetitions, apostrophes, scripts, joined emoji, accents in both forms, control characters. */
+const HARD = [
+  "=".repeat(3000),
+  "ab".repeat(1500),
+  "it's I'LL we've 'tis ''''s 'ſ",
+  "  \n\n \t x  \r\n y \u00a0\u3000z ",
+  "汉字かな交じり文 한국어 ภาษาไทย العربية עברית हिन्दी",
+  "👩‍👩‍👧‍👦🏳️‍🌈🇩🇪 e\u0301é\u0327 ﬁ½²Ⅷ٣",
+  "\u0000\u0001\u001b[0m\u007f\u00ad\u200b\u200d",
+];
+
+const CHARACTERS = [..." \n\t'stdAaBzé中🦙0９²½—_.,!?()-=\u00a0\u0301"];
+
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function randomText(random: () => number): string {
+  const pick = (): string => CHARACTERS[Math.floor(random() * CHARACTERS.length)] as string;
+  return Array.from({ length: Math.floor(random() * 40) }, pick).join("");
+}
 
 const gpt2 = { architecture: "gpt2", vocab_size: 50257 } as const;
 
@@ -17,6 +45,28 @@ test("gives the ids of the 47 published vectors, and their text back", async () 
     assert.is(tokenizer.decode(ids), input, `vector ${index} decoded`);
     assert.is(streamed(tokenizer, ids), input, `vector ${index} streamed`);
   }
+});
+
+test("has the tokens of the package that its merges were taken from, and gives that package's ids", async () => {
+  const tokenizer = await loaded({}, gpt2);
+  const utf8 = new TextEncoder();
+  const utf16 = new TextDecoder("utf-8", { ignoreBOM: true });
+  const texts = ranks.map((piece) =>
+    utf16.decode(typeof piece === "string" ? utf8.encode(piece) : Uint8Array.from(piece)),
+  );
+  assert.is(
+    texts.findIndex((text, id) => text !== tokenizer.decode([id])),
+    -1,
+  );
+  const random = generator(7);
+  const corpus = [...HARD, ...Array.from({ length: 300 }, () => randomText(random))];
+  for (const text of corpus) assert.equal(tokenizer.encode(text), encodeByPackage(text), JSON.stringify(text));
+});
+
+test("takes time in proportion to a word without a break", async () => {
+  const tokenizer = await loaded({}, gpt2);
+  // The package, which merges in quadratic time, takes minutes.
+  assert.is(tokenizer.encode("=".repeat(320_000)).length, 5_000);
 });
 
 test("encodes the prompts of gpt2-stories and decodes what it writes", async () => {

@@ -18,6 +18,29 @@ test("cuts the text before a stop string that is spread over pieces", () => {
   assert.equal(feed(["\n\nUser:"], ["Hello", "\n", "\nUs", "er", ": hi"]), { text: "Hello", matched: "\n\nUser:" });
 });
 
+/** Pieces in angle brackets are special tokens. */
+function feedTokens(stops: readonly string[], pieces: readonly string[]): Shown {
+  const matcher = new StopStrings(stops, ["<end>", "<x>"]);
+  const show = (piece: string): string => (piece.startsWith("<") ? matcher.pushHidden(piece) : matcher.push(piece));
+  return { text: pieces.map(show).join("") + matcher.end(), matched: matcher.matched };
+}
+
+test("finds special tokens, which are not in the text, by their own text and with what is around them", () => {
+  assert.equal(feedTokens(["<end>"], ["he", "<end>", "y"]), { text: "he", matched: "<end>" });
+  assert.equal(feedTokens(["o<end>\nU"], ["hello", "<end>", "\n", "User"]), { text: "hell", matched: "o<end>\nU" });
+  assert.equal(feedTokens(["<end><x>"], ["a", "<end>", "b", "<end>", "<x>", "c"]), { text: "ab", matched: "<end><x>" });
+  // A model may also write the same characters with other tokens.
+  const matcher = new StopStrings(["<end>"], ["<end>"]);
+  assert.is(matcher.push("he<e") + matcher.push("nd>y"), "he");
+});
+
+test("does not see special tokens in other stop strings", () => {
+  assert.equal(feedTokens(["ab"], ["xa", "<end>", "by"]), { text: "x", matched: "ab" });
+  assert.equal(feedTokens(["ab", "<x>"], ["xa", "<end>", "by"]), { text: "x", matched: "ab" });
+  assert.equal(feedTokens(["b<x>c"], ["ab", "<end>", "<x>", "c"]), { text: "abc", matched: null });
+  assert.equal(feedTokens(["abc", "<x>z"], ["a", "<x>", "b", "<end>", "d"]), { text: "abd", matched: null });
+});
+
 test("holds back only what could be the beginning, and gives it up when it is not", () => {
   const matcher = new StopStrings(["END"]);
   assert.is(matcher.push("the E"), "the ");

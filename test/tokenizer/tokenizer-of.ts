@@ -1,7 +1,8 @@
 /** Tokenizers made from files in memory. */
 import { openFiles } from "../../src/formats/file-list.ts";
+import type { FileSource } from "../../src/formats/source.ts";
 import type { ModelConfig } from "../../src/models/config.ts";
-import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { loadTokenizer, type TokenizerOrError, tryTokenizer } from "../../src/tokenizer/load.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 
 /** A model of the smallest size; tokenizers look at little more than the fields that tests set. */
@@ -29,15 +30,28 @@ export function modelConfig(fields: Partial<ModelConfig>): ModelConfig {
   };
 }
 
-/** @param files by name; a string is written as it is, anything else as JSON */
+/** @param files by name; text and bytes are written as they are, anything else as JSON */
 export function tokenizerOf(
   files: Readonly<Record<string, unknown>>,
   fields: Partial<ModelConfig> = {},
 ): Promise<Tokenizer | null> {
+  return loadTokenizer(opened(files), modelConfig(fields));
+}
+
+/** As tokenizerOf, with the error of what cannot be read. */
+export function triedTokenizer(files: Readonly<Record<string, unknown>>): Promise<TokenizerOrError> {
+  return tryTokenizer(opened(files), modelConfig({}));
+}
+
+function opened(files: Readonly<Record<string, unknown>>): FileSource {
   const listed = Object.entries({ "config.json": {}, ...files }).map(
-    ([name, value]) => new File([typeof value === "string" ? value : JSON.stringify(value)], name),
+    ([name, value]) => new File([isContent(value) ? value : JSON.stringify(value)], name),
   );
-  return loadTokenizer(openFiles(listed), modelConfig(fields));
+  return openFiles(listed);
+}
+
+function isContent(value: unknown): value is string | Uint8Array<ArrayBuffer> {
+  return typeof value === "string" || value instanceof Uint8Array;
 }
 
 /** As tokenizerOf, for files that make a tokenizer. */

@@ -54,6 +54,7 @@ export const chat = defineCommand({
     const template = values.template === undefined ? undefined : await readTextFile(values.template, context.signal);
     const digests = await digestsOf(values.model, bundles, context);
     await withModel({ ...values, long: true }, context, async (plain) => {
+      if (plain.tokenizerError) throw plain.tokenizerError;
       const conversation = new Conversation(plain.tokenizer, values.system, template);
       const sampling = new AnswerSettings(values, plain.generationDefaults, context);
       const editor = context.openEditor(completerFor(() => talk.stageIds));

@@ -161,8 +161,9 @@ function countedOf({ phase, done, total }: LibraryProgress): [label: string, cou
   return [label, { done, total, unit }];
 }
 
-/** @throws SluiceError `bad_tokens` if the model has none */
-export function tokenizerOf({ tokenizer }: LoadedModel): Tokenizer {
+/** @throws SluiceError `bad_tokens` if the model has none, and why it could not be read */
+export function tokenizerOf({ tokenizer, tokenizerError }: LoadedModel): Tokenizer {
+  if (tokenizerError) throw tokenizerError;
   if (tokenizer) return tokenizer;
   throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
     hint: "Give token ids in place of the text, or add tokenizer.json.",

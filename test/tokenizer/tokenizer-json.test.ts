@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
 import { readJson } from "../support/files.ts";
-import { loaded, streamed } from "./tokenizer-of.ts";
+import { loaded, streamed, triedTokenizer } from "./tokenizer-of.ts";
 
 type Json = Record<string, unknown>;
 
@@ -22,6 +22,13 @@ const byteLevel = (more: Json = {}): Json => ({
   model: { type: "BPE", vocab: { a: 0, Ġ: 1, Ã: 2, "©": 3, Ġa: 4 }, merges: ["Ġ a"] },
   ...more,
 });
+
+/** So deep that only a loop can take it apart. */
+function nested(type: string, field: string, inside: Json): Json {
+  let step = inside;
+  for (let depth = 0; depth < 100; depth++) step = { type, [field]: [step] };
+  return step;
+}
 
 async function refusal(files: Json): Promise<SluiceError> {
   try {
@@ -83,7 +90,7 @@ test("add_bos_token and add_eos_token decide over the post-processor", async () 
   const encode = async (config: Json) => (await loaded(await stories(config))).encode("Once upon");
   assert.equal(await encode({ add_bos_token: false }), ids);
   assert.equal(await encode({ add_eos_token: true }), [1, ...ids, 2]);
-  // Stated by neither field, a Llama tokenizer adds BOS; another class leaves it to the post-processor.
+  // What neither field states is left to the post-processor.
   assert.equal(await encode({ add_bos_token: undefined, add_eos_token: undefined }), [1, ...ids]);
   assert.equal(
     await encode({ add_bos_token: undefined, add_eos_token: true, tokenizer_class: "PreTrainedTokenizerFast" }),
@@ -91,9 +98,8 @@ test("add_bos_token and add_eos_token decide over the post-processor", async () 
   );
   const files = { "tokenizer.json": byteLevel() };
   assert.equal((await loaded(files)).encode("a a"), [0, 4]);
-  const error = await refusal({ ...files, "tokenizer_config.json": { add_bos_token: true } });
-  assert.is(error.code, "bad_file");
-  assert.match(error.message, /no bos_token is known/);
+  // No file names a BOS to add.
+  assert.equal((await loaded({ ...files, "tokenizer_config.json": { add_bos_token: true } })).encode("a a"), [0, 4]);
 });
 
 test("reads special tokens given as objects, and those that only tokenizer_config.json names", async () => {
@@ -144,9 +150,35 @@ test("names what is wrong with a damaged tokenizer.json", async () => {
     [byteLevel({ model: undefined }), /`model` is missing/],
     [byteLevel({ model: { type: "BPE", merges: [] } }), /`model\.vocab` is missing or empty/],
     [byteLevel({ model: { type: "BPE", vocab: { a: "0" }, merges: [] } }), /"a" has the id "0"/],
-    [byteLevel({ model: { type: "BPE", vocab: { a: 0 } } }), /tokenizer\.json cannot be used/],
-    [byteLevel({ added_tokens: [{ content: "x" }] }), /added_tokens\[0\]/],
-    [byteLevel({ decoder: { type: "CTC" } }), /decoder "CTC" is not supported/],
+    [byteLevel({ model: { type: "BPE", vocab: { a: 2e9 * 2 }, merges: [] } }), /"a" has the id 4000000000/],
+    [byteLevel({ model: { type: "BPE", vocab: { a: 0 } } }), /`model\.merges` is not a list/],
+    [byteLevel({ model: { type: "BPE", vocab: { a: 0 }, merges: ["a b c"] } }), /merge 0 is "a b c"/],
+    [
+      byteLevel({ model: { type: "BPE", vocab: { a: 0 }, merges: ["a b"] } }),
+      /names a token that `model\.vocab` lacks/,
+    ],
+    [byteLevel({ model: { type: "Unigram", vocab: [["a", 0]], unk_id: 0.5 } }), /`model\.unk_id` is 0\.5/],
+    [byteLevel({ model: { type: "Unigram", vocab: [["a", 0]], unk_id: 1 } }), /not the index of one of the 1 tokens/],
+    [byteLevel({ model: { type: "Unigram", vocab: [["a"]] } }), /`model\.vocab\[0\]` is \["a"\]/],
+    [byteLevel({ model: { type: "Nonsense", vocab: { a: 0 } } }), /the model "Nonsense"/],
+    [byteLevel({ added_tokens: [{ id: 1 }] }), /added_tokens\[0\]/],
+    [byteLevel({ decoder: { type: "Nonsense" } }), /`decoder` has the type "Nonsense"/],
+    [byteLevel({ decoder: nested("Sequence", "decoders", { type: "Fuse" }) }), /`decoder.*nested more than 64/],
+    [
+      byteLevel({ post_processor: nested("Sequence", "processors", { type: "ByteLevel" }) }),
+      /`post_processor.*nested more than 64/,
+    ],
+    [
+      byteLevel({
+        post_processor: {
+          type: "TemplateProcessing",
+          single: [],
+          special_tokens: {},
+          pair: [{ SpecialToken: { id: "constructor" } }],
+        },
+      }),
+      /neither a text nor one of `special_tokens`/,
+    ],
     [byteLevel({ pre_tokenizer: { type: "Nonsense" } }), /Nonsense/],
   ];
   for (const [tokenizer, message] of cases) {
@@ -167,6 +199,55 @@ test("refuses text that the vocabulary has no token for", async () => {
   });
   assert.equal(tokenizer.encode("a b"), [0, 1]);
   assert.throws(() => tokenizer.encode("a zebra"), /no token for "zebra"/);
+});
+
+test("leaves out what a BPE has no token for, as the Rust library does", async () => {
+  const tokenizer = await loaded({ "tokenizer.json": byteLevel() });
+  assert.equal(tokenizer.encode("axa"), [0, 0]);
+});
+
+test("a text that begins with BOS gets no second one, and says so", async () => {
+  const tokenizer = await loaded(await stories());
+  const notices: string[] = [];
+  const onNotice = (message: string): void => void notices.push(message);
+  assert.equal(tokenizer.encode("<s>Once", { onNotice }), tokenizer.encode("Once"));
+  assert.is(notices.length, 1);
+  assert.match(notices[0] ?? "", /<s>/);
+  // Two that the text has are the text's.
+  assert.equal(tokenizer.encode("<s><s>Once").slice(0, 3), [1, 1, 403]);
+});
+
+test("lone surrogates count as U+FFFD", async () => {
+  const tokenizer = await loaded(await stories());
+  assert.equal(tokenizer.encode("a\ud800b\udc00"), tokenizer.encode("a\ufffdb\ufffd"));
+  assert.is(tokenizer.decode(tokenizer.encode("\ud83e\udd99")), "🦙");
+});
+
+test("takes tokens named like what every JavaScript object has", async () => {
+  const json = JSON.stringify(
+    byteLevel({ added_tokens: [], pre_tokenizer: { type: "WhitespaceSplit" }, decoder: null, model: "MODEL" }),
+  );
+  const model = '{"type":"WordLevel","unk_token":"?","vocab":{"?":0,"__proto__":1,"constructor":2,"toString":3}}';
+  const tokenizer = await loaded({ "tokenizer.json": json.replace('"MODEL"', model) });
+  assert.equal(tokenizer.encode("__proto__ constructor toString valueOf hasOwnProperty"), [1, 2, 3, 0, 0]);
+  assert.is(tokenizer.decode([1, 2, 3]), "__proto__ constructor toString");
+});
+
+test("an id far beyond the vocabulary costs nothing", async () => {
+  const vocab = { a: 0, b: 2_000_000_000, ab: 100_000_000 };
+  const tokenizer = await loaded({
+    "tokenizer.json": byteLevel({ added_tokens: [], model: { type: "BPE", vocab, merges: ["a b"] } }),
+  });
+  assert.equal(tokenizer.encode("abb"), [100_000_000, 2_000_000_000]);
+  assert.is(tokenizer.decode([100_000_000, 2_000_000_000]), "abb");
+});
+
+test("a tokenizer that cannot be read is an error for who asks for it", async () => {
+  const files = { "tokenizer.json": byteLevel({ normalizer: { type: "Nonsense" } }) };
+  const { tokenizer, error } = await triedTokenizer(files);
+  assert.is(tokenizer, null);
+  assert.match(error?.message ?? "", /Nonsense/);
+  assert.match(error?.hint ?? "", /token ids/);
 });
 
 test.run();

@@ -1,0 +1,61 @@
+/** The tokens of a model and their ids. */
+import { SluiceError } from "../../errors.ts";
+import { show } from "../../show.ts";
+import { isObject } from "../json.ts";
+
+/** Ids are kept in maps, never as indices: a file may name any of them. */
+export class Vocabulary {
+  readonly idOf: ReadonlyMap<string, number>;
+  readonly #reverse: () => ReadonlyMap<number, string>;
+  #tokenOf: ReadonlyMap<number, string> | undefined;
+
+  /** @param reverse the same by ids; left out, it is made when it is first asked for */
+  constructor(idOf: ReadonlyMap<string, number>, reverse?: ReadonlyMap<number, string>) {
+    this.idOf = idOf;
+    this.#reverse = () => reverse ?? new Map(Array.from(idOf, ([token, id]) => [id, token]));
+  }
+
+  tokenOf(id: number): string | undefined {
+    this.#tokenOf ??= this.#reverse();
+    return this.#tokenOf.get(id);
+  }
+}
+
+/**
+ * Reads a vocabulary that maps tokens to ids.
+ * @param what where it is from, for errors
+ * @throws SluiceError `bad_file` if it is something else, or an id is not a whole number from 0 to 2^31 - 1
+ */
+export function readVocabulary(vocab: unknown, what: string): Vocabulary {
+  const idOf = new Map<string, number>();
+  if (isObject(vocab)) {
+    // Object.keys lists what JSON.parse made of "__proto__" and "constructor" too: they are tokens like others.
+    for (const token of Object.keys(vocab)) {
+      const id = vocab[token];
+      if (!isTokenId(id)) throw malformed(`${what}: ${show(token)} has the id ${show(id)}`);
+      idOf.set(token, id);
+    }
+  }
+  if (idOf.size === 0) throw malformed(`${what} is missing or empty`);
+  return new Vocabulary(idOf);
+}
+
+/** True for a whole number from 0 to 2^31 - 1. */
+export function isTokenId(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
+}
+
+/** The error of a tokenizer file that is damaged or contradicts itself. */
+export function malformed(what: string, cause?: unknown): SluiceError {
+  return new SluiceError("bad_file", `The tokenizer cannot be read: ${what}`, {
+    hint: "Download the file again, or give the prompt as token ids instead of text.",
+    cause,
+  });
+}
+
+/** The error for text that the vocabulary cannot say. */
+export function noToken(text: string): SluiceError {
+  return new SluiceError("bad_tokens", `The tokenizer has no token for ${show(text)}`, {
+    hint: "The vocabulary lacks this text and has no unknown token: change the text, or give token ids.",
+  });
+}

@@ -1,0 +1,41 @@
+/** What transformers' tokenizer classes bring along, as far as GPT-2 and Llama-like checkpoints name them. */
+import type { ModelConfig } from "../models/config.ts";
+import type { JsonObject } from "./json.ts";
+
+export interface ClassDefaults {
+  /** Special tokens that hold where no file names them. */
+  readonly tokens: Readonly<Record<string, string>>;
+  /** What `add_bos_token` is for files of SentencePiece that do not say. */
+  readonly addBos?: boolean;
+}
+
+const END_OF_TEXT = "<|endoftext|>";
+const LLAMA: ClassDefaults = { tokens: { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" }, addBos: true };
+
+const CLASSES: ReadonlyMap<string, ClassDefaults> = new Map([
+  ["GPT2Tokenizer", { tokens: { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT, unk_token: END_OF_TEXT } }],
+  ["GPTNeoXTokenizer", { tokens: { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT, unk_token: END_OF_TEXT } }],
+  ["Qwen2Tokenizer", { tokens: { eos_token: END_OF_TEXT, unk_token: END_OF_TEXT, pad_token: END_OF_TEXT } }],
+  ["LlamaTokenizer", LLAMA],
+  ["CodeLlamaTokenizer", LLAMA],
+  [
+    "GemmaTokenizer",
+    { tokens: { bos_token: "<bos>", eos_token: "<eos>", unk_token: "<unk>", pad_token: "<pad>" }, addBos: true },
+  ],
+]);
+
+const NONE: ClassDefaults = { tokens: {} };
+
+/** The class that a folder's files ask for, without the `Fast` that some names end with; empty for none in particular. */
+export function tokenizerClass(
+  config: JsonObject,
+  { architecture, model_type }: Pick<ModelConfig, "architecture" | "model_type">,
+): string {
+  if (typeof config.tokenizer_class === "string") return config.tokenizer_class.replace(/Fast$/, "");
+  if (architecture === "gpt2") return "GPT2Tokenizer";
+  return model_type === "qwen2" || model_type === "qwen3" ? "Qwen2Tokenizer" : "";
+}
+
+export function classDefaults(name: string): ClassDefaults {
+  return CLASSES.get(name) ?? NONE;
+}
