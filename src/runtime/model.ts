@@ -39,10 +39,10 @@ import { Pacer } from "./pacer.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
 import { planSession } from "./plan-session.ts";
 import {
+  boundsOf,
   checkPromptLength,
   encodePrompt,
   type PromptInput,
-  type RequestBounds,
   type SettledRequest,
   settleRequest,
 } from "./request.ts";
@@ -158,7 +158,7 @@ export class Model {
    * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
    */
   encode(prompt: PromptInput): readonly number[] {
-    return encodePrompt(this.#bounds(undefined), prompt);
+    return encodePrompt(boundsOf(this.#parts, undefined), prompt);
   }
 
   /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
@@ -182,7 +182,7 @@ export class Model {
    */
   async session(options: Omit<SessionOptions, "captures" | "pooling"> = {}): Promise<Session> {
     const cached = await this.openSequences({ live: true, ...options });
-    return new Session(cached, this.#bounds(cached.plan.capacity), this.#parts.onNotice);
+    return new Session(cached, boundsOf(this.#parts, cached.plan.capacity), this.#parts.onNotice);
   }
 
   /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */
@@ -231,7 +231,7 @@ export class Model {
     if (!this.#edited) throw nothingToCompare();
     const { request, context } = this.#settle([prompt], options);
     return this.#withSequences({ sequences: 2, context, signal: options.signal }, (sequences) =>
-      comparePair(sequences, new Session(sequences, this.#bounds(context)), prompt, request, options),
+      comparePair(sequences, new Session(sequences, boundsOf(this.#parts, context)), prompt, request, options),
     );
   }
 
@@ -359,7 +359,7 @@ export class Model {
   #settle(prompts: readonly PromptInput[], options: GenerateOptions): SettledRequest {
     const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
     const numbered = prompts.map((prompt, sequence) => ({ sequence, prompt }));
-    const settled = settleRequest(this.#bounds(wanted), numbered, options);
+    const settled = settleRequest(boundsOf(this.#parts, wanted), numbered, options);
     const { prompts: encoded, promptLength, maxNewTokens } = settled.request;
     const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
     this.#warnOfPositions(promptLength ?? longest, longest + maxNewTokens - 1);
@@ -377,12 +377,6 @@ export class Model {
   /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */
   #warnOfPositions(promptLength: number, length: number): void {
     positionWarnings(this.stages, { promptLength, length }).forEach(this.#parts.onNotice);
-  }
-
-  #bounds(context: number | undefined): RequestBounds {
-    const { config, tokenizer, tokenizerError } = this;
-    const { generationConfig, onNotice } = this.#parts;
-    return { config, tokenizer, tokenizerError, onNotice, eosTokenIds: generationConfig.eos_token_ids, context };
   }
 
   #contextFor(positions: number): number {

@@ -4,6 +4,7 @@ import type { ModelConfig } from "../models/config.ts";
 import { show } from "../show.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateOptions, GenerationRequest } from "./generation.ts";
+import type { ModelParts } from "./model-parts.ts";
 import { checkSampling } from "./sampling.ts";
 
 /** A prompt as callers give it. */
@@ -27,6 +28,12 @@ export interface RequestBounds extends PromptReader {
   readonly eosTokenIds: readonly number[] | null;
   /** Positions of the cache; undefined: as many as the prompts need, as far as the model goes. */
   readonly context: number | undefined;
+}
+
+/** What requests to a model are settled against. */
+export function boundsOf(parts: ModelParts, context: number | undefined): RequestBounds {
+  const { config, tokenizer, tokenizerError, generationConfig, onNotice } = parts;
+  return { config, tokenizer, tokenizerError, onNotice, eosTokenIds: generationConfig.eos_token_ids, context };
 }
 
 export interface SettledRequest {
