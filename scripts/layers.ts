@@ -5,7 +5,7 @@
  * and from its own path; paths that share a layer do not import each other.
  */
 export const layers: readonly (readonly string[])[] = [
-  ["src/errors.ts", "src/show.ts"],
+  ["src/errors.ts", "src/defaults.ts", "src/show.ts"],
   ["src/numbers/", "src/jinja/"],
   ["src/models/config.ts"],
   ["src/formats/", "src/gpu/"],

@@ -13,6 +13,7 @@ export interface HelpStyle {
 const INDENT = "  ";
 /** Terms longer than this stand on a line of their own. */
 const TERM_WIDTH = 28;
+const SHORT_EXAMPLE = 72;
 
 /** `sluice --help` */
 export function generalHelp(commands: readonly Command[], style: HelpStyle): string {
@@ -27,19 +28,27 @@ export function generalHelp(commands: readonly Command[], style: HelpStyle): str
       ),
       style,
     ),
-    section("Examples", commands.map(({ examples }) => `${INDENT}sluice ${examples[0].line}\n`).join(""), style),
+    section("Examples", shortExamples(commands).join(""), style),
     paragraph(
       "A MODEL is a folder in Hugging Face's layout (config.json, model.safetensors, tokenizer.json, …) or the web " +
-        "address of one. `sluice COMMAND --help` tells what a command takes.",
+        "address of one. `sluice help COMMAND` describes a command, and `sluice help OPTION` lists the commands that take an " +
+        "option.",
       style,
     ),
     paragraph(
-      "Results go to standard output, everything else to standard error. The exit code is 0 when the work is done, 1 " +
-        "when it failed, 2 when it was asked for wrongly, and 130 after Ctrl-C. NO_COLOR turns colours off; " +
-        "SLUICE_DEBUG=1 adds the stack to an error.",
+      "Results go to standard output, everything else to standard error. Exit codes: 0, the work is done; 1, it failed; 2, " +
+        "usage error: an option or argument makes no sense; 130, interrupted by Ctrl-C; 143, by SIGTERM. NO_COLOR turns " +
+        "colours off; SLUICE_DEBUG=1 adds the stack to an error.",
       style,
     ),
   ].join("\n");
+}
+
+/** Lines that fit an ordinary terminal; the others are in the help of their commands. */
+function shortExamples(commands: readonly Command[]): readonly string[] {
+  return commands
+    .map(({ examples }) => `${INDENT}sluice ${examples[0].line}\n`)
+    .filter((line) => line.length <= SHORT_EXAMPLE);
 }
 
 /** `sluice fit --help`: of the commands of two words that begin alike. */
@@ -48,7 +57,16 @@ export function familyHelp(commands: readonly Command[], style: HelpStyle): stri
     commands.map(({ name, summary }) => [name, summary]),
     style,
   );
-  return `${section("Commands", list, style)}\n${paragraph("`sluice COMMAND --help` tells what each takes.", style)}`;
+  return `${section("Commands", list, style)}\n${paragraph("`sluice help COMMAND` describes each.", style)}`;
+}
+
+/** `sluice help OPTION`: the commands that take it, each with its help. */
+export function optionHelp(key: string, commands: readonly Command[], style: HelpStyle): string {
+  const taking = commands.flatMap(({ name, options }): Definition[] => {
+    const option = options[key];
+    return option ? [[name, option.help]] : [];
+  });
+  return section(optionName(key), definitions(taking, style), style);
 }
 
 /** `sluice COMMAND --help` */

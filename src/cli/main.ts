@@ -6,10 +6,11 @@ import type { Command } from "./command.ts";
 import type { CommandShape } from "./command-shape.ts";
 import { COMMANDS } from "./commands.ts";
 import type { CommandContext, InputStream, Library } from "./context.ts";
-import { commandHelp, familyHelp, generalHelp, type HelpStyle } from "./help.ts";
+import { commandHelp, familyHelp, generalHelp, type HelpStyle, optionHelp } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
 import { library } from "./library.ts";
 import { optionHint } from "./option-hint.ts";
+import { optionName } from "./option-name.ts";
 import { type OutputStream, TextOutput } from "./output.ts";
 import { type RawArguments, splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
@@ -36,7 +37,7 @@ export interface Surroundings {
 /**
  * Runs one command line. When it resolves, everything written has left the process.
  * @param argv what follows the program's name
- * @returns the exit code: 0 done, 1 failed, 2 asked for wrongly, 130 or 143 interrupted
+ * @returns the exit code: 0 done, 1 failed, 2 usage error, 130 or 143 interrupted
  */
 export async function main(argv: readonly string[], surroundings: Partial<Surroundings> = {}): Promise<number> {
   const world: Surroundings = {
@@ -117,15 +118,30 @@ async function dispatch(
   const isHelp = (text: string | undefined) => text === "help" || text === "--help" || text === "-h";
   const family = familyOf(isHelp(word) ? rest : argv.filter((text) => !isHelp(text)));
   if (argv.length === 2 && argv.some(isHelp) && family.length > 0) return stdout.write(familyHelp(family, style));
-  if (isHelp(word)) {
-    return stdout.write(rest.length === 0 ? generalHelp(COMMANDS, style) : commandHelp(find(rest).command, style));
-  }
+  if (isHelp(word)) return stdout.write(helpOn(rest, style));
   const { command, args } = find(argv);
   line.shape = command;
   const raw = splitArguments(command, args);
   line.raw = raw;
   if (raw.help) return stdout.write(commandHelp(command, style));
   await command.start(raw, context);
+}
+
+/** What `sluice help …` prints: of a command, of an option with or without its dashes, or of everything. */
+function helpOn(words: readonly string[], style: HelpStyle): string {
+  const [word = ""] = words;
+  if (words.length === 0) return generalHelp(COMMANDS, style);
+  const wanted = word.startsWith("--") ? word : optionName(word);
+  const keys = COMMANDS.flatMap(({ options }) => Object.keys(options));
+  const key = keys.find((candidate) => optionName(candidate) === wanted);
+  if (key !== undefined && !NAMES.includes(word)) return optionHelp(key, COMMANDS, style);
+  if (word.startsWith("--")) {
+    const guess = nearest(word, keys.map(optionName));
+    throw new SluiceError("usage", `no command takes ${showText(word, 60)}`, {
+      hint: guess ? `Did you mean ${guess}?` : "`sluice help COMMAND` lists the options of a command.",
+    });
+  }
+  return commandHelp(find(words).command, style);
 }
 
 /** The commands of two words that begin with the first of these. */

@@ -42,11 +42,14 @@ export function flag(help: string): Option<boolean> {
   return { value: null, help, repeatable: false, read: (texts) => texts.length > 0 };
 }
 
-/** Given at most once in effect: the last one counts, so that a script's defaults can be overridden. */
-export function optional<T>(value: string, help: string, parse: Parser<T>): Option<T | undefined> {
+/**
+ * Given at most once in effect: the last one counts, so that a script's defaults can be overridden.
+ * @param otherwise what the library takes without it, for the help text
+ */
+export function optional<T>(value: string, help: string, parse: Parser<T>, otherwise?: T): Option<T | undefined> {
   return {
     value,
-    help,
+    help: otherwise === undefined ? help : `${help} (default ${otherwise})`,
     repeatable: false,
     read(texts, name) {
       const last = texts.at(-1);

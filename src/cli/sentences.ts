@@ -9,13 +9,13 @@ import { input, name, optional, required, wholeNumber } from "./options.ts";
 export const classOptions = {
   positive: input(required("FILE", "Sentences of the class: one per line, .jsonl with text or tokens, or .csv", name)),
   negative: input(required("FILE", "Sentences of the other class, likewise", name)),
-  textColumn: optional("NAME", "The column of a .csv file that holds the sentences (default: text)", name),
+  textColumn: optional("NAME", "The column of a .csv file that holds the sentences (default text)", name),
   labelColumn: optional(
     "NAME",
-    "The column of a .csv file that tells the classes apart: from either file only rows of its own class are taken",
+    "The column of a .csv file that holds the class: from either file only rows of its own class are taken",
     name,
   ),
-  maxTokens: optional("N", "Take the first N tokens of each sentence alone", wholeNumber(1)),
+  maxTokens: optional("N", "Take only the first N tokens of each sentence", wholeNumber(1)),
 };
 
 export interface ClassChoice {

@@ -3,6 +3,7 @@
  * float64. The regression is a convex problem solved by Newton's method, without random numbers: equal texts give equal
  * weights.
  */
+import { judgeDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
 
@@ -51,7 +52,7 @@ const TOLERANCE = 1e-8;
 
 /** @throws SluiceError `usage` for options out of range, or fewer texts of a class than it takes to hold any out */
 export function fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions = {}): UnigramClassifier {
-  const { pieceTokens, method = "logistic", l2 = 1 } = options;
+  const { pieceTokens, method = judgeDefaults.method, l2 = judgeDefaults.l2 } = options;
   if (pieceTokens !== undefined && (!Number.isSafeInteger(pieceTokens) || pieceTokens < 1)) {
     throw new SluiceError("usage", `pieceTokens is ${pieceTokens}; it must be a whole number, 1 or more`);
   }

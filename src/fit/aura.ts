@@ -2,6 +2,7 @@
  * AurA, Damp and Det-zero: neurons whose greatest response to a sentence tells the positive class from the negative are
  * scaled down (Suau et al. 2024, arXiv 2407.12824).
  */
+import { auraDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
@@ -80,7 +81,14 @@ export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): 
  */
 export async function fitAura(model: Model, options: AuraOptions): Promise<AuraFit> {
   const { config } = model;
-  const { positive, negative, sites = auraSites(config), variant = "aura", top, factor = 0.5 } = options;
+  const {
+    positive,
+    negative,
+    sites = auraSites(config),
+    variant = auraDefaults.variant,
+    top,
+    factor = auraDefaults.factor,
+  } = options;
   requireBothClasses(options);
   if (variant !== "aura" && top === undefined) {
     throw new SluiceError("usage", `The variant ${variant} needs a number of neurons`, {
@@ -161,7 +169,10 @@ function makeBundle(
       tensors.set(`${id}.${layer}.auroc`, storeFloat32(values, [values.length]));
     }
   }
-  const settings = { ...(top !== undefined && { top }), ...(variant === "damp" && { factor: factor ?? 0.5 }) };
+  const settings = {
+    ...(top !== undefined && { top }),
+    ...(variant === "damp" && { factor: factor ?? auraDefaults.factor }),
+  };
   return {
     file: "the fitted bundle",
     manifest: {

@@ -2,6 +2,7 @@
  * Which layer to edit: a direction is fitted at each of them from one part of the sentences, and judged on the rest by what
  * taking the concept out does there to the model's predictions.
  */
+import { layerChoiceDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
@@ -48,7 +49,7 @@ export async function chooseLayer(
   method: DirectionMethod,
   options: LayerChoiceOptions,
 ): Promise<LayerChoice> {
-  const { klBound = 0.1, site = "resid_post", signal, onProgress } = options;
+  const { klBound = layerChoiceDefaults.klBound, site = "resid_post", signal, onProgress } = options;
   requireBothClasses(options);
   const [positive, negative] = [split(options.positive), split(options.negative)];
   if (positive.held.length === 0 || negative.held.length === 0) {

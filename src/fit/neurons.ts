@@ -5,6 +5,7 @@
  * Neuron i of layer l adds a_i·v_i to the stream, v_i being its value vector. Along the unit direction ŵ of a probe that is
  * a_i·(v_i·ŵ), and exactly Σ_i a_i(v_i·ŵ) = (mlp_out − b_out)·ŵ.
  */
+import { neuronDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
@@ -81,7 +82,7 @@ export async function fitNeurons(
   options: NeuronOptions,
 ): Promise<NeuronFit> {
   const { config } = model;
-  const { probe, alpha = 0.05, share = 0.5, name, sources, texts } = options;
+  const { probe, alpha = neuronDefaults.alpha, share = neuronDefaults.share, name, sources, texts } = options;
   if (probe.weight.length !== config.hidden_size) {
     throw new SluiceError(
       "usage",

@@ -3,6 +3,7 @@
  * 2401.01967; Yang et al. 2024, arXiv 2411.06424) read neurons against its direction; unlike their code, padding is no part
  * of the mean.
  */
+import { probeDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
 import type { AffineSite } from "../interventions/stage.ts";
@@ -47,7 +48,7 @@ const METADATA = "sluice_probe";
 
 /** @throws SluiceError `usage` for an empty class, a site or layer that the model does not have; as `poolResponses` */
 export async function fitProbe(model: Model, options: ProbeOptions): Promise<Probe> {
-  const { positive, negative, site = "resid_post", l2 = 1, heldOut = 0.2, signal, onProgress } = options;
+  const { positive, negative, site = "resid_post", l2 = probeDefaults.l2, heldOut = 0.2, signal, onProgress } = options;
   requireBothClasses(options);
   requireAffineSite(site);
   const [layer = 0] = layersFrom(model.config, [options.layer ?? model.config.num_hidden_layers - 1]);

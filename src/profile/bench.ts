@@ -2,6 +2,7 @@
  * Speed of a model on its device: prefill and decode, against the device's own ceilings measured in the same run, and
  * with interventions against the plain model in interleaved pairs.
  */
+import { benchDefaults } from "../defaults.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { StepRows } from "../kernels/step.ts";
@@ -65,10 +66,11 @@ interface Run {
  * @throws SluiceError `usage` for numbers out of range, `context_overflow`
  */
 export async function benchModel(model: Model, edited?: Model, options: BenchOptions = {}): Promise<BenchResult> {
-  const { repetitions = edited ? 11 : 5, signal } = options;
+  const { repetitions = edited ? benchDefaults.pairedRepetitions : benchDefaults.repetitions, signal } = options;
   const most = model.config.max_position_embeddings;
-  const promptTokens = options.promptTokens ?? Math.max(1, Math.min(64, Math.floor((most * 3) / 4)));
-  const newTokens = options.newTokens ?? Math.max(1, Math.min(16, most - promptTokens));
+  const promptTokens =
+    options.promptTokens ?? Math.max(1, Math.min(benchDefaults.promptTokens, Math.floor((most * 3) / 4)));
+  const newTokens = options.newTokens ?? Math.max(1, Math.min(benchDefaults.newTokens, most - promptTokens));
   check("promptTokens", promptTokens, 1);
   check("newTokens", newTokens, 1);
   check("repetitions", repetitions, 5);

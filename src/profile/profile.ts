@@ -1,4 +1,5 @@
 /** Where a model's time goes: every dispatch of a prefill and of decode steps, and what the host does meanwhile. */
+import { profileDefaults } from "../defaults.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import { engineVersion } from "../kernels/shaders.gen.ts";
@@ -87,7 +88,7 @@ export async function profileModel(
   prompt: string | readonly number[],
   options: ProfileOptions = {},
 ): Promise<Profile> {
-  const { newTokens = 8, measures = isPage(), signal } = options;
+  const { newTokens = profileDefaults.newTokens, measures = isPage(), signal } = options;
   if (!Number.isSafeInteger(newTokens) || newTokens < 1) {
     throw new SluiceError("usage", `newTokens is ${newTokens}; it must be a whole number, 1 or more`);
   }

@@ -1,5 +1,7 @@
 /** A model beside itself with interventions: what either says, and how far their predictions lie apart. */
+
 import { logitsOf } from "../compile/plan.ts";
+import { compareDefaults } from "../defaults.ts";
 import { checkWhole, SluiceError } from "../errors.ts";
 import { divergence, logSumExp } from "../numbers/distributions.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -82,7 +84,7 @@ export async function comparePair(
   request: GenerationRequest,
   options: CompareOptions,
 ): Promise<Comparison> {
-  const { most = 10, ...generation } = options;
+  const { most = compareDefaults.most, ...generation } = options;
   checkWhole("most", most, 0);
   for (const id of sequences.stages?.ids ?? []) session.set(id, { strength: 0 }, { sequence: PLAIN });
   const { tokens } = request.prompts[0] as GenerationRequest["prompts"][number];

@@ -1,4 +1,5 @@
 /** From what a caller asks of a generation to what is run: ids, a context that holds them, and what stops them. */
+import { generateDefaults } from "../defaults.ts";
 import { checkWhole, SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { show } from "../show.ts";
@@ -11,7 +12,7 @@ import { checkSampling } from "./sampling.ts";
 export type PromptInput = string | readonly number[];
 
 /** New tokens when nobody says. */
-const DEFAULT_NEW_TOKENS = 128;
+const { maxNewTokens: DEFAULT_NEW_TOKENS } = generateDefaults;
 
 /** What reads a prompt. */
 export interface PromptReader {

@@ -1,4 +1,5 @@
 /** Sampling options: their meaning and their bounds. */
+import { generateDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { MIN_TEMPERATURE } from "../kernels/sample.ts";
 
@@ -21,7 +22,7 @@ export interface SamplingOptions {
 /** Fills in defaults and checks bounds. @throws SluiceError `usage` naming the option and its range */
 export function checkSampling(options: Partial<SamplingOptions>): SamplingOptions {
   const settled: SamplingOptions = {
-    temperature: options.temperature ?? 0,
+    temperature: options.temperature ?? generateDefaults.temperature,
     topK: options.topK ?? 0,
     topP: options.topP ?? 1,
     minP: options.minP ?? 0,

@@ -182,7 +182,7 @@ test("files that cannot be read exit with 1 and name the file and the line", () 
     }
     const missing = await run(["generate", "m", "--prompts", join(folder, "none.txt")]);
     assert.is(missing.code, 1);
-    assert.match(missing.stderr, /none\.txt cannot be read/);
+    assert.match(missing.stderr, /--prompts: .*none\.txt is not there/);
   }));
 
 test("text needs a tokenizer, ids do not, on every command", () =>

@@ -87,14 +87,19 @@ test("a file that may not be read is refused with its option", () =>
 
 test("what is wrong inside a file is followed by the option that gave it", () =>
   inFolder(async (folder) => {
-    const [texts, bytes] = [join(folder, "texts.jsonl"), join(folder, "bytes")];
+    const [texts, bytes, ok] = ["texts.jsonl", "bytes", "ok"].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await writeFile(ok, "text");
     await writeFile(texts, '{"text": 1}\n');
     await writeFile(bytes, Uint8Array.of(0xff, 0xfe));
     for (const [line, option] of [
       [`perplexity m --texts ${texts}`, "--texts"],
       [`generate m --prompts ${bytes}`, "--prompts"],
       [`attribute m --tokens 1,2 --out ${join(folder, "o")} --mask ${bytes}`, "--mask"],
-      [`fit edges m --good ${texts} --bad ${bytes} --out ${join(folder, "o")}`, "--good"],
+      [`fit edges m --good ${texts} --bad ${ok} --out ${join(folder, "o")}`, "--good"],
     ] as const) {
       const { stderr } = await run(line.split(" "));
       assert.ok(stderr.endsWith(`\n  It was given with ${option}.\n`), stderr);

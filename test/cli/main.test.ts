@@ -1,6 +1,7 @@
 /** Finding the command, exit codes, and what the person is told. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { edgeFitDefaults, generateDefaults } from "../../src/defaults.ts";
 import { SluiceError } from "../../src/errors.ts";
 import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
 import { fakeLibrary, run } from "./fake-world.ts";
@@ -25,6 +26,24 @@ test("help goes to stdout, for all commands and for one, asked for in every usua
     assert.match(stdout, /^Usage: sluice generate MODEL \[PROMPT\] \[options\]\n/);
     assert.match(stdout, /--max-new-tokens N +Most tokens to generate \(default 128\)/);
   }
+});
+
+test("help on an option lists the commands that take it", async () => {
+  for (const word of ["stride", "--stride"]) {
+    const { stdout } = await run(["help", word]);
+    assert.is(
+      stdout,
+      "--stride:\n  perplexity  How far the window moves on long documents (default: half the\n              context)\n",
+    );
+  }
+  assert.match((await run(["help", "tokens"])).stdout, /\n {2}generate[\s\S]*\n {2}profile/);
+  const { code, stderr } = await run(["help", "--sead"]);
+  assert.equal([code, stderr], [2, "sluice: no command takes --sead\n  Did you mean --seed?\n"]);
+});
+
+test("help prints the library's defaults", async () => {
+  assert.match((await run(["help", "fit", "edges"])).stdout, new RegExp(`\\(default ${edgeFitDefaults.shortlist}\\)`));
+  assert.match((await run(["help", "generate"])).stdout, new RegExp(`\\(default ${generateDefaults.maxNewTokens}\\)`));
 });
 
 test("help fits the terminal and is emphasised there, unless NO_COLOR says no", async () => {

@@ -1,4 +1,5 @@
 /** `sluice bench` */
+import { benchDefaults } from "../../defaults.ts";
 import type { BenchResult } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
@@ -12,17 +13,29 @@ export const bench = defineCommand({
   summary: "Measure a model's speed against what its device can do",
   description: [
     "Prefills random tokens and decodes from them, several times, and measures the device's own ceilings in the same run: " +
-      "how fast it reads memory, and how many operations it does. With --with also the time with interventions over the " +
-      "time without, in interleaved pairs.",
+      "how fast it reads memory, and how many operations it does. With --with it also measures the time with interventions " +
+      "relative to the time without, in interleaved pairs.",
   ],
   positionals: { model: modelArgument },
   options: {
-    promptTokens: optional("N", "Tokens to prefill (default 64, or what the context allows)", wholeNumber(1)),
+    promptTokens: optional(
+      "N",
+      `Tokens to prefill (default ${benchDefaults.promptTokens}, or what the context allows)`,
+      wholeNumber(1),
+    ),
     maxNewTokens: renamed(
-      optional("N", "Tokens to decode after the first (default 16, or what the context leaves)", wholeNumber(1)),
+      optional(
+        "N",
+        `Tokens to decode after the first (default ${benchDefaults.newTokens}, or what the context leaves)`,
+        wholeNumber(1),
+      ),
       "newTokens",
     ),
-    repetitions: optional("N", "How often; default 5, with --with 11", wholeNumber(5)),
+    repetitions: optional(
+      "N",
+      `How often to measure (default ${benchDefaults.repetitions}; with --with ${benchDefaults.pairedRepetitions})`,
+      wholeNumber(5),
+    ),
     json: flag("Print one JSON object"),
     ...editedOptions,
     ...tuneOptions,

@@ -9,7 +9,7 @@ import { digestsOf, modelArgument, modelOptions, withModel } from "./model.ts";
 
 export const bundleCheck = defineCommand({
   name: "bundle check",
-  summary: "Does a bundle fit a model, and does it do here what its maker saw?",
+  summary: "Check that a bundle fits a model and works on this device as it did for its maker",
   description: [
     "Checks the bundle against the model, then runs the bundle's own checks on this device: the highest logits after " +
       "given tokens, with the bundle at its own strengths. Exits with 1 when one is off by more than the check allows.",

@@ -3,8 +3,11 @@ import { argument, defineCommand } from "../command.ts";
 
 export const bundleInspect = defineCommand({
   name: "bundle inspect",
-  summary: "Tell in words what a bundle does to which model",
-  description: ["Checks a bundle against the model that it says it was made for, and tells what each stage does."],
+  summary: "Describe in words what a bundle does to which model",
+  description: [
+    "Checks a bundle against the model that it says it was made for, and describes each stage, how the bundle was fitted " +
+      "and what its checks are.",
+  ],
   positionals: { file: argument("The bundle, one .safetensors file") },
   options: {},
   examples: [{ line: "bundle inspect calm.safetensors", shows: "What is in a bundle:" }],

@@ -14,7 +14,7 @@ export const capture = defineCommand({
   summary: "Write values from inside the model to a safetensors file",
   description: [
     "Runs the model once over the tokens and writes a tensor per site, float32 [tokens, width]; attn_pattern.LAYER is " +
-      "[heads, tokens, tokens]. `sluice sites MODEL` lists the sites; TransformerLens' names are understood too.",
+      "[heads, tokens, tokens]. `sluice sites MODEL` lists the sites; TransformerLens' names work too.",
   ],
   positionals: { model: modelArgument, prompt: promptArgument },
   options: {

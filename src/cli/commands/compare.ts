@@ -1,4 +1,5 @@
 /** `sluice compare` */
+import { compareDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import type { Comparison, Continuation, MovedToken } from "../../index.ts";
 import { left, right, sideBySide, table } from "../columns.ts";
@@ -19,15 +20,19 @@ export const compare = defineCommand({
   positionals: { model: modelArgument, prompt: promptArgument },
   options: {
     ...promptOptions,
-    maxNewTokens: withDefault("N", "New tokens of either", wholeNumber(1), 40),
+    maxNewTokens: withDefault("N", "New tokens on either side", wholeNumber(1), 40),
     temperature: withDefault(
       "T",
-      "0: the likeliest token; above: drawn, with the same seed for both",
+      "0 takes the likeliest token; above 0 both are drawn, with the same seed",
       decimal({ min: 0 }),
       0,
     ),
-    seed: optional("S", "Draw the same again", wholeNumber(0)),
-    top: withDefault("N", "How many of the tokens that moved most to show", wholeNumber(1), 10),
+    seed: optional(
+      "S",
+      "Seed of the draws: equal seeds draw equal tokens. Without it every run differs",
+      wholeNumber(0),
+    ),
+    top: withDefault("N", "How many of the tokens that moved most to show", wholeNumber(1), compareDefaults.most),
     json: flag("Print one JSON object, with the divergence at every token of the prompt"),
     ...runOptions,
     ...tuneOptions,

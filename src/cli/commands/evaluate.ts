@@ -1,4 +1,5 @@
 /** `sluice evaluate` */
+import { judgeDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import type { ContinuationReport, Estimate, Evaluation, Scorer, SideBySide, UnigramClassifier } from "../../index.ts";
 import { left, right, table } from "../columns.ts";
@@ -25,7 +26,7 @@ export const evaluate = defineCommand({
       "by resampling texts or continuations together with their counterparts.",
     "The judge counts tokens: a logistic regression, or the log-odds of each token in either class, fitted on --positive " +
       "and --negative cut into pieces as long as the continuations, with every fifth text held out. Tokens that it has " +
-      "not seen weigh 0, so their share is told. Or the judge is --scorer, a module whose default export takes a text " +
+      "not seen weigh 0, and their share is printed. Or the judge is --scorer, a module whose default export takes a text " +
       "and gives a number.",
   ],
   positionals: { model: modelArgument },
@@ -53,14 +54,19 @@ export const evaluate = defineCommand({
     judge: needing(
       withDefault(
         "KIND",
-        "logistic: a regression on token counts; log-odds: what each token's own frequencies say, summed",
+        "logistic: a regression on token counts; log-odds: the sum of each token's own log-odds",
         oneOf("logistic", "log-odds"),
-        "logistic",
+        judgeDefaults.method,
       ),
       "positive",
     ),
     l2: needing(
-      withDefault("W", "How strongly the weights of logistic are held small", decimal({ min: 0, aboveMin: true }), 1),
+      withDefault(
+        "W",
+        "L2 penalty of the logistic judge: larger values keep its weights smaller",
+        decimal({ min: 0, aboveMin: true }),
+        judgeDefaults.l2,
+      ),
       "positive",
     ),
     scorer: input(

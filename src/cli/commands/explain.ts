@@ -17,7 +17,7 @@ export const explain = defineCommand({
     graph: flag("Print the graph"),
     plan: flagOrWord(
       "PLAN",
-      "Print the plan. With default or reference after it, that plan is explained, as on other commands",
+      "Print the plan. Followed by default or reference it chooses the plan to explain, as on other commands",
       ["default", "reference"],
     ),
     buffers: flag("Print the buffers"),

@@ -1,5 +1,7 @@
 /** `sluice fit aura` */
+
 import { basename } from "node:path";
+import { auraDefaults } from "../../defaults.ts";
 import type { AuraFit } from "../../index.ts";
 import { type NeuronSite, neuronSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
@@ -24,11 +26,11 @@ import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted }
 
 export const fitAura = defineCommand({
   name: "fit aura",
-  summary: "Fit a bundle that damps the neurons which tell two classes of sentences apart",
+  summary: "Fit a bundle that damps the neurons that distinguish two classes of sentences",
   description: [
-    "Measures each neuron's greatest response to every sentence and how well it tells the positive class from the " +
-      "negative (AUROC), and scales it down by that: AurA (arXiv 2407.12824). Sentences given as tokens are taken exactly " +
-      "as they are; texts get the special tokens that the tokenizer adds. Interrupted, it keeps what it has measured in " +
+    "Measures each neuron's greatest response to every sentence and how well that distinguishes the positive class from " +
+      "the negative one (AUROC), and scales the neuron down accordingly: AurA (arXiv 2407.12824). Sentences given as tokens are taken exactly " +
+      "as they are; texts get the special tokens that the tokenizer adds. If it is interrupted, it keeps what it has measured in " +
       "OUT.partial and goes on from there when it is run again.",
   ],
   positionals: { model: modelArgument },
@@ -36,20 +38,20 @@ export const fitAura = defineCommand({
     ...classOptions,
     site: repeated(
       "SITE",
-      "Where (default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama)",
+      "Where to measure and scale (default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama)",
       oneOf(...neuronSites),
     ),
     variant: withDefault(
       "KIND",
-      "aura: by AUROC; damp: a fixed factor, and det0: zero, for the --neurons neurons of highest AUROC",
+      "aura: scale by AUROC; damp: by --factor; det0: to zero; the last two only the --neurons of highest AUROC",
       oneOf("aura", "damp", "det0"),
-      "aura",
+      auraDefaults.variant,
     ),
     neurons: renamed(
       optional("K", "Touch only the K neurons of highest AUROC in the whole model", wholeNumber(1)),
       "top",
     ),
-    factor: optional("F", "The factor of damp (default 0.5)", decimal()),
+    factor: optional("F", "The factor of --variant damp", decimal(), auraDefaults.factor),
     name: optional("NAME", "What the bundle is called", name),
     out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),

@@ -1,5 +1,7 @@
 /** `sluice fit ace`, `sluice fit ablation`, `sluice fit addition`, `sluice fit leace` */
+
 import { basename } from "node:path";
+import { layerChoiceDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import { toFloat32 } from "../../formats/safetensors.ts";
 import type { DirectionMethod, JudgedLayer } from "../../index.ts";
@@ -28,15 +30,15 @@ const autoOrShare: Parser<"auto" | number> = (given, option) => {
 };
 
 const summaries: Readonly<Record<DirectionMethod, string>> = {
-  ace: "Fit a bundle that moves activations along what tells two classes apart, to a chosen point",
-  ablation: "Fit a bundle that takes the direction between two classes out of activations",
+  ace: "Fit a bundle that moves activations along the direction between two classes, to a chosen point",
+  ablation: "Fit a bundle that removes the direction between two classes from activations",
   addition: "Fit a bundle that adds the direction between two classes to activations",
   leace: "Fit a bundle that makes two classes' means equal and changes activations least (LEACE)",
 };
 
 const details: Readonly<Record<DirectionMethod, string>> = {
   ace: "For ace the reference is the negative mean. Its alpha is live: --param ID.alpha=A; 1 moves to the positive class.",
-  ablation: "What lies along it is taken out.",
+  ablation: "The component along it is removed.",
   addition: "Its alpha is live: --param ID.alpha=A; 1 moves to the positive class, −1 away from it.",
   leace:
     "A multiple of it is taken from each activation, measured by their covariance so that the classes' means are equal " +
@@ -63,17 +65,18 @@ const describe = (method: DirectionMethod) =>
       "With --layers auto a direction is fitted at every layer from four fifths of the sentences, and the layer is taken " +
         "whose edit moves predictions on the other positive sentences most while those on negative ones stay within --kl-bound.",
       "Sentences given as tokens are taken exactly as they are; texts get the special tokens that the tokenizer adds. " +
-        "Interrupted, it keeps what it has measured in OUT.partial and goes on from there when it is run again.",
+        "If it is interrupted, it keeps what it has measured in OUT.partial and goes on from there when it is run again.",
     ],
     positionals: { model: modelArgument },
     options: {
       ...classOptions,
-      site: withDefault("SITE", "Where", oneOf(...affineSites), "resid_post"),
+      site: withDefault("SITE", "Where to measure and edit", oneOf(...affineSites), "resid_post"),
       layers: withDefault("LAYERS", "all, auto, or layers such as 7 or 3,4,5", layerList, "all"),
       klBound: optional(
         "NATS",
-        "With --layers auto: most KL of the next token on held-out negative sentences (default 0.1)",
+        "With --layers auto: most KL of the next token on held-out negative sentences",
         decimal({ min: 0 }),
+        layerChoiceDefaults.klBound,
       ),
       ...(method === "leace" ? ownOfLeace : {}),
       name: optional("NAME", "What the bundle is called", name),

@@ -1,4 +1,5 @@
 /** `sluice fit edges` */
+import { edgeFitDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
@@ -11,26 +12,31 @@ import { documentsOf } from "./perplexity.ts";
 
 export const fitEdges = defineCommand({
   name: "fit edges",
-  summary: "Find few edges whose cut unlearns bad texts and keeps good ones",
+  summary: "Find a few edges to cut so that a model unlearns bad texts and keeps good ones",
   description: [
-    "Cuts edges between blocks so that the loss rises on the bad texts and stays on the good ones (Circuit Breaking), " +
-      "and writes them as a bundle for --with. A quarter of the texts is held out: the report is about those.",
+    "Cuts edges between blocks so that the loss rises on the bad texts and hardly changes on the good ones (Circuit Breaking), " +
+      "and writes them as a bundle for --with. A quarter of the texts is held out for the report.",
     "attribution+greedy proposes edges by the gradient of the mask and decides by exact losses; masks is the paper's " +
       "learner, which steps a mask on every edge.",
   ],
   positionals: { model: modelArgument },
   options: {
     good: input(
-      required("FILE", "What the model shall stay good at: a text, or .jsonl with text or tokens per line", name),
+      required("FILE", "What the model should stay good at: a text, or .jsonl with text or tokens per line", name),
     ),
-    bad: input(required("FILE", "What it shall unlearn; as --good", name)),
+    bad: input(required("FILE", "What it should unlearn; like --good", name)),
     out: output(required("FILE", "The bundle to write", name)),
-    edges: optional("N", "Most edges to cut by attribution+greedy, in all (default 12)", wholeNumber(1)),
+    edges: optional("N", "Most edges to cut by attribution+greedy, in all", wholeNumber(1), edgeFitDefaults.edges),
     start: input(
       optional("BUNDLE", "Result of an earlier fit, whose edges stay cut while more are searched for", name),
       "bundle",
     ),
-    method: optional("METHOD", "attribution+greedy (default) or masks", oneOf("attribution+greedy", "masks")),
+    method: optional(
+      "METHOD",
+      "attribution+greedy or masks",
+      oneOf("attribution+greedy", "masks"),
+      edgeFitDefaults.method,
+    ),
     destinations: optional(
       "KIND",
       "heads: one input for each head; qkv_groups: one for each query head, key and value group (default: heads, or " +
@@ -39,24 +45,25 @@ export const fitEdges = defineCommand({
     ),
     replace: optional(
       "WHAT",
-      "What takes a cut source's place: mean of the good texts (default), zero, or as in the paper's code the mean at " +
-        "attention inputs and zero elsewhere",
+      "What takes a cut source's place: its mean over the good texts, zero, or as in the paper's code the mean at attention " +
+        "inputs and zero elsewhere",
       oneOf("mean", "zero", "paper"),
+      edgeFitDefaults.replace,
     ),
     badWeight: optional(
       "W",
-      "Worth of a rise of the bad loss in rises of the good one (default 0.2)",
+      "Weight of the bad loss relative to the good loss",
       decimal({ min: 0 }),
+      edgeFitDefaults.badWeight,
     ),
     badCap: optional(
       "NATS",
-      "Rise of the bad loss beyond which more counts for nothing, so that a large weight does not ruin the model " +
-        "(default: none)",
+      "Most rise of the bad loss that counts, so that a large weight does not ruin the model (default: no limit)",
       decimal({ min: 0 }),
     ),
-    shortlist: optional("K", "Candidates that are tried for each edge (default 32)", wholeNumber(1)),
-    epochs: optional("N", "Steps of masks (default 300)", wholeNumber(1)),
-    ramp: optional("R", "Last pull of masks towards 1, in nats an edge (default 0.001)", decimal({ min: 0 })),
+    shortlist: optional("K", "Candidates to try for each edge", wholeNumber(1), edgeFitDefaults.shortlist),
+    epochs: optional("N", "Steps of masks", wholeNumber(1), edgeFitDefaults.epochs),
+    ramp: optional("R", "Last pull of masks towards 1, in nats per edge", decimal({ min: 0 }), edgeFitDefaults.ramp),
     prependBos: flag("Begin every text with the model's BOS token"),
     maxTokens: optional("N", "Take the first N tokens of each text (BOS not counted)", wholeNumber(2)),
     maxTexts: optional("N", "Take the first N texts of each file", wholeNumber(2)),

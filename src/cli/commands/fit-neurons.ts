@@ -1,5 +1,7 @@
 /** `sluice fit neurons` */
+
 import { basename } from "node:path";
+import { neuronDefaults } from "../../defaults.ts";
 import { readProbe } from "../../fit/probe.ts";
 import type { NeuronFit, Probe } from "../../index.ts";
 import { defineCommand } from "../command.ts";
@@ -26,9 +28,14 @@ export const fitNeurons = defineCommand({
     texts: input(
       required("FILE", "Texts to average activations over: one per line, or .jsonl with text or tokens", name),
     ),
-    maxTokens: optional("N", "Take the first N tokens of each text alone", wholeNumber(1)),
-    alpha: optional("A", "How far means are moved (default 0.05)", decimal()),
-    share: optional("B", "Share of each group that is set (default 0.5)", decimal({ min: 0, max: 1 })),
+    maxTokens: optional("N", "Take only the first N tokens of each text", wholeNumber(1)),
+    alpha: optional("A", "How far means are moved, relative to themselves", decimal(), neuronDefaults.alpha),
+    share: optional(
+      "B",
+      "Share of each group whose neurons are set",
+      decimal({ min: 0, max: 1 }),
+      neuronDefaults.share,
+    ),
     name: optional("NAME", "What the bundle is called", name),
     out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),

@@ -1,4 +1,5 @@
 /** `sluice fit probe` */
+import { probeDefaults } from "../../defaults.ts";
 import { writeProbe } from "../../fit/probe.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
@@ -10,7 +11,7 @@ import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
 export const fitProbe = defineCommand({
   name: "fit probe",
-  summary: "Fit a logistic probe that tells two classes of sentences apart",
+  summary: "Fit a logistic probe that distinguishes two classes of sentences",
   description: [
     "Averages a site over the tokens of each sentence and fits a logistic regression with an L2 penalty to the means. A " +
       "fifth of each class is held out, and the probe is judged on it. `sluice fit neurons` reads neurons along it.",
@@ -18,9 +19,9 @@ export const fitProbe = defineCommand({
   positionals: { model: modelArgument },
   options: {
     ...classOptions,
-    site: withDefault("SITE", "Where", oneOf(...affineSites), "resid_post"),
+    site: withDefault("SITE", "Where to measure", oneOf(...affineSites), "resid_post"),
     layer: optional("N", "At which layer (default: the last)", wholeNumber(0)),
-    l2: optional("W", "Weight of ½‖w‖² against the sum of losses (default 1)", decimal({ min: 0 })),
+    l2: optional("W", "Weight of ½‖w‖² against the sum of losses", decimal({ min: 0 }), probeDefaults.l2),
     out: output(required("FILE", "The probe to write: a safetensors file with weight and bias", name)),
     json: flag("Print one JSON object"),
     ...fitModelOptions,

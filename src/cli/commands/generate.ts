@@ -1,4 +1,5 @@
 /** `sluice generate` */
+import { generateDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, GenerateOptions } from "../../index.ts";
 import { defineCommand } from "../command.ts";
@@ -20,8 +21,8 @@ export const generate = defineCommand({
   summary: "Continue a text or a sequence of token ids",
   description: [
     "Continues PROMPT and streams the text that follows. Without PROMPT it is read from standard input.",
-    "With --tokens, ids go in and ids come out, and no tokenizer is needed; then only generation_config.json or " +
-      "--stop-token stops it early. The stop id ends the ids and leaves no text.",
+    "With --tokens, ids go in and ids come out, and no tokenizer is needed. Then only generation_config.json and " +
+      "--stop-token end it early; the stop id is the last of the ids that are printed.",
   ],
   positionals: { model: modelArgument, prompt: { ...promptArgument, help: "the text to continue" } },
   options: {
@@ -31,7 +32,7 @@ export const generate = defineCommand({
       "batch",
     ),
     samples: withDefault("N", "Continuations of each prompt, each drawn with a seed of its own", wholeNumber(1), 1),
-    maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), 128),
+    maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), generateDefaults.maxNewTokens),
     ...samplingOptions,
     json: flag(
       "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of several continuations, {results: […]}",

@@ -61,18 +61,18 @@ const param: Parser<StageValue> = (given, option) => {
 
 export const interventionOptions = {
   with: input(
-    repeated("BUNDLE", "Intervene as a bundle says; FILE:as=PREFIX names its stages PREFIX/ID", parseBundleChoice),
+    repeated("BUNDLE", "Apply a bundle of interventions; FILE:as=PREFIX names its stages PREFIX/ID", parseBundleChoice),
     "bundle",
   ),
   strength: repeated(
     "ID=S",
-    "How strongly a stage acts, in place of its own strength: calm=0.5; 0 not at all",
+    "How strongly a stage acts, in place of its own strength: calm=0.5; 0 turns it off",
     strength,
   ),
   param: repeated("ID.alpha=A", "A stage's alpha in place of its own: calm.alpha=-1.5", param),
   promptLength: optional(
     "N",
-    "How many tokens count as prompt, for stages that act on the prompt or behind it only (default: all given)",
+    "How many tokens count as prompt, for stages that act only on the prompt or only after it (default: all given)",
     wholeNumber(1),
   ),
 };

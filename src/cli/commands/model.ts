@@ -23,7 +23,7 @@ export const modelOptions = {
   plan: optional(
     "PLAN",
     "default: the fastest kernels for each number of rows; reference: one summation order per matrix, so that a " +
-      "token's bits depend on its context alone",
+      "token's bits depend only on its context",
     oneOf("default", "reference"),
   ),
   quantize: optional(
@@ -35,7 +35,7 @@ export const modelOptions = {
 
 /** For commands that use the kernels that were measured on this device. */
 export const tuneOptions = {
-  noTune: flag("Use the built-in choice of kernels: measure nothing, and use nothing that was measured before"),
+  noTune: flag("Use the built-in choice of kernels; do not measure, and ignore earlier measurements"),
 };
 
 const { plan: _, ...withoutPlan } = modelOptions;

@@ -1,5 +1,6 @@
 /** `sluice profile` */
 
+import { profileDefaults } from "../../defaults.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext } from "../context.ts";
 import { flag, name, optional, output, renamed, wholeNumber } from "../options.ts";
@@ -10,12 +11,12 @@ import { chosenPrompt, type PromptChoice, promptArgument, promptOptions } from "
 
 export const profile = defineCommand({
   name: "profile",
-  summary: "Tell where a model's time goes, kernel by kernel",
+  summary: "Show where a model's time goes, kernel by kernel",
   description: [
-    "Runs a prefill and some decode steps with GPU timestamps around every dispatch, and tells calls, time, operations " +
+    "Runs a prefill and some decode steps with GPU timestamps around every dispatch, and prints calls, time, operations " +
       "and bytes of each kernel and each place in the model, against the device's own ceilings; what profiling costs is " +
-      "measured in the same run. Dispatches that carry interventions name them, and what each stage costs is a row of its own: " +
-      "the plan is timed with it and without it, in turns. What the host does is told too: uploading weights, encoding the " +
+      "measured in the same run. Dispatches that carry interventions name them, and the cost of each stage has its own row: " +
+      "the plan is timed with it and without it, in turns. The host's work is listed too: uploading weights, encoding the " +
       "prompt, compiling each pipeline, and for every token encoding commands, submitting, waiting and decoding text.",
   ],
   positionals: {
@@ -24,7 +25,7 @@ export const profile = defineCommand({
   },
   options: {
     tokens: renamed(promptOptions.tokens, "promptIds"),
-    maxNewTokens: optional("N", "Decode steps (default 8)", wholeNumber(1)),
+    maxNewTokens: optional("N", "Tokens to decode", wholeNumber(1), profileDefaults.newTokens),
     trace: output(optional("FILE", "Write a trace for Perfetto or Chrome's DevTools", name)),
     html: output(optional("FILE", "Write a report to look at, one self-contained page", name)),
     json: flag("Print one JSON object"),
@@ -72,7 +73,8 @@ function decodeSteps(
   { prompt, tokens, maxNewTokens }: PromptChoice & { readonly maxNewTokens: number | undefined },
   { note }: CommandContext,
 ): PromptChoice & { readonly maxNewTokens: number } {
-  if (maxNewTokens !== undefined || tokens?.length !== 1) return { prompt, tokens, maxNewTokens: maxNewTokens ?? 8 };
+  if (maxNewTokens !== undefined || tokens?.length !== 1)
+    return { prompt, tokens, maxNewTokens: maxNewTokens ?? profileDefaults.newTokens };
   const [count = 0] = tokens;
   note(`--tokens ${count}, one number, is taken as --max-new-tokens ${count}; --tokens now takes the prompt's ids`);
   return { prompt, tokens: undefined, maxNewTokens: count };

@@ -1,12 +1,18 @@
 /** How new tokens are chosen and when to stop: shared by the commands that generate. */
+import { generateDefaults } from "../../defaults.ts";
 import type { GenerateOptions, Overflow } from "../../index.ts";
 import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
 import { decimal, name, oneOf, optional, repeated, wholeNumber, withDefault } from "../options.ts";
 
 export const samplingOptions = {
-  temperature: withDefault("T", "0 takes the likeliest token; 1 draws as the model predicts", decimal({ min: 0 }), 0),
-  topK: optional("K", "Draw from the K likeliest tokens only; 0 for all", wholeNumber(0)),
+  temperature: withDefault(
+    "T",
+    "0 takes the likeliest token; 1 draws as the model predicts",
+    decimal({ min: 0 }),
+    generateDefaults.temperature,
+  ),
+  topK: optional("K", "Draw only from the K likeliest tokens; 0 for all", wholeNumber(0)),
   topP: optional(
     "P",
     "Draw from the likeliest tokens that together reach probability P; 0 takes the likeliest one",
@@ -18,14 +24,18 @@ export const samplingOptions = {
     "Make tokens that already occurred less likely; 1 changes nothing",
     decimal({ min: 0, aboveMin: true }),
   ),
-  seed: optional("S", "Draw the same tokens again; without it every run differs", wholeNumber(0)),
+  seed: optional("S", "Seed of the draws: equal seeds draw equal tokens. Without it every run differs", wholeNumber(0)),
   stop: repeated("TEXT", "Stop before this text", name),
   stopToken: repeated("ID", "Stop at this token, besides the model's own", wholeNumber(0)),
-  context: optional("N", "Positions to hold: all tokens but the last new one must fit", wholeNumber(1)),
+  context: optional(
+    "N",
+    "Tokens that the cache holds: the prompt and all new tokens but the last (default: as many as are needed)",
+    wholeNumber(1),
+  ),
   overflow: optional(
     "WHAT",
-    "When they do not fit: stop where the context ends (default); error, before anything runs; truncate: leave out the " +
-      "first tokens of the prompt",
+    "What to do when they do not fit. stop: end where the context ends (default); error: refuse before anything runs; " +
+      "truncate: leave out the first tokens of the prompt",
     oneOf("stop", "error", "truncate"),
   ),
 };

@@ -13,12 +13,17 @@ export const tune = defineCommand({
       "fastest for this adapter and version of Sluice. generate, chat, perplexity, compare, evaluate, explain, bench and " +
       "profile then use them; --no-tune does without. Another kernel replaces the built-in choice only if it takes at most " +
       "0.9 of its time in three alternations. logits, capture, attribute, fit and the reference plan are never tuned.",
-    "chat, bench, and generate for 512 tokens or more, do the same once by themselves for models above 64 MB, for at most " +
-      "ten seconds.",
+    "chat, bench, and generate for 512 tokens or more, tune by themselves the first time they load a model above 64 MB, for " +
+      "at most ten seconds.",
   ],
   positionals: { model: modelArgument },
   options: {
-    seconds: withDefault("S", "Stop after so long; what is not decided stays a guess", decimal({ min: 1 }), 60),
+    seconds: withDefault(
+      "S",
+      "Stop after this many seconds; what is not decided then keeps the built-in choice",
+      decimal({ min: 1 }),
+      60,
+    ),
     json: flag("Print one JSON object"),
     ...fitModelOptions,
   },

@@ -2,6 +2,7 @@
  * Fits an edge mask that makes a model worse at bad texts and leaves good ones alone (Circuit Breaking, arXiv 2309.05973):
  * few edges, cut exactly and reported on texts that the fit has not seen.
  */
+import { edgeFitDefaults } from "../../defaults.ts";
 import { checkWhole, SluiceError } from "../../errors.ts";
 import { storeFloat32 } from "../../formats/safetensors.ts";
 import type { Bundle } from "../../interventions/bundle.ts";
@@ -74,8 +75,7 @@ export interface EdgeFit {
   readonly divergence: PairLoss;
 }
 
-const SHORTLIST = 32;
-const MOST_EDGES = 12;
+const { shortlist: SHORTLIST, edges: MOST_EDGES } = edgeFitDefaults;
 /** Texts of each kind whose logits are compared. */
 const COMPARED_TEXTS = 16;
 
@@ -86,8 +86,8 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
   checkOptions(options);
   const { config } = model;
   const {
-    method = "attribution+greedy",
-    badWeight = 0.2,
+    method = edgeFitDefaults.method,
+    badWeight = edgeFitDefaults.badWeight,
     badCap = Number.POSITIVE_INFINITY,
     heldOut = 0.25,
     signal,
@@ -202,7 +202,12 @@ function checkWord(name: string, value: string | undefined, words: readonly stri
 async function search(
   objective: Objective,
   method: NonNullable<EdgeFitOptions["method"]>,
-  { edges = MOST_EDGES, shortlist = SHORTLIST, epochs = 300, ramp = 1e-3 }: EdgeFitOptions,
+  {
+    edges = MOST_EDGES,
+    shortlist = SHORTLIST,
+    epochs = edgeFitDefaults.epochs,
+    ramp = edgeFitDefaults.ramp,
+  }: EdgeFitOptions,
   start: readonly number[],
   onProgress: (text: string) => void,
 ): Promise<readonly number[]> {

@@ -1,0 +1,31 @@
+/** Defaults of the library's options, each said once: the code takes them from here, and help texts print them. */
+
+export const generateDefaults = { maxNewTokens: 128, temperature: 0 } as const;
+
+export const compareDefaults = { most: 10 } as const;
+
+/** Tokens as far as the context allows; repetitions of a model alone, and beside the same with interventions. */
+export const benchDefaults = { promptTokens: 64, newTokens: 16, repetitions: 5, pairedRepetitions: 11 } as const;
+
+export const profileDefaults = { newTokens: 8 } as const;
+
+export const auraDefaults = { variant: "aura", factor: 0.5 } as const;
+
+/** The bound in nats. */
+export const layerChoiceDefaults = { klBound: 0.1 } as const;
+
+export const probeDefaults = { l2: 1 } as const;
+
+export const neuronDefaults = { alpha: 0.05, share: 0.5 } as const;
+
+export const edgeFitDefaults = {
+  method: "attribution+greedy",
+  replace: "mean",
+  edges: 12,
+  shortlist: 32,
+  badWeight: 0.2,
+  epochs: 300,
+  ramp: 1e-3,
+} as const;
+
+export const judgeDefaults = { method: "logistic", l2: 1 } as const;
