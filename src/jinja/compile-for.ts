@@ -12,14 +12,14 @@ import { FunctionScope, Scope, type Slot, undeclared } from "./scopes.ts";
 import { DONE, Iteration, Markup, Tuple, type Value } from "./values.ts";
 
 export function compileFor(node: For, frame: Frame, compileBody: CompileBody): Execute {
-  if (contains(node, (one) => one.kind === "name" && one.use === "store" && one.name === "loop")) {
+  if (contains(node, frame, (one) => one.kind === "name" && one.use === "store" && one.name === "loop")) {
     throw syntaxError("Can't assign to special loop variable in for-loop target", node.line);
   }
   const owner = node.recursive ? new FunctionScope(frame.scope.owner) : frame.scope.owner;
   const isExtended =
     node.recursive ||
-    undeclared(node.body, ["loop"]).has("loop") ||
-    contains(node, (one) => one.kind === "block" && one.scoped);
+    undeclared(node.body, ["loop"], owner.budget).has("loop") ||
+    contains(node, frame, (one) => one.kind === "block" && one.scoped);
   const round = compileRounds(node, frame, owner, isExtended, compileBody);
   const filter = node.test ? compileTest(node, frame) : null;
   const iterable = compileExpression(node.iterable, frame);
@@ -138,6 +138,7 @@ function compileCollect(target: Target, frame: Frame): Evaluate {
   return (at) => new Tuple(items.map((item) => item(at)));
 }
 
-function contains(node: Node, is: (node: Node) => boolean): boolean {
-  return is(node) || childrenOf(node).some((child) => contains(child, is));
+function contains(node: Node, frame: Frame, is: (node: Node) => boolean): boolean {
+  frame.scope.owner.budget.spend(1);
+  return is(node) || childrenOf(node).some((child) => contains(child, frame, is));
 }

@@ -40,7 +40,7 @@ export function compileMacro(
   const inner: Frame = { ...frame, scope, soft: false, toplevel: false, inLoop: false };
   const nodes = [...node.args, ...node.defaults, ...node.body];
   scope.analyze(nodes);
-  const used = undeclared(node.body, ["caller", "kwargs", "varargs"]);
+  const used = undeclared(node.body, ["caller", "kwargs", "varargs"], owner.budget);
   const names = node.args.map((arg) => arg.name);
   checkCaller(node, names, used.has("caller"));
   const slots: Slot[] = names.map((arg) => scope.ref(arg));

@@ -32,7 +32,7 @@ import {
 import { truth } from "./operators.ts";
 import { str } from "./repr.ts";
 import type { Run } from "./run.ts";
-import { FunctionScope, Scope, undeclared } from "./scopes.ts";
+import { CompileBudget, FunctionScope, Scope, undeclared } from "./scopes.ts";
 import { escapeHtml } from "./text.ts";
 import { Callable, Custom, Markup, textOf, typeName, Undefined, type Value } from "./values.ts";
 
@@ -46,6 +46,7 @@ export function compile(nodes: readonly Statement[]): Render {
 
 class Compiler {
   readonly #blocks = new Map<string, Render>();
+  readonly #budget = new CompileBudget();
   readonly render: Render;
 
   constructor(nodes: readonly Statement[]) {
@@ -56,9 +57,9 @@ class Compiler {
 
   /** The template, or one of its blocks: what runs by itself on a context. */
   #function(nodes: readonly Statement[], { toplevel, block }: { toplevel: boolean; block?: Block }): Render {
-    const owner = new FunctionScope(null);
+    const owner = new FunctionScope(this.#budget);
     const scope = new Scope(null, owner);
-    const special = undeclared(nodes, block ? ["self", "super"] : ["self"]);
+    const special = undeclared(nodes, block ? ["self", "super"] : ["self"], this.#budget);
     const self = special.has("self") ? scope.declareParameter("self") : null;
     const parent = special.has("super") ? scope.declareParameter("super") : null;
     scope.analyze(nodes);

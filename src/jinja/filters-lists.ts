@@ -120,7 +120,7 @@ function* slices(run: Run, self: Value, count: Value, fill: Value): Generator<Va
   const withExtra = items.length - each * total;
   let offset = 0;
   for (let i = 0; i < total; i++) {
-    run.spend(2);
+    run.spend(5);
     const start = offset + i * each;
     if (i < withExtra) offset++;
     const part = items.slice(start, offset + (i + 1) * each);

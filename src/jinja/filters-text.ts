@@ -32,7 +32,7 @@ function escaped(run: Run, value: Value): Markup {
 }
 
 function title(run: Run, text: string): string {
-  run.spend(1 + text.length);
+  run.spend(1 + 2 * text.length);
   let result = "";
   let word = "";
   const flush = (): void => {

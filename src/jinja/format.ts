@@ -234,6 +234,7 @@ function formatNumber(run: Run, value: bigint | number, spec: Spec): string {
   const number = typeof value === "bigint" ? toFloat(value) : value;
   const negative = number < 0 || Object.is(number, -0);
   const kind = type === "n" ? "g" : type;
+  run.spend(16 + 8 * (spec.precision ?? 0));
   const digits =
     kind === "" && spec.precision === undefined
       ? floatText(Math.abs(number))
@@ -269,14 +270,13 @@ function numeric(run: Run, negative: boolean, prefix: string, digits: string, sp
   const rest = digits.slice(integer.length);
   let shown = grouped(integer, spec.grouping, groupSize);
   if (spec.fill === "0" && spec.align === "=") {
-    // Zeros that fill the width are grouped too.
+    // Zeros that fill the width are grouped too, and no separator comes first.
     run.admitText(spec.width);
-    let zeros = integer;
-    while (sign.length + shown.length + rest.length < spec.width) {
-      run.spend(1 + (zeros.length >> 3));
-      zeros = `0${zeros}`;
-      shown = grouped(zeros, spec.grouping, groupSize);
-    }
+    const room = spec.width - sign.length - rest.length;
+    let count = Math.max(integer.length, room - Math.ceil(room / (groupSize + 1)));
+    while (count + Math.floor((count - 1) / groupSize) < room) count++;
+    run.spend(1 + count);
+    shown = grouped(integer.padStart(count, "0"), spec.grouping, groupSize);
   }
   return aligned(run, sign, shown + rest, spec, ">");
 }

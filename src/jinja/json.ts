@@ -57,7 +57,7 @@ class Writer {
 
   write(value: Value, depth: number): string {
     checkDepth(depth);
-    this.#run.spend(1);
+    this.#run.spend(3);
     const scalar = this.#scalar(value);
     if (scalar !== undefined) return scalar;
     const text = textOf(value);
@@ -113,7 +113,10 @@ class Writer {
     // JSON.stringify escapes lone surrogates, which Python leaves as they are.
     const body = JSON.stringify(text).replace(
       /\\(?:u(d[89a-f][0-9a-f]{2})|[\s\S])/g,
-      (all, unit: string | undefined) => (unit === undefined ? all : String.fromCharCode(Number.parseInt(unit, 16))),
+      (all, unit: string | undefined) => {
+        this.#run.spend(1);
+        return unit === undefined ? all : String.fromCharCode(Number.parseInt(unit, 16));
+      },
     );
     this.#run.scan(body.length);
     if (!this.#options.ensureAscii) return body;

@@ -27,10 +27,7 @@ export interface Token {
   readonly line: number;
 }
 
-const OPERATORS = [
-  ...["//", "**", "==", "!=", ">=", "<="],
-  ...["+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"],
-];
+const OPERATORS = new Set("// ** == != >= <= + - / * % ~ [ ] ( ) { } > < = . : | , ;".split(" "));
 const CLOSING: Readonly<Record<string, string>> = { "{": "}", "(": ")", "[": "]" };
 const FLOAT = /(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?[eE][+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)/y;
 const INTEGER = /0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|[1-9](?:_?\d)*|0(?:_?0)*/y;
@@ -48,6 +45,8 @@ class Lexer {
   readonly #tokens: Token[] = [];
   #at = 0;
   #line = 1;
+  /** Where the next newline stands. */
+  #newline = -1;
   /** Did the last match end a line? Only then is whitespace before a block that of a whole line. */
   #lineStarting = true;
 
@@ -69,8 +68,10 @@ class Lexer {
 
   /** Moves on, counting lines. */
   #advance(to: number): void {
-    for (let at = this.#source.indexOf("\n", this.#at); at >= 0 && at < to; at = this.#source.indexOf("\n", at + 1)) {
-      this.#line++;
+    while (this.#newline < to) {
+      if (this.#newline >= this.#at) this.#line++;
+      const next = this.#source.indexOf("\n", Math.max(this.#at, this.#newline + 1));
+      this.#newline = next < 0 ? Number.POSITIVE_INFINITY : next;
     }
     this.#at = to;
     this.#lineStarting = this.#source[to - 1] === "\n";
@@ -197,7 +198,8 @@ class Lexer {
       this.#string(at, character);
       return;
     }
-    const operator = OPERATORS.find((one) => this.#source.startsWith(one, at));
+    const pair = this.#source.slice(at, at + 2);
+    const operator = OPERATORS.has(pair) ? pair : OPERATORS.has(character) ? character : undefined;
     if (!operator) throw syntaxError(`unexpected char ${JSON.stringify(character)} at ${at}`, this.#line);
     const closing = CLOSING[operator];
     if (closing) open.push(closing);

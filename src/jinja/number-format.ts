@@ -51,8 +51,8 @@ function percentDigits(value: number, precision: number): string {
 /** Puts a separator between groups of digits. */
 export function grouped(digits: string, separator: string, size: number): string {
   const groups: string[] = [];
-  for (let end = digits.length; end > 0; end -= size) groups.unshift(digits.slice(Math.max(0, end - size), end));
-  return groups.join(separator);
+  for (let end = digits.length; end > 0; end -= size) groups.push(digits.slice(Math.max(0, end - size), end));
+  return groups.reverse().join(separator);
 }
 
 /** A code point as a character, as `%c` and `format(…, "c")` make it. */

@@ -202,7 +202,9 @@ function sequences(run: Run, operator: Arithmetic, a: Value, b: Value): Value | 
   if (!(what instanceof List || what instanceof Tuple)) return undefined;
   const count = times > 0n ? Number(times) : 0;
   run.admitList(count * what.items.length);
-  const items = what.items.length === 0 ? [] : Array.from({ length: count }, () => what.items).flat();
+  if (what.items.length === 0) return what;
+  const items: Value[] = [];
+  for (let i = 0; i < count; i++) for (const item of what.items) items.push(item);
   return what instanceof List ? new List(items) : new Tuple(items);
 }
 

@@ -102,6 +102,7 @@ function formatOne(run: Run, directive: Directive, value: Value, escaping: boole
     case "g":
     case "G": {
       const number = floatOf(value);
+      run.spend(16 + 8 * (precision ?? 0));
       const digits = floatDigits(number, type, precision ?? 6, flags.includes("#"));
       return { sign: signOf(number < 0 || Object.is(number, -0), flags), prefix: "", body: digits, isNumber: true };
     }

@@ -93,6 +93,7 @@ class Printer {
 
   #string(text: string, start: number, after: number, level: number, whole: string): string {
     if (text === "") return whole;
+    this.#run.spend(3 * text.length);
     const outermost = level === 1;
     const indent = start + (outermost ? 1 : 0);
     const allowance = after + (outermost ? 1 : 0);

@@ -28,7 +28,7 @@ export function str(run: Run, value: Value): string {
 /** `repr(value)`: what lists and dictionaries print of their items. */
 export function repr(run: Run, value: Value, depth = 0): string {
   checkDepth(depth);
-  run.spend(1);
+  run.spend(3);
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
   if (typeof value === "bigint") return intText(value);

@@ -3,15 +3,32 @@
  * here are those of its compiler (`idtracking`), because templates depend on their corners: a loop's body sees what was
  * set outside and forgets what it sets, branches of `if` share their scope, macros see later values of what is outside.
  */
+
 import { childrenOf, type For, type If, type Node } from "./nodes.ts";
+import { limit } from "./run.ts";
+
+/** Steps of finding out what the names of a template mean: many more than a real one takes. */
+const STEPS = 3_000_000;
+
+/** The work that compiling a template may take. */
+export class CompileBudget {
+  #steps = STEPS;
+
+  spend(steps: number): void {
+    this.#steps -= steps;
+    if (this.#steps < 0) throw limit("nests too many names");
+  }
+}
 
 /** A function of the compiled template, whose variables live in one activation. */
 export class FunctionScope {
   readonly depth: number;
+  readonly budget: CompileBudget;
   slots = 0;
 
-  constructor(parent: FunctionScope | null) {
-    this.depth = parent ? parent.depth + 1 : 0;
+  constructor(parent: FunctionScope | CompileBudget) {
+    this.depth = parent instanceof FunctionScope ? parent.depth + 1 : 0;
+    this.budget = parent instanceof FunctionScope ? parent.budget : parent;
   }
 }
 
@@ -98,6 +115,7 @@ export class Scope {
   }
 
   #copy(): Scope {
+    this.owner.budget.spend(4 + this.#refs.size);
     const copy = new Scope(this.parent, this.owner, this.#slots);
     copy.#refs = new Map(this.#refs);
     copy.#loads = new Map(this.#loads);
@@ -202,10 +220,15 @@ export class Scope {
 }
 
 /** Which of the names are read in the nodes before anything sets them. */
-export function undeclared(nodes: readonly Node[], names: readonly string[]): ReadonlySet<string> {
+export function undeclared(
+  nodes: readonly Node[],
+  names: readonly string[],
+  budget: CompileBudget,
+): ReadonlySet<string> {
   const wanted = new Set(names);
   const found = new Set<string>();
   const visit = (node: Node): void => {
+    budget.spend(1);
     if (node.kind === "block") return;
     if (node.kind === "name") {
       if (node.use === "load" && wanted.has(node.name)) found.add(node.name);

@@ -41,7 +41,7 @@ export const STRING_METHODS: ReadonlyMap<string, Native> = METHODS;
 /** A method of text alone, in time that grows with it. */
 function mapping(name: string, convert: (text: string) => string): void {
   method(name, "", (run, text) => {
-    run.spend(1 + text.length);
+    run.spend(1 + 3 * text.length);
     const result = convert(text);
     run.admitText(result.length);
     return result;
@@ -62,7 +62,7 @@ mapping("swapcase", swapCase);
 mapping("casefold", caseFold);
 for (const [name, question] of QUESTIONS) {
   method(name, "", (run, text) => {
-    run.spend(1 + text.length);
+    run.spend(1 + 2 * text.length);
     return question(text);
   });
 }

@@ -9,7 +9,11 @@ const LINE_END = new RegExp(`\\r\\n|[\\n-\\r\\x85\\u2028\\u2029${"\x1c-\x1e"}]`,
 const SURROGATE = /[\ud800-\udfff]/;
 
 export function isSpace(character: string | undefined): boolean {
-  return character !== undefined && SPACE.test(character);
+  if (character === undefined) return false;
+  const code = character.charCodeAt(0);
+  return code < 0x80
+    ? code === 0x20 || (code >= 9 && code <= 13) || (code >= 0x1c && code < 0x20)
+    : SPACE.test(character);
 }
 
 /** The characters, of which one may be two UTF-16 units. */
@@ -75,7 +79,7 @@ function ordinal(unit: number): number {
 export function strip(run: Run, text: string, set: string | null, left: boolean, right: boolean): string {
   run.scan(text.length);
   const characters = set === null ? null : new Set(set);
-  const drops = (unit: string): boolean => (characters ? characters.has(unit) : SPACE.test(unit));
+  const drops = (unit: string): boolean => (characters ? characters.has(unit) : isSpace(unit));
   let begin = 0;
   let end = text.length;
   while (left && begin < end) {
@@ -99,14 +103,14 @@ export function splitSpace(run: Run, text: string, most: number): string[] {
   const parts: string[] = [];
   let at = 0;
   for (;;) {
-    while (at < text.length && SPACE.test(text[at] as string)) at++;
+    while (at < text.length && isSpace(text[at])) at++;
     if (at >= text.length) return parts;
     if (most >= 0 && parts.length >= most) {
       parts.push(text.slice(at));
       return parts;
     }
     const begin = at;
-    while (at < text.length && !SPACE.test(text[at] as string)) at++;
+    while (at < text.length && !isSpace(text[at])) at++;
     run.spend(1);
     parts.push(text.slice(begin, at));
   }
@@ -118,14 +122,14 @@ export function splitSpaceRight(run: Run, text: string, most: number): string[] 
   const parts: string[] = [];
   let end = text.length;
   for (;;) {
-    while (end > 0 && SPACE.test(text[end - 1] as string)) end--;
+    while (end > 0 && isSpace(text[end - 1])) end--;
     if (end === 0) return parts.reverse();
     if (most >= 0 && parts.length >= most) {
       parts.push(text.slice(0, end));
       return parts.reverse();
     }
     const stop = end;
-    while (end > 0 && !SPACE.test(text[end - 1] as string)) end--;
+    while (end > 0 && !isSpace(text[end - 1])) end--;
     run.spend(1);
     parts.push(text.slice(end, stop));
   }
@@ -201,6 +205,7 @@ export function countOf(run: Run, text: string, part: string): number {
 export function replaceText(run: Run, text: string, old: string, by: string, most: number): string {
   if (most === 0) return text;
   if (old === "") {
+    run.spend(4 * text.length);
     const characters = charactersOf(run, text);
     const gaps = most < 0 ? characters.length + 1 : Math.min(most, characters.length + 1);
     run.admitText(text.length + gaps * by.length);
@@ -219,7 +224,10 @@ export function replaceText(run: Run, text: string, old: string, by: string, mos
 export function escapeHtml(run: Run, text: string): string {
   run.scan(text.length);
   if (!/[&<>'"]/.test(text)) return text;
-  const escaped = text.replace(/[&<>'"]/g, (character) => HTML[character] as string);
+  const escaped = text.replace(/[&<>'"]/g, (character) => {
+    run.spend(2);
+    return HTML[character] as string;
+  });
   run.admitText(escaped.length);
   run.scan(escaped.length);
   return escaped;

@@ -32,10 +32,14 @@ const read = (name: string): unknown =>
 const cases = read("cases.json") as Cases;
 const now = (): Date => new Date(2024, 6, 26, 9, 5, 3, 45);
 
+const templates = new Map<string, Template>();
+
 /** The text, or null for a refusal. Nothing else may be thrown. */
 function render(template: string, variables: Variables): string | null {
   try {
-    return new Template(template).render(variables, { now });
+    const parsed = templates.get(template) ?? new Template(template);
+    templates.set(template, parsed);
+    return parsed.render(variables, { now });
   } catch (error) {
     if (error instanceof TemplateError && error.kind !== "limit") return null;
     throw error;
