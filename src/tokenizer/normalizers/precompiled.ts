@@ -4,6 +4,7 @@
  */
 import type { Normalize } from "../pipeline.ts";
 import type { Step } from "../step.ts";
+import { eachGrapheme } from "./graphemes.ts";
 import { byCharacter } from "./rewrite.ts";
 
 /** Longer sequences, in bytes, are looked up character by character. */
@@ -13,7 +14,6 @@ const MAX_REMEMBERED = 20_000;
 export function precompiled(step: Step): Normalize {
   const table = readTable(step);
   const remembered = new Map<string, string>();
-  const segmenter = new Intl.Segmenter("und", { granularity: "grapheme" });
 
   const rewrite = (grapheme: string): string => {
     let result = remembered.get(grapheme);
@@ -26,19 +26,12 @@ export function precompiled(step: Step): Normalize {
 
   return byCharacter((text) => {
     let result = "";
-    for (const stretch of text.match(STRETCHES) ?? []) {
-      if (stretch.length === 1) result += rewrite(stretch);
-      else for (const { segment } of segmenter.segment(stretch)) result += rewrite(segment);
-    }
+    eachGrapheme(text, (grapheme) => {
+      result += rewrite(grapheme);
+    });
     return result;
   });
 }
-
-/**
- * Single characters of ASCII, each of which is a grapheme if it is next to another, and what has to be segmented: the
- * others with the character of ASCII before and after.
- */
-const STRETCHES = /\r\n|[\0-\x7f](?=[\0-\x7f]|$)|[\0-\x7f]?[^\0-\x7f]+(?:[\0-\x7f][^\0-\x7f]+)*(?:\r\n|[\0-\x7f])?/g;
 
 interface Table {
   rewrite(grapheme: string): string;
