@@ -3,6 +3,7 @@
  * the same texts, prompts and seeds, with intervals.
  */
 import { SluiceError } from "../errors.ts";
+import { dependsOnPrompt } from "../interventions/positions.ts";
 import type { Stage } from "../interventions/stage.ts";
 import type { Model } from "../runtime/model.ts";
 import type { PromptInput } from "../runtime/request.ts";
@@ -32,7 +33,7 @@ export interface EvaluateOptions {
   onProgress?(phase: "predicting" | "continuing", done: number, total: number): void;
 }
 
-/** On texts, the interventions acting at every position. */
+/** On texts. Stages act where their positions say, if these do not depend on a prompt's length, else at every token. */
 export interface PredictionReport {
   readonly texts: number;
   /** Predicted tokens: each text's, less its first. */
@@ -47,7 +48,7 @@ export interface PredictionReport {
   readonly kl_nats: Estimate;
   /** Share of predictions whose likeliest token stays the same. */
   readonly agreement: Estimate;
-  /** Ids of the stages that would act at some positions alone by their bundle. */
+  /** Ids of the stages whose positions depend on a prompt's length: texts have no prompt, and they acted at every token. */
   readonly widened: readonly string[];
 }
 
@@ -127,8 +128,8 @@ async function predict(
   documents: readonly (readonly number[])[],
   { seed, signal, onProgress }: Settled,
 ): Promise<PredictionReport> {
-  const widened = model.stages.filter((stage) => !actsEverywhere(stage));
-  const everywhere = widened.length === 0 ? model : withStagesEverywhere(model);
+  const widened = model.stages.filter(hasPromptScope);
+  const everywhere = widened.length === 0 ? model : withoutPromptScopes(model);
   const longest = documents.reduce((most, { length }) => Math.max(most, length), 0);
   const context = Math.min(longest, model.config.max_position_embeddings);
   const windows = documents.flatMap((tokens) => windowsOf(tokens, context, Math.max(1, context >> 1)));
@@ -175,14 +176,14 @@ async function predict(
   };
 }
 
-function actsEverywhere(stage: Stage): boolean {
-  return stage.kind === "edge_mask" || stage.positions === "all";
+function hasPromptScope(stage: Stage): boolean {
+  return stage.kind !== "edge_mask" && dependsOnPrompt(stage.positions);
 }
 
 /** A bundle for generated tokens alone would leave most of a text as it is: its cost is that of acting throughout. */
-function withStagesEverywhere(model: Model): Model {
+function withoutPromptScopes(model: Model): Model {
   const stages = model.stages.map((stage): Stage => {
-    return stage.kind === "edge_mask" ? stage : { ...stage, positions: "all" };
+    return hasPromptScope(stage) ? ({ ...stage, positions: "all" } as Stage) : stage;
   });
   return model.withStages({ stages, warnings: [] });
 }

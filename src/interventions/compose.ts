@@ -3,6 +3,7 @@ import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
+import { checkPositions } from "./check-positions.ts";
 import { listSources } from "./edges.ts";
 import {
   type AffineManifest,
@@ -15,7 +16,7 @@ import {
   type StageManifest,
 } from "./manifest.ts";
 import { isFloat32, refuse } from "./manifest-fields.ts";
-import { tokensIn } from "./positions.ts";
+import { type Positions, tokensIn } from "./positions.ts";
 import { resolveEdgeMask, type WidenedEdges } from "./resolve-edges.ts";
 import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
@@ -33,6 +34,8 @@ export interface ComposeSettings {
   readonly strengths?: ReadonlyMap<string, number>;
   /** Alphas by stage id, in place of the bundles' own. */
   readonly params?: ReadonlyMap<string, { readonly alpha: number }>;
+  /** Positions by stage id, in place of the bundles' own. */
+  readonly positions?: ReadonlyMap<string, Positions>;
   /** Edges that shall be part of the edge mask's structure besides those that it masks; they begin at 1. */
   readonly edges?: WidenedEdges;
   /** Digests of the model's files, as hex, to be compared with those that a bundle was made for. */
@@ -176,11 +179,12 @@ function resolveStage(
   settings: ComposeSettings,
 ): Stage {
   const common = { id, strength: settings.strengths?.get(id) ?? manifest.strength ?? 1 };
+  const scope = givenPositions(config, id, settings);
   switch (manifest.kind) {
     case "neuron_scale":
-      return { ...common, ...resolveNeuronScale(config, bundle, manifest) };
+      return { ...common, ...resolveNeuronScale(config, bundle, manifest), ...scope };
     case "affine":
-      return { ...common, ...resolveAffine(config, bundle, manifest, settings.params?.get(id)?.alpha) };
+      return { ...common, ...resolveAffine(config, bundle, manifest, settings.params?.get(id)?.alpha), ...scope };
     case "edge_mask":
       return { ...common, ...resolveEdgeMask(config, bundle, manifest, settings.edges) };
   }
@@ -277,22 +281,40 @@ function resolveLayers(
 }
 
 /** Strengths and alphas must name stages of the composition that have one, and be numbers that a shader can take. */
-function checkSettings(stages: readonly Stage[], { strengths, params, edges }: ComposeSettings): void {
+function checkSettings(stages: readonly Stage[], { strengths, params, positions, edges }: ComposeSettings): void {
   const ids = stages.map(({ id }) => id);
   const withAlpha = stages.filter((stage) => stage.kind === "affine" && hasAlpha(stage.method)).map(({ id }) => id);
   for (const [id, strength] of strengths ?? []) checkSetting("strength", id, strength, ids);
   for (const [id, { alpha }] of params ?? []) checkSetting("alpha", id, alpha, withAlpha);
+  const withPositions = stages.filter(({ kind }) => kind !== "edge_mask").map(({ id }) => id);
+  for (const id of positions?.keys() ?? []) checkNamed("positions", id, withPositions);
   if (edges !== undefined && !stages.some(({ kind }) => kind === "edge_mask")) {
     throw new SluiceError("usage", "Edges are named to be set later, but no stage is an edge_mask");
   }
 }
 
+/** Positions that settings give a stage in place of its own: a copy. */
+function givenPositions(
+  { vocab_size }: ModelShape,
+  id: string,
+  { positions }: ComposeSettings,
+): { readonly positions?: Positions } {
+  const given = positions?.get(id);
+  if (given === undefined) return {};
+  const refuse = (field: string, problem: string, hint?: string) =>
+    new SluiceError("usage", `Stage ${show(id)}: ${field} ${problem}`, { ...(hint && { hint }), field: "positions" });
+  return { positions: structuredClone(checkPositions(given, refuse, vocab_size)) };
+}
+
+function checkNamed(what: "strength" | "alpha" | "positions", id: string, known: readonly string[]): void {
+  if (known.includes(id)) return;
+  const which = { strength: "No stage", alpha: "No stage with an alpha", positions: "No stage with positions" }[what];
+  const hint = known.length > 0 ? `There are ${known.join(", ")}.` : "There is none.";
+  throw new SluiceError("usage", `${which} is called ${show(id)}`, { hint });
+}
+
 function checkSetting(what: "strength" | "alpha", id: string, value: number, known: readonly string[]): void {
-  if (!known.includes(id)) {
-    const which = what === "alpha" ? "No stage with an alpha" : "No stage";
-    const hint = known.length > 0 ? `There are ${known.join(", ")}.` : "There is none.";
-    throw new SluiceError("usage", `${which} is called ${show(id)}`, { hint });
-  }
+  checkNamed(what, id, known);
   if (isFloat32(value)) return;
   throw new SluiceError("usage", `The ${what} of stage "${id}" is ${value}; it must be a finite float32 number`);
 }

@@ -5,7 +5,7 @@
  */
 import { parseGguf } from "../formats/gguf.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
 import type { Bundle } from "./bundle.ts";
 import { baseOf, compose } from "./compose.ts";
 import { refuse } from "./manifest-fields.ts";
@@ -16,9 +16,15 @@ import type { ModelShape } from "./sites.ts";
  * @param bytes the GGUF file
  * @param file names it in errors, and the bundle without its ending
  * @param config of the model that it is for: the file says little about it
+ * @param onWarning told what makes it doubtful that the vector is for this model
  * @throws `bad_file` for a damaged file; `bad_bundle` where it holds no control vector, or not one for this model
  */
-export function importControlVector(bytes: Uint8Array, file: string, config: ModelShape): Bundle {
+export function importControlVector(
+  bytes: Uint8Array,
+  file: string,
+  config: ModelShape,
+  onWarning: (text: string) => void = () => undefined,
+): Bundle {
   const { metadata, tensors } = parseGguf(bytes, file);
   const architecture = metadata.get("general.architecture");
   if (architecture !== "controlvector") {
@@ -28,10 +34,11 @@ export function importControlVector(bytes: Uint8Array, file: string, config: Mod
   const layers: number[] = [];
   for (const [name, tensor] of tensors) {
     const layer = /^direction\.(\d+)$/.exec(name)?.[1];
-    if (layer === undefined) throw refuse(file, `tensor ${name}`, "is no direction.N");
+    if (layer === undefined) throw refuse(file, `tensor ${showText(name)}`, "is not a direction.N");
     layers.push(Number(layer));
     directions.set(`control.${Number(layer)}.direction`, tensor);
   }
+  warnOfOthers(metadata, layers, file, config, onWarning);
   const name = file.replace(/^.*[\\/]/, "").replace(/\.gguf$/i, "");
   const manifest = {
     name,
@@ -50,4 +57,41 @@ export function importControlVector(bytes: Uint8Array, file: string, config: Mod
   const bundle = { file, manifest, tensors: directions, metadata: new Map() };
   compose(config, [{ bundle }]);
   return bundle;
+}
+
+/** What the file says of the model that it was made for, where that is another kind or size. */
+function warnOfOthers(
+  metadata: ReadonlyMap<string, unknown>,
+  layers: readonly number[],
+  file: string,
+  config: ModelShape,
+  onWarning: (text: string) => void,
+): void {
+  const hint = metadata.get("controlvector.model_hint");
+  if (hint !== undefined && hint !== "" && !isSameKind(hint, config.model_type)) {
+    onWarning(
+      `${file} was made for a model of the kind ${show(hint)} (controlvector.model_hint), and this one is of the type "${config.model_type}": its directions may mean nothing here`,
+    );
+  }
+  // llama.cpp counts the directions; others write the model's layers.
+  const count = metadata.get("controlvector.layer_count");
+  const plausible = [layers.length, config.num_hidden_layers, config.num_hidden_layers - 1];
+  if (count !== undefined && !plausible.some((layer) => layer === Number(count))) {
+    onWarning(
+      `${file} says that it was made for ${show(count)} layers (controlvector.layer_count), and this model has ${config.num_hidden_layers}`,
+    );
+  }
+  const highest = Math.max(...layers);
+  if (layers.length > 1 && highest < config.num_hidden_layers - 2) {
+    onWarning(
+      `${file} has directions up to layer ${highest}, and this model's layers go up to ${config.num_hidden_layers - 1}: it may be another model's`,
+    );
+  }
+}
+
+/** Writers name the architecture as llama.cpp does, or as transformers does, or a model: `llama`, `Qwen2ForCausalLM`. */
+function isSameKind(hint: unknown, modelType: string): boolean {
+  if (typeof hint !== "string") return false;
+  const plain = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, "");
+  return plain(hint).replace(/forcausallm$|lmheadmodel$/, "") === plain(modelType);
 }

@@ -107,6 +107,19 @@ export const baseSizes = [
   "vocab_size",
 ] as const satisfies readonly (keyof Base)[];
 
+/**
+ * Bounds of what a base may claim: its counts become lists of layers, heads and edges. Each is many times that of the
+ * largest model there is.
+ */
+const MOST: Readonly<Partial<Record<(typeof baseSizes)[number], number>>> = {
+  num_layers: 2048,
+  num_heads: 2048,
+  num_kv_heads: 2048,
+};
+
+/** Sources that a model may have under an edge mask. */
+const MOST_SOURCES = 1 << 16;
+
 /** Stage ids, and the prefixes that bundles may be given. */
 export const idPattern = /^[A-Za-z0-9_-]+$/;
 
@@ -130,6 +143,8 @@ export function checkManifest(json: unknown, file: string): Manifest {
   if (fields.has("checks")) fields.list("checks").forEach((check, index) => checkCheck(check, file, index));
   const stages = fields.list("stages");
   if (stages.length === 0) throw fields.refuse("stages", "is empty: the bundle would do nothing");
+  const hasMask = stages.some((stage) => (stage as { readonly kind?: unknown } | null)?.kind === "edge_mask");
+  checkSources((json as Manifest).base, hasMask, file);
   const ids = new Set<string>();
   stages.forEach((stage, index) => {
     const id = checkStage(stage, file, index);
@@ -141,13 +156,24 @@ export function checkManifest(json: unknown, file: string): Manifest {
 
 function checkBase(base: ManifestFields): void {
   base.string("model_type");
-  for (const size of baseSizes) base.integer(size, 1);
+  for (const size of baseSizes) base.integer(size, 1, MOST[size]);
   if (base.has("repo")) base.string("repo");
   for (const digest of ["weights_sha256", "tokenizer_sha256"]) {
     if (base.has(digest) && !/^[0-9a-f]{64}$/i.test(base.string(digest))) {
       throw base.refuse(digest, `is ${show(base.raw(digest))}, not 64 hexadecimal digits`);
     }
   }
+}
+
+/** Every head and every MLP is a source of an edge mask, and so an entry of lists. */
+function checkSources({ num_layers, num_heads }: Base, hasMask: boolean, file: string): void {
+  const sources = 1 + num_layers * (num_heads + 1);
+  if (!hasMask || sources <= MOST_SOURCES) return;
+  throw refuse(
+    file,
+    "base",
+    `has ${sources} sources of edges in ${num_layers} layers; an edge mask can have ${MOST_SOURCES}`,
+  );
 }
 
 function checkCheck(json: unknown, file: string, index: number): void {

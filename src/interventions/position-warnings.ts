@@ -23,6 +23,24 @@ export function positionWarnings(
   return stages.flatMap(({ id, positions = "all" }) => warningsOf(id, positions, run));
 }
 
+/** Warnings about stages that act on no token of any text, where each text's first `promptLength` tokens are prompt. */
+export function textWarnings(
+  stages: readonly { readonly id: string; readonly positions?: Positions }[],
+  texts: readonly { readonly tokens: readonly number[]; readonly promptLength: number }[],
+): readonly string[] {
+  return stages.flatMap(({ id, positions = "all" }) => {
+    const isIdle = !texts.some(({ tokens, promptLength }) => {
+      const scope = resolvePositions(positions, promptLength);
+      return tokens.some((token, i) => acts(scope, i, token));
+    });
+    if (!isIdle) return [];
+    const why = dependsOnPrompt(positions)
+      ? ", all of whose tokens count as prompt unless a prompt length is given"
+      : "";
+    return [`Stage ${show(id)} (positions ${show(positions)}) acts on no token of the texts${why}: it changes nothing`];
+  });
+}
+
 function warningsOf(id: string, positions: Positions, run: RunExtent): readonly string[] {
   const { promptLength, length, tokens } = run;
   const scope = resolvePositions(positions, promptLength);

@@ -220,7 +220,8 @@ export class Model {
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
   async perplexity(documents: readonly (readonly number[])[], options: PerplexityOptions = {}): Promise<Perplexity> {
-    return measurePerplexity((session) => this.openSequences(session), this.config, documents, options);
+    const open = (session: SessionOptions) => this.openSequences(session);
+    return measurePerplexity(open, this.config, documents, options, this.#parts.onNotice);
   }
 
   /**

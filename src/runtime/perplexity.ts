@@ -1,6 +1,7 @@
 /** Perplexity of texts under a model. */
 import { MAX_ROWS } from "../compile/lower.ts";
 import { SluiceError } from "../errors.ts";
+import { textWarnings } from "../interventions/position-warnings.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { notFinite } from "./not-finite.ts";
 import { checkPromptLength } from "./request.ts";
@@ -41,6 +42,7 @@ export async function measurePerplexity(
   config: ModelConfig,
   documents: readonly (readonly number[])[],
   options: PerplexityOptions,
+  onNotice: (text: string) => void = () => undefined,
 ): Promise<Perplexity> {
   const longest = documents.reduce((most, tokens) => Math.max(most, tokens.length), 0);
   const context = Math.min(longest, config.max_position_embeddings);
@@ -62,6 +64,8 @@ export async function measurePerplexity(
   const sequences = Math.min(MOST_SEQUENCES, windows.length);
   const slots = Math.min(sequences * context, Math.max(context, MAX_ROWS));
   const cached = await openSequences({ sequences, context, slots, signal });
+  const texts = windows.map(({ tokens }) => ({ tokens, promptLength: Math.min(promptLength, tokens.length) }));
+  textWarnings(cached.stages?.positionsOf(0) ?? [], texts).forEach(onNotice);
   try {
     let sum = 0;
     let done = 0;

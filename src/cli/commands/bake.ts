@@ -7,7 +7,7 @@ import { prepareOutFile } from "../out-file.ts";
 import { interventionOptions, interventionsFrom } from "./interventions.ts";
 import { modelArgument } from "./model.ts";
 
-const { with: bundles, strength, param } = interventionOptions;
+const { with: bundles, strength, param, positions } = interventionOptions;
 
 export const bake = defineCommand({
   name: "bake",
@@ -25,6 +25,7 @@ export const bake = defineCommand({
     with: bundles,
     strength,
     param,
+    positions,
     out: required("FOLDER", "The folder to write, which must be new or empty", name),
     remainder: output(optional("FILE", "Write what cannot be baked as a bundle, instead of refusing it", name)),
     dtype: withDefault("DTYPE", "How changed tensors are stored: f32 or stored", oneOf("f32", "stored"), "f32"),

@@ -49,12 +49,12 @@ export const bench = defineCommand({
   ],
   async run(values, context) {
     const choice: InterventionChoice = { ...values, promptLength: undefined };
-    const { strengths, params } = interventionsFrom(choice);
+    const { strengths, params, positions } = interventionsFrom(choice);
     const bundles = await loadBundles(choice, context);
     const { promptTokens, maxNewTokens: newTokens, json } = values;
     const { progress, signal, stdout } = context;
     const result = await withModel({ ...values, long: true }, context, async (model) => {
-      const edited = bundles.length > 0 ? model.with(bundles, { strengths, params }) : undefined;
+      const edited = bundles.length > 0 ? model.with(bundles, { strengths, params, positions }) : undefined;
       const work = context.library.bench(model, edited, {
         ...defined({ promptTokens, newTokens, repetitions: values.repetitions }),
         signal,

@@ -20,11 +20,11 @@ export const bundleImport = defineCommand({
       shows: "A control vector for a model, of which config.json alone is read:",
     },
   ],
-  async run({ file, model, out }, { signal, stdout }) {
+  async run({ file, model, out }, { signal, stdout, note }) {
     const target = await prepareOutFile(out);
     const bytes = await readWholeFile(file, signal);
     const { importControlVector, readModelConfig, writeBundle } = await import("../bundle-library.ts");
-    const bundle = importControlVector(new Uint8Array(bytes), file, await readModelConfig(model, signal));
+    const bundle = importControlVector(new Uint8Array(bytes), file, await readModelConfig(model, signal), note);
     await target.write(writeBundle(bundle));
     const [stage] = bundle.manifest.stages;
     stdout.write(`${out}: ${stage?.id}, ${bundle.tensors.size} layers\n`);

@@ -49,7 +49,7 @@ export const chat = defineCommand({
   ],
   async run(values, context) {
     const choice = { ...values, promptLength: undefined };
-    const { strengths, params } = interventionsFrom(choice);
+    const { strengths, params, positions } = interventionsFrom(choice);
     const bundles = await loadBundles(choice, context);
     const template = values.template === undefined ? undefined : await readTextFile(values.template, context.signal);
     const digests = await digestsOf(values.model, bundles, context);
@@ -58,7 +58,7 @@ export const chat = defineCommand({
       const conversation = new Conversation(plain.tokenizer, values.system, template);
       const sampling = new AnswerSettings(values, plain.generationDefaults, context);
       const editor = context.openEditor(completerFor(() => talk.stageIds));
-      const settings = { strengths, params, digests };
+      const settings = { strengths, params, positions, digests };
       const talk = await RunningTalk.open(
         {
           source: values.model,

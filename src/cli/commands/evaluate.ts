@@ -14,7 +14,7 @@ import { interventionOptions, reportInterventions } from "./interventions.ts";
 import { modelArgument, modelOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
 
-const { with: bundles, strength, param } = interventionOptions;
+const { with: bundles, strength, param, positions } = interventionOptions;
 const { textColumn, labelColumn } = classOptions;
 
 export const evaluate = defineCommand({
@@ -34,6 +34,7 @@ export const evaluate = defineCommand({
     with: bundles,
     strength,
     param,
+    positions,
     texts: renamed(
       input(optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens per line", name)),
       "text",
@@ -145,13 +146,15 @@ export const evaluate = defineCommand({
       return { evaluation, judge: judged, interventions, device: model.device.name };
     });
     const { evaluation, judge, interventions, device } = report;
+    for (const id of evaluation.predictions?.widened ?? []) {
+      context.note(
+        `stage "${id}" acts where its positions and a prompt's length say; texts have no prompt, so on --texts it acted at every token`,
+      );
+    }
     if (values.json) {
       const run = context.record(device);
       stdout.write(`${JSON.stringify({ ...evaluation, ...defined({ judge }), interventions, run })}\n`);
       return;
-    }
-    for (const id of evaluation.predictions?.widened ?? []) {
-      context.note(`stage "${id}" acts at some positions by its bundle; on --texts it acted at all`);
     }
     stdout.write([predictionTable(evaluation), continuationTable(evaluation.continuations, judge)].join(""));
   },

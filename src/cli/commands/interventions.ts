@@ -2,6 +2,7 @@
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, Stage } from "../../index.ts";
 import { hasAlpha } from "../../interventions/manifest.ts";
+import { type Positions, positionNames } from "../../interventions/positions.ts";
 import { decimal, input, optional, type Parser, repeated, wholeNumber } from "../options.ts";
 
 /** A bundle file; with a prefix its stages are named `PREFIX/ID`, so that two bundles may use the same ids. */
@@ -21,13 +22,15 @@ export interface Interventions {
   /** By stage id; the bundle's own strength holds for the others. Of several for one id the last counts. */
   readonly strengths: ReadonlyMap<string, number>;
   readonly params: ReadonlyMap<string, StageParams>;
+  /** By stage id; checked against the model when the bundles are composed. */
+  readonly positions: ReadonlyMap<string, Positions>;
   /** Tokens that count as prompt; undefined: all that are given. */
   readonly promptLength: number | undefined;
 }
 
-interface StageValue {
+interface StageValue<Value = number> {
   readonly id: string;
-  readonly value: number;
+  readonly value: Value;
 }
 
 const NAME = /^[A-Za-z0-9_-]+$/;
@@ -59,6 +62,19 @@ const param: Parser<StageValue> = (given, option) => {
   return { id: stageId(left.slice(0, dot), option), value: finite(right, `${option} ${left}`) };
 };
 
+const POSITIONS_FORM = `ID=POSITIONS, such as calm=generated, calm=[0,-1] or 'calm={"tokens":[13]}'`;
+
+const positions: Parser<StageValue<Positions>> = (given, option) => {
+  const { left, right } = splitAssignment(given, option, POSITIONS_FORM);
+  const id = stageId(left, option);
+  if (positionNames.some((name) => name === right)) return { id, value: right as Positions };
+  try {
+    return { id, value: JSON.parse(right) as Positions };
+  } catch {
+    throw refused(option, `"${right}" is neither ${positionNames.join(", ")} nor JSON`, POSITIONS_FORM);
+  }
+};
+
 export const interventionOptions = {
   with: input(
     repeated("BUNDLE", "Apply a bundle of interventions; FILE:as=PREFIX names its stages PREFIX/ID", parseBundleChoice),
@@ -70,6 +86,11 @@ export const interventionOptions = {
     strength,
   ),
   param: repeated("ID.alpha=A", "A stage's alpha in place of its own: calm.alpha=-1.5", param),
+  positions: repeated(
+    "ID=WHERE",
+    'Which tokens a stage acts on, in place of its own: calm=generated, calm=[0,-1], calm={"tokens":[13]}',
+    positions,
+  ),
   promptLength: optional(
     "N",
     "How many tokens count as prompt, for stages that act only on the prompt or only after it (default: all given)",
@@ -81,13 +102,14 @@ export interface InterventionChoice {
   readonly with: readonly BundleChoice[];
   readonly strength: readonly StageValue[];
   readonly param: readonly StageValue[];
+  readonly positions: readonly StageValue<Positions>[];
   readonly promptLength: number | undefined;
 }
 
-/** @throws SluiceError `usage` for strengths or parameters where there is no bundle whose stages they could mean */
+/** @throws SluiceError `usage` for strengths, parameters or positions where there is no bundle whose stages they could mean */
 export function interventionsFrom(choice: InterventionChoice): Interventions {
   const { with: bundles, promptLength } = choice;
-  const [idle] = [...choice.strength, ...choice.param];
+  const [idle] = [...choice.strength, ...choice.param, ...choice.positions];
   if (bundles.length === 0 && idle) {
     throw new SluiceError("usage", `there is no stage "${idle.id}": no bundle was given`, {
       hint: "Name the bundle that holds it: --with FILE",
@@ -97,6 +119,7 @@ export function interventionsFrom(choice: InterventionChoice): Interventions {
     bundles,
     strengths: new Map(choice.strength.map(({ id, value }) => [id, value])),
     params: new Map(choice.param.map(({ id, value }) => [id, { alpha: value }])),
+    positions: new Map(choice.positions.map(({ id, value }) => [id, value])),
     promptLength,
   };
 }
@@ -128,7 +151,13 @@ export function reportInterventions(bundles: readonly ComposedBundle[], stages: 
     }),
     stages: stages.map((stage) => {
       const { id, kind, strength } = stage;
-      return { id, kind, strength, ...(stage.kind === "affine" && hasAlpha(stage.method) && { alpha: stage.alpha }) };
+      return {
+        id,
+        kind,
+        strength,
+        ...(stage.kind === "affine" && hasAlpha(stage.method) && { alpha: stage.alpha }),
+        ...(stage.kind !== "edge_mask" && { positions: stage.positions }),
+      };
     }),
   };
 }

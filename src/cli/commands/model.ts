@@ -69,11 +69,15 @@ export async function withEditedModel<Result>(
   context: CommandContext,
   use: (model: LoadedModel, loadMs: number, bundles: readonly ComposedBundle[]) => Promise<Result>,
 ): Promise<Result> {
-  const { strengths, params } = interventionsFrom(choice);
+  const { strengths, params, positions } = interventionsFrom(choice);
   const composed = await loadBundles(choice, context);
   const digests = await digestsOf(choice.model, composed, context);
   return withModel(choice, context, (model, loadMs) =>
-    use(composed.length > 0 ? model.with(composed, { strengths, params, digests }) : model, loadMs, composed),
+    use(
+      composed.length > 0 ? model.with(composed, { strengths, params, positions, digests }) : model,
+      loadMs,
+      composed,
+    ),
   );
 }
 
