@@ -1,5 +1,6 @@
 /** A bundle of interventions as a file: a safetensors file whose metadata holds the manifest. See docs/bundle-format.md. */
 import { SluiceError } from "../errors.ts";
+import { MAX_NESTING, nesting } from "../formats/json.ts";
 import { parseSafetensors, type StoredTensor, writeSafetensors } from "../formats/safetensors.ts";
 import { duplicateKey } from "../formats/strict-json.ts";
 import { show } from "../show.ts";
@@ -50,6 +51,9 @@ function whatInstead(names: readonly string[]): string {
 }
 
 function parseManifest(text: string, file: string): unknown {
+  if (nesting(text, MAX_NESTING) > MAX_NESTING) {
+    throw new SluiceError("bad_bundle", `${file}: manifest is nested more than ${MAX_NESTING} levels deep`);
+  }
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -73,6 +77,18 @@ export function writeBundle(bundle: Bundle): Uint8Array<ArrayBuffer> {
   return writeSafetensors(bundle.tensors, {
     ...Object.fromEntries(bundle.metadata),
     format: FORMAT,
-    manifest: JSON.stringify(bundle.manifest),
+    manifest: manifestText(bundle),
   });
+}
+
+function manifestText({ file, manifest }: Bundle): string {
+  let text: string;
+  try {
+    text = JSON.stringify(manifest);
+  } catch (cause) {
+    // What a caller put under `fit` may be anything: a cycle, a bigint, nested without end.
+    throw new SluiceError("bad_bundle", `${file}: manifest has no form in JSON`, { cause });
+  }
+  parseManifest(text, file);
+  return text;
 }

@@ -59,6 +59,9 @@ export function importControlVector(
   return bundle;
 }
 
+/** What writers put where they do not know. */
+const NO_HINTS: readonly unknown[] = ["", "unknown"];
+
 /** What the file says of the model that it was made for, where that is another kind or size. */
 function warnOfOthers(
   metadata: ReadonlyMap<string, unknown>,
@@ -68,7 +71,7 @@ function warnOfOthers(
   onWarning: (text: string) => void,
 ): void {
   const hint = metadata.get("controlvector.model_hint");
-  if (hint !== undefined && hint !== "" && !isSameKind(hint, config.model_type)) {
+  if (hint !== undefined && !NO_HINTS.includes(hint) && !isSameKind(hint, config.model_type)) {
     onWarning(
       `${file} was made for a model of the kind ${show(hint)} (controlvector.model_hint), and this one is of the type "${config.model_type}": its directions may mean nothing here`,
     );

@@ -20,7 +20,7 @@ export function mergeBundles(bundles: readonly ComposedBundle[], file: string): 
   let base: Base = first.manifest.base;
   const stages: StageManifest[] = [];
   const tensors = new Map<string, StoredTensor>();
-  const fit: Record<string, unknown> = {};
+  const fit = new Map<string, unknown>();
   for (const { bundle, prefix } of bundles) {
     base = { ...agree(base, first, bundle), ...base };
     const rename = (id: string) => (prefix === undefined ? id : `${prefix}-${id}`);
@@ -38,13 +38,13 @@ export function mergeBundles(bundles: readonly ComposedBundle[], file: string): 
       if (tensors.has(renamed)) throw refuse(bundle.file, `tensor ${renamed}`, "is also in a bundle before it");
       tensors.set(renamed, tensor);
     }
-    if (bundle.manifest.fit) fit[freeName(fit, bundle.manifest.name)] = bundle.manifest.fit;
+    if (bundle.manifest.fit) fit.set(freeName(fit, bundle.manifest.name), bundle.manifest.fit);
   }
   const manifest: Manifest = {
     name: bundles.map(({ bundle }) => bundle.manifest.name).join(" + "),
     base,
     stages,
-    ...(Object.keys(fit).length > 0 && { fit }),
+    ...(fit.size > 0 && { fit: Object.fromEntries(fit) }),
   };
   const merged = { file, manifest, tensors, metadata: new Map() };
   compose(shapeOf(base), [{ bundle: merged }]);
@@ -54,15 +54,21 @@ export function mergeBundles(bundles: readonly ComposedBundle[], file: string): 
 /** A bundle's base, once it is known to say nothing that contradicts those before it. */
 function agree(base: Base, first: Bundle, { file, manifest }: Bundle): Base {
   for (const [field, value] of Object.entries(manifest.base)) {
-    if (field === "repo" || base[field] === undefined || show(base[field]) === show(value)) continue;
+    if (
+      field === "repo" ||
+      !Object.hasOwn(base, field) ||
+      base[field] === undefined ||
+      show(base[field]) === show(value)
+    )
+      continue;
     const hint = "Bundles for different models cannot be one.";
     throw refuse(file, `base.${field}`, `is ${show(value)}, but ${first.file} has ${show(base[field])}`, hint);
   }
   return manifest.base;
 }
 
-function freeName(taken: Readonly<Record<string, unknown>>, name: string): string {
+function freeName(taken: ReadonlyMap<string, unknown>, name: string): string {
   let free = name;
-  for (let n = 2; Object.hasOwn(taken, free); n++) free = `${name} (${n})`;
+  for (let n = 2; taken.has(free); n++) free = `${name} (${n})`;
   return free;
 }

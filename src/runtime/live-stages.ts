@@ -176,10 +176,11 @@ export class LiveStages {
     const current = this.#settings.tensors[index]?.get(layer) as Readonly<Record<string, Float32Array>> | undefined;
     if (!current) throw new SluiceError("usage", `Stage ${id} does not act at layer ${layer}`);
     for (const [name, values] of Object.entries(tensors) as [string, Float32Array][]) {
-      if (current[name]?.length !== values.length) {
+      const present = Object.hasOwn(current, name) ? current[name] : undefined;
+      if (!(values instanceof Float32Array) || present?.length !== values.length) {
         throw new SluiceError(
           "usage",
-          `Tensor ${id}.${layer}.${name} has ${current[name]?.length ?? 0} values, not ${values.length}`,
+          `Tensor ${id}.${layer}.${name} has ${present?.length ?? 0} values, not ${show(values)}`,
           {
             hint: "Values can change while a model runs; which tensors there are and their shapes cannot.",
           },

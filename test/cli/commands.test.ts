@@ -282,7 +282,12 @@ test("every command that runs a model takes bundles, read before the weights", (
             { file: "b", prefix: null },
             { file: "c", prefix: "two" },
           ],
-          settings: { strengths: new Map([["two/x", 0.5]]), params: new Map([["y", { alpha: -1 }]]), digests: {} },
+          settings: {
+            strengths: new Map([["two/x", 0.5]]),
+            params: new Map([["y", { alpha: -1 }]]),
+            positions: new Map(),
+            digests: {},
+          },
         },
       ]);
       const unread = {

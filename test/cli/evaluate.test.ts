@@ -76,7 +76,7 @@ test("texts: options reach the library, and numbers stand in a table with their 
   assert.match(stdout, /^ {2}perplexity, plain +20\.000 +19\.750 +20\.250$/m);
   assert.match(stdout, /^ {2}perplexity, edited +22\.000 +– +–$/m);
   assert.match(stdout, /^ {2}same likeliest token +75\.00 % +50\.00 % +100\.00 %$/m);
-  assert.match(stderr, /stage "calm" acts at some positions by its bundle; on --texts it acted at all/);
+  assert.match(stderr, /stage "calm" .*texts have no prompt, so on --texts it acted at every token/);
 });
 
 test("continuations: the fitted judge, its threshold, and what it does not know", async () => {

@@ -22,7 +22,8 @@ function read(...args: readonly string[]): Interventions {
 }
 
 test("without the options there is nothing to do", () => {
-  assert.equal(read(), { bundles: [], strengths: new Map(), params: new Map(), promptLength: undefined });
+  const nothing = { bundles: [], strengths: new Map(), params: new Map(), positions: new Map() };
+  assert.equal(read(), { ...nothing, promptLength: undefined });
 });
 
 test("bundles keep their order; a prefix is split off", () => {
@@ -56,6 +57,19 @@ test("strengths and parameters are numbers by stage id, and the last for an id c
   assert.is(promptLength, 7);
 });
 
+test("positions are a name or JSON, by stage id", () => {
+  const given = ["calm=generated", "p/lr=[0,-1]", 'x={"not":{"tokens":[13]}}', "calm=prompt"];
+  const { positions } = read("--with", "B", ...given.flatMap((each) => ["--positions", each]));
+  assert.equal(
+    [...positions],
+    [
+      ["calm", "prompt"],
+      ["p/lr", [0, -1]],
+      ["x", { not: { tokens: [13] } }],
+    ],
+  );
+});
+
 test("what makes no sense is misuse, in words that say how it is written", () => {
   const refused: readonly (readonly [args: string, says: RegExp])[] = [
     ["--with :as=x", /names no file[\s\S]*FILE:as=PREFIX/],
@@ -73,6 +87,9 @@ test("what makes no sense is misuse, in words that say how it is written", () =>
     ["--with B --param .alpha=1", /"" is no stage's id/],
     ["--with B --param calm.alpha=x", /--param calm\.alpha takes a number, not "x"/],
     ["--with B --prompt-length 0", /a whole number of at least 1/],
+    ["--with B --positions calm", /has no =[\s\S]*calm=generated/],
+    ["--with B --positions calm=promt", /"promt" is neither all, prompt/],
+    ["--positions calm=prompt", /no stage "calm": no bundle was given/],
     ["--strength calm=1", /no stage "calm": no bundle was given[\s\S]*--with FILE/],
     ["--param calm.alpha=1", /no stage "calm"/],
   ];

@@ -2,8 +2,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { load } from "../../src/index.ts";
+import type { Positions } from "../../src/interventions/positions.ts";
+import type { Stage } from "../../src/interventions/stage.ts";
 import { refusal } from "../formats/refusal.ts";
 import { location, readJson } from "../support/files.ts";
+import { pushStage } from "../support/stages.ts";
 
 /** Sum of the negative log-likelihoods of tokens [from, to) given those before, from logits `[T, vocab]` in float64. */
 function loss(
@@ -77,6 +80,27 @@ test("prompts of lengths that no text has are refused before anything runs, and 
   assert.is((await model.perplexity(texts, { promptLength: 3 })).nll, nll);
   await refusal("usage", () => model.logits([]), "The prompt is empty");
   await refusal("usage", () => model.capture([], ["embed"]), "The prompt is empty");
+  model.dispose();
+});
+
+test("a stage that acts on no token of the texts is reported, and one that acts on some is not", async () => {
+  const notices: string[] = [];
+  const model = await load(location("weights/gpt-nano-sort"), { onNotice: (text) => notices.push(text) });
+  const direction = Float32Array.from({ length: model.config.hidden_size }, (_, i) => Math.sin(i));
+  const texts = [
+    [2, 0, 1],
+    [1, 2],
+  ];
+  const noticesOf = async (positions: Positions, promptLength?: number) => {
+    const edited = model.withStages({ stages: [{ ...pushStage(direction), positions } as Stage], warnings: [] });
+    notices.length = 0;
+    await edited.perplexity(texts, promptLength === undefined ? {} : { promptLength });
+    return notices.filter((text) => text.includes('"push"')).join();
+  };
+  assert.match(await noticesOf("generated"), /"generated".*no token of the texts.*changes nothing/);
+  assert.is(await noticesOf("generated", 2), "");
+  assert.is(await noticesOf({ tokens: [0] }), "");
+  assert.match(await noticesOf({ from: 5 }), /no token of the texts: it changes nothing/);
   model.dispose();
 });
 

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { evaluate, load } from "../../src/index.ts";
+import type { Positions } from "../../src/interventions/positions.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import type { Model } from "../../src/runtime/model.ts";
 import { location } from "../support/files.ts";
@@ -10,7 +11,7 @@ const model = await load(location("weights/gpt-nano-sort"));
 const d = model.config.hidden_size;
 
 /** An addition at one layer. */
-function adding(positions: "all" | "generated", strength = 1): Composition {
+function adding(positions: Positions, strength = 1): Composition {
   const direction = Float32Array.from({ length: d }, (_, i) => 0.6 * Math.sin(1.3 * i));
   const values = new Map([[1, { direction }]]);
   const stage = { kind: "affine", method: "addition", site: "resid_post", layers: [1], gate: "identity" } as const;
@@ -56,6 +57,15 @@ test("texts: perplexities, divergence and agreement are those of the logits, wit
   assert.ok(divergence / count > 0.01, "the edit changes something");
   const { low, high, value } = report?.perplexity.ratio ?? {};
   assert.ok(low !== undefined && low !== null && low <= (value ?? 0) && (high ?? 0) >= (value ?? 0));
+});
+
+test("positions that do not depend on a prompt are measured as they stand: perplexity and evaluate agree", async () => {
+  for (const positions of [{ from: 1 }, { not: { tokens: [2] } }, [0, 3]] as const) {
+    const edited = model.withStages(adding(positions));
+    const { predictions: report } = await evaluate(edited, { documents });
+    assert.equal(report?.widened, []);
+    near(report?.perplexity.edited.value, (await edited.perplexity(documents)).perplexity, 1e-5);
+  }
 });
 
 test("continuations are those that either model draws alone with the pair's seed, and shares count their scores", async () => {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type StoredTensor, storeFloat32 } from "../../src/formats/safetensors.ts";
+import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { baseOf, compose } from "../../src/interventions/compose.ts";
 import {
@@ -13,8 +13,13 @@ import {
   sourceName,
   visibleSources,
 } from "../../src/interventions/edges.ts";
+import { inspectBundle } from "../../src/interventions/inspect.ts";
+import { mergeBundles } from "../../src/interventions/merge.ts";
+import { isNowhere } from "../../src/interventions/positions.ts";
 import { affineSites, neuronSites } from "../../src/interventions/stage.ts";
 import { readConfig } from "../../src/models/read-config.ts";
+import { refusal } from "../formats/refusal.ts";
+import { randomPositions } from "../reference/random-compositions.ts";
 import { readJson } from "../support/files.ts";
 import { bundleOf, filled, gpt2, llama } from "./model-configs.ts";
 
@@ -24,10 +29,7 @@ const layers = fc.option(
   { nil: undefined },
 );
 const positions = fc.option(
-  fc.oneof(
-    fc.constantFrom("all", "prompt", "generated", "last_prompt_onward"),
-    fc.tuple(fc.nat(9), fc.nat(9)).map(([from, more]) => (more === 0 ? { from } : { from, to: from + more })),
-  ),
+  randomPositions.filter((each) => !isNowhere(each)),
   { nil: undefined },
 );
 const strength = fc.option(float, { nil: undefined });
@@ -221,6 +223,40 @@ test("defaults are filled in; layers ascend; tensors of other layers and of no s
     replace: { attn: "constants", mlp: "zero", logits: "constants" },
     edges: [{ destination: 9, source: 0, value: 0 }],
   });
+});
+
+test("names that JavaScript knows are ids, tensors, metadata and provenance like any other", () => {
+  for (const id of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
+    const stage = { id, kind: "affine", method: "addition", site: "resid_post", layers: [0] };
+    const manifest = { name: id, base: baseOf(gpt2), stages: [stage], fit: JSON.parse('{"__proto__": {"a": 1}}') };
+    const one = () => storeFloat32(new Float32Array(gpt2.hidden_size).fill(1), [gpt2.hidden_size]);
+    const tensors = new Map([
+      [`${id}.0.direction`, one()],
+      ["__proto__", one()],
+    ]);
+    const metadata = new Map([["constructor", "x"]]);
+    const back = readBundle(writeBundle({ file: "f", manifest: manifest as never, tensors, metadata }), "f");
+    assert.equal([...back.tensors.keys()].sort(), [...tensors.keys()].sort());
+    assert.equal([...back.metadata], [...metadata]);
+    assert.is(JSON.stringify(back.manifest.fit), '{"__proto__":{"a":1}}');
+    const own = new Map([...back.tensors].filter(([name]) => name.startsWith(`${id}.`)));
+    const merged = mergeBundles([{ bundle: back }, { bundle: { ...back, tensors: own }, prefix: "p" }], "m");
+    assert.equal(Object.keys(merged.manifest.fit ?? {}), [id, `${id} (2)`]);
+    assert.ok(inspectBundle(merged).includes(`${id}: addition`));
+  }
+});
+
+test("a manifest that claims more than a model can have, or nests without end, is refused at once", async () => {
+  const text = (base: object, more = "") =>
+    `{"name":"x","base":${JSON.stringify({ ...baseOf(gpt2), ...base })},"stages":[{"id":"e","kind":"edge_mask","destinations":"heads","edges":[["embed","logits",0]]}]${more}}`;
+  const read = (manifest: string) => () =>
+    readBundle(writeSafetensors(new Map(), { format: "sluice.interventions/1", manifest }), "b");
+  await refusal("bad_bundle", read(text({ num_layers: 4e9 })), "base.num_layers is 4000000000");
+  await refusal("bad_bundle", read(text({ num_heads: 2 ** 31 - 1 })), "base.num_heads is 2147483647");
+  await refusal("bad_bundle", read(text({ num_layers: 2000, num_heads: 2000 })), "sources of edges");
+  const abyss = `,"fit":${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`;
+  await refusal("bad_bundle", read(text({}, abyss)), "nested more than 512 levels");
+  read(text({}))();
 });
 
 test.run();

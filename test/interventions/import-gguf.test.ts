@@ -38,6 +38,30 @@ test("a control vector becomes an addition to the stream behind each layer that 
   }
 });
 
+/** The file with its model_hint, a string in its metadata, replaced by another of the same length. */
+function hinting(file: Uint8Array, hint: string): Uint8Array {
+  const text = Buffer.from(file);
+  const key = text.indexOf("controlvector.model_hint") + "controlvector.model_hint".length;
+  const length = Number(text.readBigUInt64LE(key + 4));
+  assert.is(length, hint.length);
+  text.write(hint, key + 12);
+  return text;
+}
+
+test("a vector made for another kind or size of model is imported with a warning", async () => {
+  const file = await readBytes(PATH);
+  const warnings = (bytes: Uint8Array, config = large) => {
+    const list: string[] = [];
+    importControlVector(bytes, "c.gguf", config, (text) => list.push(text));
+    return list.join("\n");
+  };
+  assert.is(warnings(file), "");
+  assert.is(warnings(hinting(file, "Llama--")), "");
+  assert.match(warnings(hinting(file, "mistral")), /c\.gguf .*"mistral".*"llama"/);
+  // More layers than it has directions for.
+  assert.match(warnings(file, { ...large, num_hidden_layers: 64 }), /layer 31.*up to 63/);
+});
+
 test("a control vector for another model, and files that are none, are refused", async () => {
   const file = await readBytes(PATH);
   await refusal("bad_bundle", () => importControlVector(file, "c.gguf", llama), "c.gguf", "control");
