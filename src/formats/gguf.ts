@@ -3,6 +3,7 @@
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { SluiceError } from "../errors.ts";
+import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 export interface GgufFile {
@@ -27,6 +28,8 @@ const MOST_DEPTH = 4;
  * @throws `bad_file` for a damaged file, another version than 2 and 3, or tensors that are not F32, F16 or BF16
  */
 export function parseGguf(file: Uint8Array, where: string): GgufFile {
+  const foreign = foreignFile(file.subarray(0, RECOGNISED_BYTES), "gguf", where);
+  if (foreign) throw foreign;
   const reader = new Reader(file, where);
   if (reader.u32() !== 0x46554747) throw reader.bad("does not begin with GGUF");
   const version = reader.u32();

@@ -2,6 +2,7 @@
  * Interventions multiplied into weights: the same model without stages, as a checkpoint that any engine runs. All
  * arithmetic is in float64; one tensor at a time is held.
  */
+import { SluiceError } from "../errors.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import type { Graph, MatrixRef, VectorRef } from "../graph/graph.ts";
 import {
@@ -41,6 +42,8 @@ export interface Baked {
 
 /** Bytes of an unchanged tensor that are passed on together. */
 const COPY_BYTES = 16 << 20;
+
+const HEAD = "lm_head.weight";
 
 /**
  * @param graph of the plain model
@@ -179,9 +182,14 @@ class Baker {
     if (multiplies || !positions) {
       // The head keeps the table as it was.
       if (this.#graph.config.tie_word_embeddings) {
+        if (tokens.tensor === HEAD) {
+          throw new SluiceError("usage", `The embedding is stored as ${HEAD} alone, which is the head too`, {
+            hint: "Save the model anew with transformers, which stores the embedding under its own name.",
+          });
+        }
         this.#config["tie_word_embeddings"] = false;
         const table = this.#checkpoint.tensors.get(tokens.tensor);
-        if (table) this.#copy("lm_head.weight", table);
+        if (table) this.#copy(HEAD, table);
       }
       this.#change(tokens.tensor, (signal) => this.#mapTable(tokens, maps, positions === undefined, signal));
     }

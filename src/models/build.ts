@@ -85,7 +85,7 @@ function checkTensor(
     );
   }
   if (!dtypes.includes(tensor.dtype)) {
-    const wanted = dtypes.length > 1 ? "F32, F16 and BF16 can be run" : `quantised, it would be ${dtypes[0]}`;
+    const wanted = dtypes.length > 1 ? "F32, F16, BF16 and F64 can be run" : `quantised, it would be ${dtypes[0]}`;
     throw new SluiceError("bad_weights", `Tensor ${name} is stored as ${tensor.dtype}; ${wanted}`, {
       hint: "Save the model in one of these types.",
     });

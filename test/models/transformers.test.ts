@@ -5,6 +5,7 @@ import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/for
 import { readConfig } from "../../src/models/read-config.ts";
 import { inverseFrequencies, ropeTable } from "../../src/models/rope.ts";
 import { load } from "../../src/runtime/load.ts";
+import type { Model } from "../../src/runtime/model.ts";
 import { testDevice } from "../support/device.ts";
 import { readJson } from "../support/files.ts";
 
@@ -73,10 +74,27 @@ for (const { title, config, shapes, logits } of models.cases) {
       const found = data.subarray((rows - logits.length) * width);
       const largest = Math.max(...wanted.map(Math.abs));
       for (const [i, value] of wanted.entries()) assert.ok(Math.abs((found[i] as number) - value) < 2e-5 * largest);
+      const fused = tensors.get("model.layers.1.self_attn.qkv_proj.weight");
+      if (fused) await checkQueries(model, fused);
     } finally {
       model.dispose();
     }
   });
+}
+
+/** Captured queries are W_q times the normed row, in the stored order, however much of a head is rotated. */
+async function checkQueries(model: Model, { bytes }: StoredTensor): Promise<void> {
+  const captured = await model.capture(models.ids, ["attn_norm.1", "attn_q.1", "attn_k.1"]);
+  const weight = new Float32Array(bytes.buffer);
+  const { hidden_size: d, num_attention_heads: H, num_key_value_heads: G, head_dim } = model.config;
+  const last = models.ids.length - 1;
+  const row = (site: string, width: number) => captured.get(site)?.data.subarray(last * width) as Float32Array;
+  const input = row("attn_norm.1", d);
+  const projected = [...row("attn_q.1", H * head_dim), ...row("attn_k.1", G * head_dim)];
+  for (const [n, value] of projected.entries()) {
+    const sum = input.reduce((total, x, i) => total + x * (weight[n * d + i] as number), 0);
+    assert.ok(Math.abs(value - sum) < 1e-5 * (1 + Math.abs(sum)), `output ${n}: ${value}, not ${sum}`);
+  }
 }
 
 test.run();
