@@ -1,16 +1,21 @@
 /** `add_prefix_space` of tokenizer_config.json, which transformers applies to what tokenizer.json says. */
 import { isObject, type JsonObject } from "./json.ts";
 
+/** Classes that make their byte-level step themselves: without a space, unless it is asked for. */
+const BYTE_LEVEL = ["GPT2Tokenizer", "GPTNeoXTokenizer", "Qwen2Tokenizer"];
+
 /**
  * @param definition a tokenizer.json
- * @param stated the value of `add_prefix_space`; anything but a boolean leaves the definition as it is
+ * @param stated the value of `add_prefix_space`
+ * @param className transformers' class; for others than those of GPT-2, Qwen2 and Llama the definition stays as it is
  */
 export function withPrefixSpace(definition: JsonObject, stated: unknown, className: string): JsonObject {
-  if (typeof stated !== "boolean") return definition;
+  if (BYTE_LEVEL.includes(className)) {
+    return { ...definition, pre_tokenizer: withByteLevel(definition.pre_tokenizer, stated === true, 0) };
+  }
+  // Llama's files have the space by default, in one of two places, and take it away at the end.
   const isLlama = className === "LlamaTokenizer" || className === "CodeLlamaTokenizer";
-  if (!isLlama) return { ...definition, pre_tokenizer: withByteLevel(definition.pre_tokenizer, stated, 0) };
-  // Llama's files have the space everywhere by default, in one of two places, and take it away at the end.
-  if (stated) return definition;
+  if (!isLlama || stated !== false) return definition;
   return {
     ...definition,
     normalizer: without(definition.normalizer, "normalizers", (step) => step.type === "Prepend"),

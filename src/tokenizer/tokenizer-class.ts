@@ -26,14 +26,17 @@ const CLASSES: ReadonlyMap<string, ClassDefaults> = new Map([
 
 const NONE: ClassDefaults = { tokens: {} };
 
-/** The class that a folder's files ask for, without the `Fast` that some names end with; empty for none in particular. */
+/**
+ * The class that transformers takes for a folder, without the `Fast` that some names end with; empty for none in
+ * particular. Qwen2's models have Qwen2's, whatever the files say.
+ */
 export function tokenizerClass(
   config: JsonObject,
   { architecture, model_type }: Pick<ModelConfig, "architecture" | "model_type">,
 ): string {
+  if (model_type === "qwen2" || model_type === "qwen3") return "Qwen2Tokenizer";
   if (typeof config.tokenizer_class === "string") return config.tokenizer_class.replace(/Fast$/, "");
-  if (architecture === "gpt2") return "GPT2Tokenizer";
-  return model_type === "qwen2" || model_type === "qwen3" ? "Qwen2Tokenizer" : "";
+  return architecture === "gpt2" ? "GPT2Tokenizer" : "";
 }
 
 export function classDefaults(name: string): ClassDefaults {

@@ -94,6 +94,8 @@ template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s
             "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
             "special_tokens": {"<s>": {"id": "<s>", "ids": [specials[0]["id"]], "tokens": ["<s>"]}}}
 
+spaced = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+
 FOLDERS = [
     ("GPT-2's class: vocab.json and merges.txt of a model's own", GPT2, {"vocab.json": own, "merges.txt": merges_txt, "tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<pad>"}}),
     ("the same with a space before a text", GPT2, {"vocab.json": own, "merges.txt": merges_txt, "tokenizer_config.json": {"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": True, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<pad>", "add_bos_token": True}}),
@@ -106,6 +108,8 @@ FOLDERS = [
     ("extra_special_tokens", LLAMA, {"tokenizer.json": tokenizer_json(), "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "extra_special_tokens": {"boi_token": "<x>"}, "sep_token": "<sep>"}}),
     ("a post-processor and no word on BOS", LLAMA, {"tokenizer.json": tokenizer_json(added_tokens=specials, post_processor=template), "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}}),
     ("GPT-2's class with tokenizer.json and a space before a text", GPT2, {"tokenizer.json": tokenizer_json(added_tokens=specials), "tokenizer_config.json": {"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": True, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "</s>"}}),
+    ("GPT-2's class, which adds no space that tokenizer_config.json does not ask for", GPT2, {"tokenizer.json": tokenizer_json(added_tokens=specials, pre_tokenizer=spaced), "tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "</s>"}}),
+    ("no class, with a space that tokenizer.json asks for", LLAMA, {"tokenizer.json": tokenizer_json(added_tokens=specials, pre_tokenizer=spaced), "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": False}}),
     ("Llama's class and SentencePiece's BPE", LLAMA, {"tokenizer.model": bpe, "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}}),
     ("the same, legacy, with EOS", LLAMA, {"tokenizer.model": bpe, "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "legacy": True, "add_bos_token": True, "add_eos_token": True}}),
     ("the same without a space before a text", LLAMA, {"tokenizer.model": bpe, "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False, "add_bos_token": False}}),
