@@ -1,5 +1,8 @@
 /** Ctrl-C: the first asks the work to stop, the second does not wait for it. */
 
+/** Work that takes longer to stop is spoken of. */
+const PATIENCE_MS = 1000;
+
 /** `process`, or what plays its part. */
 export interface SignalSource {
   on(event: "SIGINT" | "SIGTERM", listener: () => void): unknown;
@@ -18,14 +21,22 @@ export interface Interrupts {
 /**
  * @param stop called at the first signal
  * @param exit called at the second
+ * @param onWait called if the work has not stopped a second after the first
  */
-export function watchInterrupts(signals: SignalSource, stop: () => void, exit: (code: number) => void): Interrupts {
+export function watchInterrupts(
+  signals: SignalSource,
+  stop: () => void,
+  exit: (code: number) => void,
+  onWait: () => void = () => undefined,
+): Interrupts {
+  let waiting: NodeJS.Timeout | undefined;
   let exitCode: number | null = null;
   let diverted: (() => void) | null = null;
   const interrupt = (code: number): void => {
     if (exitCode !== null) exit(code);
     exitCode = code;
     stop();
+    waiting ??= setTimeout(onWait, PATIENCE_MS);
   };
   const onInterrupt = (): void => (diverted ? diverted() : interrupt(130));
   const onTerminate = (): void => interrupt(143);
@@ -42,6 +53,7 @@ export function watchInterrupts(signals: SignalSource, stop: () => void, exit: (
       };
     },
     release() {
+      clearTimeout(waiting);
       signals.off("SIGINT", onInterrupt);
       signals.off("SIGTERM", onTerminate);
     },

@@ -58,7 +58,11 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
   const stdout = new TextOutput(world.stdout, () => abort.abort());
   const stderr = new TextOutput(world.stderr);
   const progress = new Progress(stderr);
-  const interrupts = watchInterrupts(world.signals, () => abort.abort(), world.exit);
+  const sayWaiting = (): void => {
+    progress.clear();
+    stderr.write("sluice: stopping as soon as the device has finished what it was given; Ctrl-C again ends at once\n");
+  };
+  const interrupts = watchInterrupts(world.signals, () => abort.abort(), world.exit, sayWaiting);
   const context: CommandContext = {
     library: world.library,
     stdin: world.stdin,

@@ -138,7 +138,7 @@ test("generate --prompts takes a prompt a line, and prints text for text and ids
     assert.equal(library.calls.batch[1]?.prompts, ["One day", [5, 6]]);
     const { results } = JSON.parse((await run(["generate", "m", "--prompts", mixed, "--json"], { library })).stdout);
     assert.is(results.length, 2);
-    assert.equal(results[1].prompt_tokens, [5, 6]);
+    assert.equal([results[1].prompt, results[1].sample, results[1].prompt_tokens], [1, 0, [5, 6]]);
   }));
 
 test("samples and prompts of a file are each drawn with a seed of their own", () =>
@@ -146,7 +146,7 @@ test("samples and prompts of a file are each drawn with a seed of their own", ()
     const library = fakeLibrary({ says: ["abc", "de"] });
     const line = "generate m Hi --temperature 1 --seed 5 --samples 2".split(" ");
     const { stdout } = await run(line, { library });
-    assert.is(stdout, '── prompt, sample 1 of 2: "Hi"\nabc\n\n── prompt, sample 2 of 2: "Hi"\nde\n');
+    assert.is(stdout, '── prompt, sample 1 of 2, seed 7: "Hi"\nabc\n\n── prompt, sample 2 of 2, seed 7: "Hi"\nde\n');
     assert.equal(library.calls.batch[0]?.prompts, ["Hi", "Hi"]);
     assert.equal(library.calls.batch[0]?.options.seeds, [5, 6]);
 

@@ -164,6 +164,19 @@ test("Ctrl-C stops the work, keeps what was printed and exits with 130; SIGTERM 
   }
 });
 
+test("work that takes a while to stop is spoken of", async () => {
+  const signals = new FakeSignals();
+  const library = fakeLibrary({
+    async beforeToken() {
+      signals.send("SIGINT");
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+    },
+  });
+  const { code, stderr } = await run(["generate", "m", "a"], { library, signals });
+  assert.is(code, 130);
+  assert.match(stderr, /^sluice: stopping as soon as .*; Ctrl-C again ends at once\n$/);
+});
+
 test("a second Ctrl-C does not wait", async () => {
   const signals = new FakeSignals();
   const exits: number[] = [];

@@ -60,7 +60,7 @@ export const attribute = defineCommand({
         signal,
         onProgress: (phase, done, total) =>
           phase === "compile"
-            ? progress.count("compiling kernels", { done, total, unit: "kernels" })
+            ? progress.count("compiling", { done, total, unit: "kernels" })
             : progress.count("running the model", { done, total, unit: "dispatches" }),
       });
       const { loss, gradient } = await progress.during("running the model", work);

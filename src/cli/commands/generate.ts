@@ -120,14 +120,16 @@ async function runBatch(
   const label = `generating ${all.length} continuations`;
   const results = await progress.during(label, model.generateBatch(all, { ...options, ...seedsFor(all, options) }));
   if (json) {
-    const reports = results.map((result) => reported(result, loadMs));
+    const reports = results.map((result, index) => {
+      return { prompt: Math.floor(index / samples), sample: index % samples, ...reported(result, loadMs) };
+    });
     stdout.write(`${JSON.stringify({ results: reports, ...inForce(bundles, model) })}\n`);
     return;
   }
   const isText = prompts.some((prompt) => typeof prompt === "string");
-  results.forEach(({ tokens, text }, index) => {
+  results.forEach(({ tokens, text, seed }, index) => {
     const prompt = all[index] ?? "";
-    if (isText) stdout.write(titleOf(prompt, index, { prompts, samples }));
+    if (isText) stdout.write(titleOf(prompt, index, seed, { prompts, samples }));
     stdout.write(`${typeof prompt === "string" ? text : tokens.join(" ")}\n`);
     if (isText && index + 1 < results.length) stdout.write("\n");
   });
@@ -147,12 +149,13 @@ function seedsFor(
 const TITLE_CELLS = 60;
 
 /** A line that parts a continuation from the one before: continuations may hold line ends themselves. */
-function titleOf(prompt: Document, index: number, { prompts, samples }: Batch): string {
+function titleOf(prompt: Document, index: number, seed: number | null, { prompts, samples }: Batch): string {
   const shown = typeof prompt === "string" ? JSON.stringify(prompt) : prompt.join(" ");
   const cut = shown.length > TITLE_CELLS ? `${shown.slice(0, TITLE_CELLS)}…` : shown;
   const sample = samples === 1 ? "" : `, sample ${(index % samples) + 1} of ${samples}`;
   const place = prompts.length === 1 ? "prompt" : `prompt ${Math.floor(index / samples) + 1} of ${prompts.length}`;
-  return `── ${place}${sample}: ${cut}\n`;
+  const drawn = seed === null ? "" : `, seed ${seed}`;
+  return `── ${place}${sample}${drawn}: ${cut}\n`;
 }
 
 function reported(result: GenerationSummary, loadMs: number): object {

@@ -154,7 +154,7 @@ export async function withModel<Result>(
 
 const PHASES: Readonly<Record<LibraryProgress["phase"], readonly [label: string, unit: string]>> = {
   upload: ["loading weights", "bytes"],
-  compile: ["compiling kernels", "kernels"],
+  compile: ["compiling", "kernels"],
   tune: ["choosing kernels", "operations"],
   run: ["running the model", "tokens"],
   decode: ["generating", "tokens at most"],
