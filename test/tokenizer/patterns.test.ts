@@ -74,6 +74,13 @@ test("remembering changes no match", () => {
   }
 });
 
+test("a long list of words may be tried at each character", () => {
+  const words = Array.from({ length: 3000 }, (_, at) => `x${at}y`).join("|");
+  const pattern = compilePattern(`(?:${words})`);
+  const text = "x2999y x1 ".repeat(200);
+  assert.is(pattern.matches(text, new Effort(text.length, pattern.size)).length, 2 * 200);
+});
+
 test("what takes too long all the same is given up", () => {
   const error = refusal("(?<!x.*)a", "a".repeat(3000));
   assert.is(error.code, "bad_file");

@@ -8,7 +8,7 @@ export function replace(pattern: Pattern, content: string, growth: Growth): Norm
   return (piece) => {
     const { text } = piece;
     if (text === "") return piece;
-    const matches = pattern.matches(text, new Effort(text.length));
+    const matches = pattern.matches(text, new Effort(text.length, pattern.size));
     if (matches.length === 0) return piece;
     growth.check((matches.length / 2) * content.length);
     const parts: string[] = [];

@@ -2,16 +2,23 @@
 import { SluiceError } from "../../errors.ts";
 
 /** Steps for a text of any length, and more of them per UTF-16 unit. A step takes a few nanoseconds. */
-const BASE = 1_000_000;
+const BASE = 200_000;
 const PER_UNIT = 150;
+/** A pattern of many alternatives tries them all at each character. */
+const MOST_FOR_SIZE = 2000;
+/** A few seconds, however long the text is. */
+const MOST = 400_000_000;
 
 /** The steps that remain for one text, however many pieces of it a pattern is tried on. */
 export class Effort {
   left: number;
 
-  /** @param length of the whole text, in UTF-16 units */
-  constructor(length: number) {
-    this.left = BASE + PER_UNIT * length;
+  /**
+   * @param length of the whole text, in UTF-16 units
+   * @param size of the pattern, as it says itself
+   */
+  constructor(length: number, size = 0) {
+    this.left = BASE + Math.min((PER_UNIT + Math.min(size, MOST_FOR_SIZE)) * length, MOST);
   }
 
   /**

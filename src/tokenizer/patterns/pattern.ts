@@ -10,6 +10,8 @@ import { parse } from "./parse.ts";
 export { Effort };
 
 export interface Pattern {
+  /** How much of it there is to try at a character, for the effort that it may take. */
+  readonly size: number;
   /**
    * All matches in a text, one after another: where the first starts and ends, where the second does, and so on, in
    * UTF-16 units. An empty match directly behind the match before does not count.
@@ -22,8 +24,10 @@ export interface Pattern {
 
 /** @throws SluiceError `bad_file` if the pattern is damaged, too large, or uses what is not supported */
 export function compilePattern(source: string): Pattern {
-  const machine = new Machine(compile(source, parse(source)));
+  const program = compile(source, parse(source));
+  const machine = new Machine(program);
   return {
+    size: program.code.length,
     matches(text, effort) {
       const found: number[] = [];
       machine.open(text, effort);
@@ -48,6 +52,7 @@ export function compilePattern(source: string): Pattern {
 /** The pattern that matches a text as it is. */
 export function literalPattern(literal: string): Pattern {
   return {
+    size: 1,
     matches(text) {
       const found: number[] = [];
       const step = literal.length || 1;

@@ -14,7 +14,7 @@ export type Behavior = (typeof behaviors)[number];
 /** @param invert whether what lies between the matches counts as a match, and the matches as what lies between */
 export function split(pattern: Pattern, behavior: Behavior, invert: boolean): PreTokenize {
   return (pieces) => {
-    const effort = new Effort(lengthOf(pieces));
+    const effort = new Effort(lengthOf(pieces), pattern.size);
     return each((piece, add) => splitAt(piece, pattern.matches(piece.text, effort), behavior, invert, add))(pieces);
   };
 }
