@@ -102,6 +102,6 @@ export type { SamplingOptions } from "./runtime/sampling.ts";
 export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
 export type { SessionOptions } from "./runtime/session-options.ts";
 export type { TuneModelOptions } from "./runtime/tuning.ts";
-export type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";
+export type { ChatContentPart, ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";
 export type { TuningStore } from "./tune/remembered.ts";
 export type { TunedOperation, TuningReport } from "./tune/tune.ts";

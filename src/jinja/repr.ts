@@ -49,7 +49,7 @@ export function repr(run: Run, value: Value, depth = 0): string {
   if (value instanceof Callable) return value.title;
   if (value instanceof Custom) {
     const own = textOf(value.attribute(run, "__repr__") ?? null);
-    if (own !== undefined) return own;
+    return own ?? `<jinja2.utils.${typeName(value)} object at 0x0>`;
   }
   return `<${typeName(value)} object at 0x0>`;
 }

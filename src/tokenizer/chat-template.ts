@@ -25,8 +25,22 @@ export async function loadChatRenderer(
   config: JsonObject,
   signal?: AbortSignal,
 ): Promise<ChatRenderer> {
-  const templates = await readChatTemplates(source, config, signal);
-  return new JinjaRenderer(await import("../jinja/template.ts"), templates, specialTokens(config));
+  const jinja = await import("../jinja/template.ts");
+  try {
+    return new JinjaRenderer(jinja, await readChatTemplates(source, config, signal), specialTokens(config));
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code === "aborted") throw error;
+    return unreadable(error);
+  }
+}
+
+/** For a folder whose templates cannot be read: the error is that of whoever wants one. */
+function unreadable(error: SluiceError): ChatRenderer {
+  return {
+    render() {
+      throw error;
+    },
+  };
 }
 
 /** The text of a special token, which the file gives as a string or as `{content}`. */

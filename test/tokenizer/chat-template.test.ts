@@ -147,6 +147,12 @@ test("templates come from files beside the configuration, in transformers' order
   assert.is((await withConfig({}, legacy)).applyChatTemplate(turns), "legacy");
 });
 
+test("templates that cannot be read do not stop the model from being loaded", async () => {
+  const tokenizer = await withConfig({}, { "chat_template.json": "{" });
+  assert.ok(tokenizer.encode("Hi").length > 0);
+  assert.throws(() => tokenizer.applyChatTemplate(turns), refusal("bad_file", /chat_template\.json/));
+});
+
 test("the clock can be given", async () => {
   const tokenizer = await withConfig({ chat_template: "{{ strftime_now('%d %b %Y') }}" });
   assert.is(tokenizer.applyChatTemplate(turns, { now: () => new Date(2024, 6, 26) }), "26 Jul 2024");
