@@ -62,6 +62,7 @@ export { importControlVector } from "./interventions/import-gguf.ts";
 export { inspectBundle } from "./interventions/inspect.ts";
 export type { Manifest } from "./interventions/manifest.ts";
 export { mergeBundles } from "./interventions/merge.ts";
+export type { PositionRange, Positions } from "./interventions/positions.ts";
 export { listSites, type SiteInfo } from "./interventions/site-names.ts";
 export type { AffineValues, Composition, NeuronValues, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
@@ -91,7 +92,7 @@ export type {
   Timings,
 } from "./runtime/generation.ts";
 export type { Matrix } from "./runtime/inspect.ts";
-export type { StageChange, StageNotice } from "./runtime/live-stages.ts";
+export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
 export { type LoadOptions, load } from "./runtime/load.ts";
 export { loadBundle } from "./runtime/load-bundle.ts";
 export type { Model } from "./runtime/model.ts";
