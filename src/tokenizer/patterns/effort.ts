@@ -4,10 +4,8 @@ import { SluiceError } from "../../errors.ts";
 /** Steps for a text of any length, and more of them per UTF-16 unit. A step takes a few nanoseconds. */
 const BASE = 200_000;
 const PER_UNIT = 150;
-/** A pattern of many alternatives tries them all at each character. */
-const MOST_FOR_SIZE = 2000;
-/** A few seconds, however long the text is. */
-const MOST = 400_000_000;
+/** More for patterns of many alternatives, which try them all at each character: a second or so at most. */
+const MOST_FOR_SIZE = 40_000_000;
 
 /** The steps that remain for one text, however many pieces of it a pattern is tried on. */
 export class Effort {
@@ -18,7 +16,7 @@ export class Effort {
    * @param size of the pattern, as it says itself
    */
   constructor(length: number, size = 0) {
-    this.left = BASE + Math.min((PER_UNIT + Math.min(size, MOST_FOR_SIZE)) * length, MOST);
+    this.left = BASE + PER_UNIT * length + Math.min(size * length, MOST_FOR_SIZE);
   }
 
   /**
