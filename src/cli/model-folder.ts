@@ -35,6 +35,7 @@ export async function prepareOutFolder(path: string): Promise<void> {
   const target = resolve(path);
   const entries = await readdir(target).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") return [];
+    if (cause.code === "ENOTDIR") throw new SluiceError("usage", `${path} is a file; name a new folder`, { cause });
     throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, { cause });
   });
   if (entries.length > 0) {

@@ -96,6 +96,7 @@ const VALUES: Readonly<Record<string, string | readonly [beside: string, value: 
   with: "other",
   strength: ["--with c", "z=0.5"],
   param: ["--with c", "z.alpha=2"],
+  positions: ["--with c", "z=generated"],
   stop: "END",
   name: "calm",
   system: "Brief.",

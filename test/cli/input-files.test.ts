@@ -112,6 +112,24 @@ test("what is wrong inside a file is followed by the option that gave it", () =>
     assert.is(stderr, "sluice: b.gguf is a GGUF file\n  Import it.\n  It was given with --with.\n");
   }));
 
+test("results that cannot be written are refused with their option, before any work", () =>
+  inFolder(async (folder) => {
+    const file = join(folder, "file");
+    await writeFile(file, "text");
+    for (const [line, says] of [
+      [`quantize m --to q8 --out ${file}`, `${file} is a file; name a new folder`],
+      [`quantize m --to q8 --out ${folder}`, `${folder} is a folder that is not empty`],
+      [`logits m a --out ${folder}`, `${folder} is a folder; name a file`],
+      [`logits m a --out ${join(folder, "no", "file")}`, "cannot be written"],
+    ] as const) {
+      const library = fakeLibrary();
+      const { code, stderr } = await run(line.split(" "), { library });
+      assert.is(code, 2);
+      assert.ok(stderr.includes(says) && stderr.endsWith("It was given with --out.\n"), stderr);
+      assert.is(library.calls.load.length, 0);
+    }
+  }));
+
 test("errors of the library name its fields; the command line adds its option, where the command has it", async () => {
   const failing = (error: SluiceError) => ({ ...fakeLibrary(), load: () => Promise.reject(error) });
   const told = async (line: string, message: string, field?: string): Promise<string> => {

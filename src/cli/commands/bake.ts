@@ -26,7 +26,7 @@ export const bake = defineCommand({
     strength,
     param,
     positions,
-    out: required("FOLDER", "The folder to write, which must be new or empty", name),
+    out: output(required("FOLDER", "The folder to write, which must be new or empty", name)),
     remainder: output(optional("FILE", "Write what cannot be baked as a bundle, instead of refusing it", name)),
     dtype: withDefault("DTYPE", "How changed tensors are stored: f32 or stored", oneOf("f32", "stored"), "f32"),
   },

@@ -1,7 +1,7 @@
 /** `sluice quantize` */
 import { defineCommand } from "../command.ts";
 import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
-import { flag, name, oneOf, required } from "../options.ts";
+import { flag, name, oneOf, output, required } from "../options.ts";
 import { formatBytes } from "../pace.ts";
 import { modelArgument } from "./model.ts";
 
@@ -18,7 +18,7 @@ export const quantize = defineCommand({
   positionals: { model: modelArgument },
   options: {
     to: required("FORMAT", "q8, about 0.27 of float32, or q4, about 0.14", oneOf("q8", "q4")),
-    out: required("FOLDER", "The folder to write, which must be new or empty", name),
+    out: output(required("FOLDER", "The folder to write, which must be new or empty", name)),
     json: flag("Print one JSON object with format, rms, max, bytes, float32_bytes and matrices"),
   },
   examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits a weight:" }],
