@@ -45,11 +45,9 @@ export function titleCharacter(character: string): string {
 
 /** Lower case within a text: only a Σ looks at what stands around it. */
 function lowering(text: string): (character: string, at: number) => string {
-  const whole = text.includes("Σ") ? text.toLowerCase() : "";
-  return (character, at) => {
-    if (character !== "Σ") return character.toLowerCase();
-    return whole.length === text.length ? (whole[at] as string) : "σ";
-  };
+  // İ alone has a longer lower case, and would move what follows it.
+  const whole = text.includes("Σ") ? text.replaceAll("İ", "I").toLowerCase() : "";
+  return (character, at) => (character === "Σ" ? (whole[at] as string) : character.toLowerCase());
 }
 
 export function capitalize(text: string): string {
