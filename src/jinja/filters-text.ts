@@ -1,7 +1,7 @@
 /** Filters of text. */
 import { attributeGetter } from "./attributes.ts";
 import { failure } from "./errors.ts";
-import { itemsAtHand, sizeOf, toArray } from "./iterate.ts";
+import { isIterable, sizeOf, toArray } from "./iterate.ts";
 import { stripTags, urlQuote } from "./markup.ts";
 import { type Native, native, textArgument, wholeArgument } from "./natives.ts";
 import { arithmetic, truth } from "./operators.ts";
@@ -120,7 +120,7 @@ function join(run: Run, self: Value, separator: Value, attribute: Value): Value 
 
 function urlEncode(run: Run, self: Value): Value {
   const items = self instanceof Dict ? Array.from(self.entries(), ({ key, value }) => new Tuple([key, value])) : null;
-  const isPlain = textOf(self) !== undefined || (items === null && itemsAtHand(run, self) === undefined);
+  const isPlain = textOf(self) !== undefined || (items === null && !isIterable(self));
   if (isPlain) return urlQuote(run, self, false);
   const pairs = (items ?? toArray(run, self)).map((pair) => {
     const parts = toArray(run, pair);
