@@ -6,7 +6,7 @@
  */
 export const layers: readonly (readonly string[])[] = [
   ["src/errors.ts", "src/defaults.ts", "src/show.ts"],
-  ["src/numbers/", "src/jinja/"],
+  ["src/arguments/", "src/numbers/", "src/jinja/"],
   ["src/models/config.ts"],
   ["src/formats/", "src/gpu/"],
   ["src/graph/"],

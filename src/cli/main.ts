@@ -1,4 +1,6 @@
 /** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
+
+import { nearest } from "../arguments/suggest.ts";
 import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
 import { LineEditor } from "./chat/line-editor.ts";
@@ -15,7 +17,6 @@ import { type OutputStream, TextOutput } from "./output.ts";
 import { type RawArguments, splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { recordOf } from "./run-record.ts";
-import { nearest } from "./suggest.ts";
 
 const NAMES = COMMANDS.map(({ name }) => name);
 

@@ -1,11 +1,11 @@
 /** From what was typed to what a command declares. `node:util` splits; every complaint is made here. */
 import { parseArgs } from "node:util";
+import { nearest } from "../arguments/suggest.ts";
 import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
 import type { CommandShape } from "./command-shape.ts";
 import { foreignName } from "./foreign-names.ts";
 import { optionName } from "./option-name.ts";
-import { nearest } from "./suggest.ts";
 
 /** A command's arguments, split but not checked. */
 export interface RawArguments {

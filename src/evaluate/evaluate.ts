@@ -2,9 +2,15 @@
  * What interventions do to a model: how much worse it predicts texts, and how what it says changes, each side measured on
  * the same texts, prompts and seeds, with intervals.
  */
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { listOf, prompt, tokens } from "../arguments/lists.ts";
+import { signal as abortSignal, callback, finite, whole } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { dependsOnPrompt } from "../interventions/positions.ts";
 import type { Stage } from "../interventions/stage.ts";
+import { model as anyModel } from "../runtime/doors.ts";
+import { temperature } from "../runtime/generate-arguments.ts";
 import type { Model } from "../runtime/model.ts";
 import type { PromptInput } from "../runtime/request.ts";
 import { windowsOf } from "../runtime/windows.ts";
@@ -32,6 +38,25 @@ export interface EvaluateOptions {
   readonly signal?: AbortSignal;
   onProgress?(phase: "predicting" | "continuing", done: number, total: number): void;
 }
+
+export const evaluateDoor = entry(
+  "evaluate",
+  ["model", anyModel],
+  optionsOf(
+    fields<EvaluateOptions>()({
+      documents: listOf(tokens),
+      prompts: listOf(prompt),
+      scorer: callback<Scorer>(),
+      threshold: finite(),
+      continuations: whole({ least: 1 }),
+      newTokens: whole({ least: 1 }),
+      temperature,
+      seed: whole({ least: 0 }),
+      signal: abortSignal,
+      onProgress: callback<NonNullable<EvaluateOptions["onProgress"]>>(),
+    }),
+  ),
+);
 
 /** On texts. Stages act where their positions say, if these do not depend on a prompt's length, else at every token. */
 export interface PredictionReport {
@@ -83,7 +108,8 @@ export interface Evaluation {
  *   `non_finite`; and what generating and the scorer throw
  */
 export async function evaluate(model: Model, options: EvaluateOptions): Promise<Evaluation> {
-  const settled = settle(model, options);
+  const [, wanted] = evaluateDoor.read(model, options);
+  const settled = settle(model, wanted);
   const { documents, prompts, scorer } = settled;
   return {
     predictions: documents ? await predict(model, documents, settled) : null,
@@ -95,7 +121,7 @@ type Settled = EvaluateOptions &
   Required<Pick<EvaluateOptions, "continuations" | "newTokens" | "temperature" | "seed">>;
 
 function settle(model: Model, options: EvaluateOptions): Settled {
-  const { documents, prompts, scorer, threshold } = options;
+  const { documents, prompts, scorer } = options;
   const settled = { continuations: 1, newTokens: 24, temperature: 1, seed: 0, ...options };
   if (model.stages.length === 0) {
     throw new SluiceError("usage", "This model has no interventions to evaluate", {
@@ -108,17 +134,10 @@ function settle(model: Model, options: EvaluateOptions): Settled {
   }
   if (prompts && prompts.length === 0) throw new SluiceError("usage", "There is no prompt to continue");
   if (prompts && !scorer) throw new SluiceError("usage", "Continuations of prompts need a scorer to judge them");
-  for (const name of ["continuations", "newTokens"] as const) {
-    if (Number.isSafeInteger(settled[name]) && settled[name] >= 1) continue;
-    throw new SluiceError("usage", `${name} is ${settled[name]}; it must be a whole number, 1 or more`);
-  }
   if (settled.temperature === 0 && settled.continuations > 1) {
     throw new SluiceError("usage", "At temperature 0 all continuations of a prompt are the same", {
       hint: "Ask for one of each, or for a temperature above 0.",
     });
-  }
-  if (threshold !== undefined && !Number.isFinite(threshold)) {
-    throw new SluiceError("usage", `threshold is ${threshold}; it must be a finite number`);
   }
   return settled;
 }

@@ -3,6 +3,11 @@
  * float64. The regression is a convex problem solved by Newton's method, without random numbers: equal texts give equal
  * weights.
  */
+
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields, needed } from "../arguments/fields.ts";
+import { listOf, tokens } from "../arguments/lists.ts";
+import { finite, oneOf, whole } from "../arguments/rules.ts";
 import { judgeDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
@@ -45,6 +50,22 @@ interface Example {
   readonly label: number;
 }
 
+const labelled = needed(listOf(tokens));
+
+export const unigramDoor = entry(
+  "fitUnigramClassifier",
+  ["texts", fields<LabelledTexts>("texts { positive, negative }")({ positive: labelled, negative: labelled })],
+  optionsOf(
+    fields<UnigramOptions>()({
+      pieceTokens: whole({ least: 1 }),
+      method: oneOf(["logistic", "log-odds"]),
+      l2: finite({ above: 0 }),
+    }),
+  ),
+);
+
+export const scoreDoor = entry("classifier.score", ["tokens", tokens]);
+
 const HELD_OUT_EVERY = 5;
 const NEWTON_STEPS = 50;
 /** Of the gradient, relative to its first length. */
@@ -52,22 +73,22 @@ const TOLERANCE = 1e-8;
 
 /** @throws SluiceError `usage` for options out of range, or fewer texts of a class than it takes to hold any out */
 export function fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions = {}): UnigramClassifier {
-  const { pieceTokens, method = judgeDefaults.method, l2 = judgeDefaults.l2 } = options;
-  if (pieceTokens !== undefined && (!Number.isSafeInteger(pieceTokens) || pieceTokens < 1)) {
-    throw new SluiceError("usage", `pieceTokens is ${pieceTokens}; it must be a whole number, 1 or more`);
-  }
-  if (!(l2 > 0 && Number.isFinite(l2))) throw new SluiceError("usage", `l2 is ${l2}; it must be above 0`);
-  const positive = split("positive", texts.positive, pieceTokens);
-  const negative = split("negative", texts.negative, pieceTokens);
+  const [classes, { pieceTokens, method = judgeDefaults.method, l2 = judgeDefaults.l2 }] = unigramDoor.read(
+    texts,
+    options,
+  );
+  const positive = split("positive", classes.positive, pieceTokens);
+  const negative = split("negative", classes.negative, pieceTokens);
   const { weights, intercept } =
     method === "logistic" ? regress(positive.fitted, negative.fitted, l2) : compare(positive.fitted, negative.fitted);
-  const score = (tokens: readonly number[]): number =>
-    tokens.reduce((sum, token) => sum + (weights.get(token) ?? 0), intercept);
+  const scoreOf = (ids: readonly number[]): number =>
+    ids.reduce((sum, token) => sum + (weights.get(token) ?? 0), intercept);
   const right =
-    positive.held.filter((tokens) => score(tokens) > 0).length +
-    negative.held.filter((tokens) => score(tokens) <= 0).length;
+    positive.held.filter((piece) => scoreOf(piece) > 0).length +
+    negative.held.filter((piece) => scoreOf(piece) <= 0).length;
   const heldOut = positive.held.length + negative.held.length;
   const fitted = positive.fitted.length + negative.fitted.length;
+  const score = (ids: readonly number[]): number => scoreOf(...scoreDoor.read(ids));
   return { score, weights, intercept, accuracy: right / heldOut, fitted, heldOut };
 }
 

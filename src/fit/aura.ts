@@ -2,20 +2,27 @@
  * AurA, Damp and Det-zero: neurons whose greatest response to a sentence tells the positive class from the negative are
  * scaled down (Suau et al. 2024, arXiv 2407.12824).
  */
+
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { listOf } from "../arguments/lists.ts";
+import { signal as abortSignal, callback, finite, oneOf, text, whole } from "../arguments/rules.ts";
 import { auraDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
+import { neuronSite } from "../interventions/arguments.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { baseOf } from "../interventions/compose.ts";
 import type { StageManifest } from "../interventions/manifest.ts";
-import { siteWidth } from "../interventions/site-names.ts";
+import { ourSiteKind, siteWidth } from "../interventions/site-names.ts";
 import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
+import { model as anyModel } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
 import { show } from "../show.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
 import { classTables, type ResponseTable } from "./class-tables.ts";
-import { requireBothClasses } from "./classes.ts";
+import { provenance, requireBothClasses, responseStore, sentences } from "./classes.ts";
 import type { ResponseStore } from "./responses.ts";
 
 export interface AuraOptions {
@@ -54,6 +61,27 @@ export interface RankedNeuron {
   readonly scale: number;
 }
 
+export const auraDoor = entry(
+  "fitAura",
+  ["model", anyModel],
+  optionsOf(
+    fields<AuraOptions>()({
+      positive: sentences,
+      negative: sentences,
+      sites: listOf(neuronSite, { least: 1 }),
+      variant: oneOf(["aura", "damp", "det0"]),
+      top: whole({ least: 1 }),
+      factor: finite(),
+      name: text,
+      sources: provenance,
+      signal: abortSignal,
+      store: responseStore,
+      heldBytes: whole({ least: 1 }),
+      onProgress: callback<NonNullable<AuraOptions["onProgress"]>>(),
+    }),
+  ),
+);
+
 export interface AuraFit {
   readonly bundle: Bundle;
   /** The strongest, in descending order. */
@@ -80,23 +108,17 @@ export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): 
  *   more sentences than can be held for a site; what pooling and the store throw
  */
 export async function fitAura(model: Model, options: AuraOptions): Promise<AuraFit> {
-  const { config } = model;
-  const {
-    positive,
-    negative,
-    sites = auraSites(config),
-    variant = auraDefaults.variant,
-    top,
-    factor = auraDefaults.factor,
-  } = options;
-  requireBothClasses(options);
+  const [{ config }, wanted] = auraDoor.read(model, options);
+  const { positive, negative, variant = auraDefaults.variant, top, factor = auraDefaults.factor } = wanted;
+  const sites = (wanted.sites ?? auraSites(config)).map((site) => ourSiteKind(config, site) as NeuronSite);
+  requireBothClasses(wanted);
   if (variant !== "aura" && top === undefined) {
     throw new SluiceError("usage", `The variant ${variant} needs a number of neurons`, {
       hint: "For example 100.",
       field: "top",
     });
   }
-  if (variant !== "damp" && options.factor !== undefined) {
+  if (variant !== "damp" && wanted.factor !== undefined) {
     throw new SluiceError("usage", `The variant ${variant} has no factor of its own`, { hint: "Only damp has." });
   }
   for (const site of sites) {
@@ -105,7 +127,9 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
       hint: `Sites are ${neuronSites.filter((name) => siteWidth(config, name) !== null).join(", ")}.`,
     });
   }
-  const areas = await measure(model, sites, options);
+  const twice = sites.find((site, i) => sites.indexOf(site) !== i);
+  if (twice !== undefined) throw new SluiceError("usage", `The site ${twice} is named twice`);
+  const areas = await measure(model, sites, wanted);
   const ranked = [...areas].flatMap(([key, values]) => {
     const [site = "", layer] = key.split(".");
     return Array.from(values, (area, neuron) => ({ site, layer: Number(layer), neuron, auroc: area }));
@@ -119,7 +143,7 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
   };
   const deviation = aurocNullDeviation(positive.length, negative.length);
   return {
-    bundle: makeBundle(model, sites, areas, scaleOf, options),
+    bundle: makeBundle(model, sites, areas, scaleOf, wanted),
     strongest: ranked.slice(0, SHOWN).map((neuron) => ({ ...neuron, scale: scaleOf(neuron) })),
     neurons: ranked.length,
     beyondChance: ranked.filter((neuron) => neuron.auroc > 0.5 + 3 * deviation).length,

@@ -1,14 +1,29 @@
 /** What fits from two classes of sentences ask of their input. */
+import { needed } from "../arguments/fields.ts";
+import { isOptions, listOf, tokens } from "../arguments/lists.ts";
+import { either, test } from "../arguments/rule.ts";
+import { oneOf, thing, whole } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { type AffineSite, affineSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { show } from "../show.ts";
+import type { ResponseStore } from "./responses.ts";
 
 /** Token ids of the sentences of either class. */
 export interface LabelledSentences {
   readonly positive: readonly (readonly number[])[];
   readonly negative: readonly (readonly number[])[];
 }
+
+/** Rules that fits share. */
+export const sentences = needed(listOf(tokens));
+export const provenance = test<Readonly<Record<string, unknown>>>("an object", isOptions);
+export const layerNumbers = either(oneOf(["all"]), listOf(whole({ least: 0 })));
+export const responseStore = thing<ResponseStore>("a store with begin, read and append", {
+  begin: "function",
+  read: "function",
+  append: "function",
+});
 
 /** @throws SluiceError `usage` for a class without sentences */
 export function requireBothClasses({ positive, negative }: LabelledSentences): void {
@@ -18,8 +33,9 @@ export function requireBothClasses({ positive, negative }: LabelledSentences): v
 }
 
 /** @throws SluiceError `usage` for a site where no direction acts */
-export function requireAffineSite(site: string): asserts site is AffineSite {
-  if (affineSites.some((each) => each === site)) return;
+export function requireAffineSite(site: string): AffineSite {
+  const found = affineSites.find((each) => each === site);
+  if (found) return found;
   throw new SluiceError("usage", `No direction acts at ${show(site)}`, {
     hint: `Sites are ${affineSites.join(", ")}.`,
   });

@@ -3,13 +3,28 @@
  * 2411.09003), directional ablation (Arditi et al. 2024, arXiv 2406.11717), contrastive activation addition (Rimsky et
  * al. 2023, arXiv 2312.06681), and least-squares concept erasure (erasure.ts).
  */
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { either } from "../arguments/rule.ts";
+import { signal as abortSignal, callback, finite, flag, oneOf, text } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
+import { affineSite } from "../interventions/arguments.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { baseOf, compose } from "../interventions/compose.ts";
+import { ourSiteKind } from "../interventions/site-names.ts";
 import type { AffineSite } from "../interventions/stage.ts";
+import { model as anyModel } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
-import { layersFrom, requireAffineSite, requireBothClasses } from "./classes.ts";
+import {
+  layerNumbers,
+  layersFrom,
+  provenance,
+  requireAffineSite,
+  requireBothClasses,
+  responseStore,
+  sentences,
+} from "./classes.ts";
 import { StreamedCovariance } from "./covariance.ts";
 import { type Erasure, eraseDifference } from "./erasure.ts";
 import { Measurement, type ResponseStore } from "./responses.ts";
@@ -42,6 +57,30 @@ export interface DirectionOptions {
   /** @param kept of those done, the sentences that an interrupted fit had measured */
   onProgress?(done: number, total: number, kept: number): void;
 }
+
+/** The rules of {@link DirectionOptions}. */
+export const directionFields = {
+  positive: sentences,
+  negative: sentences,
+  site: affineSite,
+  layers: layerNumbers,
+  shrinkage: either(oneOf(["auto"]), finite({ least: 0, most: 1 })),
+  alone: flag,
+  name: text,
+  sources: provenance,
+  signal: abortSignal,
+  store: responseStore,
+  onProgress: callback<NonNullable<DirectionOptions["onProgress"]>>(),
+};
+
+export const directionMethod = oneOf<DirectionMethod>(["ace", "ablation", "addition", "leace"]);
+
+export const directionDoor = entry(
+  "fitDirection",
+  ["model", anyModel],
+  ["method", directionMethod],
+  optionsOf(fields<DirectionOptions>()(directionFields)),
+);
 
 /** Means of a class at a layer, float64. */
 export interface ClassMeans {
@@ -141,25 +180,22 @@ async function* meansByPart(
  *   covariance without full rank; and what pooling throws
  */
 export async function fitDirection(model: Model, method: DirectionMethod, options: DirectionOptions): Promise<Bundle> {
-  const { config } = model;
-  const { site = "resid_post", shrinkage = "auto" } = options;
-  requireBothClasses(options);
-  requireAffineSite(site);
-  const layers = layersFrom(config, options.layers);
-  if (shrinkage !== "auto" && !(shrinkage >= 0 && shrinkage <= 1)) {
-    throw new SluiceError("usage", `A shrinkage of ${shrinkage} is not possible`, { hint: "It is 0 to 1, or auto." });
-  }
+  const [{ config }, , wanted] = directionDoor.read(model, method, options);
+  const { site: named = "resid_post", shrinkage = "auto" } = wanted;
+  requireBothClasses(wanted);
+  const site = requireAffineSite(ourSiteKind(config, named));
+  const layers = layersFrom(config, wanted.layers);
   const id = `${method}_${site}`;
   const tensors = new Map<string, StoredTensor>();
   const erased: ErasedLayer[] = [];
   const editedBy = (done: readonly number[]): Model => {
-    const bundle = makeBundle(model, method, site, done, tensors, erased, options);
+    const bundle = makeBundle(model, method, site, done, tensors, erased, wanted);
     return model.withStages({
       stages: [...model.stages, ...compose(config, [{ bundle }]).stages],
       warnings: [],
     });
   };
-  for await (const means of meansByPart(model, method, site, layers, options, editedBy)) {
+  for await (const means of meansByPart(model, method, site, layers, wanted, editedBy)) {
     const { layer, spread } = means;
     const direction = means.positive.map((value, i) => value - (means.negative[i] as number));
     if (direction.every((value) => Math.fround(value) === 0)) {
@@ -183,7 +219,7 @@ export async function fitDirection(model: Model, method: DirectionMethod, option
     put("mean_pos", means.positive);
     put("mean_neg", means.negative);
   }
-  return makeBundle(model, method, site, layers, tensors, erased, options);
+  return makeBundle(model, method, site, layers, tensors, erased, wanted);
 }
 
 /** Provenance of an erased layer. */

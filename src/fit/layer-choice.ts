@@ -2,19 +2,40 @@
  * Which layer to edit: a direction is fitted at each of them from one part of the sentences, and judged on the rest by what
  * taking the concept out does there to the model's predictions.
  */
+
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { finite } from "../arguments/rules.ts";
 import { layerChoiceDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
+import { ourSiteKind } from "../interventions/site-names.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
+import { model as anyModel } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
-import { requireBothClasses } from "./classes.ts";
-import { type DirectionMethod, type DirectionOptions, fitDirection } from "./directions.ts";
+import { requireAffineSite, requireBothClasses } from "./classes.ts";
+import {
+  type DirectionMethod,
+  type DirectionOptions,
+  directionFields,
+  directionMethod,
+  fitDirection,
+} from "./directions.ts";
 import { meanDivergence } from "./edges/judge.ts";
 
 export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers" | "alone"> {
   /** Most KL(whole ‖ edited) of the next token on held-out negative sentences, in nats; default 0.1. */
   readonly klBound?: number;
 }
+
+const { layers: _, alone: _alone, ...choiceFields } = directionFields;
+
+export const layerChoiceDoor = entry(
+  "chooseLayer",
+  ["model", anyModel],
+  ["method", directionMethod],
+  optionsOf(fields<LayerChoiceOptions>()({ ...choiceFields, klBound: finite({ least: 0 }) })),
+);
 
 /** A layer, and KL(whole ‖ edited) of the next token in nats, averaged over tokens of held-out sentences. */
 export interface JudgedLayer {
@@ -49,9 +70,11 @@ export async function chooseLayer(
   method: DirectionMethod,
   options: LayerChoiceOptions,
 ): Promise<LayerChoice> {
-  const { klBound = layerChoiceDefaults.klBound, site = "resid_post", signal, onProgress } = options;
-  requireBothClasses(options);
-  const [positive, negative] = [split(options.positive), split(options.negative)];
+  const [, , wanted] = layerChoiceDoor.read(model, method, options);
+  const { klBound = layerChoiceDefaults.klBound, site: named = "resid_post", signal, onProgress, ...others } = wanted;
+  const site = requireAffineSite(ourSiteKind(model.config, named));
+  requireBothClasses(wanted);
+  const [positive, negative] = [split(wanted.positive), split(wanted.negative)];
   if (positive.held.length === 0 || negative.held.length === 0) {
     throw new SluiceError("usage", `To choose a layer, ${HELD_EVERY} sentences of each class are needed at least`, {
       hint: "Give more sentences, or name the layers.",
@@ -64,7 +87,9 @@ export async function chooseLayer(
   const total = sentences + count * judged;
   let before = 0;
   const fitted = await fitDirection(model, method, {
-    ...options,
+    ...others,
+    ...(signal && { signal }),
+    site,
     layers: "all",
     alone: true,
     positive: positive.fitted,

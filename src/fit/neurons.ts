@@ -5,6 +5,11 @@
  * Neuron i of layer l adds a_i·v_i to the stream, v_i being its value vector. Along the unit direction ŵ of a probe that is
  * a_i·(v_i·ŵ), and exactly Σ_i a_i(v_i·ŵ) = (mlp_out − b_out)·ŵ.
  */
+
+import { entry, optional, options as optionsOf } from "../arguments/entry.ts";
+import { fields, needed } from "../arguments/fields.ts";
+import { floats } from "../arguments/lists.ts";
+import { signal as abortSignal, callback, finite, text, whole } from "../arguments/rules.ts";
 import { neuronDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
@@ -12,11 +17,14 @@ import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { MatrixRef } from "../graph/graph.ts";
+import { affineSite } from "../interventions/arguments.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { baseOf } from "../interventions/compose.ts";
 import { readFloat64 } from "../interventions/float64-tensor.ts";
 import { dot } from "../numbers/dot.ts";
+import { model as anyModel, modelSource } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
+import { provenance, sentences } from "./classes.ts";
 import { poolResponses } from "./pool.ts";
 import type { Probe } from "./probe.ts";
 
@@ -42,6 +50,41 @@ export interface NeuronOptions {
   readonly signal?: AbortSignal;
   onProgress?(done: number, total: number): void;
 }
+
+const probeWeight = fields<NeuronOptions["probe"]>(
+  "a probe, as fitProbe and readProbe give it",
+  "kept",
+)({
+  weight: needed(floats),
+  site: needed(affineSite),
+  layer: needed(whole({ least: 0 })),
+});
+
+export const neuronsDoor = entry(
+  "fitNeurons",
+  ["model", anyModel],
+  ["source", modelSource],
+  optionsOf(
+    fields<NeuronOptions>()({
+      probe: needed(probeWeight),
+      texts: sentences,
+      alpha: finite(),
+      share: finite({ least: 0, most: 1 }),
+      name: text,
+      sources: provenance,
+      signal: abortSignal,
+      onProgress: callback<NonNullable<NeuronOptions["onProgress"]>>(),
+    }),
+  ),
+);
+
+export const valueVectorsDoor = entry(
+  "readValueVectors",
+  ["model", anyModel],
+  ["source", modelSource],
+  ["direction", floats],
+  ["signal", optional(abortSignal)],
+);
 
 export interface GroupSum {
   readonly neurons: number;
@@ -81,8 +124,8 @@ export async function fitNeurons(
   source: string | URL | readonly File[],
   options: NeuronOptions,
 ): Promise<NeuronFit> {
-  const { config } = model;
-  const { probe, alpha = neuronDefaults.alpha, share = neuronDefaults.share, name, sources, texts } = options;
+  const [{ config }, , wanted] = neuronsDoor.read(model, source, options);
+  const { probe, alpha = neuronDefaults.alpha, share = neuronDefaults.share, name, sources, texts } = wanted;
   if (probe.weight.length !== config.hidden_size) {
     throw new SluiceError(
       "usage",
@@ -90,11 +133,9 @@ export async function fitNeurons(
       { hint: "Fit a probe for this model." },
     );
   }
-  if (!(share >= 0 && share <= 1)) throw new SluiceError("usage", `The share is ${share}; it must be from 0 to 1`);
-  if (!Number.isFinite(alpha)) throw new SluiceError("usage", `alpha is ${alpha}; it must be a number`);
-  const means = await meanActivations(model, options);
+  const means = await meanActivations(model, wanted);
   const readings: NeuronReading[] = [];
-  const vectors = await readValueVectors(model, source, probe.weight, options.signal);
+  const vectors = await readValueVectors(model, source, probe.weight, wanted.signal);
   for (const [layer, { along, norms }] of vectors.entries()) {
     const active = means[layer] as Float64Array;
     along.forEach((projection, neuron) => {
@@ -178,6 +219,7 @@ export async function readValueVectors(
   direction: ArrayLike<number>,
   signal?: AbortSignal,
 ): Promise<readonly ValueReadouts[]> {
+  valueVectorsDoor.read(model, source, direction, signal);
   const length = Math.sqrt(dot(direction, direction));
   if (!(length > 0)) throw new SluiceError("usage", "The probe's direction has no length");
   const unit = Float64Array.from(direction, (value) => value / length);

@@ -1,10 +1,15 @@
 /** Responses of a model's sites to sentences, pooled over each sentence's tokens: many sentences to a step, none padded. */
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { listOf, tokens } from "../arguments/lists.ts";
+import { signal as abortSignal, callback, oneOf, text } from "../arguments/rules.ts";
 import { MAX_ROWS } from "../compile/lower.ts";
 import type { PooledLayout } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
 import { ourSiteName } from "../interventions/site-names.ts";
 import { SEGMENT_WORDS } from "../kernels/pool.ts";
 import type { StepRows } from "../kernels/step.ts";
+import { model as anyModel } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
 import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
 import type { SessionOptions } from "../runtime/session-options.ts";
@@ -17,6 +22,21 @@ export interface PoolOptions {
   /** Called after every batch with the sentences done. */
   onProgress?(done: number, total: number): void;
 }
+
+export const poolDoor = entry(
+  "poolResponses",
+  ["model", anyModel],
+  ["sentences", listOf(tokens)],
+  ["sites", listOf(text, { least: 1 })],
+  ["pooling", oneOf<Pooling>(["max", "last", "mean"])],
+  ["take", callback<(sentence: number, responses: ReadonlyMap<string, Float32Array>) => void>()],
+  optionsOf(
+    fields<PoolOptions>()({
+      signal: abortSignal,
+      onProgress: callback<NonNullable<PoolOptions["onProgress"]>>(),
+    }),
+  ),
+);
 
 /** A site's columns in a row of pooled responses. */
 export interface PooledSite {
@@ -49,6 +69,7 @@ export async function poolResponses(
   take: (sentence: number, responses: ReadonlyMap<string, Float32Array>) => void,
   options: PoolOptions = {},
 ): Promise<void> {
+  poolDoor.read(model, sentences, sites, pooling, take, options);
   const ours = sites.map((site) => ourSiteName(model.config, site));
   const columns = new Map(pooledSites(model, ours).map((column) => [column.site, column]));
   const named = sites.map((site, i) => [site, columns.get(ours[i] as string) as PooledSite] as const);

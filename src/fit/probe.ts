@@ -3,15 +3,35 @@
  * 2401.01967; Yang et al. 2024, arXiv 2411.06424) read neurons against its direction; unlike their code, padding is no part
  * of the mean.
  */
+
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields, needed } from "../arguments/fields.ts";
+import { floats, isOptions } from "../arguments/lists.ts";
+import { Place } from "../arguments/place.ts";
+import { either } from "../arguments/rule.ts";
+import {
+  signal as abortSignal,
+  bytes,
+  callback,
+  fileName,
+  finite,
+  float32,
+  nothing,
+  oneOf,
+  whole,
+} from "../arguments/rules.ts";
 import { probeDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
-import type { AffineSite } from "../interventions/stage.ts";
+import { affineSite } from "../interventions/arguments.ts";
+import { ourSiteKind } from "../interventions/site-names.ts";
+import { type AffineSite, affineSites } from "../interventions/stage.ts";
 import { dot } from "../numbers/dot.ts";
 import { holdOutShare } from "../numbers/hold-out.ts";
+import { model as anyModel } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
 import { auroc } from "./auroc.ts";
-import { type LabelledSentences, layersFrom, requireAffineSite, requireBothClasses } from "./classes.ts";
+import { type LabelledSentences, layersFrom, requireAffineSite, requireBothClasses, sentences } from "./classes.ts";
 import { fitLogistic } from "./logistic.ts";
 import { poolResponses } from "./pool.ts";
 
@@ -28,6 +48,23 @@ export interface ProbeOptions extends LabelledSentences {
   onProgress?(done: number, total: number): void;
 }
 
+export const probeDoor = entry(
+  "fitProbe",
+  ["model", anyModel],
+  optionsOf(
+    fields<ProbeOptions>()({
+      positive: sentences,
+      negative: sentences,
+      site: affineSite,
+      layer: whole({ least: 0 }),
+      l2: finite({ above: 0 }),
+      heldOut: finite({ least: 0, below: 1 }),
+      signal: abortSignal,
+      onProgress: callback<NonNullable<ProbeOptions["onProgress"]>>(),
+    }),
+  ),
+);
+
 /** How well a probe tells sentences apart that it has not seen; null where too few were given to hold any out. */
 export interface ProbeReport {
   readonly n_positive: number;
@@ -43,15 +80,44 @@ export interface Probe extends ProbeReport {
   readonly bias: number;
 }
 
+const count = needed(whole({ least: 0 }));
+const heldOutFields = fields<NonNullable<ProbeReport["held_out"]>>(
+  "{ n, accuracy, auroc }",
+  "kept",
+)({
+  n: count,
+  accuracy: needed(finite({ least: 0, most: 1 })),
+  auroc: needed(finite({ least: 0, most: 1 })),
+});
+const aboutFields = {
+  site: needed(oneOf(affineSites)),
+  layer: count,
+  n_positive: count,
+  n_negative: count,
+  held_out: needed(either(nothing, heldOutFields)),
+};
+const probeFields = fields<Probe>(
+  "a probe, as fitProbe and readProbe give it",
+  "kept",
+)({
+  ...aboutFields,
+  weight: needed(floats),
+  bias: needed(float32),
+});
+
+export const writeProbeDoor = entry("writeProbe", ["probe", probeFields]);
+export const readProbeDoor = entry("readProbe", ["file", bytes], ["where", fileName]);
+
 /** The metadata entry that tells a probe's file from others. */
 const METADATA = "sluice_probe";
 
 /** @throws SluiceError `usage` for an empty class, a site or layer that the model does not have; as `poolResponses` */
 export async function fitProbe(model: Model, options: ProbeOptions): Promise<Probe> {
-  const { positive, negative, site = "resid_post", l2 = probeDefaults.l2, heldOut = 0.2, signal, onProgress } = options;
-  requireBothClasses(options);
-  requireAffineSite(site);
-  const [layer = 0] = layersFrom(model.config, [options.layer ?? model.config.num_hidden_layers - 1]);
+  const [{ config }, wanted] = probeDoor.read(model, options);
+  const { positive, negative, l2 = probeDefaults.l2, heldOut = 0.2, signal, onProgress } = wanted;
+  requireBothClasses(wanted);
+  const site = requireAffineSite(ourSiteKind(config, wanted.site ?? "resid_post"));
+  const [layer = 0] = layersFrom(config, [wanted.layer ?? model.config.num_hidden_layers - 1]);
   const name = `${site}.${layer}`;
   const total = positive.length + negative.length;
   const meansOf = async (sentences: readonly (readonly number[])[], before: number): Promise<Float32Array[]> => {
@@ -96,7 +162,8 @@ function judge(positive: Float32Array, negative: Float32Array): NonNullable<Prob
 }
 
 /** A probe as a safetensors file: `weight` `[d]` and `bias` `[1]`, the rest in its metadata. */
-export function writeProbe({ weight, bias, ...about }: Probe): Uint8Array<ArrayBuffer> {
+export function writeProbe(probe: Probe): Uint8Array<ArrayBuffer> {
+  const [{ weight, bias, ...about }] = writeProbeDoor.read(probe);
   const tensors = new Map([
     ["weight", storeFloat32(weight, [weight.length])],
     ["bias", storeFloat32(Float32Array.of(bias), [1])],
@@ -106,27 +173,25 @@ export function writeProbe({ weight, bias, ...about }: Probe): Uint8Array<ArrayB
 
 /** @throws SluiceError `bad_file` for anything that `writeProbe` did not write */
 export function readProbe(file: Uint8Array, where: string): Probe {
-  const { tensors, metadata } = parseSafetensors(file, where);
+  const [stored, name] = readProbeDoor.read(file, where);
+  const { tensors, metadata } = parseSafetensors(stored, name);
   const [weight, bias] = [tensors.get("weight"), tensors.get("bias")];
-  const text = metadata.get(METADATA);
-  if (!weight || !bias || text === undefined) {
-    throw new SluiceError("bad_file", `${where} is no probe`, { hint: "sluice fit probe writes one." });
+  const about = metadata.get(METADATA);
+  if (!weight || !bias || about === undefined) {
+    throw new SluiceError("bad_file", `${name} is not a probe`, { hint: "sluice fit probe writes one." });
   }
-  const about = parseAbout(text, where);
-  requireAffineSite(about.site);
-  return { ...about, weight: toFloat32(weight), bias: toFloat32(bias)[0] ?? 0 };
+  const numbers = { weight: toFloat32(weight), bias: toFloat32(bias)[0] };
+  return probeFields.read({ ...parseAbout(about, name), ...numbers }, new Place(name, "probe", "bad_file"));
 }
 
-function parseAbout(text: string, where: string): Omit<Probe, "weight" | "bias"> {
-  let about: Partial<Probe> | null;
+function parseAbout(about: string, where: string): object {
+  let json: unknown;
   try {
-    about = JSON.parse(text) as Partial<Probe> | null;
+    json = JSON.parse(about);
   } catch (cause) {
-    throw new SluiceError("bad_file", `${where}: what it says of its probe is no JSON`, { cause });
+    throw new SluiceError("bad_file", `${where}: what it says of its probe is not JSON`, { cause });
   }
-  const { site, layer, n_positive = 0, n_negative = 0, held_out = null } = about ?? {};
-  if (site !== undefined && layer !== undefined && Number.isSafeInteger(layer) && layer >= 0) {
-    return { site, layer, n_positive, n_negative, held_out };
-  }
+  // Earlier versions wrote no counts.
+  if (isOptions(json)) return { n_positive: 0, n_negative: 0, held_out: null, ...json };
   throw new SluiceError("bad_file", `${where} does not say at which site and layer its probe reads`);
 }

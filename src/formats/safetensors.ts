@@ -1,4 +1,8 @@
 /** Small safetensors files as a whole: bundles, captures, logits. Model weights are read by ranges instead. */
+import { entry, optional } from "../arguments/entry.ts";
+import { fields, needed } from "../arguments/fields.ts";
+import { listOf, type Table, tableOf } from "../arguments/lists.ts";
+import { bytes as anyBytes, fileName, oneOf, text, whole as wholeNumber } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import { widen } from "./half.ts";
@@ -12,6 +16,28 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   readonly bytes: Uint8Array;
 }
+
+/** What dtype, shape and bytes say of each other is checked where they are used. */
+export const storedTensor = fields<StoredTensor>(
+  "a tensor { dtype, shape, bytes }",
+  "kept",
+)({
+  dtype: needed(text),
+  shape: needed(listOf(wholeNumber({ least: 0 }))),
+  bytes: needed(anyBytes),
+});
+
+export const parseSafetensorsDoor = entry(
+  "parseSafetensors",
+  ["file", anyBytes],
+  ["where", optional(fileName)],
+  ["expected", optional(oneOf<Expected>(["json", "weights", "bundle", "gguf", "text"]))],
+);
+export const writeSafetensorsDoor = entry(
+  "writeSafetensors",
+  ["tensors", tableOf(storedTensor)],
+  ["metadata", optional(tableOf(text))],
+);
 
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -27,16 +53,13 @@ export interface SafetensorsFile {
  * @param expected what it is meant to be, for the advice where it is something else
  * @throws `bad_file`
  */
-export function parseSafetensors(
-  file: Uint8Array,
-  where = "safetensors data",
-  expected: Expected = "weights",
-): SafetensorsFile {
-  const { tensors, metadata } = headerOf(file, where, expected);
+export function parseSafetensors(file: Uint8Array, where?: string, expected?: Expected): SafetensorsFile {
+  const [whole, named = "safetensors data", meant = "weights"] = parseSafetensorsDoor.read(file, where, expected);
+  const { tensors, metadata } = headerOf(whole, named, meant);
   const stored = new Map<string, StoredTensor>();
   for (const { name, dtype, shape, begin, end } of tensors.values()) {
     // Not slice(): on a Node Buffer that is a view.
-    stored.set(name, { dtype, shape, bytes: new Uint8Array(file.subarray(begin, end)) });
+    stored.set(name, { dtype, shape, bytes: new Uint8Array(whole.subarray(begin, end)) });
   }
   return { tensors: stored, metadata };
 }
@@ -57,19 +80,23 @@ function headerOf(file: Uint8Array, where: string, expected: Expected): Safetens
  * @param metadata becomes `__metadata__`
  * @throws `usage` for a tensor whose bytes do not fit its dtype and shape
  */
-export function writeSafetensors(
-  tensors: ReadonlyMap<string, StoredTensor>,
-  metadata: Readonly<Record<string, string>> = {},
-): Uint8Array<ArrayBuffer> {
-  for (const [name, tensor] of tensors) checkStored(name, tensor);
-  const sizes = [...tensors].map(([name, { dtype, shape, bytes }]) => ({
-    name,
-    dtype,
-    shape,
-    byteLength: bytes.length,
-  }));
-  const { head, names } = layOut(sizes, metadata);
-  const parts = [head, ...names.map((name) => tensors.get(name)?.bytes ?? new Uint8Array(0))];
+export function writeSafetensors(tensors: Table<StoredTensor>, metadata?: Table<string>): Uint8Array<ArrayBuffer> {
+  const [stored, about = new Map<string, string>()] = writeSafetensorsDoor.read(tensors, metadata);
+  for (const [name, tensor] of stored) checkStored(name, tensor);
+  const sizes = [...stored].map(
+    ([
+      name,
+      {
+        dtype,
+        shape,
+        bytes: { length },
+      },
+    ]) => {
+      return { name, dtype, shape, byteLength: length };
+    },
+  );
+  const { head, names } = layOut(sizes, Object.fromEntries(about));
+  const parts = [head, ...names.map((name) => stored.get(name)?.bytes ?? new Uint8Array(0))];
   const file = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

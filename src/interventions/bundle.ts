@@ -1,9 +1,12 @@
 /** A bundle of interventions as a file: a safetensors file whose metadata holds the manifest. See docs/bundle-format.md. */
+import { entry } from "../arguments/entry.ts";
+import { bytes as anyBytes, fileName } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { MAX_NESTING, nesting } from "../formats/json.ts";
 import { parseSafetensors, type StoredTensor, writeSafetensors } from "../formats/safetensors.ts";
 import { duplicateKey } from "../formats/strict-json.ts";
 import { show } from "../show.ts";
+import { bundle as anyBundle, type BundleInput } from "./arguments.ts";
 import { checkManifest, type Manifest } from "./manifest.ts";
 
 export interface Bundle {
@@ -16,6 +19,10 @@ export interface Bundle {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+export const readBundleDoor = entry("readBundle", ["bytes", anyBytes], ["file", fileName]);
+
+export const writeBundleDoor = entry("writeBundle", ["bundle", anyBundle]);
+
 const FORMAT = "sluice.interventions/1";
 
 /**
@@ -25,6 +32,7 @@ const FORMAT = "sluice.interventions/1";
  * @throws `bad_file` for a damaged safetensors file, `bad_bundle` naming stage and field
  */
 export function readBundle(bytes: Uint8Array, file: string): Bundle {
+  readBundleDoor.read(bytes, file);
   const { tensors, metadata } = parseSafetensors(bytes, file, "bundle");
   const rest = new Map(metadata);
   const format = metadata.get("format");
@@ -72,13 +80,10 @@ function parseManifest(text: string, file: string): unknown {
  * The file of a bundle; tensors keep the dtype in which they are given.
  * @throws `bad_bundle` for a manifest that could not be read back, `usage` for a tensor whose bytes do not fit its shape
  */
-export function writeBundle(bundle: Bundle): Uint8Array<ArrayBuffer> {
-  checkManifest(bundle.manifest, bundle.file);
-  return writeSafetensors(bundle.tensors, {
-    ...Object.fromEntries(bundle.metadata),
-    format: FORMAT,
-    manifest: manifestText(bundle),
-  });
+export function writeBundle(bundle: BundleInput): Uint8Array<ArrayBuffer> {
+  const [given] = writeBundleDoor.read(bundle);
+  const about = new Map([...given.metadata, ["format", FORMAT], ["manifest", manifestText(given)]]);
+  return writeSafetensors(given.tensors, about);
 }
 
 function manifestText({ file, manifest }: Bundle): string {

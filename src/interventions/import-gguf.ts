@@ -3,13 +3,24 @@
  * direction to the stream that leaves block N, counted from 0, so it stands at `resid_post.N`. llama.cpp itself never
  * applies `direction.0`; other writers mean it, and it is taken like the rest.
  */
+import { entry, optional } from "../arguments/entry.ts";
+import { bytes as anyBytes, callback, fileName } from "../arguments/rules.ts";
 import { parseGguf } from "../formats/gguf.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
 import { show, showText } from "../show.ts";
+import { modelShape } from "./arguments.ts";
 import type { Bundle } from "./bundle.ts";
 import { baseOf, compose } from "./compose.ts";
 import { refuse } from "./manifest-fields.ts";
 import type { ModelShape } from "./sites.ts";
+
+export const importDoor = entry(
+  "importControlVector",
+  ["bytes", anyBytes],
+  ["file", fileName],
+  ["config", modelShape],
+  ["onWarning", optional(callback<(text: string) => void>())],
+);
 
 /**
  * A bundle of one stage `control`: an `addition` at strength 1 and alpha 1, as llama.cpp scales by 1.
@@ -25,7 +36,8 @@ export function importControlVector(
   config: ModelShape,
   onWarning: (text: string) => void = () => undefined,
 ): Bundle {
-  const { metadata, tensors } = parseGguf(bytes, file);
+  const [whole] = importDoor.read(bytes, file, config, onWarning);
+  const { metadata, tensors } = parseGguf(whole, file);
   const architecture = metadata.get("general.architecture");
   if (architecture !== "controlvector") {
     throw refuse(file, "general.architecture", `is ${show(architecture)}, not "controlvector"`);

@@ -1,5 +1,7 @@
 /** A bundle in words: what it is for, what each stage does where, and how strongly. */
+import { entry } from "../arguments/entry.ts";
 import { showText } from "../show.ts";
+import { bundle as anyBundle, type BundleInput } from "./arguments.ts";
 import type { Bundle } from "./bundle.ts";
 import { compose, shapeOf } from "./compose.ts";
 import { describePositions } from "./describe-positions.ts";
@@ -12,12 +14,15 @@ import type { AffineStage, EdgeMaskStage, Gate, NeuronScaleStage, Stage } from "
 /** Edges and layers that are listed one by one; of more, the first are. */
 const LISTED = 12;
 
+export const inspectDoor = entry("inspectBundle", ["bundle", anyBundle]);
+
 /**
  * Checks a bundle against the model it says it was made for, and tells what it holds.
  * @returns lines, each ended
  * @throws `bad_bundle` for what `compose` would refuse
  */
-export function inspectBundle(bundle: Bundle): string {
+export function inspectBundle(given: BundleInput): string {
+  const [bundle] = inspectDoor.read(given);
   const { file, manifest, tensors } = bundle;
   const shape = shapeOf(manifest.base);
   const { stages } = compose(shape, [{ bundle }]);

@@ -1,9 +1,12 @@
 /** Several bundles as one file. */
+import { entry } from "../arguments/entry.ts";
+import { fileName } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
 import { show } from "../show.ts";
+import { type BundleInput, bundles as bundleList, type PrefixedBundle } from "./arguments.ts";
 import type { Bundle } from "./bundle.ts";
-import { type ComposedBundle, compose, shapeOf } from "./compose.ts";
+import { compose, shapeOf } from "./compose.ts";
 import type { Base, Manifest, StageManifest } from "./manifest.ts";
 import { refuse } from "./manifest-fields.ts";
 
@@ -14,14 +17,15 @@ import { refuse } from "./manifest-fields.ts";
  * @param file names the result in errors
  * @throws `bad_bundle` where bases differ, ids or tensors clash, or the stages do not go together
  */
-export function mergeBundles(bundles: readonly ComposedBundle[], file: string): Bundle {
-  const first = bundles[0]?.bundle;
+export function mergeBundles(bundles: readonly (BundleInput | PrefixedBundle)[], file: string): Bundle {
+  const [given, name] = mergeDoor.read(bundles, file);
+  const first = given[0]?.bundle;
   if (!first) throw new SluiceError("usage", "There is no bundle to compose");
   let base: Base = first.manifest.base;
   const stages: StageManifest[] = [];
   const tensors = new Map<string, StoredTensor>();
   const fit = new Map<string, unknown>();
-  for (const { bundle, prefix } of bundles) {
+  for (const { bundle, prefix } of given) {
     base = { ...agree(base, first, bundle), ...base };
     const rename = (id: string) => (prefix === undefined ? id : `${prefix}-${id}`);
     for (const stage of bundle.manifest.stages) {
@@ -41,15 +45,17 @@ export function mergeBundles(bundles: readonly ComposedBundle[], file: string): 
     if (bundle.manifest.fit) fit.set(freeName(fit, bundle.manifest.name), bundle.manifest.fit);
   }
   const manifest: Manifest = {
-    name: bundles.map(({ bundle }) => bundle.manifest.name).join(" + "),
+    name: given.map(({ bundle }) => bundle.manifest.name).join(" + "),
     base,
     stages,
     ...(fit.size > 0 && { fit: Object.fromEntries(fit) }),
   };
-  const merged = { file, manifest, tensors, metadata: new Map() };
+  const merged = { file: name, manifest, tensors, metadata: new Map() };
   compose(shapeOf(base), [{ bundle: merged }]);
   return merged;
 }
+
+export const mergeDoor = entry("mergeBundles", ["bundles", bundleList], ["file", fileName]);
 
 /** A bundle's base, once it is known to say nothing that contradicts those before it. */
 function agree(base: Base, first: Bundle, { file, manifest }: Bundle): Base {

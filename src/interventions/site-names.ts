@@ -1,5 +1,7 @@
 /** The sites of a model by name: ours, and TransformerLens' where both mean the same values. The dictionary is data. */
+import { entry as door } from "../arguments/entry.ts";
 import { SluiceError } from "../errors.ts";
+import { modelShape } from "./arguments.ts";
 import dictionary from "./site-names.json" with { type: "json" };
 import type { ModelShape } from "./sites.ts";
 import { affineSites, neuronSites } from "./stage.ts";
@@ -35,8 +37,11 @@ interface Entry {
 
 const entries = dictionary as readonly Entry[];
 
+export const listSitesDoor = door("listSites", ["config", modelShape]);
+
 /** All sites of a model, in the order in which a forward pass reaches them. */
 export function listSites(config: ModelShape): readonly SiteInfo[] {
+  listSitesDoor.read(config);
   return entriesOf(config).map((entry) => {
     const kind = kindOf(entry);
     return {

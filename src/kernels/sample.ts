@@ -21,6 +21,9 @@ export interface SamplingSetting {
 /** Lower temperatures than this are taken for it. */
 export const MIN_TEMPERATURE = 1e-6;
 
+/** At this temperature all tokens are equally likely already. */
+const MOST_TEMPERATURE = 1e30;
+
 /** Bytes of one sequence's entry in the `settings` buffer. */
 export const SETTING_BYTES = 32;
 
@@ -35,8 +38,13 @@ export function packSettings(settings: readonly SamplingSetting[]): Uint32Array<
   const floats = new Float32Array(words.buffer);
   settings.forEach((setting, i) => {
     const at = (i * SETTING_BYTES) / 4;
-    floats.set([setting.temperature, setting.topP, setting.minP, setting.repetitionPenalty], at);
-    words.set([setting.topK, setting.seed % 2 ** 32, Math.floor(setting.seed / 2 ** 32), 0], at + 4);
+    // Beyond these, float32 has no number, and nothing is left for a larger or smaller one to change.
+    const temperature = Math.min(setting.temperature, MOST_TEMPERATURE);
+    floats.set([temperature, setting.topP, setting.minP, setting.repetitionPenalty], at);
+    words.set(
+      [Math.min(setting.topK, 0xffffffff), setting.seed % 2 ** 32, Math.floor(setting.seed / 2 ** 32), 0],
+      at + 4,
+    );
   });
   return words;
 }

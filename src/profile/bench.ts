@@ -2,13 +2,18 @@
  * Speed of a model on its device: prefill and decode, against the device's own ceilings measured in the same run, and
  * with interventions against the plain model in interleaved pairs.
  */
+import { entry, optional, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { signal as abortSignal, callback, whole } from "../arguments/rules.ts";
 import { benchDefaults } from "../defaults.ts";
-import { SluiceError, throwIfAborted } from "../errors.ts";
+import { throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { type DecodeOptions, decode, type Prompt, prepareDecode } from "../runtime/decode.ts";
+import { model as anyModel } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
 import type { Sequences } from "../runtime/sequences.ts";
+import { checkContext } from "../runtime/session-options.ts";
 import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { median, medianInterval, spread } from "./statistics.ts";
 
@@ -22,6 +27,21 @@ export interface BenchOptions {
   readonly signal?: AbortSignal;
   onProgress?(doing: string, done: number, total: number): void;
 }
+
+export const benchDoor = entry(
+  "benchModel",
+  ["model", anyModel],
+  ["edited", optional(anyModel)],
+  optionsOf(
+    fields<BenchOptions>()({
+      promptTokens: whole({ least: 1 }),
+      newTokens: whole({ least: 1 }),
+      repetitions: whole({ least: 5 }),
+      signal: abortSignal,
+      onProgress: callback<NonNullable<BenchOptions["onProgress"]>>(),
+    }),
+  ),
+);
 
 export interface BenchSpread {
   readonly min: number;
@@ -66,16 +86,14 @@ interface Run {
  * @throws SluiceError `usage` for numbers out of range, `context_overflow`
  */
 export async function benchModel(model: Model, edited?: Model, options: BenchOptions = {}): Promise<BenchResult> {
+  benchDoor.read(model, edited, options);
   const { repetitions = edited ? benchDefaults.pairedRepetitions : benchDefaults.repetitions, signal } = options;
   const most = model.config.max_position_embeddings;
   const promptTokens =
     options.promptTokens ?? Math.max(1, Math.min(benchDefaults.promptTokens, Math.floor((most * 3) / 4)));
   const newTokens = options.newTokens ?? Math.max(1, Math.min(benchDefaults.newTokens, most - promptTokens));
-  check("promptTokens", promptTokens, 1);
-  check("newTokens", newTokens, 1);
-  check("repetitions", repetitions, 5);
+  const context = checkContext(promptTokens + newTokens, model.config);
   const prompt = spreadTokens(promptTokens, model.config.vocab_size);
-  const context = promptTokens + newTokens;
   const { gpu } = model.internals;
   // Its kernels are none of the model's.
   const pipelines = new PipelineCache(gpu);
@@ -234,9 +252,4 @@ function rowsAt(first: number, count: number, out: boolean): StepRows {
 /** Ids that are spread over the vocabulary, the same each time: a prompt where any will do. */
 export function spreadTokens(count: number, vocabSize: number): readonly number[] {
   return Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabSize);
-}
-
-function check(name: string, value: number, least: number): void {
-  if (Number.isSafeInteger(value) && value >= least) return;
-  throw new SluiceError("usage", `${name} is ${value}; it must be a whole number, ${least} or more`);
 }

@@ -1,8 +1,10 @@
 /** What the host spends: before the run on weights, prompt and pipelines; in it on commands, waiting and text. */
+
 import type { CompiledPipeline } from "../gpu/pipelines.ts";
 import { type HostWork, hostWorks } from "../runtime/run.ts";
 import type { UploadRecord } from "../runtime/weights.ts";
 import type { LaneRun, Phase, PhasedSpan } from "./lane.ts";
+import { hostTimeDoor } from "./profile-argument.ts";
 
 /** `load` is all that happens once, before the first step. */
 export type HostPhase = "load" | Phase;
@@ -127,6 +129,7 @@ export function hostRows(
 
 /** Host time of a decoded token by work: `encode 0.120 ms, submit 0.050 ms, wait 9.800 ms, other 0.030 ms`. */
 export function hostTimeOfToken(rows: readonly HostRow[]): string {
+  hostTimeDoor.read(rows);
   return rows
     .flatMap(({ phase, name, per_token_ms: ms }) =>
       phase === "decode" && ms !== null ? [`${name} ${ms.toFixed(3)} ms`] : [],

@@ -1,5 +1,7 @@
 /** A profile's spans among the entries of `performance`, where a page's Performance panel shows them. */
+
 import type { Profile } from "./profile.ts";
+import { measureDoor } from "./profile-argument.ts";
 
 /** Whether this is a page or a worker of one. */
 export function isPage(): boolean {
@@ -11,6 +13,7 @@ export function isPage(): boolean {
  * page does it by itself; to be called where it ran, since times are by that place's `performance.now()`.
  */
 export function measureInPage(profile: Profile): void {
+  measureDoor.read(profile);
   const measure = (track: string, name: string, beginMs: number, ms: number, properties: [string, string][]): void => {
     // Rounding must not place it before the page.
     const start = Math.max(0, profile.time_origin_ms + beginMs);

@@ -1,10 +1,16 @@
 /** Where a model's time goes: every dispatch of a prefill and of decode steps, and what the host does meanwhile. */
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { prompt as anyPrompt } from "../arguments/lists.ts";
+import { signal as abortSignal, callback, flag, whole } from "../arguments/rules.ts";
 import { profileDefaults } from "../defaults.ts";
-import { SluiceError, throwIfAborted } from "../errors.ts";
+import { throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import { engineVersion } from "../kernels/shaders.gen.ts";
 import type { QuantFormat } from "../models/config.ts";
+import { model as anyModel } from "../runtime/doors.ts";
 import type { Model } from "../runtime/model.ts";
+import type { PromptInput } from "../runtime/request.ts";
 import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { type ClockName, chooseClock } from "./clocks.ts";
 import { describeDispatch, layerOf, type ProfiledDispatch, type ProfileRow, rowsOf, siteOf } from "./dispatch-rows.ts";
@@ -26,6 +32,20 @@ export interface ProfileOptions {
   readonly signal?: AbortSignal;
   onProgress?(doing: string, done: number, total: number): void;
 }
+
+export const profileDoor = entry(
+  "profileModel",
+  ["model", anyModel],
+  ["prompt", anyPrompt],
+  optionsOf(
+    fields<ProfileOptions>()({
+      newTokens: whole({ least: 1 }),
+      measures: flag,
+      signal: abortSignal,
+      onProgress: callback<NonNullable<ProfileOptions["onProgress"]>>(),
+    }),
+  ),
+);
 
 /** Milliseconds of a phase on the host's clock: of the same work watched in three ways, each the fastest of some runs. */
 export interface WallTimes {
@@ -83,15 +103,9 @@ const ROUNDS = 3;
  * @param prompt a text, or token ids
  * @throws SluiceError `usage` for an empty prompt or a number of tokens out of range; `context_overflow`; `aborted`
  */
-export async function profileModel(
-  model: Model,
-  prompt: string | readonly number[],
-  options: ProfileOptions = {},
-): Promise<Profile> {
+export async function profileModel(model: Model, prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
+  profileDoor.read(model, prompt, options);
   const { newTokens = profileDefaults.newTokens, measures = isPage(), signal } = options;
-  if (!Number.isSafeInteger(newTokens) || newTokens < 1) {
-    throw new SluiceError("usage", `newTokens is ${newTokens}; it must be a whole number, 1 or more`);
-  }
   const tokenizing = performance.now();
   const tokens = model.encode(prompt);
   const tokenized: TokenizeRecord | null =

@@ -1,7 +1,9 @@
 /** A profile as one self-contained HTML page: where the time goes, by layer and kernel, and how near to the roofline. */
+
 import { hostTimeOfToken } from "./host.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { Profile } from "./profile.ts";
+import { reportDoor } from "./profile-argument.ts";
 import { legend, roofline, timeline } from "./report-charts.ts";
 import type { ReportOrigin } from "./report-origin.ts";
 import { compileTable, hostTable, rowTable, stageTable } from "./report-tables.ts";
@@ -26,6 +28,7 @@ details { margin-top: 1.2rem; } summary { cursor: pointer; font-weight: 600; }`;
  * @param origin when, where and by what the profile was made; printed below the title
  */
 export function reportOf(profile: Profile, origin?: ReportOrigin): string {
+  reportDoor.read(profile, origin);
   const {
     model,
     quantization,

@@ -1,7 +1,9 @@
 /** A profile as a trace: JSON for Perfetto and Chrome's DevTools. */
+
 import { layerOf, type ProfiledDispatch } from "./dispatch-rows.ts";
 import type { HostSpan } from "./host.ts";
 import type { Profile } from "./profile.ts";
+import { traceDoor } from "./profile-argument.ts";
 import type { ReportOrigin } from "./report-origin.ts";
 
 /** https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (Trace Event Format) */
@@ -37,6 +39,7 @@ interface Span {
  * events that overlap others of their track, so those that do get a track beside it.
  */
 export function traceOf(profile: Profile, origin?: ReportOrigin): string {
+  traceDoor.read(profile, origin);
   const { dispatches } = profile;
   const { moved, lead } = closeGaps(profile.host.spans.filter(({ phase }) => phase === "load"));
   const running = profile.host.spans.filter(({ phase }) => phase !== "load");

@@ -55,7 +55,7 @@ export interface Comparison {
 }
 
 /** Both sides draw with one seed, or what they say would differ by chance. */
-export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds"> {
+export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds" | "samples"> {
   /** How many moved tokens to report at most; default 10. */
   readonly most?: number;
 }
@@ -90,7 +90,7 @@ export async function comparePair(
   const { tokens } = request.prompts[0] as GenerationRequest["prompts"][number];
   const { positions, plain, edited } = await scorePrompt(sequences, tokens, request);
   const { seed } = request.sampling;
-  const results = await session.generateBatch([prompt, prompt], { ...generation, seed });
+  const results = await session.generateBatch([prompt, prompt], { ...generation, seed, seeds: [seed, seed] });
   const [first, second] = results as readonly [GenerateResult, GenerateResult];
   const parted = first.tokens.findIndex((token, i) => token !== second.tokens[i]);
   return {

@@ -1,16 +1,18 @@
 /** The digests by which bundles name the files they were made for. */
 import { throwIfAborted } from "../errors.ts";
 import { weightFiles } from "../formats/huggingface.ts";
-import { openSource } from "../formats/open-source.ts";
+import { type ModelSource, openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
-import type { Bundle } from "../interventions/bundle.ts";
-import type { ComposedBundle, ComposeSettings } from "../interventions/compose.ts";
+import type { BundleInput, PrefixedBundle } from "../interventions/arguments.ts";
+import type { ComposeSettings } from "../interventions/compose.ts";
 
 export interface DigestOptions {
   readonly signal?: AbortSignal;
   /** Bytes read so far, and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
+
+import { digestsDoor, weightsDigestDoor } from "./doors.ts";
 
 /** Bytes that are read at a time. */
 const PIECE = 4 << 20;
@@ -24,15 +26,16 @@ const PIECE = 4 << 20;
  * @throws SluiceError `not_found`, `bad_file`, `aborted`
  */
 export async function digestsFor(
-  bundles: readonly (Bundle | ComposedBundle)[],
-  source: string | URL | readonly File[],
-  { signal, onProgress }: DigestOptions = {},
+  bundles: readonly (BundleInput | PrefixedBundle)[],
+  source: ModelSource,
+  options: DigestOptions = {},
 ): Promise<NonNullable<ComposeSettings["digests"]>> {
-  const bases = bundles.map((each) => ("bundle" in each ? each.bundle : each).manifest.base);
+  const [given, place, { signal, onProgress }] = digestsDoor.read(bundles, source, options);
+  const bases = given.map(({ bundle }) => bundle.manifest.base);
   const wantsWeights = bases.some(({ weights_sha256 }) => weights_sha256 !== undefined);
   const wantsTokenizer = bases.some(({ tokenizer_sha256 }) => tokenizer_sha256 !== undefined);
   if (!wantsWeights && !wantsTokenizer) return {};
-  const files = await openSource(source);
+  const files = await openSource(place);
   try {
     const hasTokenizer = wantsTokenizer && (await files.exists("tokenizer.json", signal));
     return {
@@ -48,13 +51,11 @@ export async function digestsFor(
  * The SHA-256 of a model's weights, as {@link digestsFor} has it: what a bundle that is fitted to them names.
  * @throws SluiceError `not_found`, `bad_file`, `aborted`
  */
-export async function weightsDigestOf(
-  source: string | URL | readonly File[],
-  options: DigestOptions = {},
-): Promise<string> {
-  const files = await openSource(source);
+export async function weightsDigestOf(source: ModelSource, options: DigestOptions = {}): Promise<string> {
+  const [place, wanted] = weightsDigestDoor.read(source, options);
+  const files = await openSource(place);
   try {
-    return await weightsDigest(files, options);
+    return await weightsDigest(files, wanted);
   } finally {
     await files.close();
   }

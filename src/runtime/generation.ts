@@ -17,7 +17,12 @@ import type { Sequences } from "./sequences.ts";
 export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Default 128. */
   readonly maxNewTokens?: number;
-  /** One seed a prompt in place of `seed`, so that equal prompts of a batch are continued differently. */
+  /**
+   * Continuations of each prompt, side by side; default 1. Those of a prompt are neighbours among the sequences and
+   * results. More than one need a temperature above 0.
+   */
+  readonly samples?: number;
+  /** One seed per continuation, in place of `seed`, `seed + 1`, … */
   readonly seeds?: readonly number[];
   /** Texts that end generation; they are cut from the result. */
   readonly stop?: readonly string[];
@@ -216,7 +221,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     return (await this.results())[0] as GenerateResult;
   }
 
-  /** One summary a prompt, in order, once generation has ended. @throws SluiceError as {@link result} */
+  /** One summary per prompt and sample, in order, once generation has ended. @throws SluiceError as {@link result} */
   async results(): Promise<readonly GenerateResult[]> {
     if (!this.#isStarted) {
       for await (const _ of this) {

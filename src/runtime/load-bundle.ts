@@ -4,6 +4,7 @@ import { openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
 import { type Bundle, readBundle } from "../interventions/bundle.ts";
 import { show, showText } from "../show.ts";
+import { loadBundleDoor } from "./doors.ts";
 
 /** Bundles are read whole; a dense mask of a large model with its constants stays far below this. */
 const MOST_BYTES = 1 << 30;
@@ -17,6 +18,7 @@ export async function loadBundle(
   source: string | URL | Blob | Uint8Array,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<Bundle> {
+  loadBundleDoor.read(source, options);
   const { signal } = options;
   throwIfAborted(signal);
   if (source instanceof Uint8Array) return readBundle(source, "the bundle");

@@ -11,7 +11,9 @@ import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../models/config.ts";
 import { loadGenerationConfig } from "../models/generation-config.ts";
 import { openModel } from "../models/open-model.ts";
+import { checkedTokenizer } from "../tokenizer/checked.ts";
 import { tryTokenizer } from "../tokenizer/load.ts";
+import { loadDoor } from "./doors.ts";
 import { Model } from "./model.ts";
 import type { ModelParts } from "./model-parts.ts";
 import type { ProgressListener } from "./progress.ts";
@@ -49,6 +51,7 @@ export interface LoadOptions {
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `bad_weights`, `no_adapter`, `device_limit`, `aborted`
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+  loadDoor.read(source, options);
   const { signal } = options;
   throwIfAborted(signal);
   const files = await openSource(source);
@@ -88,7 +91,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
         reference,
         tuning: new Tuning(),
         weights,
-        tokenizer,
+        tokenizer: tokenizer && checkedTokenizer(tokenizer),
         tokenizerError,
         onProgress,
         onNotice: note,

@@ -1,12 +1,15 @@
 /** A loaded model: what callers hold. Weights stay on the GPU; every call opens the session it needs. */
 
+import type { Argument, Arguments, Entry } from "../arguments/entry.ts";
+import type { TokenIds } from "../arguments/lists.ts";
 import { fuse } from "../compile/fuse.ts";
 import type { FusedOp } from "../compile/fused.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
-import { SluiceError, throwIfAborted } from "../errors.ts";
+import { SluiceError } from "../errors.ts";
 import {
   type AttributionOptions,
+  attributionDoors,
   EdgeAttribution,
   type EdgeGradient,
   type MaskValues,
@@ -16,25 +19,26 @@ import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Bundle } from "../interventions/bundle.ts";
-import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
+import type { BundleInput, PrefixedBundle, SettingsInput } from "../interventions/arguments.ts";
+import { compose } from "../interventions/compose.ts";
 import { positionWarnings } from "../interventions/position-warnings.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-names.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { GenerationDefaults } from "../models/generation-config.ts";
-import { ropeTable } from "../models/rope.ts";
 import { type Profile, type ProfileOptions, profileModel } from "../profile/profile.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TuningReport } from "../tune/tune.ts";
 import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
-import { Executor } from "./executor.ts";
+import { type LogitsOptions, modelDoors, type RunOptions } from "./doors.ts";
+import type { Executor } from "./executor.ts";
 import { type ExplainOptions, explainPlan } from "./explain.ts";
 import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import { LiveStages } from "./live-stages.ts";
 import type { ModelParts } from "./model-parts.ts";
+import { openExecutor } from "./open-executor.ts";
 import { Pacer } from "./pacer.ts";
 import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
 import { planSession } from "./plan-session.ts";
@@ -42,11 +46,13 @@ import {
   boundsOf,
   checkPromptLength,
   encodePrompt,
+  numberSequences,
   type PromptInput,
+  type ReadPrompt,
   type SettledRequest,
   settleRequest,
 } from "./request.ts";
-import { Sequences } from "./sequences.ts";
+import { checkVocabulary, Sequences } from "./sequences.ts";
 import { Session } from "./session.ts";
 import { checkContext, type SessionOptions } from "./session-options.ts";
 import { type TuneModelOptions, tuneParts } from "./tuning.ts";
@@ -95,9 +101,8 @@ export class Model {
    * @param settings strengths and alphas by stage id, in place of the bundles' own
    * @throws SluiceError `bad_bundle` naming file, stage and field; `usage` for settings that name no stage
    */
-  with(bundles: readonly (Bundle | ComposedBundle)[], settings: ComposeSettings = {}): Model {
-    const composed = bundles.map((bundle) => ("bundle" in bundle ? bundle : { bundle }));
-    const composition = compose(this.config, composed, settings);
+  with(bundles: readonly (BundleInput | PrefixedBundle)[], settings: SettingsInput = {}): Model {
+    const composition = compose(this.config, ...this.#enter(modelDoors.with, bundles, settings));
     for (const warning of composition.warnings) this.#parts.onNotice(warning);
     return this.withStages(composition);
   }
@@ -136,15 +141,15 @@ export class Model {
    * Measures which kernels serve this model fastest on its device, and remembers; sessions opened later use them.
    * @throws SluiceError `usage` for a model on the reference plan; `aborted`
    */
-  tune(options: TuneModelOptions = {}): Promise<TuningReport> {
-    return tuneParts(this.#parts, options);
+  async tune(options: TuneModelOptions = {}): Promise<TuningReport> {
+    return tuneParts(this.#parts, ...this.#enter(modelDoors.tune, options));
   }
 
   /**
    * Where the time of a prefill and of decode steps goes, kernel by kernel and on the host.
    * @throws SluiceError as `profileModel` does
    */
-  profile(prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
+  async profile(prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
     return profileModel(this, prompt, options);
   }
 
@@ -158,21 +163,22 @@ export class Model {
    * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
    */
   encode(prompt: PromptInput): readonly number[] {
-    return encodePrompt(boundsOf(this.#parts, undefined), prompt);
+    return encodePrompt(boundsOf(this.#parts, undefined), ...modelDoors.encode.read(prompt));
   }
 
   /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
   generate(prompt: PromptInput, options: GenerateOptions = {}): Generation {
-    return this.#generation([prompt], options);
+    const [given, wanted] = this.#enter(modelDoors.generate, prompt, options);
+    return this.#generation([given], wanted);
   }
 
-  /** Continues several prompts side by side; results in their order. */
+  /** Continues several prompts side by side; results in their order, the samples of each together. */
   async generateBatch(
     prompts: readonly PromptInput[],
     options: GenerateOptions = {},
   ): Promise<readonly GenerateResult[]> {
-    if (prompts.length === 0) return [];
-    return this.#generation(prompts, options).results();
+    const [given, wanted] = this.#enter(modelDoors.generateBatch, prompts, options);
+    return given.length === 0 ? [] : this.#generation(given, wanted).results();
   }
 
   /**
@@ -181,17 +187,16 @@ export class Model {
    * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
    */
   async session(options: Omit<SessionOptions, "captures" | "pooling"> = {}): Promise<Session> {
-    const cached = await this.openSequences({ live: true, ...options });
+    const [wanted] = this.#enter(modelDoors.session, options);
+    const cached = await this.openSequences({ live: true, ...wanted });
     return new Session(cached, boundsOf(this.#parts, cached.plan.capacity), this.#parts.onNotice);
   }
 
   /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */
-  async logits(
-    tokens: readonly number[],
-    options: { readonly last?: boolean; readonly promptLength?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<Matrix> {
-    const session = { context: this.#checkRun(tokens, options.promptLength), signal: options.signal };
-    return this.#withSequences(session, (sequences) => computeLogits(sequences, tokens, options));
+  async logits(tokens: TokenIds, options: LogitsOptions = {}): Promise<Matrix> {
+    const [ids, wanted] = this.#enter(modelDoors.logits, tokens, options);
+    const session = { context: this.#checkRun(ids, wanted.promptLength), signal: wanted.signal };
+    return this.#withSequences(session, (sequences) => computeLogits(sequences, ids, wanted));
   }
 
   /** The sites that this model has, for captures and stages, in the order in which a forward pass reaches them. */
@@ -206,22 +211,23 @@ export class Model {
    * @throws SluiceError `usage` for a site that the model does not have; `bad_tokens`, `context_overflow`, `aborted`
    */
   async capture(
-    tokens: readonly number[],
+    tokens: TokenIds,
     sites: readonly string[],
-    options: { readonly promptLength?: number; readonly signal?: AbortSignal } = {},
+    options: RunOptions = {},
   ): Promise<ReadonlyMap<string, Matrix>> {
-    if (sites.length === 0) throw new SluiceError("usage", "No site to capture was named");
-    const context = this.#checkRun(tokens, options.promptLength);
-    const ours = sites.map((site) => ourSiteName(this.config, site));
-    const session = { context, captures: ours, signal: options.signal };
-    const captured = await this.#withSequences(session, (sequences) => captureSites(sequences, tokens, options));
-    return new Map(sites.map((site, i) => [site, captured.get(ours[i] as string) as Matrix]));
+    const [ids, names, wanted] = this.#enter(modelDoors.capture, tokens, sites, options);
+    const context = this.#checkRun(ids, wanted.promptLength);
+    const ours = names.map((site) => ourSiteName(this.config, site));
+    const session = { context, captures: ours, signal: wanted.signal };
+    const captured = await this.#withSequences(session, (sequences) => captureSites(sequences, ids, wanted));
+    return new Map(names.map((site, i) => [site, captured.get(ours[i] as string) as Matrix]));
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
-  async perplexity(documents: readonly (readonly number[])[], options: PerplexityOptions = {}): Promise<Perplexity> {
+  async perplexity(documents: readonly TokenIds[], options: PerplexityOptions = {}): Promise<Perplexity> {
+    const [given, wanted] = this.#enter(modelDoors.perplexity, documents, options);
     const open = (session: SessionOptions) => this.openSequences(session);
-    return measurePerplexity(open, this.config, documents, options, this.#parts.onNotice);
+    return measurePerplexity(open, this.config, given, wanted, this.#parts.onNotice);
   }
 
   /**
@@ -229,10 +235,11 @@ export class Model {
    * @throws SluiceError `usage` for a model without interventions, `non_finite`; and what generating throws
    */
   async compare(prompt: PromptInput, options: CompareOptions = {}): Promise<Comparison> {
+    const [given, wanted] = this.#enter(modelDoors.compare, prompt, options);
     if (!this.#edited) throw nothingToCompare();
-    const { request, context } = this.#settle([prompt], options);
-    return this.#withSequences({ sequences: 2, context, signal: options.signal }, (sequences) =>
-      comparePair(sequences, new Session(sequences, boundsOf(this.#parts, context)), prompt, request, options),
+    const { request, context } = this.#settle([given], wanted);
+    return this.#withSequences({ sequences: 2, context, signal: wanted.signal }, (sequences) =>
+      comparePair(sequences, new Session(sequences, boundsOf(this.#parts, context)), given, request, wanted),
     );
   }
 
@@ -241,13 +248,16 @@ export class Model {
    * @throws SluiceError `usage` for a mask that does not fit, or a model with stages, which are not differentiated;
    *   `bad_tokens`, `context_overflow`, `device_limit`
    */
-  async attributeEdges(
-    tokens: readonly number[],
-    options: AttributionOptions & MaskValues = {},
-  ): Promise<EdgeGradient> {
-    const attribution = await this.openAttribution([this.encode(tokens)], options);
+  async attributeEdges(tokens: TokenIds, options: AttributionOptions & MaskValues = {}): Promise<EdgeGradient> {
+    const [ids, { mask, constants, replace, ...wanted }] = this.#enter(
+      attributionDoors.attributeEdges,
+      tokens,
+      options,
+    );
+    const attribution = await this.openAttribution([this.encode(ids)], wanted);
     try {
-      return await attribution.run(options, options);
+      const { signal, onProgress } = wanted;
+      return await attribution.run({ mask, constants, replace }, { signal, ...(onProgress && { onProgress }) });
     } finally {
       attribution.dispose();
     }
@@ -257,15 +267,14 @@ export class Model {
    * Finds edges whose cut makes the model worse at bad texts and leaves it as good at others, as a bundle with a report.
    * @throws SluiceError `usage` where too few texts are given or no cut helps, or for a model with stages; `aborted`
    */
-  fitEdges(options: EdgeFitOptions): Promise<EdgeFit> {
+  async fitEdges(options: EdgeFitOptions): Promise<EdgeFit> {
+    this.#checkOpen();
     return fitEdges(this, options);
   }
 
   /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */
-  async openAttribution(
-    texts: readonly (readonly number[])[],
-    options: AttributionOptions = {},
-  ): Promise<EdgeAttribution> {
+  async openAttribution(texts: readonly TokenIds[], options: AttributionOptions = {}): Promise<EdgeAttribution> {
+    const given = this.#enter(attributionDoors.openAttribution, texts, options);
     const [stage] = this.stages;
     if (stage) {
       throw new SluiceError("usage", `Edges cannot be attributed through stage "${stage.id}" (${stage.kind})`, {
@@ -273,21 +282,18 @@ export class Model {
       });
     }
     const parts = this.#parts;
-    return EdgeAttribution.open(
-      { ...parts, pipelines: this.#pipelines, pace: new Pacer(parts.family) },
-      texts,
-      options,
-    );
+    return EdgeAttribution.open({ ...parts, pipelines: this.#pipelines, pace: new Pacer(parts.family) }, ...given);
   }
 
   /**
    * The graph, the plan, its buffers and the linked WGSL of every kernel, as text.
    * @throws SluiceError `usage` for a kernel that the plan does not have
    */
-  explain({ parts, kernel, ...options }: SessionOptions & ExplainOptions = {}): Promise<string> {
+  async explain(options: SessionOptions & ExplainOptions = {}): Promise<string> {
+    const [{ parts, kernel, ...wanted }] = this.#enter(modelDoors.explain, options);
     const graph = this.#edited?.graph ?? this.#parts.graph;
     const what = { ...(parts && { parts }), ...(kernel !== undefined && { kernel }) };
-    return explainPlan(graph, this.plan(options), this.#parts.layout, what);
+    return explainPlan(graph, this.plan(wanted), this.#parts.layout, what);
   }
 
   /** The plan of a session. @internal */
@@ -300,34 +306,25 @@ export class Model {
     return this.#disposed || (this.#owner?.isDisposed ?? false);
   }
 
+  /** The arguments of a call on a model that can still run, checked. */
+  #enter<const All extends readonly Argument[]>(
+    door: Entry<All>,
+    ...given: { readonly [I in keyof All]: unknown }
+  ): Arguments<All> {
+    this.#checkOpen();
+    return door.read(...given);
+  }
+
+  #checkOpen(): void {
+    if (this.isDisposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
+  }
+
   /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. @internal */
   async openSequences(options: SessionOptions = {}): Promise<Sequences> {
-    if (this.isDisposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
-    const { gpu, weights, onProgress } = this.#parts;
-    throwIfAborted(options.signal);
-    gpu.checkAlive();
-    const plan = this.plan(options);
-    // Steps and captures are laid out by the edited plan, so the plain one must have the same.
-    const { composition } = this.#edited ?? {};
-    const plain = plan.stages && planSession(this.#parts, this.#parts, composition, options, plan.chunkRows);
-    const { rope, head_dim } = this.config;
-    const executor = new Executor({
-      gpu,
-      pipelines: this.#pipelines,
-      weights,
-      plan,
-      ...(plain && { plain, live: options.live ?? false }),
-      ...(rope && { rope: ropeTable(rope, head_dim, plan.capacity) }),
-      onCompile: (done, total) => onProgress({ phase: "compile", done, total }),
-    });
-    try {
-      await gpu.checkAllocations();
-    } catch (error) {
-      executor.dispose();
-      throw error;
-    }
+    this.#checkOpen();
+    const executor = await openExecutor(this.#parts, this.#pipelines, this.#edited, options);
     const stages = this.#edited && this.#liveStages(executor, this.#edited.composition);
-    return new Sequences(executor, this.config.vocab_size, stages, onProgress);
+    return new Sequences(executor, this.config.vocab_size, stages, this.#parts.onProgress);
   }
 
   #liveStages(executor: Executor, composition: Composition): LiveStages {
@@ -349,18 +346,18 @@ export class Model {
     gpu.destroy();
   }
 
-  #generation(prompts: readonly PromptInput[], options: GenerateOptions): Generation {
+  #generation(prompts: readonly ReadPrompt[], options: GenerateOptions): Generation {
     const { request, context } = this.#settle(prompts, options);
     return new Generation(request, async () => {
-      const sequences = await this.openSequences({ sequences: prompts.length, context, signal: options.signal });
+      const count = request.prompts.length;
+      const sequences = await this.openSequences({ sequences: count, context, signal: options.signal });
       return { sequences, check: () => undefined, release: () => sequences.dispose() };
     });
   }
 
-  #settle(prompts: readonly PromptInput[], options: GenerateOptions): SettledRequest {
+  #settle(prompts: readonly ReadPrompt[], options: GenerateOptions): SettledRequest {
     const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
-    const numbered = prompts.map((prompt, sequence) => ({ sequence, prompt }));
-    const settled = settleRequest(boundsOf(this.#parts, wanted), numbered, options);
+    const settled = settleRequest(boundsOf(this.#parts, wanted), numberSequences(prompts, options.samples), options);
     const { prompts: encoded, promptLength, maxNewTokens } = settled.request;
     const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
     this.#warnOfPositions(promptLength ?? longest, longest + maxNewTokens - 1);
@@ -369,7 +366,8 @@ export class Model {
 
   /** The context that tokens take, once it is known that they can be run; nothing is opened for those that cannot. */
   #checkRun(tokens: readonly number[], promptLength: number | undefined): number {
-    const { length } = this.encode(tokens);
+    const { length } = encodePrompt(boundsOf(this.#parts, undefined), tokens);
+    checkVocabulary(tokens, this.config.vocab_size);
     checkPromptLength(promptLength, [{ tokens }]);
     this.#warnOfPositions(promptLength ?? length, length);
     return this.#contextFor(length);

@@ -1,18 +1,20 @@
 /** From what a caller asks of a generation to what is run: ids, a context that holds them, and what stops them. */
-import { generateDefaults } from "../defaults.ts";
-import { checkWhole, SluiceError } from "../errors.ts";
+import type { TokenIds } from "../arguments/lists.ts";
+import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../models/config.ts";
 import { show } from "../show.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { generationDefaults } from "./generate-arguments.ts";
 import type { GenerateOptions, GenerationRequest } from "./generation.ts";
 import type { ModelParts } from "./model-parts.ts";
-import { checkSampling } from "./sampling.ts";
+import { settleSampling } from "./sampling.ts";
+import { checkVocabulary } from "./sequences.ts";
 
 /** A prompt as callers give it. */
-export type PromptInput = string | readonly number[];
+export type PromptInput = string | TokenIds;
 
-/** New tokens when nobody says. */
-const { maxNewTokens: DEFAULT_NEW_TOKENS } = generateDefaults;
+/** A prompt once its ids are known to be whole numbers in an array. */
+export type ReadPrompt = string | readonly number[];
 
 /** What reads a prompt. */
 export interface PromptReader {
@@ -43,40 +45,49 @@ export interface SettledRequest {
   readonly context: number;
 }
 
+/** Numbers the sequences that continue prompts, from `first` on: `samples` for each, side by side. */
+export function numberSequences(
+  prompts: readonly ReadPrompt[],
+  samples: number = generationDefaults.samples,
+  first = 0,
+): readonly { readonly sequence: number; readonly prompt: ReadPrompt }[] {
+  const all = prompts.flatMap((prompt) => Array.from({ length: samples }, () => prompt));
+  return all.map((prompt, i) => ({ sequence: first + i, prompt }));
+}
+
 /**
  * @param prompts with the sequence that each continues
  * @throws SluiceError `usage` for options out of range, `bad_tokens` for text without a tokenizer, `context_overflow`
  */
 export function settleRequest(
   bounds: RequestBounds,
-  prompts: readonly { readonly sequence: number; readonly prompt: PromptInput }[],
+  prompts: readonly { readonly sequence: number; readonly prompt: ReadPrompt }[],
   options: GenerateOptions,
 ): SettledRequest {
   const { config, tokenizer, eosTokenIds } = bounds;
-  const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: encodePrompt(bounds, prompt) }));
-  const { maxNewTokens, overflow = "stop", seeds, signal } = options;
+  // The samples of a prompt share its ids.
+  const ids = new Map<ReadPrompt, readonly number[]>();
+  for (const { prompt } of prompts) if (!ids.has(prompt)) ids.set(prompt, encodePrompt(bounds, prompt));
+  for (const tokens of ids.values()) checkVocabulary(tokens, config.vocab_size);
+  const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: ids.get(prompt) ?? [] }));
+  const { maxNewTokens, overflow = generationDefaults.overflow, seeds, signal } = options;
   if (seeds && seeds.length !== prompts.length) {
     throw new SluiceError(
       "usage",
       `seeds is of length ${seeds.length}, and the list of prompts of length ${prompts.length}`,
       {
-        hint: "Give one seed a prompt, or a single one as seed.",
+        hint: "Give one seed per continuation, or a single one as seed.",
       },
     );
   }
-  for (const seed of seeds ?? []) checkSampling({ seed });
-  if (maxNewTokens !== undefined) checkWhole("maxNewTokens", maxNewTokens);
-  if (overflow !== "stop" && overflow !== "error" && overflow !== "truncate") {
-    throw new SluiceError("usage", `overflow is ${show(overflow)}; it must be stop, error or truncate`);
-  }
   for (const id of options.stopTokens ?? []) {
-    if (Number.isInteger(id) && id >= 0 && id < config.vocab_size) continue;
+    if (id < config.vocab_size) continue;
     throw new SluiceError("bad_tokens", `Stop token ${id} is outside the vocabulary (0 to ${config.vocab_size - 1})`);
   }
   const promptLength = checkPromptLength(options.promptLength, encoded);
   const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
   // The last new token is never fed back, so it needs no place in the cache.
-  const wanted = longest + (maxNewTokens ?? DEFAULT_NEW_TOKENS) - 1;
+  const wanted = longest + (maxNewTokens ?? generationDefaults.maxNewTokens) - 1;
   const context = bounds.context ?? Math.min(wanted, config.max_position_embeddings);
   if (overflow !== "truncate" && longest > context) {
     throw new SluiceError("context_overflow", `The prompt has ${longest} tokens and the context holds ${context}`, {
@@ -90,10 +101,20 @@ export function settleRequest(
       { hint: "Ask for fewer new tokens or a larger context." },
     );
   }
-  const kept = context + 1 - (maxNewTokens ?? Math.min(DEFAULT_NEW_TOKENS, Math.ceil(context / 2)));
+  const kept = context + 1 - (maxNewTokens ?? Math.min(generationDefaults.maxNewTokens, Math.ceil(context / 2)));
   const truncated = overflow === "truncate" ? encoded.map((each) => lastTokens(each, kept)) : encoded;
 
   // Ids without text are continued as they are: only generation_config.json or the caller stops them.
+  const sampling = settleSampling(options);
+  if ((options.samples ?? 1) > 1 && sampling.temperature === 0) {
+    throw new SluiceError(
+      "usage",
+      `Nothing is drawn, so all ${options.samples} samples of a prompt would be the same`,
+      {
+        hint: "Ask for one, or for a temperature above 0.",
+      },
+    );
+  }
   const isText = prompts.some(({ prompt }) => typeof prompt === "string");
   const stop = options.stop ?? [];
   if (stop.length > 0 && bounds.tokenizerError) throw bounds.tokenizerError;
@@ -101,16 +122,21 @@ export function settleRequest(
   return {
     context,
     request: {
-      prompts: truncated.map((prompt, i) => ({ ...prompt, seed: seeds?.[i] })),
+      prompts: truncated.map((prompt, i) => ({ ...prompt, seed: seeds?.[i] ?? laterSeed(sampling.seed, i) })),
       tokenizer,
-      sampling: checkSampling(options),
-      maxNewTokens: maxNewTokens ?? DEFAULT_NEW_TOKENS,
+      sampling,
+      maxNewTokens: maxNewTokens ?? generationDefaults.maxNewTokens,
       promptLength: promptLength && promptLengthLeft(promptLength, encoded, truncated),
       stop,
       stopTokens: new Set([...(eosTokenIds ?? (isText ? config.eos_token_ids : [])), ...(options.stopTokens ?? [])]),
       signal,
     },
   };
+}
+
+/** The seed `count` places after another; behind the last comes 0. */
+function laterSeed(seed: number, count: number): number {
+  return seed <= Number.MAX_SAFE_INTEGER - count ? seed + count : seed - Number.MAX_SAFE_INTEGER - 1 + count;
 }
 
 /** @throws SluiceError `usage` unless 1 ≤ P ≤ the tokens of every prompt */
@@ -152,11 +178,7 @@ function promptLengthLeft(
  * @throws SluiceError `bad_tokens` for text without a tokenizer and for text that none of its tokens says, `usage` for an
  *   empty prompt, and why the tokenizer could not be read
  */
-export function encodePrompt(reader: PromptReader, prompt: PromptInput): readonly number[] {
-  // Not every caller is checked by a compiler.
-  if (typeof prompt !== "string" && typeof (prompt as { readonly length?: unknown } | undefined)?.length !== "number") {
-    throw new SluiceError("usage", `A prompt is a text or a list of token ids, not ${typeof prompt}`);
-  }
+export function encodePrompt(reader: PromptReader, prompt: ReadPrompt): readonly number[] {
   const tokens = typeof prompt === "string" ? encodeText(reader, prompt) : prompt;
   if (tokens.length === 0) throw new SluiceError("usage", "The prompt is empty: there is nothing to continue");
   return tokens;

@@ -45,6 +45,17 @@ export interface FeedOptions {
   readonly isReported?: boolean;
 }
 
+/** @throws SluiceError `bad_tokens` for an id outside the vocabulary */
+export function checkVocabulary(tokens: readonly number[], vocabSize: number): void {
+  const outside = tokens.findIndex((token) => !(Number.isInteger(token) && token >= 0 && token < vocabSize));
+  if (outside < 0) return;
+  throw new SluiceError(
+    "bad_tokens",
+    `Token ${outside} is ${tokens[outside]}, outside the vocabulary (0 to ${vocabSize - 1})`,
+    { hint: "Check that the ids come from this model's tokenizer." },
+  );
+}
+
 export class Sequences {
   readonly executor: Executor;
   readonly slots: SlotTable;
@@ -85,18 +96,7 @@ export class Sequences {
 
   /** @throws SluiceError `bad_tokens` for an id outside the vocabulary */
   check(feeds: readonly { readonly tokens: readonly number[] }[]): void {
-    for (const { tokens } of feeds) {
-      tokens.forEach((token, i) => {
-        if (Number.isInteger(token) && token >= 0 && token < this.vocabSize) return;
-        throw new SluiceError(
-          "bad_tokens",
-          `Token ${i} is ${token}, outside the vocabulary (0 to ${this.vocabSize - 1})`,
-          {
-            hint: "Check that the ids come from this model's tokenizer.",
-          },
-        );
-      });
-    }
+    for (const { tokens } of feeds) checkVocabulary(tokens, this.vocabSize);
   }
 
   /** Notes an id that the GPU sampled for a position; nothing is known of those after it. */

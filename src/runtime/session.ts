@@ -2,6 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import { positionWarnings } from "../interventions/position-warnings.ts";
 import type { AffineValues, NeuronValues } from "../interventions/stage.ts";
+import { sessionDoors } from "./doors.ts";
 import {
   type GenerateOptions,
   type GenerateResult,
@@ -10,12 +11,12 @@ import {
   type Lease,
 } from "./generation.ts";
 import type { LiveStages, StageChange, StageState } from "./live-stages.ts";
-import { type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
+import { numberSequences, type PromptInput, type ReadPrompt, type RequestBounds, settleRequest } from "./request.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** As for `model.generate`; the context is the session's. */
 export interface SessionGenerateOptions extends Omit<GenerateOptions, "context"> {
-  /** Which sequence to continue; default 0. A batch continues the first ones. */
+  /** Which sequence to continue; default 0. Further samples continue those after it, and a batch the first ones. */
   readonly sequence?: number;
 }
 
@@ -54,6 +55,9 @@ export class Session {
 
   /** Ids of the tokens whose keys and values a sequence holds, in order. */
   tokens(sequence = 0): readonly number[] {
+    sessionDoors.tokens.read(sequence);
+    this.#checkOpen();
+    this.#checkSequence(sequence);
     return this.#cached.held(sequence);
   }
 
@@ -73,9 +77,11 @@ export class Session {
     change: StageChange,
     options: { readonly sequence?: number; readonly cache?: "recompute" | "continue" } = {},
   ): void {
+    const [stage, values, { sequence: only, cache }] = sessionDoors.set.read(id, change, options);
     this.#checkOpen();
-    const changed = this.#stages.set(id, change, options.sequence);
-    if (options.cache !== "continue") for (const sequence of changed) this.#cached.outdate(sequence);
+    if (only !== undefined) this.#checkSequence(only);
+    const changed = this.#stages.set(stage, values, only);
+    if (cache !== "continue") for (const sequence of changed) this.#cached.outdate(sequence);
   }
 
   /** Replaces tensors of a stage at a layer by others of the same shape, for all sequences; otherwise like `set`. */
@@ -85,14 +91,18 @@ export class Session {
     tensors: NeuronValues | AffineValues,
     options: { readonly cache?: "recompute" | "continue" } = {},
   ): void {
+    const [stage, at, values, { cache }] = sessionDoors.setTensors.read(id, layer, tensors, options);
     this.#checkOpen();
-    this.#stages.setTensors(id, layer, tensors);
-    if (options.cache === "continue") return;
+    this.#stages.setTensors(stage, at, values);
+    if (cache === "continue") return;
     for (let sequence = 0; sequence < this.sequences; sequence++) this.#cached.outdate(sequence);
   }
 
   /** Strength, alpha and positions of a stage now. */
   stage(id: string, sequence = 0): StageState {
+    sessionDoors.stage.read(id, sequence);
+    this.#checkOpen();
+    this.#checkSequence(sequence);
     return this.#stages.get(id, sequence);
   }
 
@@ -108,7 +118,8 @@ export class Session {
    * @throws SluiceError `busy`, from the result, while another call of this session runs
    */
   generate(prompt: PromptInput, options: SessionGenerateOptions = {}): Generation {
-    return this.#generation([{ sequence: options.sequence ?? 0, prompt }], options);
+    const [given, { sequence, ...wanted }] = sessionDoors.generate.read(prompt, options);
+    return this.#generation(numberSequences([given], wanted.samples, sequence), wanted);
   }
 
   /** Continues several prompts side by side, the first in sequence 0; results in their order. */
@@ -116,11 +127,8 @@ export class Session {
     prompts: readonly PromptInput[],
     options: Omit<SessionGenerateOptions, "sequence"> = {},
   ): Promise<readonly GenerateResult[]> {
-    if (prompts.length === 0) return [];
-    return this.#generation(
-      prompts.map((prompt, sequence) => ({ sequence, prompt })),
-      options,
-    ).results();
+    const [given, wanted] = sessionDoors.generateBatch.read(prompts, options);
+    return given.length === 0 ? [] : this.#generation(numberSequences(given, wanted.samples), wanted).results();
   }
 
   /** Frees the session's buffers. A call under way ends with an error at its next token. */
@@ -131,16 +139,11 @@ export class Session {
   }
 
   #generation(
-    prompts: readonly { readonly sequence: number; readonly prompt: PromptInput }[],
-    options: SessionGenerateOptions,
+    prompts: readonly { readonly sequence: number; readonly prompt: ReadPrompt }[],
+    options: Omit<SessionGenerateOptions, "sequence">,
   ): Generation {
     this.#checkOpen();
-    for (const { sequence } of prompts) {
-      if (Number.isInteger(sequence) && sequence >= 0 && sequence < this.sequences) continue;
-      throw new SluiceError("usage", `There is no sequence ${sequence}; this session has ${this.sequences}`, {
-        hint: "Open the session with more sequences.",
-      });
-    }
+    for (const { sequence } of prompts) this.#checkSequence(sequence);
     const { request } = settleRequest(this.#bounds, prompts, options);
     this.#warnOfPositions(request);
     return new Generation(request, async () => this.#lease());
@@ -174,6 +177,13 @@ export class Session {
         if (this.#disposed) this.#cached.dispose();
       },
     };
+  }
+
+  #checkSequence(sequence: number): void {
+    if (sequence < this.sequences) return;
+    throw new SluiceError("usage", `There is no sequence ${sequence}; this session has ${this.sequences}`, {
+      hint: "Open the session with more sequences.",
+    });
   }
 
   #checkOpen(): void {

@@ -11,6 +11,7 @@ import type {
   GenerateOptions,
   GenerateResult,
   LoadOptions,
+  PromptInput,
   Tokenizer,
   TuneModelOptions,
 } from "../../src/index.ts";
@@ -137,8 +138,8 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   };
   const matrix = (shape: readonly number[]) => ({ data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape });
   type Said = ReturnType<typeof resultOf>;
-  const resultOf = (prompt: string | readonly number[], text: string, { temperature = 0 }: GenerateOptions) => ({
-    prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : prompt,
+  const resultOf = (prompt: PromptInput, text: string, { temperature = 0 }: GenerateOptions) => ({
+    prompt_tokens: typeof prompt === "string" ? (tokenizer?.encode(prompt) ?? []) : Array.from(prompt, Number),
     tokens: Array.from(text, (character) => character.codePointAt(0) as number),
     text: tokenizer ? text : null,
     finish,
@@ -206,15 +207,20 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       return prompts.map((prompt, i) => resultOf(prompt, says[i] ?? "", options));
     },
     async logits(tokens, { last } = {}) {
-      calls.logits.push({ tokens, last });
+      calls.logits.push({ tokens: Array.from(tokens, Number), last });
       return matrix([last ? 1 : tokens.length, 4]);
     },
     async capture(tokens, sites) {
-      calls.capture.push({ tokens, sites });
+      calls.capture.push({ tokens: Array.from(tokens, Number), sites });
       return new Map(sites.map((site) => [site, matrix([tokens.length, 2])]));
     },
     async attributeEdges(tokens, { destinations = "heads", mask, constants } = {}) {
-      calls.attribute.push({ tokens, destinations, mask: mask?.shape, constants: constants?.shape });
+      calls.attribute.push({
+        tokens: Array.from(tokens, Number),
+        destinations,
+        mask: mask?.shape,
+        constants: constants?.shape,
+      });
       return { loss: 1.5, gradient: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } };
     },
     async fitEdges({ good, bad, ...options }) {
@@ -238,7 +244,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       return { prompt_tokens: plain.prompt_tokens, plain, edited, common_tokens: 1, kl_nats, moved, seed: null };
     },
     async perplexity(documents, { stride } = {}) {
-      calls.perplexity.push({ documents, stride });
+      calls.perplexity.push({ documents: documents.map((tokens) => Array.from(tokens, Number)), stride });
       return { perplexity: Math.E, nll: 1, tokens: 9 };
     },
     async tune(options = {}) {

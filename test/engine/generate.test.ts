@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
 import { load } from "../../src/index.ts";
 import { decode, prepareDecode } from "../../src/runtime/decode.ts";
-import { checkSampling } from "../../src/runtime/sampling.ts";
+import { settleSampling } from "../../src/runtime/sampling.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
@@ -92,7 +92,7 @@ test("nothing compiles between two tokens, also as the sequences of a batch end 
   const model = await load(location("test/golden/gpt2-tiny"));
   const prompts = [0, 1, 2, 3, 4].map((sequence) => ({ sequence, tokens: [sequence + 1, 7, 9], reused: 0 }));
   const sequences = await model.openSequences({ sequences: prompts.length, context: 12 });
-  const options = { maxNewTokens: 6, stopTokens: new Set<number>(), ...checkSampling({}) };
+  const options = { maxNewTokens: 6, stopTokens: new Set<number>(), ...settleSampling({}) };
   await prepareDecode(sequences, prompts, options);
   const { created } = model.internals.pipelines;
   const stopped = new Set<number>();

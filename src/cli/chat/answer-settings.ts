@@ -1,11 +1,12 @@
 /** How answers are drawn: what the command line says, else the model's generation_config.json, else the defaults. */
+
+import { nearest } from "../../arguments/suggest.ts";
 import { SluiceError } from "../../errors.ts";
 import type { GenerateOptions, GenerationDefaults } from "../../index.ts";
 import { type SamplingChoice, samplingFrom, samplingOptions } from "../commands/sampling.ts";
 import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
 import { wholeNumber } from "../options.ts";
-import { nearest } from "../suggest.ts";
 
 /** What `/set` can change, each read as the option of the same name is. */
 const SETTINGS = {

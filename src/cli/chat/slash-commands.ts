@@ -1,6 +1,7 @@
 /** What a person can do in a conversation besides talking: lines that begin with a slash. */
+
+import { nearest } from "../../arguments/suggest.ts";
 import { SluiceError } from "../../errors.ts";
-import { nearest } from "../suggest.ts";
 import type { Completer } from "./line-editor.ts";
 
 /** What slash commands act on. */

@@ -3,12 +3,19 @@
  * Circuit Breaking, arXiv 2309.05973; at a mask of ones the negative is edge attribution patching, arXiv 2310.10348).
  * Activations are differentiated, weights are not.
  */
+
+import { entry, options } from "../../arguments/entry.ts";
+import { fields, needed } from "../../arguments/fields.ts";
+import { isList, listOf, tokens } from "../../arguments/lists.ts";
+import { test } from "../../arguments/rule.ts";
+import { callback, finite, oneOf, signal, whole } from "../../arguments/rules.ts";
 import { MAX_ROWS } from "../../compile/lower-context.ts";
-import { checkWhole, SluiceError, throwIfAborted } from "../../errors.ts";
+import { SluiceError, throwIfAborted } from "../../errors.ts";
+import { replacements } from "../../interventions/arguments.ts";
 import type { Destinations } from "../../interventions/stage.ts";
 import { recordBackward } from "./backward.ts";
 import { recordForward, recordSums } from "./forward.ts";
-import { type MaskTables, type MaskValues, maskTables } from "./mask-tables.ts";
+import { type MaskTables, type MaskValues, maskTables, type ShapedValues } from "./mask-tables.ts";
 import { type AttributionParts, placeModel } from "./model.ts";
 import { Program, type RunOptions } from "./program.ts";
 import { Recorder } from "./recorder.ts";
@@ -41,6 +48,40 @@ export interface EdgeGradient {
   /** ∂loss/∂mask, `[n_dst, n_src]`; 0 where there is no edge. */
   readonly gradient: { readonly data: Float32Array<ArrayBuffer>; readonly shape: readonly [number, number] };
 }
+
+const values = fields<ShapedValues>("values { data, shape }")({
+  data: needed(test<ArrayLike<number>>("a list of numbers", isList)),
+  shape: needed(listOf(whole({ least: 0 }))),
+});
+const maskFields = { mask: values, constants: values, replace: replacements };
+const maskValues = fields<MaskValues>("mask values { mask, constants, replace }")(maskFields);
+const onProgress = callback<NonNullable<AttributionOptions["onProgress"]>>();
+const attributionFields = {
+  destinations: oneOf<Destinations>(["heads", "qkv_groups"]),
+  masks: whole({ least: 1 }),
+  scoreFrom: whole({ least: 1 }),
+  chunkRows: whole({ least: 1 }),
+  keptBytes: finite({ least: 0 }),
+  signal,
+  onProgress,
+};
+const runOptions = options(fields<AttributionRun>()({ signal, onProgress }));
+
+export const attributionDoors = {
+  attributeEdges: entry(
+    "attributeEdges",
+    ["tokens", tokens],
+    options(fields<AttributionOptions & MaskValues>()({ ...attributionFields, ...maskFields })),
+  ),
+  openAttribution: entry(
+    "openAttribution",
+    ["texts", listOf(tokens, { least: 1 })],
+    options(fields<AttributionOptions>()(attributionFields)),
+  ),
+  run: entry("attribution.run", ["values", maskValues], runOptions),
+  losses: entry("attribution.losses", ["values", listOf(maskValues)], runOptions),
+  means: entry("attribution.means", runOptions),
+};
 
 /** Texts made ready on the device, to be run under one mask after another. One run at a time: a second is refused. */
 export class EdgeAttribution {
@@ -77,11 +118,6 @@ export class EdgeAttribution {
     const shared = config.num_attention_heads !== config.num_key_value_heads;
     const destinations = wanted ?? (shared ? "qkv_groups" : "heads");
     checkDestinations(parts, destinations);
-    checkWhole("masks", masks);
-    if (memory.scoreFrom !== undefined) checkWhole("scoreFrom", memory.scoreFrom);
-    if (memory.chunkRows !== undefined) checkWhole("chunkRows", memory.chunkRows);
-    const { keptBytes = 0 } = memory;
-    if (!(keptBytes >= 0)) throw new SluiceError("usage", `keptBytes is ${keptBytes}; it must be 0 or more`);
     throwIfAborted(signal);
     gpu.checkAlive();
     const program = new Program(gpu, pipelines, pace, MAX_ROWS);
@@ -106,10 +142,11 @@ export class EdgeAttribution {
    *   `busy` while another run is under way; `non_finite`, `aborted`, `device_lost`
    */
   async run(values: MaskValues, options: AttributionRun = {}): Promise<EdgeGradient> {
+    const [mask, run] = attributionDoors.run.read(values, options);
     this.#checkDifferentiates();
     const { counts, gradient } = this.#space;
     const byteLength = counts.destinations * counts.sources * 4;
-    const { losses, bytes } = await this.#run([values], ["loss", "gradient"], [{ ...gradient, byteLength }], options);
+    const { losses, bytes } = await this.#run([mask], ["loss", "gradient"], [{ ...gradient, byteLength }], run);
     const data = new Float32Array(bytes);
     if (!data.every(Number.isFinite)) throw notFinite("gradient of the loss");
     return {
@@ -123,12 +160,13 @@ export class EdgeAttribution {
    * @throws SluiceError as {@link run}
    */
   async losses(values: readonly MaskValues[], options: AttributionRun = {}): Promise<readonly number[]> {
-    if (values.length === 0 || values.length > this.masks) {
-      throw new SluiceError("usage", `${values.length} masks were given, where 1 to ${this.masks} are taken`);
+    const [masks, run] = attributionDoors.losses.read(values, options);
+    if (masks.length === 0 || masks.length > this.masks) {
+      throw new SluiceError("usage", `${masks.length} masks were given, where 1 to ${this.masks} are taken`);
     }
-    const filled = Array.from({ length: this.masks }, (_, i) => values[i] ?? (values[0] as MaskValues));
-    const { losses } = await this.#run(filled, ["loss"], [], options);
-    return losses.slice(0, values.length);
+    const filled = Array.from({ length: this.masks }, (_, i) => masks[i] ?? (masks[0] as MaskValues));
+    const { losses } = await this.#run(filled, ["loss"], [], run);
+    return losses.slice(0, masks.length);
   }
 
   /**
@@ -138,12 +176,13 @@ export class EdgeAttribution {
   async means(
     options: AttributionRun = {},
   ): Promise<{ readonly data: Float32Array<ArrayBuffer>; readonly shape: readonly [number, number] }> {
+    const [run] = attributionDoors.means.read(options);
     this.#checkDifferentiates();
     const { counts, rows, sums } = this.#space;
     const d = this.#parts.config.hidden_size;
     const stride = ceil4(d);
     const reads = [{ ...sums, byteLength: counts.sources * stride * 4 }];
-    const { bytes } = await this.#run([{}], ["loss", "sums"], reads, options);
+    const { bytes } = await this.#run([{}], ["loss", "sums"], reads, run);
     const totals = new Float32Array(bytes);
     const data = new Float32Array(counts.sources * d);
     for (let i = 0; i < data.length; i++) {

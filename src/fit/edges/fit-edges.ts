@@ -2,15 +2,20 @@
  * Fits an edge mask that makes a model worse at bad texts and leaves good ones alone (Circuit Breaking, arXiv 2309.05973):
  * few edges, cut exactly and reported on texts that the fit has not seen.
  */
+import { entry, options } from "../../arguments/entry.ts";
+import { fields, needed } from "../../arguments/fields.ts";
+import { listOf, tokens } from "../../arguments/lists.ts";
+import { test } from "../../arguments/rule.ts";
+import { callback, finite, oneOf, signal, whole } from "../../arguments/rules.ts";
 import { edgeFitDefaults } from "../../defaults.ts";
-import { checkWhole, SluiceError } from "../../errors.ts";
+import { SluiceError } from "../../errors.ts";
 import { storeFloat32 } from "../../formats/safetensors.ts";
+import { bundle } from "../../interventions/arguments.ts";
 import type { Bundle } from "../../interventions/bundle.ts";
 import { baseOf } from "../../interventions/compose.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../../interventions/edges.ts";
 import type { Destinations } from "../../interventions/stage.ts";
 import { holdOutShare } from "../../numbers/hold-out.ts";
-import { show } from "../../show.ts";
 import { cutGreedily } from "./greedy.ts";
 import { checkOf, type JudgedModel, meanDivergence } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
@@ -75,6 +80,32 @@ export interface EdgeFit {
   readonly divergence: PairLoss;
 }
 
+const texts = needed(listOf(tokens));
+
+export const fitEdgesDoor = entry(
+  "fitEdges",
+  options(
+    fields<EdgeFitOptions>()({
+      good: texts,
+      bad: texts,
+      edges: whole({ least: 1 }),
+      start: bundle,
+      method: oneOf(["attribution+greedy", "masks"]),
+      destinations: oneOf(["heads", "qkv_groups"]),
+      badWeight: finite({ least: 0 }),
+      badCap: test<number>("a number of at least 0", (value) => typeof value === "number" && value >= 0),
+      heldOut: finite({ above: 0, below: 1 }),
+      shortlist: whole({ least: 1 }),
+      replace: oneOf(["mean", "zero", "paper"]),
+      corpus: listOf(tokens),
+      epochs: whole({ least: 1 }),
+      ramp: finite({ least: 0 }),
+      signal,
+      onProgress: callback(),
+    }),
+  ),
+);
+
 const { shortlist: SHORTLIST, edges: MOST_EDGES } = edgeFitDefaults;
 /** Texts of each kind whose logits are compared. */
 const COMPARED_TEXTS = 16;
@@ -82,8 +113,8 @@ const COMPARED_TEXTS = 16;
 /**
  * @throws SluiceError `usage` for options out of range, or where too few texts are given or no cut helps; as `openAttribution`; `aborted`
  */
-export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Promise<EdgeFit> {
-  checkOptions(options);
+export async function fitEdges(model: FittedModel, given: EdgeFitOptions): Promise<EdgeFit> {
+  const [options] = fitEdgesDoor.read(given);
   const { config } = model;
   const {
     method = edgeFitDefaults.method,
@@ -173,32 +204,6 @@ export async function fitEdges(model: FittedModel, options: EdgeFitOptions): Pro
 }
 
 /** Says at once what would come as something else later: as texts that are too few, or cuts that do not help. */
-function checkOptions(options: EdgeFitOptions): void {
-  for (const name of ["edges", "shortlist", "epochs"] as const) {
-    const value = options[name];
-    if (value !== undefined) checkWhole(name, value);
-  }
-  checkWord("method", options.method, ["attribution+greedy", "masks"]);
-  checkWord("replace", options.replace, ["mean", "zero", "paper"]);
-  checkWord("destinations", options.destinations, ["heads", "qkv_groups"]);
-  const { heldOut = 0.25, badCap = 0 } = options;
-  if (!(heldOut > 0 && heldOut < 1)) {
-    throw new SluiceError("usage", `heldOut is ${heldOut}; it must lie between 0 and 1, as a share of the texts`);
-  }
-  if (!(badCap >= 0)) throw new SluiceError("usage", `badCap is ${badCap}; it must be 0 or more`);
-  for (const name of ["badWeight", "ramp"] as const) {
-    const { [name]: value = 0 } = options;
-    if (!(value >= 0 && Number.isFinite(value))) {
-      throw new SluiceError("usage", `${name} is ${value}; it must be a finite number, 0 or more`);
-    }
-  }
-}
-
-function checkWord(name: string, value: string | undefined, words: readonly string[]): void {
-  if (value === undefined || words.includes(value)) return;
-  throw new SluiceError("usage", `${name} is ${show(value)}; it must be one of ${words.join(", ")}`);
-}
-
 async function search(
   objective: Objective,
   method: NonNullable<EdgeFitOptions["method"]>,

@@ -1,0 +1,49 @@
+/** The door of a public function: its arguments in order, each by a rule. */
+import type { ObjectRule } from "./fields.ts";
+import { Place } from "./place.ts";
+import type { ReadBy, Rule } from "./rule.ts";
+
+/** An argument: its name, and what it must be. */
+export type Argument = readonly [name: string, rule: Rule<unknown, never> & { readonly isOptional?: boolean }];
+
+/** What the arguments of an entry are once they are read. */
+export type Arguments<All extends readonly Argument[]> = { readonly [I in keyof All]: ReadBy<All[I][1]> };
+
+export interface Entry<All extends readonly Argument[]> {
+  readonly call: string;
+  readonly arguments: All;
+  /**
+   * Reads what a caller gave, in order.
+   * @throws SluiceError `usage` naming the call and the field, `bad_tokens` for what cannot be a token's id
+   */
+  read(...given: { readonly [I in keyof All]: unknown }): Arguments<All>;
+}
+
+/**
+ * @param call as callers write it, without its object: `generate`
+ * @param all the arguments
+ */
+export function entry<const All extends readonly Argument[]>(call: string, ...all: All): Entry<All> {
+  return {
+    call,
+    arguments: all,
+    read: (...given) =>
+      all.map(([name, rule], i) => {
+        const value: unknown = given[i];
+        return value === undefined && rule.isOptional ? undefined : rule.read(value, new Place(call, name));
+      }) as unknown as Arguments<All>,
+  };
+}
+
+/** An argument that may be left out. */
+export function optional<Out, In>(rule: Rule<Out, In>): Rule<Out | undefined, In> & { isOptional: true } {
+  return { ...rule, isOptional: true };
+}
+
+/** The argument of options, which may be left out as a whole. */
+export function options<Out, In>(
+  rule: ObjectRule<Out, In>,
+  name = "options",
+): readonly [name: string, rule: ObjectRule<Out, In>] {
+  return [name, { ...rule, read: (value, place) => rule.read(value === undefined ? {} : value, place) }];
+}

@@ -1,0 +1,87 @@
+/** A tokenizer as callers hold it: what they give is checked, once. */
+import { entry, options } from "../arguments/entry.ts";
+import { fields, needed } from "../arguments/fields.ts";
+import { isOptions, listOf, tokens } from "../arguments/lists.ts";
+import { either, test } from "../arguments/rule.ts";
+import { callback, flag, text, whole } from "../arguments/rules.ts";
+import type {
+  ChatMessage,
+  ChatTemplateOptions,
+  DecodeOptions,
+  EncodeOptions,
+  StreamOptions,
+  TextStream,
+  Tokenizer,
+} from "./tokenizer.ts";
+
+/** What of a message is checked; templates may read further fields. */
+interface Message {
+  readonly role: string;
+  readonly content?: NonNullable<ChatMessage["content"]> | null;
+}
+
+const plain = test<Readonly<Record<string, unknown>>>("an object", isOptions);
+const skipSpecialTokens = flag;
+
+export const tokenizerDoors = {
+  encode: entry(
+    "encode",
+    ["text", text],
+    options(
+      fields<EncodeOptions>()({ addSpecialTokens: flag, onNotice: callback<NonNullable<EncodeOptions["onNotice"]>>() }),
+    ),
+  ),
+  decode: entry("decode", ["ids", tokens], options(fields<DecodeOptions>()({ skipSpecialTokens }))),
+  stream: entry("stream", options(fields<StreamOptions>()({ skipSpecialTokens, context: tokens }))),
+  push: entry("stream.push", ["token", whole({ least: 0 })]),
+  applyChatTemplate: entry(
+    "applyChatTemplate",
+    [
+      "messages",
+      listOf(fields<Message>("a message { role, content }", "kept")({ role: needed(text), content: anyContent() })),
+    ],
+    options(
+      fields<ChatTemplateOptions>()({
+        addGenerationPrompt: flag,
+        continueFinalMessage: either(flag, text),
+        tools: listOf(plain),
+        documents: listOf(plain),
+        variables: plain,
+        template: text,
+        now: callback<() => Date>(),
+      }),
+    ),
+  ),
+};
+
+/** What content is taken is the template's choice, as long as it is one that a chat has. */
+function anyContent() {
+  return test<NonNullable<ChatMessage["content"]> | null>("a text, a list of parts or null", (value) =>
+    value === null || typeof value === "string" || (Array.isArray(value) && value.every(isOptions)));
+}
+
+/** Every member, so that one that the interface gets is not forgotten here. */
+type Members = { readonly [K in keyof Required<Tokenizer>]: Tokenizer[K] | undefined };
+
+export function checkedTokenizer(tokenizer: Tokenizer): Tokenizer {
+  const members: Members = {
+    encode: (...given) => tokenizer.encode(...tokenizerDoors.encode.read(given[0], given[1])),
+    decode: (...given) => tokenizer.decode(...tokenizerDoors.decode.read(given[0], given[1])),
+    stream: (given) => checkedStream(tokenizer.stream(...tokenizerDoors.stream.read(given))),
+    applyChatTemplate: (...given) =>
+      tokenizer.applyChatTemplate(...tokenizerDoors.applyChatTemplate.read(given[0], given[1])),
+    bosTokenId: tokenizer.bosTokenId,
+    eosTokenId: tokenizer.eosTokenId,
+    vocabSize: tokenizer.vocabSize,
+    specialTokens: tokenizer.specialTokens,
+  };
+  // Optional members stay absent where they are.
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as unknown as Tokenizer;
+}
+
+function checkedStream(stream: TextStream): TextStream {
+  return {
+    push: (token) => stream.push(...tokenizerDoors.push.read(token)),
+    end: () => stream.end(),
+  };
+}
