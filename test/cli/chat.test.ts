@@ -196,6 +196,21 @@ test("a message that does not fit alone is refused: a person can go on, a script
   assert.equal([script.code, script.stdout], [1, ""]);
 });
 
+test("what the model said keeps its ids, also where they would be encoded otherwise", async () => {
+  // A capital A is read as one id and said as another.
+  const plain = fakeTokenizer();
+  const tokenizer: ReturnType<typeof fakeTokenizer> = {
+    ...plain,
+    encode: (text, options) => plain.encode(text, options).map((id) => (id === 65 ? 7 : id)),
+    decode: (ids, options) => plain.decode(ids, options).replaceAll("\u0007", "A"),
+  };
+  const library = fakeLibrary({ tokenizer, says: ["BANANA"] });
+  await run(["chat", "m"], { library, stdin: input(["A?\nA!\n"]) });
+  const ids = library.calls.generate[1]?.prompt as readonly number[];
+  assert.is(ids.filter((id) => id === 65).length, 3);
+  assert.is(ids.filter((id) => id === 7).length, 2);
+});
+
 test("/reset, /system and /regenerate change what the next answer sees", async () => {
   const library = fakeLibrary({ says: ["one", "two", "three", "four"] });
   const stdin = input(["a\n/regenerate\n/system Be kind.\nb\n/reset\nc\n"]);

@@ -22,6 +22,10 @@ export class Conversation {
   #turns: Turn[] = [];
   /** The first turn that the model still sees. */
   #first = 0;
+  /** The text up to the end of the last answer, and the ids that the model read and said. */
+  #heard: { readonly text: string; readonly tokens: readonly number[] } | undefined;
+  /** As the last answer was begun. */
+  #asked: { readonly text: string; readonly tokens: readonly number[] } | undefined;
 
   /**
    * @param template in place of the model's own
@@ -77,10 +81,17 @@ export class Conversation {
     this.#turns.push({ user: message, answer: undefined });
   }
 
-  /** The answer to the last message, or the part of it that was given. */
-  answered(text: string): void {
+  /**
+   * The answer to the last message, or the part of it that was given.
+   * @param tokens the ids of that text
+   */
+  answered(text: string, tokens: readonly number[]): void {
     const last = this.#turns.at(-1);
     if (last) last.answer = text;
+    const asked = this.#asked;
+    // A stop text cuts within a token: then the ids say more than the text does.
+    const isWhole = this.#tokenizer.decode(tokens) === text;
+    this.#heard = asked && isWhole ? { text: asked.text + text, tokens: [...asked.tokens, ...tokens] } : undefined;
   }
 
   /** Takes the last message back: it got no answer. */
@@ -110,9 +121,9 @@ export class Conversation {
   layOut(context: number, room: number): LaidOut {
     const before = this.#first;
     for (;;) {
-      // The template has put BOS and the like into the text already.
       const text = this.#render(this.#turns.slice(this.#first), true);
-      const tokens = this.#tokenizer.encode(text, { addSpecialTokens: false });
+      const tokens = this.#encode(text);
+      this.#asked = { text, tokens };
       if (tokens.length + room <= context) return { tokens, dropped: this.#first - before };
       if (this.#first < this.#turns.length - 1) {
         this.#first++;
@@ -124,6 +135,22 @@ export class Conversation {
         hint: "Shorten it or the system message, or start with a larger context: --context N",
       });
     }
+  }
+
+  /**
+   * Ids of a conversation's text. What the model said keeps the ids that it said it in: encoded anew, some words could
+   * become other tokens, and the cache would be computed again from there.
+   */
+  #encode(text: string): readonly number[] {
+    // The template has put BOS and the like into the text already.
+    const encode = (part: string): readonly number[] => this.#tokenizer.encode(part, { addSpecialTokens: false });
+    const tokens = encode(text);
+    const heard = this.#heard;
+    if (!heard || !text.startsWith(heard.text)) return tokens;
+    // What follows is encoded with what it follows: alone, its first word could get another beginning.
+    const before = encode(heard.text);
+    if (before.some((id, i) => tokens[i] !== id)) return tokens;
+    return [...heard.tokens, ...tokens.slice(before.length)];
   }
 
   #messages(turns: readonly Turn[]): ChatMessage[] {

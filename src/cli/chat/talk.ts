@@ -211,14 +211,17 @@ export class RunningTalk implements Talk {
     const cut = new AbortController();
     const release = this.#isTerminal ? this.#context.divertInterrupts(() => cut.abort()) : () => undefined;
     let answer = "";
+    const said: number[] = [];
     try {
+      const ends = new Set([...this.#sampling.stopTokens, ...this.#endTokens()]);
       const generation = this.#session.generate(this.#layOut(), {
         ...this.#sampling.options(this.#attempt),
-        stopTokens: [...this.#sampling.stopTokens, ...this.#endTokens()],
+        stopTokens: [...ends],
         signal: AbortSignal.any([cut.signal, this.#context.signal]),
       });
-      await printStream(generation, this.#context, ({ text }) => {
+      await printStream(generation, this.#context, ({ token, text }) => {
         answer += text ?? "";
+        if (!ends.has(token)) said.push(token);
         return text ?? "";
       });
     } catch (error) {
@@ -229,7 +232,7 @@ export class RunningTalk implements Talk {
       release();
     }
     // Of an answer that Ctrl-C ended, what was said so far is part of the conversation.
-    this.#conversation.answered(answer);
+    this.#conversation.answered(answer, said);
   }
 
   #layOut(): readonly number[] {
