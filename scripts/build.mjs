@@ -1,13 +1,21 @@
-// Builds the package into dist/: index.js for Node, browser.js for bundlers, cli.js for bin/sluice.js, and the type
-// declarations of the public interface. Dependencies stay imports, so that an application shares them and Vite or
-// another bundler can split them; what is imported is checked against package.json, because a module that only a
-// devDependency brings, or a Node builtin in the browser bundle, would fail first at the user's.
+// Builds the package into dist/:
+//
+//   index.js, cli.js, chunks/   for Node and for bin/sluice.js; what few need is in chunks of its own
+//   page/                       for bundlers: a module per module of src/, so that a bundler takes what is used and
+//                               keeps what is imported late in chunks of its own
+//   sluice.min.js               for <script type="module">: everything in one file, without any import
+//   types/                      the declarations of the public interface
+//
+// Dependencies stay imports in all but the last, so that an application shares them; what is imported is checked
+// against package.json, because a module that only a devDependency brings, or a Node builtin in a page, would fail
+// first at the user's. There are no source maps: but for sluice.min.js the code is readable as it is, and maps would
+// be three quarters of the package.
 //
 //   node scripts/build.mjs [--no-types]
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import "./embed-gpt2.mjs";
@@ -15,47 +23,145 @@ import "./embed-shaders.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "dist");
+/** Modules for Node by their counterparts in a page. @type {Record<string, string>} */
+const pageFaces = JSON.parse(readFileSync(join(root, "scripts/page-faces.json"), "utf8"));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-/** @type {readonly { out: string, entry: string, platform: "node" | "browser" }[]} */
-const bundles = [
-  { out: "index", entry: "src/index.ts", platform: "node" },
-  { out: "browser", entry: "src/index.ts", platform: "browser" },
-  { out: "cli", entry: "src/cli/main.ts", platform: "node" },
-];
+/** @type {import("esbuild").BuildOptions} */
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "esm",
+  legalComments: "none",
+  logLevel: "warning",
+  metafile: true,
+};
+/** @type {import("esbuild").BuildOptions} */
+const forNode = { ...common, platform: "node", target: "node20", packages: "external" };
+/** @type {import("esbuild").BuildOptions} */
+const forPages = { ...common, platform: "browser", target: "es2022" };
 
-// Tests build without types: those of an earlier build stay, so that a checkout stays one that others can import.
-const kept = process.argv.includes("--no-types") ? ["types"] : [];
-mkdirSync(dist, { recursive: true });
-for (const entry of readdirSync(dist)) {
-  if (!kept.includes(entry)) rmSync(join(dist, entry), { recursive: true, force: true });
-}
-await Promise.all(bundles.map(makeBundle));
-if (!process.argv.includes("--no-types")) makeTypes();
-
-/** @param {(typeof bundles)[number]} bundle */
-async function makeBundle({ out, entry, platform }) {
+async function buildForNode() {
   const { metafile } = await build({
-    absWorkingDir: root,
-    entryPoints: { [out]: entry },
+    ...forNode,
+    entryPoints: { index: "src/index.ts", cli: "src/cli/main.ts" },
     outdir: dist,
-    bundle: true,
-    format: "esm",
-    platform,
-    target: platform === "node" ? "node20" : "es2022",
-    packages: "external",
-    sourcemap: true,
-    legalComments: "none",
-    logLevel: "warning",
-    metafile: true,
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
   });
+  checkImports(metafile, "node");
+}
+
+async function buildForBundlers() {
+  const { metafile } = await build({
+    ...forPages,
+    entryPoints: modulesOfPages(),
+    outbase: "src",
+    outdir: join(dist, "page"),
+    packages: "external",
+    plugins: [shortShaders, separateModules],
+  });
+  checkImports(metafile, "page");
+  for (const [file, { imports }] of Object.entries(metafile.outputs)) {
+    const missing = imports.find(
+      ({ path }) => path.startsWith(".") && !(join(dirname(file), path) in metafile.outputs),
+    );
+    if (missing) throw new Error(`${file} imports ${missing.path}, which is not built for pages`);
+  }
+}
+
+async function buildForScripts() {
+  const { metafile } = await build({
+    ...forPages,
+    entryPoints: { "sluice.min": "src/index.ts" },
+    outdir: dist,
+    minify: true,
+    plugins: [shortShaders, swappedModules],
+  });
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
+  if (imports.length > 0) throw new Error(`dist/sluice.min.js imports ${imports[0]?.path}`);
+}
+
+/**
+ * Names of the platform in the declarations. Each merges with the interface of TypeScript's DOM library, of
+ * `@webgpu/types` or of `@types/node`; where an application has none of them the name exists all the same, so that its
+ * compiler needs no `skipLibCheck`.
+ */
+const globals = `${[
+  ...["AbortSignal", "Blob", "File", "URL", "ReadableStream<R = any>"],
+  ...["GPUAdapter", "GPUAdapterInfo", "GPUBindGroupLayout", "GPUBuffer", "GPUCommandBuffer", "GPUCommandEncoder"],
+  ...["GPUComputePassDescriptor", "GPUComputePassEncoder", "GPUComputePipeline", "GPUDevice", "GPUQueue"],
+]
+  .map((name) => `interface ${name} {}`)
+  .join("\n")}\n`;
+
+/** The modules of src/ that a page can load, index.ts and what it imports, with those of Node swapped for a page's. */
+function modulesOfPages() {
+  const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" });
+  return files
+    .map((file) => `src/${file.split(sep).join("/")}`)
+    .filter((file) => file.endsWith(".ts") && !file.startsWith("src/cli/") && !/\/node(?:-[^/]*)?\.ts$/.test(file))
+    .filter((file) => !(file in pageFaces));
+}
+
+/** The module that an import means in a page. @param {string} path @param {string} resolveDir */
+function inPage(path, resolveDir) {
+  const meant = relative(root, join(resolveDir, path)).split(sep).join("/");
+  return join(root, pageFaces[meant] ?? meant);
+}
+
+/** @type {import("esbuild").Plugin} */
+const swappedModules = {
+  name: "swapped modules",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\..*\.ts$/ }, ({ path, resolveDir }) => ({ path: inPage(path, resolveDir) }));
+  },
+};
+
+/**
+ * Leaves imports between modules as they are, from `./b.ts` to `./b.js`, but for what a page has another module for.
+ * Data (JSON) becomes part of the module that imports it.
+ * @type {import("esbuild").Plugin}
+ */
+const separateModules = {
+  name: "separate modules",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\..*\.ts$/ }, ({ kind, path, resolveDir }) => {
+      if (kind === "entry-point") return undefined;
+      const found = relative(resolveDir, inPage(path, resolveDir)).split(sep).join("/").replace(/\.ts$/, ".js");
+      return { path: found.startsWith(".") ? found : `./${found}`, external: true };
+    });
+  },
+};
+
+/**
+ * Takes comments and indentation out of the shaders that pages load: half of their bytes. WGSL has no strings, so that
+ * every `//` begins a comment.
+ * @type {import("esbuild").Plugin}
+ */
+const shortShaders = {
+  name: "short shaders",
+  setup({ onLoad }) {
+    onLoad({ filter: /shaders\.gen\.ts$/ }, ({ path }) => ({
+      loader: "ts",
+      contents: readFileSync(path, "utf8").replace(/^( {2}"[^"]+": )(".*"),$/gm, (_, key, text) => {
+        const code = JSON.parse(text).replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, "");
+        return `${key}${JSON.stringify(code.replace(/[ \t]*\n\s*/g, "\n").trim())},`;
+      }),
+    }));
+  },
+};
+
+/** @param {import("esbuild").Metafile} metafile @param {"node" | "page"} host */
+function checkImports({ outputs }, host) {
   const published = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
-  const imports = new Set(Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path)));
-  for (const path of imports) {
-    if (isBuiltin(path)) {
-      if (platform === "browser") throw new Error(`dist/${out}.js imports ${path}, which a page does not have`);
-    } else if (!(packageName(path) in published)) {
-      throw new Error(`dist/${out}.js imports ${path}, but package.json does not list it for users of the package`);
+  for (const [file, { imports }] of Object.entries(outputs)) {
+    for (const { path } of imports.filter(({ path }) => !path.startsWith(".") && !(path in outputs))) {
+      if (isBuiltin(path)) {
+        if (host === "page") throw new Error(`${file} imports ${path}, which a page does not have`);
+      } else if (!(packageName(path) in published)) {
+        throw new Error(`${file} imports ${path}, but package.json does not list it for users of the package`);
+      }
     }
   }
 }
@@ -73,12 +179,29 @@ function makeTypes() {
   execFileSync(process.execPath, [join(dirname(tsc), "bin/tsc"), "-p", join(root, "scripts/tsconfig.build.json")], {
     stdio: "inherit",
   });
-  // A subpath import such as #gpu-host means nothing in the published package: it maps to files under src/.
   const types = join(dist, "types");
   for (const file of readdirSync(types, { recursive: true, encoding: "utf8" })) {
     if (!file.endsWith(".d.ts")) continue;
-    const leak = /(?:from|import\()\s*"(#[^"]+)"/.exec(readFileSync(join(types, file), "utf8"));
+    const text = readFileSync(join(types, file), "utf8");
+    // A subpath import such as #gpu-host means nothing in the published package: it maps to files under src/.
+    const leak = /(?:from|import\()\s*"(#[^"]+)"/.exec(text);
     if (leak)
       throw new Error(`dist/types/${file} refers to ${leak[1]}; take the type from the module that declares it`);
+    // Compilers of applications know declarations by the names of the modules they declare.
+    const named = text
+      .replace(/(from |import\()"(\.[^"]*)\.ts"/g, '$1"$2.js"')
+      .replaceAll("GPUBufferUsageFlags", "number");
+    const head = file === "index.d.ts" ? '/// <reference path="./globals.d.ts" />\n' : "";
+    writeFileSync(join(types, file), head + named);
   }
+  writeFileSync(join(types, "globals.d.ts"), globals);
 }
+
+// Tests build without types: those of an earlier build stay, so that a checkout stays one that others can import.
+const kept = process.argv.includes("--no-types") ? ["types"] : [];
+mkdirSync(dist, { recursive: true });
+for (const entry of readdirSync(dist)) {
+  if (!kept.includes(entry)) rmSync(join(dist, entry), { recursive: true, force: true });
+}
+await Promise.all([buildForNode(), buildForBundlers(), buildForScripts()]);
+if (!process.argv.includes("--no-types")) makeTypes();

@@ -12,7 +12,7 @@ import type { Block } from "./blocks.ts";
 const readersFiles = ["weights", "test/data", "docs"];
 
 /** A block that takes longer than this is not one for a reader to wait for. */
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 300_000;
 
 /** How a block ended: what went wrong, or nothing. */
 export interface Outcome {

@@ -17,7 +17,7 @@ export async function openSource(source: ModelSource): Promise<FileSource> {
   if (source instanceof URL || typeof source === "string") {
     if (/^https?:/i.test(String(source))) return openUrlBase(source);
     if (String(source).trim() === "") throw new SluiceError("usage", "The model's folder or address is empty");
-    // Bundlers for browsers swap this module for page-folder.ts (package.json says so), hence the late import.
+    // Bundlers for browsers swap this module for page-folder.ts (scripts/page-faces.json says so), hence the late import.
     const { openFolder } = await import("./node-folder.ts");
     return openFolder(String(source));
   }

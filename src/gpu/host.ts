@@ -1,6 +1,6 @@
 /**
- * Where adapters come from. There are two places with one face, `openAdapter`: node.ts, and browser.ts, which bundlers
- * for browsers put in its place (the `browser` field of package.json says so).
+ * Where adapters come from. There are two places with one face, `openAdapter`: node.ts, and browser.ts, which stands in
+ * its place in what pages load (scripts/page-faces.json says so).
  */
 
 export interface AdapterRequest {

@@ -1,6 +1,7 @@
 /**
- * Adapters in Node. Unless the caller chooses, a GPU or another driver of the system comes first, and then the
- * SwiftShader that the npm package @sparticuz/chromium carries.
+ * Adapters outside of browsers: Node, Deno, Bun. Unless the caller chooses, the runtime's own `navigator.gpu` comes
+ * first (Deno has one), then Dawn with a GPU or another driver of the system, and then with the SwiftShader that the
+ * npm package @sparticuz/chromium carries.
  */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { type AdapterRequest, type HostAdapter, isAuto } from "./host.ts";
@@ -15,7 +16,7 @@ import {
   systemSource,
 } from "./node-sources.ts";
 import { findCarrier } from "./node-swiftshader.ts";
-import { isSoftware, namesOf } from "./profile.ts";
+import { displayName, isSoftware, namesOf } from "./profile.ts";
 
 /**
  * The adapter that the caller chooses, or the best there is.
@@ -42,12 +43,24 @@ export function isDriverFile(choice: string): boolean {
 }
 
 async function findBest(tried: string[]): Promise<HostAdapter | null> {
+  const own = await runtimeAdapter(tried);
+  if (own) return own;
   for (const find of [systemSource, carriedSource]) {
     const source = await find();
     const found = "absent" in source ? source : await bestAdapter(source);
     if (!("absent" in found)) return found;
     tried.push(describe(found));
   }
+  return null;
+}
+
+/** The adapter of a runtime that has WebGPU of its own; null without one. */
+async function runtimeAdapter(tried: string[]): Promise<HostAdapter | null> {
+  const { gpu } = (globalThis.navigator ?? {}) as { readonly gpu?: GPU };
+  if (!gpu) return null;
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter) return { adapter, name: displayName(namesOf(adapter.info)), backend: null, origin: "navigator.gpu" };
+  tried.push("this runtime's navigator.gpu offers no adapter");
   return null;
 }
 

@@ -6,6 +6,9 @@ import { link } from "wesl/core";
 import { SluiceError } from "../errors.ts";
 import { shaderFiles } from "./shaders.gen.ts";
 
+/** Folders of shaders that only instruments use: gradients, pooling, ceilings. Pages load them when they are asked for. */
+const instruments = /^(?:backward|ceilings|fit)\//;
+
 export interface ShaderSource {
   /** Path under shaders/ without its ending: `linear/register`. */
   readonly entry: string;
@@ -32,7 +35,9 @@ export function linkShader(source: ShaderSource): Promise<string> {
 
 async function linkNow(source: ShaderSource): Promise<string> {
   const files: Record<string, string> = {};
-  for (const [path, text] of Object.entries({ ...shaderFiles, ...source.modules })) files[`${path}.wesl`] = text;
+  const more = instruments.test(source.entry) ? (await import("./instrument-shaders.gen.ts")).shaderFiles : {};
+  for (const [path, text] of Object.entries({ ...shaderFiles, ...more, ...source.modules }))
+    files[`${path}.wesl`] = text;
   try {
     const result = await link({
       weslSrc: files,

@@ -98,7 +98,7 @@ async function fileDigest(
 }
 
 async function digestOf(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
-  // Bundlers for browsers swap this module for sha256.ts (package.json says so), hence the late import.
+  // Bundlers for browsers swap this module for sha256.ts (scripts/page-faces.json says so), hence the late import.
   const { Sha256 } = await import("../formats/node-sha256.ts");
   const hash = new Sha256();
   for await (const piece of pieces) hash.update(piece);

@@ -7,14 +7,13 @@ import type { FusedOp } from "../compile/fused.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import { SluiceError } from "../errors.ts";
-import {
-  type AttributionOptions,
-  attributionDoors,
+import type {
+  AttributionOptions,
   EdgeAttribution,
-  type EdgeGradient,
-  type MaskValues,
+  EdgeGradient,
+  MaskValues,
 } from "../fit/attribution/attribute-edges.ts";
-import { type EdgeFit, type EdgeFitOptions, fitEdges } from "../fit/edges/fit-edges.ts";
+import type { EdgeFit, EdgeFitOptions } from "../fit/edges/fit-edges.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { PipelineCache } from "../gpu/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
@@ -27,7 +26,7 @@ import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-nam
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../models/config.ts";
 import type { GenerationDefaults } from "../models/generation-config.ts";
-import { type Profile, type ProfileOptions, profileModel } from "../profile/profile.ts";
+import type { Profile, ProfileOptions } from "../profile/profile.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TuningReport } from "../tune/tune.ts";
 import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
@@ -150,7 +149,7 @@ export class Model {
    * @throws SluiceError as `profileModel` does
    */
   async profile(prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
-    return profileModel(this, prompt, options);
+    return (await import("../profile/profile.ts")).profileModel(this, prompt, options);
   }
 
   /** GPU bytes in use: weights and open sessions. */
@@ -249,11 +248,8 @@ export class Model {
    *   `bad_tokens`, `context_overflow`, `device_limit`
    */
   async attributeEdges(tokens: TokenIds, options: AttributionOptions & MaskValues = {}): Promise<EdgeGradient> {
-    const [ids, { mask, constants, replace, ...wanted }] = this.#enter(
-      attributionDoors.attributeEdges,
-      tokens,
-      options,
-    );
+    const { attributeEdges } = (await import("../fit/attribution/attribute-edges.ts")).attributionDoors;
+    const [ids, { mask, constants, replace, ...wanted }] = this.#enter(attributeEdges, tokens, options);
     const attribution = await this.openAttribution([this.encode(ids)], wanted);
     try {
       const { signal, onProgress } = wanted;
@@ -269,11 +265,12 @@ export class Model {
    */
   async fitEdges(options: EdgeFitOptions): Promise<EdgeFit> {
     this.#checkOpen();
-    return fitEdges(this, options);
+    return (await import("../fit/edges/fit-edges.ts")).fitEdges(this, options);
   }
 
   /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */
   async openAttribution(texts: readonly TokenIds[], options: AttributionOptions = {}): Promise<EdgeAttribution> {
+    const { attributionDoors, EdgeAttribution } = await import("../fit/attribution/attribute-edges.ts");
     const given = this.#enter(attributionDoors.openAttribution, texts, options);
     const [stage] = this.stages;
     if (stage) {

@@ -4,7 +4,7 @@ import type { KernelChoices } from "../kernels/variants.ts";
 import { ClockFailure } from "../tune/contest.ts";
 import { openStore } from "../tune/node-store.ts";
 import { recall, remember, type TuningStore } from "../tune/remembered.ts";
-import { type TuningReport, tuneKernels } from "../tune/tune.ts";
+import type { TuningReport } from "../tune/tune.ts";
 import type { ModelParts } from "./model-parts.ts";
 
 /** What a load may spend on tuning: ten seconds with what is around it. */
@@ -45,6 +45,7 @@ export async function tuneParts(parts: Tunable, options: TuneModelOptions = {}):
   if (!(seconds > 0)) {
     throw new SluiceError("usage", `seconds is ${seconds}; tuning takes a time above 0`);
   }
+  const { tuneKernels } = await import("../tune/tune.ts");
   const { choices, report } = await tuneKernels(parts, {
     budgetMs: seconds * 1000,
     signal,
@@ -68,6 +69,7 @@ export async function tuneAtLoad(
   const known = await recall(store, parts.gpu.profile, parts.onNotice);
   parts.tuning.choices = known;
   if (!measure || parts.layout.byteLength < WORTH_BYTES) return;
+  const { tuneKernels } = await import("../tune/tune.ts");
   const work = tuneKernels(parts, {
     known,
     onlyNew: true,

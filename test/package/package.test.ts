@@ -3,11 +3,11 @@
  * from TypeScript and from a page that Vite built or serves.
  */
 import { cp, readdir } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { installPacked, output, root } from "../../scripts/packed.ts";
+import { grown, lastSizes, measureSizes, sizeTable } from "../../scripts/sizes.ts";
 import { serve } from "../page/server.ts";
 import { openChromium } from "../support/chromium.ts";
 import { readJson } from "../support/files.ts";
@@ -34,6 +34,7 @@ test("the package holds what was built and nothing of the checkout", async () =>
   assert.equal(files.filter((file) => !["LICENSE", "README.md"].includes(file)).sort(), [
     "bin",
     "dist",
+    "docs",
     "package.json",
   ]);
 });
@@ -49,18 +50,53 @@ test("a Node module generates", async () => {
   assert.equal(JSON.parse(await run(process.execPath, ["node.js", weights, String(NEW_TOKENS)])), expected);
 });
 
-test("TypeScript finds the types, by either way of resolving modules", async () => {
-  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
-  await run(process.execPath, [tsc, "-p", "tsconfig.json"]);
-  await run(process.execPath, [tsc, "-p", "tsconfig.json", "--module", "nodenext", "--moduleResolution", "nodenext"]);
-});
-
 test("a page that Vite builds generates", async () => {
   const { build } = await import("vite");
   await build({ root: app, logLevel: "error" });
   const server = await serve({ folders: { "/": join(app, "dist") } });
   try {
     assert.equal(await tokensOfPage(`${server.origin}/index.html`), expected);
+  } finally {
+    await server.close();
+  }
+});
+
+test("a page's first load, the package and what it installs do not grow unseen", async () => {
+  const sizes = await measureSizes(await installPacked(), join(app, "dist"));
+  const last = await lastSizes();
+  console.log(sizeTable(sizes, last));
+  assert.equal(grown(sizes, last), [], "`npm run sizes -- --keep` keeps the new sizes, if they are worth it");
+});
+
+test("an application that esbuild bundles for Node generates", async () => {
+  const { build } = await import("esbuild");
+  const external = ["webgpu", "@sparticuz/chromium"];
+  const outfile = join(app, "bundled.mjs");
+  await build({
+    absWorkingDir: app,
+    entryPoints: ["node.js"],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    external,
+  });
+  assert.equal(JSON.parse(await run(process.execPath, [outfile, weights, String(NEW_TOKENS)])), expected);
+});
+
+test("a worker that Vite builds generates", async () => {
+  const { build } = await import("vite");
+  const outDir = join(app, "dist-worker");
+  const rollupOptions = { input: join(app, "worker.html") };
+  await build({
+    root: app,
+    logLevel: "error",
+    worker: { format: "es" },
+    build: { outDir, rollupOptions, target: "es2022" },
+  });
+  const server = await serve({ folders: { "/": outDir } });
+  try {
+    assert.equal(await tokensOfPage(`${server.origin}/worker.html`), expected);
   } finally {
     await server.close();
   }

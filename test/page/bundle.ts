@@ -3,7 +3,12 @@ import { existsSync } from "node:fs";
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { basename, join, relative, sep } from "node:path";
 import { build, type Plugin } from "esbuild";
+import pageFacesOfEngine from "../../scripts/page-faces.json" with { type: "json" };
 import { root } from "../run-files.ts";
+
+const engineFaces = new Map(
+  Object.entries(pageFacesOfEngine).map(([node, page]) => [join(root, node), join(root, page)]),
+);
 
 export interface Bundle {
   /** The script to start with. */
@@ -14,11 +19,13 @@ export interface Bundle {
   readable(text: string): string;
 }
 
-/** A support module that works differently in a page has a second face of the same name in test/page/support. */
+/** A module of the engine that is for Node, or a support module that works differently in a page, has a second face. */
 const pageFaces: Plugin = {
   name: "page-faces",
   setup({ onResolve }) {
     onResolve({ filter: /^\..*\.ts$/ }, ({ path, resolveDir }) => {
+      const engine = engineFaces.get(join(resolveDir, path));
+      if (engine !== undefined) return { path: engine };
       const name = relative(join(root, "test/support"), join(resolveDir, path));
       const face = join(root, "test/page/support", name);
       return !name.startsWith("..") && existsSync(face) ? { path: face } : undefined;
