@@ -1,15 +1,22 @@
 /** Tables as text: RFC 4180, with quoted fields that may hold separators, quotes and line ends. */
 import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /**
  * The records of a CSV text, as text by column name; its first record names the columns. Blank lines are passed over.
  * @param where names the text in errors
- * @throws SluiceError `bad_file` naming the line, for an unclosed quote, text behind a quoted field or a record of another length
+ * @throws SluiceError `bad_file` naming the line, for two columns of one name, an unclosed quote, text behind a quoted field or a record of another length
  */
-export function parseCsv(content: string, where: string): readonly Readonly<Record<string, string>>[] {
+export function parseCsv(content: string, where: string): readonly ReadonlyMap<string, string>[] {
   const records = splitRecords(content.replace(/^\uFEFF/, ""), where);
   const [header, ...rows] = records;
   if (!header) return [];
+  const twice = header.fields.find((name, i) => header.fields.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new SluiceError("bad_file", `${where} has two columns ${show(twice)}`, {
+      hint: "Give each column a name of its own.",
+    });
+  }
   return rows.map(({ line, fields }) => {
     if (fields.length !== header.fields.length) {
       throw new SluiceError(
@@ -18,7 +25,7 @@ export function parseCsv(content: string, where: string): readonly Readonly<Reco
         { hint: "Fields that hold commas, quotes or line ends are put in double quotes." },
       );
     }
-    return Object.fromEntries(header.fields.map((name, i) => [name, fields[i] as string]));
+    return new Map(header.fields.map((name, i) => [name, fields[i] as string]));
   });
 }
 

@@ -1,5 +1,6 @@
 /** Labelled sentences from files: lines of text, JSON lines, or a column of a table. */
 import { SluiceError } from "../errors.ts";
+import { show, showText } from "../show.ts";
 import { encodePrompt } from "./commands/prompt.ts";
 import type { CommandContext, LoadedModel } from "./context.ts";
 import { parseCsv } from "./csv.ts";
@@ -54,14 +55,14 @@ function sentencesOf(
 ): readonly string[] {
   const rows = parseCsv(content, path);
   for (const column of [textColumn, labelColumn]) {
-    if (column === undefined || rows.length === 0 || rows[0]?.[column] !== undefined) continue;
-    throw new SluiceError("bad_file", `${path} has no column "${column}"`, {
-      hint: `Its columns are ${Object.keys(rows[0] ?? {}).join(", ")}.`,
+    if (column === undefined || rows.length === 0 || rows[0]?.has(column)) continue;
+    throw new SluiceError("bad_file", `${path} has no column ${show(column)}`, {
+      hint: `Its columns are ${showText([...(rows[0]?.keys() ?? [])].join(", "), 400)}.`,
     });
   }
   const own =
-    labelColumn === undefined ? rows : rows.filter((row) => isPositive(row[labelColumn] ?? "", path) === label);
-  const sentences = own.map((row) => row[textColumn] ?? "").filter((sentence) => sentence.trim() !== "");
+    labelColumn === undefined ? rows : rows.filter((row) => isPositive(row.get(labelColumn) ?? "", path) === label);
+  const sentences = own.map((row) => row.get(textColumn) ?? "").filter((sentence) => sentence.trim() !== "");
   if (sentences.length > 0) return sentences;
   throw new SluiceError("bad_file", `${path} holds no sentence of the ${label ? "positive" : "negative"} class`);
 }
@@ -73,7 +74,7 @@ function isPositive(label: string, path: string): boolean {
   if (["false", "no", "negative"].includes(given)) return false;
   const score = Number(given);
   if (given !== "" && Number.isFinite(score)) return score >= 0.5;
-  throw new SluiceError("bad_file", `${path}: "${label}" is no label`, {
+  throw new SluiceError("bad_file", `${path}: ${show(label)} is not a label`, {
     hint: "Labels are 1 or 0, true or false, yes or no, positive or negative, or a score from 0 to 1.",
   });
 }
