@@ -30,6 +30,8 @@ export interface SettingsInput extends Pick<ComposeSettings, "edges" | "digests"
   readonly strengths?: Table<number>;
   /** Alphas by stage id, in place of the bundles' own. */
   readonly params?: Table<{ readonly alpha: number }>;
+  /** Positions by stage id, in place of the bundles' own. */
+  readonly positions?: Table<Positions>;
 }
 
 const bundleFields = fields<BundleInput>(
@@ -64,9 +66,20 @@ const prefixedBundle: Rule<ComposedBundle, BundleInput | PrefixedBundle> = {
 
 export const bundles = listOf(prefixedBundle);
 
+/** Positions in any form that a bundle may have. */
+export const positions: Rule<Positions> = {
+  takes: "positions",
+  suits: () => true,
+  read: (value, place) =>
+    checkPositions(value, (field, problem, hint) =>
+      place.within(field.replace(/^positions/, "")).error(problem, hint === undefined ? {} : { hint }),
+    ),
+};
+
 export const composeSettings = fields<SettingsInput>("an object of settings")({
   strengths: tableOf(float32),
   params: tableOf(fields<{ readonly alpha: number }>("{ alpha }")({ alpha: needed(float32) })),
+  positions: tableOf(positions),
   edges: either(oneOf(["all"]), listOf(tuple("[source, destination]", text, text))),
   digests: fields<NonNullable<ComposeSettings["digests"]>>("{ weights_sha256, tokenizer_sha256 }")({
     weights_sha256: text,
@@ -80,16 +93,6 @@ export const neuronSite = test<NeuronSite>("the name of a site", (value) => type
 
 /** Edges with their values in a mask. */
 export const maskedEdges = listOf(tuple("[source, destination, value]", text, text, finite({ least: 0, most: 1 })));
-
-/** Positions in any form that a bundle may have. */
-export const positions: Rule<Positions> = {
-  takes: "positions",
-  suits: () => true,
-  read: (value, place) =>
-    checkPositions(value, (field, problem, hint) =>
-      place.within(field.replace(/^positions/, "")).error(problem, hint === undefined ? {} : { hint }),
-    ),
-};
 
 /** Tensors of a stage at a layer; which of them it has, it says itself. */
 export const stageValues = fields<NeuronValues & AffineValues>("tensors by name")({
