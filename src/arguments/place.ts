@@ -49,15 +49,16 @@ export class Place {
 
 function describe(value: unknown): string {
   if (value === undefined) return "missing";
-  if (typeof value === "string") return `the string ${show(value)}`;
+  if (isNumeral(value)) return `the string ${show(value)}`;
   if (Array.isArray(value)) return `the list ${show(value)}`;
   return show(value);
 }
 
 function hintFor(value: unknown): string | undefined {
   if (value === null) return "Leave it out for the default.";
-  if (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value))) {
-    return "Number(value) makes a number of such a string.";
-  }
-  return undefined;
+  return isNumeral(value) ? "Number(value) makes a number of such a string." : undefined;
+}
+
+function isNumeral(value: unknown): boolean {
+  return typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value));
 }

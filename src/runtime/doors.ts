@@ -26,7 +26,8 @@ import type { ProgressListener } from "./progress.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { TuneModelOptions } from "./tuning.ts";
 
-const promptLength = whole({ least: 1 });
+/** How many tokens there are is not known here; the call says the range. */
+const promptLength = test<number>("a whole number of at least 1", (value) => typeof value === "number");
 const onProgress = callback<(done: number, total: number) => void>();
 const documents = listOf(tokens);
 
@@ -114,7 +115,14 @@ export const modelDoors = {
   perplexity: entry(
     "perplexity",
     ["documents", documents],
-    options(fields<PerplexityOptions>()({ stride: whole({ least: 1 }), promptLength, signal, onProgress })),
+    options(
+      fields<PerplexityOptions>()({
+        stride: test<number>("a whole number of at least 1", (value) => typeof value === "number"),
+        promptLength,
+        signal,
+        onProgress,
+      }),
+    ),
   ),
   compare: entry("compare", ["prompt", prompt], options(compareOptions)),
   explain: entry("explain", options(planOptions)),

@@ -46,7 +46,7 @@ const generation = {
   stopTokens: tokens,
   context: whole({ least: 1 }),
   overflow: oneOf(["stop", "error", "truncate"]),
-  promptLength: whole({ least: 1 }),
+  promptLength: test<number>("a whole number of at least 1", (value) => typeof value === "number"),
   signal,
 };
 

@@ -8,7 +8,6 @@ import { generationDefaults } from "./generate-arguments.ts";
 import type { GenerateOptions, GenerationRequest } from "./generation.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { settleSampling } from "./sampling.ts";
-import { checkVocabulary } from "./sequences.ts";
 
 /** A prompt as callers give it. */
 export type PromptInput = string | TokenIds;
@@ -68,7 +67,6 @@ export function settleRequest(
   // The samples of a prompt share its ids.
   const ids = new Map<ReadPrompt, readonly number[]>();
   for (const { prompt } of prompts) if (!ids.has(prompt)) ids.set(prompt, encodePrompt(bounds, prompt));
-  for (const tokens of ids.values()) checkVocabulary(tokens, config.vocab_size);
   const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: ids.get(prompt) ?? [] }));
   const { maxNewTokens, overflow = generationDefaults.overflow, seeds, signal } = options;
   if (seeds && seeds.length !== prompts.length) {

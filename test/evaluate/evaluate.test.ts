@@ -149,7 +149,7 @@ test("a seed for each prompt of a batch", async () => {
     assert.equal(tokens, (await model.generate(prompt, { ...settings, seed: seed ?? 0 }).result()).tokens);
   }
   assert.not.equal(batch[0]?.tokens, batch[1]?.tokens);
-  for (const [seeds, says] of [[[1], /seeds is of length 1, /] as const, [[1, -1], /seed is -1/] as const]) {
+  for (const [seeds, says] of [[[1], /seeds is of length 1, /] as const, [[1, -1], /seeds\[1\] is -1/] as const]) {
     const error = await model
       .generateBatch([prompt, prompt], { ...settings, seeds })
       .catch((thrown: unknown) => thrown);

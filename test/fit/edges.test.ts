@@ -166,13 +166,14 @@ test("options out of range are refused by name, before anything is measured", as
   const refused = (more: object, ...parts: readonly string[]) =>
     refusal("usage", () => model.fitEdges({ ...texts, ...more }), ...parts);
   for (const name of ["edges", "shortlist", "epochs"]) {
-    for (const value of [0, 1.5]) await refused({ [name]: value }, `${name} is ${value}`, "a whole number, 1 or more");
+    for (const value of [0, 1.5])
+      await refused({ [name]: value }, `${name} is ${value}`, "a whole number of at least 1");
   }
-  for (const heldOut of [0, 1, Number.NaN]) await refused({ heldOut }, `heldOut is ${heldOut}`, "between 0 and 1");
-  await refused({ method: "greedy" }, 'method is "greedy"', "attribution+greedy, masks");
-  await refused({ replace: "noise" }, 'replace is "noise"', "mean, zero, paper");
-  await refused({ destinations: "blocks" }, 'destinations is "blocks"', "heads, qkv_groups");
-  for (const name of ["badWeight", "badCap", "ramp"]) await refused({ [name]: -1 }, `${name} is -1`, "0 or more");
+  for (const heldOut of [0, 1, Number.NaN]) await refused({ heldOut }, `heldOut is ${heldOut}`, "above 0 and below 1");
+  await refused({ method: "greedy" }, 'method is "greedy"', '"attribution+greedy" or "masks"');
+  await refused({ replace: "noise" }, 'replace is "noise"', '"mean", "zero" or "paper"');
+  await refused({ destinations: "blocks" }, 'destinations is "blocks"', '"heads" or "qkv_groups"');
+  for (const name of ["badWeight", "badCap", "ramp"]) await refused({ [name]: -1 }, `${name} is -1`, "of at least 0");
   model.dispose();
 });
 
