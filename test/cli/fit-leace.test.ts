@@ -114,7 +114,7 @@ test("what cannot be read or is not possible is told by file, column, line or op
     [given(positive, negative, "--layers", "x"), 2, /names no layers/],
     [given(positive, negative, "--text-column", "said"), 2, /neither file is a \.csv/],
     [given(single, negative, "--text-column", "said"), 1, /single\.csv has no column "said"[\s\S]*text, label/],
-    [given(bad, negative, "--label-column", "label"), 1, /bad\.csv: "maybe" is no label/],
+    [given(bad, negative, "--label-column", "label"), 1, /bad\.csv: "maybe" is not a label/],
     [given(short, negative), 1, /short\.csv, line 2: 1 fields/],
     [given(single, single, "--label-column", "label"), 1, /single\.csv holds no sentence of the negative class/],
     [given(join(folder, "none.txt"), negative), 1, /none\.txt/],
