@@ -36,8 +36,8 @@ test("--json of an edited model names what was in force, and what changed meanwh
       { file: "B", name: "B" },
     ],
     stages: [
-      { id: "x/push", kind: "affine", strength: 0.5, alpha: -1 },
-      { id: "damp", kind: "neuron_scale", strength: 1 },
+      { id: "x/push", kind: "affine", strength: 0.5, alpha: -1, positions: "all" },
+      { id: "damp", kind: "neuron_scale", strength: 1, positions: "all" },
     ],
   };
   const options = ["--with", "A:as=x", "--with", "B", "--json"];
