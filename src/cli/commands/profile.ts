@@ -58,8 +58,9 @@ export const profile = defineCommand({
     const { hostTimeOfToken, traceOf, reportOf } = await import("../../index.ts");
     const encoder = new TextEncoder();
     const run = context.record(result.device);
-    await files.trace?.write(encoder.encode(traceOf(result, run)));
-    await files.html?.write(encoder.encode(reportOf(result, run)));
+    const origin = { date: run.date, host: run.host, command: run.command };
+    await files.trace?.write(encoder.encode(traceOf(result, origin)));
+    await files.html?.write(encoder.encode(reportOf(result, origin)));
     stdout.write(
       values.json
         ? `${JSON.stringify({ ...result, run })}\n`
