@@ -110,9 +110,9 @@ test("texts in one batch give the mean over all their predictions, in whatever c
   const model = await openRandomModel(5);
   const loaded = await load(model.files);
   const texts = [4, 9, 1, 6].map((length, i) => given(model, i + 40, length).tokens);
-  const values = shaped(model, given(model, 5));
+  const { destinations, ...values } = shaped(model, given(model, 5));
   const batch = async (chunkRows: number) => {
-    const attribution = await loaded.openAttribution(texts, { ...values, chunkRows });
+    const attribution = await loaded.openAttribution(texts, { destinations, chunkRows });
     try {
       // A second run under the same mask begins anew.
       await attribution.run({});
@@ -145,7 +145,10 @@ test("masks side by side have the losses that each has alone, also where only la
   const model = await openRandomModel(5);
   const loaded = await load(model.files);
   const texts = [4, 9].map((length, i) => given(model, i + 40, length).tokens);
-  const masks = [5, 6, 7].map((seed) => shaped(model, { ...given(model, 5), mask: given(model, seed * 8 + 5).mask }));
+  const masks = [5, 6, 7].map((seed) => {
+    const { mask, constants } = shaped(model, { ...given(model, 5), mask: given(model, seed * 8 + 5).mask });
+    return { mask, constants };
+  });
   const [first] = masks as [(typeof masks)[number]];
   // The last destination alone, then nothing.
   const late = {
@@ -248,10 +251,13 @@ test("what does not fit is refused by name", async () => {
   await refused(loaded.attributeEdges(tokens.slice(0, 1), values), /at least two tokens/);
   await refused(loaded.attributeEdges([1, model.config.vocab_size], values), /outside the vocabulary/);
   for (const chunkRows of [0, -3, 2.5, Number.NaN]) {
-    await refused(loaded.attributeEdges(tokens, { ...values, chunkRows }), /chunkRows is .*a whole number, 1 or more/);
+    await refused(
+      loaded.attributeEdges(tokens, { ...values, chunkRows }),
+      /chunkRows is .*a whole number of at least 1/,
+    );
   }
   for (const keptBytes of [-1, Number.NaN]) {
-    await refused(loaded.attributeEdges(tokens, { ...values, keptBytes }), /keptBytes is .*0 or more/);
+    await refused(loaded.attributeEdges(tokens, { ...values, keptBytes }), /keptBytes is .*at least 0/);
   }
   if (model.config.num_attention_heads !== model.config.num_key_value_heads) {
     await refused(loaded.attributeEdges(tokens, { destinations: "heads" }), /qkv_groups/);
