@@ -114,7 +114,7 @@ for (const folder of ["test/golden/gpt2-tiny", "test/golden/llama-tiny"]) {
       const run = { tokens: tokensFor(plain), promptLength: PROMPT_LENGTH };
       const expected = referenceForward(weights, config, composition, { ...run, sites });
       const edited = plain.withStages(composition);
-      const captured = await edited.capture(run.tokens, sites, run);
+      const captured = await edited.capture(run.tokens, sites, { promptLength: PROMPT_LENGTH });
       for (const site of sites) {
         const values = Float32Array.from(expected.sites.get(site) ?? []);
         assert.ok(values.length > 0, site);
