@@ -15,8 +15,8 @@ const sha = (data: string | Uint8Array) => createHash("sha256").update(data).dig
 
 /** A bundle that names digests of these files. */
 function naming(...files: readonly ("weights_sha256" | "tokenizer_sha256")[]): Bundle {
-  const bundle = bundleOf(gpt2, []);
-  const base = { ...bundle.manifest.base, ...Object.fromEntries(files.map((file) => [file, "0"])) };
+  const bundle = bundleOf(gpt2, [{ id: "s", kind: "neuron_scale", site: "mlp_post" }]);
+  const base = { ...bundle.manifest.base, ...Object.fromEntries(files.map((file) => [file, "0".repeat(64)])) };
   return { ...bundle, manifest: { ...bundle.manifest, base } };
 }
 
