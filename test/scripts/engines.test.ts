@@ -1,7 +1,7 @@
 /** The least Node that package.json promises is one on which everything in the lock file installs and runs. */
+import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readJson } from "../support/files.ts";
 
 interface Lock {
   readonly packages: Readonly<Record<string, { readonly engines?: { readonly node?: string } }>>;
@@ -33,10 +33,15 @@ function isIn(version: Version, range: string): boolean {
   );
 }
 
-test("no package asks for a later Node than ours does", async () => {
-  const { engines } = await readJson<{ engines: { node: string } }>("package.json");
+/** A file of the checkout's root: pages are not served it. */
+function readJson<T>(name: string): T {
+  return JSON.parse(readFileSync(new URL(`../../${name}`, import.meta.url), "utf8")) as T;
+}
+
+test("no package asks for a later Node than ours does", () => {
+  const { engines } = readJson<{ engines: { node: string } }>("package.json");
   const least = versionOf(engines.node);
-  const { packages } = await readJson<Lock>("package-lock.json");
+  const { packages } = readJson<Lock>("package-lock.json");
   const later = Object.entries(packages)
     .filter(([, { engines }]) => engines?.node !== undefined && !isIn(least, engines.node))
     .map(([name, { engines }]) => `${name}: ${engines?.node}`);
