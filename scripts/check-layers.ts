@@ -8,7 +8,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { dirname, join, posix, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { exceptions, layers, maxLines, nodeModules, nodePackages } from "./layers.ts";
+import { layers, maxLines, nodeModules, nodePackages } from "./layers.ts";
 
 const leftForLater = /\b(?:TO[D]O|FIX[M]E|X[X]X)\b/;
 const nodeGlobal = /(?<![\w.$"'`/])(?:process|Buffer|__dirname|__filename)\b(?=\.|\()/;
@@ -45,7 +45,6 @@ function layerProblem(file: string, target: string): string | undefined {
   const to = placeOf(target);
   if (!from || !to) return `${from ? target : file} is in no layer; scripts/layers.ts says where things are`;
   if (from.path === to.path || to.level < from.level) return undefined;
-  if (exceptions.some((exception) => file.startsWith(exception.from) && target === exception.to)) return undefined;
   const direction = to.level > from.level ? "upwards" : "sideways";
   return `imports ${target}, ${direction}: ${from.path} may import only what is below it (scripts/layers.ts)`;
 }

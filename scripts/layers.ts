@@ -5,40 +5,17 @@
  * and from its own path; paths that share a layer do not import each other.
  */
 export const layers: readonly (readonly string[])[] = [
-  ["src/errors.ts", "src/defaults.ts", "src/show.ts"],
+  ["src/errors.ts", "src/defaults.ts", "src/show.ts", "src/model-config.ts"],
   ["src/arguments/", "src/numbers/", "src/jinja/"],
-  ["src/models/config.ts"],
-  ["src/formats/", "src/gpu/"],
-  ["src/graph/"],
-  ["src/models/"],
-  ["src/kernels/", "src/interventions/", "src/tokenizer/"],
+  ["src/formats/", "src/graph/", "src/kernels/"],
+  ["src/gpu/", "src/tokenizer/", "src/interventions/", "src/architectures/"],
+  ["src/execution/"],
   ["src/compile/"],
-  // Below the model, which offers them, unlike the fits that open sessions.
-  ["src/fit/attribution/", "src/tune/"],
-  ["src/fit/edges/"],
-  ["src/runtime/"],
-  ["src/profile/", "src/fit/", "src/evaluate/"],
+  ["src/runtime/", "src/tune/", "src/attribution/"],
+  ["src/model/"],
+  ["src/fit/", "src/profile/", "src/evaluate/"],
   ["src/index.ts"],
   ["src/cli/"],
-];
-
-/** Imports that point upwards or sideways all the same. */
-export const exceptions: readonly { readonly from: string; readonly to: string; readonly reason: string }[] = [
-  {
-    from: "src/gpu/",
-    to: "src/kernels/kernel.ts",
-    reason: "pipelines are made from kernels' descriptions; the module declares types and touches nothing",
-  },
-  {
-    from: "src/gpu/",
-    to: "src/kernels/link.ts",
-    reason: "the pipeline cache compiles what the linker returns, and is keyed by it",
-  },
-  {
-    from: "src/runtime/model.ts",
-    to: "src/profile/profile.ts",
-    reason: "model.profile() is the profiler under another name; the profiler knows the model as a type alone",
-  },
 ];
 
 /** Modules that may use Node's builtins and the packages that exist for Node alone. All others run in pages too. */

@@ -31,7 +31,7 @@ def config_of(fields):
 
 
 def weights(name, count, scale, shift):
-    """The same numbers as weightsOf in test/models/transformers.test.ts: exact in float32."""
+    """The same numbers as weightsOf in test/architectures/transformers.test.ts: exact in float32."""
     state = 2166136261
     for byte in name.encode():
         state = ((state ^ byte) * 16777619) & 0xFFFFFFFF

@@ -7,6 +7,14 @@
  * for await (const { text } of model.generate("Once upon a time")) process.stdout.write(text ?? "");
  * model.dispose();
  */
+
+export type { GenerationDefaults } from "./architectures/generation-config.ts";
+export type {
+  AttributionOptions,
+  EdgeAttribution,
+  EdgeGradient,
+  MaskValues,
+} from "./attribution/attribute-edges.ts";
 export { type ErrorCode, SluiceError } from "./errors.ts";
 export type { Estimate } from "./evaluate/bootstrap.ts";
 export type { ContinuationPair, ScoredText, Scorer } from "./evaluate/continuations.ts";
@@ -24,12 +32,6 @@ export {
   type UnigramClassifier,
   type UnigramOptions,
 } from "./evaluate/unigram-classifier.ts";
-export type {
-  AttributionOptions,
-  EdgeAttribution,
-  EdgeGradient,
-  MaskValues,
-} from "./fit/attribution/attribute-edges.ts";
 export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
 export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
 export type { EdgeFit, EdgeFitOptions, FittedEdge, PairLoss } from "./fit/edges/fit-edges.ts";
@@ -66,8 +68,28 @@ export type { PositionRange, Positions } from "./interventions/positions.ts";
 export { listSites, type SiteInfo } from "./interventions/site-names.ts";
 export type { AffineValues, Composition, NeuronValues, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
-export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./models/config.ts";
-export type { GenerationDefaults } from "./models/generation-config.ts";
+export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
+export { type DigestOptions, digestsFor, weightsDigestOf } from "./model/digests.ts";
+export type { ExplainOptions, ExplainPart } from "./model/explain.ts";
+export type {
+  GeneratedToken,
+  GenerateOptions,
+  GenerateResult,
+  Generation,
+  Overflow,
+  StageEvent,
+  Timings,
+} from "./model/generation.ts";
+export type { Matrix } from "./model/inspect.ts";
+export { type LoadOptions, load } from "./model/load.ts";
+export { loadBundle } from "./model/load-bundle.ts";
+export type { Model } from "./model/model.ts";
+export type { Perplexity, PerplexityOptions } from "./model/perplexity.ts";
+export type { PromptInput } from "./model/request.ts";
+export type { Session, SessionGenerateOptions } from "./model/session.ts";
+export type { SessionOptions } from "./model/session-options.ts";
+export type { TuneModelOptions } from "./model/tuning.ts";
+export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./model-config.ts";
 export { type BenchOptions, type BenchResult, type BenchSpread, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
 export type { ProfiledDispatch, ProfileRow } from "./profile/dispatch-rows.ts";
@@ -78,31 +100,10 @@ export { reportOf } from "./profile/report.ts";
 export type { ReportOrigin } from "./profile/report-origin.ts";
 export type { StageCost } from "./profile/stage-costs.ts";
 export { traceOf } from "./profile/trace.ts";
-export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./runtime/compare.ts";
 export type { FinishReason } from "./runtime/decode.ts";
-export { type DigestOptions, digestsFor, weightsDigestOf } from "./runtime/digests.ts";
-export type { ExplainOptions, ExplainPart } from "./runtime/explain.ts";
-export type {
-  GeneratedToken,
-  GenerateOptions,
-  GenerateResult,
-  Generation,
-  Overflow,
-  StageEvent,
-  Timings,
-} from "./runtime/generation.ts";
-export type { Matrix } from "./runtime/inspect.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
-export { type LoadOptions, load } from "./runtime/load.ts";
-export { loadBundle } from "./runtime/load-bundle.ts";
-export type { Model } from "./runtime/model.ts";
-export type { Perplexity, PerplexityOptions } from "./runtime/perplexity.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
-export type { PromptInput } from "./runtime/request.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
-export type { Session, SessionGenerateOptions } from "./runtime/session.ts";
-export type { SessionOptions } from "./runtime/session-options.ts";
-export type { TuneModelOptions } from "./runtime/tuning.ts";
 export type { ChatContentPart, ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";
 export type { TuningStore } from "./tune/remembered.ts";
 export type { TunedOperation, TuningReport } from "./tune/tune.ts";

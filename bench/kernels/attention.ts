@@ -4,9 +4,9 @@
  *
  *     node --import tsx bench/kernels/attention.ts [part of a kernel's name]
  */
-import { attentionDecode } from "../../src/kernels/attention-decode.ts";
-import { attentionRegister } from "../../src/kernels/attention-register.ts";
-import { attentionTiled } from "../../src/kernels/attention-tiled.ts";
+import { attentionDecode } from "../../src/kernels/attention/decode.ts";
+import { attentionRegister } from "../../src/kernels/attention/register.ts";
+import { attentionTiled } from "../../src/kernels/attention/tiled.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";

@@ -9,6 +9,7 @@
  * least bytes that must move, both by elapsed time. Results and what was concluded: bench/kernels/linear.md.
  */
 import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
+import { weightBytes } from "../../src/kernels/linear/cost.ts";
 import {
   type LinearShape,
   lanesLinear,
@@ -16,8 +17,7 @@ import {
   splitLinear,
   tileLinear,
   type WeightDtype,
-} from "../../src/kernels/linear.ts";
-import { weightBytes } from "../../src/kernels/linear-cost.ts";
+} from "../../src/kernels/linear/linear.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";
 import { testDevice } from "../../test/support/device.ts";

@@ -1,4 +1,6 @@
 /** Every kernel that a plan, a fit or a measurement can ask for, as far as its text differs: what the shader lint looks at. */
+
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { allDispatches, kernelsIn } from "../../src/compile/plan.ts";
 import { countEdges, listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import { type Composition, type MaskedEdge, noStages, type Stage } from "../../src/interventions/stage.ts";
@@ -8,11 +10,10 @@ import { crossEntropyGradient } from "../../src/kernels/backward/cross-entropy.t
 import { maskMix, maskProductSum, maskProducts, rowSums } from "../../src/kernels/backward/edge-mask.ts";
 import { backwardLinear } from "../../src/kernels/backward/linear.ts";
 import { variantNorm } from "../../src/kernels/backward/norm.ts";
+import { poolKernel } from "../../src/kernels/fit/pool.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
-import { editedNormKernel, MOST_RANKS } from "../../src/kernels/norm-edited.ts";
-import { poolKernel } from "../../src/kernels/pool.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
-import { readConfig } from "../../src/models/read-config.ts";
+import { editedNormKernel, MOST_RANKS } from "../../src/kernels/norm/edited.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { microkernels } from "../../src/profile/microkernels.ts";
 import { gpt2Small, imaginedPlan } from "../../test/support/imagined-plan.ts";
 

@@ -1,12 +1,13 @@
 /** What commands about bundles need of the library besides running models: a model's files, opened without a GPU. */
+
+import { loadConfig, openModel } from "../architectures/open-model.ts";
 import { SluiceError } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
 import { type Baked, type BakeOptions, bake } from "../interventions/bake.ts";
 import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
 import type { Composition } from "../interventions/stage.ts";
-import type { ModelConfig } from "../models/config.ts";
-import { loadConfig, openModel } from "../models/open-model.ts";
+import type { ModelConfig } from "../model-config.ts";
 
 export { writeBundle } from "../interventions/bundle.ts";
 export { remainderOf } from "../interventions/decompose.ts";

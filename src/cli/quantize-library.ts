@@ -1,10 +1,11 @@
 /** What `sluice quantize` needs of the library: a model's files and their quantised form, without a GPU. */
+
+import { openModel } from "../architectures/open-model.ts";
+import { type QuantizedModel, quantizeModel } from "../architectures/quantize.ts";
 import { openSource } from "../formats/open-source.ts";
 import { alreadyQuantized } from "../formats/quantized-block.ts";
 import type { FileSource } from "../formats/source.ts";
-import type { QuantFormat } from "../models/config.ts";
-import { openModel } from "../models/open-model.ts";
-import { type QuantizedModel, quantizeModel } from "../models/quantize.ts";
+import type { QuantFormat } from "../model-config.ts";
 
 export { QuantizationLoss } from "../formats/quantized-block.ts";
 

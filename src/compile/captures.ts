@@ -1,7 +1,8 @@
 /** Where captured sites land: which kernel's tap writes which region of the capture buffer. */
+
+import { pairAdjacentOrder } from "../architectures/rope.ts";
 import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
-import { pairAdjacentOrder } from "../models/rope.ts";
 import { show } from "../show.ts";
 import type { FusedAttention, FusedOp } from "./fused.ts";
 import type { CaptureRegion, PooledLayout, PooledRegion } from "./plan.ts";

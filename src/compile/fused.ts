@@ -1,6 +1,6 @@
 /** What fusion makes of a graph: one entry per operation, of which lowering makes no, one or several dispatches. */
 import type { EdgeVariant, MatrixRef, StageUse, Value, VectorRef } from "../graph/graph.ts";
-import type { ActivationName } from "../models/config.ts";
+import type { ActivationName } from "../model-config.ts";
 
 /** A part of a fused linear operation: a matrix and its bias, with the value it produces. */
 export interface LinearPart {

@@ -1,8 +1,8 @@
 /** Attention as dispatches, with one of its own for captured softmax weights. */
-import { patternKernel } from "../kernels/attention.ts";
-import type { AttentionShape } from "../kernels/attention-shape.ts";
-import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../kernels/attention-split.ts";
-import { attentionOperation } from "../kernels/attention-variants.ts";
+import { patternKernel } from "../kernels/attention/attention.ts";
+import type { AttentionShape } from "../kernels/attention/shape.ts";
+import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../kernels/attention/split.ts";
+import { attentionOperation } from "../kernels/attention/variants.ts";
 import type { Kernel } from "../kernels/kernel.ts";
 import type { FusedAttention } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";

@@ -1,7 +1,7 @@
 /** What lowering one operation needs to know of the whole plan. */
 import type { Graph, Value } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
-import type { WeightDtype } from "../kernels/linear.ts";
+import type { WeightDtype } from "../kernels/linear/linear.ts";
 import { type KernelChoices, kernelsFor, type Operation } from "../kernels/variants.ts";
 import type { ActivationPlanner } from "./activations.ts";
 import type { CaptureLayout } from "./captures.ts";

@@ -1,9 +1,9 @@
 /** The two ends of a step as dispatches: the embedding, and what follows the logits. */
 import { SluiceError } from "../errors.ts";
-import { argmaxKernels } from "../kernels/argmax.ts";
-import { crossEntropyKernels } from "../kernels/cross-entropy.ts";
 import { embedKernel } from "../kernels/embed.ts";
-import { sampleKernel } from "../kernels/sample.ts";
+import { argmaxKernels } from "../kernels/sample/argmax.ts";
+import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
+import { sampleKernel } from "../kernels/sample/sample.ts";
 import type { FusedEmbed } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
 import type { BufferRole, Dispatch, Plan } from "./plan.ts";

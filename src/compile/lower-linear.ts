@@ -1,9 +1,9 @@
 /** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
 import { isQuantFormat } from "../formats/quantized-block.ts";
 import type { Graph } from "../graph/graph.ts";
-import { headSourcesKernel } from "../kernels/head-sources.ts";
-import type { LinearEpilogue, LinearShape } from "../kernels/linear.ts";
-import { linearOperation } from "../kernels/linear-variants.ts";
+import type { LinearEpilogue, LinearShape } from "../kernels/linear/linear.ts";
+import { linearOperation } from "../kernels/linear/variants.ts";
+import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import { kernelsFor } from "../kernels/variants.ts";
 import type { FusedHeadSources, FusedLinear } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";

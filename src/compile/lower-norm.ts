@@ -1,8 +1,8 @@
 /** Norms as dispatches, plain or edited by stages. */
 
 import type { Kernel } from "../kernels/kernel.ts";
-import { type NormShape, normKernel } from "../kernels/norm.ts";
-import { editedNormKernel } from "../kernels/norm-edited.ts";
+import { editedNormKernel } from "../kernels/norm/edited.ts";
+import { type NormShape, normKernel } from "../kernels/norm/norm.ts";
 import type { FusedNorm, NormEdit } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";

@@ -1,5 +1,5 @@
 /** Pooling of captured sites as dispatches, one a site, right behind the operation that makes it. */
-import { type PoolReduction, poolKernel } from "../kernels/pool.ts";
+import { type PoolReduction, poolKernel } from "../kernels/fit/pool.ts";
 import type { FusedOp } from "./fused.ts";
 import type { LoweringContext } from "./lower-context.ts";
 import type { Dispatch, PooledLayout } from "./plan.ts";

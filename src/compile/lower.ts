@@ -5,9 +5,9 @@
 import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { type Composition, noStages } from "../interventions/stage.ts";
+import type { PoolReduction } from "../kernels/fit/pool.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
-import type { PoolReduction } from "../kernels/pool.ts";
-import { seenWords } from "../kernels/sample.ts";
+import { seenWords } from "../kernels/sample/sample.ts";
 import type { KernelChoices } from "../kernels/variants.ts";
 import { ActivationPlanner } from "./activations.ts";
 import { CaptureLayout } from "./captures.ts";

@@ -3,7 +3,7 @@ import type { EdgeVariant } from "../graph/graph.ts";
 import { listDestinations, visibleSources } from "../interventions/edges.ts";
 import type { LiveSettings } from "../interventions/settings.ts";
 import type { Composition, EdgeMaskStage } from "../interventions/stage.ts";
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { NONE, type Region, type StageWords } from "./stage-image.ts";
 
 /**

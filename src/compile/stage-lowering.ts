@@ -7,8 +7,8 @@
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import type { Composition, EdgeMaskStage } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
-import { linearLists } from "../kernels/linear.ts";
-import type { ModelConfig } from "../models/config.ts";
+import { linearLists } from "../kernels/linear/linear.ts";
+import type { ModelConfig } from "../model-config.ts";
 import type { FusedEmbed, FusedHeadSources, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
 import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";

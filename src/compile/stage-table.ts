@@ -9,8 +9,8 @@ import { addsOf, type LoweredAffine, lowerAffine, rankOf } from "../intervention
 import type { LiveSettings } from "../interventions/settings.ts";
 import type { AffineStage, AffineValues, Composition, Gate, NeuronValues } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
-import { MOST_RANKS } from "../kernels/norm-edited.ts";
-import type { ModelConfig } from "../models/config.ts";
+import { MOST_RANKS } from "../kernels/norm/edited.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { dot } from "../numbers/dot.ts";
 import type { RowStage } from "./fused.ts";
 import { EdgeBlocks } from "./stage-edges.ts";

@@ -3,6 +3,8 @@
  * parts, and where each gain and bias stands in the one buffer of small parameters. Depends on the model and the
  * device's limits alone, so all plans share it: one layout serves all readers, there is never a second copy.
  */
+
+import { pairAdjacentOrder } from "../architectures/rope.ts";
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "../formats/checkpoint.ts";
 import {
@@ -18,8 +20,7 @@ import { isQuantFormat } from "../formats/quantized-block.ts";
 import { quantizedStripBytes } from "../formats/quantized-strips.ts";
 import { stripBytes } from "../formats/strips.ts";
 import type { MatrixRef, VectorRef } from "../graph/graph.ts";
-import type { QuantFormat } from "../models/config.ts";
-import { pairAdjacentOrder } from "../models/rope.ts";
+import type { QuantFormat } from "../model-config.ts";
 import type { FusedLinear, FusedOp, LinearPart } from "./fused.ts";
 
 /** Elements of a stored vector. */

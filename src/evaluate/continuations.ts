@@ -1,7 +1,7 @@
 /** Continuations of prompts by a plain and an edited model, side by side in one batch, with the same seeds. */
 import { SluiceError } from "../errors.ts";
-import type { PromptInput } from "../runtime/request.ts";
-import type { Session } from "../runtime/session.ts";
+import type { PromptInput } from "../model/request.ts";
+import type { Session } from "../model/session.ts";
 
 /** What one side said. */
 export interface ScoredText {

@@ -9,11 +9,11 @@ import { signal as abortSignal, callback, finite, whole } from "../arguments/rul
 import { SluiceError } from "../errors.ts";
 import { dependsOnPrompt } from "../interventions/positions.ts";
 import type { Stage } from "../interventions/stage.ts";
-import { model as anyModel } from "../runtime/doors.ts";
-import { temperature } from "../runtime/generate-arguments.ts";
-import type { Model } from "../runtime/model.ts";
-import type { PromptInput } from "../runtime/request.ts";
-import { windowsOf } from "../runtime/windows.ts";
+import { model as anyModel } from "../model/doors.ts";
+import { temperature } from "../model/generate-arguments.ts";
+import type { Model } from "../model/model.ts";
+import type { PromptInput } from "../model/request.ts";
+import { windowsOf } from "../model/windows.ts";
 import { bootstrap, type Estimate } from "./bootstrap.ts";
 import { type ContinuationPair, continuePairs, MOST_PAIRS, type Scorer } from "./continuations.ts";
 import { comparePredictions, MOST_WINDOWS, type WindowSums } from "./predictions.ts";

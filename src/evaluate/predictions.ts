@@ -1,9 +1,9 @@
 /** How a plain and an edited model predict the same texts, token by token. */
 import { logitsOf } from "../compile/plan.ts";
+import { groupsOf, type Window } from "../model/windows.ts";
 import { divergence, logSumExp } from "../numbers/distributions.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
-import { groupsOf, type Window } from "../runtime/windows.ts";
 
 /** Of one window: sums over the predictions that count. */
 export interface WindowSums {

@@ -1,6 +1,6 @@
 /** Pooled responses of two classes as tables, for as many modules at a time as memory is meant for. */
 import { SluiceError } from "../errors.ts";
-import type { Model } from "../runtime/model.ts";
+import type { Model } from "../model/model.ts";
 import type { LabelledSentences } from "./classes.ts";
 import { type PooledRows, type PooledSite, type Pooling, pooledSites } from "./pool.ts";
 import { Measurement, type ResponseStore, widthOf } from "./responses.ts";

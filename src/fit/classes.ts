@@ -5,7 +5,7 @@ import { either, test } from "../arguments/rule.ts";
 import { oneOf, thing, whole } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { type AffineSite, affineSites } from "../interventions/stage.ts";
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import type { ResponseStore } from "./responses.ts";
 

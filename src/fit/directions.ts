@@ -14,8 +14,8 @@ import type { Bundle } from "../interventions/bundle.ts";
 import { baseOf, compose } from "../interventions/compose.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
 import type { AffineSite } from "../interventions/stage.ts";
-import { model as anyModel } from "../runtime/doors.ts";
-import type { Model } from "../runtime/model.ts";
+import { model as anyModel } from "../model/doors.ts";
+import type { Model } from "../model/model.ts";
 import {
   layerNumbers,
   layersFrom,

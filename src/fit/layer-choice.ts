@@ -10,9 +10,9 @@ import { layerChoiceDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Bundle } from "../interventions/bundle.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
+import { model as anyModel } from "../model/doors.ts";
+import type { Model } from "../model/model.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
-import { model as anyModel } from "../runtime/doors.ts";
-import type { Model } from "../runtime/model.ts";
 import { requireAffineSite, requireBothClasses } from "./classes.ts";
 import {
   type DirectionMethod,

@@ -7,12 +7,12 @@ import { MAX_ROWS } from "../compile/lower.ts";
 import type { PooledLayout } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
 import { ourSiteName } from "../interventions/site-names.ts";
-import { SEGMENT_WORDS } from "../kernels/pool.ts";
+import { SEGMENT_WORDS } from "../kernels/fit/pool.ts";
 import type { StepRows } from "../kernels/step.ts";
-import { model as anyModel } from "../runtime/doors.ts";
-import type { Model } from "../runtime/model.ts";
+import { model as anyModel } from "../model/doors.ts";
+import type { Model } from "../model/model.ts";
+import type { SessionOptions } from "../model/session-options.ts";
 import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
-import type { SessionOptions } from "../runtime/session-options.ts";
 
 /** How a sentence's tokens become one response: the greatest, that of the last token, or the mean. */
 export type Pooling = "max" | "last" | "mean";

@@ -1,5 +1,5 @@
 /** Pooled responses as a fit takes them: row by row, from the model or from what an interrupted run kept. */
-import type { Model } from "../runtime/model.ts";
+import type { Model } from "../model/model.ts";
 import { type PooledRows, type PooledSite, type Pooling, pooledBatches } from "./pool.ts";
 
 /** Rows that a fit measures together. */

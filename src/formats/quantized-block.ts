@@ -7,7 +7,7 @@
  * squared differences is taken.
  */
 import { SluiceError } from "../errors.ts";
-import type { QuantFormat } from "../models/config.ts";
+import type { QuantFormat } from "../model-config.ts";
 import { show } from "../show.ts";
 import { f16ToF32, f32ToF16 } from "./half.ts";
 

@@ -6,7 +6,7 @@
  * with their four outputs' signed 4-bit numbers, the even input in the lower half. Then for each block four float16,
  * the outputs' scales; q8 ends on 16 bytes, so that four inputs are one load of a vec4. See shaders/lib/weights.wgsl.
  */
-import type { QuantFormat } from "../models/config.ts";
+import type { QuantFormat } from "../model-config.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { f16ToF32 } from "./half.ts";
 import type { MatrixSource } from "./matrix-source.ts";

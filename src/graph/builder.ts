@@ -1,5 +1,5 @@
 /** A small vocabulary for writing model graphs: each method adds a node and returns its value. */
-import type { ActivationName, ModelConfig } from "../models/config.ts";
+import type { ActivationName, ModelConfig } from "../model-config.ts";
 import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
 
 export class GraphBuilder {

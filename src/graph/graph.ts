@@ -2,7 +2,7 @@
  * The graph: what a model computes, as fine nodes over values, before anything is fused or placed.
  * Model builders emit it, interventions rewrite it, `src/compile` lowers it. It knows no GPU.
  */
-import type { ActivationName, ModelConfig } from "../models/config.ts";
+import type { ActivationName, ModelConfig } from "../model-config.ts";
 
 /** An activation: packed rows of `width` float32. */
 export interface Value {

@@ -1,6 +1,6 @@
 /** An edge mask as the rewrite needs it: which destinations have inputs of their own, and which sources they need. */
 import type { EdgeVariant } from "../graph/graph.ts";
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import {
   type Destination,
   destinationName,

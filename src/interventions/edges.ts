@@ -2,7 +2,7 @@
  * The edges of a model's computational graph (Circuit Breaking, arXiv 2309.05973): every block reads what all earlier
  * blocks wrote. Names and canonical order of sources and destinations, and which destination sees which source.
  */
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import type { Destinations } from "./stage.ts";
 
 /** The part of a model's configuration that decides its edges. */

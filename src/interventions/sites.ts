@@ -1,5 +1,5 @@
 /** What of a model decides which sites it has, and whether a bundle fits it. */
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 
 /** What of a model decides whether a bundle fits it. */
 export type ModelShape = Pick<

@@ -1,7 +1,7 @@
 /** Token (and position) embedding: shaders/embed.wgsl. */
 import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
-import type { WeightDtype } from "./linear.ts";
-import { weightBytes } from "./linear-cost.ts";
+import { weightBytes } from "./linear/cost.ts";
+import type { WeightDtype } from "./linear/linear.ts";
 
 const SITES = ["embed", "resid_pre"] as const;
 

@@ -7,13 +7,13 @@ import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, callback, whole } from "../arguments/rules.ts";
 import { benchDefaults } from "../defaults.ts";
 import { throwIfAborted } from "../errors.ts";
-import { PipelineCache } from "../gpu/pipelines.ts";
+import { PipelineCache } from "../execution/pipelines.ts";
 import type { StepRows } from "../kernels/step.ts";
+import { model as anyModel } from "../model/doors.ts";
+import type { Model } from "../model/model.ts";
+import { checkContext } from "../model/session-options.ts";
 import { type DecodeOptions, decode, type Prompt, prepareDecode } from "../runtime/decode.ts";
-import { model as anyModel } from "../runtime/doors.ts";
-import type { Model } from "../runtime/model.ts";
 import type { Sequences } from "../runtime/sequences.ts";
-import { checkContext } from "../runtime/session-options.ts";
 import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { median, medianInterval, spread } from "./statistics.ts";
 

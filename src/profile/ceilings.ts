@@ -3,8 +3,8 @@
  * Each is the best of a family of microkernels, measured before and after what is compared with it.
  */
 import { throwIfAborted } from "../errors.ts";
+import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import type { PipelineCache } from "../gpu/pipelines.ts";
 import { MicroBench } from "./micro-bench.ts";
 import { type Microkernel, microkernels } from "./microkernels.ts";
 import { READ_BYTES, type Sizes, sizesFor, TRIAL_FLOPS, TRIAL_PART } from "./sizing.ts";

@@ -1,6 +1,6 @@
 /** What the host spends: before the run on weights, prompt and pipelines; in it on commands, waiting and text. */
 
-import type { CompiledPipeline } from "../gpu/pipelines.ts";
+import type { CompiledPipeline } from "../execution/pipelines.ts";
 import { type HostWork, hostWorks } from "../runtime/run.ts";
 import type { UploadRecord } from "../runtime/weights.ts";
 import type { LaneRun, Phase, PhasedSpan } from "./lane.ts";

@@ -1,7 +1,7 @@
 /** Runs microkernels on buffers of its own, on the host's clock. */
 import { SluiceError } from "../errors.ts";
+import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import type { PipelineCache } from "../gpu/pipelines.ts";
 import { packArgs } from "../kernels/step.ts";
 import { CACHED_BYTES, type Microkernel, MOST_THREADS } from "./microkernels.ts";
 import { bestDispatch, lengthsFor, READ_BYTES, type Sizes, withLittleData } from "./sizing.ts";

@@ -1,6 +1,6 @@
 /** What each intervention stage costs where it is fused: the plan timed with it and without it, in turns. */
 import { throwIfAborted } from "../errors.ts";
-import type { Model } from "../runtime/model.ts";
+import type { Model } from "../model/model.ts";
 import { type LaneRun, type Phase, ProfiledLane } from "./lane.ts";
 import { median, medianInterval } from "./statistics.ts";
 import { TimestampObserver } from "./timestamps.ts";

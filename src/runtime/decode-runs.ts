@@ -4,10 +4,10 @@
  * turns out to be of no use: every sequence has ended, or a stage was changed, which acts from the next run on.
  */
 import type { Tail } from "../compile/plan.ts";
+import { DECODE_RUN_MS } from "../execution/pacer.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
-import { DECODE_RUN_MS } from "./pacer.ts";
 import type { Read } from "./run.ts";
 import { seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";

@@ -8,7 +8,7 @@
 
 import type { Plan, Tail } from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
-import { packSettings, SETTING_BYTES } from "../kernels/sample.ts";
+import { packSettings, SETTING_BYTES } from "../kernels/sample/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { type Continued, type DecodeRun, DecodeRuns, RUNS_UNDER_WAY } from "./decode-runs.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";

@@ -14,13 +14,13 @@ import {
   type Tail,
 } from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
-import { Backlog } from "../gpu/backlog.ts";
+import { Backlog } from "../execution/backlog.ts";
+import { Pacer } from "../execution/pacer.ts";
+import type { PipelineCache } from "../execution/pipelines.ts";
+import { type Readback, ReadbackPool } from "../execution/readback.ts";
 import type { Gpu } from "../gpu/open.ts";
-import type { PipelineCache } from "../gpu/pipelines.ts";
-import { type Readback, ReadbackPool } from "../gpu/readback.ts";
 import { inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
 import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
-import { Pacer } from "./pacer.ts";
 import { costOf, kernelsFor, type PreparedDispatch, type PreparedKernel, sizeOf } from "./prepared.ts";
 import type { DispatchWork, Head, HostObserver, Read, Run, StepSize } from "./run.ts";
 import { SessionBuffers } from "./session-buffers.ts";

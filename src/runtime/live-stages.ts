@@ -11,7 +11,7 @@ import { isFloat32 } from "../interventions/manifest-fields.ts";
 import { acts, dependsOnPrompt, type Positions, resolvePositions, type Scope } from "../interventions/positions.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
 import type { AffineValues, Composition, EdgeMaskStage, NeuronValues, Stage } from "../interventions/stage.ts";
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 
 /** New values for a stage; what is left out stays. */

@@ -1,5 +1,5 @@
 /** Sampling options: their meaning and their bounds. */
-import { generationDefaults } from "./generate-arguments.ts";
+import { generationDefaults } from "../model/generate-arguments.ts";
 
 /** How the next token is chosen. The order is Hugging Face's: penalty, temperature, top-k, top-p, min-p, draw. */
 export interface SamplingOptions {

@@ -1,8 +1,8 @@
 /** The buffers of a session: one for each role that its plans bind, but for the weights, which it only borrows. */
 import type { BufferRole, Plan } from "../compile/plan.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { SEGMENT_WORDS } from "../kernels/pool.ts";
-import { SETTING_BYTES } from "../kernels/sample.ts";
+import { SEGMENT_WORDS } from "../kernels/fit/pool.ts";
+import { SETTING_BYTES } from "../kernels/sample/sample.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** Of a new session's scope buffer: positions that list hundreds of tokens make it grow. */

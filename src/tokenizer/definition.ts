@@ -2,7 +2,7 @@
  * From the files of a tokenizer to the tokenizer: tokenizer.json, or what others were made into, with what
  * tokenizer_config.json, special_tokens_map.json and added_tokens.json change in it, by the rules of transformers.
  */
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { AddedTokenList, readAddedToken } from "./added-list.ts";
 import { AddedTokens } from "./added-tokens.ts";
 import { assembleTokenizer } from "./assembly.ts";

@@ -1,7 +1,7 @@
 /** Finds the tokenizer that belongs to a model. */
 import { SluiceError } from "../errors.ts";
 import { type FileSource, MAX_TEXT_BYTES, readText } from "../formats/source.ts";
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { loadChatRenderer } from "./chat-template.ts";
 import type { TokenizerFiles } from "./definition.ts";
 import { type JsonObject, readJsonObject } from "./json.ts";

@@ -1,5 +1,5 @@
 /** What transformers' tokenizer classes bring along, as far as GPT-2 and Llama-like checkpoints name them. */
-import type { ModelConfig } from "../models/config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import type { JsonObject } from "./json.ts";
 
 export interface ClassDefaults {

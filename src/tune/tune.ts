@@ -3,13 +3,15 @@
  * Operations are named by shapes and types alone (kernels/variants.ts), so that a model with stages uses the kernels that
  * were chosen for it without.
  */
+
+import { ropeTable } from "../architectures/rope.ts";
 import type { FusedOp } from "../compile/fused.ts";
 import { lower, MAX_ROWS } from "../compile/lower.ts";
 import { allDispatches, type Dispatch, type Plan } from "../compile/plan.ts";
 import type { WeightLayout } from "../compile/weight-layout.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { PipelineCache } from "../gpu/pipelines.ts";
 import type { Graph } from "../graph/graph.ts";
 import { inOrder, type Kernel, type KernelFamily } from "../kernels/kernel.ts";
 import {
@@ -22,7 +24,6 @@ import {
   rowBuckets,
   variantsFor,
 } from "../kernels/variants.ts";
-import { ropeTable } from "../models/rope.ts";
 import { Budget } from "./budget.ts";
 import { ClockFailure, decide, type Outcome, sampleRun } from "./contest.ts";
 import { openStopwatch, type Stopwatch } from "./stopwatch.ts";

@@ -5,10 +5,10 @@
  * one matrix for itself; a GPU may have those in its cache.
  */
 import type { BufferRole, Dispatch, Plan } from "../compile/plan.ts";
+import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import type { PipelineCache } from "../gpu/pipelines.ts";
 import { inOrder, type Kernel } from "../kernels/kernel.ts";
-import { MOST_PARTIAL_BYTES } from "../kernels/linear.ts";
+import { MOST_PARTIAL_BYTES } from "../kernels/linear/linear.ts";
 import { packArgs, packStep, stepByteLength } from "../kernels/step.ts";
 import { type Place, standIns } from "./stand-ins.ts";
 

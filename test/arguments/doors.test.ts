@@ -8,11 +8,11 @@ import { env } from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { ObjectRule } from "../../src/arguments/fields.ts";
-import { EdgeAttribution } from "../../src/fit/attribution/attribute-edges.ts";
+import { EdgeAttribution } from "../../src/attribution/attribute-edges.ts";
 import * as sluice from "../../src/index.ts";
-import { Generation } from "../../src/runtime/generation.ts";
-import { Model } from "../../src/runtime/model.ts";
-import { Session } from "../../src/runtime/session.ts";
+import { Generation } from "../../src/model/generation.ts";
+import { Model } from "../../src/model/model.ts";
+import { Session } from "../../src/model/session.ts";
 import { oddValues } from "./odd-values.ts";
 import { type PublicCall, publicCalls } from "./public-calls.ts";
 

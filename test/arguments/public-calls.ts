@@ -1,8 +1,8 @@
 /** Every public function and method, with its door and arguments that it takes. */
 import type { Argument, Entry } from "../../src/arguments/entry.ts";
+import { attributionDoors } from "../../src/attribution/attribute-edges.ts";
 import { evaluateDoor } from "../../src/evaluate/evaluate.ts";
 import { scoreDoor, unigramDoor } from "../../src/evaluate/unigram-classifier.ts";
-import { attributionDoors } from "../../src/fit/attribution/attribute-edges.ts";
 import { auraDoor } from "../../src/fit/aura.ts";
 import { directionDoor } from "../../src/fit/directions.ts";
 import { fitEdgesDoor } from "../../src/fit/edges/fit-edges.ts";
@@ -18,9 +18,6 @@ import { importDoor } from "../../src/interventions/import-gguf.ts";
 import { inspectDoor } from "../../src/interventions/inspect.ts";
 import { mergeDoor } from "../../src/interventions/merge.ts";
 import { listSitesDoor } from "../../src/interventions/site-names.ts";
-import { benchDoor } from "../../src/profile/bench.ts";
-import { profileDoor } from "../../src/profile/profile.ts";
-import { hostTimeDoor, measureDoor, reportDoor, traceDoor } from "../../src/profile/profile-argument.ts";
 import {
   digestsDoor,
   loadBundleDoor,
@@ -28,7 +25,10 @@ import {
   modelDoors,
   sessionDoors,
   weightsDigestDoor,
-} from "../../src/runtime/doors.ts";
+} from "../../src/model/doors.ts";
+import { benchDoor } from "../../src/profile/bench.ts";
+import { profileDoor } from "../../src/profile/profile.ts";
+import { hostTimeDoor, measureDoor, reportDoor, traceDoor } from "../../src/profile/profile-argument.ts";
 import { tokenizerDoors } from "../../src/tokenizer/checked.ts";
 import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";

@@ -1,6 +1,8 @@
 /** Plans of the golden models, without a device. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { buildGraph } from "../../src/architectures/build.ts";
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { fuse } from "../../src/compile/fuse.ts";
 import { lower } from "../../src/compile/lower.ts";
 import { allDispatches, kernelsIn, type Plan } from "../../src/compile/plan.ts";
@@ -9,8 +11,6 @@ import type { SluiceError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/formats/huggingface.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { readJson } from "../../src/formats/source.ts";
-import { buildGraph } from "../../src/models/build.ts";
-import { readConfig } from "../../src/models/read-config.ts";
 import { location } from "../support/files.ts";
 
 const GUARANTEED = { maxBufferSize: 256 << 20, maxStorageBufferBindingSize: 128 << 20 };

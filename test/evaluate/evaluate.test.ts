@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { evaluate, load } from "../../src/index.ts";
 import type { Positions } from "../../src/interventions/positions.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
-import type { Model } from "../../src/runtime/model.ts";
+import type { Model } from "../../src/model/model.ts";
 import { location } from "../support/files.ts";
 
 const model = await load(location("weights/gpt-nano-sort"));

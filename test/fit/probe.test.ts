@@ -16,7 +16,7 @@ import {
 } from "../../src/index.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { baseOf } from "../../src/interventions/compose.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { dot } from "../../src/numbers/dot.ts";
 import { normal, seeded } from "../kernels/inputs.ts";
 import { location } from "../support/files.ts";

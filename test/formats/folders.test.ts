@@ -1,12 +1,12 @@
 /** The folders in the repository: from disk in Node, by HTTP in a page. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readGenerationConfig } from "../../src/architectures/generation-config.ts";
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { openCheckpoint } from "../../src/formats/huggingface.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { parseSafetensors, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { readJson } from "../../src/formats/source.ts";
-import { readGenerationConfig } from "../../src/models/generation-config.ts";
-import { readConfig } from "../../src/models/read-config.ts";
 import { location, readBytes } from "../support/files.ts";
 import { refusal } from "./refusal.ts";
 

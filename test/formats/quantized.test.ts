@@ -14,7 +14,7 @@ import {
   storeBlock,
 } from "../../src/formats/quantized-block.ts";
 import { packQuantizedStrips, quantizedStripBytes, storedRows } from "../../src/formats/quantized-strips.ts";
-import type { QuantFormat } from "../../src/models/config.ts";
+import type { QuantFormat } from "../../src/model-config.ts";
 import { normal, seeded } from "../kernels/inputs.ts";
 import { dequantizedStrips } from "../support/quantized.ts";
 import { refusal } from "./refusal.ts";

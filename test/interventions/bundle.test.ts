@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { baseOf, compose } from "../../src/interventions/compose.ts";
@@ -17,7 +18,6 @@ import { inspectBundle } from "../../src/interventions/inspect.ts";
 import { mergeBundles } from "../../src/interventions/merge.ts";
 import { isNowhere } from "../../src/interventions/positions.ts";
 import { affineSites, neuronSites } from "../../src/interventions/stage.ts";
-import { readConfig } from "../../src/models/read-config.ts";
 import { refusal } from "../formats/refusal.ts";
 import { randomPositions } from "../reference/random-compositions.ts";
 import { readJson } from "../support/files.ts";

@@ -1,8 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { compose } from "../../src/interventions/compose.ts";
-import { readConfig } from "../../src/models/read-config.ts";
 import { readBytes, readJson } from "../support/files.ts";
 
 interface GoldenCase {

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { load } from "../../src/index.ts";
 import { listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import type { Composition, EdgeMaskStage, MaskedEdge } from "../../src/interventions/stage.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { referenceForward } from "../reference/forward.ts";
 import { openRandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";

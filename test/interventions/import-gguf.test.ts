@@ -1,9 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { compose } from "../../src/interventions/compose.ts";
 import { importControlVector } from "../../src/interventions/import-gguf.ts";
-import { readConfig } from "../../src/models/read-config.ts";
 import { refusal } from "../formats/refusal.ts";
 import { readBytes } from "../support/files.ts";
 import { llama } from "./model-configs.ts";

@@ -1,9 +1,10 @@
 /** Small models to check bundles against, and bundles made in a few words. */
+
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { type StoredTensor, storeFloat32 } from "../../src/formats/safetensors.ts";
 import type { Bundle } from "../../src/interventions/bundle.ts";
 import { baseOf } from "../../src/interventions/compose.ts";
 import type { Manifest } from "../../src/interventions/manifest.ts";
-import { readConfig } from "../../src/models/read-config.ts";
 
 /** 3 layers, d 8, 2 heads, f 16. */
 export const gpt2 = readConfig(

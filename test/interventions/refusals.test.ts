@@ -5,7 +5,7 @@ import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/for
 import { type Bundle, readBundle } from "../../src/interventions/bundle.ts";
 import { baseOf, compose } from "../../src/interventions/compose.ts";
 import { positionWarnings } from "../../src/interventions/position-warnings.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { refusal } from "../formats/refusal.ts";
 import { bundleOf, filled, gpt2, llama, vector } from "./model-configs.ts";
 

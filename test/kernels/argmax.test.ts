@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { argmaxKernels } from "../../src/kernels/argmax.ts";
 import type { KernelFamily } from "../../src/kernels/kernel.ts";
+import { argmaxKernels } from "../../src/kernels/sample/argmax.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";

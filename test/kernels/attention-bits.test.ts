@@ -1,7 +1,7 @@
 /** A row's bits depend on its own context alone, and kernels of one summation class agree in all of them. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { attentionKernels } from "../../src/kernels/attention.ts";
+import { attentionKernels } from "../../src/kernels/attention/attention.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { type Chunk, noise, problem } from "../support/attention-problem.ts";
 import { testDevice } from "../support/device.ts";

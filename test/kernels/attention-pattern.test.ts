@@ -1,7 +1,7 @@
 /** The captured softmax weights against plain loops in float64. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { patternKernel } from "../../src/kernels/attention.ts";
+import { patternKernel } from "../../src/kernels/attention/attention.ts";
 import { type ProblemOptions, problem, weightsOf } from "../support/attention-problem.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";

@@ -1,7 +1,7 @@
 /** Attention split over the keys: the parts and their merge against plain loops in float64. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../../src/kernels/attention-split.ts";
+import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../../src/kernels/attention/split.ts";
 import {
   ceil4,
   expectedZ,

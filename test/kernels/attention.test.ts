@@ -2,7 +2,7 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type AttentionShape, attentionKernels } from "../../src/kernels/attention.ts";
+import { type AttentionShape, attentionKernels } from "../../src/kernels/attention/attention.ts";
 import type { Kernel, KernelFamily } from "../../src/kernels/kernel.ts";
 import {
   type Chunk,

@@ -5,7 +5,7 @@ import { backwardActivation } from "../../src/kernels/backward/activation.ts";
 import { backwardRope } from "../../src/kernels/backward/attention.ts";
 import { crossEntropyGradient } from "../../src/kernels/backward/cross-entropy.ts";
 import { variantNorm } from "../../src/kernels/backward/norm.ts";
-import type { ActivationName } from "../../src/models/config.ts";
+import type { ActivationName } from "../../src/model-config.ts";
 import { activate, type Norm, normalize } from "../reference/rows.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";

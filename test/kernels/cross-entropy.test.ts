@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { crossEntropyKernels } from "../../src/kernels/cross-entropy.ts";
 import type { KernelFamily } from "../../src/kernels/kernel.ts";
+import { crossEntropyKernels } from "../../src/kernels/sample/cross-entropy.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";

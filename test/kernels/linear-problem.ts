@@ -1,8 +1,8 @@
 /** A random linear layer, its results in float64, and how to run a kernel on it. */
 import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
-import { type LinearShape, linearOutputWidth4 } from "../../src/kernels/linear.ts";
+import { type LinearShape, linearOutputWidth4 } from "../../src/kernels/linear/linear.ts";
 import type { StepRows } from "../../src/kernels/step.ts";
-import type { ActivationName } from "../../src/models/config.ts";
+import type { ActivationName } from "../../src/model-config.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, packedMatrix, paddedRows, seeded } from "./inputs.ts";

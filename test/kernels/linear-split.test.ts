@@ -10,7 +10,7 @@ import {
   mostSplitRows,
   splitCounts,
   splitLinear,
-} from "../../src/kernels/linear.ts";
+} from "../../src/kernels/linear/linear.ts";
 import { worst } from "./inputs.ts";
 import { assertSameRows, type Case, cases, label, shapeOf } from "./linear-cases.ts";
 import { linearProblem, linearReference, runLinear } from "./linear-problem.ts";

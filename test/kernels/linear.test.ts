@@ -9,8 +9,8 @@ import {
   linearTaps,
   registerLinear,
   tileLinear,
-} from "../../src/kernels/linear.ts";
-import type { ActivationName } from "../../src/models/config.ts";
+} from "../../src/kernels/linear/linear.ts";
+import type { ActivationName } from "../../src/model-config.ts";
 import { testDevice } from "../support/device.ts";
 import { quantizedMatrix } from "../support/quantized.ts";
 import { runKernel } from "../support/run-kernel.ts";

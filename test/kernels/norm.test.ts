@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Kernel } from "../../src/kernels/kernel.ts";
-import { type NormChoice, type NormShape, normKernel } from "../../src/kernels/norm.ts";
+import { type NormChoice, type NormShape, normKernel } from "../../src/kernels/norm/norm.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, paddedRows, rowOf, seeded, worst } from "./inputs.ts";

@@ -1,7 +1,7 @@
 /** Pooled rows against plain loops: sequences of every length, odd widths, and what is not a number. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type PoolReduction, poolKernel } from "../../src/kernels/pool.ts";
+import { type PoolReduction, poolKernel } from "../../src/kernels/fit/pool.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, paddedRows, seeded } from "./inputs.ts";

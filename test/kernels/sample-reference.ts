@@ -1,5 +1,5 @@
 /** Sampling in plain loops and float64: what shaders/sample/sample.wgsl must choose. */
-import type { SamplingSetting } from "../../src/kernels/sample.ts";
+import type { SamplingSetting } from "../../src/kernels/sample/sample.ts";
 
 export const OFF: SamplingSetting = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
 

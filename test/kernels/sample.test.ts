@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { KernelFamily } from "../../src/kernels/kernel.ts";
-import { packSettings, type SamplingSetting, sampleKernel, seenWords } from "../../src/kernels/sample.ts";
+import { packSettings, type SamplingSetting, sampleKernel, seenWords } from "../../src/kernels/sample/sample.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";

@@ -2,8 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
+import { PipelineCache } from "../../src/execution/pipelines.ts";
 import { openGpu } from "../../src/gpu/open.ts";
-import { PipelineCache } from "../../src/gpu/pipelines.ts";
 import { MicroBench } from "../../src/profile/micro-bench.ts";
 import { type Microkernel, microkernels } from "../../src/profile/microkernels.ts";
 import { READ_BYTES, type Sizes } from "../../src/profile/sizing.ts";

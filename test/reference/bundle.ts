@@ -20,7 +20,7 @@ import type {
   NeuronScaleStage,
   Stage,
 } from "../../src/interventions/stage.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 
 /** Values to set by stage id. */
 export interface Settings {

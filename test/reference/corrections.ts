@@ -1,7 +1,7 @@
 /** Edge masks as they are defined: every destination's own input, by subtraction, with every source kept. */
 import { type Destination, listDestinations, listSources } from "../../src/interventions/edges.ts";
 import type { EdgeMaskStage } from "../../src/interventions/stage.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { addScaled, dot, type Linear, type Rows } from "./rows.ts";
 
 export class Corrections {

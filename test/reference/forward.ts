@@ -4,7 +4,7 @@
  */
 import type { Destination } from "../../src/interventions/edges.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { Corrections } from "./corrections.ts";
 import { activate, add, addScaled, dot, normalize, project, type Rows, rotate, softmax } from "./rows.ts";
 import { applyStages } from "./stages.ts";

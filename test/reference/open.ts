@@ -1,9 +1,10 @@
 /** Opens a model for the reference, from wherever the engine opens one. */
+
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { openCheckpoint } from "../../src/formats/huggingface.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { readJson } from "../../src/formats/source.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
-import { readConfig } from "../../src/models/read-config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { arrange, type ReferenceWeights, readTensors } from "./weights.ts";
 
 export interface ReferenceModel {

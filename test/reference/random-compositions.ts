@@ -19,7 +19,7 @@ import {
   neuronSites,
   type Stage,
 } from "../../src/interventions/stage.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { normal, seedOf, uniform } from "./draw.ts";
 
 /** A model's input, with the prompt's length P somewhere within it. */

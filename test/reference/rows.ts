@@ -1,5 +1,5 @@
 /** The few operations that transformers are made of, on float64 rows: plain loops, each as its formula reads. */
-import type { ActivationName, RopeConfig } from "../../src/models/config.ts";
+import type { ActivationName, RopeConfig } from "../../src/model-config.ts";
 
 /** One vector for each token. */
 export type Rows = readonly Float64Array[];

@@ -1,7 +1,7 @@
 /** A checkpoint's tensors in float64, arranged by what they do, the same for both families. */
 import type { Checkpoint } from "../../src/formats/checkpoint.ts";
 import { widen } from "../../src/formats/half.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import type { Linear, Norm } from "./rows.ts";
 
 export interface BlockWeights {

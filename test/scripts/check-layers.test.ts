@@ -27,7 +27,7 @@ test("an upward import is found, however it is written", () => {
     `const x = await import("../runtime/executor.ts");`,
     `type X = import("../runtime/executor.ts").X;`,
   ]) {
-    const found = problems("src/kernels/linear.ts", `/** first line */\n${statement}\n`);
+    const found = problems("src/kernels/linear/linear.ts", `/** first line */\n${statement}\n`);
     assert.is(found.length, 1, statement);
     assert.match(found[0] ?? "", /^2: imports src\/runtime\/executor.ts, upwards/);
   }
@@ -35,16 +35,16 @@ test("an upward import is found, however it is written", () => {
 
 test("paths of one layer do not import each other, except where it is written down", () => {
   assert.match(problems("src/formats/a.ts", `import "../gpu/open.ts";\n`)[0] ?? "", /sideways/);
-  assert.equal(problems("src/gpu/pipelines.ts", `import type { Kernel } from "../kernels/kernel.ts";\n`), []);
-  assert.is(problems("src/gpu/pipelines.ts", `import { linear } from "../kernels/linear.ts";\n`).length, 1);
+  assert.equal(problems("src/execution/pipelines.ts", `import type { Kernel } from "../kernels/kernel.ts";\n`), []);
+  assert.is(problems("src/execution/pipelines.ts", `import { linear } from "../kernels/linear.ts";\n`).length, 1);
 });
 
 test("what a page does not have is used in Node's modules alone", () => {
   const text = `import { readFile } from "node:fs/promises";\nimport { create } from "webgpu";\nprocess.exit(1);\n`;
-  assert.is(problems("src/runtime/session.ts", text).length, 3);
+  assert.is(problems("src/model/session.ts", text).length, 3);
   assert.equal(problems("src/gpu/node-host.ts", text), []);
   assert.equal(problems("src/cli/main.ts", text), []);
-  assert.equal(problems("src/runtime/session.ts", `await this.process.run(); const s = "process.exit";\n`), []);
+  assert.equal(problems("src/model/session.ts", `await this.process.run(); const s = "process.exit";\n`), []);
 });
 
 test("a module in no layer, a long one and one with something left for later are reported", () => {

@@ -1,5 +1,5 @@
 /** Random attention problems, and their answers in float64 by plain loops. */
-import type { AttentionShape } from "../../src/kernels/attention.ts";
+import type { AttentionShape } from "../../src/kernels/attention/attention.ts";
 import type { StepRow, StepRows } from "../../src/kernels/step.ts";
 
 export interface Problem {

@@ -1,4 +1,8 @@
 /** Plans of models that exist in shape alone: nothing is read, nothing runs. */
+
+import { gpt2Graph } from "../../src/architectures/gpt2.ts";
+import { llamaGraph } from "../../src/architectures/llama.ts";
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { fuse } from "../../src/compile/fuse.ts";
 import { type LowerOptions, lower } from "../../src/compile/lower.ts";
 import { belongs, type Dispatch, kernelsOf, type Plan } from "../../src/compile/plan.ts";
@@ -8,10 +12,7 @@ import type { Graph, MatrixRef, VectorRef } from "../../src/graph/graph.ts";
 import { rewrite } from "../../src/interventions/rewrite.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import type { Cost } from "../../src/kernels/kernel.ts";
-import type { ModelConfig, QuantFormat } from "../../src/models/config.ts";
-import { gpt2Graph } from "../../src/models/gpt2.ts";
-import { llamaGraph } from "../../src/models/llama.ts";
-import { readConfig } from "../../src/models/read-config.ts";
+import type { ModelConfig, QuantFormat } from "../../src/model-config.ts";
 
 /** In sight of a decode step. */
 const KEYS = 256;

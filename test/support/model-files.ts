@@ -1,13 +1,14 @@
 /** Models in memory: a folder of the repository as the files that a person would pick, quantised, and widened again. */
+
+import { buildGraph } from "../../src/architectures/build.ts";
+import { type QuantizedModel, quantizeModel } from "../../src/architectures/quantize.ts";
+import { readConfig } from "../../src/architectures/read-config.ts";
 import { f16ToF32 } from "../../src/formats/half.ts";
 import { openCheckpoint } from "../../src/formats/huggingface.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { readJson } from "../../src/formats/source.ts";
-import { buildGraph } from "../../src/models/build.ts";
-import type { QuantFormat } from "../../src/models/config.ts";
-import { type QuantizedModel, quantizeModel } from "../../src/models/quantize.ts";
-import { readConfig } from "../../src/models/read-config.ts";
+import type { QuantFormat } from "../../src/model-config.ts";
 
 /** A quantised model, read into memory. */
 export interface QuantizedFolder {

@@ -1,7 +1,7 @@
 /** Quantised strips read back, as src/formats/quantized-strips.ts describes them, by plain loops. */
 import { f16ToF32 } from "../../src/formats/half.ts";
 import { quantizeBlock } from "../../src/formats/quantized-block.ts";
-import type { QuantFormat } from "../../src/models/config.ts";
+import type { QuantFormat } from "../../src/model-config.ts";
 
 /** The weights [outputs][k], widened; `outputs` may leave the last strip's padding out. */
 export function dequantizedStrips(

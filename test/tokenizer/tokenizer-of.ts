@@ -1,7 +1,7 @@
 /** Tokenizers made from files in memory. */
 import { openFiles } from "../../src/formats/file-list.ts";
 import type { FileSource } from "../../src/formats/source.ts";
-import type { ModelConfig } from "../../src/models/config.ts";
+import type { ModelConfig } from "../../src/model-config.ts";
 import { loadTokenizer, type TokenizerOrError, tryTokenizer } from "../../src/tokenizer/load.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 

@@ -1,9 +1,9 @@
 /** A float32 checkpoint of one safetensors file, read whole: what the writers of other formats start from. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readConfig } from "../../../src/architectures/read-config.ts";
 import { parseSafetensors, toFloat32 } from "../../../src/formats/safetensors.ts";
-import type { ModelConfig } from "../../../src/models/config.ts";
-import { readConfig } from "../../../src/models/read-config.ts";
+import type { ModelConfig } from "../../../src/model-config.ts";
 
 export interface Tensor {
   readonly shape: readonly number[];

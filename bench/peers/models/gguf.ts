@@ -3,7 +3,7 @@
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { closeSync, openSync, writeSync } from "node:fs";
-import type { ModelConfig } from "../../../src/models/config.ts";
+import type { ModelConfig } from "../../../src/model-config.ts";
 import { type Checkpoint, type Tensor, transpose } from "./checkpoint.ts";
 import { tokenText } from "./token-text.ts";
 

@@ -3,7 +3,7 @@
  * (SkipLayerNormalization, FastGelu, GroupQueryAttention), as its exporters make them, with the names that
  * transformers.js expects. Logits are those of the last token only, which is the work that Sluice does.
  */
-import { ropeTable } from "../../../src/models/rope.ts";
+import { ropeTable } from "../../../src/architectures/rope.ts";
 import { type Checkpoint, stack, transpose } from "./checkpoint.ts";
 import { MICROSOFT, OnnxGraph } from "./onnx-file.ts";
 

@@ -1,9 +1,14 @@
 /** What fitting edges optimises: the loss on good texts, less a share of the loss on bad ones. */
 
+import type {
+  AttributionOptions,
+  EdgeAttribution,
+  MaskValues,
+  ShapedValues,
+} from "../../attribution/attribute-edges.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../interventions/edges.ts";
 import type { Destinations, EdgeMaskStage } from "../../interventions/stage.ts";
-import type { ModelConfig } from "../../models/config.ts";
-import type { AttributionOptions, EdgeAttribution, MaskValues, ShapedValues } from "../attribution/attribute-edges.ts";
+import type { ModelConfig } from "../../model-config.ts";
 
 /** What fitting needs of a model. */
 export interface EdgeFitModel {

@@ -4,7 +4,7 @@ import type { Bundle } from "../../interventions/bundle.ts";
 import { compose } from "../../interventions/compose.ts";
 import { listSources } from "../../interventions/edges.ts";
 import type { Destinations } from "../../interventions/stage.ts";
-import type { ModelConfig } from "../../models/config.ts";
+import type { ModelConfig } from "../../model-config.ts";
 import type { Replacement } from "./objective.ts";
 
 export interface FitStart {

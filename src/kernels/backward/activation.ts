@@ -1,5 +1,5 @@
 /** Gradient through the MLP's activation: shaders/backward/activation.wgsl. */
-import type { ActivationName } from "../../models/config.ts";
+import type { ActivationName } from "../../model-config.ts";
 import type { Kernel } from "../kernel.ts";
 
 export interface BackwardActivationShape {

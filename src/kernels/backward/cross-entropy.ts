@@ -1,6 +1,7 @@
 /** Gradient of the cross-entropy with respect to the logits: shaders/backward/cross_entropy.wgsl. */
-import { type VocabularyShape, vocabularyConstants } from "../argmax.ts";
+
 import type { Kernel } from "../kernel.ts";
+import { type VocabularyShape, vocabularyConstants } from "../sample/argmax.ts";
 
 /**
  * output[i] = weights[offset + i]·(softmax(logits[i]) − onehot(tokens[outs[i].token_index])) for every out row, rows of

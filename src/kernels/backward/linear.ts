@@ -1,7 +1,7 @@
 /** Gradient with respect to the input of a linear layer: shaders/backward/linear.wgsl. */
 import type { ArgField, Kernel } from "../kernel.ts";
-import type { WeightDtype } from "../linear.ts";
-import { weightBytes } from "../linear-cost.ts";
+import { weightBytes } from "../linear/cost.ts";
+import type { WeightDtype } from "../linear/linear.ts";
 
 /** Outputs [first, end) of a matrix. */
 export type OutputSpan = readonly [first: number, end: number];

@@ -1,0 +1,137 @@
+/** From a configuration and the tensors at hand to a graph whose every weight is known to be there and to fit. */
+import { SluiceError } from "../errors.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { BLOCK_BYTES, blockCount } from "../formats/quantized-block.ts";
+import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
+import type { ModelConfig, QuantFormat } from "../model-config.ts";
+import { show, showText } from "../show.ts";
+import { gpt2Graph } from "./gpt2.ts";
+import { llamaGraph } from "./llama.ts";
+
+const HEAD = "lm_head.weight";
+
+/**
+ * Builds the graph and checks every tensor it names against the checkpoint.
+ * @throws SluiceError `bad_weights` naming the tensor, what config.json implies and what the file holds
+ */
+export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
+  const prefix = prefixOf(config, checkpoint);
+  checkLayerCount(config, checkpoint, prefix);
+  const names = { prefix, ...endsOf(config, checkpoint, prefix) };
+  const graph = config.architecture === "gpt2" ? gpt2Graph(config, names) : llamaGraph(config, names);
+  for (const node of graph.nodes) checkNode(node, checkpoint, config.quantization);
+  return graph;
+}
+
+/** What stands before the tensors' names: both spellings are in use. */
+function prefixOf({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "tensors">): string {
+  const [prefix, embedding] = architecture === "gpt2" ? ["transformer.", "wte"] : ["model.", "embed_tokens"];
+  const isThere = tensors.has(`${prefix}${embedding}.weight`) || !tensors.has(`${embedding}.weight`);
+  return isThere ? prefix : "";
+}
+
+/** The names of the token embedding and of the head. Where they are one tensor, it may be stored as either. */
+export function endsOf(
+  config: ModelConfig,
+  { tensors }: Pick<Checkpoint, "tensors">,
+  prefix = prefixOf(config, { tensors }),
+): { readonly embedding: string; readonly head: string } {
+  const stored = `${prefix}${config.architecture === "gpt2" ? "wte" : "embed_tokens"}.weight`;
+  const isHeadAlone = config.tie_word_embeddings && !tensors.has(stored) && tensors.has(HEAD);
+  const embedding = isHeadAlone ? HEAD : stored;
+  return { embedding, head: config.tie_word_embeddings ? embedding : HEAD };
+}
+
+function checkNode(node: Node, checkpoint: Checkpoint, quantization: QuantFormat | undefined): void {
+  if (node.op === "embed") {
+    checkMatrix(node.tokens, checkpoint, quantization);
+    if (node.positions) checkMatrix(node.positions, checkpoint);
+  } else if (node.op === "linear") {
+    checkMatrix(node.weight, checkpoint, quantization);
+    if (node.bias) checkVector(node.bias, checkpoint);
+  } else if (node.op === "norm") {
+    checkVector(node.gain, checkpoint);
+    if (node.bias) checkVector(node.bias, checkpoint);
+  }
+}
+
+function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint, quantization?: QuantFormat): void {
+  if (quantization) {
+    const blocks = [ref.tensorOutputs, blockCount(ref.inputs), BLOCK_BYTES[quantization]];
+    checkTensor(ref.tensor, blocks, checkpoint, ["U8"]);
+    return;
+  }
+  const shape = ref.transposed ? [ref.inputs, ref.tensorOutputs] : [ref.tensorOutputs, ref.inputs];
+  checkTensor(ref.tensor, shape, checkpoint);
+}
+
+function checkVector(ref: VectorRef, checkpoint: Checkpoint): void {
+  checkTensor(ref.tensor, [ref.tensorLength], checkpoint);
+}
+
+function checkTensor(
+  name: string,
+  shape: readonly number[],
+  checkpoint: Checkpoint,
+  dtypes: readonly string[] = ["F32", "F16", "BF16"],
+): void {
+  const tensor = checkpoint.tensors.get(name);
+  if (!tensor) throw missing(name, checkpoint);
+  if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
+    throw new SluiceError(
+      "bad_weights",
+      `Tensor ${name} has shape ${show(tensor.shape)}, but config.json implies ${show(shape)}`,
+      { hint: "config.json and the weights do not belong together." },
+    );
+  }
+  if (!dtypes.includes(tensor.dtype)) {
+    const wanted = dtypes.length > 1 ? "F32, F16, BF16 and F64 can be run" : `quantised, it would be ${dtypes[0]}`;
+    throw new SluiceError("bad_weights", `Tensor ${name} is stored as ${tensor.dtype}; ${wanted}`, {
+      hint: "Save the model in one of these types.",
+    });
+  }
+}
+
+function missing(name: string, { missing: absent }: Checkpoint): SluiceError {
+  const shard = absent?.get(name);
+  if (shard !== undefined) {
+    return new SluiceError("not_found", `Tensor ${name} is in ${showText(shard)}, which is not there`, {
+      hint: "Download the missing file into the same folder.",
+    });
+  }
+  const hint =
+    name === HEAD
+      ? 'Set "tie_word_embeddings": true in config.json if this model shares its embedding with its head.'
+      : "The weights are incomplete, or config.json belongs to another model.";
+  return new SluiceError("bad_weights", `The weights hold no tensor ${name}, which config.json asks for`, { hint });
+}
+
+/**
+ * Compares config.json's number of layers with the weights', before anything is made per layer. A checkpoint with more
+ * of them would run, and be silently cut short.
+ */
+function checkLayerCount(config: ModelConfig, checkpoint: Checkpoint, prefix: string): void {
+  const count = config.num_hidden_layers;
+  const stem = `${prefix}${config.architecture === "gpt2" ? "h" : "layers"}.`;
+  const known = new Set<number>();
+  for (const name of [...checkpoint.tensors.keys(), ...(checkpoint.missing?.keys() ?? [])]) {
+    if (!name.startsWith(stem)) continue;
+    const layer = Number.parseInt(name.slice(stem.length), 10);
+    if (layer < count) known.add(layer);
+    else if (layer >= count && checkpoint.tensors.has(name)) {
+      throw new SluiceError(
+        "bad_weights",
+        `The weights hold ${showText(name)}, but config.json has ${count} layers (0 to ${count - 1})`,
+        { hint: "config.json and the weights do not belong together." },
+      );
+    }
+  }
+  for (let layer = 0; layer < count && known.size < count; layer++) {
+    if (known.has(layer)) continue;
+    throw new SluiceError(
+      "bad_weights",
+      `The weights hold no tensor ${stem}${layer}.*, but config.json has ${count} layers (0 to ${count - 1})`,
+      { hint: "The weights are incomplete, or config.json belongs to another model." },
+    );
+  }
+}

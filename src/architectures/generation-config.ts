@@ -1,0 +1,116 @@
+/**
+ * generation_config.json: what ends a text, and how its makers sample. Read tolerantly: a setting that cannot be used is
+ * left out with a notice, since nothing of it is needed to run the model.
+ */
+import { SluiceError } from "../errors.ts";
+import { type FileSource, readJson } from "../formats/source.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { show } from "../show.ts";
+import { ConfigFields, type Notice } from "./config-fields.ts";
+
+/** What a model's makers recommend, in the terms of the options of `generate`. What they say nothing of is absent. */
+export interface GenerationDefaults {
+  /** 0 for greedy decoding. */
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly maxNewTokens?: number;
+  /** Texts that end the generation. */
+  readonly stop?: readonly string[];
+}
+
+export interface GenerationConfig {
+  /** Ids that end a text; null where the file names none, so that config.json's hold. */
+  readonly eos_token_ids: readonly number[] | null;
+  readonly defaults: GenerationDefaults;
+}
+
+const NOTHING: GenerationConfig = { eos_token_ids: null, defaults: {} };
+
+/** transformers keeps the 50 likeliest tokens where a file samples and does not say how many. */
+const TOP_K_UNSAID = 50;
+
+/** The largest in circulation have a few kB. */
+const MAX_BYTES = 1_000_000;
+
+/**
+ * Reads the file if it is there.
+ * @param note is told what cannot be used
+ */
+export async function loadGenerationConfig(
+  files: FileSource,
+  config: ModelConfig,
+  note: Notice,
+  signal?: AbortSignal,
+): Promise<GenerationConfig> {
+  const path = "generation_config.json";
+  if (!(await files.exists(path, signal))) return NOTHING;
+  try {
+    const json = await readJson(files, path, signal, MAX_BYTES);
+    return readGenerationConfig(json, files.describe(path), config.vocab_size, note);
+  } catch (error) {
+    if (!(error instanceof SluiceError) || (error.code !== "bad_file" && error.code !== "bad_config")) throw error;
+    note(`${error.message}\n  The model runs without the file's defaults.`);
+    return NOTHING;
+  }
+}
+
+/**
+ * @param json what generation_config.json parses to
+ * @param label names the file in notices
+ * @param vocabulary number of token ids, from config.json
+ * @throws `bad_config` for what is not an object of fields
+ */
+export function readGenerationConfig(
+  json: unknown,
+  label: string,
+  vocabulary: number,
+  note: Notice = () => undefined,
+): GenerationConfig {
+  const fields = new ConfigFields(json, label, note);
+  return { eos_token_ids: fields.tokens("eos_token_id", vocabulary) ?? null, defaults: readDefaults(fields) };
+}
+
+function readDefaults(fields: ConfigFields): GenerationDefaults {
+  /** A number that holds, or undefined. */
+  const number = (name: string, holds: (value: number) => boolean): number | undefined => {
+    const value = fields.raw(name);
+    if (value === undefined) return undefined;
+    if (typeof value === "number" && Number.isFinite(value) && holds(value)) return value;
+    fields.note(`${fields.label}: ${name} ${show(value)} is left out: it is not a value that it can have`);
+    return undefined;
+  };
+  const share = (value: number): boolean => value >= 0 && value <= 1;
+  const temperature = number("temperature", (value) => value >= 0);
+  // vLLM writes -1 for no bound.
+  const topK = number("top_k", (value) => Number.isSafeInteger(value) && value >= -1);
+  const topP = number("top_p", share);
+  const minP = number("min_p", share);
+  const repetitionPenalty = number("repetition_penalty", (value) => value > 0);
+  const maxNewTokens = number("max_new_tokens", (value) => Number.isSafeInteger(value) && value > 0);
+  const stop = stopStrings(fields);
+  const isSampled = fields.raw("do_sample") ?? [temperature, topK, topP, minP].some((value) => value !== undefined);
+  const sampling =
+    isSampled === true
+      ? defined({ temperature: temperature ?? 1, topK: Math.max(0, topK ?? TOP_K_UNSAID), topP, minP })
+      : defined({ temperature: fields.raw("do_sample") === false ? 0 : undefined });
+  return { ...sampling, ...defined({ repetitionPenalty, maxNewTokens, stop }) };
+}
+
+function stopStrings(fields: ConfigFields): readonly string[] | undefined {
+  const value = fields.raw("stop_strings");
+  const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const usable = texts.filter((text): text is string => typeof text === "string" && text !== "");
+  return usable.length > 0 ? usable : undefined;
+}
+
+/** Without the settings that nothing is said of. */
+function defined<Settings extends object>(
+  settings: Settings,
+): { [Name in keyof Settings]?: NonNullable<Settings[Name]> } {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as {
+    [Name in keyof Settings]?: NonNullable<Settings[Name]>;
+  };
+}

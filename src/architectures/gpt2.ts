@@ -1,0 +1,90 @@
+/**
+ * GPT-2 as a graph (Radford et al. 2019; tensor names of Hugging Face's GPT2LMHeadModel).
+ * Its linear layers are "Conv1D": stored `[inputs, outputs]`, q, k and v in one matrix.
+ */
+import { GraphBuilder, residPostSites } from "../graph/builder.ts";
+import type { Graph, MatrixRef, VectorRef } from "../graph/graph.ts";
+import type { ModelConfig } from "../model-config.ts";
+
+/** How the tensors of a checkpoint are named. */
+export interface Gpt2Names {
+  /** `transformer.` or nothing: both spellings are in use. */
+  readonly prefix: string;
+  readonly embedding: string;
+  readonly head: string;
+}
+
+export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: Gpt2Names): Graph {
+  const { hidden_size: d, intermediate_size: f, vocab_size, num_hidden_layers: layers, norm_eps: eps } = config;
+  const attentionWidth = config.num_attention_heads * config.head_dim;
+  const g = new GraphBuilder();
+
+  const vector = (tensor: string, length: number, first = 0, tensorLength = length): VectorRef => ({
+    tensor,
+    first,
+    length,
+    tensorLength,
+  });
+  const conv1d = (tensor: string, inputs: number, outputs: number, first = 0, tensorOutputs = outputs): MatrixRef => ({
+    tensor,
+    transposed: true,
+    first,
+    outputs,
+    inputs,
+    tensorOutputs,
+  });
+  const table = (tensor: string, rows: number): MatrixRef => ({
+    tensor,
+    transposed: false,
+    first: 0,
+    outputs: rows,
+    inputs: d,
+    tensorOutputs: rows,
+  });
+  const layerNorm = (name: string) => ({ gain: vector(`${name}.weight`, d), bias: vector(`${name}.bias`, d), eps });
+
+  const wte = table(embedding, vocab_size);
+  const wpe = table(`${prefix}wpe.weight`, config.max_position_embeddings);
+  let stream = g.embed(wte, wpe, ["embed", "resid_pre.0"]);
+
+  for (let l = 0; l < layers; l++) {
+    const block = `${prefix}h.${l}`;
+    const attnNorm = g.norm("layer", stream, layerNorm(`${block}.ln_1`), `attn_norm.${l}`);
+    const [q, k, v] = ["attn_q", "attn_k", "attn_v"].map((site, part) =>
+      g.linear(
+        attnNorm,
+        conv1d(`${block}.attn.c_attn.weight`, d, attentionWidth, part * attentionWidth, 3 * attentionWidth),
+        vector(`${block}.attn.c_attn.bias`, attentionWidth, part * attentionWidth, 3 * attentionWidth),
+        `${site}.${l}`,
+      ),
+    ) as [ReturnType<typeof g.linear>, ReturnType<typeof g.linear>, ReturnType<typeof g.linear>];
+    g.cache(l, k, v);
+    const z = g.attention(l, q, config.attention_scale[l] as number, 0);
+    const attnOut = g.linear(
+      z,
+      conv1d(`${block}.attn.c_proj.weight`, attentionWidth, d),
+      vector(`${block}.attn.c_proj.bias`, d),
+      `attn_out.${l}`,
+    );
+    const mid = g.add(stream, attnOut, [`resid_mid.${l}`]);
+
+    const mlpNorm = g.norm("layer", mid, layerNorm(`${block}.ln_2`), `mlp_norm.${l}`);
+    const pre = g.linear(
+      mlpNorm,
+      conv1d(`${block}.mlp.c_fc.weight`, d, f),
+      vector(`${block}.mlp.c_fc.bias`, f),
+      `mlp_pre.${l}`,
+    );
+    const post = g.activation(config.activation, pre, `mlp_post.${l}`);
+    const mlpOut = g.linear(
+      post,
+      conv1d(`${block}.mlp.c_proj.weight`, f, d),
+      vector(`${block}.mlp.c_proj.bias`, d),
+      `mlp_out.${l}`,
+    );
+    stream = g.add(mid, mlpOut, residPostSites(l, layers));
+  }
+
+  const finalNorm = g.norm("layer", g.selectOuts(stream), layerNorm(`${prefix}ln_f`), "final_norm");
+  return g.finish(config, g.linear(finalNorm, head === embedding ? wte : table(head, vocab_size), undefined));
+}

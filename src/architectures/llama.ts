@@ -1,0 +1,113 @@
+/**
+ * Llama as a graph (Touvron et al. 2023, and what followed: GQA, RoPE scaling, explicit head widths, biases).
+ * The same graph serves its like: Mistral (sliding window), Qwen2 (biases on q, k and v), Phi-3 (fused projections),
+ * StableLM (LayerNorm), SmolLM3 (layers without RoPE).
+ */
+import { GraphBuilder, residPostSites } from "../graph/builder.ts";
+import type { Graph, MatrixRef, Value, VectorRef } from "../graph/graph.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { rotaryWidth } from "./rope.ts";
+
+/** Outputs of one projection among those that are stored in one tensor. */
+interface Part {
+  /** Where its outputs begin, and how many the tensor has. */
+  readonly first: number;
+  readonly of: number;
+}
+
+/** How the tensors of a checkpoint are named. */
+export interface LlamaNames {
+  /** `model.` or nothing: both spellings are in use. */
+  readonly prefix: string;
+  readonly embedding: string;
+  readonly head: string;
+}
+
+export function llamaGraph(config: ModelConfig, { prefix, embedding, head }: LlamaNames): Graph {
+  const {
+    hidden_size: d,
+    intermediate_size: f,
+    vocab_size,
+    num_hidden_layers: layers,
+    head_dim,
+    norm_eps: eps,
+    rope,
+    fused_projections: fused = false,
+    norm: normKind = "rms",
+  } = config;
+  const queryWidth = config.num_attention_heads * head_dim;
+  const keyWidth = config.num_key_value_heads * head_dim;
+  const g = new GraphBuilder();
+
+  const matrix = (
+    tensor: string,
+    outputs: number,
+    inputs: number,
+    part: Part = { first: 0, of: outputs },
+  ): MatrixRef => ({
+    tensor,
+    transposed: false,
+    first: part.first,
+    outputs,
+    inputs,
+    tensorOutputs: part.of,
+  });
+  const vector = (tensor: string, length: number, part: Part = { first: 0, of: length }): VectorRef => ({
+    tensor,
+    first: part.first,
+    length,
+    tensorLength: part.of,
+  });
+  const linear = (input: Value, name: string, outputs: number, bias: boolean, site: string, part?: Part): Value =>
+    g.linear(
+      input,
+      matrix(`${name}.weight`, outputs, input.width, part),
+      bias ? vector(`${name}.bias`, outputs, part) : undefined,
+      site,
+    );
+  const norm = (input: Value, name: string, site: string): Value =>
+    g.norm(
+      normKind,
+      input,
+      { gain: vector(`${name}.weight`, d), ...(normKind === "layer" && { bias: vector(`${name}.bias`, d) }), eps },
+      site,
+    );
+
+  const table = matrix(embedding, vocab_size, d);
+  let stream = g.embed(table, undefined, ["embed", "resid_pre.0"]);
+
+  for (let l = 0; l < layers; l++) {
+    const block = `${prefix}layers.${l}`;
+    const attn = `${block}.self_attn`;
+    const attnNorm = norm(stream, `${block}.input_layernorm`, `attn_norm.${l}`);
+    const qkvWidth = queryWidth + 2 * keyWidth;
+    const project = (kind: "q" | "k" | "v", first: number, width: number): Value =>
+      fused
+        ? linear(attnNorm, `${attn}.qkv_proj`, width, config.qkv_bias, `attn_${kind}.${l}`, { first, of: qkvWidth })
+        : linear(attnNorm, `${attn}.${kind}_proj`, width, config.qkv_bias, `attn_${kind}.${l}`);
+    const q = project("q", 0, queryWidth);
+    const k = project("k", queryWidth, keyWidth);
+    const v = project("v", queryWidth + keyWidth, keyWidth);
+    const rotary = rope && (config.rope_layers?.[l] ?? true) ? rotaryWidth(rope, head_dim) : 0;
+    const rotated = (value: Value): Value => (rotary > 0 ? g.rope(value, head_dim, rotary) : value);
+    g.cache(l, rotated(k), v);
+    const windowed = config.sliding_window !== undefined && (config.sliding_layers?.[l] ?? true);
+    const z = g.attention(l, rotated(q), config.attention_scale[l] as number, windowed ? config.sliding_window : 0);
+    const attnOut = linear(z, `${attn}.o_proj`, d, config.attn_out_bias, `attn_out.${l}`);
+    const mid = g.add(stream, attnOut, [`resid_mid.${l}`]);
+
+    const mlpNorm = norm(mid, `${block}.post_attention_layernorm`, `mlp_norm.${l}`);
+    const expand = (kind: "gate" | "up", site: string, first: number): Value =>
+      fused
+        ? linear(mlpNorm, `${block}.mlp.gate_up_proj`, f, config.mlp_bias, `${site}.${l}`, { first, of: 2 * f })
+        : linear(mlpNorm, `${block}.mlp.${kind}_proj`, f, config.mlp_bias, `${site}.${l}`);
+    const gate = expand("gate", "gate_pre", 0);
+    const up = expand("up", "up", f);
+    const post = g.multiply(g.activation(config.activation, gate), up, `mlp_post.${l}`);
+    const mlpOut = linear(post, `${block}.mlp.down_proj`, d, config.mlp_bias, `mlp_out.${l}`);
+    stream = g.add(mid, mlpOut, residPostSites(l, layers));
+  }
+
+  const finalNorm = norm(g.selectOuts(stream), `${prefix}norm`, "final_norm");
+  return g.finish(config, g.linear(finalNorm, head === embedding ? table : matrix(head, vocab_size, d), undefined));
+}

@@ -1,0 +1,77 @@
+/** A model's tensors with quantised weights, computed as they are read: the host holds a few chunks of them. */
+import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
+import { BLOCK_BYTES, blockCount, QUANT_BLOCK, QuantizationLoss } from "../formats/quantized-block.ts";
+import { storedRows } from "../formats/quantized-strips.ts";
+import type { Graph, MatrixRef } from "../graph/graph.ts";
+import type { QuantFormat } from "../model-config.ts";
+import { QUANTIZATION_FIELD } from "./read-config.ts";
+
+export interface QuantizedTensor extends TensorInfo {
+  /** Its bytes, in order; each overwritten by the next. */
+  read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+export interface QuantizedModel {
+  readonly tensors: ReadonlyMap<string, QuantizedTensor>;
+  /** Fields of config.json that must be set for these tensors to be read. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** How far the matrices that have been read moved, by tensor. */
+  readonly errors: ReadonlyMap<string, QuantizationLoss>;
+}
+
+/** Bytes of an unchanged tensor that are passed on together. */
+const COPY_BYTES = 4 << 20;
+
+/**
+ * Quantises linear weights and the token embedding; positions, norms and biases stay as they are. A matrix becomes a U8
+ * tensor `[outputs, blocks, bytes of a block]`, whichever way it was stored.
+ * @param graph of the model with float weights
+ */
+export function quantizeModel(graph: Graph, checkpoint: Checkpoint, format: QuantFormat): QuantizedModel {
+  const matrices = matricesOf(graph);
+  const errors = new Map<string, QuantizationLoss>();
+  const tensors = [...checkpoint.tensors.values()].map((tensor): QuantizedTensor => {
+    const ref = matrices.get(tensor.name);
+    if (!ref) return { ...tensor, read: (signal) => copied(checkpoint, tensor, signal) };
+    const { transposed, tensorOutputs, inputs } = ref;
+    const shape = [tensorOutputs, blockCount(inputs), BLOCK_BYTES[format]];
+    const rows = [{ tensor: tensor.name, transposed, tensorOutputs, first: 0, count: tensorOutputs }];
+    return {
+      name: tensor.name,
+      dtype: "U8",
+      shape,
+      byteLength: shape.reduce((a, b) => a * b, 1),
+      read(signal) {
+        const error = new QuantizationLoss();
+        errors.set(tensor.name, error);
+        const source = { label: tensor.name, k: inputs, rows };
+        return storedRows(checkpoint, source, tensorOutputs, format, { error, signal });
+      },
+    };
+  });
+  return {
+    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
+    config: { [QUANTIZATION_FIELD]: { format, block: QUANT_BLOCK } },
+    errors,
+  };
+}
+
+/** What is quantised, by tensor. */
+function matricesOf({ nodes }: Graph): ReadonlyMap<string, MatrixRef> {
+  const matrices = new Map<string, MatrixRef>();
+  for (const node of nodes) {
+    if (node.op === "linear") matrices.set(node.weight.tensor, node.weight);
+    else if (node.op === "embed") matrices.set(node.tokens.tensor, node.tokens);
+  }
+  return matrices;
+}
+
+async function* copied(
+  checkpoint: Checkpoint,
+  { name, byteLength }: TensorInfo,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < byteLength; at += COPY_BYTES) {
+    yield await checkpoint.read(name, at, Math.min(at + COPY_BYTES, byteLength), signal);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * config.json, as Hugging Face writes it, into the one shape the engine reads. What a file leaves out has the
+ * value that transformers' configuration class of that family gives it. What would change the results and is
+ * not run is refused by name; what does not concern inference (dropout, initialisers, `use_cache`) is passed
+ * over, and so is `torch_dtype` or `dtype`: each tensor's header says how it is stored.
+ */
+import { QUANT_BLOCK } from "../formats/quantized-block.ts";
+import type { ModelConfig, QuantFormat } from "../model-config.ts";
+import { show } from "../show.ts";
+import { ConfigFields, type Notice } from "./config-fields.ts";
+import { LLAMA_FAMILIES } from "./llama-families.ts";
+import { readGpt2 } from "./read-gpt2.ts";
+import { readLlama } from "./read-llama.ts";
+
+/** The field of config.json that says that weights are quantised. */
+export const QUANTIZATION_FIELD = "sluice_quantization";
+
+/**
+ * @param json what config.json parses to
+ * @param label names the file in errors
+ * @param note is told what of it is left out, or read in another way than it says
+ * @throws `bad_config` naming the field, its value and the file
+ */
+export function readConfig(json: unknown, label: string, note: Notice = () => undefined): ModelConfig {
+  const config = new ConfigFields(json, label, note);
+  refuseQuantized(config);
+  const model_type = modelType(config);
+  const quantization = readQuantization(config);
+  const quantized = quantization && { quantization };
+  const family = LLAMA_FAMILIES.get(model_type);
+  return { ...(family ? readLlama(config, model_type, family) : readGpt2(config)), ...quantized };
+}
+
+/** `model_type`, or where that is missing or unknown, what `architectures` says. */
+function modelType(config: ConfigFields): string {
+  const given = config.raw("model_type");
+  if (given !== undefined) {
+    const type = config.string("model_type");
+    if (type === "gpt2" || LLAMA_FAMILIES.has(type)) return type;
+  }
+  const listed = config.raw("architectures");
+  const architectures: readonly unknown[] = Array.isArray(listed) ? listed : [listed];
+  for (const [type, architecture] of KNOWN_ARCHITECTURES) {
+    if (!architectures.includes(architecture)) continue;
+    const said = given === undefined ? "is missing" : `${show(given)} is not known`;
+    config.note(`${config.label}: model_type ${said}; by its architectures the model is run as ${type}`);
+    return type;
+  }
+  const known = ["gpt2", ...LLAMA_FAMILIES.keys()].join(", ");
+  throw config.refuse("model_type", `the architectures that are run are ${known}`);
+}
+
+const KNOWN_ARCHITECTURES: readonly (readonly [type: string, architecture: string])[] = [
+  ["gpt2", "GPT2LMHeadModel"],
+  ["gpt2", "GPT2Model"],
+  ...[...LLAMA_FAMILIES].flatMap(([type, { architecture }]) => [
+    [type, architecture] as const,
+    [type, architecture.replace(/ForCausalLM$/, "Model")] as const,
+  ]),
+];
+
+/** Other engines' quantised weights, by the field that says so. */
+function refuseQuantized(config: ConfigFields): void {
+  const theirs = config.raw("quantization_config") !== undefined ? "quantization_config" : "quantization";
+  if (config.raw(theirs) === undefined) return;
+  const method = theirs === "quantization" ? "MLX" : config.object(theirs)?.raw("quant_method");
+  throw config.refuse(
+    theirs,
+    `weights quantised by ${typeof method === "string" ? show(method) : "another engine"} are not read`,
+    "Take the model's float16, bfloat16 or float32 weights; `--quantize q8` or `q4` keeps them small in memory.",
+  );
+}
+
+/** What `sluice quantize` writes: the format and the length of its blocks. */
+function readQuantization(config: ConfigFields): QuantFormat | undefined {
+  const fields = config.object(QUANTIZATION_FIELD);
+  if (!fields) return undefined;
+  const format = fields.string("format");
+  if (format !== "q8" && format !== "q4") throw fields.refuse("format", "q8 and q4 are read");
+  if (fields.integer("block") !== QUANT_BLOCK) throw fields.refuse("block", `blocks of ${QUANT_BLOCK} are read`);
+  return format;
+}

@@ -1,0 +1,131 @@
+/** A model's fused operations, by what they are to attribution: layers of two halves between an embedding and a head. */
+import type { FusedAttention, FusedEmbed, FusedLinear, FusedNorm, FusedOp } from "../compile/fused.ts";
+import { kernelDtype } from "../compile/lower-context.ts";
+import { linearSources, tableSource, vectorSource, type WeightLayout } from "../compile/weight-layout.ts";
+import type { PipelineCache } from "../execution/pipelines.ts";
+import type { Gpu } from "../gpu/open.ts";
+import type { MatrixRef } from "../graph/graph.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import type { WeightDtype } from "../kernels/linear/linear.ts";
+import type { ModelConfig } from "../model-config.ts";
+import type { Pace } from "./program.ts";
+
+/** What attribution needs of a loaded model. */
+export interface AttributionParts {
+  readonly config: ModelConfig;
+  /** Of the model without interventions. */
+  readonly ops: readonly FusedOp[];
+  readonly layout: WeightLayout;
+  readonly gpu: Gpu;
+  readonly pipelines: PipelineCache;
+  readonly family: KernelFamily;
+  readonly reference: boolean;
+  /** A buffer for each part of the layout, and the gains and biases. */
+  readonly weights: { readonly parts: readonly GPUBuffer[]; readonly params: GPUBuffer };
+  readonly pace: Pace;
+}
+
+/** A matrix on the GPU, in its parts. */
+export interface PlacedMatrix {
+  readonly dtype: WeightDtype;
+  /** Outputs, padding between parts of a gated pair included. */
+  readonly n: number;
+  readonly k: number;
+  readonly parts: readonly { readonly buffer: GPUBuffer; readonly firstStrip: number; readonly strips: number }[];
+  /** First vec4 of the bias in params; absent without one. */
+  readonly bias: number | undefined;
+}
+
+export interface PlacedNorm {
+  readonly kind: "layer" | "rms";
+  readonly gain: number;
+  /** 0 without one. */
+  readonly bias: number;
+  readonly eps: number;
+}
+
+export interface LayerParts {
+  readonly attnNorm: PlacedNorm;
+  readonly qkv: PlacedMatrix;
+  readonly rope: boolean;
+  readonly scale: number;
+  readonly window: number;
+  readonly output: PlacedMatrix;
+  readonly mlpNorm: PlacedNorm;
+  /** c_fc, or gate and up in turns of strips. */
+  readonly inner: PlacedMatrix;
+  readonly gated: boolean;
+  readonly down: PlacedMatrix;
+}
+
+export interface PlacedModel {
+  readonly tokens: PlacedMatrix;
+  readonly positions: PlacedMatrix | undefined;
+  readonly layers: readonly LayerParts[];
+  readonly finalNorm: PlacedNorm;
+  readonly head: PlacedMatrix;
+}
+
+/** Finds every operation and where its weights are. */
+export function placeModel({ ops, layout, weights }: AttributionParts): PlacedModel {
+  const place = (source: ReturnType<typeof linearSources>): PlacedMatrix => {
+    const { dtype, n, k, parts } = layout.matrix(source.matrix);
+    return {
+      dtype: kernelDtype(dtype),
+      n,
+      k,
+      parts: parts.map(({ index, firstStrip, strips }) => ({
+        buffer: weights.parts[index] as GPUBuffer,
+        firstStrip,
+        strips,
+      })),
+      bias: source.bias && layout.vectorOffset(source.bias),
+    };
+  };
+  const table = (ref: MatrixRef): PlacedMatrix => place({ matrix: tableSource(ref), bias: undefined });
+  const linear = (op: FusedLinear): PlacedMatrix => place(linearSources(op));
+  const norm = ({ norm: kind, gain, bias, eps }: FusedNorm): PlacedNorm => ({
+    kind,
+    gain: layout.vectorOffset(vectorSource(gain)),
+    bias: bias ? layout.vectorOffset(vectorSource(bias)) : 0,
+    eps,
+  });
+
+  const rest = [...ops];
+  const next = <Kind extends FusedOp["kind"]>(kind: Kind): Extract<FusedOp, { readonly kind: Kind }> => {
+    const op = rest.shift();
+    if (op?.kind !== kind)
+      throw new Error(`A ${kind} was expected and there is ${op ? op.label : "no more operation"}`);
+    return op as Extract<FusedOp, { readonly kind: Kind }>;
+  };
+  const embed: FusedEmbed = next("embed");
+  const layers: LayerParts[] = [];
+  while (rest.length > 2) {
+    const attnNorm = next("norm");
+    const qkv = next("linear");
+    const attention: FusedAttention = next("attention");
+    const output = next("linear");
+    const mlpNorm = next("norm");
+    const inner = next("linear");
+    const down = next("linear");
+    layers.push({
+      attnNorm: norm(attnNorm),
+      qkv: linear(qkv),
+      rope: qkv.epilogue.kind === "qkv" && qkv.epilogue.rotary > 0,
+      scale: attention.scale,
+      window: attention.window,
+      output: linear(output),
+      mlpNorm: norm(mlpNorm),
+      inner: linear(inner),
+      gated: inner.epilogue.kind === "gated",
+      down: linear(down),
+    });
+  }
+  return {
+    tokens: table(embed.tokens),
+    positions: embed.positions && table(embed.positions),
+    layers,
+    finalNorm: norm(next("norm")),
+    head: linear(next("linear")),
+  };
+}

@@ -1,0 +1,194 @@
+/** Compiles kernels: each source once, several at a time, with errors that point into the source. */
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { unhurried } from "../gpu/waiting.ts";
+import type { BindingAccess, Kernel } from "../kernels/kernel.ts";
+import { linkShader } from "../kernels/link.ts";
+
+/**
+ * How many compile at once. Devices compile on a few threads of their own; more would only wait there, where an
+ * abort does not reach them.
+ */
+const PARALLEL_COMPILES = 8;
+
+const bufferTypes: Readonly<Record<BindingAccess, GPUBufferBindingType>> = {
+  args: "uniform",
+  read: "read-only-storage",
+  read_write: "storage",
+};
+
+/** One compilation that succeeded. */
+export interface CompiledPipeline {
+  /** The kernel's. */
+  readonly name: string;
+  /** `performance.now()` when it was asked for. */
+  readonly began: number;
+  /** Milliseconds of linking its source, waiting for others that link meanwhile included. */
+  readonly linkMs: number;
+  /** Milliseconds from linked source to pipeline, waiting for others that compile meanwhile included. */
+  readonly compileMs: number;
+}
+
+export class PipelineCache {
+  /** Layout of group 0: the step uniform, with a dynamic offset. */
+  readonly stepLayout: GPUBindGroupLayout;
+  readonly #gpu: Gpu;
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #layouts = new Map<string, { readonly own: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout }>();
+  /** Keys of the sources that need no compiling any more. */
+  readonly #ready = new Set<string>();
+  readonly #compiled: CompiledPipeline[] = [];
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+    this.stepLayout = gpu.device.createBindGroupLayout({
+      label: "step",
+      entries: [
+        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } },
+      ],
+    });
+  }
+
+  /** How many pipelines were compiled so far. */
+  get created(): number {
+    return this.#compiled.length;
+  }
+
+  /** Pipelines compiled so far, in the order in which they were ready. */
+  get compiled(): readonly CompiledPipeline[] {
+    return this.#compiled;
+  }
+
+  /** The layout of group 1. Kernels with equal bindings share one object, so their bind groups fit each other. */
+  layoutOf(kernel: Pick<Kernel, "bindings">): GPUBindGroupLayout {
+    return this.#layoutsOf(kernel).own;
+  }
+
+  /**
+   * The pipeline of a kernel, compiled unless its source has been already, or is being.
+   * @throws SluiceError `gpu` with kernel, line, column and source line if it does not compile; `device_lost`
+   */
+  async get(kernel: Kernel): Promise<GPUComputePipeline> {
+    this.#gpu.checkAlive();
+    const asked = performance.now();
+    const code = await linkShader(kernel.shader);
+    const key = `${bindingsKey(kernel)}\n${code}`;
+    let pipeline = this.#pipelines.get(key);
+    if (!pipeline) {
+      pipeline = this.#compile(kernel, code, asked);
+      this.#pipelines.set(key, pipeline);
+      // A failure is not remembered: the device may have been short of memory for a moment.
+      pipeline.catch(() => this.#pipelines.delete(key));
+    }
+    const result = await pipeline;
+    this.#ready.add(sourceKey(kernel));
+    return result;
+  }
+
+  /**
+   * Compiles kernels in parallel. After an abort, those under way are finished and kept.
+   * @param onProgress called with how many are done of those that were not compiled before
+   * @throws SluiceError as {@link get}; `aborted`
+   */
+  async prepare(
+    kernels: readonly Kernel[],
+    onProgress: (done: number, total: number) => void = () => undefined,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const distinct = new Map(kernels.map((kernel) => [sourceKey(kernel), kernel]));
+    const waiting = [...distinct].filter(([key]) => !this.#ready.has(key)).map(([, kernel]) => kernel);
+    const total = waiting.length;
+    let done = 0;
+    const worker = async (): Promise<void> => {
+      for (let kernel = waiting.shift(); kernel; kernel = waiting.shift()) {
+        throwIfAborted(signal);
+        await this.get(kernel);
+        onProgress(++done, total);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(PARALLEL_COMPILES, total) }, worker));
+    } finally {
+      // When one worker has failed, the others start nothing more.
+      waiting.length = 0;
+    }
+    throwIfAborted(signal);
+  }
+
+  async #compile(kernel: Kernel, code: string, began: number): Promise<GPUComputePipeline> {
+    const { device } = this.#gpu;
+    const started = performance.now();
+    device.pushErrorScope("validation");
+    const module = device.createShaderModule({ label: kernel.name, code });
+    const layout = this.#layoutsOf(kernel).pipeline;
+    const scope = unhurried(() => device.popErrorScope());
+    let pipeline: GPUComputePipeline;
+    try {
+      const made = unhurried(() => {
+        return device.createComputePipelineAsync({ label: kernel.name, layout, compute: { module } });
+      });
+      const [first, invalid] = await Promise.all([made, scope]);
+      if (invalid) throw new Error(invalid.message);
+      pipeline = first;
+    } catch (cause) {
+      // A lost device refuses everything; what it says then is no news about the shader.
+      const failure = await this.#gpu.failure(`Kernel ${kernel.name} does not compile`, cause);
+      throw failure.code === "gpu" ? await compileError(kernel.name, code, module, cause) : failure;
+    }
+    // A device that was lost meanwhile may hand out pipelines that do nothing.
+    this.#gpu.checkAlive();
+    const { name } = kernel;
+    this.#compiled.push({ name, began, linkMs: started - began, compileMs: performance.now() - started });
+    return pipeline;
+  }
+
+  #layoutsOf(kernel: Pick<Kernel, "bindings">): {
+    readonly own: GPUBindGroupLayout;
+    readonly pipeline: GPUPipelineLayout;
+  } {
+    const key = bindingsKey(kernel);
+    let layouts = this.#layouts.get(key);
+    if (!layouts) {
+      const { device } = this.#gpu;
+      const entries = kernel.bindings.map(({ binding, access }) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: bufferTypes[access] },
+      }));
+      const own = device.createBindGroupLayout({ label: key, entries });
+      const pipeline = device.createPipelineLayout({ label: key, bindGroupLayouts: [this.stepLayout, own] });
+      layouts = { own, pipeline };
+      this.#layouts.set(key, layouts);
+    }
+    return layouts;
+  }
+}
+
+/** `0:args 1:read 3:read_write`: the names of bindings do not matter to a layout. */
+function bindingsKey({ bindings }: Pick<Kernel, "bindings">): string {
+  return bindings.map(({ binding, access }) => `${binding}:${access}`).join(" ");
+}
+
+function sourceKey({ shader, bindings }: Kernel): string {
+  return JSON.stringify([shader, bindings]);
+}
+
+async function compileError(name: string, code: string, module: GPUShaderModule, cause: unknown): Promise<SluiceError> {
+  const { messages } = await module.getCompilationInfo();
+  const lines = code.split("\n");
+  const errors = messages
+    .filter(({ type }) => type === "error")
+    .map(({ message, lineNum, linePos }) => {
+      const line = lines[lineNum - 1];
+      if (line === undefined) return message;
+      const [what = "", ...more] = message.trim().split("\n");
+      const caret = " ".repeat(Math.max(linePos - 1, 0));
+      return [`${lineNum}:${linePos}: ${what}`, `  ${line}`, `  ${caret}^`, ...more].join("\n");
+    });
+  // The shader itself may be sound and the pipeline not: a layout that lacks a binding, or a limit.
+  const text = errors.length > 0 ? errors.join("\n") : String(cause instanceof Error ? cause.message : cause);
+  return new SluiceError("gpu", `Kernel ${name} does not compile\n${text.trim()}`, {
+    hint: "This is a defect of Sluice, or of the GPU's driver; please report it with the output of sluice info.",
+    cause,
+  });
+}

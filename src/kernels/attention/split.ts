@@ -1,0 +1,63 @@
+/** `attention/decode` split over the keys, and `attention/merge`, which joins the parts: for long caches on GPUs. */
+
+import type { Kernel } from "../kernel.ts";
+import { decodeTiling } from "./decode.ts";
+import {
+  type AttentionShape,
+  attentionArgs,
+  attentionCost,
+  attentionShader,
+  outputBindings,
+  queryAndCacheBindings,
+  shapeName,
+} from "./shape.ts";
+
+/** A row of parts serves so many keys at least. */
+const KEYS_A_PART = 256;
+const MOST_PARTS = 16;
+
+/** Parts of a cache of so many positions. */
+export function splitParts(capacity: number): number {
+  return Math.min(MOST_PARTS, Math.ceil(capacity / KEYS_A_PART));
+}
+
+/** Bytes of the buffer `parts_of_rows`, through which the two kernels meet. */
+export function splitBytes({ heads, head_dim }: AttentionShape, parts: number, rows: number): number {
+  return rows * heads * parts * (head_dim / 4 + 1) * 16;
+}
+
+/** The first of the two: as `attentionDecode`, each row's keys dealt to so many workgroups. `head_dim` % 4 = 0. */
+export function attentionSplit(shape: AttentionShape, parts: number): Kernel {
+  const plain: AttentionShape = { ...shape, taps: [], staged: false };
+  const { constants, conditions, headTiles } = decodeTiling(shape);
+  return {
+    name: `attention_split${parts}_${shapeName(plain)}`,
+    shader: attentionShader("attention/decode", plain, { ...constants, PARTS: parts }, { ...conditions, split: true }),
+    bindings: [...queryAndCacheBindings, { name: "parts_of_rows", binding: 5, access: "read_write" }],
+    args: attentionArgs(plain),
+    summation: `attention_split${constants.WIDTH}`,
+    workgroups: (rows) => [rows, shape.kv_heads * headTiles, parts],
+    cost: (work) => attentionCost(shape, work, 1),
+  };
+}
+
+/** The second: z from the parts, with the stages and captures of z. */
+export function attentionMerge(shape: AttentionShape, parts: number): Kernel {
+  const width4 = (shape.heads * shape.head_dim) / 4;
+  return {
+    name: `attention_merge${parts}_${shapeName(shape)}`,
+    shader: attentionShader("attention/merge", shape, { PARTS: parts }),
+    bindings: [
+      { name: "args", binding: 0, access: "args" },
+      { name: "parts_of_rows", binding: 1, access: "read" },
+      ...outputBindings(shape),
+    ],
+    args: attentionArgs(shape),
+    summation: "attention_merge",
+    workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
+    cost: ({ rows }) => ({
+      flops: rows * parts * width4 * 8,
+      bytes: splitBytes(shape, parts, rows) + rows * width4 * 16,
+    }),
+  };
+}

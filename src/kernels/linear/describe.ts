@@ -1,0 +1,166 @@
+/** A linear kernel's name, shader, bindings and args, from its design and shape. */
+import type { ArgField, Kernel, KernelBinding } from "../kernel.ts";
+import { linearCost } from "./cost.ts";
+import {
+  headGroups,
+  type LinearEpilogue,
+  type LinearShape,
+  linearLists,
+  linearOutputWidth4,
+  linearTaps,
+} from "./shape.ts";
+
+/** What distinguishes one kernel design; the rest follows from the shape. */
+export interface Design {
+  readonly design: string;
+  readonly entry: string;
+  readonly summation: string;
+  /** `split`: leaves the sums of parts of K behind; `merge`: adds those up. Absent: the whole layer. */
+  readonly half?: "split" | "merge";
+  readonly conditions: Readonly<Record<string, boolean>>;
+  readonly constants: Readonly<Record<string, string>>;
+  workgroups(rows: number): readonly [number, number, number];
+}
+
+export function describe(whole: LinearShape, design: Design): Kernel {
+  const shape = design.half ? halfOf(whole, design.half) : whole;
+  const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
+  const { sourced = false, grouped = false, stacked = false, heads } = shape;
+  const edits = editsOf(shape);
+  const taps = linearTaps(epilogue.kind).filter((tap) => shape.taps.includes(tap));
+  const k4 = Math.ceil(K / 4);
+  // The first half is the same for every epilogue, unless heads read variants; the second for every way to store weights.
+  const follows = design.half !== "split";
+  const reads = design.half !== "merge";
+  const words = [
+    `linear_${design.design}${reads ? `_${dtype}` : ""}_${K}x${N}${strips === Math.ceil(N / 4) ? "" : `_part${strips}`}`,
+    follows || grouped ? epilogueName(epilogue) : "",
+    bias ? "bias" : "",
+    outs ? "outs" : "",
+    edits.length > 0 ? `edits_${edits.join("_")}${stacked ? "_stacked" : ""}` : "",
+    sourced ? "sourced" : "",
+    heads ? `heads${heads.count}${heads.bias ? "_shared_bias" : ""}` : "",
+    grouped && design.entry !== "linear/grouped" ? "grouped" : "",
+    taps.length > 0 ? `tap_${taps.join("_")}` : "",
+    `of${maxRows}`,
+  ];
+  return {
+    name: words.filter((word) => word !== "").join("_"),
+    shader: {
+      entry: design.entry,
+      conditions: {
+        ...design.conditions,
+        ...(follows && epilogueConditions(epilogue)),
+        ...(design.half === "split" && { split: true }),
+        ...(reads && { [dtype]: true }),
+        bias,
+        outs,
+        ...(edits.length > 0 && { staged: true, stacked }),
+        ...Object.fromEntries(edits.map((name) => [`edits_${name}`, true])),
+        ...(sourced && { sourced }),
+        ...(heads && { heads: true, head_bias: heads.bias }),
+        ...(grouped && { grouped }),
+        ...Object.fromEntries(taps.map((tap) => [`tap_${tap}`, true])),
+      },
+      constants: {
+        MAX_ROWS: `${maxRows}u`,
+        K4: `${k4}u`,
+        STRIPS: `${strips}u`,
+        OUT4: `${linearOutputWidth4(shape)}u`,
+        ...((follows || grouped) && epilogueConstants(epilogue)),
+        HEAD_GROUPS: `${headGroups(shape)}u`,
+        ...(heads && { HEAD_DIM: `${heads.head_dim}u`, HEADS: `${heads.count}u` }),
+        GROUPS4: `${Math.ceil(headGroups(shape) / 4)}u`,
+        ...design.constants,
+      },
+    },
+    bindings: bindings(shape, taps.length > 0, design.half),
+    args: args(shape, taps),
+    summation: design.summation,
+    workgroups: (rows) => design.workgroups(rows),
+    cost: ({ rows }) => linearCost(shape, rows),
+  };
+}
+
+/** What one half of a split layer does of it. */
+function halfOf(shape: LinearShape, half: "split" | "merge"): LinearShape {
+  if (half === "merge") return { ...shape, grouped: false };
+  return { ...shape, bias: false, taps: [], edits: [], stacked: false, sourced: false };
+}
+
+/** The edited values in the order of the kernel's args. */
+function editsOf({ epilogue, edits = [] }: LinearShape): readonly string[] {
+  return linearLists(epilogue.kind).filter((name) => edits.includes(name));
+}
+
+function epilogueName(epilogue: LinearEpilogue): string {
+  switch (epilogue.kind) {
+    case "activation":
+      return epilogue.activation;
+    case "gated":
+      return `gated_${epilogue.activation}`;
+    case "qkv":
+      return `qkv${epilogue.heads}_${epilogue.kvHeads}_${epilogue.headDim}${epilogue.rope ? "_rope" : ""}`;
+    default:
+      return epilogue.kind;
+  }
+}
+
+function epilogueConditions(epilogue: LinearEpilogue): Record<string, boolean> {
+  switch (epilogue.kind) {
+    case "activation":
+    case "gated":
+      return { [epilogue.kind]: true, [epilogue.activation]: true };
+    case "qkv":
+      return { qkv: true, rope: epilogue.rope, vec4_heads: epilogue.headDim % 4 === 0 };
+    default:
+      return { [epilogue.kind]: true };
+  }
+}
+
+function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
+  if (epilogue.kind !== "qkv") return {};
+  const { heads, kvHeads, headDim } = epilogue;
+  return { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` };
+}
+
+function bindings(shape: LinearShape, taps: boolean, half: Design["half"]): readonly KernelBinding[] {
+  const { epilogue, bias, sourced, heads } = shape;
+  const list: KernelBinding[] = [{ name: "args", binding: 0, access: "args" }];
+  if (half === "merge") list.push({ name: "partials", binding: 1, access: "read" });
+  else list.push({ name: "weights", binding: 1, access: "read" }, { name: "input", binding: 2, access: "read" });
+  if (half === "split") return [...list, { name: "partials", binding: 4, access: "read_write" }];
+  if (bias) list.push({ name: "params", binding: 3, access: "read" });
+  if (epilogue.kind === "qkv") {
+    list.push({ name: "q", binding: 4, access: "read_write" });
+    if (epilogue.rope) list.push({ name: "rope", binding: 5, access: "read" });
+    list.push(
+      { name: "k_cache", binding: 6, access: "read_write" },
+      { name: "v_cache", binding: 7, access: "read_write" },
+    );
+  } else {
+    list.push({ name: "output", binding: 4, access: "read_write" });
+    if (epilogue.kind === "residual") list.push({ name: "residual", binding: 5, access: "read" });
+  }
+  if (taps) list.push({ name: "capture", binding: 8, access: "read_write" });
+  if (editsOf(shape).length > 0 || heads) list.push({ name: "stages", binding: 9, access: "read" });
+  if (sourced || heads) list.push({ name: "sources", binding: 10, access: "read_write" });
+  return list;
+}
+
+function args(shape: LinearShape, taps: readonly string[]): readonly ArgField[] {
+  const { bias, sourced, heads, grouped } = shape;
+  const plain = (name: string): ArgField => ({ name, type: "u32" });
+  const edits = editsOf(shape);
+  const fields = [
+    plain("first_strip"),
+    ...(bias ? [plain("bias")] : []),
+    ...(edits.length > 0 ? [plain("record_stride")] : []),
+    ...edits.map((name): ArgField => ({ name: `list_${name}`, type: "u32", vec4s: 1 })),
+    ...(sourced ? [plain("source")] : []),
+    ...(heads ? ["heads", "head_count", "slot_stride"].map(plain) : []),
+    ...(grouped ? [plain("variant_stride")] : []),
+    ...taps.map((tap) => plain(`tap_${tap}`)),
+  ];
+  return grouped ? [...fields, { name: "variants", type: "u32", vec4s: Math.ceil(headGroups(shape) / 4) }] : fields;
+}

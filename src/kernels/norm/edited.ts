@@ -1,0 +1,109 @@
+/** Norm of rows that stages edit: shaders/norm/edited.wgsl. */
+import type { ArgField, Kernel, KernelBinding } from "../kernel.ts";
+import { flag, type NormChoice, type NormShape, normThreads, overflowBinding } from "./norm.ts";
+
+const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
+
+/** Most coordinates that a group of affine stages can have: they take half of the workgroup memory that is guaranteed. */
+export const MOST_RANKS = 2048;
+
+export interface EditedNormShape extends NormShape {
+  /** The residual add was moved into some norm of this kernel. */
+  readonly deltas: boolean;
+  /** An edge mask reads or keeps sources in some norm of this kernel. */
+  readonly sourced: boolean;
+  /** Changes that no source wrote are recorded for destinations in the kept form. */
+  readonly tracked: boolean;
+  /** Most coordinates of one group of affine stages. */
+  readonly ranks: number;
+}
+
+/**
+ * The kernel for a family, which serves every number of rows. Args: those of the plain norm, `record_stride`,
+ * `variant_stride`, `slot_stride`, `first_variant`, and the row's program as the stage table has it. The dispatch asks for `variants` variants.
+ */
+export function editedNormKernel(shape: EditedNormShape, variants: number, choice: NormChoice): Kernel {
+  const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
+  const ranks = rankClass(shape.ranks);
+  // The threads of a quad keep copies of all coordinates.
+  const subgroups = choice.subgroups === true && ranks <= MOST_RANKS / 2;
+  const { threads, design, conditions: meeting, constants } = normThreads(width, { ...choice, subgroups });
+  const layer = kind === "layer";
+  const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
+  const switches = { deltas, sourced, tracked };
+  // With all else that can be bound, this would be a ninth storage buffer: such rows become NaN all the same.
+  const flagged = shape.flagged === true && !(taps.length > 0 && deltas && sourced && !outs);
+  const on = Object.entries(switches).flatMap(([name, value]) => (value ? [name] : []));
+  const args: ArgField[] = [
+    { name: "gain", type: "u32" },
+    ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
+    { name: "eps", type: "f32" },
+    ...(flagged ? ["rank"] : []).map(integer),
+    ...["record_stride", "variant_stride", "first_variant", "flags"].map(integer),
+    ...(sourced ? ["slot_stride", "private_e", "edges", "edge_stage"].map(integer) : []),
+    ...["groups", ...(sourced ? ["slots"] : []), "list_norm"].map((name): ArgField => ({ ...integer(name), vec4s: 1 })),
+    ...taps.map((site) => integer(`tap_${site}`)),
+  ];
+  const bindings: KernelBinding[] = [
+    { name: "args", binding: 0, access: "args" },
+    { name: "input", binding: 1, access: "read" },
+    { name: "params", binding: 2, access: "read" },
+    ...(deltas ? [{ name: "delta", binding: 3, access: "read" } as const] : []),
+    { name: "output", binding: 4, access: "read_write" },
+    ...(outs ? [] : [{ name: "stream", binding: 5, access: "read_write" } as const]),
+    ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
+    { name: "stages", binding: 9, access: "read" },
+    ...(sourced ? [{ name: "sources", binding: 10, access: "read_write" } as const] : []),
+    ...(flagged ? [overflowBinding] : []),
+  ];
+  return {
+    name: [
+      "norm_edited",
+      design,
+      kind,
+      `${width}`,
+      `r${ranks}`,
+      ...on,
+      ...(outs ? ["outs"] : []),
+      `m${maxRows}`,
+      ...flag(flagged),
+      ...taps,
+    ].join("_"),
+    shader: {
+      entry: "norm/edited",
+      conditions: {
+        layer,
+        outs,
+        flagged,
+        stacked: true,
+        ...meeting,
+        ...switches,
+        ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
+      },
+      constants: {
+        D: `${width}u`,
+        D4: `${Math.ceil(width / 4)}u`,
+        MAX_ROWS: `${maxRows}u`,
+        RANKS: `${ranks}u`,
+        ...constants,
+      },
+    },
+    bindings,
+    args,
+    summation: `workgroup${threads}`,
+    workgroups: (rows) => [rows, variants, 1],
+    cost: ({ rows }) => ({
+      flops: rows * variants * width * (layer ? 7 : 4),
+      bytes: (rows * width * (2 + variants) + width * (layer ? 2 : 1)) * 4,
+    }),
+  };
+}
+
+/** Workgroup memory is sized by classes, so that bundles of similar rank share a kernel. */
+function rankClass(ranks: number): number {
+  return Math.max(4, 2 ** Math.ceil(Math.log2(Math.max(1, ranks))));
+}
+
+function integer(name: string): ArgField {
+  return { name, type: "u32" };
+}

@@ -1,0 +1,197 @@
+/** A model beside itself with interventions: what either says, and how far their predictions lie apart. */
+
+import { logitsOf } from "../compile/plan.ts";
+import { compareDefaults } from "../defaults.ts";
+import { checkWhole, SluiceError } from "../errors.ts";
+import { divergence, logSumExp } from "../numbers/distributions.ts";
+import type { FinishReason } from "../runtime/decode.ts";
+import { notFinite } from "../runtime/not-finite.ts";
+import type { Sequences } from "../runtime/sequences.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { GenerateOptions, GenerateResult, GenerationRequest } from "./generation.ts";
+import type { PromptInput } from "./request.ts";
+import type { Session } from "./session.ts";
+
+/** A token whose probability, as the next one after the prompt, the interventions moved. */
+export interface MovedToken {
+  readonly token: number;
+  /** Null without a tokenizer. */
+  readonly text: string | null;
+  /** Probability in the plain model. */
+  readonly plain: number;
+  /** Probability in the edited model. */
+  readonly edited: number;
+}
+
+export interface Continuation {
+  /** New ids, the one that stopped it included. */
+  readonly tokens: readonly number[];
+  /** Their text, without stop id or stop text; null without a tokenizer. */
+  readonly text: string | null;
+  readonly finish: FinishReason;
+}
+
+/** KL(plain ‖ edited) of next-token distributions, in nats. */
+export interface Divergence {
+  /** At the prompt's last token. */
+  readonly last: number;
+  /** The mean over `positions`. */
+  readonly mean: number;
+  /** At each token of the prompt. */
+  readonly positions: readonly number[];
+}
+
+export interface Comparison {
+  readonly prompt_tokens: readonly number[];
+  readonly plain: Continuation;
+  readonly edited: Continuation;
+  /** How many new tokens both begin with. */
+  readonly common_tokens: number;
+  readonly kl_nats: Divergence;
+  /** Those that moved most, by the size of the change; none where nothing moved. */
+  readonly moved: readonly MovedToken[];
+  /** Drawn with by both; null where nothing was drawn. */
+  readonly seed: number | null;
+}
+
+/** Both sides draw with one seed, or what they say would differ by chance. */
+export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds" | "samples"> {
+  /** How many moved tokens to report at most; default 10. */
+  readonly most?: number;
+}
+
+const PLAIN = 0;
+const EDITED = 1;
+
+export function nothingToCompare(): SluiceError {
+  return new SluiceError("usage", "This model has no interventions to compare with", {
+    hint: "Make one that has them: model.with(bundles).",
+  });
+}
+
+/**
+ * Runs a prompt in two sequences of one batch, the first with every strength at 0. The prompt is computed once: its
+ * predictions are compared while the cache fills, from which both are continued then.
+ * @param sequences two empty ones, of a model with interventions
+ * @param session over them
+ * @param request of the prompt alone
+ * @throws SluiceError `non_finite`, and what generating throws
+ */
+export async function comparePair(
+  sequences: Sequences,
+  session: Session,
+  prompt: PromptInput,
+  request: GenerationRequest,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const { most = compareDefaults.most, ...generation } = options;
+  checkWhole("most", most, 0);
+  for (const id of sequences.stages?.ids ?? []) session.set(id, { strength: 0 }, { sequence: PLAIN });
+  const { tokens } = request.prompts[0] as GenerationRequest["prompts"][number];
+  const { positions, plain, edited } = await scorePrompt(sequences, tokens, request);
+  const { seed } = request.sampling;
+  const results = await session.generateBatch([prompt, prompt], { ...generation, seed, seeds: [seed, seed] });
+  const [first, second] = results as readonly [GenerateResult, GenerateResult];
+  const parted = first.tokens.findIndex((token, i) => token !== second.tokens[i]);
+  return {
+    prompt_tokens: tokens,
+    plain: continuationOf(first),
+    edited: continuationOf(second),
+    common_tokens: parted < 0 ? first.tokens.length : parted,
+    kl_nats: {
+      last: positions.at(-1) as number,
+      mean: positions.reduce((sum, value) => sum + value, 0) / positions.length,
+      positions,
+    },
+    moved: movedMost(plain, edited, most, request.tokenizer),
+    seed: first.seed,
+  };
+}
+
+interface Scores {
+  /** KL(plain ‖ edited) at each token. */
+  readonly positions: readonly number[];
+  /** Logarithms of the probabilities after the last token. */
+  readonly plain: Float64Array;
+  readonly edited: Float64Array;
+}
+
+/**
+ * Feeds the prompt to both sequences, in parts small enough that a step holds the same positions of either: so no more
+ * than one step's logits are ever on the host.
+ */
+async function scorePrompt(
+  sequences: Sequences,
+  tokens: readonly number[],
+  { promptLength, signal }: GenerationRequest,
+): Promise<Scores> {
+  const { chunkRows, chunkOuts } = sequences.plan;
+  const { stride } = logitsOf(sequences.plan);
+  for (const sequence of [PLAIN, EDITED]) sequences.beginPrompt(sequence, promptLength ?? tokens.length);
+  const positions: number[] = [];
+  /** Predictions of the plain model that still wait for the edited one's. */
+  const waiting = new Map<number, Float64Array>();
+  let last: Omit<Scores, "positions"> | undefined;
+  const part = Math.max(1, Math.floor(Math.min(chunkRows, chunkOuts) / 2));
+  for (let from = 0; from < tokens.length; from += part) {
+    sequences.onProgress({ phase: "run", done: from, total: tokens.length });
+    const feeds = [PLAIN, EDITED].map((sequence) => {
+      return { sequence, tokens: tokens.slice(from, from + part), outs: "all" as const };
+    });
+    const steps = sequences.feed(feeds, {
+      head: "logits",
+      tail: "none",
+      signal,
+      reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
+    });
+    for await (const { step, bytes } of steps) {
+      const rows = new Float32Array(bytes[0] as ArrayBuffer);
+      for (const [i, { sequence, position }] of step.outs.entries()) {
+        const begin = i * stride;
+        const row = logSoftmax(rows.subarray(begin, begin + sequences.vocabSize));
+        if (!row.every(Number.isFinite)) {
+          const which = sequence === PLAIN ? "plain" : "edited";
+          throw await notFinite(sequences, sequence, `The ${which} model's logits at position ${position}`);
+        }
+        if (sequence === PLAIN) {
+          waiting.set(position, row);
+          continue;
+        }
+        const plain = waiting.get(position) as Float64Array;
+        waiting.delete(position);
+        positions.push(divergence(plain, row, 0, 0));
+        last = { plain, edited: row };
+      }
+    }
+  }
+  return { positions, ...(last as Omit<Scores, "positions">) };
+}
+
+function continuationOf({ tokens, text, finish }: GenerateResult): Continuation {
+  return { tokens, text, finish };
+}
+
+function movedMost(
+  plain: Float64Array,
+  edited: Float64Array,
+  most: number,
+  tokenizer: Tokenizer | null,
+): readonly MovedToken[] {
+  const changes = plain.map((value, token) => Math.exp(edited[token] as number) - Math.exp(value));
+  return Array.from(changes.keys())
+    .filter((token) => changes[token] !== 0)
+    .sort((a, b) => Math.abs(changes[b] as number) - Math.abs(changes[a] as number))
+    .slice(0, most)
+    .map((token) => ({
+      token,
+      text: tokenizer?.decode([token]) ?? null,
+      plain: Math.exp(plain[token] as number),
+      edited: Math.exp(edited[token] as number),
+    }));
+}
+
+/** Logarithms of the probabilities that logits stand for. */
+function logSoftmax(logits: Float32Array): Float64Array {
+  const shift = logSumExp(logits);
+  return Float64Array.from(logits, (value) => value - shift);
+}

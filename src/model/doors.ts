@@ -1,0 +1,205 @@
+/** The doors of what callers hold of a running model: every argument of every method, by its rule. */
+import { entry, optional, options } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { isList, listOf, prompt, tokens } from "../arguments/lists.ts";
+import { either, type Rule, test } from "../arguments/rule.ts";
+import { callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
+import type { ModelSource } from "../formats/open-source.ts";
+import { bundles, composeSettings, maskedEdges, positions, stageValues } from "../interventions/arguments.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import type { QuantFormat } from "../model-config.ts";
+import type { StageChange } from "../runtime/live-stages.ts";
+import type { ProgressListener } from "../runtime/progress.ts";
+import type { TuningStore } from "../tune/remembered.ts";
+import type { DigestOptions } from "./digests.ts";
+import type { ExplainOptions, ExplainPart } from "./explain.ts";
+import {
+  compareOptions,
+  generateOptions,
+  MOST_SEQUENCES,
+  sessionBatchOptions,
+  sessionGenerateOptions,
+} from "./generate-arguments.ts";
+import type { LoadOptions } from "./load.ts";
+import type { Model } from "./model.ts";
+import type { PerplexityOptions } from "./perplexity.ts";
+import type { SessionOptions } from "./session-options.ts";
+import type { TuneModelOptions } from "./tuning.ts";
+
+/** How many tokens there are is not known here; the call says the range. */
+const promptLength = test<number>("a whole number of at least 1", (value) => typeof value === "number");
+const onProgress = callback<(done: number, total: number) => void>();
+const documents = listOf(tokens);
+
+const sessionFields = {
+  sequences: whole({ least: 1, most: MOST_SEQUENCES }),
+  context: whole({ least: 1 }),
+  slots: whole({ least: 1 }),
+  live: flag,
+  signal,
+};
+const sessionOptions = fields<Omit<SessionOptions, "captures" | "pooling">>()(sessionFields);
+const planOptions = fields<SessionOptions & ExplainOptions>()({
+  ...sessionFields,
+  captures: listOf(text),
+  pooling: oneOf(["max", "sum"]),
+  parts: listOf(oneOf<ExplainPart>(["graph", "plan", "buffers", "kernels"]), { least: 1 }),
+  kernel: text,
+});
+
+/** Options of one forward pass. */
+export interface RunOptions {
+  /** P, for stages with positions; default: all tokens. */
+  readonly promptLength?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface LogitsOptions extends RunOptions {
+  /** Of the last position alone. */
+  readonly last?: boolean;
+}
+
+const store = thing<TuningStore>("a store with read and write", { read: "function", write: "function" });
+
+/** A folder, an address, or files that a person picked. */
+export const modelSource: Rule<ModelSource> = test("a folder's path, an http(s) address or a list of files", (value) =>
+  path.suits(value) || value instanceof URL || isFileList(value));
+
+function isFileList(value: unknown): boolean {
+  if (!isList(value) || value.length === 0) return false;
+  for (let i = 0; i < value.length; i++) {
+    const file = value[i];
+    if (!(file instanceof Blob && "name" in file)) return false;
+  }
+  return true;
+}
+
+const modelThing = thing<Model>("a model, as load gives it", {
+  config: "object",
+  encode: "function",
+  openSequences: "function",
+});
+
+/** A model that can still run. */
+export const model: Rule<Model> = {
+  ...modelThing,
+  read(value, place) {
+    const open = modelThing.read(value, place);
+    if (open.isDisposed) throw place.error("has been disposed of", { hint: "Load it again." });
+    return open;
+  },
+};
+
+/** Methods of a model. */
+export const modelDoors = {
+  with: entry("with", ["bundles", bundles], options(composeSettings, "settings")),
+  tune: entry(
+    "tune",
+    options(fields<TuneModelOptions>()({ seconds: finite({ above: 0 }), signal, onProgress, store })),
+  ),
+  encode: entry("encode", ["prompt", prompt]),
+  generate: entry("generate", ["prompt", prompt], options(generateOptions)),
+  generateBatch: entry(
+    "generateBatch",
+    ["prompts", listOf(prompt, { most: MOST_SEQUENCES })],
+    options(generateOptions),
+  ),
+  session: entry("session", options(sessionOptions)),
+  logits: entry("logits", ["tokens", tokens], options(fields<LogitsOptions>()({ last: flag, promptLength, signal }))),
+  capture: entry(
+    "capture",
+    ["tokens", tokens],
+    ["sites", listOf(text, { least: 1 })],
+    options(fields<RunOptions>()({ promptLength, signal })),
+  ),
+  perplexity: entry(
+    "perplexity",
+    ["documents", documents],
+    options(
+      fields<PerplexityOptions>()({
+        stride: test<number>("a whole number of at least 1", (value) => typeof value === "number"),
+        promptLength,
+        signal,
+        onProgress,
+      }),
+    ),
+  ),
+  compare: entry("compare", ["prompt", prompt], options(compareOptions)),
+  explain: entry("explain", options(planOptions)),
+};
+
+const aborting = fields<{ readonly signal?: AbortSignal }>()({ signal });
+
+const device = thing<GPUDevice>("a GPUDevice", { createBuffer: "function", queue: "object", limits: "object" });
+
+export const loadDoor = entry(
+  "load",
+  ["source", modelSource],
+  options(
+    fields<LoadOptions>()({
+      adapter: text,
+      device,
+      limits: oneOf(["default", "adapter"]),
+      plan: oneOf(["default", "reference"]),
+      family: oneOf<KernelFamily>(["register", "tiled"]),
+      tune: either(flag, oneOf(["remembered"])),
+      quantize: oneOf<QuantFormat>(["q8", "q4"]),
+      signal,
+      onProgress: callback<ProgressListener>(),
+      onNotice: callback<(message: string) => void>(),
+    }),
+  ),
+);
+
+export const loadBundleDoor = entry(
+  "loadBundle",
+  ["source", test<string | URL | Blob | Uint8Array>("a path, an address, a file or its bytes", isBundleSource)],
+  options(aborting),
+);
+
+function isBundleSource(value: unknown): boolean {
+  const isFile = value instanceof URL || value instanceof Blob || value instanceof Uint8Array;
+  return isFile || path.suits(value);
+}
+
+const digestOptions = fields<DigestOptions>()({ signal, onProgress });
+export const digestsDoor = entry("digestsFor", ["bundles", bundles], ["source", modelSource], options(digestOptions));
+export const weightsDigestDoor = entry("weightsDigestOf", ["source", modelSource], options(digestOptions));
+
+/** Methods of a session. */
+export const sessionDoors = {
+  tokens: entry("session.tokens", ["sequence", optional(whole({ least: 0 }))]),
+  set: entry(
+    "session.set",
+    ["id", text],
+    [
+      "change",
+      fields<StageChange>("new values { strength, alpha, positions, edges }")({
+        strength: float32,
+        alpha: float32,
+        positions,
+        edges: maskedEdges,
+      }),
+    ],
+    options(
+      fields<{ readonly sequence?: number; readonly cache?: "recompute" | "continue" }>()({
+        sequence: whole({ least: 0 }),
+        cache: oneOf(["recompute", "continue"]),
+      }),
+    ),
+  ),
+  setTensors: entry(
+    "session.setTensors",
+    ["id", text],
+    ["layer", whole({ least: 0 })],
+    ["tensors", stageValues],
+    options(fields<{ readonly cache?: "recompute" | "continue" }>()({ cache: oneOf(["recompute", "continue"]) })),
+  ),
+  stage: entry("session.stage", ["id", text], ["sequence", optional(whole({ least: 0 }))]),
+  generate: entry("session.generate", ["prompt", prompt], options(sessionGenerateOptions)),
+  generateBatch: entry(
+    "session.generateBatch",
+    ["prompts", listOf(prompt, { most: MOST_SEQUENCES })],
+    options(sessionBatchOptions),
+  ),
+};

@@ -1,0 +1,310 @@
+/** Generation for callers: text or ids in, a stream of tokens with printable text out, and a summary at the end. */
+import { SluiceError } from "../errors.ts";
+import {
+  type DecodedToken,
+  type DecodeOptions,
+  decode,
+  type FinishReason,
+  type Prompt,
+  prepareDecode,
+} from "../runtime/decode.ts";
+import type { StageNotice } from "../runtime/live-stages.ts";
+import type { SamplingOptions } from "../runtime/sampling.ts";
+import type { Sequences } from "../runtime/sequences.ts";
+import { StopStrings } from "../tokenizer/stop-strings.ts";
+import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
+
+export interface GenerateOptions extends Partial<SamplingOptions> {
+  /** Default 128. */
+  readonly maxNewTokens?: number;
+  /**
+   * Continuations of each prompt, side by side; default 1. Those of a prompt are neighbours among the sequences and
+   * results. More than one need a temperature above 0.
+   */
+  readonly samples?: number;
+  /** One seed per continuation, in place of `seed`, `seed + 1`, … */
+  readonly seeds?: readonly number[];
+  /** Texts that end generation; they are cut from the result. */
+  readonly stop?: readonly string[];
+  /** Ids that end generation, besides the model's own. */
+  readonly stopTokens?: readonly number[];
+  /** Positions the cache holds. Default: what prompt and new tokens need, as far as the model goes. */
+  readonly context?: number;
+  /**
+   * When prompt and new tokens do not fit into the context; all but the last new token need a place in it.
+   * - `stop` (default): a prompt that alone does not fit is refused; new tokens end where the context ends.
+   * - `error`: refused before anything runs, unless all `maxNewTokens` fit.
+   * - `truncate`: the prompt loses its first tokens until all fit, but keeps its last one. Without `maxNewTokens`,
+   *   at most half the context is made free for new tokens.
+   */
+  readonly overflow?: Overflow;
+  /** P, for stages that act on the prompt or behind it: its positions are [0, P). Default: the length of the prompt. */
+  readonly promptLength?: number;
+  readonly signal?: AbortSignal;
+}
+
+export type Overflow = "stop" | "error" | "truncate";
+
+export interface GeneratedToken {
+  readonly token: number;
+  /** What became printable with this token: whole characters only. Null without a tokenizer. */
+  readonly text: string | null;
+  /** Which prompt of a batch it belongs to, or which sequence of a session; 0 for a single one. */
+  readonly sequence: number;
+}
+
+export interface Timings {
+  /** Pipelines compiled and buffers made for this call. */
+  readonly compile_ms: number;
+  /** From the first submit to the first token on the host. */
+  readonly prefill_ms: number;
+  readonly decode_ms: number;
+  /** Over the tokens that were computed. */
+  readonly prefill_tokens_per_s: number;
+  /** Tokens after the first, over decode_ms; 0 when there was only one. */
+  readonly decode_tokens_per_s: number;
+  /** From the call to the first token: compile and prefill. */
+  readonly time_to_first_token_ms: number;
+}
+
+export interface GenerateResult {
+  /** The prompt's ids, as far as it was not truncated. */
+  readonly prompt_tokens: readonly number[];
+  /** How many of them the session held from earlier calls and did not compute again. */
+  readonly reused_tokens: number;
+  /** New ids, the one that stopped generation included. */
+  readonly tokens: readonly number[];
+  /** Their text, without stop id or stop text; null without a tokenizer. */
+  readonly text: string | null;
+  readonly finish: FinishReason;
+  /** Stages that were changed while it ran, each with the first of `tokens` that it acted on. */
+  readonly changes: readonly StageEvent[];
+  /** The seed that was used; null where nothing was drawn. */
+  readonly seed: number | null;
+  readonly timings: Timings;
+}
+
+/** A change of a stage, and the index of the first new token that was computed under it. */
+export interface StageEvent extends StageNotice {
+  readonly first_token: number;
+}
+
+/** One prompt of a batch on its way: its tokens, and its text as far as it is printable. */
+class Output {
+  readonly tokens: number[] = [];
+  readonly changes: StageEvent[] = [];
+  finish: FinishReason = "length";
+  text: string | null;
+  readonly #stream: TextStream | undefined;
+  /** Tokens without text, which stop strings may name all the same. */
+  readonly #specials: ReadonlyMap<number, string>;
+  readonly #matcher: StopStrings | undefined;
+  readonly #stopTokens: ReadonlySet<number>;
+  stoppedByText = false;
+
+  constructor(
+    tokenizer: Tokenizer | null,
+    prompt: readonly number[],
+    stop: readonly string[],
+    stopTokens: ReadonlySet<number>,
+  ) {
+    this.#stream = tokenizer?.stream({ context: prompt });
+    this.#specials = tokenizer?.specialTokens ?? new Map();
+    this.#matcher = this.#stream && new StopStrings(stop, this.#specials.values());
+    this.#stopTokens = stopTokens;
+    this.text = tokenizer ? "" : null;
+  }
+
+  /** Takes a token; returns the text that became printable, with the last token all that was held back. */
+  push({ token, finish, changes }: DecodedToken): string | null {
+    for (const change of changes) this.changes.push({ ...change, first_token: this.tokens.length });
+    this.tokens.push(token);
+    if (finish) this.finish = finish;
+    if (!this.#stream || !this.#matcher) return null;
+    let text = this.#stopTokens.has(token) ? "" : this.#match(this.#matcher, this.#stream.push(token));
+    if (!this.stoppedByText) text += this.#noted(this.#matcher.pushHidden(this.#specials.get(token) ?? ""));
+    if (finish && !this.stoppedByText) text += this.#match(this.#matcher, this.#stream.end());
+    if (finish && !this.stoppedByText) text += this.#matcher.end();
+    this.text += text;
+    return text;
+  }
+
+  #match(matcher: StopStrings, piece: string): string {
+    return this.#noted(matcher.push(piece));
+  }
+
+  /** Text from the matcher, which may have found a stop string. */
+  #noted(text: string): string {
+    if (this.#matcher?.matched != null) {
+      this.stoppedByText = true;
+      this.finish = "stop";
+    }
+    return text;
+  }
+}
+
+/** What a caller asked for, checked. */
+export interface GenerationRequest {
+  /** Prompts and the sequences that they continue. */
+  readonly prompts: readonly Omit<Prompt, "reused">[];
+  readonly tokenizer: Tokenizer | null;
+  readonly sampling: SamplingOptions;
+  readonly maxNewTokens: number;
+  readonly promptLength: number | undefined;
+  readonly stop: readonly string[];
+  readonly stopTokens: ReadonlySet<number>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The right to run sequences, until it is given back. */
+export interface Lease {
+  readonly sequences: Sequences;
+  /** Throws when the sequences are to be left alone from now on. */
+  check(): void;
+  release(): void;
+}
+
+/**
+ * A generation under way: iterate it for tokens as they come, then ask `result()`; or ask at once and wait.
+ * It runs once, and starts when first asked.
+ */
+export class Generation implements AsyncIterable<GeneratedToken> {
+  readonly #request: GenerationRequest;
+  readonly #open: () => Promise<Lease>;
+  #isStarted = false;
+  readonly #results: Promise<readonly GenerateResult[]>;
+  #end: { resolve(results: readonly GenerateResult[]): void; reject(error: unknown): void } | undefined;
+
+  /** @param open asked once, when the generation starts */
+  constructor(request: GenerationRequest, open: () => Promise<Lease>) {
+    this.#request = request;
+    this.#open = open;
+    this.#results = new Promise((resolve, reject) => {
+      this.#end = { resolve, reject };
+    });
+    // Whoever iterates is told there, and need not ask for results too.
+    this.#results.catch(() => undefined);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<GeneratedToken> {
+    if (this.#isStarted)
+      throw new SluiceError("usage", "This generation has already been started; call generate again for another");
+    this.#isStarted = true;
+    const run = generateAll(this.#request, this.#open);
+    try {
+      for (let next = await run.next(); ; next = await run.next()) {
+        if (next.done) {
+          this.#end?.resolve(next.value);
+          return;
+        }
+        yield next.value;
+      }
+    } catch (error) {
+      this.#end?.reject(error);
+      throw error;
+    } finally {
+      await run.return([]);
+      // Does nothing unless the caller stopped iterating.
+      this.#end?.reject(
+        new SluiceError("usage", "This generation was left before its last token, so it has no result", {
+          hint: "Iterate to the end, or ask for result() instead; maxNewTokens and stop end it earlier.",
+        }),
+      );
+    }
+  }
+
+  /**
+   * The summary of the first prompt, once generation has ended.
+   * @throws SluiceError what ended it early; `usage` where the caller stopped iterating
+   */
+  async result(): Promise<GenerateResult> {
+    return (await this.results())[0] as GenerateResult;
+  }
+
+  /** One summary per prompt and sample, in order, once generation has ended. @throws SluiceError as {@link result} */
+  async results(): Promise<readonly GenerateResult[]> {
+    if (!this.#isStarted) {
+      for await (const _ of this) {
+        // Only the summary is wanted.
+      }
+    }
+    return this.#results;
+  }
+}
+
+async function* generateAll(
+  request: GenerationRequest,
+  open: () => Promise<Lease>,
+): AsyncGenerator<GeneratedToken, readonly GenerateResult[]> {
+  const { tokenizer, sampling, stop, stopTokens, signal } = request;
+  const called = performance.now();
+  const { sequences, check, release } = await open();
+  try {
+    sequences.check(request.prompts);
+    const prompts = request.prompts.map((prompt): Prompt => {
+      return { ...prompt, reused: sequences.reuse(prompt.sequence, prompt.tokens, request.promptLength) };
+    });
+    // What is outdated is computed again first.
+    const counted = prompts.map((prompt) =>
+      sequences.isOutdated(prompt.sequence) ? { ...prompt, reused: 0 } : prompt,
+    );
+    const outputs = new Map(
+      prompts.map(({ sequence, tokens }) => [sequence, new Output(tokenizer, tokens, stop, stopTokens)]),
+    );
+    const options: DecodeOptions = { ...sampling, maxNewTokens: request.maxNewTokens, stopTokens, signal };
+    await prepareDecode(sequences, prompts, options);
+    const started = performance.now();
+    let firstToken: number | undefined;
+    const stopped = new Set<number>();
+    let count = 0;
+    for await (const decoded of decode(sequences, prompts, options, stopped)) {
+      const { sequence, token } = decoded;
+      check();
+      firstToken ??= performance.now();
+      const output = outputs.get(sequence) as Output;
+      const text = output.push(decoded);
+      if (output.stoppedByText) stopped.add(sequence);
+      count++;
+      sequences.onProgress({ phase: "decode", done: count, total: prompts.length * request.maxNewTokens });
+      yield { token, text, sequence };
+    }
+    const ended = performance.now();
+    const timings = timingsOf(called, started, firstToken ?? ended, ended, counted, [...outputs.values()]);
+    return counted.map(({ sequence, tokens, reused, seed = sampling.seed }) => {
+      const output = outputs.get(sequence) as Output;
+      return {
+        prompt_tokens: tokens,
+        reused_tokens: reused,
+        tokens: output.tokens,
+        text: output.text,
+        finish: output.finish,
+        changes: output.changes,
+        seed: sampling.temperature > 0 ? seed : null,
+        timings,
+      };
+    });
+  } finally {
+    release();
+  }
+}
+
+function timingsOf(
+  called: number,
+  started: number,
+  firstToken: number,
+  ended: number,
+  prompts: readonly Prompt[],
+  outputs: readonly Output[],
+): Timings {
+  const perSecond = (count: number, ms: number): number => (ms > 0 ? (count * 1000) / ms : 0);
+  const prefilled = prompts.reduce((sum, { tokens, reused }) => sum + tokens.length - reused, 0);
+  const decoded = outputs.reduce((sum, { tokens }) => sum + Math.max(0, tokens.length - 1), 0);
+  return {
+    compile_ms: started - called,
+    prefill_ms: firstToken - started,
+    decode_ms: ended - firstToken,
+    prefill_tokens_per_s: perSecond(prefilled, firstToken - started),
+    decode_tokens_per_s: perSecond(decoded, ended - firstToken),
+    time_to_first_token_ms: firstToken - called,
+  };
+}

@@ -1,0 +1,35 @@
+/** What a model is made of. */
+
+import type { GenerationConfig } from "../architectures/generation-config.ts";
+import type { FusedOp } from "../compile/fused.ts";
+import type { WeightLayout } from "../compile/weight-layout.ts";
+import type { SluiceError } from "../errors.ts";
+import type { Gpu } from "../gpu/open.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import type { ModelConfig } from "../model-config.ts";
+import type { ProgressListener } from "../runtime/progress.ts";
+import type { GpuWeights } from "../runtime/weights.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Tuning } from "./tuning.ts";
+
+/** What loading hands to a model. */
+export interface ModelParts {
+  readonly config: ModelConfig;
+  readonly generationConfig: GenerationConfig;
+  /** The model without interventions. */
+  readonly graph: Graph;
+  readonly ops: readonly FusedOp[];
+  readonly layout: WeightLayout;
+  readonly gpu: Gpu;
+  readonly family: KernelFamily;
+  readonly reference: boolean;
+  readonly tuning: Tuning;
+  readonly weights: GpuWeights;
+  readonly tokenizer: Tokenizer | null;
+  /** Why the folder's tokenizer could not be read. */
+  readonly tokenizerError: SluiceError | null;
+  readonly onProgress: ProgressListener;
+  /** Called with a line worth telling a person. */
+  readonly onNotice: (message: string) => void;
+}

@@ -1,0 +1,388 @@
+/** A loaded model: what callers hold. Weights stay on the GPU; every call opens the session it needs. */
+
+import type { GenerationDefaults } from "../architectures/generation-config.ts";
+import type { Argument, Arguments, Entry } from "../arguments/entry.ts";
+import type { TokenIds } from "../arguments/lists.ts";
+import type { AttributionOptions, EdgeAttribution, EdgeGradient, MaskValues } from "../attribution/attribute-edges.ts";
+import { fuse } from "../compile/fuse.ts";
+import type { FusedOp } from "../compile/fused.ts";
+import type { Plan } from "../compile/plan.ts";
+import type { WeightLayout } from "../compile/weight-layout.ts";
+import { SluiceError } from "../errors.ts";
+import { Pacer } from "../execution/pacer.ts";
+import { PipelineCache } from "../execution/pipelines.ts";
+import type { EdgeFit, EdgeFitOptions } from "../fit/edges/fit-edges.ts";
+import type { Gpu } from "../gpu/open.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { BundleInput, PrefixedBundle, SettingsInput } from "../interventions/arguments.ts";
+import { compose } from "../interventions/compose.ts";
+import { positionWarnings } from "../interventions/position-warnings.ts";
+import { rewrite } from "../interventions/rewrite.ts";
+import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-names.ts";
+import type { Composition, Stage } from "../interventions/stage.ts";
+import type { ModelConfig } from "../model-config.ts";
+import type { Profile, ProfileOptions } from "../profile/profile.ts";
+import type { Executor } from "../runtime/executor.ts";
+import { LiveStages } from "../runtime/live-stages.ts";
+import { checkVocabulary, Sequences } from "../runtime/sequences.ts";
+import type { UploadRecord } from "../runtime/weights.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TuningReport } from "../tune/tune.ts";
+import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
+import { type LogitsOptions, modelDoors, type RunOptions } from "./doors.ts";
+import { type ExplainOptions, explainPlan } from "./explain.ts";
+import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
+import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
+import type { ModelParts } from "./model-parts.ts";
+import { openExecutor } from "./open-executor.ts";
+import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
+import { planSession } from "./plan-session.ts";
+import {
+  boundsOf,
+  checkPromptLength,
+  encodePrompt,
+  numberSequences,
+  type PromptInput,
+  type ReadPrompt,
+  type SettledRequest,
+  settleRequest,
+} from "./request.ts";
+import { Session } from "./session.ts";
+import { checkContext, type SessionOptions } from "./session-options.ts";
+import { type TuneModelOptions, tuneParts } from "./tuning.ts";
+
+/** A model with stages written into its graph. */
+interface Edited {
+  readonly composition: Composition;
+  readonly graph: Graph;
+  readonly ops: readonly FusedOp[];
+}
+
+export class Model {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer | null;
+  /** How its makers sample, by generation_config.json: `generate` does so if these are spread into its options. */
+  readonly generationDefaults: GenerationDefaults;
+  /** Why the folder's tokenizer could not be read; null if it was, or if there is none. Ids run all the same. */
+  readonly tokenizerError: SluiceError | null;
+  readonly #parts: ModelParts;
+  readonly #pipelines: PipelineCache;
+  /** Absent without interventions, and where they change nothing by their structure. */
+  readonly #edited: Edited | undefined;
+  /** The model that owns the weights, for one that was made by `with`. */
+  readonly #owner: Model | undefined;
+  #disposed = false;
+
+  constructor(parts: ModelParts, edit?: { readonly owner: Model; readonly composition: Composition }) {
+    this.config = parts.config;
+    this.tokenizer = parts.tokenizer;
+    this.generationDefaults = parts.generationConfig.defaults;
+    this.tokenizerError = parts.tokenizerError;
+    this.#parts = parts;
+    this.#owner = edit?.owner;
+    this.#pipelines = edit ? edit.owner.#pipelines : new PipelineCache(parts.gpu);
+    if (edit && edit.composition.stages.length > 0) {
+      const graph = rewrite(parts.graph, edit.composition);
+      this.#edited = { composition: edit.composition, graph, ops: fuse(graph) };
+    }
+  }
+
+  /**
+   * The same model with interventions: the weights are shared, the plan has the stages compiled in. Dispose of it or not,
+   * it ends with this model. Called on a model that has interventions, it replaces them.
+   * @param bundles in the order in which they act; with a prefix a bundle's stages are named `PREFIX/ID`
+   * @param settings strengths and alphas by stage id, in place of the bundles' own
+   * @throws SluiceError `bad_bundle` naming file, stage and field; `usage` for settings that name no stage
+   */
+  with(bundles: readonly (BundleInput | PrefixedBundle)[], settings: SettingsInput = {}): Model {
+    const composition = compose(this.config, ...this.#enter(modelDoors.with, bundles, settings));
+    for (const warning of composition.warnings) this.#parts.onNotice(warning);
+    return this.withStages(composition);
+  }
+
+  /** `with`, for stages that were checked against this model already. @internal */
+  withStages(composition: Composition): Model {
+    const model = new Model(this.#parts, { owner: this.#owner ?? this, composition });
+    // What the device could not run is said now and not at the first session.
+    if (model.#edited) model.plan({ context: 1 });
+    return model;
+  }
+
+  /** The stages that act, in order. */
+  get stages(): readonly Stage[] {
+    return this.#edited?.composition.stages ?? [];
+  }
+
+  /** The device this model runs on. */
+  get device(): DeviceProfile {
+    return this.#parts.gpu.profile;
+  }
+
+  /** For this package's own measuring and fitting: where the model runs, how its weights lie, the plain graph. @internal */
+  get internals(): {
+    readonly gpu: Gpu;
+    readonly pipelines: PipelineCache;
+    readonly layout: WeightLayout;
+    readonly graph: Graph;
+    readonly upload: UploadRecord;
+  } {
+    const { gpu, layout, graph, weights } = this.#parts;
+    return { gpu, pipelines: this.#pipelines, layout, graph, upload: weights.upload };
+  }
+
+  /**
+   * Measures which kernels serve this model fastest on its device, and remembers; sessions opened later use them.
+   * @throws SluiceError `usage` for a model on the reference plan; `aborted`
+   */
+  async tune(options: TuneModelOptions = {}): Promise<TuningReport> {
+    return tuneParts(this.#parts, ...this.#enter(modelDoors.tune, options));
+  }
+
+  /**
+   * Where the time of a prefill and of decode steps goes, kernel by kernel and on the host.
+   * @throws SluiceError as `profileModel` does
+   */
+  async profile(prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
+    return (await import("../profile/profile.ts")).profileModel(this, prompt, options);
+  }
+
+  /** GPU bytes in use: weights and open sessions. */
+  get gpuBytes(): number {
+    return this.#parts.gpu.bytesInUse;
+  }
+
+  /**
+   * Ids of a prompt: text through the tokenizer, with the special tokens it adds; ids as they are.
+   * @throws SluiceError `bad_tokens` for text without a tokenizer, `usage` for an empty prompt
+   */
+  encode(prompt: PromptInput): readonly number[] {
+    return encodePrompt(boundsOf(this.#parts, undefined), ...modelDoors.encode.read(prompt));
+  }
+
+  /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
+  generate(prompt: PromptInput, options: GenerateOptions = {}): Generation {
+    const [given, wanted] = this.#enter(modelDoors.generate, prompt, options);
+    return this.#generation([given], wanted);
+  }
+
+  /** Continues several prompts side by side; results in their order, the samples of each together. */
+  async generateBatch(
+    prompts: readonly PromptInput[],
+    options: GenerateOptions = {},
+  ): Promise<readonly GenerateResult[]> {
+    const [given, wanted] = this.#enter(modelDoors.generateBatch, prompts, options);
+    return given.length === 0 ? [] : this.#generation(given, wanted).results();
+  }
+
+  /**
+   * Opens a session: its cache lasts from call to call, so that what a prompt shares with the last one is not computed
+   * again. The caller disposes of it.
+   * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
+   */
+  async session(options: Omit<SessionOptions, "captures" | "pooling"> = {}): Promise<Session> {
+    const [wanted] = this.#enter(modelDoors.session, options);
+    const cached = await this.openSequences({ live: true, ...wanted });
+    return new Session(cached, boundsOf(this.#parts, cached.plan.capacity), this.#parts.onNotice);
+  }
+
+  /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */
+  async logits(tokens: TokenIds, options: LogitsOptions = {}): Promise<Matrix> {
+    const [ids, wanted] = this.#enter(modelDoors.logits, tokens, options);
+    const session = { context: this.#checkRun(ids, wanted.promptLength), signal: wanted.signal };
+    return this.#withSequences(session, (sequences) => computeLogits(sequences, ids, wanted));
+  }
+
+  /** The sites that this model has, for captures and stages, in the order in which a forward pass reaches them. */
+  get sites(): readonly SiteInfo[] {
+    return listSites(this.config);
+  }
+
+  /**
+   * Values at sites for every position of `tokens`: `[T, width]`; `attn_pattern.l`: `[heads, T, T]`.
+   * @param sites names as {@link sites} lists them, ours or TransformerLens': `resid_post.3`, `blocks.3.hook_resid_post`
+   * @returns the values by the names that were given
+   * @throws SluiceError `usage` for a site that the model does not have; `bad_tokens`, `context_overflow`, `aborted`
+   */
+  async capture(
+    tokens: TokenIds,
+    sites: readonly string[],
+    options: RunOptions = {},
+  ): Promise<ReadonlyMap<string, Matrix>> {
+    const [ids, names, wanted] = this.#enter(modelDoors.capture, tokens, sites, options);
+    const context = this.#checkRun(ids, wanted.promptLength);
+    const ours = names.map((site) => ourSiteName(this.config, site));
+    const session = { context, captures: ours, signal: wanted.signal };
+    const captured = await this.#withSequences(session, (sequences) => captureSites(sequences, ids, wanted));
+    return new Map(names.map((site, i) => [site, captured.get(ours[i] as string) as Matrix]));
+  }
+
+  /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
+  async perplexity(documents: readonly TokenIds[], options: PerplexityOptions = {}): Promise<Perplexity> {
+    const [given, wanted] = this.#enter(modelDoors.perplexity, documents, options);
+    const open = (session: SessionOptions) => this.openSequences(session);
+    return measurePerplexity(open, this.config, given, wanted, this.#parts.onNotice);
+  }
+
+  /**
+   * Continues a prompt with and without the interventions, side by side, and says how far their predictions lie apart.
+   * @throws SluiceError `usage` for a model without interventions, `non_finite`; and what generating throws
+   */
+  async compare(prompt: PromptInput, options: CompareOptions = {}): Promise<Comparison> {
+    const [given, wanted] = this.#enter(modelDoors.compare, prompt, options);
+    if (!this.#edited) throw nothingToCompare();
+    const { request, context } = this.#settle([given], wanted);
+    return this.#withSequences({ sequences: 2, context, signal: wanted.signal }, (sequences) =>
+      comparePair(sequences, new Session(sequences, boundsOf(this.#parts, context)), given, request, wanted),
+    );
+  }
+
+  /**
+   * The mean next-token cross-entropy of `tokens` and its gradient with respect to every edge of a mask.
+   * @throws SluiceError `usage` for a mask that does not fit, or a model with stages, which are not differentiated;
+   *   `bad_tokens`, `context_overflow`, `device_limit`
+   */
+  async attributeEdges(tokens: TokenIds, options: AttributionOptions & MaskValues = {}): Promise<EdgeGradient> {
+    const { attributeEdges } = (await import("../attribution/attribute-edges.ts")).attributionDoors;
+    const [ids, { mask, constants, replace, ...wanted }] = this.#enter(attributeEdges, tokens, options);
+    const attribution = await this.openAttribution([this.encode(ids)], wanted);
+    try {
+      const { signal, onProgress } = wanted;
+      return await attribution.run({ mask, constants, replace }, { signal, ...(onProgress && { onProgress }) });
+    } finally {
+      attribution.dispose();
+    }
+  }
+
+  /**
+   * Finds edges whose cut makes the model worse at bad texts and leaves it as good at others, as a bundle with a report.
+   * @throws SluiceError `usage` where too few texts are given or no cut helps, or for a model with stages; `aborted`
+   */
+  async fitEdges(options: EdgeFitOptions): Promise<EdgeFit> {
+    this.#checkOpen();
+    return (await import("../fit/edges/fit-edges.ts")).fitEdges(this, options);
+  }
+
+  /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */
+  async openAttribution(texts: readonly TokenIds[], options: AttributionOptions = {}): Promise<EdgeAttribution> {
+    const { attributionDoors, EdgeAttribution } = await import("../attribution/attribute-edges.ts");
+    const given = this.#enter(attributionDoors.openAttribution, texts, options);
+    const [stage] = this.stages;
+    if (stage) {
+      throw new SluiceError("usage", `Edges cannot be attributed through stage "${stage.id}" (${stage.kind})`, {
+        hint: "Attribute the edges of the model without interventions; a mask to start from is given beside it.",
+      });
+    }
+    const parts = this.#parts;
+    return EdgeAttribution.open({ ...parts, pipelines: this.#pipelines, pace: new Pacer(parts.family) }, ...given);
+  }
+
+  /**
+   * The graph, the plan, its buffers and the linked WGSL of every kernel, as text.
+   * @throws SluiceError `usage` for a kernel that the plan does not have
+   */
+  async explain(options: SessionOptions & ExplainOptions = {}): Promise<string> {
+    const [{ parts, kernel, ...wanted }] = this.#enter(modelDoors.explain, options);
+    const graph = this.#edited?.graph ?? this.#parts.graph;
+    const what = { ...(parts && { parts }), ...(kernel !== undefined && { kernel }) };
+    return explainPlan(graph, this.plan(wanted), this.#parts.layout, what);
+  }
+
+  /** The plan of a session. @internal */
+  plan(options: SessionOptions = {}): Plan {
+    return planSession(this.#parts, this.#edited ?? this.#parts, this.#edited?.composition, options);
+  }
+
+  /** Whether its weights are gone. */
+  get isDisposed(): boolean {
+    return this.#disposed || (this.#owner?.isDisposed ?? false);
+  }
+
+  /** The arguments of a call on a model that can still run, checked. */
+  #enter<const All extends readonly Argument[]>(
+    door: Entry<All>,
+    ...given: { readonly [I in keyof All]: unknown }
+  ): Arguments<All> {
+    this.#checkOpen();
+    return door.read(...given);
+  }
+
+  #checkOpen(): void {
+    if (this.isDisposed) throw new SluiceError("usage", "This model has been disposed of; load it again");
+  }
+
+  /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. @internal */
+  async openSequences(options: SessionOptions = {}): Promise<Sequences> {
+    this.#checkOpen();
+    const executor = await openExecutor(this.#parts, this.#pipelines, this.#edited, options);
+    const stages = this.#edited && this.#liveStages(executor, this.#edited.composition);
+    return new Sequences(executor, this.config.vocab_size, stages, this.#parts.onProgress);
+  }
+
+  #liveStages(executor: Executor, composition: Composition): LiveStages {
+    const { stages, sequences } = executor.plan;
+    return new LiveStages(composition, this.config, stages?.image, sequences, {
+      writeTable: (offset, words) => executor.write({ role: "stages" }, offset, words),
+      writeScopes: (words) => executor.writeScopes(words),
+      mostScopeBytes: this.#parts.gpu.profile.limits.maxStorageBufferBindingSize / 2,
+    });
+  }
+
+  /** Frees the weights and the device, if it is the model's own. Open sessions end with it. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.#owner) return;
+    const { gpu, weights } = this.#parts;
+    for (const buffer of [...weights.parts, weights.params]) gpu.release(buffer);
+    gpu.destroy();
+  }
+
+  #generation(prompts: readonly ReadPrompt[], options: GenerateOptions): Generation {
+    const { request, context } = this.#settle(prompts, options);
+    return new Generation(request, async () => {
+      const count = request.prompts.length;
+      const sequences = await this.openSequences({ sequences: count, context, signal: options.signal });
+      return { sequences, check: () => undefined, release: () => sequences.dispose() };
+    });
+  }
+
+  #settle(prompts: readonly ReadPrompt[], options: GenerateOptions): SettledRequest {
+    const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
+    const settled = settleRequest(boundsOf(this.#parts, wanted), numberSequences(prompts, options.samples), options);
+    const { prompts: encoded, promptLength, maxNewTokens } = settled.request;
+    const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
+    this.#warnOfPositions(promptLength ?? longest, longest + maxNewTokens - 1);
+    return settled;
+  }
+
+  /** The context that tokens take, once it is known that they can be run; nothing is opened for those that cannot. */
+  #checkRun(tokens: readonly number[], promptLength: number | undefined): number {
+    const { length } = encodePrompt(boundsOf(this.#parts, undefined), tokens);
+    checkVocabulary(tokens, this.config.vocab_size);
+    checkPromptLength(promptLength, [{ tokens }]);
+    this.#warnOfPositions(promptLength ?? length, length);
+    return this.#contextFor(length);
+  }
+
+  /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */
+  #warnOfPositions(promptLength: number, length: number): void {
+    positionWarnings(this.stages, { promptLength, length }).forEach(this.#parts.onNotice);
+  }
+
+  #contextFor(positions: number): number {
+    return checkContext(positions, this.config);
+  }
+
+  async #withSequences<Result>(
+    options: SessionOptions,
+    use: (sequences: Sequences) => Promise<Result>,
+  ): Promise<Result> {
+    const sequences = await this.openSequences(options);
+    try {
+      return await use(sequences);
+    } finally {
+      sequences.dispose();
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/** Each source is compiled once, and what does not compile is shown. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { SluiceError } from "../../src/errors.ts";
+import { PipelineCache } from "../../src/execution/pipelines.ts";
+import { openGpu } from "../../src/gpu/open.ts";
+import type { Kernel, KernelBinding } from "../../src/kernels/kernel.ts";
+import { refusal } from "../formats/refusal.ts";
+import { testDevice } from "../support/device.ts";
+
+const io: readonly KernelBinding[] = [{ name: "x", binding: 1, access: "read_write" }];
+
+/** A kernel of one module, given as text. */
+function kernelOf(name: string, body: string, bindings = io): Kernel {
+  const text = `@group(1) @binding(1) var<storage, read_write> x: array<u32>;
+@compute @workgroup_size(1)
+fn main() {
+${body}
+}`;
+  return {
+    name,
+    shader: { entry: "written", modules: { written: text } },
+    bindings,
+    args: [],
+    summation: "none",
+    workgroups: () => [1, 1, 1],
+    cost: () => ({ flops: 0, bytes: 0 }),
+  };
+}
+
+async function makeCache(): Promise<PipelineCache> {
+  return new PipelineCache(await openGpu({ device: await testDevice() }));
+}
+
+test("equal sources give one pipeline, also while it compiles", async () => {
+  const cache = await makeCache();
+  const [a, b] = await Promise.all([
+    cache.get(kernelOf("a", "  x[0] = 1u;")),
+    cache.get(kernelOf("b", "  x[0] = 1u;")),
+  ]);
+  assert.is(a, b);
+  assert.is(await cache.get(kernelOf("a", "  x[0] = 1u;")), a);
+  assert.is(cache.created, 1);
+  assert.is.not(await cache.get(kernelOf("c", "  x[0] = 2u;")), a);
+  assert.is(cache.created, 2);
+  assert.equal(
+    cache.compiled.map(({ name }) => name),
+    ["a", "c"],
+  );
+  for (const { name, linkMs, compileMs } of cache.compiled) assert.ok(linkMs >= 0 && compileMs >= 0, name);
+});
+
+test("kernels with equal bindings share a layout", async () => {
+  const cache = await makeCache();
+  const layout = cache.layoutOf(kernelOf("a", ""));
+  assert.is(cache.layoutOf(kernelOf("b", "  x[0] = 3u;")), layout);
+  const other = kernelOf("c", "", [...io, { name: "args", binding: 0, access: "args" }]);
+  assert.is.not(cache.layoutOf(other), layout);
+});
+
+test("an error shows kernel, line, column and the line itself", async () => {
+  const cache = await makeCache();
+  const broken = kernelOf("broken_768", "  let y = 1u;\n  x[0] = y + 1i;");
+  const message = await refusal("gpu", () => cache.get(broken), "Kernel broken_768", "report");
+  // Compilers differ in what they say, and whether the fault lies in the sum or in its assignment.
+  assert.match(message, /\n\d+:(?:3|10): .+\n {4}x\[0\] = y \+ 1i;\n {4}(?: {7})?\^\n/);
+  assert.is(cache.created, 0);
+});
+
+test("bindings that the shader does not have are an error too", async () => {
+  const cache = await makeCache();
+  const bindings: readonly KernelBinding[] = [{ name: "x", binding: 1, access: "read" }];
+  await refusal("gpu", () => cache.get(kernelOf("mismatch", "  x[0] = 4u;", bindings)), "Kernel mismatch");
+});
+
+test("after a failure nothing lingers", async () => {
+  const gpu = await openGpu({ device: await testDevice() });
+  const cache = new PipelineCache(gpu);
+  await refusal("gpu", () => cache.get(kernelOf("broken", "  x[0] = 1.5f;")));
+  await gpu.idle();
+  await cache.get(kernelOf("sound", "  x[0] = 5u;"));
+  gpu.destroy();
+});
+
+test("preparing tells how far it is, of what was not there before", async () => {
+  const cache = await makeCache();
+  const kernels = [6, 7, 8, 7].map((n) => kernelOf(`k${n}`, `  x[0] = ${n}u;`));
+  await cache.get(kernels[0] as Kernel);
+  const heard: string[] = [];
+  await cache.prepare(kernels, (done, total) => heard.push(`${done}/${total}`));
+  assert.equal(heard, ["1/2", "2/2"]);
+  await cache.prepare(kernels, () => heard.push("again"));
+  assert.is(heard.length, 2);
+  assert.is(cache.created, 3);
+});
+
+test("an abort stops what has not begun", async () => {
+  const cache = await makeCache();
+  const kernels = Array.from({ length: 40 }, (_, n) => kernelOf(`n${n}`, `  x[0] = ${100 + n}u;`));
+  const abort = new AbortController();
+  await refusal("aborted", () => cache.prepare(kernels, () => abort.abort(), abort.signal));
+  assert.ok(cache.created < 40, `${cache.created} were compiled`);
+  const heard: number[] = [];
+  await cache.prepare(kernels, (done) => heard.push(done));
+  assert.is(cache.created, 40);
+});
+
+test("a lost device compiles nothing", async () => {
+  const gpu = await openGpu();
+  const cache = new PipelineCache(gpu);
+  const under = cache.get(kernelOf("late", "  x[0] = 9u;"));
+  gpu.device.destroy();
+  // Firefox hands out a pipeline before it tells of the loss.
+  const early = await under.then(
+    () => "a pipeline",
+    ({ code }: SluiceError) => code,
+  );
+  assert.ok(early === "a pipeline" || early === "device_lost", early);
+  await gpu.lost;
+  await refusal("device_lost", () => cache.get(kernelOf("later", "  x[0] = 10u;")));
+  gpu.destroy();
+});
+
+test.run();
