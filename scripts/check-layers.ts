@@ -1,6 +1,7 @@
 /**
- * Checks what no off-the-shelf linter knows: that dependencies point downwards only (types too), that modules which
- * run in pages use nothing of Node, that no module grows too long, and that nothing is left for later.
+ * Checks what no off-the-shelf linter knows: that dependencies point downwards only (types too) and never in a circle,
+ * that modules which run in pages use nothing of Node, that no module grows too long, and that nothing is left for
+ * later.
  *
  *   tsx scripts/check-layers.ts
  */
@@ -11,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { layers, maxLines, nodeModules, nodePackages } from "./layers.ts";
 
 const leftForLater = /\b(?:TO[D]O|FIX[M]E|X[X]X)\b/;
+const conflict = /^(?:<{7}|>{7}) /m;
 const nodeGlobal = /(?<![\w.$"'`/])(?:process|Buffer|__dirname|__filename)\b(?=\.|\()/;
 
 /**
@@ -27,6 +29,8 @@ export function check(file: string, text: string): string[] {
   if (lines > maxLines) report(0, `${lines} lines; a module has at most ${maxLines}, split it`);
   const later = leftForLater.exec(text);
   if (later) report(later.index, `${later[0]}: do it, or make an issue of it`);
+  const unmerged = conflict.exec(text);
+  if (unmerged) report(unmerged.index, "a merge conflict was left in it");
   if (!file.startsWith("src/") || !file.endsWith(".ts")) return problems;
 
   const code = withoutComments(text);
@@ -38,6 +42,43 @@ export function check(file: string, text: string): string[] {
   const global = nodeModules.test(file) ? null : nodeGlobal.exec(code);
   if (global) report(global.index, `${global[0]} does not exist in a page`);
   return problems;
+}
+
+/**
+ * Circles of imports, types and late imports included: modules in a circle can only be understood together.
+ * @param texts of the modules by path
+ * @returns each circle as `file: imports itself by way of …`, the file first by name
+ */
+export function circles(texts: ReadonlyMap<string, string>): string[] {
+  const imports = new Map(
+    [...texts].map(([file, text]) => [
+      file,
+      importsOf(withoutComments(text))
+        .map(({ specifier }) => targetOf(file, specifier))
+        .filter((target) => texts.has(target)),
+    ]),
+  );
+  const found = new Map<string, string>();
+  const done = new Set<string>();
+  /** The modules from the first one that was entered to the present one. */
+  const path: string[] = [];
+  const visit = (file: string): void => {
+    const begun = path.indexOf(file);
+    if (begun >= 0) {
+      const circle = path.slice(begun);
+      const first = circle.indexOf([...circle].sort()[0] as string);
+      const [head, ...rest] = [...circle.slice(first), ...circle.slice(0, first)];
+      found.set([...circle].sort().join(), `${head}: imports itself by way of ${rest.join(", ") || "itself"}`);
+      return;
+    }
+    if (done.has(file)) return;
+    path.push(file);
+    for (const target of imports.get(file) ?? []) visit(target);
+    path.pop();
+    done.add(file);
+  };
+  for (const file of imports.keys()) visit(file);
+  return [...found.values()];
 }
 
 function layerProblem(file: string, target: string): string | undefined {
@@ -90,9 +131,16 @@ function main(): void {
       return entries.map((entry) => `${folder}/${entry.split(sep).join("/")}`);
     })
     .filter((file) => /\.(?:ts|mjs|js|wgsl)$/.test(file) && !/\.gen\.ts$|\/node_modules\//.test(file));
-  const problems = files.flatMap((file) => check(file, readFileSync(join(root, file), "utf8")));
+  const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
+  const modules = new Map([...texts].filter(([file]) => file.startsWith("src/")));
+  const pages = readdirSync(root).filter((file) => file.endsWith(".md"));
+  const problems = [
+    ...[...texts].flatMap(([file, text]) => check(file, text)),
+    ...pages.flatMap((file) => check(file, readFileSync(join(root, file), "utf8"))),
+    ...circles(modules),
+  ];
   for (const problem of problems) console.error(problem);
-  console.log(`Checked ${files.length} files for layers and size. ${problems.length} problems.`);
+  console.log(`Checked ${files.length} files for layers, circles and size. ${problems.length} problems.`);
   process.exitCode = problems.length > 0 ? 1 : 0;
 }
 

@@ -13,9 +13,18 @@
  * log-odds do not call Shakespeare and what holds a quarter of unknown tokens at most, so that babble does not count. All
  * trials are sequences of one session, each with a mask of its own.
  */
+
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { type Bundle, fitUnigramClassifier, load, loadBundle, type Session, writeBundle } from "../src/index.ts";
+import {
+  type Bundle,
+  fitUnigramClassifier,
+  load,
+  loadBundle,
+  openAttribution,
+  type Session,
+  writeBundle,
+} from "../src/index.ts";
 import {
   destinationName,
   listDestinations,
@@ -126,7 +135,7 @@ async function proposed(count: number): Promise<readonly Edge[]> {
   const mask = maskOf();
   const gradients: ArrayLike<number>[] = [];
   for (const texts of [own.good, own.bad]) {
-    const attribution = await model.openAttribution(texts, { destinations: "heads" });
+    const attribution = await openAttribution(model, texts, { destinations: "heads" });
     gradients.push((await attribution.run(mask)).gradient.data);
     attribution.dispose();
   }
@@ -134,7 +143,7 @@ async function proposed(count: number): Promise<readonly Edge[]> {
   const helps = ({ at }: Place) => (good[at] as number) - (bad[at] as number);
   const uncut = places.filter(({ at }) => mask.mask.data[at] === 1);
   const candidates = uncut.sort((a, b) => helps(b) - helps(a)).slice(0, count);
-  const attribution = await model.openAttribution(own.good, { destinations: "heads", masks: MASKS });
+  const attribution = await openAttribution(model, own.good, { destinations: "heads", masks: MASKS });
   const losses: number[] = [];
   try {
     const masks = [mask, ...candidates.map((candidate) => maskOf(candidate))];

@@ -9,11 +9,12 @@
  * edges away, those first to which the loss is least sensitive (the size of its gradient at the cuts made so far), and puts back those without which an input is not sorted any more. It tries several at once, twice as many
  * after a success and half as many after a failure.
  */
+
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { recordOf } from "../src/cli/run-record.ts";
 import { storeFloat32 } from "../src/formats/safetensors.ts";
-import { type Bundle, load, type Session, writeBundle } from "../src/index.ts";
+import { type Bundle, load, openAttribution, type Session, writeBundle } from "../src/index.ts";
 import { baseOf } from "../src/interventions/compose.ts";
 import {
   destinationName,
@@ -58,9 +59,9 @@ const shape = [destinations.length, sources.length] as const;
 
 // The context ends with the fifth sorted letter, so five of the six predictions have a loss here.
 const texts = inputs.map((letters, i) => [...letters, ...(sorted[i] as number[])].slice(0, 2 * LETTERS - 1));
-const single = await model.openAttribution(texts, { scoreFrom: LETTERS });
+const single = await openAttribution(model, texts, { scoreFrom: LETTERS });
 const judged = options.all ? texts : texts.filter((_, i) => i % 7 === 0);
-const few = await model.openAttribution(judged, { scoreFrom: LETTERS });
+const few = await openAttribution(model, judged, { scoreFrom: LETTERS });
 const constants = options.zero ? undefined : await single.means();
 const [part] = positionals;
 if (part === "attribution") await compareAttribution();
@@ -84,7 +85,7 @@ function maskOf(cut: Iterable<Edge>) {
 
 async function compareAttribution(): Promise<void> {
   const whole = await few.run(maskOf([]));
-  const batch = await model.openAttribution(judged, { scoreFrom: LETTERS, masks: 2 });
+  const batch = await openAttribution(model, judged, { scoreFrom: LETTERS, masks: 2 });
   const exact: number[] = [];
   for (let first = 0; first < edges.length; first += batch.masks) {
     const some = edges.slice(first, first + batch.masks).map((edge) => maskOf([edge]));

@@ -1,6 +1,16 @@
 /** Defaults of the library's options, each said once: the code takes them from here, and help texts print them. */
 
-export const generateDefaults = { maxNewTokens: 128, temperature: 0 } as const;
+/** Of a generation; a seed that is not given is drawn. */
+export const generateDefaults = {
+  maxNewTokens: 128,
+  samples: 1,
+  overflow: "stop",
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+} as const;
 
 export const compareDefaults = { most: 10 } as const;
 

@@ -32,9 +32,10 @@ export {
   type UnigramClassifier,
   type UnigramOptions,
 } from "./evaluate/unigram-classifier.ts";
+export { attributeEdges, openAttribution } from "./fit/attribution.ts";
 export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
 export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
-export type { EdgeFit, EdgeFitOptions, FittedEdge, PairLoss } from "./fit/edges/fit-edges.ts";
+export { type EdgeFit, type EdgeFitOptions, type FittedEdge, fitEdges, type PairLoss } from "./fit/edges/fit-edges.ts";
 export { chooseLayer, type JudgedLayer, type LayerChoice, type LayerChoiceOptions } from "./fit/layer-choice.ts";
 export {
   fitNeurons,
@@ -57,9 +58,9 @@ export {
   writeSafetensors,
 } from "./formats/safetensors.ts";
 export type { DeviceProfile } from "./gpu/profile.ts";
-export { type Bundle, readBundle, writeBundle } from "./interventions/bundle.ts";
+export { readBundle, writeBundle } from "./interventions/bundle.ts";
+export type { Bundle, ComposedBundle, ComposeSettings } from "./interventions/bundle-types.ts";
 export { type CheckedLogit, type CheckResult, checkBundle } from "./interventions/check.ts";
-export type { ComposedBundle, ComposeSettings } from "./interventions/compose.ts";
 export { importControlVector } from "./interventions/import-gguf.ts";
 export { inspectBundle } from "./interventions/inspect.ts";
 export type { Manifest } from "./interventions/manifest.ts";
@@ -68,37 +69,48 @@ export type { PositionRange, Positions } from "./interventions/positions.ts";
 export { listSites, type SiteInfo } from "./interventions/site-names.ts";
 export type { AffineValues, Composition, NeuronValues, Stage } from "./interventions/stage.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
-export type { CompareOptions, Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
-export { type DigestOptions, digestsFor, weightsDigestOf } from "./model/digests.ts";
-export type { ExplainOptions, ExplainPart } from "./model/explain.ts";
-export type {
-  GeneratedToken,
-  GenerateOptions,
-  GenerateResult,
-  Generation,
-  Overflow,
-  StageEvent,
-  Timings,
-} from "./model/generation.ts";
+export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
+export { digestsFor, weightsDigestOf } from "./model/digests.ts";
+export type { GeneratedToken, GenerateResult, Generation, StageEvent, Timings } from "./model/generation.ts";
 export type { Matrix } from "./model/inspect.ts";
-export { type LoadOptions, load } from "./model/load.ts";
+export { load } from "./model/load.ts";
 export { loadBundle } from "./model/load-bundle.ts";
 export type { Model } from "./model/model.ts";
-export type { Perplexity, PerplexityOptions } from "./model/perplexity.ts";
+export type {
+  CompareOptions,
+  DigestOptions,
+  ExplainOptions,
+  ExplainPart,
+  GenerateOptions,
+  LoadOptions,
+  Overflow,
+  PerplexityOptions,
+  SessionGenerateOptions,
+  SessionOptions,
+  TuneModelOptions,
+} from "./model/options.ts";
+export type { Perplexity } from "./model/perplexity.ts";
 export type { PromptInput } from "./model/request.ts";
-export type { Session, SessionGenerateOptions } from "./model/session.ts";
-export type { SessionOptions } from "./model/session-options.ts";
-export type { TuneModelOptions } from "./model/tuning.ts";
+export type { Session } from "./model/session.ts";
+export { tuneModel } from "./model/tuning.ts";
 export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./model-config.ts";
 export { type BenchOptions, type BenchResult, type BenchSpread, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
-export type { ProfiledDispatch, ProfileRow } from "./profile/dispatch-rows.ts";
-export { type HostRow, type HostSpan, hostTimeOfToken } from "./profile/host.ts";
+export { hostTimeOfToken } from "./profile/host.ts";
 export { measureInPage } from "./profile/page-measures.ts";
-export { type Profile, type ProfileOptions, profileModel, type WallTimes } from "./profile/profile.ts";
+export { type ProfileOptions, profileModel } from "./profile/profile.ts";
+export type {
+  HostRow,
+  HostSpan,
+  Profile,
+  ProfiledDispatch,
+  ProfileRow,
+  StageCost,
+  WallTimes,
+} from "./profile/profile-result.ts";
 export { reportOf } from "./profile/report.ts";
 export type { ReportOrigin } from "./profile/report-origin.ts";
-export type { StageCost } from "./profile/stage-costs.ts";
+
 export { traceOf } from "./profile/trace.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";

@@ -6,7 +6,7 @@
 
 import { entry, options } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
-import { isList, listOf, tokens } from "../arguments/lists.ts";
+import { isList, listOf } from "../arguments/lists.ts";
 import { test } from "../arguments/rule.ts";
 import { callback, finite, oneOf, signal, whole } from "../arguments/rules.ts";
 import { MAX_ROWS } from "../compile/lower-context.ts";
@@ -53,10 +53,12 @@ const values = fields<ShapedValues>("values { data, shape }")({
   data: needed(test<ArrayLike<number>>("a list of numbers", isList)),
   shape: needed(listOf(whole({ least: 0 }))),
 });
-const maskFields = { mask: values, constants: values, replace: replacements };
+/** Rules of what a mask is run with. */
+export const maskFields = { mask: values, constants: values, replace: replacements };
 const maskValues = fields<MaskValues>("mask values { mask, constants, replace }")(maskFields);
 const onProgress = callback<NonNullable<AttributionOptions["onProgress"]>>();
-const attributionFields = {
+/** Rules of an attribution's options. */
+export const attributionFields = {
   destinations: oneOf<Destinations>(["heads", "qkv_groups"]),
   masks: whole({ least: 1 }),
   scoreFrom: whole({ least: 1 }),
@@ -68,16 +70,6 @@ const attributionFields = {
 const runOptions = options(fields<AttributionRun>()({ signal, onProgress }));
 
 export const attributionDoors = {
-  attributeEdges: entry(
-    "attributeEdges",
-    ["tokens", tokens],
-    options(fields<AttributionOptions & MaskValues>()({ ...attributionFields, ...maskFields })),
-  ),
-  openAttribution: entry(
-    "openAttribution",
-    ["texts", listOf(tokens, { least: 1 })],
-    options(fields<AttributionOptions>()(attributionFields)),
-  ),
   run: entry("attribution.run", ["values", maskValues], runOptions),
   losses: entry("attribution.losses", ["values", listOf(maskValues)], runOptions),
   means: entry("attribution.means", runOptions),

@@ -5,7 +5,8 @@ import { SluiceError } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
 import { type Baked, type BakeOptions, bake } from "../interventions/bake.ts";
-import { type ComposedBundle, type ComposeSettings, compose } from "../interventions/compose.ts";
+import type { ComposedBundle, ComposeSettings } from "../interventions/bundle-types.ts";
+import { compose } from "../interventions/compose.ts";
 import type { Composition } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
 

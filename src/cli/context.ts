@@ -1,5 +1,7 @@
 /** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
+
 import type {
+  AttributionOptions,
   AuraFit,
   AuraOptions,
   BenchOptions,
@@ -10,6 +12,9 @@ import type {
   DigestOptions,
   DirectionMethod,
   DirectionOptions,
+  EdgeFit,
+  EdgeFitOptions,
+  EdgeGradient,
   EvaluateOptions,
   Evaluation,
   GeneratedToken,
@@ -19,6 +24,7 @@ import type {
   LayerChoice,
   LayerChoiceOptions,
   LoadOptions,
+  MaskValues,
   Model,
   NeuronFit,
   NeuronOptions,
@@ -27,14 +33,15 @@ import type {
   Profile,
   ProfileOptions,
   Session,
+  TuneModelOptions,
+  TuningReport,
   UnigramClassifier,
   UnigramOptions,
 } from "../index.ts";
-import type { Completer } from "./chat/line-editor.ts";
-import type { LineSource } from "./chat/line-source.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 import type { RunRecord } from "./run-record.ts";
+import type { Completer, InputStream, LineSource } from "./streams.ts";
 
 /** What the commands tell of a generation that has ended. */
 export type GenerationSummary = Pick<
@@ -64,11 +71,8 @@ export interface LoadedModel
     | "logits"
     | "capture"
     | "compare"
-    | "attributeEdges"
-    | "fitEdges"
     | "perplexity"
     | "explain"
-    | "tune"
     | "dispose"
   > {
   /** Why the folder's tokenizer could not be read. */
@@ -104,6 +108,14 @@ export interface Library {
   weightsDigestOf(source: string, options: DigestOptions): Promise<string>;
   /** Speed of a model, and of the same with interventions beside it. */
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
+  /** Measures which kernels serve a model fastest, and remembers. */
+  tune(model: LoadedModel, options: TuneModelOptions): Promise<TuningReport>;
+  attributeEdges(
+    model: LoadedModel,
+    tokens: readonly number[],
+    options: AttributionOptions & MaskValues,
+  ): Promise<EdgeGradient>;
+  fitEdges(model: LoadedModel, options: EdgeFitOptions): Promise<EdgeFit>;
   fitAura(model: LoadedModel, options: AuraOptions): Promise<AuraFit>;
   fitDirection(model: LoadedModel, method: DirectionMethod, options: DirectionOptions): Promise<Bundle>;
   chooseLayer(model: LoadedModel, method: DirectionMethod, options: LayerChoiceOptions): Promise<LayerChoice>;
@@ -120,13 +132,6 @@ export interface Library {
     options: ProfileOptions,
   ): Promise<Profile>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
-}
-
-/** Standard input, or what plays its part. */
-export interface InputStream extends AsyncIterable<Uint8Array | string> {
-  readonly isTTY?: boolean;
-  /** Gives up what has not been read, so that the process need not wait for it. */
-  destroy?(): unknown;
 }
 
 /** What a command works with. */

@@ -1,6 +1,7 @@
 /** Standard input as text: all of it, or line by line. Waiting for it ends when the signal fires. */
+
 import { SluiceError, throwIfAborted } from "../errors.ts";
-import type { InputStream } from "./context.ts";
+import type { InputStream } from "./streams.ts";
 
 /**
  * Everything up to the end of the input.

@@ -4,57 +4,70 @@ import type { Library, LoadedModel } from "./context.ts";
 
 export const library: Library = {
   async load(source, options) {
-    const { load } = await import("../index.ts");
+    const { load } = await import("../model/load.ts");
     return load(source, options);
   },
   async loadBundle(source, options) {
-    const { loadBundle } = await import("../index.ts");
+    const { loadBundle } = await import("../model/load-bundle.ts");
     return loadBundle(source, options);
   },
   async digestsFor(bundles, source, options) {
-    const { digestsFor } = await import("../index.ts");
+    const { digestsFor } = await import("../model/digests.ts");
     return digestsFor(bundles, source, options);
   },
   async weightsDigestOf(source, options) {
-    const { weightsDigestOf } = await import("../index.ts");
+    const { weightsDigestOf } = await import("../model/digests.ts");
     return weightsDigestOf(source, options);
   },
   async bench(model, edited, options) {
-    const { benchModel } = await import("../index.ts");
+    const { benchModel } = await import("../profile/bench.ts");
     return benchModel(own(model), edited && own(edited), options);
   },
+  async tune(model, options) {
+    const { tuneModel } = await import("../model/tuning.ts");
+    return tuneModel(own(model), options);
+  },
+  async attributeEdges(model, tokens, options) {
+    const { attributeEdges } = await import("../fit/attribution.ts");
+    return attributeEdges(own(model), tokens, options);
+  },
+  async fitEdges(model, options) {
+    const { fitEdges } = await import("../fit/edges/fit-edges.ts");
+    return fitEdges(own(model), options);
+  },
   async fitAura(model, options) {
-    const { fitAura } = await import("../index.ts");
+    const { fitAura } = await import("../fit/aura.ts");
     return fitAura(own(model), options);
   },
   async fitDirection(model, method, options) {
-    const { fitDirection } = await import("../index.ts");
+    const { fitDirection } = await import("../fit/directions.ts");
     return fitDirection(own(model), method, options);
   },
   async chooseLayer(model, method, options) {
-    const { chooseLayer } = await import("../index.ts");
+    const { chooseLayer } = await import("../fit/layer-choice.ts");
     return chooseLayer(own(model), method, options);
   },
   async fitProbe(model, options) {
-    const { fitProbe } = await import("../index.ts");
+    const { fitProbe } = await import("../fit/probe.ts");
     return fitProbe(own(model), options);
   },
   async fitNeurons(model, source, options) {
-    const { fitNeurons } = await import("../index.ts");
+    const { fitNeurons } = await import("../fit/neurons.ts");
     return fitNeurons(own(model), source, options);
   },
   async evaluate(model, options) {
-    const { evaluate } = await import("../index.ts");
+    const { evaluate } = await import("../evaluate/evaluate.ts");
     return evaluate(own(model), options);
   },
   async fitUnigramClassifier(texts, options) {
-    const { fitUnigramClassifier } = await import("../index.ts");
+    const { fitUnigramClassifier } = await import("../evaluate/unigram-classifier.ts");
     return fitUnigramClassifier(texts, options);
   },
   async profile(model, prompt, options) {
     const whole = own(model);
+    const { profileModel } = await import("../profile/profile.ts");
     const { spreadTokens } = await import("../profile/bench.ts");
-    return whole.profile(prompt ?? spreadTokens(64, whole.config.vocab_size), options);
+    return profileModel(whole, prompt ?? spreadTokens(64, whole.config.vocab_size), options);
   },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");

@@ -7,7 +7,7 @@ import { LineEditor } from "./chat/line-editor.ts";
 import type { Command } from "./command.ts";
 import type { CommandShape } from "./command-shape.ts";
 import { COMMANDS } from "./commands.ts";
-import type { CommandContext, InputStream, Library } from "./context.ts";
+import type { CommandContext, Library } from "./context.ts";
 import { commandHelp, familyHelp, generalHelp, type HelpStyle, optionHelp } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
 import { library } from "./library.ts";
@@ -17,6 +17,7 @@ import { type OutputStream, TextOutput } from "./output.ts";
 import { type RawArguments, splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { recordOf } from "./run-record.ts";
+import type { InputStream } from "./streams.ts";
 
 const NAMES = COMMANDS.map(({ name }) => name);
 

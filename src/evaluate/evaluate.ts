@@ -9,9 +9,9 @@ import { signal as abortSignal, callback, finite, whole } from "../arguments/rul
 import { SluiceError } from "../errors.ts";
 import { dependsOnPrompt } from "../interventions/positions.ts";
 import type { Stage } from "../interventions/stage.ts";
-import { model as anyModel } from "../model/doors.ts";
 import { temperature } from "../model/generate-arguments.ts";
 import type { Model } from "../model/model.ts";
+import { model as anyModel } from "../model/model-argument.ts";
 import type { PromptInput } from "../model/request.ts";
 import { windowsOf } from "../model/windows.ts";
 import { bootstrap, type Estimate } from "./bootstrap.ts";

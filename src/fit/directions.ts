@@ -3,6 +3,7 @@
  * 2411.09003), directional ablation (Arditi et al. 2024, arXiv 2406.11717), contrastive activation addition (Rimsky et
  * al. 2023, arXiv 2312.06681), and least-squares concept erasure (erasure.ts).
  */
+
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { either } from "../arguments/rule.ts";
@@ -10,12 +11,12 @@ import { signal as abortSignal, callback, finite, flag, oneOf, text } from "../a
 import { SluiceError } from "../errors.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import { affineSite } from "../interventions/arguments.ts";
-import type { Bundle } from "../interventions/bundle.ts";
+import type { Bundle } from "../interventions/bundle-types.ts";
 import { baseOf, compose } from "../interventions/compose.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
 import type { AffineSite } from "../interventions/stage.ts";
-import { model as anyModel } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
+import { model as anyModel } from "../model/model-argument.ts";
 import {
   layerNumbers,
   layersFrom,

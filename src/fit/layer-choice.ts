@@ -8,10 +8,10 @@ import { fields } from "../arguments/fields.ts";
 import { finite } from "../arguments/rules.ts";
 import { layerChoiceDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
-import type { Bundle } from "../interventions/bundle.ts";
+import type { Bundle } from "../interventions/bundle-types.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
-import { model as anyModel } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
+import { model as anyModel } from "../model/model-argument.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
 import { requireAffineSite, requireBothClasses } from "./classes.ts";
 import {

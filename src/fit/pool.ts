@@ -1,4 +1,5 @@
 /** Responses of a model's sites to sentences, pooled over each sentence's tokens: many sentences to a step, none padded. */
+
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { listOf, tokens } from "../arguments/lists.ts";
@@ -9,9 +10,9 @@ import { SluiceError } from "../errors.ts";
 import { ourSiteName } from "../interventions/site-names.ts";
 import { SEGMENT_WORDS } from "../kernels/fit/pool.ts";
 import type { StepRows } from "../kernels/step.ts";
-import { model as anyModel } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
-import type { SessionOptions } from "../model/session-options.ts";
+import { model as anyModel } from "../model/model-argument.ts";
+import type { SessionOptions } from "../model/options.ts";
 import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
 
 /** How a sentence's tokens become one response: the greatest, that of the last token, or the mean. */

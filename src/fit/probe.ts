@@ -26,8 +26,8 @@ import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../
 import { affineSite } from "../interventions/arguments.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
 import { type AffineSite, affineSites } from "../interventions/stage.ts";
-import { model as anyModel } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
+import { model as anyModel } from "../model/model-argument.ts";
 import { dot } from "../numbers/dot.ts";
 import { holdOutShare } from "../numbers/hold-out.ts";
 import { auroc } from "./auroc.ts";

@@ -1,12 +1,12 @@
 /** Rules for what callers hold of interventions: bundles, settings of their stages, and changes while a model runs. */
+
 import { fields, needed } from "../arguments/fields.ts";
 import { floats, isOptions, listOf, type Table, tableOf, tokens, tuple } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
 import { finite, float32, oneOf, text, whole } from "../arguments/rules.ts";
 import { type StoredTensor, storedTensor } from "../formats/safetensors.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle, ComposedBundle, ComposeSettings } from "./bundle-types.ts";
 import { checkPositions } from "./check-positions.ts";
-import type { ComposedBundle, ComposeSettings } from "./compose.ts";
 import { type Check, checkManifest, type Manifest } from "./manifest.ts";
 import type { Positions } from "./positions.ts";
 import type { ModelShape } from "./sites.ts";

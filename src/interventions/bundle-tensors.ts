@@ -1,7 +1,8 @@
 /** The tensors of one stage, read by name, with their shapes and values checked. */
+
 import type { SluiceError } from "../errors.ts";
 import { toFloat32 } from "../formats/safetensors.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle } from "./bundle-types.ts";
 import { refuse } from "./manifest-fields.ts";
 
 const FLOATS: readonly string[] = ["F32", "F16", "BF16"];

@@ -1,23 +1,15 @@
 /** A bundle of interventions as a file: a safetensors file whose metadata holds the manifest. See docs/bundle-format.md. */
+
 import { entry } from "../arguments/entry.ts";
 import { bytes as anyBytes, fileName } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { MAX_NESTING, nesting } from "../formats/json.ts";
-import { parseSafetensors, type StoredTensor, writeSafetensors } from "../formats/safetensors.ts";
+import { parseSafetensors, writeSafetensors } from "../formats/safetensors.ts";
 import { duplicateKey } from "../formats/strict-json.ts";
 import { show } from "../show.ts";
 import { bundle as anyBundle, type BundleInput } from "./arguments.ts";
-import { checkManifest, type Manifest } from "./manifest.ts";
-
-export interface Bundle {
-  /** Names it in errors: a path, or what stands for one. */
-  readonly file: string;
-  readonly manifest: Manifest;
-  /** As stored, those that no stage reads too. Widened when composed. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** What else stands in `__metadata__`. */
-  readonly metadata: ReadonlyMap<string, string>;
-}
+import type { Bundle } from "./bundle-types.ts";
+import { checkManifest } from "./manifest.ts";
 
 export const readBundleDoor = entry("readBundle", ["bytes", anyBytes], ["file", fileName]);
 

@@ -1,8 +1,9 @@
 /** Bundles against a model: everything checked and resolved, so that what comes out can be compiled as it stands. */
+
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
-import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
+import type { Bundle, ComposedBundle, ComposeSettings } from "./bundle-types.ts";
 import { checkPositions } from "./check-positions.ts";
 import { listSources } from "./edges.ts";
 import {
@@ -17,30 +18,10 @@ import {
 } from "./manifest.ts";
 import { isFloat32, refuse } from "./manifest-fields.ts";
 import { type Positions, tokensIn } from "./positions.ts";
-import { resolveEdgeMask, type WidenedEdges } from "./resolve-edges.ts";
+import { resolveEdgeMask } from "./resolve-edges.ts";
 import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
 import type { AffineStage, AffineValues, Composition, NeuronScaleStage, NeuronValues, Stage } from "./stage.ts";
-
-/** A bundle among others. */
-export interface ComposedBundle {
-  readonly bundle: Bundle;
-  /** Makes its ids `PREFIX/ID`. */
-  readonly prefix?: string;
-}
-
-export interface ComposeSettings {
-  /** Strengths by stage id, in place of the bundles' own. */
-  readonly strengths?: ReadonlyMap<string, number>;
-  /** Alphas by stage id, in place of the bundles' own. */
-  readonly params?: ReadonlyMap<string, { readonly alpha: number }>;
-  /** Positions by stage id, in place of the bundles' own. */
-  readonly positions?: ReadonlyMap<string, Positions>;
-  /** Edges that shall be part of the edge mask's structure besides those that it masks; they begin at 1. */
-  readonly edges?: WidenedEdges;
-  /** Digests of the model's files, as hex, to be compared with those that a bundle was made for. */
-  readonly digests?: { readonly weights_sha256?: string; readonly tokenizer_sha256?: string };
-}
 
 /**
  * Checks bundles against a model and resolves them to stages, in the order in which they act.

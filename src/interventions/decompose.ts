@@ -1,7 +1,8 @@
 /** A composition, or what is left of it, as a bundle of its own: the way back from stages to a file. */
+
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { KeptStage } from "./bake-plan.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle } from "./bundle-types.ts";
 import { baseOf } from "./compose.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "./edges.ts";
 import { hasAlpha, type StageManifest } from "./manifest.ts";

@@ -3,13 +3,14 @@
  * direction to the stream that leaves block N, counted from 0, so it stands at `resid_post.N`. llama.cpp itself never
  * applies `direction.0`; other writers mean it, and it is taken like the rest.
  */
+
 import { entry, optional } from "../arguments/entry.ts";
 import { bytes as anyBytes, callback, fileName } from "../arguments/rules.ts";
 import { parseGguf } from "../formats/gguf.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
 import { show, showText } from "../show.ts";
 import { modelShape } from "./arguments.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle } from "./bundle-types.ts";
 import { baseOf, compose } from "./compose.ts";
 import { refuse } from "./manifest-fields.ts";
 import type { ModelShape } from "./sites.ts";

@@ -1,8 +1,9 @@
 /** A bundle in words: what it is for, what each stage does where, and how strongly. */
+
 import { entry } from "../arguments/entry.ts";
 import { showText } from "../show.ts";
 import { bundle as anyBundle, type BundleInput } from "./arguments.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle } from "./bundle-types.ts";
 import { compose, shapeOf } from "./compose.ts";
 import { describePositions } from "./describe-positions.ts";
 import { countEdges, destinationName, listDestinations, listSources, sourceName } from "./edges.ts";

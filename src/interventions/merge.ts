@@ -1,11 +1,12 @@
 /** Several bundles as one file. */
+
 import { entry } from "../arguments/entry.ts";
 import { fileName } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
 import { show } from "../show.ts";
 import { type BundleInput, bundles as bundleList, type PrefixedBundle } from "./arguments.ts";
-import type { Bundle } from "./bundle.ts";
+import type { Bundle } from "./bundle-types.ts";
 import { compose, shapeOf } from "./compose.ts";
 import type { Base, Manifest, StageManifest } from "./manifest.ts";
 import { refuse } from "./manifest-fields.ts";

@@ -1,8 +1,9 @@
 /** An `edge_mask` of a bundle against a model: which edges are its structure, and with what values. */
+
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
-import type { Bundle } from "./bundle.ts";
 import { StageTensors } from "./bundle-tensors.ts";
+import type { Bundle, WidenedEdges } from "./bundle-types.ts";
 import {
   type Destination,
   destinationName,
@@ -15,9 +16,6 @@ import type { EdgeMaskManifest } from "./manifest.ts";
 import { refuse } from "./manifest-fields.ts";
 import type { ModelShape } from "./sites.ts";
 import type { EdgeMaskStage, MaskedEdge } from "./stage.ts";
-
-/** All edges, or those listed: what a caller wants to set later besides the edges that a bundle masks. */
-export type WidenedEdges = "all" | readonly (readonly [source: string, destination: string])[];
 
 /**
  * @param widen makes further edges part of the structure, at 1

@@ -8,7 +8,8 @@ import type { FinishReason } from "../runtime/decode.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { GenerateOptions, GenerateResult, GenerationRequest } from "./generation.ts";
+import type { GenerateResult, GenerationRequest } from "./generation.ts";
+import type { CompareOptions } from "./options.ts";
 import type { PromptInput } from "./request.ts";
 import type { Session } from "./session.ts";
 
@@ -52,12 +53,6 @@ export interface Comparison {
   readonly moved: readonly MovedToken[];
   /** Drawn with by both; null where nothing was drawn. */
   readonly seed: number | null;
-}
-
-/** Both sides draw with one seed, or what they say would differ by chance. */
-export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds" | "samples"> {
-  /** How many moved tokens to report at most; default 10. */
-  readonly most?: number;
 }
 
 const PLAIN = 0;

@@ -1,18 +1,13 @@
 /** The digests by which bundles name the files they were made for. */
+
 import { throwIfAborted } from "../errors.ts";
 import { weightFiles } from "../formats/huggingface.ts";
 import { type ModelSource, openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
 import type { BundleInput, PrefixedBundle } from "../interventions/arguments.ts";
-import type { ComposeSettings } from "../interventions/compose.ts";
-
-export interface DigestOptions {
-  readonly signal?: AbortSignal;
-  /** Bytes read so far, and in all. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
-
+import type { ComposeSettings } from "../interventions/bundle-types.ts";
 import { digestsDoor, weightsDigestDoor } from "./doors.ts";
+import type { DigestOptions } from "./options.ts";
 
 /** Bytes that are read at a time. */
 const PIECE = 4 << 20;

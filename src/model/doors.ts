@@ -1,18 +1,16 @@
 /** The doors of what callers hold of a running model: every argument of every method, by its rule. */
+
 import { entry, optional, options } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { isList, listOf, prompt, tokens } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
-import { callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
+import { callback, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import { bundles, composeSettings, maskedEdges, positions, stageValues } from "../interventions/arguments.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../model-config.ts";
 import type { StageChange } from "../runtime/live-stages.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
-import type { TuningStore } from "../tune/remembered.ts";
-import type { DigestOptions } from "./digests.ts";
-import type { ExplainOptions, ExplainPart } from "./explain.ts";
 import {
   compareOptions,
   generateOptions,
@@ -20,11 +18,16 @@ import {
   sessionBatchOptions,
   sessionGenerateOptions,
 } from "./generate-arguments.ts";
-import type { LoadOptions } from "./load.ts";
-import type { Model } from "./model.ts";
-import type { PerplexityOptions } from "./perplexity.ts";
-import type { SessionOptions } from "./session-options.ts";
-import type { TuneModelOptions } from "./tuning.ts";
+import type {
+  DigestOptions,
+  ExplainOptions,
+  ExplainPart,
+  LoadOptions,
+  LogitsOptions,
+  PerplexityOptions,
+  RunOptions,
+  SessionOptions,
+} from "./options.ts";
 
 /** How many tokens there are is not known here; the call says the range. */
 const promptLength = test<number>("a whole number of at least 1", (value) => typeof value === "number");
@@ -47,20 +50,6 @@ const planOptions = fields<SessionOptions & ExplainOptions>()({
   kernel: text,
 });
 
-/** Options of one forward pass. */
-export interface RunOptions {
-  /** P, for stages with positions; default: all tokens. */
-  readonly promptLength?: number;
-  readonly signal?: AbortSignal;
-}
-
-export interface LogitsOptions extends RunOptions {
-  /** Of the last position alone. */
-  readonly last?: boolean;
-}
-
-const store = thing<TuningStore>("a store with read and write", { read: "function", write: "function" });
-
 /** A folder, an address, or files that a person picked. */
 export const modelSource: Rule<ModelSource> = test("a folder's path, an http(s) address or a list of files", (value) =>
   path.suits(value) || value instanceof URL || isFileList(value));
@@ -74,29 +63,9 @@ function isFileList(value: unknown): boolean {
   return true;
 }
 
-const modelThing = thing<Model>("a model, as load gives it", {
-  config: "object",
-  encode: "function",
-  openSequences: "function",
-});
-
-/** A model that can still run. */
-export const model: Rule<Model> = {
-  ...modelThing,
-  read(value, place) {
-    const open = modelThing.read(value, place);
-    if (open.isDisposed) throw place.error("has been disposed of", { hint: "Load it again." });
-    return open;
-  },
-};
-
 /** Methods of a model. */
 export const modelDoors = {
   with: entry("with", ["bundles", bundles], options(composeSettings, "settings")),
-  tune: entry(
-    "tune",
-    options(fields<TuneModelOptions>()({ seconds: finite({ above: 0 }), signal, onProgress, store })),
-  ),
   encode: entry("encode", ["prompt", prompt]),
   generate: entry("generate", ["prompt", prompt], options(generateOptions)),
   generateBatch: entry(

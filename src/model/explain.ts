@@ -1,4 +1,5 @@
 /** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device is given. */
+
 import { bandwidths, decodeCost, estimateMs } from "../compile/cost-model.ts";
 import {
   allDispatches,
@@ -16,16 +17,7 @@ import { printGraph } from "../graph/print.ts";
 import { inOrder, type Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
 import { showText } from "../show.ts";
-
-/** A part of what is explained. */
-export type ExplainPart = "graph" | "plan" | "buffers" | "kernels";
-
-export interface ExplainOptions {
-  /** Parts to print; default: all. */
-  readonly parts?: readonly ExplainPart[];
-  /** Of the kernels, the one of this name; without such a one those that have it in their names. */
-  readonly kernel?: string;
-}
+import type { ExplainOptions, ExplainPart } from "./options.ts";
 
 /** @throws SluiceError `usage` for a kernel that the plan does not have */
 export async function explainPlan(

@@ -1,29 +1,15 @@
 /** What generation and all that is built on it may be asked for: the rules that options are held to, and their defaults. */
+
 import { fields } from "../arguments/fields.ts";
 import { listOf, tokens } from "../arguments/lists.ts";
 import { test } from "../arguments/rule.ts";
 import { finite, oneOf, signal, text, whole } from "../arguments/rules.ts";
-import { generateDefaults } from "../defaults.ts";
 import { MIN_TEMPERATURE } from "../kernels/sample/sample.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
-import type { CompareOptions } from "./compare.ts";
-import type { GenerateOptions } from "./generation.ts";
-import type { SessionGenerateOptions } from "./session.ts";
+import type { CompareOptions, GenerateOptions, SessionGenerateOptions } from "./options.ts";
 
 /** Most sequences side by side, in a session or a batch: more than any device runs faster than several batches. */
 export const MOST_SEQUENCES = 4096;
-
-/** What holds when nobody says; the seed is drawn. */
-export const generationDefaults = {
-  maxNewTokens: generateDefaults.maxNewTokens,
-  samples: 1,
-  overflow: "stop",
-  temperature: generateDefaults.temperature,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-} as const satisfies GenerateOptions;
 
 export const temperature = test<number>(`0 or a finite number of at least ${MIN_TEMPERATURE}`, (value) =>
   Number.isFinite(value) && (value === 0 || (value as number) >= MIN_TEMPERATURE));

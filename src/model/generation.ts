@@ -14,37 +14,6 @@ import type { Sequences } from "../runtime/sequences.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
 
-export interface GenerateOptions extends Partial<SamplingOptions> {
-  /** Default 128. */
-  readonly maxNewTokens?: number;
-  /**
-   * Continuations of each prompt, side by side; default 1. Those of a prompt are neighbours among the sequences and
-   * results. More than one need a temperature above 0.
-   */
-  readonly samples?: number;
-  /** One seed per continuation, in place of `seed`, `seed + 1`, … */
-  readonly seeds?: readonly number[];
-  /** Texts that end generation; they are cut from the result. */
-  readonly stop?: readonly string[];
-  /** Ids that end generation, besides the model's own. */
-  readonly stopTokens?: readonly number[];
-  /** Positions the cache holds. Default: what prompt and new tokens need, as far as the model goes. */
-  readonly context?: number;
-  /**
-   * When prompt and new tokens do not fit into the context; all but the last new token need a place in it.
-   * - `stop` (default): a prompt that alone does not fit is refused; new tokens end where the context ends.
-   * - `error`: refused before anything runs, unless all `maxNewTokens` fit.
-   * - `truncate`: the prompt loses its first tokens until all fit, but keeps its last one. Without `maxNewTokens`,
-   *   at most half the context is made free for new tokens.
-   */
-  readonly overflow?: Overflow;
-  /** P, for stages that act on the prompt or behind it: its positions are [0, P). Default: the length of the prompt. */
-  readonly promptLength?: number;
-  readonly signal?: AbortSignal;
-}
-
-export type Overflow = "stop" | "error" | "truncate";
-
 export interface GeneratedToken {
   readonly token: number;
   /** What became printable with this token: whole characters only. Null without a tokenizer. */

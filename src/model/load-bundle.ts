@@ -1,8 +1,10 @@
 /** Reading a bundle from wherever it lies. */
+
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
-import { type Bundle, readBundle } from "../interventions/bundle.ts";
+import { readBundle } from "../interventions/bundle.ts";
+import type { Bundle } from "../interventions/bundle-types.ts";
 import { show, showText } from "../show.ts";
 import { loadBundleDoor } from "./doors.ts";
 

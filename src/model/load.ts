@@ -10,41 +10,14 @@ import { type ModelSource, openSource } from "../formats/open-source.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { openGpu } from "../gpu/open.ts";
-import type { KernelFamily } from "../kernels/kernel.ts";
-import type { QuantFormat } from "../model-config.ts";
-import type { ProgressListener } from "../runtime/progress.ts";
 import { uploadWeights } from "../runtime/weights.ts";
 import { checkedTokenizer } from "../tokenizer/checked.ts";
 import { tryTokenizer } from "../tokenizer/load.ts";
 import { loadDoor } from "./doors.ts";
 import { Model } from "./model.ts";
-import type { ModelParts } from "./model-parts.ts";
-import { Tuning, tuneAtLoad } from "./tuning.ts";
-
-export interface LoadOptions {
-  /** In Node: `auto`, part of an adapter's name, `swiftshader`, or a Vulkan driver's JSON file. */
-  readonly adapter?: string;
-  /** A device to use instead of opening one. It stays the caller's: disposing of the model leaves it alone. */
-  readonly device?: GPUDevice;
-  /** `adapter` (default): as high limits as the adapter has; `default`: WebGPU's guaranteed ones. */
-  readonly limits?: "default" | "adapter";
-  /** `reference`: one summation order per matrix, so that a token's bits depend on its context alone. */
-  readonly plan?: "default" | "reference";
-  /** Overrides the choice of kernels for this device, by guess and by tuning. */
-  readonly family?: KernelFamily;
-  /**
-   * Which kernels serve: `false` (default) those that the engine guesses; `remembered` those that were measured on this
-   * device before, as far as they were; `true` the same, and where nothing was, they are measured now, for at most ten
-   * seconds, unless the model is tiny. The reference plan is never tuned.
-   */
-  readonly tune?: boolean | "remembered";
-  /** Keep linear weights and the token embedding in blocks of 32 with float16 scales, about 0.27 or 0.14 of float32. */
-  readonly quantize?: QuantFormat;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: ProgressListener;
-  /** Called with one line worth telling a person, such as that a software GPU is in use. */
-  readonly onNotice?: (message: string) => void;
-}
+import { type ModelParts, Tuning } from "./model-parts.ts";
+import type { LoadOptions } from "./options.ts";
+import { tuneAtLoad } from "./tuning.ts";
 
 /**
  * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json.

@@ -7,11 +7,16 @@ import type { SluiceError } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
+import type { KernelChoices } from "../kernels/variants.ts";
 import type { ModelConfig } from "../model-config.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import type { GpuWeights } from "../runtime/weights.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { Tuning } from "./tuning.ts";
+
+/** The kernels that a model and all that share its weights were tuned to; plans made later follow it. */
+export class Tuning {
+  choices: KernelChoices = {};
+}
 
 /** What loading hands to a model. */
 export interface ModelParts {

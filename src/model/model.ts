@@ -3,16 +3,11 @@
 import type { GenerationDefaults } from "../architectures/generation-config.ts";
 import type { Argument, Arguments, Entry } from "../arguments/entry.ts";
 import type { TokenIds } from "../arguments/lists.ts";
-import type { AttributionOptions, EdgeAttribution, EdgeGradient, MaskValues } from "../attribution/attribute-edges.ts";
 import { fuse } from "../compile/fuse.ts";
 import type { FusedOp } from "../compile/fused.ts";
 import type { Plan } from "../compile/plan.ts";
-import type { WeightLayout } from "../compile/weight-layout.ts";
 import { SluiceError } from "../errors.ts";
-import { Pacer } from "../execution/pacer.ts";
 import { PipelineCache } from "../execution/pipelines.ts";
-import type { EdgeFit, EdgeFitOptions } from "../fit/edges/fit-edges.ts";
-import type { Gpu } from "../gpu/open.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { BundleInput, PrefixedBundle, SettingsInput } from "../interventions/arguments.ts";
@@ -22,21 +17,27 @@ import { rewrite } from "../interventions/rewrite.ts";
 import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-names.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
-import type { Profile, ProfileOptions } from "../profile/profile.ts";
 import type { Executor } from "../runtime/executor.ts";
 import { LiveStages } from "../runtime/live-stages.ts";
 import { checkVocabulary, Sequences } from "../runtime/sequences.ts";
-import type { UploadRecord } from "../runtime/weights.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { TuningReport } from "../tune/tune.ts";
-import { type CompareOptions, type Comparison, comparePair, nothingToCompare } from "./compare.ts";
-import { type LogitsOptions, modelDoors, type RunOptions } from "./doors.ts";
-import { type ExplainOptions, explainPlan } from "./explain.ts";
-import { type GenerateOptions, type GenerateResult, Generation } from "./generation.ts";
+import { type Comparison, comparePair, nothingToCompare } from "./compare.ts";
+import { modelDoors } from "./doors.ts";
+import { explainPlan } from "./explain.ts";
+import { type GenerateResult, Generation } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { openExecutor } from "./open-executor.ts";
-import { measurePerplexity, type Perplexity, type PerplexityOptions } from "./perplexity.ts";
+import type {
+  CompareOptions,
+  ExplainOptions,
+  GenerateOptions,
+  LogitsOptions,
+  PerplexityOptions,
+  RunOptions,
+  SessionOptions,
+} from "./options.ts";
+import { measurePerplexity, type Perplexity } from "./perplexity.ts";
 import { planSession } from "./plan-session.ts";
 import {
   boundsOf,
@@ -49,8 +50,7 @@ import {
   settleRequest,
 } from "./request.ts";
 import { Session } from "./session.ts";
-import { checkContext, type SessionOptions } from "./session-options.ts";
-import { type TuneModelOptions, tuneParts } from "./tuning.ts";
+import { checkContext } from "./session-options.ts";
 
 /** A model with stages written into its graph. */
 interface Edited {
@@ -119,32 +119,9 @@ export class Model {
     return this.#parts.gpu.profile;
   }
 
-  /** For this package's own measuring and fitting: where the model runs, how its weights lie, the plain graph. @internal */
-  get internals(): {
-    readonly gpu: Gpu;
-    readonly pipelines: PipelineCache;
-    readonly layout: WeightLayout;
-    readonly graph: Graph;
-    readonly upload: UploadRecord;
-  } {
-    const { gpu, layout, graph, weights } = this.#parts;
-    return { gpu, pipelines: this.#pipelines, layout, graph, upload: weights.upload };
-  }
-
-  /**
-   * Measures which kernels serve this model fastest on its device, and remembers; sessions opened later use them.
-   * @throws SluiceError `usage` for a model on the reference plan; `aborted`
-   */
-  async tune(options: TuneModelOptions = {}): Promise<TuningReport> {
-    return tuneParts(this.#parts, ...this.#enter(modelDoors.tune, options));
-  }
-
-  /**
-   * Where the time of a prefill and of decode steps goes, kernel by kernel and on the host.
-   * @throws SluiceError as `profileModel` does
-   */
-  async profile(prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
-    return (await import("../profile/profile.ts")).profileModel(this, prompt, options);
+  /** What this package's own instruments, fits and judges work on. @internal */
+  get internals(): ModelParts & { readonly pipelines: PipelineCache } {
+    return { ...this.#parts, pipelines: this.#pipelines };
   }
 
   /** GPU bytes in use: weights and open sessions. */
@@ -235,46 +212,6 @@ export class Model {
     return this.#withSequences({ sequences: 2, context, signal: wanted.signal }, (sequences) =>
       comparePair(sequences, new Session(sequences, boundsOf(this.#parts, context)), given, request, wanted),
     );
-  }
-
-  /**
-   * The mean next-token cross-entropy of `tokens` and its gradient with respect to every edge of a mask.
-   * @throws SluiceError `usage` for a mask that does not fit, or a model with stages, which are not differentiated;
-   *   `bad_tokens`, `context_overflow`, `device_limit`
-   */
-  async attributeEdges(tokens: TokenIds, options: AttributionOptions & MaskValues = {}): Promise<EdgeGradient> {
-    const { attributeEdges } = (await import("../attribution/attribute-edges.ts")).attributionDoors;
-    const [ids, { mask, constants, replace, ...wanted }] = this.#enter(attributeEdges, tokens, options);
-    const attribution = await this.openAttribution([this.encode(ids)], wanted);
-    try {
-      const { signal, onProgress } = wanted;
-      return await attribution.run({ mask, constants, replace }, { signal, ...(onProgress && { onProgress }) });
-    } finally {
-      attribution.dispose();
-    }
-  }
-
-  /**
-   * Finds edges whose cut makes the model worse at bad texts and leaves it as good at others, as a bundle with a report.
-   * @throws SluiceError `usage` where too few texts are given or no cut helps, or for a model with stages; `aborted`
-   */
-  async fitEdges(options: EdgeFitOptions): Promise<EdgeFit> {
-    this.#checkOpen();
-    return (await import("../fit/edges/fit-edges.ts")).fitEdges(this, options);
-  }
-
-  /** Texts made ready for {@link attributeEdges} under one mask after another. The caller disposes of it. */
-  async openAttribution(texts: readonly TokenIds[], options: AttributionOptions = {}): Promise<EdgeAttribution> {
-    const { attributionDoors, EdgeAttribution } = await import("../attribution/attribute-edges.ts");
-    const given = this.#enter(attributionDoors.openAttribution, texts, options);
-    const [stage] = this.stages;
-    if (stage) {
-      throw new SluiceError("usage", `Edges cannot be attributed through stage "${stage.id}" (${stage.kind})`, {
-        hint: "Attribute the edges of the model without interventions; a mask to start from is given beside it.",
-      });
-    }
-    const parts = this.#parts;
-    return EdgeAttribution.open({ ...parts, pipelines: this.#pipelines, pace: new Pacer(parts.family) }, ...given);
   }
 
   /**

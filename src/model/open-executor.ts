@@ -6,8 +6,8 @@ import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Composition } from "../interventions/stage.ts";
 import { Executor } from "../runtime/executor.ts";
 import type { ModelParts } from "./model-parts.ts";
+import type { SessionOptions } from "./options.ts";
 import { planSession } from "./plan-session.ts";
-import type { SessionOptions } from "./session-options.ts";
 
 /**
  * @param edited the model with stages, if there are any; the plain plan is then made beside the edited one

@@ -1,26 +1,14 @@
 /** Perplexity of texts under a model. */
+
 import { MAX_ROWS } from "../compile/lower.ts";
 import { SluiceError } from "../errors.ts";
 import { textWarnings } from "../interventions/position-warnings.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
+import type { PerplexityOptions, SessionOptions } from "./options.ts";
 import { checkPromptLength } from "./request.ts";
-import type { SessionOptions } from "./session-options.ts";
 import { groupsOf, type Window, windowsOf } from "./windows.ts";
-
-export interface PerplexityOptions {
-  /**
-   * For documents longer than the model's context: how far the window moves. Every token is predicted once, with at
-   * least context - stride tokens before it. Default: half the context.
-   */
-  readonly stride?: number;
-  /** P of every window, as far as it has so many tokens, for stages that act on the prompt or behind it; default: all. */
-  readonly promptLength?: number;
-  readonly signal?: AbortSignal;
-  /** Called after every step with the number of tokens predicted so far, of how many. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
 
 export interface Perplexity {
   readonly perplexity: number;

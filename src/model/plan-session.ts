@@ -1,9 +1,11 @@
 /** The plan of a session: a model's operations, lowered for the sequences and positions that the session is to hold. */
+
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
 import type { Composition } from "../interventions/stage.ts";
 import type { ModelParts } from "./model-parts.ts";
-import { checkContext, DEFAULT_CONTEXT, type SessionOptions } from "./session-options.ts";
+import type { SessionOptions } from "./options.ts";
+import { checkContext, DEFAULT_CONTEXT } from "./session-options.ts";
 
 /**
  * @param work what is computed: the plain graph, or the one with stages

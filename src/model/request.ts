@@ -1,13 +1,15 @@
 /** From what a caller asks of a generation to what is run: ids, a context that holds them, and what stops them. */
+
 import type { TokenIds } from "../arguments/lists.ts";
+import { generateDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { settleSampling } from "../runtime/sampling.ts";
 import { show } from "../show.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { generationDefaults } from "./generate-arguments.ts";
-import type { GenerateOptions, GenerationRequest } from "./generation.ts";
+import type { GenerationRequest } from "./generation.ts";
 import type { ModelParts } from "./model-parts.ts";
+import type { GenerateOptions } from "./options.ts";
 
 /** A prompt as callers give it. */
 export type PromptInput = string | TokenIds;
@@ -47,7 +49,7 @@ export interface SettledRequest {
 /** Numbers the sequences that continue prompts, from `first` on: `samples` for each, side by side. */
 export function numberSequences(
   prompts: readonly ReadPrompt[],
-  samples: number = generationDefaults.samples,
+  samples: number = generateDefaults.samples,
   first = 0,
 ): readonly { readonly sequence: number; readonly prompt: ReadPrompt }[] {
   const all = prompts.flatMap((prompt) => Array.from({ length: samples }, () => prompt));
@@ -68,7 +70,7 @@ export function settleRequest(
   const ids = new Map<ReadPrompt, readonly number[]>();
   for (const { prompt } of prompts) if (!ids.has(prompt)) ids.set(prompt, encodePrompt(bounds, prompt));
   const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: ids.get(prompt) ?? [] }));
-  const { maxNewTokens, overflow = generationDefaults.overflow, seeds, signal } = options;
+  const { maxNewTokens, overflow = generateDefaults.overflow, seeds, signal } = options;
   if (seeds && seeds.length !== prompts.length) {
     throw new SluiceError(
       "usage",
@@ -85,7 +87,7 @@ export function settleRequest(
   const promptLength = checkPromptLength(options.promptLength, encoded);
   const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
   // The last new token is never fed back, so it needs no place in the cache.
-  const wanted = longest + (maxNewTokens ?? generationDefaults.maxNewTokens) - 1;
+  const wanted = longest + (maxNewTokens ?? generateDefaults.maxNewTokens) - 1;
   const context = bounds.context ?? Math.min(wanted, config.max_position_embeddings);
   if (overflow !== "truncate" && longest > context) {
     throw new SluiceError("context_overflow", `The prompt has ${longest} tokens and the context holds ${context}`, {
@@ -99,7 +101,7 @@ export function settleRequest(
       { hint: "Ask for fewer new tokens or a larger context." },
     );
   }
-  const kept = context + 1 - (maxNewTokens ?? Math.min(generationDefaults.maxNewTokens, Math.ceil(context / 2)));
+  const kept = context + 1 - (maxNewTokens ?? Math.min(generateDefaults.maxNewTokens, Math.ceil(context / 2)));
   const truncated = overflow === "truncate" ? encoded.map((each) => lastTokens(each, kept)) : encoded;
 
   // Ids without text are continued as they are: only generation_config.json or the caller stops them.
@@ -123,7 +125,7 @@ export function settleRequest(
       prompts: truncated.map((prompt, i) => ({ ...prompt, seed: seeds?.[i] ?? laterSeed(sampling.seed, i) })),
       tokenizer,
       sampling,
-      maxNewTokens: maxNewTokens ?? generationDefaults.maxNewTokens,
+      maxNewTokens: maxNewTokens ?? generateDefaults.maxNewTokens,
       promptLength: promptLength && promptLengthLeft(promptLength, encoded, truncated),
       stop,
       stopTokens: new Set([...(eosTokenIds ?? (isText ? config.eos_token_ids : [])), ...(options.stopTokens ?? [])]),

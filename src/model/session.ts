@@ -1,24 +1,14 @@
 /** A session, as callers hold it: sequences whose keys and values stay cached from one call to the next. */
+
 import { SluiceError } from "../errors.ts";
 import { positionWarnings } from "../interventions/position-warnings.ts";
 import type { AffineValues, NeuronValues } from "../interventions/stage.ts";
 import type { LiveStages, StageChange, StageState } from "../runtime/live-stages.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { sessionDoors } from "./doors.ts";
-import {
-  type GenerateOptions,
-  type GenerateResult,
-  Generation,
-  type GenerationRequest,
-  type Lease,
-} from "./generation.ts";
+import { type GenerateResult, Generation, type GenerationRequest, type Lease } from "./generation.ts";
+import type { SessionGenerateOptions } from "./options.ts";
 import { numberSequences, type PromptInput, type ReadPrompt, type RequestBounds, settleRequest } from "./request.ts";
-
-/** As for `model.generate`; the context is the session's. */
-export interface SessionGenerateOptions extends Omit<GenerateOptions, "context"> {
-  /** Which sequence to continue; default 0. Further samples continue those after it, and a batch the first ones. */
-  readonly sequence?: number;
-}
 
 /**
  * Every prompt is given whole; what a sequence of the session already holds of its beginning is not computed again.

@@ -1,11 +1,16 @@
 /** Tuning of a loaded model: when it happens, and where what came of it is kept. */
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { signal as abortSignal, callback, finite, thing } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
-import type { KernelChoices } from "../kernels/variants.ts";
 import { ClockFailure } from "../tune/contest.ts";
 import { openStore } from "../tune/node-store.ts";
 import { recall, remember, type TuningStore } from "../tune/remembered.ts";
 import type { TuningReport } from "../tune/tune.ts";
+import type { Model } from "./model.ts";
+import { model as anyModel } from "./model-argument.ts";
 import type { ModelParts } from "./model-parts.ts";
+import type { TuneModelOptions } from "./options.ts";
 
 /** What a load may spend on tuning: ten seconds with what is around it. */
 const FIRST_LOAD_MS = 9_000;
@@ -13,19 +18,18 @@ const FIRST_LOAD_MS = 9_000;
 /** A load does not wait for the tuning of models that are smaller: they say a thousand tokens in less time than it takes. */
 const WORTH_BYTES = 64 << 20;
 
-/** The kernels that a model and all that share its weights were tuned to; plans made later follow it. */
-export class Tuning {
-  choices: KernelChoices = {};
-}
-
-export interface TuneModelOptions {
-  /** Seconds that it may take at most; default 60. */
-  readonly seconds?: number;
-  readonly signal?: AbortSignal;
-  onProgress?(done: number, total: number): void;
-  /** Where choices are kept; default: a file in the user's cache folder, in pages IndexedDB. */
-  readonly store?: TuningStore;
-}
+export const tuneDoor = entry(
+  "tuneModel",
+  ["model", anyModel],
+  optionsOf(
+    fields<TuneModelOptions>()({
+      seconds: finite({ above: 0 }),
+      signal: abortSignal,
+      onProgress: callback<(done: number, total: number) => void>(),
+      store: thing<TuningStore>("a store with read and write", { read: "function", write: "function" }),
+    }),
+  ),
+);
 
 type Tunable = Omit<ModelParts, "config" | "generationConfig" | "tokenizer" | "tokenizerError" | "onProgress">;
 
@@ -34,22 +38,22 @@ type Tunable = Omit<ModelParts, "config" | "generationConfig" | "tokenizer" | "t
  * engine. Sessions that are opened afterwards use what was chosen.
  * @throws SluiceError `usage` for a model on the reference plan, which is never tuned; `aborted`, `device_limit`, `gpu`
  */
-export async function tuneParts(parts: Tunable, options: TuneModelOptions = {}): Promise<TuningReport> {
-  const { seconds = 60, signal, store = openStore() } = options;
+export async function tuneModel(model: Model, options: TuneModelOptions = {}): Promise<TuningReport> {
+  const [{ internals: parts }, { seconds = 60, signal, store = openStore(), onProgress }] = tuneDoor.read(
+    model,
+    options,
+  );
   if (parts.reference) {
     throw new SluiceError("usage", "The reference plan is never tuned: its bits must not depend on measurements", {
       hint: "Load the model with the default plan.",
       field: "plan",
     });
   }
-  if (!(seconds > 0)) {
-    throw new SluiceError("usage", `seconds is ${seconds}; tuning takes a time above 0`);
-  }
   const { tuneKernels } = await import("../tune/tune.ts");
   const { choices, report } = await tuneKernels(parts, {
     budgetMs: seconds * 1000,
     signal,
-    ...(options.onProgress && { onProgress: options.onProgress }),
+    ...(onProgress && { onProgress }),
   });
   parts.tuning.choices = await remember(store, parts.gpu.profile, choices, parts.onNotice);
   return report;

@@ -1,27 +1,11 @@
 /** What times dispatches: the GPU's own clock, or the host's where the GPU has none that works. */
+
 import type { Gpu } from "../gpu/gpu.ts";
-import type { DispatchObserver, DispatchWork } from "../runtime/run.ts";
+import type { DispatchWork } from "../runtime/run.ts";
+import type { DispatchClock, TimedDispatch } from "./dispatch-clock.ts";
 import type { ProfiledLane } from "./lane.ts";
+import type { ClockName } from "./profile-result.ts";
 import { TimestampObserver } from "./timestamps.ts";
-
-/** A dispatch and when it ran, in nanoseconds of the clock that timed it; null where that gave nothing usable. */
-export interface TimedDispatch extends DispatchWork {
-  readonly beginNs: number | null;
-  readonly endNs: number | null;
-}
-
-/** Where times of dispatches come from. */
-export type ClockName =
-  | "gpu timestamps"
-  | "host clock around each dispatch: this device has no timestamp-query"
-  | "host clock around each dispatch: this device's timestamps are zero or run backwards";
-
-export interface DispatchClock extends DispatchObserver {
-  readonly name: ClockName;
-  /** What the last run's dispatches took, in their order. */
-  take(): Promise<readonly TimedDispatch[]>;
-  dispose(): void;
-}
 
 /**
  * The host's clock, each dispatch in a submit of its own: from its encoding until the host knows that it is done. Longer

@@ -1,42 +1,8 @@
 /** Dispatches of a profile, and what they add up to by kernel, by layer and by place in the model. */
+
 import type { Ceilings } from "./ceilings.ts";
-import type { Phase, PhasedDispatch } from "./lane.ts";
-
-/** One dispatch of one step. */
-export interface ProfiledDispatch {
-  readonly phase: Phase;
-  /** Which step of the phase, from 0. */
-  readonly step: number;
-  /** Where in the model: `blocks.3.mlp.up`. */
-  readonly label: string;
-  readonly layer: number | null;
-  readonly kernel: string;
-  /** Interventions that this dispatch carries. */
-  readonly stages: readonly string[];
-  /** From the beginning of the profiled run, in milliseconds; null where the clock gave no usable stamp. */
-  readonly begin_ms: number | null;
-  readonly ms: number | null;
-  readonly flops: number;
-  readonly bytes: number;
-}
-
-/** Dispatches of a phase that share a kernel, a layer or a place, added up over all its steps. */
-export interface ProfileRow {
-  readonly phase: Phase;
-  readonly name: string;
-  readonly calls: number;
-  /** Null where some of its dispatches have no time. */
-  readonly ms: number | null;
-  /** Of the phase's dispatches. */
-  readonly share: number | null;
-  readonly flops: number;
-  readonly bytes: number;
-  readonly gflop_per_s: number | null;
-  readonly gb_per_s: number | null;
-  /** Of what the device can do at this mix of operations and bytes: the roofline of its own ceilings. */
-  readonly share_of_roofline: number | null;
-  readonly stages: readonly string[];
-}
+import type { PhasedDispatch } from "./lane.ts";
+import type { ProfiledDispatch, ProfileRow } from "./profile-result.ts";
 
 /** @param offsetNs from the clock's time to nanoseconds since the beginning of the run */
 export function describeDispatch(

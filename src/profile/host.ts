@@ -1,46 +1,11 @@
 /** What the host spends: before the run on weights, prompt and pipelines; in it on commands, waiting and text. */
 
 import type { CompiledPipeline } from "../execution/pipelines.ts";
-import { type HostWork, hostWorks } from "../runtime/run.ts";
+import { hostWorks } from "../runtime/run.ts";
 import type { UploadRecord } from "../runtime/weights.ts";
-import type { LaneRun, Phase, PhasedSpan } from "./lane.ts";
+import type { LaneRun, PhasedSpan } from "./lane.ts";
 import { hostTimeDoor } from "./profile-argument.ts";
-
-/** `load` is all that happens once, before the first step. */
-export type HostPhase = "load" | Phase;
-
-export type HostSpanWork = "upload" | "tokenize" | "compile" | HostWork;
-
-/** One stretch of time on the host. */
-export interface HostSpan {
-  readonly phase: HostPhase;
-  /** Which step of the phase, from 0; null before the run. */
-  readonly step: number | null;
-  readonly work: HostSpanWork;
-  /** The pipeline's name for `compile`, else the work again. */
-  readonly name: string;
-  /** From the beginning of the profiled run: below 0 for what happened before it. */
-  readonly begin_ms: number;
-  readonly ms: number;
-  /** What is known beyond its time, under names with units. */
-  readonly detail: Readonly<Record<string, number>>;
-}
-
-/** Spans of one work, added up. */
-export interface HostRow {
-  readonly phase: HostPhase;
-  /** `other` is what remains of a phase: packing rows, bookkeeping, garbage collection. */
-  readonly name: HostSpanWork | "other";
-  readonly calls: number;
-  /** Of pipelines that compile side by side the time in which any did, so that nothing counts twice. */
-  readonly ms: number;
-  /** Of the phase's time on the host's clock; null before the run. */
-  readonly share: number | null;
-  /** Milliseconds a token of the prompt or a decoded one; null before the run. */
-  readonly per_token_ms: number | null;
-  readonly bytes: number | null;
-  readonly gb_per_s: number | null;
-}
+import type { HostRow, HostSpan, Phase } from "./profile-result.ts";
 
 /** How long and when a prompt became ids. */
 export interface TokenizeRecord {

@@ -1,13 +1,13 @@
 /** One prompt's prefill and decode steps, run as often as wanted, with or without clocks on them. */
+
 import { inOrder } from "../kernels/kernel.ts";
 import type { StepRows } from "../kernels/step.ts";
 import type { Run } from "../runtime/run.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { DispatchClock, TimedDispatch } from "./clocks.ts";
+import type { DispatchClock, TimedDispatch } from "./dispatch-clock.ts";
 import { HostRecorder, type RecordedSpan } from "./host-recorder.ts";
-
-export type Phase = "prefill" | "decode";
+import type { Phase } from "./profile-result.ts";
 
 export interface PhasedDispatch extends TimedDispatch {
   readonly phase: Phase;

@@ -1,7 +1,7 @@
 /** A profile's spans among the entries of `performance`, where a page's Performance panel shows them. */
 
-import type { Profile } from "./profile.ts";
 import { measureDoor } from "./profile-argument.ts";
+import type { Profile } from "./profile-result.ts";
 
 /** Whether this is a page or a worker of one. */
 export function isPage(): boolean {

@@ -1,17 +1,24 @@
 /** The rule for a profile that is given back, perhaps from a file: what reports, traces and tracks read of it. */
+
 import { entry, optional } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { isOptions, listOf, tuple } from "../arguments/lists.ts";
 import { either, test } from "../arguments/rule.ts";
 import { finite, nothing, oneOf, text, whole } from "../arguments/rules.ts";
 import type { Ceilings } from "./ceilings.ts";
-import type { ClockName } from "./clocks.ts";
-import type { ProfiledDispatch, ProfileRow } from "./dispatch-rows.ts";
-import type { HostPhase, HostRow, HostSpan } from "./host.ts";
-import type { Phase } from "./lane.ts";
-import type { Profile, WallTimes } from "./profile.ts";
+import type {
+  ClockName,
+  HostPhase,
+  HostRow,
+  HostSpan,
+  Phase,
+  Profile,
+  ProfiledDispatch,
+  ProfileRow,
+  StageCost,
+  WallTimes,
+} from "./profile-result.ts";
 import type { ReportOrigin } from "./report-origin.ts";
-import type { StageCost } from "./stage-costs.ts";
 
 const number = needed(finite());
 const size = needed(finite({ least: 0 }));

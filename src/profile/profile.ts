@@ -1,4 +1,5 @@
 /** Where a model's time goes: every dispatch of a prefill and of decode steps, and what the host does meanwhile. */
+
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { prompt as anyPrompt } from "../arguments/lists.ts";
@@ -7,20 +8,18 @@ import { profileDefaults } from "../defaults.ts";
 import { throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../execution/pipelines.ts";
 import { engineVersion } from "../kernels/shaders.gen.ts";
-import { model as anyModel } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
+import { model as anyModel } from "../model/model-argument.ts";
 import type { PromptInput } from "../model/request.ts";
-import type { QuantFormat } from "../model-config.ts";
-import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
-import { type ClockName, chooseClock } from "./clocks.ts";
-import { describeDispatch, layerOf, type ProfiledDispatch, type ProfileRow, rowsOf, siteOf } from "./dispatch-rows.ts";
-import { type HostRow, type HostSpan, hostRows, loadSpans, runSpans, type TokenizeRecord } from "./host.ts";
-import { type LaneRun, type Phase, ProfiledLane } from "./lane.ts";
+import { surveyAgain, surveyCeilings } from "./ceilings.ts";
+import { chooseClock } from "./clocks.ts";
+import { describeDispatch, layerOf, rowsOf, siteOf } from "./dispatch-rows.ts";
+import { hostRows, loadSpans, runSpans, type TokenizeRecord } from "./host.ts";
+import { type LaneRun, ProfiledLane } from "./lane.ts";
 import { isPage, measureInPage } from "./page-measures.ts";
-import { type StageCost, stageCosts } from "./stage-costs.ts";
+import type { ClockName, Phase, Profile, WallTimes } from "./profile-result.ts";
+import { stageCosts } from "./stage-costs.ts";
 import { resolutionOf } from "./timestamps.ts";
-
-export type { Phase } from "./lane.ts";
 
 export interface ProfileOptions {
   /** Decode steps, default 8. */
@@ -47,54 +46,6 @@ export const profileDoor = entry(
   ),
 );
 
-/** Milliseconds of a phase on the host's clock: of the same work watched in three ways, each the fastest of some runs. */
-export interface WallTimes {
-  /** With nothing watching. */
-  readonly plain_ms: number;
-  /** With the host's spans recorded: the run that `host.rows` add up to. */
-  readonly recorded_ms: number;
-  /** With the host's spans and a clock on every dispatch: the run that `dispatches` and `host.spans` come from. */
-  readonly profiled_ms: number;
-}
-
-export interface Profile {
-  /** The folder's name, or the last part of the address that names a model. */
-  readonly model: string;
-  /** How its linear weights are kept; null: as they are stored. */
-  readonly quantization: QuantFormat | null;
-  /** Interventions that acted, in order. */
-  readonly stages: readonly string[];
-  /** Of the package and its shaders. */
-  readonly sluice_version: string;
-  readonly device: string;
-  readonly prompt_tokens: number;
-  readonly new_tokens: number;
-  /** Where the times of dispatches come from. */
-  readonly clock: ClockName;
-  /** Steps of the GPU's clock as far as its stamps show them; null for the host's. */
-  readonly resolution_ns: number | null;
-  /** Dispatches whose stamps were zero or ran backwards; they, and rows that they belong to, have no time. */
-  readonly unusable_stamps: number;
-  readonly ceilings: Ceilings;
-  /** `performance.now()` of where it ran, at the beginning of the profiled run, from which every `begin_ms` counts. */
-  readonly time_origin_ms: number;
-  readonly dispatches: readonly ProfiledDispatch[];
-  /** By place in the model: `blocks.3.mlp.up`. */
-  readonly by_label: readonly ProfileRow[];
-  readonly by_kernel: readonly ProfileRow[];
-  readonly by_layer: readonly ProfileRow[];
-  /** By place in a layer, all layers together: `mlp.up`. */
-  readonly by_site: readonly ProfileRow[];
-  /** What each intervention stage costs, in both phases; empty without interventions. */
-  readonly stage_costs: readonly StageCost[];
-  readonly wall: Readonly<Record<Phase, WallTimes>>;
-  readonly host: {
-    readonly rows: readonly HostRow[];
-    /** In the order in which they began; those of pipelines may overlap, the others do not. */
-    readonly spans: readonly HostSpan[];
-  };
-}
-
 /** Rounds in which the work runs plain, recorded and profiled. */
 const ROUNDS = 3;
 
@@ -112,7 +63,11 @@ export async function profileModel(model: Model, prompt: PromptInput, options: P
     typeof prompt === "string"
       ? { began: tokenizing, ms: performance.now() - tokenizing, tokens: tokens.length }
       : null;
-  const { gpu, pipelines, upload } = model.internals;
+  const {
+    gpu,
+    pipelines,
+    weights: { upload },
+  } = model.internals;
   // The ceilings' kernels are none of the model's.
   const apart = new PipelineCache(gpu);
   const survey = await surveyCeilings(gpu, apart, {

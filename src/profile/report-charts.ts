@@ -1,8 +1,8 @@
 /** The charts of a profile's report, as SVG with titles to point at. */
-import { layerOf, type ProfiledDispatch, type ProfileRow } from "./dispatch-rows.ts";
-import type { HostSpan } from "./host.ts";
+
+import { layerOf } from "./dispatch-rows.ts";
 import { type Markup, markup } from "./markup.ts";
-import type { Profile } from "./profile.ts";
+import type { HostSpan, Profile, ProfiledDispatch, ProfileRow } from "./profile-result.ts";
 
 const WIDTH = 1060;
 /** Room for the names of a timeline's tracks. */

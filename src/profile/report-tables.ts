@@ -1,8 +1,7 @@
 /** The tables of a profile's report. */
-import type { ProfileRow } from "./dispatch-rows.ts";
-import type { HostRow, HostSpan } from "./host.ts";
+
 import { type Markup, markup } from "./markup.ts";
-import type { StageCost } from "./stage-costs.ts";
+import type { HostRow, HostSpan, ProfileRow, StageCost } from "./profile-result.ts";
 
 const absent = markup`<span title="unavailable: this clock gave no usable time">–</span>`;
 

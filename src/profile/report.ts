@@ -2,8 +2,8 @@
 
 import { hostTimeOfToken } from "./host.ts";
 import { type Markup, markup } from "./markup.ts";
-import type { Profile } from "./profile.ts";
 import { reportDoor } from "./profile-argument.ts";
+import type { Profile } from "./profile-result.ts";
 import { legend, roofline, timeline } from "./report-charts.ts";
 import type { ReportOrigin } from "./report-origin.ts";
 import { compileTable, hostTable, rowTable, stageTable } from "./report-tables.ts";

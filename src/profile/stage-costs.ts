@@ -1,28 +1,11 @@
 /** What each intervention stage costs where it is fused: the plan timed with it and without it, in turns. */
+
 import { throwIfAborted } from "../errors.ts";
 import type { Model } from "../model/model.ts";
-import { type LaneRun, type Phase, ProfiledLane } from "./lane.ts";
+import { type LaneRun, ProfiledLane } from "./lane.ts";
+import type { Phase, StageCost } from "./profile-result.ts";
 import { median, medianInterval } from "./statistics.ts";
 import { TimestampObserver } from "./timestamps.ts";
-
-/** What a phase takes longer with a stage than without it, all other stages acting in both. */
-export interface StageCost {
-  readonly phase: Phase;
-  readonly stage: string;
-  readonly kind: string;
-  /** Dispatches of a phase whose kernel or stages differ without it. */
-  readonly dispatches: number;
-  /**
-   * Median over pairs, in milliseconds: of those dispatches by GPU timestamps, or of the whole phase by the host's clock
-   * where there are none.
-   */
-  readonly ms: number;
-  /** Where that median lies 95 times of 100; it may begin below 0 where noise is larger than the cost. */
-  readonly interval: readonly [low: number, high: number];
-  /** Of the phase's time without the stage. */
-  readonly share: number;
-  readonly clock: "gpu timestamps" | "host";
-}
 
 const PAIRS = 7;
 

@@ -1,7 +1,8 @@
 /** GPU timestamps around every dispatch of a run. */
+
 import type { Gpu } from "../gpu/gpu.ts";
 import type { DispatchWork } from "../runtime/run.ts";
-import type { DispatchClock, TimedDispatch } from "./clocks.ts";
+import type { DispatchClock, TimedDispatch } from "./dispatch-clock.ts";
 
 export class TimestampObserver implements DispatchClock {
   readonly name = "gpu timestamps";

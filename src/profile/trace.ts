@@ -1,9 +1,8 @@
 /** A profile as a trace: JSON for Perfetto and Chrome's DevTools. */
 
-import { layerOf, type ProfiledDispatch } from "./dispatch-rows.ts";
-import type { HostSpan } from "./host.ts";
-import type { Profile } from "./profile.ts";
+import { layerOf } from "./dispatch-rows.ts";
 import { traceDoor } from "./profile-argument.ts";
+import type { HostSpan, Profile, ProfiledDispatch } from "./profile-result.ts";
 import type { ReportOrigin } from "./report-origin.ts";
 
 /** https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU (Trace Event Format) */

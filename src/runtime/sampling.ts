@@ -1,5 +1,5 @@
 /** Sampling options: their meaning and their bounds. */
-import { generationDefaults } from "../model/generate-arguments.ts";
+import { generateDefaults } from "../defaults.ts";
 
 /** How the next token is chosen. The order is Hugging Face's: penalty, temperature, top-k, top-p, min-p, draw. */
 export interface SamplingOptions {
@@ -22,7 +22,7 @@ export interface SamplingOptions {
 
 /** Fills in defaults; a seed that is not given is drawn. */
 export function settleSampling(options: Partial<SamplingOptions>): SamplingOptions {
-  const { temperature, topK, topP, minP, repetitionPenalty } = { ...generationDefaults, ...options };
+  const { temperature, topK, topP, minP, repetitionPenalty } = { ...generateDefaults, ...options };
   const { seed = Math.floor(Math.random() * 2 ** 32) } = options;
   const settled = { temperature, topK, topP, minP, repetitionPenalty, seed };
   // Shaders compute with float32, where smaller shares are 0 too. One token is left to draw from.

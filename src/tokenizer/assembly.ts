@@ -4,7 +4,7 @@ import type { AddedToken, FoundToken } from "./added-tokens.ts";
 import type { ChatRenderer } from "./chat-template.ts";
 import { streamTokens, type TokenTexts } from "./decode-stream.ts";
 import { type DecoderStep, decodeTokens } from "./decoder.ts";
-import type { TokenizerModel } from "./models/model.ts";
+import type { TokenizerModel } from "./models/vocabulary.ts";
 import type { Piece } from "./pipeline.ts";
 import type { PostProcess } from "./post-processor.ts";
 import type { DecodeOptions, EncodeOptions, StreamOptions, TextStream, Tokenizer } from "./tokenizer.ts";

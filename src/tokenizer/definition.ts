@@ -2,6 +2,7 @@
  * From the files of a tokenizer to the tokenizer: tokenizer.json, or what others were made into, with what
  * tokenizer_config.json, special_tokens_map.json and added_tokens.json change in it, by the rules of transformers.
  */
+
 import type { ModelConfig } from "../model-config.ts";
 import { AddedTokenList, readAddedToken } from "./added-list.ts";
 import { AddedTokens } from "./added-tokens.ts";
@@ -9,8 +10,8 @@ import { assembleTokenizer } from "./assembly.ts";
 import type { ChatRenderer } from "./chat-template.ts";
 import { compileDecoder } from "./decoder.ts";
 import { isObject, type JsonObject } from "./json.ts";
-import { readModel, type TokenizerModel } from "./models/model.ts";
-import { malformed } from "./models/vocabulary.ts";
+import { readModel } from "./models/model.ts";
+import { malformed, type TokenizerModel } from "./models/vocabulary.ts";
 import { compileNormalizer } from "./normalizer.ts";
 import { compilePostProcessor, type PostProcess } from "./post-processor.ts";
 import { compilePreTokenizer } from "./pre-tokenizer.ts";

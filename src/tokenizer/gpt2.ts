@@ -1,11 +1,11 @@
 /** GPT-2's own byte-level BPE, for GPT-2 folders without tokenizer files. */
+
 import { byteCharacters } from "./byte-characters.ts";
 import { gpt2Merges } from "./gpt2-merges.gen.ts";
 import type { JsonObject } from "./json.ts";
 import { bpeModel } from "./models/bpe.ts";
-import type { TokenizerModel } from "./models/model.ts";
 import { PairTable } from "./models/pair-table.ts";
-import { Vocabulary } from "./models/vocabulary.ts";
+import { type TokenizerModel, Vocabulary } from "./models/vocabulary.ts";
 
 /** Ids that this tokenizer can name: a GPT-2 vocabulary of at least this size has them all. */
 export const GPT2_VOCAB_SIZE = 50257;

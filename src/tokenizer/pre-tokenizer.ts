@@ -1,12 +1,13 @@
 /** The `pre_tokenizer` of tokenizer.json, as the Rust library of tokenizers applies it. */
+
 import { Growth } from "./growth.ts";
 import { sets } from "./patterns/properties.ts";
 import { lengthOf, type PreTokenize } from "./pipeline.ts";
 import { byteLevel } from "./pre-tokenizers/byte-level.ts";
 import { fixedLength, punctuation, unicodeScripts, words } from "./pre-tokenizers/characters.ts";
-import { each, splitAtCharacters } from "./pre-tokenizers/cut.ts";
+import { each } from "./pre-tokenizers/cut.ts";
 import { metaspace } from "./pre-tokenizers/metaspace.ts";
-import { behaviors, split } from "./pre-tokenizers/split.ts";
+import { behaviors, split, splitAtCharacters } from "./pre-tokenizers/split.ts";
 import { Step } from "./step.ts";
 
 /**

@@ -1,8 +1,10 @@
 /** Every public function and method, with its door and arguments that it takes. */
+
 import type { Argument, Entry } from "../../src/arguments/entry.ts";
 import { attributionDoors } from "../../src/attribution/attribute-edges.ts";
 import { evaluateDoor } from "../../src/evaluate/evaluate.ts";
 import { scoreDoor, unigramDoor } from "../../src/evaluate/unigram-classifier.ts";
+import { attributeEdgesDoor, openAttributionDoor } from "../../src/fit/attribution.ts";
 import { auraDoor } from "../../src/fit/aura.ts";
 import { directionDoor } from "../../src/fit/directions.ts";
 import { fitEdgesDoor } from "../../src/fit/edges/fit-edges.ts";
@@ -12,6 +14,7 @@ import { poolDoor } from "../../src/fit/pool.ts";
 import { probeDoor, readProbeDoor, writeProbeDoor } from "../../src/fit/probe.ts";
 import { parseSafetensorsDoor, writeSafetensorsDoor } from "../../src/formats/safetensors.ts";
 import * as sluice from "../../src/index.ts";
+import { openAttribution } from "../../src/index.ts";
 import { readBundleDoor, writeBundleDoor } from "../../src/interventions/bundle.ts";
 import { checkDoor } from "../../src/interventions/check.ts";
 import { importDoor } from "../../src/interventions/import-gguf.ts";
@@ -26,6 +29,7 @@ import {
   sessionDoors,
   weightsDigestDoor,
 } from "../../src/model/doors.ts";
+import { tuneDoor } from "../../src/model/tuning.ts";
 import { benchDoor } from "../../src/profile/bench.ts";
 import { profileDoor } from "../../src/profile/profile.ts";
 import { hostTimeDoor, measureDoor, reportDoor, traceDoor } from "../../src/profile/profile-argument.ts";
@@ -66,7 +70,7 @@ export async function publicCalls(): Promise<{
   const session = await edited.session({ context: 8 });
   const sentences = [1, 2, 3, 4, 5].map((id) => [id, id + 1]);
   const classes = { positive: sentences, negative: sentences.map((ids) => [...ids, 9]) };
-  const attribution = await model.openAttribution([[1, 2, 3]]);
+  const attribution = await openAttribution(model, [[1, 2, 3]]);
   const probe = {
     site: "resid_post",
     layer: 0,
@@ -128,6 +132,10 @@ export async function publicCalls(): Promise<{
     functions: {
       evaluate: of(evaluateDoor, [edited, { documents: sentences, ...aborted }], s.evaluate),
       fitUnigramClassifier: of(unigramDoor, [classes, {}], s.fitUnigramClassifier),
+      attributeEdges: of(attributeEdgesDoor, [model, [1, 2], aborted], s.attributeEdges),
+      openAttribution: of(openAttributionDoor, [model, sentences, aborted], s.openAttribution),
+      fitEdges: of(fitEdgesDoor, [model, { good: sentences, bad: sentences, ...aborted }], s.fitEdges),
+      tuneModel: of(tuneDoor, [model, aborted], s.tuneModel),
       fitAura: of(auraDoor, [model, options], s.fitAura),
       fitDirection: of(directionDoor, [model, "ace", options], s.fitDirection),
       chooseLayer: of(layerChoiceDoor, [model, "ace", options], s.chooseLayer),
@@ -166,25 +174,18 @@ export async function publicCalls(): Promise<{
       loadBundle: of(loadBundleDoor, [bytes, aborted], s.loadBundle),
     },
     methods: [
-      on(
-        edited,
-        { ...modelDoors, ...attributionDoors },
-        {
-          with: [[bundle], { strengths: { push: 1 }, params: new Map([["push", { alpha: 1 }]]) }],
-          tune: [aborted],
-          encode: [[1, 2]],
-          generate: [[1, 2], aborted],
-          generateBatch: [[[1, 2]], aborted],
-          session: [aborted],
-          logits: [[1, 2], aborted],
-          capture: [[1, 2], ["resid_post.0"], aborted],
-          perplexity: [sentences, aborted],
-          compare: [[1, 2], aborted],
-          attributeEdges: [[1, 2], aborted],
-          openAttribution: [sentences, aborted],
-          explain: [aborted],
-        },
-      ),
+      on(edited, modelDoors, {
+        with: [[bundle], { strengths: { push: 1 }, params: new Map([["push", { alpha: 1 }]]) }],
+        encode: [[1, 2]],
+        generate: [[1, 2], aborted],
+        generateBatch: [[[1, 2]], aborted],
+        session: [aborted],
+        logits: [[1, 2], aborted],
+        capture: [[1, 2], ["resid_post.0"], aborted],
+        perplexity: [sentences, aborted],
+        compare: [[1, 2], aborted],
+        explain: [aborted],
+      }),
       on(session, sessionDoors, {
         tokens: [0],
         set: ["push", { strength: 1, alpha: 1 }, {}],
@@ -202,15 +203,6 @@ export async function publicCalls(): Promise<{
       }),
       on(stream, tokenizerDoors, { push: [1] }),
       on(classifier, { score: scoreDoor }, { score: [[1]] }),
-      [
-        edited,
-        {
-          profile: of(profileDoor, [edited, [1, 2], aborted], (_: unknown, ...given: readonly unknown[]) =>
-            (edited as unknown as { profile: AnyFunction }).profile(...given),
-          ),
-        },
-      ],
-      on(model, { fitEdges: fitEdgesDoor }, { fitEdges: [{ good: sentences, bad: sentences, ...aborted }] }),
     ],
     dispose() {
       attribution.dispose();

@@ -1,6 +1,8 @@
 /** One attribution serves one run at a time: a second is refused, and neither it nor one that failed leaves traces. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { openAttribution } from "../../src/fit/attribution.ts";
 import { listDestinations, listSources } from "../../src/interventions/edges.ts";
 import { load } from "../../src/model/load.ts";
 import { refusal } from "../formats/refusal.ts";
@@ -8,7 +10,7 @@ import { location } from "../support/files.ts";
 
 test("a second run while one is under way is refused, and takes nothing from the first", async () => {
   const model = await load(location("weights/gpt-nano-sort"));
-  const attribution = await model.openAttribution([[2, 0, 1, 2, 1, 0, 0, 0, 1, 1, 2]]);
+  const attribution = await openAttribution(model, [[2, 0, 1, 2, 1, 0, 0, 0, 1, 1, 2]]);
   const shape = [listDestinations(model.config, "heads").length, listSources(model.config).length] as const;
   const maskOf = (value: number) => ({
     mask: { data: new Float32Array(shape[0] * shape[1]).fill(value), shape },

@@ -1,7 +1,9 @@
 /** Mask gradients of awkward models, in chunks and texts of all kinds, against differences of the float64 reference. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { EdgeGradient } from "../../src/attribution/attribute-edges.ts";
+import { attributeEdges, openAttribution } from "../../src/fit/attribution.ts";
 import { listSources } from "../../src/interventions/edges.ts";
 import type { Composition, Destinations } from "../../src/interventions/stage.ts";
 import type { KernelFamily } from "../../src/kernels/kernel.ts";
@@ -88,7 +90,7 @@ async function run(
   const loaded = await load(model.files, { family });
   try {
     const problem = given(model, seed);
-    compare(model, problem, await loaded.attributeEdges(problem.tokens, { ...shaped(model, problem), ...more }));
+    compare(model, problem, await attributeEdges(loaded, problem.tokens, { ...shaped(model, problem), ...more }));
   } finally {
     loaded.dispose();
   }
@@ -112,7 +114,7 @@ test("texts in one batch give the mean over all their predictions, in whatever c
   const texts = [4, 9, 1, 6].map((length, i) => given(model, i + 40, length).tokens);
   const { destinations, ...values } = shaped(model, given(model, 5));
   const batch = async (chunkRows: number) => {
-    const attribution = await loaded.openAttribution(texts, { destinations, chunkRows });
+    const attribution = await openAttribution(loaded, texts, { destinations, chunkRows });
     try {
       // A second run under the same mask begins anew.
       await attribution.run({});
@@ -125,7 +127,7 @@ test("texts in one batch give the mean over all their predictions, in whatever c
   const expected = new Float64Array(whole.gradient.data.length);
   let loss = 0;
   for (const text of texts.filter(({ length }) => length > 1)) {
-    const alone = await loaded.attributeEdges(text, values);
+    const alone = await attributeEdges(loaded, text, values);
     const share = (text.length - 1) / 16;
     loss += share * alone.loss;
     alone.gradient.data.forEach((value, i) => {
@@ -155,8 +157,8 @@ test("masks side by side have the losses that each has alone, also where only la
     ...first,
     mask: { ...first.mask, data: first.mask.data.map((m, i) => (i < first.mask.data.length - 3 ? m : 0.5)) },
   };
-  const three = await loaded.openAttribution(texts, { masks: 3 });
-  const one = await loaded.openAttribution(texts, { destinations: three.destinations });
+  const three = await openAttribution(loaded, texts, { masks: 3 });
+  const one = await openAttribution(loaded, texts, { destinations: three.destinations });
   const alone: number[] = [];
   for (const mask of [...masks, late, late]) alone.push((await one.run(mask)).loss);
   assert.equal(await three.losses(masks), alone.slice(0, 3));
@@ -175,7 +177,7 @@ test("a source's mean is that of its site", async () => {
   const { num_hidden_layers: layers, num_attention_heads: H, hidden_size: d } = model.config;
   const sites = ["embed", ...Array.from({ length: layers }, (_, l) => [`attn_out.${l}`, `mlp_out.${l}`]).flat()];
   const captured = await loaded.capture(tokens, sites);
-  const attribution = await loaded.openAttribution([tokens], { chunkRows: 5 });
+  const attribution = await openAttribution(loaded, [tokens], { chunkRows: 5 });
   const { data, shape } = await attribution.means();
   assert.equal([...shape], [1 + layers * (H + 1), d]);
   const meanOf = (site: string) =>
@@ -210,10 +212,10 @@ test("a mask of zeros leaves the norms nothing to read, and the gradient stays e
     const loaded = await load(model.files);
     const problem = given(model, seed);
     const emptied = { ...problem, mask: problem.mask.map(() => 0), constants: problem.constants.map((c) => c / 10) };
-    compare(model, emptied, await loaded.attributeEdges(emptied.tokens, shaped(model, emptied)));
+    compare(model, emptied, await attributeEdges(loaded, emptied.tokens, shaped(model, emptied)));
     // Without constants even the norms' inputs are zero, and nothing depends on the tokens.
     const { mask } = shaped(model, emptied);
-    const { loss, gradient } = await loaded.attributeEdges(emptied.tokens, {
+    const { loss, gradient } = await attributeEdges(loaded, emptied.tokens, {
       destinations: emptied.destinations,
       mask,
     });
@@ -234,33 +236,33 @@ test("what does not fit is refused by name", async () => {
     );
   const [rows, columns] = values.mask.shape as [number, number];
   await refused(
-    loaded.attributeEdges(tokens, { ...values, mask: { ...values.mask, shape: [rows * columns, 1] } }),
+    attributeEdges(loaded, tokens, { ...values, mask: { ...values.mask, shape: [rows * columns, 1] } }),
     /mask is \[\d+, \d+\], and must be \[\d+, \d+\] \(\[destinations, sources\]\)/,
   );
   await refused(
-    loaded.attributeEdges(tokens, { ...values, mask: { ...values.mask, data: rest.mask.map(() => 1.5) } }),
+    attributeEdges(loaded, tokens, { ...values, mask: { ...values.mask, data: rest.mask.map(() => 1.5) } }),
     /mask is 1.5 on the edge from embed to blocks\.0\./,
   );
   await refused(
-    loaded.attributeEdges(tokens, {
+    attributeEdges(loaded, tokens, {
       ...values,
       constants: { ...values.constants, data: rest.constants.map(() => NaN) },
     }),
     /constants hold NaN for source 0/,
   );
-  await refused(loaded.attributeEdges(tokens.slice(0, 1), values), /at least two tokens/);
-  await refused(loaded.attributeEdges([1, model.config.vocab_size], values), /outside the vocabulary/);
+  await refused(attributeEdges(loaded, tokens.slice(0, 1), values), /at least two tokens/);
+  await refused(attributeEdges(loaded, [1, model.config.vocab_size], values), /outside the vocabulary/);
   for (const chunkRows of [0, -3, 2.5, Number.NaN]) {
     await refused(
-      loaded.attributeEdges(tokens, { ...values, chunkRows }),
+      attributeEdges(loaded, tokens, { ...values, chunkRows }),
       /chunkRows is .*a whole number of at least 1/,
     );
   }
   for (const keptBytes of [-1, Number.NaN]) {
-    await refused(loaded.attributeEdges(tokens, { ...values, keptBytes }), /keptBytes is .*at least 0/);
+    await refused(attributeEdges(loaded, tokens, { ...values, keptBytes }), /keptBytes is .*at least 0/);
   }
   if (model.config.num_attention_heads !== model.config.num_key_value_heads) {
-    await refused(loaded.attributeEdges(tokens, { destinations: "heads" }), /qkv_groups/);
+    await refused(attributeEdges(loaded, tokens, { destinations: "heads" }), /qkv_groups/);
   }
   loaded.dispose();
 });

@@ -1,6 +1,8 @@
 /** Loss and mask gradients of the engine against the golden ones, whole. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { attributeEdges } from "../../src/fit/attribution.ts";
 import { parseSafetensors, type StoredTensor, toFloat32 } from "../../src/formats/safetensors.ts";
 import type { Destinations } from "../../src/interventions/stage.ts";
 import { load } from "../../src/model/load.ts";
@@ -26,7 +28,7 @@ for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
         return { data: toFloat32(stored), shape: stored.shape };
       };
       const expected = tensor("gradient");
-      const { loss, gradient } = await model.attributeEdges(golden.tokens, {
+      const { loss, gradient } = await attributeEdges(model, golden.tokens, {
         destinations: golden.destinations,
         mask: tensor("mask"),
         constants: tensor("constants"),

@@ -1,11 +1,12 @@
 /** Conversations: what the model is given, what is printed, and who is refused. */
+
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { LineEvent, LineSource } from "../../src/cli/chat/line-source.ts";
 import type { LoadedModel } from "../../src/cli/context.ts";
+import type { LineEvent, LineSource } from "../../src/cli/streams.ts";
 import { SluiceError } from "../../src/errors.ts";
 import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
 import { fakeLibrary, fakeTokenizer, run } from "./fake-world.ts";

@@ -1,7 +1,8 @@
 /** The process as the commands see it, played: its streams and its signals. */
-import type { InputStream } from "../../src/cli/context.ts";
+
 import type { SignalSource } from "../../src/cli/interrupts.ts";
 import type { OutputStream } from "../../src/cli/output.ts";
+import type { InputStream } from "../../src/cli/streams.ts";
 
 /** A stream that keeps what is written, and fails from the n-th write on if asked to. */
 export class FakeOutput implements OutputStream {

@@ -214,25 +214,6 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.capture.push({ tokens: Array.from(tokens, Number), sites });
       return new Map(sites.map((site) => [site, matrix([tokens.length, 2])]));
     },
-    async attributeEdges(tokens, { destinations = "heads", mask, constants } = {}) {
-      calls.attribute.push({
-        tokens: Array.from(tokens, Number),
-        destinations,
-        mask: mask?.shape,
-        constants: constants?.shape,
-      });
-      return { loss: 1.5, gradient: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } };
-    },
-    async fitEdges({ good, bad, ...options }) {
-      calls.fit.push({ good, bad, edges: options.edges, method: options.method, start: options.start?.file });
-      const before = { good: 2, bad: 3 };
-      const edge = { source: "embed", destination: "logits", alone: { good: 2.125, bad: 3.5 } };
-      const whole = fakeBundle("fitted");
-      const stage = { id: "edges", kind: "edge_mask", destinations: "heads", edges: [["embed", "logits", 0]] } as const;
-      const bundle = { ...whole, manifest: { ...whole.manifest, stages: [stage] } };
-      const divergence = { good: 0.25, bad: 1 };
-      return { bundle, summary: "1 of 82 edges", divergence, before, after: edge.alone, edges: [edge] };
-    },
     async compare(prompt, options = {}) {
       calls.compare.push({ prompt, options });
       const [plain, edited] = [0, 1].map((i) => resultOf(prompt, says[i] ?? "", options)) as [Said, Said];
@@ -247,7 +228,40 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.perplexity.push({ documents: documents.map((tokens) => Array.from(tokens, Number)), stride });
       return { perplexity: Math.E, nll: 1, tokens: 9 };
     },
-    async tune(options = {}) {
+    async explain(options = {}) {
+      model.onExplain?.(options);
+      return `# Graph of ${options.context ?? "any"} positions\n`;
+    },
+    dispose() {
+      calls.disposedModels++;
+    },
+  };
+  return {
+    calls,
+    async load(source, options) {
+      calls.load.push({ source, options });
+      return loaded;
+    },
+    async attributeEdges(_, tokens, { destinations = "heads", mask, constants } = {}) {
+      calls.attribute.push({
+        tokens: Array.from(tokens, Number),
+        destinations,
+        mask: mask?.shape,
+        constants: constants?.shape,
+      });
+      return { loss: 1.5, gradient: { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3] } };
+    },
+    async fitEdges(_, { good, bad, ...options }) {
+      calls.fit.push({ good, bad, edges: options.edges, method: options.method, start: options.start?.file });
+      const before = { good: 2, bad: 3 };
+      const edge = { source: "embed", destination: "logits", alone: { good: 2.125, bad: 3.5 } };
+      const whole = fakeBundle("fitted");
+      const stage = { id: "edges", kind: "edge_mask", destinations: "heads", edges: [["embed", "logits", 0]] } as const;
+      const bundle = { ...whole, manifest: { ...whole.manifest, stages: [stage] } };
+      const divergence = { good: 0.25, bad: 1 };
+      return { bundle, summary: "1 of 82 edges", divergence, before, after: edge.alone, edges: [edge] };
+    },
+    async tune(_, options = {}) {
       calls.tune.push(options);
       const candidates = { register1x1: 210.5, lanes1: 105.25, tile: 9000 };
       const linear = { operation: "linear qkv", shape: "768x2304", dtype: "f32", candidates };
@@ -262,20 +276,6 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
           { ...linear, rows: "more", guess: "register1x1", chosen: "register1x1", ratio_to_guess: 1 },
         ],
       };
-    },
-    async explain(options = {}) {
-      model.onExplain?.(options);
-      return `# Graph of ${options.context ?? "any"} positions\n`;
-    },
-    dispose() {
-      calls.disposedModels++;
-    },
-  };
-  return {
-    calls,
-    async load(source, options) {
-      calls.load.push({ source, options });
-      return loaded;
     },
     async fitAura() {
       throw new SluiceError("usage", "Played models cannot be fitted");

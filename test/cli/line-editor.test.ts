@@ -1,10 +1,11 @@
 /** The line editor, on streams that stand for a terminal. */
+
 import { PassThrough } from "node:stream";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { LineEditor } from "../../src/cli/chat/line-editor.ts";
-import type { LineEvent } from "../../src/cli/chat/line-source.ts";
 import { completerFor } from "../../src/cli/chat/slash-commands.ts";
+import type { LineEvent } from "../../src/cli/streams.ts";
 
 const UP = "\u001b[A";
 const LEFT = "\u001b[D";

@@ -1,9 +1,10 @@
 /** Sums over K that are split among workgroups, in whole models: by the guess for GPUs, and where a tuner chose it. */
+
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Dispatch, kernelsIn, type Plan } from "../../src/compile/plan.ts";
-import { load, type Model } from "../../src/index.ts";
+import { load, type Model, tuneModel } from "../../src/index.ts";
 import { noStages } from "../../src/interventions/stage.ts";
 import { remember } from "../../src/tune/remembered.ts";
 import { referenceForward } from "../reference/forward.ts";
@@ -73,7 +74,7 @@ test("a choice of four parts is followed in every layer, heads that read variant
     const store = new MemoryStore();
     const choices = choicesFor(model.plan(), (names) => names.find((name) => name === "split4"));
     await remember(store, model.device, choices, assert.unreachable);
-    await model.tune({ seconds: 1e-3, store });
+    await tuneModel(model, { seconds: 1e-3, store });
     const plan = model.plan();
     const matrices = plan.body.filter(({ operation }) => operation?.name.startsWith("linear"));
     assert.is(matrices.length, 4 * random.config.num_hidden_layers);

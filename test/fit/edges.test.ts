@@ -1,8 +1,11 @@
 /** Finding edges: attribution against exact cuts, and fits whose bundles do to the engine what their reports say. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
+import { openAttribution } from "../../src/fit/attribution.ts";
 import type { EdgeFitOptions } from "../../src/fit/edges/fit-edges.ts";
+import { fitEdges } from "../../src/fit/edges/fit-edges.ts";
 import { Adam } from "../../src/fit/edges/learn-masks.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
@@ -25,8 +28,8 @@ test("gpt-nano-sort: the attribution of all 82 edges orders them much as cutting
   const model = await load(location("weights/gpt-nano-sort"));
   const texts = sorting(1, 12);
   const [single, batch] = [
-    await model.openAttribution(texts, { scoreFrom: 6 }),
-    await model.openAttribution(texts, { scoreFrom: 6, masks: 16 }),
+    await openAttribution(model, texts, { scoreFrom: 6 }),
+    await openAttribution(model, texts, { scoreFrom: 6, masks: 16 }),
   ];
   const constants = await single.means();
   const { loss, gradient } = await single.run({ constants });
@@ -83,7 +86,7 @@ for (const method of ["attribution+greedy", "masks"] as const) {
       after,
       divergence: moved,
       summary,
-    } = await model.fitEdges({
+    } = await fitEdges(model, {
       good,
       bad,
       method,
@@ -118,8 +121,8 @@ test("with a cap on what the bad loss counts, a large weight does not ruin what 
   const good = sorting(2, 12);
   const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));
   const options = { good, bad, edges: 3, shortlist: 8, badWeight: 50 };
-  const greedy = await model.fitEdges(options);
-  const capped = await model.fitEdges({ ...options, badCap: 0.2 });
+  const greedy = await fitEdges(model, options);
+  const capped = await fitEdges(model, { ...options, badCap: 0.2 });
   assert.is(capped.bundle.manifest.fit?.bad_cap, 0.2);
   assert.ok(capped.after.bad > capped.before.bad, capped.summary);
   assert.ok(capped.after.good < greedy.after.good, `${greedy.summary}; capped ${capped.summary}`);
@@ -131,10 +134,10 @@ test("a fit that starts from one edge finds the second that a fit of two finds, 
   const good = sorting(2, 12);
   const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));
   const options = { good, bad, shortlist: 8, badWeight: 1 };
-  const both = await model.fitEdges({ ...options, edges: 2 });
-  const { bundle } = await model.fitEdges({ ...options, edges: 1 });
+  const both = await fitEdges(model, { ...options, edges: 2 });
+  const { bundle } = await fitEdges(model, { ...options, edges: 1 });
   const start = readBundle(writeBundle(bundle), "first.safetensors");
-  const second = await model.fitEdges({ ...options, start, edges: 2 });
+  const second = await fitEdges(model, { ...options, start, edges: 2 });
   const names = ({ edges }: typeof both) => edges.map(({ source, destination }) => `${source} → ${destination}`);
   assert.equal(names(second), names(both));
   assert.is(second.summary, both.summary);
@@ -143,7 +146,7 @@ test("a fit that starts from one edge finds the second that a fit of two finds, 
 
   const refused = async (more: Partial<EdgeFitOptions>, message: RegExp) => {
     try {
-      await model.fitEdges({ ...options, start, ...more });
+      await fitEdges(model, { ...options, start, ...more });
       assert.unreachable();
     } catch (error) {
       assert.instance(error, SluiceError);
@@ -164,7 +167,7 @@ test("options out of range are refused by name, before anything is measured", as
   const model = await load(location("weights/gpt-nano-sort"));
   const texts = { good: sorting(2, 8), bad: sorting(3, 8) };
   const refused = (more: object, ...parts: readonly string[]) =>
-    refusal("usage", () => model.fitEdges({ ...texts, ...more }), ...parts);
+    refusal("usage", () => fitEdges(model, { ...texts, ...more }), ...parts);
   for (const name of ["edges", "shortlist", "epochs"]) {
     for (const value of [0, 1.5])
       await refused({ [name]: value }, `${name} is ${value}`, "a whole number of at least 1");

@@ -2,7 +2,7 @@
 
 import { readConfig } from "../../src/architectures/read-config.ts";
 import { type StoredTensor, storeFloat32 } from "../../src/formats/safetensors.ts";
-import type { Bundle } from "../../src/interventions/bundle.ts";
+import type { Bundle } from "../../src/interventions/bundle-types.ts";
 import { baseOf } from "../../src/interventions/compose.ts";
 import type { Manifest } from "../../src/interventions/manifest.ts";
 

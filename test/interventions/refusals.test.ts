@@ -1,8 +1,10 @@
 /** Every refusal of the format, by file, stage and field. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
-import { type Bundle, readBundle } from "../../src/interventions/bundle.ts";
+import { readBundle } from "../../src/interventions/bundle.ts";
+import type { Bundle } from "../../src/interventions/bundle-types.ts";
 import { baseOf, compose } from "../../src/interventions/compose.ts";
 import { positionWarnings } from "../../src/interventions/position-warnings.ts";
 import type { ModelConfig } from "../../src/model-config.ts";

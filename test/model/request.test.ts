@@ -1,7 +1,8 @@
 /** What is asked of a generation as it is settled: how far a prompt reaches, also where it has lost its beginning. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { GenerateOptions } from "../../src/model/generation.ts";
+import type { GenerateOptions } from "../../src/model/options.ts";
 import { settleRequest } from "../../src/model/request.ts";
 import { refusal } from "../formats/refusal.ts";
 import { gpt2 } from "../interventions/model-configs.ts";

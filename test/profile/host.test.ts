@@ -1,11 +1,13 @@
 /** Host spans follow one another, miss nothing and count nothing twice; so do uploads and compilations. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { load, type Model } from "../../src/index.ts";
 import { chooseClock, HostClock } from "../../src/profile/clocks.ts";
-import { type HostSpan, hostRows, hostTimeOfToken, loadSpans } from "../../src/profile/host.ts";
+import { hostRows, hostTimeOfToken, loadSpans } from "../../src/profile/host.ts";
 import { HostRecorder } from "../../src/profile/host-recorder.ts";
 import { type LaneRun, ProfiledLane } from "../../src/profile/lane.ts";
+import type { HostSpan } from "../../src/profile/profile-result.ts";
 import { usableStamps } from "../../src/profile/timestamps.ts";
 import type { Sequences } from "../../src/runtime/sequences.ts";
 import { bareDevice } from "../support/bare-device.ts";
@@ -100,7 +102,10 @@ test("the upload's bytes are the weights' bytes, also quantised, and its parts i
   for (const quantize of [undefined, "q4"] as const) {
     const model = await load(location("weights/stories260K"), { ...(quantize && { quantize }) });
     try {
-      const { upload, layout } = model.internals;
+      const {
+        weights: { upload },
+        layout,
+      } = model.internals;
       assert.is(upload.bytes, layout.byteLength);
       // Nothing but the weights is on the device yet.
       assert.is(upload.bytes, model.gpuBytes);
@@ -115,7 +120,10 @@ test("the upload's bytes are the weights' bytes, also quantised, and its parts i
 
 test("every pipeline that a run uses was compiled once, and is a span once", () =>
   withLane(async (lane, model) => {
-    const { pipelines, upload } = model.internals;
+    const {
+      pipelines,
+      weights: { upload },
+    } = model.internals;
     const before = pipelines.created;
     const { timed } = await lane.run({ clock: new HostClock("gpu timestamps") });
     assert.is(pipelines.created, before);

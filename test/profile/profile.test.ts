@@ -1,8 +1,18 @@
 /** Profiles and benchmarks: what they report adds up, and their files can be read. */
+
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { benchModel, type HostSpan, load, type Model, type Profile, reportOf, traceOf } from "../../src/index.ts";
+import {
+  benchModel,
+  type HostSpan,
+  load,
+  type Model,
+  type Profile,
+  profileModel,
+  reportOf,
+  traceOf,
+} from "../../src/index.ts";
 import { median, medianInterval } from "../../src/profile/statistics.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
@@ -15,7 +25,7 @@ test("a profile has every dispatch and host span, and its rows, trace, measures 
   const model = await load(location("weights/stories260K"));
   try {
     performance.clearMeasures();
-    const profile = await model.profile("Once upon a time", { newTokens: 2, measures: true });
+    const profile = await profileModel(model, "Once upon a time", { newTokens: 2, measures: true });
     const layers = model.config.num_hidden_layers;
     // Seven a layer and five around them, for one prefill and two decode steps.
     assert.is(profile.dispatches.length, 3 * (7 * layers + 5));

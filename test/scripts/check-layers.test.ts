@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { check } from "../../scripts/check-layers.ts";
+import { check, circles } from "../../scripts/check-layers.ts";
 
 /** What is reported for a file with this text, without the file's name. */
 function problems(file: string, text: string): string[] {
@@ -33,10 +33,29 @@ test("an upward import is found, however it is written", () => {
   }
 });
 
-test("paths of one layer do not import each other, except where it is written down", () => {
-  assert.match(problems("src/formats/a.ts", `import "../gpu/open.ts";\n`)[0] ?? "", /sideways/);
+test("paths of one layer do not import each other", () => {
+  assert.match(problems("src/formats/a.ts", `import "../graph/graph.ts";\n`)[0] ?? "", /sideways/);
+  assert.match(problems("src/profile/a.ts", `import "../fit/aura.ts";\n`)[0] ?? "", /sideways/);
   assert.equal(problems("src/execution/pipelines.ts", `import type { Kernel } from "../kernels/kernel.ts";\n`), []);
-  assert.is(problems("src/execution/pipelines.ts", `import { linear } from "../kernels/linear.ts";\n`).length, 1);
+});
+
+test("a circle of modules is found, in one layer and through types and late imports", () => {
+  const modules = new Map([
+    ["src/graph/a.ts", `import { b } from "./b.ts";\n`],
+    ["src/graph/b.ts", `import type { C } from "./c.ts";\n`],
+    ["src/graph/c.ts", `export const late = () => import("./a.ts");\n// import "./d.ts";\n`],
+    ["src/graph/d.ts", `import "./a.ts";\nimport "./e.ts";\n`],
+    ["src/graph/e.ts", `export const nothing = 0;\n`],
+  ]);
+  assert.equal(circles(modules), ["src/graph/a.ts: imports itself by way of src/graph/b.ts, src/graph/c.ts"]);
+  modules.set("src/graph/c.ts", "export const late = 0;\n");
+  assert.equal(circles(modules), []);
+  modules.set("src/graph/e.ts", `import "./e.ts";\n`);
+  assert.equal(circles(modules), ["src/graph/e.ts: imports itself by way of itself"]);
+});
+
+test("a conflict that a merge left is found", () => {
+  assert.match(problems("README.md", `# A\n${"<".repeat(7)} HEAD\n`)[0] ?? "", /^2: a merge conflict/);
 });
 
 test("what a page does not have is used in Node's modules alone", () => {

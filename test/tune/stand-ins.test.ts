@@ -1,8 +1,9 @@
 /** What the tuner reads in place of layers that a model has too few of. */
+
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
+import { load, tuneModel } from "../../src/index.ts";
 import { standIns } from "../../src/tune/stand-ins.ts";
 import { location } from "../support/files.ts";
 import { MemoryStore } from "../support/memory-store.ts";
@@ -61,7 +62,7 @@ test("on what is no software device, kernels are timed on other weights, too", a
         }
         return make(descriptor);
       };
-      const report = await model.tune({ seconds: 3, store: new MemoryStore() });
+      const report = await tuneModel(model, { seconds: 3, store: new MemoryStore() });
       assert.ok(report.decided > 0);
       assert.ok(weights.size > 0);
       assert.is(elsewhere > 0, !software, `${elsewhere} windows into ${weights.size} buffers`);

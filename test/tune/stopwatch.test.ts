@@ -1,7 +1,8 @@
 /** The clocks that kernels are timed on, and hosts that tell late. */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type SluiceError } from "../../src/index.ts";
+import { load, type SluiceError, tuneModel } from "../../src/index.ts";
 import { openStopwatch, stepOfHost } from "../../src/tune/stopwatch.ts";
 import { bareDevice } from "../support/bare-device.ts";
 import { location } from "../support/files.ts";
@@ -49,7 +50,7 @@ test("a host that tells of finished work in large steps is not tuned by, and dis
       await tick(25);
     };
     const before = gpu.bytesInUse;
-    const failed = await model.tune({ seconds: 60, store: new MemoryStore() }).catch((error: unknown) => error);
+    const failed = await tuneModel(model, { seconds: 60, store: new MemoryStore() }).catch((error: unknown) => error);
     assert.is((failed as SluiceError).code, "gpu");
     assert.match((failed as SluiceError).message, /cannot be timed .* only every \d+ ms/);
     assert.is(gpu.bytesInUse, before);

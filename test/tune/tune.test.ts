@@ -1,10 +1,11 @@
 /** Plans that follow what was measured, and the measuring itself, on a small model. */
+
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { allDispatches, type Plan } from "../../src/compile/plan.ts";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
-import { load } from "../../src/index.ts";
+import { load, tuneModel } from "../../src/index.ts";
 import { noStages, type Stage } from "../../src/interventions/stage.ts";
 import {
   kernelsFor,
@@ -136,14 +137,14 @@ test("logits under any choice of kernels are those of the model, and tuning keep
   const reference = await load(location(folder), { plan: "reference" });
   const model = await load(location(folder));
   try {
-    assert.is(await codeOf(() => reference.tune({ store: new MemoryStore() })), "usage");
-    assert.is(await codeOf(() => model.tune({ seconds: 0, store: new MemoryStore() })), "usage");
+    assert.is(await codeOf(() => tuneModel(reference, { store: new MemoryStore() })), "usage");
+    assert.is(await codeOf(() => tuneModel(model, { seconds: 0, store: new MemoryStore() })), "usage");
     const store = new MemoryStore();
     // The last of those that a software device compiles in no time, which are not the guess.
     const choices = choicesFor(model.plan(), (names) => names.filter((name) => /^register/.test(name)).at(-1));
     await remember(store, model.device, choices, assert.unreachable);
     const before = kernelNames(model.plan());
-    const report = await model.tune({ seconds: 0.4, store });
+    const report = await tuneModel(model, { seconds: 0.4, store });
     // Nobody can interrupt a driver that compiles a kernel when it first runs, as llvmpipe does: 8 s in Firefox, which does
     // not name it.
     if (model.device.vendor !== "") assert.ok(report.seconds < 1.5, `${report.seconds} s`);

@@ -3,16 +3,14 @@
  * in its ordinary mode, so that Ctrl-C is a signal there. A pasted text of several lines stays one message (bracketed
  * paste: the terminal marks where a paste begins and ends).
  */
+
 import { createInterface, type Interface } from "node:readline";
-import type { LineEvent, LineSource } from "./line-source.ts";
+import type { Completer, LineEvent, LineSource } from "../streams.ts";
 
 /** A terminal's input. */
 export interface EditorInput extends NodeJS.ReadableStream {
   setRawMode?(raw: boolean): unknown;
 }
-
-/** Candidates for the text before the cursor, and the part of it that they replace. */
-export type Completer = (line: string) => [candidates: string[], replaced: string];
 
 const HISTORY_LINES = 1000;
 const MARK_PASTES = "\u001b[?2004h";

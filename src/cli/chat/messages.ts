@@ -1,9 +1,9 @@
 /** Messages of one or several lines, put together from the lines that are typed. */
-import type { LineEvent, LineSource } from "./line-source.ts";
 
 const FENCE = '"""';
 
 /** Shown before the first line of a message, and before the lines that go on with it. */
+import type { LineEvent, LineSource } from "../streams.ts";
 export interface Prompts {
   readonly first: string;
   readonly more: string;

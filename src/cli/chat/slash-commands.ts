@@ -2,7 +2,7 @@
 
 import { nearest } from "../../arguments/suggest.ts";
 import { SluiceError } from "../../errors.ts";
-import type { Completer } from "./line-editor.ts";
+import type { Completer } from "../streams.ts";
 
 /** What slash commands act on. */
 export interface Talk {

@@ -1,4 +1,5 @@
 /** A conversation while it goes on: lines in, answers out, and what slash commands change in between. */
+
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, ComposeSettings, Stage } from "../../index.ts";
 import { parseBundleChoice, reportInterventions } from "../commands/interventions.ts";
@@ -6,9 +7,9 @@ import { digestsOf } from "../commands/model.ts";
 import { printStream } from "../commands/print-stream.ts";
 import type { CommandContext, LoadedModel, OpenSession } from "../context.ts";
 import { prepareOutFile } from "../out-file.ts";
+import type { LineSource } from "../streams.ts";
 import type { AnswerSettings } from "./answer-settings.ts";
 import type { Conversation } from "./conversation.ts";
-import type { LineSource } from "./line-source.ts";
 import { nextMessage } from "./messages.ts";
 import { isSlashCommand, runSlashCommand, type Talk } from "./slash-commands.ts";
 

@@ -49,12 +49,12 @@ export const attribute = defineCommand({
     },
   ],
   async run(values, context) {
-    const { signal, progress, stdout } = context;
+    const { library, signal, progress, stdout } = context;
     const prompt = givenPrompt(values);
     const given = values.mask === undefined ? {} : await readMask(values.mask, signal);
     const file = await prepareOutFile(values.out);
     await withModel({ ...values, plan: undefined }, context, async (model) => {
-      const work = model.attributeEdges(encodePrompt(model, prompt), {
+      const work = library.attributeEdges(model, encodePrompt(model, prompt), {
         ...defined({ destinations: values.destinations }),
         ...given,
         signal,

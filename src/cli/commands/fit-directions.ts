@@ -5,7 +5,7 @@ import { layerChoiceDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import { toFloat32 } from "../../formats/safetensors.ts";
 import type { DirectionMethod, JudgedLayer } from "../../index.ts";
-import type { Bundle } from "../../interventions/bundle.ts";
+import type { Bundle } from "../../interventions/bundle-types.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";

@@ -95,7 +95,7 @@ export const fitEdges = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values.model, context);
     await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const work = model.fitEdges({
+      const work = library.fitEdges(model, {
         good: tokensOf(model, good, values, context),
         bad: tokensOf(model, bad, values, context),
         ...defined({

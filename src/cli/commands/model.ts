@@ -1,7 +1,9 @@
 /** Opening the model that a command works with. */
+
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, ComposeSettings, Progress as LibraryProgress, Tokenizer } from "../../index.ts";
-import { type Bundle, writeBundle } from "../../interventions/bundle.ts";
+import { writeBundle } from "../../interventions/bundle.ts";
+import type { Bundle } from "../../interventions/bundle-types.ts";
 import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";

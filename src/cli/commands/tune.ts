@@ -29,9 +29,9 @@ export const tune = defineCommand({
   },
   examples: [{ line: "tune weights/gpt2-stories", shows: "Which kernels are the fastest here?" }],
   async run(values, context) {
-    const { progress, signal, stdout } = context;
+    const { library, progress, signal, stdout } = context;
     const report = await withModel({ ...values, plan: undefined }, context, (model) => {
-      const work = model.tune({
+      const work = library.tune(model, {
         seconds: values.seconds,
         signal,
         onProgress: (done, total) => progress.count("choosing kernels", { done, total, unit: "operations" }),

@@ -2,6 +2,7 @@
  * Fits an edge mask that makes a model worse at bad texts and leaves good ones alone (Circuit Breaking, arXiv 2309.05973):
  * few edges, cut exactly and reported on texts that the fit has not seen.
  */
+
 import { entry, options } from "../../arguments/entry.ts";
 import { fields, needed } from "../../arguments/fields.ts";
 import { listOf, tokens } from "../../arguments/lists.ts";
@@ -11,18 +12,21 @@ import { edgeFitDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import { storeFloat32 } from "../../formats/safetensors.ts";
 import { bundle } from "../../interventions/arguments.ts";
-import type { Bundle } from "../../interventions/bundle.ts";
+import type { Bundle } from "../../interventions/bundle-types.ts";
 import { baseOf } from "../../interventions/compose.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../../interventions/edges.ts";
 import type { Destinations } from "../../interventions/stage.ts";
+import type { Model } from "../../model/model.ts";
+import { model as anyModel } from "../../model/model-argument.ts";
 import { holdOutShare } from "../../numbers/hold-out.ts";
+import { openAttribution } from "../attribution.ts";
 import { cutGreedily } from "./greedy.ts";
-import { checkOf, type JudgedModel, meanDivergence } from "./judge.ts";
+import { checkOf, meanDivergence } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
-import { type EdgeFitModel, Objective, type PairLoss, type Replacement, type TextPair } from "./objective.ts";
+import { Objective, type PairLoss, type Replacement, type TextPair } from "./objective.ts";
 import { startFrom } from "./start.ts";
 
-export type { EdgeFitModel, PairLoss } from "./objective.ts";
+export type { PairLoss } from "./objective.ts";
 
 export interface EdgeFitOptions extends TextPair {
   /** Most edges to cut, for `attribution+greedy`, those of `start` included; default 12. */
@@ -65,9 +69,6 @@ export interface FittedEdge {
   readonly alone: PairLoss;
 }
 
-/** A model that edges can be fitted to and the result judged on. */
-export interface FittedModel extends EdgeFitModel, JudgedModel {}
-
 export interface EdgeFit {
   readonly bundle: Bundle;
   /** One sentence. */
@@ -84,6 +85,7 @@ const texts = needed(listOf(tokens));
 
 export const fitEdgesDoor = entry(
   "fitEdges",
+  ["model", anyModel],
   options(
     fields<EdgeFitOptions>()({
       good: texts,
@@ -113,8 +115,8 @@ const COMPARED_TEXTS = 16;
 /**
  * @throws SluiceError `usage` for options out of range, or where too few texts are given or no cut helps; as `openAttribution`; `aborted`
  */
-export async function fitEdges(model: FittedModel, given: EdgeFitOptions): Promise<EdgeFit> {
-  const [options] = fitEdgesDoor.read(given);
+export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<EdgeFit> {
+  const [, options] = fitEdgesDoor.read(model, given);
   const { config } = model;
   const {
     method = edgeFitDefaults.method,
@@ -234,14 +236,14 @@ function split(what: string, texts: readonly (readonly number[])[], share: numbe
 }
 
 async function replacementFrom(
-  model: EdgeFitModel,
+  model: Model,
   destinations: Destinations,
   { replace = "mean", signal }: EdgeFitOptions,
   corpus: readonly (readonly number[])[],
 ): Promise<Replacement> {
   const rest = replace === "mean" ? "constants" : "zero";
   if (replace === "zero") return { constants: undefined, replace: { attn: rest, mlp: rest, logits: rest } };
-  const attribution = await model.openAttribution(corpus, { destinations, signal });
+  const attribution = await openAttribution(model, corpus, { destinations, signal });
   try {
     return { constants: await attribution.means({ signal }), replace: { attn: "constants", mlp: rest, logits: rest } };
   } finally {
@@ -257,7 +259,7 @@ function sentence({ before, after, edges }: Pick<EdgeFit, "before" | "after" | "
 }
 
 function bundleOf(
-  config: EdgeFitModel["config"],
+  config: Model["config"],
   destinations: Destinations,
   { constants, replace }: Replacement,
   edges: readonly FittedEdge[],

@@ -1,27 +1,15 @@
 /** How far a bundle moves a model's predictions, and a self-test for whoever receives it. Both run the bundle itself. */
-import type { Bundle } from "../../interventions/bundle.ts";
+
 import type { Check } from "../../interventions/manifest.ts";
+import type { Model } from "../../model/model.ts";
 import { divergence } from "../../numbers/distributions.ts";
-
-/** Logits of a model, `[T, vocab_size]`. */
-export interface LogitsModel {
-  logits(
-    tokens: readonly number[],
-    options: { readonly last?: boolean; readonly signal?: AbortSignal },
-  ): Promise<{ readonly data: Float32Array; readonly shape: readonly number[] }>;
-}
-
-/** A model that bundles can be applied to. */
-export interface JudgedModel extends LogitsModel {
-  with(bundles: readonly Bundle[]): LogitsModel;
-}
 
 /**
  * KL(plain ‖ edited) of the next token's distribution in nats, averaged over all positions of the texts.
  */
 export async function meanDivergence(
-  plain: LogitsModel,
-  edited: LogitsModel,
+  plain: Model,
+  edited: Model,
   texts: readonly (readonly number[])[],
   signal: AbortSignal | undefined,
 ): Promise<number> {
@@ -45,7 +33,7 @@ const CHECKED = 5;
 
 /** The highest logits behind some tokens with the bundle applied, within the tolerance of results across devices. */
 export async function checkOf(
-  edited: LogitsModel,
+  edited: Model,
   tokens: readonly number[],
   signal: AbortSignal | undefined,
 ): Promise<Check> {

@@ -1,20 +1,10 @@
 /** What fitting edges optimises: the loss on good texts, less a share of the loss on bad ones. */
 
-import type {
-  AttributionOptions,
-  EdgeAttribution,
-  MaskValues,
-  ShapedValues,
-} from "../../attribution/attribute-edges.ts";
+import type { EdgeAttribution, MaskValues, ShapedValues } from "../../attribution/attribute-edges.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../interventions/edges.ts";
 import type { Destinations, EdgeMaskStage } from "../../interventions/stage.ts";
-import type { ModelConfig } from "../../model-config.ts";
-
-/** What fitting needs of a model. */
-export interface EdgeFitModel {
-  readonly config: ModelConfig;
-  openAttribution(texts: readonly (readonly number[])[], options: AttributionOptions): Promise<EdgeAttribution>;
-}
+import type { Model } from "../../model/model.ts";
+import { openAttribution } from "../attribution.ts";
 
 export interface TextPair {
   readonly good: readonly (readonly number[])[];
@@ -55,7 +45,7 @@ export class Objective {
   #badStart: number | undefined;
 
   private constructor(
-    { config }: EdgeFitModel,
+    { config }: Model,
     destinations: Destinations,
     single: Attributions,
     batch: Attributions,
@@ -78,7 +68,7 @@ export class Objective {
 
   /** @throws SluiceError as `openAttribution` */
   static async open(
-    model: EdgeFitModel,
+    model: Model,
     texts: TextPair,
     options: {
       readonly destinations: Destinations;
@@ -93,7 +83,7 @@ export class Objective {
     const { destinations, mostMasks = MOST_MASKS, signal } = options;
     const opened: EdgeAttribution[] = [];
     const open = async (of: readonly (readonly number[])[], masks: number): Promise<EdgeAttribution> => {
-      const attribution = await model.openAttribution(of, { destinations, masks, signal });
+      const attribution = await openAttribution(model, of, { destinations, masks, signal });
       opened.push(attribution);
       return attribution;
     };

@@ -1,6 +1,7 @@
 /** Edges that a fit starts from: what a bundle of an earlier one cut. */
+
 import { SluiceError } from "../../errors.ts";
-import type { Bundle } from "../../interventions/bundle.ts";
+import type { Bundle } from "../../interventions/bundle-types.ts";
 import { compose } from "../../interventions/compose.ts";
 import { listSources } from "../../interventions/edges.ts";
 import type { Destinations } from "../../interventions/stage.ts";

@@ -3,21 +3,13 @@
  * none is left. A heap holds the pairs and a linked list the symbols, so the time grows as n log n with a word's length.
  * Semantics: https://github.com/huggingface/tokenizers/blob/main/tokenizers/src/models/bpe
  */
+
 import { show } from "../../show.ts";
 import type { JsonObject } from "../json.ts";
-import { MergeQueue } from "./merge-queue.ts";
-import type { TokenizerModel } from "./model.ts";
+import { MergeQueue, type Merges } from "./merge-queue.ts";
 import { PairTable } from "./pair-table.ts";
-import { malformed, noToken, readVocabulary, type Vocabulary } from "./vocabulary.ts";
+import { malformed, noToken, readVocabulary, type TokenizerModel, type Vocabulary } from "./vocabulary.ts";
 import { WordCache } from "./word-cache.ts";
-
-/** Which pairs of ids are merged, and into what. */
-export interface Merges {
-  /** The rank of a pair, which is learnt before another if its rank is smaller. */
-  readonly ranks: PairTable;
-  /** What each rank's pair becomes. */
-  readonly merged: Int32Array;
-}
 
 export interface BpeOptions {
   /** A whole piece that is a token is not taken apart. */

@@ -1,5 +1,5 @@
 /** Merging the symbols of one word, the best pair first. */
-import type { Merges } from "./bpe.ts";
+import type { PairTable } from "./pair-table.ts";
 
 /** A pair waits as rank * POSITIONS + position: one number, whose order is the order of merging. Below 2^53. */
 const POSITIONS = 2 ** 29;
@@ -92,4 +92,12 @@ export class MergeQueue {
     heap[at] = last;
     return top;
   }
+}
+
+/** Which pairs of ids are merged, and into what. */
+export interface Merges {
+  /** The rank of a pair, which is learnt before another if its rank is smaller. */
+  readonly ranks: PairTable;
+  /** What each rank's pair becomes. */
+  readonly merged: Int32Array;
 }

@@ -1,22 +1,12 @@
 /** The `model` of a tokenizer: what turns a piece of text into ids. */
+
 import { show } from "../../show.ts";
 import { isObject } from "../json.ts";
 import { readBpe } from "./bpe.ts";
 import { readUnigram } from "./unigram.ts";
-import { malformed, type Vocabulary } from "./vocabulary.ts";
+import { malformed, type TokenizerModel } from "./vocabulary.ts";
 import { readWordLevel } from "./word-level.ts";
 import { readWordPiece } from "./word-piece.ts";
-
-export interface TokenizerModel {
-  readonly vocabulary: Vocabulary;
-  /**
-   * Adds the ids of one piece to a list. Text that has no token is the unknown token, or is left out if the model is a
-   * BPE without one, as in the Rust library.
-   * @param text not empty, without lone surrogates
-   * @throws SluiceError `bad_tokens` for text without a token, by models that neither leave it out nor have an unknown
-   */
-  encode(text: string, ids: number[]): void;
-}
 
 /**
  * @param config the `model` field of a tokenizer.json

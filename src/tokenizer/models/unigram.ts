@@ -2,12 +2,12 @@
  * Unigram: of all ways to cut a piece into tokens, the one whose scores add up to the most (Viterbi).
  * Semantics: https://github.com/huggingface/tokenizers/blob/main/tokenizers/src/models/unigram (encode_optimized)
  */
+
 import { show } from "../../show.ts";
 import type { JsonObject } from "../json.ts";
 import { bytesOf, byteTokens } from "./bpe.ts";
-import type { TokenizerModel } from "./model.ts";
 import { PairTable } from "./pair-table.ts";
-import { malformed, noToken, Vocabulary } from "./vocabulary.ts";
+import { malformed, noToken, type TokenizerModel, Vocabulary } from "./vocabulary.ts";
 import { WordCache } from "./word-cache.ts";
 
 /** How much less likely than the least likely token an unknown character is. */

@@ -59,3 +59,14 @@ export function noToken(text: string): SluiceError {
     hint: "The vocabulary lacks this text and has no unknown token: change the text, or give token ids.",
   });
 }
+
+export interface TokenizerModel {
+  readonly vocabulary: Vocabulary;
+  /**
+   * Adds the ids of one piece to a list. Text that has no token is the unknown token, or is left out if the model is a
+   * BPE without one, as in the Rust library.
+   * @param text not empty, without lone surrogates
+   * @throws SluiceError `bad_tokens` for text without a token, by models that neither leave it out nor have an unknown
+   */
+  encode(text: string, ids: number[]): void;
+}

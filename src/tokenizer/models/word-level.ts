@@ -1,7 +1,7 @@
 /** WordLevel: each piece is one token. */
+
 import type { JsonObject } from "../json.ts";
-import type { TokenizerModel } from "./model.ts";
-import { noToken, readVocabulary } from "./vocabulary.ts";
+import { noToken, readVocabulary, type TokenizerModel } from "./vocabulary.ts";
 
 /** @throws SluiceError `bad_file` */
 export function readWordLevel(config: JsonObject): TokenizerModel {

@@ -1,7 +1,7 @@
 /** WordPiece: the longest token that a word begins with, then the longest that continues it, and so on. */
+
 import type { JsonObject } from "../json.ts";
-import type { TokenizerModel } from "./model.ts";
-import { isTokenId, malformed, noToken, readVocabulary } from "./vocabulary.ts";
+import { isTokenId, malformed, noToken, readVocabulary, type TokenizerModel } from "./vocabulary.ts";
 
 /** @throws SluiceError `bad_file` */
 export function readWordPiece(config: JsonObject): TokenizerModel {

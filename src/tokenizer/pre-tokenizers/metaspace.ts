@@ -1,7 +1,9 @@
 /** The pre-tokenizer `Metaspace`: spaces written as a character that can be seen, and the words that begin with it. */
+
 import type { Piece, PreTokenize } from "../pipeline.ts";
 import type { Step } from "../step.ts";
-import { each, splitAtCharacters } from "./cut.ts";
+import { each } from "./cut.ts";
+import { splitAtCharacters } from "./split.ts";
 
 export function metaspace(step: Step): PreTokenize {
   const mark = step.character("replacement");

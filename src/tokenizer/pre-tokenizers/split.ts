@@ -1,4 +1,5 @@
 /** The pre-tokenizer `Split`, and what splitting at matches means in others too. */
+import type { CodeSet } from "../patterns/code-set.ts";
 import { Effort, type Pattern } from "../patterns/pattern.ts";
 import { lengthOf, type Piece, type PreTokenize } from "../pipeline.ts";
 import { type Add, each, slice } from "./cut.ts";
@@ -74,4 +75,18 @@ function join(stretches: readonly Stretch[], belongs: (stretch: Stretch, neighbo
     } else joined.push({ ...stretch });
   });
   return joined;
+}
+
+/** Splits a piece where there is a certain character, or one of a set. */
+export function splitAtCharacters(piece: Piece, characters: string | CodeSet, behavior: Behavior, add: Add): void {
+  const matches: number[] = [];
+  const { text } = piece;
+  for (let at = 0; at < text.length; ) {
+    const code = text.codePointAt(at) as number;
+    const end = at + (code > 0xffff ? 2 : 1);
+    const isMatch = typeof characters === "string" ? code === characters.codePointAt(0) : characters.has(code);
+    if (isMatch) matches.push(at, end);
+    at = end;
+  }
+  splitAt(piece, matches, behavior, false, add);
 }

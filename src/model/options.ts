@@ -1,0 +1,141 @@
+/** What callers may ask of a model: the options of its functions and methods. Rules that they are held to: doors.ts. */
+import type { PoolReduction } from "../kernels/fit/pool.ts";
+import type { KernelFamily } from "../kernels/kernel.ts";
+import type { QuantFormat } from "../model-config.ts";
+import type { ProgressListener } from "../runtime/progress.ts";
+import type { SamplingOptions } from "../runtime/sampling.ts";
+import type { TuningStore } from "../tune/remembered.ts";
+
+export interface LoadOptions {
+  /** In Node: `auto`, part of an adapter's name, `swiftshader`, or a Vulkan driver's JSON file. */
+  readonly adapter?: string;
+  /** A device to use instead of opening one. It stays the caller's: disposing of the model leaves it alone. */
+  readonly device?: GPUDevice;
+  /** `adapter` (default): as high limits as the adapter has; `default`: WebGPU's guaranteed ones. */
+  readonly limits?: "default" | "adapter";
+  /** `reference`: one summation order per matrix, so that a token's bits depend on its context alone. */
+  readonly plan?: "default" | "reference";
+  /** Overrides the choice of kernels for this device, by guess and by tuning. */
+  readonly family?: KernelFamily;
+  /**
+   * Which kernels serve: `false` (default) those that the engine guesses; `remembered` those that were measured on this
+   * device before, as far as they were; `true` the same, and where nothing was, they are measured now, for at most ten
+   * seconds, unless the model is tiny. The reference plan is never tuned.
+   */
+  readonly tune?: boolean | "remembered";
+  /** Keep linear weights and the token embedding in blocks of 32 with float16 scales, about 0.27 or 0.14 of float32. */
+  readonly quantize?: QuantFormat;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: ProgressListener;
+  /** Called with one line worth telling a person, such as that a software GPU is in use. */
+  readonly onNotice?: (message: string) => void;
+}
+
+export interface SessionOptions {
+  /** Sequences side by side; default 1. */
+  readonly sequences?: number;
+  /** Positions per sequence; default: the model's, at most 2048. */
+  readonly context?: number;
+  /** Positions that all sequences together can hold; default: sequences × context. */
+  readonly slots?: number;
+  /** Sites to capture at every step. */
+  readonly captures?: readonly string[];
+  /** Pools captures over each sequence's rows of a step; nothing behind the last of them runs. */
+  readonly pooling?: PoolReduction;
+  /** Stages will be changed: the plan without them is made ready too. Default: false. */
+  readonly live?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GenerateOptions extends Partial<SamplingOptions> {
+  /** Default 128. */
+  readonly maxNewTokens?: number;
+  /**
+   * Continuations of each prompt, side by side; default 1. Those of a prompt are neighbours among the sequences and
+   * results. More than one need a temperature above 0.
+   */
+  readonly samples?: number;
+  /** One seed per continuation, in place of `seed`, `seed + 1`, … */
+  readonly seeds?: readonly number[];
+  /** Texts that end generation; they are cut from the result. */
+  readonly stop?: readonly string[];
+  /** Ids that end generation, besides the model's own. */
+  readonly stopTokens?: readonly number[];
+  /** Positions the cache holds. Default: what prompt and new tokens need, as far as the model goes. */
+  readonly context?: number;
+  /**
+   * When prompt and new tokens do not fit into the context; all but the last new token need a place in it.
+   * - `stop` (default): a prompt that alone does not fit is refused; new tokens end where the context ends.
+   * - `error`: refused before anything runs, unless all `maxNewTokens` fit.
+   * - `truncate`: the prompt loses its first tokens until all fit, but keeps its last one. Without `maxNewTokens`,
+   *   at most half the context is made free for new tokens.
+   */
+  readonly overflow?: Overflow;
+  /** P, for stages that act on the prompt or behind it: its positions are [0, P). Default: the length of the prompt. */
+  readonly promptLength?: number;
+  readonly signal?: AbortSignal;
+}
+
+export type Overflow = "stop" | "error" | "truncate";
+
+/** As for `model.generate`; the context is the session's. */
+export interface SessionGenerateOptions extends Omit<GenerateOptions, "context"> {
+  /** Which sequence to continue; default 0. Further samples continue those after it, and a batch the first ones. */
+  readonly sequence?: number;
+}
+
+/** Both sides draw with one seed, or what they say would differ by chance. */
+export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds" | "samples"> {
+  /** How many moved tokens to report at most; default 10. */
+  readonly most?: number;
+}
+
+/** Options of one forward pass. */
+export interface RunOptions {
+  /** P, for stages with positions; default: all tokens. */
+  readonly promptLength?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface LogitsOptions extends RunOptions {
+  /** Of the last position alone. */
+  readonly last?: boolean;
+}
+
+export interface PerplexityOptions {
+  /**
+   * For documents longer than the model's context: how far the window moves. Every token is predicted once, with at
+   * least context - stride tokens before it. Default: half the context.
+   */
+  readonly stride?: number;
+  /** P of every window, as far as it has so many tokens, for stages that act on the prompt or behind it; default: all. */
+  readonly promptLength?: number;
+  readonly signal?: AbortSignal;
+  /** Called after every step with the number of tokens predicted so far, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** A part of what is explained. */
+export type ExplainPart = "graph" | "plan" | "buffers" | "kernels";
+
+export interface ExplainOptions {
+  /** Parts to print; default: all. */
+  readonly parts?: readonly ExplainPart[];
+  /** Of the kernels, the one of this name; without such a one those that have it in their names. */
+  readonly kernel?: string;
+}
+
+export interface DigestOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes read so far, and in all. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface TuneModelOptions {
+  /** Seconds that it may take at most; default 60. */
+  readonly seconds?: number;
+  readonly signal?: AbortSignal;
+  onProgress?(done: number, total: number): void;
+  /** Where choices are kept; default: a file in the user's cache folder, in pages IndexedDB. */
+  readonly store?: TuningStore;
+}
