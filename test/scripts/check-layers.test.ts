@@ -27,7 +27,7 @@ test("an upward import is found, however it is written", () => {
     `const x = await import("../runtime/executor.ts");`,
     `type X = import("../runtime/executor.ts").X;`,
   ]) {
-    const found = problems("src/kernels/linear/linear.ts", `/** first line */\n${statement}\n`);
+    const found = problems("src/kernels/kernel.ts", `/** first line */\n${statement}\n`);
     assert.is(found.length, 1, statement);
     assert.match(found[0] ?? "", /^2: imports src\/runtime\/executor.ts, upwards/);
   }
