@@ -1,7 +1,6 @@
 // Writes every shader under shaders/ as a string, so that the engine needs no file access at run time and runs the same
-// in a page and in Node: src/kernels/shaders.gen.ts, and what only instruments use into instrument-shaders.gen.ts. With
-// them goes the engine's version, which changes with any shader, because what was measured on other kernels says
-// nothing of these.
+// in a page and in Node: src/kernels/shaders.gen.ts, and what only instruments use into instrument-shaders.gen.ts. Beside
+// them engine-version.gen.ts says which shaders these are.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
@@ -24,21 +23,29 @@ const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const all = entries.map(({ line }) => line).join("");
 const digest = createHash("sha256").update(all).digest("hex").slice(0, 12);
 
-write("shaders.gen.ts", ({ name }) => !instrument.test(name), [
-  `export const engineVersion = ${JSON.stringify(`${version}+${digest}`)};\n`,
-]);
-write("instrument-shaders.gen.ts", ({ name }) => instrument.test(name));
+writeShaders("shaders.gen.ts", ({ name }) => !instrument.test(name));
+writeShaders("instrument-shaders.gen.ts", ({ name }) => instrument.test(name));
+write(
+  "engine-version.gen.ts",
+  `/** Of the package and all shaders: what was measured with another one says nothing of this one's kernels. */\n` +
+    `export const engineVersion = ${JSON.stringify(`${version}+${digest}`)};\n`,
+);
 
 /**
  * @param {string} file
  * @param {(entry: { name: string }) => boolean} isIn
- * @param {readonly string[]} more lines after the shaders
  */
-function write(file, isIn, more = []) {
+function writeShaders(file, isIn) {
   const lines = entries.filter(isIn).map(({ line }) => line);
-  const text =
-    "// Made by scripts/embed-shaders.mjs from shaders/. Do not edit.\n" +
-    `export const shaderFiles: Readonly<Record<string, string>> = {\n${lines.join("")}};\n${more.join("")}`;
+  write(file, `export const shaderFiles: Readonly<Record<string, string>> = {\n${lines.join("")}};\n`);
+}
+
+/**
+ * @param {string} file
+ * @param {string} code
+ */
+function write(file, code) {
+  const text = `// Made by scripts/embed-shaders.mjs from shaders/. Do not edit.\n${code}`;
   const target = join(kernels, file);
   // Whole or not at all, and not when nothing changed: a test or a build may be reading the file at this moment.
   if (existsSync(target) && readFileSync(target, "utf8") === text) return;

@@ -23,7 +23,7 @@ import {
   sourceName,
   visibleSources,
 } from "../src/interventions/edges.ts";
-import { engineVersion } from "../src/kernels/shaders.gen.ts";
+import { engineVersion } from "../src/kernels/engine-version.gen.ts";
 import { scatter } from "./svg.ts";
 
 const { values: options, positionals } = parseArgs({

@@ -2,9 +2,7 @@
  * Links hand-written shaders: resolves their imports, applies conditions and constants, and returns the
  * plain WGSL that the device compiles. https://wesl-lang.dev
  */
-import { link } from "wesl/core";
 import { SluiceError } from "../errors.ts";
-import { shaderFiles } from "./shaders.gen.ts";
 
 /** Folders of shaders that only instruments use: gradients, pooling, ceilings. Pages load them when they are asked for. */
 const instruments = /^(?:backward|ceilings|fit)\//;
@@ -33,7 +31,20 @@ export function linkShader(source: ShaderSource): Promise<string> {
   return result;
 }
 
+/**
+ * Loads the linker and the shaders, which are half of the engine's code: `load` asks for them while the weights come, and
+ * a page shows something before they are there.
+ */
+export async function openLinker(): Promise<{
+  readonly link: typeof import("wesl/core").link;
+  readonly shaderFiles: Readonly<Record<string, string>>;
+}> {
+  const [{ link }, { shaderFiles }] = await Promise.all([import("wesl/core"), import("./shaders.gen.ts")]);
+  return { link, shaderFiles };
+}
+
 async function linkNow(source: ShaderSource): Promise<string> {
+  const { link, shaderFiles } = await openLinker();
   const files: Record<string, string> = {};
   const more = instruments.test(source.entry) ? (await import("./instrument-shaders.gen.ts")).shaderFiles : {};
   for (const [path, text] of Object.entries({ ...shaderFiles, ...more, ...source.modules }))

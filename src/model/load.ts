@@ -10,6 +10,7 @@ import { type ModelSource, openSource } from "../formats/open-source.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { openGpu } from "../gpu/open.ts";
+import { openLinker } from "../kernels/link.ts";
 import { uploadWeights } from "../runtime/weights.ts";
 import { checkedTokenizer } from "../tokenizer/checked.ts";
 import { tryTokenizer } from "../tokenizer/load.ts";
@@ -29,6 +30,8 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const { signal } = options;
   throwIfAborted(signal);
   const files = await openSource(source);
+  // Should it fail, the first kernel tries again and reports it.
+  openLinker().catch(() => undefined);
   try {
     const note = options.onNotice ?? (() => undefined);
     const { config: stored, checkpoint, graph } = await openModel(files, note, signal);

@@ -7,7 +7,7 @@ import { signal as abortSignal, callback, flag, whole } from "../arguments/rules
 import { profileDefaults } from "../defaults.ts";
 import { throwIfAborted } from "../errors.ts";
 import { PipelineCache } from "../execution/pipelines.ts";
-import { engineVersion } from "../kernels/shaders.gen.ts";
+import { engineVersion } from "../kernels/engine-version.gen.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import type { PromptInput } from "../model/request.ts";

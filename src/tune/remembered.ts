@@ -4,7 +4,7 @@
  */
 import { Sha256 } from "../formats/sha256.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
-import { engineVersion } from "../kernels/shaders.gen.ts";
+import { engineVersion } from "../kernels/engine-version.gen.ts";
 import { type KernelChoices, type RowBucket, rowBuckets } from "../kernels/variants.ts";
 
 /** A place for small texts by name. */

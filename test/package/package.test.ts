@@ -55,7 +55,11 @@ test("a page that Vite builds generates", async () => {
   await build({ root: app, logLevel: "error" });
   const server = await serve({ folders: { "/": join(app, "dist") } });
   try {
-    assert.equal(await tokensOfPage(`${server.origin}/index.html`), expected);
+    const scripts = new Map<string, number>();
+    assert.equal(await tokensOfPage(`${server.origin}/index.html`, scripts), expected);
+    const bytes = [...scripts.values()].reduce((sum, size) => sum + size, 0);
+    console.log(`a page that generates loads ${(bytes / 1000).toFixed(1)} kB of scripts in ${scripts.size} files`);
+    assert.not.ok([...scripts.keys()].some((name) => /attribut|profile|aura|directions|tune-/.test(name)));
   } finally {
     await server.close();
   }
@@ -65,6 +69,8 @@ test("a page's first load, the package and what it installs do not grow unseen",
   const sizes = await measureSizes(await installPacked(), join(app, "dist"));
   const last = await lastSizes();
   console.log(sizeTable(sizes, last));
+  assert.ok((sizes["page's first load, minified"] ?? Infinity) < 400_000);
+  assert.ok((sizes["page's first load, gzip"] ?? Infinity) < 130_000);
   assert.equal(grown(sizes, last), [], "`npm run sizes -- --keep` keeps the new sizes, if they are worth it");
 });
 
@@ -113,11 +119,18 @@ test("a page that Vite serves generates", async () => {
   }
 });
 
-/** Opens the application's page and waits for what it generates. */
-async function tokensOfPage(address: string): Promise<unknown> {
+/**
+ * Opens the application's page and waits for what it generates.
+ * @param scripts gets the size in bytes of each script that the page loads
+ */
+async function tokensOfPage(address: string, scripts = new Map<string, number>()): Promise<unknown> {
   const browser = await openChromium();
   try {
     const page = await browser.newPage();
+    page.on("response", async (response) => {
+      const { pathname } = new URL(response.url());
+      if (pathname.endsWith(".js")) scripts.set(pathname, (await response.body()).length);
+    });
     await page.goto(`${address}?new_tokens=${NEW_TOKENS}`);
     const output = page.locator("output:not(:empty)");
     // Attached, not visible: without fonts on the system the text takes no space.

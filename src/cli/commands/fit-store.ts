@@ -1,6 +1,6 @@
 /** Where a fit from two classes of sentences keeps what it measures, beside its result. */
 import type { LabelledSentences } from "../../fit/classes.ts";
-import { engineVersion } from "../../kernels/shaders.gen.ts";
+import { engineVersion } from "../../kernels/engine-version.gen.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { FileStore } from "../response-store.ts";
 
