@@ -16,6 +16,7 @@ import { editedNormKernel, MOST_RANKS } from "../../src/kernels/norm/edited.ts";
 import type { ModelConfig } from "../../src/model-config.ts";
 import { microkernels } from "../../src/profile/microkernels.ts";
 import { gpt2Small, imaginedPlan } from "../../test/support/imagined-plan.ts";
+import { variantKernels } from "./variants.ts";
 
 /** A Llama with shared heads, the vocabulary of Llama 3, and a width beyond 1024. */
 const llama: ModelConfig = readConfig(
@@ -72,6 +73,7 @@ export function kernelsToLint(): readonly Kernel[] {
   }
   add(...(["max", "sum"] as const).map((reduction) => poolKernel({ width: 3072, sequences: 64, reduction })));
   add(...backward(gpt2Small), ...backward(llama), ...microkernels(1e7).map(({ kernel }) => kernel));
+  add(...variantKernels());
   return [...kernels.values()];
 }
 

@@ -15,7 +15,7 @@
 // row and are not written.
 // Summation class transposed_serial: one fma chain an input, over ascending outputs.
 import package::lib::step::step;
-import package::lib::weights::block;
+import package::lib::weight_blocks::block;
 import constants::{HEAD_DIM, HEADS, K4, N4, ROWS, SPANS, SPAN_TABLE, STRIPS};
 
 struct Args {

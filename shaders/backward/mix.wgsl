@@ -34,12 +34,12 @@ struct Args {
 @group(1) @binding(0) var<uniform> args: Args;
 @group(1) @binding(1) var<storage, read> input: array<vec4f>;
 @group(1) @binding(2) var<storage, read> mask: array<f32>;
-@group(1) @binding(3) var<storage, read> constants_of: array<vec4f>;
+@group(1) @binding(3) var<storage, read> kappa: array<vec4f>;
 @group(1) @binding(4) var<storage, read_write> output: array<vec4f>;
 
 fn begin(mask_index: u32, out: u32, at: u32, i: u32) -> vec4f {
   if (args.begin == BEGIN_CONSTANT) {
-    return constants_of[(mask_index * args.kappa_stride + args.constant + out) * D4 + i];
+    return kappa[(mask_index * args.kappa_stride + args.constant + out) * D4 + i];
   }
   if (args.begin == BEGIN_OUTPUT) {
     return output[out * args.stride_out + at];

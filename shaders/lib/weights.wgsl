@@ -15,71 +15,17 @@
 // that four inputs are one vec4. q4: a word for two inputs, four bits an output, the even input in the lower half.
 // The scales are 1/17 (1/9) of the bytes.
 //
-// Two views of the one buffer; a kernel uses one of them and the other is left out when it is linked.
+// This module has what both views of the buffer share. lib/weight_blocks.wgsl reads blocks and lib/weight_columns.wgsl
+// single inputs. A kernel uses one of them; both call the buffer `weights`.
 import constants::K4;
 
-@if(f32) @group(1) @binding(1) var<storage, read> blocks: array<mat4x4f>;
-@if(f16 || bf16) struct HalfBlock { k01: vec4u, k23: vec4u }
-@if(f16 || bf16) @group(1) @binding(1) var<storage, read> blocks: array<HalfBlock>;
-@if(q8) @group(1) @binding(1) var<storage, read> blocks: array<vec4u>;
-@if(q4) @group(1) @binding(1) var<storage, read> blocks: array<vec2u>;
-
-@if(f32) @group(1) @binding(1) var<storage, read> columns: array<vec4f>;
-@if(f16 || bf16) @group(1) @binding(1) var<storage, read> columns: array<vec2u>;
-@if(q8 || q4) @group(1) @binding(1) var<storage, read> columns: array<u32>;
-
 @if(q8 || q4) const K32 = (K4 + 7u) / 8u; // blocks of an output
-@if(q8) const STRIP_BLOCKS = K32 * 8u + (K32 + 1u) / 2u; // a strip in elements of `blocks`
+@if(q8) const STRIP_BLOCKS = K32 * 8u + (K32 + 1u) / 2u; // a strip in blocks
 @if(q8) const STRIP_WORDS = STRIP_BLOCKS * 4u;
 @if(q8) const SCALE_WORDS = K32 * 32u; // the words before a strip's scales
 @if(q4) const STRIP_BLOCKS = K32 * 9u;
 @if(q4) const STRIP_WORDS = STRIP_BLOCKS * 2u;
 @if(q4) const SCALE_WORDS = K32 * 16u;
-
-// Inputs 4·k4 … 4·k4 + 3 of one strip: column j is the weights of the four outputs at input 4·k4 + j.
-fn block(strip: u32, k4: u32) -> mat4x4f {
-  @if(f32) return blocks[strip * K4 + k4];
-  @if(f16 || bf16) {
-    let b = blocks[strip * K4 + k4];
-    return mat4x4f(widen(b.k01.xy), widen(b.k01.zw), widen(b.k23.xy), widen(b.k23.zw));
-  }
-  @if(q8 || q4) return scaled_block(strip, k4, scales_at(strip, k4));
-}
-
-// The scales of inputs 4·k4 …: the same for eight k4 in a row, so that a loop over k4 can keep them.
-@if(q8 || q4) fn scales_at(strip: u32, k4: u32) -> vec4f {
-  @if(q8) {
-    let pair = blocks[strip * STRIP_BLOCKS + K32 * 8u + k4 / 16u];
-    return scales(select(pair.xy, pair.zw, (k4 & 8u) != 0u));
-  }
-  @if(q4) return scales(blocks[strip * STRIP_BLOCKS + K32 * 8u + k4 / 8u]);
-}
-
-// As `block`, with scales fetched before.
-@if(q8 || q4) fn scaled_block(strip: u32, k4: u32, d: vec4f) -> mat4x4f {
-  let n = numbers(strip, k4);
-  return mat4x4f(d * n[0], d * n[1], d * n[2], d * n[3]);
-}
-
-// As `block`, without the scales.
-@if(q8 || q4) fn numbers(strip: u32, k4: u32) -> mat4x4f {
-  let b = blocks[strip * STRIP_BLOCKS + k4];
-  @if(q8) return mat4x4f(bytes(b.x), bytes(b.y), bytes(b.z), bytes(b.w));
-  @if(q4) return mat4x4f(low_nibbles(b.x), high_nibbles(b.x), low_nibbles(b.y), high_nibbles(b.y));
-}
-
-// Input k of one strip: the weights of its four outputs.
-fn column(strip: u32, k: u32) -> vec4f {
-  @if(f32) return columns[strip * (K4 * 4u) + k];
-  @if(f16 || bf16) return widen(columns[strip * (K4 * 4u) + k]);
-  @if(q8 || q4) {
-    let first = strip * STRIP_WORDS;
-    let at = first + SCALE_WORDS + k / 32u * 2u;
-    let d = scales(vec2u(columns[at], columns[at + 1u]));
-    @if(q8) return d * bytes(columns[first + k]);
-    @if(q4) return d * low_nibbles(columns[first + k / 2u] >> (k % 2u * 16u));
-  }
-}
 
 @if(f16) fn widen(h: vec2u) -> vec4f {
   return vec4f(unpack2x16float(h.x), unpack2x16float(h.y));

@@ -4,7 +4,7 @@
 // Parallel: a thread per strip of four outputs (x) and ROWS = 4 rows (y), as linear/register.wgsl without its second
 // strip. `mixed`: DH is no multiple of 4 and a strip may straddle heads, so that its four outputs each read an input of
 // their own; otherwise they share one. Bindings: linear/operands.wgsl. Summation class: serial.
-import package::lib::weights::block;
+import package::lib::weight_blocks::block;
 import package::linear::epilogue::finish;
 import package::linear::operands::{args, input, row_count, variant_start};
 @if(!mixed) import package::linear::operands::mac;

@@ -17,8 +17,8 @@
 // Summation classes: lane l adds its blocks in ascending order, input by input (a block's sum at a time for quantised
 // weights). lanes64_quads: then lanes 4·i … 4·i + 3 pairwise, of these sixteen sums four neighbours in order, and those four
 // pairwise. lanes64_spans: then lanes i, i + 8, … in order, and those eight in order.
-@if(q8 || q4) import package::lib::weights::{numbers, scales_at};
-@else import package::lib::weights::block;
+@if(q8 || q4) import package::lib::weight_blocks::{numbers, scales_at};
+@else import package::lib::weight_blocks::block;
 @if(two_strips) import package::linear::epilogue::finish_pair;
 @else import package::linear::epilogue::finish;
 import package::linear::operands::{args, input, mac, row_count};

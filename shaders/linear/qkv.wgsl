@@ -26,7 +26,7 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 @if(!vec4_heads) @group(1) @binding(4) var<storage, read_write> q: array<f32>;
 @if(!vec4_heads) @group(1) @binding(6) var<storage, read_write> k_cache: array<f32>;
 @if(!vec4_heads) @group(1) @binding(7) var<storage, read_write> v_cache: array<f32>;
-@if(!vec4_heads) @group(1) @binding(8) var<storage, read_write> captured: array<f32>; // tap's capture
+@if(!vec4_heads) @group(1) @binding(8) var<storage, read_write> capture: array<f32>; // tap's capture
 
 // The pair of values at outputs n, n+1, rotated by its angle at the row's position; n is even and below Q + KV.
 @if(rope) fn rotated(row: u32, n: u32, x: vec2f) -> vec2f {
@@ -94,10 +94,10 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 @if(!vec4_heads) fn tap_component(offset: u32, row: u32, width: u32, n: u32, v: f32) {
   if (offset == NOT_CAPTURED) { return; }
   let row_at = (offset + row * ((width + 3u) / 4u)) * 4u;
-  captured[row_at + n] = v;
+  capture[row_at + n] = v;
   if (n == width - 1u) {
     for (var pad = width; pad < (width + 3u) / 4u * 4u; pad++) {
-      captured[row_at + pad] = 0.0;
+      capture[row_at + pad] = 0.0;
     }
   }
 }

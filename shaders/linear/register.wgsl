@@ -12,8 +12,8 @@
 //
 // Conditions: rows_2, rows_4, rows_6, rows_8: so many rows a thread, each includes the ones before; two_strips.
 // Summation class: serial.
-@if(q8 || q4) import package::lib::weights::{scaled_block, scales_at};
-@else import package::lib::weights::block;
+@if(q8 || q4) import package::lib::weight_blocks::{scaled_block, scales_at};
+@else import package::lib::weight_blocks::block;
 import package::linear::epilogue::{finish, finish_pair};
 @if(heads) import package::linear::head_sums::{finish_head, head_at, HEAD4};
 @if(heads) import package::stages::table::NONE;

@@ -20,7 +20,7 @@
 // `split`: z = parts of K, PARTS of them, of as many steps each. Where a matrix has few outputs and a step few rows, tiles
 // alone would leave most of a GPU idle, each waiting for its own loads. A workgroup leaves its sums in binding 4, `partials`
 // [part][row][STRIPS], and linear/merge.wgsl adds them up. Summation class: serial_parts<PARTS>.
-import package::lib::weights::column;
+import package::lib::weight_columns::column;
 @if(!split) import package::linear::epilogue::finish_pair;
 import package::linear::operands::{input, mac, row_count};
 @if(grouped) import package::linear::operands::variant_start;

@@ -8,7 +8,8 @@
 // `vec4_heads`: HEAD_DIM is a multiple of 4 and inputs are read four at a time.
 // Summation class: serial.
 import package::lib::step::step;
-import package::lib::weights::{block, column};
+import package::lib::weight_blocks::block;
+import package::lib::weight_columns::column;
 import package::linear::operands::mac;
 import package::stages::table::stages;
 import constants::{HEAD_DIM, HEADS, K4, OUT4, STRIPS};

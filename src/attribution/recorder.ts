@@ -232,7 +232,7 @@ export class Recorder {
     this.over(
       chunk,
       maskMix(this.#edges(), to.count, from.count),
-      { input: outs, mask: space.mask, constants: space.kappa, output },
+      { input: outs, mask: space.mask, kappa: space.kappa, output },
       {
         begin: from.kind === "embed" ? mixBegin.constant : mixBegin.output,
         outputs: to.count,
@@ -280,7 +280,7 @@ export class Recorder {
     this.over(
       chunk,
       maskMix(this.#edges(), to.count, from.count),
-      { input: dx, mask: space.mask, constants: space.kappa, output },
+      { input: dx, mask: space.mask, kappa: space.kappa, output },
       {
         begin: mixBegin[begin],
         outputs: to.count,

@@ -2,26 +2,10 @@
  * A kernel: one compute shader, specialised for its shapes, with everything that the planner, the
  * profiler and the tuner want to know of it. Kernel modules are pure: they describe, they touch no device.
  */
+import type { ArgField, KernelBinding } from "./interface.ts";
 import type { ShaderSource } from "./link.ts";
 
-/** How group 1 binds a buffer. `args` is the uniform block of this dispatch's constants. */
-export type BindingAccess = "args" | "read" | "read_write";
-
-export interface KernelBinding {
-  /** The variable's name in the shader, and the role the planner connects a buffer to. */
-  readonly name: string;
-  /** `@binding` in `@group(1)`. */
-  readonly binding: number;
-  readonly access: BindingAccess;
-}
-
-/** A field of the `args` uniform, in declaration order: 4 bytes, or a table of vec4s, which starts on a vec4. */
-export interface ArgField {
-  readonly name: string;
-  readonly type: "u32" | "f32";
-  /** Length of a `vec4u` (1) or an `array<vec4u>` in vec4s; its value is an array of numbers. */
-  readonly vec4s?: number;
-}
+export type { ArgField, BindingAccess, KernelBinding } from "./interface.ts";
 
 /** What a dispatch gives its kernel's `args`, by field name. */
 export type ArgValues = Readonly<Record<string, number | readonly number[]>>;

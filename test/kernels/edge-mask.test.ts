@@ -33,7 +33,7 @@ const at = (block: number, row: number, column: number) => block * stride * 4 + 
 test("destinations' inputs and sources' gradients are weighted sums, begun with constants, with nothing or with what is there", async () => {
   const random = seeded(21);
   const mask = Float32Array.from({ length: 9 * shape.sources }, () => random());
-  const constants = paddedRows(9, shape.width, () => normal(random));
+  const kappa = paddedRows(9, shape.width, () => normal(random));
   // Outputs × inputs, once as destinations × sources and once the other way round.
   const cases = [
     {
@@ -67,7 +67,7 @@ test("destinations' inputs and sources' gradients are weighted sums, begun with 
         mask_stride: 9 * shape.sources,
         kappa_stride: 9,
       },
-      buffers: { input, mask, constants, output: before },
+      buffers: { input, mask, kappa, output: before },
     });
     const expected = before.slice();
     for (let o = 0; o < outputs; o++) {
@@ -78,7 +78,7 @@ test("destinations' inputs and sources' gradients are weighted sums, begun with 
               ? 0
               : begin === "output"
                 ? (before[at(o, row, i)] as number)
-                : (constants[(2 + o) * D + i] as number);
+                : (kappa[(2 + o) * D + i] as number);
           for (let j = 0; j < inputs; j++)
             sum += (mask[weight + o * weight_out + j * weight_in] as number) * (input[at(j, row, i)] as number);
           expected[at(o, row, i)] = sum;

@@ -1,7 +1,12 @@
 /** Each rule of the shader lint, on a shader that breaks it and on one that does not. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { uncovered } from "../../scripts/shader-lint/coverage.ts";
+import { compareInterface } from "../../scripts/shader-lint/interfaces.ts";
+import { kernelsToLint } from "../../scripts/shader-lint/kernels.ts";
 import { lintShader } from "../../scripts/shader-lint/rules.ts";
+import type { Kernel } from "../../src/kernels/kernel.ts";
+import { linkShader } from "../../src/kernels/link.ts";
 
 const HEAD = `
 struct Pair { a: f32, b: vec4<f32>, }
@@ -89,6 +94,69 @@ test("a finding names the line", () => {
   const code = `${HEAD}fn f() {\n  for (var i = 0u; i < u32(input[0].x); i++) {}\n}\n`;
   const [finding] = lintShader(code);
   assert.is(code.split("\n")[(finding?.line ?? 0) - 1]?.trim().startsWith("for"), true);
+});
+
+/** One kernel for each entry with the same conditions: the others differ in constants alone. */
+function distinctKernels(): readonly Kernel[] {
+  const kernels = kernelsToLint().map((kernel): [string, Kernel] => {
+    const { shader, bindings, args } = kernel;
+    return [JSON.stringify([shader.entry, shader.conditions, bindings, args]), kernel];
+  });
+  return [...new Map(kernels).values()];
+}
+
+/** A list in which the first two of a kind have changed places. */
+function swapped<T>(list: readonly T[], alike: (a: T, b: T) => boolean, exchange: (a: T, b: T) => readonly [T, T]) {
+  for (const [i, a] of list.entries()) {
+    const j = list.findIndex((b, at) => at > i && alike(a, b));
+    const b = list[j];
+    if (b === undefined) continue;
+    const [first, second] = exchange(a, b);
+    return list.map((each, at) => (at === i ? first : at === j ? second : each));
+  }
+  return undefined;
+}
+
+test("two args or two bindings of any kernel that change places are reported", async () => {
+  let swaps = 0;
+  for (const kernel of distinctKernels()) {
+    const code = await linkShader(kernel.shader);
+    assert.equal(compareInterface(kernel, code), [], kernel.name);
+    const bound = kernel.bindings.filter(({ name }) => new RegExp(`> ${name}:`).test(code));
+    const hasArgs = bound.some(({ access }) => access === "args");
+    const args = swapped(
+      hasArgs ? kernel.args : [],
+      (a, b) => a.type === b.type && a.vec4s === b.vec4s,
+      (a, b) => [b, a],
+    );
+    const bindings = swapped(
+      bound,
+      (a, b) => a.access === b.access,
+      (a, b) => [
+        { ...a, name: b.name },
+        { ...b, name: a.name },
+      ],
+    );
+    if (args) assert.is.not(compareInterface({ ...kernel, args }, code).length, 0, `args of ${kernel.name}`);
+    if (bindings)
+      assert.is.not(compareInterface({ ...kernel, bindings }, code).length, 0, `bindings of ${kernel.name}`);
+    swaps += (args ? 1 : 0) + (bindings ? 1 : 0);
+  }
+  assert.ok(swaps > 500, `only ${swaps} kernels had two that could change places`);
+});
+
+test("a shader or a condition that no kernel of the list has is reported", () => {
+  const kernel = { shader: { entry: "one", conditions: { a: true, b: false } } };
+  const shaders = {
+    one: "import package::lib::two::{x, y};\n@if(a) const A = 1;\n@compute fn main() {}",
+    "lib/two": "@if(a || !(b && c)) fn x() {}\nfn y() {}",
+    three: "@compute fn main() {}",
+  };
+  assert.equal(uncovered([kernel], shaders), [
+    "no kernel with b of shaders/lib/two.wgsl is looked at",
+    "no kernel with c of shaders/lib/two.wgsl is looked at",
+    "no kernel of shaders/three.wgsl is looked at",
+  ]);
 });
 
 test.run();

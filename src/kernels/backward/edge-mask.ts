@@ -15,7 +15,7 @@ export const mixBegin = { zero: 0, constant: 1, output: 2 } as const;
 
 /**
  * output[o] = begin + Σ_i mask[weight + o·weight_out + i·weight_in]·input[i], rows of ceil4(d) floats. Args: `begin`
- * ({@link mixBegin}), `outputs`, `inputs`, `weight`, `weight_out`, `weight_in`, `constant` (row of `constants` for output
+ * ({@link mixBegin}), `outputs`, `inputs`, `weight`, `weight_out`, `weight_in`, `constant` (row of `kappa` for output
  * 0), `stride_out` and `stride_in` (vec4s); `texts` (sequences that share a mask), `mask_stride` and `kappa_stride` (from
  * one mask, and its constants, to the next).
  */
@@ -24,7 +24,7 @@ export function maskMix({ width, maxRows }: EdgeMaskShape, outputs: number, inpu
   return {
     name: `mask_mix_${width}_m${maxRows}`,
     shader: { entry: "backward/mix", constants: { D4: `${d4}u`, MAX_ROWS: `${maxRows}u` } },
-    bindings: bindings({ input: 1, mask: 2, constants: 3 }),
+    bindings: bindings({ input: 1, mask: 2, kappa: 3 }),
     args: args([
       "begin",
       "outputs",
