@@ -38,21 +38,31 @@ export type ErrorCode =
   /** The caller's AbortSignal fired. */
   | "aborted";
 
+/** What an error carries besides its code and message. */
 export interface SluiceErrorOptions {
   /** What the reader can do about it, as a sentence. */
   readonly hint?: string;
   /** The option by its name in the library, if another value of it would help: a program that has it under another name says so. */
   readonly field?: string;
+  /** The error that led to this one. */
   readonly cause?: unknown;
 }
 
+/**
+ * Every error of this package: a stable code, a sentence that says what was wrong and where, and what to do about it.
+ */
 export class SluiceError extends Error {
+  /** `SluiceError`. */
   override readonly name = "SluiceError";
+  /** Stable identifier to branch on. */
   readonly code: ErrorCode;
+  /** What the reader can do about it, as a sentence; undefined if nothing is known to help. `message` includes it. */
   readonly hint: string | undefined;
+  /** The option that another value of would help, by its name in the library; undefined if there is none. */
   readonly field: string | undefined;
 
   /**
+   * Makes an error whose message is the sentence, and the hint on a line of its own.
    * @param code stable identifier
    * @param message what was wrong and where, as one sentence without a full stop needed at the end
    */

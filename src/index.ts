@@ -9,13 +9,16 @@
  */
 
 export type { GenerationDefaults } from "./architectures/generation-config.ts";
+export type { Table, TokenIds } from "./arguments/lists.ts";
 export type {
   AttributionOptions,
+  AttributionRun,
   EdgeAttribution,
   EdgeGradient,
   MaskValues,
+  ShapedValues,
 } from "./attribution/attribute-edges.ts";
-export { type ErrorCode, SluiceError } from "./errors.ts";
+export { type ErrorCode, SluiceError, type SluiceErrorOptions } from "./errors.ts";
 export type { Estimate } from "./evaluate/bootstrap.ts";
 export type { ContinuationPair, ScoredText, Scorer } from "./evaluate/continuations.ts";
 export {
@@ -47,27 +50,53 @@ export {
   readValueVectors,
   type ValueReadouts,
 } from "./fit/neurons.ts";
-export { type PooledRows, type Pooling, poolResponses } from "./fit/pool.ts";
+export { type PooledRows, type Pooling, type PoolOptions, poolResponses } from "./fit/pool.ts";
 export { fitProbe, type Probe, type ProbeOptions, type ProbeReport, readProbe, writeProbe } from "./fit/probe.ts";
 export type { MeasuredPart, ResponseStore } from "./fit/responses.ts";
 export type { ModelSource } from "./formats/open-source.ts";
+export type { Expected as ExpectedFile } from "./formats/recognise.ts";
 export {
   parseSafetensors,
   type SafetensorsFile,
   type StoredTensor,
   writeSafetensors,
 } from "./formats/safetensors.ts";
-export type { DeviceProfile } from "./gpu/profile.ts";
+export type { DeviceFeatures, DeviceLimits, DeviceProfile, LimitName } from "./gpu/profile.ts";
+export type { BundleInput, PrefixedBundle, SettingsInput } from "./interventions/arguments.ts";
 export { readBundle, writeBundle } from "./interventions/bundle.ts";
-export type { Bundle, ComposedBundle, ComposeSettings } from "./interventions/bundle-types.ts";
+export type { Bundle, ComposedBundle, ComposeSettings, WidenedEdges } from "./interventions/bundle-types.ts";
 export { type CheckedLogit, type CheckResult, checkBundle } from "./interventions/check.ts";
 export { importControlVector } from "./interventions/import-gguf.ts";
 export { inspectBundle } from "./interventions/inspect.ts";
-export type { Manifest } from "./interventions/manifest.ts";
+export type {
+  AffineManifest,
+  Base as BundleBase,
+  Check as BundleCheck,
+  EdgeMaskManifest,
+  Layers,
+  Manifest,
+  NeuronScaleManifest,
+  StageManifest,
+} from "./interventions/manifest.ts";
 export { mergeBundles } from "./interventions/merge.ts";
 export type { PositionRange, Positions } from "./interventions/positions.ts";
 export { listSites, type SiteInfo } from "./interventions/site-names.ts";
-export type { AffineValues, Composition, NeuronValues, Stage } from "./interventions/stage.ts";
+export type { ModelShape } from "./interventions/sites.ts";
+export type {
+  AffineSite,
+  AffineStage,
+  AffineValues,
+  Composition,
+  Destinations,
+  EdgeMaskStage,
+  Gate,
+  MaskedEdge,
+  NeuronScaleStage,
+  NeuronSite,
+  NeuronValues,
+  Stage,
+} from "./interventions/stage.ts";
+export type { PoolReduction } from "./kernels/fit/pool.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";
@@ -83,8 +112,10 @@ export type {
   ExplainPart,
   GenerateOptions,
   LoadOptions,
+  LogitsOptions,
   Overflow,
   PerplexityOptions,
+  RunOptions,
   SessionGenerateOptions,
   SessionOptions,
   TuneModelOptions,
@@ -100,8 +131,12 @@ export { hostTimeOfToken } from "./profile/host.ts";
 export { measureInPage } from "./profile/page-measures.ts";
 export { type ProfileOptions, profileModel } from "./profile/profile.ts";
 export type {
+  ClockName,
+  HostPhase,
   HostRow,
   HostSpan,
+  HostSpanWork,
+  Phase as ProfilePhase,
   Profile,
   ProfiledDispatch,
   ProfileRow,
@@ -115,7 +150,17 @@ export { traceOf } from "./profile/trace.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
+export type { HostWork } from "./runtime/run.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
-export type { ChatContentPart, ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer/tokenizer.ts";
+export type {
+  ChatContentPart,
+  ChatMessage,
+  ChatTemplateOptions,
+  DecodeOptions,
+  EncodeOptions,
+  StreamOptions,
+  TextStream,
+  Tokenizer,
+} from "./tokenizer/tokenizer.ts";
 export type { TuningStore } from "./tune/remembered.ts";
 export type { TunedOperation, TuningReport } from "./tune/tune.ts";

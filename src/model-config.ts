@@ -1,11 +1,14 @@
 /** The one shape every config.json is read into. Field names are Hugging Face's where they have one. */
 
+/** The function between the MLP's matrices, as transformers names it. */
 export type ActivationName = "gelu_new" | "gelu" | "gelu_quick" | "relu" | "silu";
 
 /** Quantised weights in blocks of 32 inputs: whole numbers of 8 or 4 bits, and a float16 scale a block. */
 export type QuantFormat = "q8" | "q4";
 
+/** Rotary positions: frequencies, and how they are rescaled for long contexts. */
 export interface RopeConfig {
+  /** Base of the frequencies. */
   readonly rope_theta: number;
   /** The share of each head, from its start, that is rotated; absent: all of it. */
   readonly partial_rotary_factor?: number;
@@ -44,11 +47,13 @@ export interface RopeConfig {
     | { readonly rope_type: "proportional"; readonly factor: number };
 }
 
+/** A model's shape and what its graph has, whichever family it is of. */
 export interface ModelConfig {
   /** The graph that serves it: mistral, qwen2, phi3 and their like are read into `llama`. */
   readonly architecture: "gpt2" | "llama";
   /** transformers' name of the family: gpt2, llama, mistral, qwen2, … */
   readonly model_type: string;
+  /** Blocks. */
   readonly num_hidden_layers: number;
   /** d: width of the residual stream. */
   readonly hidden_size: number;
@@ -60,11 +65,15 @@ export interface ModelConfig {
   readonly head_dim: number;
   /** f: MLP width. */
   readonly intermediate_size: number;
+  /** Rows of the token embedding. */
   readonly vocab_size: number;
   /** Positions the model was made for. A hard bound for learned positions, and for us everywhere. */
   readonly max_position_embeddings: number;
+  /** Added to the variance before its square root is taken. */
   readonly norm_eps: number;
+  /** The MLP's activation function. */
   readonly activation: ActivationName;
+  /** The output head is the token embedding. */
   readonly tie_word_embeddings: boolean;
   /** Llama only; GPT-2 has learned positions. */
   readonly rope?: RopeConfig;
@@ -78,6 +87,7 @@ export interface ModelConfig {
   readonly qkv_bias: boolean;
   /** Bias on the attention output projection. */
   readonly attn_out_bias: boolean;
+  /** Biases on the MLP's matrices. */
   readonly mlp_bias: boolean;
   /** Keys visible to a query, itself included; absent: all. Per layer where a model mixes both. */
   readonly sliding_window?: number;
@@ -85,7 +95,9 @@ export interface ModelConfig {
   readonly sliding_layers?: readonly boolean[];
   /** Factor on q·k, one per layer: 1/sqrt(dh), except for GPT-2's scale_attn_* variants. */
   readonly attention_scale: readonly number[];
+  /** Id of the token that begins a text; absent if there is none. */
   readonly bos_token_id?: number;
+  /** Ids that end a text. */
   readonly eos_token_ids: readonly number[];
   /** How linear weights and the token embedding are kept; absent: as floats. */
   readonly quantization?: QuantFormat;

@@ -12,10 +12,15 @@ import { ConfigFields, type Notice } from "./config-fields.ts";
 export interface GenerationDefaults {
   /** 0 for greedy decoding. */
   readonly temperature?: number;
+  /** Only this many likeliest tokens are drawn from. */
   readonly topK?: number;
+  /** Nucleus sampling: the likeliest tokens whose probabilities add up to this share, from 0 to 1. */
   readonly topP?: number;
+  /** Only tokens at least this share as probable as the likeliest one, from 0 to 1. */
   readonly minP?: number;
+  /** Factor by which tokens that occurred become less likely; 1 changes nothing. */
   readonly repetitionPenalty?: number;
+  /** New tokens per continuation at most. */
   readonly maxNewTokens?: number;
   /** Texts that end the generation. */
   readonly stop?: readonly string[];

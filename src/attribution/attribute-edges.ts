@@ -24,6 +24,7 @@ import { ceil4, Workspace } from "./workspace.ts";
 export type { MaskValues, ShapedValues } from "./mask-tables.ts";
 export type { AttributionParts } from "./model.ts";
 
+/** Options of attributing the loss on texts to edges. */
 export interface AttributionOptions {
   /** One attention input for each head, or one for each query head, key and value group. Default: `heads` where G = H. */
   readonly destinations?: Destinations;
@@ -35,13 +36,16 @@ export interface AttributionOptions {
   readonly chunkRows?: number;
   /** Bytes up to which all heads' outputs are kept and not made again for each layer; default 256 MiB. */
   readonly keptBytes?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with pipelines compiled, then dispatches run, of how many. */
   readonly onProgress?: (phase: "compile" | "run", done: number, total: number) => void;
 }
 
 /** Of a single run. */
 export type AttributionRun = Pick<AttributionOptions, "signal" | "onProgress">;
 
+/** The loss under a mask, and its gradient by every edge. */
 export interface EdgeGradient {
   /** Mean next-token cross-entropy over all predictions that count, in nats. */
   readonly loss: number;
@@ -77,6 +81,7 @@ export const attributionDoors = {
 
 /** Texts made ready on the device, to be run under one mask after another. One run at a time: a second is refused. */
 export class EdgeAttribution {
+  /** How finely attention's inputs are told apart. */
   readonly destinations: Destinations;
   /** How many masks {@link losses} takes. */
   readonly masks: number;

@@ -14,7 +14,9 @@ import { ceil4 } from "./workspace.ts";
 
 /** Values with their shape, row-major. */
 export interface ShapedValues {
+  /** The values; any typed array or list of numbers. */
   readonly data: ArrayLike<number>;
+  /** Sizes of the dimensions, outermost first. */
   readonly shape: readonly number[];
 }
 

@@ -3,8 +3,11 @@ import { mulberry32, quantile } from "../numbers/sampling.ts";
 
 /** A measured number and its 95 % interval; no interval where it was measured on one unit alone. */
 export interface Estimate {
+  /** The measured number. */
   readonly value: number;
+  /** Lower end of the 95 % interval; null if there is no interval. */
   readonly low: number | null;
+  /** Upper end of the 95 % interval; null if there is no interval. */
   readonly high: number | null;
 }
 

@@ -9,6 +9,7 @@ export interface ScoredText {
   readonly tokens: readonly number[];
   /** Null without a tokenizer. */
   readonly text: string | null;
+  /** What the scorer said of it. */
   readonly score: number;
 }
 
@@ -18,7 +19,9 @@ export interface ContinuationPair {
   readonly prompt: number;
   /** Drawn with by both; null where nothing was drawn. */
   readonly seed: number | null;
+  /** The continuation of the model without interventions. */
   readonly plain: ScoredText;
+  /** The continuation of the model with them. */
   readonly edited: ScoredText;
 }
 

@@ -18,6 +18,7 @@ import { bootstrap, type Estimate } from "./bootstrap.ts";
 import { type ContinuationPair, continuePairs, MOST_PAIRS, type Scorer } from "./continuations.ts";
 import { comparePredictions, MOST_WINDOWS, type WindowSums } from "./predictions.ts";
 
+/** Options of {@link evaluate}: texts to predict, prompts to continue, or both. */
 export interface EvaluateOptions {
   /** Texts as token ids, to be predicted; BOS included where it is wanted. */
   readonly documents?: readonly (readonly number[])[];
@@ -35,7 +36,9 @@ export interface EvaluateOptions {
   readonly temperature?: number;
   /** Of the first continuation, each further one has the next; and of the intervals. Default 0. */
   readonly seed?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Called with tokens predicted or continuations written, of how many. */
   onProgress?(phase: "predicting" | "continuing", done: number, total: number): void;
 }
 
@@ -60,11 +63,15 @@ export const evaluateDoor = entry(
 
 /** On texts. Stages act where their positions say, if these do not depend on a prompt's length, else at every token. */
 export interface PredictionReport {
+  /** Texts that were predicted. */
   readonly texts: number;
   /** Predicted tokens: each text's, less its first. */
   readonly tokens: number;
+  /** exp of the mean negative log-likelihood per predicted token. */
   readonly perplexity: {
+    /** Of the model without interventions. */
     readonly plain: Estimate;
+    /** Of the model with them. */
     readonly edited: Estimate;
     /** edited / plain */
     readonly ratio: Estimate;
@@ -79,20 +86,27 @@ export interface PredictionReport {
 
 /** A number of either side, and edited − plain. */
 export interface SideBySide {
+  /** Of the model without interventions. */
   readonly plain: Estimate;
+  /** Of the model with them. */
   readonly edited: Estimate;
+  /** edited − plain, by pairs. */
   readonly difference: Estimate;
 }
 
+/** On continuations of prompts, judged by a scorer. */
 export interface ContinuationReport {
+  /** Mean score. */
   readonly mean: SideBySide;
   /** Share of scores above the threshold; null without one. */
   readonly share: SideBySide | null;
   /** Share of continuations that are the same, token by token. */
   readonly unchanged: Estimate;
+  /** Every pair, in the order of prompts and seeds. */
   readonly pairs: readonly ContinuationPair[];
 }
 
+/** What interventions do and what they cost. */
 export interface Evaluation {
   /** Null without documents. */
   readonly predictions: PredictionReport | null;

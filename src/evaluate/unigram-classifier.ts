@@ -14,10 +14,13 @@ import { holdOutEvery } from "../numbers/hold-out.ts";
 
 /** Token ids of texts of either class. */
 export interface LabelledTexts {
+  /** Token ids of each text of the class that scores high. */
   readonly positive: readonly (readonly number[])[];
+  /** Token ids of each text of the other class. */
   readonly negative: readonly (readonly number[])[];
 }
 
+/** Options of {@link fitUnigramClassifier}. */
 export interface UnigramOptions {
   /** Texts are cut into pieces of so many tokens, as long as what will be judged; default: left whole. */
   readonly pieceTokens?: number;
@@ -30,15 +33,19 @@ export interface UnigramOptions {
   readonly l2?: number;
 }
 
+/** A classifier that counts tokens, in whatever order they come. */
 export interface UnigramClassifier {
   /** Log-odds of the positive class: intercept + Σ counts · weights. Tokens that the fit has not seen weigh 0. */
   score(tokens: readonly number[]): number;
+  /** Log-odds per occurrence, by token id. */
   readonly weights: ReadonlyMap<number, number>;
+  /** Log-odds of a text without tokens. */
   readonly intercept: number;
   /** Share of the pieces of held-out texts, every fifth of either class, on whose side of 0 the score lies. */
   readonly accuracy: number;
   /** Pieces that it was fitted on, and that it was held to. */
   readonly fitted: number;
+  /** Pieces that it was judged on. */
   readonly heldOut: number;
 }
 

@@ -25,9 +25,11 @@ import { classTables, type ResponseTable } from "./class-tables.ts";
 import { provenance, requireBothClasses, responseStore, sentences } from "./classes.ts";
 import type { ResponseStore } from "./responses.ts";
 
+/** Options of {@link fitAura}. */
 export interface AuraOptions {
   /** Token ids of the sentences of either class. */
   readonly positive: readonly (readonly number[])[];
+  /** Token ids of each sentence that lacks it. */
   readonly negative: readonly (readonly number[])[];
   /** Default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama. */
   readonly sites?: readonly NeuronSite[];
@@ -37,9 +39,11 @@ export interface AuraOptions {
   readonly top?: number;
   /** The factor of `damp`, default 0.5. */
   readonly factor?: number;
+  /** Name of the bundle, for people. */
   readonly name?: string;
   /** For the bundle's provenance: where the sentences came from. */
   readonly sources?: Readonly<Record<string, unknown>>;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
   /** Keeps pooled responses, so that an interrupted fit can go on. */
   readonly store?: ResponseStore;
@@ -48,16 +52,24 @@ export interface AuraOptions {
    * sentences are run once whatever it is, without one as often as it takes.
    */
   readonly heldBytes?: number;
-  /** @param kept of those done, the sentences that an interrupted fit had measured */
+  /**
+   * Called with sentences done, of how many.
+   * @param kept of those done, the sentences that an interrupted fit had measured
+   */
   onProgress?(done: number, total: number, kept: number): void;
 }
 
 /** A neuron and how well it tells the classes apart. */
 export interface RankedNeuron {
+  /** Site of the neuron, such as `mlp_pre`. */
   readonly site: string;
+  /** Layer, from 0. */
   readonly layer: number;
+  /** Index within the site, from 0. */
   readonly neuron: number;
+  /** Area under the ROC curve of its greatest response per sentence; ½ is chance. */
   readonly auroc: number;
+  /** Factor that the bundle sets on it. */
   readonly scale: number;
 }
 
@@ -82,13 +94,17 @@ export const auraDoor = entry(
   ),
 );
 
+/** The bundle of {@link fitAura} and what it was made from. */
 export interface AuraFit {
+  /** One `neuron_scale` stage `aura_SITE` per site. */
   readonly bundle: Bundle;
   /** The strongest, in descending order. */
   readonly strongest: readonly RankedNeuron[];
+  /** Neurons that were measured. */
   readonly neurons: number;
   /** Neurons above ½ by more than three deviations of what chance gives, and how many chance alone would put there. */
   readonly beyondChance: number;
+  /** Neurons that chance alone would put beyond that bound. */
   readonly expectedByChance: number;
 }
 

@@ -11,7 +11,9 @@ import type { ResponseStore } from "./responses.ts";
 
 /** Token ids of the sentences of either class. */
 export interface LabelledSentences {
+  /** Token ids of each sentence of the positive class. */
   readonly positive: readonly (readonly number[])[];
+  /** Token ids of each sentence of the negative class. */
   readonly negative: readonly (readonly number[])[];
 }
 

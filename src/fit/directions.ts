@@ -30,10 +30,17 @@ import { StreamedCovariance } from "./covariance.ts";
 import { type Erasure, eraseDifference } from "./erasure.ts";
 import { Measurement, type ResponseStore } from "./responses.ts";
 
+/**
+ * `ace` sets the coordinate along the direction, `ablation` removes it, `addition` adds the direction, `leace` erases
+ * what a linear classifier could use.
+ */
 export type DirectionMethod = "ace" | "ablation" | "addition" | "leace";
 
+/** Options of {@link fitDirection}. */
 export interface DirectionOptions {
+  /** Token ids of each sentence that shows the concept. */
   readonly positive: readonly (readonly number[])[];
+  /** Token ids of each sentence that does not. */
   readonly negative: readonly (readonly number[])[];
   /** Default `resid_post`. */
   readonly site?: AffineSite;
@@ -50,12 +57,18 @@ export interface DirectionOptions {
    * once for each layer.
    */
   readonly alone?: boolean;
+  /** Name of the bundle, for people. */
   readonly name?: string;
+  /** For the bundle's provenance: where the sentences came from. */
   readonly sources?: Readonly<Record<string, unknown>>;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
   /** Keeps what was measured of each sentence, so that an interrupted fit can go on. */
   readonly store?: ResponseStore;
-  /** @param kept of those done, the sentences that an interrupted fit had measured */
+  /**
+   * Called with sentences done, of how many.
+   * @param kept of those done, the sentences that an interrupted fit had measured
+   */
   onProgress?(done: number, total: number, kept: number): void;
 }
 

@@ -23,6 +23,7 @@ import {
 } from "./directions.ts";
 import { meanDivergence } from "./edges/judge.ts";
 
+/** Options of {@link chooseLayer}. */
 export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers" | "alone"> {
   /** Most KL(whole ‖ edited) of the next token on held-out negative sentences, in nats; default 0.1. */
   readonly klBound?: number;
@@ -39,6 +40,7 @@ export const layerChoiceDoor = entry(
 
 /** A layer, and KL(whole ‖ edited) of the next token in nats, averaged over tokens of held-out sentences. */
 export interface JudgedLayer {
+  /** Layer, from 0. */
   readonly layer: number;
   /** On positive sentences: what the edit is for. */
   readonly effect: number;
@@ -46,8 +48,11 @@ export interface JudgedLayer {
   readonly cost: number;
 }
 
+/** The layer that {@link chooseLayer} took, and the bundle fitted there. */
 export interface LayerChoice {
+  /** The chosen layer, from 0. */
   readonly layer: number;
+  /** Fitted at the chosen layer from all sentences. */
   readonly bundle: Bundle;
   /** All layers, ascending. */
   readonly table: readonly JudgedLayer[];

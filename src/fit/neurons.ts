@@ -35,7 +35,9 @@ import type { Probe } from "./probe.ts";
  */
 export type NeuronGroup = "TP" | "TN" | "AP" | "AN";
 
+/** Options of {@link fitNeurons}. */
 export interface NeuronOptions {
+  /** The probe whose direction neurons are read along: `weight` is float32 `[hidden_size]`. */
   readonly probe: Pick<Probe, "weight" | "site" | "layer">;
   /** Token ids of the texts that activations are averaged over. */
   readonly texts: readonly (readonly number[])[];
@@ -46,9 +48,13 @@ export interface NeuronOptions {
    * or against it, of AP and TN those that are least, as in the paper's code.
    */
   readonly share?: number;
+  /** Name of the bundle, for people. */
   readonly name?: string;
+  /** For the bundle's provenance: where the sentences came from. */
   readonly sources?: Readonly<Record<string, unknown>>;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Called with texts run, of how many. */
   onProgress?(done: number, total: number): void;
 }
 
@@ -87,25 +93,37 @@ export const valueVectorsDoor = entry(
   ["signal", optional(abortSignal)],
 );
 
+/** A group of neurons, added up. */
 export interface GroupSum {
+  /** Neurons in the group. */
   readonly neurons: number;
+  /** How many of them the bundle sets. */
   readonly edited: number;
   /** Σ mean a_i·(v_i·ŵ). */
   readonly readout: number;
 }
 
+/** A neuron, read along the probe. */
 export interface NeuronReading {
+  /** Layer, from 0. */
   readonly layer: number;
+  /** Index within `mlp_post`, from 0. */
   readonly neuron: number;
+  /** Along or against the probe, active or not. */
   readonly group: NeuronGroup;
+  /** Mean activation over the tokens of the texts. */
   readonly mean: number;
+  /** Cosine between its value vector and the probe. */
   readonly cosine: number;
+  /** mean · (v·ŵ): what it adds along the probe's unit direction on average. */
   readonly readout: number;
 }
 
+/** The bundle of {@link fitNeurons} and the groups it was made from. */
 export interface NeuronFit {
   /** One `neuron_scale` stage `neurons_mlp_post`: chosen neurons are set to their moved mean. */
   readonly bundle: Bundle;
+  /** Sums by group. */
   readonly groups: Readonly<Record<NeuronGroup, GroupSum>>;
   /** By size of readout, the largest first. */
   readonly strongest: readonly NeuronReading[];

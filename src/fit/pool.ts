@@ -18,7 +18,9 @@ import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
 /** How a sentence's tokens become one response: the greatest, that of the last token, or the mean. */
 export type Pooling = "max" | "last" | "mean";
 
+/** Options of {@link poolResponses}. */
 export interface PoolOptions {
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal | undefined;
   /** Called after every batch with the sentences done. */
   onProgress?(done: number, total: number): void;

@@ -35,6 +35,7 @@ import { type LabelledSentences, layersFrom, requireAffineSite, requireBothClass
 import { fitLogistic } from "./logistic.ts";
 import { poolResponses } from "./pool.ts";
 
+/** Options of {@link fitProbe}. */
 export interface ProbeOptions extends LabelledSentences {
   /** Default `resid_post`. */
   readonly site?: AffineSite;
@@ -44,7 +45,9 @@ export interface ProbeOptions extends LabelledSentences {
   readonly l2?: number;
   /** Share of each class that the fit does not see and is judged on; default 0.2. */
   readonly heldOut?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Called with sentences run, of how many. */
   onProgress?(done: number, total: number): void;
 }
 
@@ -67,16 +70,23 @@ export const probeDoor = entry(
 
 /** How well a probe tells sentences apart that it has not seen; null where too few were given to hold any out. */
 export interface ProbeReport {
+  /** Positive sentences that it was fitted on. */
   readonly n_positive: number;
+  /** Negative sentences that it was fitted on. */
   readonly n_negative: number;
+  /** Held-out sentences, the share of them on the right side, and the area under their ROC curve. */
   readonly held_out: { readonly n: number; readonly accuracy: number; readonly auroc: number } | null;
 }
 
+/** A linear classifier of a site's mean over a sentence. */
 export interface Probe extends ProbeReport {
+  /** Site that it reads. */
   readonly site: AffineSite;
+  /** Layer, from 0. */
   readonly layer: number;
   /** `[hidden_size]`; the positive class where weight·mean + bias > 0. */
   readonly weight: Float32Array;
+  /** Log-odds where weight·mean is 0. */
   readonly bias: number;
 }
 

@@ -4,6 +4,7 @@ import { type PooledRows, type PooledSite, type Pooling, pooledBatches } from ".
 
 /** Rows that a fit measures together. */
 export interface MeasuredPart {
+  /** Rows of the part, one per sentence. */
   readonly rows: number;
   /** Float32 values of a row. */
   readonly width: number;

@@ -13,7 +13,9 @@ import { bytesOf, DTYPE_BITS, headerLength, parseHeader, type SafetensorsHeader 
 export interface StoredTensor {
   /** As safetensors spells it: F32, F16, I64, … */
   readonly dtype: string;
+  /** Sizes of the dimensions, outermost first; `[]` for a single number. */
   readonly shape: readonly number[];
+  /** The values: little endian, row-major. */
   readonly bytes: Uint8Array;
 }
 
@@ -39,7 +41,9 @@ export const writeSafetensorsDoor = entry(
   ["metadata", optional(tableOf(text))],
 );
 
+/** A safetensors file in memory. */
 export interface SafetensorsFile {
+  /** Tensors by name, in the order of the file's header. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** `__metadata__`; empty without. */
   readonly metadata: ReadonlyMap<string, string>;

@@ -6,9 +6,13 @@ import type { KernelFamily } from "../kernels/kernel.ts";
 
 /** How an adapter names itself, as `GPUAdapterInfo` has it. Browsers leave most of these empty. */
 export interface DeviceNames {
+  /** Such as `nvidia`; empty if the implementation does not say. */
   readonly vendor: string;
+  /** Such as `turing`; empty if the implementation does not say. */
   readonly architecture: string;
+  /** The vendor's id or name of the device; empty if the implementation does not say. */
   readonly device: string;
+  /** For people; empty if the implementation does not say. */
   readonly description: string;
 }
 

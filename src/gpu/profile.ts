@@ -21,11 +21,13 @@ export const limitNames = [
   "minStorageBufferOffsetAlignment",
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
+/** A limit of WebGPU that decides what runs. */
 export type LimitName = (typeof limitNames)[number];
 
 /** Sizes and alignments in bytes, the rest are counts. */
 export type DeviceLimits = Readonly<Record<LimitName, number>>;
 
+/** The device that a model runs on: names, features, limits. */
 export interface DeviceProfile extends DeviceNames {
   /** What to call the device when speaking to a person; never empty. */
   readonly name: string;
@@ -33,6 +35,7 @@ export interface DeviceProfile extends DeviceNames {
   readonly backend: string | null;
   /** Whether the CPU computes in place of a GPU. */
   readonly software: boolean;
+  /** Optional features that were granted. */
   readonly features: DeviceFeatures;
   /** What the device was granted, which may be less than its adapter has. */
   readonly limits: DeviceLimits;
@@ -40,9 +43,11 @@ export interface DeviceProfile extends DeviceNames {
 
 /** Optional features that the device was granted and that Sluice makes use of. */
 export interface DeviceFeatures {
+  /** `shader-f16`: float16 arithmetic in shaders. */
   readonly shaderF16: boolean;
   /** Threads of a subgroup, least and most; null without the feature. */
   readonly subgroups: { readonly min: number; readonly max: number } | null;
+  /** `timestamp-query`: the GPU's own clock, for profiles and tuning. */
   readonly timestampQuery: boolean;
 }
 

@@ -14,13 +14,17 @@ import type { AffineSite, AffineValues, EdgeMaskStage, NeuronSite, NeuronValues 
 
 /** A bundle as callers may write one: tables as Maps or plain objects. */
 export interface BundleInput extends Pick<Bundle, "file" | "manifest"> {
+  /** Tensors by name. */
   readonly tensors: Table<StoredTensor>;
+  /** Further metadata of the file; default: none. */
   readonly metadata?: Table<string>;
 }
 
 /** A bundle and the prefix that makes its ids `PREFIX/ID`. */
 export interface PrefixedBundle {
+  /** The bundle. */
   readonly bundle: BundleInput;
+  /** Makes its ids `PREFIX/ID`. */
   readonly prefix?: string;
 }
 

@@ -3,9 +3,11 @@ import type { StoredTensor } from "../formats/safetensors.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Positions } from "./positions.ts";
 
+/** A bundle of interventions in memory: what it does, and the tensors that it does it with. */
 export interface Bundle {
   /** Names it in errors: a path, or what stands for one. */
   readonly file: string;
+  /** What the bundle does and which model it was made for. */
   readonly manifest: Manifest;
   /** As stored, those that no stage reads too. Widened when composed. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -15,6 +17,7 @@ export interface Bundle {
 
 /** A bundle among others. */
 export interface ComposedBundle {
+  /** The bundle, as read. */
   readonly bundle: Bundle;
   /** Makes its ids `PREFIX/ID`. */
   readonly prefix?: string;
@@ -23,6 +26,7 @@ export interface ComposedBundle {
 /** All edges, or those listed: what a caller wants to set later besides the edges that a bundle masks. */
 export type WidenedEdges = "all" | readonly (readonly [source: string, destination: string])[];
 
+/** What a caller sets in place of the bundles' own values, by stage id. */
 export interface ComposeSettings {
   /** Strengths by stage id, in place of the bundles' own. */
   readonly strengths?: ReadonlyMap<string, number>;

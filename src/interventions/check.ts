@@ -9,20 +9,29 @@ import type { Check } from "./manifest.ts";
 
 /** One logit that a check names. */
 export interface CheckedLogit {
+  /** Id of the token that the logit is of. */
   readonly token: number;
+  /** As the bundle's maker saw it. */
   readonly expected: number;
+  /** As it is here. */
   readonly actual: number;
 }
 
+/** One of a bundle's checks, run here. */
 export interface CheckResult {
   /** Place in the manifest's list. */
   readonly index: number;
+  /** Ids that were run. */
   readonly tokens: readonly number[];
+  /** How many of them count as the prompt. */
   readonly prompt_length: number;
+  /** Whether every logit lies within `atol` of what is expected. */
   readonly passed: boolean;
+  /** Largest difference that is allowed. */
   readonly atol: number;
   /** Largest difference; NaN if a logit was. */
   readonly worst: number;
+  /** In the order of the manifest. */
   readonly logits: readonly CheckedLogit[];
 }
 

@@ -17,13 +17,19 @@ import {
   neuronSites,
 } from "./stage.ts";
 
+/** What a bundle says of itself, as JSON in its metadata. docs/bundle-format.md describes every field. */
 export interface Manifest {
+  /** For people. */
   readonly name: string;
+  /** For people: what the edit does. */
   readonly description?: string;
+  /** The model that it was made for. */
   readonly base: Base;
+  /** In the order in which they act at a site. */
   readonly stages: readonly StageManifest[];
   /** Where it comes from: method, data, counts, seed. Free. */
   readonly fit?: Readonly<Record<string, unknown>>;
+  /** Logits that the maker saw, to be checked elsewhere. */
   readonly checks?: readonly Check[];
   /** Whatever else the writer put there. */
   readonly [extra: string]: unknown;
@@ -31,13 +37,21 @@ export interface Manifest {
 
 /** The model that a bundle was made for. */
 export interface Base {
+  /** Such as `gpt2` or `llama`. */
   readonly model_type: string;
+  /** Blocks of the model. */
   readonly num_layers: number;
+  /** Width of the residual stream. */
   readonly hidden_size: number;
+  /** Query heads per block. */
   readonly num_heads: number;
+  /** Key and value heads per block. */
   readonly num_kv_heads: number;
+  /** Width of a head. */
   readonly head_dim: number;
+  /** Width of the MLP. */
   readonly intermediate_size: number;
+  /** Rows of the token embedding. */
   readonly vocab_size: number;
   /** Where the weights came from, for people. */
   readonly repo?: string;
@@ -50,47 +64,79 @@ export interface Base {
 
 /** The highest logits at the last token, with the bundle applied at its own strengths. */
 export interface Check {
+  /** Ids to run. */
   readonly tokens: readonly number[];
   /** All tokens if absent. */
   readonly prompt_length?: number;
+  /** Logits after the last token, by token id. */
   readonly top: readonly (readonly [token: number, logit: number])[];
+  /** Largest difference that is allowed. */
   readonly atol: number;
 }
 
 /** All layers, or those listed. */
 export type Layers = "all" | readonly number[];
 
+/** A `neuron_scale` stage in a manifest. */
 export interface NeuronScaleManifest {
+  /** Unique in the bundle; tensors are named `ID.LAYER.NAME`. */
   readonly id: string;
+  /** Tells the kinds of stages apart. */
   readonly kind: "neuron_scale";
+  /** Where it acts. */
   readonly site: NeuronSite;
+  /** Layers it acts in. */
   readonly layers?: Layers;
+  /** Tokens it acts on; default: all. */
   readonly positions?: Positions;
+  /** s; default 1. */
   readonly strength?: number;
 }
 
+/** An `affine` stage in a manifest. */
 export interface AffineManifest {
+  /** Unique in the bundle; tensors are named `ID.LAYER.NAME`. */
   readonly id: string;
+  /** Tells the kinds of stages apart. */
   readonly kind: "affine";
+  /** Which tensors it has and what they mean. */
   readonly method: AffineStage["method"];
+  /** Where it acts. */
   readonly site: AffineSite;
+  /** Layers it acts in. */
   readonly layers?: Layers;
+  /** Tokens it acts on; default: all. */
   readonly positions?: Positions;
+  /** g of `low_rank`; default `identity`. */
   readonly gate?: Gate;
+  /** α of `ace` and `addition`; default 1. */
   readonly alpha?: number;
+  /** s; default 1. */
   readonly strength?: number;
 }
 
+/** An `edge_mask` stage in a manifest. */
 export interface EdgeMaskManifest {
+  /** Unique in the bundle; tensors are named `ID.NAME`. */
   readonly id: string;
+  /** Tells the kinds of stages apart. */
   readonly kind: "edge_mask";
+  /** How finely attention's inputs are told apart. */
   readonly destinations: Destinations;
+  /** Whether a head's output has its share of the output projection's bias. */
   readonly attn_bias?: EdgeMaskStage["attn_bias"];
+  /** What replaces a cut source, by class of destination. */
   readonly replace?: Partial<EdgeMaskStage["replace"]>;
+  /**
+   * Masked edges, `[source, destination, m]` with m from 0 (cut) to 1 (kept); in place of entries of the tensor
+   * `ID.mask`.
+   */
   readonly edges?: readonly (readonly [source: string, destination: string, value: number])[];
+  /** s; default 1. */
   readonly strength?: number;
 }
 
+/** A stage, as a manifest has it. */
 export type StageManifest = NeuronScaleManifest | AffineManifest | EdgeMaskManifest;
 
 const KINDS = ["neuron_scale", "affine", "edge_mask"] as const;

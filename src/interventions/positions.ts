@@ -24,7 +24,9 @@ export type Positions =
 
 /** `[from, to)`; without `to` it has no end, `"P"` ends it with the prompt. */
 export interface PositionRange {
+  /** First position; negative numbers count back from the prompt's end. */
   readonly from: number;
+  /** First position that is outside again; `"P"` is the prompt's end, and without it the range has no end. */
   readonly to?: number | "P" | undefined;
 }
 

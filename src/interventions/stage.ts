@@ -18,10 +18,12 @@ export const neuronSites = [
   "mlp_post",
   "mlp_out",
 ] as const;
+/** Where a `neuron_scale` acts: a site of which single neurons are scaled and shifted. */
 export type NeuronSite = (typeof neuronSites)[number];
 
 /** Sites that an `affine` may stand at. */
 export const affineSites = ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"] as const;
+/** Where an `affine` acts: a site whose rows are as wide as the residual stream. */
 export type AffineSite = (typeof affineSites)[number];
 
 /** What is done to the coordinates y = h·Vᵀ − c before they are taken away: y, max(y, 0), or y − clamp(y, lo, hi). */
@@ -36,29 +38,43 @@ interface StageBase {
 
 /** a ← a + s·((scale − 1)⊙a + shift), per layer. */
 export interface NeuronScaleStage extends StageBase {
+  /** Tells the kinds of stages apart. */
   readonly kind: "neuron_scale";
+  /** Where it acts. */
   readonly site: NeuronSite;
+  /** Layers it acts in, from 0, ascending. */
   readonly layers: readonly number[];
+  /** Tokens it acts on. */
   readonly positions: Positions;
+  /** Vectors by layer. */
   readonly values: ReadonlyMap<number, NeuronValues>;
 }
 
 /** One layer's vectors, each as wide as the site; a missing scale is ones, a missing shift zeros. */
 export interface NeuronValues {
+  /** `[width of the site]`, float32; ones if absent. */
   readonly scale?: Float32Array;
+  /** `[width of the site]`, float32; zeros if absent. */
   readonly shift?: Float32Array;
 }
 
 /** h ← h + s·(b − g(h·Vᵀ − c)·U), per layer. */
 export interface AffineStage extends StageBase {
+  /** Tells the kinds of stages apart. */
   readonly kind: "affine";
+  /** Which tensors it has and what they mean. */
   readonly method: "directional_ablation" | "addition" | "ace" | "low_rank";
+  /** Where it acts. */
   readonly site: AffineSite;
+  /** Layers it acts in, from 0, ascending. */
   readonly layers: readonly number[];
+  /** Tokens it acts on. */
   readonly positions: Positions;
+  /** g. */
   readonly gate: Gate;
   /** α: multiplies the direction that `ace` and `addition` add; live. The other methods have no use for it. */
   readonly alpha: number;
+  /** Tensors by layer. */
   readonly values: ReadonlyMap<number, AffineValues>;
 }
 
@@ -70,6 +86,7 @@ export interface AffineValues {
   readonly reference?: Float32Array;
   /** `[r, d]`, row-major; low_rank. */
   readonly v?: Float32Array;
+  /** `[r, d]`, row-major; low_rank. */
   readonly u?: Float32Array;
   /** `[r]`, zeros if absent. */
   readonly c?: Float32Array;
@@ -79,7 +96,9 @@ export interface AffineValues {
 
 /** x_D = R_D − Σ_s (1 − m'[D,s])·(out_s − repl_s), m' = 1 − strength·(1 − m), at every destination D. */
 export interface EdgeMaskStage extends StageBase {
+  /** Tells the kinds of stages apart. */
   readonly kind: "edge_mask";
+  /** How finely attention's inputs are told apart. */
   readonly destinations: Destinations;
   /** Is b_O/H part of a head's output, or does the bias of the output projection belong to no source? */
   readonly attn_bias: "per_head" | "separate";
@@ -99,16 +118,20 @@ export type Destinations = "heads" | "qkv_groups";
 
 /** An edge by its canonical indices (`edges.ts`). */
 export interface MaskedEdge {
+  /** Index of what reads. */
   readonly destination: number;
+  /** Index of what writes. */
   readonly source: number;
   /** m in [0, 1]; 1 keeps the edge whole. */
   readonly value: number;
 }
 
+/** An intervention: neurons scaled, rows of the stream moved, or edges cut. */
 export type Stage = NeuronScaleStage | AffineStage | EdgeMaskStage;
 
 /** Stages of one or more bundles, in the order in which they act; at most one `edge_mask`. */
 export interface Composition {
+  /** In the order in which they act. */
   readonly stages: readonly Stage[];
   /** For people: what deserves a word, such as a bundle made for other weights. */
   readonly warnings: readonly string[];

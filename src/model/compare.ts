@@ -15,6 +15,7 @@ import type { Session } from "./session.ts";
 
 /** A token whose probability, as the next one after the prompt, the interventions moved. */
 export interface MovedToken {
+  /** Token id. */
   readonly token: number;
   /** Null without a tokenizer. */
   readonly text: string | null;
@@ -24,11 +25,13 @@ export interface MovedToken {
   readonly edited: number;
 }
 
+/** What one side says. */
 export interface Continuation {
   /** New ids, the one that stopped it included. */
   readonly tokens: readonly number[];
   /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
+  /** Why it ended. */
   readonly finish: FinishReason;
 }
 
@@ -42,12 +45,17 @@ export interface Divergence {
   readonly positions: readonly number[];
 }
 
+/** A prompt as the plain and the edited model continue it, and how far their predictions lie apart. */
 export interface Comparison {
+  /** The prompt's ids. */
   readonly prompt_tokens: readonly number[];
+  /** With the strength of every stage at 0. */
   readonly plain: Continuation;
+  /** With the interventions in force. */
   readonly edited: Continuation;
   /** How many new tokens both begin with. */
   readonly common_tokens: number;
+  /** KL(plain ‖ edited) on the prompt, in nats. */
   readonly kl_nats: Divergence;
   /** Those that moved most, by the size of the change; none where nothing moved. */
   readonly moved: readonly MovedToken[];

@@ -14,7 +14,9 @@ import type { Sequences } from "../runtime/sequences.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
 
+/** A new token, as soon as it is known. */
 export interface GeneratedToken {
+  /** Token id. */
   readonly token: number;
   /** What became printable with this token: whole characters only. Null without a tokenizer. */
   readonly text: string | null;
@@ -22,11 +24,13 @@ export interface GeneratedToken {
   readonly sequence: number;
 }
 
+/** How long a call took, on the host's clock. */
 export interface Timings {
   /** Pipelines compiled and buffers made for this call. */
   readonly compile_ms: number;
   /** From the first submit to the first token on the host. */
   readonly prefill_ms: number;
+  /** From the first token to the last. */
   readonly decode_ms: number;
   /** Over the tokens that were computed. */
   readonly prefill_tokens_per_s: number;
@@ -36,6 +40,7 @@ export interface Timings {
   readonly time_to_first_token_ms: number;
 }
 
+/** What a call generated for one prompt and sample. */
 export interface GenerateResult {
   /** The prompt's ids, as far as it was not truncated. */
   readonly prompt_tokens: readonly number[];
@@ -45,16 +50,19 @@ export interface GenerateResult {
   readonly tokens: readonly number[];
   /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
+  /** Why it ended. */
   readonly finish: FinishReason;
   /** Stages that were changed while it ran, each with the first of `tokens` that it acted on. */
   readonly changes: readonly StageEvent[];
   /** The seed that was used; null where nothing was drawn. */
   readonly seed: number | null;
+  /** Of the whole call, all sequences together. */
   readonly timings: Timings;
 }
 
 /** A change of a stage, and the index of the first new token that was computed under it. */
 export interface StageEvent extends StageNotice {
+  /** Index into `tokens` of the first new token that was computed under the change. */
   readonly first_token: number;
 }
 
@@ -155,6 +163,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     this.#results.catch(() => undefined);
   }
 
+  /** Yields new tokens as they come. A generation is iterated once. @throws SluiceError what ended it early */
   async *[Symbol.asyncIterator](): AsyncIterator<GeneratedToken> {
     if (this.#isStarted)
       throw new SluiceError("usage", "This generation has already been started; call generate again for another");

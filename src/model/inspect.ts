@@ -6,7 +6,9 @@ import { checkPromptLength } from "./request.ts";
 
 /** Float32 values, row-major. */
 export interface Matrix {
+  /** Float32 values. */
   readonly data: Float32Array<ArrayBuffer>;
+  /** Sizes of the dimensions, outermost first. */
   readonly shape: readonly number[];
 }
 

@@ -59,8 +59,14 @@ interface Edited {
   readonly ops: readonly FusedOp[];
 }
 
+/**
+ * A loaded model, or one with interventions that shares another's weights. {@link load} makes the first, {@link
+ * Model.with} the others.
+ */
 export class Model {
+  /** What config.json says, in one shape for all families. */
   readonly config: ModelConfig;
+  /** Text to ids and back; null if the folder has no tokenizer that can be read. */
   readonly tokenizer: Tokenizer | null;
   /** How its makers sample, by generation_config.json: `generate` does so if these are spread into its options. */
   readonly generationDefaults: GenerationDefaults;

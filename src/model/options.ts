@@ -6,6 +6,7 @@ import type { ProgressListener } from "../runtime/progress.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
 import type { TuningStore } from "../tune/remembered.ts";
 
+/** Options of {@link load}. */
 export interface LoadOptions {
   /** In Node: `auto`, part of an adapter's name, `swiftshader`, or a Vulkan driver's JSON file. */
   readonly adapter?: string;
@@ -25,12 +26,15 @@ export interface LoadOptions {
   readonly tune?: boolean | "remembered";
   /** Keep linear weights and the token embedding in blocks of 32 with float16 scales, about 0.27 or 0.14 of float32. */
   readonly quantize?: QuantFormat;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Called with bytes uploaded, and with operations tuned. */
   readonly onProgress?: ProgressListener;
   /** Called with one line worth telling a person, such as that a software GPU is in use. */
   readonly onNotice?: (message: string) => void;
 }
 
+/** Options of {@link Model.session}. */
 export interface SessionOptions {
   /** Sequences side by side; default 1. */
   readonly sequences?: number;
@@ -44,9 +48,11 @@ export interface SessionOptions {
   readonly pooling?: PoolReduction;
   /** Stages will be changed: the plan without them is made ready too. Default: false. */
   readonly live?: boolean;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of {@link Model.generate}: length and ends, sampling, context. */
 export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Default 128. */
   readonly maxNewTokens?: number;
@@ -73,9 +79,11 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   readonly overflow?: Overflow;
   /** P, for stages that act on the prompt or behind it: its positions are [0, P). Default: the length of the prompt. */
   readonly promptLength?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
 }
 
+/** What happens to a prompt that does not fit into the context. */
 export type Overflow = "stop" | "error" | "truncate";
 
 /** As for `model.generate`; the context is the session's. */
@@ -94,14 +102,17 @@ export interface CompareOptions extends Omit<GenerateOptions, "context" | "overf
 export interface RunOptions {
   /** P, for stages with positions; default: all tokens. */
   readonly promptLength?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
 }
 
+/** Options of {@link Model.logits}. */
 export interface LogitsOptions extends RunOptions {
   /** Of the last position alone. */
   readonly last?: boolean;
 }
 
+/** Options of {@link Model.perplexity}. */
 export interface PerplexityOptions {
   /**
    * For documents longer than the model's context: how far the window moves. Every token is predicted once, with at
@@ -110,6 +121,7 @@ export interface PerplexityOptions {
   readonly stride?: number;
   /** P of every window, as far as it has so many tokens, for stages that act on the prompt or behind it; default: all. */
   readonly promptLength?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
   /** Called after every step with the number of tokens predicted so far, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -118,6 +130,7 @@ export interface PerplexityOptions {
 /** A part of what is explained. */
 export type ExplainPart = "graph" | "plan" | "buffers" | "kernels";
 
+/** Options of {@link Model.explain}. */
 export interface ExplainOptions {
   /** Parts to print; default: all. */
   readonly parts?: readonly ExplainPart[];
@@ -125,16 +138,21 @@ export interface ExplainOptions {
   readonly kernel?: string;
 }
 
+/** Options of reading files for their digests. */
 export interface DigestOptions {
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
   /** Bytes read so far, and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** Options of {@link tuneModel}. */
 export interface TuneModelOptions {
   /** Seconds that it may take at most; default 60. */
   readonly seconds?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Called with operations decided, of how many. */
   onProgress?(done: number, total: number): void;
   /** Where choices are kept; default: a file in the user's cache folder, in pages IndexedDB. */
   readonly store?: TuningStore;

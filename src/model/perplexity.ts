@@ -10,7 +10,9 @@ import type { PerplexityOptions, SessionOptions } from "./options.ts";
 import { checkPromptLength } from "./request.ts";
 import { groupsOf, type Window, windowsOf } from "./windows.ts";
 
+/** How well a model predicts documents. */
 export interface Perplexity {
+  /** exp(nll). */
   readonly perplexity: number;
   /** Mean negative log-likelihood a predicted token, in nats. */
   readonly nll: number;

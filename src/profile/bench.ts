@@ -17,6 +17,7 @@ import type { Sequences } from "../runtime/sequences.ts";
 import { type Ceilings, surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { median, medianInterval, spread } from "./statistics.ts";
 
+/** Options of {@link benchModel}. */
 export interface BenchOptions {
   /** Default 64, or what the model's context allows. */
   readonly promptTokens?: number;
@@ -24,7 +25,9 @@ export interface BenchOptions {
   readonly newTokens?: number;
   /** Repetitions, at least 5; default 5, with an edited model 11. */
   readonly repetitions?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Called with what is being measured and repetitions done, of how many. */
   onProgress?(doing: string, done: number, total: number): void;
 }
 
@@ -43,33 +46,54 @@ export const benchDoor = entry(
   ),
 );
 
+/** A number over all repetitions. */
 export interface BenchSpread {
+  /** The least. */
   readonly min: number;
+  /** The median. */
   readonly median: number;
+  /** The greatest. */
   readonly max: number;
 }
 
+/** A model's speed beside what its device can do. */
 export interface BenchResult {
+  /** The device's name. */
   readonly device: string;
+  /** Tokens of the prompt. */
   readonly prompt_tokens: number;
+  /** Tokens generated per repetition. */
   readonly new_tokens: number;
+  /** Repetitions that were measured. */
   readonly repetitions: number;
+  /** Prompt tokens per second; median. */
   readonly prefill_tokens_per_s: number;
+  /** Generated tokens per second after the first; median. */
   readonly decode_tokens_per_s: number;
+  /** What the device was measured to do at most. */
   readonly ceilings: Ceilings;
   /** Weight and cache bytes a token, over the time of one, over the read ceiling. */
   readonly decode_share_of_bandwidth: number;
+  /** Prefill's arithmetic over the device's multiply-add ceiling. */
   readonly prefill_share_of_fma: number;
+  /** Prefill's arithmetic over the ceiling of outer products from cached data. */
   readonly prefill_share_of_gemm: number;
-  /** `cold` compiles what the first token needs; `warm` is the median of the repetitions. */
+  /**
+   * Milliseconds. `cold` compiles what the first token needs, which took `compile` of them; `warm` is the median of the
+   * repetitions.
+   */
   readonly time_to_first_token_ms: { readonly cold: number; readonly warm: number; readonly compile: number };
   /** Weights, this session's buffers, and nothing else. */
   readonly gpu_bytes: number;
+  /** Speeds over all repetitions. */
   readonly spread: { readonly prefill_tokens_per_s: BenchSpread; readonly decode_tokens_per_s: BenchSpread };
   /** Time with interventions over time without: median of interleaved pairs, and where it lies by resampling. */
   readonly decode_ratio_to_plain?: number;
+  /** Its 95 % interval. */
   readonly decode_ratio_interval?: readonly [low: number, high: number];
+  /** The same of prefill. */
   readonly prefill_ratio_to_plain?: number;
+  /** Its 95 % interval. */
   readonly prefill_ratio_interval?: readonly [low: number, high: number];
 }
 

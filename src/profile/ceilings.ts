@@ -9,6 +9,7 @@ import { MicroBench } from "./micro-bench.ts";
 import { type Microkernel, microkernels } from "./microkernels.ts";
 import { READ_BYTES, type Sizes, sizesFor, TRIAL_FLOPS, TRIAL_PART } from "./sizing.ts";
 
+/** What a device can do at most, measured by microkernels. */
 export interface Ceilings {
   /** 10⁹ bytes a second, from memory. */
   readonly read_gb_per_s: number;
@@ -17,7 +18,7 @@ export interface Ceilings {
   /** The same for an 8 × 8 outer product from cached data. */
   readonly gemm_gflop_per_s: number;
   /** Which microkernel set each. */
-  readonly kernels: Readonly<Record<Microkernel["ceiling"], string>>;
+  readonly kernels: Readonly<Record<"read" | "fma" | "gemm", string>>;
 }
 
 /** Of all candidates for a ceiling, so many are timed thoroughly, and again later. */

@@ -21,6 +21,7 @@ import type { ClockName, Phase, Profile, WallTimes } from "./profile-result.ts";
 import { stageCosts } from "./stage-costs.ts";
 import { resolutionOf } from "./timestamps.ts";
 
+/** Options of {@link profileModel}. */
 export interface ProfileOptions {
   /** Decode steps, default 8. */
   readonly newTokens?: number;
@@ -28,7 +29,9 @@ export interface ProfileOptions {
    * Put the spans among the entries of `performance`, which the Performance panel shows; default: in pages and workers.
    */
   readonly measures?: boolean;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Called with what is being measured and steps done, of how many. */
   onProgress?(doing: string, done: number, total: number): void;
 }
 

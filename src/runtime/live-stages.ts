@@ -28,13 +28,17 @@ export interface StageChange {
 
 /** A stage in a sequence, as it is now. */
 export interface StageState {
+  /** s: 0 is the model without the stage. */
   readonly strength: number;
+  /** α of `ace` and `addition`. */
   readonly alpha: number;
+  /** Where it acts. */
   readonly positions: Positions;
 }
 
 /** A change, as results report it. */
 export interface StageNotice extends StageChange {
+  /** Id of the stage. */
   readonly id: string;
   /** Tensors that were replaced, by the names they have in a bundle: `ID.LAYER.scale`. */
   readonly tensors?: readonly string[];

@@ -5,8 +5,11 @@ export interface Progress {
    * call's prompts, and `decode` new tokens of all sequences, of as many as there can be.
    */
   readonly phase: "upload" | "compile" | "tune" | "run" | "decode";
+  /** Units done so far. */
   readonly done: number;
+  /** Units in all. */
   readonly total: number;
 }
 
+/** Called as a slow phase goes on. */
 export type ProgressListener = (progress: Progress) => void;

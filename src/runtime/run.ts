@@ -26,6 +26,7 @@ export interface Run {
  */
 export const hostWorks = ["encode", "submit", "wait", "text", "stamps"] as const;
 
+/** What the host does around a step. */
 export type HostWork = (typeof hostWorks)[number];
 
 /** Sees the host change from one work to another. */

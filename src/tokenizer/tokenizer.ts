@@ -1,5 +1,6 @@
 /** Text to token ids and back: what a tokenizer is to the rest of the engine. */
 
+/** Options of {@link Tokenizer.encode}. */
 export interface EncodeOptions {
   /**
    * Adds what the tokenizer puts around a text, such as BOS. Default true. Text made by a chat template
@@ -10,11 +11,13 @@ export interface EncodeOptions {
   readonly onNotice?: (message: string) => void;
 }
 
+/** Options of {@link Tokenizer.decode}. */
 export interface DecodeOptions {
   /** Leaves out special tokens such as `<s>`. Default true. */
   readonly skipSpecialTokens?: boolean;
 }
 
+/** Options of {@link Tokenizer.stream}. */
 export interface StreamOptions extends DecodeOptions {
   /**
    * Ids that stand before the streamed ones and whose text is not repeated: the prompt. They decide whether
@@ -33,12 +36,14 @@ export interface TextStream {
 
 /** A part of a message's content, such as `{ type: "text", text: "…" }`. */
 export interface ChatContentPart {
+  /** Kind of the part, as the template names it. */
   readonly type: string;
   readonly [field: string]: unknown;
 }
 
 /** A turn of a conversation; templates may read further fields (`name`, `tool_calls`, `reasoning_content`, …). */
 export interface ChatMessage {
+  /** Who speaks, such as `user`. */
   readonly role: string;
   /** Reaches the template as it is: whether it takes parts, or null beside `tool_calls`, is the template's choice. */
   readonly content?: string | readonly ChatContentPart[] | null;
@@ -66,6 +71,7 @@ export interface ChatTemplateOptions {
   readonly now?: () => Date;
 }
 
+/** A model's tokenizer. */
 export interface Tokenizer {
   /**
    * The ids that the Rust library `tokenizers` gives, set up as transformers sets it up, with one exception: a text that
@@ -88,7 +94,9 @@ export interface Tokenizer {
    * them; `bad_file` if it cannot be parsed or does too much
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
+  /** Id of the token that begins a text; absent if there is none. */
   readonly bosTokenId?: number;
+  /** Id of the token that ends a text; absent if there is none. */
   readonly eosTokenId?: number;
   /** The tokens that `decode` leaves out, and their texts. */
   readonly specialTokens?: ReadonlyMap<number, string>;

@@ -54,25 +54,35 @@ export interface TuneOptions {
 export interface TunedOperation {
   /** `linear qkv`, `768x2304`, `f32`. */
   readonly operation: string;
+  /** Such as `768x2304`, inputs by outputs. */
   readonly shape: string;
+  /** Type of the weights. */
   readonly dtype: string;
   /** Up to so many rows; "more": any number. */
   readonly rows: RowBucket;
   /** Microseconds of one run, by the variant's name: the least of all samples. */
   readonly candidates: Readonly<Record<string, number>>;
+  /** Name of the variant that the engine guesses. */
   readonly guess: string;
+  /** Name of the variant that is used from now on. */
   readonly chosen: string;
   /** The time of the chosen kernel over that of the guess. */
   readonly ratio_to_guess: number;
 }
 
+/** What {@link tuneModel} measured and chose. */
 export interface TuningReport {
+  /** The device's name. */
   readonly device: string;
+  /** What timed the kernels, and the step of that clock in microseconds. */
   readonly clock: { readonly source: Stopwatch["source"]; readonly step_us: number };
+  /** How long it took. */
   readonly seconds: number;
   /** How many operations and numbers of rows there are to decide, and how many were in time. */
   readonly decided: number;
+  /** How many operations and numbers of rows there are to decide. */
   readonly total: number;
+  /** One per operation and number of rows. */
   readonly results: readonly TunedOperation[];
 }
 

@@ -28,6 +28,7 @@ import { startFrom } from "./start.ts";
 
 export type { PairLoss } from "./objective.ts";
 
+/** Options of {@link fitEdges}. */
 export interface EdgeFitOptions extends TextPair {
   /** Most edges to cut, for `attribution+greedy`, those of `start` included; default 12. */
   readonly edges?: number;
@@ -36,7 +37,9 @@ export interface EdgeFitOptions extends TextPair {
    * them, on other texts perhaps: those that the model writes with these edges cut. For `attribution+greedy`.
    */
   readonly start?: Bundle;
+  /** `attribution+greedy` (default) tries the edges that the gradient proposes; `masks` learns a mask on every edge. */
   readonly method?: "attribution+greedy" | "masks";
+  /** One attention input per head, or one per query head, key and value group. Default: `heads` if G = H. */
   readonly destinations?: Destinations;
   /** How much a rise of the bad loss is worth, in rises of the good one; default 0.2. */
   readonly badWeight?: number;
@@ -57,25 +60,33 @@ export interface EdgeFitOptions extends TextPair {
   readonly epochs?: number;
   /** Pull towards 1 of each edge at the end of `masks`, in nats an edge; default 1e-3. */
   readonly ramp?: number;
+  /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with a line of text after every step. */
   readonly onProgress?: (text: string) => void;
 }
 
 /** An edge that was cut. */
 export interface FittedEdge {
+  /** Name of what writes, such as `blocks.0.head.3`. */
   readonly source: string;
+  /** Name of what reads, such as `blocks.2.mlp`. */
   readonly destination: string;
   /** Losses on held-out texts with this edge alone cut. */
   readonly alone: PairLoss;
 }
 
+/** The bundle of {@link fitEdges}, and what its cuts do on held-out texts. */
 export interface EdgeFit {
+  /** One stage `edges`. */
   readonly bundle: Bundle;
   /** One sentence. */
   readonly summary: string;
+  /** In the order in which they were cut. */
   readonly edges: readonly FittedEdge[];
   /** On held-out texts, whole and with all edges cut. */
   readonly before: PairLoss;
+  /** On held-out texts with all edges cut. */
   readonly after: PairLoss;
   /** KL(whole ‖ cut) of the next token, in nats, averaged over held-out tokens of up to 16 texts of each kind. */
   readonly divergence: PairLoss;

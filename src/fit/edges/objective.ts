@@ -6,13 +6,19 @@ import type { Destinations, EdgeMaskStage } from "../../interventions/stage.ts";
 import type { Model } from "../../model/model.ts";
 import { openAttribution } from "../attribution.ts";
 
+/** Texts that should keep their loss, and texts that should lose theirs. */
 export interface TextPair {
+  /** Token ids of each text whose loss should stay. */
   readonly good: readonly (readonly number[])[];
+  /** Token ids of each text whose loss should rise. */
   readonly bad: readonly (readonly number[])[];
 }
 
+/** A number of either kind of text, in nats per predicted token. */
 export interface PairLoss {
+  /** Of the good texts. */
   readonly good: number;
+  /** Of the bad texts. */
   readonly bad: number;
 }
 
