@@ -1,8 +1,8 @@
-// Makes the API reference from the doc comments of what src/index.ts exports: docs/api/, which git ignores because it
+// Makes the API reference from the doc comments of what src/index.ts exports: api-reference/, which git ignores because it
 // is generated, large, and always that of the checkout. Ends with exit code 1 if typedoc warns of anything (a type that
 // is named and not exported, a link that leads nowhere) or if an export, a method or an option has no doc comment.
 //
-//   npm run docs:api              writes docs/api/index.html
+//   npm run docs:api              writes api-reference/index.html
 //   npm run docs:api -- --check   writes nothing
 //
 // typedoc reads TypeScript by the compiler's JavaScript interface, which TypeScript 7 no longer has. So it is given the

@@ -6,7 +6,7 @@
  *     [--out FOLDER]
  *
  * A tiny GPT-2; with --full also GPT-2 124M and a Llama of SmolLM-135M's shape. Writes bench/peers/results/MODEL-HOST.json and
- * bench/README.md, where the run measured every lane that these hold, in as many rounds; else, or with --out, results go
+ * bench/peers/README.md, where the run measured every lane that these hold, in as many rounds; else, or with --out, results go
  * elsewhere. --driver adds a Vulkan driver to the SwiftShader that is always there; lavapipe of the system is found
  * by itself. --libraries FOLDER names where a Vulkan loader lies, for systems without one.
  */
@@ -127,7 +127,7 @@ const kept = models
   .flatMap(({ name }) => ["node", "chromium"].map((host) => join(results, `${name}-${host}.json`)))
   .filter((path) => existsSync(path))
   .map((path) => JSON.parse(readFileSync(path, "utf8")) as BenchReport);
-if (values.out === undefined) writeFileSync(join(root, "bench/README.md"), reportPage(kept));
+if (values.out === undefined) writeFileSync(join(root, "bench/peers/README.md"), reportPage(kept));
 say(made.map((report) => reportPage([report]).split("\n## ")[1]).join("\n\n"));
 process.exit(0);
 
