@@ -35,6 +35,7 @@ test("the package holds what was built and nothing of the checkout", async () =>
     "bin",
     "dist",
     "docs",
+    "llms.txt",
     "package.json",
   ]);
 });

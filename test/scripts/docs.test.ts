@@ -5,8 +5,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readPage } from "../../scripts/docs/blocks.ts";
 import { anchorsOf, brokenLinks } from "../../scripts/docs/links.ts";
+import { brokenLinksBelow } from "../../scripts/docs/pages.ts";
 import { programsOf } from "../../scripts/docs/programs.ts";
 import { atItsLines } from "../../scripts/docs/reader.ts";
+import { root } from "../run-files.ts";
 import { inFolder } from "../support/folder.ts";
 
 const page = (...lines: string[]) => readPage("page.md", lines.join("\n"));
@@ -77,6 +79,10 @@ test("a link that leads nowhere is found, one in code is none", async () => {
       ["a.md:1", "a.md:2", "a.md:3", "b/b.md:2"],
     );
   });
+});
+
+test("every link of the repository's pages leads to a file or heading", () => {
+  assert.equal(brokenLinksBelow(root), []);
 });
 
 test.run();
