@@ -5,33 +5,42 @@ import type { Browser } from "playwright-core";
 import { openTestPage, serveTestPage } from "./page/open.ts";
 import type { Posted } from "./page/post.ts";
 import { root } from "./run-files.ts";
+import type { Answered, Asked } from "./run-node.ts";
 import type { FileResult } from "./run-suite.ts";
 import { openFirefox } from "./support/firefox.ts";
+import type { Turn } from "./support/turns.ts";
 
 /** A file that takes longer than this has hung. */
 const FILE_LIMIT_MS = 10 * 60_000;
 
-/**
- * Runs files in order and hands on each result. Resolves when all have run; or, if the process or page died or hung,
- * with the reason: the first file without a result is the one to blame, and those after it have not run.
- */
-export type Session = (files: readonly string[], onResult: (result: FileResult) => void) => Promise<string | undefined>;
+/** Takes the next file to run; undefined when none is left. */
+export type NextFile = () => string | undefined;
 
-/** All files in one process, so that they share the GPU device and the compiled pipelines. */
-export const nodeSession: Session = (files, onResult) =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["--import", "tsx", join(root, "test/run-node.ts"), ...files], {
-      cwd: root,
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-    });
+/**
+ * Runs files as long as there are any, and hands on each result. Resolves when none is left; or, if the process or page
+ * died or hung, with the reason: the file that was taken last is the one to blame if it has no result.
+ */
+export type Session = (next: NextFile, onResult: (result: FileResult) => void) => Promise<string | undefined>;
+
+/** Files in one process, so that they share the GPU device and the compiled pipelines. @param turn in shared sweeps */
+export function nodeSession(turn: Turn): Session {
+  return (next, onResult) => runInNode(turn, next, onResult);
+}
+
+function runInNode(turn: Turn, next: NextFile, onResult: (result: FileResult) => void): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const args = ["--import", "tsx", join(root, "test/run-node.ts"), JSON.stringify(turn)];
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "inherit", "inherit", "ipc"] });
     let hung: string | undefined;
     const watchdog = new Watchdog((reason) => {
       hung = reason;
       child.kill("SIGKILL");
     });
-    child.on("message", (result) => {
+    child.on("message", (message) => {
       watchdog.reset();
-      onResult(result as FileResult);
+      const { result } = message as Asked;
+      if (result) onResult(result);
+      child.send({ file: next() ?? null } satisfies Answered);
     });
     child.on("error", reject);
     child.on("close", (code, signal) => {
@@ -39,18 +48,18 @@ export const nodeSession: Session = (files, onResult) =>
       resolve(hung ?? (code === 0 ? undefined : `The process ended with ${signal ?? `exit code ${code}`}.`));
     });
   });
+}
 
-/** All files in one page of the given Chromium. */
-export function pageSession(browser: Browser): Session {
-  return async (files, onResult) => {
+/** Files in one page of the given Chromium. @param files all that it may be asked to run @param turn in shared sweeps */
+export function pageSession(browser: Browser, files: readonly string[], turn: Turn): Session {
+  return async (next, onResult) => {
     let end: (reason: string | undefined) => void = () => undefined;
     const ended = new Promise<string | undefined>((resolve) => {
       end = resolve;
     });
     const watchdog = new Watchdog(end);
-    let remaining = files.length;
 
-    const opened = await openTestPage(browser, scriptFor(files), async (page, readable) => {
+    const opened = await openTestPage(browser, scriptFor(files, turn), async (page, readable) => {
       page.on("console", (message) => {
         // The engine asks for files that a folder may lack; the browser logs each such answer of the server.
         if (!message.text().startsWith("Failed to load resource")) console.log(readable(message.text()));
@@ -61,7 +70,11 @@ export function pageSession(browser: Browser): Session {
       await page.exposeFunction("sendResult", (result: FileResult) => {
         watchdog.reset();
         onResult({ ...result, report: readable(result.report) });
-        if (--remaining === 0) end(undefined);
+      });
+      await page.exposeFunction("nextFile", () => {
+        const file = next();
+        if (file === undefined) end(undefined);
+        return file ?? null;
       });
     });
     try {
@@ -73,42 +86,45 @@ export function pageSession(browser: Browser): Session {
   };
 }
 
-/** All files in one page of a Firefox of its own, which posts what the other pages hand over by Playwright. */
-export const firefoxSession: Session = async (files, onResult) => {
-  let end: (reason: string | undefined) => void = () => undefined;
-  const ended = new Promise<string | undefined>((resolve) => {
-    end = resolve;
-  });
-  const watchdog = new Watchdog(end);
-  let remaining = files.length;
-  const served = await serveTestPage(
-    `import { postResults } from "./test/page/post.ts"; postResults(); ${scriptFor(files)}`,
-    (text) => {
-      watchdog.reset();
-      const { result, uncaught } = JSON.parse(text) as Posted;
-      if (uncaught !== undefined) end(served.readable(`Uncaught in the page: ${uncaught}`));
-      if (!result) return;
-      onResult({ ...result, report: served.readable(result.report) });
-      if (--remaining === 0) end(undefined);
-    },
-  );
-  try {
-    const firefox = await openFirefox(served.url, end);
+/** Files in one page of a Firefox of its own, which posts what the other pages hand over by Playwright. */
+export function firefoxSession(files: readonly string[], turn: Turn): Session {
+  return async (next, onResult) => {
+    let end: (reason: string | undefined) => void = () => undefined;
+    const ended = new Promise<string | undefined>((resolve) => {
+      end = resolve;
+    });
+    const watchdog = new Watchdog(end);
+    const served = await serveTestPage(
+      `import { postResults } from "./test/page/post.ts"; postResults(); ${scriptFor(files, turn)}`,
+      (text) => {
+        watchdog.reset();
+        const { result, uncaught, next: asks } = JSON.parse(text) as Posted;
+        if (uncaught !== undefined) end(served.readable(`Uncaught in the page: ${uncaught}`));
+        if (result) onResult({ ...result, report: served.readable(result.report) });
+        const file = asks && next();
+        if (asks && file === undefined) end(undefined);
+        return file ?? "";
+      },
+    );
     try {
-      return await ended;
+      const firefox = await openFirefox(served.url, end);
+      try {
+        return await ended;
+      } finally {
+        await firefox.close();
+      }
     } finally {
-      await firefox.close();
+      watchdog.stop();
+      await served.close();
     }
-  } finally {
-    watchdog.stop();
-    await served.close();
-  }
-};
+  };
+}
 
 /** The script of a page that runs files. */
-function scriptFor(files: readonly string[]): string {
+function scriptFor(files: readonly string[], turn: Turn): string {
   const tests = files.map((file) => `${JSON.stringify(file)}: () => import(${JSON.stringify(`./${file}`)})`);
-  return `import { runInPage } from "./test/page/main.ts"; await runInPage({${tests.join(", ")}});`;
+  return `import { runInPage } from "./test/page/main.ts"; globalThis.testTurn = ${JSON.stringify(turn)};
+    await runInPage({${tests.join(", ")}});`;
 }
 
 /** Calls back with a reason if it is not reset in time. */

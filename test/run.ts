@@ -36,41 +36,41 @@ const titles: Readonly<Record<Environment, string>> = {
   firefox: "Firefox",
   package: "Package",
 };
-/** Files that run one after the other in one process or page, where they share the device and compiled pipelines. */
-interface Batch {
+
+/** What there is to run in an environment, and what came of it. */
+interface Part {
   readonly environment: Environment;
   readonly files: readonly string[];
+  /** Those that nobody has taken yet. */
+  readonly waiting: string[];
+  passed: number;
+  failed: number;
+  skipped: number;
 }
 
-/** Files of a page: few enough that the last batches of all end at about the same time, enough to share something. */
-const PAGE_BATCH = 10;
-
-const counts = new Map<Environment, { files: number; passed: number; failed: number; skipped: number }>();
-const batches: Batch[] = [];
+const parts: Part[] = [];
 for (const environment of environments) {
   const files = testFiles(environment, pattern);
   // A pattern may fit files of one environment alone; without one, an environment without tests is a mistake.
   if (files.length === 0 && patterns.length > 0) continue;
-  const of = { files: files.length, passed: 0, failed: 0, skipped: 0 };
-  counts.set(environment, of);
-  if (files.length === 0) fail(environment, "There are no test files for it.");
-  const each = environment === "page" || environment === "firefox" ? PAGE_BATCH : Math.max(1, files.length);
-  for (let at = 0; at < files.length; at += each) batches.push({ environment, files: files.slice(at, at + each) });
+  const part: Part = { environment, files, waiting: [...files], passed: 0, failed: 0, skipped: 0 };
+  parts.push(part);
+  if (files.length === 0) fail(part, "There are no test files for it.");
 }
 
-// A test keeps one core busy, so as many batches run side by side; packages are installed and timed alone.
+// A test keeps one core busy, so that many files run side by side; packages are installed and timed alone.
 const workers = environments.includes("package") ? 1 : Math.min(availableParallelism(), MOST_WORKERS);
 const started = performance.now();
-await Promise.all(Array.from({ length: workers }, work));
+await Promise.all(Array.from({ length: workers }, (_, i) => work([...parts.slice(i), ...parts.slice(0, i)])));
 
 const total = { passed: 0, failed: 0 };
-for (const [environment, { files, passed, failed, skipped }] of counts) {
+for (const { environment, files, passed, failed, skipped } of parts) {
   const more = skipped > 0 ? `, ${skipped} skipped` : "";
-  console.log(`${titles[environment]}: ${passed} passed, ${failed} failed${more} in ${files} files`);
+  console.log(`${titles[environment]}: ${passed} passed, ${failed} failed${more} in ${files.length} files`);
   total.passed += passed;
   total.failed += failed;
 }
-if (counts.size === 0) {
+if (parts.length === 0) {
   console.log(`No test file fits ${patterns.join(" ")}`);
   total.failed += 1;
 }
@@ -78,16 +78,21 @@ console.log(`${((performance.now() - started) / 1000).toFixed(0)} s\n`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
 
-/** Runs batches as long as there are any. Each worker has a browser of its own: pages of one share its GPU process. */
-async function work(): Promise<void> {
+/**
+ * Runs what is waiting of each part in turn. Workers begin with different parts, so that each has one process or page,
+ * where all files share compiled pipelines; and help with the others' parts at the end.
+ */
+async function work(inTurn: readonly Part[]): Promise<void> {
   let browser: Browser | undefined;
   try {
-    for (let batch = batches.shift(); batch; batch = batches.shift()) {
+    for (const part of inTurn) {
+      if (part.waiting.length === 0) continue;
       try {
-        if (batch.environment === "page") browser ??= await openChromium();
-        await run(batch, sessionFor(batch.environment, browser));
+        // Each worker has a browser of its own: pages of one share its GPU process.
+        if (part.environment === "page") browser ??= await openChromium();
+        await run(part, sessionFor(part, browser));
       } catch (error) {
-        fail(batch.environment, error instanceof Error ? (error.stack ?? error.message) : String(error));
+        fail(part, error instanceof Error ? (error.stack ?? error.message) : String(error));
       }
     }
   } finally {
@@ -95,44 +100,45 @@ async function work(): Promise<void> {
   }
 }
 
-function sessionFor(environment: Environment, browser: Browser | undefined): Session {
-  if (environment === "firefox") return firefoxSession;
-  return browser && environment === "page" ? pageSession(browser) : nodeSession;
+function sessionFor({ environment, files }: Part, browser: Browser | undefined): Session {
+  if (environment === "firefox") return firefoxSession(files, { index: 0, of: 1 });
+  const sharers = parts.filter((part) => part.environment === "node" || part.environment === "page");
+  const turn = { index: sharers.findIndex((part) => part.environment === environment), of: sharers.length };
+  return browser && environment === "page" ? pageSession(browser, files, turn) : nodeSession(turn);
 }
 
-/** Runs all files of a batch, and goes on in a fresh process or page after a file that ended it. */
-async function run({ environment, files }: Batch, session: Session): Promise<void> {
-  let rest = files;
-  while (rest.length > 0) {
-    const begun = performance.now();
-    let done = 0;
-    const reason = await session(rest, (result) => {
-      done += 1;
-      count(environment, result);
+/** Runs what is waiting of a part, and goes on in a fresh process or page after a file that ended it. */
+async function run(part: Part, session: Session): Promise<void> {
+  while (part.waiting.length > 0) {
+    let current: string | undefined;
+    let begun = performance.now();
+    const next = () => {
+      begun = performance.now();
+      current = part.waiting.shift();
+      return current;
+    };
+    const reason = await session(next, (result) => {
+      current = undefined;
+      count(part, result);
     });
-    const blamed = rest[done];
-    rest = rest.slice(done + 1);
-    if (blamed !== undefined) {
-      const milliseconds = performance.now() - begun;
+    if (current !== undefined) {
       const report = `  ${reason ?? "It ended the run early."}\n`;
-      count(environment, { file: blamed, passed: 0, failed: 1, skipped: 0, milliseconds, report });
-    } else if (reason !== undefined) throw new Error(`After the last test: ${reason}`);
+      const milliseconds = performance.now() - begun;
+      count(part, { file: current, passed: 0, failed: 1, skipped: 0, milliseconds, report });
+    } else if (reason !== undefined) throw new Error(`Between two files: ${reason}`);
   }
 }
 
-function count(environment: Environment, result: FileResult): void {
-  const of = counts.get(environment);
-  if (!of) throw new Error(`${environment} was not to run`);
-  of.passed += result.passed;
-  of.failed += result.failed;
-  of.skipped += result.skipped;
-  printResult(environment, result);
+function count(part: Part, result: FileResult): void {
+  part.passed += result.passed;
+  part.failed += result.failed;
+  part.skipped += result.skipped;
+  printResult(part.environment, result);
 }
 
-function fail(environment: Environment, text: string): void {
-  const of = counts.get(environment);
-  if (of) of.failed += 1;
-  console.log(`✘ ${titles[environment]}: ${text}`);
+function fail(part: Part, text: string): void {
+  part.failed += 1;
+  console.log(`✘ ${titles[part.environment]}: ${text}`);
 }
 
 function printResult(environment: Environment, { file, passed, failed, skipped, milliseconds, report }: FileResult) {

@@ -4,10 +4,10 @@ import * as assert from "uvu/assert";
 import { readConfig } from "../../src/architectures/read-config.ts";
 import { inverseFrequencies, ropeTable } from "../../src/architectures/rope.ts";
 import { type StoredTensor, storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
-import { load } from "../../src/model/load.ts";
 import type { Model } from "../../src/model/model.ts";
 import { testDevice } from "../support/device.ts";
 import { readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 interface RopeCase {
   readonly title: string;

@@ -4,9 +4,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openAttribution } from "../../src/fit/attribution.ts";
 import { listDestinations, listSources } from "../../src/interventions/edges.ts";
-import { load } from "../../src/model/load.ts";
 import { refusal } from "../formats/refusal.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 test("a second run while one is under way is refused, and takes nothing from the first", async () => {
   const model = await load(location("weights/gpt-nano-sort"));

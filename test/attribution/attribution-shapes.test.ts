@@ -7,10 +7,11 @@ import { attributeEdges, openAttribution } from "../../src/fit/attribution.ts";
 import { listSources } from "../../src/interventions/edges.ts";
 import type { Composition, Destinations } from "../../src/interventions/stage.ts";
 import type { KernelFamily } from "../../src/kernels/kernel.ts";
-import { load } from "../../src/model/load.ts";
 import { normal, seedOf, uniform } from "../reference/draw.ts";
 import { maskedEdges, maskGradient, referenceLoss } from "../reference/loss.ts";
 import { openRandomModel, type RandomModel } from "../reference/random-models.ts";
+import { load } from "../support/load.ts";
+import { myTurns } from "../support/turns.ts";
 
 /** Edges whose gradient is compared, evenly spread. */
 const EDGES = 14;
@@ -96,16 +97,19 @@ async function run(
   }
 }
 
-for (const seed of [0, 1, 2, 3, 4, 5, 6, 7]) {
+for (const seed of myTurns([0, 1, 2, 3, 4, 5, 6, 7])) {
   test(`random model ${seed}`, () => run(seed, "register", {}));
 }
 
 test("in chunks, with heads' outputs made again, and with the kernels for GPUs", async () => {
-  await run(1, "register", { chunkRows: 4, keptBytes: 0 });
-  await run(2, "tiled", { chunkRows: 5, keptBytes: 0 });
-  await run(3, "tiled", { chunkRows: 6 });
-  // Sums over so many inputs are split among workgroups.
-  await run(4, "tiled", {}, 264);
+  const runs = [
+    () => run(1, "register", { chunkRows: 4, keptBytes: 0 }),
+    () => run(2, "tiled", { chunkRows: 5, keptBytes: 0 }),
+    () => run(3, "tiled", { chunkRows: 6 }),
+    // Sums over that many inputs are split among workgroups.
+    () => run(4, "tiled", {}, 264),
+  ];
+  for (const each of myTurns(runs)) await each();
 });
 
 test("texts in one batch give the mean over all their predictions, in whatever chunks", async () => {
@@ -207,7 +211,7 @@ test("a source's mean is that of its site", async () => {
 });
 
 test("a mask of zeros leaves the norms nothing to read, and the gradient stays exact", async () => {
-  for (const seed of [8, 11]) {
+  for (const seed of myTurns([8, 11])) {
     const model = await openRandomModel(seed);
     const loaded = await load(model.files);
     const problem = given(model, seed);

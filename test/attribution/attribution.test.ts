@@ -5,8 +5,8 @@ import * as assert from "uvu/assert";
 import { attributeEdges } from "../../src/fit/attribution.ts";
 import { parseSafetensors, type StoredTensor, toFloat32 } from "../../src/formats/safetensors.ts";
 import type { Destinations } from "../../src/interventions/stage.ts";
-import { load } from "../../src/model/load.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 interface GradientCase {
   readonly case: string;

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { main } from "../../src/cli/main.ts";
-import { type Bundle, load, writeBundle } from "../../src/index.ts";
+import { type Bundle, writeBundle } from "../../src/index.ts";
 import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location, readBytes } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
 
 const MODEL = location("weights/stories260K");

@@ -1,11 +1,11 @@
 /** What decoding may cost the host and the GPU's memory. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import { noStages } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
 import { gpt2Small, imaginedPlan } from "../support/imagined-plan.ts";
+import { load } from "../support/load.ts";
 import { watchSubmits } from "../support/submits.ts";
 
 const MIB = 2 ** 20;

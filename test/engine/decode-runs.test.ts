@@ -1,10 +1,11 @@
 /** Decoding one run ahead of what the host has read. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Session } from "../../src/index.ts";
+import type { Session } from "../../src/index.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { pushStage } from "../support/stages.ts";
 import { watchSubmits } from "../support/submits.ts";

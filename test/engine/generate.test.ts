@@ -2,11 +2,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
-import { load } from "../../src/index.ts";
 import { decode, prepareDecode } from "../../src/runtime/decode.ts";
 import { settleSampling } from "../../src/runtime/sampling.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
 test("stories260K tells the reference story at temperature 0", async () => {

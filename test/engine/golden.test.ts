@@ -2,10 +2,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
-import { load, type Model } from "../../src/index.ts";
+import type { Model } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { lastLogits } from "../support/last-logits.ts";
+import { load } from "../support/load.ts";
 
 interface GoldenCase {
   readonly case: string;

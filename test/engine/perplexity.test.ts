@@ -1,11 +1,11 @@
 /** Perplexity against logits taken by hand: of packed documents, and through windows over a text beyond the context. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import type { Positions } from "../../src/interventions/positions.ts";
 import type { Stage } from "../../src/interventions/stage.ts";
 import { refusal } from "../formats/refusal.ts";
 import { location, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { pushStage } from "../support/stages.ts";
 
 /** Sum of the negative log-likelihoods of tokens [from, to) given those before, from logits `[T, vocab]` in float64. */

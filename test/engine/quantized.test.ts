@@ -2,8 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors } from "../../src/formats/safetensors.ts";
-import { load, type Model, type QuantFormat, readBundle } from "../../src/index.ts";
+import { type Model, type QuantFormat, readBundle } from "../../src/index.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { modelFiles, quantizedFolder, widenedFiles } from "../support/model-files.ts";
 import { codeOf } from "../support/refusal-code.ts";
 

@@ -1,7 +1,6 @@
 /** Random models of awkward shapes against float64: storage types, biases, windows, rotations, chunks and batches. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import { noStages } from "../../src/interventions/stage.ts";
 import { uniform } from "../reference/draw.ts";
 import { referenceForward } from "../reference/forward.ts";
@@ -9,7 +8,9 @@ import { openReference } from "../reference/open.ts";
 import { openRandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
 import { lastLogits } from "../support/last-logits.ts";
+import { load } from "../support/load.ts";
 import { longModel } from "../support/long-model.ts";
+import { myTurns } from "../support/turns.ts";
 
 const tokensFor = (seed: number, count: number, vocab: number): number[] => {
   const next = uniform(seed);
@@ -17,7 +18,7 @@ const tokensFor = (seed: number, count: number, vocab: number): number[] => {
 };
 
 test("logits of random models, whole and in batches of different lengths", async () => {
-  for (const seed of [0, 1, 2, 3, 5, 7, 10, 13]) {
+  for (const seed of myTurns([0, 1, 2, 3, 5, 7, 10, 13])) {
     const { files, weights, config, summary } = await openRandomModel(seed);
     const tokens = tokensFor(seed, 21, config.vocab_size);
     const { logits } = referenceForward(weights, config, noStages, { tokens });
@@ -42,7 +43,7 @@ test("logits of random models, whole and in batches of different lengths", async
 });
 
 // Seed 13 slides a window, 5 does not.
-for (const seed of [5, 13]) {
+for (const seed of myTurns([5, 13])) {
   test(`a prompt of several chunks, cut wherever (seed ${seed})`, async () => {
     for (const plan of ["default", "reference"] as const) {
       const { model, files } = await longModel(seed, { plan });

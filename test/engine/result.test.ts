@@ -1,9 +1,10 @@
 /** `result()` of a generation answers however the generation ended. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type SluiceError } from "../../src/index.ts";
+import type { SluiceError } from "../../src/index.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];

@@ -1,8 +1,9 @@
 /** Sessions: the cache lasts from call to call, whatever happened in between; and what does not fit a context. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Session } from "../../src/index.ts";
+import type { Session } from "../../src/index.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
 /** Under the reference plan, what is reused and what is computed anew are equal bit for bit, and so are the ids. */

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Dispatch, kernelsIn, type Plan } from "../../src/compile/plan.ts";
-import { load, type Model, tuneModel } from "../../src/index.ts";
+import { type Model, tuneModel } from "../../src/index.ts";
 import { noStages } from "../../src/interventions/stage.ts";
 import { remember } from "../../src/tune/remembered.ts";
 import { referenceForward } from "../reference/forward.ts";
@@ -12,7 +12,9 @@ import { randomCompositions } from "../reference/random-compositions.ts";
 import { openRandomModel, type RandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
 import { choicesFor } from "../support/kernel-choices.ts";
+import { load } from "../support/load.ts";
 import { MemoryStore } from "../support/memory-store.ts";
+import { myTurns } from "../support/turns.ts";
 
 /** Dispatches of which steps of so many rows run two kernels. */
 const splitAt = ({ body }: Plan, rows: number): readonly string[] =>
@@ -43,10 +45,10 @@ async function compare(model: Model, random: RandomModel, seed: number): Promise
   return dispatches;
 }
 
-for (const { seed, f, summation } of [
+for (const { seed, f, summation } of myTurns([
   { seed: 0, f: 1032, summation: "serial_parts8" },
   { seed: 5, f: 268, summation: "serial_parts2" },
-]) {
+])) {
   test(`the guess for GPUs splits what an MLP of ${f} sums up, with stages and captures behind it`, async () => {
     const random = await openRandomModel(seed, f);
     const model = await load(random.files, { family: "tiled" });

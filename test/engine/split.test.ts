@@ -11,9 +11,10 @@ import { gpt2Small, imaginedPlan } from "../support/imagined-plan.ts";
 import { choicesFor } from "../support/kernel-choices.ts";
 import { lastLogits } from "../support/last-logits.ts";
 import { longModel } from "../support/long-model.ts";
+import { myTurns } from "../support/turns.ts";
 
 // Seed 19 slides a window.
-for (const seed of [55, 19]) {
+for (const seed of myTurns([55, 19])) {
   test(`single rows and batches before and behind the limit (seed ${seed})`, async () => {
     const { model, files } = await longModel(seed, { family: "tiled" });
     const { weights, config } = await openReference(files);

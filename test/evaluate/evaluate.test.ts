@@ -1,11 +1,12 @@
 /** A model against its edited self: every number against the logits, losses and generations that it stands for. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { evaluate, load } from "../../src/index.ts";
+import { evaluate } from "../../src/index.ts";
 import type { Positions } from "../../src/interventions/positions.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import type { Model } from "../../src/model/model.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 const model = await load(location("weights/gpt-nano-sort"));
 const d = model.config.hidden_size;

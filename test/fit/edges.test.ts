@@ -10,10 +10,10 @@ import { Adam } from "../../src/fit/edges/learn-masks.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
 import type { EdgeMaskManifest } from "../../src/interventions/manifest.ts";
-import { load } from "../../src/model/load.ts";
 import { refusal } from "../formats/refusal.ts";
 import { uniform } from "../reference/draw.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 /** Six letters of three, and the same sorted, as gpt-nano-sort reads them. */
 function sorting(seed: number, count: number): number[][] {

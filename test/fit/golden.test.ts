@@ -2,9 +2,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
-import { fitAura, fitDirection, load } from "../../src/index.ts";
+import { fitAura, fitDirection } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 interface FitCase {
   readonly case: string;

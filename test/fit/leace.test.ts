@@ -3,10 +3,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { classMeans } from "../../src/fit/directions.ts";
 import { toFloat32 } from "../../src/formats/safetensors.ts";
-import { type Bundle, type DirectionOptions, fitDirection, load, type Model } from "../../src/index.ts";
+import { type Bundle, type DirectionOptions, fitDirection, type Model } from "../../src/index.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import type { AffineSite } from "../../src/interventions/stage.ts";
 import { location, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
 type Classes = Pick<DirectionOptions, "positive" | "negative">;

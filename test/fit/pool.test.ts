@@ -5,9 +5,10 @@ import { offeredSites } from "../../src/compile/captures.ts";
 import { fuse } from "../../src/compile/fuse.ts";
 import type { Pooling } from "../../src/fit/pool.ts";
 import { parseSafetensors, storeFloat32, toFloat32 } from "../../src/formats/safetensors.ts";
-import { fitAura, load, loadBundle, type Model, poolResponses } from "../../src/index.ts";
+import { fitAura, loadBundle, type Model, poolResponses } from "../../src/index.ts";
 import { seeded } from "../kernels/inputs.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { modelFiles } from "../support/model-files.ts";
 import { codeOf } from "../support/refusal-code.ts";
 

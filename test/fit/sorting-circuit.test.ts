@@ -1,8 +1,9 @@
 /** The circuit that scripts/study-sort.ts found (docs/study-sort.md): without all its edges every input is still sorted. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, loadBundle } from "../../src/index.ts";
+import { loadBundle } from "../../src/index.ts";
 import { location, readBytes } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 const LETTERS = 6;
 

@@ -5,8 +5,9 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LoadOptions, load } from "../../src/index.ts";
+import type { LoadOptions } from "../../src/index.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 let server: Server;
 let origin = "";

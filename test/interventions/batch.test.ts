@@ -1,7 +1,7 @@
 /** Sequences side by side, each with stages set its own way: every logit against the sequence alone, to the bit. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LoadOptions, load, type Model } from "../../src/index.ts";
+import type { LoadOptions, Model } from "../../src/index.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../../src/interventions/edges.ts";
 import type { Composition, EdgeMaskStage, Stage } from "../../src/interventions/stage.ts";
 import type { LiveStages } from "../../src/runtime/live-stages.ts";
@@ -9,6 +9,7 @@ import type { Sequences } from "../../src/runtime/sequences.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
 import { lastLogits } from "../support/last-logits.ts";
+import { load } from "../support/load.ts";
 
 /** What a sequence is told: its tokens, how many of them are its prompt, and how its stages are set. */
 interface Told {

@@ -1,7 +1,7 @@
 /** Looking into a model with stages: sites hold what stands there after all stages, and looking changes nothing. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LoadOptions, load, type Model } from "../../src/index.ts";
+import type { LoadOptions, Model } from "../../src/index.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../../src/interventions/edges.ts";
 import {
   type AffineStage,
@@ -19,6 +19,7 @@ import { openReference } from "../reference/open.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
 import { lastLogits } from "../support/last-logits.ts";
+import { load } from "../support/load.ts";
 
 const TOKENS = [65, 7, 28, 64, 1, 66, 100, 2, 3, 21];
 const PROMPT_LENGTH = 6;

@@ -2,9 +2,10 @@
 import { test } from "uvu";
 import { logitsOf } from "../../src/compile/plan.ts";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
-import { load, loadBundle, type Model } from "../../src/index.ts";
+import { loadBundle, type Model } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 interface GoldenCase {
   readonly case: string;

@@ -4,7 +4,6 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import { listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import type { Composition, EdgeMaskStage, MaskedEdge } from "../../src/interventions/stage.ts";
 import type { ModelConfig } from "../../src/model-config.ts";
@@ -12,6 +11,8 @@ import { referenceForward } from "../reference/forward.ts";
 import { openRandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
 import { lastLogits } from "../support/last-logits.ts";
+import { load } from "../support/load.ts";
+import { myTurns } from "../support/turns.ts";
 
 /** Random models by seed: GPT-2 of width 7 a head, Llama of 6 and Qwen2 of 10, both with grouped queries. */
 const MODELS = [
@@ -42,7 +43,7 @@ function everyNth(config: ModelConfig, n: number): Composition {
   return { stages: [stage], warnings: [] };
 }
 
-for (const { seed, head_dim } of MODELS) {
+for (const { seed, head_dim } of myTurns(MODELS)) {
   test(`heads of width ${head_dim} (random model ${seed}), in more rows than a tile has and in one`, async () => {
     const { config, weights, files, summary } = await openRandomModel(seed);
     assert.is(config.head_dim, head_dim, "the random models have changed: choose other seeds");

@@ -2,11 +2,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
-import { load, type Model } from "../../src/index.ts";
+import type { Model } from "../../src/index.ts";
 import { listDestinations, listSources } from "../../src/interventions/edges.ts";
 import type { AffineStage, Composition, EdgeMaskStage, Stage } from "../../src/interventions/stage.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 const TOKENS = [65, 7, 28, 64, 1, 66, 100, 2, 3, 21];
 const of = (...stages: Stage[]): Composition => ({ stages, warnings: [] });

@@ -1,9 +1,10 @@
 /** Stages that change while a prompt of several steps runs, or while its cache is computed again. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Session } from "../../src/index.ts";
+import type { Session } from "../../src/index.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { pushStage } from "../support/stages.ts";
 import { watchSubmits } from "../support/submits.ts";
 

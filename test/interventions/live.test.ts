@@ -1,10 +1,11 @@
 /** Stages that change while a session runs: when a change acts, what becomes of the cache, and what it costs. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Model, type Session } from "../../src/index.ts";
+import type { Model, Session } from "../../src/index.ts";
 import type { Composition, Stage } from "../../src/interventions/stage.ts";
 import { testDevice } from "../support/device.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { pushStage } from "../support/stages.ts";
 
@@ -205,6 +206,7 @@ async function countingMade(device: GPUDevice, use: (made: readonly string[]) =>
     "createComputePipelineAsync",
     "createShaderModule",
   ] as const;
+  const kept = makers.map((name) => [name, Object.getOwnPropertyDescriptor(device, name)] as const);
   for (const name of makers) {
     const original = device[name] as (descriptor: GPUObjectDescriptorBase) => unknown;
     Object.defineProperty(device, name, {
@@ -218,7 +220,11 @@ async function countingMade(device: GPUDevice, use: (made: readonly string[]) =>
   try {
     await use(made);
   } finally {
-    for (const name of makers) Reflect.deleteProperty(device, name);
+    for (const [name, own] of kept) {
+      Reflect.deleteProperty(device, name);
+      // The device that tests share has methods of its own.
+      if (own) Object.defineProperty(device, name, own);
+    }
   }
 }
 

@@ -1,12 +1,13 @@
 /** Edits so strong that the stream leaves float32: an error that names where, never other numbers. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, SluiceError } from "../../src/index.ts";
+import { SluiceError } from "../../src/index.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import { referenceForward } from "../reference/forward.ts";
 import { openReference } from "../reference/open.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { dampStage, pushStage } from "../support/stages.ts";
 
 const FOLDER = "test/golden/gpt2-tiny";

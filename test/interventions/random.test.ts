@@ -4,18 +4,20 @@
  */
 import fc from "fast-check";
 import { test } from "uvu";
-import { load, type Model } from "../../src/index.ts";
+import type { Model } from "../../src/index.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import { referenceForward } from "../reference/forward.ts";
 import { randomCompositions, randomRuns } from "../reference/random-compositions.ts";
 import { openRandomModel, type RandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
+import { load } from "../support/load.ts";
+import { myTurns } from "../support/turns.ts";
 
 /** GPT-2 in F32, Llama in F16, and Mistral's window with grouped queries in BF16. */
 const MODELS = [0, 1, 5];
 const COMPOSITIONS = 3;
 
-for (const seed of MODELS) {
+for (const seed of myTurns(MODELS)) {
   test(`random compositions on the random model ${seed}`, async () => {
     const random = await openRandomModel(seed);
     const model = await load(random.files);

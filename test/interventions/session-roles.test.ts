@@ -1,12 +1,13 @@
 /** Positions in sessions: which role a token has from call to call, and what of the cache holds then. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Model, type Session } from "../../src/index.ts";
+import type { Model, Session } from "../../src/index.ts";
 import type { Positions } from "../../src/interventions/positions.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import { referenceForward } from "../reference/forward.ts";
 import { openReference } from "../reference/open.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { dampStage, pushStage } from "../support/stages.ts";
 

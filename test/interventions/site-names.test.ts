@@ -3,10 +3,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { offeredSites } from "../../src/compile/captures.ts";
 import { fuse } from "../../src/compile/fuse.ts";
-import { listSites, load, SluiceError } from "../../src/index.ts";
+import { listSites, SluiceError } from "../../src/index.ts";
 import { ourSiteKind, ourSiteName } from "../../src/interventions/site-names.ts";
 import { affineSites, neuronSites } from "../../src/interventions/stage.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 for (const name of ["gpt2-tiny", "llama3-tiny"]) {
   test(`${name}: sites are those that can be captured, with their widths and stages`, async () => {

@@ -2,7 +2,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { allDispatches, kernelsIn, type Plan } from "../../src/compile/plan.ts";
-import { load } from "../../src/index.ts";
 import { listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import {
   type AffineSite,
@@ -15,6 +14,7 @@ import {
 } from "../../src/interventions/stage.ts";
 import { location } from "../support/files.ts";
 import { gpt2Small as config, decodeStep, imaginedPlan } from "../support/imagined-plan.ts";
+import { load } from "../support/load.ts";
 import { dampStage } from "../support/stages.ts";
 
 const LAYERS = Array.from({ length: config.num_hidden_layers }, (_, layer) => layer);

@@ -12,6 +12,7 @@ import {
 } from "../support/attention-problem.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
+import { myTurns } from "../support/turns.ts";
 
 /** As for attention that is not split. */
 const TOLERANCE = 2e-6;
@@ -69,7 +70,7 @@ const cases: readonly (readonly [title: string, parts: number, shape: Omit<Probl
   ["five heads on one, a window over two blocks", 5, { heads: 5, kv_heads: 1, head_dim: 80, window: 150 }],
   ["the widest heads, a window within a block", 3, { heads: 2, kv_heads: 1, head_dim: 256, window: 9 }],
 ];
-for (const [title, parts, shape] of cases) {
+for (const [title, parts, shape] of myTurns(cases)) {
   test(title, async () => {
     const given = problem({ ...shape, chunks });
     assertZ(given, (await run(given, parts)).get("z"));

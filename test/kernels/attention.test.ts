@@ -16,6 +16,7 @@ import {
 } from "../support/attention-problem.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
+import { myTurns } from "../support/turns.ts";
 
 const FAMILIES: readonly KernelFamily[] = ["register", "tiled"];
 
@@ -79,7 +80,7 @@ const CASES: Readonly<Record<string, Omit<ProblemOptions, "chunks">>> = {
   "heads of one dimension": { heads: 7, kv_heads: 7, head_dim: 1 },
 };
 
-for (const [title, shape] of Object.entries(CASES)) {
+for (const [title, shape] of myTurns(Object.entries(CASES))) {
   test(`${title}: mixed rows of several sequences`, async () => {
     const given = problem({ ...shape, chunks: MIXED });
     for (const kernel of kernelsOf(given.shape)) assertZ(kernel, given, (await run(kernel, given)).get("z"));
@@ -102,7 +103,7 @@ test("random shapes and chunks on the register family", async () => {
       for (const kernel of kernelsOf(given.shape, ["register"]))
         assertZ(kernel, given, (await run(kernel, given)).get("z"));
     }),
-    { numRuns: 8, endOnFailure: true },
+    { numRuns: myTurns([...Array(8).keys()]).length, endOnFailure: true },
   );
 });
 
@@ -117,11 +118,13 @@ test("8,192 keys: flat, peaked, and all scores at +400 or −400", async () => {
     plateau: (sequence) => [0, 0, 400, -400][sequence] as number,
   });
   const tolerance = 5e-5; // float32 carries a score of 400 to 3e-5
-  for (const kernel of kernelsOf(given.shape)) assertZ(kernel, given, (await run(kernel, given)).get("z"), tolerance);
+  for (const kernel of myTurns(kernelsOf(given.shape))) {
+    assertZ(kernel, given, (await run(kernel, given)).get("z"), tolerance);
+  }
 });
 
 test("a tap stores z where it was told to, and nothing when it was told not to", async () => {
-  for (const head_dim of [12, 3]) {
+  for (const head_dim of myTurns([12, 3])) {
     const given = problem({
       heads: 3,
       kv_heads: 3,

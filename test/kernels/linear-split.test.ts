@@ -11,6 +11,7 @@ import {
   splitCounts,
   splitLinear,
 } from "../../src/kernels/linear/linear.ts";
+import { myTurns } from "../support/turns.ts";
 import { worst } from "./inputs.ts";
 import { assertSameRows, type Case, cases, label, shapeOf } from "./linear-cases.ts";
 import { linearProblem, linearReference, runLinear } from "./linear-problem.ts";
@@ -21,7 +22,7 @@ const more: readonly Case[] = [
   { K: 128, N: 70, dtype: "q8", bias: true, epilogue: { kind: "residual" } },
 ];
 
-for (const [i, c] of [...cases, ...more].entries()) {
+for (const [i, c] of myTurns([...[...cases, ...more].entries()])) {
   test(`${label(c)}: two halves compute what float64 does, in the same bits for any rows`, async () => {
     const plain = shapeOf(c);
     const tapped = shapeOf(c, linearTaps(c.epilogue.kind));

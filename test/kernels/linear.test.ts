@@ -14,6 +14,7 @@ import type { ActivationName } from "../../src/model-config.ts";
 import { testDevice } from "../support/device.ts";
 import { quantizedMatrix } from "../support/quantized.ts";
 import { runKernel } from "../support/run-kernel.ts";
+import { myTurns } from "../support/turns.ts";
 import { ceil4, strips, worst } from "./inputs.ts";
 import { assertSameRows, type Case, cases, label, MAX_ROWS, shapeOf } from "./linear-cases.ts";
 import {
@@ -29,7 +30,7 @@ import {
 
 const hasSubgroups = (await testDevice()).features.has("subgroups");
 
-for (const [i, c] of cases.entries()) {
+for (const [i, c] of myTurns([...cases.entries()])) {
   test(`${label(c)}: every kernel computes what float64 does, and class serial the same bits`, async () => {
     const plain = shapeOf(c);
     const tapped = shapeOf(c, linearTaps(c.epilogue.kind));
@@ -112,7 +113,7 @@ test("quantised weights give the bits of what they stand for in float32, subnorm
 });
 
 test("a matrix cut into parts gives the bits of the whole", async () => {
-  for (const [i, c] of cases.entries()) {
+  for (const [i, c] of myTurns([...cases.entries()])) {
     const taps = linearTaps(c.epilogue.kind);
     const whole = shapeOf(c, taps);
     const problem = linearProblem(whole, 5, 200 + i);

@@ -4,6 +4,7 @@ import type { KernelFamily } from "../../src/kernels/kernel.ts";
 import { packSettings, type SamplingSetting, sampleKernel, seenWords } from "../../src/kernels/sample/sample.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
+import { myTurns } from "../support/turns.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";
 import { keptSet, OFF, pcg4d, penalise, sample } from "./sample-reference.ts";
 
@@ -104,15 +105,18 @@ function randomDraw(random: () => number, vocab: number): Draw {
 
 test("chooses as float64 does for random settings and vocabularies", async () => {
   const random = seeded(1);
-  for (const [vocab, count] of [
+  const sizes = [
     [3, 100],
     [101, 150],
     [4099, 40],
     [50257, 12],
-  ] as const) {
+  ] as const;
+  const families = ["register", "tiled"] as const;
+  for (const [[vocab, count], family] of myTurns(
+    sizes.flatMap((size) => families.map((name) => [size, name] as const)),
+  )) {
     const draws = Array.from({ length: count }, () => randomDraw(random, vocab));
-    await check(vocab, draws, "register");
-    await check(vocab, draws, "tiled");
+    await check(vocab, draws, family);
   }
 });
 

@@ -1,9 +1,10 @@
 /** model.compare: what either model says, how far their predictions lie apart, and which tokens moved. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Bundle, load, loadBundle, type Model, writeBundle } from "../../src/index.ts";
+import { type Bundle, loadBundle, type Model, writeBundle } from "../../src/index.ts";
 import { bundleOf, filled, vector } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
 const PROMPT = "Once upon a time";

@@ -33,8 +33,16 @@ const pageFaces: Plugin = {
   },
 };
 
-/** Bundles a module given as text, whose relative imports start at the top of the repository. */
-export async function bundleForPage(script: string): Promise<Bundle> {
+const bundles = new Map<string, Promise<Bundle>>();
+
+/** Bundles a module given as text, whose relative imports start at the top of the repository; once per process. */
+export function bundleForPage(script: string): Promise<Bundle> {
+  const made = bundles.get(script) ?? bundle(script);
+  bundles.set(script, made);
+  return made;
+}
+
+async function bundle(script: string): Promise<Bundle> {
   const { outputFiles } = await build({
     absWorkingDir: root,
     stdin: { contents: script, resolveDir: root, sourcefile: "page.ts", loader: "ts" },

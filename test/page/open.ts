@@ -21,9 +21,9 @@ export interface ServedPage {
 /**
  * Bundles `script`, a module whose relative imports start at the top of the repository, and serves a page that runs it.
  * URL paths under /weights/, /test/golden/ and /test/data/ are those of the repository.
- * @param onPost takes what the page posts, as text
+ * @param onPost takes what the page posts, as text, and returns the answer
  */
-export async function serveTestPage(script: string, onPost?: (text: string) => void): Promise<ServedPage> {
+export async function serveTestPage(script: string, onPost?: (text: string) => string): Promise<ServedPage> {
   const bundle = await bundleForPage(script);
   const html = `<!doctype html><title>Sluice tests</title><script type="module" src="${bundle.entry}"></script>`;
   const folders = ["weights", "test/golden", "test/data"].map((folder) => [`/${folder}/`, join(root, folder)] as const);

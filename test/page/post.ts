@@ -5,15 +5,19 @@ export interface Posted {
   readonly result?: FileResult;
   /** An error that nobody caught. */
   readonly uncaught?: string;
+  /** Asks for the file to run next: the answer is its path, or nothing. */
+  readonly next?: true;
 }
 
-async function post(posted: Posted): Promise<void> {
-  await fetch("/posted", { method: "POST", body: JSON.stringify(posted) });
+async function post(posted: Posted): Promise<string> {
+  const response = await fetch("/posted", { method: "POST", body: JSON.stringify(posted) });
+  return response.text();
 }
 
 /** Makes results and errors that nobody caught go that way. To be called before files run. */
 export function postResults(): void {
-  globalThis.sendResult = (result) => post({ result });
+  globalThis.sendResult = async (result) => void (await post({ result }));
+  globalThis.nextFile = async () => (await post({ next: true })) || null;
   addEventListener("error", ({ error, message }) =>
     post({ uncaught: error instanceof Error ? textOf(error) : message }),
   );

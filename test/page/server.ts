@@ -22,8 +22,8 @@ export interface ServedFiles {
   readonly folders?: Readonly<Record<string, string>>;
   /** Contents by URL path. They win over folders. */
   readonly files?: ReadonlyMap<string, string | Uint8Array>;
-  /** Takes what a page posts, as text, to whatever path. Without it nothing can be posted. */
-  readonly onPost?: (text: string) => void;
+  /** Takes what a page posts, as text, to whatever path, and returns the answer. Without it nothing can be posted. */
+  readonly onPost?: (text: string) => string;
 }
 
 export interface Server {
@@ -57,8 +57,7 @@ async function answer(served: ServedFiles, request: IncomingMessage, response: S
   response.setHeader("cross-origin-embedder-policy", "require-corp");
 
   if (request.method === "POST" && served.onPost) {
-    served.onPost(await textOf(request));
-    response.end();
+    response.end(served.onPost(await textOf(request)));
     return;
   }
   const contents = served.files?.get(path);

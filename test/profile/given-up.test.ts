@@ -1,11 +1,11 @@
 /** What is given up half-way leaves nothing on the GPU. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import { chooseClock } from "../../src/profile/clocks.ts";
 import { ProfiledLane } from "../../src/profile/lane.ts";
 import { stageCosts } from "../../src/profile/stage-costs.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { dampStage } from "../support/stages.ts";
 

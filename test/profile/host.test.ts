@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Model } from "../../src/index.ts";
+import type { Model } from "../../src/index.ts";
 import { chooseClock, HostClock } from "../../src/profile/clocks.ts";
 import { hostRows, hostTimeOfToken, loadSpans } from "../../src/profile/host.ts";
 import { HostRecorder } from "../../src/profile/host-recorder.ts";
@@ -12,6 +12,7 @@ import { usableStamps } from "../../src/profile/timestamps.ts";
 import type { Sequences } from "../../src/runtime/sequences.ts";
 import { bareDevice } from "../support/bare-device.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 const TOKENS = [1, 403, 407, 261, 378];
 const NEW_TOKENS = 3;

@@ -1,10 +1,10 @@
 /** What stages cost is measured where they are fused, each with all others in place. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import type { Stage } from "../../src/interventions/stage.ts";
 import { stageCosts } from "../../src/profile/stage-costs.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { dampStage } from "../support/stages.ts";
 
 test("a row a stage and phase, from the dispatches that carry it", async () => {

@@ -1,6 +1,7 @@
 /** Random models whose texts may be longer than a step. */
-import { type LoadOptions, load, type Model } from "../../src/index.ts";
+import type { LoadOptions, Model } from "../../src/index.ts";
 import { openRandomModel } from "../reference/random-models.ts";
+import { load } from "./load.ts";
 
 /** A random model of Llama's family for texts of up to 640 tokens, and its files. */
 export async function longModel(seed: number, options: LoadOptions): Promise<{ model: Model; files: File[] }> {

@@ -17,7 +17,6 @@ export interface KernelRun {
 /** Runs the kernel once; returns the contents of every read_write buffer afterwards, as bytes. */
 export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRun): Promise<Map<string, ArrayBuffer>> {
   const code = await linkShader(kernel.shader);
-  device.pushErrorScope("validation");
   const module = device.createShaderModule({ code, label: kernel.name });
   const stepLayout = device.createBindGroupLayout({
     entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
@@ -29,11 +28,13 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
       buffer: { type: access === "args" ? "uniform" : access === "read" ? "read-only-storage" : "storage" },
     })),
   });
-  const pipeline = device.createComputePipeline({
-    label: kernel.name,
-    layout: device.createPipelineLayout({ bindGroupLayouts: [stepLayout, ownLayout] }),
-    compute: { module },
-  });
+  const layout = device.createPipelineLayout({ bindGroupLayouts: [stepLayout, ownLayout] });
+  const pipeline = await device
+    .createComputePipelineAsync({ label: kernel.name, layout, compute: { module } })
+    .catch((cause: unknown) => {
+      throw new Error(`${kernel.name}: ${String(cause)}\n${code}`);
+    });
+  device.pushErrorScope("validation");
 
   const owned: GPUBuffer[] = [];
   const filled = (bytes: ArrayBufferView, usage: number): GPUBuffer => {

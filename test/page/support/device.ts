@@ -1,4 +1,6 @@
 /** The GPU device that the tests of a page share: test/support/device.ts for pages. */
+import { rememberPipelines } from "../../support/remember-pipelines.ts";
+
 let shared: Promise<GPUDevice> | undefined;
 
 export const testDevice: typeof import("../../support/device.ts").testDevice = () => {
@@ -14,5 +16,5 @@ async function open(): Promise<GPUDevice> {
     );
   // As in Node: what kernels can do without, and use where it is there.
   const requiredFeatures = (["subgroups"] as const).filter((name) => adapter.features.has(name));
-  return adapter.requestDevice({ requiredFeatures });
+  return rememberPipelines(await adapter.requestDevice({ requiredFeatures }));
 }
