@@ -91,8 +91,8 @@ export function loadError(path: string, flags: number = constants.dlopen.RTLD_LA
     return null;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    // Node's complaint that the library is no add-on comes after the system has loaded it.
-    return message.includes("did not self-register") ? null : message;
+    // That the library is not an add-on is what Node and Bun report after the system has loaded it.
+    return /did not self-register|napi_register_module/.test(message) ? null : message;
   }
 }
 
