@@ -98,6 +98,9 @@ export type {
 } from "./interventions/stage.ts";
 export type { PoolReduction } from "./kernels/fit/pool.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
+export { type BakedModel, type BakeModelOptions, bakeModel } from "./model/bake-model.ts";
+export type { KeptStage } from "./interventions/bake-plan.ts";
+export type { ChangedModel, ModelFile } from "./model/changed-model.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";
 export type { GeneratedToken, GenerateResult, Generation, StageEvent, Timings } from "./model/generation.ts";
@@ -121,6 +124,8 @@ export type {
   TuneModelOptions,
 } from "./model/options.ts";
 export type { Perplexity } from "./model/perplexity.ts";
+export { type MovedWeights, type QuantizedModel, quantizeModel } from "./model/quantize-model.ts";
+export { readModelConfig } from "./model/read-model-config.ts";
 export type { PromptInput } from "./model/request.ts";
 export type { Session } from "./model/session.ts";
 export { tuneModel } from "./model/tuning.ts";

@@ -11,7 +11,7 @@ export interface QuantizedTensor extends TensorInfo {
   read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-export interface QuantizedModel {
+export interface QuantizedTensors {
   readonly tensors: ReadonlyMap<string, QuantizedTensor>;
   /** Fields of config.json that must be set for these tensors to be read. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -27,7 +27,7 @@ const COPY_BYTES = 4 << 20;
  * tensor `[outputs, blocks, bytes of a block]`, whichever way it was stored.
  * @param graph of the model with float weights
  */
-export function quantizeModel(graph: Graph, checkpoint: Checkpoint, format: QuantFormat): QuantizedModel {
+export function quantizeTensors(graph: Graph, checkpoint: Checkpoint, format: QuantFormat): QuantizedTensors {
   const matrices = matricesOf(graph);
   const errors = new Map<string, QuantizationLoss>();
   const tensors = [...checkpoint.tensors.values()].map((tensor): QuantizedTensor => {

@@ -2,8 +2,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../errors.ts";
+import { COMPANIONS } from "../model/changed-model.ts";
 import type { CommandShape } from "./command-shape.ts";
-import { COMPANIONS } from "./model-folder.ts";
 import { optionName } from "./option-name.ts";
 import type { RawArguments } from "./parse-arguments.ts";
 

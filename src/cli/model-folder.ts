@@ -1,31 +1,8 @@
 /** A changed model as a Hugging Face folder, written tensor by tensor and seen only when it is complete. */
-import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
-import type { TensorInfo } from "../formats/checkpoint.ts";
-import { layOut } from "../formats/safetensors.ts";
-import { type FileSource, readJson } from "../formats/source.ts";
-
-/** What a model became: baked, or quantised. */
-export interface NewModel {
-  readonly tensors: ReadonlyMap<string, TensorInfo & { read(signal?: AbortSignal): AsyncIterable<Uint8Array> }>;
-  /** Fields of config.json that these tensors change. */
-  readonly config: Readonly<Record<string, unknown>>;
-}
-
-/** What else of a model's folder belongs to the model: its tokenizer, and how it generates. */
-export const COMPANIONS: readonly string[] = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "merges.txt",
-  "tokenizer.model",
-  "chat_template.jinja",
-  "chat_template.json",
-  "generation_config.json",
-];
+import type { ChangedModel } from "../model/changed-model.ts";
 
 /**
  * Makes sure, as far as can be known beforehand, that a folder can be made: it may be there, but only empty.
@@ -47,34 +24,34 @@ export async function prepareOutFolder(path: string): Promise<void> {
 }
 
 /**
- * @param files the model's own folder
- * @param onProgress bytes of weights written so far, and in all
+ * Writes a changed model, which is seen only when it is complete.
+ * @param onProgress bytes written so far, and in all
  * @throws SluiceError `not_written` if the disk refuses, `aborted`
  */
 export async function writeModelFolder(
   path: string,
-  files: FileSource,
-  model: NewModel,
+  { files }: Pick<ChangedModel, "files">,
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const target = resolve(path);
   const fresh = join(dirname(target), `.${basename(target)}.${process.pid}.part`);
+  const total = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  let done = 0;
   await refuseOf(path, mkdir(fresh));
   try {
-    const config = (await readJson(files, "config.json", signal)) as Record<string, unknown>;
-    const text = `${JSON.stringify({ ...config, ...model.config }, null, 2)}\n`;
-    await refuseOf(path, writeFile(join(fresh, "config.json"), text));
-    for (const name of COMPANIONS) {
-      if (!(await files.exists(name, signal))) continue;
-      const bytes = await files.readAll(name, undefined, signal);
-      await refuseOf(path, writeFile(join(fresh, name), bytes));
-    }
-    const handle = await refuseOf(path, open(join(fresh, "model.safetensors"), "w"));
-    try {
-      await writeWeights(path, handle, model, onProgress, signal);
-    } finally {
-      await handle.close();
+    for (const file of files) {
+      const handle = await refuseOf(path, open(join(fresh, file.name), "w"));
+      try {
+        for await (const bytes of file.read(signal)) {
+          // On a handle, writeFile goes on from where the last one ended.
+          await refuseOf(path, handle.writeFile(bytes));
+          done += bytes.length;
+          onProgress(done, total);
+        }
+      } finally {
+        await handle.close();
+      }
     }
     await refuseOf(path, takePlace(fresh, target));
   } catch (error) {
@@ -89,28 +66,6 @@ async function takePlace(fresh: string, target: string): Promise<void> {
     if (cause.code !== "ENOENT") throw cause;
   });
   await rename(fresh, target);
-}
-
-async function writeWeights(
-  path: string,
-  handle: FileHandle,
-  { tensors }: NewModel,
-  onProgress: (done: number, total: number) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  // Transformers asks for this entry before it reads a file.
-  const { head, names } = layOut([...tensors.values()], { format: "pt" });
-  const total = [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  await refuseOf(path, handle.writeFile(head));
-  let done = 0;
-  for (const name of names) {
-    for await (const bytes of tensors.get(name)?.read(signal) ?? []) {
-      // On a handle, writeFile goes on from where the last one ended.
-      await refuseOf(path, handle.writeFile(bytes));
-      done += bytes.length;
-      onProgress(done, total);
-    }
-  }
 }
 
 async function refuseOf<T>(path: string, work: Promise<T>): Promise<T> {

@@ -55,6 +55,17 @@ function parseWithPythonNumbers(text: string): unknown {
   }
 }
 
+/** JSON, indented, in which numbers that are not finite have Python's names. */
+export function pythonJson(value: unknown): string {
+  // A text that occurs nowhere in the value stands for such numbers while it is written.
+  const plain = JSON.stringify(value);
+  let mark = "~";
+  while (plain.includes(mark)) mark += "~";
+  const marked = (_: string, item: unknown) =>
+    typeof item === "number" && !Number.isFinite(item) ? `${mark}${item}` : item;
+  return JSON.stringify(value, marked, 2).replaceAll(new RegExp(`"${mark}(-?Infinity|NaN)"`, "g"), "$1");
+}
+
 /** How deep the brackets outside strings are nested; gives up counting once they are deeper than `most`. */
 export function nesting(text: string, most: number): number {
   let depth = 0;

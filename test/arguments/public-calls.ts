@@ -21,6 +21,7 @@ import { importDoor } from "../../src/interventions/import-gguf.ts";
 import { inspectDoor } from "../../src/interventions/inspect.ts";
 import { mergeDoor } from "../../src/interventions/merge.ts";
 import { listSitesDoor } from "../../src/interventions/site-names.ts";
+import { bakeModelDoor } from "../../src/model/bake-model.ts";
 import {
   digestsDoor,
   loadBundleDoor,
@@ -29,6 +30,8 @@ import {
   sessionDoors,
   weightsDigestDoor,
 } from "../../src/model/doors.ts";
+import { quantizeModelDoor } from "../../src/model/quantize-model.ts";
+import { readModelConfigDoor } from "../../src/model/read-model-config.ts";
 import { tuneDoor } from "../../src/model/tuning.ts";
 import { benchDoor } from "../../src/profile/bench.ts";
 import { profileDoor } from "../../src/profile/profile.ts";
@@ -136,6 +139,9 @@ export async function publicCalls(): Promise<{
       openAttribution: of(openAttributionDoor, [model, sentences, aborted], s.openAttribution),
       fitEdges: of(fitEdgesDoor, [model, { good: sentences, bad: sentences, ...aborted }], s.fitEdges),
       tuneModel: of(tuneDoor, [model, aborted], s.tuneModel),
+      bakeModel: of(bakeModelDoor, [folder, [bundle], { dtype: "f32", ...aborted }], s.bakeModel),
+      quantizeModel: of(quantizeModelDoor, [folder, "q8", aborted], s.quantizeModel),
+      readModelConfig: of(readModelConfigDoor, [folder, aborted], s.readModelConfig),
       fitAura: of(auraDoor, [model, options], s.fitAura),
       fitDirection: of(directionDoor, [model, "ace", options], s.fitDirection),
       chooseLayer: of(layerChoiceDoor, [model, "ace", options], s.chooseLayer),

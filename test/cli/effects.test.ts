@@ -4,13 +4,13 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readModelConfig } from "../../src/cli/bundle-library.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import type { Library } from "../../src/cli/context.ts";
 import { optionName } from "../../src/cli/option-name.ts";
 import { writeProbe } from "../../src/fit/probe.ts";
 import { storeFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import type { Bundle } from "../../src/index.ts";
+import { readModelConfig } from "../../src/model/read-model-config.ts";
 import { bundleOf } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";
 import { inFolder } from "../support/folder.ts";
@@ -244,7 +244,7 @@ function hash(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-const stories = await readModelConfig(location("weights/gpt2-stories"), new AbortController().signal);
+const stories = await readModelConfig(location("weights/gpt2-stories"));
 
 /** A stage that can be baked, and in other files than `c` one that cannot, of which a model takes one alone. */
 function bundleFor(file: string): Bundle {

@@ -9,9 +9,7 @@ import { writeModelFolder } from "../../src/cli/model-folder.ts";
 import { prepareOutFile } from "../../src/cli/out-file.ts";
 import { readWholeFile } from "../../src/cli/read-file.ts";
 import { FileStore } from "../../src/cli/response-store.ts";
-import { openSource } from "../../src/formats/open-source.ts";
 import { refusal } from "../formats/refusal.ts";
-import { location } from "../support/files.ts";
 import { inFolder } from "../support/folder.ts";
 
 const quiet = new AbortController().signal;
@@ -54,15 +52,12 @@ test("what cannot be written is told as that", () =>
     const store = await FileStore.open(join(inner, "fit"), {});
     await refusal("not_written", () => store.begin([{ rows: 1, width: 1 }]), "fit.partial cannot be written");
 
-    const files = await openSource(location("weights/gpt-nano-sort"));
-    const model = { tensors: new Map(), config: {} };
-    const write = (path: string) => writeModelFolder(path, files, model, () => undefined, quiet);
+    const write = (path: string) => writeModelFolder(path, { files: [] }, () => undefined, quiet);
     await refusal("not_written", () => write(join(inner, "model")), "model cannot be written");
     // Made ready beside it, it cannot take the place of what is there by now.
     await mkdir(join(folder, "model", "full"), { recursive: true });
     await refusal("not_written", () => write(join(folder, "model")), "model cannot be written");
     assert.ok((await stat(join(folder, "model", "full"))).isDirectory());
-    await files.close();
   }));
 
 test.run();

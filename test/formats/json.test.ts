@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { parseJson } from "../../src/formats/json.ts";
+import { parseJson, pythonJson } from "../../src/formats/json.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { readJson } from "../../src/formats/source.ts";
 import { refusal } from "./refusal.ts";
@@ -41,6 +41,14 @@ test("nesting is bounded, whatever the strings hold", async () => {
 test("a byte order mark is dropped", async () => {
   const source = await openSource([new File(['\ufeff{"a":1}'], "a.json")]);
   assert.equal(await readJson(source, "a.json"), { a: 1 });
+});
+
+test("what Python reads is written as Python writes it", () => {
+  const value = { a: [Infinity, -Infinity, 1.5, null], Infinity: "Infinity", b: { c: "~NaN~" } };
+  const text = pythonJson(value);
+  assert.match(text, /"a": \[\n {4}Infinity,\n {4}-Infinity,\n {4}1\.5,\n {4}null\n {2}\]/);
+  assert.equal(parseJson(text, "a file"), value);
+  assert.ok(Number.isNaN((parseJson(pythonJson({ n: Number.NaN }), "a file") as { n: number }).n));
 });
 
 test.run();

@@ -1,7 +1,7 @@
 /** Models in memory: a folder of the repository as the files that a person would pick, quantised, and widened again. */
 
 import { buildGraph } from "../../src/architectures/build.ts";
-import { type QuantizedModel, quantizeModel } from "../../src/architectures/quantize.ts";
+import { type QuantizedTensors, quantizeTensors } from "../../src/architectures/quantize.ts";
 import { readConfig } from "../../src/architectures/read-config.ts";
 import { f16ToF32 } from "../../src/formats/half.ts";
 import { openCheckpoint } from "../../src/formats/huggingface.ts";
@@ -12,7 +12,7 @@ import type { QuantFormat } from "../../src/model-config.ts";
 
 /** A quantised model, read into memory. */
 export interface QuantizedFolder {
-  readonly quantized: QuantizedModel;
+  readonly quantized: QuantizedTensors;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -23,7 +23,7 @@ export async function quantizedFolder(source: string, to: QuantFormat): Promise<
   try {
     const json = (await readJson(files, "config.json")) as Record<string, unknown>;
     const checkpoint = await openCheckpoint(files);
-    const quantized = quantizeModel(
+    const quantized = quantizeTensors(
       buildGraph(
         readConfig(json, "config.json", () => undefined),
         checkpoint,

@@ -47,11 +47,14 @@ export const bake = defineCommand({
     for (const { path, prefix } of interventions.bundles) {
       given.push({ bundle: await library.loadBundle(path, { signal }), ...(prefix !== null && { prefix }) });
     }
-    const { openBaked, remainderOf, writeBundle } = await import("../bundle-library.ts");
-    const baking = await openBaked(values.model, given, interventions, values.dtype, signal);
+    const [{ bakeModel }, { writeBundle }] = await Promise.all([
+      import("../../model/bake-model.ts"),
+      import("../../interventions/bundle.ts"),
+    ]);
+    const { strengths, params, positions } = interventions;
+    const settings = { strengths, params, positions };
+    const baked = await bakeModel(values.model, given, { dtype: values.dtype, settings, signal, onNotice: note });
     try {
-      const { baked, config, composition, files } = baking;
-      for (const warning of composition.warnings) note(warning);
       if (baked.kept.length > 0 && !remainder) {
         const reasons = baked.kept.map(
           ({ id, layer, reason }) => `stage "${id}"${layer === null ? "" : ` in layer ${layer}`}: ${reason}`,
@@ -60,26 +63,20 @@ export const bake = defineCommand({
           hint: "--remainder FILE writes it into a bundle of its own, and bakes the rest.",
         });
       }
-      await writeModelFolder(
-        values.out,
-        files,
-        baked,
-        (done, total) => progress.count("writing weights", { done, total, unit: "bytes" }),
-        signal,
-      );
-      const changed = [...baked.tensors.values()].filter((tensor) => tensor.changed).length;
-      stdout.write(`${values.out}: ${changed} of ${baked.tensors.size} tensors changed\n`);
+      const show = (done: number, total: number): void =>
+        progress.count("writing the model", { done, total, unit: "bytes" });
+      await writeModelFolder(values.out, baked, show, signal);
+      stdout.write(`${values.out}: ${baked.changed} of ${baked.tensors} tensors changed\n`);
       if (!remainder || values.remainder === undefined) return;
-      if (baked.kept.length === 0) {
+      if (!baked.remainder) {
         note(`everything was baked; ${values.remainder} is not written`);
         return;
       }
-      const rest = remainderOf(config, composition, baked.kept, values.remainder);
-      await remainder.write(writeBundle(rest));
-      const ids = rest.manifest.stages.map(({ id }) => id).join(", ");
+      await remainder.write(writeBundle(baked.remainder));
+      const ids = baked.remainder.manifest.stages.map(({ id }) => id).join(", ");
       stdout.write(`${values.remainder}: to be run on it with --with: ${ids}\n`);
     } finally {
-      await baking.files.close();
+      await baked.close();
     }
   },
 });

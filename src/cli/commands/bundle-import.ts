@@ -23,8 +23,12 @@ export const bundleImport = defineCommand({
   async run({ file, model, out }, { signal, stdout, note }) {
     const target = await prepareOutFile(out);
     const bytes = await readWholeFile(file, signal);
-    const { importControlVector, readModelConfig, writeBundle } = await import("../bundle-library.ts");
-    const bundle = importControlVector(new Uint8Array(bytes), file, await readModelConfig(model, signal), note);
+    const [{ importControlVector }, { readModelConfig }, { writeBundle }] = await Promise.all([
+      import("../../interventions/import-gguf.ts"),
+      import("../../model/read-model-config.ts"),
+      import("../../interventions/bundle.ts"),
+    ]);
+    const bundle = importControlVector(new Uint8Array(bytes), file, await readModelConfig(model, { signal }), note);
     await target.write(writeBundle(bundle));
     const [stage] = bundle.manifest.stages;
     stdout.write(`${out}: ${stage?.id}, ${bundle.tensors.size} layers\n`);

@@ -1,4 +1,5 @@
 /** `sluice quantize` */
+import type { MovedWeights } from "../../model/quantize-model.ts";
 import { defineCommand } from "../command.ts";
 import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
 import { flag, name, oneOf, output, required } from "../options.ts";
@@ -24,36 +25,27 @@ export const quantize = defineCommand({
   examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits a weight:" }],
   async run({ model, to, out, json }, { progress, signal, stdout }) {
     await prepareOutFolder(out);
-    const { openQuantized, QuantizationLoss } = await import("../quantize-library.ts");
-    const { files, quantized, float32Bytes } = await openQuantized(model, to, signal);
+    const { quantizeModel } = await import("../../model/quantize-model.ts");
+    const quantized = await quantizeModel(model, to, { signal });
+    const { bytes, float32_bytes } = quantized;
     try {
       const show = (done: number, total: number): void => progress.count("quantising", { done, total, unit: "bytes" });
-      await writeModelFolder(out, files, quantized, show, signal);
+      await writeModelFolder(out, quantized, show, signal);
     } finally {
-      await files.close();
+      await quantized.close();
     }
-    const all = new QuantizationLoss();
-    for (const error of quantized.errors.values()) all.add(error);
-    const bytes = [...quantized.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const matrices = [...quantized.errors].map(([name, { rms, max }]) => ({ name, rms, max }));
-    const { rms, max } = all;
+    const { rms, max, matrices } = quantized.moved();
     if (json) {
-      stdout.write(`${JSON.stringify({ format: to, rms, max, bytes, float32_bytes: float32Bytes, matrices })}\n`);
+      stdout.write(`${JSON.stringify({ format: to, rms, max, bytes, float32_bytes, matrices })}\n`);
       return;
     }
     for (const line of table([...matrices, { name: "all", rms, max }])) stdout.write(`${line}\n`);
-    const ratio = (bytes / float32Bytes).toFixed(3);
+    const ratio = (bytes / float32_bytes).toFixed(3);
     stdout.write(`${out}: ${to}, ${formatBytes(bytes)}, ${ratio} of float32\n`);
   },
 });
 
-interface Moved {
-  readonly name: string;
-  readonly rms: number;
-  readonly max: number;
-}
-
-function table(matrices: readonly Moved[]): readonly string[] {
+function table(matrices: readonly (MovedWeights & { readonly name: string })[]): readonly string[] {
   const width = Math.max(...matrices.map((matrix) => matrix.name.length));
   return matrices.map(
     (matrix) => `${matrix.name.padEnd(width)}  rms ${percent(matrix.rms)}  max ${percent(matrix.max)}`,

@@ -17,8 +17,11 @@ export const sites = defineCommand({
   options: { json: flag("Print one JSON object") },
   examples: [{ line: "sites weights/stories260K", shows: "What `capture` and bundles can name in the small Llama:" }],
   async run({ model, json }, { stdout, signal }) {
-    const { listSites, readModelConfig } = await import("../bundle-library.ts");
-    const config = await readModelConfig(model, signal);
+    const [{ listSites }, { readModelConfig }] = await Promise.all([
+      import("../../interventions/site-names.ts"),
+      import("../../model/read-model-config.ts"),
+    ]);
+    const config = await readModelConfig(model, { signal });
     const list = listSites(config);
     const { architecture, num_hidden_layers: layers } = config;
     if (json) stdout.write(`${JSON.stringify({ architecture, layers, sites: list })}\n`);

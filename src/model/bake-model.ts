@@ -1,0 +1,96 @@
+/** Interventions multiplied into a model's weights, from files to files, without a GPU. */
+import { openModel } from "../architectures/open-model.ts";
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { signal as abortSignal, callback, oneOf } from "../arguments/rules.ts";
+import { SluiceError } from "../errors.ts";
+import { type ModelSource, openSource } from "../formats/open-source.ts";
+import {
+  type BundleInput,
+  bundles as bundleList,
+  composeSettings,
+  type PrefixedBundle,
+  type SettingsInput,
+} from "../interventions/arguments.ts";
+import { type BakeOptions, bake } from "../interventions/bake.ts";
+import type { KeptStage } from "../interventions/bake-plan.ts";
+import type { Bundle } from "../interventions/bundle-types.ts";
+import { compose } from "../interventions/compose.ts";
+import { remainderOf } from "../interventions/decompose.ts";
+import { type ChangedModel, changedFiles } from "./changed-model.ts";
+import { modelSource } from "./doors.ts";
+
+export interface BakeModelOptions extends BakeOptions {
+  /** Strengths, alphas and positions by stage id, in place of the bundles' own; digests that bundles are compared with. */
+  readonly settings?: SettingsInput;
+  readonly signal?: AbortSignal;
+  /** Called with a line worth telling a person, such as that a bundle was made for other weights. */
+  readonly onNotice?: (message: string) => void;
+}
+
+export interface BakedModel extends ChangedModel {
+  /** Tensors that differ from the stored ones, and all there are. */
+  readonly changed: number;
+  readonly tensors: number;
+  /** Stages that no weight can take, per layer, and why. */
+  readonly kept: readonly KeptStage[];
+  /** Those as a bundle, to be run on the baked model; null if everything was baked. */
+  readonly remainder: Bundle | null;
+}
+
+export const bakeModelDoor = entry(
+  "bakeModel",
+  ["source", modelSource],
+  ["bundles", bundleList],
+  optionsOf(
+    fields<BakeModelOptions>()({
+      dtype: oneOf(["f32", "stored"]),
+      settings: composeSettings,
+      signal: abortSignal,
+      onNotice: callback<(message: string) => void>(),
+    }),
+  ),
+);
+
+/**
+ * Multiplies interventions into weights where that is exact: neuron scales, additions, and projections at outputs and at
+ * the embedding, at the strengths they have. What is left is `remainder`.
+ * @param source the model's folder, address or files, with float weights
+ * @param bundles in the order in which they act
+ * @returns the baked model's files, made while they are read; the caller closes it
+ * @throws SluiceError as `load` and `model.with`; `usage` for quantised weights
+ */
+export async function bakeModel(
+  source: ModelSource,
+  bundles: readonly (BundleInput | PrefixedBundle)[],
+  options: BakeModelOptions = {},
+): Promise<BakedModel> {
+  const [place, given, { dtype = "f32", settings = {}, signal, onNotice }] = bakeModelDoor.read(
+    source,
+    bundles,
+    options,
+  );
+  const files = await openSource(place);
+  try {
+    const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
+    if (config.quantization) {
+      throw new SluiceError("usage", `${files.label} is quantised, to ${config.quantization}: only floats are baked`, {
+        hint: "Bake the float weights that it was made from, then quantise the result.",
+      });
+    }
+    const composition = compose(config, given, settings);
+    for (const warning of composition.warnings) onNotice?.(warning);
+    const baked = bake(graph, checkpoint, composition, { dtype });
+    return {
+      files: await changedFiles(files, baked, signal),
+      changed: [...baked.tensors.values()].filter((tensor) => tensor.changed).length,
+      tensors: baked.tensors.size,
+      kept: baked.kept,
+      remainder: baked.kept.length > 0 ? remainderOf(config, composition, baked.kept, "remainder") : null,
+      close: () => files.close(),
+    };
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}

@@ -1,0 +1,79 @@
+/** A model with other weights, as the files of a Hugging Face folder: each is made while it is read. */
+import type { TensorInfo } from "../formats/checkpoint.ts";
+import { pythonJson } from "../formats/json.ts";
+import { layOut } from "../formats/safetensors.ts";
+import { type FileSource, readJson } from "../formats/source.ts";
+
+export interface ModelFile {
+  /** `model.safetensors` */
+  readonly name: string;
+  readonly byteLength: number;
+  /** Its bytes in order; a piece may be overwritten by the next. */
+  read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+export interface ChangedModel {
+  /** config.json, the weights, and what the folder has of tokenizer and generation settings. */
+  readonly files: readonly ModelFile[];
+  /** Closes the files that it is made from. */
+  close(): Promise<void>;
+}
+
+/** Tensors that are made while they are read, and the fields of config.json that they change. */
+export interface ChangedTensors {
+  readonly tensors: ReadonlyMap<string, TensorInfo & { read(signal?: AbortSignal): AsyncIterable<Uint8Array> }>;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** What else belongs to a model: its tokenizer, and how it generates. */
+export const COMPANIONS: readonly string[] = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "tokenizer.model",
+  "chat_template.jinja",
+  "chat_template.json",
+  "generation_config.json",
+];
+
+/**
+ * The files of a model whose tensors were changed.
+ * @param source the folder that they come from
+ * @throws SluiceError what reading throws, `aborted`
+ */
+export async function changedFiles(
+  source: FileSource,
+  { tensors, config: changes }: ChangedTensors,
+  signal?: AbortSignal,
+): Promise<readonly ModelFile[]> {
+  const config = (await readJson(source, "config.json", signal)) as Readonly<Record<string, unknown>>;
+  const text = `${pythonJson({ ...config, ...changes })}\n`;
+  const files = [inMemory("config.json", new TextEncoder().encode(text))];
+  for (const name of COMPANIONS) {
+    if (await source.exists(name, signal)) files.push(inMemory(name, await source.readAll(name, undefined, signal)));
+  }
+  // Transformers asks for this entry before it reads a file.
+  const { head, names } = layOut([...tensors.values()], { format: "pt" });
+  const weights: ModelFile = {
+    name: "model.safetensors",
+    byteLength: [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, head.length),
+    async *read(signal) {
+      yield head;
+      for (const name of names) yield* tensors.get(name)?.read(signal) ?? [];
+    },
+  };
+  return [...files, weights];
+}
+
+function inMemory(name: string, bytes: Uint8Array): ModelFile {
+  return {
+    name,
+    byteLength: bytes.length,
+    async *read() {
+      yield bytes;
+    },
+  };
+}

@@ -1,0 +1,70 @@
+/** A model's weights quantised, from files to files, without a GPU. */
+import { openModel } from "../architectures/open-model.ts";
+import { quantizeTensors } from "../architectures/quantize.ts";
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { signal as abortSignal, oneOf } from "../arguments/rules.ts";
+import { type ModelSource, openSource } from "../formats/open-source.ts";
+import { alreadyQuantized, QuantizationLoss } from "../formats/quantized-block.ts";
+import type { QuantFormat } from "../model-config.ts";
+import { type ChangedModel, changedFiles } from "./changed-model.ts";
+import { modelSource } from "./doors.ts";
+
+/** How far quantising moved weights. */
+export interface MovedWeights {
+  /** Root mean square of the differences, relative to that of the weights. */
+  readonly rms: number;
+  /** Largest difference, relative to the largest weight of its block of 32. */
+  readonly max: number;
+}
+
+export interface QuantizedModel extends ChangedModel {
+  /** Bytes of all tensors, and of the same in float32. */
+  readonly bytes: number;
+  readonly float32_bytes: number;
+  /** How far the matrices that were read so far moved: by tensor, and all together. */
+  moved(): MovedWeights & { readonly matrices: readonly (MovedWeights & { readonly name: string })[] };
+}
+
+export const quantizeModelDoor = entry(
+  "quantizeModel",
+  ["source", modelSource],
+  ["format", oneOf<QuantFormat>(["q8", "q4"])],
+  optionsOf(fields<{ readonly signal?: AbortSignal }>()({ signal: abortSignal })),
+);
+
+/**
+ * Linear weights and the token embedding as whole numbers of 8 or 4 bits with one float16 scale per 32 inputs.
+ * @param source the model's folder, address or files, with float weights
+ * @returns the quantised model's files, made while they are read; the caller closes it
+ * @throws SluiceError what reading throws; `usage` for weights that are quantised already
+ */
+export async function quantizeModel(
+  source: ModelSource,
+  format: QuantFormat,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<QuantizedModel> {
+  const [place, to, { signal }] = quantizeModelDoor.read(source, format, options);
+  const files = await openSource(place);
+  try {
+    const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
+    if (config.quantization) throw alreadyQuantized(files.label, config.quantization);
+    const quantized = quantizeTensors(graph, checkpoint, to);
+    const elements = [...checkpoint.tensors.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+    return {
+      files: await changedFiles(files, quantized, signal),
+      bytes: [...quantized.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
+      float32_bytes: 4 * elements.reduce((a, b) => a + b, 0),
+      moved() {
+        const all = new QuantizationLoss();
+        for (const error of quantized.errors.values()) all.add(error);
+        const matrices = [...quantized.errors].map(([name, { rms, max }]) => ({ name, rms, max }));
+        return { rms: all.rms, max: all.max, matrices };
+      },
+      close: () => files.close(),
+    };
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}

@@ -1,0 +1,32 @@
+/** A model's config alone: for what needs no weights. */
+import { loadConfig } from "../architectures/open-model.ts";
+import { entry, options as optionsOf } from "../arguments/entry.ts";
+import { fields } from "../arguments/fields.ts";
+import { signal as abortSignal } from "../arguments/rules.ts";
+import { type ModelSource, openSource } from "../formats/open-source.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { modelSource } from "./doors.ts";
+
+export const readModelConfigDoor = entry(
+  "readModelConfig",
+  ["source", modelSource],
+  optionsOf(fields<{ readonly signal?: AbortSignal }>()({ signal: abortSignal })),
+);
+
+/**
+ * Reads config.json; the weights need not be there. `listSites` and `importControlVector` take the result.
+ * @param source the model's folder, address or files
+ * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `aborted`
+ */
+export async function readModelConfig(
+  source: ModelSource,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<ModelConfig> {
+  const [place, { signal }] = readModelConfigDoor.read(source, options);
+  const files = await openSource(place);
+  try {
+    return await loadConfig(files, () => undefined, signal);
+  } finally {
+    await files.close();
+  }
+}
