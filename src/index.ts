@@ -63,6 +63,7 @@ export {
 } from "./formats/safetensors.ts";
 export type { DeviceFeatures, DeviceLimits, DeviceProfile, LimitName } from "./gpu/profile.ts";
 export type { BundleInput, PrefixedBundle, SettingsInput } from "./interventions/arguments.ts";
+export type { KeptStage } from "./interventions/bake-plan.ts";
 export { readBundle, writeBundle } from "./interventions/bundle.ts";
 export type { Bundle, ComposedBundle, ComposeSettings, WidenedEdges } from "./interventions/bundle-types.ts";
 export { type CheckedLogit, type CheckResult, checkBundle } from "./interventions/check.ts";
@@ -99,7 +100,6 @@ export type {
 export type { PoolReduction } from "./kernels/fit/pool.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export { type BakedModel, type BakeModelOptions, bakeModel } from "./model/bake-model.ts";
-export type { KeptStage } from "./interventions/bake-plan.ts";
 export type { ChangedModel, ModelFile } from "./model/changed-model.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";
