@@ -7,7 +7,7 @@
 export type ErrorCode =
   /** The caller asked for something that makes no sense: a bad option, an empty prompt, a site that does not exist. */
   | "usage"
-  /** A file or address cannot be read, or is not there. */
+  /** A file or address cannot be read, or does not exist. */
   | "not_found"
   /** A file or folder cannot be written: no room, no permission, or it went away while it was. */
   | "not_written"

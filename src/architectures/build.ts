@@ -95,7 +95,7 @@ function checkTensor(
 function missing(name: string, { missing: absent }: Checkpoint): SluiceError {
   const shard = absent?.get(name);
   if (shard !== undefined) {
-    return new SluiceError("not_found", `Tensor ${name} is in ${showText(shard)}, which is not there`, {
+    return new SluiceError("not_found", `Tensor ${name} is in ${showText(shard)}, which does not exist`, {
       hint: "Download the missing file into the same folder.",
     });
   }

@@ -1,12 +1,12 @@
-/** Texts and tables in columns, on a screen where a character takes one cell or two. */
+/** Texts and tables in columns, for a terminal whose characters take one or two cells. */
 
 /** Blocks whose characters take two cells: those of East Asia, and most emoji. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
-/** Marks upon the character before them, and what has no shape at all. */
+/** Combining marks and characters without a shape: they take no cell. */
 const ZERO = /[\p{Mn}\p{Me}\p{Cf}]/u;
 
-/** A text as it can stand in a column: tabs as spaces, and a sign for what would move the cursor. */
+/** A text made safe for a column: tabs become spaces, and a sign replaces characters that move the cursor. */
 export function printable(text: string): string {
   return text
     .replace(/\r\n?/g, "\n")
@@ -14,19 +14,19 @@ export function printable(text: string): string {
     .replace(/(?!\n)\p{Cc}/gu, "\ufffd");
 }
 
-/** How many cells a text takes on one line. */
+/** The number of cells that a text takes on one line. */
 export function cellsOf(text: string): number {
   let cells = 0;
   for (const character of text) cells += ZERO.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
   return cells;
 }
 
-/** The text, and spaces up to a number of cells. */
+/** The text, padded with spaces to a number of cells. */
 function padCells(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - cellsOf(text)));
 }
 
-/** Lines of at most `width` cells, broken at spaces where there are any. */
+/** Lines of at most `width` cells, broken at spaces if there are any. */
 export function wrapCells(text: string, width: number): readonly string[] {
   return text.split("\n").flatMap((paragraph) => {
     const lines: string[] = [];
@@ -51,7 +51,7 @@ export function wrapCells(text: string, width: number): readonly string[] {
 
 /**
  * @param width of the screen, in cells
- * @returns a head, a rule, and the texts below it
+ * @returns a header, a rule, and the texts below it
  */
 export function sideBySide(
   left: { readonly title: string; readonly text: string },
@@ -64,7 +64,7 @@ export function sideBySide(
   const rows = Array.from({ length: Math.max(a.length, b.length) }, (_, i) => {
     return `${padCells(a[i] ?? "", half)} ${i === 1 ? "┼" : "│"} ${b[i] ?? ""}`.trimEnd();
   });
-  // The rule crosses the line between the columns without a gap.
+  // The rule runs through the gap between the columns.
   rows[1] = rows[1]?.replace(" ┼ ", "─┼─") ?? "";
   return `${rows.join("\n")}\n`;
 }
@@ -85,7 +85,7 @@ export function right(title: string): Column {
   return { title, side: "right" };
 }
 
-/** Titles, and rows below them, in columns as wide as they need; a line's end has no spaces. */
+/** A table with a header row; columns are as wide as their contents, and no line ends in spaces. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const all = [columns.map(({ title }) => title), ...rows];
   const widths = columns.map((_, i) => Math.max(...all.map((row) => cellsOf(row[i] ?? ""))));

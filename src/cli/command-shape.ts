@@ -5,9 +5,9 @@ import type { Options } from "./options.ts";
 export interface Positional<T extends string | undefined | readonly string[]> {
   readonly required: T extends undefined ? boolean : true;
   readonly help: string;
-  /** Takes all that is left, at least one; the last of a declaration only. */
+  /** Takes all remaining arguments, at least one. Only the last positional may have this. */
   readonly list: T extends readonly string[] ? true : false;
-  /** Names, in camel case, under which it is taken as an option too, with a notice. */
+  /** Option names, in camel case, that are accepted for it too, with a notice. */
   readonly aliases?: readonly string[];
 }
 
@@ -25,20 +25,20 @@ export type PositionalValues<P extends Positionals> = {
 };
 
 export interface Example {
-  /** What follows `sluice`. */
+  /** The arguments after `sluice`. */
   readonly line: string;
   readonly shows: string;
 }
 
 export interface CommandShape {
-  /** One word, or two for the members of a family: `bundle inspect`. */
+  /** One word, or two in a family of commands: `bundle inspect`. */
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
   /** Paragraphs for the command's own help. */
   readonly description: readonly string[];
   readonly positionals: Positionals;
-  /** By name in camel case: `maxNewTokens` is written `--max-new-tokens`. */
+  /** Keys are names in camel case: `maxNewTokens` is written `--max-new-tokens`. */
   readonly options: Options;
   readonly examples: readonly [Example, ...Example[]];
 }
@@ -48,12 +48,12 @@ export function argument(help: string): Positional<string> {
   return { required: true, help, list: false };
 }
 
-/** An argument that may be given more than once, and must be once. */
+/** An argument that is given once or more. */
 export function argumentList(help: string): Positional<readonly string[]> {
   return { required: true, help, list: true };
 }
 
-/** An argument that may be left out. */
+/** An optional argument. */
 export function optionalArgument(help: string): Positional<string | undefined> {
   return { required: false, help, list: false };
 }

@@ -1,4 +1,4 @@
-/** What a command is: a declaration that parsing and help are derived from, and what it does. */
+/** A command: its declaration, from which parsing and help are derived, and its action. */
 import type { CommandShape, Positionals, PositionalValues } from "./command-shape.ts";
 import type { CommandContext } from "./context.ts";
 import { checkInputs } from "./input-files.ts";
@@ -11,16 +11,16 @@ export { argument, argumentList, optionalArgument } from "./command-shape.ts";
 export interface CommandSpec<P extends Positionals, O extends Options> extends CommandShape {
   readonly positionals: P;
   readonly options: O;
-  /** Refuses what does not go together, before any file is looked at. @throws SluiceError `usage` */
+  /** Refuses options that conflict, before any file is read. @throws SluiceError `usage` */
   check?(values: PositionalValues<P> & OptionValues<O>): void;
-  /** Does the work. Whatever goes wrong is thrown. */
+  /** Does the work. Throws every failure. */
   run(values: PositionalValues<P> & OptionValues<O>, context: CommandContext): Promise<void>;
 }
 
 export interface Command extends CommandShape {
   /**
-   * Checks the arguments, then does the work.
-   * @throws SluiceError `usage` for arguments that make no sense, before anything is done
+   * Checks the arguments, then runs the command.
+   * @throws SluiceError `usage` for invalid arguments, before any work
    */
   start(raw: RawArguments, context: CommandContext): Promise<void>;
 }

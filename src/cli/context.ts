@@ -1,4 +1,4 @@
-/** What commands stand on: the library and the process, as narrow interfaces, so that tests can play both parts. */
+/** What commands depend on: narrow interfaces to the library and the process, which tests replace. */
 
 import type {
   AttributionOptions,
@@ -43,18 +43,18 @@ import type { Progress } from "./progress.ts";
 import type { RunRecord } from "./run-record.ts";
 import type { Completer, InputStream, LineSource } from "./streams.ts";
 
-/** What the commands tell of a generation that has ended. */
+/** What the commands report about a generation that has ended. */
 export type GenerationSummary = Pick<
   GenerateResult,
   "prompt_tokens" | "tokens" | "text" | "finish" | "changes" | "seed" | "timings"
 >;
 
-/** A generation under way: iterated once for tokens as they come, then asked for its summary. */
+/** A running generation: iterate once over its tokens, then read its summary. */
 export interface RunningGeneration extends AsyncIterable<GeneratedToken> {
   result(): Promise<GenerationSummary>;
 }
 
-/** A cache that stays between calls: what a prompt shares with what it already holds is not computed again. */
+/** A cache that persists between calls: tokens that it already holds are not computed again. */
 export interface OpenSession extends Pick<Session, "context" | "set" | "stage" | "dispose"> {
   generate(prompt: string | readonly number[], options: Omit<GenerateOptions, "context">): RunningGeneration;
 }
@@ -75,7 +75,7 @@ export interface LoadedModel
     | "explain"
     | "dispose"
   > {
-  /** Why the folder's tokenizer could not be read. */
+  /** The reason why the folder's tokenizer could not be read. */
   readonly tokenizerError?: Model["tokenizerError"];
   generate(prompt: string | readonly number[], options: GenerateOptions): RunningGeneration;
   generateBatch(
@@ -86,7 +86,7 @@ export interface LoadedModel
   session(options: { readonly context?: number; readonly sequences?: number }): Promise<OpenSession>;
 }
 
-/** What `sluice info` tells. */
+/** The result of `sluice info`. */
 export interface InfoReport {
   /** For programs. */
   readonly data: unknown;
@@ -94,11 +94,11 @@ export interface InfoReport {
   readonly text: string;
 }
 
-/** The library, opened when a command needs it, so that `--help` is there at once. */
+/** The library, imported when a command needs it, so that `--help` answers at once. */
 export interface Library {
   load(source: string, options: LoadOptions): Promise<LoadedModel>;
   loadBundle(source: string, options: { readonly signal?: AbortSignal }): Promise<Bundle>;
-  /** Digests of a model's files, of those that bundles name. */
+  /** Digests of those files of a model that bundles name. */
   digestsFor(
     bundles: readonly (Bundle | ComposedBundle)[],
     source: string,
@@ -106,9 +106,9 @@ export interface Library {
   ): Promise<NonNullable<ComposeSettings["digests"]>>;
   /** The digest of a model's weights. */
   weightsDigestOf(source: string, options: DigestOptions): Promise<string>;
-  /** Speed of a model, and of the same with interventions beside it. */
+  /** Speed of a model, and of the same model with interventions. */
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
-  /** Measures which kernels serve a model fastest, and remembers. */
+  /** Measures which kernels are fastest for a model, and stores the choice. */
   tune(model: LoadedModel, options: TuneModelOptions): Promise<TuningReport>;
   attributeEdges(
     model: LoadedModel,
@@ -122,10 +122,10 @@ export interface Library {
   fitProbe(model: LoadedModel, options: ProbeOptions): Promise<Probe>;
   /** @param source the model's folder */
   fitNeurons(model: LoadedModel, source: string, options: NeuronOptions): Promise<NeuronFit>;
-  /** A model with interventions against itself without them. */
+  /** Compares a model with interventions and without them. */
   evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation>;
   fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions): Promise<UnigramClassifier>;
-  /** Where a model's time goes; without a prompt, that of 64 ids over the vocabulary. */
+  /** Where a model's time goes. The default prompt is 64 ids spread over the vocabulary. */
   profile(
     model: LoadedModel,
     prompt: string | readonly number[] | undefined,
@@ -134,23 +134,23 @@ export interface Library {
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
 }
 
-/** What a command works with. */
+/** What a command receives. */
 export interface CommandContext {
   readonly library: Library;
   readonly stdin: InputStream;
-  /** Results, and nothing else. */
+  /** Results only. */
   readonly stdout: TextOutput;
-  /** Fires on Ctrl-C, and when nobody reads the results any more. */
+  /** Fires on Ctrl-C, and when the reader of the results has gone. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
-  /** What runs, when and where, for reports. @param device that computed, if one did */
+  /** What runs, when and where, for reports. @param device the one that computed, if any */
   record(device: string | null): RunRecord;
-  /** A line for the person, on stderr. */
+  /** Writes a line for the user to stderr. */
   note(text: string): void;
-  /** Text for the person as it is, on stderr. */
+  /** Writes text for the user to stderr, unchanged. */
   say(text: string): void;
-  /** An editor of lines, if a person types them on a terminal; else null. */
+  /** A line editor if a user types on a terminal; otherwise null. */
   openEditor(completer: Completer): LineSource | null;
-  /** Until it is given back (by the returned function), Ctrl-C calls the handler and does not end the command. */
+  /** Makes Ctrl-C call the handler instead of ending the command, until the returned function is called. */
   divertInterrupts(handler: () => void): () => void;
 }

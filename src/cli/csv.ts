@@ -3,9 +3,9 @@ import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 
 /**
- * The records of a CSV text, as text by column name; its first record names the columns. Blank lines are passed over.
- * @param where names the text in errors
- * @throws SluiceError `bad_file` naming the line, for two columns of one name, an unclosed quote, text behind a quoted field or a record of another length
+ * The records of a CSV text, as text by column name. The first record names the columns. Blank lines are skipped.
+ * @param where names the source in errors
+ * @throws SluiceError `bad_file` naming the line, for two columns with one name, an unclosed quote, text after a quoted field, or a record of another length
  */
 export function parseCsv(content: string, where: string): readonly ReadonlyMap<string, string>[] {
   const records = splitRecords(content.replace(/^\uFEFF/, ""), where);
@@ -14,7 +14,7 @@ export function parseCsv(content: string, where: string): readonly ReadonlyMap<s
   const twice = header.fields.find((name, i) => header.fields.indexOf(name) !== i);
   if (twice !== undefined) {
     throw new SluiceError("bad_file", `${where} has two columns ${show(twice)}`, {
-      hint: "Give each column a name of its own.",
+      hint: "Give each column a different name.",
     });
   }
   return rows.map(({ line, fields }) => {
@@ -22,7 +22,7 @@ export function parseCsv(content: string, where: string): readonly ReadonlyMap<s
       throw new SluiceError(
         "bad_file",
         `${where}, line ${line}: ${fields.length} fields, but the first line names ${header.fields.length} columns`,
-        { hint: "Fields that hold commas, quotes or line ends are put in double quotes." },
+        { hint: "Put fields that contain commas, quotes or line ends in double quotes." },
       );
     }
     return new Map(header.fields.map((name, i) => [name, fields[i] as string]));
@@ -30,7 +30,7 @@ export function parseCsv(content: string, where: string): readonly ReadonlyMap<s
 }
 
 interface CsvRecord {
-  /** Where it begins, from 1. */
+  /** The line where it begins, from 1. */
   readonly line: number;
   readonly fields: readonly string[];
 }
@@ -58,7 +58,7 @@ function splitRecords(content: string, where: string): readonly CsvRecord[] {
   return records;
 }
 
-/** One field from `at` on, and where it ends: at a comma, a line end, or the end. */
+/** One field from `at` on, and where it ends: at a comma, a line end, or the end of the text. */
 function readField(
   content: string,
   at: number,
@@ -75,7 +75,7 @@ function readField(
   for (;;) {
     const quote = content.indexOf('"', next);
     if (quote < 0) {
-      throw new SluiceError("bad_file", `${where}, line ${line}: a quote is opened and never closed`);
+      throw new SluiceError("bad_file", `${where}, line ${line}: a quote is not closed`);
     }
     value += content.slice(next, quote);
     next = quote + 1;
@@ -84,8 +84,8 @@ function readField(
     next++;
   }
   if (next < content.length && !/[,\n\r]/.test(content[next] as string)) {
-    throw new SluiceError("bad_file", `${where}, line ${line}: there is text behind a quoted field`, {
-      hint: "A quote inside a quoted field is written twice.",
+    throw new SluiceError("bad_file", `${where}, line ${line}: text follows a quoted field`, {
+      hint: "Write a quote inside a quoted field twice.",
     });
   }
   return { value, end: next, lines: value.split("\n").length - 1 };

@@ -1,4 +1,4 @@
-/** Options that were left out, left out of the library's options too. */
+/** Leaves options that were not given out of the library's options. */
 
 export type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
 

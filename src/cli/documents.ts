@@ -2,11 +2,11 @@
 import { SluiceError } from "../errors.ts";
 import { readWholeFile } from "./read-file.ts";
 
-/** A text, or token ids in its place, which need no tokenizer. */
+/** A text, or token ids, which need no tokenizer. */
 export type Document = string | readonly number[];
 
 /**
- * The documents of a file: one a line of a `.jsonl` file; any other file is one text.
+ * The documents of a file: one per line of a `.jsonl` file; any other file is one text.
  * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
  */
 export async function readDocuments(path: string, signal: AbortSignal): Promise<readonly Document[]> {
@@ -15,8 +15,8 @@ export async function readDocuments(path: string, signal: AbortSignal): Promise<
 }
 
 /**
- * The lines of a file, each a document: as JSON in a `.jsonl` file and as text in any other. Blank lines are passed over.
- * @param what a line is, for messages
+ * The lines of a file, one document per line: JSON in a `.jsonl` file, text in any other. Blank lines are skipped.
+ * @param the name of a line's content, for messages
  * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
  */
 export async function readLines(
@@ -29,7 +29,7 @@ export async function readLines(
     ? parseJsonLines(content, path)
     : content.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length > 0) return lines;
-  throw new SluiceError("bad_file", `${path} holds no ${what}`, { hint: `Write one ${what} a line.` });
+  throw new SluiceError("bad_file", `${path} holds no ${what}`, { hint: `Write one ${what} per line.` });
 }
 
 /** @throws SluiceError `not_found`, `aborted`, or `bad_file` for what is not UTF-8 */
@@ -61,7 +61,7 @@ function parseDocument(line: string, where: string): Document {
     throw new SluiceError("bad_file", `${where} is not JSON: ${(cause as Error).message}`, { hint, cause });
   }
   const { text, tokens } = (value ?? {}) as { readonly text?: unknown; readonly tokens?: unknown };
-  // Data sets keep both: the ids are what was asked for exactly.
+  // Data sets may have both. The ids are exact, so they win.
   if (tokens !== undefined) {
     if (isTokenList(tokens)) return tokens;
     throw new SluiceError("bad_file", `${where}: "tokens" is not a list of token ids`, { hint });

@@ -1,4 +1,4 @@
-/** What other programs call the options of ours: whoever knows those is told ours. */
+/** Other programs' names for our options: a user who types one is shown ours. */
 import type { CommandShape } from "./command-shape.ts";
 import { optionName } from "./option-name.ts";
 
@@ -73,7 +73,7 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   "hook-point": ["site"],
 };
 
-/** Our option or argument, as it is typed, for another program's name; null for a name that is none of theirs. */
+/** Our option or argument, as it is typed, for another program's name; null if the name is unknown. */
 export function foreignName(typed: string, { options, positionals }: CommandShape): string | null {
   const bare = typed.replace(/^-+/, "").replaceAll("_", "-").toLowerCase();
   const candidates = Object.hasOwn(FOREIGN, bare) ? (FOREIGN[bare] ?? []) : [];

@@ -11,7 +11,7 @@ export interface HelpStyle {
 }
 
 const INDENT = "  ";
-/** Terms longer than this stand on a line of their own. */
+/** Longer terms get their own line. */
 const TERM_WIDTH = 28;
 const SHORT_EXAMPLE = 72;
 
@@ -44,14 +44,14 @@ export function generalHelp(commands: readonly Command[], style: HelpStyle): str
   ].join("\n");
 }
 
-/** Lines that fit an ordinary terminal; the others are in the help of their commands. */
+/** Lines that fit an ordinary terminal; each command's help has the others. */
 function shortExamples(commands: readonly Command[]): readonly string[] {
   return commands
     .map(({ examples }) => `${INDENT}sluice ${examples[0].line}\n`)
     .filter((line) => line.length <= SHORT_EXAMPLE);
 }
 
-/** `sluice fit --help`: of the commands of two words that begin alike. */
+/** `sluice fit --help`: help of a family of commands, such as `fit …`. */
 export function familyHelp(commands: readonly Command[], style: HelpStyle): string {
   const list = definitions(
     commands.map(({ name, summary }) => [name, summary]),
@@ -60,7 +60,7 @@ export function familyHelp(commands: readonly Command[], style: HelpStyle): stri
   return `${section("Commands", list, style)}\n${paragraph("`sluice help COMMAND` describes each.", style)}`;
 }
 
-/** `sluice help OPTION`: the commands that take it, each with its help. */
+/** `sluice help OPTION`: the commands that take it, each with the option's help. */
 export function optionHelp(key: string, commands: readonly Command[], style: HelpStyle): string {
   const taking = commands.flatMap(({ name, options }): Definition[] => {
     const option = options[key];
@@ -119,7 +119,7 @@ function paragraph(text: string, style: HelpStyle): string {
   return `${wrap(text, style.width).join("\n")}\n`;
 }
 
-/** Lines of at most `width` characters, broken at spaces; a longer word has a line of its own. */
+/** Lines of at most `width` characters, broken at spaces; a longer word gets its own line. */
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";

@@ -1,4 +1,4 @@
-/** Files that a line names, looked at before any work: most mistakes are a name that is not there. */
+/** Checks the files that a command line names before any work: most mistakes are names of missing files. */
 import { access, constants, stat } from "node:fs/promises";
 import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
@@ -7,8 +7,7 @@ import { optionName } from "./option-name.ts";
 import type { RawArguments } from "./parse-arguments.ts";
 
 /**
- * Looks at the files of options that name one to read. What is neither a file nor a folder, such as a pipe, is left to
- * whoever reads it, and so are web addresses.
+ * Checks the files of options that name one to read. Pipes and web addresses are not checked here.
  * @throws SluiceError `not_found` or `bad_file`, naming the option and the file
  */
 export async function checkInputs({ options }: Pick<CommandShape, "options">, raw: RawArguments): Promise<void> {
@@ -23,7 +22,7 @@ async function checkInput(path: string, option: string): Promise<void> {
   const shown = showText(path, 200);
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     const fault =
-      cause.code === "ENOENT" || cause.code === "ENOTDIR" ? "is not there" : `cannot be read: ${cause.message}`;
+      cause.code === "ENOENT" || cause.code === "ENOTDIR" ? "does not exist" : `cannot be read: ${cause.message}`;
     throw new SluiceError("not_found", `${option}: ${shown} ${fault}`, { cause });
   });
   if (found.isDirectory()) throw new SluiceError("bad_file", `${option}: ${shown} is a folder; name a file`);

@@ -1,4 +1,4 @@
-/** Standard input as text: all of it, or line by line. Waiting for it ends when the signal fires. */
+/** Standard input as text: all of it, or line by line. The wait ends when the signal fires. */
 
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { InputStream } from "./streams.ts";
@@ -13,7 +13,7 @@ export async function readAll(stdin: InputStream, signal: AbortSignal): Promise<
   return content;
 }
 
-/** Lines as they come, without their ends; the last one need not have any. Throws as {@link readAll}. */
+/** Lines as they come, without their ends; the last one may have none. Throws as {@link readAll}. */
 export async function* readLines(stdin: InputStream, signal: AbortSignal): AsyncGenerator<string> {
   let rest = "";
   for await (const piece of pieces(stdin, signal)) {

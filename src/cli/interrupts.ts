@@ -1,20 +1,20 @@
 /** Ctrl-C: the first asks the work to stop, the second does not wait for it. */
 
-/** Work that takes longer to stop is spoken of. */
+/** Milliseconds; a notice appears if stopping takes longer. */
 const PATIENCE_MS = 1000;
 
-/** `process`, or what plays its part. */
+/** `process`, or its stand-in in a test. */
 export interface SignalSource {
   on(event: "SIGINT" | "SIGTERM", listener: () => void): unknown;
   off(event: "SIGINT" | "SIGTERM", listener: () => void): unknown;
 }
 
 export interface Interrupts {
-  /** The exit code that tells of the interruption (128 + the signal's number), or null. */
+  /** The exit code of the interruption (128 + the signal's number), or null. */
   readonly exitCode: number | null;
-  /** Until it is given back (by the returned function), Ctrl-C calls the handler and does not end the command. */
+  /** Makes Ctrl-C call the handler instead of ending the command, until the returned function is called. */
   divert(handler: () => void): () => void;
-  /** Gives the signals back. */
+  /** Stops listening for signals. */
   release(): void;
 }
 

@@ -1,4 +1,4 @@
-/** What a command writes is none of what it reads. */
+/** A command never overwrites its inputs. */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../errors.ts";
@@ -8,9 +8,9 @@ import { optionName } from "./option-name.ts";
 import type { RawArguments } from "./parse-arguments.ts";
 
 /**
- * Compares what is there under the names of outputs with what is there under all other names of the line: files, and of
- * folders the files that make a model.
- * @throws SluiceError `usage` where they are the same
+ * Compares the files that outputs name with the files that all other words of the command line name. A model's folder
+ * counts as the files that make the model.
+ * @throws SluiceError `usage` if an output is an input
  */
 export async function keepInputs({ options }: Pick<CommandShape, "options">, raw: RawArguments): Promise<void> {
   const given = [...raw.options].map(([key, texts]) => ({ key, texts, isOutput: options[key]?.isOutput ?? false }));
@@ -29,7 +29,7 @@ export async function keepInputs({ options }: Pick<CommandShape, "options">, raw
       const id = await identityOf(path);
       const input = id === undefined ? undefined : read.get(id);
       if (input === undefined) continue;
-      throw new SluiceError("usage", `${optionName(key)} ${path} would be written over ${input}, which is read`, {
+      throw new SluiceError("usage", `${optionName(key)} ${path} would overwrite ${input}, which is an input`, {
         hint: "Name another file.",
       });
     }
@@ -38,7 +38,7 @@ export async function keepInputs({ options }: Pick<CommandShape, "options">, raw
 
 /** A file, or the files of a folder that make a model. */
 async function filesOf(path: string): Promise<readonly string[]> {
-  // What is no folder is a file, or no path at all.
+  // Not a folder: a file, or not a path.
   const entries = await readdir(path).catch(() => null);
   if (!entries) return [path];
   return entries.filter(isModelFile).map((entry) => join(path, entry));
@@ -49,9 +49,9 @@ function isModelFile(name: string): boolean {
   return isWeights || name === "config.json" || COMPANIONS.includes(name);
 }
 
-/** The same for all names of one file; undefined of what is no file. */
+/** One key for all names of a file; undefined if there is no file. */
 async function identityOf(path: string): Promise<string | undefined> {
-  // A prompt or a number is no path, and what is not there cannot be lost.
+  // A prompt or a number is not a path, and a missing file cannot be lost.
   const found = await stat(path).catch(() => null);
   return found?.isFile() ? `${found.dev}:${found.ino}` : undefined;
 }

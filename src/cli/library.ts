@@ -1,4 +1,4 @@
-/** The real library behind the commands, imported when one first needs it. */
+/** The real library behind the commands, imported when a command first needs it. */
 import type { Model } from "../index.ts";
 import type { Library, LoadedModel } from "./context.ts";
 
@@ -76,7 +76,7 @@ export const library: Library = {
   },
 };
 
-/** Every model that the commands hold was loaded above. */
+/** Every model that commands hold was loaded above. */
 function own(model: LoadedModel): Model {
   return model as Model;
 }

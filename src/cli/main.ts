@@ -1,4 +1,4 @@
-/** The command line: finds the command, runs it, and turns what happened into messages and an exit code. */
+/** The command line: finds the command, runs it, and turns the outcome into messages and an exit code. */
 
 import { nearest } from "../arguments/suggest.ts";
 import { SluiceError } from "../errors.ts";
@@ -21,7 +21,7 @@ import type { InputStream } from "./streams.ts";
 
 const NAMES = COMMANDS.map(({ name }) => name);
 
-/** The process, or what plays its part in a test. */
+/** The process, or its stand-in in a test. */
 export interface Surroundings {
   readonly library: Library;
   readonly stdin: InputStream;
@@ -29,7 +29,7 @@ export interface Surroundings {
   readonly stderr: OutputStream;
   readonly signals: SignalSource;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Of the package. */
+  /** The package's version. */
   readonly version: string;
   readonly openEditor: CommandContext["openEditor"];
   /** Ends the process at a second Ctrl-C. */
@@ -37,8 +37,8 @@ export interface Surroundings {
 }
 
 /**
- * Runs one command line. When it resolves, everything written has left the process.
- * @param argv what follows the program's name
+ * Runs one command line. When it resolves, all output has left the process.
+ * @param argv the arguments after the program's name
  * @returns the exit code: 0 done, 1 failed, 2 usage error, 130 or 143 interrupted
  */
 export async function main(argv: readonly string[], surroundings: Partial<Surroundings> = {}): Promise<number> {
@@ -93,16 +93,16 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     interrupts.release();
     progress.clear();
   }
-  // Only now it is known whether everything could be written.
+  // Only now is it known whether all output could be written.
   await stdout.flush();
   const code = conclude(error, line, interrupts.exitCode, context, world.env.SLUICE_DEBUG === "1");
   await stderr.flush();
-  // Input that was begun and not read to its end would keep the process waiting.
+  // Input that was not read to its end would keep the process alive.
   world.stdin.destroy?.();
   return code;
 }
 
-/** How far a line has been understood. */
+/** How far a command line has been understood. */
 interface Line {
   shape: CommandShape | null;
   raw: RawArguments | null;
@@ -133,7 +133,7 @@ async function dispatch(
   await command.start(raw, context);
 }
 
-/** What `sluice help …` prints: of a command, of an option with or without its dashes, or of everything. */
+/** What `sluice help …` prints: help of a command, of an option with or without its dashes, or of everything. */
 function helpOn(words: readonly string[], style: HelpStyle): string {
   const [word = ""] = words;
   if (words.length === 0) return generalHelp(COMMANDS, style);
@@ -150,12 +150,12 @@ function helpOn(words: readonly string[], style: HelpStyle): string {
   return commandHelp(find(words).command, style);
 }
 
-/** The commands of two words that begin with the first of these. */
+/** The commands of two words that begin with this word. */
 function familyOf([word]: readonly string[]): readonly Command[] {
   return COMMANDS.filter(({ name }) => name.startsWith(`${word} `));
 }
 
-/** The command that a line begins with, and what follows its name. */
+/** The command that a line begins with, and the words after its name. */
 function find(argv: readonly string[]): { readonly command: Command; readonly args: readonly string[] } {
   for (const length of [2, 1]) {
     const typed = argv.slice(0, length).join(" ");
@@ -177,7 +177,7 @@ function find(argv: readonly string[]): { readonly command: Command; readonly ar
     });
   }
   const guess = nearest(word, NAMES) ?? nearest(argv.slice(0, 2).join(" "), NAMES);
-  throw new SluiceError("usage", `there is no command "${showText(word, 60)}"`, {
+  throw new SluiceError("usage", `unknown command "${showText(word, 60)}"`, {
     hint: guess ? `Did you mean ${guess}?` : `There are ${NAMES.join(", ")}.`,
   });
 }
@@ -190,7 +190,7 @@ function styleFor(stdout: TextOutput, env: Surroundings["env"]): HelpStyle {
   };
 }
 
-/** Tells the person what went wrong, if anything did. @returns the exit code */
+/** Reports what went wrong, if anything did. @returns the exit code */
 function conclude(
   error: unknown,
   { shape, raw }: Line,
@@ -203,7 +203,7 @@ function conclude(
     return 1;
   }
   if (interrupted !== null) return interrupted;
-  // The reader has seen enough and left: that the work stopped then is no failure.
+  // The reader has seen enough and left: stopping the work then is not a failure.
   if (error === null || (stdout.closed && error instanceof SluiceError && error.code === "aborted")) return 0;
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const text = debug && stack ? stack : message;

@@ -1,11 +1,11 @@
-/** A changed model as a Hugging Face folder, written tensor by tensor and seen only when it is complete. */
+/** A changed model as a Hugging Face folder, written tensor by tensor and visible only when it is complete. */
 import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import type { ChangedModel } from "../model/changed-model.ts";
 
 /**
- * Makes sure, as far as can be known beforehand, that a folder can be made: it may be there, but only empty.
+ * Checks in advance, as far as possible, that a folder can be made. An empty folder may exist already.
  * @throws SluiceError `usage` if it cannot
  */
 export async function prepareOutFolder(path: string): Promise<void> {
@@ -24,7 +24,7 @@ export async function prepareOutFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes a changed model, which is seen only when it is complete.
+ * Writes a changed model, which is visible only when it is complete.
  * @param onProgress bytes written so far, and in all
  * @throws SluiceError `not_written` if the disk refuses, `aborted`
  */
@@ -44,7 +44,7 @@ export async function writeModelFolder(
       const handle = await refuseOf(path, open(join(fresh, file.name), "w"));
       try {
         for await (const bytes of file.read(signal)) {
-          // On a handle, writeFile goes on from where the last one ended.
+          // On a handle, writeFile continues where the last one ended.
           await refuseOf(path, handle.writeFile(bytes));
           done += bytes.length;
           onProgress(done, total);
@@ -60,7 +60,7 @@ export async function writeModelFolder(
   }
 }
 
-/** An empty folder of that name gives way. */
+/** Replaces an empty folder of that name. */
 async function takePlace(fresh: string, target: string): Promise<void> {
   await rmdir(target).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== "ENOENT") throw cause;

@@ -1,10 +1,10 @@
-/** Which option an error is about: the library names its own fields and files, the command line its options. */
+/** Finds the option that an error is about: the library names its fields and files, the command line its options. */
 import type { SluiceError } from "../errors.ts";
 import type { CommandShape } from "./command-shape.ts";
 import { optionName } from "./option-name.ts";
 import type { RawArguments } from "./parse-arguments.ts";
 
-/** Fields of the library that are called otherwise here; the others have the same name. */
+/** Fields of the library whose option has another name; the others share the name. */
 const OPTIONS: Readonly<Record<string, string>> = {
   bundles: "with",
   prefix: "with",
@@ -21,10 +21,10 @@ const OPTIONS: Readonly<Record<string, string>> = {
   sites: "site",
 };
 
-/** How a value is written that is part of another. */
+/** How a value that is part of another is written. */
 const FORMS: Readonly<Record<string, string>> = { prefix: "FILE:as=PREFIX" };
 
-/** A line to follow an error's; null where no option of the command bears on it. */
+/** A line after the error's; null if no option of the command is concerned. */
 export function optionHint(error: SluiceError, shape: CommandShape, raw: RawArguments | null): string | null {
   const field = error.field ?? fieldIn(error.message, shape);
   const key = field === undefined ? undefined : optionOf(field, shape);
@@ -40,7 +40,7 @@ function optionOf(field: string, { options }: CommandShape): string | undefined 
   return [OPTIONS[field], field].find((name) => name !== undefined && Object.hasOwn(options, name));
 }
 
-/** A field that a message names, if its name can be no other word: `promptLength`. */
+/** A field that a message names, if the name cannot be an ordinary word: `promptLength`. */
 function fieldIn(message: string, shape: CommandShape): string | undefined {
   const names = message.slice(0, 2000).match(/\b[a-z]+(?:[A-Z][a-z]+)+\b/g) ?? [];
   return names.find((name) => optionOf(name, shape) !== undefined && !message.includes(optionName(name)));
@@ -54,7 +54,7 @@ function optionOfFile(
 ): string | undefined {
   const found = [...raw.options].filter(([key, texts]) => {
     const { reads, isOutput = false } = options[key] ?? {};
-    // What is wrong inside a result is no fault of its file's.
+    // A fault inside a result is not a fault of its file.
     if (!reads && !(isOutput && (code === "usage" || code === "not_written"))) return false;
     // `--with FILE:as=PREFIX`
     return texts.some(

@@ -4,23 +4,23 @@ import { showText } from "../show.ts";
 
 /** One `--option`; T is what the command gets. */
 export interface Option<T> {
-  /** What stands for the value in help texts, such as `N`; null for a flag, which has none. */
+  /** The value's placeholder in help texts, such as `N`; null for a flag. */
   readonly value: string | null;
   readonly help: string;
   readonly repeatable: boolean;
-  /** Names a file that the command reads: input-files.ts. Bundles are looked at by whoever reads them. */
+  /** Names a file that the command reads: input-files.ts. Bundles are checked when they are read. */
   readonly reads?: "file" | "bundle";
   /** Names a file that the command writes: kept-inputs.ts. */
   readonly isOutput?: boolean;
-  /** Other options, of which one must be given for this one to do anything. */
+  /** Other options: without one of them this option does nothing. */
   readonly needs?: readonly string[];
-  /** It may be written without a value; only these words, right after it, are one. */
+  /** The option may be written without a value; only these words, right after it, are its value. */
   readonly words?: readonly string[];
-  /** Earlier names, in camel case: they still work, with a notice. Help shows the one name. */
+  /** Earlier names, in camel case: they still work, with a notice. Help shows the current name. */
   readonly aliases?: readonly string[];
   /**
-   * Checks and converts what was written.
-   * @param texts the values in order; an absent option has none, and of a present flag there is an empty one
+   * Checks and converts the texts given.
+   * @param texts the values in order; none for an absent option, an empty one for each flag given
    * @param name the option as written, for errors
    * @throws SluiceError `usage`
    */
@@ -37,14 +37,14 @@ export type OptionValues<O extends Options> = {
 /** Checks and converts one value. @throws SluiceError `usage` */
 export type Parser<T> = (text: string, name: string) => T;
 
-/** `--json`: there or not. */
+/** `--json`: given or not. */
 export function flag(help: string): Option<boolean> {
   return { value: null, help, repeatable: false, read: (texts) => texts.length > 0 };
 }
 
 /**
- * Given at most once in effect: the last one counts, so that a script's defaults can be overridden.
- * @param otherwise what the library takes without it, for the help text
+ * The last one given counts, so that a script's defaults can be overridden.
+ * @param otherwise the library's default, for the help text
  */
 export function optional<T>(value: string, help: string, parse: Parser<T>, otherwise?: T): Option<T | undefined> {
   return {
@@ -58,13 +58,13 @@ export function optional<T>(value: string, help: string, parse: Parser<T>, other
   };
 }
 
-/** As {@link optional}, with a value to take its place, which the help text shows. */
+/** As {@link optional}, with a default, which the help text shows. */
 export function withDefault<T>(value: string, help: string, parse: Parser<T>, otherwise: T): Option<T> {
   const option = optional(value, `${help} (default ${otherwise})`, parse);
   return { ...option, read: (texts, name) => option.read(texts, name) ?? otherwise };
 }
 
-/** Without it the command does not run. */
+/** An option that must be given. */
 export function required<T>(value: string, help: string, parse: Parser<T>): Option<T> {
   const option = optional(value, `${help} (required)`, parse);
   return {
@@ -77,7 +77,7 @@ export function required<T>(value: string, help: string, parse: Parser<T>): Opti
   };
 }
 
-/** What was written of an option that may stand alone. */
+/** An option that may be written without a value. */
 export interface FlagOrWord<T extends string> {
   /** It was written without a value. */
   readonly isFlag: boolean;
@@ -85,7 +85,7 @@ export interface FlagOrWord<T extends string> {
   readonly word: T | undefined;
 }
 
-/** A flag that can also take one of a few words. */
+/** A flag that may also take one of a few words. */
 export function flagOrWord<const T extends string>(
   value: string,
   help: string,
@@ -104,32 +104,32 @@ export function flagOrWord<const T extends string>(
   };
 }
 
-/** That does nothing unless one of these others is given. */
+/** An option that does nothing unless one of these others is given. */
 export function needing<O extends Option<unknown>>(option: O, ...needs: readonly [string, ...string[]]): O {
   return { ...option, needs };
 }
 
-/** Of a file that the command reads. */
+/** An option that names a file to read. */
 export function input<T>(option: Option<T>, reads: "file" | "bundle" = "file"): Option<T> {
   return { ...option, reads };
 }
 
-/** Of a file that the command writes. */
+/** An option that names a file to write. */
 export function output<T>(option: Option<T>): Option<T> {
   return { ...option, isOutput: true };
 }
 
-/** With the names, in camel case, that it had before. */
+/** An option with earlier names, in camel case. */
 export function renamed<O extends Option<unknown>>(option: O, ...aliases: readonly string[]): O {
   return { ...option, aliases };
 }
 
-/** May be given several times. */
+/** An option that may be given several times. */
 export function repeated<T>(value: string, help: string, parse: Parser<T>): Option<readonly T[]> {
   return { value, help, repeatable: true, read: (texts, name) => texts.map((text) => parse(text, name)) };
 }
 
-/** Any text, an empty one too. */
+/** Any text, also an empty one. */
 export const text: Parser<string> = (given) => given;
 
 /** A text of at least one character: a file name, an adapter. */
@@ -152,7 +152,7 @@ export function wholeNumber(min: number): Parser<number> {
 export interface NumberRange {
   readonly min?: number;
   readonly max?: number;
-  /** The lower bound itself is refused. */
+  /** Refuse the lower bound itself. */
   readonly aboveMin?: boolean;
 }
 
@@ -179,14 +179,14 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Parser<
   };
 }
 
-/** Token ids between commas or spaces: `1,2,3`, or what `sluice generate --tokens` prints. */
+/** Token ids separated by commas or spaces: `1,2,3`, or what `sluice generate --tokens` prints. */
 export const tokenIds: Parser<readonly number[]> = (given, option) => {
   const parts = given.trim().split(/\s*,\s*|\s+/);
   return parts.map((part, index) => {
     const id = Number(part);
     if (/^\d+$/.test(part) && Number.isSafeInteger(id)) return id;
     throw new SluiceError("usage", `${option}: ${describePart(part, index)} is not a token id`, {
-      hint: "Token ids are whole numbers from 0 up, between commas: --tokens 1,2,3",
+      hint: "Token ids are whole numbers from 0 up, separated by commas: --tokens 1,2,3",
     });
   });
 };

@@ -1,17 +1,17 @@
-/** Result files: refused before the work if they cannot be written, and never seen half-written. */
+/** Result files: refused before the work if they cannot be written, never visible half-written. */
 import { constants } from "node:fs";
 import { access, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 
 export interface OutFile {
-  /** Puts the bytes in place of whatever the file held. @throws SluiceError `not_written` if that fails */
+  /** Replaces the file's contents by the bytes. @throws SluiceError `not_written` if that fails */
   write(bytes: Uint8Array): Promise<void>;
 }
 
 /**
- * Makes sure, as far as can be known beforehand, that a file can be written.
- * @param options.mustBeNew nothing is replaced
+ * Checks in advance, as far as possible, that a file can be written.
+ * @param options.mustBeNew refuse a file that exists
  * @throws SluiceError `usage` if it cannot
  */
 export async function prepareOutFile(
@@ -24,7 +24,7 @@ export async function prepareOutFile(
   });
   if (existing && mustBeNew) throw new SluiceError("usage", `${path} exists already; name a new file`);
   if (existing?.isDirectory()) throw new SluiceError("usage", `${path} is a folder; name a file`);
-  // Through a link the file behind it is replaced. A device or a pipe cannot be, and is written to.
+  // A link's target is replaced. A device or a pipe cannot be replaced, so it is written to.
   const target = existing?.isFile() ? await realpath(path) : resolve(path);
   const replaced = existing === null || existing.isFile();
   await access(replaced ? dirname(target) : target, constants.W_OK).catch((cause: Error) => {
@@ -45,7 +45,7 @@ export async function prepareOutFile(
   };
 }
 
-/** A reader sees the old file or the new one, never a part: the new one is written beside it, then renamed. */
+/** A reader sees the old file or the new one, never a part: the new file is written next to the old one, then renamed. */
 async function replaceFile(target: string, bytes: Uint8Array): Promise<void> {
   const fresh = `${target}.${process.pid}.part`;
   try {

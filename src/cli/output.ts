@@ -1,6 +1,6 @@
-/** Text to stdout and stderr, where the reader may go away. */
+/** Text to stdout and stderr, whose reader may go away. */
 
-/** As much of a Node stream as is needed. */
+/** The part of a Node stream that is needed. */
 export interface OutputStream {
   write(text: string, done: (error?: Error | null) => void): unknown;
   on(event: "error", listener: (error: Error & { code?: string }) => void): unknown;
@@ -17,29 +17,29 @@ export class TextOutput {
   #failure: Error | null = null;
   readonly #listener = (error: Error & { code?: string }): void => this.#fail(error);
 
-  /** @param onFailure called once when the text cannot be written any more: going on makes no sense */
+  /** @param onFailure called once when text can no longer be written, so that the work can stop */
   constructor(stream: OutputStream, onFailure: () => void = () => {}) {
     this.#stream = stream;
     this.#onFailure = onFailure;
     stream.on("error", this.#listener);
   }
 
-  /** A person watches. */
+  /** Whether a terminal shows the text. */
   get interactive(): boolean {
     return this.#stream.isTTY === true;
   }
 
-  /** Width of the screen in characters; 80 where there is none. */
+  /** Width of the screen in characters; 80 if there is none. */
   get columns(): number {
     return this.#stream.columns || 80;
   }
 
-  /** The reader went away, as `head` does when it has seen enough. */
+  /** Whether the reader went away, as `head` does when it has seen enough. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Why writing failed, other than for want of a reader: a full disk, say. */
+  /** Why writing failed, if not because the reader went away: a full disk, for example. */
   get failure(): Error | null {
     return this.#failure;
   }
@@ -52,12 +52,12 @@ export class TextOutput {
     });
   }
 
-  /** Writes a line's end unless the last text had one. */
+  /** Ends the line unless the last text did. */
   endLine(): void {
     if (!this.#endsLine) this.write("\n");
   }
 
-  /** Waits until everything has left the process: exiting before would cut it off. */
+  /** Waits until all text has left the process: an earlier exit would cut it off. */
   async flush(): Promise<void> {
     if (!this.#closed && !this.#failure) await new Promise<void>((resolve) => this.#stream.write("", () => resolve()));
     this.#stream.off("error", this.#listener);

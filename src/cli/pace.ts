@@ -1,20 +1,20 @@
-/** How fast work goes that counts what it has done, and how long it will go on. */
+/** The rate of work that reports its progress, and the time left. */
 
-/** Before so long, a rate says more about the first steps than about the work. */
+/** Earlier than this, a rate reflects the first steps more than the work. */
 const SETTLED_MS = 500;
 
 export interface Counted {
   readonly done: number;
   readonly total: number;
-  /** What is counted, such as `tokens`; `bytes` are shown as MB. */
+  /** The unit counted, such as `tokens`; `bytes` are shown as MB. */
   readonly unit: string;
-  /** Of `done`, what an earlier run had done: it tells nothing of the pace. */
+  /** The part of `done` that an earlier run had done; it does not count towards the rate. */
   readonly kept?: number;
 }
 
 export class Pace {
   readonly #now: () => number;
-  /** When the first part was done: kernels were compiled for it. */
+  /** When the first part, for which kernels were compiled, was done. */
   #begun: { readonly at: number; readonly done: number } | undefined;
 
   constructor(now: () => number) {

@@ -1,4 +1,4 @@
-/** From what was typed to what a command declares. `node:util` splits; every complaint is made here. */
+/** Turns typed arguments into what a command declares. `node:util` splits them; all errors are raised here. */
 import { parseArgs } from "node:util";
 import { nearest } from "../arguments/suggest.ts";
 import { SluiceError } from "../errors.ts";
@@ -10,25 +10,25 @@ import { optionName } from "./option-name.ts";
 /** A command's arguments, split but not checked. */
 export interface RawArguments {
   readonly positionals: readonly string[];
-  /** What was written for each option that was given, in order; "" for a flag. Keys as in the declaration. */
+  /** The values of each option given, in order; "" for a flag. Keys as in the declaration. */
   readonly options: ReadonlyMap<string, readonly string[]>;
-  /** What was written for positionals under names that they also have. */
+  /** The values of positionals that were given as options. */
   readonly named: ReadonlyMap<string, string>;
-  /** For the person, about earlier names that were used. */
+  /** Notices about earlier names that were used. */
   readonly notices: readonly string[];
-  /** `--help` or `-h` was among them. */
+  /** Whether `--help` or `-h` was given. */
   readonly help: boolean;
 }
 
-/** What a typed name stands for. */
+/** The meaning of a typed name. */
 interface Meaning {
   readonly key: string;
   readonly kind: "option" | "positional";
-  /** It is an earlier name. */
+  /** Whether it is an earlier name. */
   readonly isAlias: boolean;
   /** Null for a flag. */
   readonly value: string | null;
-  /** Of an option that may stand without a value. */
+  /** The words that an option which may have no value accepts. */
   readonly words: readonly string[] | undefined;
 }
 
@@ -53,7 +53,7 @@ export function splitArguments(shape: CommandShape, args: readonly string[]): Ra
   const given = new Map<string, string[]>();
   const named = new Map<string, string>();
   const notices = new Set<string>();
-  /** Where words stand that belong to the option before them. */
+  /** Positions of words that belong to the option before them. */
   const taken = new Set<number>();
   const wordAfter = (index: number, words: readonly string[]): string => {
     const next = tokens.find((token) => token.index === index + 1);
@@ -79,7 +79,7 @@ export function splitArguments(shape: CommandShape, args: readonly string[]): Ra
   return { positionals, options: given, named, notices: [...notices], help };
 }
 
-/** Every name that can be typed, earlier ones too. */
+/** Every name that can be typed, also earlier ones. */
 function meaningsIn({ options, positionals }: CommandShape): ReadonlyMap<string, Meaning> {
   const own = Object.entries(options).flatMap(([key, { value, words, aliases = [] }]) => {
     return [key, ...aliases].map((name): readonly [string, Meaning] => {
@@ -128,7 +128,7 @@ function unknownOption(typed: string, shape: CommandShape): SluiceError {
   return new SluiceError("usage", `unknown option ${showText(typed, 60)} of sluice ${shape.name}`, {
     hint: guess
       ? `Did you mean ${guess}?`
-      : `sluice ${shape.name} --help lists its options. A text that begins with a dash goes after a lone --`,
+      : `sluice ${shape.name} --help lists its options. Put a text that begins with a dash after a lone --`,
   });
 }
 
@@ -141,7 +141,7 @@ export function readPositionals(
   const excess = declared.at(-1)?.[1].list ? undefined : positionals[declared.length];
   if (excess !== undefined) {
     throw new SluiceError("usage", `unexpected argument "${showText(excess, 60)}"`, {
-      hint: "A text with spaces goes in quotes, and an option's value right after the option.",
+      hint: "Put a text with spaces in quotes, and an option's value right after the option.",
     });
   }
   const values = declared.map(([key, { required, help, list }], index) => {

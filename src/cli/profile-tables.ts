@@ -1,10 +1,10 @@
 /** A profile as text for a terminal. */
 import type { HostRow, Profile, ProfileRow, StageCost } from "../index.ts";
 
-/** Kernels of a phase and pipelines that are listed; there may be hundreds of the latter. */
+/** How many kernels of a phase, and how many pipelines, are listed. */
 const SHOWN = 12;
 
-/** @param tokenTime host time of a decoded token, as one line */
+/** @param tokenTime host time per decoded token, as one line */
 export function profileTables(profile: Profile, tokenTime: string): string {
   const { wall, clock, resolution_ns, unusable_stamps, dispatches } = profile;
   const lines = [

@@ -1,4 +1,4 @@
-/** How far the work is, on stderr, for whatever takes more than a second. */
+/** Shows progress on stderr for work that takes more than a second. */
 import type { TextOutput } from "./output.ts";
 import { type Counted, Pace } from "./pace.ts";
 
@@ -6,7 +6,7 @@ import { type Counted, Pace } from "./pace.ts";
 const SILENT_MS = 1000;
 /** Between two updates of the line on a terminal. */
 const REDRAW_MS = 100;
-/** Work that counts may say nothing for so long before it is spoken for. */
+/** Milliseconds that work with its own progress may be silent before {@link during} reports for it. */
 const QUIET_MS = 3000;
 /** Between two lines in a log. */
 const LOG_MS = 10_000;
@@ -14,7 +14,7 @@ const LOG_MS = 10_000;
 const ERASE_LINE = "\r\u001b[K";
 
 /**
- * On a terminal one line that is written over; elsewhere a line when the work changes and every ten seconds.
+ * On a terminal: one line, overwritten. Elsewhere: a line when the work changes, and every ten seconds.
  */
 export class Progress {
   readonly #stderr: TextOutput;
@@ -23,9 +23,9 @@ export class Progress {
   #shownAt = Number.NEGATIVE_INFINITY;
   #shownLabel = "";
   #drawn = false;
-  /** What work that counts said last, and when; undefined where it is through. */
+  /** The last progress reported, and when; undefined if that work is done. */
   #told: { readonly label: string; readonly detail: string; readonly at: number } | undefined;
-  /** Works that {@link during} waits for. */
+  /** The pieces of work that {@link during} waits for. */
   #waits = 0;
   #pace: { readonly label: string; readonly pace: Pace } | undefined;
 
@@ -35,10 +35,10 @@ export class Progress {
   }
 
   /**
-   * Tells how far work is that counts its own progress.
+   * Shows the progress of work that measures it.
    * @param label such as "loading weights": a new one is shown at once
    * @param detail such as "34 %"
-   * @param through nothing more will come of it, so that {@link during} may speak again
+   * @param through this work is done, so that {@link during} may report again
    */
   update(label: string, detail: string, through = false): void {
     this.#told = through ? undefined : { label, detail, at: this.#now() };
@@ -46,7 +46,7 @@ export class Progress {
   }
 
   /**
-   * Tells how far work is, with its rate and the time left as soon as these are known.
+   * Shows progress with its rate and the time left, as soon as these are known.
    * @param label as for {@link update}
    */
   count(label: string, counted: Counted): void {
@@ -54,12 +54,12 @@ export class Progress {
     this.update(label, this.#pace.pace.describe(counted), counted.done >= counted.total);
   }
 
-  /** Somebody waits for work, so that a line about it disturbs nothing else. */
+  /** Whether work is being awaited, so that a line about it disturbs nothing else. */
   get isWaiting(): boolean {
     return this.#waits > 0;
   }
 
-  /** Shows a label with the seconds passed, while work goes on that tells nothing of itself. */
+  /** Shows a label with the seconds passed, while the work reports no progress. */
   async during<T>(label: string, work: Promise<T>): Promise<T> {
     const begun = this.#now();
     this.#started ??= begun;
@@ -67,7 +67,7 @@ export class Progress {
     const timer = setInterval(() => {
       const told = this.#told;
       if (!told) this.#show(label, `(${secondsSince(begun, this.#now())})`);
-      // A step may take long: that it still goes on is said too.
+      // A step may take long, so show that the work continues.
       else if (this.#now() - told.at >= QUIET_MS) {
         this.#show(told.label, `${told.detail} (for ${secondsSince(told.at, this.#now())})`);
       }
@@ -81,7 +81,7 @@ export class Progress {
     }
   }
 
-  /** Takes the line away: the work is done, or something else is to be written. */
+  /** Clears the line: the work is done, or other text follows. */
   clear(): void {
     if (this.#drawn) this.#stderr.write(ERASE_LINE);
     this.#drawn = false;

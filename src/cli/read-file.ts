@@ -1,9 +1,9 @@
-/** Files that a person names, read whole. */
+/** Reads files that a user names. */
 import { readFile } from "node:fs/promises";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 
 /**
- * @param hint where such a file comes from, for whoever names one that is not there
+ * @param hint where such a file comes from, for a file that does not exist
  * @throws SluiceError `not_found`, `aborted`
  */
 export async function readWholeFile(path: string, signal: AbortSignal, hint?: string): Promise<Uint8Array> {

@@ -1,9 +1,9 @@
 /**
- * What an interrupted fit has measured, in a file next to its result that only grows.
+ * Keeps what a fit has measured, in a file next to its result that only grows, in case the fit is interrupted.
  *
- * A header names the inputs and the shape of the rows; then comes a record a row: its float32 values, and 8 bytes of a
- * digest over its number and them. Whatever follows the first record that is cut off or not as its digest says is dropped
- * when the file is taken up again. Records are written where they belong, so that two runs of one fit do each other no harm.
+ * A header names the inputs and the shape of the rows; then follows one record per row: its float32 values, and 8 bytes of a
+ * digest over its number and values. When the file is read again, the first record that is cut off or fails its digest
+ * is dropped, with all after it. Records have fixed places, so two runs of one fit do not harm each other.
  */
 import { createHash } from "node:crypto";
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
@@ -15,10 +15,10 @@ const MAGIC = Buffer.from("sluice partial 2");
 const DIGEST_BYTES = 32;
 const HEADER_BYTES = MAGIC.length + 2 * DIGEST_BYTES;
 const CHECK_BYTES = 8;
-/** Read at a time. */
+/** Bytes read at a time. */
 const BATCH_BYTES = 4 << 20;
 
-/** A part with the number of its first row, and where that stands in the file. */
+/** A part with the number of its first row, and that row's position in the file. */
 interface PlacedPart extends MeasuredPart {
   readonly first: number;
   readonly offset: number;
@@ -29,7 +29,7 @@ export class FileStore implements ResponseStore {
   /** Whether an earlier run left rows. */
   readonly isBegun: boolean;
   readonly #inputs: Buffer;
-  /** Whether the file is known to hold these inputs' rows. */
+  /** Whether the file is known to hold rows of these inputs. */
   #isOwn = false;
   #parts: readonly PlacedPart[] = [];
   #rows = 0;
@@ -41,7 +41,7 @@ export class FileStore implements ResponseStore {
   }
 
   /**
-   * Looks for `OUT.partial`; it is written when rows come.
+   * Looks for `OUT.partial`; it is written when rows arrive.
    * @param inputs everything that the measured values depend on
    * @throws SluiceError `usage` if the file belongs to other inputs, `bad_file` if it is something else
    */
@@ -53,8 +53,8 @@ export class FileStore implements ResponseStore {
     if (size === undefined) return new FileStore(path, digest, false);
     const found = await withFile(path, "r", async (file) => readAt(file, 0, Math.min(size, expected.length)));
     if (!MAGIC.subarray(0, found.length).equals(found.subarray(0, MAGIC.length))) {
-      throw new SluiceError("bad_file", `${path} is no file of an interrupted fit, or one of another version`, {
-        hint: "Delete it to begin anew, or name another --out.",
+      throw new SluiceError("bad_file", `${path} is not a file of an interrupted fit, or is of another version`, {
+        hint: "Delete it to start again, or name another --out.",
       });
     }
     if (size >= expected.length && !expected.equals(found)) throw foreign(path);
@@ -74,7 +74,7 @@ export class FileStore implements ResponseStore {
     const header = Buffer.concat([MAGIC, this.#inputs, digestOf(Buffer.from(JSON.stringify(parts)))]);
     const size = (await sizeOf(this.path)) ?? 0;
     await withFile(this.path, size === 0 ? "w+" : "r+", async (file) => {
-      // Cut off within its header, it holds nothing.
+      // A file cut off within its header holds nothing.
       if (size < HEADER_BYTES) await writeAt(file, 0, header);
       else if (!header.equals(await readAt(file, 0, HEADER_BYTES))) throw foreign(this.path);
       this.#rows = 0;
@@ -105,8 +105,8 @@ export class FileStore implements ResponseStore {
   }
 
   /**
-   * Waits for a fit of these rows. Where it ends with what its inputs do not allow, they are of no further use: the next
-   * attempt has others, which what was kept would keep from beginning.
+   * Waits for a fit of these rows. If the fit refuses its inputs, the rows are of no further use: the next attempt has
+   * other inputs, which the kept file would block.
    */
   async during<Result>(fit: Promise<Result>): Promise<Result> {
     try {
@@ -117,12 +117,12 @@ export class FileStore implements ResponseStore {
     }
   }
 
-  /** Once the result is written there is nothing to go on with. */
+  /** Deletes the file once the result is written. */
   async remove(): Promise<void> {
     await rm(this.path, { force: true });
   }
 
-  /** Up to `count` rows from `first` on, in batches, as far as records are whole. */
+  /** Up to `count` rows from `first` on, in batches, as long as records are intact. */
   async *#scan(file: FileHandle, first: number, count: number): AsyncGenerator<PooledRows> {
     let next = first;
     while (next < first + count) {
@@ -150,7 +150,7 @@ export class FileStore implements ResponseStore {
     return offset + (row - first) * recordBytes(width);
   }
 
-  /** The part of a row; the last one for the end of all. */
+  /** The part that holds a row; the last one for the end of all. */
   #partOf(row: number): PlacedPart {
     const part = this.#parts.findLast(({ first }) => first <= row);
     if (!part) throw new Error("The store was not begun");
@@ -177,12 +177,12 @@ function foreign(path: string): SluiceError {
     "usage",
     `${path} was left by a fit of another model or device, or with other sentences or options`,
     {
-      hint: "Delete it to begin anew, or name another --out.",
+      hint: "Delete it to start again, or name another --out.",
     },
   );
 }
 
-/** Bytes from a place on: as many as there are of those asked for. */
+/** Up to a number of bytes from a position on. */
 async function readAt(file: FileHandle, offset: number, byteLength: number): Promise<Buffer> {
   const bytes = Buffer.alloc(byteLength);
   let end = 0;
@@ -201,7 +201,7 @@ async function writeAt(file: FileHandle, offset: number, bytes: Buffer): Promise
   }
 }
 
-/** Undefined where there is no file. */
+/** Undefined if there is no file. */
 async function sizeOf(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).size;
@@ -211,7 +211,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-/** `r`: to be read; the others write too. */
+/** `r` only reads; the others also write. */
 type Flags = "r" | "r+" | "w+";
 
 async function withFile<Result>(path: string, flags: Flags, use: (file: FileHandle) => Promise<Result>) {
@@ -236,7 +236,7 @@ async function opened(path: string, flags: Flags): Promise<FileHandle> {
 function unusable(path: string, flags: Flags, cause: unknown): SluiceError {
   const [code, done] = flags === "r" ? (["not_found", "read"] as const) : (["not_written", "written"] as const);
   return new SluiceError(code, `${path} cannot be ${done}: ${(cause as Error).message}`, {
-    hint: "It keeps what the fit has measured, beside --out: is there room, and may you write there?",
+    hint: "It keeps what the fit has measured, next to --out. Is there room, and may you write there?",
     cause,
   });
 }

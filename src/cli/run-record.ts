@@ -2,7 +2,7 @@
 import { cpus, hostname, totalmem } from "node:os";
 import { formatBytes } from "./pace.ts";
 
-/** As reports and saved results carry it. */
+/** The record in reports and saved results. */
 export interface RunRecord {
   /** When the command began, in UTC: `2026-11-29T00:21:53Z`. */
   readonly date: string;
@@ -12,7 +12,7 @@ export interface RunRecord {
   readonly command: string;
   readonly sluice: string;
   readonly node: string;
-  /** What computed; null where nothing was computed on a device. */
+  /** The device that computed; null if none did. */
   readonly device: string | null;
 }
 
@@ -33,7 +33,7 @@ export function recordOf(words: readonly string[], version: string, device: stri
   };
 }
 
-/** A word as a shell would take it. */
+/** A word, quoted for a shell if it needs quotes. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,4 @@
-/** A judge of continuations from a user's own module. */
+/** A scorer of continuations from a user's module. */
 import { access } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -31,7 +31,7 @@ export async function loadScorer(path: string): Promise<Scorer> {
   }
   return async ({ text }) => {
     if (text === null) {
-      throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so there is no text to score", {
+      throw new SluiceError("bad_tokens", "This model's folder has no tokenizer, so there is no text to score", {
         hint: "Judge with --positive and --negative, whose classifier reads ids, or add tokenizer.json.",
       });
     }

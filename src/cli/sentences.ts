@@ -81,7 +81,7 @@ function isPositive(label: string, path: string): boolean {
 
 /**
  * Token ids of sentences: ids exactly as given; text with the special tokens that the tokenizer adds.
- * @param maxTokens of each, the first so many
+ * @param maxTokens tokens to keep of each sentence
  */
 export function encodeAll(
   model: LoadedModel,

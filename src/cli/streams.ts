@@ -1,15 +1,15 @@
-/** Standard input and the lines that a person types, as narrow interfaces, so that tests can play their parts. */
+/** Standard input and the lines that a user types, as narrow interfaces that tests replace. */
 
-/** Standard input, or what plays its part. */
+/** Standard input, or its stand-in. */
 export interface InputStream extends AsyncIterable<Uint8Array | string> {
   readonly isTTY?: boolean;
-  /** Gives up what has not been read, so that the process need not wait for it. */
+  /** Discards what has not been read, so that the process does not wait for it. */
   destroy?(): unknown;
 }
 
 /**
- * What waiting for the next line ends with: a line without its end; Ctrl-C, which may have given up something typed; or
- * the end of the input.
+ * How the wait for the next line ends: with a line, without its line end; with Ctrl-C, which may discard typed text; or
+ * with the end of the input.
  */
 export type LineEvent =
   | { readonly kind: "line"; readonly text: string }
@@ -19,12 +19,12 @@ export type LineEvent =
 export interface LineSource {
   /**
    * Waits for the next line.
-   * @param prompt shown to a person who types; a pipe shows nothing
+   * @param prompt shown on a terminal only
    */
   next(prompt: string): Promise<LineEvent>;
-  /** Gives the input back. */
+  /** Releases the input. */
   close(): void;
 }
 
-/** Candidates for the text before the cursor, and the part of it that they replace. */
+/** Completions for the text before the cursor, and the part that they replace. */
 export type Completer = (line: string) => [candidates: string[], replaced: string];

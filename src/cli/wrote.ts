@@ -1,11 +1,11 @@
-/** What a command says of a file of tensors that it wrote. */
+/** Describes a file of tensors that a command wrote. */
 import type { StoredTensor } from "../formats/safetensors.ts";
 import { left, table } from "./columns.ts";
 
 /** Dtypes as the help texts name them. */
 const DTYPES: Readonly<Record<string, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
-/** The file, and its tensors with dtypes and shapes, for people. */
+/** The file and its tensors with dtypes and shapes, as text. */
 export function wroteText(path: string, tensors: ReadonlyMap<string, StoredTensor>): string {
   const rows = [...tensors].map(([name, { dtype, shape }]) => [name, dtypeOf(dtype), `[${shape.join(", ")}]`]);
   const bytes = [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes.length, 0);
@@ -13,7 +13,7 @@ export function wroteText(path: string, tensors: ReadonlyMap<string, StoredTenso
   return `${path}: ${count}, ${bytes.toLocaleString("en")} bytes\n${table([left("tensor"), left("dtype"), left("shape")], rows)}`;
 }
 
-/** The same for programs. */
+/** The same as JSON. */
 export function wroteJson(path: string, tensors: ReadonlyMap<string, StoredTensor>): object {
   return {
     file: path,

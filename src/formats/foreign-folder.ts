@@ -31,7 +31,7 @@ interface Kind {
 export async function noConfig(source: FileSource, signal?: AbortSignal): Promise<SluiceError> {
   const names = await namesIn(source, signal);
   const kind = (await kindOf(source, names, signal)) ?? (await nested(source, names, signal)) ?? bare(source, names);
-  return new SluiceError("not_found", `${source.describe("config.json")} is not there: ${kind.what}`, {
+  return new SluiceError("not_found", `${source.describe("config.json")} does not exist: ${kind.what}`, {
     hint: kind.hint,
   });
 }

@@ -175,7 +175,7 @@ function missingShard(source: FileSource, file: string, shardOf: ReadonlyMap<str
   const count = [...shardOf.values()].filter((other) => other === file).length;
   return new SluiceError(
     "not_found",
-    `${source.describe(file)} is not there, but ${INDEX} says that it holds ${count} of the ${shardOf.size} tensors`,
+    `${source.describe(file)} does not exist, but ${INDEX} says that it holds ${count} of the ${shardOf.size} tensors`,
     { hint: "Download the missing file into the same folder." },
   );
 }

@@ -154,7 +154,7 @@ function isMissing(cause: unknown): boolean {
 }
 
 function unreadable(path: string, cause: unknown, hint?: string): SluiceError {
-  const problem = isMissing(cause) ? "is not there" : `cannot be read: ${(cause as Error).message}`;
+  const problem = isMissing(cause) ? "does not exist" : `cannot be read: ${(cause as Error).message}`;
   return new SluiceError("not_found", `${path} ${problem}`, { cause, ...(hint ? { hint } : {}) });
 }
 

@@ -177,7 +177,7 @@ class UrlBase implements FileSource {
     return file;
   }
 
-  /** null for a file that is not there. */
+  /** null for a file that does not exist. */
   #fetch(path: string, request: FileRequest, signal: AbortSignal | undefined): Promise<FileResponse | null> {
     const url = new URL(this.#base);
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/${path.split("/").map(encodeURIComponent).join("/")}`;
@@ -197,7 +197,7 @@ class UrlBase implements FileSource {
       model && !this.label.includes("/resolve/")
         ? `Hugging Face serves the files of this model under ${model}/resolve/main`
         : "Give the address of the folder that holds config.json and the safetensors files.";
-    return new SluiceError("not_found", `${this.describe(path)} is not there`, { hint });
+    return new SluiceError("not_found", `${this.describe(path)} does not exist`, { hint });
   }
 }
 

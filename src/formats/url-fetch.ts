@@ -33,7 +33,7 @@ const BUSY: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 
 /**
  * @param where names the file in errors
- * @returns null for a file that is not there
+ * @returns null for a file that does not exist
  * @throws {TransientFailure} without a connection, from a busy server, and from the body when the connection is lost
  * @throws `not_found` for any other refusal, `aborted`
  */

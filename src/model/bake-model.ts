@@ -74,9 +74,13 @@ export async function bakeModel(
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (config.quantization) {
-      throw new SluiceError("usage", `${files.label} is quantised, to ${config.quantization}: only floats are baked`, {
-        hint: "Bake the float weights that it was made from, then quantise the result.",
-      });
+      throw new SluiceError(
+        "usage",
+        `${files.label} is quantised, to ${config.quantization}: only float weights can be baked`,
+        {
+          hint: "Bake the float weights that it was made from, then quantise the result.",
+        },
+      );
     }
     const composition = compose(config, given, settings);
     for (const warning of composition.warnings) onNotice?.(warning);

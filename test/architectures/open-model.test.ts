@@ -86,7 +86,7 @@ test("a tensor that is used and missing is an error by its name", async () => {
   await refusal("bad_weights", () => open(tensors), "model.layers.0.self_attn.o_proj.weight");
 });
 
-test("a tensor that is used, in a shard that is not there", async () => {
+test("a tensor that is used, in a shard that does not exist", async () => {
   const tensors = llama();
   const weight_map = Object.fromEntries([...tensors.keys()].map((name) => [name, "a.safetensors"]));
   tensors.delete("model.norm.weight");

@@ -274,7 +274,7 @@ test("an unknown command is not a message: it is named, with the nearest one", a
   const library = fakeLibrary();
   const { code, stderr } = await run(["chat", "m"], { library, openEditor: () => typed(["/strenght x 1", "//path"]) });
   assert.is(code, 0);
-  assert.match(stderr, /there is no \/strenght\n {2}Did you mean \/strength\?/);
+  assert.match(stderr, /unknown command \/strenght\n {2}Did you mean \/strength\?/);
   assert.equal(prompts(library), ["user: /path\nassistant: "]);
   assert.is((await run(["chat", "m"], { stdin: input(["/nope\n"]) })).code, 2);
 });

@@ -112,7 +112,7 @@ test("an empty prompt that was given is the library's to judge", async () => {
 
 test("generate says what has no effect, and that the context was full, on stderr", async () => {
   const idle = await run(["generate", "m", "a", "--top-k", "3", "--min-p", "0.1"]);
-  assert.match(idle.stderr, /temperature 0 .*--top-k and --min-p without effect/);
+  assert.match(idle.stderr, /temperature 0 .*--top-k and --min-p have no effect/);
   assert.is((await run(["generate", "m", "a", "--top-k", "3", "--temperature", "1"])).stderr, "");
   const full = await run(["generate", "m", "a"], { library: fakeLibrary({ finish: "context" }) });
   assert.equal(full, { code: 0, stdout: "abc\n", stderr: "sluice: stopped because the context is full\n" });
@@ -182,7 +182,7 @@ test("files that cannot be read exit with 1 and name the file and the line", () 
     }
     const missing = await run(["generate", "m", "--prompts", join(folder, "none.txt")]);
     assert.is(missing.code, 1);
-    assert.match(missing.stderr, /--prompts: .*none\.txt is not there/);
+    assert.match(missing.stderr, /--prompts: .*none\.txt does not exist/);
   }));
 
 test("text needs a tokenizer, ids do not, on every command", () =>
@@ -292,7 +292,7 @@ test("every command that runs a model takes bundles, read before the weights", (
       ]);
       const unread = {
         ...fakeLibrary(),
-        loadBundle: () => Promise.reject(new SluiceError("not_found", "b is not there")),
+        loadBundle: () => Promise.reject(new SluiceError("not_found", "b does not exist")),
       };
       assert.is((await run([...command, "--with", "b"], { library: unread })).code, 1);
       assert.is(unread.calls.load.length, 0);

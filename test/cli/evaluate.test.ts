@@ -131,14 +131,14 @@ test("a scorer of one's own reads texts, at once or later, and counts nothing wi
   const { stderr } = await run(line, { library: playing([], null) });
   assert.match(stderr, /no tokenizer, so there is no text to score/);
   const { stderr: gone } = await run([...line.slice(0, -1), "nowhere.mjs"], { library: playing([]) });
-  assert.match(gone, /--scorer: .*nowhere\.mjs is not there/);
+  assert.match(gone, /--scorer: .*nowhere\.mjs does not exist/);
 });
 
 test("what does not go together is misuse, before anything is read", async () => {
   const refused: readonly (readonly [args: string, says: RegExp])[] = [
     ["--texts F", /--with BUNDLE is missing/],
     ["--with B", /nothing to evaluate on/],
-    ["--with B --prompts F", /no judge of the continuations was given/],
+    ["--with B --prompts F", /there is no judge of the continuations/],
     ["--with B --prompts F --positive F", /--negative FILE is missing/],
     ["--with B --prompts F --negative F", /--positive FILE is missing/],
     ["--with B --prompts F --scorer S --positive F --negative F", /two judges were given/],

@@ -22,7 +22,7 @@ test("fit edges reads good and bad texts, writes a bundle and tells what it did"
     assert.is(code, 0);
     assert.equal(stdout.split("\n"), [
       "1 of 82 edges",
-      "  KL to the whole model, nats a token: bad 1.000, good 0.250",
+      "  KL to the whole model, nats per token: bad 1.000, good 0.250",
       "  embed → logits: alone bad +0.500, good +0.125",
       "",
     ]);

@@ -108,7 +108,7 @@ test("what cannot be read or is not possible is told by file, column, line or op
     [
       given(positive, negative, "--shrinkage", "1.5"),
       2,
-      /--shrinkage: "1\.5" is no share[\s\S]*auto, or a number from 0 to 1/,
+      /--shrinkage: "1\.5" is not a share[\s\S]*auto, or a number from 0 to 1/,
     ],
     [given(positive, negative, "--shrinkage", "some"), 2, /--shrinkage/],
     [given(positive, negative, "--layers", "x"), 2, /names no layers/],
@@ -118,7 +118,11 @@ test("what cannot be read or is not possible is told by file, column, line or op
     [given(short, negative), 1, /short\.csv, line 2: 1 fields/],
     [given(single, single, "--label-column", "label"), 1, /single\.csv holds no sentence of the negative class/],
     [given(join(folder, "none.txt"), negative), 1, /none\.txt/],
-    [given(await file("empty.txt", "\n"), negative), 1, /empty\.txt holds no sentence\n {2}Write one sentence a line/],
+    [
+      given(await file("empty.txt", "\n"), negative),
+      1,
+      /empty\.txt holds no sentence\n {2}Write one sentence per line/,
+    ],
   ];
   const ace = given(positive, negative, "--shrinkage", "0").map((word) => (word === "leace" ? "ace" : word));
   for (const [line, status, says] of [...refused, [ace, 2, /unknown option --shrinkage of sluice fit ace/] as const]) {

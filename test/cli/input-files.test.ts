@@ -57,8 +57,8 @@ test("files that are not there, folders and empty files are refused on every opt
         if (reads !== "file") continue;
         count++;
         for (const [path, fault] of [
-          [join(folder, "none"), "is not there"],
-          [join(good, "none"), "is not there"],
+          [join(folder, "none"), "does not exist"],
+          [join(good, "none"), "does not exist"],
           [inner, "is a folder; name a file"],
           [empty, "is empty"],
         ] as const) {

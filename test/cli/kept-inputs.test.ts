@@ -23,7 +23,7 @@ test("a model's own files, under whatever name, are not written over", () =>
     await link(join(model, "tokenizer.json"), join(folder, "hard"));
     for (const out of ["model/config.json", "model/model-00001-of-00002.safetensors", "soft", "hard"]) {
       const path = join(folder, out);
-      await refusal("usage", () => check(logits, model, "Once", "--out", path), `--out ${path}`, "which is read");
+      await refusal("usage", () => check(logits, model, "Once", "--out", path), `--out ${path}`, "which is an input");
     }
     await check(logits, model, "Once", "--out", join(model, "notes.safetensors"));
     await check(logits, model, "Once", "--out", join(folder, "new"));
@@ -41,7 +41,7 @@ test("nor is a text, a probe or a bundle that the line names", () =>
     for (const out of [texts, probe]) await refusal("usage", () => check(fitNeurons, ...line, "--out", out), out);
     await check(fitNeurons, ...line, "--out", other);
     const withBundle = ["m", "a", "--with", `${other}:as=one`, "--out"];
-    await refusal("usage", () => check(logits, ...withBundle, other), `over ${other}`);
+    await refusal("usage", () => check(logits, ...withBundle, other), `overwrite ${other}`);
     assert.is(await check(logits, ...withBundle, texts), undefined);
   }));
 

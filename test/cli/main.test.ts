@@ -24,7 +24,7 @@ test("help goes to stdout, for all commands and for one, asked for in every usua
     const { code, stdout } = await run(argv);
     assert.is(code, 0);
     assert.match(stdout, /^Usage: sluice generate MODEL \[PROMPT\] \[options\]\n/);
-    assert.match(stdout, /--max-new-tokens N +Most tokens to generate \(default 128\)/);
+    assert.match(stdout, /--max-new-tokens N +Maximum number of tokens to generate \(default 128\)/);
   }
 });
 
@@ -33,7 +33,7 @@ test("help on an option lists the commands that take it", async () => {
     const { stdout } = await run(["help", word]);
     assert.is(
       stdout,
-      "--stride:\n  perplexity  How far the window moves on long documents (default: half the\n              context)\n",
+      "--stride:\n  perplexity  Tokens that the window moves on long documents (default: half the\n              context)\n",
     );
   }
   assert.match((await run(["help", "tokens"])).stdout, /\n {2}generate[\s\S]*\n {2}profile/);
@@ -64,7 +64,7 @@ test("--version tells the package's", async () => {
 test("what cannot be understood exits with 2 before anything is loaded", async () => {
   const refused: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
     [[], /no command was given[\s\S]*generate, chat/],
-    [["genrate"], /no command "genrate"[\s\S]*Did you mean generate\?/],
+    [["genrate"], /unknown command "genrate"[\s\S]*Did you mean generate\?/],
     [["zzz"], /There are generate,/],
     [["--json", "info"], /unknown option --json[\s\S]*command comes first/],
     [["help", "explane"], /Did you mean explain\?/],
@@ -117,15 +117,15 @@ test("a text that begins with a dash goes behind --, and the last of two options
 
 test("failed work exits with 1, a foreseen failure in its own words, any other as a defect", async () => {
   const failing = (error: unknown) => ({ ...fakeLibrary(), load: () => Promise.reject(error) });
-  const foreseen = new SluiceError("not_found", "m is not there", { hint: "Look again." });
+  const foreseen = new SluiceError("not_found", "m does not exist", { hint: "Look again." });
   const told = await run(["explain", "m"], { library: failing(foreseen) });
-  assert.equal(told, { code: 1, stdout: "", stderr: "sluice: m is not there\n  Look again.\n" });
+  assert.equal(told, { code: 1, stdout: "", stderr: "sluice: m does not exist\n  Look again.\n" });
   const defect = await run(["explain", "m"], { library: failing(new TypeError("x is not a function")) });
   assert.is(defect.code, 1);
   assert.match(defect.stderr, /x is not a function\n {2}This is a defect in Sluice\. SLUICE_DEBUG=1/);
   assert.not.match(defect.stderr, /\.ts:/);
   const traced = await run(["explain", "m"], { library: failing(foreseen), env: { SLUICE_DEBUG: "1" } });
-  assert.match(traced.stderr, /m is not there[\s\S]*main\.test\.ts:/);
+  assert.match(traced.stderr, /m does not exist[\s\S]*main\.test\.ts:/);
   // Misuse that only the library can see is misuse all the same.
   assert.is((await run(["explain", "m"], { library: failing(new SluiceError("usage", "no such site")) })).code, 2);
 });

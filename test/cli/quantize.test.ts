@@ -57,7 +57,7 @@ test("quantize writes a folder that names its format, with the tokenizer, and sa
     join(folder, "b"),
   );
   assert.is(baked.code, 2);
-  assert.match(baked.err, /only floats are baked/);
+  assert.match(baked.err, /only float weights can be baked/);
   assert.equal(await readdir(folder), ["q4"]);
 });
 

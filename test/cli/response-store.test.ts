@@ -195,7 +195,7 @@ test("a fit goes on from rows of the same device, config and token ids alone", (
     assert.match(await interrupted({ tokenizer: shifted }), foreign);
     assert.match(
       await interrupted({ config: { ...config }, device: { ...device } }),
-      /going on from[\s\S]*stopped behind 1 rows/,
+      /continuing from[\s\S]*stopped behind 1 rows/,
     );
   }));
 

@@ -15,7 +15,7 @@ test("tune prints a line for each decision, with times, the guess and what was n
   assert.is(library.calls.tune[0]?.seconds, 5);
   assert.match(stdout, /^Played GPU, gpu timestamps in steps of 65\.5 µs\n/);
   assert.match(stdout, /linear qkv +768x2304 +f32 +1 +lanes1 +0\.50 +lanes1 105, register1x1\* 211, tile 9000\n/);
-  assert.match(stdout, /\n2 decided in 1\.5 s, 1 not in time: they stay as guessed\n$/);
+  assert.match(stdout, /\n2 decided in 1\.5 s, 1 not in time: they keep the built-in choice\n$/);
 
   const { stdout: json } = await run(["tune", "m", "--json"], { library });
   assert.is(JSON.parse(json).results[0].chosen, "lanes1");

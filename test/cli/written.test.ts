@@ -74,7 +74,7 @@ test("attribute reads a mask, ignores what else its file holds, and writes gradi
     await writeFile(maskFile, writeSafetensors(new Map([["masks", stored(2, 3)]])));
     const missing = await run([...line, "--mask", maskFile], { library });
     assert.is(missing.code, 1);
-    assert.match(missing.stderr, /holds no tensor "mask"/);
+    assert.match(missing.stderr, /has no tensor "mask"/);
     assert.is((await run([...line, "--destinations", "tails"], { library })).code, 2);
     assert.is(library.calls.load.length, 2);
   }));

@@ -55,7 +55,7 @@ test("the stop ids of stories260K", async () => {
   await source.close();
 });
 
-test("a folder that is not there", async () => {
+test("a folder that does not exist", async () => {
   const open = async () => openCheckpoint(await openSource(location("weights/no-such-model")));
   await refusal("not_found", open, "no-such-model");
 });

@@ -94,7 +94,7 @@ test("shards that the folder lacks: none at all is an error, others are noted by
       ["c", "two.safetensors"],
     ],
   );
-  await refusal("not_found", () => open({ [INDEX]: index }), "one.safetensors is not there", "1 of the 3 tensors");
+  await refusal("not_found", () => open({ [INDEX]: index }), "one.safetensors does not exist", "1 of the 3 tensors");
 });
 
 test("shards say what they hold, and an index only which of them there are", async () => {

@@ -54,7 +54,7 @@ test("a file: URL is a folder", async () => {
 });
 
 test("what is missing or no folder is said with what to do", async () => {
-  await refusal("not_found", () => openSource(join(folder, "nowhere")), "nowhere is not there", "config.json");
+  await refusal("not_found", () => openSource(join(folder, "nowhere")), "nowhere does not exist", "config.json");
   await refusal("not_found", () => openSource(join(folder, "data")), "is a file, not a folder");
   await refusal(
     "not_found",
@@ -62,7 +62,7 @@ test("what is missing or no folder is said with what to do", async () => {
     "huggingface.co/some-owner/some-model/resolve/main",
   );
   const source = await openSource(folder);
-  await refusal("not_found", () => source.read("nothing", 0, 1), join(folder, "nothing"), "is not there");
+  await refusal("not_found", () => source.read("nothing", 0, 1), join(folder, "nothing"), "does not exist");
   await refusal("not_found", () => source.size("sub"), "not a file");
   await source.close();
 });

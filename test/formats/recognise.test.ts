@@ -101,7 +101,7 @@ for (const [title, files, parts] of folders) {
   test(`a folder without config.json: ${title}`, async () => {
     const error = await noConfig(await folder(files));
     assert.is(error.code, "not_found");
-    for (const part of ["config.json is not there", ...parts]) assert.ok(error.message.includes(part), error.message);
+    for (const part of ["config.json does not exist", ...parts]) assert.ok(error.message.includes(part), error.message);
   });
 }
 

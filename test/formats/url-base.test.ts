@@ -241,8 +241,8 @@ test("reads beyond the end, and lengths that lie", async () => {
   await refusal("bad_file", () => source.readAll("data.bin", 100_000), "100000");
 });
 
-test("a file that is not there, or behind a lock", async () => {
-  await refusal("not_found", () => openBase().size("nothing"), `${origin}/m/nothing is not there`, "config.json");
+test("a file that does not exist, or behind a lock", async () => {
+  await refusal("not_found", () => openBase().size("nothing"), `${origin}/m/nothing does not exist`, "config.json");
   const status = (code: number) => {
     manner = { instead: (_, response) => Boolean(response.writeHead(code).end("no")) };
   };
@@ -258,7 +258,7 @@ test("the page that some servers send for every unknown path is not a file", asy
     Boolean(response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" }).end("<!doctype html>"));
   manner = { instead: page };
   assert.is(await openBase().exists("model.safetensors"), false);
-  await refusal("not_found", () => readJson(openBase(), "config.json"), "is not there");
+  await refusal("not_found", () => readJson(openBase(), "config.json"), "does not exist");
 });
 
 test("passing trouble is tried again, lasting trouble reported", async () => {

@@ -1,4 +1,4 @@
-/** How answers are drawn: what the command line says, else the model's generation_config.json, else the defaults. */
+/** How answers are drawn: by the command line, else the model's generation_config.json, else the defaults. */
 
 import { nearest } from "../../arguments/suggest.ts";
 import { SluiceError } from "../../errors.ts";
@@ -8,7 +8,7 @@ import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
 import { wholeNumber } from "../options.ts";
 
-/** What `/set` can change, each read as the option of the same name is. */
+/** What `/set` can change; each is read like the option of the same name. */
 const SETTINGS = {
   temperature: samplingOptions.temperature,
   topK: samplingOptions.topK,
@@ -20,7 +20,7 @@ const SETTINGS = {
 
 type Setting = keyof typeof SETTINGS;
 
-/** What the command line says; what it leaves out is undefined. */
+/** The command line's settings; those left out are undefined. */
 export interface GivenSettings extends Omit<SamplingChoice, "temperature" | "overflow"> {
   readonly temperature: number | undefined;
   readonly maxNewTokens: number | undefined;
@@ -37,7 +37,7 @@ export class AnswerSettings {
   /** @param defaults of the model, from its generation_config.json */
   constructor(given: GivenSettings, defaults: GenerationDefaults, context: CommandContext) {
     const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, stopToken, maxNewTokens } = given;
-    // A temperature of 0 takes the likeliest token, whatever the model's defaults cut off.
+    // A temperature of 0 takes the likeliest token; the model's cut-offs do not apply.
     const rest = temperature === 0 ? {} : defaults;
     this.#choice = {
       temperature: temperature ?? defaults.temperature ?? 0,
@@ -52,7 +52,7 @@ export class AnswerSettings {
     };
     this.#maxNewTokens = maxNewTokens ?? defaults.maxNewTokens ?? DEFAULT_ANSWER_TOKENS;
     this.#context = context;
-    // What has no effect is noted once, before the first line.
+    // Options without effect are noted once, before the first line.
     samplingFrom(this.#choice, context);
   }
 
@@ -69,8 +69,8 @@ export class AnswerSettings {
   }
 
   /**
-   * For the library.
-   * @param attempt how often this message was answered before: each attempt has a seed of its own
+   * The settings as the library's options.
+   * @param attempt how often this message was answered before: each attempt has its own seed
    */
   options(attempt: number): Omit<GenerateOptions, "context" | "signal" | "stopTokens"> {
     const { temperature, topK, topP, minP, repetitionPenalty, seed, stop } = this.#choice;
@@ -83,7 +83,7 @@ export class AnswerSettings {
     };
   }
 
-  /** @throws SluiceError `usage` for a name that does not exist, or a value that it cannot have */
+  /** @throws SluiceError `usage` for a name that does not exist, or an invalid value */
   set(name: string, value: string): void {
     const key = camelCase(name);
     if (key === "maxNewTokens") {
@@ -93,8 +93,8 @@ export class AnswerSettings {
     if (!isSetting(key)) {
       const names = [...Object.keys(SETTINGS), "maxNewTokens"].map(snakeCase);
       const guess = nearest(snakeCase(key), names);
-      throw new SluiceError("usage", `there is no setting "${name.slice(0, 40)}"`, {
-        hint: guess ? `Did you mean ${guess}?` : `There are ${names.join(", ")}.`,
+      throw new SluiceError("usage", `unknown setting "${name.slice(0, 40)}"`, {
+        hint: guess ? `Did you mean ${guess}?` : `The settings are ${names.join(", ")}.`,
       });
     }
     this.#choice = { ...this.#choice, [key]: SETTINGS[key].read([value], name) };

@@ -1,17 +1,17 @@
-/** What has been said, and what of it the model sees: laid out by a chat template, within a context. */
+/** A conversation, and the part of it that the model sees, laid out by a chat template within a context. */
 import { SluiceError } from "../../errors.ts";
 import type { ChatMessage, Tokenizer } from "../../index.ts";
 
-/** A message and its answer. The last turn has no answer while it is being given. */
+/** A message and its answer. The last turn has none until it is complete. */
 interface Turn {
   readonly user: string;
   answer: string | undefined;
 }
 
 export interface LaidOut {
-  /** Ids of the conversation up to where the answer begins. */
+  /** Ids of the conversation, up to the beginning of the answer. */
   readonly tokens: readonly number[];
-  /** Turns that were left out now because the context is full. */
+  /** Turns newly left out because the context is full. */
   readonly dropped: number;
 }
 
@@ -22,15 +22,15 @@ export class Conversation {
   #turns: Turn[] = [];
   /** The first turn that the model still sees. */
   #first = 0;
-  /** The text up to the end of the last answer, and the ids that the model read and said. */
+  /** The text up to the end of the last answer, and the ids that the model read and generated. */
   #heard: { readonly text: string; readonly tokens: readonly number[] } | undefined;
-  /** As the last answer was begun. */
+  /** The same at the beginning of the last answer. */
   #asked: { readonly text: string; readonly tokens: readonly number[] } | undefined;
 
   /**
-   * @param template in place of the model's own
-   * @throws SluiceError `bad_tokens` without a tokenizer, `usage` without a template or for one that refuses a system
-   *   message: before anyone types a line
+   * @param template instead of the model's own
+   * @throws SluiceError `bad_tokens` without a tokenizer, `usage` without a template, or if it refuses a system
+   *   message: before the first line is typed
    */
   constructor(tokenizer: Tokenizer | null, system: string | undefined, template: string | undefined) {
     if (!tokenizer) {
@@ -70,7 +70,7 @@ export class Conversation {
     return this.#first;
   }
 
-  /** Ends of an answer: the tokenizer's end of text, and the special token that the template puts after an answer. */
+  /** Tokens that end an answer: the tokenizer's end of text, and the special token that the template puts after an answer. */
   get endOfTurn(): readonly number[] {
     const { eosTokenId } = this.#tokenizer;
     const after = this.#tokenAfterAnswer();
@@ -82,32 +82,32 @@ export class Conversation {
   }
 
   /**
-   * The answer to the last message, or the part of it that was given.
+   * Records the answer to the last message, or the part that was generated.
    * @param tokens the ids of that text
    */
   answered(text: string, tokens: readonly number[]): void {
     const last = this.#turns.at(-1);
     if (last) last.answer = text;
     const asked = this.#asked;
-    // A stop text cuts within a token: then the ids say more than the text does.
+    // A stop text may cut within a token: the ids then hold more than the text.
     const isWhole = this.#tokenizer.decode(tokens) === text;
     this.#heard = asked && isWhole ? { text: asked.text + text, tokens: [...asked.tokens, ...tokens] } : undefined;
   }
 
-  /** Takes the last message back: it got no answer. */
+  /** Removes the last message, which got no answer. */
   withdraw(): void {
     this.#turns.pop();
     this.#first = Math.min(this.#first, this.#turns.length);
   }
 
-  /** Takes the last answer back, to be given again. @returns whether there was one */
+  /** Removes the last answer, so that it can be generated again. @returns whether there was one */
   reopen(): boolean {
     const last = this.#turns.at(-1);
     if (last) last.answer = undefined;
     return last !== undefined;
   }
 
-  /** Forgets all turns; the system message stays. */
+  /** Removes all turns; the system message stays. */
   reset(): void {
     this.#turns = [];
     this.#first = 0;
@@ -129,17 +129,17 @@ export class Conversation {
         this.#first++;
         continue;
       }
-      // Whatever room there is, an answer can begin.
+      // An answer can begin in whatever room is left.
       if (tokens.length < context) return { tokens, dropped: this.#first - before };
       throw new SluiceError("context_overflow", `The message takes ${tokens.length} of ${context} tokens of context`, {
-        hint: "Shorten it or the system message, or start with a larger context: --context N",
+        hint: "Shorten it or the system message, or start with a larger --context",
       });
     }
   }
 
   /**
-   * Ids of a conversation's text. What the model said keeps the ids that it said it in: encoded anew, some words could
-   * become other tokens, and the cache would be computed again from there.
+   * Ids of a conversation's text. The model's answers keep the ids that it generated: encoded again, some words could
+   * become other tokens, and the cache would have to be computed again from there.
    */
   #encode(text: string): readonly number[] {
     // The template has put BOS and the like into the text already.
@@ -147,7 +147,7 @@ export class Conversation {
     const tokens = encode(text);
     const heard = this.#heard;
     if (!heard || !text.startsWith(heard.text)) return tokens;
-    // What follows is encoded with what it follows: alone, its first word could get another beginning.
+    // New text is encoded together with the text before it: alone, its first word could begin with another token.
     const before = encode(heard.text);
     if (before.some((id, i) => tokens[i] !== id)) return tokens;
     return [...heard.tokens, ...tokens.slice(before.length)];
@@ -171,7 +171,7 @@ export class Conversation {
     });
   }
 
-  /** Many folders name an end of text only, while the template ends an answer with a token such as `<|im_end|>`. */
+  /** Many folders name only an end of text, although the template ends an answer with a token such as `<|im_end|>`. */
   #tokenAfterAnswer(): number | undefined {
     const mark = "answer-0f3c";
     const text = this.#render([{ user: "?", answer: mark }], false);

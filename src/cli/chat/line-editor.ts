@@ -1,6 +1,6 @@
 /**
  * A line editor on a terminal, by Node's readline: cursor keys, history, completion. Between two lines the terminal is
- * in its ordinary mode, so that Ctrl-C is a signal there. A pasted text of several lines stays one message (bracketed
+ * in its ordinary mode, so that Ctrl-C raises a signal. A pasted text of several lines stays one message (bracketed
  * paste: the terminal marks where a paste begins and ends).
  */
 
@@ -79,7 +79,7 @@ export class LineEditor implements LineSource {
     this.#tell({ kind: "line", text });
   }
 
-  /** Ctrl-C while a line is edited: what was typed is given up. */
+  /** Ctrl-C while a line is edited discards the typed text. */
   #interrupt(): void {
     const gaveUp = this.#pasted.length > 0 || this.#readline.line !== "";
     this.#pasted = [];
@@ -101,7 +101,7 @@ export class LineEditor implements LineSource {
     }
   }
 
-  /** The terminal's ordinary mode, until the next line is asked for. */
+  /** Returns the terminal to its ordinary mode until the next line. */
   #rest(): void {
     this.#readline.pause();
     this.#input.setRawMode?.(false);

@@ -3,7 +3,7 @@
 import { readLines } from "../input.ts";
 import type { InputStream, LineSource } from "../streams.ts";
 
-/** Lines of a pipe or a file. Ctrl-C ends the whole command there, so `interrupt` never comes. */
+/** Lines of a pipe or a file. Ctrl-C then ends the whole command, so `interrupt` never occurs. */
 export function pipedLines(stdin: InputStream, signal: AbortSignal): LineSource {
   const lines = readLines(stdin, signal);
   return {
@@ -12,7 +12,7 @@ export function pipedLines(stdin: InputStream, signal: AbortSignal): LineSource 
       return done ? { kind: "end" } : { kind: "line", text: value };
     },
     close() {
-      // The command line gives up standard input when the command ends.
+      // The command line releases standard input when the command ends.
     },
   };
 }

@@ -1,8 +1,8 @@
-/** Messages of one or several lines, put together from the lines that are typed. */
+/** Messages of one or several lines, assembled from typed lines. */
 
 const FENCE = '"""';
 
-/** Shown before the first line of a message, and before the lines that go on with it. */
+/** Shown before the first line of a message, and before its further lines. */
 import type { LineEvent, LineSource } from "../streams.ts";
 export interface Prompts {
   readonly first: string;
@@ -10,8 +10,8 @@ export interface Prompts {
 }
 
 /**
- * The next message: a line; lines of which each but the last ends in a backslash; or what lies between two `"""`.
- * Ctrl-C gives up what was typed so far. The end of the input ends a message that has begun.
+ * The next message: a line; lines of which each but the last ends in a backslash; or the text between two `"""`.
+ * Ctrl-C discards the typed text. The end of the input ends an open message.
  */
 export async function nextMessage(lines: LineSource, prompts: Prompts): Promise<LineEvent> {
   const first = await lines.next(prompts.first);
@@ -45,7 +45,7 @@ async function fenced(lines: LineSource, prompts: Prompts, opening: string): Pro
   }
 }
 
-/** The line ends beside the quotes are not part of the message. */
+/** The line ends next to the quotes are not part of the message. */
 function trimFence(parts: readonly string[]): string {
   return parts.join("\n").replace(/^\n/, "").replace(/\n$/, "");
 }

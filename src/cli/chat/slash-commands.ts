@@ -1,16 +1,16 @@
-/** What a person can do in a conversation besides talking: lines that begin with a slash. */
+/** Commands in a conversation: lines that begin with a slash. */
 
 import { nearest } from "../../arguments/suggest.ts";
 import { SluiceError } from "../../errors.ts";
 import type { Completer } from "../streams.ts";
 
-/** What slash commands act on. */
+/** The conversation that slash commands act on. */
 export interface Talk {
   /** Ends the conversation. */
   leave(): void;
-  /** Forgets all turns; the system message stays. */
+  /** Removes all turns; the system message stays. */
   reset(): void;
-  /** Replaces the system message; undefined takes it away. */
+  /** Replaces the system message; undefined removes it. */
   setSystem(text: string | undefined): void;
   readonly system: string | undefined;
   /** Answers the last message again. */
@@ -19,12 +19,12 @@ export interface Talk {
   setStrength(id: string, value: number): void;
   setAlpha(id: string, value: number): void;
   addBundle(choice: string): Promise<void>;
-  /** The stages that act, a line each. */
+  /** The stages that act, one per line. */
   stageLines(): readonly string[];
   readonly stageIds: readonly string[];
-  /** Changes how tokens are drawn; the texts are as on the command line. */
+  /** Changes how tokens are drawn; values are written as on the command line. */
   setSampling(name: string, value: string): void;
-  /** How tokens are drawn, a line each. */
+  /** How tokens are drawn, one setting per line. */
   samplingLines(): readonly string[];
 }
 
@@ -33,17 +33,17 @@ interface SlashCommand {
   readonly aliases?: readonly string[];
   readonly takes: string;
   readonly help: string;
-  /** @returns what to say about it */
+  /** @returns the text to print */
   run(talk: Talk, rest: string): string | undefined | Promise<string | undefined>;
 }
 
 const COMMANDS: readonly SlashCommand[] = [
-  { name: "help", aliases: ["?"], takes: "", help: "What can be typed here", run: () => helpText() },
+  { name: "help", aliases: ["?"], takes: "", help: "List the commands", run: () => helpText() },
   {
     name: "reset",
     aliases: ["clear"],
     takes: "",
-    help: "Start again; the system message and the interventions stay",
+    help: "Start again; keep the system message and the interventions",
     run(talk) {
       talk.reset();
       return "The conversation starts again.";
@@ -52,11 +52,11 @@ const COMMANDS: readonly SlashCommand[] = [
   {
     name: "system",
     takes: "[TEXT]",
-    help: "Replace the system message; without TEXT, show it; - takes it away",
+    help: "Replace the system message; without TEXT, show it; - removes it",
     run(talk, rest) {
       if (rest === "") return talk.system === undefined ? "There is no system message." : talk.system;
       talk.setSystem(rest === "-" ? undefined : rest);
-      return rest === "-" ? "There is no system message now." : "The system message is replaced; the turns stay.";
+      return rest === "-" ? "The system message is removed." : "The system message is replaced; the turns stay.";
     },
   },
   {
@@ -82,7 +82,7 @@ const COMMANDS: readonly SlashCommand[] = [
   {
     name: "bundle",
     takes: "[FILE]",
-    help: "Intervene as a bundle says, from the next answer on; FILE:as=PREFIX names its stages PREFIX/ID",
+    help: "Apply a bundle of interventions, from the next answer on; FILE:as=PREFIX names its stages PREFIX/ID",
     async run(talk, rest) {
       if (rest !== "") await talk.addBundle(rest);
       return stagesText(talk);
@@ -92,19 +92,19 @@ const COMMANDS: readonly SlashCommand[] = [
   {
     name: "strength",
     takes: "ID S",
-    help: "How strongly a stage acts: 0 not at all",
+    help: "Set a stage's strength; 0 turns it off",
     run: (talk, rest) => setValue("strength", talk, rest, (id, value) => talk.setStrength(id, value)),
   },
   {
     name: "alpha",
     takes: "ID A",
-    help: "The alpha of a stage (ace and addition have one)",
+    help: "Set a stage's alpha (ace and addition have one)",
     run: (talk, rest) => setValue("alpha", talk, rest, (id, value) => talk.setAlpha(id, value)),
   },
   {
     name: "set",
     takes: "[NAME VALUE]",
-    help: "How tokens are drawn, such as /set temperature 0.8; without arguments, show it",
+    help: "Set how tokens are drawn, such as /set temperature 0.8; without arguments, show the settings",
     run(talk, rest) {
       if (rest !== "") {
         const [name = "", value = ""] = rest.split(/\s+/);
@@ -125,15 +125,15 @@ const COMMANDS: readonly SlashCommand[] = [
   },
 ];
 
-/** A line that is a command and not a message. `//` begins a message with one slash. */
+/** Whether a line is a command, not a message. `//` begins a message with one slash. */
 export function isSlashCommand(line: string): boolean {
   return /^\/(?!\/)/.test(line.trimStart());
 }
 
 /**
  * Runs a line that begins with a slash.
- * @returns what to say about it, if anything
- * @throws SluiceError `usage` for an unknown command or missing arguments; what the command throws
+ * @returns the text to print, if any
+ * @throws SluiceError `usage` for an unknown command or missing arguments; errors of the command
  */
 export async function runSlashCommand(talk: Talk, line: string): Promise<string | undefined> {
   const [, word = "", rest = ""] = /^\s*\/(\S*)\s*([\s\S]*)$/.exec(line) ?? [];
@@ -144,12 +144,12 @@ export async function runSlashCommand(talk: Talk, line: string): Promise<string 
     name,
     COMMANDS.map((candidate) => candidate.name),
   );
-  throw new SluiceError("usage", `there is no /${word.slice(0, 40)}`, {
-    hint: guess ? `Did you mean /${guess}?` : "/help lists what there is. A message that begins with / is typed as //.",
+  throw new SluiceError("usage", `unknown command /${word.slice(0, 40)}`, {
+    hint: guess ? `Did you mean /${guess}?` : "/help lists the commands. Type // to begin a message with a slash.",
   });
 }
 
-/** By name, by another name, or by a beginning that only one name has. */
+/** Finds a command by its name, an alias, or a unique beginning of its name. */
 function find(name: string): SlashCommand | undefined {
   const exact = COMMANDS.find((command) => command.name === name || command.aliases?.includes(name));
   if (exact || name === "") return exact;
@@ -157,7 +157,7 @@ function find(name: string): SlashCommand | undefined {
   return other ? undefined : begun;
 }
 
-/** Completes commands, and stage ids after those that take one. */
+/** Completes commands, and stage ids after commands that take one. */
 export function completerFor(stageIds: () => readonly string[]): Completer {
   return (line) => {
     const typed = /^\s*\/(\S*)$/.exec(line)?.[1];
@@ -181,7 +181,7 @@ function helpText(): string {
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   return [
     ...rows.map(([left, help]) => `  ${left.padEnd(width)}${help}`),
-    '  A line that ends in \\ goes on in the next; """ begins and ends a message of several lines.',
+    '  A line that ends in \\ continues in the next; """ begins and ends a message of several lines.',
     "  Ctrl-C ends an answer; // begins a message with a slash.",
   ].join("\n");
 }
@@ -198,12 +198,12 @@ function setValue(
   set: (id: string, value: number) => void,
 ): string {
   const parts = rest.split(/[\s=]+/).filter((part) => part !== "");
-  // One stage alone need not be named.
+  // A single stage need not be named.
   const [only] = talk.stageIds.length === 1 ? talk.stageIds : [];
   const [id, text] = parts.length === 1 && only !== undefined ? [only, parts[0]] : parts;
   const value = Number(text);
   if (id === undefined || text === undefined || parts.length > 2 || !Number.isFinite(value)) {
-    throw new SluiceError("usage", `/${name} takes a stage and a number`, { hint: `Such as /${name} calm 0.5` });
+    throw new SluiceError("usage", `/${name} takes a stage and a number`, { hint: `For example /${name} calm 0.5` });
   }
   set(id, value);
   return stagesText(talk);

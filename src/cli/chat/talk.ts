@@ -1,4 +1,4 @@
-/** A conversation while it goes on: lines in, answers out, and what slash commands change in between. */
+/** A running conversation: reads lines, streams answers, and applies slash commands in between. */
 
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, ComposeSettings, Stage } from "../../index.ts";
@@ -15,7 +15,7 @@ import { isSlashCommand, runSlashCommand, type Talk } from "./slash-commands.ts"
 
 const PROMPTS = { first: "> ", more: "… " };
 
-/** Errors of one message: after them a person goes on talking. */
+/** Errors of one message, after which the conversation continues. */
 const PASSING: ReadonlySet<string> = new Set([
   "usage",
   "context_overflow",
@@ -27,11 +27,11 @@ const PASSING: ReadonlySet<string> = new Set([
   "non_finite",
 ]);
 
-/** What a conversation begins with. */
+/** The initial state of a conversation. */
 export interface TalkStart {
-  /** As it was named on the command line. */
+  /** The model, as named on the command line. */
   readonly source: string;
-  /** Without interventions. */
+  /** The model without interventions. */
   readonly plain: LoadedModel;
   readonly bundles: readonly ComposedBundle[];
   readonly settings: ComposeSettings;
@@ -46,12 +46,12 @@ export class RunningTalk implements Talk {
   readonly #context: CommandContext;
   readonly #conversation: Conversation;
   readonly #sampling: AnswerSettings;
-  /** A person types, who can mend what was wrong; a script cannot. */
+  /** Whether a user types, who can correct an error; a script cannot. */
   readonly #isTerminal: boolean;
   #bundles: readonly ComposedBundle[];
   #model: LoadedModel;
   #session: OpenSession;
-  /** Values set while talking, which a later bundle must not undo. */
+  /** Values set during the conversation, which a later bundle must not undo. */
   readonly #strengths: Map<string, number>;
   readonly #params: Map<string, { readonly alpha: number }>;
   readonly #saved = new Set<string>();
@@ -80,7 +80,7 @@ export class RunningTalk implements Talk {
     this.#session.dispose();
   }
 
-  /** Answers lines until the input ends or the person leaves. */
+  /** Answers lines until the input ends or the user leaves. */
   async run(lines: LineSource): Promise<void> {
     let askedToLeave = false;
     while (!this.#hasLeft) {
@@ -162,7 +162,7 @@ export class RunningTalk implements Talk {
     const digests = await digestsOf(this.#start.source, bundles, this.#context);
     const settings = { ...this.#start.settings, strengths: this.#strengths, params: this.#params, digests };
     const model = this.#start.plain.with(bundles, settings);
-    // What was said stays; the cache of the new session is computed with the next answer.
+    // The conversation stays; the new session's cache is computed with the next answer.
     const session = await openSession(model, this.#start.context);
     this.#session.dispose();
     this.#session = session;
@@ -189,7 +189,7 @@ export class RunningTalk implements Talk {
     return Object.entries(this.#sampling.report()).map(([name, value]) => `  ${name} ${value}`);
   }
 
-  /** The stages with their values now. */
+  /** The stages with their current values. */
   #stages(): readonly Stage[] {
     return this.#model.stages.map((stage) => {
       const { strength, alpha } = this.#session.stage(stage.id);
@@ -228,17 +228,17 @@ export class RunningTalk implements Talk {
     } catch (error) {
       if (!cut.signal.aborted || answer === "") this.#conversation.withdraw();
       if (!cut.signal.aborted) throw error;
-      if (answer === "") return this.#context.note("stopped before the answer began: the message is taken back");
+      if (answer === "") return this.#context.note("stopped before the answer began: the message is removed");
     } finally {
       release();
     }
-    // Of an answer that Ctrl-C ended, what was said so far is part of the conversation.
+    // If Ctrl-C ends an answer, the part that was generated stays in the conversation.
     this.#conversation.answered(answer, said);
   }
 
   #layOut(): readonly number[] {
     const { context } = this.#session;
-    // At least a quarter of the context, if so much was asked for, is left for an answer.
+    // Up to a quarter of the context is kept free for an answer.
     const room = Math.min(this.#sampling.maxNewTokens, Math.floor(context / 4));
     const { tokens, dropped } = this.#conversation.layOut(context, room);
     if (dropped > 0) {
@@ -249,10 +249,10 @@ export class RunningTalk implements Talk {
     return tokens;
   }
 
-  /** Ids alone would be stopped by generation_config.json only, and many folders have none. */
+  /** The ids that end an answer. Those of generation_config.json are not enough: many folders have none. */
   #endTokens(): readonly number[] {
     const { eos_token_ids, vocab_size } = this.#model.config;
-    // A tokenizer may know ids that the model has no row for, and never says.
+    // A tokenizer may know ids that the model has no row for; the model never generates these.
     return [...eos_token_ids, ...this.#conversation.endOfTurn.filter((id) => id < vocab_size)];
   }
 }

@@ -27,7 +27,7 @@ export const attribute = defineCommand({
     destinations: optional(
       "KIND",
       "heads: one input for each head; qkv_groups: one for each query head, key and value group (default: heads, or " +
-        "qkv_groups where heads share keys and values)",
+        "qkv_groups if heads share keys and values)",
       oneOf("heads", "qkv_groups"),
     ),
     mask: input(
@@ -87,7 +87,7 @@ async function readMask(path: string, signal: AbortSignal): Promise<MaskValues> 
   };
   const mask = tensor("mask");
   if (!mask) {
-    throw new SluiceError("bad_file", `${path} holds no tensor "mask"`, {
+    throw new SluiceError("bad_file", `${path} has no tensor "mask"`, {
       hint: "Write `mask` [destinations, sources], and `constants` [sources, width] unless zeros replace what is cut.",
     });
   }

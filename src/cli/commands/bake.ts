@@ -16,7 +16,7 @@ export const bake = defineCommand({
     "Folds what can be folded exactly: neuron scales, additions, and projections at the outputs of layers and at the " +
       "embedding, where they act on all tokens. The folder runs in any engine that reads Hugging Face models.",
     "A stage that no weight can take (edge masks, gates, projections of the stream, stages for some positions) is " +
-      "refused by name, or written into a bundle of its own with --remainder, to be run on the baked model.",
+      "refused by name, or written into a separate bundle with --remainder, to be applied to the baked model.",
     "Changed tensors are stored as float32, so that the baked model computes what the live one does; --dtype stored " +
       "keeps their own dtype, which rounds 16-bit weights once more.",
   ],
@@ -60,7 +60,7 @@ export const bake = defineCommand({
           ({ id, layer, reason }) => `stage "${id}"${layer === null ? "" : ` in layer ${layer}`}: ${reason}`,
         );
         throw new SluiceError("bad_bundle", `This cannot be baked: ${reasons.join("; ")}`, {
-          hint: "--remainder FILE writes it into a bundle of its own, and bakes the rest.",
+          hint: "--remainder FILE writes it into a separate bundle, and bakes the rest.",
         });
       }
       const show = (done: number, total: number): void =>
@@ -74,7 +74,7 @@ export const bake = defineCommand({
       }
       await remainder.write(writeBundle(baked.remainder));
       const ids = baked.remainder.manifest.stages.map(({ id }) => id).join(", ");
-      stdout.write(`${values.remainder}: to be run on it with --with: ${ids}\n`);
+      stdout.write(`${values.remainder}: apply it to the baked model with --with: ${ids}\n`);
     } finally {
       await baked.close();
     }

@@ -13,7 +13,7 @@ export const bench = defineCommand({
   summary: "Measure a model's speed against what its device can do",
   description: [
     "Prefills random tokens and decodes from them, several times, and measures the device's own ceilings in the same run: " +
-      "how fast it reads memory, and how many operations it does. With --with it also measures the time with interventions " +
+      "memory bandwidth and arithmetic. With --with it also measures the time with interventions " +
       "relative to the time without, in interleaved pairs.",
   ],
   positionals: { model: modelArgument },

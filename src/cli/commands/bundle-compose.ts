@@ -8,7 +8,7 @@ export const bundleCompose = defineCommand({
   name: "bundle compose",
   summary: "Make one bundle of several",
   description: [
-    "Writes the stages of all bundles into one file, in the order given. They must be for one model. Where two use the " +
+    "Writes the stages of all bundles into one file, in the order given. They must be for one model. If two use the " +
       "same id, FILE:as=PREFIX makes a bundle's ids PREFIX-ID.",
   ],
   positionals: { bundles: argumentList("Bundle files, each FILE or FILE:as=PREFIX") },

@@ -5,8 +5,8 @@ export const bundleInspect = defineCommand({
   name: "bundle inspect",
   summary: "Describe in words what a bundle does to which model",
   description: [
-    "Checks a bundle against the model that it says it was made for, and describes each stage, how the bundle was fitted " +
-      "and what its checks are.",
+    "Checks a bundle against the model that it names, and describes each stage, how the bundle was fitted " +
+      "and its checks.",
   ],
   positionals: { file: argument("The bundle, one .safetensors file") },
   options: {},

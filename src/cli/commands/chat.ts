@@ -22,13 +22,13 @@ export const chat = defineCommand({
       "conversation out; what was said stays in the cache and is not computed again. When the context is full, the oldest " +
       "turns are left out, never the system message.",
     "Lines that begin with a slash are commands: /help lists them. Bundles can be added and their strengths changed while " +
-      'you talk. A line that ends in \\ goes on in the next; """ begins and ends a message of several lines. Ctrl-C ends an ' +
+      'you talk. A line that ends in \\ continues in the next; """ begins and ends a message of several lines. Ctrl-C ends an ' +
       "answer.",
   ],
   positionals: { model: modelArgument },
   options: {
     system: optional("TEXT", "A system message before the conversation", text),
-    template: input(optional("FILE", "A Jinja chat template in place of the model's own", name)),
+    template: input(optional("FILE", "A Jinja chat template instead of the model's own", name)),
     maxNewTokens: optional(
       "N",
       `Longest answer in tokens (default: as generation_config.json says, else ${DEFAULT_ANSWER_TOKENS})`,

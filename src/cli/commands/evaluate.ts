@@ -26,7 +26,7 @@ export const evaluate = defineCommand({
       "by resampling texts or continuations together with their counterparts.",
     "The judge counts tokens: a logistic regression, or the log-odds of each token in either class, fitted on --positive " +
       "and --negative cut into pieces as long as the continuations, with every fifth text held out. Tokens that it has " +
-      "not seen weigh 0, and their share is printed. Or the judge is --scorer, a module whose default export takes a text " +
+      "not seen weigh 0, and their share is printed. Alternatively --scorer judges, a module whose default export takes a text " +
       "and gives a number.",
   ],
   positionals: { model: modelArgument },
@@ -86,7 +86,7 @@ export const evaluate = defineCommand({
       "prompts",
     ),
     maxNewTokens: needing(
-      renamed(withDefault("N", "Tokens of a continuation", wholeNumber(1), 24), "newTokens"),
+      renamed(withDefault("N", "Tokens per continuation", wholeNumber(1), 24), "newTokens"),
       "prompts",
     ),
     temperature: needing(
@@ -148,7 +148,7 @@ export const evaluate = defineCommand({
     const { evaluation, judge, interventions, device } = report;
     for (const id of evaluation.predictions?.widened ?? []) {
       context.note(
-        `stage "${id}" acts where its positions and a prompt's length say; texts have no prompt, so on --texts it acted at every token`,
+        `stage "${id}" has positions that depend on the prompt's length; texts have no prompt, so on --texts it acted at every token`,
       );
     }
     if (values.json) {
@@ -169,7 +169,7 @@ interface Choice {
   readonly scorer: string | undefined;
 }
 
-/** @throws SluiceError `usage` for what is missing or does not go together, before anything is read */
+/** @throws SluiceError `usage` for options that are missing or conflict, before anything is read */
 function checkChoice({ with: bundles, texts, prompts, positive, negative, scorer }: Choice): void {
   const refuse = (fault: string, hint: string): SluiceError => new SluiceError("usage", fault, { hint });
   if (bundles.length === 0) throw refuse("--with BUNDLE is missing", "Name the interventions to evaluate.");
@@ -190,7 +190,7 @@ function checkChoice({ with: bundles, texts, prompts, positive, negative, scorer
   }
   const judged = scorer !== undefined || positive !== undefined;
   if (prompts !== undefined && !judged) {
-    throw refuse("no judge of the continuations was given", "Give --positive and --negative, or --scorer.");
+    throw refuse("there is no judge of the continuations", "Give --positive and --negative, or --scorer.");
   }
   if (prompts === undefined && judged) throw refuse("there is nothing to judge", "Give --prompts FILE to continue.");
 }
@@ -234,7 +234,7 @@ function predictionTable({ predictions }: Evaluation): string {
     ["perplexity, plain", ...cells(perplexity.plain, fixed(3))],
     ["perplexity, edited", ...cells(perplexity.edited, fixed(3))],
     ["edited / plain", ...cells(perplexity.ratio, fixed(4))],
-    ["KL(plain ‖ edited), nats a token", ...cells(kl_nats, fixed(4))],
+    ["KL(plain ‖ edited), nats per token", ...cells(kl_nats, fixed(4))],
     ["same likeliest token", ...cells(agreement, percent)],
   ];
   return `${tokens} predicted tokens of ${texts} ${texts === 1 ? "text" : "texts"}\n${estimates(rows)}`;

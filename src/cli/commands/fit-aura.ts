@@ -28,10 +28,10 @@ export const fitAura = defineCommand({
   name: "fit aura",
   summary: "Fit a bundle that damps the neurons that distinguish two classes of sentences",
   description: [
-    "Measures each neuron's greatest response to every sentence and how well that distinguishes the positive class from " +
-      "the negative one (AUROC), and scales the neuron down accordingly: AurA (arXiv 2407.12824). Sentences given as tokens are taken exactly " +
-      "as they are; texts get the special tokens that the tokenizer adds. If it is interrupted, it keeps what it has measured in " +
-      "OUT.partial and goes on from there when it is run again.",
+    "Measures each neuron's greatest response to every sentence and how well it separates the positive class from " +
+      "the negative one (AUROC), and scales the neuron down accordingly: AurA (arXiv 2407.12824). Sentences given as tokens are used exactly " +
+      "as they are; texts get the special tokens that the tokenizer adds. If the fit is interrupted, it keeps its measurements in " +
+      "OUT.partial and continues from there when it is run again.",
   ],
   positionals: { model: modelArgument },
   options: {
@@ -43,16 +43,16 @@ export const fitAura = defineCommand({
     ),
     variant: withDefault(
       "KIND",
-      "aura: scale by AUROC; damp: by --factor; det0: to zero; the last two only the --neurons of highest AUROC",
+      "aura: scale by AUROC; damp: by --factor; det0: to zero; the last two scale only the --neurons with the highest AUROC",
       oneOf("aura", "damp", "det0"),
       auraDefaults.variant,
     ),
     neurons: renamed(
-      optional("K", "Touch only the K neurons of highest AUROC in the whole model", wholeNumber(1)),
+      optional("K", "Scale only the K neurons with the highest AUROC in the whole model", wholeNumber(1)),
       "top",
     ),
     factor: optional("F", "The factor of --variant damp", decimal(), auraDefaults.factor),
-    name: optional("NAME", "What the bundle is called", name),
+    name: optional("NAME", "Name of the bundle", name),
     out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),
     ...fitModelOptions,
@@ -108,8 +108,8 @@ function table({ strongest, neurons, beyondChance, expectedByChance }: AuraFit, 
   });
   return (
     `  site          neuron   AUROC    scale\n${rows.join("")}\n` +
-    `${beyondChance} of ${neurons} neurons tell the classes apart beyond three deviations of chance, ` +
-    `which alone would put ${expectedByChance.toFixed(1)} there.\n` +
+    `${beyondChance} of ${neurons} neurons separate the classes beyond three standard deviations of chance, ` +
+    `where chance alone would put ${expectedByChance.toFixed(1)}.\n` +
     `${out} written; try it: sluice generate MODEL PROMPT --with ${out}\n`
   );
 }

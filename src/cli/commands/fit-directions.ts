@@ -26,14 +26,16 @@ const autoOrShare: Parser<"auto" | number> = (given, option) => {
   if (given === "auto") return "auto";
   const share = given.trim() === "" ? Number.NaN : Number(given);
   if (share >= 0 && share <= 1) return share;
-  throw new SluiceError("usage", `${option}: "${given}" is no share`, { hint: "Write auto, or a number from 0 to 1." });
+  throw new SluiceError("usage", `${option}: "${given}" is not a share`, {
+    hint: "Write auto, or a number from 0 to 1.",
+  });
 };
 
 const summaries: Readonly<Record<DirectionMethod, string>> = {
-  ace: "Fit a bundle that moves activations along the direction between two classes, to a chosen point",
+  ace: "Fit a bundle that moves activations along the direction between two classes to a chosen point",
   ablation: "Fit a bundle that removes the direction between two classes from activations",
   addition: "Fit a bundle that adds the direction between two classes to activations",
-  leace: "Fit a bundle that makes two classes' means equal and changes activations least (LEACE)",
+  leace: "Fit a bundle that makes two classes' means equal with the least change to activations (LEACE)",
 };
 
 const details: Readonly<Record<DirectionMethod, string>> = {
@@ -41,16 +43,16 @@ const details: Readonly<Record<DirectionMethod, string>> = {
   ablation: "The component along it is removed.",
   addition: "Its alpha is live: --param ID.alpha=A; 1 moves to the positive class, −1 away from it.",
   leace:
-    "A multiple of it is taken from each activation, measured by their covariance so that the classes' means are equal " +
-    "afterwards and the least possible is changed (arXiv 2306.03819). Each layer is fitted with those before it edited: " +
-    "the sentences are run once for each layer.",
+    "A multiple of it is subtracted from each activation, by their covariance, so that the classes' means are equal " +
+    "afterwards with the least change (arXiv 2306.03819). Each layer is fitted with the earlier layers edited: " +
+    "the sentences are run once per layer.",
 };
 
 const ownOfLeace = {
   shrinkage: optional(
     "L",
-    "How far correlations are shrunk towards 0, from 0 (LEACE as published, for many more sentences than the site is " +
-      "wide) to 1; auto, the default, chooses by their number",
+    "How far correlations are shrunk towards 0: from 0 (LEACE as published, for many more sentences than the site is " +
+      "wide) to 1; auto, the default, chooses by the number of sentences",
     autoOrShare,
   ),
 };
@@ -60,12 +62,12 @@ const describe = (method: DirectionMethod) =>
     name: `fit ${method}`,
     summary: summaries[method],
     description: [
-      `Takes the mean activation at the last token of the sentences of either class; the direction is their difference. ${details[method]} ` +
-        "The bundle has one stage, with the class means beside it.",
-      "With --layers auto a direction is fitted at every layer from four fifths of the sentences, and the layer is taken " +
-        "whose edit moves predictions on the other positive sentences most while those on negative ones stay within --kl-bound.",
-      "Sentences given as tokens are taken exactly as they are; texts get the special tokens that the tokenizer adds. " +
-        "If it is interrupted, it keeps what it has measured in OUT.partial and goes on from there when it is run again.",
+      `Averages activations at the last token of each class's sentences; the direction is the difference of the means. ${details[method]} ` +
+        "The bundle has one stage, and the class means.",
+      "With --layers auto a direction is fitted at every layer from four fifths of the sentences. The chosen layer is the one " +
+        "whose edit moves predictions on the other positive sentences most while negative ones stay within --kl-bound.",
+      "Sentences given as tokens are used exactly as they are; texts get the special tokens that the tokenizer adds. " +
+        "If the fit is interrupted, it keeps its measurements in OUT.partial and continues from there when it is run again.",
     ],
     positionals: { model: modelArgument },
     options: {
@@ -74,12 +76,12 @@ const describe = (method: DirectionMethod) =>
       layers: withDefault("LAYERS", "all, auto, or layers such as 7 or 3,4,5", layerList, "all"),
       klBound: optional(
         "NATS",
-        "With --layers auto: most KL of the next token on held-out negative sentences",
+        "With --layers auto: maximum KL of the next token on held-out negative sentences",
         decimal({ min: 0 }),
         layerChoiceDefaults.klBound,
       ),
       ...(method === "leace" ? ownOfLeace : {}),
-      name: optional("NAME", "What the bundle is called", name),
+      name: optional("NAME", "Name of the bundle", name),
       out: output(required("FILE", "The bundle to write", name)),
       json: flag("Print one JSON object"),
       ...fitModelOptions,
@@ -94,7 +96,7 @@ const describe = (method: DirectionMethod) =>
       const { progress, signal, stdout } = context;
       const { layers } = values;
       if (values.klBound !== undefined && layers !== "auto") {
-        throw new SluiceError("usage", "--kl-bound bounds the choice of a layer, and layers are named", {
+        throw new SluiceError("usage", "--kl-bound applies only with --layers auto", {
           hint: "Write --layers auto, or leave --kl-bound out.",
         });
       }
@@ -152,7 +154,7 @@ const describe = (method: DirectionMethod) =>
 
 interface FittedDirection {
   readonly bundle: Bundle;
-  /** With `--layers auto`. */
+  /** The table of layers for `--layers auto`. */
   readonly table?: readonly JudgedLayer[];
 }
 
@@ -161,7 +163,7 @@ function choiceTable(table: readonly JudgedLayer[], chosen: number | undefined):
     const mark = layer === chosen ? "  chosen" : "";
     return `  ${String(layer).padStart(5)}   ${effect.toFixed(4).padStart(8)}   ${cost.toFixed(4).padStart(8)}${mark}\n`;
   });
-  return `  layer     effect       cost   KL on held-out positive and negative sentences, nats a token\n${rows.join("")}\n`;
+  return `  layer     effect       cost   KL on held-out positive and negative sentences, nats per token\n${rows.join("")}\n`;
 }
 
 function normsOf({ tensors }: Bundle): readonly { readonly layer: number; readonly direction_norm: number }[] {

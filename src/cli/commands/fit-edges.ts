@@ -22,13 +22,17 @@ export const fitEdges = defineCommand({
   positionals: { model: modelArgument },
   options: {
     good: input(
-      required("FILE", "What the model should stay good at: a text, or .jsonl with text or tokens per line", name),
+      required(
+        "FILE",
+        "Texts that the model should still predict well: a text, or .jsonl with text or tokens per line",
+        name,
+      ),
     ),
-    bad: input(required("FILE", "What it should unlearn; like --good", name)),
+    bad: input(required("FILE", "Texts that the model should unlearn, likewise", name)),
     out: output(required("FILE", "The bundle to write", name)),
-    edges: optional("N", "Most edges to cut by attribution+greedy, in all", wholeNumber(1), edgeFitDefaults.edges),
+    edges: optional("N", "Maximum number of edges that attribution+greedy cuts", wholeNumber(1), edgeFitDefaults.edges),
     start: input(
-      optional("BUNDLE", "Result of an earlier fit, whose edges stay cut while more are searched for", name),
+      optional("BUNDLE", "Result of an earlier fit; its edges stay cut, and more are searched for", name),
       "bundle",
     ),
     method: optional(
@@ -40,12 +44,12 @@ export const fitEdges = defineCommand({
     destinations: optional(
       "KIND",
       "heads: one input for each head; qkv_groups: one for each query head, key and value group (default: heads, or " +
-        "qkv_groups where heads share keys and values)",
+        "qkv_groups if heads share keys and values)",
       oneOf("heads", "qkv_groups"),
     ),
     replace: optional(
       "WHAT",
-      "What takes a cut source's place: its mean over the good texts, zero, or as in the paper's code the mean at attention " +
+      "What replaces a cut source: its mean over the good texts, zero, or, as in the paper's code, the mean at attention " +
         "inputs and zero elsewhere",
       oneOf("mean", "zero", "paper"),
       edgeFitDefaults.replace,
@@ -58,12 +62,12 @@ export const fitEdges = defineCommand({
     ),
     badCap: optional(
       "NATS",
-      "Most rise of the bad loss that counts, so that a large weight does not ruin the model (default: no limit)",
+      "Largest rise of the bad loss that counts, so that a large weight does not ruin the model (default: no limit)",
       decimal({ min: 0 }),
     ),
-    shortlist: optional("K", "Candidates to try for each edge", wholeNumber(1), edgeFitDefaults.shortlist),
+    shortlist: optional("K", "Candidates to try per edge", wholeNumber(1), edgeFitDefaults.shortlist),
     epochs: optional("N", "Steps of masks", wholeNumber(1), edgeFitDefaults.epochs),
-    ramp: optional("R", "Last pull of masks towards 1, in nats per edge", decimal({ min: 0 }), edgeFitDefaults.ramp),
+    ramp: optional("R", "Final pull of masks towards 1, in nats per edge", decimal({ min: 0 }), edgeFitDefaults.ramp),
     prependBos: flag("Begin every text with the model's BOS token"),
     maxTokens: optional("N", "Take the first N tokens of each text (BOS not counted)", wholeNumber(2)),
     maxTexts: optional("N", "Take the first N texts of each file", wholeNumber(2)),
@@ -84,7 +88,7 @@ export const fitEdges = defineCommand({
     const [option] = Object.entries(idle).find(([, value]) => value !== undefined) ?? [];
     if (option === undefined) return;
     const other = method === "masks" ? "attribution+greedy" : "masks";
-    throw new SluiceError("usage", `${option} is an option of --method ${other} alone`, {
+    throw new SluiceError("usage", `${option} applies only to --method ${other}`, {
       hint: `Leave it out, or write --method ${other}.`,
     });
   },
@@ -121,7 +125,7 @@ export const fitEdges = defineCommand({
         );
       stdout.write(`${summary}\n`);
       const { bad: moved, good: kept } = divergence;
-      stdout.write(`  KL to the whole model, nats a token: bad ${moved.toFixed(3)}, good ${kept.toFixed(3)}\n`);
+      stdout.write(`  KL to the whole model, nats per token: bad ${moved.toFixed(3)}, good ${kept.toFixed(3)}\n`);
       for (const { source, destination, alone } of edges) {
         const change = (kind: "good" | "bad") => signed(alone[kind] - before[kind]);
         stdout.write(`  ${source} → ${destination}: alone bad ${change("bad")}, good ${change("good")}\n`);

@@ -15,7 +15,7 @@ import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted }
 
 export const fitNeurons = defineCommand({
   name: "fit neurons",
-  summary: "Read how single neurons add up along a probe, and fit the edit without training that follows",
+  summary: "Read how neurons add up along a probe, and fit an edit from that without training",
   description: [
     "Neuron i writes a·v to the stream, and so a(v·ŵ) along a probe's direction ŵ. Averages activations over texts, sorts " +
       "neurons into four groups (v along ŵ or against it: T, A; mean activation positive or negative: P, N) and sums what " +
@@ -29,14 +29,14 @@ export const fitNeurons = defineCommand({
       required("FILE", "Texts to average activations over: one per line, or .jsonl with text or tokens", name),
     ),
     maxTokens: optional("N", "Take only the first N tokens of each text", wholeNumber(1)),
-    alpha: optional("A", "How far means are moved, relative to themselves", decimal(), neuronDefaults.alpha),
+    alpha: optional("A", "How far means are moved, relative to their values", decimal(), neuronDefaults.alpha),
     share: optional(
       "B",
-      "Share of each group whose neurons are set",
+      "Share of each group's neurons that are set",
       decimal({ min: 0, max: 1 }),
       neuronDefaults.share,
     ),
-    name: optional("NAME", "What the bundle is called", name),
+    name: optional("NAME", "Name of the bundle", name),
     out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),
     ...fitModelOptions,

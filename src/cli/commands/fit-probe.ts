@@ -29,7 +29,7 @@ export const fitProbe = defineCommand({
   examples: [
     {
       line: "fit probe weights/gpt2-stories --positive test/data/plays.jsonl --negative test/data/tales.jsonl --max-tokens 24 --out probe.safetensors",
-      shows: "What in the last stream tells plays from tales:",
+      shows: "What separates plays from tales in the last layer's stream:",
     },
   ],
   async run(values, context) {

@@ -1,24 +1,24 @@
-/** Where a fit from two classes of sentences keeps what it measures, beside its result. */
+/** Opens the file in which a fit from two classes of sentences keeps its measurements. */
 import type { LabelledSentences } from "../../fit/classes.ts";
 import { engineVersion } from "../../kernels/engine-version.gen.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { FileStore } from "../response-store.ts";
 
 export interface FittedInputs {
-  /** Where the model is from. */
+  /** The model's folder or address. */
   readonly model: string;
   readonly out: string;
-  /** The digest of its weights; none of a model at an address. */
+  /** The digest of its weights; none for a model at an address. */
   readonly weights: string | undefined;
-  /** What else the measured values depend on. */
+  /** Whatever else the measured values depend on. */
   readonly own: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Opens OUT.partial, and says so where an earlier run left rows in it.
- * @param model that will measure: only once it is open is it known what the values come from
+ * Opens OUT.partial, with a notice if an earlier run left rows in it.
+ * @param model that will measure; it must be open, so that the origin of the values is known
  * @param sentences as the model will read them
- * @throws SluiceError `usage` for a file that other inputs have left, `bad_file` for something else
+ * @throws SluiceError `usage` for a file that belongs to other inputs, `bad_file` for something else
  */
 export async function openStore(
   { model: source, out, weights, own }: FittedInputs,
@@ -27,19 +27,19 @@ export async function openStore(
   context: CommandContext,
 ): Promise<FileStore> {
   const store = await FileStore.open(out, {
-    // Weights are known by their digest, since a folder may hold others tomorrow; at an address by that.
+    // Weights are identified by their digest, since a folder's contents may change; or else by their address.
     model: weights ?? source,
     engine: engineVersion,
-    // The rest of what the folder says of the model, and how weights are kept.
+    // The rest of the folder's description of the model, and how weights are stored.
     config,
-    // The one that runs, whatever was asked for: another gives other bits, and mixed with those that were kept, equal
-    // contexts would not tie.
+    // The adapter that runs, whatever was requested: another gives other bits. Mixed with the kept values, equal
+    // contexts would then not tie.
     device,
-    // Ids and no texts, since a tokenizer may change too.
+    // Ids, not texts, since a tokenizer may change too.
     positive,
     negative,
     ...own,
   });
-  if (store.isBegun) context.note(`going on from ${store.path}`);
+  if (store.isBegun) context.note(`continuing from ${store.path}`);
   return store;
 }

@@ -13,7 +13,7 @@ import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
 import { samplingFrom, samplingOptions } from "./sampling.ts";
 
-/** So many tokens take longer than choosing kernels does, on the devices where it matters. */
+/** From this number of tokens on, generating takes longer than tuning does, on devices where tuning matters. */
 const LONG_TOKENS = 512;
 
 export const generate = defineCommand({
@@ -22,7 +22,7 @@ export const generate = defineCommand({
   description: [
     "Continues PROMPT and streams the text that follows. Without PROMPT it is read from standard input.",
     "With --tokens, ids go in and ids come out, and no tokenizer is needed. Then only generation_config.json and " +
-      "--stop-token end it early; the stop id is the last of the ids that are printed.",
+      "--stop-token end it early; the stop id is the last id printed.",
   ],
   positionals: { model: modelArgument, prompt: { ...promptArgument, help: "the text to continue" } },
   options: {
@@ -31,8 +31,13 @@ export const generate = defineCommand({
       input(optional("FILE", "Continue many prompts side by side: one per line, or .jsonl with text or tokens", name)),
       "batch",
     ),
-    samples: withDefault("N", "Continuations of each prompt, each drawn with a seed of its own", wholeNumber(1), 1),
-    maxNewTokens: withDefault("N", "Most tokens to generate", wholeNumber(1), generateDefaults.maxNewTokens),
+    samples: withDefault("N", "Continuations of each prompt, each drawn with its own seed", wholeNumber(1), 1),
+    maxNewTokens: withDefault(
+      "N",
+      "Maximum number of tokens to generate",
+      wholeNumber(1),
+      generateDefaults.maxNewTokens,
+    ),
     ...samplingOptions,
     json: flag(
       "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of several continuations, {results: […]}",
@@ -44,17 +49,17 @@ export const generate = defineCommand({
     { line: 'generate weights/stories260K "Once upon a time"', shows: "Continue a text:" },
     {
       line: 'generate weights/gpt2-stories "One day" --temperature 0.8 --top-k 40 --seed 7',
-      shows: "Draw the tokens, the same ones every time:",
+      shows: "Draw the tokens, the same ones in every run:",
     },
     { line: "generate weights/gpt-nano-sort --tokens 2,0,1,1,0,2 --max-new-tokens 6", shows: "Continue token ids:" },
   ],
   check({ prompts: file, prompt, tokens, samples, temperature }) {
     if (file !== undefined && (prompt !== undefined || tokens !== undefined)) {
-      throw new SluiceError("usage", "--prompts reads the prompts from its file: no other prompt goes with it");
+      throw new SluiceError("usage", "--prompts reads the prompts from its file: leave the other prompt out");
     }
     if (samples > 1 && temperature === 0) {
       throw new SluiceError("usage", `at temperature 0 all ${samples} samples would be the same`, {
-        hint: "Draw them: --temperature 1, say.",
+        hint: "Draw them, for example with --temperature 1.",
       });
     }
   },
@@ -135,7 +140,7 @@ async function runBatch(
   });
 }
 
-/** Seeds that count up, so that equal prompts are continued differently; none where nothing is drawn. */
+/** Seeds that count up, so that equal prompts are continued differently; none if nothing is drawn. */
 function seedsFor(
   all: readonly Document[],
   { temperature = 0, seed }: GenerateOptions,
@@ -145,10 +150,10 @@ function seedsFor(
   return { seeds: all.map((_, index) => first + index) };
 }
 
-/** More of a prompt than this does not tell it apart any better. */
+/** Characters of a prompt that are shown. */
 const TITLE_CELLS = 60;
 
-/** A line that parts a continuation from the one before: continuations may hold line ends themselves. */
+/** A line that separates a continuation from the one before: continuations may contain line ends. */
 function titleOf(prompt: Document, index: number, seed: number | null, { prompts, samples }: Batch): string {
   const shown = typeof prompt === "string" ? JSON.stringify(prompt) : prompt.join(" ");
   const cut = shown.length > TITLE_CELLS ? `${shown.slice(0, TITLE_CELLS)}…` : shown;

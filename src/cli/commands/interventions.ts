@@ -1,11 +1,11 @@
-/** Bundles of interventions and how strongly they act, as options shared by the commands that run a model. */
+/** Options for bundles of interventions and their settings, shared by the commands that run a model. */
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, Stage } from "../../index.ts";
 import { hasAlpha } from "../../interventions/manifest.ts";
 import { type Positions, positionNames } from "../../interventions/positions.ts";
 import { decimal, input, optional, type Parser, repeated, wholeNumber } from "../options.ts";
 
-/** A bundle file; with a prefix its stages are named `PREFIX/ID`, so that two bundles may use the same ids. */
+/** A bundle file; with a prefix, its stages are named `PREFIX/ID`, so that two bundles may use the same ids. */
 export interface BundleChoice {
   readonly path: string;
   readonly prefix: string | null;
@@ -16,15 +16,15 @@ export interface StageParams {
   readonly alpha: number;
 }
 
-/** What to run with the model, in the order given. */
+/** The bundles to apply, in the order given. */
 export interface Interventions {
   readonly bundles: readonly BundleChoice[];
-  /** By stage id; the bundle's own strength holds for the others. Of several for one id the last counts. */
+  /** By stage id; other stages keep the bundle's strength. The last value for an id counts. */
   readonly strengths: ReadonlyMap<string, number>;
   readonly params: ReadonlyMap<string, StageParams>;
   /** By stage id; checked against the model when the bundles are composed. */
   readonly positions: ReadonlyMap<string, Positions>;
-  /** Tokens that count as prompt; undefined: all that are given. */
+  /** Tokens that count as prompt; undefined: all tokens given. */
   readonly promptLength: number | undefined;
 }
 
@@ -40,7 +40,7 @@ const finite = decimal();
 /** `FILE` or `FILE:as=PREFIX` */
 export const parseBundleChoice: Parser<BundleChoice> = (given, option) => {
   const [, path = "", prefix = null] = /^(.*?)(?::as=(.*))?$/s.exec(given) ?? [];
-  if (path === "") throw refused(option, `"${given}" names no file`, "FILE or FILE:as=PREFIX");
+  if (path === "") throw refused(option, `"${given}" does not name a file`, "FILE or FILE:as=PREFIX");
   if (prefix !== null && !NAME.test(prefix)) {
     throw refused(option, `"${prefix}" cannot be a prefix`, "letters, digits, _ and -, as in FILE:as=calmer");
   }
@@ -56,7 +56,7 @@ const param: Parser<StageValue> = (given, option) => {
   const form = "ID.alpha=NUMBER, such as calm.alpha=-1.5";
   const { left, right } = splitAssignment(given, option, form);
   const dot = left.lastIndexOf(".");
-  if (dot < 0) throw refused(option, `"${left}" names no parameter`, form);
+  if (dot < 0) throw refused(option, `"${left}" does not name a parameter`, form);
   const name = left.slice(dot + 1);
   if (name !== "alpha") throw refused(option, `there is no parameter "${name}"`, `alpha: ${form}`);
   return { id: stageId(left.slice(0, dot), option), value: finite(right, `${option} ${left}`) };
@@ -80,15 +80,11 @@ export const interventionOptions = {
     repeated("BUNDLE", "Apply a bundle of interventions; FILE:as=PREFIX names its stages PREFIX/ID", parseBundleChoice),
     "bundle",
   ),
-  strength: repeated(
-    "ID=S",
-    "How strongly a stage acts, in place of its own strength: calm=0.5; 0 turns it off",
-    strength,
-  ),
-  param: repeated("ID.alpha=A", "A stage's alpha in place of its own: calm.alpha=-1.5", param),
+  strength: repeated("ID=S", "A stage's strength, instead of the bundle's: calm=0.5; 0 turns it off", strength),
+  param: repeated("ID.alpha=A", "A stage's alpha, instead of the bundle's: calm.alpha=-1.5", param),
   positions: repeated(
     "ID=WHERE",
-    'Which tokens a stage acts on, in place of its own: calm=generated, calm=[0,-1], calm={"tokens":[13]}',
+    'Tokens that a stage acts on, instead of its own: calm=generated, calm=[0,-1], calm={"tokens":[13]}',
     positions,
   ),
   promptLength: optional(
@@ -106,13 +102,13 @@ export interface InterventionChoice {
   readonly promptLength: number | undefined;
 }
 
-/** @throws SluiceError `usage` for strengths, parameters or positions where there is no bundle whose stages they could mean */
+/** @throws SluiceError `usage` for strengths, parameters or positions without a bundle */
 export function interventionsFrom(choice: InterventionChoice): Interventions {
   const { with: bundles, promptLength } = choice;
   const [idle] = [...choice.strength, ...choice.param, ...choice.positions];
   if (bundles.length === 0 && idle) {
     throw new SluiceError("usage", `there is no stage "${idle.id}": no bundle was given`, {
-      hint: "Name the bundle that holds it: --with FILE",
+      hint: "Name the bundle that has it: --with FILE",
     });
   }
   return {
@@ -136,14 +132,14 @@ function splitAssignment(
 
 function stageId(id: string, option: string): string {
   if (STAGE_ID.test(id)) return id;
-  throw refused(option, `"${id}" is no stage's id`, "letters, digits, _ and -, behind PREFIX/ where a bundle has one");
+  throw refused(option, `"${id}" is not a stage id`, "letters, digits, _ and -, after PREFIX/ if the bundle has one");
 }
 
 function refused(option: string, fault: string, wanted: string): SluiceError {
   return new SluiceError("usage", `${option}: ${fault}`, { hint: `Write ${wanted}.` });
 }
 
-/** Which bundles act, and how strongly each of their stages does, for programs. */
+/** The bundles that act and their stages' strengths, as JSON. */
 export function reportInterventions(bundles: readonly ComposedBundle[], stages: readonly Stage[]): object {
   return {
     bundles: bundles.map(({ bundle: { file, manifest }, prefix }) => {

@@ -30,18 +30,18 @@ export const modelOptions = {
   ),
   quantize: optional(
     "FORMAT",
-    "q8 or q4: keep linear weights and the token embedding in 8 or 4 bits, with a scale for each 32 inputs",
+    "q8 or q4: keep linear weights and the token embedding in 8 or 4 bits, with a scale per 32 inputs",
     oneOf("q8", "q4"),
   ),
 };
 
-/** For commands that use the kernels that were measured on this device. */
+/** For commands that use kernels chosen by measurements on this device. */
 export const tuneOptions = {
   noTune: flag("Use the built-in choice of kernels; do not measure, and ignore earlier measurements"),
 };
 
 const { plan: _, ...withoutPlan } = modelOptions;
-/** Where a fit runs: always on the reference plan, where equal contexts give equal bits. */
+/** Where a fit runs: always on the reference plan, in which equal contexts give equal bits. */
 export const fitModelOptions = withoutPlan;
 
 export interface ModelChoice {
@@ -49,9 +49,9 @@ export interface ModelChoice {
   readonly adapter: string | undefined;
   readonly plan: "default" | "reference" | undefined;
   readonly quantize?: "q8" | "q4" | undefined;
-  /** Given by commands that use measured kernels; the others never do. */
+  /** Present in commands that use measured kernels. */
   readonly noTune?: boolean;
-  /** Enough will be computed for a first measurement to pay. */
+  /** Whether the command computes enough for a first measurement to pay off. */
   readonly long?: boolean;
 }
 
@@ -59,12 +59,12 @@ export interface ModelChoice {
 export const runOptions = { ...interventionOptions, ...modelOptions };
 
 const { promptLength: __, ...withoutPromptLength } = runOptions;
-/** The same for commands whose prompt is what it is: no tokens after it are given. */
+/** The same for commands whose tokens are all prompt. */
 export const editedOptions = withoutPromptLength;
 
 /**
- * Like `withModel`, for a model with the bundles that were named; without any it is the plain one. They are read before
- * the weights are, so that a mistyped name is told at once.
+ * Like `withModel`, for a model with the named bundles, or the plain model without any. Bundles are read before
+ * the weights are, so that a mistyped name is reported at once.
  */
 export async function withEditedModel<Result>(
   choice: ModelChoice & InterventionChoice,
@@ -83,7 +83,7 @@ export async function withEditedModel<Result>(
   );
 }
 
-/** Digests to compare bundles with; none of a model at an address: that would mean downloading it a second time. */
+/** Digests to compare bundles with; none for a model at an address, which would have to be downloaded a second time. */
 export async function digestsOf(
   model: string,
   bundles: readonly ComposedBundle[],
@@ -95,13 +95,13 @@ export async function digestsOf(
   return progress.during("comparing digests", library.digestsFor(bundles, model, { signal, onProgress }));
 }
 
-/** The digest of the weights that something is fitted to; none at an address, as above. */
+/** The digest of the weights that a fit uses; none for a model at an address, as above. */
 export async function fittedWeights(
   model: string,
   { library, progress, signal }: CommandContext,
 ): Promise<string | undefined> {
   if (isAddress(model)) return undefined;
-  const label = "taking the weights' digest";
+  const label = "computing the weights' digest";
   const onProgress = (done: number, total: number): void => progress.count(label, { done, total, unit: "bytes" });
   return progress.during(label, library.weightsDigestOf(model, { signal, onProgress }));
 }
@@ -116,7 +116,7 @@ function isAddress(model: string): boolean {
   return /^https?:/i.test(model);
 }
 
-/** The bundles that were named, in order. */
+/** The named bundles, in order. */
 export async function loadBundles(
   choice: InterventionChoice,
   context: CommandContext,
@@ -129,7 +129,7 @@ export async function loadBundles(
   return composed;
 }
 
-/** Loads a model, lets `use` work with it, and frees it whatever happens. */
+/** Loads a model, calls `use` with it, and always frees it. */
 export async function withModel<Result>(
   { model: source, adapter, plan, quantize, noTune = true, long = false }: ModelChoice,
   context: CommandContext,
@@ -141,7 +141,7 @@ export async function withModel<Result>(
   const loading = library.load(source, {
     ...defined({ adapter, plan, quantize, tune }),
     signal,
-    // Between works of its own a command writes results, which a line about the model would run into.
+    // A command writes results between pieces of work; a progress line would run into these.
     onProgress: (step) => progress.isWaiting && progress.count(...countedOf(step)),
     onNotice: (text) => context.note(text),
   });
@@ -171,7 +171,7 @@ function countedOf({ phase, done, total }: LibraryProgress): [label: string, cou
 export function tokenizerOf({ tokenizer, tokenizerError }: LoadedModel): Tokenizer {
   if (tokenizerError) throw tokenizerError;
   if (tokenizer) return tokenizer;
-  throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
-    hint: "Give token ids in place of the text, or add tokenizer.json.",
+  throw new SluiceError("bad_tokens", "This model's folder has no tokenizer, so it cannot read text", {
+    hint: "Give token ids instead of the text, or add tokenizer.json.",
   });
 }

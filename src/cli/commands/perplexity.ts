@@ -25,7 +25,7 @@ export const perplexity = defineCommand({
     prependBos: flag("Begin every document with the model's BOS token"),
     maxTokens: optional("N", "Take the first N tokens of each document (BOS not counted)", wholeNumber(1)),
     maxTexts: optional("N", "Take the first N documents", wholeNumber(1)),
-    stride: optional("S", "How far the window moves on long documents (default: half the context)", wholeNumber(1)),
+    stride: optional("S", "Tokens that the window moves on long documents (default: half the context)", wholeNumber(1)),
     json: flag("Print one JSON object with perplexity, nll and tokens"),
     ...runOptions,
     ...tuneOptions,
@@ -61,7 +61,7 @@ export interface Cutting {
   readonly maxTokens: number | undefined;
 }
 
-/** Ids of the texts, cut, then headed by BOS where asked: the tokenizer adds none of its own, so none is doubled. */
+/** Ids of the texts, cut, with BOS in front if wanted. The tokenizer adds no BOS, so none is doubled. */
 export function documentsOf(
   model: LoadedModel,
   texts: readonly Document[],
@@ -87,6 +87,6 @@ function bosOf({ tokenizer, config }: LoadedModel): number {
   const bos = tokenizer?.bosTokenId ?? config.bos_token_id;
   if (bos !== undefined) return bos;
   throw new SluiceError("usage", "--prepend-bos: neither the tokenizer nor config.json names a BOS token", {
-    hint: "Leave the option out, or write the ids into a .jsonl file with the token you want in front.",
+    hint: "Leave the option out, or write the ids into a .jsonl file with the wanted token in front.",
   });
 }

@@ -3,8 +3,8 @@ import type { GeneratedToken } from "../../index.ts";
 import type { CommandContext, RunningGeneration } from "../context.ts";
 
 /**
- * Writes what `show` makes of each token, and a line's end. What was written stays when the generation fails or is
- * interrupted, and whatever follows begins a line of its own.
+ * Writes what `show` makes of each token, and ends the line. Written text stays if the generation fails or is
+ * interrupted, and later text begins a new line.
  */
 export async function printStream(
   generation: RunningGeneration,

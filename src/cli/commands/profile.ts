@@ -14,20 +14,20 @@ export const profile = defineCommand({
   summary: "Show where a model's time goes, kernel by kernel",
   description: [
     "Runs a prefill and some decode steps with GPU timestamps around every dispatch, and prints calls, time, operations " +
-      "and bytes of each kernel and each place in the model, against the device's own ceilings; what profiling costs is " +
+      "and bytes of each kernel and each place in the model, against the device's own ceilings; the cost of profiling is " +
       "measured in the same run. Dispatches that carry interventions name them, and the cost of each stage has its own row: " +
-      "the plan is timed with it and without it, in turns. The host's work is listed too: uploading weights, encoding the " +
+      "the plan is timed with and without it, alternately. The host's work is listed too: uploading weights, encoding the " +
       "prompt, compiling each pipeline, and for every token encoding commands, submitting, waiting and decoding text.",
   ],
   positionals: {
     model: modelArgument,
-    prompt: { ...promptArgument, help: "the text to prefill (default: 64 ids over the vocabulary)" },
+    prompt: { ...promptArgument, help: "the text to prefill (default: 64 ids spread over the vocabulary)" },
   },
   options: {
     tokens: renamed(promptOptions.tokens, "promptIds"),
     maxNewTokens: optional("N", "Tokens to decode", wholeNumber(1), profileDefaults.newTokens),
     trace: output(optional("FILE", "Write a trace for Perfetto or Chrome's DevTools", name)),
-    html: output(optional("FILE", "Write a report to look at, one self-contained page", name)),
+    html: output(optional("FILE", "Write a report as one self-contained page", name)),
     json: flag("Print one JSON object"),
     ...editedOptions,
     ...tuneOptions,
@@ -36,7 +36,7 @@ export const profile = defineCommand({
     { line: "profile weights/stories260K", shows: "Which kernels take the time?" },
     {
       line: 'profile weights/gpt2-stories "One day" --trace trace.json --html report.html',
-      shows: "To look at:",
+      shows: "A trace and a report:",
     },
   ],
   async run(values, context) {
@@ -69,7 +69,7 @@ export const profile = defineCommand({
   },
 });
 
-/** `--tokens 8` once meant what --max-new-tokens means. It still does where that is not given and it is one number. */
+/** `--tokens 8` once meant --max-new-tokens 8. A single number still does, unless --max-new-tokens is given. */
 function decodeSteps(
   { prompt, tokens, maxNewTokens }: PromptChoice & { readonly maxNewTokens: number | undefined },
   { note }: CommandContext,

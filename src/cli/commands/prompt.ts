@@ -31,8 +31,8 @@ export function givenPrompt(choice: PromptChoice): Document {
 }
 
 /**
- * What was given, else standard input, less one line's end at its end, which `echo` adds.
- * @throws SluiceError `usage` for both, or for neither where nothing is piped in
+ * The prompt given, else standard input without one final line end, which `echo` adds.
+ * @throws SluiceError `usage` for both, or for neither if nothing is piped in
  */
 export async function givenOrPipedPrompt(
   choice: PromptChoice,

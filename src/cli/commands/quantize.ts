@@ -11,8 +11,8 @@ export const quantize = defineCommand({
   summary: "Write a model with quantised weights",
   description: [
     "Writes a folder that every command that runs a model takes as MODEL. Linear weights and the token embedding are " +
-      "kept as whole numbers of 8 or 4 bits with a float16 scale for each 32 inputs; positions, norms and biases stay " +
-      "as they are. The model computes what --quantize makes of the float weights at load.",
+      "kept as whole numbers of 8 or 4 bits with a float16 scale per 32 inputs; positions, norms and biases stay " +
+      "as they are. The model computes the same as the float model loaded with --quantize.",
     "Prints how far the weights moved: the root mean square relative to the weights', and the largest difference " +
       "relative to the largest weight of its block.",
   ],
@@ -22,7 +22,7 @@ export const quantize = defineCommand({
     out: output(required("FOLDER", "The folder to write, which must be new or empty", name)),
     json: flag("Print one JSON object with format, rms, max, bytes, float32_bytes and matrices"),
   },
-  examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits a weight:" }],
+  examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits per weight:" }],
   async run({ model, to, out, json }, { progress, signal, stdout }) {
     await prepareOutFolder(out);
     const { quantizeModel } = await import("../../model/quantize-model.ts");

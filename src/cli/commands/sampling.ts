@@ -26,7 +26,7 @@ export const samplingOptions = {
   ),
   seed: optional("S", "Seed of the draws: equal seeds draw equal tokens. Without it every run differs", wholeNumber(0)),
   stop: repeated("TEXT", "Stop before this text", name),
-  stopToken: repeated("ID", "Stop at this token, besides the model's own", wholeNumber(0)),
+  stopToken: repeated("ID", "Stop at this token, in addition to the model's own", wholeNumber(0)),
   context: optional(
     "N",
     "Tokens that the cache holds: the prompt and all new tokens but the last (default: as many as are needed)",
@@ -34,7 +34,7 @@ export const samplingOptions = {
   ),
   overflow: optional(
     "WHAT",
-    "What to do when they do not fit. stop: end where the context ends (default); error: refuse before anything runs; " +
+    "What to do if they do not fit. stop: end where the context ends (default); error: refuse before anything runs; " +
       "truncate: leave out the first tokens of the prompt",
     oneOf("stop", "error", "truncate"),
   ),
@@ -52,14 +52,16 @@ export interface SamplingChoice {
   readonly overflow: Overflow | undefined;
 }
 
-/** The library's options for what was asked; notes what will have no effect. */
+/** The library's options for these values; notes options without effect. */
 export function samplingFrom(choice: SamplingChoice, context: CommandContext): Omit<GenerateOptions, "context"> {
   const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, stopToken, overflow } = choice;
   const idle = Object.entries({ "--top-k": topK, "--top-p": topP, "--min-p": minP })
     .filter(([, value]) => value !== undefined)
     .map(([option]) => option);
   if (temperature === 0 && idle.length > 0) {
-    context.note(`at temperature 0 the likeliest token is taken: ${idle.join(" and ")} without effect`);
+    context.note(
+      `at temperature 0 the likeliest token is taken: ${idle.join(" and ")} ${idle.length === 1 ? "has" : "have"} no effect`,
+    );
   }
   return {
     temperature,

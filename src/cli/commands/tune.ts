@@ -11,16 +11,16 @@ export const tune = defineCommand({
   description: [
     "Times every kernel that can serve each of the model's operations, for one row and for many, and remembers the " +
       "fastest for this adapter and version of Sluice. generate, chat, perplexity, compare, evaluate, explain, bench and " +
-      "profile then use them; --no-tune does without. Another kernel replaces the built-in choice only if it takes at most " +
+      "profile then use them, except with --no-tune. Another kernel replaces the built-in choice only if it takes at most " +
       "0.9 of its time in three alternations. logits, capture, attribute, fit and the reference plan are never tuned.",
-    "chat, bench, and generate for 512 tokens or more, tune by themselves the first time they load a model above 64 MB, for " +
+    "chat, bench, and generate for 512 tokens or more, tune automatically the first time they load a model above 64 MB, for " +
       "at most ten seconds.",
   ],
   positionals: { model: modelArgument },
   options: {
     seconds: withDefault(
       "S",
-      "Stop after this many seconds; what is not decided then keeps the built-in choice",
+      "Stop after this many seconds; undecided operations keep the built-in choice",
       decimal({ min: 1 }),
       60,
     ),
@@ -51,7 +51,7 @@ function formatReport({ device, clock, seconds, decided, total, results }: Tunin
     right("rows"),
     left("chosen"),
     right("to guess"),
-    left("µs a run, fastest first; * is the built-in guess"),
+    left("µs per run, fastest first; * is the built-in choice"),
   ];
   const rows = results.map((result) => [
     result.operation,
@@ -62,7 +62,7 @@ function formatReport({ device, clock, seconds, decided, total, results }: Tunin
     result.ratio_to_guess.toFixed(2),
     times(result),
   ]);
-  const late = decided < total ? `, ${total - decided} not in time: they stay as guessed` : "";
+  const late = decided < total ? `, ${total - decided} not in time: they keep the built-in choice` : "";
   const step = clock.step_us < 0.1 ? `${clock.step_us * 1000} ns` : `${Number(clock.step_us.toPrecision(3))} µs`;
   return (
     `${device}, ${clock.source} in steps of ${step}\n${table(columns, rows)}` +
