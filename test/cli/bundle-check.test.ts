@@ -5,20 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { main } from "../../src/cli/main.ts";
 import { type Bundle, writeBundle } from "../../src/index.ts";
 import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location, readBytes } from "../support/files.ts";
 import { load } from "../support/load.ts";
-import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
+import { runReal } from "./real-library.ts";
 
 const MODEL = location("weights/stories260K");
 
 async function run(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const stdout = new FakeOutput();
-  const stderr = new FakeOutput();
-  const code = await main(argv, { stdin: input([]), stdout, stderr, signals: new FakeSignals(), env: {} });
-  return { code, out: stdout.text, err: stderr.text };
+  const { code, stdout: out, stderr: err } = await runReal(argv);
+  return { code, out, err };
 }
 
 let folder: string;

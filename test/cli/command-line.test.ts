@@ -1,12 +1,18 @@
-/** The command line as a user meets it: the built program in a process of its own. */
+/**
+ * The command line as a user meets it: the built program in a process of its own, where a process proves something; what
+ * it says beyond that is compared with the same commands in this process, on the device that tests share.
+ */
 import { execFile, spawn } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { parseSafetensors, type StoredTensor, toFloat32 } from "../../src/formats/safetensors.ts";
 import { location } from "../support/files.ts";
+import { input } from "./fake-process.ts";
+import { runReal } from "./real-library.ts";
 
 interface Ended {
   readonly code: number;
@@ -48,7 +54,7 @@ test("logits, capture and perplexity write what they say", async () => {
     const logits = join(folder, "logits.safetensors");
     assert.is((await sluice(["logits", sort, "--tokens", "0,1,2", "--out", logits])).code, 0);
     assert.equal(parseSafetensors(await readFile(logits)).tensors.get("logits")?.shape, [3, 3]);
-    assert.is((await sluice(["logits", sort, "--tokens", "0,1,2", "--last", "--out", logits])).code, 0);
+    assert.is((await runReal(["logits", sort, "--tokens", "0,1,2", "--last", "--out", logits])).code, 0);
     assert.equal(parseSafetensors(await readFile(logits)).tensors.get("logits")?.shape, [1, 3]);
 
     const sites = join(folder, "sites.safetensors");
@@ -64,14 +70,14 @@ test("logits, capture and perplexity write what they say", async () => {
       "--out",
       sites,
     ];
-    assert.is((await sluice(capture)).code, 0);
+    assert.is((await runReal(capture)).code, 0);
     const { tensors } = parseSafetensors(await readFile(sites));
     assert.equal(tensors.get("resid_post.1")?.shape, [3, 48]);
     assert.equal(tensors.get("attn_pattern.0")?.shape, [3, 3, 3]);
 
     const lines = join(folder, "documents.jsonl");
     await writeFile(lines, '{"tokens": [0, 1, 2, 0, 1, 2, 0, 0, 1, 1, 2]}\n{"tokens": [1]}\n');
-    const measured = JSON.parse((await sluice(["perplexity", sort, "--texts", lines, "--json"])).stdout);
+    const measured = JSON.parse((await runReal(["perplexity", sort, "--texts", lines, "--json"])).stdout);
     assert.is(measured.tokens, 10);
     assert.ok(Math.abs(Math.exp(measured.nll) - measured.perplexity) < 1e-9);
   } finally {
@@ -89,7 +95,7 @@ test("attribute meets a golden case whose file is its mask", async () => {
     );
     const out = join(folder, "edges.safetensors");
     const line = ["attribute", golden, "--tokens", tokens.join(","), "--destinations", "qkv_groups"];
-    assert.is((await sluice([...line, "--mask", join(golden, expected), "--out", out])).code, 0);
+    assert.is((await runReal([...line, "--mask", join(golden, expected), "--out", out])).code, 0);
     const [actual, wanted] = await Promise.all(
       [out, join(golden, expected)].map(async (path) => parseSafetensors(await readFile(path)).tensors),
     );
@@ -121,7 +127,7 @@ test("Ctrl-C ends a generation at once, keeps what was printed and exits with 13
   });
   const code = await new Promise((resolve) => child.on("close", resolve));
   assert.is(code, 130);
-  const whole = (await sluice(["generate", story, "Once upon a time", "--max-new-tokens", "400"])).stdout;
+  const whole = (await runReal(["generate", story, "Once upon a time", "--max-new-tokens", "400"])).stdout;
   assert.ok(printed.endsWith("\n"));
   assert.ok(whole.startsWith(printed.slice(0, -1)));
   assert.ok(printed.length < whole.length / 2, printed);
@@ -140,7 +146,7 @@ test("chat answers a line at a time and remembers; a model without a template is
     const [first = "", second = ""] = stdout.split("\n");
     assert.is(first, ", there was a little girl named Lily. She");
     const conversation = `Once upon a time${first} played outside.`;
-    const whole = await sluice(["generate", story, conversation, "--max-new-tokens", "12"]);
+    const whole = await runReal(["generate", story, conversation, "--max-new-tokens", "12"]);
     assert.is(second, whole.stdout.split("\n")[0]);
     const { chat_template, ...plain } = settings;
     assert.type(chat_template, "string");
@@ -159,12 +165,12 @@ test("chat answers a line at a time and remembers; a model without a template is
 
 test("the small Llama comes with a template that tells a story in turns", async () => {
   const args = ["chat", story, "--max-new-tokens", "12"];
-  const { code, stdout } = await sluice(args, process.env, "Once upon a time\n  Her mom smiled. \n");
+  const { code, stdout } = await runReal(args, { stdin: input(["Once upon a time\n  Her mom smiled. \n"]) });
   assert.is(code, 0);
   const [first = "", second = ""] = stdout.split("\n");
   assert.is(first, ", there was a little girl named Lily. She");
   const told = `Once upon a time${first} Her mom smiled.`;
-  const whole = await sluice(["generate", story, told, "--max-new-tokens", "12"]);
+  const whole = await runReal(["generate", story, told, "--max-new-tokens", "12"]);
   assert.is(second, whole.stdout.split("\n")[0]);
 });
 
@@ -192,8 +198,11 @@ test("bad usage exits with 2, failed work with 1, and both say what to do", asyn
     [["generate", sort, "text"], 1, /no tokenizer/],
     [["generate", story, "a", "--adapter", "GeForce 9"], 1, /sluice info/],
   ];
+  const { code, stderr } = await sluice(["generate", "no/such/folder", "a"]);
+  assert.is(code, 1, stderr);
+  assert.is((await sluice(["generate", story, "a", "--top-p", "2"])).code, 2);
   for (const [args, code, says] of refused) {
-    const ended = await sluice(args);
+    const ended = await runReal(args);
     assert.is(ended.code, code, `${args.join(" ")}: ${ended.stderr}`);
     assert.match(ended.stderr, says);
     assert.is(ended.stdout.includes("at Object"), false);
@@ -201,30 +210,30 @@ test("bad usage exits with 2, failed work with 1, and both say what to do", asyn
 });
 
 test("every command has help with an example", async () => {
-  for (const command of ["generate", "chat", "logits", "capture", "attribute", "perplexity", "explain", "info"]) {
-    const { code, stdout } = await sluice([command, "--help"]);
+  for (const { name } of COMMANDS) {
+    const { code, stdout } = await runReal([...name.split(" "), "--help"]);
     assert.is(code, 0);
     assert.match(stdout, /Examples?:\n[\s\S]*sluice /);
   }
 });
 
 test("explain prints graph, plan, buffers and WGSL", async () => {
-  const { stdout } = await sluice(["explain", sort]);
+  const { stdout } = await runReal(["explain", sort]);
   for (const part of ["# Graph", "# Plan", "# Buffers", "# WGSL", "blocks.2.mlp.down", "@compute"])
     assert.ok(stdout.includes(part), part);
-  const { stdout: one } = await sluice(["explain", sort, "--kernel", "argmax_partial"]);
+  const { stdout: one } = await runReal(["explain", sort, "--kernel", "argmax_partial"]);
   assert.match(one, /^# WGSL: 1 of \d+ kernels\n\n── argmax_partial/);
-  const none = await sluice(["explain", sort, "--kernel", "attenshun"]);
+  const none = await runReal(["explain", sort, "--kernel", "attenshun"]);
   assert.is(none.code, 2);
   assert.match(none.stderr, /no kernel "attenshun"\n {2}It has embed_/);
 });
 
 test("sites lists what captures take, without a device", async () => {
-  const { stdout, stderr } = await sluice(["sites", story]);
+  const { stdout, stderr } = await runReal(["sites", story]);
   assert.is(stderr, "");
   assert.match(stdout, /^llama with 5 layers\n/);
   assert.match(stdout, /\n {2}gate_pre\.LAYER {8}172 {2}neuron_scale {10}blocks\.LAYER\.mlp\.hook_pre /);
-  const { sites } = JSON.parse((await sluice(["sites", story, "--json"])).stdout);
+  const { sites } = JSON.parse((await runReal(["sites", story, "--json"])).stdout);
   assert.equal(sites[0], {
     name: "embed",
     layers: null,

@@ -7,17 +7,10 @@ import * as assert from "uvu/assert";
 import type { Library, LoadedModel } from "../../src/cli/context.ts";
 import { FileStore } from "../../src/cli/response-store.ts";
 import { SluiceError } from "../../src/errors.ts";
-import {
-  type Bundle,
-  fitAura,
-  fitDirection,
-  load,
-  type Model,
-  type ResponseStore,
-  type Tokenizer,
-} from "../../src/index.ts";
+import { type Bundle, fitAura, fitDirection, type Model, type ResponseStore, type Tokenizer } from "../../src/index.ts";
 import { writeBundle } from "../../src/interventions/bundle.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { fakeLibrary, run } from "./fake-world.ts";
 

@@ -50,13 +50,18 @@ for (const name of MODELS) {
     }
   };
 
-  test(`${name}: every bundle in one prefill, and its last tokens one at a time`, () =>
-    withCases(/./, {}, async (model, { case: what, tokens, prompt_len }, expected) => {
+  test(`${name}: every bundle in one prefill, and its last tokens one at a time`, async () => {
+    const cases = (await readJson<GoldenCase[]>(`${folder}/cases.json`)).filter(({ bundle }) => bundle);
+    // Single rows have kernels of their own to compile: each bundle's are run in Node or in Chromium, scopes in both.
+    const decoded = new Set(myTurns(cases.map((golden) => golden.case)));
+    await withCases(/./, {}, async (model, { case: what, tokens, prompt_len }, expected) => {
       const whole = await model.logits(tokens, { promptLength: prompt_len });
       assertClose(whole.data, expected, what);
+      if (!decoded.has(what) && !SCOPED.test(what)) return;
       const ends = SCOPED.test(what) ? tokens.map((_, i) => i).slice(1) : [tokens.length - 2];
       for (const split of ends) await assertSplit(model, tokens, prompt_len, split, expected, `${what} from ${split}`);
-    }));
+    });
+  });
 
   // These kernels compile for seconds on a software device: one bundle of a model, between them all kinds.
   const chosen = { "gpt2-tiny": /^everything$/, "llama-tiny": /^edges-most-cut$/, "llama3-tiny": /^edges-dense/ }[name];

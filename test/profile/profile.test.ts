@@ -6,7 +6,6 @@ import * as assert from "uvu/assert";
 import {
   benchModel,
   type HostSpan,
-  load,
   type Model,
   type Profile,
   profileModel,
@@ -15,6 +14,7 @@ import {
 } from "../../src/index.ts";
 import { median, medianInterval } from "../../src/profile/statistics.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { dampStage } from "../support/stages.ts";
 

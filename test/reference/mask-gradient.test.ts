@@ -5,6 +5,7 @@ import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
 import { listSources } from "../../src/interventions/edges.ts";
 import type { Composition, EdgeMaskStage } from "../../src/interventions/stage.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
+import { myTurns } from "../support/turns.ts";
 import { maskedEdges, maskGradient, referenceLoss } from "./loss.ts";
 import { openReference } from "./open.ts";
 
@@ -17,7 +18,8 @@ type GradientCase = Pick<EdgeMaskStage, "destinations" | "attn_bias"> & {
 /** Of each case so many edges, evenly spread over destinations and sources: one costs two forward passes. */
 const EDGES = 12;
 
-for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
+// No device takes part: it is the same arithmetic in Node and in a page.
+for (const name of myTurns(["gpt2-tiny", "llama-tiny", "llama3-tiny"])) {
   const folder = `test/golden/${name}`;
 
   test(`${name}: loss and its gradient with respect to the mask`, async () => {

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Composition, noStages, type Stage } from "../../src/interventions/stage.ts";
+import { myTurns } from "../support/turns.ts";
 import { referenceForward } from "./forward.ts";
 import { randomCompositions, randomRuns } from "./random-compositions.ts";
 import { openRandomModel, type RandomModel } from "./random-models.ts";
@@ -13,7 +14,7 @@ async function withRandom(
   runs: number,
   check: (model: RandomModel, composition: Composition, run: { tokens: number[]; promptLength: number }) => void,
 ): Promise<void> {
-  for (const seed of SEEDS) {
+  for (const seed of myTurns(SEEDS)) {
     const model = await openRandomModel(seed);
     const holds = fc.property(randomCompositions(model.config), randomRuns(model.config), (composition, run) =>
       check(model, composition, run),
