@@ -39,6 +39,7 @@ export interface EmbedFold {
 
 /** A stage in one layer that cannot be baked. */
 export interface KeptStage {
+  /** As the composition names it. */
   readonly id: string;
   /** Null for an edge mask, which has no layer. */
   readonly layer: number | null;

@@ -20,17 +20,21 @@ import { remainderOf } from "../interventions/decompose.ts";
 import { type ChangedModel, changedFiles } from "./changed-model.ts";
 import { modelSource } from "./doors.ts";
 
+/** How {@link bakeModel} bakes. */
 export interface BakeModelOptions extends BakeOptions {
   /** Strengths, alphas and positions by stage id, in place of the bundles' own; digests that bundles are compared with. */
   readonly settings?: SettingsInput;
+  /** Ends the work with the error `aborted`. */
   readonly signal?: AbortSignal;
   /** Called with a line worth telling a person, such as that a bundle was made for other weights. */
   readonly onNotice?: (message: string) => void;
 }
 
+/** What {@link bakeModel} made of a model. */
 export interface BakedModel extends ChangedModel {
-  /** Tensors that differ from the stored ones, and all there are. */
+  /** How many tensors differ from the stored ones. */
   readonly changed: number;
+  /** How many tensors there are. */
   readonly tensors: number;
   /** Stages that no weight can take, per layer, and why. */
   readonly kept: readonly KeptStage[];

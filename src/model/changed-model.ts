@@ -4,14 +4,17 @@ import { pythonJson } from "../formats/json.ts";
 import { layOut } from "../formats/safetensors.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 
+/** A file of a changed model. */
 export interface ModelFile {
   /** `model.safetensors` */
   readonly name: string;
+  /** Bytes that {@link read} gives. */
   readonly byteLength: number;
   /** Its bytes in order; a piece may be overwritten by the next. */
   read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
+/** A model with other weights, to be written as a folder or loaded from its files. */
 export interface ChangedModel {
   /** config.json, the weights, and what the folder has of tokenizer and generation settings. */
   readonly files: readonly ModelFile[];

@@ -18,9 +18,11 @@ export interface MovedWeights {
   readonly max: number;
 }
 
+/** What {@link quantizeModel} made of a model. */
 export interface QuantizedModel extends ChangedModel {
-  /** Bytes of all tensors, and of the same in float32. */
+  /** Bytes of all tensors. */
   readonly bytes: number;
+  /** Bytes of the same tensors in float32. */
   readonly float32_bytes: number;
   /** How far the matrices that were read so far moved: by tensor, and all together. */
   moved(): MovedWeights & { readonly matrices: readonly (MovedWeights & { readonly name: string })[] };
