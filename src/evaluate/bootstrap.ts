@@ -1,7 +1,7 @@
-/** Numbers with the intervals in which they lie, by resampling what they were measured on (Efron 1979). */
+/** Confidence intervals by resampling the units that a number was measured on (Efron 1979). */
 import { mulberry32, quantile } from "../numbers/sampling.ts";
 
-/** A measured number and its 95 % interval; no interval where it was measured on one unit alone. */
+/** A measured number and its 95 % interval; no interval if it was measured on a single unit. */
 export interface Estimate {
   /** The measured number. */
   readonly value: number;
@@ -11,16 +11,16 @@ export interface Estimate {
   readonly high: number | null;
 }
 
-/** A number of units: texts, or continuations. */
+/** A statistic of units: texts, or continuations. */
 export type Statistic = (units: ArrayLike<number>) => number;
 
 const RESAMPLES = 2000;
 
 /**
- * Estimates of several statistics over the same units. All see the same resamples, so that a difference is a paired one
- * where a unit holds both of its sides. Percentile bootstrap; equal seeds give equal intervals.
- * @param count of units
- * @param statistics each takes indices of units, repeated ones included
+ * Estimates of several statistics over the same units. All see the same resamples, so that a difference is paired
+ * if a unit holds both sides. Percentile bootstrap; equal seeds give equal intervals.
+ * @param count number of units
+ * @param statistics each takes indices of units, which may repeat
  */
 export function bootstrap<Name extends string>(
   count: number,

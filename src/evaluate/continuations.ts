@@ -1,23 +1,23 @@
-/** Continuations of prompts by a plain and an edited model, side by side in one batch, with the same seeds. */
+/** Continuations of prompts by a plain and an edited model, in one batch and with the same seeds. */
 import { SluiceError } from "../errors.ts";
 import type { PromptInput } from "../model/request.ts";
 import type { Session } from "../model/session.ts";
 
-/** What one side said. */
+/** The continuation of one model. */
 export interface ScoredText {
-  /** New ids, the one that stopped it included. */
+  /** New ids, including the one that stopped it. */
   readonly tokens: readonly number[];
   /** Null without a tokenizer. */
   readonly text: string | null;
-  /** What the scorer said of it. */
+  /** The scorer's result. */
   readonly score: number;
 }
 
-/** A prompt as both sides continue it. */
+/** The continuations of a prompt by both models. */
 export interface ContinuationPair {
   /** Index into the prompts. */
   readonly prompt: number;
-  /** Drawn with by both; null where nothing was drawn. */
+  /** The seed of both draws; null if nothing was drawn. */
   readonly seed: number | null;
   /** The continuation of the model without interventions. */
   readonly plain: ScoredText;
@@ -25,28 +25,28 @@ export interface ContinuationPair {
   readonly edited: ScoredText;
 }
 
-/** Judges a continuation: the greater, the more of what is sought. */
+/** Scores a continuation: higher means more of what is sought. */
 export type Scorer = (continuation: Pick<ScoredText, "tokens" | "text">) => number | Promise<number>;
 
 export interface ContinuationOptions {
   readonly prompts: readonly PromptInput[];
-  /** Of each prompt. */
+  /** Continuations per prompt. */
   readonly continuations: number;
   readonly newTokens: number;
   readonly temperature: number;
   readonly seed: number;
   readonly scorer: Scorer;
   readonly signal: AbortSignal | undefined;
-  /** Called with the number of pairs that are done. */
+  /** Called with the number of finished pairs. */
   readonly onProgress: (done: number) => void;
 }
 
-/** Pairs that are continued at a time. */
+/** Pairs continued at a time. */
 export const MOST_PAIRS = 16;
 
 /**
  * @param session of an even number of sequences, 2i plain (strengths 0) and 2i + 1 edited
- * @throws SluiceError `usage` for a score that is no finite number, and what generating and the scorer throw
+ * @throws SluiceError `usage` for a score that is not a finite number, and errors of generating and of the scorer
  */
 export async function continuePairs(
   session: Session,

@@ -1,6 +1,6 @@
 /**
- * What interventions do to a model: how much worse it predicts texts, and how what it says changes, each side measured on
- * the same texts, prompts and seeds, with intervals.
+ * The effects of interventions on a model: how much worse it predicts texts, and how its continuations change. Both
+ * models are measured on the same texts, prompts and seeds, with intervals.
  */
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
@@ -20,25 +20,25 @@ import { comparePredictions, MOST_WINDOWS, type WindowSums } from "./predictions
 
 /** Options of {@link evaluate}: texts to predict, prompts to continue, or both. */
 export interface EvaluateOptions {
-  /** Texts as token ids, to be predicted; BOS included where it is wanted. */
+  /** Texts as token ids, to be predicted; including BOS if wanted. */
   readonly documents?: readonly (readonly number[])[];
-  /** To be continued and judged. */
+  /** Prompts to continue and judge. */
   readonly prompts?: readonly PromptInput[];
-  /** Judges continuations; needed with `prompts`. */
+  /** Judges continuations; required with `prompts`. */
   readonly scorer?: Scorer;
   /** Scores above it count for `share`; without it there is no share. */
   readonly threshold?: number;
-  /** Of each prompt; default 1. */
+  /** Continuations per prompt; default 1. */
   readonly continuations?: number;
-  /** Default 24. */
+  /** Tokens per continuation; default 24. */
   readonly newTokens?: number;
-  /** Default 1; at 0 there is one continuation a prompt. */
+  /** Default 1; at 0 there is one continuation per prompt. */
   readonly temperature?: number;
-  /** Of the first continuation, each further one has the next; and of the intervals. Default 0. */
+  /** Seed of the first continuation and of the intervals; further continuations count up. Default 0. */
   readonly seed?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with tokens predicted or continuations written, of how many. */
+  /** Called with tokens predicted or continuations written so far, and in all. */
   onProgress?(phase: "predicting" | "continuing", done: number, total: number): void;
 }
 
@@ -61,40 +61,40 @@ export const evaluateDoor = entry(
   ),
 );
 
-/** On texts. Stages act where their positions say, if these do not depend on a prompt's length, else at every token. */
+/** Results on texts. Stages act at their positions, or at every token if these depend on a prompt's length. */
 export interface PredictionReport {
-  /** Texts that were predicted. */
+  /** Number of texts predicted. */
   readonly texts: number;
-  /** Predicted tokens: each text's, less its first. */
+  /** Predicted tokens: all but the first of each text. */
   readonly tokens: number;
   /** exp of the mean negative log-likelihood per predicted token. */
   readonly perplexity: {
-    /** Of the model without interventions. */
+    /** For the model without interventions. */
     readonly plain: Estimate;
-    /** Of the model with them. */
+    /** For the model with interventions. */
     readonly edited: Estimate;
     /** edited / plain */
     readonly ratio: Estimate;
   };
-  /** KL(plain ‖ edited) a predicted token. */
+  /** KL(plain ‖ edited) per predicted token. */
   readonly kl_nats: Estimate;
   /** Share of predictions whose likeliest token stays the same. */
   readonly agreement: Estimate;
-  /** Ids of the stages whose positions depend on a prompt's length: texts have no prompt, and they acted at every token. */
+  /** Ids of stages whose positions depend on a prompt's length. Texts have no prompt, so these acted at every token. */
   readonly widened: readonly string[];
 }
 
-/** A number of either side, and edited − plain. */
+/** A number for both models, and edited − plain. */
 export interface SideBySide {
-  /** Of the model without interventions. */
+  /** For the model without interventions. */
   readonly plain: Estimate;
-  /** Of the model with them. */
+  /** For the model with interventions. */
   readonly edited: Estimate;
   /** edited − plain, by pairs. */
   readonly difference: Estimate;
 }
 
-/** On continuations of prompts, judged by a scorer. */
+/** Results on continuations of prompts, judged by a scorer. */
 export interface ContinuationReport {
   /** Mean score. */
   readonly mean: SideBySide;
@@ -106,7 +106,7 @@ export interface ContinuationReport {
   readonly pairs: readonly ContinuationPair[];
 }
 
-/** What interventions do and what they cost. */
+/** Effects and costs of interventions. */
 export interface Evaluation {
   /** Null without documents. */
   readonly predictions: PredictionReport | null;
@@ -115,11 +115,11 @@ export interface Evaluation {
 }
 
 /**
- * Measures a model with interventions against itself without them. Intervals are 95 %, by resampling texts (of a text
+ * Compares a model with interventions with the same model without them. Intervals are 95 %, by resampling texts (of a text
  * longer than the context, its windows) or continuations, always together with their counterparts.
- * @param model one that was made by `with`
+ * @param model made by `with`
  * @throws SluiceError `usage` for a model without interventions, nothing to measure or options out of range;
- *   `non_finite`; and what generating and the scorer throw
+ *   `non_finite`; and errors of generating and of the scorer
  */
 export async function evaluate(model: Model, options: EvaluateOptions): Promise<Evaluation> {
   const [, wanted] = evaluateDoor.read(model, options);
@@ -150,7 +150,7 @@ function settle(model: Model, options: EvaluateOptions): Settled {
   if (prompts && !scorer) throw new SluiceError("usage", "Continuations of prompts need a scorer to judge them");
   if (settled.temperature === 0 && settled.continuations > 1) {
     throw new SluiceError("usage", "At temperature 0 all continuations of a prompt are the same", {
-      hint: "Ask for one of each, or for a temperature above 0.",
+      hint: "Use one continuation per prompt, or a temperature above 0.",
     });
   }
   return settled;
@@ -213,7 +213,7 @@ function hasPromptScope(stage: Stage): boolean {
   return stage.kind !== "edge_mask" && dependsOnPrompt(stage.positions);
 }
 
-/** A bundle for generated tokens alone would leave most of a text as it is: its cost is that of acting throughout. */
+/** A bundle for generated tokens alone would leave most of a text unchanged, so its cost is measured at all tokens. */
 function withoutPromptScopes(model: Model): Model {
   const stages = model.stages.map((stage): Stage => {
     return hasPromptScope(stage) ? ({ ...stage, positions: "all" } as Stage) : stage;

@@ -5,7 +5,7 @@ import { divergence, logSumExp } from "../numbers/distributions.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 
-/** Of one window: sums over the predictions that count. */
+/** Sums over those predictions of one window that count. */
 export interface WindowSums {
   /** Predicted tokens. */
   readonly tokens: number;
@@ -18,14 +18,14 @@ export interface WindowSums {
   readonly agreeing: number;
 }
 
-/** Windows that a step packs together at most: enough to fill it with short texts. */
+/** Maximum number of windows packed into one step: enough to fill it with short texts. */
 export const MOST_WINDOWS = 8;
 
 /**
- * Runs windows through pairs of sequences, 2i plain and 2i + 1 edited, and compares their predictions while they come: no
- * more than a step's logits are on the host.
- * @param sequences empty; strengths of the even ones are 0
- * @throws SluiceError `non_finite` naming the side, `bad_tokens`, `aborted`
+ * Runs windows through pairs of sequences, 2i plain and 2i + 1 edited, and compares their predictions as they come: at most
+ * one step's logits are on the host.
+ * @param sequences empty; the even ones have strength 0
+ * @throws SluiceError `non_finite` naming the model, `bad_tokens`, `aborted`
  */
 export async function comparePredictions(
   sequences: Sequences,
@@ -41,7 +41,7 @@ export async function comparePredictions(
       for (const sequence of [2 * i, 2 * i + 1]) sequences.beginPrompt(sequence, tokens.length);
     });
     const sums = group.map((): Mutable<WindowSums> => ({ tokens: 0, plain: 0, edited: 0, divergence: 0, agreeing: 0 }));
-    // A group of several fits into one step; a longer window stands alone and takes several.
+    // A group of several fits into one step; a longer window is run alone in several steps.
     const longest = Math.max(...group.map(({ tokens }) => tokens.length));
     for (let from = 0; from < longest; from += rows) await compareStep(sequences, group, sums, from, rows, signal);
     group.forEach((_, i) => {
@@ -69,7 +69,7 @@ async function compareStep(
     const part = tokens.slice(from, from + rows);
     return [2 * i, 2 * i + 1].map((sequence) => ({ sequence, tokens: part, outs: "all" as const }));
   });
-  /** Logits of plain sequences that wait for those of the edited ones. */
+  /** Logits of plain sequences that wait for those of the edited sequences. */
   const waiting = new Map<string, Float32Array>();
   const steps = sequences.feed(feeds, {
     head: "logits",
@@ -100,7 +100,7 @@ async function compareStep(
   }
 }
 
-/** @returns the side whose logits are not finite, if one's are: nothing is added then */
+/** @returns the model whose logits are not finite, if any: then nothing is added */
 function add(
   sums: Mutable<WindowSums>,
   p: Float32Array,

@@ -1,5 +1,5 @@
 /**
- * Judges of texts by how often each token occurs: logistic regression, or the log-odds of the classes' own frequencies, in
+ * Classifies texts by token counts: logistic regression, or the log-odds of the classes' token frequencies, in
  * float64. The regression is a convex problem solved by Newton's method, without random numbers: equal texts give equal
  * weights.
  */
@@ -12,9 +12,9 @@ import { judgeDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
 
-/** Token ids of texts of either class. */
+/** Token ids of texts of both classes. */
 export interface LabelledTexts {
-  /** Token ids of each text of the class that scores high. */
+  /** Token ids of each text of the class that gets high scores. */
   readonly positive: readonly (readonly number[])[];
   /** Token ids of each text of the other class. */
   readonly negative: readonly (readonly number[])[];
@@ -22,18 +22,18 @@ export interface LabelledTexts {
 
 /** Options of {@link fitUnigramClassifier}. */
 export interface UnigramOptions {
-  /** Texts are cut into pieces of so many tokens, as long as what will be judged; default: left whole. */
+  /** Texts are cut into pieces of this many tokens, as long as the texts to judge; default: not cut. */
   readonly pieceTokens?: number;
   /**
-   * `logistic` (default) fits weights that tell the pieces apart. `log-odds` takes log p(token | positive) −
-   * log p(token | negative), with one more of every token in either class (naive Bayes at equal odds of the classes).
+   * `logistic` (default) fits weights that separate the pieces. `log-odds` takes log p(token | positive) −
+   * log p(token | negative), with one added to every token's count in both classes (naive Bayes at equal odds of the classes).
    */
   readonly method?: "logistic" | "log-odds";
-  /** Weight of ½‖w‖² beside the summed loss of `logistic`; default 1. */
+  /** Weight of ½‖w‖² relative to the summed loss of `logistic`; default 1. */
   readonly l2?: number;
 }
 
-/** A classifier that counts tokens, in whatever order they come. */
+/** A classifier that counts tokens, regardless of order. */
 export interface UnigramClassifier {
   /** Log-odds of the positive class: intercept + Σ counts · weights. Tokens that the fit has not seen weigh 0. */
   score(tokens: readonly number[]): number;
@@ -41,11 +41,11 @@ export interface UnigramClassifier {
   readonly weights: ReadonlyMap<number, number>;
   /** Log-odds of a text without tokens. */
   readonly intercept: number;
-  /** Share of the pieces of held-out texts, every fifth of either class, on whose side of 0 the score lies. */
+  /** Share of the pieces of held-out texts, every fifth of either class, whose score has the right sign. */
   readonly accuracy: number;
-  /** Pieces that it was fitted on, and that it was held to. */
+  /** Pieces that it was fitted on. */
   readonly fitted: number;
-  /** Pieces that it was judged on. */
+  /** Held-out pieces that it was judged on. */
   readonly heldOut: number;
 }
 
@@ -75,10 +75,10 @@ export const scoreDoor = entry("classifier.score", ["tokens", tokens]);
 
 const HELD_OUT_EVERY = 5;
 const NEWTON_STEPS = 50;
-/** Of the gradient, relative to its first length. */
+/** Norm of the gradient at which Newton's method ends, relative to the first. */
 const TOLERANCE = 1e-8;
 
-/** @throws SluiceError `usage` for options out of range, or fewer texts of a class than it takes to hold any out */
+/** @throws SluiceError `usage` for options out of range, or too few texts of a class to hold any out */
 export function fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions = {}): UnigramClassifier {
   const [classes, { pieceTokens, method = judgeDefaults.method, l2 = judgeDefaults.l2 }] = unigramDoor.read(
     texts,
@@ -132,12 +132,12 @@ function countsOf(tokens: readonly number[]): ReadonlyMap<number, number> {
   return counts;
 }
 
-/** Whole texts are held out, so that no piece of one is fitted. */
+/** Whole texts are held out, so that no piece of them is fitted. */
 function split(name: string, texts: readonly (readonly number[])[], pieceTokens: number | undefined) {
   const usable = texts.filter(({ length }) => length > 0);
   if (usable.length < HELD_OUT_EVERY) {
-    throw new SluiceError("usage", `The ${name} class has ${usable.length} texts; it takes ${HELD_OUT_EVERY}`, {
-      hint: "A fifth of the texts is held out, to tell how well the classifier does.",
+    throw new SluiceError("usage", `The ${name} class has ${usable.length} texts; ${HELD_OUT_EVERY} are needed`, {
+      hint: "A fifth of the texts is held out, to measure how good the classifier is.",
     });
   }
   const { fitted, held } = holdOutEvery(usable, HELD_OUT_EVERY);
@@ -145,7 +145,7 @@ function split(name: string, texts: readonly (readonly number[])[], pieceTokens:
   return { fitted: pieces(fitted), held: pieces(held) };
 }
 
-/** Full pieces; a text that is shorter than one is a piece too. */
+/** Full pieces; a shorter text is one piece. */
 function piecesOf(tokens: readonly number[], length: number): readonly (readonly number[])[] {
   const count = Math.max(1, Math.floor(tokens.length / length));
   return Array.from({ length: count }, (_, i) => tokens.slice(i * length, (i + 1) * length));

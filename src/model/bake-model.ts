@@ -22,11 +22,11 @@ import { modelSource } from "./doors.ts";
 
 /** How {@link bakeModel} bakes. */
 export interface BakeModelOptions extends BakeOptions {
-  /** Strengths, alphas and positions by stage id, in place of the bundles' own; digests that bundles are compared with. */
+  /** Strengths, alphas and positions by stage id, instead of the bundles' own; digests that bundles are compared with. */
   readonly settings?: SettingsInput;
   /** Ends the work with the error `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with a line worth telling a person, such as that a bundle was made for other weights. */
+  /** Called with notices for the user, for example if a bundle was made for other weights. */
   readonly onNotice?: (message: string) => void;
 }
 
@@ -36,9 +36,9 @@ export interface BakedModel extends ChangedModel {
   readonly changed: number;
   /** How many tensors there are. */
   readonly tensors: number;
-  /** Stages that no weight can take, per layer, and why. */
+  /** Stages that no weight can take, per layer, with the reason. */
   readonly kept: readonly KeptStage[];
-  /** Those as a bundle, to be run on the baked model; null if everything was baked. */
+  /** Those stages as a bundle for the baked model; null if everything was baked. */
   readonly remainder: Bundle | null;
 }
 
@@ -58,10 +58,10 @@ export const bakeModelDoor = entry(
 
 /**
  * Multiplies interventions into weights where that is exact: neuron scales, additions, and projections at outputs and at
- * the embedding, at the strengths they have. What is left is `remainder`.
+ * the embedding, at their strengths. The stages left over are `remainder`.
  * @param source the model's folder, address or files, with float weights
  * @param bundles in the order in which they act
- * @returns the baked model's files, made while they are read; the caller closes it
+ * @returns the baked model's files, computed while they are read; the caller closes it
  * @throws SluiceError as `load` and `model.with`; `usage` for quantised weights
  */
 export async function bakeModel(

@@ -1,4 +1,4 @@
-/** A model with other weights, as the files of a Hugging Face folder: each is made while it is read. */
+/** A model with other weights, as the files of a Hugging Face folder; each is computed while it is read. */
 import type { TensorInfo } from "../formats/checkpoint.ts";
 import { pythonJson } from "../formats/json.ts";
 import { layOut } from "../formats/safetensors.ts";
@@ -16,19 +16,19 @@ export interface ModelFile {
 
 /** A model with other weights, to be written as a folder or loaded from its files. */
 export interface ChangedModel {
-  /** config.json, the weights, and what the folder has of tokenizer and generation settings. */
+  /** config.json, the weights, and the folder's tokenizer and generation settings. */
   readonly files: readonly ModelFile[];
-  /** Closes the files that it is made from. */
+  /** Closes the source files. */
   close(): Promise<void>;
 }
 
-/** Tensors that are made while they are read, and the fields of config.json that they change. */
+/** Tensors that are computed while they are read, and the fields of config.json that they change. */
 export interface ChangedTensors {
   readonly tensors: ReadonlyMap<string, TensorInfo & { read(signal?: AbortSignal): AsyncIterable<Uint8Array> }>;
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** What else belongs to a model: its tokenizer, and how it generates. */
+/** Other files that belong to a model: its tokenizer, and its generation settings. */
 export const COMPANIONS: readonly string[] = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -45,7 +45,7 @@ export const COMPANIONS: readonly string[] = [
 /**
  * The files of a model whose tensors were changed.
  * @param source the folder that they come from
- * @throws SluiceError what reading throws, `aborted`
+ * @throws SluiceError errors of reading, `aborted`
  */
 export async function changedFiles(
   source: FileSource,
@@ -58,7 +58,7 @@ export async function changedFiles(
   for (const name of COMPANIONS) {
     if (await source.exists(name, signal)) files.push(inMemory(name, await source.readAll(name, undefined, signal)));
   }
-  // Transformers asks for this entry before it reads a file.
+  // Transformers requires this entry.
   const { head, names } = layOut([...tensors.values()], { format: "pt" });
   const weights: ModelFile = {
     name: "model.safetensors",

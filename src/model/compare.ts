@@ -1,4 +1,4 @@
-/** A model beside itself with interventions: what either says, and how far their predictions lie apart. */
+/** Compares a model with and without interventions: their continuations, and the distance of their predictions. */
 
 import { logitsOf } from "../compile/plan.ts";
 import { compareDefaults } from "../defaults.ts";
@@ -13,7 +13,7 @@ import type { CompareOptions } from "./options.ts";
 import type { PromptInput } from "./request.ts";
 import type { Session } from "./session.ts";
 
-/** A token whose probability, as the next one after the prompt, the interventions moved. */
+/** A token whose probability after the prompt changed with the interventions. */
 export interface MovedToken {
   /** Token id. */
   readonly token: number;
@@ -25,13 +25,13 @@ export interface MovedToken {
   readonly edited: number;
 }
 
-/** What one side says. */
+/** The continuation of one model. */
 export interface Continuation {
-  /** New ids, the one that stopped it included. */
+  /** New ids, including the one that stopped it. */
   readonly tokens: readonly number[];
   /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
-  /** Why it ended. */
+  /** The reason why it ended. */
   readonly finish: FinishReason;
 }
 
@@ -45,7 +45,7 @@ export interface Divergence {
   readonly positions: readonly number[];
 }
 
-/** A prompt as the plain and the edited model continue it, and how far their predictions lie apart. */
+/** The continuations of a prompt by the plain and the edited model, and the distance of their predictions. */
 export interface Comparison {
   /** The prompt's ids. */
   readonly prompt_tokens: readonly number[];
@@ -53,13 +53,13 @@ export interface Comparison {
   readonly plain: Continuation;
   /** With the interventions in force. */
   readonly edited: Continuation;
-  /** How many new tokens both begin with. */
+  /** Number of new tokens that both have in common at the start. */
   readonly common_tokens: number;
   /** KL(plain ‖ edited) on the prompt, in nats. */
   readonly kl_nats: Divergence;
-  /** Those that moved most, by the size of the change; none where nothing moved. */
+  /** The tokens that moved most, by the size of the change; empty if none moved. */
   readonly moved: readonly MovedToken[];
-  /** Drawn with by both; null where nothing was drawn. */
+  /** The seed of both draws; null if nothing was drawn. */
   readonly seed: number | null;
 }
 
@@ -74,11 +74,11 @@ export function nothingToCompare(): SluiceError {
 
 /**
  * Runs a prompt in two sequences of one batch, the first with every strength at 0. The prompt is computed once: its
- * predictions are compared while the cache fills, from which both are continued then.
- * @param sequences two empty ones, of a model with interventions
- * @param session over them
- * @param request of the prompt alone
- * @throws SluiceError `non_finite`, and what generating throws
+ * predictions are compared while the cache fills, and both continuations start from that cache.
+ * @param sequences two empty sequences of a model with interventions
+ * @param session over these sequences
+ * @param request for the prompt alone
+ * @throws SluiceError `non_finite`, and errors of generating
  */
 export async function comparePair(
   sequences: Sequences,
@@ -120,8 +120,8 @@ interface Scores {
 }
 
 /**
- * Feeds the prompt to both sequences, in parts small enough that a step holds the same positions of either: so no more
- * than one step's logits are ever on the host.
+ * Feeds the prompt to both sequences, in parts small enough that a step holds the same positions of both. So at most
+ * one step's logits are on the host.
  */
 async function scorePrompt(
   sequences: Sequences,
@@ -132,7 +132,7 @@ async function scorePrompt(
   const { stride } = logitsOf(sequences.plan);
   for (const sequence of [PLAIN, EDITED]) sequences.beginPrompt(sequence, promptLength ?? tokens.length);
   const positions: number[] = [];
-  /** Predictions of the plain model that still wait for the edited one's. */
+  /** Predictions of the plain model that wait for the edited model's. */
   const waiting = new Map<number, Float64Array>();
   let last: Omit<Scores, "positions"> | undefined;
   const part = Math.max(1, Math.floor(Math.min(chunkRows, chunkOuts) / 2));
@@ -193,7 +193,7 @@ function movedMost(
     }));
 }
 
-/** Logarithms of the probabilities that logits stand for. */
+/** Log-probabilities of logits. */
 function logSoftmax(logits: Float32Array): Float64Array {
   const shift = logSumExp(logits);
   return Float64Array.from(logits, (value) => value - shift);

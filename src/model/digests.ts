@@ -1,4 +1,4 @@
-/** The digests by which bundles name the files they were made for. */
+/** Digests that bundles use to name the files they were made for. */
 
 import { throwIfAborted } from "../errors.ts";
 import { weightFiles } from "../formats/huggingface.ts";
@@ -9,14 +9,14 @@ import type { ComposeSettings } from "../interventions/bundle-types.ts";
 import { digestsDoor, weightsDigestDoor } from "./doors.ts";
 import type { DigestOptions } from "./options.ts";
 
-/** Bytes that are read at a time. */
+/** Bytes read at a time. */
 const PIECE = 4 << 20;
 
 /**
- * What `model.with(bundles, { digests })` compares bundles with, so that one that was made for other weights is warned
- * of: the SHA-256 of a model's files, of those alone that some bundle names. Of `model.safetensors` it is the file's;
- * of shards, that of their sorted digests joined by newlines. All of such a file is read, from an address downloaded
- * once more.
+ * The SHA-256 of those files of a model that some bundle names. `model.with(bundles, { digests })` compares them with
+ * the bundles, and warns if a bundle was made for other weights. For `model.safetensors` it is the file's digest;
+ * for shards, the digest of their sorted digests joined by newlines. Such files are read completely; from an address
+ * they are downloaded again.
  * @param source the model's folder, as for `load`
  * @throws SluiceError `not_found`, `bad_file`, `aborted`
  */
@@ -43,7 +43,7 @@ export async function digestsFor(
 }
 
 /**
- * The SHA-256 of a model's weights, as {@link digestsFor} has it: what a bundle that is fitted to them names.
+ * The SHA-256 of a model's weights, as in {@link digestsFor}: a bundle fitted to these weights names it.
  * @throws SluiceError `not_found`, `bad_file`, `aborted`
  */
 export async function weightsDigestOf(source: ModelSource, options: DigestOptions = {}): Promise<string> {

@@ -1,4 +1,4 @@
-/** The doors of what callers hold of a running model: every argument of every method, by its rule. */
+/** The doors of a running model: the rule for every argument of every public method. */
 
 import { entry, optional, options } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
@@ -29,7 +29,7 @@ import type {
   SessionOptions,
 } from "./options.ts";
 
-/** How many tokens there are is not known here; the call says the range. */
+/** The number of tokens is not known here; the call checks the range. */
 const promptLength = test<number>("a whole number of at least 1", (value) => typeof value === "number");
 const onProgress = callback<(done: number, total: number) => void>();
 const documents = listOf(tokens);
@@ -50,7 +50,7 @@ const planOptions = fields<SessionOptions & ExplainOptions>()({
   kernel: text,
 });
 
-/** A folder, an address, or files that a person picked. */
+/** A folder, an address, or files that a user picked. */
 export const modelSource: Rule<ModelSource> = test("a folder's path, an http(s) address or a list of files", (value) =>
   path.suits(value) || value instanceof URL || isFileList(value));
 

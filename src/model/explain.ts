@@ -1,4 +1,4 @@
-/** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device is given. */
+/** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device gets. */
 
 import { bandwidths, decodeCost, estimateMs } from "../compile/cost-model.ts";
 import {
@@ -86,7 +86,7 @@ function planTitle(plan: Plan): string {
   const longer = plan.split ? `, ${decode(plan.split.minKeys)} from ${plan.split.minKeys} positions on` : "";
   const kind = plan.reference ? "reference plan" : "default plan";
   return (
-    `Plan: ${kind}, ${plan.family} kernels, ${decode(1)} dispatches a greedy decode step${longer}\n` +
+    `Plan: ${kind}, ${plan.family} kernels, ${decode(1)} dispatches per greedy decode step${longer}\n` +
     `  ${plan.sequences} sequence(s) × ${plan.capacity} positions, steps of at most ${plan.chunkRows} rows and ${plan.chunkOuts} rows of logits`
   );
 }
@@ -139,13 +139,13 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   lines.push(`  params  ${bytes(layout.paramsBytes)}  gains and biases, float32`);
   plan.activations.forEach((size, i) => lines.push(`  activation[${i}]  ${bytes(size)}`));
   if (plan.partialBytes > 0)
-    lines.push(`  partials  ${bytes(plan.partialBytes)}  sums of parts of K, until they are added up`);
+    lines.push(`  partials  ${bytes(plan.partialBytes)}  partial sums over K, before they are added`);
   lines.push(
     `  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, float32`,
   );
   if (plan.stages) {
     lines.push(`  stages  ${bytes(plan.stages.image.byteLength)}  strengths, programs and vectors of stages`);
-    lines.push("  scopes  where stages act: grows with the positions and token ids that they list");
+    lines.push("  scopes  where stages act; grows with the positions and token ids that they list");
     if (plan.stages.sourceBytes > 0)
       lines.push(`  sources  ${bytes(plan.stages.sourceBytes)}  what sources of masked edges wrote`);
   }
@@ -153,7 +153,7 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   return lines.join("\n");
 }
 
-/** An estimate by bytes, dispatches and single workgroups: compile/cost-model.ts. Nothing of it was measured. */
+/** An estimate by bytes, dispatches and single workgroups: compile/cost-model.ts. Nothing is measured. */
 function printEstimate(plan: Plan): string {
   const position = Math.min(255, plan.capacity - 1);
   const cost = decodeCost(plan, position);

@@ -1,4 +1,4 @@
-/** What generation and all that is built on it may be asked for: the rules that options are held to, and their defaults. */
+/** Rules and defaults of the options of generation, also for functions built on it. */
 
 import { fields } from "../arguments/fields.ts";
 import { listOf, tokens } from "../arguments/lists.ts";
@@ -8,7 +8,7 @@ import { MIN_TEMPERATURE } from "../kernels/sample/sample.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
 import type { CompareOptions, GenerateOptions, SessionGenerateOptions } from "./options.ts";
 
-/** Most sequences side by side, in a session or a batch: more than any device runs faster than several batches. */
+/** Maximum number of sequences in a session or a batch. On no device is a larger batch faster than several batches. */
 export const MOST_SEQUENCES = 4096;
 
 export const temperature = test<number>(`0 or a finite number of at least ${MIN_TEMPERATURE}`, (value) =>

@@ -18,21 +18,21 @@ import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
 export interface GeneratedToken {
   /** Token id. */
   readonly token: number;
-  /** What became printable with this token: whole characters only. Null without a tokenizer. */
+  /** Text that became printable with this token: whole characters only. Null without a tokenizer. */
   readonly text: string | null;
   /** Which prompt of a batch it belongs to, or which sequence of a session; 0 for a single one. */
   readonly sequence: number;
 }
 
-/** How long a call took, on the host's clock. */
+/** Times of a call, on the host's clock. */
 export interface Timings {
-  /** Pipelines compiled and buffers made for this call. */
+  /** Time to compile pipelines and make buffers for this call. */
   readonly compile_ms: number;
   /** From the first submit to the first token on the host. */
   readonly prefill_ms: number;
   /** From the first token to the last. */
   readonly decode_ms: number;
-  /** Over the tokens that were computed. */
+  /** Computed prompt tokens per second. */
   readonly prefill_tokens_per_s: number;
   /** Tokens after the first, over decode_ms; 0 when there was only one. */
   readonly decode_tokens_per_s: number;
@@ -42,21 +42,21 @@ export interface Timings {
 
 /** What a call generated for one prompt and sample. */
 export interface GenerateResult {
-  /** The prompt's ids, as far as it was not truncated. */
+  /** The prompt's ids, after truncation. */
   readonly prompt_tokens: readonly number[];
   /** How many of them the session held from earlier calls and did not compute again. */
   readonly reused_tokens: number;
-  /** New ids, the one that stopped generation included. */
+  /** New ids, including the one that stopped generation. */
   readonly tokens: readonly number[];
   /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
-  /** Why it ended. */
+  /** The reason why it ended. */
   readonly finish: FinishReason;
   /** Stages that were changed while it ran, each with the first of `tokens` that it acted on. */
   readonly changes: readonly StageEvent[];
-  /** The seed that was used; null where nothing was drawn. */
+  /** The seed that was used; null if nothing was drawn. */
   readonly seed: number | null;
-  /** Of the whole call, all sequences together. */
+  /** Times of the whole call, all sequences together. */
   readonly timings: Timings;
 }
 
@@ -66,14 +66,14 @@ export interface StageEvent extends StageNotice {
   readonly first_token: number;
 }
 
-/** One prompt of a batch on its way: its tokens, and its text as far as it is printable. */
+/** One running continuation: its tokens, and its printable text so far. */
 class Output {
   readonly tokens: number[] = [];
   readonly changes: StageEvent[] = [];
   finish: FinishReason = "length";
   text: string | null;
   readonly #stream: TextStream | undefined;
-  /** Tokens without text, which stop strings may name all the same. */
+  /** Tokens without visible text, which stop strings may still name. */
   readonly #specials: ReadonlyMap<number, string>;
   readonly #matcher: StopStrings | undefined;
   readonly #stopTokens: ReadonlySet<number>;
@@ -92,7 +92,7 @@ class Output {
     this.text = tokenizer ? "" : null;
   }
 
-  /** Takes a token; returns the text that became printable, with the last token all that was held back. */
+  /** Takes a token; returns the text that became printable. The last token releases all text held back. */
   push({ token, finish, changes }: DecodedToken): string | null {
     for (const change of changes) this.changes.push({ ...change, first_token: this.tokens.length });
     this.tokens.push(token);
@@ -110,7 +110,7 @@ class Output {
     return this.#noted(matcher.push(piece));
   }
 
-  /** Text from the matcher, which may have found a stop string. */
+  /** Handles text from the matcher, which may have found a stop string. */
   #noted(text: string): string {
     if (this.#matcher?.matched != null) {
       this.stoppedByText = true;
@@ -120,7 +120,7 @@ class Output {
   }
 }
 
-/** What a caller asked for, checked. */
+/** A checked request. */
 export interface GenerationRequest {
   /** Prompts and the sequences that they continue. */
   readonly prompts: readonly Omit<Prompt, "reused">[];
@@ -133,17 +133,17 @@ export interface GenerationRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The right to run sequences, until it is given back. */
+/** The right to run sequences, until it is released. */
 export interface Lease {
   readonly sequences: Sequences;
-  /** Throws when the sequences are to be left alone from now on. */
+  /** Throws if the sequences may no longer be used. */
   check(): void;
   release(): void;
 }
 
 /**
- * A generation under way: iterate it for tokens as they come, then ask `result()`; or ask at once and wait.
- * It runs once, and starts when first asked.
+ * A running generation: iterate it for tokens as they come, then call `result()`; or call `result()` at once.
+ * It runs once, and starts at the first of these calls.
  */
 export class Generation implements AsyncIterable<GeneratedToken> {
   readonly #request: GenerationRequest;
@@ -152,18 +152,18 @@ export class Generation implements AsyncIterable<GeneratedToken> {
   readonly #results: Promise<readonly GenerateResult[]>;
   #end: { resolve(results: readonly GenerateResult[]): void; reject(error: unknown): void } | undefined;
 
-  /** @param open asked once, when the generation starts */
+  /** @param open called once, when the generation starts */
   constructor(request: GenerationRequest, open: () => Promise<Lease>) {
     this.#request = request;
     this.#open = open;
     this.#results = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
     });
-    // Whoever iterates is told there, and need not ask for results too.
+    // A caller that iterates gets the error there, and need not await results too.
     this.#results.catch(() => undefined);
   }
 
-  /** Yields new tokens as they come. A generation is iterated once. @throws SluiceError what ended it early */
+  /** Yields new tokens as they come. A generation is iterated once. @throws SluiceError the error that ended it early */
   async *[Symbol.asyncIterator](): AsyncIterator<GeneratedToken> {
     if (this.#isStarted)
       throw new SluiceError("usage", "This generation has already been started; call generate again for another");
@@ -182,10 +182,10 @@ export class Generation implements AsyncIterable<GeneratedToken> {
       throw error;
     } finally {
       await run.return([]);
-      // Does nothing unless the caller stopped iterating.
+      // Has an effect only if the caller stopped iterating.
       this.#end?.reject(
-        new SluiceError("usage", "This generation was left before its last token, so it has no result", {
-          hint: "Iterate to the end, or ask for result() instead; maxNewTokens and stop end it earlier.",
+        new SluiceError("usage", "This generation was stopped before its last token, so it has no result", {
+          hint: "Iterate to the end, or call result() instead; maxNewTokens and stop end it earlier.",
         }),
       );
     }
@@ -193,7 +193,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
 
   /**
    * The summary of the first prompt, once generation has ended.
-   * @throws SluiceError what ended it early; `usage` where the caller stopped iterating
+   * @throws SluiceError the error that ended it early; `usage` if the caller stopped iterating
    */
   async result(): Promise<GenerateResult> {
     return (await this.results())[0] as GenerateResult;
@@ -203,7 +203,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
   async results(): Promise<readonly GenerateResult[]> {
     if (!this.#isStarted) {
       for await (const _ of this) {
-        // Only the summary is wanted.
+        // Only the summary is needed.
       }
     }
     return this.#results;
@@ -222,7 +222,7 @@ async function* generateAll(
     const prompts = request.prompts.map((prompt): Prompt => {
       return { ...prompt, reused: sequences.reuse(prompt.sequence, prompt.tokens, request.promptLength) };
     });
-    // What is outdated is computed again first.
+    // Outdated cache entries are computed again first.
     const counted = prompts.map((prompt) =>
       sequences.isOutdated(prompt.sequence) ? { ...prompt, reused: 0 } : prompt,
     );

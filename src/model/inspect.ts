@@ -1,4 +1,4 @@
-/** Looking into one forward pass: logits and captured sites of a token sequence. */
+/** Results of one forward pass: logits and captured sites of a token sequence. */
 import { type CaptureRegion, logitsOf } from "../compile/plan.ts";
 import { overflowOf } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
@@ -14,14 +14,14 @@ export interface Matrix {
 
 interface Options {
   readonly last?: boolean;
-  /** P, for stages that act on the prompt or behind it; default: all tokens. */
+  /** P, for stages that act on the prompt or after it; default: all tokens. */
   readonly promptLength?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Logits `[T, vocab_size]`, or `[1, vocab_size]` for the last position alone, of `tokens`, run in empty `sequences`.
- * @throws SluiceError `non_finite` naming the site at which values left float32
+ * @throws SluiceError `non_finite` naming the site at which values left float32's range
  */
 export async function computeLogits(
   sequences: Sequences,
@@ -100,7 +100,7 @@ function copyRows(region: CaptureRegion, from: Float32Array, to: Float32Array, f
   }
 }
 
-/** `[heads, rows, stride]` of this step into `[heads, T, T]`; keys a row cannot see stay 0. */
+/** `[heads, rows, stride]` of this step into `[heads, T, T]`; keys that a row cannot see stay 0. */
 function copyPattern(
   region: CaptureRegion,
   heads: number,

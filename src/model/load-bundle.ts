@@ -1,4 +1,4 @@
-/** Reading a bundle from wherever it lies. */
+/** Reads a bundle from a path, an address, a picked file or bytes. */
 
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
@@ -8,12 +8,12 @@ import type { Bundle } from "../interventions/bundle-types.ts";
 import { show, showText } from "../show.ts";
 import { loadBundleDoor } from "./doors.ts";
 
-/** Bundles are read whole; a dense mask of a large model with its constants stays far below this. */
+/** Bundles are read whole; a dense mask of a large model with its constants is far smaller than this. */
 const MOST_BYTES = 1 << 30;
 
 /**
- * Reads a bundle of interventions and checks its manifest; whether it fits a model, `model.with` says.
- * @param source a path or `file:` URL (Node), an http(s) address, a file that a person picked, or the bytes themselves
+ * Reads a bundle of interventions and checks its manifest; `model.with` checks whether it fits a model.
+ * @param source a path or `file:` URL (Node), an http(s) address, a file that a user picked, or the bytes themselves
  * @throws SluiceError `not_found`, `bad_file`, `bad_bundle`, `aborted`
  */
 export async function loadBundle(
@@ -32,7 +32,7 @@ export async function loadBundle(
   const cut = Math.max(address.lastIndexOf("/"), address.lastIndexOf("\\")) + 1;
   const file = address.slice(cut);
   if (file === "") {
-    throw new SluiceError("usage", `${show(address)} names no bundle file`, {
+    throw new SluiceError("usage", `${show(address)} does not name a bundle file`, {
       hint: "A bundle is one .safetensors file.",
     });
   }
@@ -50,7 +50,7 @@ export async function loadBundle(
 }
 
 async function holdsModel(folder: FileSource, name: string, signal: AbortSignal | undefined): Promise<boolean> {
-  // A server's file is not a folder, and may answer oddly to being taken for one.
+  // A server's file is not a folder; requests below its address may get odd answers.
   if (/^https?:/i.test(folder.label)) return false;
   for (const file of ["config.json", "adapter_config.json"]) {
     if (await folder.exists(`${name}/${file}`, signal)) return true;

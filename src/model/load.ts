@@ -1,4 +1,4 @@
-/** Loading: from files to a model on the GPU. Everything that can be refused is refused before the first upload. */
+/** Loading: from files to a model on the GPU. All refusals come before the first upload. */
 
 import { loadGenerationConfig } from "../architectures/generation-config.ts";
 import { openModel } from "../architectures/open-model.ts";
@@ -22,7 +22,7 @@ import { tuneAtLoad } from "./tuning.ts";
 
 /**
  * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json.
- * @param source a folder (Node), an http(s) address of one, or the files a person picked in a page
+ * @param source a folder (Node), an http(s) address of one, or the files that a user picked in a page
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `bad_weights`, `no_adapter`, `device_limit`, `aborted`
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
@@ -30,7 +30,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const { signal } = options;
   throwIfAborted(signal);
   const files = await openSource(source);
-  // Should it fail, the first kernel tries again and reports it.
+  // If this fails, the first kernel tries again and reports the error.
   openLinker().catch(() => undefined);
   try {
     const note = options.onNotice ?? (() => undefined);
@@ -50,7 +50,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       const layout = new WeightLayout(ops, checkpoint, limits, quantization);
       const family = options.family ?? chooseFamily(gpu.profile);
       const reference = options.plan === "reference";
-      // What even the smallest session could not do is said before anything is uploaded.
+      // If even the smallest session is impossible, fail before anything is uploaded.
       const subgroups = features.subgroups !== null;
       lower(graph, ops, layout, { family, reference, subgroups, sequences: 1, capacity: 1, ...limits });
       const onProgress = options.onProgress ?? (() => undefined);

@@ -1,4 +1,4 @@
-/** The rule for a model that a function is given. */
+/** The rule for arguments that are models. */
 import type { Rule } from "../arguments/rule.ts";
 import { thing } from "../arguments/rules.ts";
 import type { Model } from "./model.ts";

@@ -1,4 +1,4 @@
-/** What a model is made of. */
+/** The parts of a model. */
 
 import type { GenerationConfig } from "../architectures/generation-config.ts";
 import type { FusedOp } from "../compile/fused.ts";
@@ -13,12 +13,12 @@ import type { ProgressListener } from "../runtime/progress.ts";
 import type { GpuWeights } from "../runtime/weights.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
-/** The kernels that a model and all that share its weights were tuned to; plans made later follow it. */
+/** The kernels chosen by tuning, for a model and all that share its weights; later plans use them. */
 export class Tuning {
   choices: KernelChoices = {};
 }
 
-/** What loading hands to a model. */
+/** What a model gets from loading. */
 export interface ModelParts {
   readonly config: ModelConfig;
   readonly generationConfig: GenerationConfig;
@@ -32,9 +32,9 @@ export interface ModelParts {
   readonly tuning: Tuning;
   readonly weights: GpuWeights;
   readonly tokenizer: Tokenizer | null;
-  /** Why the folder's tokenizer could not be read. */
+  /** The reason why the folder's tokenizer could not be read. */
   readonly tokenizerError: SluiceError | null;
   readonly onProgress: ProgressListener;
-  /** Called with a line worth telling a person. */
+  /** Called with notices for the user. */
   readonly onNotice: (message: string) => void;
 }

@@ -1,4 +1,4 @@
-/** A loaded model: what callers hold. Weights stay on the GPU; every call opens the session it needs. */
+/** A loaded model, the object that callers hold. Weights stay on the GPU; every call opens the session it needs. */
 
 import type { GenerationDefaults } from "../architectures/generation-config.ts";
 import type { Argument, Arguments, Entry } from "../arguments/entry.ts";
@@ -64,17 +64,17 @@ interface Edited {
  * Model.with} the others.
  */
 export class Model {
-  /** What config.json says, in one shape for all families. */
+  /** The contents of config.json, in one shape for all families. */
   readonly config: ModelConfig;
   /** Text to ids and back; null if the folder has no tokenizer that can be read. */
   readonly tokenizer: Tokenizer | null;
-  /** How its makers sample, by generation_config.json: `generate` does so if these are spread into its options. */
+  /** The makers' sampling defaults, from generation_config.json; spread them into `generate`'s options to use them. */
   readonly generationDefaults: GenerationDefaults;
-  /** Why the folder's tokenizer could not be read; null if it was, or if there is none. Ids run all the same. */
+  /** Why the folder's tokenizer could not be read; null if it was, or if there is none. Ids run anyway. */
   readonly tokenizerError: SluiceError | null;
   readonly #parts: ModelParts;
   readonly #pipelines: PipelineCache;
-  /** Absent without interventions, and where they change nothing by their structure. */
+  /** Absent without interventions, or if their structure changes nothing. */
   readonly #edited: Edited | undefined;
   /** The model that owns the weights, for one that was made by `with`. */
   readonly #owner: Model | undefined;
@@ -95,11 +95,11 @@ export class Model {
   }
 
   /**
-   * The same model with interventions: the weights are shared, the plan has the stages compiled in. Dispose of it or not,
-   * it ends with this model. Called on a model that has interventions, it replaces them.
+   * The same model with interventions: the weights are shared, the plan has the stages compiled in. Disposing of it is optional:
+   * it ends with this model. On a model with interventions, the new bundles replace them.
    * @param bundles in the order in which they act; with a prefix a bundle's stages are named `PREFIX/ID`
-   * @param settings strengths and alphas by stage id, in place of the bundles' own
-   * @throws SluiceError `bad_bundle` naming file, stage and field; `usage` for settings that name no stage
+   * @param settings strengths and alphas by stage id, instead of the bundles' own
+   * @throws SluiceError `bad_bundle` naming file, stage and field; `usage` for settings that name an unknown stage
    */
   with(bundles: readonly (BundleInput | PrefixedBundle)[], settings: SettingsInput = {}): Model {
     const composition = compose(this.config, ...this.#enter(modelDoors.with, bundles, settings));
@@ -107,10 +107,10 @@ export class Model {
     return this.withStages(composition);
   }
 
-  /** `with`, for stages that were checked against this model already. @internal */
+  /** `with` for stages that are already checked against this model. @internal */
   withStages(composition: Composition): Model {
     const model = new Model(this.#parts, { owner: this.#owner ?? this, composition });
-    // What the device could not run is said now and not at the first session.
+    // Refuse now, not at the first session, what the device cannot run.
     if (model.#edited) model.plan({ context: 1 });
     return model;
   }
@@ -125,7 +125,7 @@ export class Model {
     return this.#parts.gpu.profile;
   }
 
-  /** What this package's own instruments, fits and judges work on. @internal */
+  /** The parts that this package's instruments, fits and judges use. @internal */
   get internals(): ModelParts & { readonly pipelines: PipelineCache } {
     return { ...this.#parts, pipelines: this.#pipelines };
   }
@@ -149,7 +149,7 @@ export class Model {
     return this.#generation([given], wanted);
   }
 
-  /** Continues several prompts side by side; results in their order, the samples of each together. */
+  /** Continues several prompts in one batch; results are in their order, the samples of each together. */
   async generateBatch(
     prompts: readonly PromptInput[],
     options: GenerateOptions = {},
@@ -159,7 +159,7 @@ export class Model {
   }
 
   /**
-   * Opens a session: its cache lasts from call to call, so that what a prompt shares with the last one is not computed
+   * Opens a session. Its cache persists between calls, so a prefix that a prompt shares with the last one is not computed
    * again. The caller disposes of it.
    * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
    */
@@ -169,7 +169,7 @@ export class Model {
     return new Session(cached, boundsOf(this.#parts, cached.plan.capacity), this.#parts.onNotice);
   }
 
-  /** Logits at every position of `tokens`, or at the last alone: `[T, vocab_size]` or `[1, vocab_size]`. */
+  /** Logits at every position of `tokens`, or at the last position only: `[T, vocab_size]` or `[1, vocab_size]`. */
   async logits(tokens: TokenIds, options: LogitsOptions = {}): Promise<Matrix> {
     const [ids, wanted] = this.#enter(modelDoors.logits, tokens, options);
     const session = { context: this.#checkRun(ids, wanted.promptLength), signal: wanted.signal };
@@ -184,7 +184,7 @@ export class Model {
   /**
    * Values at sites for every position of `tokens`: `[T, width]`; `attn_pattern.l`: `[heads, T, T]`.
    * @param sites names as {@link sites} lists them, ours or TransformerLens': `resid_post.3`, `blocks.3.hook_resid_post`
-   * @returns the values by the names that were given
+   * @returns the values by the given names
    * @throws SluiceError `usage` for a site that the model does not have; `bad_tokens`, `context_overflow`, `aborted`
    */
   async capture(
@@ -208,8 +208,8 @@ export class Model {
   }
 
   /**
-   * Continues a prompt with and without the interventions, side by side, and says how far their predictions lie apart.
-   * @throws SluiceError `usage` for a model without interventions, `non_finite`; and what generating throws
+   * Continues a prompt with and without the interventions in one batch, and measures the distance of the predictions.
+   * @throws SluiceError `usage` for a model without interventions, `non_finite`; and errors of generating
    */
   async compare(prompt: PromptInput, options: CompareOptions = {}): Promise<Comparison> {
     const [given, wanted] = this.#enter(modelDoors.compare, prompt, options);
@@ -236,12 +236,12 @@ export class Model {
     return planSession(this.#parts, this.#edited ?? this.#parts, this.#edited?.composition, options);
   }
 
-  /** Whether its weights are gone. */
+  /** Whether its weights have been freed. */
   get isDisposed(): boolean {
     return this.#disposed || (this.#owner?.isDisposed ?? false);
   }
 
-  /** The arguments of a call on a model that can still run, checked. */
+  /** Checks the arguments of a call, and that the model can still run. */
   #enter<const All extends readonly Argument[]>(
     door: Entry<All>,
     ...given: { readonly [I in keyof All]: unknown }
@@ -271,7 +271,7 @@ export class Model {
     });
   }
 
-  /** Frees the weights and the device, if it is the model's own. Open sessions end with it. */
+  /** Frees the weights and the device, if the model opened it. Open sessions end with it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -299,7 +299,7 @@ export class Model {
     return settled;
   }
 
-  /** The context that tokens take, once it is known that they can be run; nothing is opened for those that cannot. */
+  /** The context that tokens need. Checks first that they can be run, so that nothing is opened in vain. */
   #checkRun(tokens: readonly number[], promptLength: number | undefined): number {
     const { length } = encodePrompt(boundsOf(this.#parts, undefined), tokens);
     checkVocabulary(tokens, this.config.vocab_size);
@@ -308,7 +308,7 @@ export class Model {
     return this.#contextFor(length);
   }
 
-  /** Stages that begin behind a run's last token change nothing: no error, but worth a word. */
+  /** Stages that begin after a run's last token change nothing: not an error, but a notice. */
   #warnOfPositions(promptLength: number, length: number): void {
     positionWarnings(this.stages, { promptLength, length }).forEach(this.#parts.onNotice);
   }

@@ -10,7 +10,7 @@ import type { SessionOptions } from "./options.ts";
 import { planSession } from "./plan-session.ts";
 
 /**
- * @param edited the model with stages, if there are any; the plain plan is then made beside the edited one
+ * @param edited the model with stages, if there are any; then both the plain and the edited plan are made
  * @throws SluiceError as `planSession`; `aborted`, `device_lost`, `device_limit`
  */
 export async function openExecutor(
@@ -24,7 +24,7 @@ export async function openExecutor(
   gpu.checkAlive();
   const composition = edited?.composition;
   const plan = planSession(parts, edited ?? parts, composition, options);
-  // Steps and captures are laid out by the edited plan, so the plain one must have the same.
+  // The edited plan lays out steps and captures, and the plain one must agree with it.
   const plain = plan.stages && planSession(parts, parts, composition, options, plan.chunkRows);
   const { rope, head_dim } = parts.config;
   const executor = new Executor({

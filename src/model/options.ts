@@ -1,4 +1,4 @@
-/** What callers may ask of a model: the options of its functions and methods. Rules that they are held to: doors.ts. */
+/** Options of a model's functions and methods. The rules that check them are in doors.ts. */
 import type { PoolReduction } from "../kernels/fit/pool.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../model-config.ts";
@@ -10,17 +10,17 @@ import type { TuningStore } from "../tune/remembered.ts";
 export interface LoadOptions {
   /** In Node: `auto`, part of an adapter's name, `swiftshader`, or a Vulkan driver's JSON file. */
   readonly adapter?: string;
-  /** A device to use instead of opening one. It stays the caller's: disposing of the model leaves it alone. */
+  /** A device to use instead of opening one. It stays the caller's: disposing of the model does not destroy it. */
   readonly device?: GPUDevice;
-  /** `adapter` (default): as high limits as the adapter has; `default`: WebGPU's guaranteed ones. */
+  /** `adapter` (default): the adapter's highest limits; `default`: WebGPU's guaranteed ones. */
   readonly limits?: "default" | "adapter";
-  /** `reference`: one summation order per matrix, so that a token's bits depend on its context alone. */
+  /** `reference`: one summation order per matrix, so that a token's bits depend only on its context. */
   readonly plan?: "default" | "reference";
-  /** Overrides the choice of kernels for this device, by guess and by tuning. */
+  /** Overrides the choice of kernels for this device, both the guess and the tuning. */
   readonly family?: KernelFamily;
   /**
-   * Which kernels serve: `false` (default) those that the engine guesses; `remembered` those that were measured on this
-   * device before, as far as they were; `true` the same, and where nothing was, they are measured now, for at most ten
+   * Which kernels serve: `false` (default): those that the engine guesses; `remembered`: those chosen by earlier
+   * measurements on this device, if any; `true`: the same, and if there are none, measure now, for at most ten
    * seconds, unless the model is tiny. The reference plan is never tuned.
    */
   readonly tune?: boolean | "remembered";
@@ -30,13 +30,13 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Called with bytes uploaded, and with operations tuned. */
   readonly onProgress?: ProgressListener;
-  /** Called with one line worth telling a person, such as that a software GPU is in use. */
+  /** Called with notices for the user, for example that a software GPU is in use. */
   readonly onNotice?: (message: string) => void;
 }
 
 /** Options of {@link Model.session}. */
 export interface SessionOptions {
-  /** Sequences side by side; default 1. */
+  /** Number of sequences; default 1. */
   readonly sequences?: number;
   /** Positions per sequence; default: the model's, at most 2048. */
   readonly context?: number;
@@ -44,9 +44,9 @@ export interface SessionOptions {
   readonly slots?: number;
   /** Sites to capture at every step. */
   readonly captures?: readonly string[];
-  /** Pools captures over each sequence's rows of a step; nothing behind the last of them runs. */
+  /** Pools captures over each sequence's rows of a step; nothing after the last capture runs. */
   readonly pooling?: PoolReduction;
-  /** Stages will be changed: the plan without them is made ready too. Default: false. */
+  /** Set this if stages will be changed: the plan without stages is then prepared too. Default: false. */
   readonly live?: boolean;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal | undefined;
@@ -57,44 +57,44 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Default 128. */
   readonly maxNewTokens?: number;
   /**
-   * Continuations of each prompt, side by side; default 1. Those of a prompt are neighbours among the sequences and
-   * results. More than one need a temperature above 0.
+   * Continuations per prompt, in one batch; default 1. Those of a prompt are adjacent among the sequences and
+   * results. More than one needs a temperature above 0.
    */
   readonly samples?: number;
-  /** One seed per continuation, in place of `seed`, `seed + 1`, … */
+  /** One seed per continuation, instead of `seed`, `seed + 1`, … */
   readonly seeds?: readonly number[];
-  /** Texts that end generation; they are cut from the result. */
+  /** Texts that end generation; they are removed from the result. */
   readonly stop?: readonly string[];
-  /** Ids that end generation, besides the model's own. */
+  /** Ids that end generation, in addition to the model's own. */
   readonly stopTokens?: readonly number[];
-  /** Positions the cache holds. Default: what prompt and new tokens need, as far as the model goes. */
+  /** Positions the cache holds. Default: what prompt and new tokens need, at most the model's context. */
   readonly context?: number;
   /**
-   * When prompt and new tokens do not fit into the context; all but the last new token need a place in it.
-   * - `stop` (default): a prompt that alone does not fit is refused; new tokens end where the context ends.
+   * What happens if prompt and new tokens do not fit into the context; all but the last new token need a place in it.
+   * - `stop` (default): a prompt that does not fit alone is refused; new tokens end where the context ends.
    * - `error`: refused before anything runs, unless all `maxNewTokens` fit.
    * - `truncate`: the prompt loses its first tokens until all fit, but keeps its last one. Without `maxNewTokens`,
-   *   at most half the context is made free for new tokens.
+   *   at most half the context is freed for new tokens.
    */
   readonly overflow?: Overflow;
-  /** P, for stages that act on the prompt or behind it: its positions are [0, P). Default: the length of the prompt. */
+  /** P, for stages that act on the prompt or after it: its positions are [0, P). Default: the length of the prompt. */
   readonly promptLength?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
 }
 
-/** What happens to a prompt that does not fit into the context. */
+/** What happens if a prompt does not fit into the context. */
 export type Overflow = "stop" | "error" | "truncate";
 
-/** As for `model.generate`; the context is the session's. */
+/** The options of `model.generate`; the context is the session's. */
 export interface SessionGenerateOptions extends Omit<GenerateOptions, "context"> {
-  /** Which sequence to continue; default 0. Further samples continue those after it, and a batch the first ones. */
+  /** Which sequence to continue; default 0. Further samples continue the sequences after it; a batch continues the first ones. */
   readonly sequence?: number;
 }
 
-/** Both sides draw with one seed, or what they say would differ by chance. */
+/** Both sides draw with one seed; otherwise their continuations would differ by chance. */
 export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds" | "samples"> {
-  /** How many moved tokens to report at most; default 10. */
+  /** Maximum number of moved tokens to report; default 10. */
   readonly most?: number;
 }
 
@@ -108,22 +108,22 @@ export interface RunOptions {
 
 /** Options of {@link Model.logits}. */
 export interface LogitsOptions extends RunOptions {
-  /** Of the last position alone. */
+  /** Only the last position. */
   readonly last?: boolean;
 }
 
 /** Options of {@link Model.perplexity}. */
 export interface PerplexityOptions {
   /**
-   * For documents longer than the model's context: how far the window moves. Every token is predicted once, with at
+   * For documents longer than the model's context: tokens that the window moves. Every token is predicted once, with at
    * least context - stride tokens before it. Default: half the context.
    */
   readonly stride?: number;
-  /** P of every window, as far as it has so many tokens, for stages that act on the prompt or behind it; default: all. */
+  /** P of every window, at most its length, for stages that act on the prompt or after it; default: all tokens. */
   readonly promptLength?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called after every step with the number of tokens predicted so far, of how many. */
+  /** Called after every step with the number of tokens predicted so far, and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -134,7 +134,7 @@ export type ExplainPart = "graph" | "plan" | "buffers" | "kernels";
 export interface ExplainOptions {
   /** Parts to print; default: all. */
   readonly parts?: readonly ExplainPart[];
-  /** Of the kernels, the one of this name; without such a one those that have it in their names. */
+  /** Only the kernel of this name; if there is none, those whose names contain it. */
   readonly kernel?: string;
 }
 
@@ -148,11 +148,11 @@ export interface DigestOptions {
 
 /** Options of {@link tuneModel}. */
 export interface TuneModelOptions {
-  /** Seconds that it may take at most; default 60. */
+  /** Maximum time in seconds; default 60. */
   readonly seconds?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with operations decided, of how many. */
+  /** Called with operations decided so far, and in all. */
   onProgress?(done: number, total: number): void;
   /** Where choices are kept; default: a file in the user's cache folder, in pages IndexedDB. */
   readonly store?: TuningStore;

@@ -14,18 +14,18 @@ import { groupsOf, type Window, windowsOf } from "./windows.ts";
 export interface Perplexity {
   /** exp(nll). */
   readonly perplexity: number;
-  /** Mean negative log-likelihood a predicted token, in nats. */
+  /** Mean negative log-likelihood per predicted token, in nats. */
   readonly nll: number;
-  /** Predicted tokens: each document's, less its first. */
+  /** Predicted tokens: all but the first of each document. */
   readonly tokens: number;
 }
 
-/** Sequences that one step packs together: enough to fill it with short texts. */
+/** Sequences packed into one step: enough to fill it with short texts. */
 const MOST_SEQUENCES = 16;
 
 /**
- * @param documents token ids, BOS included where it is wanted; those shorter than two tokens predict nothing
- * @throws SluiceError `usage` when there is nothing to predict, or the stride or prompt length is out of range
+ * @param documents token ids, including BOS if wanted; those shorter than two tokens predict nothing
+ * @throws SluiceError `usage` if there is nothing to predict, or the stride or prompt length is out of range
  */
 export async function measurePerplexity(
   openSequences: (options: SessionOptions) => Promise<Sequences>,

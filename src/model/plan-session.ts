@@ -1,4 +1,4 @@
-/** The plan of a session: a model's operations, lowered for the sequences and positions that the session is to hold. */
+/** The plan of a session: a model's operations, lowered for the session's sequences and positions. */
 
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
@@ -8,9 +8,9 @@ import type { SessionOptions } from "./options.ts";
 import { checkContext, DEFAULT_CONTEXT } from "./session-options.ts";
 
 /**
- * @param work what is computed: the plain graph, or the one with stages
+ * @param work the operations: those of the plain graph, or of the one with stages
  * @param composition whose stages act; absent for a model without interventions
- * @param chunkRows rows of a step, where another plan has decided them; default: what the device bears
+ * @param chunkRows rows of a step, if another plan has decided them; default: as many as the device allows
  * @throws SluiceError `usage`, `context_overflow`, `device_limit`
  */
 export function planSession(

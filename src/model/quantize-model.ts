@@ -24,7 +24,7 @@ export interface QuantizedModel extends ChangedModel {
   readonly bytes: number;
   /** Bytes of the same tensors in float32. */
   readonly float32_bytes: number;
-  /** How far the matrices that were read so far moved: by tensor, and all together. */
+  /** How far quantising moved the matrices read so far: per tensor, and all together. */
   moved(): MovedWeights & { readonly matrices: readonly (MovedWeights & { readonly name: string })[] };
 }
 
@@ -38,8 +38,8 @@ export const quantizeModelDoor = entry(
 /**
  * Linear weights and the token embedding as whole numbers of 8 or 4 bits with one float16 scale per 32 inputs.
  * @param source the model's folder, address or files, with float weights
- * @returns the quantised model's files, made while they are read; the caller closes it
- * @throws SluiceError what reading throws; `usage` for weights that are quantised already
+ * @returns the quantised model's files, computed while they are read; the caller closes it
+ * @throws SluiceError errors of reading; `usage` for weights that are already quantised
  */
 export async function quantizeModel(
   source: ModelSource,

@@ -1,4 +1,4 @@
-/** A model's config alone: for what needs no weights. */
+/** Reads a model's config alone, for work that needs no weights. */
 import { loadConfig } from "../architectures/open-model.ts";
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
@@ -14,7 +14,7 @@ export const readModelConfigDoor = entry(
 );
 
 /**
- * Reads config.json; the weights need not be there. `listSites` and `importControlVector` take the result.
+ * Reads config.json; the weights may be missing. `listSites` and `importControlVector` take the result.
  * @param source the model's folder, address or files
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `aborted`
  */

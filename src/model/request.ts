@@ -1,4 +1,4 @@
-/** From what a caller asks of a generation to what is run: ids, a context that holds them, and what stops them. */
+/** Turns a caller's request for a generation into ids, a context that holds them, and stop conditions. */
 
 import type { TokenIds } from "../arguments/lists.ts";
 import { generateDefaults } from "../defaults.ts";
@@ -11,30 +11,30 @@ import type { GenerationRequest } from "./generation.ts";
 import type { ModelParts } from "./model-parts.ts";
 import type { GenerateOptions } from "./options.ts";
 
-/** A prompt as callers give it. */
+/** A prompt from a caller. */
 export type PromptInput = string | TokenIds;
 
-/** A prompt once its ids are known to be whole numbers in an array. */
+/** A prompt whose ids are checked to be whole numbers in an array. */
 export type ReadPrompt = string | readonly number[];
 
 /** What reads a prompt. */
 export interface PromptReader {
   readonly tokenizer: Tokenizer | null;
-  /** Why the folder's tokenizer could not be read. */
+  /** The reason why the folder's tokenizer could not be read. */
   readonly tokenizerError?: SluiceError | null;
   readonly onNotice?: (message: string) => void;
 }
 
-/** What a request is settled against. */
+/** What a request is checked against. */
 export interface RequestBounds extends PromptReader {
   readonly config: ModelConfig;
-  /** Of generation_config.json; null where it names none. */
+  /** From generation_config.json; null if it names none. */
   readonly eosTokenIds: readonly number[] | null;
-  /** Positions of the cache; undefined: as many as the prompts need, as far as the model goes. */
+  /** Positions of the cache; undefined: as many as the prompts need, at most the model's context. */
   readonly context: number | undefined;
 }
 
-/** What requests to a model are settled against. */
+/** What requests to a model are checked against. */
 export function boundsOf(parts: ModelParts, context: number | undefined): RequestBounds {
   const { config, tokenizer, tokenizerError, generationConfig, onNotice } = parts;
   return { config, tokenizer, tokenizerError, onNotice, eosTokenIds: generationConfig.eos_token_ids, context };
@@ -46,7 +46,7 @@ export interface SettledRequest {
   readonly context: number;
 }
 
-/** Numbers the sequences that continue prompts, from `first` on: `samples` for each, side by side. */
+/** Numbers the sequences that continue prompts, from `first` on: `samples` adjacent ones per prompt. */
 export function numberSequences(
   prompts: readonly ReadPrompt[],
   samples: number = generateDefaults.samples,
@@ -91,27 +91,27 @@ export function settleRequest(
   const context = bounds.context ?? Math.min(wanted, config.max_position_embeddings);
   if (overflow !== "truncate" && longest > context) {
     throw new SluiceError("context_overflow", `The prompt has ${longest} tokens and the context holds ${context}`, {
-      hint: "Shorten the prompt, ask for a larger context, or let the prompt be truncated.",
+      hint: "Shorten the prompt, use a larger context, or let the prompt be truncated.",
     });
   }
   if (overflow === "error" && wanted > context) {
     throw new SluiceError(
       "context_overflow",
       `A prompt of ${longest} tokens and ${wanted - longest + 1} new ones need ${wanted} positions; the context holds ${context}`,
-      { hint: "Ask for fewer new tokens or a larger context." },
+      { hint: "Use fewer new tokens or a larger context." },
     );
   }
   const kept = context + 1 - (maxNewTokens ?? Math.min(generateDefaults.maxNewTokens, Math.ceil(context / 2)));
   const truncated = overflow === "truncate" ? encoded.map((each) => lastTokens(each, kept)) : encoded;
 
-  // Ids without text are continued as they are: only generation_config.json or the caller stops them.
+  // For ids without text, only generation_config.json or the caller names stop tokens.
   const sampling = settleSampling(options);
   if ((options.samples ?? 1) > 1 && sampling.temperature === 0) {
     throw new SluiceError(
       "usage",
       `Nothing is drawn, so all ${options.samples} samples of a prompt would be the same`,
       {
-        hint: "Ask for one, or for a temperature above 0.",
+        hint: "Use one sample, or a temperature above 0.",
       },
     );
   }
@@ -134,7 +134,7 @@ export function settleRequest(
   };
 }
 
-/** The seed `count` places after another; behind the last comes 0. */
+/** The seed `count` places after another; 0 follows the last. */
 function laterSeed(seed: number, count: number): number {
   return seed <= Number.MAX_SAFE_INTEGER - count ? seed + count : seed - Number.MAX_SAFE_INTEGER - 1 + count;
 }
@@ -148,13 +148,13 @@ export function checkPromptLength(
   const most = Math.min(...prompts.map(({ tokens }) => tokens.length));
   if (Number.isSafeInteger(promptLength) && promptLength >= 1 && promptLength <= most) return promptLength;
   throw new SluiceError("usage", `The prompt length is ${promptLength}; it must be a whole number from 1 to ${most}`, {
-    hint: "It says how many of the tokens given count as the prompt's.",
+    hint: "It is the number of given tokens that count as the prompt.",
   });
 }
 
 /**
- * P where prompts have lost their first tokens: those that stay keep their roles, and 0 is left where all of [0, P) went.
- * @throws SluiceError `usage` where that is another number for each prompt, of which a call takes one
+ * P after truncation: the remaining tokens keep their roles; 0 if all of [0, P) was removed.
+ * @throws SluiceError `usage` if this number differs between prompts, since a call takes one
  */
 function promptLengthLeft(
   promptLength: number,
@@ -168,14 +168,14 @@ function promptLengthLeft(
   if (left.every((length) => length === first)) return first;
   throw new SluiceError(
     "usage",
-    `Of the first ${promptLength} tokens, truncation leaves ${left.join(", ")} to the prompts, where one prompt length serves them all`,
+    `Of the first ${promptLength} tokens, truncation leaves the prompts ${left.join(", ")}, but one prompt length serves all`,
     { hint: "Give prompts of one length, one prompt at a time, or a context that holds them." },
   );
 }
 
 /**
  * Ids of a prompt: text through the tokenizer, with the special tokens it adds; ids as they are.
- * @throws SluiceError `bad_tokens` for text without a tokenizer and for text that none of its tokens says, `usage` for an
+ * @throws SluiceError `bad_tokens` for text without a tokenizer and for text without any known token, `usage` for an
  *   empty prompt, and why the tokenizer could not be read
  */
 export function encodePrompt(reader: PromptReader, prompt: ReadPrompt): readonly number[] {
@@ -187,7 +187,7 @@ export function encodePrompt(reader: PromptReader, prompt: ReadPrompt): readonly
 function encodeText({ tokenizer, tokenizerError, onNotice }: PromptReader, text: string): readonly number[] {
   if (tokenizerError) throw tokenizerError;
   if (!tokenizer) {
-    throw new SluiceError("bad_tokens", "This model's folder holds no tokenizer, so it cannot read text", {
+    throw new SluiceError("bad_tokens", "This model's folder has no tokenizer, so it cannot read text", {
       hint: "Give token ids, or add tokenizer.json.",
       field: "tokens",
     });

@@ -1,4 +1,4 @@
-/** A session, as callers hold it: sequences whose keys and values stay cached from one call to the next. */
+/** A session: sequences whose keys and values stay cached between calls. */
 
 import { SluiceError } from "../errors.ts";
 import { positionWarnings } from "../interventions/position-warnings.ts";
@@ -11,18 +11,18 @@ import type { SessionGenerateOptions } from "./options.ts";
 import { numberSequences, type PromptInput, type ReadPrompt, type RequestBounds, settleRequest } from "./request.ts";
 
 /**
- * Every prompt is given whole; what a sequence of the session already holds of its beginning is not computed again.
- * So a chat sends its growing text each time, and pays for what is new. One call runs at a time. A call that fails or
- * is aborted leaves the session usable: it holds what was computed, and nothing else.
+ * Every prompt is given whole; the prefix that a sequence of the session already holds is not computed again.
+ * So a chat sends its growing text each time, and pays only for new tokens. One call runs at a time. A call that fails or
+ * is aborted leaves the session usable: it holds exactly what was computed.
  *
- * A reused prefix and one computed anew can differ in rounding where steps of different sizes use different kernels;
+ * A reused prefix and one computed again can differ in rounding if steps of different sizes use different kernels;
  * under the reference plan they are equal bit for bit.
  */
 export class Session {
   readonly #cached: Sequences;
   readonly #bounds: RequestBounds;
   readonly #onNotice: (text: string) => void;
-  /** What has been said of the stages' positions: a chat has many calls. */
+  /** Notices already given about the stages' positions: a chat has many calls. */
   readonly #warned = new Set<string>();
   #busy = false;
   #disposed = false;
@@ -38,7 +38,7 @@ export class Session {
     return this.#cached.plan.capacity;
   }
 
-  /** Sequences side by side. */
+  /** Number of sequences. */
   get sequences(): number {
     return this.#cached.plan.sequences;
   }
@@ -56,10 +56,10 @@ export class Session {
    * It acts from the next submit on, and the call's result names the first token it acted on (`changes`). Nothing is
    * compiled.
    *
-   * What the cache holds was computed under the old values. `cache` says what becomes of that: `recompute` (default)
+   * What the cache holds was computed under the old values. `cache` decides what happens to them: `recompute` (default)
    * computes it again before the next token, so that the result is that of the new values from the first token on;
-   * `continue` goes on from it, so that earlier tokens keep their old influence, as a slider moved by hand would have it.
-   * @param options.sequence the one to change; default: all
+   * `continue` keeps them, so that earlier tokens keep their old influence, as suits a slider moved by hand.
+   * @param options.sequence the sequence to change; default: all
    * @throws SluiceError `usage` for a stage that does not exist, a value out of range, an edge the bundle does not list
    */
   set(
@@ -74,7 +74,7 @@ export class Session {
     if (cache !== "continue") for (const sequence of changed) this.#cached.outdate(sequence);
   }
 
-  /** Replaces tensors of a stage at a layer by others of the same shape, for all sequences; otherwise like `set`. */
+  /** Replaces tensors of a stage at a layer by tensors of the same shape, for all sequences; otherwise like `set`. */
   setTensors(
     id: string,
     layer: number,
@@ -88,7 +88,7 @@ export class Session {
     for (let sequence = 0; sequence < this.sequences; sequence++) this.#cached.outdate(sequence);
   }
 
-  /** Strength, alpha and positions of a stage now. */
+  /** Current strength, alpha and positions of a stage. */
   stage(id: string, sequence = 0): StageState {
     sessionDoors.stage.read(id, sequence);
     this.#checkOpen();
@@ -105,14 +105,14 @@ export class Session {
 
   /**
    * Continues a prompt. Nothing runs until the result is iterated or awaited.
-   * @throws SluiceError `busy`, from the result, while another call of this session runs
+   * @throws SluiceError `busy`, from the result, if another call of this session runs
    */
   generate(prompt: PromptInput, options: SessionGenerateOptions = {}): Generation {
     const [given, { sequence, ...wanted }] = sessionDoors.generate.read(prompt, options);
     return this.#generation(numberSequences([given], wanted.samples, sequence), wanted);
   }
 
-  /** Continues several prompts side by side, the first in sequence 0; results in their order. */
+  /** Continues several prompts in one batch, the first in sequence 0; results in their order. */
   async generateBatch(
     prompts: readonly PromptInput[],
     options: Omit<SessionGenerateOptions, "sequence"> = {},
@@ -121,7 +121,7 @@ export class Session {
     return given.length === 0 ? [] : this.#generation(numberSequences(given, wanted.samples), wanted).results();
   }
 
-  /** Frees the session's buffers. A call under way ends with an error at its next token. */
+  /** Frees the session's buffers. A running call ends with an error at its next token. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -154,7 +154,7 @@ export class Session {
   #lease(): Lease {
     this.#checkOpen();
     if (this.#busy) {
-      throw new SluiceError("busy", "This session is generating already", {
+      throw new SluiceError("busy", "This session is already generating", {
         hint: "Wait for that call, put several prompts into one batch, or open another session.",
       });
     }

@@ -1,4 +1,4 @@
-/** Tuning of a loaded model: when it happens, and where what came of it is kept. */
+/** Tuning of a loaded model: when it happens, and where the choices are kept. */
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, callback, finite, thing } from "../arguments/rules.ts";
@@ -12,10 +12,10 @@ import { model as anyModel } from "./model-argument.ts";
 import type { ModelParts } from "./model-parts.ts";
 import type { TuneModelOptions } from "./options.ts";
 
-/** What a load may spend on tuning: ten seconds with what is around it. */
+/** Milliseconds that a load may spend on tuning: ten seconds in all with what is around it. */
 const FIRST_LOAD_MS = 9_000;
 
-/** A load does not wait for the tuning of models that are smaller: they say a thousand tokens in less time than it takes. */
+/** A load does not tune smaller models: they generate a thousand tokens in less time than tuning takes. */
 const WORTH_BYTES = 64 << 20;
 
 export const tuneDoor = entry(
@@ -34,8 +34,8 @@ export const tuneDoor = entry(
 type Tunable = Omit<ModelParts, "config" | "generationConfig" | "tokenizer" | "tokenizerError" | "onProgress">;
 
 /**
- * Times all kernels that can serve the model on its device, chooses, and remembers for this adapter and version of the
- * engine. Sessions that are opened afterwards use what was chosen.
+ * Times all kernels that can serve the model on its device, chooses, and stores the choice for this adapter and version of the
+ * engine. Sessions opened later use the choice.
  * @throws SluiceError `usage` for a model on the reference plan, which is never tuned; `aborted`, `device_limit`, `gpu`
  */
 export async function tuneModel(model: Model, options: TuneModelOptions = {}): Promise<TuningReport> {
@@ -60,9 +60,9 @@ export async function tuneModel(model: Model, options: TuneModelOptions = {}): P
 }
 
 /**
- * What a load does: takes what is remembered, and with `measure` tunes for at most ten seconds, where nothing is remembered
- * of this model's shapes and it is not tiny. What is not decided by then stays a guess until `sluice tune`: no second load
- * waits for it. Where kernels cannot be timed, a notice says so.
+ * Tuning at load: uses stored choices; with `measure` it tunes for at most ten seconds if nothing is stored
+ * for this model's shapes and the model is not tiny. Undecided operations keep the guess until the model is tuned: no
+ * second load waits for it. If kernels cannot be timed, a notice says so.
  */
 export async function tuneAtLoad(
   parts: Tunable,
@@ -82,7 +82,7 @@ export async function tuneAtLoad(
     ...(options.onProgress && { onProgress: options.onProgress }),
   });
   const tuned = await work.catch((error: unknown) => {
-    // A model that cannot be tuned runs all the same.
+    // A model that cannot be tuned still runs.
     if (!(error instanceof SluiceError && error.cause instanceof ClockFailure)) throw error;
     parts.onNotice(`${error.message}. The model runs on kernels that were not chosen by measurement.`);
     return undefined;

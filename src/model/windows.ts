@@ -1,6 +1,6 @@
-/** Texts beyond a model's context, cut into windows that together predict every token once. */
+/** Cuts texts longer than a model's context into windows that together predict every token once. */
 
-/** Tokens that are run together, and how many predictions count: the last ones. */
+/** Tokens that are run together, and the number of last predictions that count. */
 export interface Window {
   readonly tokens: readonly number[];
   readonly counted: number;
@@ -8,8 +8,8 @@ export interface Window {
 
 /**
  * Windows of at most `context` tokens that together predict every token of a text but its first once, each token with at
- * least context − stride tokens before it where the text has that many.
- * @param stride from 1 to context − 1, as far as the context has more than one
+ * least context − stride tokens before it if the text has that many.
+ * @param stride from 1 to context − 1, if the context has more than one position
  */
 export function windowsOf(tokens: readonly number[], context: number, stride: number): readonly Window[] {
   const windows: Window[] = [];
@@ -22,7 +22,7 @@ export function windowsOf(tokens: readonly number[], context: number, stride: nu
   return windows;
 }
 
-/** Neighbouring windows that fill a step without passing its rows: at most `most`, at least one. */
+/** Neighbouring windows that fill a step without exceeding its rows: at most `most`, at least one. */
 export function* groupsOf(windows: readonly Window[], most: number, rows: number): Generator<readonly Window[]> {
   let group: Window[] = [];
   let filled = 0;

@@ -70,7 +70,7 @@ test("classes that one token tells apart are told apart, and tokens of neither w
 
 test("too few texts and options out of range are refused by name", () => {
   const few = { positive: [[1], [2], [3], [4]], negative: texts.negative };
-  assert.throws(() => fitUnigramClassifier(few), /positive class has 4 texts; it takes 5/);
+  assert.throws(() => fitUnigramClassifier(few), /positive class has 4 texts; 5 are needed/);
   assert.throws(() => fitUnigramClassifier(texts, { l2: 0 }), /l2 is 0/);
   assert.throws(() => fitUnigramClassifier(texts, { pieceTokens: 1.5 }), /pieceTokens is 1.5/);
 });
