@@ -1,4 +1,4 @@
-/** Loss and gradient of an edge mask, for a loaded model: what Circuit Breaking and edge attribution patching start from. */
+/** Loss and gradient of an edge mask, for a loaded model; Circuit Breaking and edge attribution patching start from these. */
 import { entry, options } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { listOf, type TokenIds, tokens } from "../arguments/lists.ts";
@@ -31,7 +31,7 @@ export const openAttributionDoor = entry(
 
 /**
  * The mean next-token cross-entropy of `tokens`, in nats, and its gradient with respect to every edge of a mask.
- * @param options the mask's values, `[n_dst, n_src]`, all 1 if there are none; what replaces cut sources; and how to run
+ * @param options the mask's values, `[n_dst, n_src]`, all 1 by default; replacements of cut sources; and how to run
  * @throws SluiceError `usage` for a mask that does not fit, or a model with stages, which are not differentiated;
  *   `bad_tokens`, `context_overflow`, `device_limit`, `aborted`
  */
@@ -51,8 +51,8 @@ export async function attributeEdges(
 }
 
 /**
- * Texts made ready for one mask after another, as {@link attributeEdges} takes them. The caller disposes of it.
- * @param texts token ids; each is a sequence of its own
+ * Prepares texts for many masks in turn, each as in {@link attributeEdges}. The caller disposes of the result.
+ * @param texts token ids; each is its own sequence
  * @throws SluiceError as {@link attributeEdges}
  */
 export async function openAttribution(
@@ -64,7 +64,7 @@ export async function openAttribution(
   const [stage] = model.stages;
   if (stage) {
     throw new SluiceError("usage", `Edges cannot be attributed through stage "${stage.id}" (${stage.kind})`, {
-      hint: "Attribute the edges of the model without interventions; a mask to start from is given beside it.",
+      hint: "Attribute the edges of the model without interventions; pass a mask to start from as an option.",
     });
   }
   const { internals } = model;

@@ -1,5 +1,5 @@
 /**
- * AurA, Damp and Det-zero: neurons whose greatest response to a sentence tells the positive class from the negative are
+ * AurA, Damp and Det-zero: neurons whose greatest response to a sentence separates the positive class from the negative are
  * scaled down (Suau et al. 2024, arXiv 2407.12824).
  */
 
@@ -27,39 +27,39 @@ import type { ResponseStore } from "./responses.ts";
 
 /** Options of {@link fitAura}. */
 export interface AuraOptions {
-  /** Token ids of the sentences of either class. */
+  /** Token ids of the sentences of both classes. */
   readonly positive: readonly (readonly number[])[];
-  /** Token ids of each sentence that lacks it. */
+  /** Token ids of each sentence of the negative class. */
   readonly negative: readonly (readonly number[])[];
   /** Default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama. */
   readonly sites?: readonly NeuronSite[];
   /** `aura` (default) scales by 1 − Gini; `damp` by a fixed factor, `det0` by 0, for the `top` neurons of highest AUROC. */
   readonly variant?: "aura" | "damp" | "det0";
-  /** How many neurons of the whole model are touched at most; `damp` and `det0` need it. Default of `aura`: all. */
+  /** Maximum number of neurons to scale in the whole model; required for `damp` and `det0`. Default of `aura`: all. */
   readonly top?: number;
   /** The factor of `damp`, default 0.5. */
   readonly factor?: number;
-  /** Name of the bundle, for people. */
+  /** Display name of the bundle. */
   readonly name?: string;
-  /** For the bundle's provenance: where the sentences came from. */
+  /** Where the sentences came from, for the bundle's provenance. */
   readonly sources?: Readonly<Record<string, unknown>>;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Keeps pooled responses, so that an interrupted fit can go on. */
+  /** Keeps pooled responses, so that an interrupted fit can continue. */
   readonly store?: ResponseStore;
   /**
-   * Most bytes of pooled responses in memory, default 1 GiB; a single module may take twice as much. With a store the
-   * sentences are run once whatever it is, without one as often as it takes.
+   * Maximum bytes of pooled responses in memory, default 1 GiB; a single module may take twice that. With a store the
+   * sentences are run once; without one, once per group of modules that fits.
    */
   readonly heldBytes?: number;
   /**
-   * Called with sentences done, of how many.
-   * @param kept of those done, the sentences that an interrupted fit had measured
+   * Called with sentences done so far, and in all.
+   * @param kept sentences of those done that an interrupted fit had measured
    */
   onProgress?(done: number, total: number, kept: number): void;
 }
 
-/** A neuron and how well it tells the classes apart. */
+/** A neuron and how well it separates the classes. */
 export interface RankedNeuron {
   /** Site of the neuron, such as `mlp_pre`. */
   readonly site: string;
@@ -69,7 +69,7 @@ export interface RankedNeuron {
   readonly neuron: number;
   /** Area under the ROC curve of its greatest response per sentence; ½ is chance. */
   readonly auroc: number;
-  /** Factor that the bundle sets on it. */
+  /** The bundle's factor for it. */
   readonly scale: number;
 }
 
@@ -94,17 +94,17 @@ export const auraDoor = entry(
   ),
 );
 
-/** The bundle of {@link fitAura} and what it was made from. */
+/** The bundle of {@link fitAura} and the measurements behind it. */
 export interface AuraFit {
   /** One `neuron_scale` stage `aura_SITE` per site. */
   readonly bundle: Bundle;
-  /** The strongest, in descending order. */
+  /** The strongest neurons, in descending order. */
   readonly strongest: readonly RankedNeuron[];
   /** Neurons that were measured. */
   readonly neurons: number;
-  /** Neurons above ½ by more than three deviations of what chance gives, and how many chance alone would put there. */
+  /** Neurons with an AUROC above ½ by more than three standard deviations under chance. */
   readonly beyondChance: number;
-  /** Neurons that chance alone would put beyond that bound. */
+  /** Number of neurons that chance alone would put beyond that bound. */
   readonly expectedByChance: number;
 }
 
@@ -118,10 +118,10 @@ export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): 
 }
 
 /**
- * Fits a bundle of `neuron_scale` stages, one a site with id `aura_SITE`; per-neuron AUROCs are kept beside the factors as
+ * Fits a bundle of `neuron_scale` stages, one per site with id `aura_SITE`; per-neuron AUROCs are stored next to the factors as
  * `aura_SITE.LAYER.auroc`. The model must run its reference plan, so that equal contexts tie.
- * @throws SluiceError `usage` for an empty class, a site that the model does not have, options that do not go together,
- *   more sentences than can be held for a site; what pooling and the store throw
+ * @throws SluiceError `usage` for an empty class, a site that the model does not have, options that conflict,
+ *   more sentences than fit in memory for a site; errors of pooling and of the store
  */
 export async function fitAura(model: Model, options: AuraOptions): Promise<AuraFit> {
   const [{ config }, wanted] = auraDoor.read(model, options);
@@ -135,7 +135,7 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
     });
   }
   if (variant !== "damp" && wanted.factor !== undefined) {
-    throw new SluiceError("usage", `The variant ${variant} has no factor of its own`, { hint: "Only damp has." });
+    throw new SluiceError("usage", `The variant ${variant} takes no factor`, { hint: "Only damp takes one." });
   }
   for (const site of sites) {
     if (neuronSites.includes(site) && siteWidth(config, site) !== null) continue;

@@ -1,4 +1,4 @@
-/** How well a number tells two classes apart. */
+/** How well a number separates two classes. */
 
 /**
  * The area under the ROC curve of the positive class against the negative, by mid-ranks: the share of pairs in which the
@@ -19,7 +19,7 @@ export function auroc(positive: Float32Array, negative: Float32Array): number {
   return wins / (positive.length * negative.length);
 }
 
-/** Standard deviation of the AUROC where the classes do not differ: √((n₊ + n₋ + 1) / (12 n₊ n₋)), without ties. */
+/** Standard deviation of the AUROC if the classes do not differ: √((n₊ + n₋ + 1) / (12 n₊ n₋)), without ties. */
 export function aurocNullDeviation(positives: number, negatives: number): number {
   return Math.sqrt((positives + negatives + 1) / (12 * positives * negatives));
 }

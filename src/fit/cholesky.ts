@@ -3,8 +3,8 @@ import { lowerIndex } from "./covariance.ts";
 
 /**
  * Solves A·x = b by the Cholesky factorisation A = L·Lᵀ, row by row: d³/6 multiply-adds along contiguous rows.
- * @param matrix the lower triangle of A by rows; L takes its place
- * @returns x, or null where A has no full rank within float64: a row is a combination of earlier ones
+ * @param matrix the lower triangle of A by rows; overwritten by L
+ * @returns x, or null if A does not have full rank in float64: a row is a combination of earlier ones
  */
 export function solvePositiveDefinite(matrix: Float64Array, b: Float64Array): Float64Array | null {
   const d = b.length;
@@ -19,7 +19,7 @@ export function solvePositiveDefinite(matrix: Float64Array, b: Float64Array): Fl
       if (j < i) {
         matrix[row + j] = rest / (matrix[other + j] as number);
       } else {
-        // What is left of the diagonal is the part of coordinate i that those before it do not explain.
+        // The rest of the diagonal is the part of coordinate i that earlier coordinates do not explain.
         if (!(rest > d * Number.EPSILON * diagonal)) return null;
         matrix[row + i] = Math.sqrt(rest);
       }

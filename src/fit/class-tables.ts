@@ -1,19 +1,19 @@
-/** Pooled responses of two classes as tables, for as many modules at a time as memory is meant for. */
+/** Pooled responses of two classes as tables, for as many modules at a time as the memory limit allows. */
 import { SluiceError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import type { LabelledSentences } from "./classes.ts";
 import { type PooledRows, type PooledSite, type Pooling, pooledSites } from "./pool.ts";
 import { Measurement, type ResponseStore, widthOf } from "./responses.ts";
 
-/** Responses of one class to some modules: a row a sentence. */
+/** Responses of some modules to one class: one row per sentence. */
 export class ResponseTable {
   readonly #rows: Float32Array<ArrayBuffer>;
-  /** In a measured row, and from which column on here. */
+  /** The module's place in a measured row, and its first column here. */
   readonly #sites: ReadonlyMap<string, { readonly place: PooledSite; readonly own: number }>;
   readonly #stride: number;
   #count = 0;
 
-  /** @param places of its modules in a measured row, which may have others too */
+  /** @param places of its modules in a measured row, which may have more modules */
   constructor(sentences: number, places: readonly PooledSite[]) {
     let end = 0;
     this.#sites = new Map(
@@ -39,7 +39,7 @@ export class ResponseTable {
     return this.#at(site).place.width;
   }
 
-  /** The responses of one neuron to every sentence, a copy. */
+  /** A copy of one neuron's responses to all sentences. */
   column(site: string, neuron: number): Float32Array {
     const column = new Float32Array(this.#count);
     const at = this.#at(site).own + neuron;
@@ -63,15 +63,15 @@ export interface ClassTables {
 export interface ClassTableOptions extends LabelledSentences {
   readonly signal?: AbortSignal | undefined;
   readonly store?: ResponseStore | undefined;
-  /** Most bytes of tables at a time; default 1 GiB. A single module may take twice as much. */
+  /** Maximum bytes of tables at a time; default 1 GiB. A single module may take twice that. */
   readonly heldBytes?: number | undefined;
   onProgress?(done: number, total: number, kept: number): void;
 }
 
 /**
- * Measures modules, and hands out those that can be held together, one group after another. With a store the sentences are
- * run once, and the groups are read from there; without one they are run once for each group.
- * @throws SluiceError `usage` for heldBytes out of range, more sentences than can be held for a module; what pooling and the store throw
+ * Measures modules, and yields groups of modules that fit in memory. With a store the sentences are
+ * run once, and the groups are read from it; without one they are run once per group.
+ * @throws SluiceError `usage` for heldBytes out of range, more sentences than fit in memory for a module; errors of pooling and of the store
  */
 export async function* classTables(
   model: Model,
@@ -137,7 +137,7 @@ function groupBySize(places: readonly PooledSite[], rows: number, most: number):
     if (bytes > 2 * most) {
       throw new SluiceError(
         "usage",
-        `The responses of ${place.site} to all sentences take ${(bytes / 1e9).toFixed(1)} GB, and at most ${((2 * most) / 1e9).toFixed(1)} are held at a time`,
+        `The responses of ${place.site} to all sentences take ${(bytes / 1e9).toFixed(1)} GB, and at most ${((2 * most) / 1e9).toFixed(1)} GB fit at a time`,
         { hint: "Give fewer sentences." },
       );
     }

@@ -1,4 +1,4 @@
-/** What fits from two classes of sentences ask of their input. */
+/** Rules for the input of fits from two classes of sentences. */
 import { needed } from "../arguments/fields.ts";
 import { isOptions, listOf, tokens } from "../arguments/lists.ts";
 import { either, test } from "../arguments/rule.ts";
@@ -9,7 +9,7 @@ import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import type { ResponseStore } from "./responses.ts";
 
-/** Token ids of the sentences of either class. */
+/** Token ids of the sentences of both classes. */
 export interface LabelledSentences {
   /** Token ids of each sentence of the positive class. */
   readonly positive: readonly (readonly number[])[];
@@ -34,11 +34,11 @@ export function requireBothClasses({ positive, negative }: LabelledSentences): v
   throw new SluiceError("usage", `The ${empty} class has no sentence`, { hint: "Both classes are needed." });
 }
 
-/** @throws SluiceError `usage` for a site where no direction acts */
+/** @throws SluiceError `usage` for a site that directions cannot edit */
 export function requireAffineSite(site: string): AffineSite {
   const found = affineSites.find((each) => each === site);
   if (found) return found;
-  throw new SluiceError("usage", `No direction acts at ${show(site)}`, {
+  throw new SluiceError("usage", `Directions cannot act at ${show(site)}`, {
     hint: `Sites are ${affineSites.join(", ")}.`,
   });
 }

@@ -1,18 +1,18 @@
-/** Solutions of symmetric positive (semi-)definite systems that need the matrix only as a product. */
+/** Solutions of symmetric positive (semi-)definite systems through products with the matrix alone. */
 import { dot } from "../numbers/dot.ts";
 
 export interface ConjugateGradientOptions {
-  /** Diagonal of the matrix, by which residuals are scaled (Jacobi); default: ones. */
+  /** Diagonal of the matrix, which scales residuals (Jacobi); default: ones. */
   readonly diagonal?: Float64Array;
-  /** The residual at the end over that at the beginning; default 1e-10. */
+  /** Final residual relative to the first; default 1e-10. */
   readonly tolerance?: number;
-  /** Default: twice the number of unknowns, and at least 50. */
+  /** Maximum number of iterations; default: twice the number of unknowns, at least 50. */
   readonly mostSteps?: number;
 }
 
 /**
- * x with A·x = b by preconditioned conjugate gradients (Hestenes and Stiefel 1952), float64, from x = 0: of a singular A
- * whose range holds b, a solution within that range.
+ * x with A·x = b by preconditioned conjugate gradients (Hestenes and Stiefel 1952), float64, from x = 0. For a singular A
+ * whose range holds b, the solution lies in that range.
  * @param apply returns A·v in a fresh array
  */
 export function conjugateGradient(
@@ -31,7 +31,7 @@ export function conjugateGradient(
   for (let step = 0; step < mostSteps && size > enough; step++) {
     const image = apply(direction);
     const curvature = dot(direction, image);
-    // The direction lies in the null space, up to rounding: there is no more to gain.
+    // The direction lies in the null space, up to rounding: x cannot be improved.
     if (curvature <= 0) break;
     const rate = size / curvature;
     for (let i = 0; i < x.length; i++) {

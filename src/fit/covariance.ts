@@ -1,13 +1,13 @@
 /** Mean and covariance of vectors that come one by one, in float64. */
 
-/** Index of entry (i, j), j ≤ i, where the rows of a lower triangle stand one behind another. */
+/** Index of entry (i, j), j ≤ i, in a lower triangle whose rows lie one after another. */
 export function lowerIndex(i: number, j: number): number {
   return (i * (i + 1)) / 2 + j;
 }
 
 /**
- * Welford's update in matrix form (Chan, Golub and LeVeque 1983): deviations from the mean so far are summed, never raw
- * squares, so that a stream with entries in the thousands loses no digits. Holds d²/2 numbers, whatever has come.
+ * Welford's update in matrix form (Chan, Golub and LeVeque 1983): it sums deviations from the mean so far, never raw
+ * squares, so that entries in the thousands lose no digits. Holds d²/2 numbers, regardless of the count.
  */
 export class StreamedCovariance {
   readonly mean: Float64Array;
@@ -42,7 +42,7 @@ export class StreamedCovariance {
     }
   }
 
-  /** E[(x − μ)(x − μ)ᵀ] over what has come, divided by n: the lower triangle by rows, see {@link lowerIndex}. */
+  /** E[(x − μ)(x − μ)ᵀ] over all vectors so far, divided by n: the lower triangle by rows, see {@link lowerIndex}. */
   covariance(): Float64Array {
     return this.#scatter.map((sum) => sum / this.#count);
   }

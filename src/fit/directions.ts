@@ -47,27 +47,27 @@ export interface DirectionOptions {
   /** Default: all. */
   readonly layers?: "all" | readonly number[];
   /**
-   * leace: λ from 0 to 1; the covariance is taken as (1 − λ)·Σ + λ·diag(Σ). 0 is LEACE as published and needs more sentences
-   * than the site is wide; `auto`, the default, estimates λ from the sentences, and is near 0 where there are many.
+   * leace: λ from 0 to 1; the covariance is replaced by (1 − λ)·Σ + λ·diag(Σ). 0 is LEACE as published and needs more sentences
+   * than the site is wide; `auto`, the default, estimates λ from the sentences; it is near 0 if there are many.
    */
   readonly shrinkage?: "auto" | number;
   /**
-   * leace: fits each layer as if it alone were to be edited. Default: with the stages of earlier layers on, as the paper's
+   * leace: fits each layer as if it were the only one edited. Default: with the stages of earlier layers on, as the paper's
    * concept scrubbing does, so that the classes' means are equal at every layer of the bundle; the sentences are then run
-   * once for each layer.
+   * once per layer.
    */
   readonly alone?: boolean;
-  /** Name of the bundle, for people. */
+  /** Display name of the bundle. */
   readonly name?: string;
-  /** For the bundle's provenance: where the sentences came from. */
+  /** Where the sentences came from, for the bundle's provenance. */
   readonly sources?: Readonly<Record<string, unknown>>;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Keeps what was measured of each sentence, so that an interrupted fit can go on. */
+  /** Keeps the measurements of each sentence, so that an interrupted fit can continue. */
   readonly store?: ResponseStore;
   /**
-   * Called with sentences done, of how many.
-   * @param kept of those done, the sentences that an interrupted fit had measured
+   * Called with sentences done so far, and in all.
+   * @param kept sentences of those done that an interrupted fit had measured
    */
   onProgress?(done: number, total: number, kept: number): void;
 }
@@ -101,17 +101,17 @@ export interface ClassMeans {
   readonly layer: number;
   readonly positive: Float64Array;
   readonly negative: Float64Array;
-  /** Over both classes; only where it was asked for. */
+  /** Covariance over both classes, if requested. */
   readonly spread: StreamedCovariance | undefined;
 }
 
-/** Covariances that are held at a time; of more layers they are measured one part after another. */
+/** Covariances held at a time; more layers are measured in several parts. */
 const MOST_SPREAD_BYTES = 512 << 20;
 
 export interface MeansProgress {
-  /** What these rows are a part of; default: they are measured on their own and not kept. */
+  /** The list of rows that these belong to; default: they are measured alone and not kept. */
   readonly measurement?: Measurement;
-  /** Called when some came. */
+  /** Called when rows arrive. */
   onRows?(): void;
 }
 
@@ -156,8 +156,8 @@ export async function classMeans(
 }
 
 /**
- * The means of all layers: of as many at a time as memory is meant for, or one by one on what earlier ones leave.
- * @param editedBy the model with these layers edited; they were handed out before
+ * The means of all layers: as many at a time as memory allows, or one by one with earlier layers edited.
+ * @param editedBy the model with these layers edited; they were yielded before
  */
 async function* meansByPart(
   model: Model,
@@ -188,10 +188,10 @@ async function* meansByPart(
 
 /**
  * Fits one `affine` stage with id `METHOD_SITE`: direction r⁺ − r⁻, and for ace the reference r⁻; for leace a projection of
- * rank 1, `low_rank`. The class means are kept beside them as `mean_pos` and `mean_neg`. A model that has interventions
- * keeps them in force, and the bundle belongs behind them.
+ * rank 1, `low_rank`. The class means are stored as `mean_pos` and `mean_neg`. A model with interventions
+ * keeps them in force, and the bundle is to be applied after them.
  * @throws SluiceError `usage` for an empty class, a site or layer that the model does not have, classes of equal means, a
- *   covariance without full rank; and what pooling throws
+ *   covariance without full rank; and errors of pooling
  */
 export async function fitDirection(model: Model, method: DirectionMethod, options: DirectionOptions): Promise<Bundle> {
   const [{ config }, , wanted] = directionDoor.read(model, method, options);
@@ -224,7 +224,7 @@ export async function fitDirection(model: Model, method: DirectionMethod, option
       const v = Float32Array.from(erasure.v);
       put("v", v, [1, v.length]);
       put("u", erasure.u, [1, v.length]);
-      // Of v as it is stored: its rounding, times a mean far from the origin, would not be small.
+      // From v as stored in float32: its rounding error times a mean far from the origin would not be small.
       put("c", [v.reduce((sum, value, i) => sum + value * (spread.mean[i] as number), 0)]);
       const { moved, movedByAblation } = erasure;
       erased.push({ layer, shrinkage: erasure.shrinkage, moved, moved_by_ablation: movedByAblation });
@@ -245,7 +245,7 @@ interface ErasedLayer extends Pick<Erasure, "shrinkage" | "moved"> {
 function withoutFullRank(where: string, { count, mean }: StreamedCovariance, shrinkage: "auto" | number): SluiceError {
   return new SluiceError(
     "usage",
-    `The covariance at ${where}, ${mean.length} wide, has no full rank with ${count} sentences and a shrinkage of ${shrinkage}`,
+    `The covariance at ${where}, ${mean.length} wide, does not have full rank with ${count} sentences and a shrinkage of ${shrinkage}`,
     { hint: `Give more than ${mean.length} different sentences, or a shrinkage above 0 (auto chooses it).` },
   );
 }

@@ -2,19 +2,19 @@
  * Least-squares concept erasure of one binary concept (LEACE: Belrose et al. 2023, arXiv 2306.03819).
  *
  * LEACE is x ← x − W⁺·P·W·(x − μ), with W = Σ^(−1/2) and P the orthogonal projection onto W·Σ_xz. For two classes Σ_xz is a
- * multiple of δ = r⁺ − r⁻, so P has rank one, and all of it is
+ * multiple of δ = r⁺ − r⁻, so P has rank one, and the whole is
  *
  *     x ← x − δ·(v·(x − μ)),   v = Σ⁻¹δ / (δᵀΣ⁻¹δ)
  *
- * One linear system takes the place of an eigen-decomposition. Because v·δ = 1, the class means are equal afterwards, and
- * then no linear classifier does better than a constant; that holds for every v of that scale, and among them this one
- * changes x least. Where Σ is estimated from few sentences, it is shrunk towards its own diagonal.
+ * One linear system replaces an eigendecomposition. Because v·δ = 1, the class means are equal afterwards, and
+ * then no linear classifier does better than a constant; that holds for every v of that scale, and among these this one
+ * changes x least. If Σ is estimated from few sentences, it is shrunk towards its diagonal.
  */
 import { dot } from "../numbers/dot.ts";
 import { solvePositiveDefinite } from "./cholesky.ts";
 import { lowerIndex, type StreamedCovariance } from "./covariance.ts";
 
-/** x ← x − u·(v·x − c), and what is known of it. */
+/** x ← x − u·(v·x − c), and its measurements. */
 export interface Erasure {
   /** `[d]`; v·u = 1, so that v·x − c is 1 between the means of the classes. */
   readonly v: Float64Array;
@@ -22,17 +22,17 @@ export interface Erasure {
   readonly u: Float64Array;
   /** λ in (1 − λ)·Σ + λ·diag(Σ). */
   readonly shrinkage: number;
-  /** E‖x′ − x‖² / E‖x − μ‖² over the sentences: how much of the spread the edit takes. */
+  /** E‖x′ − x‖² / E‖x − μ‖² over the sentences: how much of the variance the edit removes. */
   readonly moved: number;
-  /** The same of the orthogonal projection along δ: what directional ablation would take, about the mean. */
+  /** The same for the orthogonal projection along δ: what directional ablation about the mean would remove. */
   readonly movedByAblation: number;
 }
 
 /**
  * @param statistics of all vectors of both classes
- * @param difference δ `[d]`, mean of the positive class less mean of the negative; not zero
- * @param shrinkage λ from 0 (LEACE as published) to 1 (variances alone), or `auto`: see {@link automaticShrinkage}
- * @returns null where the shrunk covariance has no full rank: too few vectors for λ = 0
+ * @param difference δ `[d]`, mean of the positive class minus mean of the negative class; not zero
+ * @param shrinkage λ from 0 (LEACE as published) to 1 (variances only), or `auto`: see {@link automaticShrinkage}
+ * @returns null if the shrunk covariance does not have full rank: too few vectors for λ = 0
  */
 export function eraseDifference(
   statistics: StreamedCovariance,
@@ -50,7 +50,7 @@ export function eraseDifference(
       correlation[at] = (1 - lambda) * (correlation[at] as number);
     }
   }
-  // In units of each coordinate's deviation, so that the few huge ones of a residual stream do not drown the others.
+  // In units of each coordinate's standard deviation, so that a residual stream's few huge coordinates do not dominate.
   const solved = solvePositiveDefinite(correlation, difference.map(perDeviation(deviations)));
   if (!solved) return null;
   const weights = solved.map(perDeviation(deviations));
@@ -69,8 +69,8 @@ export function eraseDifference(
 }
 
 /**
- * How far n vectors' correlations are best shrunk: the oracle approximating shrinkage of Chen, Wiesel, Eldar and Hero 2010
- * (IEEE Trans. Signal Process. 58, eq. 23), which falls with n and rises with d, taken on the correlation matrix.
+ * How far to shrink n vectors' correlations: the oracle approximating shrinkage of Chen, Wiesel, Eldar and Hero 2010
+ * (IEEE Trans. Signal Process. 58, eq. 23), which falls with n and rises with d, applied to the correlation matrix.
  */
 function automaticShrinkage(correlation: Float64Array, deviations: Float64Array, count: number): number {
   const d = deviations.reduce((sum, deviation) => sum + (deviation > 0 ? 1 : 0), 0);
@@ -85,7 +85,7 @@ function automaticShrinkage(correlation: Float64Array, deviations: Float64Array,
   return Math.min(1, ((1 - 2 / d) * squares + d * d) / ((count + 1 - 2 / d) * excess));
 }
 
-/** With ones on the diagonal; a coordinate that never changes is related to none. */
+/** The correlation matrix; a coordinate that never changes correlates with none. */
 function correlationOf(covariance: Float64Array, deviations: Float64Array): Float64Array {
   const correlation = new Float64Array(covariance.length);
   for (let i = 0, at = 0; i < deviations.length; i++) {

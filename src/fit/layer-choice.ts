@@ -1,6 +1,6 @@
 /**
- * Which layer to edit: a direction is fitted at each of them from one part of the sentences, and judged on the rest by what
- * taking the concept out does there to the model's predictions.
+ * Chooses the layer to edit: a direction is fitted at each layer from one part of the sentences, and judged on the rest by
+ * how removing the concept there changes the model's predictions.
  */
 
 import { entry, options as optionsOf } from "../arguments/entry.ts";
@@ -25,7 +25,7 @@ import { meanDivergence } from "./edges/judge.ts";
 
 /** Options of {@link chooseLayer}. */
 export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers" | "alone"> {
-  /** Most KL(whole ‖ edited) of the next token on held-out negative sentences, in nats; default 0.1. */
+  /** Maximum KL(whole ‖ edited) of the next token on held-out negative sentences, in nats; default 0.1. */
   readonly klBound?: number;
 }
 
@@ -42,33 +42,33 @@ export const layerChoiceDoor = entry(
 export interface JudgedLayer {
   /** Layer, from 0. */
   readonly layer: number;
-  /** On positive sentences: what the edit is for. */
+  /** On positive sentences: the intended effect. */
   readonly effect: number;
-  /** On negative ones: what it costs. */
+  /** On negative sentences: the cost. */
   readonly cost: number;
 }
 
-/** The layer that {@link chooseLayer} took, and the bundle fitted there. */
+/** The layer that {@link chooseLayer} chose, and the bundle fitted there. */
 export interface LayerChoice {
   /** The chosen layer, from 0. */
   readonly layer: number;
   /** Fitted at the chosen layer from all sentences. */
   readonly bundle: Bundle;
-  /** All layers, ascending. */
+  /** Effects and costs of all layers, ascending. */
   readonly table: readonly JudgedLayer[];
 }
 
-/** Every so-many-th sentence of a class is held out, and so many are judged at most. */
+/** Every nth sentence of a class is held out, and at most this many are judged. */
 const HELD_EVERY = 5;
 const MOST_JUDGED = 24;
 
-/** Alphas that take the concept out, where a method has one. */
+/** Alphas that remove the concept, for methods that have one. */
 const REMOVING: Readonly<Partial<Record<DirectionMethod, number>>> = { ace: 0, addition: -1 };
 
 /**
- * The layer of the greatest effect among those whose cost stays within the bound, and the bundle for it. Effects are those
- * of taking the concept out: alpha 0 for ace, −1 for addition.
- * @throws SluiceError `usage` where no layer stays within the bound, or too few sentences are given; as `fitDirection`
+ * The layer with the greatest effect among those whose cost stays within the bound, and its bundle. Effects are those
+ * of removing the concept: alpha 0 for ace, −1 for addition.
+ * @throws SluiceError `usage` if no layer stays within the bound, or for too few sentences; as `fitDirection`
  */
 export async function chooseLayer(
   model: Model,
@@ -81,13 +81,13 @@ export async function chooseLayer(
   requireBothClasses(wanted);
   const [positive, negative] = [split(wanted.positive), split(wanted.negative)];
   if (positive.held.length === 0 || negative.held.length === 0) {
-    throw new SluiceError("usage", `To choose a layer, ${HELD_EVERY} sentences of each class are needed at least`, {
+    throw new SluiceError("usage", `Choosing a layer needs at least ${HELD_EVERY} sentences of each class`, {
       hint: "Give more sentences, or name the layers.",
     });
   }
   const count = model.config.num_hidden_layers;
   const sentences = positive.fitted.length + negative.fitted.length;
-  // A layer's judging counts as much as its share of the sentences that are judged.
+  // In the progress, judging a layer counts as its share of the judged sentences.
   const judged = positive.held.length + negative.held.length;
   const total = sentences + count * judged;
   let before = 0;
@@ -121,7 +121,7 @@ export async function chooseLayer(
     throw new SluiceError(
       "usage",
       `No layer stays within a KL of ${klBound} nats on negative sentences; the least is ${least.toPrecision(3)}`,
-      { hint: "Allow more, or name the layers.", field: "klBound" },
+      { hint: "Raise the bound, or name the layers.", field: "klBound" },
     );
   }
   const chosen = oneLayer(fitted, best.layer);
@@ -134,7 +134,7 @@ function split(sentences: readonly (readonly number[])[]) {
   return { fitted, held: held.slice(0, MOST_JUDGED) };
 }
 
-/** The bundle of one of a fit's layers. */
+/** The bundle for one of a fit's layers. */
 function oneLayer(bundle: Bundle, layer: number): Bundle {
   return {
     ...bundle,

@@ -12,11 +12,11 @@ export interface LogisticOptions {
   readonly l2?: number;
 }
 
-/** Newton steps at most; some ten are usual. */
+/** Maximum number of Newton steps; about ten are usual. */
 const MOST_STEPS = 100;
 
 /**
- * Least Σ log(1 + exp(−yᵢ(w·xᵢ + b))) + ½·l2·‖w‖², by Newton's method with steps from conjugate gradients, halved until
+ * Minimises Σ log(1 + exp(−yᵢ(w·xᵢ + b))) + ½·l2·‖w‖², by Newton's method with steps from conjugate gradients, halved until
  * the objective falls.
  * @param rows `[n][d]`
  * @param labels true for the positive class
@@ -75,7 +75,7 @@ export function fitLogistic(
   }
 }
 
-/** w·x + b of weights with the bias behind them. */
+/** w·x + b, for weights followed by the bias. */
 function score(point: Float64Array, row: Float32Array): number {
   return dot(row, point) + (point[row.length] as number);
 }

@@ -1,5 +1,5 @@
 /**
- * How single neurons add up to a concept, and the edit without training that follows from it (Yang et al. 2024, "How Does
+ * How single neurons add up to a concept, and an edit derived from that without training (Yang et al. 2024, "How Does
  * DPO Reduce Toxicity?", arXiv 2411.06424).
  *
  * Neuron i of layer l adds a_i·v_i to the stream, v_i being its value vector. Along the unit direction ŵ of a probe that is
@@ -31,7 +31,7 @@ import type { Probe } from "./probe.ts";
 
 /**
  * T and A: the value vector points along the probe's direction, or against it. P and N: the mean activation is positive, or
- * negative. TP and AN add to the concept, TN and AP take from it.
+ * negative. TP and AN add to the concept, TN and AP subtract from it.
  */
 export type NeuronGroup = "TP" | "TN" | "AP" | "AN";
 
@@ -39,22 +39,22 @@ export type NeuronGroup = "TP" | "TN" | "AP" | "AN";
 export interface NeuronOptions {
   /** The probe whose direction neurons are read along: `weight` is float32 `[hidden_size]`. */
   readonly probe: Pick<Probe, "weight" | "site" | "layer">;
-  /** Token ids of the texts that activations are averaged over. */
+  /** Token ids of the texts over which activations are averaged. */
   readonly texts: readonly (readonly number[])[];
   /** How far the means are moved: by 1 − alpha for TP and AN, 1 + alpha for AP and TN. Default 0.05. */
   readonly alpha?: number;
   /**
-   * Share of each group that is edited, default 0.5: of TP and AN those whose value vectors are most along the direction
-   * or against it, of AP and TN those that are least, as in the paper's code.
+   * Share of each group that is edited, default 0.5: of TP and AN the neurons whose value vectors point most along the direction
+   * or against it, of AP and TN those that point least, as in the paper's code.
    */
   readonly share?: number;
-  /** Name of the bundle, for people. */
+  /** Display name of the bundle. */
   readonly name?: string;
-  /** For the bundle's provenance: where the sentences came from. */
+  /** Where the texts came from, for the bundle's provenance. */
   readonly sources?: Readonly<Record<string, unknown>>;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with texts run, of how many. */
+  /** Called with texts run so far, and in all. */
   onProgress?(done: number, total: number): void;
 }
 
@@ -93,11 +93,11 @@ export const valueVectorsDoor = entry(
   ["signal", optional(abortSignal)],
 );
 
-/** A group of neurons, added up. */
+/** Sums over a group of neurons. */
 export interface GroupSum {
   /** Neurons in the group. */
   readonly neurons: number;
-  /** How many of them the bundle sets. */
+  /** Number of them that the bundle sets. */
   readonly edited: number;
   /** Σ mean a_i·(v_i·ŵ). */
   readonly readout: number;
@@ -119,13 +119,13 @@ export interface NeuronReading {
   readonly readout: number;
 }
 
-/** The bundle of {@link fitNeurons} and the groups it was made from. */
+/** The bundle of {@link fitNeurons} and the groups behind it. */
 export interface NeuronFit {
-  /** One `neuron_scale` stage `neurons_mlp_post`: chosen neurons are set to their moved mean. */
+  /** One `neuron_scale` stage `neurons_mlp_post`: chosen neurons are set to their moved means. */
   readonly bundle: Bundle;
-  /** Sums by group. */
+  /** Sums per group. */
   readonly groups: Readonly<Record<NeuronGroup, GroupSum>>;
-  /** By size of readout, the largest first. */
+  /** Neurons by size of readout, the largest first. */
   readonly strongest: readonly NeuronReading[];
 }
 
@@ -135,7 +135,7 @@ const ID = "neurons_mlp_post";
 
 /**
  * @param source the model's folder, as for `load`: value vectors are read from its files
- * @throws SluiceError `usage` without texts, for a probe of another width, or shares and alphas out of range; what reading
+ * @throws SluiceError `usage` without texts, for a probe of another width, or shares and alphas out of range; errors of reading
  *   the files throws; as `poolResponses`
  */
 export async function fitNeurons(
@@ -148,7 +148,7 @@ export async function fitNeurons(
   if (probe.weight.length !== config.hidden_size) {
     throw new SluiceError(
       "usage",
-      `The probe has ${probe.weight.length} weights, and this model's stream ${config.hidden_size}`,
+      `The probe has ${probe.weight.length} weights, but this model's stream is ${config.hidden_size} wide`,
       { hint: "Fit a probe for this model." },
     );
   }
@@ -220,7 +220,7 @@ export async function fitNeurons(
   };
 }
 
-/** What neurons of a layer write along a direction. */
+/** What a layer's neurons write along a direction. */
 export interface ValueReadouts {
   /** v_i·ŵ, `[intermediate_size]`. */
   readonly along: Float64Array;

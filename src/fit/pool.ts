@@ -1,4 +1,4 @@
-/** Responses of a model's sites to sentences, pooled over each sentence's tokens: many sentences to a step, none padded. */
+/** Responses of a model's sites to sentences, pooled over each sentence's tokens: many sentences per step, without padding. */
 
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
@@ -15,7 +15,7 @@ import { model as anyModel } from "../model/model-argument.ts";
 import type { SessionOptions } from "../model/options.ts";
 import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
 
-/** How a sentence's tokens become one response: the greatest, that of the last token, or the mean. */
+/** How a sentence's tokens become one response: the greatest, the last token's, or the mean. */
 export type Pooling = "max" | "last" | "mean";
 
 /** Options of {@link poolResponses}. */
@@ -48,21 +48,21 @@ export interface PooledSite {
   readonly width: number;
 }
 
-/** A row a sentence, its sites side by side. */
+/** One row per sentence, its sites side by side. */
 export type PooledRows = readonly Float32Array<ArrayBuffer>[];
 
-/** Sentences that are on the GPU at a time, and most bytes of what is pooled of them. */
+/** Maximum number of sentences on the GPU at a time, and of bytes of their pooled responses. */
 const MOST_SEQUENCES = 64;
 const MOST_POOLED_BYTES = 64 << 20;
 
 /**
- * Runs sentences through the model and hands out the pooled responses of each, float32 per site, in the order of the
+ * Runs sentences through the model and passes on the pooled responses of each, float32 per site, in the order of the
  * sentences. They are pooled on the GPU: the greatest is exact, a mean is a float32 sum in blocks of 16 tokens, of at most
  * 256, and a float64 sum of those. The model should be loaded with `plan: "reference"`: then a token's values depend on
  * its context alone, and equal contexts tie to the last bit, whatever they are batched with.
- * @param take called for each sentence with its index and a response per site, `[width]`; it must not keep the array
- * @throws SluiceError `usage` for an empty sentence, an unknown site or `attn_pattern`; `non_finite` where a value is no
- *   number or infinite, `context_overflow`, `bad_tokens`, `aborted`
+ * @param take called for each sentence with its index and one response per site, `[width]`; it must not keep the arrays
+ * @throws SluiceError `usage` for an empty sentence, an unknown site or `attn_pattern`; `non_finite` if a value is not a
+ *   finite number, `context_overflow`, `bad_tokens`, `aborted`
  */
 export async function poolResponses(
   model: Model,
@@ -87,7 +87,7 @@ export async function poolResponses(
 }
 
 /**
- * Where each site stands in a row of {@link pooledBatches}: side by side, in the order in which they are named.
+ * The columns of each site in a row of {@link pooledBatches}: side by side, in the order in which they are named.
  * @throws SluiceError `usage` for an unknown site or `attn_pattern`
  */
 export function pooledSites(model: Model, sites: readonly string[]): readonly PooledSite[] {
@@ -100,8 +100,8 @@ export function pooledSites(model: Model, sites: readonly string[]): readonly Po
 }
 
 /**
- * The rows of {@link poolResponses}, one a sentence, its sites side by side in the model's own order of columns: a batch
- * for every step or long sentence.
+ * The rows of {@link poolResponses}, one per sentence, its sites side by side in the model's own order of columns: a batch
+ * per step or long sentence.
  */
 export async function* pooledBatches(
   model: Model,
@@ -120,12 +120,12 @@ export async function* pooledBatches(
     context: longest,
     slots: Math.max(longest, MAX_ROWS),
     captures: sites,
-    // The last token's response is the greatest of one.
+    // The last token's response is the maximum over one token.
     pooling: pooling === "mean" ? "sum" : "max",
     signal,
   };
   const sequences = await model.openSequences(session);
-  // While the device works on one group, the host sends the next and takes up the one before.
+  // While the device works on one group, the host sends the next and reads the one before.
   let underWay: Promise<PromiseSettledResult<PooledRows>> | undefined;
   try {
     for (const group of groupsOf(sentences, sequences)) {
@@ -141,7 +141,7 @@ export async function* pooledBatches(
   }
 }
 
-/** What a promise comes to: a failure waits until it is asked for, and is none of the event loop's until then. */
+/** Stores a promise's outcome: a failure is thrown when it is read, and is not an unhandled rejection until then. */
 async function settled<Value>(promise: Promise<Value>): Promise<PromiseSettledResult<Value>> {
   const [outcome] = await Promise.allSettled([promise]);
   return outcome;
@@ -155,19 +155,19 @@ function rowsFrom(outcome: PromiseSettledResult<PooledRows>): PooledRows {
 function checkLengths(sentences: readonly (readonly number[])[], most: number): void {
   sentences.forEach((tokens, i) => {
     if (tokens.length === 0) {
-      throw new SluiceError("usage", `Sentence ${i + 1} has no tokens`, { hint: "Leave empty lines out." });
+      throw new SluiceError("usage", `Sentence ${i + 1} has no tokens`, { hint: "Leave out empty sentences." });
     }
     if (tokens.length > most) {
       throw new SluiceError(
         "context_overflow",
         `Sentence ${i + 1} has ${tokens.length} tokens, and the model's context is ${most}`,
-        { hint: "Cut it into pieces, or take only the first tokens of each sentence.", field: "maxTokens" },
+        { hint: "Cut it into pieces, or use only the first tokens of each sentence.", field: "maxTokens" },
       );
     }
   });
 }
 
-/** Sends a group; the device takes its work in order, so the sequences are free for the next one at once. */
+/** Sends a group. The device works in order, so the sequences are free for the next group at once. */
 async function submitGroup(
   sequences: Sequences,
   group: readonly (readonly number[])[],
@@ -191,7 +191,7 @@ async function submitGroup(
   return steps;
 }
 
-/** A row a sentence, from what its steps leave. */
+/** One row per sentence, from the results of its steps. */
 async function rowsOf(
   steps: readonly SubmittedStep[],
   group: readonly (readonly number[])[],
@@ -203,7 +203,7 @@ async function rowsOf(
   steps.forEach(({ step }, i) => {
     const parts = new Float32Array(left[i]?.[0] as ArrayBuffer);
     for (const sequence of new Set(step.rows.map((row) => row.sequence))) {
-      // Of a long sentence's steps only the last has its last token.
+      // Only the last step of a long sentence has its last token.
       if (pooling === "last" && !endsIn(step, sequence, group)) continue;
       const part = parts.subarray(sequence * layout.stride, (sequence + 1) * layout.stride);
       addPart(totals[sequence] as Float64Array, part, pooling);
@@ -212,7 +212,7 @@ async function rowsOf(
   return group.map((tokens, i) => finishRow(totals[i] as Float64Array, layout, pooling === "mean" ? tokens.length : 1));
 }
 
-/** The plan's table of segments: which rows of the step, and which of its out rows, each sequence is pooled over. */
+/** The plan's table of segments: the rows and out rows of the step over which each sequence is pooled. */
 function segmentsOf(
   step: StepRows,
   group: readonly (readonly number[])[],
@@ -248,7 +248,7 @@ function addPart(total: Float64Array, part: Float32Array, pooling: Pooling): voi
   }
 }
 
-/** A row of responses from what its steps left, without padding and in the model's order. */
+/** A row of responses from the results of its steps, without padding and in the model's order. */
 function finishRow(total: Float64Array, { regions }: PooledLayout, divisor: number): Float32Array<ArrayBuffer> {
   const row = new Float32Array(regions.reduce((sum, { width }) => sum + width, 0));
   let first = 0;
@@ -272,7 +272,7 @@ function pooledOf({ pooled }: Sequences["plan"]): PooledLayout {
   return pooled;
 }
 
-/** Neighbouring sentences that fill a step without passing its rows; each group has at least one. */
+/** Neighbouring sentences that fill a step without exceeding its rows; each group has at least one. */
 function* groupsOf(
   sentences: readonly (readonly number[])[],
   { plan }: Sequences,

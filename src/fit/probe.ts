@@ -1,6 +1,6 @@
 /**
  * A linear probe: logistic regression on a site's mean over each sentence's tokens. The DPO studies (Lee et al. 2024, arXiv
- * 2401.01967; Yang et al. 2024, arXiv 2411.06424) read neurons against its direction; unlike their code, padding is no part
+ * 2401.01967; Yang et al. 2024, arXiv 2411.06424) read neurons along its direction; unlike in their code, padding is not part
  * of the mean.
  */
 
@@ -37,17 +37,17 @@ import { poolResponses } from "./pool.ts";
 
 /** Options of {@link fitProbe}. */
 export interface ProbeOptions extends LabelledSentences {
-  /** Default `resid_post`. */
+  /** Site to read; default `resid_post`. */
   readonly site?: AffineSite;
-  /** Default: the last. */
+  /** Layer; default: the last. */
   readonly layer?: number;
   /** Weight of ½‖w‖² against the sum of losses; default 1. */
   readonly l2?: number;
-  /** Share of each class that the fit does not see and is judged on; default 0.2. */
+  /** Share of each class that is held out to judge the probe; default 0.2. */
   readonly heldOut?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with sentences run, of how many. */
+  /** Called with sentences run so far, and in all. */
   onProgress?(done: number, total: number): void;
 }
 
@@ -68,13 +68,13 @@ export const probeDoor = entry(
   ),
 );
 
-/** How well a probe tells sentences apart that it has not seen; null where too few were given to hold any out. */
+/** How well a probe separates held-out sentences; null if there were too few to hold any out. */
 export interface ProbeReport {
-  /** Positive sentences that it was fitted on. */
+  /** Number of positive sentences fitted. */
   readonly n_positive: number;
-  /** Negative sentences that it was fitted on. */
+  /** Number of negative sentences fitted. */
   readonly n_negative: number;
-  /** Held-out sentences, the share of them on the right side, and the area under their ROC curve. */
+  /** Number of held-out sentences, the share classified correctly, and their AUROC. */
   readonly held_out: { readonly n: number; readonly accuracy: number; readonly auroc: number } | null;
 }
 
@@ -84,9 +84,9 @@ export interface Probe extends ProbeReport {
   readonly site: AffineSite;
   /** Layer, from 0. */
   readonly layer: number;
-  /** `[hidden_size]`; the positive class where weight·mean + bias > 0. */
+  /** `[hidden_size]`; the positive class if weight·mean + bias > 0. */
   readonly weight: Float32Array;
-  /** Log-odds where weight·mean is 0. */
+  /** Log-odds if weight·mean is 0. */
   readonly bias: number;
 }
 
@@ -118,7 +118,7 @@ const probeFields = fields<Probe>(
 export const writeProbeDoor = entry("writeProbe", ["probe", probeFields]);
 export const readProbeDoor = entry("readProbe", ["file", bytes], ["where", fileName]);
 
-/** The metadata entry that tells a probe's file from others. */
+/** The metadata entry that marks a probe's file. */
 const METADATA = "sluice_probe";
 
 /** @throws SluiceError `usage` for an empty class, a site or layer that the model does not have; as `poolResponses` */
@@ -145,7 +145,7 @@ export async function fitProbe(model: Model, options: ProbeOptions): Promise<Pro
   const splits = [holdOutShare(classes[0], heldOut), holdOutShare(classes[1], heldOut)] as const;
   const [plus, minus] = [splits[0].fitted, splits[1].fitted];
   if (plus.length === 0 || minus.length === 0) {
-    throw new SluiceError("usage", `Nothing is left to fit when ${heldOut} of each class is held out`, {
+    throw new SluiceError("usage", `Nothing is left to fit if ${heldOut} of each class is held out`, {
       hint: "Give more sentences, or hold out less.",
     });
   }
@@ -188,7 +188,7 @@ export function readProbe(file: Uint8Array, where: string): Probe {
   const [weight, bias] = [tensors.get("weight"), tensors.get("bias")];
   const about = metadata.get(METADATA);
   if (!weight || !bias || about === undefined) {
-    throw new SluiceError("bad_file", `${name} is not a probe`, { hint: "sluice fit probe writes one." });
+    throw new SluiceError("bad_file", `${name} is not a probe`, { hint: "fitProbe and writeProbe make one." });
   }
   const numbers = { weight: toFloat32(weight), bias: toFloat32(bias)[0] };
   return probeFields.read({ ...parseAbout(about, name), ...numbers }, new Place(name, "probe", "bad_file"));
@@ -199,9 +199,9 @@ function parseAbout(about: string, where: string): object {
   try {
     json = JSON.parse(about);
   } catch (cause) {
-    throw new SluiceError("bad_file", `${where}: what it says of its probe is not JSON`, { cause });
+    throw new SluiceError("bad_file", `${where}: its description of the probe is not JSON`, { cause });
   }
   // Earlier versions wrote no counts.
   if (isOptions(json)) return { n_positive: 0, n_negative: 0, held_out: null, ...json };
-  throw new SluiceError("bad_file", `${where} does not say at which site and layer its probe reads`);
+  throw new SluiceError("bad_file", `${where} does not name the probe's site and layer`);
 }

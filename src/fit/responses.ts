@@ -1,4 +1,4 @@
-/** Pooled responses as a fit takes them: row by row, from the model or from what an interrupted run kept. */
+/** Pooled responses for a fit, row by row, from the model or from what an interrupted run kept. */
 import type { Model } from "../model/model.ts";
 import { type PooledRows, type PooledSite, type Pooling, pooledBatches } from "./pool.ts";
 
@@ -10,20 +10,20 @@ export interface MeasuredPart {
   readonly width: number;
 }
 
-/** Where a fit keeps the rows that it has measured, one list in the order of measuring: a file beside the result, say. */
+/** Where a fit keeps the rows that it has measured, one list in the order of measuring: for example a file next to the result. */
 export interface ResponseStore {
-  /** Opens the list for rows of these parts, one part behind another; resolves to how many rows it holds already. */
+  /** Opens the list for rows of these parts, one part after another; resolves to the number of rows that it already holds. */
   begin(parts: readonly MeasuredPart[]): Promise<number>;
-  /** Rows [first, first + count) of what it holds by now, in batches that are small beside what a fit holds anyway. */
+  /** Rows [first, first + count) of those it holds, in batches that are small compared with what a fit holds anyway. */
   read(first: number, count: number): AsyncIterable<PooledRows>;
-  /** Adds the next rows. What it has resolved to outlives the process. */
+  /** Adds the next rows. Rows outlive the process once this has resolved. */
   append(rows: PooledRows): Promise<void>;
 }
 
-/** Measures the parts of a fit one after another, beginning with what a store holds of them. */
+/** Measures the parts of a fit one after another, starting with the rows that a store holds. */
 export class Measurement {
   readonly #store: ResponseStore | undefined;
-  /** Rows that an earlier run measured: the first so many of all parts. */
+  /** Rows that an earlier run measured: the first of all parts. */
   readonly kept: number;
   #done = 0;
 
@@ -32,19 +32,19 @@ export class Measurement {
     this.kept = kept;
   }
 
-  /** @param parts all that will be asked for, in order */
+  /** @param parts all parts that will be read, in order */
   static async begin(parts: readonly MeasuredPart[], store: ResponseStore | undefined): Promise<Measurement> {
     return new Measurement(store, (await store?.begin(parts)) ?? 0);
   }
 
-  /** Rows that were handed out, of all parts. */
+  /** Rows handed out so far, of all parts. */
   get done(): number {
     return this.#done;
   }
 
   /**
-   * The next rows, one a sentence, their sites side by side, in batches.
-   * @throws what pooling throws, and what the store throws
+   * The next rows, one per sentence, their sites side by side, in batches.
+   * @throws errors of pooling and of the store
    */
   async *run(
     model: Model,

@@ -153,9 +153,9 @@ test("a fit that starts from one edge finds the second that a fit of two finds, 
       assert.match((error as Error).message, message);
     }
   };
-  await refused({ edges: 1 }, /first\.safetensors cannot be started from: it cuts 1, and 1 edges in all/);
+  await refused({ edges: 1 }, /first\.safetensors cannot be a start: it cuts 1, and a limit of 1 edges/);
   await refused({ method: "masks" }, /does not start from first\.safetensors/);
-  await refused({ replace: "zero" }, /says itself what replaces a cut source/);
+  await refused({ replace: "zero" }, /already defines what replaces a cut source/);
   const [stage] = bundle.manifest.stages as [EdgeMaskManifest];
   const half = stage.edges?.map(([source, destination]) => [source, destination, 0.5] as const) ?? [];
   const softened = { ...bundle, manifest: { ...bundle.manifest, stages: [{ ...stage, edges: half }] } };

@@ -73,7 +73,7 @@ test("the classes' means are equal in every layer; strength scales; alone is alo
     assert.is(await codeOf(() => erase({ shrinkage: 1.5 })), "usage");
     assert.is(await codeOf(() => erase({ negative: classes.positive, layers: [1] })), "usage");
     const few = await erase({ positive: classes.positive.slice(0, 3), layers: [1], shrinkage: 0 }).catch(String);
-    assert.match(String(few), /resid_post\.1, 48 wide, has no full rank with 34 sentences/);
+    assert.match(String(few), /resid_post\.1, 48 wide, does not have full rank with 34 sentences/);
   } finally {
     model.dispose();
   }

@@ -1,6 +1,6 @@
 /**
- * Fits an edge mask that makes a model worse at bad texts and leaves good ones alone (Circuit Breaking, arXiv 2309.05973):
- * few edges, cut exactly and reported on texts that the fit has not seen.
+ * Fits an edge mask that makes a model worse at bad texts and hardly changes good ones (Circuit Breaking, arXiv 2309.05973):
+ * few edges, cut exactly, and reported on texts that the fit has not seen.
  */
 
 import { entry, options } from "../../arguments/entry.ts";
@@ -30,35 +30,35 @@ export type { PairLoss } from "./objective.ts";
 
 /** Options of {@link fitEdges}. */
 export interface EdgeFitOptions extends TextPair {
-  /** Most edges to cut, for `attribution+greedy`, those of `start` included; default 12. */
+  /** Maximum number of edges that `attribution+greedy` cuts, including those of `start`; default 12. */
   readonly edges?: number;
   /**
-   * A bundle of an earlier fit, whose edges stay cut and whose replacements are taken over; more are searched for behind
-   * them, on other texts perhaps: those that the model writes with these edges cut. For `attribution+greedy`.
+   * A bundle of an earlier fit: its edges stay cut, its replacements stay in use, and further edges are searched for. The
+   * texts may differ, for example those that the model writes with these edges cut. For `attribution+greedy`.
    */
   readonly start?: Bundle;
   /** `attribution+greedy` (default) tries the edges that the gradient proposes; `masks` learns a mask on every edge. */
   readonly method?: "attribution+greedy" | "masks";
   /** One attention input per head, or one per query head, key and value group. Default: `heads` if G = H. */
   readonly destinations?: Destinations;
-  /** How much a rise of the bad loss is worth, in rises of the good one; default 0.2. */
+  /** Weight of the bad loss relative to the good loss; default 0.2. */
   readonly badWeight?: number;
   /**
-   * Rise of the bad loss from where the search starts, in nats a token, beyond which a further rise counts for nothing; default: none. A loss grows
-   * without bound, so that with a large weight a ruined model pays for itself; a cap leaves the good texts to decide.
+   * Largest rise of the bad loss that counts, in nats per token, from the start of the search; default: no limit. A loss grows
+   * without bound, so with a large weight a ruined model could win; above the cap only the good texts decide.
    */
   readonly badCap?: number;
-  /** Share of the texts that the fit does not see and is reported on; default 0.25. */
+  /** Share of the texts held out for the report; default 0.25. */
   readonly heldOut?: number;
-  /** Candidates at each step of the greedy search; default 32. */
+  /** Candidates per step of the greedy search; default 32. */
   readonly shortlist?: number;
-  /** What replaces a cut source: its mean over the corpus everywhere (default), zeros, or as in the paper's code: the mean at attention inputs, zeros at MLPs and logits. */
+  /** What replaces a cut source: its mean over the corpus (default), zeros, or, as in the paper's code, the mean at attention inputs and zeros at MLPs and logits. */
   readonly replace?: "mean" | "zero" | "paper";
-  /** Texts that means are taken over; default: the good texts that are fitted. */
+  /** Texts for the means; default: the good texts that are fitted. */
   readonly corpus?: readonly (readonly number[])[];
   /** Steps of `masks`; default 300. */
   readonly epochs?: number;
-  /** Pull towards 1 of each edge at the end of `masks`, in nats an edge; default 1e-3. */
+  /** Final pull of each edge towards 1 in `masks`, in nats per edge; default 1e-3. */
   readonly ramp?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal | undefined;
@@ -66,29 +66,29 @@ export interface EdgeFitOptions extends TextPair {
   readonly onProgress?: (text: string) => void;
 }
 
-/** An edge that was cut. */
+/** A cut edge. */
 export interface FittedEdge {
-  /** Name of what writes, such as `blocks.0.head.3`. */
+  /** Name of the source, such as `blocks.0.head.3`. */
   readonly source: string;
-  /** Name of what reads, such as `blocks.2.mlp`. */
+  /** Name of the destination, such as `blocks.2.mlp`. */
   readonly destination: string;
   /** Losses on held-out texts with this edge alone cut. */
   readonly alone: PairLoss;
 }
 
-/** The bundle of {@link fitEdges}, and what its cuts do on held-out texts. */
+/** The bundle of {@link fitEdges}, and the effect of its cuts on held-out texts. */
 export interface EdgeFit {
   /** One stage `edges`. */
   readonly bundle: Bundle;
-  /** One sentence. */
+  /** The result in one sentence. */
   readonly summary: string;
   /** In the order in which they were cut. */
   readonly edges: readonly FittedEdge[];
-  /** On held-out texts, whole and with all edges cut. */
+  /** Losses of the whole model on held-out texts. */
   readonly before: PairLoss;
-  /** On held-out texts with all edges cut. */
+  /** Losses on held-out texts with all edges cut. */
   readonly after: PairLoss;
-  /** KL(whole ‖ cut) of the next token, in nats, averaged over held-out tokens of up to 16 texts of each kind. */
+  /** KL(whole ‖ cut) of the next token, in nats, averaged over the tokens of up to 16 held-out texts of each kind. */
   readonly divergence: PairLoss;
 }
 
@@ -124,7 +124,7 @@ const { shortlist: SHORTLIST, edges: MOST_EDGES } = edgeFitDefaults;
 const COMPARED_TEXTS = 16;
 
 /**
- * @throws SluiceError `usage` for options out of range, or where too few texts are given or no cut helps; as `openAttribution`; `aborted`
+ * @throws SluiceError `usage` for options out of range, too few texts, or if no cut helps; as `openAttribution`; `aborted`
  */
 export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<EdgeFit> {
   const [, options] = fitEdgesDoor.read(model, given);
@@ -181,7 +181,7 @@ export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<Edg
     const edges = cut.map((edge, i): FittedEdge => {
       const source = sources[edge % sources.length];
       const destination = places[Math.floor(edge / sources.length)];
-      if (!source || !destination) throw new Error(`Index ${edge} is no edge`);
+      if (!source || !destination) throw new Error(`Index ${edge} is not an edge`);
       return { source: sourceName(source), destination: destinationName(destination), alone: alone[i] as PairLoss };
     });
     const losses = { before: before as PairLoss, after: after as PairLoss };
@@ -216,7 +216,7 @@ export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<Edg
   }
 }
 
-/** Says at once what would come as something else later: as texts that are too few, or cuts that do not help. */
+/** Refuses at once what would later appear as another error: too few texts, or cuts that do not help. */
 async function search(
   objective: Objective,
   method: NonNullable<EdgeFitOptions["method"]>,
@@ -242,7 +242,7 @@ function split(what: string, texts: readonly (readonly number[])[], share: numbe
   const { fitted, held } = holdOutShare(usable, share);
   if (fitted.length > 0 && held.length > 0) return { fitted, held };
   throw new SluiceError("usage", `${usable.length} ${what} texts of two tokens or more are too few to hold any out`, {
-    hint: "Give more texts; a quarter of them is kept for the report.",
+    hint: "Give more texts; a quarter of them is held out for the report.",
   });
 }
 

@@ -7,16 +7,16 @@ import type { Objective, PairLoss } from "./objective.ts";
 export interface GreedyStep {
   /** Index into the mask. */
   readonly edge: number;
-  /** On the texts that were fitted, with this edge and all before it cut. */
+  /** Losses on the fitted texts with this edge and all earlier ones cut. */
   readonly losses: PairLoss;
 }
 
 export interface GreedyOptions {
-  /** Edges that are cut already, as indices into the mask. */
+  /** Edges that are already cut, as indices into the mask. */
   readonly start: readonly number[];
-  /** Most edges, those of the start included. */
+  /** Maximum number of edges, including those of the start. */
   readonly edges: number;
-  /** Candidates that are tried at each step. */
+  /** Candidates tried per step. */
   readonly shortlist: number;
   readonly onProgress: (text: string) => void;
 }
@@ -35,7 +35,7 @@ export async function cutGreedily(objective: Objective, options: GreedyOptions):
       .filter((edge) => mask[edge] === 1)
       .sort((a, b) => (gradient[b] as number) - (gradient[a] as number))
       .slice(0, options.shortlist)
-      // By falling destination, so that candidates that leave the early layers alone stand together.
+      // In descending order of destination, so that candidates that share their early layers are adjacent.
       .sort((a, b) => b - a);
     const masks = candidates.map((edge) => {
       const tried = mask.slice();

@@ -1,4 +1,4 @@
-/** How far a bundle moves a model's predictions, and a self-test for whoever receives it. Both run the bundle itself. */
+/** How far a bundle moves a model's predictions, and a self-test for its users. Both run the bundle itself. */
 
 import type { Check } from "../../interventions/manifest.ts";
 import type { Model } from "../../model/model.ts";
@@ -28,10 +28,10 @@ export async function meanDivergence(
   return sum / positions;
 }
 
-/** How many of the highest logits a check names. */
+/** Number of highest logits in a check. */
 const CHECKED = 5;
 
-/** The highest logits behind some tokens with the bundle applied, within the tolerance of results across devices. */
+/** The highest logits after some tokens with the bundle applied, with the tolerance for other devices. */
 export async function checkOf(
   edited: Model,
   tokens: readonly number[],

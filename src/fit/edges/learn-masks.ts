@@ -1,7 +1,7 @@
 /**
- * The learner of Circuit Breaking (arXiv 2309.05973): a mask on every edge, all 1 to begin with, stepped by Adam and held
- * within [0, 1]; good loss − badWeight · bad loss − ramp · Σm, where the ramp, which draws edges back to 1, grows from 0.
- * Every 50 epochs the mask is rounded at ½. Steps are taken on the host in float64; an epoch is one step over all texts.
+ * The learner of Circuit Breaking (arXiv 2309.05973): a mask on every edge, initially 1, stepped by Adam and clamped
+ * to [0, 1]. The objective is good loss − badWeight · bad loss − ramp · Σm, where the ramp, which draws edges back to 1, grows from 0.
+ * Every 50 epochs the mask is rounded at ½. Steps run on the host in float64; an epoch is one step over all texts.
  */
 import type { Objective } from "./objective.ts";
 
@@ -16,7 +16,7 @@ export interface LearnOptions {
   readonly onProgress: (text: string) => void;
 }
 
-/** The mask, rounded: 0 or 1. */
+/** The rounded mask: 0 or 1. */
 export async function learnMasks(objective: Objective, options: LearnOptions): Promise<Float64Array> {
   const { epochs, ramp, onProgress } = options;
   const mask = new Float64Array(objective.shape[0] * objective.shape[1]).fill(1);

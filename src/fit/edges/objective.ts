@@ -1,4 +1,4 @@
-/** What fitting edges optimises: the loss on good texts, less a share of the loss on bad ones. */
+/** The objective of fitting edges: the loss on good texts minus the weighted loss on bad ones. */
 
 import type { EdgeAttribution, MaskValues, ShapedValues } from "../../attribution/attribute-edges.ts";
 import { countEdges, listDestinations, listSources, visibleSources } from "../../interventions/edges.ts";
@@ -14,21 +14,21 @@ export interface TextPair {
   readonly bad: readonly (readonly number[])[];
 }
 
-/** A number of either kind of text, in nats per predicted token. */
+/** A number for each kind of text, in nats per predicted token. */
 export interface PairLoss {
-  /** Of the good texts. */
+  /** On the good texts. */
   readonly good: number;
-  /** Of the bad texts. */
+  /** On the bad texts. */
   readonly bad: number;
 }
 
-/** Where cut sources get their replacements. */
+/** What replaces cut sources. */
 export interface Replacement {
   readonly constants: ShapedValues | undefined;
   readonly replace: EdgeMaskStage["replace"];
 }
 
-/** Rows that candidate masks are evaluated on at once. */
+/** Maximum rows of one evaluation of candidate masks. */
 const BATCH_ROWS = 4096;
 const MOST_MASKS = 16;
 
@@ -37,7 +37,7 @@ type Attributions = Readonly<Record<keyof TextPair, EdgeAttribution>>;
 /** Losses and gradients on a pair of text collections. Masks are `[n_dst][n_src]` in float64. */
 export class Objective {
   readonly badWeight: number;
-  /** Rise of the bad loss, in nats, beyond which a further rise is worth nothing. */
+  /** Largest rise of the bad loss that counts, in nats. */
   readonly badCap: number;
   readonly edgeCount: number;
   /** Index of every edge in a mask, ascending. */
@@ -47,7 +47,7 @@ export class Objective {
   readonly #batch: Attributions;
   readonly #replacement: Replacement;
   readonly #signal: AbortSignal | undefined;
-  /** Bad loss where the search starts, once it is known. */
+  /** Bad loss at the start of the search, once it is known. */
   #badStart: number | undefined;
 
   private constructor(
@@ -81,7 +81,7 @@ export class Objective {
       readonly badWeight: number;
       readonly badCap: number;
       readonly replacement: Replacement;
-      /** How many masks will be evaluated at once at most: places beyond them would be computed for nothing. */
+      /** Maximum number of masks evaluated at once: unused places would be computed in vain. */
       readonly mostMasks?: number;
       readonly signal?: AbortSignal | undefined;
     },
@@ -95,7 +95,7 @@ export class Objective {
     };
     try {
       const single = { good: await open(texts.good, 1), bad: await open(texts.bad, 1) };
-      // Of two masks at least, since a single one comes with the buffers of gradients.
+      // At least two masks: a program for one mask would also have the buffers of gradients.
       const batch = {
         good: await open(texts.good, masksFor(texts.good, mostMasks)),
         bad: await open(texts.bad, masksFor(texts.bad, mostMasks)),
@@ -107,7 +107,7 @@ export class Objective {
     }
   }
 
-  /** The objective: the good loss less the weighted bad one, as far as its rise counts. */
+  /** The objective: the good loss minus the weighted bad loss, whose rise is capped. */
   valueOf({ good, bad }: PairLoss): number {
     return good - this.badWeight * Math.min(bad, this.#badLimit);
   }
@@ -116,7 +116,7 @@ export class Objective {
     return (this.#badStart ?? Number.POSITIVE_INFINITY) + this.badCap;
   }
 
-  /** Losses, and the gradient of the objective. The first mask it is asked about is where the search starts. */
+  /** Losses, and the gradient of the objective. The first mask evaluated is the start of the search. */
   async gradient(mask: Float64Array): Promise<{ readonly losses: PairLoss; readonly gradient: Float64Array }> {
     const values = this.#valuesOf(mask);
     const good = await this.#single.good.run(values, { signal: this.#signal });
@@ -132,7 +132,7 @@ export class Objective {
 
   /**
    * Losses under each mask, in their order. Neighbours that share their early layers cost less.
-   * @param onProgress called with how many are done
+   * @param onProgress called with the number done
    */
   async losses(
     masks: readonly Float64Array[],

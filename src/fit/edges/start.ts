@@ -1,4 +1,4 @@
-/** Edges that a fit starts from: what a bundle of an earlier one cut. */
+/** Edges that a fit starts from: those that an earlier fit's bundle cut. */
 
 import { SluiceError } from "../../errors.ts";
 import type { Bundle } from "../../interventions/bundle-types.ts";
@@ -15,7 +15,7 @@ export interface FitStart {
   readonly cut: readonly number[];
 }
 
-/** What is asked of a fit that bears on where it may start. */
+/** The options of a fit that limit where it may start. */
 export interface StartedFit {
   readonly method?: string;
   readonly edges: number;
@@ -25,8 +25,8 @@ export interface StartedFit {
 }
 
 /**
- * @throws SluiceError `usage` where the bundle is anything but edges cut whole, or what is asked of the fit leaves
- *   nothing to search for or differs from what the bundle says; as `compose`
+ * @throws SluiceError `usage` if the bundle is anything but edges cut whole, or if the fit's options leave
+ *   nothing to search for or contradict the bundle; as `compose`
  */
 export function startFrom(config: ModelConfig, bundle: Bundle, asked: StartedFit): FitStart {
   const { destinations } = asked;
@@ -36,7 +36,7 @@ export function startFrom(config: ModelConfig, bundle: Bundle, asked: StartedFit
     });
   }
   if (asked.replace !== undefined || asked.corpus !== undefined) {
-    throw refused(bundle, "says itself what replaces a cut source", "Give no other replacement or corpus beside it.");
+    throw refused(bundle, "already defines what replaces a cut source", "Leave out other replacements and the corpus.");
   }
   const { stages } = compose(config, [{ bundle }]);
   const [stage] = stages;
@@ -45,12 +45,12 @@ export function startFrom(config: ModelConfig, bundle: Bundle, asked: StartedFit
     throw refused(bundle, `has ${found}`, "A fit starts from one edge_mask and nothing else.");
   }
   if (destinations !== undefined && destinations !== stage.destinations) {
-    throw refused(bundle, `tells inputs apart by ${stage.destinations}, not by ${destinations}`);
+    throw refused(bundle, `names destinations by ${stage.destinations}, not by ${destinations}`);
   }
   if (stage.attn_bias !== "per_head") {
     throw refused(
       bundle,
-      `keeps attention's bias apart (attn_bias "${stage.attn_bias}")`,
+      `keeps attention's bias separate (attn_bias "${stage.attn_bias}")`,
       "Fits share it among the heads.",
     );
   }
@@ -60,7 +60,7 @@ export function startFrom(config: ModelConfig, bundle: Bundle, asked: StartedFit
     throw refused(bundle, what, "Every edge must be cut whole, as attribution+greedy cuts them.");
   }
   if (asked.edges <= stage.edges.length) {
-    throw refused(bundle, `cuts ${stage.edges.length}, and ${asked.edges} edges in all leave no other to be found`);
+    throw refused(bundle, `cuts ${stage.edges.length}, and a limit of ${asked.edges} edges leaves none to search for`);
   }
   const sources = listSources(config).length;
   const constants = stage.constants && { data: stage.constants, shape: [sources, config.hidden_size] };
@@ -72,5 +72,5 @@ export function startFrom(config: ModelConfig, bundle: Bundle, asked: StartedFit
 }
 
 function refused({ file }: Bundle, what: string, hint?: string): SluiceError {
-  return new SluiceError("usage", `${file} cannot be started from: it ${what}`, hint === undefined ? {} : { hint });
+  return new SluiceError("usage", `${file} cannot be a start: it ${what}`, hint === undefined ? {} : { hint });
 }
