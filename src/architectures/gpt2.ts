@@ -2,8 +2,9 @@
  * GPT-2 as a graph (Radford et al. 2019; tensor names of Hugging Face's GPT2LMHeadModel).
  * Its linear layers are "Conv1D": stored `[inputs, outputs]`, q, k and v in one matrix.
  */
-import { GraphBuilder, residPostSites } from "../graph/builder.ts";
+import { embedSites, GraphBuilder, residPostSites } from "../graph/builder.ts";
 import type { Graph, MatrixRef, VectorRef } from "../graph/graph.ts";
+import type { LayerSiteKind, Site } from "../graph/site.ts";
 import type { ModelConfig } from "../model-config.ts";
 
 /** How the tensors of a checkpoint are named. */
@@ -45,17 +46,18 @@ export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: Gpt2
 
   const wte = table(embedding, vocab_size);
   const wpe = table(`${prefix}wpe.weight`, config.max_position_embeddings);
-  let stream = g.embed(wte, wpe, ["embed", "resid_pre.0"]);
+  let stream = g.embed(wte, wpe, embedSites);
 
   for (let l = 0; l < layers; l++) {
     const block = `${prefix}h.${l}`;
-    const attnNorm = g.norm("layer", stream, layerNorm(`${block}.ln_1`), `attn_norm.${l}`);
-    const [q, k, v] = ["attn_q", "attn_k", "attn_v"].map((site, part) =>
+    const at = (kind: LayerSiteKind): Site => ({ kind, layer: l });
+    const attnNorm = g.norm("layer", stream, layerNorm(`${block}.ln_1`), at("attn_norm"));
+    const [q, k, v] = (["attn_q", "attn_k", "attn_v"] as const).map((site, part) =>
       g.linear(
         attnNorm,
         conv1d(`${block}.attn.c_attn.weight`, d, attentionWidth, part * attentionWidth, 3 * attentionWidth),
         vector(`${block}.attn.c_attn.bias`, attentionWidth, part * attentionWidth, 3 * attentionWidth),
-        `${site}.${l}`,
+        at(site),
       ),
     ) as [ReturnType<typeof g.linear>, ReturnType<typeof g.linear>, ReturnType<typeof g.linear>];
     g.cache(l, k, v);
@@ -64,27 +66,30 @@ export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: Gpt2
       z,
       conv1d(`${block}.attn.c_proj.weight`, attentionWidth, d),
       vector(`${block}.attn.c_proj.bias`, d),
-      `attn_out.${l}`,
+      at("attn_out"),
     );
-    const mid = g.add(stream, attnOut, [`resid_mid.${l}`]);
+    const mid = g.add(stream, attnOut, [at("resid_mid")]);
 
-    const mlpNorm = g.norm("layer", mid, layerNorm(`${block}.ln_2`), `mlp_norm.${l}`);
+    const mlpNorm = g.norm("layer", mid, layerNorm(`${block}.ln_2`), at("mlp_norm"));
     const pre = g.linear(
       mlpNorm,
       conv1d(`${block}.mlp.c_fc.weight`, d, f),
       vector(`${block}.mlp.c_fc.bias`, f),
-      `mlp_pre.${l}`,
+      at("mlp_pre"),
     );
-    const post = g.activation(config.activation, pre, `mlp_post.${l}`);
+    const post = g.activation(config.activation, pre, at("mlp_post"));
     const mlpOut = g.linear(
       post,
       conv1d(`${block}.mlp.c_proj.weight`, f, d),
       vector(`${block}.mlp.c_proj.bias`, d),
-      `mlp_out.${l}`,
+      at("mlp_out"),
     );
     stream = g.add(mid, mlpOut, residPostSites(l, layers));
   }
 
-  const finalNorm = g.norm("layer", g.selectOuts(stream), layerNorm(`${prefix}ln_f`), "final_norm");
+  const finalNorm = g.norm("layer", g.selectOuts(stream), layerNorm(`${prefix}ln_f`), {
+    kind: "final_norm",
+    layer: null,
+  });
   return g.finish(config, g.linear(finalNorm, head === embedding ? wte : table(head, vocab_size), undefined));
 }

@@ -1,5 +1,12 @@
 /** A model's fused operations, by what they are to attribution: layers of two halves between an embedding and a head. */
-import type { FusedAttention, FusedEmbed, FusedLinear, FusedNorm, FusedOp } from "../compile/fused.ts";
+import {
+  type FusedAttention,
+  type FusedEmbed,
+  type FusedLinear,
+  type FusedNorm,
+  type FusedOp,
+  labelOf,
+} from "../compile/fused.ts";
 import { kernelDtype } from "../compile/lower-context.ts";
 import { linearSources, tableSource, vectorSource, type WeightLayout } from "../compile/weight-layout.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
@@ -95,7 +102,7 @@ export function placeModel({ ops, layout, weights }: AttributionParts): PlacedMo
   const next = <Kind extends FusedOp["kind"]>(kind: Kind): Extract<FusedOp, { readonly kind: Kind }> => {
     const op = rest.shift();
     if (op?.kind !== kind)
-      throw new Error(`A ${kind} was expected and there is ${op ? op.label : "no more operation"}`);
+      throw new Error(`A ${kind} was expected and there is ${op ? labelOf(op.role, op.layer) : "no more operation"}`);
     return op as Extract<FusedOp, { readonly kind: Kind }>;
   };
   const embed: FusedEmbed = next("embed");

@@ -3,6 +3,7 @@
 import { pairAdjacentOrder } from "../architectures/rope.ts";
 import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
+import { type Site, siteForm, siteName } from "../graph/site.ts";
 import { show } from "../show.ts";
 import type { FusedAttention, FusedOp } from "./fused.ts";
 import type { CaptureRegion, PooledLayout, PooledRegion } from "./plan.ts";
@@ -23,7 +24,7 @@ export interface CaptureBounds {
 
 /** A region before the number of rows is known. */
 interface Wanted {
-  readonly site: string;
+  readonly site: Site;
   readonly op: FusedOp;
   /** Null: the softmax weights of an attention. */
   readonly tap: string | null;
@@ -47,7 +48,10 @@ export class CaptureLayout {
     const heads = graph.config.num_attention_heads;
     const pattern = this.#wanted.find(({ tap }) => tap === null);
     if (bounds.pooled && pattern) {
-      throw new SluiceError("usage", `${pattern.site} has no width of its own, so it cannot be pooled over tokens`);
+      throw new SluiceError(
+        "usage",
+        `${siteName(pattern.site)} has no width of its own, so it cannot be pooled over tokens`,
+      );
     }
     const stride = (wanted: Wanted) => (wanted.tap === null ? bounds.keys : Math.ceil(wanted.width / 4) * 4);
     const rowBytesOf = (held: readonly Wanted[]): number =>
@@ -71,7 +75,7 @@ export class CaptureLayout {
       const shared = bounds.pooled ? wanted.op : undefined;
       const offset = ends.get(shared) ?? 0;
       const region: CaptureRegion = {
-        site: wanted.site,
+        site: siteName(wanted.site),
         offset,
         width: wanted.width,
         stride: stride(wanted),
@@ -123,7 +127,7 @@ export class CaptureLayout {
   }
 }
 
-/** Every site of the model that can be captured. */
+/** Every site of the model that can be captured, by name. */
 export function offeredSites(graph: Graph, ops: readonly FusedOp[]): ReadonlyMap<string, Wanted> {
   const { head_dim, num_attention_heads, num_key_value_heads } = graph.config;
   const offered = new Map<string, Wanted>();
@@ -132,9 +136,9 @@ export function offeredSites(graph: Graph, ops: readonly FusedOp[]): ReadonlyMap
       const rotary = op.kind === "linear" && op.epilogue.kind === "qkv" && tap !== "v" ? op.epilogue.rotary : 0;
       const heads = tap === "q" ? num_attention_heads : num_key_value_heads;
       const order = rotary > 0 && { order: headsInOrder(heads, head_dim, rotary) };
-      offered.set(site, { site, op, tap, width, ...order });
+      offered.set(siteName(site), { site, op, tap, width, ...order });
     }
-    if (op.kind === "attention") offered.set(op.pattern, { site: op.pattern, op, tap: null, width: 0 });
+    if (op.kind === "attention") offered.set(siteName(op.pattern), { site: op.pattern, op, tap: null, width: 0 });
   }
   return offered;
 }
@@ -146,7 +150,7 @@ function headsInOrder(heads: number, head_dim: number, rotary: number): readonly
 }
 
 function refuse(site: string, offered: ReadonlyMap<string, Wanted>, graph: Graph): never {
-  const kinds = [...new Set([...offered.keys()].map((name) => name.replace(/\.\d+$/, ".LAYER")))];
+  const kinds = [...new Set([...offered.values()].map(({ site }) => siteForm(site.kind)))];
   const last = graph.config.num_hidden_layers - 1;
   throw new SluiceError("usage", `This model has no site ${show(site)}`, {
     hint: `Sites are ${kinds.join(", ")}, with LAYER from 0 to ${last}; TransformerLens' names are taken too.`,

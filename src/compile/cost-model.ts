@@ -2,7 +2,7 @@
  * What a decode step of a plan would take on GPUs that are not at hand: a step is bound by the bytes it moves, pays for
  * each dispatch, and waits where a kernel has a single workgroup, which one compute unit runs while the others idle.
  */
-import { belongs, kernelsOf, type Plan } from "./plan.ts";
+import { belongs, type Dispatch, kernelsOf, type Plan } from "./plan.ts";
 
 export interface NamedBandwidth {
   readonly name: string;
@@ -27,8 +27,8 @@ export interface StepCost {
   readonly bytes: number;
   readonly flops: number;
   readonly dispatches: number;
-  /** Labels of dispatches with one workgroup, and the bytes that they move. */
-  readonly alone: readonly string[];
+  /** Dispatches with one workgroup, and the bytes that they move. */
+  readonly alone: readonly Dispatch[];
   readonly aloneBytes: number;
 }
 
@@ -41,7 +41,7 @@ export function decodeCost(plan: Plan, position: number): StepCost {
   let flops = 0;
   let aloneBytes = 0;
   let count = 0;
-  const alone: string[] = [];
+  const alone: Dispatch[] = [];
   for (const dispatch of dispatches) {
     for (const kernel of kernelsOf(dispatch, 1)) {
       const cost = kernel.cost({ rows: 1, keys: dispatch.readsCache ? position + 1 : 0 });
@@ -49,7 +49,7 @@ export function decodeCost(plan: Plan, position: number): StepCost {
       bytes += cost.bytes;
       flops += cost.flops;
       if (kernel.workgroups(1).reduce((product, size) => product * size, 1) === 1) {
-        alone.push(dispatch.label);
+        alone.push(dispatch);
         aloneBytes += cost.bytes;
       }
     }

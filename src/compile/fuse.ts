@@ -8,6 +8,7 @@
  */
 import { SluiceError } from "../errors.ts";
 import type { Graph, Node, StageUse, Value } from "../graph/graph.ts";
+import { isStream, type SiteKind } from "../graph/site.ts";
 import { Flow, inEpilogue, type NodeOf, type StageNode } from "./flow.ts";
 import type { FusedLinear, FusedNorm, FusedOp, LinearPart, NormEdit, RowStage, TappedSite } from "./fused.ts";
 
@@ -50,7 +51,7 @@ class Fuser {
         return {
           ...this.#sourceOf(node.out),
           kind: "embed",
-          label: "embed",
+          role: "embed",
           layer: undefined,
           taps: taps([["embed", node.out, "embed"]]),
           tokens: node.tokens,
@@ -66,7 +67,7 @@ class Fuser {
         this.#taken.add(node);
         return {
           kind: "attention",
-          label: this.#label("attn.core"),
+          role: "attn.core",
           layer: this.#layer,
           taps: taps([["z", z.value, "attn_z"]]),
           stages: z.uses,
@@ -81,7 +82,7 @@ class Fuser {
         this.#taken.add(node);
         return {
           kind: "head_sources",
-          label: this.#label("attn.head_sources"),
+          role: "attn.head_sources",
           layer: node.layer,
           taps: new Map(),
           input: node.input,
@@ -103,13 +104,13 @@ class Fuser {
     for (const part of [mix, select]) if (part) this.#taken.add(part);
     const end = select?.input ?? mix?.input ?? node.input;
     const normed = this.#take(this.#flow.stagesAfter(node.out).stages, node.out);
-    this.#layer = select ? undefined : (layerIn(normed.value.sites) ?? this.#layer);
+    this.#layer = select ? undefined : (layerIn(normed.value) ?? this.#layer);
     const { input, edit, afterPost, deltaEnd } = this.#stream(end);
     const isEdited = edit.delta || edit.post.length + edit.pre.length + normed.uses.length > 0 || mix;
-    const name = normed.value.sites[0]?.startsWith("mlp_norm") ? "mlp.norm" : "attn.norm";
+    const role = normed.value.sites[0]?.kind === "mlp_norm" ? "mlp.norm" : "attn.norm";
     return {
       kind: "norm",
-      label: select ? "final_norm" : this.#label(name),
+      role: select ? "final_norm" : role,
       layer: this.#layer,
       taps: taps([
         ["delta", deltaEnd, "attn_out"],
@@ -117,7 +118,9 @@ class Fuser {
         ["resid_post", afterPost, "resid_post"],
         ["resid_pre", end, "resid_pre"],
         ["resid_pre", end, "resid_mid"],
-        ["out", normed.value, ""],
+        ["out", normed.value, "attn_norm"],
+        ["out", normed.value, "mlp_norm"],
+        ["out", normed.value, "final_norm"],
       ]),
       norm: node.kind,
       input,
@@ -147,7 +150,9 @@ class Fuser {
     const { stages, value: begin } = this.#flow.stagesBefore(end);
     for (const stage of stages) this.#taken.add(stage);
     // Stages at resid_post or resid_mid come first; the last of them carries the name.
-    const named = stages.findIndex(({ out }) => out.sites.some((site) => /^resid_(?:post|mid)\./.test(site)));
+    const named = stages.findIndex(({ out }) =>
+      out.sites.some(({ kind }) => kind === "resid_post" || kind === "resid_mid"),
+    );
     const post = stages.slice(0, named + 1).map(rowStage);
     const pre = stages.slice(named + 1).map(rowStage);
     const afterPost = stages[named]?.out ?? begin;
@@ -188,7 +193,7 @@ class Fuser {
     const reads = ofQ && [...ofQ, ...(k.linear.reads ?? []), ...(v.linear.reads ?? [])];
     return {
       kind: "linear",
-      label: this.#label("attn.qkv"),
+      role: "attn.qkv",
       layer: this.#layer,
       taps: taps([
         ["q", q.linear.out, "attn_q"],
@@ -225,7 +230,7 @@ class Fuser {
     const post = this.#take(this.#flow.stagesAfter(product.out).stages, product.out);
     return {
       kind: "linear",
-      label: this.#label("mlp.gate_up"),
+      role: "mlp.gate_up",
       layer: this.#layer,
       taps: taps([
         ["gate", gate.value, "gate_pre"],
@@ -251,7 +256,7 @@ class Fuser {
     const post = this.#take(this.#flow.stagesAfter(activation.out).stages, activation.out);
     return {
       kind: "linear",
-      label: this.#label("mlp.up"),
+      role: "mlp.up",
       layer: this.#layer,
       taps: taps([
         ["pre", pre.value, "mlp_pre"],
@@ -279,7 +284,7 @@ class Fuser {
     if (joins) this.#taken.add(add);
     const common = {
       kind: "linear",
-      label: this.#label(value.sites[0]?.startsWith("attn_out") ? "attn.out" : "mlp.down"),
+      role: value.sites[0]?.kind === "attn_out" ? "attn.out" : "mlp.down",
       layer: this.#layer,
       input: node.input,
       variant: 0,
@@ -302,7 +307,7 @@ class Fuser {
     const isHead = node.out === this.#graph.logits;
     return {
       kind: "linear",
-      label: isHead ? "lm_head" : this.#label("linear"),
+      role: isHead ? "lm_head" : "linear",
       layer: isHead ? undefined : this.#layer,
       taps: new Map(),
       input: node.input,
@@ -332,10 +337,6 @@ class Fuser {
     this.#taken.add(node);
     return { source: node.source };
   }
-
-  #label(name: string): string {
-    return this.#layer === undefined ? name : `blocks.${this.#layer}.${name}`;
-  }
 }
 
 function part(node: NodeOf<"linear">): LinearPart {
@@ -346,20 +347,19 @@ function rowStage({ op, use, tracked }: StageNode): RowStage {
   return { op, use, tracked };
 }
 
-/** The block that site names belong to; the stream's are no help, since they name the blocks on both sides. */
-function layerIn(sites: readonly string[]): number | undefined {
-  const layer = sites.find((name) => !name.startsWith("resid_"))?.split(".")[1];
-  return layer === undefined ? undefined : Number(layer);
+/** The block that a value belongs to; the stream's sites do not say, since they name the blocks on both sides. */
+function layerIn({ sites }: Value): number | undefined {
+  return sites.find((site) => !isStream(site))?.layer ?? undefined;
 }
 
-/** Of `[tap, value, site kind]`, those whose value carries a site of that kind (any site, for an empty kind). */
+/** Of `[tap, value, kind]`, those whose value is a site of that kind. */
 function taps(
-  candidates: readonly (readonly [tap: string, value: Value | undefined, kind: string])[],
+  candidates: readonly (readonly [tap: string, value: Value | undefined, kind: SiteKind])[],
 ): Map<string, TappedSite> {
   const found = new Map<string, TappedSite>();
   for (const [tap, value, kind] of candidates) {
-    const site = value?.sites.find((name) => kind === "" || name === kind || name.startsWith(`${kind}.`));
-    if (value && site !== undefined) found.set(tap, { site, width: value.width });
+    const site = value?.sites.find((each) => each.kind === kind);
+    if (value && site) found.set(tap, { site, width: value.width });
   }
   return found;
 }

@@ -1,5 +1,6 @@
 /** What fusion makes of a graph: one entry per operation, of which lowering makes no, one or several dispatches. */
 import type { EdgeVariant, MatrixRef, StageUse, Value, VectorRef } from "../graph/graph.ts";
+import type { Site } from "../graph/site.ts";
 import type { ActivationName } from "../model-config.ts";
 
 /** A part of a fused linear operation: a matrix and its bias, with the value it produces. */
@@ -9,22 +10,38 @@ export interface LinearPart {
   readonly out: Value;
 }
 
-interface Labelled {
-  /** Where in the model this stands, e.g. `blocks.3.attn.qkv`. */
-  readonly label: string;
+/** What an operation is in its block, or at the ends of the model. Operations of one role share their kernels. */
+export type OpRole =
+  | "embed"
+  | "attn.norm"
+  | "attn.qkv"
+  | "attn.core"
+  | "attn.head_sources"
+  | "attn.out"
+  | "mlp.norm"
+  | "mlp.gate_up"
+  | "mlp.up"
+  | "mlp.down"
+  | "final_norm"
+  | "lm_head"
+  /** A projection that nothing follows. */
+  | "linear";
+
+interface Placed {
+  readonly role: OpRole;
   /** Block number, or undefined before the first and after the last block. */
   readonly layer: number | undefined;
   /** Site values this operation owns, by the name of the tap in its kernel. */
   readonly taps: ReadonlyMap<string, TappedSite>;
 }
 
-/** A named site inside a fused operation. */
+/** A site inside a fused operation. */
 export interface TappedSite {
-  readonly site: string;
+  readonly site: Site;
   readonly width: number;
 }
 
-export interface FusedEmbed extends Labelled {
+export interface FusedEmbed extends Placed {
   readonly kind: "embed";
   readonly tokens: MatrixRef;
   readonly positions: MatrixRef | undefined;
@@ -60,7 +77,7 @@ export interface NormEdit {
   readonly stream?: Value;
 }
 
-export interface FusedNorm extends Labelled {
+export interface FusedNorm extends Placed {
   readonly kind: "norm";
   readonly norm: "layer" | "rms";
   readonly input: Value;
@@ -75,7 +92,7 @@ export interface FusedNorm extends Labelled {
 }
 
 /** out = epilogue(input · Wᵀ + bias). */
-export interface FusedLinear extends Labelled {
+export interface FusedLinear extends Placed {
   readonly kind: "linear";
   readonly input: Value;
   /** Variant of the input that is read, where it has several; `qkv`: `reads` says it for each group of head_dim outputs. */
@@ -117,19 +134,19 @@ export interface FusedLinear extends Labelled {
       };
 }
 
-export interface FusedAttention extends Labelled {
+export interface FusedAttention extends Placed {
   readonly kind: "attention";
   readonly queries: Value;
   readonly out: Value;
   readonly scale: number;
   readonly window: number;
-  readonly pattern: string;
+  readonly pattern: Site;
   /** neuron_scales at attn_z. */
   readonly stages: readonly StageUse[];
 }
 
 /** Outputs of single heads, kept as sources of the edge mask. */
-export interface FusedHeadSources extends Labelled {
+export interface FusedHeadSources extends Placed {
   readonly kind: "head_sources";
   /** attn_z. */
   readonly input: Value;
@@ -139,6 +156,17 @@ export interface FusedHeadSources extends Labelled {
 }
 
 export type FusedOp = FusedEmbed | FusedNorm | FusedLinear | FusedAttention | FusedHeadSources;
+
+/** Where in the model an operation is, for people: `blocks.3.attn.qkv`. */
+export function labelOf(role: string, layer: number | undefined): string {
+  return layer === undefined ? role : `blocks.${layer}.${role}`;
+}
+
+/** The role in a label: `attn.qkv` of `blocks.3.attn.qkv`. */
+export function roleIn(label: string, layer: number | undefined): string {
+  const block = labelOf("", layer);
+  return label.startsWith(block) ? label.slice(block.length) : label;
+}
 
 /** The values that an operation reads. */
 export function readBy(op: FusedOp): readonly Value[] {

@@ -4,7 +4,7 @@ import type { AttentionShape } from "../kernels/attention/shape.ts";
 import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../kernels/attention/split.ts";
 import { attentionOperation } from "../kernels/attention/variants.ts";
 import type { Kernel } from "../kernels/kernel.ts";
-import type { FusedAttention } from "./fused.ts";
+import { type FusedAttention, labelOf } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { BufferRole, Dispatch, SplitRule } from "./plan.ts";
 
@@ -45,7 +45,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
   const core: Dispatch = {
     ...naming(stages),
     ...place,
-    label: op.label,
+    label: labelOf(op.role, op.layer),
     ...served(ctx, attentionOperation(shape, ctx.options)),
     args: { ...args, ...taps.args, ...stages.args },
     bind: { ...bind, ...stages.bind },
@@ -57,7 +57,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
     ...dispatches,
     {
       ...place,
-      label: `${op.label} pattern`,
+      label: labelOf(`${op.role} pattern`, op.layer),
       candidates: [{ maxRows: Infinity, kernel: patternKernel({ ...shape, staged: false }) }],
       args: { ...args, offset: pattern.offset, key_stride: pattern.stride },
       bind: { ...bind, pattern: { role: "capture" } },

@@ -4,7 +4,7 @@ import { embedKernel } from "../kernels/embed.ts";
 import { argmaxKernels } from "../kernels/sample/argmax.ts";
 import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
 import { sampleKernel } from "../kernels/sample/sample.ts";
-import type { FusedEmbed } from "./fused.ts";
+import { type FusedEmbed, labelOf } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
 import type { BufferRole, Dispatch, Plan } from "./plan.ts";
 import { tableSource } from "./weight-layout.ts";
@@ -27,7 +27,7 @@ export function lowerEmbed(ctx: LoweringContext, op: FusedEmbed): Dispatch[] {
   const stages = ctx.stages.partOf(op);
   return table.parts.map((part, i) => ({
     ...naming(stages),
-    label: table.parts.length > 1 ? `${op.label} ${i + 1}/${table.parts.length}` : op.label,
+    label: labelOf(table.parts.length > 1 ? `${op.role} ${i + 1}/${table.parts.length}` : op.role, op.layer),
     layer: op.layer,
     rows: "rows",
     readsCache: false,

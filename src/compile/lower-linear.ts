@@ -5,7 +5,7 @@ import type { LinearEpilogue, LinearShape } from "../kernels/linear/linear.ts";
 import { linearOperation } from "../kernels/linear/variants.ts";
 import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import { kernelsFor } from "../kernels/variants.ts";
-import type { FusedHeadSources, FusedLinear } from "./fused.ts";
+import { type FusedHeadSources, type FusedLinear, labelOf } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import { joined } from "./stage-lowering.ts";
@@ -23,7 +23,7 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
   const stride = ctx.activations.variantStride(op.input);
   return matrix.parts.map((part, i) => ({
     ...naming(stages),
-    label: matrix.parts.length > 1 ? `${op.label} ${i + 1}/${matrix.parts.length}` : op.label,
+    label: labelOf(matrix.parts.length > 1 ? `${op.role} ${i + 1}/${matrix.parts.length}` : op.role, op.layer),
     layer: op.layer,
     rows: outs ? "outs" : "rows",
     readsCache: false,
@@ -87,7 +87,7 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
   const stages = ctx.stages.partOf(op);
   return matrix.parts.map((part, i) => ({
     ...naming(stages),
-    label: matrix.parts.length > 1 ? `${op.label} ${i + 1}/${matrix.parts.length}` : op.label,
+    label: labelOf(matrix.parts.length > 1 ? `${op.role} ${i + 1}/${matrix.parts.length}` : op.role, op.layer),
     layer: op.layer,
     rows: "rows",
     readsCache: false,
@@ -131,7 +131,7 @@ function sumsHeads(ctx: LoweringContext, { layer, weight }: FusedHeadSources): b
   const { dtype, parts } = ctx.layout.matrix(tableSource(weight));
   const unit = isQuantFormat(dtype) ? 32 : 4;
   const projection = ctx.ops.find(
-    (op): op is FusedLinear => op.kind === "linear" && op.label === `blocks.${layer}.attn.out`,
+    (op): op is FusedLinear => op.kind === "linear" && op.role === "attn.out" && op.layer === layer,
   );
   if (!projection || ctx.graph.config.head_dim % unit !== 0) return false;
   return parts.every((part) => {
@@ -144,7 +144,7 @@ function sumsHeads(ctx: LoweringContext, { layer, weight }: FusedHeadSources): b
 function headSumsOf(ctx: LoweringContext, op: FusedLinear): FusedHeadSources | undefined {
   return ctx.ops.find(
     (other): other is FusedHeadSources =>
-      other.kind === "head_sources" && op.label === `blocks.${other.layer}.attn.out` && sumsHeads(ctx, other),
+      op.role === "attn.out" && other.kind === "head_sources" && other.layer === op.layer && sumsHeads(ctx, other),
   );
 }
 

@@ -1,9 +1,10 @@
 /** Norms as dispatches, plain or edited by stages. */
 
+import { siteName } from "../graph/site.ts";
 import type { Kernel } from "../kernels/kernel.ts";
 import { editedNormKernel } from "../kernels/norm/edited.ts";
 import { type NormShape, normKernel } from "../kernels/norm/norm.ts";
-import type { FusedNorm, NormEdit } from "./fused.ts";
+import { type FusedNorm, labelOf, type NormEdit } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import type { StagePart } from "./stage-lowering.ts";
@@ -15,11 +16,11 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
   const edited = op.edit && editedNorm(ctx, op, op.edit, taps.names);
   return {
     ...naming(edited?.part),
-    label: op.label,
+    label: labelOf(op.role, op.layer),
     layer: op.layer,
     rows: op.selectsOuts ? "outs" : "rows",
     readsCache: false,
-    ...(norms && { norms: norms.site }),
+    ...(norms && { norms: siteName(norms.site) }),
     candidates: [
       { maxRows: Infinity, kernel: edited?.kernel ?? normKernel({ ...normShape(op), taps: taps.names }, ctx.options) },
     ],

@@ -187,7 +187,7 @@ class Lowering {
   /** Where a layer's output bias stands in `params`. */
   #outputBias(layer: number): number | undefined {
     const projection = this.#ops.find(
-      (op): op is FusedLinear => op.kind === "linear" && op.label === `blocks.${layer}.attn.out`,
+      (op): op is FusedLinear => op.kind === "linear" && op.role === "attn.out" && op.layer === layer,
     );
     const bias = projection && linearSources(projection).bias;
     return bias && this.#layout.vectorOffset(bias);

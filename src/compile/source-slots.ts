@@ -4,7 +4,7 @@
  * each variant of a norm, for what the shared slots only get in the same dispatch.
  */
 import type { EdgeVariant, Value } from "../graph/graph.ts";
-import type { FusedNorm, FusedOp } from "./fused.ts";
+import { type FusedNorm, type FusedOp, labelOf } from "./fused.ts";
 import { NONE } from "./stage-image.ts";
 import type { ProgramSlots } from "./stage-table.ts";
 
@@ -93,7 +93,7 @@ export class SourceSlots {
 
   #of(op: FusedNorm): { readonly slots: ProgramSlots; readonly eNow: number } {
     const found = this.#norms.get(op);
-    if (!found) throw new Error(`${op.label} is no norm of this plan`);
+    if (!found) throw new Error(`${labelOf(op.role, op.layer)} is not a norm of this plan`);
     return found;
   }
 }

@@ -9,7 +9,7 @@ import type { Composition, EdgeMaskStage } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { linearLists } from "../kernels/linear/linear.ts";
 import type { ModelConfig } from "../model-config.ts";
-import type { FusedEmbed, FusedHeadSources, FusedLinear, FusedNorm, FusedOp } from "./fused.ts";
+import type { FusedEmbed, FusedHeadSources, FusedLinear, FusedNorm, FusedOp, OpRole } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
 import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";
 import { visibleLayers } from "./stage-edges.ts";
@@ -44,11 +44,11 @@ export class StageLowering {
   readonly #ops: readonly FusedOp[];
   readonly #bounds: StageBounds;
   readonly #table: StageTableBuilder;
-  readonly #staged = new Set<string>();
-  /** By kind of linear operation: the values that stages edit somewhere, and whether several follow one another. */
-  readonly #edits = new Map<string, Set<string>>();
-  readonly #stacked = new Set<string>();
-  readonly #sourced = new Set<string>();
+  readonly #staged = new Set<OpRole>();
+  /** By role of a linear operation: the values that stages edit somewhere, and whether several follow one another. */
+  readonly #edits = new Map<OpRole, Set<string>>();
+  readonly #stacked = new Set<OpRole>();
+  readonly #sourced = new Set<OpRole>();
   readonly #programs = new Map<FusedNorm, ArgValues>();
   readonly #lists = new Map<FusedOp, StagePart>();
 
@@ -58,14 +58,14 @@ export class StageLowering {
     this.slots = slots;
     this.#table = new StageTableBuilder(bounds.composition, bounds, edgeVariants(ops));
     for (const op of ops) {
-      if (op.kind === "attention" && op.stages.length > 0) this.#staged.add(kindOf(op));
+      if (op.kind === "attention" && op.stages.length > 0) this.#staged.add(op.role);
       if (op.kind === "linear") this.#noteEdits(op);
-      if (op.kind === "linear" && op.reads) this.#staged.add(kindOf(op));
-      if (op.kind === "linear" && op.source !== undefined) this.#sourced.add(kindOf(op));
+      if (op.kind === "linear" && op.reads) this.#staged.add(op.role);
+      if (op.kind === "linear" && op.source !== undefined) this.#sourced.add(op.role);
     }
     const isEmpty =
       this.#staged.size === 0 && slots.count === 0 && !ops.some((op) => op.kind === "norm" && op.edit !== undefined);
-    for (const op of ops) if (op.kind === "embed" && !isEmpty) this.#staged.add(kindOf(op));
+    for (const op of ops) if (op.kind === "embed" && !isEmpty) this.#staged.add(op.role);
     for (const op of ops) {
       if (op.kind === "norm" && op.edit) this.#programs.set(op, this.#program(op));
       else if (op.kind !== "norm") this.#lists.set(op, this.#partOf(op));
@@ -79,21 +79,21 @@ export class StageLowering {
   }
 
   isStaged(op: FusedOp): boolean {
-    return this.#staged.has(kindOf(op));
+    return this.#staged.has(op.role);
   }
 
   /** Values of a linear operation that its kernel must be able to edit. */
   editsOf(op: FusedLinear): readonly string[] {
-    return linearLists(op.epilogue.kind).filter((name) => this.#edits.get(kindOf(op))?.has(name) === true);
+    return linearLists(op.epilogue.kind).filter((name) => this.#edits.get(op.role)?.has(name) === true);
   }
 
   /** Whether the kernel must be able to run several stages one after the other at one value. */
   isStacked(op: FusedLinear): boolean {
-    return this.#stacked.has(kindOf(op));
+    return this.#stacked.has(op.role);
   }
 
   isSourced(op: FusedOp): boolean {
-    return this.#sourced.has(kindOf(op));
+    return this.#sourced.has(op.role);
   }
 
   /** Args, bindings and names for an operation that is no norm. */
@@ -130,12 +130,12 @@ export class StageLowering {
   }
 
   #noteEdits(op: FusedLinear): void {
-    const kind = kindOf(op);
+    const { role } = op;
     for (const [name, { length }] of op.stages) {
       if (length === 0) continue;
-      this.#staged.add(kind);
-      this.#edits.set(kind, (this.#edits.get(kind) ?? new Set()).add(name));
-      if (length > 1) this.#stacked.add(kind);
+      this.#staged.add(role);
+      this.#edits.set(role, (this.#edits.get(role) ?? new Set()).add(name));
+      if (length > 1) this.#stacked.add(role);
     }
   }
 
@@ -238,11 +238,6 @@ export class StageLowering {
 /** What a dispatch takes that carries the parts of two operations. */
 export function joined(a: StagePart, b: StagePart): StagePart {
   return { args: { ...a.args, ...b.args }, bind: { ...a.bind, ...b.bind }, names: [...a.names, ...b.names] };
-}
-
-/** Operations of one kind share their kernels: `mlp.up` of every block. */
-function kindOf({ label }: FusedOp): string {
-  return label.replace(/^blocks\.\d+\./, "");
 }
 
 function idsOf(uses: readonly StageUse[]): readonly string[] {

@@ -21,7 +21,7 @@ import { quantizedStripBytes } from "../formats/quantized-strips.ts";
 import { stripBytes } from "../formats/strips.ts";
 import type { MatrixRef, VectorRef } from "../graph/graph.ts";
 import type { QuantFormat } from "../model-config.ts";
-import type { FusedLinear, FusedOp, LinearPart } from "./fused.ts";
+import { type FusedLinear, type FusedOp, type LinearPart, labelOf } from "./fused.ts";
 
 /** Elements of a stored vector. */
 export interface VectorPiece {
@@ -159,7 +159,8 @@ export function vectorSource({ tensor, first, length }: VectorRef): VectorSource
 }
 
 /** Which outputs of which tensors a fused linear operation multiplies by, and the biases in the same order. */
-export function linearSources({ epilogue, label }: FusedLinear): LinearSources {
+export function linearSources({ epilogue, role, layer }: FusedLinear): LinearSources {
+  const label = labelOf(role, layer);
   if (epilogue.kind === "qkv") {
     const { q, k, v, rotary, head_dim } = epilogue;
     const order = rotary > 0 ? pairAdjacentOrder(head_dim, rotary) : undefined;

@@ -10,6 +10,7 @@ import { signal as abortSignal, callback, finite, oneOf, text, whole } from "../
 import { auraDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
+import { siteName } from "../graph/site.ts";
 import { neuronSite } from "../interventions/arguments.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { baseOf } from "../interventions/compose.ts";
@@ -146,10 +147,13 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
   const twice = sites.find((site, i) => sites.indexOf(site) !== i);
   if (twice !== undefined) throw new SluiceError("usage", `The site ${twice} is named twice`);
   const areas = await measure(model, sites, wanted);
-  const ranked = [...areas].flatMap(([key, values]) => {
-    const [site = "", layer] = key.split(".");
-    return Array.from(values, (area, neuron) => ({ site, layer: Number(layer), neuron, auroc: area }));
-  });
+  const ranked = sites.flatMap((site) =>
+    layersOf(config).flatMap((layer) =>
+      Array.from(areas.get(siteName({ kind: site, layer })) ?? [], (area, neuron) => {
+        return { site, layer, neuron, auroc: area };
+      }),
+    ),
+  );
   ranked.sort((a, b) => b.auroc - a.auroc);
   const chosen = top === undefined ? undefined : new Set(ranked.slice(0, top).map(nameOf));
   const scaleOf = (neuron: Omit<RankedNeuron, "scale">): number => {
@@ -167,14 +171,17 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
   };
 }
 
-/** AUROC of every neuron, by `site.layer`. */
+function layersOf({ num_hidden_layers }: Pick<ModelConfig, "num_hidden_layers">): readonly number[] {
+  return Array.from({ length: num_hidden_layers }, (_, layer) => layer);
+}
+
+/** AUROC of every neuron, by the name of its site. */
 async function measure(
   model: Model,
   sites: readonly NeuronSite[],
   options: AuraOptions,
 ): Promise<ReadonlyMap<string, Float32Array>> {
-  const layers = Array.from({ length: model.config.num_hidden_layers }, (_, layer) => layer);
-  const modules = sites.flatMap((site) => layers.map((layer) => `${site}.${layer}`));
+  const modules = sites.flatMap((kind) => layersOf(model.config).map((layer) => siteName({ kind, layer })));
   const areas = new Map<string, Float32Array>();
   for await (const { modules: group, positive, negative } of classTables(model, modules, "max", options)) {
     for (const site of group) areas.set(site, areasOf(positive, negative, site));
@@ -202,8 +209,8 @@ function makeBundle(
   for (const site of sites) {
     const id = `aura_${site}`;
     stages.push({ id, kind: "neuron_scale", site, layers: "all" });
-    for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-      const values = areas.get(`${site}.${layer}`) ?? new Float32Array(0);
+    for (const layer of layersOf(config)) {
+      const values = areas.get(siteName({ kind: site, layer })) ?? new Float32Array(0);
       const scale = Float32Array.from(values, (area, neuron) => scaleOf({ site, layer, neuron, auroc: area }));
       tensors.set(`${id}.${layer}.scale`, storeFloat32(scale, [scale.length]));
       tensors.set(`${id}.${layer}.auroc`, storeFloat32(values, [values.length]));

@@ -17,6 +17,7 @@ import { openCheckpoint } from "../formats/huggingface.ts";
 import { openSource } from "../formats/open-source.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { MatrixRef } from "../graph/graph.ts";
+import { isSameSite } from "../graph/site.ts";
 import { affineSite } from "../interventions/arguments.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { baseOf } from "../interventions/compose.ts";
@@ -281,7 +282,8 @@ async function readoutsOf(
 
 function outputProjection({ internals }: Model, layer: number): MatrixRef {
   for (const node of internals.graph.nodes) {
-    if (node.op === "linear" && node.out.sites.includes(`mlp_out.${layer}`)) return node.weight;
+    if (node.op !== "linear") continue;
+    if (node.out.sites.some((site) => isSameSite(site, { kind: "mlp_out", layer }))) return node.weight;
   }
   throw new Error(`The graph has no output projection of the MLP of layer ${layer}`);
 }

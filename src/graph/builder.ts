@@ -1,12 +1,13 @@
 /** A small vocabulary for writing model graphs: each method adds a node and returns its value. */
 import type { ActivationName, ModelConfig } from "../model-config.ts";
 import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
+import type { Site } from "./site.ts";
 
 export class GraphBuilder {
   readonly #nodes: Node[] = [];
   #values = 0;
 
-  embed(tokens: MatrixRef, positions: MatrixRef | undefined, sites: readonly string[]): Value {
+  embed(tokens: MatrixRef, positions: MatrixRef | undefined, sites: readonly Site[]): Value {
     const out = this.#value(tokens.inputs, sites);
     this.#nodes.push({ op: "embed", out, tokens, ...(positions && { positions }) });
     return out;
@@ -16,14 +17,14 @@ export class GraphBuilder {
     kind: "layer" | "rms",
     input: Value,
     parameters: { gain: VectorRef; bias?: VectorRef; eps: number },
-    site: string,
+    site: Site,
   ): Value {
     const out = this.#value(input.width, [site], input.rows);
     this.#nodes.push({ op: "norm", kind, input, out, ...parameters });
     return out;
   }
 
-  linear(input: Value, weight: MatrixRef, bias: VectorRef | undefined, site?: string): Value {
+  linear(input: Value, weight: MatrixRef, bias: VectorRef | undefined, site?: Site): Value {
     const out = this.#value(weight.outputs, site ? [site] : [], input.rows);
     this.#nodes.push({ op: "linear", input, out, weight, ...(bias && { bias }) });
     return out;
@@ -40,24 +41,24 @@ export class GraphBuilder {
   }
 
   attention(layer: number, queries: Value, scale: number, window: number): Value {
-    const out = this.#value(queries.width, [`attn_z.${layer}`]);
-    this.#nodes.push({ op: "attention", layer, queries, out, scale, window, pattern: `attn_pattern.${layer}` });
+    const out = this.#value(queries.width, [{ kind: "attn_z", layer }]);
+    this.#nodes.push({ op: "attention", layer, queries, out, scale, window, pattern: { kind: "attn_pattern", layer } });
     return out;
   }
 
-  activation(kind: ActivationName, input: Value, site?: string): Value {
+  activation(kind: ActivationName, input: Value, site?: Site): Value {
     const out = this.#value(input.width, site ? [site] : []);
     this.#nodes.push({ op: "activation", kind, input, out });
     return out;
   }
 
-  multiply(left: Value, right: Value, site: string): Value {
+  multiply(left: Value, right: Value, site: Site): Value {
     const out = this.#value(left.width, [site]);
     this.#nodes.push({ op: "multiply", left, right, out });
     return out;
   }
 
-  add(left: Value, right: Value, sites: readonly string[]): Value {
+  add(left: Value, right: Value, sites: readonly Site[]): Value {
     const out = this.#value(left.width, sites);
     this.#nodes.push({ op: "add", left, right, out });
     return out;
@@ -73,12 +74,19 @@ export class GraphBuilder {
     return { config, nodes: this.#nodes, logits };
   }
 
-  #value(width: number, sites: readonly string[], rows: Value["rows"] = "rows"): Value {
+  #value(width: number, sites: readonly Site[], rows: Value["rows"] = "rows"): Value {
     return { id: this.#values++, width, rows, sites };
   }
 }
 
-/** The site names of the stream after block `layer`: its end and, but for the last block, the next one's beginning. */
-export function residPostSites(layer: number, layers: number): readonly string[] {
-  return layer + 1 < layers ? [`resid_post.${layer}`, `resid_pre.${layer + 1}`] : [`resid_post.${layer}`];
+/** The sites of the stream after the embedding. */
+export const embedSites: readonly Site[] = [
+  { kind: "embed", layer: null },
+  { kind: "resid_pre", layer: 0 },
+];
+
+/** The sites of the stream after block `layer`: its end and, except after the last block, the next one's beginning. */
+export function residPostSites(layer: number, layers: number): readonly Site[] {
+  const end: Site = { kind: "resid_post", layer };
+  return layer + 1 < layers ? [end, { kind: "resid_pre", layer: layer + 1 }] : [end];
 }

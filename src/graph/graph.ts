@@ -3,6 +3,7 @@
  * Model builders emit it, interventions rewrite it, `src/compile` lowers it. It knows no GPU.
  */
 import type { ActivationName, ModelConfig } from "../model-config.ts";
+import type { Site } from "./site.ts";
 
 /** An activation: packed rows of `width` float32. */
 export interface Value {
@@ -10,11 +11,8 @@ export interface Value {
   readonly width: number;
   /** `rows`: one row per token of the step; `outs`: one per token whose logits are wanted. */
   readonly rows: "rows" | "outs";
-  /**
-   * The names this value is known by, e.g. `mlp_pre.3`, in the order in which stages at them would run:
-   * `resid_post.l` before `resid_pre.l+1`. Empty for values that are no site.
-   */
-  readonly sites: readonly string[];
+  /** The sites that this value is, in the order in which stages at them run: `resid_post.l` before `resid_pre.l+1`. */
+  readonly sites: readonly Site[];
   /** How many versions of each row there are, one after the other; absent: one. See `edge_mix`. */
   readonly variants?: number;
 }
@@ -100,8 +98,8 @@ export type Node =
       readonly scale: number;
       /** Keys visible to a query, itself included; 0: all. */
       readonly window: number;
-      /** Site name under which the softmax weights can be captured. */
-      readonly pattern: string;
+      /** The site at which the softmax weights can be captured. */
+      readonly pattern: Site;
     }
   | { readonly op: "activation"; readonly kind: ActivationName; readonly input: Value; readonly out: Value }
   | { readonly op: "multiply"; readonly left: Value; readonly right: Value; readonly out: Value }

@@ -1,5 +1,6 @@
 /** A graph as text: one line a node, values named by their sites. */
 import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
+import { siteName } from "./site.ts";
 
 export function printGraph(graph: Graph): string {
   return graph.nodes.map(printNode).join("\n");
@@ -66,7 +67,7 @@ function line(out: Value, text: string): string {
 
 /** A value's site names, or its number. */
 function name(value: Value): string {
-  return value.sites.length > 0 ? value.sites.join(" = ") : `%${value.id}`;
+  return value.sites.length > 0 ? value.sites.map(siteName).join(" = ") : `%${value.id}`;
 }
 
 function matrix({ tensor, first, outputs, inputs, tensorOutputs }: MatrixRef): string {

@@ -4,8 +4,9 @@
  * projection changes its rows; what is added to the stream moves into the bias of the layer that wrote to it last.
  */
 import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
+import { isSameSite, isStream, type Site, siteName } from "../graph/site.ts";
 import { show } from "../show.ts";
-import { listSources, sourceName } from "./edges.ts";
+import { type Source, sourceIndex, sourceName } from "./edges.ts";
 import { isEverywhere } from "./positions.ts";
 import { addsConstant, isTranslation, type RowMap, rowMapOf } from "./row-map.ts";
 import { siteWidth } from "./site-names.ts";
@@ -56,13 +57,13 @@ export interface BakePlan {
 
 /** A place in the weights, and the sites whose stages it can take, in the order in which they run. */
 interface Place {
-  readonly sites: readonly string[];
+  readonly sites: readonly Site[];
   /** At these only what is added can be folded: the stream is a sum, and one summand is at hand. */
-  readonly streamSites: readonly string[];
+  readonly streamSites: readonly Site[];
   /** Why it has no bias, or null if it has or can get one. */
   readonly noBias: string | null;
   /** Sources of an edge mask whose output would change if something is added to the stream here, or anything shifted. */
-  readonly sources: { readonly names: readonly string[]; readonly when: "stream" | "constant" };
+  readonly sources: { readonly written: readonly Source[]; readonly when: "stream" | "constant" };
   /** Stages that stay run before what is folded, as at a layer's input, and not after it. */
   readonly atInput: boolean;
 }
@@ -70,7 +71,7 @@ interface Place {
 interface PlacedStage {
   readonly stage: NeuronScaleStage | AffineStage;
   readonly layer: number;
-  readonly site: string;
+  readonly site: Site;
 }
 
 export function planBake(graph: Graph, { stages }: Composition): BakePlan {
@@ -79,26 +80,26 @@ export function planBake(graph: Graph, { stages }: Composition): BakePlan {
 
 class Planner {
   readonly #graph: Graph;
+  /** In order, by the name of their site. */
   readonly #placed = new Map<string, PlacedStage[]>();
   readonly #kept: KeptStage[] = [];
   readonly #mask: EdgeMaskStage | undefined;
-  /** Names of sources with masked edges. */
-  readonly #masked: ReadonlySet<string>;
+  /** Canonical indices of sources with masked edges. */
+  readonly #masked: ReadonlySet<number>;
 
   constructor(graph: Graph, stages: Composition["stages"]) {
     this.#graph = graph;
     for (const stage of stages) {
       if (stage.kind === "edge_mask") continue;
       for (const layer of stage.strength === 0 ? [] : stage.layers) {
-        const site = `${stage.site}.${layer}`;
-        this.#placed.set(site, [...(this.#placed.get(site) ?? []), { stage, layer, site }]);
+        const site: Site = { kind: stage.site, layer };
+        this.#placed.set(siteName(site), [...this.#placedAt(site), { stage, layer, site }]);
       }
     }
     this.#mask = stages
       .filter((stage) => stage.kind === "edge_mask")
       .find(({ strength, edges }) => strength !== 0 && edges.length > 0);
-    const names = listSources(graph.config).map(sourceName);
-    this.#masked = new Set(this.#mask?.edges.map(({ source }) => names[source] as string));
+    this.#masked = new Set(this.#mask?.edges.map(({ source }) => source));
     if (this.#mask) {
       const reason = "an edge mask gives every block its own input, which no weight does";
       this.#kept.push({ id: this.#mask.id, layer: null, reason });
@@ -119,10 +120,10 @@ class Planner {
 
   #embed({ tokens, positions }: EmbedNode): EmbedFold | null {
     const maps = this.#fold({
-      sites: ["resid_pre.0"],
+      sites: [{ kind: "resid_pre", layer: 0 }],
       streamSites: [],
       noBias: null,
-      sources: { names: ["embed"], when: "stream" },
+      sources: { written: [{ kind: "embed" }], when: "stream" },
       atInput: false,
     });
     return maps.length > 0 ? { tokens, positions, maps } : null;
@@ -133,44 +134,48 @@ class Planner {
       sites: out.sites,
       streamSites: [],
       noBias: bias ? null : "an RMS norm has no bias that could take what it adds",
-      sources: { names: [], when: "stream" },
+      sources: { written: [], when: "stream" },
       atInput: false,
     });
     return maps.length > 0 ? [{ gain, bias, maps }] : [];
   }
 
   #linear({ out, weight, bias }: LinearNode): LinearFold[] {
-    const [name, layerText] = (out.sites[0] ?? "").split(".");
-    const layer = Number(layerText);
+    const [site] = out.sites;
+    if (!site || site.layer === null) return [];
+    const { kind, layer } = site;
     const noBias = bias || this.#graph.config.model_type === "llama" ? null : this.#noBias();
     const common = { sites: out.sites, noBias, atInput: false };
     const heads = Array.from(
       { length: this.#graph.config.num_attention_heads },
-      (_, head) => `blocks.${layer}.head.${head}`,
+      (_, head): Source => ({ kind: "head", layer, head }),
     );
     let inputs: readonly RowMap[] = [];
     let outputs: readonly RowMap[] = [];
-    if (name === "attn_out") {
-      const names = this.#mask?.attn_bias === "separate" ? [] : heads;
-      inputs = this.#input(`attn_z.${layer}`, noBias, heads);
+    if (kind === "attn_out") {
+      const written = this.#mask?.attn_bias === "separate" ? [] : heads;
+      inputs = this.#input({ kind: "attn_z", layer }, noBias, heads);
       outputs = this.#fold({
         ...common,
-        streamSites: [`resid_mid.${layer}`],
-        sources: { names, when: "stream" },
+        streamSites: [{ kind: "resid_mid", layer }],
+        sources: { written, when: "stream" },
       });
-    } else if (name === "mlp_out") {
-      inputs = this.#input(`mlp_post.${layer}`, noBias, []);
-      const streamSites = [`resid_post.${layer}`, `resid_pre.${layer + 1}`];
-      outputs = this.#fold({ ...common, streamSites, sources: { names: [`blocks.${layer}.mlp`], when: "stream" } });
-    } else if (name !== undefined && ["mlp_pre", "gate_pre", "up"].includes(name)) {
-      outputs = this.#fold({ ...common, streamSites: [], sources: { names: [], when: "stream" } });
+    } else if (kind === "mlp_out") {
+      inputs = this.#input({ kind: "mlp_post", layer }, noBias, []);
+      const streamSites: readonly Site[] = [
+        { kind: "resid_post", layer },
+        { kind: "resid_pre", layer: layer + 1 },
+      ];
+      outputs = this.#fold({ ...common, streamSites, sources: { written: [{ kind: "mlp", layer }], when: "stream" } });
+    } else if (kind === "mlp_pre" || kind === "gate_pre" || kind === "up") {
+      outputs = this.#fold({ ...common, streamSites: [], sources: { written: [], when: "stream" } });
     }
     return inputs.length + outputs.length > 0 ? [{ weight, bias, inputs, outputs }] : [];
   }
 
   /** Stages at the input of an output projection. */
-  #input(site: string, noBias: string | null, heads: readonly string[]): readonly RowMap[] {
-    const sources = { names: heads, when: "constant" } as const;
+  #input(site: Site, noBias: string | null, heads: readonly Source[]): readonly RowMap[] {
+    const sources = { written: heads, when: "constant" } as const;
     return this.#fold({ sites: [site], streamSites: [], noBias, sources, atInput: true });
   }
 
@@ -178,9 +183,13 @@ class Planner {
     return `a model of type ${this.#graph.config.model_type} has no bias there that could take what it adds`;
   }
 
+  #placedAt(site: Site): readonly PlacedStage[] {
+    return this.#placed.get(siteName(site)) ?? [];
+  }
+
   /** The maps that a place takes, in order; stages that stay are noted. */
   #fold(place: Place): readonly RowMap[] {
-    const placed = [...place.sites, ...place.streamSites].flatMap((site) => this.#placed.get(site) ?? []);
+    const placed = [...place.sites, ...place.streamSites].flatMap((site) => this.#placedAt(site));
     const maps: RowMap[] = [];
     /** Stages met so far that stay: others cannot be moved past them, unless both only add. */
     const before: { readonly id: string; readonly adds: boolean }[] = [];
@@ -204,15 +213,16 @@ class Planner {
   #reason({ stage, site }: PlacedStage, map: RowMap | null, place: Place): string | undefined {
     if (!isEverywhere(stage.positions)) return `it acts at some positions (${show(stage.positions)})`;
     if (map === null) return "its gate is not linear";
-    const inStream = place.streamSites.includes(site);
+    const inStream = place.streamSites.some((each) => isSameSite(each, site));
     if (inStream && !isTranslation(map)) {
-      return `the stream at ${site} is the sum of all that was written to it, and no one tensor holds it`;
+      return `the stream at ${siteName(site)} is the sum of all that was written to it, and no one tensor holds it`;
     }
     if (addsConstant(map) && place.noBias !== null) return place.noBias;
-    const { names, when } = place.sources;
-    const changes = when === "constant" ? addsConstant(map) : inStream || site === "resid_pre.0";
-    const masked = changes ? names.find((name) => this.#masked.has(name)) : undefined;
-    return masked && `the edge mask "${this.#mask?.id}" masks edges of ${masked}, whose output would change`;
+    const { written, when } = place.sources;
+    const changes = when === "constant" ? addsConstant(map) : isStream(site);
+    const masked = changes && written.find((source) => this.#masked.has(sourceIndex(this.#graph.config, source)));
+    if (!masked) return undefined;
+    return `the edge mask "${this.#mask?.id}" masks edges of ${sourceName(masked)}, whose output would change`;
   }
 }
 

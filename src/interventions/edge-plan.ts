@@ -1,17 +1,16 @@
 /** An edge mask as the rewrite needs it: which destinations have inputs of their own, and which sources they need. */
 import type { EdgeVariant } from "../graph/graph.ts";
+import type { Site } from "../graph/site.ts";
 import type { ModelConfig } from "../model-config.ts";
 import {
   type Destination,
   destinationName,
   listDestinations,
-  listSources,
-  sourceName,
+  type Source,
+  sourceIndex,
   visibleSources,
 } from "./edges.ts";
 import type { EdgeMaskStage, MaskedEdge } from "./stage.ts";
-
-type HeadKind = "head" | "q" | "k" | "v";
 
 export class EdgePlan {
   /** Some destination adds up what is left, and so asks for the changes that stages make to the stream. */
@@ -20,8 +19,8 @@ export class EdgePlan {
   readonly biasPerHead: boolean;
   readonly #config: ModelConfig;
   readonly #variants: ReadonlyMap<Destination, EdgeVariant>;
-  /** Canonical index of each needed source, by name. */
-  readonly #needed = new Map<string, number>();
+  /** Canonical indices of the sources that some masked destination needs. */
+  readonly #needed = new Set<number>();
 
   constructor(config: ModelConfig, mask: EdgeMaskStage) {
     this.#config = config;
@@ -37,46 +36,53 @@ export class EdgePlan {
     });
     this.#variants = variants;
     this.hasKept = [...variants.values()].some(({ form }) => form === "kept");
-    const sources = listSources(config).map(sourceName);
-    for (const { terms } of variants.values()) {
-      for (const { source } of terms) this.#needed.set(sources[source] as string, source);
-    }
+    for (const { terms } of variants.values()) for (const { source } of terms) this.#needed.add(source);
   }
 
-  /** The destinations that read a norm (`attn_norm.3`, `mlp_norm.3`, `final_norm`) and have masked edges. */
-  variantsAt(norm: string): readonly EdgeVariant[] {
-    return [...this.#variants].filter(([destination]) => normOf(destination) === norm).map(([, variant]) => variant);
+  /** Variants for the destinations that read a norm and have masked edges. */
+  variantsAt(norm: Site): readonly EdgeVariant[] {
+    return this.#readersOf(norm.kind, norm.layer).map(([, variant]) => variant);
   }
 
   /**
-   * Which variant of its norm a projection reads, by the name of its output (`attn_q.3`, `mlp_pre.3`; nothing for the
-   * head): for q, k and v one a head. Variant 0 is the uncorrected one.
+   * Which variant of its norm a projection reads: for q, k and v one per head. Variant 0 is the uncorrected one.
+   * @param output the site of what it makes; undefined for the head
    */
-  readsAt(output: string): readonly number[] {
-    const [name = "", layer] = output.split(".");
-    if (!name.startsWith("attn_")) return [1];
+  readsAt(output: Site | undefined): readonly number[] {
+    const own = output && inputOf[output.kind];
+    if (!own) return [1];
     const { num_attention_heads: H, num_key_value_heads: G } = this.#config;
-    const kind = name.slice("attn_".length) as HeadKind;
-    const listed = this.variantsAt(`attn_norm.${layer}`);
-    return Array.from({ length: kind === "q" ? H : G }, (_, head) => {
-      const names = [`blocks.${layer}.head.${head}`, `blocks.${layer}.${kind}.${head}`];
-      return 1 + listed.findIndex((variant) => names.includes(variant.name));
+    const readers = this.#readersOf("attn_norm", output.layer);
+    return Array.from({ length: own === "q" ? H : G }, (_, head) => {
+      const isOwn = (each: Destination) => (each.kind === "head" || each.kind === own) && each.head === head;
+      return 1 + readers.findIndex(([each]) => isOwn(each));
     });
   }
 
   /** Canonical index of a source, if some masked destination needs it. */
-  sourceNamed(name: string): number | undefined {
-    return this.#needed.get(name);
+  neededSource(source: Source): number | undefined {
+    const index = sourceIndex(this.#config, source);
+    return this.#needed.has(index) ? index : undefined;
   }
 
   /** The heads of a layer that some masked destination needs. */
   headsOf(layer: number): readonly { readonly head: number; readonly source: number }[] {
     return Array.from({ length: this.#config.num_attention_heads }, (_, head) => ({
       head,
-      source: this.sourceNamed(`blocks.${layer}.head.${head}`),
+      source: this.neededSource({ kind: "head", layer, head }),
     })).filter((entry): entry is { head: number; source: number } => entry.source !== undefined);
   }
+
+  #readersOf(kind: Site["kind"], layer: Site["layer"]): readonly (readonly [Destination, EdgeVariant])[] {
+    return [...this.#variants].filter(([destination]) => {
+      const norm = normOf(destination);
+      return norm.kind === kind && norm.layer === layer;
+    });
+  }
 }
+
+/** What attention's projections read if the inputs of a head are told apart. */
+const inputOf: Partial<Record<Site["kind"], "q" | "k" | "v">> = { attn_q: "q", attn_k: "k", attn_v: "v" };
 
 /**
  * Subtracting what is cut leaves the rounding of the whole sum in what remains; adding up what is kept does not. The form
@@ -100,7 +106,8 @@ function variantOf(
   return { name, destination: index, form: "kept", terms };
 }
 
-function normOf(destination: Destination): string {
-  if (destination.kind === "logits") return "final_norm";
-  return destination.kind === "mlp" ? `mlp_norm.${destination.layer}` : `attn_norm.${destination.layer}`;
+/** The norm whose output a destination reads. */
+function normOf(destination: Destination): Site {
+  if (destination.kind === "logits") return { kind: "final_norm", layer: null };
+  return { kind: destination.kind === "mlp" ? "mlp_norm" : "attn_norm", layer: destination.layer };
 }

@@ -62,6 +62,12 @@ export function visibleSources(shape: EdgeShape, destination: Destination): numb
   }
 }
 
+/** Canonical index of a source: its place in {@link listSources}. */
+export function sourceIndex({ num_attention_heads: H }: EdgeShape, source: Source): number {
+  if (source.kind === "embed") return 0;
+  return 1 + source.layer * (H + 1) + (source.kind === "head" ? source.head : H);
+}
+
 /** Number of edges: 11,611 for GPT-2 small by heads. */
 export function countEdges(shape: EdgeShape, destinations: Destinations): number {
   return listDestinations(shape, destinations).reduce(

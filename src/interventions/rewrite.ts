@@ -3,7 +3,9 @@
  * they make. Fusion comes after and knows nothing of bundles. Without stages the graph is returned as it is.
  */
 import { type Graph, type Node, outputOf, type StageUse, type Value } from "../graph/graph.ts";
+import { isStream, type Site, siteName } from "../graph/site.ts";
 import { EdgePlan } from "./edge-plan.ts";
+import type { Source } from "./edges.ts";
 import type { Composition, EdgeMaskStage } from "./stage.ts";
 
 type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
@@ -23,8 +25,8 @@ class Rewriter {
   readonly #nodes: Node[] = [];
   /** What later nodes read in place of a value of the original graph, by its id. */
   readonly #replaced = new Map<number, Value>();
-  /** Stages by the name of the site they stand at, in order. */
-  readonly #stagesAt = new Map<string, PlacedStage[]>();
+  /** Stages in order, by the name of their site. */
+  readonly #staged = new Map<string, PlacedStage[]>();
   readonly #edges: EdgePlan | undefined;
   #values: number;
 
@@ -34,9 +36,9 @@ class Rewriter {
     stages.forEach((stage, index) => {
       if (stage.kind === "edge_mask") return;
       for (const layer of stage.layers) {
-        const site = `${stage.site}.${layer}`;
+        const site: Site = { kind: stage.site, layer };
         const placed = { op: stage.kind, use: { stage: index, id: stage.id, layer } };
-        this.#stagesAt.set(site, [...(this.#stagesAt.get(site) ?? []), placed]);
+        this.#staged.set(siteName(site), [...this.#stagesAt(site), placed]);
       }
     });
     const mask = stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
@@ -56,9 +58,10 @@ class Rewriter {
     else this.#nodes.push(node);
     const out = outputOf(original);
     if (!out) return;
-    if (node.op === "embed") this.#keep("embed", node.out);
+    if (node.op === "embed") this.#keep({ kind: "embed" }, node.out);
     this.#applyStages(out);
-    if (out.sites[0]?.startsWith("mlp_out.")) this.#keep(`blocks.${out.sites[0].split(".")[1]}.mlp`, this.#now(out));
+    const [site] = out.sites;
+    if (site?.kind === "mlp_out") this.#keep({ kind: "mlp", layer: site.layer }, this.#now(out));
   }
 
   /** The node, reading what its inputs have become, its output without the names that stages will take over. */
@@ -84,7 +87,8 @@ class Rewriter {
 
   /** Puts the edge mask's corrections between the stream and the norm. */
   #copyNorm(node: NodeOf<"norm">): void {
-    const variants = this.#edges?.variantsAt(this.#siteOf(node.out)) ?? [];
+    const site = this.#siteOf(node.out);
+    const variants = (site && this.#edges?.variantsAt(site)) ?? [];
     if (variants.length === 0) {
       this.#nodes.push(node);
       return;
@@ -99,11 +103,12 @@ class Rewriter {
   /** Readers of a norm with variants read those of their own destinations; heads are sources before they are mixed. */
   #copyLinear(node: NodeOf<"linear">): void {
     const site = this.#siteOf(node.out);
-    const heads = site.startsWith("attn_out.") ? this.#edges?.headsOf(Number(site.split(".")[1])) : undefined;
-    if (this.#edges && heads && heads.length > 0) {
+    if (this.#edges && site?.kind === "attn_out") {
+      const { layer } = site;
+      const heads = this.#edges.headsOf(layer);
       const { input, weight, bias } = node;
       const share = bias && this.#edges.biasPerHead ? { bias } : {};
-      this.#nodes.push({ op: "head_sources", layer: Number(site.split(".")[1]), input, weight, ...share, heads });
+      if (heads.length > 0) this.#nodes.push({ op: "head_sources", layer, input, weight, ...share, heads });
     }
     const reads = node.input.variants === undefined ? undefined : this.#edges?.readsAt(site);
     this.#nodes.push(reads ? { ...node, reads } : node);
@@ -112,8 +117,8 @@ class Rewriter {
   /** Appends the stages at every name of a value; the last of them is what later nodes read. */
   #applyStages(original: Value): void {
     const { sites } = original;
-    const staged = sites.map((site) => this.#stagesAt.get(site) ?? []);
-    const tracked = this.#edges?.hasKept === true && sites.some((site) => /^(?:resid_\w+|attn_out)\./.test(site));
+    const staged = sites.map((site) => this.#stagesAt(site));
+    const tracked = this.#edges?.hasKept === true && sites.some((site) => isStream(site) || site.kind === "attn_out");
     let value = this.#now(original);
     staged.forEach((list, i) => {
       const next = staged.findIndex((other, j) => j > i && other.length > 0);
@@ -130,29 +135,33 @@ class Rewriter {
 
   /** The value with its names up to the first that has stages. */
   #unstaged(value: Value): Value {
-    const first = value.sites.findIndex((site) => this.#stagesAt.has(site));
+    const first = value.sites.findIndex((site) => this.#stagesAt(site).length > 0);
     if (first < 0) return value;
     const bare = { ...value, sites: value.sites.slice(0, first) };
     this.#replaced.set(value.id, bare);
     return bare;
   }
 
-  #keep(source: string, input: Value): void {
-    const index = this.#edges?.sourceNamed(source);
+  #stagesAt(site: Site): readonly PlacedStage[] {
+    return this.#staged.get(siteName(site)) ?? [];
+  }
+
+  #keep(source: Source, input: Value): void {
+    const index = this.#edges?.neededSource(source);
     if (index !== undefined) this.#nodes.push({ op: "source", source: index, input });
   }
 
-  /** The first name that a value of the original graph had, also where stages have taken it over. */
-  #siteOf({ id }: Value): string {
+  /** The first site that a value of the original graph was, even if stages have taken it over. */
+  #siteOf({ id }: Value): Site | undefined {
     const original = this.#graph.nodes.map(outputOf).find((out) => out?.id === id);
-    return original?.sites[0] ?? "";
+    return original?.sites[0];
   }
 
   #now(value: Value): Value {
     return this.#replaced.get(value.id) ?? value;
   }
 
-  #value(like: Value, sites: readonly string[], variants: number | undefined): Value {
+  #value(like: Value, sites: readonly Site[], variants: number | undefined): Value {
     const { width, rows } = like;
     return { id: this.#values++, width, rows, sites, ...(variants !== undefined && { variants }) };
   }

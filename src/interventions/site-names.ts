@@ -1,6 +1,7 @@
 /** The sites of a model by name: ours, and TransformerLens' where both mean the same values. The dictionary is data. */
 import { entry as door } from "../arguments/entry.ts";
 import { SluiceError } from "../errors.ts";
+import { type SiteKind, siteForm } from "../graph/site.ts";
 import { modelShape } from "./arguments.ts";
 import dictionary from "./site-names.json" with { type: "json" };
 import type { ModelShape } from "./sites.ts";
@@ -23,7 +24,7 @@ export interface SiteInfo {
 }
 
 interface Entry {
-  readonly site: string;
+  readonly site: SiteKind;
   readonly width: "hidden_size" | "intermediate_size" | "heads" | "kv_heads" | "pattern";
   /** Only models with such an MLP have it. */
   readonly mlp?: "plain" | "gated";
@@ -43,10 +44,11 @@ export const listSitesDoor = door("listSites", ["config", modelShape]);
 export function listSites(config: ModelShape): readonly SiteInfo[] {
   listSitesDoor.read(config);
   return entriesOf(config).map((entry) => {
-    const kind = kindOf(entry);
+    const { site: kind } = entry;
+    const name = siteForm(kind);
     return {
-      name: entry.site,
-      layers: isLayered(entry) ? config.num_hidden_layers : null,
+      name,
+      layers: name.endsWith("LAYER") ? config.num_hidden_layers : null,
       width: widthOf(entry, config),
       stages: [
         ...(neuronSites.some((site) => site === kind) ? (["neuron_scale"] as const) : []),
@@ -59,8 +61,8 @@ export function listSites(config: ModelShape): readonly SiteInfo[] {
 }
 
 /** Width of a site's rows, or null where the model has no such site or it has no rows. */
-export function siteWidth(config: ModelShape, kind: string): number | null {
-  const entry = entriesOf(config).find((candidate) => kindOf(candidate) === kind);
+export function siteWidth(config: ModelShape, kind: SiteKind): number | null {
+  const entry = entriesOf(config).find((candidate) => candidate.site === kind);
   return entry ? widthOf(entry, config) : null;
 }
 
@@ -74,7 +76,7 @@ export function ourSiteName(config: ModelShape, name: string): string {
     const layer = layerIn(entry.transformer_lens, name);
     if (layer === undefined) continue;
     refuseOther(entry, config, name, layer);
-    return entry.site.replace("LAYER", layer);
+    return siteForm(entry.site).replace("LAYER", layer);
   }
   return name;
 }
@@ -88,7 +90,7 @@ export function ourSiteKind(config: ModelShape, name: string): string {
     const { transformer_lens: full } = entry;
     if (name !== full && name !== full.replace("blocks.LAYER.", "")) continue;
     refuseOther(entry, config, name, "LAYER");
-    return kindOf(entry);
+    return entry.site;
   }
   return name;
 }
@@ -96,14 +98,6 @@ export function ourSiteKind(config: ModelShape, name: string): string {
 function entriesOf({ architecture }: ModelShape): readonly Entry[] {
   const mlp = architecture === "gpt2" ? "plain" : "gated";
   return entries.filter((entry) => entry.mlp === undefined || entry.mlp === mlp);
-}
-
-function kindOf({ site }: Entry): string {
-  return site.replace(".LAYER", "");
-}
-
-function isLayered({ site }: Entry): boolean {
-  return site.endsWith(".LAYER");
 }
 
 function widthOf({ width }: Entry, config: ModelShape): number | null {
@@ -126,9 +120,13 @@ function isSame({ equal_if }: Entry, { architecture }: ModelShape): boolean {
 
 function refuseOther(entry: Entry, config: ModelShape, name: string, layer: string): void {
   if (isSame(entry, config)) return;
-  throw new SluiceError("usage", `${name} of TransformerLens and ${entry.site.replace("LAYER", layer)} differ here`, {
-    hint: `${entry.otherwise?.replace("LAYER", layer)}.`,
-  });
+  throw new SluiceError(
+    "usage",
+    `${name} of TransformerLens and ${siteForm(entry.site).replace("LAYER", layer)} differ here`,
+    {
+      hint: `${entry.otherwise?.replace("LAYER", layer)}.`,
+    },
+  );
 }
 
 /** The layer in a name of this form, as it is written; empty for one without layers, undefined for another form. */

@@ -1,6 +1,7 @@
 /** What `sluice explain` prints: graph, plan, buffers and the WGSL that the device gets. */
 
 import { bandwidths, decodeCost, estimateMs } from "../compile/cost-model.ts";
+import { roleIn } from "../compile/fused.ts";
 import {
   allDispatches,
   type BufferRole,
@@ -157,7 +158,7 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
 function printEstimate(plan: Plan): string {
   const position = Math.min(255, plan.capacity - 1);
   const cost = decodeCost(plan, position);
-  const alone = [...new Set(cost.alone.map((label) => label.replace(/^blocks\.\d+\./, "")))];
+  const alone = [...new Set(cost.alone.map(({ label, layer }) => roleIn(label, layer)))];
   return [
     `  at position ${position}: ${(cost.bytes / 1e6).toFixed(2)} MB, ${(cost.flops / 1e6).toFixed(1)} MFLOP, ${cost.dispatches} dispatches`,
     `  on one workgroup: ${cost.alone.length === 0 ? "none" : `${cost.alone.length} (${alone.join(", ")})`}`,

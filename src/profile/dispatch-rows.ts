@@ -1,5 +1,5 @@
 /** Dispatches of a profile, and what they add up to by kernel, by layer and by place in the model. */
-
+import { roleIn } from "../compile/fused.ts";
 import type { Ceilings } from "./ceilings.ts";
 import type { PhasedDispatch } from "./lane.ts";
 import type { ProfiledDispatch, ProfileRow } from "./profile-result.ts";
@@ -29,8 +29,8 @@ export function layerOf({ layer }: ProfiledDispatch): string {
 }
 
 /** The place in a layer, the same for all of them: `mlp.up` of `blocks.3.mlp.up`. */
-export function siteOf({ label }: ProfiledDispatch): string {
-  return label.replace(/^blocks\.\d+\./, "");
+export function siteOf({ label, layer }: ProfiledDispatch): string {
+  return roleIn(label, layer ?? undefined);
 }
 
 /** One row a phase and name, prefill first, the longest first. */

@@ -1,6 +1,5 @@
 /** The charts of a profile's report, as SVG with titles to point at. */
-
-import { layerOf } from "./dispatch-rows.ts";
+import { layerOf, siteOf } from "./dispatch-rows.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { HostSpan, Profile, ProfiledDispatch, ProfileRow } from "./profile-result.ts";
 
@@ -69,7 +68,7 @@ export function timeline(
     const { label, kernel, stages, step, ms, begin_ms } = each;
     const title = [`${label}, step ${step}: ${ms?.toFixed(3)} ms`, kernel, stages.join(", ")].join("\n").trim();
     const begin = begin_ms as number;
-    const name = label.replace(/^blocks\.\d+\./, "");
+    const name = siteOf(each);
     return { begin, end: begin + (ms as number), colour: colourOf(kernel), opacity: 1, name, title };
   });
   const tracks: readonly (readonly [name: string, bars: readonly Bar[]])[] = [

@@ -3,7 +3,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { offeredSites } from "../../src/compile/captures.ts";
 import { fuse } from "../../src/compile/fuse.ts";
+import { endSiteKinds, layerSiteKinds } from "../../src/graph/site.ts";
 import { listSites, SluiceError } from "../../src/index.ts";
+import dictionary from "../../src/interventions/site-names.json" with { type: "json" };
 import { ourSiteKind, ourSiteName } from "../../src/interventions/site-names.ts";
 import { affineSites, neuronSites } from "../../src/interventions/stage.ts";
 import { location } from "../support/files.ts";
@@ -42,6 +44,10 @@ for (const name of ["gpt2-tiny", "llama3-tiny"]) {
     }
   });
 }
+
+test("the dictionary has every kind of site once", () => {
+  assert.equal(dictionary.map(({ site }) => site).sort(), [...layerSiteKinds, ...endSiteKinds].sort());
+});
 
 const gpt2 = { architecture: "gpt2" } as Parameters<typeof ourSiteName>[0];
 const llama = { architecture: "llama" } as Parameters<typeof ourSiteName>[0];
