@@ -4,7 +4,7 @@ import { type Graph, inputsOf, type Node, outputOf, type Value } from "../graph/
 export type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
 
 /** A stage's node. */
-export type StageNode = Extract<Node, { op: "neuron_scale" | "affine" }>;
+export type StageNode = NodeOf<"stage">;
 
 /** Stages that follow one another, in order, between two values. */
 export interface Chain {
@@ -76,14 +76,14 @@ export class Flow {
 }
 
 function isStage(node: Node): node is StageNode {
-  return node.op === "neuron_scale" || node.op === "affine";
+  return node.op === "stage";
 }
 
 /**
- * Of the stages at attn_out or mlp_out, those that the projection's epilogue carries: neuron_scales up to the first stage
+ * Of the stages at attn_out or mlp_out, those that the projection's epilogue carries: those of single elements up to the first stage
  * that needs the whole row, or whose change must be recorded with those of the row.
  */
 export function inEpilogue(stages: readonly StageNode[]): number {
-  const first = stages.findIndex(({ op, tracked }) => op === "affine" || tracked);
+  const first = stages.findIndex(({ form, tracked }) => form === "row" || tracked);
   return first < 0 ? stages.length : first;
 }

@@ -343,8 +343,8 @@ function part(node: NodeOf<"linear">): LinearPart {
   return { weight: node.weight, out: node.out, ...(node.bias && { bias: node.bias }) };
 }
 
-function rowStage({ op, use, tracked }: StageNode): RowStage {
-  return { op, use, tracked };
+function rowStage({ form, use, tracked }: StageNode): RowStage {
+  return { form, use, tracked };
 }
 
 /** The block that a value belongs to; the stream's sites do not say, since they name the blocks on both sides. */

@@ -1,5 +1,5 @@
 /** What fusion makes of a graph: one entry per operation, of which lowering makes no, one or several dispatches. */
-import type { EdgeVariant, MatrixRef, StageUse, Value, VectorRef } from "../graph/graph.ts";
+import type { EdgeVariant, MatrixRef, StageForm, StageUse, Value, VectorRef } from "../graph/graph.ts";
 import type { Site } from "../graph/site.ts";
 import type { ActivationName } from "../model-config.ts";
 
@@ -52,7 +52,7 @@ export interface FusedEmbed extends Placed {
 
 /** A stage that edits whole rows, in the kernel that owns them. */
 export interface RowStage {
-  readonly op: "neuron_scale" | "affine";
+  readonly form: StageForm;
   readonly use: StageUse;
   readonly tracked: boolean;
 }
@@ -69,7 +69,7 @@ export interface NormEdit {
   readonly post: readonly RowStage[];
   /** At resid_pre. */
   readonly pre: readonly RowStage[];
-  /** neuron_scales at attn_norm or mlp_norm. */
+  /** Stages of single elements at attn_norm or mlp_norm. */
   readonly norm: readonly StageUse[];
   /** Destinations with masked edges; the uncorrected row is variant 0, theirs follow. */
   readonly variants: readonly EdgeVariant[];
@@ -98,7 +98,7 @@ export interface FusedLinear extends Placed {
   /** Variant of the input that is read, where it has several; `qkv`: `reads` says it for each group of head_dim outputs. */
   readonly variant: number;
   readonly reads?: readonly number[];
-  /** neuron_scales by the name of the kernel's list: pre, post, gate, up, out. */
+  /** Stages of single elements by the name of the kernel's list: pre, post, gate, up, out. */
   readonly stages: ReadonlyMap<string, readonly StageUse[]>;
   /** Canonical index of the result as a source of the edge mask (mlp_out). */
   readonly source?: number;
@@ -141,7 +141,7 @@ export interface FusedAttention extends Placed {
   readonly scale: number;
   readonly window: number;
   readonly pattern: Site;
-  /** neuron_scales at attn_z. */
+  /** Stages of single elements at attn_z. */
   readonly stages: readonly StageUse[];
 }
 

@@ -2,7 +2,7 @@
 import type { EdgeVariant } from "../graph/graph.ts";
 import { listDestinations, visibleSources } from "../interventions/edges.ts";
 import type { LiveSettings } from "../interventions/settings.ts";
-import type { Composition, EdgeMaskStage } from "../interventions/stage.ts";
+import { type Composition, type EdgeMaskStage, edgeMaskIn } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { NONE, type Region, type StageWords } from "./stage-image.ts";
 
@@ -29,7 +29,7 @@ export class EdgeBlocks {
     variants: readonly EdgeVariant[],
     take: (count4: number) => number,
   ) {
-    const mask = composition.stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+    const mask = edgeMaskIn(composition.stages);
     this.#variants = variants;
     this.#width = config.hidden_size;
     const edges = mask?.edges.length ?? 0;

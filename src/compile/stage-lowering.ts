@@ -5,7 +5,7 @@
  */
 
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
-import type { Composition, EdgeMaskStage } from "../interventions/stage.ts";
+import { type Composition, edgeMaskIn } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { linearLists } from "../kernels/linear/linear.ts";
 import type { ModelConfig } from "../model-config.ts";
@@ -168,7 +168,7 @@ export class StageLowering {
   /** Output biases that belong to no head, of the layers that a destination sees. */
   #fixedBiases({ destination }: EdgeVariant): readonly number[] {
     const { config, composition, outputBias } = this.#bounds;
-    const mask = composition.stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+    const mask = edgeMaskIn(composition.stages);
     if (mask?.attn_bias !== "separate") return [];
     return Array.from({ length: visibleLayers(config, destination, mask) }, (_, layer) => outputBias(layer)).filter(
       (at): at is number => at !== undefined,

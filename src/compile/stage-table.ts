@@ -5,9 +5,10 @@
 
 import { SluiceError } from "../errors.ts";
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
-import { addsOf, type LoweredAffine, lowerAffine, rankOf } from "../interventions/affine.ts";
+import { kindOf } from "../interventions/kinds/kinds.ts";
+import type { ElementForm, Gate, LoweredElements, LoweredRow, RowForm } from "../interventions/kinds/stage-kind.ts";
 import type { LiveSettings } from "../interventions/settings.ts";
-import type { AffineStage, AffineValues, Composition, Gate, NeuronValues } from "../interventions/stage.ts";
+import { type Composition, isAtSite, type SiteStage, type StageValues } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { MOST_RANKS } from "../kernels/norm/edited.ts";
 import type { ModelConfig } from "../model-config.ts";
@@ -59,9 +60,9 @@ export class StageTableBuilder {
     return this.#composition.stages.length;
   }
 
-  /** A list of neuron_scales, as shaders/stages/neuron_scale.wgsl reads it: the first, and where the others are. */
+  /** A list of stages of single elements, as shaders/stages/neuron_scale.wgsl reads it: the first, and where the others are. */
   list(uses: readonly StageUse[] = []): readonly number[] {
-    const [first, ...others] = uses.map((use) => [use.stage, ...this.#neuronVectors(use)]);
+    const [first, ...others] = uses.map((use) => [use.stage, ...this.#elementVectors(use)]);
     if (!first) return [NONE, NONE, NONE, NONE];
     if (others.length === 0) return [...first, NONE];
     return [...first, this.#fixed([[others.length, 0, 0, 0], ...others.map((entry) => [...entry, 0])])];
@@ -129,24 +130,24 @@ export class StageTableBuilder {
     return makeImage(this.#end4 * 4, this.#structure, [...this.#regions, ...this.#edges.regions]);
   }
 
-  /** Stages in a row as groups: affine ones that follow one another share a reduction. */
+  /** Stages in a row as groups: those of whole rows that follow one another share a reduction. */
   #groups(stages: readonly RowStage[]): number[][] {
     const groups: number[][] = [];
     let run: StageUse[] = [];
     let reads = 0;
     const flush = (): void => {
-      if (run.length > 0) groups.push([1, this.#affineEntries(run, reads), run.length, reads]);
+      if (run.length > 0) groups.push([1, this.#rowEntries(run, reads), run.length, reads]);
       this.ranks = Math.max(this.ranks, reads);
       run = [];
       reads = 0;
     };
-    for (const { op, use } of stages) {
-      if (op === "neuron_scale") {
+    for (const { form, use } of stages) {
+      if (form === "elements") {
         flush();
-        groups.push([0, use.stage, ...this.#neuronVectors(use)]);
+        groups.push([0, use.stage, ...this.#elementVectors(use)]);
         continue;
       }
-      const rank = rankOf(this.#affine(use), use.layer, this.#width);
+      const rank = this.#rankOf(use);
       if (rank > MOST_RANKS) {
         throw new SluiceError(
           "device_limit",
@@ -164,27 +165,28 @@ export class StageTableBuilder {
     return groups;
   }
 
-  #affineEntries(uses: readonly StageUse[], totalReads: number): number {
+  #rowEntries(uses: readonly StageUse[], totalReads: number): number {
     const entries: number[][] = [];
     let read = 0;
     uses.forEach((use, i) => {
-      const stage = this.#affine(use);
-      const rank = rankOf(stage, use.layer, this.#width);
+      const { stage, values, lowering } = this.#rowStage(use);
+      const rank = this.#rankOf(use);
       read += rank;
-      const adds = { nothing: 0, bias: 1, alpha: 2 }[addsOf(stage, use.layer)];
-      const vectors = this.#affineVectors(use, rank, adds > 0);
-      const [lo, hi] = bounds(stage.gate);
+      const adds = { nothing: 0, bias: 1, alpha: 2 }[lowering.adds(stage, values)];
+      const vectors = this.#rowVectors(use, rank, adds > 0);
+      const gate = lowering.gate(stage);
+      const [lo, hi] = bounds(gate);
       const later = totalReads - read;
       const products = later > 0 ? this.#products(uses, i, later, rank + (adds > 0 ? 1 : 0)) : 0;
-      entries.push([use.stage, gateCode(stage.gate), rank, adds], vectors, [bits(lo), bits(hi), products, 0]);
+      entries.push([use.stage, gateCode(gate), rank, adds], vectors, [bits(lo), bits(hi), products, 0]);
     });
     return this.#fixed(entries);
   }
 
   /** V, U, b, c of a stage at a layer. */
-  #affineVectors(use: StageUse, rank: number, adds: boolean): number[] {
+  #rowVectors(use: StageUse, rank: number, adds: boolean): number[] {
     const w4 = Math.ceil(this.#width / 4);
-    const place = (name: string, count4: number, write: (to: Float32Array, lowered: LoweredAffine) => void): number =>
+    const place = (name: string, count4: number, write: (to: Float32Array, lowered: LoweredRow) => void): number =>
       count4 === 0
         ? 0
         : this.#data(`${name} ${use.stage} ${use.layer}`, count4, [tensorsOf(use)], (to, settings) =>
@@ -213,20 +215,20 @@ export class StageTableBuilder {
     });
   }
 
-  /** scale and shift of a neuron_scale at a layer, or NONE. */
-  #neuronVectors(use: StageUse): number[] {
-    const stage = this.#composition.stages[use.stage];
-    const values = stage?.kind === "neuron_scale" ? stage.values.get(use.layer) : undefined;
-    return (["scale", "shift"] as const).map((name) => {
-      const length = values?.[name]?.length;
+  /** scale and shift of a stage of single elements at a layer, or NONE. */
+  #elementVectors(use: StageUse): number[] {
+    const { stage, lowering } = this.#elementStage(use);
+    const lowered = lowering.lower(stage, valuesOf(stage, use));
+    return (["scale", "shift"] as const satisfies readonly (keyof LoweredElements)[]).map((name) => {
+      const length = lowered[name]?.length;
       if (length === undefined) return NONE;
       return this.#data(
         `${name} ${use.stage} ${use.layer}`,
         Math.ceil(length / 4),
         [tensorsOf(use)],
         (to, settings) => {
-          const now = settings.tensors[use.stage]?.get(use.layer) as NeuronValues | undefined;
-          to.set(now?.[name] ?? []);
+          const now = settings.tensors[use.stage]?.get(use.layer) ?? {};
+          to.set(lowering.lower(stage, now)[name] ?? []);
         },
       );
     });
@@ -243,27 +245,50 @@ export class StageTableBuilder {
         const { strengths, alphas } = sequences[sequence] as LiveSettings["sequences"][number];
         stages.forEach((stage, i) => {
           floats[at + 4 * i] = strengths[i] as number;
-          if (stage.kind === "edge_mask") {
-            integers.set([...this.#edges.blocksOf(sequence), NONE], at + 4 * i + 1);
-          } else {
+          if (isAtSite(stage)) {
             floats[at + 4 * i + 1] = alphas[i] as number;
             const scope = scopes[sequence]?.[i];
             integers.set([scope?.at ?? 0, scope?.count ?? NONE], at + 4 * i + 2);
+          } else {
+            integers.set([...this.#edges.blocksOf(sequence), NONE], at + 4 * i + 1);
           }
         });
       },
     });
   }
 
-  #affine({ stage, id }: StageUse): AffineStage {
+  #stageOf({ stage, id }: StageUse): SiteStage {
     const found = this.#composition.stages[stage];
-    if (found?.kind !== "affine") throw new Error(`Stage ${id} is no affine stage`);
+    if (!found || !isAtSite(found)) throw new Error(`Stage ${id} does not act at a site`);
     return found;
   }
 
-  #lowered(use: StageUse, { tensors }: LiveSettings): LoweredAffine {
-    const values = tensors[use.stage]?.get(use.layer) as AffineValues;
-    return lowerAffine(this.#affine(use).method, values, this.#width);
+  #elementStage(use: StageUse): { readonly stage: SiteStage; readonly lowering: ElementForm<SiteStage, StageValues> } {
+    const stage = this.#stageOf(use);
+    const { lowering } = kindOf(stage);
+    if (lowering.form !== "elements") throw new Error(`Stage ${use.id} needs whole rows`);
+    return { stage, lowering };
+  }
+
+  #rowStage(use: StageUse): {
+    readonly stage: SiteStage;
+    readonly values: StageValues;
+    readonly lowering: RowForm<SiteStage, StageValues>;
+  } {
+    const stage = this.#stageOf(use);
+    const { lowering } = kindOf(stage);
+    if (lowering.form !== "row") throw new Error(`Stage ${use.id} edits single elements`);
+    return { stage, values: valuesOf(stage, use), lowering };
+  }
+
+  #rankOf(use: StageUse): number {
+    const { stage, values, lowering } = this.#rowStage(use);
+    return lowering.rank(stage, values, this.#width);
+  }
+
+  #lowered(use: StageUse, { tensors }: LiveSettings): LoweredRow {
+    const { stage, values, lowering } = this.#rowStage(use);
+    return lowering.lower(stage, tensors[use.stage]?.get(use.layer) ?? values, this.#width);
   }
 
   /** Structure: vec4s of integers. */
@@ -302,6 +327,10 @@ export class StageTableBuilder {
 
 function tensorsOf({ stage, layer }: StageUse): Origin {
   return { kind: "tensors", stage, layer };
+}
+
+function valuesOf(stage: SiteStage, { layer }: StageUse): StageValues {
+  return stage.values.get(layer) ?? {};
 }
 
 function gateCode(gate: Gate): number {

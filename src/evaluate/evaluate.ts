@@ -8,7 +8,7 @@ import { listOf, prompt, tokens } from "../arguments/lists.ts";
 import { signal as abortSignal, callback, finite, whole } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { dependsOnPrompt } from "../interventions/positions.ts";
-import type { Stage } from "../interventions/stage.ts";
+import { isAtSite, type Stage } from "../interventions/stage.ts";
 import { temperature } from "../model/generate-arguments.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
@@ -210,7 +210,7 @@ async function predict(
 }
 
 function hasPromptScope(stage: Stage): boolean {
-  return stage.kind !== "edge_mask" && dependsOnPrompt(stage.positions);
+  return isAtSite(stage) && dependsOnPrompt(stage.positions);
 }
 
 /** A bundle for generated tokens alone would leave most of a text unchanged, so its cost is measured at all tokens. */

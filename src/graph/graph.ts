@@ -17,11 +17,16 @@ export interface Value {
   readonly variants?: number;
 }
 
+/** What a stage needs of the value that it edits: each element alone, or the whole row. */
+export type StageForm = "elements" | "row";
+
 /** A stage of an intervention at one layer. */
 export interface StageUse {
   /** Its place in the composition. */
   readonly stage: number;
   readonly id: string;
+  /** Its kind, for people. */
+  readonly kind: string;
   readonly layer: number;
 }
 
@@ -106,9 +111,10 @@ export type Node =
   | { readonly op: "add"; readonly left: Value; readonly right: Value; readonly out: Value }
   /** Keeps the rows whose logits are wanted. */
   | { readonly op: "select_outs"; readonly input: Value; readonly out: Value }
-  /** A neuron_scale or affine stage. `tracked`: its change belongs to no source, and some destination asks for those. */
+  /** A stage at a site. `tracked`: its change belongs to no source, and some destination asks for those. */
   | {
-      readonly op: "neuron_scale" | "affine";
+      readonly op: "stage";
+      readonly form: StageForm;
       readonly use: StageUse;
       readonly input: Value;
       readonly out: Value;

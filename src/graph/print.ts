@@ -40,9 +40,8 @@ function printNode(node: Node): string {
       return line(node.out, `${name(node.left)} · ${name(node.right)}`);
     case "add":
       return line(node.out, `${name(node.left)} + ${name(node.right)}`);
-    case "neuron_scale":
-    case "affine":
-      return line(node.out, `${node.op}(${name(node.input)}, stage ${node.use.id})`);
+    case "stage":
+      return line(node.out, `${node.use.kind}(${name(node.input)}, stage ${node.use.id})`);
     case "source":
       return `  source.${node.source} ← ${name(node.input)}`;
     case "head_sources": {

@@ -7,6 +7,7 @@ import { finite, float32, oneOf, text, whole } from "../arguments/rules.ts";
 import { type StoredTensor, storedTensor } from "../formats/safetensors.ts";
 import type { Bundle, ComposedBundle, ComposeSettings } from "./bundle-types.ts";
 import { checkPositions } from "./check-positions.ts";
+import { tensorNames } from "./kinds/kinds.ts";
 import { type Check, checkManifest, type Manifest } from "./manifest.ts";
 import type { Positions } from "./positions.ts";
 import type { ModelShape } from "./sites.ts";
@@ -37,6 +38,8 @@ export interface SettingsInput extends Pick<ComposeSettings, "edges" | "digests"
   /** Positions by stage id, in place of the bundles' own. */
   readonly positions?: Table<Positions>;
 }
+
+type AnyTensors = NeuronValues & AffineValues;
 
 const bundleFields = fields<BundleInput>(
   "a bundle, as loadBundle and the fits give it",
@@ -99,16 +102,9 @@ export const neuronSite = test<NeuronSite>("the name of a site", (value) => type
 export const maskedEdges = listOf(tuple("[source, destination, value]", text, text, finite({ least: 0, most: 1 })));
 
 /** Tensors of a stage at a layer; which of them it has, it says itself. */
-export const stageValues = fields<NeuronValues & AffineValues>("tensors by name")({
-  scale: floats,
-  shift: floats,
-  direction: floats,
-  reference: floats,
-  v: floats,
-  u: floats,
-  c: floats,
-  bias: floats,
-});
+export const stageValues = fields<AnyTensors>("tensors by name")(
+  Object.fromEntries(tensorNames.map((name) => [name, floats])) as Record<keyof AnyTensors, typeof floats>,
+);
 
 /** What replaces cut sources, by class of destination. */
 export const replacements = fields<Partial<EdgeMaskStage["replace"]>>("{ attn, mlp, logits }")({

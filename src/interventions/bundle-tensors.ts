@@ -3,6 +3,7 @@
 import type { SluiceError } from "../errors.ts";
 import { toFloat32 } from "../formats/safetensors.ts";
 import type { Bundle } from "./bundle-types.ts";
+import type { TensorSpec } from "./kinds/stage-kind.ts";
 import { refuse } from "./manifest-fields.ts";
 
 const FLOATS: readonly string[] = ["F32", "F16", "BF16"];
@@ -45,6 +46,35 @@ export class StageTensors {
     const bad = finite ? data.findIndex((value) => !Number.isFinite(value)) : -1;
     if (bad >= 0) throw this.refuse(suffix, `holds ${data[bad]} at index ${bad}; every value must be finite`);
     return { shape, data };
+  }
+
+  /**
+   * A layer's tensors by name.
+   * @param width of the site
+   * @param needs what needs a tensor that may not be all zeros
+   */
+  ofLayer(
+    layer: number,
+    specs: Readonly<Record<string, TensorSpec>>,
+    width: number,
+    needs: string,
+  ): Readonly<Record<string, Float32Array>> {
+    const found: Record<string, Float32Array> = {};
+    let rank: number | null = null;
+    for (const [name, { shape, optional, nonzero }] of Object.entries(specs)) {
+      const suffix = `${layer}.${name}`;
+      if (optional && !this.has(suffix)) continue;
+      const tensor = this.read(suffix, { row: [width], rows: [rank, width], rank: [rank] }[shape]);
+      if (shape === "rows") rank = tensor.shape[0] as number;
+      if (nonzero && tensor.data.every((value) => value === 0)) {
+        throw this.refuse(suffix, `is zero; ${needs} needs a ${name}`);
+      }
+      found[name] = tensor.data;
+    }
+    const [first, ...others] = Object.keys(specs);
+    if (first === undefined || Object.keys(found).length > 0) return found;
+    const rest = others.map((name) => `, and so is ${this.#id}.${layer}.${name}`).join("");
+    throw this.refuse(`${layer}.${first}`, `is missing${rest}`);
   }
 
   /** Values of a tensor, or undefined where there is none. */

@@ -6,22 +6,14 @@ import { StageTensors } from "./bundle-tensors.ts";
 import type { Bundle, ComposedBundle, ComposeSettings } from "./bundle-types.ts";
 import { checkPositions } from "./check-positions.ts";
 import { listSources } from "./edges.ts";
-import {
-  type AffineManifest,
-  type Base,
-  baseSizes,
-  hasAlpha,
-  idPattern,
-  type Layers,
-  type NeuronScaleManifest,
-  type StageManifest,
-} from "./manifest.ts";
+import { hasAlpha, kindOf, type SiteManifest, type StageManifest } from "./kinds/kinds.ts";
+import { type Base, baseSizes, idPattern, type Layers } from "./manifest.ts";
 import { isFloat32, refuse } from "./manifest-fields.ts";
 import { type Positions, tokensIn } from "./positions.ts";
 import { resolveEdgeMask } from "./resolve-edges.ts";
 import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
-import type { AffineStage, AffineValues, Composition, NeuronScaleStage, NeuronValues, Stage } from "./stage.ts";
+import { type Composition, edgeMaskIn, isAtSite, type SiteStage, type Stage } from "./stage.ts";
 
 /**
  * Checks bundles against a model and resolves them to stages, in the order in which they act.
@@ -148,8 +140,9 @@ function digestWarnings({ file, manifest }: Bundle, digests: NonNullable<Compose
 
 /** A bundle may give every affine stage an alpha; where it is not the default, its maker meant something by it. */
 function idleAlpha(file: string, id: string, manifest: StageManifest): string[] {
-  if (manifest.kind !== "affine" || hasAlpha(manifest.method) || (manifest.alpha ?? 1) === 1) return [];
-  return [`${file}: stage "${id}": its alpha of ${manifest.alpha} acts on nothing: ${manifest.method} has none`];
+  if (!("alpha" in manifest) || (manifest.alpha ?? 1) === 1 || kindOf(manifest).hasAlpha(manifest)) return [];
+  const name = kindOf(manifest).name(manifest);
+  return [`${file}: stage "${id}": its alpha of ${manifest.alpha} acts on nothing: ${name} has none`];
 }
 
 function resolveStage(
@@ -159,80 +152,28 @@ function resolveStage(
   id: string,
   settings: ComposeSettings,
 ): Stage {
-  const common = { id, strength: settings.strengths?.get(id) ?? manifest.strength ?? 1 };
-  const scope = givenPositions(config, id, settings);
-  switch (manifest.kind) {
-    case "neuron_scale":
-      return { ...common, ...resolveNeuronScale(config, bundle, manifest), ...scope };
-    case "affine":
-      return { ...common, ...resolveAffine(config, bundle, manifest, settings.params?.get(id)?.alpha), ...scope };
-    case "edge_mask":
-      return { ...common, ...resolveEdgeMask(config, bundle, manifest, settings.edges) };
+  const strength = settings.strengths?.get(id) ?? manifest.strength ?? 1;
+  if (manifest.kind === "edge_mask") {
+    return { id, strength, ...resolveEdgeMask(config, bundle, manifest, settings.edges) };
   }
-}
-
-function resolveNeuronScale(
-  config: ModelShape,
-  bundle: Bundle,
-  manifest: NeuronScaleManifest,
-): Omit<NeuronScaleStage, "id" | "strength"> {
+  const kind = kindOf(manifest);
   const width = widthOf(config, bundle, manifest);
   const layers = resolveLayers(config, bundle, manifest);
   const tensors = new StageTensors(bundle, manifest.id);
-  const values = new Map<number, NeuronValues>();
-  for (const layer of layers) {
-    const scale = tensors.optional(`${layer}.scale`, [width]);
-    const shift = tensors.optional(`${layer}.shift`, [width]);
-    if (!scale && !shift) throw tensors.refuse(`${layer}.scale`, `is missing, and so is ${manifest.id}.${layer}.shift`);
-    values.set(layer, { ...(scale ? { scale } : {}), ...(shift ? { shift } : {}) });
-  }
-  return { kind: "neuron_scale", site: manifest.site, layers, positions: manifest.positions ?? "all", values };
-}
-
-function resolveAffine(
-  config: ModelShape,
-  bundle: Bundle,
-  manifest: AffineManifest,
-  alpha: number | undefined,
-): Omit<AffineStage, "id" | "strength"> {
-  const width = widthOf(config, bundle, manifest);
-  const layers = resolveLayers(config, bundle, manifest);
-  const tensors = new StageTensors(bundle, manifest.id);
+  const specs = kind.tensors(manifest);
+  const needs = kind.name(manifest);
   return {
-    kind: "affine",
-    method: manifest.method,
+    id,
+    strength,
+    ...kind.own(manifest, settings.params?.get(id)?.alpha),
     site: manifest.site,
     layers,
-    positions: manifest.positions ?? "all",
-    gate: manifest.gate ?? "identity",
-    alpha: alpha ?? manifest.alpha ?? 1,
-    values: new Map(layers.map((layer) => [layer, affineValues(tensors, manifest.method, layer, width)])),
-  };
+    positions: givenPositions(config, id, settings) ?? manifest.positions ?? "all",
+    values: new Map(layers.map((layer) => [layer, tensors.ofLayer(layer, specs, width, needs)])),
+  } as SiteStage;
 }
 
-function affineValues(
-  tensors: StageTensors,
-  method: AffineManifest["method"],
-  layer: number,
-  width: number,
-): AffineValues {
-  if (method === "low_rank") {
-    const { shape, data: v } = tensors.read(`${layer}.v`, [null, width]);
-    const rank = shape[0] as number;
-    const c = tensors.optional(`${layer}.c`, [rank]);
-    const bias = tensors.optional(`${layer}.bias`, [width]);
-    const u = tensors.read(`${layer}.u`, [rank, width]).data;
-    return { v, u, ...(c ? { c } : {}), ...(bias ? { bias } : {}) };
-  }
-  const direction = tensors.read(`${layer}.direction`, [width]).data;
-  if (method === "addition") return { direction };
-  if (direction.every((value) => value === 0)) {
-    throw tensors.refuse(`${layer}.direction`, `is zero; ${method} needs a direction`);
-  }
-  return method === "ace" ? { direction, reference: tensors.read(`${layer}.reference`, [width]).data } : { direction };
-}
-
-function widthOf(config: ModelShape, bundle: Bundle, manifest: NeuronScaleManifest | AffineManifest): number {
+function widthOf(config: ModelShape, bundle: Bundle, manifest: SiteManifest): number {
   const width = siteWidth(config, manifest.site);
   if (width !== null) return width;
   throw refuse(
@@ -264,27 +205,23 @@ function resolveLayers(
 /** Strengths and alphas must name stages of the composition that have one, and be numbers that a shader can take. */
 function checkSettings(stages: readonly Stage[], { strengths, params, positions, edges }: ComposeSettings): void {
   const ids = stages.map(({ id }) => id);
-  const withAlpha = stages.filter((stage) => stage.kind === "affine" && hasAlpha(stage.method)).map(({ id }) => id);
+  const withAlpha = stages.filter(hasAlpha).map(({ id }) => id);
   for (const [id, strength] of strengths ?? []) checkSetting("strength", id, strength, ids);
   for (const [id, { alpha }] of params ?? []) checkSetting("alpha", id, alpha, withAlpha);
-  const withPositions = stages.filter(({ kind }) => kind !== "edge_mask").map(({ id }) => id);
+  const withPositions = stages.filter(isAtSite).map(({ id }) => id);
   for (const id of positions?.keys() ?? []) checkNamed("positions", id, withPositions);
-  if (edges !== undefined && !stages.some(({ kind }) => kind === "edge_mask")) {
+  if (edges !== undefined && !edgeMaskIn(stages)) {
     throw new SluiceError("usage", "Edges are named to be set later, but no stage is an edge_mask");
   }
 }
 
 /** Positions that settings give a stage in place of its own: a copy. */
-function givenPositions(
-  { vocab_size }: ModelShape,
-  id: string,
-  { positions }: ComposeSettings,
-): { readonly positions?: Positions } {
+function givenPositions({ vocab_size }: ModelShape, id: string, { positions }: ComposeSettings): Positions | undefined {
   const given = positions?.get(id);
-  if (given === undefined) return {};
+  if (given === undefined) return undefined;
   const refuse = (field: string, problem: string, hint?: string) =>
     new SluiceError("usage", `Stage ${show(id)}: ${field} ${problem}`, { ...(hint && { hint }), field: "positions" });
-  return { positions: structuredClone(checkPositions(given, refuse, vocab_size)) };
+  return structuredClone(checkPositions(given, refuse, vocab_size));
 }
 
 function checkNamed(what: "strength" | "alpha" | "positions", id: string, known: readonly string[]): void {
@@ -315,7 +252,7 @@ function checkEdgeMasks(config: ModelShape, stages: readonly Stage[], files: Rea
     if (source?.kind === "head") cutLayers.add(source.layer);
   }
   for (const stage of stages) {
-    if (stage.kind === "edge_mask" || stage.site !== "attn_out") continue;
+    if (!isAtSite(stage) || stage.site !== "attn_out") continue;
     const layer = stage.layers.find((candidate) => cutLayers.has(candidate));
     if (layer === undefined) continue;
     throw refuse(

@@ -4,10 +4,11 @@ import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { KeptStage } from "./bake-plan.ts";
 import type { Bundle } from "./bundle-types.ts";
 import { baseOf } from "./compose.ts";
-import { destinationName, listDestinations, listSources, sourceName } from "./edges.ts";
-import { hasAlpha, type StageManifest } from "./manifest.ts";
+import { edgeMaskManifest } from "./kinds/edge-mask.ts";
+import { kindOf, type StageManifest } from "./kinds/kinds.ts";
+import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
-import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage } from "./stage.ts";
+import type { Composition, SiteStage } from "./stage.ts";
 
 /**
  * The stages that could not be baked, at the strengths and alphas they have, to be run on the baked model. A stage of
@@ -29,28 +30,13 @@ export function remainderOf(
     const mine = kept.filter(({ id }) => id === stage.id);
     const id = ids.get(stage.id) as string;
     if (stage.kind === "edge_mask") {
-      stages.push(edgeMask(config, stage, id, tensors));
+      stages.push(edgeMaskManifest(config, stage, id, tensors));
       continue;
     }
     const layers = stage.layers.filter((layer) => mine.some((item) => item.layer === layer));
     for (const layer of layers) storeLayer(config, stage, layer, id, tensors);
-    const { site, positions, strength } = stage;
-    if (stage.kind === "neuron_scale") {
-      stages.push({ id, kind: stage.kind, site: stage.site, layers, positions, strength });
-      continue;
-    }
-    const { method, gate, alpha } = stage;
-    stages.push({
-      id,
-      kind: stage.kind,
-      method,
-      site: site as AffineStage["site"],
-      layers,
-      positions,
-      strength,
-      ...(method !== "addition" && { gate }),
-      ...(hasAlpha(method) && { alpha }),
-    });
+    const { kind, site, positions, strength } = stage;
+    stages.push({ id, kind, ...kindOf(stage).fields(stage), site, layers, positions, strength } as StageManifest);
   }
   const manifest = { name: "remainder", base: baseOf(config), stages };
   return { file, manifest, tensors, metadata: new Map() };
@@ -73,33 +59,15 @@ function fileIds(ids: readonly string[]): ReadonlyMap<string, string> {
 
 function storeLayer(
   config: ModelShape,
-  stage: NeuronScaleStage | AffineStage,
+  stage: SiteStage,
   layer: number,
   id: string,
   tensors: Map<string, StoredTensor>,
 ): void {
-  for (const [name, data] of Object.entries(stage.values.get(layer) ?? {})) {
-    const values = data as Float32Array;
-    const shape =
-      name === "v" || name === "u" ? [values.length / config.hidden_size, config.hidden_size] : [values.length];
+  const width = siteWidth(config, stage.site) ?? 0;
+  const specs = kindOf(stage).tensors(stage);
+  for (const [name, values] of Object.entries(stage.values.get(layer) ?? {}) as [string, Float32Array][]) {
+    const shape = specs[name]?.shape === "rows" ? [values.length / width, width] : [values.length];
     tensors.set(`${id}.${layer}.${name}`, storeFloat32(values, shape));
   }
-}
-
-function edgeMask(
-  config: ModelShape,
-  stage: EdgeMaskStage,
-  id: string,
-  tensors: Map<string, StoredTensor>,
-): StageManifest {
-  const sources = listSources(config).map(sourceName);
-  const destinations = listDestinations(config, stage.destinations).map(destinationName);
-  if (stage.constants) {
-    tensors.set(`${id}.constants`, storeFloat32(stage.constants, [sources.length, config.hidden_size]));
-  }
-  const { kind, attn_bias, replace, strength } = stage;
-  const edges = stage.edges.map(
-    ({ source, destination, value }) => [sources[source] ?? "", destinations[destination] ?? "", value] as const,
-  );
-  return { id, kind, destinations: stage.destinations, attn_bias, replace, edges, strength };
 }

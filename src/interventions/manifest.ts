@@ -3,19 +3,14 @@
  * What depends on the model or on the tensors is checked by `compose.ts`. Optional fields stay absent here.
  */
 import { show } from "../show.ts";
-import { checkPositions } from "./check-positions.ts";
+import { checkEdgeMask } from "./kinds/edge-mask.ts";
+import { type StageManifest, stageKindNames, stageKinds } from "./kinds/kinds.ts";
 import { isFloat32, isInteger, ManifestFields, refuse } from "./manifest-fields.ts";
-import type { Positions } from "./positions.ts";
-import {
-  type AffineSite,
-  type AffineStage,
-  affineSites,
-  type Destinations,
-  type EdgeMaskStage,
-  type Gate,
-  type NeuronSite,
-  neuronSites,
-} from "./stage.ts";
+
+export type { AffineManifest } from "./kinds/affine.ts";
+export type { EdgeMaskManifest } from "./kinds/edge-mask.ts";
+export type { StageManifest } from "./kinds/kinds.ts";
+export type { Layers, NeuronScaleManifest } from "./kinds/neuron-scale.ts";
 
 /** What a bundle says of itself, as JSON in its metadata. docs/bundle-format.md describes every field. */
 export interface Manifest {
@@ -74,74 +69,6 @@ export interface Check {
   readonly atol: number;
 }
 
-/** All layers, or those listed. */
-export type Layers = "all" | readonly number[];
-
-/** A `neuron_scale` stage in a manifest. */
-export interface NeuronScaleManifest {
-  /** Unique in the bundle; tensors are named `ID.LAYER.NAME`. */
-  readonly id: string;
-  /** Tells the kinds of stages apart. */
-  readonly kind: "neuron_scale";
-  /** Where it acts. */
-  readonly site: NeuronSite;
-  /** Layers it acts in. */
-  readonly layers?: Layers;
-  /** Tokens it acts on; default: all. */
-  readonly positions?: Positions;
-  /** s; default 1. */
-  readonly strength?: number;
-}
-
-/** An `affine` stage in a manifest. */
-export interface AffineManifest {
-  /** Unique in the bundle; tensors are named `ID.LAYER.NAME`. */
-  readonly id: string;
-  /** Tells the kinds of stages apart. */
-  readonly kind: "affine";
-  /** Which tensors it has and what they mean. */
-  readonly method: AffineStage["method"];
-  /** Where it acts. */
-  readonly site: AffineSite;
-  /** Layers it acts in. */
-  readonly layers?: Layers;
-  /** Tokens it acts on; default: all. */
-  readonly positions?: Positions;
-  /** g of `low_rank`; default `identity`. */
-  readonly gate?: Gate;
-  /** α of `ace` and `addition`; default 1. */
-  readonly alpha?: number;
-  /** s; default 1. */
-  readonly strength?: number;
-}
-
-/** An `edge_mask` stage in a manifest. */
-export interface EdgeMaskManifest {
-  /** Unique in the bundle; tensors are named `ID.NAME`. */
-  readonly id: string;
-  /** Tells the kinds of stages apart. */
-  readonly kind: "edge_mask";
-  /** How finely attention's inputs are told apart. */
-  readonly destinations: Destinations;
-  /** Whether a head's output has its share of the output projection's bias. */
-  readonly attn_bias?: EdgeMaskStage["attn_bias"];
-  /** What replaces a cut source, by class of destination. */
-  readonly replace?: Partial<EdgeMaskStage["replace"]>;
-  /**
-   * Masked edges, `[source, destination, m]` with m from 0 (cut) to 1 (kept); in place of entries of the tensor
-   * `ID.mask`.
-   */
-  readonly edges?: readonly (readonly [source: string, destination: string, value: number])[];
-  /** s; default 1. */
-  readonly strength?: number;
-}
-
-/** A stage, as a manifest has it. */
-export type StageManifest = NeuronScaleManifest | AffineManifest | EdgeMaskManifest;
-
-const KINDS = ["neuron_scale", "affine", "edge_mask"] as const;
-const METHODS = ["directional_ablation", "addition", "ace", "low_rank"] as const;
-
 /** The dimensions of a base, by which a bundle fits a model or not. */
 export const baseSizes = [
   "num_layers",
@@ -168,11 +95,6 @@ const MOST_SOURCES = 1 << 16;
 
 /** Stage ids, and the prefixes that bundles may be given. */
 export const idPattern = /^[A-Za-z0-9_-]+$/;
-
-/** Does a method add α times its direction? The others have no use for an alpha. */
-export function hasAlpha(method: AffineManifest["method"]): boolean {
-  return method === "ace" || method === "addition";
-}
 
 /**
  * Checks what the JSON of a manifest holds; the result is the same object.
@@ -245,105 +167,9 @@ function checkStage(json: unknown, file: string, index: number): string {
     throw refuse(file, `stages[${index}].id`, `is ${show(id)}`, "An id is made of letters, digits, _ and -.");
   }
   const stage = new ManifestFields(json, `${file}: stage "${id}"`);
-  switch (stage.word("kind", KINDS)) {
-    case "neuron_scale":
-      stage.only(["id", "kind", "site", "layers", "positions", "strength"]);
-      checkSite(stage, "neuron_scale", neuronSites);
-      checkScope(stage);
-      break;
-    case "affine":
-      stage.only(["id", "kind", "method", "site", "layers", "positions", "gate", "alpha", "strength"]);
-      checkSite(stage, "affine", affineSites);
-      checkScope(stage);
-      checkMethod(stage);
-      break;
-    case "edge_mask":
-      checkEdgeMask(stage);
-  }
+  const kind = stage.word("kind", stageKindNames);
+  if (kind === "edge_mask") checkEdgeMask(stage);
+  else stageKinds[kind].check(stage);
   if (stage.has("strength")) stage.number("strength");
   return id;
-}
-
-function checkSite(stage: ManifestFields, kind: string, sites: readonly string[]): void {
-  const site = stage.raw("site");
-  if (sites.some((candidate) => candidate === site)) return;
-  throw stage.refuse(
-    "site",
-    `is ${show(site)}, which is no site for a stage of kind ${kind}`,
-    `It can stand at ${sites.join(", ")}.`,
-  );
-}
-
-/** Layers and positions. */
-function checkScope(stage: ManifestFields): void {
-  if (stage.has("layers") && stage.raw("layers") !== "all") {
-    const layers = stage.raw("layers");
-    if (!Array.isArray(layers) || !layers.every((layer) => isInteger(layer, 0))) {
-      throw stage.refuse("layers", `is ${show(layers)}, neither "all" nor a list of layer numbers`);
-    }
-    if (layers.length === 0) throw stage.refuse("layers", "is empty: the stage would touch nothing");
-    const seen = new Set<unknown>();
-    for (const layer of layers as unknown[]) {
-      if (seen.has(layer)) throw stage.refuse("layers", `lists layer ${show(layer)} twice`);
-      seen.add(layer);
-    }
-  }
-  if (!stage.has("positions")) return;
-  checkPositions(stage.raw("positions"), (field, problem, hint) => stage.refuse(field, problem, hint));
-}
-
-function checkMethod(stage: ManifestFields): void {
-  const method = stage.word("method", METHODS);
-  if (stage.has("alpha")) stage.number("alpha");
-  if (!stage.has("gate")) return;
-  if (method === "addition") {
-    throw stage.refuse("gate", "has no meaning for addition", "Gates act on what the other methods take away.");
-  }
-  const gate = stage.raw("gate");
-  if (gate === "identity" || gate === "relu") return;
-  if (typeof gate !== "object") {
-    throw stage.refuse(
-      "gate",
-      `is ${show(gate)}, which is unknown`,
-      'Known are identity, relu and {"clamp": [lo, hi]}.',
-    );
-  }
-  const object = stage.object("gate");
-  object.only(["clamp"]);
-  const bounds = object.list("clamp");
-  if (bounds.length !== 2 || !bounds.every(isFloat32)) {
-    throw object.refuse("clamp", `is ${show(bounds)}, not two finite numbers [lo, hi]`);
-  }
-  const [lo, hi] = bounds as [number, number];
-  if (lo > hi) throw object.refuse("clamp", `is ${show(bounds)}: lo is above hi`);
-}
-
-function checkEdgeMask(stage: ManifestFields): void {
-  if (stage.has("positions")) {
-    throw stage.refuse("positions", "has no meaning for an edge_mask, which acts everywhere", "Leave it out.");
-  }
-  stage.only(["id", "kind", "destinations", "attn_bias", "replace", "edges", "strength"]);
-  stage.word("destinations", ["heads", "qkv_groups"]);
-  if (stage.has("attn_bias")) stage.word("attn_bias", ["per_head", "separate"]);
-  if (stage.has("replace")) {
-    const classes = ["attn", "mlp", "logits"];
-    const replace = stage.object("replace");
-    replace.only(classes);
-    for (const name of classes) if (replace.has(name)) replace.word(name, ["zero", "constants"]);
-  }
-  if (!stage.has("edges")) return;
-  stage.list("edges").forEach((edge, index) => {
-    if (
-      !Array.isArray(edge) ||
-      edge.length !== 3 ||
-      typeof edge[0] !== "string" ||
-      typeof edge[1] !== "string" ||
-      !isFloat32(edge[2])
-    ) {
-      throw stage.refuse(`edges[${index}]`, `is ${show(edge)}, not [source, destination, value]`);
-    }
-    if (edge[2] < 0 || edge[2] > 1) {
-      throw stage.refuse(`edges[${index}]`, `is ${show(edge)}: its value lies outside [0, 1]`);
-    }
-  });
 }

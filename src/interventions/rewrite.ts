@@ -2,16 +2,17 @@
  * Interventions as a rewrite of the graph: each stage becomes nodes at its sites, and everything downstream reads what
  * they make. Fusion comes after and knows nothing of bundles. Without stages the graph is returned as it is.
  */
-import { type Graph, type Node, outputOf, type StageUse, type Value } from "../graph/graph.ts";
+import { type Graph, type Node, outputOf, type StageForm, type StageUse, type Value } from "../graph/graph.ts";
 import { isStream, type Site, siteName } from "../graph/site.ts";
 import { EdgePlan } from "./edge-plan.ts";
 import type { Source } from "./edges.ts";
-import type { Composition, EdgeMaskStage } from "./stage.ts";
+import { kindOf } from "./kinds/kinds.ts";
+import { type Composition, edgeMaskIn, isAtSite } from "./stage.ts";
 
 type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
 
 interface PlacedStage {
-  readonly op: "neuron_scale" | "affine";
+  readonly form: StageForm;
   readonly use: StageUse;
 }
 
@@ -34,14 +35,15 @@ class Rewriter {
     this.#graph = graph;
     this.#values = 1 + Math.max(...graph.nodes.map((node) => outputOf(node)?.id ?? 0));
     stages.forEach((stage, index) => {
-      if (stage.kind === "edge_mask") return;
+      if (!isAtSite(stage)) return;
+      const { form } = kindOf(stage).lowering;
       for (const layer of stage.layers) {
         const site: Site = { kind: stage.site, layer };
-        const placed = { op: stage.kind, use: { stage: index, id: stage.id, layer } };
+        const placed = { form, use: { stage: index, id: stage.id, kind: stage.kind, layer } };
         this.#staged.set(siteName(site), [...this.#stagesAt(site), placed]);
       }
     });
-    const mask = stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+    const mask = edgeMaskIn(stages);
     // A mask without edges, such as a dense one that is all ones, changes nothing and leaves nothing behind.
     this.#edges = mask && mask.edges.length > 0 ? new EdgePlan(graph.config, mask) : undefined;
   }
@@ -122,11 +124,11 @@ class Rewriter {
     let value = this.#now(original);
     staged.forEach((list, i) => {
       const next = staged.findIndex((other, j) => j > i && other.length > 0);
-      list.forEach(({ op, use }, k) => {
+      list.forEach(({ form, use }, k) => {
         // The last stage at a name makes the value of that name, and of those behind it that have no stages.
         const names = k + 1 < list.length ? [] : sites.slice(i, next < 0 ? undefined : next);
         const out = this.#value(value, names, value.variants);
-        this.#nodes.push({ op, use, input: value, out, tracked });
+        this.#nodes.push({ op: "stage", form, use, input: value, out, tracked });
         value = out;
       });
     });

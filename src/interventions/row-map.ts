@@ -1,5 +1,6 @@
 /** Stages that map a row to another by a matrix and a constant, in float64: what can be multiplied into weights. */
-import type { AffineStage, NeuronScaleStage } from "./stage.ts";
+import { kindOf } from "./kinds/kinds.ts";
+import type { SiteStage } from "./stage.ts";
 
 /** row ← row·A + t, where A scales each element, or takes away what lies along a few directions. */
 export type RowMap =
@@ -18,60 +19,35 @@ export type RowMap =
       readonly constant: Float64Array;
     };
 
-const none = new Float32Array(0);
-
 /**
  * A stage in one layer as a map of rows, at its strength and alpha.
  * @param width of the site's rows
  * @returns null where a gate makes it no such map
  */
-export function rowMapOf(stage: NeuronScaleStage | AffineStage, layer: number, width: number): RowMap | null {
-  if (stage.kind === "neuron_scale") {
-    const { scale, shift } = stage.values.get(layer) ?? {};
+export function rowMapOf(stage: SiteStage, layer: number, width: number): RowMap | null {
+  const { lowering } = kindOf(stage);
+  const values = stage.values.get(layer) ?? {};
+  const s = stage.strength;
+  if (lowering.form === "elements") {
+    const { scale, shift } = lowering.lower(stage, values);
     return {
       kind: "scale",
-      ...(scale && { gain: Float64Array.from(scale, (value) => 1 + stage.strength * (value - 1)) }),
-      ...(shift && { constant: Float64Array.from(shift, (value) => stage.strength * value) }),
+      ...(scale && { gain: Float64Array.from(scale, (value) => 1 + s * (value - 1)) }),
+      ...(shift && { constant: Float64Array.from(shift, (value) => s * value) }),
     };
   }
-  const {
-    direction = none,
-    reference = none,
-    v = none,
-    u = none,
-    c = none,
-    bias = none,
-  } = stage.values.get(layer) ?? {};
-  if (stage.method === "addition") {
-    const factor = stage.strength * stage.alpha;
-    return { kind: "scale", constant: Float64Array.from(direction, (value) => factor * value) };
-  }
-  if (stage.gate !== "identity") return null;
-  if (stage.method === "low_rank") return lowRankMap(stage.strength, width, { v, u, c, bias });
-  const length = Math.hypot(...direction);
-  const unit = Float64Array.from(direction, (value) => value / length);
-  if (stage.method === "directional_ablation")
-    return lowRankMap(stage.strength, width, { v: unit, u: unit, c: none, bias: none });
-  const offset = unit.reduce((sum, value, i) => sum + value * (reference[i] ?? 0), 0);
-  const added = Float64Array.from(direction, (value) => stage.alpha * value);
-  return lowRankMap(stage.strength, width, { v: unit, u: unit, c: [offset], bias: added });
+  const { v, u, c, b } = lowering.lower(stage, values, width);
+  const factor = lowering.adds(stage, values) === "alpha" && "alpha" in stage ? stage.alpha : 1;
+  const added = b ? b.map((value) => factor * value) : new Float64Array(width);
+  if (v.length === 0) return { kind: "scale", constant: added.map((value) => s * value) };
+  if (lowering.gate(stage) !== "identity") return null;
+  // h + s·(b − (h·Vᵀ − c)·U) = h·(I − Vᵀ·sU) + s·(b + c·U)
+  const constant = added.map((value, i) => s * u.reduce((sum, row, k) => sum + (c[k] ?? 0) * (row[i] ?? 0), value));
+  return { kind: "low_rank", v: joined(v), u: joined(u).map((value) => s * value), constant };
 }
 
-interface LowRank {
-  readonly v: ArrayLike<number>;
-  readonly u: ArrayLike<number>;
-  readonly c: ArrayLike<number>;
-  readonly bias: ArrayLike<number>;
-}
-
-/** h + s·(b − (h·Vᵀ − c)·U) = h·(I − Vᵀ·sU) + s·(b + c·U) */
-function lowRankMap(strength: number, width: number, { v, u, c, bias }: LowRank): RowMap {
-  const constant = Float64Array.from({ length: width }, (_, i) => {
-    let sum = bias[i] ?? 0;
-    for (let k = 0; k < c.length; k++) sum += (c[k] ?? 0) * (u[k * width + i] ?? 0);
-    return strength * sum;
-  });
-  return { kind: "low_rank", v: Float64Array.from(v), u: Float64Array.from(u, (value) => strength * value), constant };
+function joined(rows: readonly Float64Array[]): Float64Array {
+  return Float64Array.from(rows.flatMap((row) => [...row]));
 }
 
 /** Does a map only add? Then it commutes with every other that only adds. */

@@ -1,6 +1,6 @@
 /** What of a composition can change while it runs: data, never structure. */
 import type { Positions } from "./positions.ts";
-import type { AffineValues, Composition, EdgeMaskStage, NeuronValues } from "./stage.ts";
+import { type Composition, edgeMaskIn, isAtSite, type StageValues } from "./stage.ts";
 
 /** One sequence's settings; a batch has one for each. Arrays are indexed by stage. */
 export interface SequenceSettings {
@@ -28,24 +28,22 @@ export interface LiveSettings {
   /** By sequence and stage; made of the sequences' positions and prompt lengths. */
   scopes: readonly (readonly ScopePlace[])[];
   /** Tensors by stage and layer, shared by all sequences. */
-  readonly tensors: readonly Map<number, NeuronValues | AffineValues>[];
+  readonly tensors: readonly Map<number, StageValues>[];
   readonly constants: Float32Array | undefined;
 }
 
 export function initialSettings({ stages }: Composition, sequences: number): LiveSettings {
-  const mask = stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+  const mask = edgeMaskIn(stages);
   return {
     sequences: Array.from({ length: sequences }, () => ({
       strengths: stages.map(({ strength }) => strength),
-      alphas: stages.map((stage) => (stage.kind === "affine" ? stage.alpha : 1)),
-      positions: stages.map((stage) => (stage.kind === "edge_mask" ? "all" : stage.positions)),
+      alphas: stages.map((stage) => ("alpha" in stage ? stage.alpha : 1)),
+      positions: stages.map((stage) => (isAtSite(stage) ? stage.positions : "all")),
       promptLength: 0,
       edges: Float64Array.from(mask?.edges ?? [], ({ value }) => value),
     })),
     scopes: [],
-    tensors: stages.map(
-      (stage) => new Map<number, NeuronValues | AffineValues>(stage.kind === "edge_mask" ? [] : stage.values),
-    ),
+    tensors: stages.map((stage) => new Map<number, StageValues>(isAtSite(stage) ? stage.values : [])),
     constants: mask?.constants,
   };
 }

@@ -3,9 +3,9 @@ import { entry as door } from "../arguments/entry.ts";
 import { SluiceError } from "../errors.ts";
 import { type SiteKind, siteForm } from "../graph/site.ts";
 import { modelShape } from "./arguments.ts";
+import { type SiteStageName, siteStageNames, stageKinds } from "./kinds/kinds.ts";
 import dictionary from "./site-names.json" with { type: "json" };
 import type { ModelShape } from "./sites.ts";
-import { affineSites, neuronSites } from "./stage.ts";
 
 /** One kind of site of a model. */
 export interface SiteInfo {
@@ -16,7 +16,7 @@ export interface SiteInfo {
   /** Values per token; null for `attn_pattern`, which has a value per head and pair of tokens. */
   readonly width: number | null;
   /** Kinds of stages that can act there; none at a site that can only be captured. */
-  readonly stages: readonly ("neuron_scale" | "affine")[];
+  readonly stages: readonly SiteStageName[];
   /** TransformerLens' name of the same values, which captures take too; null where it has none. */
   readonly transformer_lens: string | null;
   /** What it is, in a few words. */
@@ -50,10 +50,7 @@ export function listSites(config: ModelShape): readonly SiteInfo[] {
       name,
       layers: name.endsWith("LAYER") ? config.num_hidden_layers : null,
       width: widthOf(entry, config),
-      stages: [
-        ...(neuronSites.some((site) => site === kind) ? (["neuron_scale"] as const) : []),
-        ...(affineSites.some((site) => site === kind) ? (["affine"] as const) : []),
-      ],
+      stages: siteStageNames.filter((name) => stageKinds[name].sites.some((site) => site === kind)),
       transformer_lens: isSame(entry, config) ? entry.transformer_lens : null,
       about: entry.about,
     };

@@ -3,8 +3,13 @@
  * the sites they may stand at are in docs/bundle-format.md; `bundle.ts` reads them from a file, `rewrite.ts` puts them
  * into a graph.
  */
-
+import type { LayerSiteKind } from "../graph/site.ts";
+import type { AffineMethodName, AffineValues } from "./kinds/affine-methods.ts";
+import type { Gate } from "./kinds/stage-kind.ts";
 import type { Positions } from "./positions.ts";
+
+export type { AffineValues } from "./kinds/affine-methods.ts";
+export type { Gate } from "./kinds/stage-kind.ts";
 
 /** Sites that a `neuron_scale` may stand at. */
 export const neuronSites = [
@@ -17,17 +22,20 @@ export const neuronSites = [
   "up",
   "mlp_post",
   "mlp_out",
-] as const;
+] as const satisfies readonly LayerSiteKind[];
 /** Where a `neuron_scale` acts: a site of which single neurons are scaled and shifted. */
 export type NeuronSite = (typeof neuronSites)[number];
 
 /** Sites that an `affine` may stand at. */
-export const affineSites = ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"] as const;
+export const affineSites = [
+  "resid_pre",
+  "resid_mid",
+  "resid_post",
+  "attn_out",
+  "mlp_out",
+] as const satisfies readonly LayerSiteKind[];
 /** Where an `affine` acts: a site whose rows are as wide as the residual stream. */
 export type AffineSite = (typeof affineSites)[number];
-
-/** What is done to the coordinates y = h·Vᵀ − c before they are taken away: y, max(y, 0), or y − clamp(y, lo, hi). */
-export type Gate = "identity" | "relu" | { readonly clamp: readonly [lo: number, hi: number] };
 
 interface StageBase {
   /** Unique in a composition; `PREFIX/ID` for a bundle that was given a prefix. */
@@ -63,7 +71,7 @@ export interface AffineStage extends StageBase {
   /** Tells the kinds of stages apart. */
   readonly kind: "affine";
   /** Which tensors it has and what they mean. */
-  readonly method: "directional_ablation" | "addition" | "ace" | "low_rank";
+  readonly method: AffineMethodName;
   /** Where it acts. */
   readonly site: AffineSite;
   /** Layers it acts in, from 0, ascending. */
@@ -72,26 +80,10 @@ export interface AffineStage extends StageBase {
   readonly positions: Positions;
   /** g. */
   readonly gate: Gate;
-  /** α: multiplies the direction that `ace` and `addition` add; live. The other methods have no use for it. */
+  /** α: multiplies what some methods add, such as `ace` and `addition`; live. The others have no use for it. */
   readonly alpha: number;
   /** Tensors by layer. */
   readonly values: ReadonlyMap<number, AffineValues>;
-}
-
-/** One layer's tensors, as the method names them. */
-export interface AffineValues {
-  /** `[d]`; all methods but low_rank. */
-  readonly direction?: Float32Array;
-  /** `[d]`; ace. */
-  readonly reference?: Float32Array;
-  /** `[r, d]`, row-major; low_rank. */
-  readonly v?: Float32Array;
-  /** `[r, d]`, row-major; low_rank. */
-  readonly u?: Float32Array;
-  /** `[r]`, zeros if absent. */
-  readonly c?: Float32Array;
-  /** `[d]`, zeros if absent. */
-  readonly bias?: Float32Array;
 }
 
 /** x_D = R_D − Σ_s (1 − m'[D,s])·(out_s − repl_s), m' = 1 − strength·(1 − m), at every destination D. */
@@ -128,6 +120,21 @@ export interface MaskedEdge {
 
 /** An intervention: neurons scaled, rows of the stream moved, or edges cut. */
 export type Stage = NeuronScaleStage | AffineStage | EdgeMaskStage;
+
+/** Stages that act on the values at a site. */
+export type SiteStage = Exclude<Stage, EdgeMaskStage>;
+
+/** One layer's tensors of a stage at a site. */
+export type StageValues = NeuronValues | AffineValues;
+
+export function isAtSite(stage: Stage): stage is SiteStage {
+  return "site" in stage;
+}
+
+/** The edge mask of a composition, if it has one. */
+export function edgeMaskIn(stages: readonly Stage[]): EdgeMaskStage | undefined {
+  return stages.find((stage): stage is EdgeMaskStage => stage.kind === "edge_mask");
+}
 
 /** Stages of one or more bundles, in the order in which they act; at most one `edge_mask`. */
 export interface Composition {

@@ -7,10 +7,18 @@ import type { Origin, StageImage, StageWords } from "../compile/stage-image.ts";
 import { SluiceError } from "../errors.ts";
 import { checkPositions } from "../interventions/check-positions.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../interventions/edges.ts";
+import { methodsWithAlpha } from "../interventions/kinds/affine-methods.ts";
+import { hasAlpha, kindOf, stageName } from "../interventions/kinds/kinds.ts";
 import { isFloat32 } from "../interventions/manifest-fields.ts";
 import { acts, dependsOnPrompt, type Positions, resolvePositions, type Scope } from "../interventions/positions.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
-import type { AffineValues, Composition, EdgeMaskStage, NeuronValues, Stage } from "../interventions/stage.ts";
+import {
+  type Composition,
+  type EdgeMaskStage,
+  isAtSite,
+  type Stage,
+  type StageValues,
+} from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 
@@ -119,10 +127,9 @@ export class LiveStages {
         });
       }
     }
-    const hasAlpha = stage.kind === "affine" && (stage.method === "ace" || stage.method === "addition");
-    if (change.alpha !== undefined && !hasAlpha) {
-      throw new SluiceError("usage", `Stage ${id} has no alpha: it is ${describe(stage)}`, {
-        hint: "Only ace and addition do; change its strength instead.",
+    if (change.alpha !== undefined && !hasAlpha(stage)) {
+      throw new SluiceError("usage", `Stage ${id} has no alpha: it is ${stageName(stage)}`, {
+        hint: `Only ${methodsWithAlpha.join(" and ")} do; change its strength instead.`,
       });
     }
     const edges = this.#edgeChanges(stage, change);
@@ -174,11 +181,12 @@ export class LiveStages {
    * @throws SluiceError `usage` for a layer or tensor that the stage does not have, another shape, or values that a
    *   bundle could not have
    */
-  setTensors(id: string, layer: number, tensors: NeuronValues | AffineValues): void {
+  setTensors(id: string, layer: number, tensors: StageValues): void {
     const index = this.#indexOf(id);
     const stage = this.#composition.stages[index] as Stage;
     const current = this.#settings.tensors[index]?.get(layer) as Readonly<Record<string, Float32Array>> | undefined;
-    if (!current) throw new SluiceError("usage", `Stage ${id} does not act at layer ${layer}`);
+    if (!current || !isAtSite(stage)) throw new SluiceError("usage", `Stage ${id} does not act at layer ${layer}`);
+    const specs = kindOf(stage).tensors(stage);
     for (const [name, values] of Object.entries(tensors) as [string, Float32Array][]) {
       const present = Object.hasOwn(current, name) ? current[name] : undefined;
       if (!(values instanceof Float32Array) || present?.length !== values.length) {
@@ -193,14 +201,10 @@ export class LiveStages {
       if (!values.every(Number.isFinite)) {
         throw new SluiceError("usage", `Tensor ${id}.${layer}.${name} holds a value that is not finite`);
       }
-      if (name === "direction" && needsDirection(stage) && values.every((value) => value === 0)) {
-        throw new SluiceError(
-          "usage",
-          `Tensor ${id}.${layer}.direction is zero; ${describe(stage)} needs a direction`,
-          {
-            hint: "Set the strength to 0 to turn the stage off.",
-          },
-        );
+      if (specs[name]?.nonzero && values.every((value) => value === 0)) {
+        throw new SluiceError("usage", `Tensor ${id}.${layer}.${name} is zero; ${stageName(stage)} needs a ${name}`, {
+          hint: "Set the strength to 0 to turn the stage off.",
+        });
       }
     }
     const names = Object.keys(tensors);
@@ -361,15 +365,6 @@ function scopesByPromptLength(positions: readonly Positions[]): (promptLength: n
     known.set(promptLength, scopes);
     return scopes;
   };
-}
-
-/** Whether a stage divides by the length of its direction. */
-function needsDirection(stage: Stage): boolean {
-  return stage.kind === "affine" && (stage.method === "ace" || stage.method === "directional_ablation");
-}
-
-function describe(stage: Stage): string {
-  return stage.kind === "affine" ? stage.method : stage.kind;
 }
 
 function isSame(a: Origin, b: Origin): boolean {

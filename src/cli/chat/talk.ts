@@ -2,6 +2,7 @@
 
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, ComposeSettings, Stage } from "../../index.ts";
+import { stageName } from "../../interventions/kinds/kinds.ts";
 import { parseBundleChoice, reportInterventions } from "../commands/interventions.ts";
 import { digestsOf } from "../commands/model.ts";
 import { printStream } from "../commands/print-stream.ts";
@@ -177,7 +178,7 @@ export class RunningTalk implements Talk {
   stageLines(): readonly string[] {
     return this.#stages().map((stage) => {
       const alpha = "alpha" in stage ? `, alpha ${stage.alpha}` : "";
-      return `  ${stage.id} (${stage.kind === "affine" ? stage.method : stage.kind}): strength ${stage.strength}${alpha}`;
+      return `  ${stage.id} (${stageName(stage)}): strength ${stage.strength}${alpha}`;
     });
   }
 
@@ -193,7 +194,7 @@ export class RunningTalk implements Talk {
   #stages(): readonly Stage[] {
     return this.#model.stages.map((stage) => {
       const { strength, alpha } = this.#session.stage(stage.id);
-      return stage.kind === "affine" ? { ...stage, strength, alpha } : { ...stage, strength };
+      return "alpha" in stage ? { ...stage, strength, alpha } : { ...stage, strength };
     });
   }
 

@@ -1,7 +1,7 @@
 /** Options for bundles of interventions and their settings, shared by the commands that run a model. */
 import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, Stage } from "../../index.ts";
-import { hasAlpha } from "../../interventions/manifest.ts";
+import { hasAlpha } from "../../interventions/kinds/kinds.ts";
 import { type Positions, positionNames } from "../../interventions/positions.ts";
 import { decimal, input, optional, type Parser, repeated, wholeNumber } from "../options.ts";
 
@@ -151,8 +151,8 @@ export function reportInterventions(bundles: readonly ComposedBundle[], stages: 
         id,
         kind,
         strength,
-        ...(stage.kind === "affine" && hasAlpha(stage.method) && { alpha: stage.alpha }),
-        ...(stage.kind !== "edge_mask" && { positions: stage.positions }),
+        ...("alpha" in stage && hasAlpha(stage) && { alpha: stage.alpha }),
+        ...("positions" in stage && { positions: stage.positions }),
       };
     }),
   };
