@@ -71,16 +71,20 @@ export interface ModelConfig {
   readonly max_position_embeddings: number;
   /** Added to the variance before its square root is taken. */
   readonly norm_eps: number;
+  /** `layer`: LayerNorm with a bias; `rms`: RMSNorm without. */
+  readonly norm: "layer" | "rms";
+  /** `plain`: act(x·W); `gated`: act(gate)·up. */
+  readonly mlp: "plain" | "gated";
   /** The MLP's activation function. */
   readonly activation: ActivationName;
   /** The output head is the token embedding. */
   readonly tie_word_embeddings: boolean;
-  /** Llama only; GPT-2 has learned positions. */
+  /** A table of positions is added to the embedding. */
+  readonly learned_positions: boolean;
+  /** Absent if no position is rotated. */
   readonly rope?: RopeConfig;
   /** Layers that RoPE acts in, one entry per layer; absent: all. */
   readonly rope_layers?: readonly boolean[];
-  /** `layer`: LayerNorm with a bias where Llama has RMSNorm. GPT-2 always has it. */
-  readonly norm?: "layer";
   /** q, k and v are stored as one matrix, and gate and up as another. */
   readonly fused_projections?: boolean;
   /** Bias on q, k and v (GPT-2, Qwen2, Llama's attention_bias). */
@@ -89,6 +93,8 @@ export interface ModelConfig {
   readonly attn_out_bias: boolean;
   /** Biases on the MLP's matrices. */
   readonly mlp_bias: boolean;
+  /** config.json can switch biases on that the model does not have: `attention_bias`, `mlp_bias`. */
+  readonly bias_switches: boolean;
   /** Keys visible to a query, itself included; absent: all. Per layer where a model mixes both. */
   readonly sliding_window?: number;
   /** One entry a layer: does `sliding_window` hold there? Absent: everywhere, if there is a window. */

@@ -3,7 +3,8 @@
 import { readConfig } from "../../src/architectures/read-config.ts";
 import { allDispatches, kernelsIn } from "../../src/compile/plan.ts";
 import { countEdges, listDestinations, visibleSources } from "../../src/interventions/edges.ts";
-import { type Composition, type MaskedEdge, noStages, type Stage } from "../../src/interventions/stage.ts";
+import { siteWidth } from "../../src/interventions/site-names.ts";
+import { type Composition, type MaskedEdge, neuronSites, noStages, type Stage } from "../../src/interventions/stage.ts";
 import { backwardActivation } from "../../src/kernels/backward/activation.ts";
 import { backwardAttention, backwardRope } from "../../src/kernels/backward/attention.ts";
 import { crossEntropyGradient } from "../../src/kernels/backward/cross-entropy.ts";
@@ -87,18 +88,13 @@ const storage = [
 
 /** A stage of every kind, at every site that has a kernel of its own. */
 function everything(config: ModelConfig): Composition {
-  const { architecture, hidden_size: d, intermediate_size: f, num_attention_heads, head_dim } = config;
-  const vector = new Float32Array(d).fill(1);
-  const widths = { attn_z: num_attention_heads * head_dim, mlp_pre: f, gate_pre: f, up: f, mlp_post: f } as const;
-  const neurons = (
-    ["attn_norm", "attn_z", "attn_out", "mlp_norm", "mlp_pre", "gate_pre", "up", "mlp_post", "mlp_out"] as const
-  )
-    .filter((site) => (architecture === "gpt2" ? site !== "gate_pre" && site !== "up" : site !== "mlp_pre"))
-    .map((site): Stage => {
-      const scale = new Float32Array(site in widths ? widths[site as keyof typeof widths] : d);
-      const values = new Map([[1, { scale }]]);
-      return { id: site, kind: "neuron_scale", site, layers: [1], positions: "all", strength: 1, values };
-    });
+  const vector = new Float32Array(config.hidden_size).fill(1);
+  const neurons = neuronSites.flatMap((site): Stage[] => {
+    const width = siteWidth(config, site);
+    if (width === null) return [];
+    const values = new Map([[1, { scale: new Float32Array(width) }]]);
+    return [{ id: site, kind: "neuron_scale", site, layers: [1], positions: "all", strength: 1, values }];
+  });
   const affine = (["resid_post", "attn_out", "mlp_out"] as const).map((site): Stage => {
     const values = new Map([[0, { direction: vector, reference: vector }]]);
     const common = {
@@ -141,7 +137,7 @@ function backward(config: ModelConfig): readonly Kernel[] {
     head_dim,
   } = config;
   const maxRows = 256;
-  const gated = config.architecture !== "gpt2";
+  const gated = config.mlp === "gated";
   const activation = gated ? "silu" : "gelu_new";
   const shape = { K: width, N: intermediate_size, strips: intermediate_size / 4, maxRows };
   const attention = backwardAttention({ heads, kv_heads, head_dim, tile: 256, maxRows });

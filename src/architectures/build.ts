@@ -6,9 +6,24 @@ import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { show, showText } from "../show.ts";
 import { gpt2Graph } from "./gpt2.ts";
+import type { GraphNames } from "./graph-names.ts";
 import { llamaGraph } from "./llama.ts";
 
 const HEAD = "lm_head.weight";
+
+/** How an architecture's graph is made, and how its tensors are named. */
+interface Architecture {
+  /** What may stand before the names: files have both spellings. */
+  readonly prefix: string;
+  readonly embedding: string;
+  readonly layers: string;
+  graph(config: ModelConfig, names: GraphNames): Graph;
+}
+
+const architectures: Readonly<Record<ModelConfig["architecture"], Architecture>> = {
+  gpt2: { prefix: "transformer.", embedding: "wte", layers: "h", graph: gpt2Graph },
+  llama: { prefix: "model.", embedding: "embed_tokens", layers: "layers", graph: llamaGraph },
+};
 
 /**
  * Builds the graph and checks every tensor it names against the checkpoint.
@@ -18,14 +33,14 @@ export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
   const prefix = prefixOf(config, checkpoint);
   checkLayerCount(config, checkpoint, prefix);
   const names = { prefix, ...endsOf(config, checkpoint, prefix) };
-  const graph = config.architecture === "gpt2" ? gpt2Graph(config, names) : llamaGraph(config, names);
+  const graph = architectures[config.architecture].graph(config, names);
   for (const node of graph.nodes) checkNode(node, checkpoint, config.quantization);
   return graph;
 }
 
 /** What stands before the tensors' names: both spellings are in use. */
 function prefixOf({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "tensors">): string {
-  const [prefix, embedding] = architecture === "gpt2" ? ["transformer.", "wte"] : ["model.", "embed_tokens"];
+  const { prefix, embedding } = architectures[architecture];
   const isThere = tensors.has(`${prefix}${embedding}.weight`) || !tensors.has(`${embedding}.weight`);
   return isThere ? prefix : "";
 }
@@ -36,7 +51,7 @@ export function endsOf(
   { tensors }: Pick<Checkpoint, "tensors">,
   prefix = prefixOf(config, { tensors }),
 ): { readonly embedding: string; readonly head: string } {
-  const stored = `${prefix}${config.architecture === "gpt2" ? "wte" : "embed_tokens"}.weight`;
+  const stored = `${prefix}${architectures[config.architecture].embedding}.weight`;
   const isHeadAlone = config.tie_word_embeddings && !tensors.has(stored) && tensors.has(HEAD);
   const embedding = isHeadAlone ? HEAD : stored;
   return { embedding, head: config.tie_word_embeddings ? embedding : HEAD };
@@ -112,7 +127,7 @@ function missing(name: string, { missing: absent }: Checkpoint): SluiceError {
  */
 function checkLayerCount(config: ModelConfig, checkpoint: Checkpoint, prefix: string): void {
   const count = config.num_hidden_layers;
-  const stem = `${prefix}${config.architecture === "gpt2" ? "h" : "layers"}.`;
+  const stem = `${prefix}${architectures[config.architecture].layers}.`;
   const known = new Set<number>();
   for (const name of [...checkpoint.tensors.keys(), ...(checkpoint.missing?.keys() ?? [])]) {
     if (!name.startsWith(stem)) continue;

@@ -6,16 +6,9 @@ import { embedSites, GraphBuilder, residPostSites } from "../graph/builder.ts";
 import type { Graph, MatrixRef, VectorRef } from "../graph/graph.ts";
 import type { LayerSiteKind, Site } from "../graph/site.ts";
 import type { ModelConfig } from "../model-config.ts";
+import type { GraphNames } from "./graph-names.ts";
 
-/** How the tensors of a checkpoint are named. */
-export interface Gpt2Names {
-  /** `transformer.` or nothing: both spellings are in use. */
-  readonly prefix: string;
-  readonly embedding: string;
-  readonly head: string;
-}
-
-export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: Gpt2Names): Graph {
+export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: GraphNames): Graph {
   const { hidden_size: d, intermediate_size: f, vocab_size, num_hidden_layers: layers, norm_eps: eps } = config;
   const attentionWidth = config.num_attention_heads * config.head_dim;
   const g = new GraphBuilder();

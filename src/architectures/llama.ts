@@ -7,6 +7,7 @@ import { embedSites, GraphBuilder, residPostSites } from "../graph/builder.ts";
 import type { Graph, MatrixRef, Value, VectorRef } from "../graph/graph.ts";
 import type { LayerSiteKind, Site } from "../graph/site.ts";
 import type { ModelConfig } from "../model-config.ts";
+import type { GraphNames } from "./graph-names.ts";
 import { rotaryWidth } from "./rope.ts";
 
 /** Outputs of one projection among those that are stored in one tensor. */
@@ -16,15 +17,7 @@ interface Part {
   readonly of: number;
 }
 
-/** How the tensors of a checkpoint are named. */
-export interface LlamaNames {
-  /** `model.` or nothing: both spellings are in use. */
-  readonly prefix: string;
-  readonly embedding: string;
-  readonly head: string;
-}
-
-export function llamaGraph(config: ModelConfig, { prefix, embedding, head }: LlamaNames): Graph {
+export function llamaGraph(config: ModelConfig, { prefix, embedding, head }: GraphNames): Graph {
   const {
     hidden_size: d,
     intermediate_size: f,
@@ -34,7 +27,7 @@ export function llamaGraph(config: ModelConfig, { prefix, embedding, head }: Lla
     norm_eps: eps,
     rope,
     fused_projections: fused = false,
-    norm: normKind = "rms",
+    norm: normKind,
   } = config;
   const queryWidth = config.num_attention_heads * head_dim;
   const keyWidth = config.num_key_value_heads * head_dim;

@@ -205,7 +205,7 @@ export class Workspace {
     this.headGradients = also("head gradients", H * C * ceil4(d));
     this.xMlp = whole("row input", C * ceil4(d));
     this.row = whole("row", C * ceil4(d));
-    const innerWidth = config.architecture === "gpt2" ? ceil4(f) : 2 * ceil4(f);
+    const innerWidth = config.mlp === "plain" ? ceil4(f) : 2 * ceil4(f);
     this.pre = also("mlp_pre", C * innerWidth);
     this.dpre = also("mlp_pre gradient", C * innerWidth);
     this.post = whole("mlp_post", C * ceil4(f));

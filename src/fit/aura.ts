@@ -114,8 +114,8 @@ const BEYOND_THREE = 0.001349898;
 const SHOWN = 20;
 
 /** The sites that AurA's authors act on. */
-export function auraSites({ architecture }: Pick<ModelConfig, "architecture">): readonly NeuronSite[] {
-  return architecture === "gpt2" ? ["mlp_pre", "mlp_out"] : ["gate_pre", "up", "mlp_out"];
+export function auraSites({ mlp }: Pick<ModelConfig, "mlp">): readonly NeuronSite[] {
+  return mlp === "plain" ? ["mlp_pre", "mlp_out"] : ["gate_pre", "up", "mlp_out"];
 }
 
 /**

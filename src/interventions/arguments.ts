@@ -3,7 +3,7 @@
 import { fields, needed } from "../arguments/fields.ts";
 import { floats, isOptions, listOf, type Table, tableOf, tokens, tuple } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
-import { finite, float32, oneOf, text, whole } from "../arguments/rules.ts";
+import { finite, flag, float32, oneOf, text, whole } from "../arguments/rules.ts";
 import { type StoredTensor, storedTensor } from "../formats/safetensors.ts";
 import type { Bundle, ComposedBundle, ComposeSettings } from "./bundle-types.ts";
 import { checkPositions } from "./check-positions.ts";
@@ -128,8 +128,9 @@ export const modelShape: Rule<ModelShape> = fields<ModelShape>(
   "a model's config",
   "kept",
 )({
-  architecture: needed(oneOf(["gpt2", "llama"])),
   model_type: needed(text),
+  mlp: needed(oneOf(["plain", "gated"])),
+  learned_positions: needed(flag),
   num_hidden_layers: needed(whole({ least: 1 })),
   hidden_size: needed(whole({ least: 1 })),
   num_attention_heads: needed(whole({ least: 1 })),

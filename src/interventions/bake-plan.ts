@@ -144,7 +144,7 @@ class Planner {
     const [site] = out.sites;
     if (!site || site.layer === null) return [];
     const { kind, layer } = site;
-    const noBias = bias || this.#graph.config.model_type === "llama" ? null : this.#noBias();
+    const noBias = bias || this.#graph.config.bias_switches ? null : this.#noBias();
     const common = { sites: out.sites, noBias, atInput: false };
     const heads = Array.from(
       { length: this.#graph.config.num_attention_heads },

@@ -77,7 +77,9 @@ export function baseOf(config: ModelShape): Pick<Base, "model_type" | (typeof ba
 /** The model that a bundle says it was made for. */
 export function shapeOf(base: Base): ModelShape {
   return {
-    architecture: base.model_type === "gpt2" ? "gpt2" : "llama",
+    // A base names its model's type alone; of those that run, GPT-2 is the one with these.
+    mlp: base.model_type === "gpt2" ? "plain" : "gated",
+    learned_positions: base.model_type === "gpt2",
     model_type: base.model_type,
     num_hidden_layers: base.num_layers,
     hidden_size: base.hidden_size,
@@ -180,7 +182,7 @@ function widthOf(config: ModelShape, bundle: Bundle, manifest: SiteManifest): nu
     `${bundle.file}: stage "${manifest.id}"`,
     "site",
     `is "${manifest.site}", which a model of type ${config.model_type} does not have`,
-    config.architecture === "gpt2" ? "Its MLP has mlp_pre and mlp_post." : "Its MLP has gate_pre, up and mlp_post.",
+    config.mlp === "plain" ? "Its MLP has mlp_pre and mlp_post." : "Its MLP has gate_pre, up and mlp_post.",
   );
 }
 

@@ -31,7 +31,7 @@ interface Entry {
   readonly about: string;
   readonly transformer_lens: string;
   /** When TransformerLens' values are the same; absent: always. */
-  readonly equal_if?: "rope" | "never";
+  readonly equal_if?: "no_learned_positions" | "never";
   /** What to say where they are not. */
   readonly otherwise?: string;
 }
@@ -92,8 +92,7 @@ export function ourSiteKind(config: ModelShape, name: string): string {
   return name;
 }
 
-function entriesOf({ architecture }: ModelShape): readonly Entry[] {
-  const mlp = architecture === "gpt2" ? "plain" : "gated";
+function entriesOf({ mlp }: ModelShape): readonly Entry[] {
   return entries.filter((entry) => entry.mlp === undefined || entry.mlp === mlp);
 }
 
@@ -111,8 +110,8 @@ function widthOf({ width }: Entry, config: ModelShape): number | null {
 }
 
 /** Whether TransformerLens' values under its name are the ones we have. */
-function isSame({ equal_if }: Entry, { architecture }: ModelShape): boolean {
-  return equal_if === undefined || (equal_if === "rope" && architecture !== "gpt2");
+function isSame({ equal_if }: Entry, { learned_positions }: ModelShape): boolean {
+  return equal_if === undefined || (equal_if === "no_learned_positions" && !learned_positions);
 }
 
 function refuseOther(entry: Entry, config: ModelShape, name: string, layer: string): void {

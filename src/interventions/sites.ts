@@ -4,8 +4,9 @@ import type { ModelConfig } from "../model-config.ts";
 /** What of a model decides whether a bundle fits it. */
 export type ModelShape = Pick<
   ModelConfig,
-  | "architecture"
   | "model_type"
+  | "mlp"
+  | "learned_positions"
   | "num_hidden_layers"
   | "hidden_size"
   | "num_attention_heads"

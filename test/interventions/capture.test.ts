@@ -73,7 +73,7 @@ const attentionInput = (model: Model, layer: number) =>
 
 /** A stage at every site there is, and a mask whose sources are no heads, so that attn_out may have stages too. */
 function everywhere(model: Model): Composition {
-  const missing = model.config.architecture === "gpt2" ? ["gate_pre", "up"] : ["mlp_pre"];
+  const missing = model.config.mlp === "plain" ? ["gate_pre", "up"] : ["mlp_pre"];
   const sites = neuronSites.filter((site) => !missing.includes(site));
   return of(
     ...sites.map((site) => neurons(model, site, [0, 1])),
@@ -89,7 +89,7 @@ function everywhere(model: Model): Composition {
 
 /** Every site of a layer that can be captured. */
 function sitesOf(model: Model, layers: readonly number[]): readonly string[] {
-  const own = model.config.architecture === "gpt2" ? ["mlp_pre"] : ["gate_pre", "up"];
+  const own = model.config.mlp === "plain" ? ["mlp_pre"] : ["gate_pre", "up"];
   const attention = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_pattern", "attn_z", "attn_out"];
   const names = ["resid_pre", ...attention, "resid_mid", "mlp_norm", ...own, "mlp_post", "mlp_out", "resid_post"];
   return ["embed", ...layers.flatMap((layer) => names.map((name) => `${name}.${layer}`)), "final_norm"];

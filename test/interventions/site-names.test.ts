@@ -49,8 +49,8 @@ test("the dictionary has every kind of site once", () => {
   assert.equal(dictionary.map(({ site }) => site).sort(), [...layerSiteKinds, ...endSiteKinds].sort());
 });
 
-const gpt2 = { architecture: "gpt2" } as Parameters<typeof ourSiteName>[0];
-const llama = { architecture: "llama" } as Parameters<typeof ourSiteName>[0];
+const gpt2 = { mlp: "plain", learned_positions: true } as Parameters<typeof ourSiteName>[0];
+const llama = { mlp: "gated", learned_positions: false } as Parameters<typeof ourSiteName>[0];
 
 test("names are translated where both mean the same values", () => {
   assert.is(ourSiteName(gpt2, "blocks.11.attn.hook_z"), "attn_z.11");

@@ -98,7 +98,7 @@ function someLayers(config: ModelConfig): fc.Arbitrary<number[]> {
 }
 
 function neuronScales(config: ModelConfig): fc.Arbitrary<NeuronScaleStage> {
-  const missing = config.architecture === "gpt2" ? ["gate_pre", "up"] : ["mlp_pre"];
+  const missing = config.mlp === "plain" ? ["gate_pre", "up"] : ["mlp_pre"];
   const sites = neuronSites.filter((site) => !missing.includes(site)) as [NeuronSite, ...NeuronSite[]];
   return fc
     .record({

@@ -22,19 +22,12 @@ export const stageKindNames = [...siteStageNames, "edge_mask"] as const;
 /** Names of all tensors that stages at sites can have per layer. */
 export const tensorNames = siteStageNames.flatMap((name) => stageKinds[name].tensorNames);
 
+/** Some kind, for the stages whose name picked it. */
+type AnyKind = SiteStageKind<SiteStage, SiteManifest, { readonly kind: SiteStageName }, StageValues>;
+
 /** The record of a stage at sites. */
-export function kindOf({
-  kind,
-}: {
-  readonly kind: SiteStageName;
-}): SiteStageKind<SiteStage, SiteManifest, { readonly kind: SiteStageName }, StageValues> {
-  // Each record takes the stages and tensors of its own kind, which is what its name picks.
-  return stageKinds[kind] as unknown as SiteStageKind<
-    SiteStage,
-    SiteManifest,
-    { readonly kind: SiteStageName },
-    StageValues
-  >;
+export function kindOf({ kind }: { readonly kind: SiteStageName }): AnyKind {
+  return stageKinds[kind] as unknown as AnyKind;
 }
 
 /** Whether a stage has an alpha that acts. */
