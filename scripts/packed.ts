@@ -17,7 +17,7 @@ export interface Installed {
 
 let installed: Promise<Installed> | undefined;
 
-/** Packs the checkout and installs the result, once per process; it goes when the process ends. */
+/** Packs what was built last and installs the result, once per process; it goes when the process ends. */
 export function installPacked(): Promise<Installed> {
   installed ??= install();
   return installed;
@@ -38,8 +38,7 @@ async function install(): Promise<Installed> {
     join(folder, "package.json"),
     JSON.stringify({ name: "an-application", private: true, type: "module" }),
   );
-  // Scripts are left out, because what the build prints would stand before npm's JSON.
-  await output(process.execPath, [join(root, "scripts/build.mjs")], root);
+  // Without scripts: npm would build again, under the feet of tests that run what was built.
   const packed = await output("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", parent], root);
   const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
   const tarball = join(parent, filename);

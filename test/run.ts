@@ -5,7 +5,8 @@
  *   npm test -- kernels/linear    the files whose path fits a regular expression
  *   npm test -- --node PATTERN    in Node only; --page: in Chromium only
  *   npm test -- --firefox PATTERN in the system's Firefox, on the system's Vulkan driver: test/support/firefox.ts
- *   npm run test:package          the packed package, installed in an empty folder
+ *   npm run test:package          the packed package, installed in an empty folder, and the documentation with it
+ *   npm run test:all              all of these but Firefox, of what was built last
  *
  * One line per file and environment, everything about failures, and `N passed, N failed` as the last line. The exit
  * code is 0 only if something ran in every environment and nothing failed.
@@ -21,7 +22,7 @@ import { openChromium } from "./support/chromium.ts";
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith("--"));
 const patterns = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
 const pattern = new RegExp(patterns.join("|"));
-const chosen = (["node", "page", "firefox", "package"] as const).filter((name) => flags.includes(`--${name}`));
+const chosen = (["node", "package", "page", "firefox"] as const).filter((name) => flags.includes(`--${name}`));
 if (chosen.length < flags.length) {
   console.error(`Unknown among ${flags.join(" ")}; there are --node, --page, --firefox and --package`);
   process.exit(2);
@@ -43,6 +44,8 @@ interface Part {
   readonly files: readonly string[];
   /** Those that nobody has taken yet. */
   readonly waiting: string[];
+  /** Whether a worker has begun. */
+  begun: boolean;
   passed: number;
   failed: number;
   skipped: number;
@@ -53,13 +56,12 @@ for (const environment of environments) {
   const files = testFiles(environment, pattern);
   // A pattern may fit files of one environment alone; without one, an environment without tests is a mistake.
   if (files.length === 0 && patterns.length > 0) continue;
-  const part: Part = { environment, files, waiting: [...files], passed: 0, failed: 0, skipped: 0 };
+  const part: Part = { environment, files, waiting: [...files], begun: false, passed: 0, failed: 0, skipped: 0 };
   parts.push(part);
   if (files.length === 0) fail(part, "There are no test files for it.");
 }
 
-// A test keeps one core busy, so that many files run side by side; packages are installed and timed alone.
-const workers = environments.includes("package") ? 1 : Math.min(availableParallelism(), MOST_WORKERS);
+const workers = Math.min(availableParallelism(), MOST_WORKERS);
 const started = performance.now();
 await Promise.all(Array.from({ length: workers }, (_, i) => work([...parts.slice(i), ...parts.slice(0, i)])));
 
@@ -87,6 +89,9 @@ async function work(inTurn: readonly Part[]): Promise<void> {
   try {
     for (const part of inTurn) {
       if (part.waiting.length === 0) continue;
+      // The files of that part share an installation.
+      if (part.begun && part.environment === "package") continue;
+      part.begun = true;
       try {
         // Each worker has a browser of its own: pages of one share its GPU process.
         if (part.environment === "page") browser ??= await openChromium();

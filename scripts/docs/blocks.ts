@@ -15,6 +15,8 @@ export interface Block {
   readonly file: string | undefined;
   /** Why it is not run here; undefined if it is. */
   readonly reason: string | undefined;
+  /** Why CI does not run it; undefined if it does. */
+  readonly slow: string | undefined;
 }
 
 export interface Page {
@@ -32,8 +34,8 @@ const looseCommand = /^ {4,}(?:\$ )?(?:npx |npm |sluice )/;
  * Reads a page.
  *
  * The info string of a fence is a language, then the name of a file in an `html` block, then `norun: REASON` if the
- * block cannot be run by a machine: ```` ```sh norun: needs a model of 500 MB ````. A block without a language is
- * output and is not run.
+ * block cannot be run by a machine: ```` ```sh norun: needs a model of 500 MB ````; or `slow: REASON` if it takes too
+ * long for CI, where then only its types are checked. A block without a language is output and is not run.
  *
  * @param path in the repository
  * @param text Markdown, or TypeScript if the path ends with `.ts`: the `@example` blocks of its doc comments
@@ -72,14 +74,23 @@ function closes(line: string, marks: string): boolean {
 }
 
 function blockOf(place: Pick<Block, "page" | "line" | "text">, info: string): Block | string {
-  const match = /^(?<language>\S*)(?:\s+(?<file>(?!norun)[\w./-]+))?(?:\s+norun: *(?<reason>.*))?$/.exec(info)?.groups;
-  if (!match) return `"${info}" is not LANGUAGE [FILE] [norun: REASON]`;
-  const { file, reason } = match;
+  const match =
+    /^(?<language>\S*)(?:\s+(?<file>(?!norun|slow)[\w./-]+))?(?:\s+(?<mark>norun|slow): *(?<why>.*))?$/.exec(
+      info,
+    )?.groups;
+  if (!match) return `"${info}" is not LANGUAGE [FILE] [norun: REASON | slow: REASON]`;
+  const { file, mark, why } = match;
   const language = languages.find((known) => known === (match.language === "" ? "text" : match.language));
   if (!language) return `the language "${match.language}" is none of ${languages.join(", ")}`;
-  if (reason?.trim() === "") return "norun: without a reason";
+  if (why?.trim() === "") return `${mark}: without a reason`;
   if (language === "html" && !file) return "an html block needs the name of its file, as in ```html index.html";
-  return { ...place, language, file, reason };
+  return {
+    ...place,
+    language,
+    file,
+    reason: mark === "norun" ? why : undefined,
+    slow: mark === "slow" ? why : undefined,
+  };
 }
 
 /** The `@example` blocks of doc comments, up to the next tag or the end of the comment. */
@@ -99,6 +110,7 @@ function readModule(page: string, text: string): Page {
       text: body.join("\n"),
       file: undefined,
       reason: undefined,
+      slow: undefined,
     });
   }
   return { path: page, blocks, faults: [] };

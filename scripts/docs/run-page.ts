@@ -15,8 +15,18 @@ export interface BlockResult {
   readonly notRun: string | undefined;
 }
 
+export interface RunOptions {
+  /** Whether blocks run that are marked as slow; of others the types are checked. */
+  readonly slow: boolean;
+}
+
 /** Runs what a page asks its reader to run, in its order; calls back after each block, also of those not run. */
-export async function runPage(reader: Reader, page: Page, onResult: (result: BlockResult) => void): Promise<void> {
+export async function runPage(
+  reader: Reader,
+  page: Page,
+  { slow }: RunOptions,
+  onResult: (result: BlockResult) => void,
+): Promise<void> {
   const programs = new Map<Block, string>();
   for (const program of programsOf(page.blocks)) {
     const [first] = program;
@@ -24,13 +34,13 @@ export async function runPage(reader: Reader, page: Page, onResult: (result: Blo
   }
   const errors = await typeErrors(reader, [...programs.values()]);
   for (const block of page.blocks) {
-    const notRun = block.reason ?? missingPython(block);
-    if (notRun !== undefined) {
-      onResult({ block, seconds: 0, fault: undefined, notRun });
-      continue;
-    }
     // The first block of a program stands for all of them.
     const program = programs.get(block);
+    const notRun = block.reason ?? missingPython(block) ?? (slow ? undefined : block.slow);
+    if (notRun !== undefined) {
+      onResult({ block, seconds: 0, fault: errors.get(program ?? "")?.join("\n"), notRun });
+      continue;
+    }
     if (block.language === "text" || (block.language === "ts" && program === undefined)) continue;
     const started = performance.now();
     const wrongTypes = errors.get(program ?? "");

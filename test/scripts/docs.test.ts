@@ -23,13 +23,16 @@ test("a fence's language, file and reason are read, and its lines counted", () =
     "````html a/b.html norun: it is long",
     "```",
     "````",
+    "```ts slow: it fits",
+    "```",
   );
   assert.equal(faults, []);
   assert.equal(
-    blocks.map(({ line, language, text, file, reason }) => [line, language, text, file, reason]),
+    blocks.map(({ line, language, text, file, reason, slow }) => [line, language, text, file, reason, slow]),
     [
-      [3, "sh", "one\ntwo", undefined, undefined],
-      [7, "html", "```", "a/b.html", "it is long"],
+      [3, "sh", "one\ntwo", undefined, undefined, undefined],
+      [7, "html", "```", "a/b.html", "it is long", undefined],
+      [10, "ts", "", undefined, undefined, "it fits"],
     ],
   );
 });
@@ -38,6 +41,7 @@ test("what would never be run is a fault, not passed by", () => {
   const fault = (...lines: string[]) => page(...lines).faults.join("\n");
   assert.match(fault("```bash", "ls", "```"), /page\.md:1: the language "bash"/);
   assert.match(fault("", "```sh norun:", "ls", "```"), /page\.md:2: norun: without a reason/);
+  assert.match(fault("", "```sh slow:", "ls", "```"), /page\.md:2: slow: without a reason/);
   assert.match(fault("```sh", "ls"), /page\.md:1: the fence is never closed/);
   assert.match(fault("", "    npx sluice info"), /page\.md:2: a command outside/);
   assert.match(fault("```html", "<p>", "```"), /page\.md:1: an html block needs/);
