@@ -17,6 +17,11 @@ export interface Checkpoint {
   readonly missing?: ReadonlyMap<string, string>;
   /** The folder or address that they come from, if it is one. */
   readonly label?: string;
+  /**
+   * Says that these tensors will be read, in the order of the files, and nothing else of them. Absent if reading in
+   * another order costs the same.
+   */
+  readAhead?(names: ReadonlySet<string>, signal: AbortSignal | undefined): void;
   /** Its server sends whole files alone: reading anything but the next bytes of a file costs another download. */
   readonly forwardOnly?: boolean;
   /**

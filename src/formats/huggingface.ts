@@ -3,6 +3,7 @@ import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { noWeights } from "./foreign-folder.ts";
+import type { Span } from "./read-ahead.ts";
 import { readHeader, type TensorEntry } from "./safetensors-header.ts";
 import { checkRange, type FileSource, readJson } from "./source.ts";
 
@@ -68,6 +69,7 @@ class SafetensorsCheckpoint implements Checkpoint {
   readonly #source: FileSource;
   readonly #placed: ReadonlyMap<string, PlacedTensor>;
   readonly missing: ReadonlyMap<string, string>;
+  readonly readAhead?: NonNullable<Checkpoint["readAhead"]>;
 
   constructor(
     source: FileSource,
@@ -79,6 +81,7 @@ class SafetensorsCheckpoint implements Checkpoint {
     this.label = source.label;
     // Known by now: the headers have been read.
     this.forwardOnly = [...placed.values()].some(({ file }) => source.isForwardOnly(file));
+    if (source.readAhead) this.readAhead = (names, signal) => this.#readAhead(names, signal);
     this.#placed = placed;
     this.tensors = new Map([...placed].map(([name, { entry }]) => [name, isDouble(entry) ? asFloat32(entry) : entry]));
   }
@@ -99,6 +102,18 @@ class SafetensorsCheckpoint implements Checkpoint {
     const doubles = await this.#source.read(file, at + first * 8, at + Math.ceil(end / 4) * 8, signal);
     const floats = Float32Array.from(new Float64Array(doubles.buffer));
     return new Uint8Array(floats.buffer).slice(begin - first * 4, end - first * 4);
+  }
+
+  #readAhead(names: ReadonlySet<string>, signal: AbortSignal | undefined): void {
+    const spans = new Map<string, Span[]>();
+    for (const [name, { file, entry }] of this.#placed) {
+      if (!names.has(name)) continue;
+      const { begin, end } = entry;
+      const others = spans.get(file);
+      if (others) others.push({ begin, end });
+      else spans.set(file, [{ begin, end }]);
+    }
+    for (const [file, list] of spans) this.#source.readAhead?.(file, list, signal);
   }
 
   close(): Promise<void> {

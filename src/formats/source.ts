@@ -2,6 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import { parseJson } from "./json.ts";
+import type { Span } from "./read-ahead.ts";
 import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 
 /**
@@ -25,6 +26,13 @@ export interface FileSource {
   read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** A whole file of at most `maxBytes`, which is {@link MAX_TEXT_BYTES} when left out. */
   readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Says which files will be asked for. A distant source begins to fetch them, all at once: small files as a whole, of
+   * weights the beginning. What is wrong with one is reported when it is asked for.
+   */
+  expect?(paths: readonly string[], signal?: AbortSignal): void;
+  /** Says that these parts of a file will be read in order. A distant source fetches them ahead. */
+  readAhead?(path: string, spans: readonly Span[], signal?: AbortSignal): void;
   /** Was the file found to come from its beginning alone, so that a step back in it is another download? */
   isForwardOnly(path: string): boolean;
   /**

@@ -1,6 +1,7 @@
 /** A model's folder on a web server, read by HTTP ranges. Runs in Node and in browsers. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { ByteStream } from "./byte-stream.ts";
+import { ReadAhead, type Span } from "./read-ahead.ts";
 import { SequentialFile } from "./sequential-file.ts";
 import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
 import { type FileRequest, type FileResponse, fetchFile, retrying, TransientFailure } from "./url-fetch.ts";
@@ -29,12 +30,25 @@ export function openUrlBase(base: string | URL, options: UrlBaseOptions = {}): F
   return new UrlBase(url, options.retryDelaysMs ?? [250, 1000]);
 }
 
+/** What files of weights are called. */
+const WEIGHTS = ".safetensors";
+
+/** How much of such a file the first request brings: more than the headers of nearly all. */
+const HEAD_BYTES = 256 << 10;
+
 class UrlBase implements FileSource {
   readonly label: string;
   readonly #base: URL;
   readonly #delays: readonly number[];
   /** Lengths of files known to be there; null where the server does not tell. */
   readonly #sizes = new Map<string, number | null>();
+  /** Looks under way, which all who ask meanwhile share. */
+  readonly #looks = new Map<string, Promise<number | null | undefined>>();
+  /** Small files on their way, until they are asked for; null for those that are not there. */
+  readonly #expected = new Map<string, Promise<Uint8Array<ArrayBuffer> | null>>();
+  /** How files of weights begin: their headers, in nearly every case. */
+  readonly #heads = new Map<string, Uint8Array>();
+  readonly #ahead = new Map<string, ReadAhead>();
   /** Files whose server does not serve ranges. */
   readonly #sequential = new Map<string, SequentialFile>();
   #closed = false;
@@ -49,7 +63,33 @@ class UrlBase implements FileSource {
     return `${this.label}/${path}`;
   }
 
+  expect(paths: readonly string[], signal?: AbortSignal): void {
+    for (const path of paths) {
+      if (path.endsWith(WEIGHTS)) {
+        // Nobody waits for it yet; whoever asks for the file asks again if it failed.
+        this.#look(path, signal).catch(() => undefined);
+      } else {
+        const file = this.#readWhole(path, MAX_TEXT_BYTES, signal);
+        file.catch(() => this.#expected.delete(path));
+        this.#expected.set(path, file);
+      }
+    }
+  }
+
+  readAhead(path: string, spans: readonly Span[], signal?: AbortSignal): void {
+    const size = this.#sizes.get(path);
+    if (this.#sequential.has(path) || typeof size !== "number") return;
+    const fetch = (at: number, target: Uint8Array<ArrayBuffer>) => this.#readRetrying(path, at, target, size, signal);
+    const ahead = new ReadAhead(spans, fetch);
+    // One file at a time: the next begins when it is read.
+    if (this.#ahead.size === 0) ahead.start();
+    this.#ahead.set(path, ahead);
+  }
+
   async exists(path: string, signal?: AbortSignal): Promise<boolean> {
+    this.#check(path, signal);
+    const expected = this.#expected.get(path);
+    if (expected) return (await expected) !== null;
     return (await this.#look(path, signal)) !== undefined;
   }
 
@@ -69,28 +109,24 @@ class UrlBase implements FileSource {
     if (end > size) throw endsEarly(this.describe(path), size, end);
     const bytes = new Uint8Array(end - begin);
     if (bytes.length === 0) return bytes;
-    await retrying(this.#delays, signal, async () => {
-      const sequential = this.#sequential.get(path);
-      const filled = sequential
-        ? await sequential.read(begin, bytes, signal)
-        : await this.#readRange(path, begin, bytes, size, signal);
-      if (filled < bytes.length) throw new TransientFailure(endsEarly(this.describe(path), begin + filled, end));
-    });
+    const head = this.#heads.get(path);
+    const ahead = this.#ahead.get(path);
+    if (head && end <= head.length) bytes.set(head.subarray(begin, end));
+    else if (ahead?.has(begin, end)) await ahead.read(begin, bytes);
+    else await this.#readRetrying(path, begin, bytes, size, signal);
     throwIfAborted(signal);
     return bytes;
   }
 
   async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     this.#check(path, signal);
-    return retrying(this.#delays, signal, async () => {
-      const response = await this.#fetch(path, {}, signal);
-      if (!response) throw this.#missing(path);
-      try {
-        return await readWhole(response, this.describe(path), maxBytes);
-      } finally {
-        await response.body.cancel();
-      }
-    });
+    const expected = this.#expected.get(path);
+    // It is read once: the next to ask gets a fresh one.
+    this.#expected.delete(path);
+    const bytes = await (expected ?? this.#readWhole(path, maxBytes, signal));
+    if (!bytes) throw this.#missing(path);
+    if (bytes.length > maxBytes) throw tooLarge(this.describe(path), bytes.length, maxBytes);
+    return bytes;
   }
 
   isForwardOnly(path: string): boolean {
@@ -105,6 +141,8 @@ class UrlBase implements FileSource {
     this.#closed = true;
     const open = [...this.#sequential.values()];
     this.#sequential.clear();
+    this.#expected.clear();
+    this.#ahead.clear();
     await Promise.all(open.map((file) => file.close()));
   }
 
@@ -113,26 +151,68 @@ class UrlBase implements FileSource {
     this.#check(path, signal);
     const known = this.#sizes.get(path);
     if (known !== undefined) return known;
-    const size = await retrying(this.#delays, signal, () => this.#probe(path, signal));
-    if (size !== undefined) this.#sizes.set(path, size);
-    return size;
+    const look = this.#looks.get(path) ?? retrying(this.#delays, signal, () => this.#probe(path, signal));
+    this.#looks.set(path, look);
+    try {
+      const size = await look;
+      if (size !== undefined) this.#sizes.set(path, size);
+      return size;
+    } finally {
+      this.#looks.delete(path);
+    }
   }
 
-  /** Asks for one byte, since not every server answers HEAD, and the answer tells whether ranges are served. */
+  /** Null for a file that does not exist. */
+  #readWhole(path: string, maxBytes: number, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer> | null> {
+    return retrying(this.#delays, signal, async () => {
+      const response = await this.#fetch(path, {}, signal);
+      if (!response) return null;
+      try {
+        return await readWhole(response, this.describe(path), maxBytes);
+      } finally {
+        await response.body.cancel();
+      }
+    });
+  }
+
+  /** Fills the target, or throws. */
+  #readRetrying(
+    path: string,
+    begin: number,
+    target: Uint8Array<ArrayBuffer>,
+    size: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    return retrying(this.#delays, signal, async () => {
+      const sequential = this.#sequential.get(path);
+      const filled = sequential
+        ? await sequential.read(begin, target, signal)
+        : await this.#readRange(path, begin, target, size, signal);
+      const end = begin + target.length;
+      if (filled < target.length) throw new TransientFailure(endsEarly(this.describe(path), begin + filled, end));
+    });
+  }
+
+  /**
+   * Asks for a range, since not every server answers HEAD, and the answer shows whether ranges are served: for the first
+   * byte, or what a file of weights begins with.
+   */
   async #probe(path: string, signal: AbortSignal | undefined): Promise<number | null | undefined> {
-    const response = await this.#fetch(path, { range: [0, 1] }, signal);
+    const wanted = path.endsWith(WEIGHTS) ? HEAD_BYTES : 1;
+    const response = await this.#fetch(path, { range: [0, wanted] }, signal);
     if (!response) return undefined;
     if (!response.partial) {
       await this.#serveInOrder(path, response.body);
       return response.length;
     }
-    await response.body.skipTo(1);
+    const head = new Uint8Array(wanted);
+    const filled = await response.body.fill(head);
     await response.body.finish();
-    const total = /\/(\d+)$/.exec(response.contentRange ?? "")?.[1];
+    const [, first, total] = /^bytes (?:(\d+)-\d+|\*)\/(\d+)$/.exec(response.contentRange ?? "") ?? [];
+    if (wanted > 1 && first === "0") this.#heads.set(path, head.subarray(0, filled));
     if (total !== undefined) return Number(total);
     // Across origins a page may not see Content-Range; Content-Length it always sees.
-    const head = await this.#fetch(path, { method: "HEAD" }, signal);
-    return head?.length ?? null;
+    return (await this.#fetch(path, { method: "HEAD" }, signal))?.length ?? null;
   }
 
   /** One range request; resolves to the number of bytes that came. */

@@ -168,3 +168,13 @@ export function inputsOf(node: Node): readonly Value[] {
 export function outputOf(node: Node): Value | undefined {
   return node.op === "cache" || node.op === "source" || node.op === "head_sources" ? undefined : node.out;
 }
+
+/** Names of the tensors that a graph is made of. */
+export function tensorsOf({ nodes }: Pick<Graph, "nodes">): ReadonlySet<string> {
+  const names = nodes.flatMap((node): readonly (string | undefined)[] => {
+    if (node.op === "embed") return [node.tokens.tensor, node.positions?.tensor];
+    if (node.op === "norm") return [node.gain.tensor, node.bias?.tensor];
+    return node.op === "linear" ? [node.weight.tensor, node.bias?.tensor] : [];
+  });
+  return new Set(names.filter((name) => name !== undefined));
+}

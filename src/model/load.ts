@@ -10,6 +10,7 @@ import { type ModelSource, openSource } from "../formats/open-source.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { openGpu } from "../gpu/open.ts";
+import { tensorsOf } from "../graph/graph.ts";
 import { openLinker } from "../kernels/link.ts";
 import { uploadWeights } from "../runtime/weights.ts";
 import { checkedTokenizer } from "../tokenizer/checked.ts";
@@ -19,6 +20,19 @@ import { Model } from "./model.ts";
 import { type ModelParts, Tuning } from "./model-parts.ts";
 import type { LoadOptions } from "./options.ts";
 import { tuneAtLoad } from "./tuning.ts";
+
+/** What most models have, in the order of need: a distant source fetches them together. */
+const EXPECTED_FILES: readonly string[] = [
+  "config.json",
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "generation_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+];
 
 /**
  * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json.
@@ -34,7 +48,9 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   openLinker().catch(() => undefined);
   try {
     const note = options.onNotice ?? (() => undefined);
+    files.expect?.(EXPECTED_FILES, signal);
     const { config: stored, checkpoint, graph } = await openModel(files, note, signal);
+    checkpoint.readAhead?.(tensorsOf(graph), signal);
     const quantize = options.quantize === undefined ? undefined : checkQuantFormat(options.quantize);
     if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored.quantization);
     const quantization = quantize ?? stored.quantization;

@@ -112,7 +112,8 @@ export async function uploadWeights(
     ...layout.matrices.map((matrix) => ({ need: needOf(matrix.source), matrix })),
     { need: needOfVectors(layout), matrix: null },
   ];
-  const held = checkpoint.forwardOnly && new HeldTensors(checkpoint);
+  const inOrder = checkpoint.forwardOnly || checkpoint.readAhead !== undefined;
+  const held = inOrder && new HeldTensors(checkpoint);
   for await (const { matrix } of held ? inFileOrder(held, uploads, signal) : uploads) {
     if (matrix) await uploadMatrix(held || checkpoint, matrix);
     else await uploadVectors(held || checkpoint);
