@@ -21,13 +21,13 @@ import { median, medianInterval, spread } from "./statistics.ts";
 export interface BenchOptions {
   /** Default 64, or what the model's context allows. */
   readonly promptTokens?: number;
-  /** Tokens decoded after the first; default 16, or what the context leaves. */
+  /** Tokens decoded after the first; default 16, or what fits into the context. */
   readonly newTokens?: number;
   /** Repetitions, at least 5; default 5, with an edited model 11. */
   readonly repetitions?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with what is being measured and repetitions done, of how many. */
+  /** Called with the name of the measurement, repetitions done so far, and in all. */
   onProgress?(doing: string, done: number, total: number): void;
 }
 
@@ -48,15 +48,15 @@ export const benchDoor = entry(
 
 /** A number over all repetitions. */
 export interface BenchSpread {
-  /** The least. */
+  /** Minimum. */
   readonly min: number;
-  /** The median. */
+  /** Median. */
   readonly median: number;
-  /** The greatest. */
+  /** Maximum. */
   readonly max: number;
 }
 
-/** A model's speed beside what its device can do. */
+/** A model's speed and its device's ceilings. */
 export interface BenchResult {
   /** The device's name. */
   readonly device: string;
@@ -64,34 +64,34 @@ export interface BenchResult {
   readonly prompt_tokens: number;
   /** Tokens generated per repetition. */
   readonly new_tokens: number;
-  /** Repetitions that were measured. */
+  /** Number of repetitions measured. */
   readonly repetitions: number;
   /** Prompt tokens per second; median. */
   readonly prefill_tokens_per_s: number;
   /** Generated tokens per second after the first; median. */
   readonly decode_tokens_per_s: number;
-  /** What the device was measured to do at most. */
+  /** The device's measured ceilings. */
   readonly ceilings: Ceilings;
-  /** Weight and cache bytes a token, over the time of one, over the read ceiling. */
+  /** Weight and cache bytes per token, divided by the time of one, relative to the read ceiling. */
   readonly decode_share_of_bandwidth: number;
-  /** Prefill's arithmetic over the device's multiply-add ceiling. */
+  /** Prefill's arithmetic relative to the device's multiply-add ceiling. */
   readonly prefill_share_of_fma: number;
-  /** Prefill's arithmetic over the ceiling of outer products from cached data. */
+  /** Prefill's arithmetic relative to the ceiling of outer products from cached data. */
   readonly prefill_share_of_gemm: number;
   /**
    * Milliseconds. `cold` compiles what the first token needs, which took `compile` of them; `warm` is the median of the
    * repetitions.
    */
   readonly time_to_first_token_ms: { readonly cold: number; readonly warm: number; readonly compile: number };
-  /** Weights, this session's buffers, and nothing else. */
+  /** Bytes of the weights and this session's buffers. */
   readonly gpu_bytes: number;
   /** Speeds over all repetitions. */
   readonly spread: { readonly prefill_tokens_per_s: BenchSpread; readonly decode_tokens_per_s: BenchSpread };
-  /** Time with interventions over time without: median of interleaved pairs, and where it lies by resampling. */
+  /** Time with interventions over time without: median of interleaved pairs. */
   readonly decode_ratio_to_plain?: number;
   /** Its 95 % interval. */
   readonly decode_ratio_interval?: readonly [low: number, high: number];
-  /** The same of prefill. */
+  /** The same for prefill. */
   readonly prefill_ratio_to_plain?: number;
   /** Its 95 % interval. */
   readonly prefill_ratio_interval?: readonly [low: number, high: number];
@@ -100,13 +100,13 @@ export interface BenchResult {
 /** Milliseconds of one generation. */
 interface Run {
   readonly prefill: number;
-  /** Of one decoded token. */
+  /** Milliseconds of one decoded token. */
   readonly decode: number;
 }
 
 /**
  * @param model the plain model
- * @param edited the same with interventions, to be compared with it
+ * @param edited the same model with interventions, to be compared
  * @throws SluiceError `usage` for numbers out of range, `context_overflow`
  */
 export async function benchModel(model: Model, edited?: Model, options: BenchOptions = {}): Promise<BenchResult> {
@@ -119,7 +119,7 @@ export async function benchModel(model: Model, edited?: Model, options: BenchOpt
   const context = checkContext(promptTokens + newTokens, model.config);
   const prompt = spreadTokens(promptTokens, model.config.vocab_size);
   const { gpu } = model.internals;
-  // Its kernels are none of the model's.
+  // Kernels of the ceilings are not the model's.
   const pipelines = new PipelineCache(gpu);
   const survey = await surveyCeilings(gpu, pipelines, {
     signal,
@@ -137,7 +137,7 @@ export async function benchModel(model: Model, edited?: Model, options: BenchOpt
     const lanes = other ? [plain, other] : [plain];
     const runs = new Map<Lane, Run[]>(lanes.map((lane) => [lane, []]));
     for (let i = 0; i < repetitions; i++) {
-      // Pairs take turns in going first, so that neither has the warmer machine.
+      // Each side goes first in every second pair, so that neither has the warmer machine.
       for (const lane of i % 2 === 0 ? lanes : [...lanes].reverse()) {
         throwIfAborted(signal);
         runs.get(lane)?.push(await lane.run());
@@ -185,7 +185,7 @@ function ratios(plain: readonly Run[], edited: readonly Run[]): Partial<BenchRes
   };
 }
 
-/** One model with a session of its own, through which the same generation runs again and again. */
+/** One model with its own session, in which the same generation is repeated. */
 class Lane {
   readonly #sequences: Sequences;
   readonly #layout: Model["internals"]["layout"];
@@ -217,7 +217,7 @@ class Lane {
     this.#options = { ...sampling, maxNewTokens: newTokens + 1, stopTokens: new Set(), signal };
   }
 
-  /** Compiles, and runs once: milliseconds to the first token, and of compiling alone. */
+  /** Compiles, and runs once: milliseconds to the first token, and those of compiling. */
   async first(): Promise<{ readonly total: number; readonly compile: number }> {
     const started = performance.now();
     await prepareDecode(this.#sequences, this.#prompts, this.#options);
@@ -239,7 +239,7 @@ class Lane {
     return { prefill: first - started, decode: (ended - first) / Math.max(1, count - 1) };
   }
 
-  /** Operations of the prefill, and bytes of weights and cache that a token in the middle of the decode goes through. */
+  /** Operations of the prefill, and bytes of weights and cache read for a token in the middle of the decode. */
   work(): { readonly prefillFlops: number; readonly decodeBytes: number } {
     const { executor, plan } = this.#sequences;
     const length = (this.#prompts[0] as Prompt).tokens.length;
@@ -273,7 +273,7 @@ function rowsAt(first: number, count: number, out: boolean): StepRows {
   return { rows, outs: out ? [last] : [] };
 }
 
-/** Ids that are spread over the vocabulary, the same each time: a prompt where any will do. */
+/** Ids spread over the vocabulary, always the same: a prompt if none is given. */
 export function spreadTokens(count: number, vocabSize: number): readonly number[] {
   return Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabSize);
 }

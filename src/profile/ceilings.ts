@@ -1,6 +1,6 @@
 /**
- * A device's own ceilings: how fast it reads memory, multiplies and adds, and does so with the loads of a matrix product.
- * Each is the best of a family of microkernels, measured before and after what is compared with it.
+ * A device's own ceilings: memory bandwidth, multiply-adds, and multiply-adds with the loads of a matrix product.
+ * Each is the best of a family of microkernels, measured before and after the work that is compared with it.
  */
 import { throwIfAborted } from "../errors.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
@@ -9,26 +9,26 @@ import { MicroBench } from "./micro-bench.ts";
 import { type Microkernel, microkernels } from "./microkernels.ts";
 import { READ_BYTES, type Sizes, sizesFor, TRIAL_FLOPS, TRIAL_PART } from "./sizing.ts";
 
-/** What a device can do at most, measured by microkernels. */
+/** A device's ceilings, measured by microkernels. */
 export interface Ceilings {
-  /** 10⁹ bytes a second, from memory. */
+  /** 10⁹ bytes per second, from memory. */
   readonly read_gb_per_s: number;
-  /** 10⁹ floating-point operations a second; a fused multiply-add counts as two. */
+  /** 10⁹ floating-point operations per second; a fused multiply-add counts as two. */
   readonly fma_gflop_per_s: number;
   /** The same for an 8 × 8 outer product from cached data. */
   readonly gemm_gflop_per_s: number;
-  /** Which microkernel set each. */
+  /** The microkernel that reached each ceiling. */
   readonly kernels: Readonly<Record<"read" | "fma" | "gemm", string>>;
 }
 
-/** Of all candidates for a ceiling, so many are timed thoroughly, and again later. */
+/** Number of candidates for a ceiling that are timed thoroughly, and again later. */
 const CONTENDERS = 5;
 
-/** What was measured so far. */
+/** The measurements so far. */
 export interface Survey {
   readonly ceilings: Ceilings;
   readonly sizes: Sizes;
-  /** The best few, as indices of all candidates. */
+  /** The best candidates, as indices. */
   readonly contenders: readonly number[];
 }
 
@@ -37,7 +37,7 @@ interface MeasureOptions {
   onProgress?(done: number, total: number): void;
 }
 
-/** Measures once: for a figure that nothing else is measured beside. */
+/** Measures once, for a figure without comparison. */
 export async function measureCeilings(
   gpu: Gpu,
   pipelines: PipelineCache,
@@ -48,7 +48,7 @@ export async function measureCeilings(
 
 /**
  * Tries every candidate, then times the best few of each ceiling; takes some seconds on a software device, half of them
- * compiling. Its buffers are gone when it ends.
+ * compiling. It frees its buffers at the end.
  */
 export async function surveyCeilings(
   gpu: Gpu,
@@ -77,7 +77,7 @@ export async function surveyCeilings(
         .sort((a, b) => rateOfTrial(b) - rateOfTrial(a))
         .slice(0, CONTENDERS),
     );
-    // What a part of the data gives may come from a cache: only the whole counts.
+    // A part of the data may come from a cache, so only the whole counts.
     const ceilings = await timeAgain(bench, pick(sizes, contenders), bestOf(new Map()), signal);
     return { contenders, sizes, ceilings };
   } finally {
@@ -86,9 +86,9 @@ export async function surveyCeilings(
 }
 
 /**
- * Times the best few again: what the machine was busy with at first may have ended, so that other work would seem to run
+ * Times the best few again: the machine may have been busy at first, so that other work would seem to run
  * faster than the device can.
- * @returns the best of then and now
+ * @returns the better of both times
  */
 export async function surveyAgain(
   gpu: Gpu,
@@ -98,7 +98,7 @@ export async function surveyAgain(
 ): Promise<Ceilings> {
   const bench = new MicroBench(gpu, pipelines);
   try {
-    // There may be less memory now than there was.
+    // Less memory may be free now than before.
     return await timeAgain(bench, pick(await bench.hold(sizes), contenders), ceilings, signal);
   } finally {
     bench.dispose();
@@ -156,7 +156,7 @@ function rateOf(ceilings: Ceilings, ceiling: Microkernel["ceiling"]): number {
   return ceiling === "read" ? ceilings.read_gb_per_s : ceilings[`${ceiling}_gflop_per_s`];
 }
 
-/** @param rates in 10⁹ bytes or operations a second */
+/** @param rates in 10⁹ bytes or operations per second */
 function bestOf(rates: ReadonlyMap<Microkernel, number>): Ceilings {
   const best = (ceiling: Microkernel["ceiling"]): { readonly rate: number; readonly name: string } => {
     let [rate, name] = [0, "none"];

@@ -1,4 +1,4 @@
-/** What times dispatches: the GPU's own clock, or the host's where the GPU has none that works. */
+/** What times dispatches: the GPU's own clock, or the host's if the GPU has none that works. */
 
 import type { Gpu } from "../gpu/gpu.ts";
 import type { DispatchWork } from "../runtime/run.ts";
@@ -8,8 +8,8 @@ import type { ClockName } from "./profile-result.ts";
 import { TimestampObserver } from "./timestamps.ts";
 
 /**
- * The host's clock, each dispatch in a submit of its own: from its encoding until the host knows that it is done. Longer
- * than what the GPU worked by the way there and back.
+ * The host's clock, each dispatch in its own submit: from encoding until the host knows that it is done. This includes
+ * the way to the GPU and back.
  */
 export class HostClock implements DispatchClock {
   readonly alone = true;
@@ -28,7 +28,7 @@ export class HostClock implements DispatchClock {
   }
 
   finish(): void {
-    // The last dispatch ends when the host has waited for it, which is when its times are taken.
+    // The last dispatch ends when the host has waited for it; its times are read then.
   }
 
   async take(): Promise<readonly TimedDispatch[]> {
@@ -55,7 +55,7 @@ export async function chooseClock(gpu: Gpu, lane: ProfiledLane): Promise<Dispatc
     const { timed } = await lane.run({ clock: stamps });
     works = timed.some(({ beginNs }) => beginNs !== null);
   } finally {
-    // Also after an abort: nobody has this clock yet who could close it.
+    // Also after an abort: no caller has this clock yet, so none could close it.
     if (!works) stamps.dispose();
   }
   if (works) return stamps;

@@ -2,7 +2,7 @@
 import type { DispatchObserver, DispatchWork } from "../runtime/run.ts";
 import type { ClockName } from "./profile-result.ts";
 
-/** A dispatch and when it ran, in nanoseconds of the clock that timed it; null where that gave nothing usable. */
+/** A dispatch and when it ran, in nanoseconds of the clock that timed it; null if it gave no usable time. */
 export interface TimedDispatch extends DispatchWork {
   readonly beginNs: number | null;
   readonly endNs: number | null;
@@ -10,7 +10,7 @@ export interface TimedDispatch extends DispatchWork {
 
 export interface DispatchClock extends DispatchObserver {
   readonly name: ClockName;
-  /** What the last run's dispatches took, in their order. */
+  /** The last run's dispatches with their times, in order. */
   take(): Promise<readonly TimedDispatch[]>;
   dispose(): void;
 }

@@ -1,4 +1,4 @@
-/** Dispatches of a profile, and what they add up to by kernel, by layer and by place in the model. */
+/** Dispatches of a profile, and their sums by kernel, by layer and by place in the model. */
 import { roleIn } from "../compile/fused.ts";
 import type { Ceilings } from "./ceilings.ts";
 import type { PhasedDispatch } from "./lane.ts";
@@ -23,7 +23,7 @@ export function describeDispatch(
   };
 }
 
-/** `layer 3`, or `ends` for what stands before and behind the layers. */
+/** `layer 3`, or `ends` for what comes before and after the layers. */
 export function layerOf({ layer }: ProfiledDispatch): string {
   return layer === null ? "ends" : `layer ${layer}`;
 }
@@ -33,7 +33,7 @@ export function siteOf({ label, layer }: ProfiledDispatch): string {
   return roleIn(label, layer ?? undefined);
 }
 
-/** One row a phase and name, prefill first, the longest first. */
+/** One row per phase and name, prefill first, in descending order of time. */
 export function rowsOf(
   dispatches: readonly ProfiledDispatch[],
   nameOf: (dispatch: ProfiledDispatch) => string,
@@ -75,7 +75,7 @@ export function rowsOf(
   return rows.sort((a, b) => (a.phase === b.phase ? (b.ms ?? 0) - (a.ms ?? 0) : a.phase === "prefill" ? -1 : 1));
 }
 
-/** Milliseconds of all; null where one has none. */
+/** Milliseconds of all; null if one has none. */
 function sumOf(list: readonly ProfiledDispatch[]): number | null {
   let total = 0;
   for (const { ms } of list) {

@@ -1,19 +1,19 @@
-/** Records what the host does and when, into memory that was made beforehand: nothing is allocated while it records. */
+/** Records what the host does and when, into preallocated memory: nothing is allocated while it records. */
 import { type HostObserver, type HostWork, hostWorks } from "../runtime/run.ts";
 
-/** One stretch of one work. */
+/** One span of one kind of work. */
 export interface RecordedSpan {
   readonly work: HostWork;
-  /** The number that was in force when it began. */
+  /** The number in force when it began. */
   readonly step: number;
   /** By `performance.now()`. */
   readonly began: number;
   readonly ended: number;
 }
 
-/** Spans follow one another and never overlap: a work ends where the next begins. */
+/** Spans follow one another and never overlap: work ends when the next begins. */
 export class HostRecorder implements HostObserver {
-  /** What spans that begin from now on are numbered with. */
+  /** The number of spans that begin from now on. */
   step = 0;
   readonly #works: Uint8Array;
   readonly #steps: Uint32Array;
@@ -22,7 +22,7 @@ export class HostRecorder implements HostObserver {
   #count = 0;
   #open = false;
 
-  /** @param most spans that are recorded at most before they are taken */
+  /** @param most maximum number of spans recorded before they are taken */
   constructor(most: number) {
     this.#works = new Uint8Array(most);
     this.#steps = new Uint32Array(most);
@@ -44,7 +44,7 @@ export class HostRecorder implements HostObserver {
     this.#end(performance.now());
   }
 
-  /** What was recorded since the last call, in order; a span that is still open is ended. */
+  /** The spans since the last call, in order; an open span is ended. */
   take(): readonly RecordedSpan[] {
     this.leave();
     const spans = Array.from(

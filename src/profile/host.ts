@@ -1,4 +1,4 @@
-/** What the host spends: before the run on weights, prompt and pipelines; in it on commands, waiting and text. */
+/** The host's time: before the run for weights, prompt and pipelines; in the run for commands, waiting and text. */
 
 import type { CompiledPipeline } from "../execution/pipelines.ts";
 import { hostWorks } from "../runtime/run.ts";
@@ -7,14 +7,14 @@ import type { LaneRun, PhasedSpan } from "./lane.ts";
 import { hostTimeDoor } from "./profile-argument.ts";
 import type { HostRow, HostSpan, Phase } from "./profile-result.ts";
 
-/** How long and when a prompt became ids. */
+/** When a prompt was encoded, and how long that took. */
 export interface TokenizeRecord {
   readonly began: number;
   readonly ms: number;
   readonly tokens: number;
 }
 
-/** What happened before the run, as spans. */
+/** The host's work before the run, as spans. */
 export function loadSpans(
   upload: UploadRecord,
   tokenized: TokenizeRecord | null,
@@ -45,7 +45,7 @@ export function loadSpans(
   return spans;
 }
 
-/** What happened in the run, as spans. */
+/** The host's work in the run, as spans. */
 export function runSpans(spans: readonly PhasedSpan[], origin: number): readonly HostSpan[] {
   return spans.map(({ phase, step, work, began, ended }) => {
     return { phase, step, work, name: work, begin_ms: began - origin, ms: ended - began, detail: {} };
@@ -53,10 +53,10 @@ export function runSpans(spans: readonly PhasedSpan[], origin: number): readonly
 }
 
 /**
- * Rows of what happened before the run, then of each phase in the order in which the host works.
- * @param before as {@link loadSpans} gives it
- * @param run one that was recorded
- * @param tokens of the prompt, and decoded
+ * Rows of the work before the run, then of each phase in the order in which the host works.
+ * @param before from {@link loadSpans}
+ * @param run a recorded run
+ * @param tokens number of prompt tokens, and of decoded tokens
  */
 export function hostRows(
   before: readonly HostSpan[],
@@ -92,7 +92,7 @@ export function hostRows(
   return rows;
 }
 
-/** Host time of a decoded token by work: `encode 0.120 ms, submit 0.050 ms, wait 9.800 ms, other 0.030 ms`. */
+/** Host time per decoded token by kind of work: `encode 0.120 ms, submit 0.050 ms, wait 9.800 ms, other 0.030 ms`. */
 export function hostTimeOfToken(rows: readonly HostRow[]): string {
   hostTimeDoor.read(rows);
   return rows
@@ -102,12 +102,12 @@ export function hostTimeOfToken(rows: readonly HostRow[]): string {
     .join(", ");
 }
 
-/** 10⁹ bytes a second; 0 where no time passed by the clock. */
+/** 10⁹ bytes a second; 0 if the clock showed no time. */
 function rate(bytes: number, ms: number): number {
   return ms > 0 ? bytes / ms / 1e6 : 0;
 }
 
-/** Milliseconds in which at least one of the spans was under way. */
+/** Milliseconds during which at least one span was active. */
 function covered(spans: readonly HostSpan[]): number {
   let [total, until] = [0, -Infinity];
   for (const { begin_ms, ms } of [...spans].sort((a, b) => a.begin_ms - b.begin_ms)) {

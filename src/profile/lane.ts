@@ -1,4 +1,4 @@
-/** One prompt's prefill and decode steps, run as often as wanted, with or without clocks on them. */
+/** One prompt's prefill and decode steps, repeatable, with or without clocks. */
 
 import { inOrder } from "../kernels/kernel.ts";
 import type { StepRows } from "../kernels/step.ts";
@@ -26,17 +26,17 @@ export interface LaneRun {
   readonly spans: readonly PhasedSpan[];
   /** `performance.now()` at the beginning. */
   readonly began: number;
-  /** Milliseconds of each phase, reading the clock included. */
+  /** Milliseconds of each phase, including reading the clock. */
   readonly wall: Readonly<Record<Phase, number>>;
 }
 
 export interface LaneOptions {
-  /** Its ids become text as they come, as when a caller is shown them. */
+  /** Decodes ids to text as they come, as for a caller that shows them. */
   readonly tokenizer?: Tokenizer | null;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The same prefill and decode again and again, one step a submit. */
+/** Repeats the same prefill and decode, one step per submit. */
 export class ProfiledLane {
   readonly #sequences: Sequences;
   readonly #tokens: readonly number[];
@@ -62,7 +62,7 @@ export class ProfiledLane {
   /** A recorder that is large enough for a run. */
   recorder(): HostRecorder {
     const steps = Math.ceil(this.#tokens.length / this.#sequences.plan.chunkRows) + this.#newTokens;
-    // At most each dispatch has a submit of its own, which is encoded, submitted and awaited; then text and stamps.
+    // At most, each dispatch has its own submit, which is encoded, submitted and awaited; then text and stamps.
     return new HostRecorder(steps * (3 * this.mostDispatches + 2));
   }
 

@@ -1,6 +1,6 @@
-/** HTML and SVG as template literals: what is put into them is escaped, unless it is markup itself. */
+/** HTML and SVG as template literals: values are escaped, unless they are markup. */
 
-/** Text that is markup already. */
+/** Text that is already markup. */
 export class Markup {
   readonly #text: string;
 

@@ -1,4 +1,4 @@
-/** Runs microkernels on buffers of its own, on the host's clock. */
+/** Runs microkernels on its own buffers, timed by the host's clock. */
 import { SluiceError } from "../errors.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -13,7 +13,7 @@ export class MicroBench {
   readonly #gpu: Gpu;
   readonly #pipelines: PipelineCache;
   readonly #owned: GPUBuffer[] = [];
-  /** What the read kernels go through, in turns. */
+  /** The data that the read kernels read in turn. */
   #data: readonly GPUBuffer[];
   readonly #cached: GPUBuffer;
   readonly #sums: GPUBuffer;
@@ -31,7 +31,7 @@ export class MicroBench {
     this.#sums = this.#own("ceilings sums", MOST_THREADS * 4, STORAGE | COPY_DST);
     this.#args = this.#own("ceilings args", 16, UNIFORM | COPY_DST);
     this.#step = this.#own("ceilings step", 256, UNIFORM | COPY_DST);
-    // Pages that were never written may all be one page of zeros, which a cache would hold.
+    // Memory pages that were never written may all be one page of zeros, which a cache would hold.
     const block = new Float32Array(1 << 20).map((_, i) => (i % 1009) / 1009);
     for (let offset = 0; offset < READ_BYTES; offset += block.byteLength) {
       gpu.device.queue.writeBuffer(first, offset, block, 0, Math.min(block.length, (READ_BYTES - offset) / 4));
@@ -40,14 +40,14 @@ export class MicroBench {
   }
 
   /**
-   * Makes the data that kernels of these sizes read. Where there is no memory for it, the little that there is has to do,
-   * of which caches may serve a part.
-   * @returns what there is now
+   * Makes the data that kernels of these sizes read. If there is no memory for it, the present small data stays,
+   * and caches may serve a part of it.
+   * @returns bytes of the data now
    */
   async hold(sizes: Sizes): Promise<Sizes> {
     const { bytes, buffers } = sizes;
     if (bytes === READ_BYTES && buffers === 1) return sizes;
-    // What others found no memory for is not ours to handle.
+    // Allocation failures of others are not handled here.
     await this.#gpu.checkAllocations();
     const [first] = this.#data as [GPUBuffer];
     const made: GPUBuffer[] = [];
@@ -111,7 +111,7 @@ export class MicroBench {
     for (const buffer of [...this.#owned]) this.#release(buffer);
   }
 
-  /** The way to the device and back, which every run takes: of a submit with next to nothing in it, the least. */
+  /** The time to the device and back, part of every run: the shortest of nearly empty submits. */
   async #timeEmpty(): Promise<void> {
     for (let i = 0; i < EMPTIES; i++) {
       const encoder = this.#gpu.device.createCommandEncoder();

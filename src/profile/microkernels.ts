@@ -2,7 +2,7 @@
 import type { Kernel } from "../kernels/kernel.ts";
 import { READ_BYTES } from "./sizing.ts";
 
-/** A kernel to be timed, and what one run of it amounts to. */
+/** A kernel to time, and the work of one run of it. */
 export interface Microkernel {
   readonly ceiling: "read" | "fma" | "gemm";
   readonly kernel: Kernel;
@@ -15,25 +15,25 @@ export interface Microkernel {
 
 /** Bytes of the cached data of the gemm kernels. */
 export const CACHED_BYTES = 16 << 10;
-/** Most threads of a microkernel. */
+/** Maximum number of threads of a microkernel. */
 export const MOST_THREADS = 1 << 18;
 
 const WORKGROUPS = [8, 64, 512] as const;
-/** Fills the largest devices, and would only be tried in vain by the others. */
+/** Only the largest devices need this many threads; others do not try it. */
 const WIDE_WORKGROUPS = [...WORKGROUPS, MOST_THREADS / 64] as const;
 
-/** Independent sums of a thread. */
+/** Independent sums per thread. */
 const ACCUMULATORS = [1, 2, 4, 8, 16] as const;
 
-/** What a shader must hold for so many: each condition adds to the ones before. */
+/** Shader conditions for that many sums: each adds to the ones before. */
 function accumulatorConditions(count: number): Readonly<Record<string, boolean>> {
   return Object.fromEntries(ACCUMULATORS.slice(1).map((each) => [`accumulators_${each}`, count >= each]));
 }
 
 /**
  * Every candidate, in the same order each time, for about `scale` floating-point operations each.
- * @param bytes what the read kernels go through
- * @param wide more threads, too
+ * @param bytes data of the read kernels
+ * @param wide also try more threads
  */
 export function microkernels(scale: number, bytes: number = READ_BYTES, wide = false): readonly Microkernel[] {
   const workgroups = wide ? WIDE_WORKGROUPS : WORKGROUPS;
@@ -55,7 +55,7 @@ function readKernels(bytes: number, workgroups: readonly number[]): readonly Mic
         });
         return workgroups.map((groups) => {
           const [elements, threads] = [bytes / widths[width], groups * 64];
-          // A thread reads whole rounds: of little data, many threads leave a part, or all.
+          // A thread reads whole rounds: with little data, many threads would leave a part unread, or all.
           const rounds = Math.floor(elements / threads / accumulators);
           const amount = rounds * accumulators * threads * widths[width];
           return { ceiling: "read" as const, kernel, threads, args: { elements, threads }, amount };

@@ -1,4 +1,4 @@
-/** A profile's spans among the entries of `performance`, where a page's Performance panel shows them. */
+/** A profile's spans among the entries of `performance`, which a page's Performance panel shows. */
 
 import { measureDoor } from "./profile-argument.ts";
 import type { Profile } from "./profile-result.ts";
@@ -10,12 +10,12 @@ export function isPage(): boolean {
 
 /**
  * Shows dispatches and host spans as tracks of the Performance panel, at the time at which they happened. Profiling in a
- * page does it by itself; to be called where it ran, since times are by that place's `performance.now()`.
+ * page does this by default. Call it in the same page or worker, since times are by its `performance.now()`.
  */
 export function measureInPage(profile: Profile): void {
   measureDoor.read(profile);
   const measure = (track: string, name: string, beginMs: number, ms: number, properties: [string, string][]): void => {
-    // Rounding must not place it before the page.
+    // Rounding must not place it before the page's start.
     const start = Math.max(0, profile.time_origin_ms + beginMs);
     const detail = { devtools: { dataType: "track-entry", trackGroup: "Sluice", track, properties } };
     performance.measure(name, { start, duration: ms, detail });

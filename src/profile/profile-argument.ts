@@ -1,4 +1,4 @@
-/** The rule for a profile that is given back, perhaps from a file: what reports, traces and tracks read of it. */
+/** The rule for a profile passed to a function, perhaps from a file: the fields that reports, traces and tracks read. */
 
 import { entry, optional } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";

@@ -1,4 +1,4 @@
-/** Where a model's time goes: every dispatch of a prefill and of decode steps, and what the host does meanwhile. */
+/** Where a model's time goes: every dispatch of a prefill and of decode steps, and the host's work meanwhile. */
 
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
@@ -26,12 +26,12 @@ export interface ProfileOptions {
   /** Decode steps, default 8. */
   readonly newTokens?: number;
   /**
-   * Put the spans among the entries of `performance`, which the Performance panel shows; default: in pages and workers.
+   * Add the spans to the entries of `performance`, which the Performance panel shows; default: in pages and workers.
    */
   readonly measures?: boolean;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with what is being measured and steps done, of how many. */
+  /** Called with the name of the measurement, steps done so far, and in all. */
   onProgress?(doing: string, done: number, total: number): void;
 }
 
@@ -53,7 +53,7 @@ export const profileDoor = entry(
 const ROUNDS = 3;
 
 /**
- * Profiles one prefill of a prompt and decode steps behind it, one step a submit.
+ * Profiles one prefill of a prompt and the decode steps after it, one step per submit.
  * @param prompt a text, or token ids
  * @throws SluiceError `usage` for an empty prompt or a number of tokens out of range; `context_overflow`; `aborted`
  */
@@ -71,7 +71,7 @@ export async function profileModel(model: Model, prompt: PromptInput, options: P
     pipelines,
     weights: { upload },
   } = model.internals;
-  // The ceilings' kernels are none of the model's.
+  // The ceilings' kernels are not the model's.
   const apart = new PipelineCache(gpu);
   const survey = await surveyCeilings(gpu, apart, {
     signal,
@@ -82,7 +82,7 @@ export async function profileModel(model: Model, prompt: PromptInput, options: P
     const lane = new ProfiledLane(sequences, tokens, newTokens, { tokenizer: model.tokenizer, signal });
     // Compiles, and fills caches.
     await lane.run();
-    // What compiles later is for stages' costs.
+    // Later pipelines are for the costs of stages.
     const compiled = [...pipelines.compiled];
     const rounds = await runRounds(model, lane, options);
     const stage_costs = await stageCosts(model, tokens, newTokens, {
@@ -132,7 +132,7 @@ export async function profileModel(model: Model, prompt: PromptInput, options: P
 }
 
 /**
- * What to call a model in a report that others may see: no more of a path than its last part.
+ * A model's name for a report that others may see: only the last part of a path.
  * @param from folder or address
  */
 export function nameOf(from: string | null): string | null {
@@ -141,7 +141,7 @@ export function nameOf(from: string | null): string | null {
     .replace(/^(https:\/\/huggingface\.co\/.+?)\/(?:resolve|raw)\/.*$/, "$1")
     .replace(/([^/\\]+)[/\\]snapshots[/\\][^/\\]+[/\\]*$/, "$1")
     .split(/[/\\]+/);
-  // A folder given as "." or ".." has no name here, and an address without a path has its host's.
+  // A folder given as "." or ".." has no name here; an address without a path gets its host's name.
   return parts.filter((part) => part !== "" && !/^\.+$/.test(part)).at(-1) ?? null;
 }
 
@@ -152,7 +152,7 @@ interface Rounds {
   readonly profiled: LaneRun;
 }
 
-/** The same work plain, recorded and profiled, in turns; of each the fastest run. */
+/** The same work plain, recorded and profiled, in turns; the fastest run of each. */
 async function runRounds(model: Model, lane: ProfiledLane, { signal, onProgress }: ProfileOptions): Promise<Rounds> {
   const clock = await chooseClock(model.internals.gpu, lane);
   try {
@@ -173,7 +173,7 @@ async function runRounds(model: Model, lane: ProfiledLane, { signal, onProgress 
   }
 }
 
-/** What else the machine does only ever adds, and ceilings are the best of several runs too. */
+/** Other work of the machine can only add time; ceilings are the best of several runs too. */
 function fastest(runs: readonly LaneRun[]): LaneRun {
   const length = ({ wall }: LaneRun) => wall.prefill + wall.decode;
   return runs.reduce((best, run) => (length(run) < length(best) ? run : best));

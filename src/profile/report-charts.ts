@@ -1,4 +1,4 @@
-/** The charts of a profile's report, as SVG with titles to point at. */
+/** The charts of a profile's report, as SVG with hover titles. */
 import { layerOf, siteOf } from "./dispatch-rows.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { HostSpan, Profile, ProfiledDispatch, ProfileRow } from "./profile-result.ts";
@@ -29,7 +29,7 @@ function colourOf(kernel: string): string {
   return kernelColours.find(([, pattern]) => pattern.test(kernel))?.[2] ?? "";
 }
 
-/** What the colours of a timeline mean, as far as they occur. */
+/** The legend of a timeline: the colours that occur. */
 export function legend({ dispatches, host }: Profile): Markup {
   const used = new Set(dispatches.map(({ kernel }) => colourOf(kernel)));
   const works = new Set(host.spans.map(({ work }) => work));
@@ -46,12 +46,12 @@ interface Bar {
   readonly end: number;
   readonly colour: string;
   readonly opacity: number;
-  /** Written on it where there is room. */
+  /** Label, shown if there is room. */
   readonly name: string;
   readonly title: string;
 }
 
-/** A phase from left to right: what the host does, below it the GPU's layers, and below each its dispatches. */
+/** A phase from left to right: the host's work, below it the GPU's layers, and below each its dispatches. */
 export function timeline(
   phase: "prefill" | "decode",
   dispatches: readonly ProfiledDispatch[],
@@ -77,7 +77,7 @@ export function timeline(
     ["kernels", kernels],
   ];
   const all = tracks.flatMap(([, bars]) => bars);
-  if (all.length === 0) return markup`<p>There is nothing to show of this phase.</p>`;
+  if (all.length === 0) return markup`<p>There is nothing to show for this phase.</p>`;
   const first = all.reduce((least, { begin }) => Math.min(least, begin), Infinity);
   const last = all.reduce((most, { end }) => Math.max(most, end), -Infinity);
   const scale = (WIDTH - NAMES) / (last - first || 1);
@@ -88,7 +88,7 @@ export function timeline(
   for (const at of ticks(last - first)) {
     const left = x(first + at).toFixed(1);
     parts.push(markup`<line class="grid" x1="${left}" x2="${left}" y1="0" y2="${bottom + 3}"/>`);
-    // The last one would run out of the picture.
+    // The last label would leave the picture.
     const anchor = at * scale > WIDTH - NAMES - 40 ? "end" : at === 0 ? "start" : "middle";
     parts.push(markup`<text class="dim" x="${left}" y="${bottom + 15}" text-anchor="${anchor}">${at} ms</text>`);
   }
@@ -98,7 +98,7 @@ export function timeline(
     for (const { begin, end, colour, opacity, name: text, title } of bars) {
       const wide = Math.max(0.4, (end - begin) * scale);
       const left = x(begin);
-      // An outline would be all that is seen of a narrow one.
+      // A narrow bar would consist of its outline only.
       const outline = wide > 3 && markup` class="span"`;
       parts.push(
         markup`<rect${outline} x="${left.toFixed(2)}" y="${top}" width="${wide.toFixed(2)}" height="${height}" fill="${colour}" fill-opacity="${opacity}"><title>${title}</title></rect>`,
@@ -131,7 +131,7 @@ function layerBars(timed: readonly ProfiledDispatch[]): readonly Bar[] {
   return bars;
 }
 
-/** Some six round values from 0 to `end`. */
+/** About six round values from 0 to `end`. */
 function ticks(end: number): readonly number[] {
   if (!(end > 0)) return [0];
   const rough = end / 6;
@@ -140,7 +140,7 @@ function ticks(end: number): readonly number[] {
   return Array.from({ length: Math.floor(end / step) + 1 }, (_, i) => Number((i * step).toPrecision(6)));
 }
 
-/** Operations a second against operations a byte, both logarithmic; dots have the numbers of the table of kernels. */
+/** Operations per second over operations per byte, both logarithmic; dots have the numbers of the table of kernels. */
 export function roofline({ by_kernel, ceilings }: Profile): Markup {
   const dots = by_kernel
     .map((row, i) => ({ row, number: i + 1 }))
@@ -197,7 +197,7 @@ export function roofline({ by_kernel, ceilings }: Profile): Markup {
     parts.push(
       markup`<circle cx="${at.x.toFixed(1)}" cy="${at.y.toFixed(1)}" r="${radius.toFixed(1)}" fill="${colourOf(row.name)}" fill-opacity=".75" stroke="currentColor" stroke-width="${row.phase === "decode" ? 1.5 : 0}"><title>${dotTitle(row, number)}</title></circle>`,
     );
-    // Numbers on top of one another tell nothing; the smaller dot goes without.
+    // Overlapping numbers are unreadable, so the smaller dot gets none.
     if (numbered.some((other) => Math.abs(other.x - at.x) < 16 && Math.abs(other.y - at.y) < 12)) continue;
     numbered.push(at);
     texts.push(
@@ -205,12 +205,12 @@ export function roofline({ by_kernel, ceilings }: Profile): Markup {
     );
   }
   return markup`<div class="scroll"><svg class="chart" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Roofline">${parts}${labels}${texts}
-<text class="dim" x="${WIDTH - 10}" y="${height - 4}" text-anchor="end">FLOP a byte</text><text class="dim" x="0" y="${height - 4}">GFLOP/s</text></svg></div>`;
+<text class="dim" x="${WIDTH - 10}" y="${height - 4}" text-anchor="end">FLOP per byte</text><text class="dim" x="0" y="${height - 4}">GFLOP/s</text></svg></div>`;
 }
 
 /**
- * Where the baselines of two horizontal lines' labels go: above its line each, but where the lower one would run into
- * the upper line or its label, below.
+ * The baselines of two horizontal lines' labels: each above its line, except that the lower label goes below its line
+ * if it would run into the upper line or its label.
  */
 function besideLines(first: number, second: number): readonly [first: number, second: number] {
   const below = Math.abs(first - second) < 24;
@@ -220,7 +220,7 @@ function besideLines(first: number, second: number): readonly [first: number, se
 
 type Range = readonly [low: number, high: number];
 
-/** Where a value lies between two others, logarithmically: from 0 to 1. */
+/** The logarithmic position of a value between two others, from 0 to 1. */
 function place(value: number, [low, high]: Range): number {
   return Math.log(value / low) / Math.log(high / low);
 }
@@ -237,6 +237,6 @@ function label(power: number): string {
 }
 
 function dotTitle(row: ProfileRow, number: number): string {
-  const rate = `${(row.gflop_per_s as number).toPrecision(3)} GFLOP/s at ${(row.flops / row.bytes).toPrecision(2)} FLOP a byte`;
+  const rate = `${(row.gflop_per_s as number).toPrecision(3)} GFLOP/s at ${(row.flops / row.bytes).toPrecision(2)} FLOP per byte`;
   return `${number}: ${row.name} (${row.phase})\n${rate}\n${(100 * (row.share_of_roofline ?? 0)).toFixed(0)} % of the roofline`;
 }

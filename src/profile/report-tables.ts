@@ -20,7 +20,7 @@ export function rowTable(what: string, rows: readonly ProfileRow[], numbered = f
   return table([what, "calls", "ms", "share", "FLOP", "bytes", "GFLOP/s", "GB/s", "of roofline"], body);
 }
 
-/** What the host did, before the run and in it. */
+/** The host's work, before the run and in it. */
 export function hostTable(rows: readonly HostRow[]): Markup {
   const titles = { load: "before the run", prefill: "prefill", decode: "decode" } as const;
   const body = rows.map((row, i) => {
@@ -33,10 +33,10 @@ export function hostTable(rows: readonly HostRow[]): Markup {
     const rate = row.gb_per_s === null ? none : fixed(row.gb_per_s, 3);
     return markup`${heading}<tr><td>${row.name}</td><td>${row.calls}</td><td>${fixed(row.ms, 3)}</td>${share}<td>${each}</td><td>${bytes}</td><td>${rate}</td></tr>`;
   });
-  return table(["work", "calls", "ms", "share", "ms a token", "bytes", "GB/s"], body);
+  return table(["work", "calls", "ms", "share", "ms per token", "bytes", "GB/s"], body);
 }
 
-/** Every pipeline that was compiled, the slowest first. */
+/** All compiled pipelines, the slowest first. */
 export function compileTable(spans: readonly HostSpan[]): Markup {
   const body = spans
     .filter(({ work }) => work === "compile")
@@ -48,7 +48,7 @@ export function compileTable(spans: readonly HostSpan[]): Markup {
   return table(["pipeline", "link ms", "compile ms", "ms"], body);
 }
 
-/** What each stage costs. */
+/** The cost of each stage. */
 export function stageTable(costs: readonly StageCost[]): Markup {
   const body = costs.map(
     ({ phase, stage, kind, dispatches, ms, interval: [low, high], share, clock }) =>
@@ -62,7 +62,7 @@ function table(titles: readonly string[], body: readonly Markup[]): Markup {
   return markup`<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
 
-/** A percentage with a bar as long as it. */
+/** A percentage with a bar of that length. */
 function shareCell(share: number | null): Markup {
   if (share === null) return markup`<td>${absent}</td>`;
   return markup`<td class="share" style="--share:${(100 * share).toFixed(1)}%">${percent(share)}</td>`;

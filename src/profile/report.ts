@@ -24,7 +24,7 @@ th.group { color: var(--ink); font-weight: 600; padding-top: .8rem; }
 details { margin-top: 1.2rem; } summary { cursor: pointer; font-weight: 600; }`;
 
 /**
- * The page needs no script: charts are SVG with titles to point at, tables are tables.
+ * The page needs no script: charts are SVG with hover titles, tables are HTML tables.
  * @param origin when, where and by what the profile was made; printed below the title
  */
 export function reportOf(profile: Profile, origin?: ReportOrigin): string {
@@ -47,7 +47,7 @@ export function reportOf(profile: Profile, origin?: ReportOrigin): string {
     ` in steps of ${resolution_ns < 1000 ? `${resolution_ns} ns` : `${resolution_ns / 1000} µs`}`;
   const unusable =
     unusable_stamps > 0 &&
-    markup` ${unusable_stamps} of ${profile.dispatches.length} dispatches gave no usable time (stamps that are zero or run backwards); they, and the rows that they belong to, are marked –.`;
+    markup` ${unusable_stamps} of ${profile.dispatches.length} dispatches gave no usable time (stamps that are zero or run backwards); these, and the rows that contain them, are marked –.`;
   const upload = host.spans.find(({ work }) => work === "upload")?.detail ?? false;
   const pipelines = host.spans.filter(({ work }) => work === "compile").length;
   const what = `${model}${quantization ? ` in ${quantization}` : ""}`;
@@ -61,24 +61,24 @@ export function reportOf(profile: Profile, origin?: ReportOrigin): string {
 </style></head><body>
 <h1>${what}${stageNames}</h1>
 <p>On ${device}, by Sluice ${sluice_version}.${origin !== undefined && markup` Made on ${origin.date} on ${origin.host}, by <code>${origin.command}</code>.`}</p>
-<p>${prompt_tokens} prompt tokens prefilled, ${new_tokens} new tokens decoded, one step a submit. Times of dispatches: ${clock}${step}.${unusable} Point at a bar or a dot for its numbers.</p>
+<p>${prompt_tokens} prompt tokens prefilled, ${new_tokens} new tokens decoded, one step per submit. Times of dispatches: ${clock}${step}.${unusable} Point at a bar or a dot for its numbers.</p>
 ${facts(profile)}
 <h2>Over time</h2>${legend(profile)}
 <h3>Prefill</h3>${timeline("prefill", profile.dispatches, host.spans)}
 <h3>Decode</h3>${timeline("decode", profile.dispatches, host.spans)}
 <p>As profiled. ${clock === "gpu timestamps" && "The GPU’s times are placed as early as the host’s submits allow; “stamps” is the profiler reading its clock."}</p>
 <h2>Roofline</h2>
-<p>Against this device’s own ceilings, measured beside it: ${ceilings.read_gb_per_s.toPrecision(3)} GB/s and ${ceilings.fma_gflop_per_s.toPrecision(3)} GFLOP/s. A dot is a kernel, as large as its time and numbered as below; outlined ones decode.</p>
+<p>Against this device’s own ceilings, measured in the same run: ${ceilings.read_gb_per_s.toPrecision(3)} GB/s and ${ceilings.fma_gflop_per_s.toPrecision(3)} GFLOP/s. A dot is a kernel, as large as its time and numbered as below; outlined dots are decode.</p>
 ${roofline(profile)}
 <h2>Kernels</h2>${rowTable("kernel", profile.by_kernel, true)}
 ${profile.stage_costs.length > 0 && stages(profile)}
 <h2>Host</h2>
-<p>A decoded token: ${hostTimeOfToken(host.rows)}.</p>
+<p>Per decoded token: ${hostTimeOfToken(host.rows)}.</p>
 ${hostTable(host.rows)}
 ${upload && markup`<p>Of the upload: ${ms(upload.pack_ms)} to read and pack, ${ms(upload.write_ms)} to hand to the queue, ${ms(upload.wait_ms)} to wait for the device.</p>`}
 <details><summary>${pipelines} pipelines compiled</summary><p>Several compile at once: a time includes waiting for others.</p>${compileTable(host.spans)}</details>
 <h2>Layers</h2>
-<p>“ends” is what stands before and behind them.</p>
+<p>“ends” is what comes before and after the layers.</p>
 ${rowTable("layer", profile.by_layer)}
 <h2>Places in a layer</h2>${rowTable("place", profile.by_site)}
 <details><summary>Every place in the model</summary>${rowTable("place", profile.by_label)}</details>
@@ -92,14 +92,14 @@ function facts({ wall, prompt_tokens, new_tokens }: Profile): Markup {
     const { plain_ms, recorded_ms, profiled_ms } = wall[phase];
     const rate = ((counts[phase] * 1000) / plain_ms).toPrecision(3);
     return [
-      markup`<li><small>${phase}</small><b>${Number(rate)} tokens/s</b><small>${plain_ms.toFixed(1)} ms with nothing watching</small></li>`,
-      markup`<li><small>${phase}, what profiling costs</small><b>${cost(profiled_ms, plain_ms)}</b><small>host spans alone: ${cost(recorded_ms, plain_ms)}</small></li>`,
+      markup`<li><small>${phase}</small><b>${Number(rate)} tokens/s</b><small>${plain_ms.toFixed(1)} ms without profiling</small></li>`,
+      markup`<li><small>${phase}, cost of profiling</small><b>${cost(profiled_ms, plain_ms)}</b><small>host spans alone: ${cost(recorded_ms, plain_ms)}</small></li>`,
     ];
   });
   return markup`<ul class="facts">${items}</ul>`;
 }
 
-/** Work that took no longer for being watched was disturbed by other things, which hid what watching costs. */
+/** If profiled work took no longer, other disturbances hid the cost of profiling. */
 function cost(watchedMs: number, plainMs: number): string {
   return watchedMs > plainMs ? `+${(watchedMs - plainMs).toFixed(1)} ms` : "within noise";
 }
@@ -110,6 +110,6 @@ function ms(value = 0): string {
 
 function stages({ stage_costs }: Profile): Markup {
   return markup`<h2>Stages</h2>
-<p>The plan timed with each stage and without it, in turns: what it adds to the dispatches that carry it, or to the whole phase by the host’s clock, and where the median lies 95 times of 100.</p>
+<p>The plan timed with each stage and without it, in turns: the time it adds to the dispatches that carry it, or to the whole phase by the host’s clock, with the 95 % interval of the median.</p>
 ${stageTable(stage_costs)}`;
 }

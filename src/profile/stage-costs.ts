@@ -1,4 +1,4 @@
-/** What each intervention stage costs where it is fused: the plan timed with it and without it, in turns. */
+/** The cost of each intervention stage where it is fused: the plan is timed with and without it, alternately. */
 
 import { throwIfAborted } from "../errors.ts";
 import type { Model } from "../model/model.ts";
@@ -29,7 +29,7 @@ export async function stageCosts(
         const pairs: (readonly [Measured, Measured])[] = [];
         for (let pair = 0; pair < PAIRS; pair++) {
           throwIfAborted(signal);
-          // Whichever runs first finds other caches.
+          // The first of two runs finds other data in the caches.
           const first = pair % 2 === 0 ? await whole.run() : undefined;
           const plain = await without.run();
           pairs.push([first ?? (await whole.run()), plain]);
@@ -78,7 +78,7 @@ class Timed {
       await lane.run();
       return new Timed(lane, observer, () => sequences.dispose());
     } catch (error) {
-      // Nobody has the lane yet who could close it.
+      // No caller has the lane yet, so none could close it.
       observer?.dispose();
       sequences.dispose();
       throw error;
@@ -126,7 +126,7 @@ function costOf(
   };
 }
 
-/** Places in the model whose kernel or stages are others in the two plans, or that one of them lacks. */
+/** Places in the model whose kernel or stages differ between the two plans, or that one of them lacks. */
 function differingLabels(phase: Phase, [whole, without]: readonly [Measured, Measured]): ReadonlySet<string> {
   const describe = ({ timed }: Measured): Map<string, string> =>
     new Map(

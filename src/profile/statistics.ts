@@ -1,7 +1,7 @@
 /** Medians, and intervals by resampling. */
 import { mulberry32, quantile } from "../numbers/sampling.ts";
 
-/** NaN of none. */
+/** NaN for an empty list. */
 export function median(values: readonly number[]): number {
   return (
     quantile(
@@ -12,7 +12,7 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The interval in which the median of such samples lies 95 times of 100, by resampling (percentile bootstrap, Efron 1979).
+ * The 95 % interval of the median, by resampling (percentile bootstrap, Efron 1979).
  * The same samples give the same interval.
  */
 export function medianInterval(values: readonly number[], resamples = 2000): readonly [low: number, high: number] {
@@ -24,7 +24,7 @@ export function medianInterval(values: readonly number[], resamples = 2000): rea
   return [quantile(medians, 0.025) ?? Number.NaN, quantile(medians, 0.975) ?? Number.NaN];
 }
 
-/** Least, middle and greatest. */
+/** Minimum, median and maximum. */
 export function spread(values: readonly number[]): {
   readonly min: number;
   readonly median: number;

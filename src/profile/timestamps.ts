@@ -14,7 +14,7 @@ export class TimestampObserver implements DispatchClock {
   readonly #most: number;
   #works: DispatchWork[] = [];
 
-  /** @param most dispatches of a run at most */
+  /** @param most maximum number of dispatches of a run */
   constructor(gpu: Gpu, most: number) {
     this.#gpu = gpu;
     this.#most = most;
@@ -62,13 +62,13 @@ export class TimestampObserver implements DispatchClock {
   }
 }
 
-/** Two stamps as nanoseconds; both null where one is zero or they run backwards: such stamps are no measurement. */
+/** Two stamps as nanoseconds; both null if one is zero or they run backwards: such stamps are not a measurement. */
 export function usableStamps(begin: bigint, end: bigint): Pick<TimedDispatch, "beginNs" | "endNs"> {
   if (begin === 0n || end === 0n || end < begin) return { beginNs: null, endNs: null };
   return { beginNs: Number(begin), endNs: Number(end) };
 }
 
-/** The clock's step in nanoseconds, as far as stamps show it: their greatest common divisor. */
+/** The clock's step in nanoseconds, as the stamps show it: their greatest common divisor. */
 export function resolutionOf(dispatches: readonly TimedDispatch[]): number | null {
   let step = 0;
   const origin = dispatches[0]?.beginNs ?? null;

@@ -20,10 +20,10 @@ interface TraceEvent {
 
 const PROCESS = 1;
 
-/** Nanoseconds from the trace's 0 to its first event: DevTools takes a time of 0 for none, and leaves such events out of view. */
+/** Nanoseconds from the trace's 0 to its first event: DevTools reads a time of 0 as missing, and does not show such events. */
 const FIRST_NS = 1000;
 
-/** What an event shows, in whole nanoseconds, so that neighbours touch and never overlap. */
+/** An event's span in whole nanoseconds, so that neighbours touch and never overlap. */
 interface Span {
   readonly name: string;
   readonly begin: number;
@@ -33,9 +33,9 @@ interface Span {
 }
 
 /**
- * Tracks of the host, of GPU phases, layers and kernels, and of compilation. What the host did before the run stands before it
- * without the time between, in which the profiler did other things. Dispatches without a time are left out. Perfetto drops
- * events that overlap others of their track, so those that do get a track beside it.
+ * Tracks of the host, of GPU phases, layers and kernels, and of compilation. The host's work before the run comes before it,
+ * without the time in between, in which the profiler did other things. Dispatches without a time are left out. Perfetto drops
+ * events that overlap others of their track, so these get a second track.
  */
 export function traceOf(profile: Profile, origin?: ReportOrigin): string {
   traceDoor.read(profile, origin);
@@ -118,7 +118,7 @@ function complete(tid: number, { name, begin, end, cat, args }: Span): TraceEven
   return { name, ph: "X", pid: PROCESS, tid, ts: begin / 1000, dur: (end - begin) / 1000, cat, args };
 }
 
-/** Spans moved to follow one another from 0 on, as far as nothing was under way between them; and where they end. */
+/** Spans moved to start at 0, without the gaps between them in which nothing was active; and their end. */
 function closeGaps(spans: readonly HostSpan[]): { readonly moved: readonly HostSpan[]; readonly lead: number } {
   let [until, shift, lead] = [-Infinity, 0, 0];
   const moved: HostSpan[] = [];

@@ -1,7 +1,7 @@
-/** Time that may be spent, and what to do where it runs out. */
+/** A time limit, and waiting within it. */
 import { throwIfAborted } from "../errors.ts";
 
-/** Longer timers fire at once (HTML, timers: 32 bits). Nobody waits for 24 days. */
+/** Longer timers fire at once (HTML, timers: 32 bits); this is 24 days. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class Budget {
@@ -15,13 +15,13 @@ export class Budget {
     this.#signal = signal;
   }
 
-  /** Whether another sample can be expected to end in time. */
+  /** Whether another sample is expected to end in time. */
   mayGoOn(): boolean {
     throwIfAborted(this.#signal);
     return performance.now() + this.#longest < this.#ends;
   }
 
-  /** Remembers how long a sample takes. */
+  /** Notes how long a sample takes. */
   async during<Result>(sample: Promise<Result>): Promise<Result> {
     const begun = performance.now();
     try {
@@ -32,9 +32,9 @@ export class Budget {
   }
 
   /**
-   * Waits for work that takes nobody knows how long. When it is late, its signal is aborted, so that it does not go on
-   * behind the caller; what becomes of it then is nobody's concern.
-   * @param begin the signal fires with the caller's, too
+   * Waits for work of unknown length. When time runs out, its signal is aborted, so that it does not continue
+   * unnoticed; its outcome is then ignored.
+   * @param begin starts the work; its signal also fires with the caller's
    * @returns whether it was done in time
    */
   async allows(begin: (signal: AbortSignal) => Promise<void>): Promise<boolean> {

@@ -1,41 +1,41 @@
 /**
- * Which of several kernels is the fastest, told from a clock that ticks coarsely on a machine that does other things
- * too. The guess holds its place unless a challenger beats it clearly and again: a choice that noise made would be
+ * Finds the fastest of several kernels with a coarse clock on a machine that does other work
+ * too. The guess stays unless a challenger beats it clearly and repeatedly: a choice made by noise would be
  * remembered.
  */
 
-/** A sample lasts at least so many steps of the clock, so that its end is uncertain by 5 %. */
+/** Minimum length of a sample in steps of the clock, so that its end is uncertain by 5 %. */
 export const SAMPLE_STEPS = 20;
 
-/** Shorter samples, on a clock that would show them, are those that one interruption spoils: a few turns of a scheduler. */
+/** Minimum milliseconds of a sample, a few turns of a scheduler: one interruption spoils a shorter one. */
 export const SAMPLE_MS = 4;
 
-/** A sample has so many runs, unless one run is that much longer than a sample must be: the first run wakes threads. */
+/** Minimum number of runs in a sample, unless one run is that much longer than a sample must be: the first run wakes threads. */
 const LEAST_REPEATS = 8;
 
-/** A challenger takes at most so much of the time of what it replaces … */
+/** A challenger takes at most this share of the time of the kernel that it replaces … */
 const CLEARLY = 0.9;
-/** … in each of so many alternations. */
+/** … in each of this many alternations. */
 const ALTERNATIONS = 3;
 
-/** What takes so many times as long as the guess is out of the question for larger shapes, too. */
+/** A kernel that takes this many times as long as the guess is not tried for larger shapes. */
 const HOPELESS = 8;
 
-/** One sample tells enough of what runs for so many milliseconds. */
+/** One sample is enough for a kernel that runs for this many milliseconds. */
 const LONG_MS = 50;
 
-/** More repetitions than any kernel needs: a clock that shows nothing then stands still. */
+/** More repetitions than any kernel needs: if the clock shows no time then, it does not run. */
 const MOST_REPEATS = 1 << 16;
 
-/** Milliseconds that so many runs of a kernel take, on a clock of some step; null where the clock failed. */
+/** Milliseconds that a number of runs of a kernel take, on a clock with some step; null if the clock failed. */
 export type TimedRuns = (repeats: number) => Promise<number | null>;
 
-/** Thrown where a clock does not show the time that passes. */
+/** Thrown if a clock does not show the passing time. */
 export class ClockFailure extends Error {}
 
 /**
  * Milliseconds of one run, from a sample that lasts {@link SAMPLE_STEPS} steps of the clock and {@link SAMPLE_MS}.
- * @param repeats how many runs to begin with; more are made until they last long enough
+ * @param repeats number of runs at first; it grows until they last long enough
  * @throws ClockFailure
  */
 export async function sampleRun(
@@ -49,11 +49,11 @@ export async function sampleRun(
     if (elapsed === null) throw new ClockFailure("A clock gave no time");
     const needed = count < LEAST_REPEATS ? LEAST_REPEATS * enough : enough;
     if (elapsed >= needed) return { ms: elapsed / count, repeats: count };
-    // Below a step the time says no more than that it is short.
+    // Below a step, the time only says that it is short.
     const wanted = Math.ceil((1.2 * count * enough) / Math.max(elapsed, stepMs, 1e-6));
     count = Math.max(LEAST_REPEATS, Math.min(count * 16, Math.max(count + 1, wanted)));
   }
-  throw new ClockFailure("A clock stands still");
+  throw new ClockFailure("The clock does not advance");
 }
 
 export interface Contest {
@@ -67,13 +67,13 @@ export interface Contest {
 
 export interface Outcome {
   readonly chosen: string;
-  /** The least milliseconds of a run seen of each that was tried. */
+  /** The shortest milliseconds of a run, for each kernel that was tried. */
   readonly times: ReadonlyMap<string, number>;
-  /** What no larger shape need try. */
+  /** Kernels that larger shapes need not try. */
   readonly hopeless: readonly string[];
 }
 
-/** @returns null where the time ran out before the contest was decided */
+/** @returns null if time ran out before the contest was decided */
 export async function decide(contest: Contest): Promise<Outcome | null> {
   const { guess, challengers, mayGoOn } = contest;
   const times = new Map<string, number>();
@@ -96,7 +96,7 @@ export async function decide(contest: Contest): Promise<Outcome | null> {
     let wins = 0;
     while (wins < ALTERNATIONS) {
       if (!mayGoOn()) return null;
-      // They take turns in going first.
+      // They alternate in going first.
       const order = wins % 2 === 0 ? [chosen, name] : [name, chosen];
       const measured = new Map<string, number>();
       for (const each of order) measured.set(each, await sample(each));

@@ -1,4 +1,4 @@
-/** Where Node remembers what the tuner found: files in the cache folder that the software GPU is unpacked into, too. */
+/** Node's store of the tuner's choices: files in the cache folder, into which the software GPU is also unpacked. */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ export function openStore(folders: readonly string[] = cacheFolders()): TuningSt
       for (const folder of folders) {
         try {
           await mkdir(folder, { recursive: true, mode: 0o700 });
-          if (!(await isPrivate(folder))) throw new Error("it belongs to, or can be written by, someone else");
+          if (!(await isPrivate(folder))) throw new Error("another user owns it or can write to it");
           return await writeWhole(join(folder, name), text);
         } catch (error) {
           problems.push(`${folder}: ${error instanceof Error ? error.message : String(error)}`);
@@ -35,7 +35,7 @@ export function openStore(folders: readonly string[] = cacheFolders()): TuningSt
   };
 }
 
-/** Beside its place, then moved there: no process ever reads half a file. */
+/** Written next to its place, then moved there: no process reads half a file. */
 async function writeWhole(path: string, text: string): Promise<void> {
   const fresh = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
   try {

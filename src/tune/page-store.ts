@@ -1,4 +1,4 @@
-/** Where a page remembers what the tuner found: IndexedDB, of its origin. node-store.ts is its counterpart. */
+/** A page's store of the tuner's choices: IndexedDB of its origin. node-store.ts is its counterpart. */
 import type { TuningStore } from "./remembered.ts";
 
 const DATABASE = "sluice";
@@ -17,7 +17,7 @@ export function openStore(): TuningStore {
   };
 }
 
-/** One request in a transaction of its own; resolves when what was written is kept. */
+/** One request in its own transaction; resolves when the write is stored. */
 async function transact<Result>(
   mode: IDBTransactionMode,
   ask: (table: IDBObjectStore) => IDBRequest<Result>,

@@ -1,6 +1,6 @@
 /**
- * What the tuner found, kept from one run to the next: a file (node-store.ts) or a record of IndexedDB (page-store.ts) for
- * each adapter. It holds for one version of the engine, since other kernels take other times.
+ * The tuner's choices, kept between runs: a file (node-store.ts) or a record of IndexedDB (page-store.ts) per
+ * adapter. It is valid for one version of the engine, since other kernels take other times.
  */
 import { Sha256 } from "../formats/sha256.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
@@ -9,24 +9,24 @@ import { type KernelChoices, type RowBucket, rowBuckets } from "../kernels/varia
 
 /** A place for small texts by name. */
 export interface TuningStore {
-  /** Where a text is, for people. */
+  /** Where a text is stored, for messages. */
   place(name: string): string;
-  /** Null where there is none. */
+  /** Null if there is none. */
   read(name: string): Promise<string | null>;
-  /** Whole or not at all. */
+  /** Writes the text completely or not at all. */
   write(name: string, text: string): Promise<void>;
 }
 
 const FORMAT = 1;
 
-/** What choices hold for. */
+/** What the choices are valid for. */
 interface Identity {
   readonly engine: string;
-  /** Everything that the adapter tells of itself, as text. */
+  /** Everything that the adapter reports about itself, as text. */
   readonly adapter: string;
 }
 
-/** @param onNotice told of a damaged or foreign record, which is emptied, and of a store that cannot be used */
+/** @param onNotice called for a damaged or foreign record, which is emptied, and for a store that cannot be used */
 export async function recall(
   store: TuningStore,
   device: DeviceProfile,
@@ -39,21 +39,21 @@ export async function recall(
   try {
     text = await store.read(name);
   } catch (error) {
-    onNotice(`What was measured of kernels before cannot be read: ${messageOf(error)}`);
+    onNotice(`Earlier measurements of kernels cannot be read: ${messageOf(error)}`);
     return {};
   }
   if (text === null) return {};
   const record = parse(text);
   if (record && record.adapter === identity.adapter) return record.engine === engine ? record.choices : {};
-  const what = record ? "is of another device" : "is damaged";
-  onNotice(`${store.place(name)} ${what}: it is ignored, and written anew. \`sluice tune\` measures again.`);
+  const what = record ? "belongs to another device" : "is damaged";
+  onNotice(`${store.place(name)} ${what}: it is ignored and replaced. Tuning measures again.`);
   await save(store, identity, {}, onNotice);
   return {};
 }
 
 /**
- * Adds to what is remembered. A store that cannot be written is worth a notice and no failure.
- * @returns all that is known now
+ * Adds to the stored choices. A store that cannot be written causes a notice, not a failure.
+ * @returns all choices known now
  */
 export async function remember(
   store: TuningStore,
@@ -62,7 +62,7 @@ export async function remember(
   onNotice: (message: string) => void,
   engine = engineVersion,
 ): Promise<KernelChoices> {
-  // Another process may have remembered something meanwhile.
+  // Another process may have stored choices meanwhile.
   const known = await recall(store, device, onNotice, engine);
   const merged: Record<string, KernelChoices[string]> = { ...known };
   for (const [key, own] of Object.entries(choices)) merged[key] = { ...known[key], ...own };
@@ -79,7 +79,7 @@ async function save(
   try {
     await store.write(nameFor(identity), `${JSON.stringify({ format: FORMAT, ...identity, choices }, null, 1)}\n`);
   } catch (error) {
-    onNotice(`What was measured of kernels cannot be kept: ${messageOf(error)}`);
+    onNotice(`Measurements of kernels cannot be stored: ${messageOf(error)}`);
   }
 }
 
@@ -99,7 +99,7 @@ function nameFor({ adapter }: Identity): string {
   return `tuning-${hash.hex().slice(0, 16)}.json`;
 }
 
-/** Null for what this module did not write. */
+/** Null if this module did not write the text. */
 function parse(text: string): (Identity & { readonly choices: KernelChoices }) | null {
   let json: unknown;
   try {

@@ -1,27 +1,27 @@
 /**
- * Other weights in place of an operation's own. On a GPU one matrix is read in microseconds, and all layers' together may
- * fit its caches (12 of 768 × 768 in float16 take 14 MB; caches hold up to 96, and 256 on servers), so that samples which go
- * through them again and again would tell how a kernel reads a cache. When tokens are computed, all other weights come
- * between. A kernel takes as long whatever the numbers are: what else the model has stands in for more layers.
+ * Other weights instead of an operation's own. A GPU reads one matrix in microseconds, and all layers' together may
+ * fit its caches (12 of 768 × 768 in float16 take 14 MB; caches hold up to 96 MB, 256 MB on servers). Samples that go
+ * through them repeatedly would measure reads from a cache. When tokens are computed, all other weights come
+ * in between. A kernel's time does not depend on the numbers, so the model's other weights stand in for more layers.
  */
 
-/** Weights that samples go through, where the model has as many. */
+/** Bytes of weights that samples go through, if the model has that many. */
 const BEYOND_CACHES = 256 << 20;
 
-/** Places at most: each has a bind group. Matrices of less than a megabyte may still come from a cache then. */
+/** Maximum number of places: each has a bind group. Matrices below a megabyte may still come from a cache. */
 const MOST_PLACES = 256;
 
-/** Where a matrix is read from: a part of the weight layout, from a byte on. */
+/** The place of a matrix: a part of the weight layout, from a byte on. */
 export interface Place {
   readonly part: number;
   readonly offset: number;
 }
 
 /**
- * Places for a matrix besides its own, so many that no cache holds them all. There are fewer in small models, which stay in
- * the cache when tokens are computed, too, and none beside a matrix that is the largest, such as a head.
+ * Further places for a matrix, enough that no cache holds them all. There are fewer in small models, which stay in
+ * the cache when tokens are computed too, and none for the largest matrix, such as a head.
  * @param bytes of the matrix
- * @param own its parts, one a layer
+ * @param own its parts, one per layer
  * @param partBytes of all parts
  * @param alignment of offsets
  */

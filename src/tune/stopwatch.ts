@@ -1,34 +1,34 @@
-/** The clocks that kernels are timed on: the GPU's own where it has one that works, else the host's. */
+/** The clocks that kernels are timed on: the GPU's own if it works, else the host's. */
 import type { Gpu } from "../gpu/gpu.ts";
 import { ClockFailure } from "./contest.ts";
 
 export interface Stopwatch {
   readonly source: "gpu timestamps" | "host clock";
-  /** Milliseconds between two readings that differ, at least. */
+  /** Minimum milliseconds between two different readings. */
   readonly stepMs: number;
-  /** Runs one compute pass; resolves to its milliseconds, or null where the clock gave none. */
+  /** Runs one compute pass; resolves to its milliseconds, or null if the clock gave none. */
   time(encode: (pass: GPUComputePassEncoder) => void): Promise<number | null>;
   dispose(): void;
 }
 
-/** Passes from whose stamps the step of the GPU's clock is told. */
+/** Passes whose stamps show the step of the GPU's clock. */
 const TRIALS = 12;
 
-/** Where stamps are too few to tell: browsers round to 100 µs, and nothing is known to be coarser. */
+/** The step if there are too few stamps: browsers round to 100 µs, and no clock is known to be coarser. */
 const COARSE_NS = 100_000;
 
-/** Waiting for the GPU looks up once a millisecond (gpu/waiting.ts), which is coarser than any host clock. */
+/** Waiting for the GPU checks once per millisecond (gpu/waiting.ts), which is coarser than any host clock. */
 const WAIT_STEP_MS = 1;
 
-/** Coarser clocks are not tuned by: a sample would take so long that hardly anything is decided in a tuner's time. */
+/** Coarser clocks are not used: samples would take too long to decide much in a tuner's time. */
 const COARSEST_MS = 10;
 
-/** Waits for nothing from which the step of a host is told. */
+/** Number of empty waits that show a host's step. */
 const EMPTY_WAITS = 7;
 
 /**
- * @param trial what to encode in order to see the clock move
- * @throws ClockFailure where there is none but a coarse one
+ * @param trial work to encode, to see the clock advance
+ * @throws ClockFailure if there is only a coarse clock
  */
 export async function openStopwatch(gpu: Gpu, trial: (pass: GPUComputePassEncoder) => void): Promise<Stopwatch> {
   if (gpu.profile.features.timestampQuery) {
@@ -37,7 +37,7 @@ export async function openStopwatch(gpu: Gpu, trial: (pass: GPUComputePassEncode
     try {
       works = await stamps.calibrate(trial);
     } finally {
-      // Also after a failure: nobody has this clock yet who could close it.
+      // Also after a failure: no caller has this clock yet, so none could close it.
       if (!works) stamps.dispose();
     }
     if (works) return stamps;
@@ -47,14 +47,14 @@ export async function openStopwatch(gpu: Gpu, trial: (pass: GPUComputePassEncode
     await gpu.idle();
   });
   if (stepMs > COARSEST_MS) {
-    throw new ClockFailure(`The host tells of finished work only every ${stepMs.toFixed(0)} ms`);
+    throw new ClockFailure(`The host reports finished work only every ${stepMs.toFixed(0)} ms`);
   }
   return new HostStopwatch(gpu, stepMs);
 }
 
 /**
- * Milliseconds between two moments at which a host tells of finished work. Nothing is finished at once, and told of at the
- * next such moment; a wait that begins there ends at the one after it.
+ * Milliseconds between two moments at which a host reports finished work. An empty wait is finished at once and reported
+ * at the next such moment; a wait that begins then ends at the moment after it.
  * @param waitForNothing submits nothing, and waits for it
  */
 export async function stepOfHost(waitForNothing: () => Promise<void>): Promise<number> {
@@ -67,7 +67,7 @@ export async function stepOfHost(waitForNothing: () => Promise<void>): Promise<n
     took.push(performance.now() - started);
   }
   took.sort((a, b) => a - b);
-  // Neither the least nor the most: a timer that fires early makes one short, other work of the machine some long.
+  // The median: a timer that fires early makes one short, other work of the machine makes some long.
   return Math.max(WAIT_STEP_MS, took[Math.floor(EMPTY_WAITS / 2)] as number);
 }
 
@@ -95,7 +95,7 @@ class HostStopwatch implements Stopwatch {
   }
 
   dispose(): void {
-    // It owns nothing. Asking here whether the device is alive would throw in place of the error that ended the tuning.
+    // It owns nothing. A check of the device here would throw instead of the error that ended the tuning.
   }
 }
 
@@ -119,7 +119,7 @@ class GpuStopwatch implements Stopwatch {
     return this.#stepNs / 1e6;
   }
 
-  /** Finds the step out: what all stamps are multiples of, seen from the first. @returns whether the clock works */
+  /** Determines the step: all stamps, relative to the first, are multiples of it. @returns whether the clock works */
   async calibrate(trial: (pass: GPUComputePassEncoder) => void): Promise<boolean> {
     let step = 0n;
     let origin: bigint | undefined;
@@ -144,7 +144,7 @@ class GpuStopwatch implements Stopwatch {
     this.#gpu.release(this.#readable);
   }
 
-  /** Stamps that are zero or run backwards are none. */
+  /** Stamps that are zero or run backwards do not count. */
   async #run(encode: (pass: GPUComputePassEncoder) => void): Promise<readonly [bigint, bigint] | null> {
     const { device } = this.#gpu;
     const encoder = device.createCommandEncoder();

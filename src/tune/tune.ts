@@ -1,7 +1,7 @@
 /**
  * The tuner: times the kernels that can serve a model's operations on its device, for few rows and many, and chooses.
- * Operations are named by shapes and types alone (kernels/variants.ts), so that a model with stages uses the kernels that
- * were chosen for it without.
+ * Operations are named by shapes and types alone (kernels/variants.ts), so that a model with stages uses the kernels
+ * chosen for it without stages.
  */
 
 import { ropeTable } from "../architectures/rope.ts";
@@ -29,7 +29,7 @@ import { ClockFailure, decide, type Outcome, sampleRun } from "./contest.ts";
 import { openStopwatch, type Stopwatch } from "./stopwatch.ts";
 import { type Weights, Workbench } from "./workbench.ts";
 
-/** A loaded model, as far as the tuner is concerned. */
+/** The parts of a loaded model that the tuner uses. */
 export interface TuneTarget {
   readonly gpu: Gpu;
   readonly graph: Graph;
@@ -40,17 +40,17 @@ export interface TuneTarget {
 }
 
 export interface TuneOptions {
-  /** No longer than this. */
+  /** Time limit. */
   readonly budgetMs: number;
-  /** What is known already and not measured again. */
+  /** Known choices, which are not measured again. */
   readonly known?: KernelChoices;
-  /** Do nothing where something is known of one of the model's operations. */
+  /** Do nothing if a choice is known for one of the model's operations. */
   readonly onlyNew?: boolean;
   readonly signal?: AbortSignal | undefined;
   onProgress?(done: number, total: number): void;
 }
 
-/** What came of one operation and number of rows. */
+/** The result for one operation and number of rows. */
 export interface TunedOperation {
   /** `linear qkv`, `768x2304`, `f32`. */
   readonly operation: string;
@@ -58,42 +58,42 @@ export interface TunedOperation {
   readonly shape: string;
   /** Type of the weights. */
   readonly dtype: string;
-  /** Up to so many rows; "more": any number. */
+  /** Maximum number of rows; "more": any number. */
   readonly rows: RowBucket;
-  /** Microseconds of one run, by the variant's name: the least of all samples. */
+  /** Microseconds of one run, by the variant's name: the minimum of all samples. */
   readonly candidates: Readonly<Record<string, number>>;
   /** Name of the variant that the engine guesses. */
   readonly guess: string;
-  /** Name of the variant that is used from now on. */
+  /** Name of the variant used from now on. */
   readonly chosen: string;
-  /** The time of the chosen kernel over that of the guess. */
+  /** The chosen kernel's time relative to the guess. */
   readonly ratio_to_guess: number;
 }
 
-/** What {@link tuneModel} measured and chose. */
+/** The measurements and choices of {@link tuneModel}. */
 export interface TuningReport {
   /** The device's name. */
   readonly device: string;
-  /** What timed the kernels, and the step of that clock in microseconds. */
+  /** The clock that timed the kernels, and its step in microseconds. */
   readonly clock: { readonly source: Stopwatch["source"]; readonly step_us: number };
-  /** How long it took. */
+  /** Duration. */
   readonly seconds: number;
-  /** How many operations and numbers of rows there are to decide, and how many were in time. */
+  /** Number of operations and numbers of rows that were decided in time. */
   readonly decided: number;
-  /** How many operations and numbers of rows there are to decide. */
+  /** Number of operations and numbers of rows to decide. */
   readonly total: number;
   /** One per operation and number of rows. */
   readonly results: readonly TunedOperation[];
 }
 
-/** Positions of the cache that kernels are timed on. */
+/** Positions of the cache on which kernels are timed. */
 const CONTEXT = 512;
 /** Decode and prefill are timed at this position. */
 const POSITION = 256;
-/** Decode first, since most tokens are decoded, then long prompts, then what is between. */
+/** Decode first, since most tokens are decoded, then long prompts, then the rest. */
 const bucketOrder: readonly RowBucket[] = ["1", "more", "64", "8", "4", "16", "2", "6", "12", "32"];
 
-/** Operations that differ in their key; all their dispatches, a layer each. */
+/** Operations with different keys; their dispatches, one per layer. */
 interface Task {
   readonly operation: Operation;
   readonly dispatches: readonly Dispatch[];
@@ -102,7 +102,7 @@ interface Task {
 }
 
 /**
- * @returns what was chosen, with what was known, and how it was told
+ * @returns new and known choices, and the measurements behind them
  * @throws SluiceError `aborted`, `device_limit`, `device_lost`, `gpu`
  */
 export async function tuneKernels(
@@ -126,13 +126,13 @@ export async function tuneKernels(
   const known = options.known ?? {};
   const isNew = allDispatches(plan).every(({ operation }) => !operation || !(operationKey(operation) in known));
   const tasks = options.onlyNew && !isNew ? [] : tasksOf(plan, known);
-  // Losers are compiled for nothing but this: they go when the tuner does.
+  // Losing kernels are compiled only for this: they are freed with the tuner.
   const pipelines = new PipelineCache(gpu);
   const rope = config.rope && ropeTable(config.rope, config.head_dim, plan.capacity);
   const bench = new Workbench(gpu, pipelines, plan, target.weights, rope);
   const chosen: Record<string, Partial<Record<RowBucket, string>>> = structuredClone(known);
   const results: TunedOperation[] = [];
-  /** Variants that are out of the question, by kind of operation and bucket. */
+  /** Variants that are not tried any more, by kind of operation and bucket. */
   const hopeless = new Map<string, readonly string[]>();
   let stopwatch: Stopwatch | undefined;
   try {
@@ -170,7 +170,7 @@ export async function tuneKernels(
   }
 }
 
-/** What there is to decide, most important first. */
+/** The decisions to make, most important first. */
 function tasksOf(plan: Plan, known: KernelChoices): readonly Task[] {
   const groups = new Map<string, { readonly operation: Operation; readonly dispatches: Dispatch[] }>();
   for (const dispatch of allDispatches(plan)) {
@@ -181,11 +181,11 @@ function tasksOf(plan: Plan, known: KernelChoices): readonly Task[] {
     group.dispatches.push(dispatch);
     groups.set(key, group);
   }
-  // Small ones first: they tell at little cost what larger ones need not try.
+  // Small ones first: they show cheaply what larger ones need not try.
   const byCost = [...groups.values()].sort((a, b) => decodeBytes(a.dispatches) - decodeBytes(b.dispatches));
   const tasks = bucketOrder.flatMap((bucket) =>
     byCost.flatMap(({ operation, dispatches }): Task[] => {
-      // A short context has steps of no more rows.
+      // A short context has no larger steps.
       const rows = Math.min(measuredRows(bucket), plan.chunkRows);
       // The head's buffer may have room for fewer rows.
       const own = dispatches.filter((dispatch) => rows <= (dispatch.rows === "outs" ? plan.chunkOuts : plan.chunkRows));
@@ -200,7 +200,7 @@ function tasksOf(plan: Plan, known: KernelChoices): readonly Task[] {
 
 /**
  * Matrices come first in decode and prefill: they take most of the time, and attention's kernels the longest to compile.
- * The head meets more than one row in batches and measurements of text alone.
+ * The head gets more than one row only in batches and measurements of text.
  */
 function turnOf({ bucket, dispatches }: Task): number {
   if (bucket !== "1" && dispatches.every(({ rows }) => rows === "outs")) return 2;
@@ -218,7 +218,7 @@ function candidatesOf({ operation, bucket, rows }: Pick<Task, "operation" | "buc
   const all = variantsFor(operation, bucket);
   const guess = operation.guess.find(({ maxRows }) => rows <= maxRows)?.kernel;
   const first = all.find(({ kernel }) => kernel.name === guess?.name);
-  // A guess that is none of the variants is not to be replaced by them.
+  // If the guess is not one of the variants, they do not replace it.
   if (!first) return new Map();
   return new Map([first, ...all.filter((variant) => variant !== first)].map(({ name, kernel }) => [name, kernel]));
 }
@@ -230,17 +230,17 @@ async function clockFor(gpu: Gpu, bench: Workbench, { dispatches, operation }: T
   return openStopwatch(gpu, (pass) => encode(pass, 1)).catch((error: unknown) => refuse(error, "host clock"));
 }
 
-/** Says of a clock that failed what there is to do; passes on everything else. */
+/** Turns a failed clock into an error with a hint; rethrows everything else. */
 function refuse(error: unknown, source: Stopwatch["source"]): never {
   if (!(error instanceof ClockFailure)) throw error;
   throw new SluiceError("gpu", `Kernels cannot be timed on this device: ${error.message} (${source})`, {
-    hint: "Do without what was measured: tune: false.",
+    hint: "Use the built-in choice: tune: false.",
     field: "tune",
     cause: error,
   });
 }
 
-/** @returns null where the time ran out */
+/** @returns null if time ran out */
 async function contestOf(
   { dispatches, rows }: Task,
   candidates: ReadonlyMap<string, Kernel>,

@@ -1,8 +1,8 @@
 /**
- * Where the tuner runs single kernels: the model's weights, and buffers of its own in place of a session's. Samples go
- * through all layers in turn, and on GPUs through other weights of the model as well (stand-ins.ts), so that weights come
- * from memory, as they do when tokens are computed. What remains: one layer's keys and values stand for all, and the head's
- * one matrix for itself; a GPU may have those in its cache.
+ * Where the tuner runs single kernels: the model's weights, and its own buffers instead of a session's. Samples go
+ * through all layers in turn, and on GPUs also through other weights of the model (stand-ins.ts), so that weights come
+ * from memory, as they do when tokens are computed. Limits: one layer's keys and values stand in for all, and the head's
+ * single matrix is always the same; a GPU may have those in its cache.
  */
 import type { BufferRole, Dispatch, Plan } from "../compile/plan.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
@@ -32,11 +32,11 @@ export class Workbench {
   readonly #step: GPUBuffer;
   readonly #stepGroup: GPUBindGroup;
   readonly #args: GPUBuffer;
-  /** Of the operation that is measured, and the args that they hold. */
+  /** Buffers of the operation being measured, and the args in them. */
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #argsAt = new Map<string, number>();
   #argsEnd = 0;
-  /** Runs so far: which place is next. */
+  /** Runs so far, which determine the next place. */
   #turn = 0;
 
   constructor(gpu: Gpu, pipelines: PipelineCache, plan: Plan, weights: Weights, rope?: Float32Array<ArrayBuffer>) {
@@ -62,7 +62,7 @@ export class Workbench {
   }
 
   /**
-   * Begins with another operation or number of rows: what was prepared before is gone.
+   * Begins another operation or number of rows: earlier preparations are dropped.
    * @param rows of one sequence, all of which go through the head, before position `end`
    */
   begin(rows: number, end: number): void {
@@ -81,8 +81,8 @@ export class Workbench {
   }
 
   /**
-   * Makes a kernel ready to run in place of these dispatches.
-   * @returns encodes so many runs of it
+   * Prepares a kernel to run instead of these dispatches.
+   * @returns a function that encodes a number of runs
    */
   async prepare(
     dispatches: readonly Dispatch[],
@@ -129,7 +129,7 @@ export class Workbench {
     return standIns(sizes[first] as number, new Set(own), sizes, minStorageBufferOffsetAlignment);
   }
 
-  /** @param place where the weights are in place of the dispatch's own */
+  /** @param place where the weights are, instead of the dispatch's own */
   #groupFor(dispatch: Dispatch, kernel: Kernel, place?: Place): GPUBindGroup {
     const key = `${dispatch.label} ${kernel.name}${place ? ` ${place.part} ${place.offset}` : ""}`;
     const made = this.#groups.get(key);
@@ -154,7 +154,7 @@ export class Workbench {
     return group;
   }
 
-  /** Args that are equal are there once: layers share most of theirs. @returns their offset */
+  /** Equal args are stored once: layers share most of theirs. @returns their offset */
   #placeArgs(words: Uint32Array<ArrayBuffer>): number {
     const key = words.join();
     const placed = this.#argsAt.get(key);
@@ -162,7 +162,7 @@ export class Workbench {
     const offset = this.#argsEnd;
     const alignment = this.#gpu.device.limits.minUniformBufferOffsetAlignment;
     this.#argsEnd += Math.ceil(words.byteLength / alignment) * alignment;
-    if (this.#argsEnd > ARGS_BYTES) throw new Error("The tuner has no room for the args of so many kernels");
+    if (this.#argsEnd > ARGS_BYTES) throw new Error("The tuner has no room for the args of this many kernels");
     this.#gpu.device.queue.writeBuffer(this.#args, offset, words);
     this.#argsAt.set(key, offset);
     return offset;

@@ -86,7 +86,7 @@ test("a store that cannot be used is worth a notice and no failure", async () =>
   };
   const told: string[] = [];
   assert.equal(await remember(failing, profile, choices, (message) => told.push(message)), choices);
-  assert.match(told.join("\n"), /cannot be read: no read\n.*cannot be kept: no write/);
+  assert.match(told.join("\n"), /cannot be read: no read\n.*cannot be stored: no write/);
 });
 
 test.run();
