@@ -3,24 +3,24 @@ import type { ObjectRule } from "./fields.ts";
 import { Place } from "./place.ts";
 import type { ReadBy, Rule } from "./rule.ts";
 
-/** An argument: its name, and what it must be. */
+/** An argument: its name and its rule. */
 export type Argument = readonly [name: string, rule: Rule<unknown, never> & { readonly isOptional?: boolean }];
 
-/** What the arguments of an entry are once they are read. */
+/** The types of an entry's arguments after reading. */
 export type Arguments<All extends readonly Argument[]> = { readonly [I in keyof All]: ReadBy<All[I][1]> };
 
 export interface Entry<All extends readonly Argument[]> {
   readonly call: string;
   readonly arguments: All;
   /**
-   * Reads what a caller gave, in order.
-   * @throws SluiceError `usage` naming the call and the field, `bad_tokens` for what cannot be a token's id
+   * Reads a caller's arguments, in order.
+   * @throws SluiceError `usage` naming the call and the field, `bad_tokens` for what cannot be a token id
    */
   read(...given: { readonly [I in keyof All]: unknown }): Arguments<All>;
 }
 
 /**
- * @param call as callers write it, without its object: `generate`
+ * @param call the call without its object: `generate`
  * @param all the arguments
  */
 export function entry<const All extends readonly Argument[]>(call: string, ...all: All): Entry<All> {
@@ -35,12 +35,12 @@ export function entry<const All extends readonly Argument[]>(call: string, ...al
   };
 }
 
-/** An argument that may be left out. */
+/** An optional argument. */
 export function optional<Out, In>(rule: Rule<Out, In>): Rule<Out | undefined, In> & { isOptional: true } {
   return { ...rule, isOptional: true };
 }
 
-/** The argument of options, which may be left out as a whole. */
+/** The options argument, which is optional as a whole. */
 export function options<Out, In>(
   rule: ObjectRule<Out, In>,
   name = "options",

@@ -1,4 +1,4 @@
-/** Rules for objects with named fields: options above all. A name that nothing reads is refused, with the one meant. */
+/** Rules for objects with named fields, mainly options. An unknown name is refused, with a suggestion. */
 import { foreignNames } from "./foreign-names.ts";
 import { isOptions } from "./lists.ts";
 import type { Place } from "./place.ts";
@@ -12,14 +12,14 @@ export function needed<R extends object>(rule: R): Needed<R> {
   return { ...rule, isNeeded: true };
 }
 
-/** A rule for every field of a type: it takes all that the type allows and gives nothing else. */
+/** A rule for every field of a type: it accepts all that the type allows and returns nothing else. */
 export type FieldsOf<T> = {
   readonly [K in keyof T]-?: Record<never, never> extends Pick<T, K>
     ? Rule<Exclude<T[K], undefined>> & { readonly isNeeded?: never }
     : Needed<Rule<T[K]>>;
 };
 
-/** What reading the fields of a type gives. */
+/** The result of reading the fields of a type. */
 export type Read<T, Fields> = {
   [K in keyof T]: K extends keyof Fields ? ReadBy<Fields[K]> : never;
 };
@@ -30,10 +30,10 @@ export interface ObjectRule<Out, In> extends Rule<Out, In> {
 }
 
 /**
- * A rule for objects of a type: `fields<GenerateOptions>()({ … })`. The compiler holds the fields against the type: none
- * may be missing, none more, and each must take and give what the type says.
+ * A rule for objects of a type: `fields<GenerateOptions>()({ … })`. The compiler compares the fields with the type: none
+ * may be missing or extra, and each must accept and return the type's value.
  * @param what names such an object in refusals
- * @param others what becomes of fields that have no rule: refused, or kept as they are
+ * @param others whether fields without a rule are refused or kept
  */
 export function fields<T>(what = "an object of options", others: "refused" | "kept" = "refused") {
   return <Fields extends FieldsOf<T>>(rules: Fields): ObjectRule<Read<T, Fields>, T> => {

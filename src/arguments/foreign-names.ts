@@ -1,4 +1,4 @@
-/** What other libraries call our options. Names that differ in case or underscores alone need no entry. */
+/** Other libraries' names for our options. Names that differ only in case or underscores need no entry. */
 export const foreignNames: ReadonlyMap<string, string> = new Map([
   ...["maxTokens", "max_tokens", "max_completion_tokens", "maxCompletionTokens", "maxLength", "max_length"].map(
     (name) => [name, "maxNewTokens"] as const,

@@ -1,14 +1,14 @@
-/** Rules for lists of values, token ids above all, and for tables with names. */
+/** Rules for lists of values, mainly token ids, and for tables with names. */
 import { either, type ReadBy, type Rule } from "./rule.ts";
 import { text } from "./rules.ts";
 
-/** A list as callers may hold one: an array, or a typed array. */
+/** A caller's list: an array or a typed array. */
 export type TokenIds = ArrayLike<number> | ArrayLike<bigint>;
 
 /** A table by name, as a Map or a plain object. */
 export type Table<Value> = ReadonlyMap<string, Value> | Readonly<Record<string, Value>>;
 
-/** An array, typed array or other list of indexed values; a text is none. */
+/** An array, typed array or other list of indexed values; a text is not a list. */
 export function isList(value: unknown): value is ArrayLike<unknown> {
   if (typeof value !== "object" || value === null || value instanceof DataView) return false;
   const { length } = value as { readonly length?: unknown };
@@ -39,7 +39,7 @@ export function listOf<Out, In>(
   };
 }
 
-/** Ids of tokens, copied into an array. Whether they are in a model's vocabulary is for the model to say. */
+/** Ids of tokens, copied into an array. The model checks whether they are in its vocabulary. */
 export const tokens: Rule<readonly number[], TokenIds> = {
   takes: "a list of token ids",
   suits: isList,
@@ -61,7 +61,7 @@ export const tokens: Rule<readonly number[], TokenIds> = {
 /** A text, or ids of tokens. */
 export const prompt: Rule<string | readonly number[], string | TokenIds> = either(text, tokens);
 
-/** Numbers of any list as float32, copied. */
+/** The numbers of any list as float32, copied. */
 export const floats: Rule<Float32Array<ArrayBuffer>, ArrayLike<number>> = {
   takes: "a list of finite numbers",
   suits: isList,
@@ -75,7 +75,7 @@ export const floats: Rule<Float32Array<ArrayBuffer>, ArrayLike<number>> = {
   },
 };
 
-/** A Map, or a plain object's own fields as one: no name of JavaScript's own is special in it. */
+/** A Map, or one made of a plain object's own fields: JavaScript's built-in names are not special in it. */
 export function tableOf<Out, In>(item: Rule<Out, In>): Rule<ReadonlyMap<string, Out>, Table<In>> {
   const takes = `a Map or an object, of which each value is ${item.takes}`;
   return {
@@ -93,17 +93,17 @@ export function tableOf<Out, In>(item: Rule<Out, In>): Rule<ReadonlyMap<string, 
   };
 }
 
-/** A Map, or an object that is neither a list nor one of the platform's. */
+/** A Map, or an object that is neither a list nor of a platform class. */
 export function isTable(value: unknown): value is Map<unknown, unknown> | Readonly<Record<string, unknown>> {
   return value instanceof Map || isOptions(value);
 }
 
-/** An object that can hold options or fields: of this realm or another, of no class that the platform gives. */
+/** An object that can hold options or fields: of any realm, but not of a platform class. */
 export function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
   return Object.prototype.toString.call(value) === "[object Object]";
 }
 
-/** A list of a fixed length, each place by its own rule. */
+/** A list of a fixed length, each item by its own rule. */
 export function tuple<const Rules extends readonly Rule<unknown, never>[]>(
   takes: string,
   ...rules: Rules

@@ -1,4 +1,4 @@
-/** Where a value stands in a call, for the sentence that refuses it. */
+/** The place of a value in a call, for the error that refuses it. */
 import { type ErrorCode, SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 
@@ -9,14 +9,14 @@ export class Place {
   readonly path: string;
   readonly #code: ErrorCode;
 
-  /** @param code of refusals: `usage` for what a caller gave, `bad_file` for what a file holds */
+  /** @param code of refusals: `usage` for a caller's values, `bad_file` for a file's */
   constructor(call: string, path: string, code: ErrorCode = "usage") {
     this.#call = call;
     this.path = path;
     this.#code = code;
   }
 
-  /** A field of an object here. Fields of options are named alone: everybody knows where they stand. */
+  /** A field of an object here. Fields of options are named without their object, which is clear. */
   field(name: string): Place {
     const shown = /^[\w$-]{1,60}$/.test(name) ? `.${name}` : `[${show(name, 60)}]`;
     return new Place(this.#call, this.path === "options" ? name : this.path + shown, this.#code);
@@ -26,22 +26,22 @@ export class Place {
     return this.within(`[${index}]`);
   }
 
-  /** A part of what stands here, by what its path has more. */
+  /** A part of this value, by the rest of its path. */
   within(suffix: string): Place {
     return new Place(this.#call, this.path + suffix, this.#code);
   }
 
   /**
    * The error for a value: `generate: maxNewTokens is -1; it takes a whole number of at least 1`.
-   * @param takes what would be taken, as a phrase
+   * @param takes what is accepted, as a phrase
    */
   refuse(value: unknown, takes: string, hint = hintFor(value), code = this.#code): SluiceError {
     return this.error(`is ${describe(value)}; it takes ${takes}`, hint === undefined ? {} : { hint }, code);
   }
 
-  /** Any other error about what stands here. */
+  /** Any other error about this value. */
   error(problem: string, options: { readonly hint?: string } = {}, code = this.#code): SluiceError {
-    // The command line names the option that a field stands for.
+    // The command line adds the option for a field.
     const field = /[\w$]*$/.exec(this.path.replace(/\[\d+\]$/, ""))?.[0];
     return new SluiceError(code, `${this.#call}: ${this.path} ${problem}`, { ...options, ...(field && { field }) });
   }
@@ -56,7 +56,7 @@ function describe(value: unknown): string {
 
 function hintFor(value: unknown): string | undefined {
   if (value === null) return "Leave it out for the default.";
-  return isNumeral(value) ? "Number(value) makes a number of such a string." : undefined;
+  return isNumeral(value) ? "Number(value) converts such a string." : undefined;
 }
 
 function isNumeral(value: unknown): boolean {

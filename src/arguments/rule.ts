@@ -1,26 +1,26 @@
-/** What a value of a call must be. A rule is data and a function: it names what it takes, and reads a value or refuses. */
+/** A rule for a value of a call: data and a function. It names what it accepts, and reads a value or refuses it. */
 import type { Place } from "./place.ts";
 
 /**
- * @template Out what reading gives: copies of lists, Maps of plain objects
- * @template In what may be given, so that the compiler can hold a rule against the type that callers see
+ * @template Out the result of reading: copies of lists, Maps of plain objects
+ * @template In what callers may pass, so that the compiler can compare a rule with the type that callers see
  */
 export interface Rule<out Out, in In = Out> {
-  /** As a phrase: `a whole number of at least 1`. */
+  /** What it accepts, as a phrase: `a whole number of at least 1`. */
   readonly takes: string;
-  /** Whether a value is of this kind at all, in range or not: decides between rules of which one is to read it. */
+  /** Whether a value is of this kind at all, in range or not: chooses between two rules. */
   suits(value: unknown): boolean;
   /** @throws SluiceError naming the call and the field */
   read(value: unknown, place: Place): Out;
-  /** For the compiler alone. */
+  /** For the compiler only. */
   readonly given?: (value: In) => void;
 }
 
-/** What a rule gives. */
+/** The result of a rule. */
 export type ReadBy<R> = R extends { read(value: unknown, place: Place): infer Out } ? Out : never;
 
 /**
- * A rule for values that pass a test as they are.
+ * A rule for values that pass a test and are returned unchanged.
  * @param suits default: the test
  */
 export function test<Value>(

@@ -4,7 +4,7 @@ import { type Rule, test } from "./rule.ts";
 interface Range {
   readonly least?: number;
   readonly most?: number;
-  /** Not even this number itself. */
+  /** Exclusive lower bound. */
   readonly above?: number;
   readonly below?: number;
 }
@@ -52,7 +52,7 @@ function inRange({ least, most, above, below }: Range): string {
 
 export const text: Rule<string> = test("a text", (value) => typeof value === "string");
 
-/** No path or address is longer. */
+/** Maximum length of a path or address. */
 const MOST_PATH = 4096;
 
 /** A path or an address. */
@@ -60,7 +60,7 @@ export const path: Rule<string> = test(`a text of 1 to ${MOST_PATH} characters`,
   return typeof value === "string" && value.trim() !== "" && value.length <= MOST_PATH;
 });
 
-/** What names a file in errors. */
+/** The name of a file in errors. */
 export const fileName: Rule<string> = test(`a text of at most ${MOST_PATH} characters`, (value) => {
   return typeof value === "string" && value.length <= MOST_PATH;
 });
@@ -91,7 +91,7 @@ export const signal: Rule<AbortSignal> = test("an AbortSignal", (value) => {
   return has(value, "aborted", "boolean") && has(value, "addEventListener", "function");
 });
 
-/** An object of this package, or one made like it, known by what it has. */
+/** An object of this package, or one like it, recognised by its members. */
 export function thing<Thing>(takes: string, members: Readonly<Record<string, string>>): Rule<Thing> {
   return test(takes, (value) => Object.entries(members).every(([name, type]) => has(value, name, type)));
 }
@@ -112,8 +112,8 @@ export const bytes: Rule<Uint8Array> = {
   },
 };
 
-/** Null, where it is a value of its own. */
+/** Null, if it is a value with a meaning. */
 export const nothing: Rule<null> = test("null", (value) => value === null);
 
-/** Any value at all, for what is kept as it is. */
+/** Any value, for what is kept unchanged. */
 export const anything: Rule<unknown> = test("anything", () => true);

@@ -7,13 +7,13 @@ export function nearest(word: string, candidates: readonly string[]): string | n
     .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
   if (best && best.distance <= Math.max(1, Math.floor(word.length / 3))) return best.candidate;
-  // A word broken off: --max for --max-new-tokens.
+  // A beginning of the word: --max for --max-new-tokens.
   const bare = word.replace(/^-+/, "");
   if (bare.length < 2) return null;
   return candidates.find((candidate) => candidate.replace(/^-+/, "").startsWith(bare)) ?? null;
 }
 
-/** Edits that turn one word into the other: a letter put in, left out, replaced, or swapped with its neighbour. */
+/** The number of edits that turn one word into the other: a letter inserted, deleted, replaced, or swapped with its neighbour. */
 function distance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -1,4 +1,4 @@
-/** A response's body as bytes in order, without holding more of it than the chunk at hand. */
+/** A response's body as bytes in order; holds only the current chunk. */
 export class ByteStream {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #failure: (cause: unknown) => unknown;
@@ -19,7 +19,7 @@ export class ByteStream {
     return this.#position;
   }
 
-  /** Fills `target` as far as the stream goes; resolves to how many bytes that was. */
+  /** Fills `target` as far as the stream goes; resolves to the number of bytes. */
   async fill(target: Uint8Array): Promise<number> {
     let done = 0;
     while (done < target.length && (await this.#more())) {
@@ -30,19 +30,19 @@ export class ByteStream {
     return done;
   }
 
-  /** Moves on to byte `position`; stops early where the stream ends. */
+  /** Moves on to byte `position`; stops early if the stream ends. */
   async skipTo(position: number): Promise<void> {
     while (this.#position < position && (await this.#more())) this.#take(position - this.#position);
   }
 
-  /** Reads on over what should be the end, so that the connection can serve again; lets go of anything more. */
+  /** Reads past the expected end, so that the connection can be used again; drops anything more. */
   async finish(): Promise<void> {
     if (await this.#more()) await this.cancel();
   }
 
-  /** Lets go of the stream and its connection, whatever state it is in. */
+  /** Drops the stream and its connection, in any state. */
   async cancel(): Promise<void> {
-    // A stream that has failed rejects with that failure again, which its reader has been told already.
+    // A failed stream rejects with its failure again, which its reader already has.
     await this.#reader?.cancel().catch(() => undefined);
   }
 
@@ -53,7 +53,7 @@ export class ByteStream {
     return part;
   }
 
-  /** Makes sure of a byte at hand; false at the end of the stream. */
+  /** Ensures that at least one byte is ready; false at the end of the stream. */
   async #more(): Promise<boolean> {
     while (this.#chunk.length === 0) {
       const next = await this.#reader?.read().catch((cause: unknown) => {

@@ -1,4 +1,4 @@
-/** What the rest of the engine sees of weight files: named tensors whose bytes can be read by range. */
+/** The engine's view of weight files: named tensors whose bytes can be read by range. */
 
 /** Stored element types that the engine reads. */
 export type StoredDtype = "F32" | "F16" | "BF16";
@@ -11,9 +11,9 @@ export interface TensorInfo {
 }
 
 export interface Checkpoint {
-  /** In the order in which they lie in the files. */
+  /** In the order of the files. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** Tensors that an index places in files that are not there, and those files: an error only for what the model uses. */
+  /** Tensors that an index places in missing files, with those files: an error only if the model uses them. */
   readonly missing?: ReadonlyMap<string, string>;
   /** The folder or address that they come from, if it is one. */
   readonly label?: string;
@@ -22,7 +22,7 @@ export interface Checkpoint {
    * another order costs the same.
    */
   readAhead?(names: ReadonlySet<string>, signal: AbortSignal | undefined): void;
-  /** Its server sends whole files alone: reading anything but the next bytes of a file costs another download. */
+  /** Whether the server only sends whole files: reading anything but the next bytes of a file costs another download. */
   readonly forwardOnly?: boolean;
   /**
    * Bytes [begin, end) of one tensor's data, little endian, row-major.

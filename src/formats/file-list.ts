@@ -1,11 +1,11 @@
-/** Model files picked by a person in a page, or dropped there. */
+/** Model files that a user picked in a page, or dropped there. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
 
 /**
- * @param files of one model's folder. Where they were picked as a folder their paths are relative to it;
- *   picked singly, a file is known by its name.
- * @throws `usage` for no files, or two of one name
+ * @param files of one model's folder. If they were picked as a folder, their paths are relative to it;
+ *   if picked singly, a file is known by its name.
+ * @throws `usage` for no files, or two with one name
  */
 export function openFiles(files: readonly File[]): FileSource {
   return new FileList(files);

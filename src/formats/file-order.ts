@@ -1,20 +1,20 @@
 /**
- * Reading weights once, from the first byte to the last, for a server that always sends the whole file: there, a step
- * back is another download. What stands as the file has it streams through; of what is made of several tensors or read
- * across, the tensors are held until the last of them has come. In the usual order of files that is a layer's worth.
+ * Reads weights once, from the first byte to the last, for a server that always sends the whole file, where a step
+ * back is another download. Tensors used as stored stream through. If a result needs several tensors, or reads one
+ * out of order, its tensors are held until the last has come: in the usual order of files, about a layer's worth.
  */
 import { throwIfAborted } from "../errors.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { MatrixSource } from "./matrix-source.ts";
 
-/** What is made of tensors, all of which it needs. */
+/** A result made of tensors, all of which it needs. */
 export interface Need {
   readonly tensors: readonly string[];
-  /** It reads its tensor from the beginning to the end and never steps back. */
+  /** Whether it reads its tensor from beginning to end and never steps back. */
   readonly streams: boolean;
 }
 
-/** Bytes read at a time of what is held; an abort is noticed between two. */
+/** Bytes of a held tensor read at a time; an abort is noticed between reads. */
 const PIECE_BYTES = 4 << 20;
 
 export function needOf({ rows, inTurns = false }: MatrixSource): Need {
@@ -23,7 +23,7 @@ export function needOf({ rows, inTurns = false }: MatrixSource): Need {
   return { tensors: [...new Set(rows.map(({ tensor }) => tensor))], streams };
 }
 
-/** A checkpoint that answers from memory for the tensors that it was told to hold. */
+/** A checkpoint that answers from memory for held tensors. */
 export class HeldTensors implements Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly #from: Checkpoint;
@@ -61,8 +61,8 @@ export class HeldTensors implements Checkpoint {
 }
 
 /**
- * Everything that needs tensors, each as soon as the file has passed the last one that it needs. A caller reads what a
- * need names before it asks for the next, which gives the tensors up that nothing else needs.
+ * Yields all needs, each as soon as the file has passed the last tensor that it needs. A caller reads the tensors of a
+ * need before it asks for the next one, which releases tensors that nothing else needs.
  */
 export async function* inFileOrder<T extends { readonly need: Need }>(
   checkpoint: HeldTensors,

@@ -1,10 +1,10 @@
-/** Names folders for what they are, where a model in Hugging Face's layout was expected. */
+/** Names what a folder is, if it is not a model in Hugging Face's layout. */
 import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
 import { parseJson } from "./json.ts";
 import type { FileSource } from "./source.ts";
 
-/** Asked for one by one where a source cannot be listed, as over HTTP. */
+/** Requested one by one if a source cannot be listed, as over HTTP. */
 const TELLING = [
   "adapter_config.json",
   "params.json",
@@ -17,7 +17,7 @@ const TELLING = [
   "flax_model.msgpack",
 ];
 
-/** How many subfolders are looked into for a model. */
+/** Maximum number of subfolders searched for a model. */
 const MOST_LOOKS = 50;
 
 const WEIGHTS = /\.(?:bin|bin\.index\.json|gguf|h5|msgpack|pt|pth|ckpt|onnx|pb|safetensors)$/;
@@ -74,7 +74,7 @@ async function kindOf(
   if (has(/^params\.json$/)) {
     return {
       what: "it holds a model in its maker's own layout (params.json and consolidated weights)",
-      hint: "Take the repository of the same model in Hugging Face's layout (often with -hf in its name), or convert it with transformers.",
+      hint: "Use the repository of the same model in Hugging Face's layout (often with -hf in its name), or convert it with transformers.",
     };
   }
   if (has(/^model_index\.json$/)) {
@@ -83,7 +83,7 @@ async function kindOf(
   return null;
 }
 
-/** Which model an adapter was made for, if it says. */
+/** The model that an adapter was made for, if stated. */
 async function baseOfAdapter(source: FileSource, signal: AbortSignal | undefined): Promise<string | null> {
   const path = "adapter_config.json";
   try {
@@ -93,12 +93,12 @@ async function baseOfAdapter(source: FileSource, signal: AbortSignal | undefined
     return typeof base === "string" && base !== "" ? showText(base) : null;
   } catch (error) {
     if (error instanceof SluiceError && error.code === "aborted") throw error;
-    // The name is an extra: a damaged adapter is an adapter all the same.
+    // The name is optional: a damaged adapter is still an adapter.
     return null;
   }
 }
 
-/** A folder that holds the model's: Hugging Face's cache, or a download with everything one level down. */
+/** A folder that contains the model's folder: Hugging Face's cache, or a download with everything one level down. */
 async function nested(
   source: FileSource,
   names: readonly string[],
@@ -115,16 +115,16 @@ async function nested(
   for (const folder of folders) if (await source.exists(`${folder}/config.json`, signal)) found.push(folder);
   const [first] = found;
   if (first === undefined) return null;
-  const what = found.length === 1 ? `the model lies in its folder ${first}` : `it holds the models ${listed(found)}`;
+  const what = found.length === 1 ? `the model is in its folder ${first}` : `it holds the models ${listed(found)}`;
   return { what, hint: `Give ${source.describe(first)}${found.length === 1 ? "" : ", or another of them"}.` };
 }
 
 function bare(source: FileSource, names: readonly string[]): Kind {
   const weights = names.filter((name) => WEIGHTS.test(name));
-  if (weights.length > 0) return { what: `it holds ${listed(weights)} alone`, hint: adviceFor(weights, true) };
+  if (weights.length > 0) return { what: `it holds only ${listed(weights)}`, hint: adviceFor(weights, true) };
   if (names.some((name) => /^tokenizer\.(?:model|json)$/.test(name))) {
     return {
-      what: "it holds a tokenizer and no model",
+      what: "it holds a tokenizer but no model",
       hint: "Give the folder that also holds config.json and the safetensors files.",
     };
   }
@@ -144,11 +144,11 @@ function bare(source: FileSource, names: readonly string[]): Kind {
 function adviceFor(present: readonly string[], withoutConfig = false): string {
   if (present.some((name) => name.endsWith(".safetensors"))) {
     return withoutConfig
-      ? "Add the model's config.json, which says what the weights are."
+      ? "Add the model's config.json, which describes the weights."
       : "A single file of weights must be called model.safetensors: rename it, if it is a Hugging Face model's.";
   }
   if (present.some((name) => name.endsWith(".gguf"))) {
-    return "GGUF is not read. Take the Hugging Face repository that it was made from, which has safetensors.";
+    return "GGUF is not read. Use the Hugging Face repository that it was made from, which has safetensors.";
   }
   if (present.length > 0) {
     return "Convert it with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER).";

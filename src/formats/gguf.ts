@@ -1,5 +1,5 @@
 /**
- * GGUF files as a whole, as far as small ones need: typed metadata and float tensors. Everything is bounds-checked.
+ * Reads small GGUF files whole: typed metadata and float tensors. Everything is bounds-checked.
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { SluiceError } from "../errors.ts";
@@ -8,7 +8,7 @@ import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 export interface GgufFile {
-  /** Numbers beyond 2^53 are rounded; lists of numbers are typed arrays, those of booleans of 0 and 1. */
+  /** Numbers beyond 2^53 are rounded; lists of numbers are typed arrays, lists of booleans are arrays of 0 and 1. */
   readonly metadata: ReadonlyMap<string, unknown>;
   /** Shapes row-major: the last axis is the adjacent one. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
@@ -21,18 +21,18 @@ const DTYPES: ReadonlyMap<number, string> = new Map([
   [30, "BF16"],
 ]);
 
-/** Lists within lists, as deep as anyone nests them. */
+/** Maximum depth of lists within lists. */
 const MOST_DEPTH = 4;
 
-/** Texts and lists that metadata may hold in lists, all together: more than the tokens of any vocabulary, twice. */
+/** Maximum number of texts and lists in metadata lists, in all: more than twice any vocabulary. */
 const MOST_ITEMS = 1 << 21;
 
-/** Letters of a name: the format bounds keys so. */
+/** Maximum characters of a name: the format's bound for keys. */
 const MOST_NAME = 0xffff;
 
 const MOST_AXES = 8;
 
-/** Bytes that the shortest field and the shortest tensor take: what a file claims to hold must be in it. */
+/** Bytes that the shortest field and the shortest tensor take: what a file claims to contain must fit in it. */
 const LEAST_FIELD = 8 + 4 + 1;
 const LEAST_TENSOR = 8 + 4 + 4 + 8;
 
@@ -46,7 +46,7 @@ interface TensorEntry {
 
 /**
  * @param where names the file in errors
- * @throws `bad_file` for a damaged file, another version than 2 and 3, repeated names, tensors that overlap or are not
+ * @throws `bad_file` for a damaged file, a version other than 2 and 3, repeated names, tensors that overlap or are not
  *   F32, F16 or BF16
  */
 export function parseGguf(file: Uint8Array, where: string): GgufFile {
@@ -55,7 +55,7 @@ export function parseGguf(file: Uint8Array, where: string): GgufFile {
   const reader = new GgufReader(file, where);
   if (reader.u32() !== 0x46554747) throw reader.bad("does not begin with GGUF");
   const version = reader.u32();
-  if (version === 0x03000000) throw reader.bad("is a GGUF file for big-endian machines, which are not served");
+  if (version === 0x03000000) throw reader.bad("is a GGUF file for big-endian machines, which are not supported");
   if (version !== 2 && version !== 3) throw reader.bad(`is GGUF version ${version}; 2 and 3 are read`);
   const tensorCount = reader.count("tensors", LEAST_TENSOR);
   const fieldCount = reader.count("metadata fields", LEAST_FIELD);
@@ -102,7 +102,7 @@ function readEntry(reader: GgufReader): TensorEntry {
   return { name, shape, dtype, offset, length };
 }
 
-/** No byte belongs to two tensors, so that all of them together are no larger than the file. */
+/** Checks that no byte belongs to two tensors, so that together they are no larger than the file. */
 function checkApart(entries: readonly TensorEntry[], reader: GgufReader): void {
   const sorted = entries.filter(({ length }) => length > 0).sort((a, b) => a.offset - b.offset);
   sorted.forEach(({ name, offset }, i) => {
@@ -116,7 +116,7 @@ class GgufReader {
   readonly #file: Uint8Array;
   readonly #view: DataView;
   readonly #where: string;
-  /** Texts and lists in lists so far. */
+  /** Number of texts and lists in lists so far. */
   #items = 0;
 
   constructor(file: Uint8Array, where: string) {
@@ -138,16 +138,16 @@ class GgufReader {
     return Number(this.#view.getBigUint64(this.#take(8), true));
   }
 
-  /** How many things follow, of which each takes some bytes at least. */
+  /** Reads the number of following items, of which each takes a minimum of bytes. */
   count(what: string, leastBytes: number): number {
     const count = this.u64();
     if (count * leastBytes <= this.length - this.at) return count;
-    throw this.bad(`says that it holds ${count} ${what}, which its ${this.length} bytes cannot`);
+    throw this.bad(`claims to hold ${count} ${what}, which do not fit in its ${this.length} bytes`);
   }
 
   name(): string {
     const name = this.string();
-    if (name.length > MOST_NAME) throw this.bad(`holds a name of ${name.length} letters, ${show(name)}`);
+    if (name.length > MOST_NAME) throw this.bad(`holds a name of ${name.length} characters, ${show(name)}`);
     return name;
   }
 
@@ -173,7 +173,7 @@ class GgufReader {
     return type === 7 ? value !== 0 : value;
   }
 
-  /** Numbers come as a typed array, so that they take no more room than in the file. */
+  /** Numbers become a typed array, so that they take no more room than in the file. */
   #list(depth: number): ArrayLike<unknown> {
     if (depth >= MOST_DEPTH) throw this.bad("nests its metadata too deep");
     const type = this.u32();
@@ -200,7 +200,7 @@ class GgufReader {
     return new Uint8Array(this.#file.subarray(begin, begin + length));
   }
 
-  /** Where the next so many bytes begin. */
+  /** The offset of the next bytes, which it skips. */
   #take(length: number): number {
     const begin = this.at;
     if (!(begin + length <= this.length)) throw this.#short();
@@ -209,18 +209,18 @@ class GgufReader {
   }
 
   #short(): SluiceError {
-    return this.bad(`ends after ${this.length} bytes, before what it says it holds`);
+    return this.bad(`ends after ${this.length} bytes, before its stated contents`);
   }
 
   bad(problem: string, cause?: unknown): SluiceError {
     return new SluiceError("bad_file", `${this.#where} ${problem}`, {
-      hint: "The file is damaged, cut short, or no GGUF file of floats.",
+      hint: "The file is damaged, cut short, or not a GGUF file of floats.",
       cause,
     });
   }
 }
 
-/** How numbers of metadata are read, by GGUF's numbers of their types, and what holds a list of them without loss. */
+/** How numbers in metadata are read, by GGUF's type numbers, and the typed array that holds a list of them without loss. */
 const NUMBERS: ReadonlyMap<
   number,
   {

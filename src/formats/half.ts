@@ -1,5 +1,5 @@
 /**
- * 16-bit floats and back, exactly: IEEE 754 binary16 (f16) and bfloat16. All of it works on bit patterns,
+ * 16-bit floats and back, exactly: IEEE 754 binary16 (f16) and bfloat16. Everything works on bit patterns,
  * since a JavaScript number may change a NaN's payload on its way. Narrowing rounds to nearest, ties to even.
  */
 import { SluiceError } from "../errors.ts";
@@ -38,7 +38,7 @@ export function f32ToBf16(value: number): number {
  * @throws `bad_weights` for a dtype other than F32, F16 and BF16
  */
 export function widen(dtype: string, bytes: Uint8Array): Float32Array<ArrayBuffer> {
-  // A copy starts its own buffer, so that a wider view can be laid over it.
+  // A copy starts its own buffer, so that a wider view of it is possible.
   const { buffer } = new Uint8Array(bytes);
   switch (dtype) {
     case "F32":

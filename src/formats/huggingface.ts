@@ -1,4 +1,4 @@
-/** A Hugging Face folder's weights: one safetensors file, or several with an index that says what is where. */
+/** A Hugging Face folder's weights: one safetensors file, or several with an index that locates each tensor. */
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
@@ -10,22 +10,22 @@ import { checkRange, type FileSource, readJson } from "./source.ts";
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
-/** More shards than any model has; each is opened, which over HTTP is a request. */
+/** Maximum number of shards, more than any model has; opening one is a request over HTTP. */
 const MAX_SHARDS = 4096;
 
 /** Headers read at a time. */
 const HEADERS_AT_ONCE = 8;
 
-/** Of an index: more tensors than any model has. */
+/** Maximum bytes of an index: more tensors than any model has. */
 const MAX_INDEX_BYTES = 32_000_000;
 
 /**
- * Finds the weights and reads their headers, nothing more. As in transformers, `model.safetensors` goes before
- * an index, and an index says which files there are, while the files say what they hold. The tensors come in the order
- * of the files, which is the cheapest to read them in. Float64 is presented as float32.
+ * Finds the weights and reads their headers, nothing more. As in transformers, `model.safetensors` takes precedence over
+ * an index. An index says which files there are; the files say what they contain. The tensors come in the order
+ * of the files, which is the cheapest to read. Float64 is presented as float32.
  *
- * The checkpoint takes over the source: closing the one closes the other.
- * @throws `not_found` when there are no safetensors, or no shard of those that the index names; `bad_file` for a damaged
+ * The checkpoint takes over the source: closing one closes the other.
+ * @throws `not_found` if there are no safetensors, or none of the index's shards; `bad_file` for a damaged
  *   header or index
  */
 export async function openCheckpoint(source: FileSource, signal?: AbortSignal): Promise<Checkpoint> {
@@ -45,7 +45,7 @@ export async function openCheckpoint(source: FileSource, signal?: AbortSignal): 
 
 /**
  * The files that hold the weights, in ascending order of their names.
- * @throws `not_found` when there are none, `bad_file` for an index that is damaged
+ * @throws `not_found` if there are none, `bad_file` for a damaged index
  */
 export async function weightFiles(
   source: FileSource,
@@ -79,7 +79,7 @@ class SafetensorsCheckpoint implements Checkpoint {
     this.#source = source;
     this.missing = missing;
     this.label = source.label;
-    // Known by now: the headers have been read.
+    // Known by now, since the headers have been read.
     this.forwardOnly = [...placed.values()].some(({ file }) => source.isForwardOnly(file));
     if (source.readAhead) this.readAhead = (names, signal) => this.#readAhead(names, signal);
     this.#placed = placed;
@@ -94,7 +94,7 @@ class SafetensorsCheckpoint implements Checkpoint {
     checkRange(where, begin, end);
     const byteLength = this.tensors.get(name)?.byteLength ?? 0;
     if (end > byteLength) {
-      throw new SluiceError("usage", `${where} has ${byteLength} bytes; ${begin} to ${end} were asked for`);
+      throw new SluiceError("usage", `${where} has ${byteLength} bytes; ${begin} to ${end} were requested`);
     }
     const { begin: at } = entry;
     if (!isDouble(entry)) return this.#source.read(file, at + begin, at + end, signal);
@@ -125,7 +125,7 @@ function isDouble({ dtype }: TensorEntry): boolean {
   return dtype === "F64";
 }
 
-/** What is computed with: nothing on the way to the GPU, or on it, is wider. */
+/** The dtype presented: nothing on the way to the GPU, or on it, is wider than float32. */
 function asFloat32(entry: TensorEntry): TensorEntry {
   return { ...entry, dtype: "F32", byteLength: entry.byteLength / 2 };
 }
@@ -146,7 +146,7 @@ async function readShards(
   const placed = new Map<string, PlacedTensor>();
   for (const [i, file] of files.entries()) {
     for (const [name, entry] of headers[i]?.tensors ?? []) {
-      // In transformers the last file wins; where the index names one of them, that is the one it means.
+      // In transformers the last file wins; if the index names one of them, that one is meant.
       if (!placed.has(name) || shardOf.get(name) !== placed.get(name)?.file) placed.set(name, { file, entry });
     }
   }
@@ -175,11 +175,11 @@ function readIndex(json: unknown, where: string): ReadonlyMap<string, string> {
   const entries = Object.entries(map as Record<string, unknown>);
   if (entries.length === 0) throw badIndex(where, "its weight_map is empty");
   for (const [name, file] of entries) {
-    // Shards lie beside the index: anything else could point out of the folder.
+    // Shards are next to the index: anything else could point out of the folder.
     if (typeof file !== "string" || !/^[^/\\:?#]+\.safetensors$/.test(file)) {
       throw badIndex(
         where,
-        `tensor ${show(name)} is said to be in ${show(file)}, not in a safetensors file beside the index`,
+        `tensor ${show(name)} is said to be in ${show(file)}, not in a safetensors file next to the index`,
       );
     }
   }

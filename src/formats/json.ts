@@ -1,10 +1,10 @@
 /**
- * JSON of files, as Python's json module reads and writes it: NaN, Infinity and -Infinity are numbers, and of a key
- * given twice the last counts. Nesting is bounded, so that whoever reads the result may recurse.
+ * JSON as Python's json module reads and writes it: NaN, Infinity and -Infinity are numbers, and the last value of a
+ * repeated key counts. Nesting is bounded, so that readers of the result may recurse.
  */
 import { SluiceError } from "../errors.ts";
 
-/** Python gives up near its limit of 1,000 recursions; files of models stay below ten. */
+/** Maximum nesting. Python fails near its limit of 1,000 recursions; files of models stay below ten. */
 export const MAX_NESTING = 512;
 
 /**
@@ -14,7 +14,7 @@ export const MAX_NESTING = 512;
 export function parseJson(text: string, where: string): unknown {
   if (nesting(text, MAX_NESTING) > MAX_NESTING) {
     throw new SluiceError("bad_file", `${where}: its JSON is nested more than ${MAX_NESTING} levels deep`, {
-      hint: "No file of a model is. Download it again from where you trust it.",
+      hint: "No model's file is. Download it again from a trusted place.",
     });
   }
   try {
@@ -29,9 +29,9 @@ export function parseJson(text: string, where: string): unknown {
   }
 }
 
-/** Undefined for a text that is not JSON even so. */
+/** Undefined for a text that is not even such JSON. */
 function parseWithPythonNumbers(text: string): unknown {
-  // JSON has no NaN, so a text that occurs nowhere in the file stands for it while it is parsed.
+  // JSON has no NaN, so a text that occurs nowhere in the file replaces it while it is parsed.
   let nan = "NaN";
   while (text.includes(nan)) nan += "~";
   let plain = "";
@@ -50,14 +50,14 @@ function parseWithPythonNumbers(text: string): unknown {
   try {
     return JSON.parse(plain + text.slice(copied), (_, value: unknown) => (value === nan ? Number.NaN : value));
   } catch {
-    // Whoever asked reports what is wrong with the text as it stands in the file.
+    // The caller reports the fault in the file's own text.
     return undefined;
   }
 }
 
 /** JSON, indented, in which numbers that are not finite have Python's names. */
 export function pythonJson(value: unknown): string {
-  // A text that occurs nowhere in the value stands for such numbers while it is written.
+  // A text that occurs nowhere in the value replaces such numbers while it is written.
   const plain = JSON.stringify(value);
   let mark = "~";
   while (plain.includes(mark)) mark += "~";
@@ -66,7 +66,7 @@ export function pythonJson(value: unknown): string {
   return JSON.stringify(value, marked, 2).replaceAll(new RegExp(`"${mark}(-?Infinity|NaN)"`, "g"), "$1");
 }
 
-/** How deep the brackets outside strings are nested; gives up counting once they are deeper than `most`. */
+/** How deep the brackets outside strings are nested; stops counting once they are deeper than `most`. */
 export function nesting(text: string, most: number): number {
   let depth = 0;
   let deepest = 0;
@@ -86,7 +86,7 @@ const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** Index of the quote that ends the string which begins at `begin`; the text's length where none does. */
+/** Index of the quote that ends the string which begins at `begin`; the text's length if none does. */
 export function closingQuote(text: string, begin: number): number {
   let end = begin + 1;
   while (end < text.length) {

@@ -1,4 +1,4 @@
-/** Where the outputs of a weight matrix come from: one tensor as it stands, or several, reordered and padded. */
+/** Where the outputs of a weight matrix come from: one tensor as stored, or several, reordered and padded. */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
 
@@ -15,7 +15,7 @@ export interface RowSpan {
   readonly order?: GroupOrder;
 }
 
-/** The order within every group of `order.length` neighbours: j stands for `j - j % order.length + order[j % order.length]`. */
+/** The order within every group of `order.length` neighbours: j means `j - j % order.length + order[j % order.length]`. */
 export type GroupOrder = readonly number[];
 
 export interface MatrixSource {
@@ -28,18 +28,18 @@ export interface MatrixSource {
   readonly inTurns?: boolean;
 }
 
-/** Outputs of the matrix, padding included. */
+/** Outputs of the matrix, including padding. */
 export function outputCount({ rows, inTurns }: MatrixSource): number {
   return placedCount(rows, inTurns);
 }
 
-/** Length of spans placed one after the other, or in turns of four with padding. */
+/** Length of spans placed one after another, or alternating in fours with padding. */
 export function placedCount(spans: readonly { readonly count: number }[], inTurns = false): number {
   if (inTurns) return spans.length * 4 * Math.ceil(Math.max(...spans.map(({ count }) => count)) / 4);
   return spans.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** Element of its tensor that element `j` of a span is. */
+/** The element of the tensor for element `j` of a span. */
 export function orderedElement(
   { first, order }: { readonly first: number; readonly order?: GroupOrder },
   j: number,
@@ -49,7 +49,7 @@ export function orderedElement(
   return first + j - within + (order[within] as number);
 }
 
-/** The type a matrix is kept in: that of its tensors where they agree, else F32. */
+/** The type in which a matrix is kept: that of its tensors if they agree, else F32. */
 export function matrixDtype(checkpoint: Checkpoint, source: MatrixSource): StoredDtype {
   const dtypes = new Set<StoredDtype>();
   for (const { tensor } of source.rows) dtypes.add(storedDtype(checkpoint, tensor));
@@ -57,17 +57,17 @@ export function matrixDtype(checkpoint: Checkpoint, source: MatrixSource): Store
   return first !== undefined && others.length === 0 ? first : "F32";
 }
 
-/** @throws SluiceError `bad_weights` for a tensor that is missing or of a type that cannot be run */
+/** @throws SluiceError `bad_weights` for a tensor that is missing or of an unsupported type */
 export function storedDtype(checkpoint: Checkpoint, tensor: string): StoredDtype {
   const dtype = checkpoint.tensors.get(tensor)?.dtype;
   if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return dtype;
   throw new SluiceError(
     "bad_weights",
-    `Tensor ${tensor} is ${dtype ? `stored as ${dtype}` : "missing"}; F32, F16 and BF16 can be run`,
+    `Tensor ${tensor} is ${dtype ? `stored as ${dtype}` : "missing"}; F32, F16 and BF16 are supported`,
   );
 }
 
-/** Equal for sources that make equal matrices. */
+/** A key that is equal for sources of equal matrices. */
 export function matrixKey({ k, rows, inTurns = false }: MatrixSource): string {
   return JSON.stringify([k, rows, inTurns]);
 }

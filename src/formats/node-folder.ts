@@ -9,12 +9,12 @@ import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TE
 /** An abort is noticed between reads of this size; the kernel also takes no more than 2 GiB in one call. */
 const READ_BYTES = 16 << 20;
 
-/** A bundle says that it is one near its beginning. */
+/** A bundle identifies itself near its beginning. */
 const BUNDLE_LOOK = 1 << 16;
 
 /**
  * @param path of a folder, or a `file:` URL of one. Symbolic links are followed, as Hugging Face's cache needs.
- * @throws `not_found` when there is no such folder
+ * @throws `not_found` if there is no such folder
  */
 export async function openFolder(path: string): Promise<FileSource> {
   const folder = path.startsWith("file:") ? fileURLToPath(path) : path;
@@ -25,7 +25,7 @@ export async function openFolder(path: string): Promise<FileSource> {
   return new NodeFolder(folder);
 }
 
-/** The error for a file given in place of a model's folder, saying what it is where that is known. */
+/** The error for a file given instead of a model's folder; it says what the file is, if known. */
 async function fileForFolder(path: string): Promise<SluiceError> {
   const handle = await openFile(path);
   try {
@@ -33,7 +33,7 @@ async function fileForFolder(path: string): Promise<SluiceError> {
     const head = buffer.subarray(0, bytesRead);
     if (new TextDecoder().decode(head).includes('"format":"sluice.interventions/')) {
       return new SluiceError("not_found", `${path} is a bundle of interventions, not a model's folder`, {
-        hint: "Give the model's folder, and the bundle beside it.",
+        hint: "Give the model's folder, and pass the bundle separately.",
         field: "bundles",
       });
     }
@@ -76,7 +76,7 @@ class NodeFolder implements FileSource {
   async read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this.describe(path), begin, end);
     const handle = await this.#open(path, signal);
-    // Asked before the buffer is made: a lying header may name a range larger than memory.
+    // Checked before the buffer is made: a false header may name a range larger than memory.
     const { size } = await handle.stat();
     if (end > size) throw endsEarly(this.describe(path), size, end);
     const bytes = new Uint8Array(end - begin);
@@ -132,7 +132,7 @@ class NodeFolder implements FileSource {
     if (!handle) {
       handle = openFile(this.describe(path));
       this.#handles.set(path, handle);
-      // A failure is not kept: the file may be there the next time.
+      // A failure is not cached: the file may exist the next time.
       handle.catch(() => this.#handles.delete(path));
     }
     return handle;
@@ -158,7 +158,7 @@ function unreadable(path: string, cause: unknown, hint?: string): SluiceError {
   return new SluiceError("not_found", `${path} ${problem}`, { cause, ...(hint ? { hint } : {}) });
 }
 
-/** `owner/name` is what people copy from Hugging Face's pages. */
+/** Users copy `owner/name` from Hugging Face's pages. */
 function hintForMissing(path: string): string {
   return /^[\w.-]+\/[\w.-]+$/.test(path) && !path.startsWith(".")
     ? `If you mean the model on Hugging Face, give https://huggingface.co/${path}/resolve/main`

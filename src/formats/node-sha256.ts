@@ -1,4 +1,4 @@
-/** Node's own SHA-256, which is ten times as fast as sha256.ts; that one takes its place in pages. */
+/** Node's own SHA-256, which is ten times as fast as sha256.ts; pages use that one. */
 import { createHash, type Hash } from "node:crypto";
 
 export class Sha256 {

@@ -1,11 +1,11 @@
-/** The browser's counterpart of node-folder.ts: there, a path is an address relative to the page. */
+/** The browser's counterpart of node-folder.ts: a path is an address relative to the page. */
 import { SluiceError } from "../errors.ts";
 import type { FileSource } from "./source.ts";
 import { openUrlBase } from "./url-base.ts";
 
 /**
  * @param path such as `models/gpt2` or `/models/gpt2`
- * @throws `usage` where the page has no http(s) address to start from
+ * @throws `usage` if the page has no http(s) address
  */
 export async function openFolder(path: string): Promise<FileSource> {
   const page = globalThis.document?.baseURI ?? globalThis.location?.href;

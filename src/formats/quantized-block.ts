@@ -1,10 +1,10 @@
 /**
- * Quantised weights: of each output's weights, 32 neighbouring inputs share a float16 scale d, and each is kept as a
+ * Quantised weights: in each output's weights, 32 neighbouring inputs share a float16 scale d, and each is stored as a
  * whole number q, so that w ≈ q·d. A product of q and d has at most 19 significant bits: it is exact in float32.
  *
  * q8: |q| ≤ 127, d = max|w| / 127 rounded up, so no weight is off by more than d / 2.
- * q4: -8 ≤ q ≤ 7. The largest weight may stand at -8 or beyond the end; of several scales the one with the least sum of
- * squared differences is taken.
+ * q4: -8 ≤ q ≤ 7. The largest weight may be at -8 or beyond the end; of several scales, the one with the smallest sum of
+ * squared differences is used.
  */
 import { SluiceError } from "../errors.ts";
 import type { QuantFormat } from "../model-config.ts";
@@ -23,7 +23,7 @@ export function isQuantFormat(value: unknown): value is QuantFormat {
   return FORMATS.some((format) => format === value);
 }
 
-/** @throws SluiceError `usage` for what is no format */
+/** @throws SluiceError `usage` for anything that is not a format */
 export function checkQuantFormat(value: unknown): QuantFormat {
   if (isQuantFormat(value)) return value;
   throw new SluiceError("usage", `There is no quantised format ${show(value)}`, {
@@ -33,28 +33,28 @@ export function checkQuantFormat(value: unknown): QuantFormat {
 
 /** The error for weights that cannot be quantised again. */
 export function alreadyQuantized(label: string, format: QuantFormat): SluiceError {
-  return new SluiceError("usage", `${label} is quantised already, to ${format}`, {
+  return new SluiceError("usage", `${label} is already quantised, to ${format}`, {
     hint: "Load it as it is, or quantise the float weights that it was made from.",
   });
 }
 
-/** Blocks of an output with `k` inputs; the last is filled up with zeros. */
+/** Blocks of an output with `k` inputs; the last is padded with zeros. */
 export function blockCount(k: number): number {
   return Math.ceil(k / QUANT_BLOCK);
 }
 
-/** How far quantised weights are from what they were. */
+/** How far quantised weights are from the originals. */
 export class QuantizationLoss {
   #squares = 0;
   #errors = 0;
   #worst = 0;
 
-  /** Root of the mean square of w - q·d, over that of w. */
+  /** Root mean square of w - q·d, relative to that of w. */
   get rms(): number {
     return this.#squares > 0 ? Math.sqrt(this.#errors / this.#squares) : 0;
   }
 
-  /** Largest |w - q·d|, over the largest |w| of its block. */
+  /** Largest |w - q·d|, relative to the largest |w| of its block. */
   get max(): number {
     return this.#worst;
   }
@@ -81,13 +81,13 @@ export class QuantizationLoss {
   }
 }
 
-/** The differences for a person. */
+/** The differences as text. */
 export function describeError({ rms, max }: QuantizationLoss): string {
   const percent = (value: number): string => `${(100 * value).toFixed(value < 0.01 ? 3 : 2)} %`;
   return `relative error ${percent(rms)} RMS, at most ${percent(max)} of the largest weight of its block`;
 }
 
-/** Where q4 puts the largest weight: at the end of the range, beyond it, where it is cut off, or before it. */
+/** Positions at which q4 tries the largest weight: at the end of the range, beyond it (clipped), or before it. */
 const LARGEST_AT = [8, 8.5, 9, 7.5, 7];
 
 /**
@@ -95,7 +95,7 @@ const LARGEST_AT = [8, 8.5, 9, 7.5, 7];
  * @param codes receives q
  * @param label names the matrix in errors
  * @returns d as float16 bits
- * @throws SluiceError `bad_weights` for weights that are not finite or beyond what float16 scales reach
+ * @throws SluiceError `bad_weights` for weights that are not finite or too large for float16 scales
  */
 export function quantizeBlock(format: QuantFormat, values: Float64Array, codes: Int8Array, label: string): number {
   let largest = 0;
@@ -135,9 +135,9 @@ function bestScale(values: Float64Array, largest: number): number {
     best = bits;
   };
   for (const at of LARGEST_AT) consider(-largest / at);
-  // Weights too small for any of these scales still get the smallest there is, those too large an infinite one.
+  // Weights too small for any of these scales get the smallest one, those too large an infinite one.
   if (least === Number.POSITIVE_INFINITY) return Math.abs(largest) < 1 ? 1 : 0x7c00;
-  // The scale that suits the numbers just found best, by least squares.
+  // The least-squares scale for the numbers just found.
   const inverse = 1 / f16ToF32(best);
   let product = 0;
   let squares = 0;
@@ -171,7 +171,7 @@ function nearest(value: number, least: number, most: number): number {
   return Math.max(least, Math.min(most, Math.floor(value + 0.5)));
 }
 
-/** Writes a block as it is stored. */
+/** Writes a block in stored form. */
 export function storeBlock(format: QuantFormat, scale: number, codes: Int8Array, target: Uint8Array, at: number): void {
   target[at] = scale & 0xff;
   target[at + 1] = scale >> 8;

@@ -1,9 +1,9 @@
 /**
  * Quantised matrices as the kernels read them: strips of four outputs, as in strips.ts, each padded to whole blocks of
- * 32 inputs and followed by its own scales.
+ * 32 inputs and followed by its scales.
  *
  * q8: for each input a word with the four outputs' signed bytes, lowest output first. q4: for each pair of inputs a word
- * with their four outputs' signed 4-bit numbers, the even input in the lower half. Then for each block four float16,
+ * with their four outputs' signed 4-bit numbers, the even input in the lower half. Then per block four float16,
  * the outputs' scales; q8 ends on 16 bytes, so that four inputs are one load of a vec4. See shaders/lib/weights.wgsl.
  */
 import type { QuantFormat } from "../model-config.ts";
@@ -33,9 +33,9 @@ export interface QuantizeOptions extends PackOptions {
 }
 
 /**
- * Strips [firstStrip, firstStrip + strips) in ascending order, chunk by chunk: of stored blocks put in place, or of
- * floats quantised. Equal blocks either way. Host memory stays within about four chunks.
- * @throws SluiceError what reading throws; `bad_weights` for weights without a scale
+ * Strips [firstStrip, firstStrip + strips) in ascending order, chunk by chunk, from stored blocks put in place or from
+ * quantised floats. Both ways give equal blocks. Host memory stays within about four chunks.
+ * @throws SluiceError errors of reading; `bad_weights` for weights without a scale
  */
 export async function* packQuantizedStrips(
   checkpoint: Checkpoint,
@@ -63,7 +63,7 @@ export async function* packQuantizedStrips(
 }
 
 /**
- * A matrix as it is stored: for each output its blocks one after the other, chunk by chunk.
+ * A matrix in stored form: for each output its blocks one after another, chunk by chunk.
  * @throws SluiceError as {@link packQuantizedStrips}
  */
 export async function* storedRows(
@@ -94,7 +94,7 @@ function isStoredInBlocks(checkpoint: Checkpoint, tensor: string): boolean {
 
 type BlockSink = (output: number, block: number, scale: number, codes: Int8Array) => void;
 
-/** Quantises float strips block by block; outputs count from the first strip given. */
+/** Quantises float strips block by block; outputs count from the first given strip. */
 function quantizeStrips(
   strips: Float32Array,
   { k, label }: MatrixSource,
@@ -121,7 +121,7 @@ function quantizeStrips(
   }
 }
 
-/** Stored blocks, each put where the kernels want it. */
+/** Puts stored blocks in the kernels' places. */
 async function* packBlocks(
   checkpoint: Checkpoint,
   source: MatrixSource,
@@ -152,7 +152,7 @@ async function* packBlocks(
   }
 }
 
-/** Places blocks in strips that hold zeros. */
+/** Writes blocks into strips of zeros. */
 class StripWriter {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #halves: Uint16Array;

@@ -1,4 +1,4 @@
-/** Names files for what they are by their first bytes, where they are not what was expected in their place. */
+/** Names what a file is by its first bytes, if it is not what was expected. */
 import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
 
@@ -11,30 +11,30 @@ export const RECOGNISED_BYTES = 1024;
 interface Kind {
   /** With its article, as in "it is …". */
   readonly what: string;
-  /** What helps, by what was expected in the file's place. */
+  /** The hint, by what was expected instead. */
   readonly hint: (expected: Expected) => string;
 }
 
 const DOWNLOAD = "Download the file itself again.";
 const IMPORT = "`sluice bundle import` makes a bundle of a control vector, if it is one.";
-const CONVERT = "Take the model's safetensors weights instead, or convert it with transformers' save_pretrained.";
+const CONVERT = "Use the model's safetensors weights instead, or convert it with transformers' save_pretrained.";
 
 const GIT_LFS: Kind = {
-  what: "a Git LFS pointer, which stands for the file and does not hold it",
+  what: "a Git LFS pointer, which refers to the file and does not contain it",
   hint: () => "Run `git lfs pull` in its folder, or download the file from the model's page.",
 };
 const HTML: Kind = {
   what: "an HTML page, not the file",
   hint: () =>
-    "A server sent a page in the file's place. Check the address (on Hugging Face it holds /resolve/, not /blob/) and " +
-    "whether the page asks for a login or for a licence to be accepted.",
+    "A server sent a page instead of the file. Check the address (on Hugging Face it contains /resolve/, not /blob/) and " +
+    "whether the page requires a login or the acceptance of a licence.",
 };
 const GGUF: Kind = {
   what: "a GGUF file",
   hint: (expected) =>
     expected === "bundle"
       ? IMPORT
-      : "GGUF weights are not read here. Take the Hugging Face repository that it was made from.",
+      : "GGUF weights are not read here. Use the Hugging Face repository that it was made from.",
 };
 const SAFETENSORS: Kind = {
   what: "a safetensors file",
@@ -45,21 +45,21 @@ const torch = (what: string): Kind => ({
   hint: (expected) =>
     expected === "weights"
       ? CONVERT
-      : "PyTorch files are not read. Save the tensors with safetensors.torch.save_file, or take the project's GGUF file.",
+      : "PyTorch files are not read. Save the tensors with safetensors.torch.save_file, or use the project's GGUF file.",
 });
 const numpy = (what: string): Kind => ({
   what,
   hint: () => "NumPy files are not read. Save the arrays with safetensors.numpy.save_file.",
 });
-const archive = (what: string): Kind => ({ what, hint: () => "Unpack it and give what it holds." });
+const archive = (what: string): Kind => ({ what, hint: () => "Unpack it and give its contents." });
 const message = (text: string): Kind => ({
   what: `a server's message, "${text}"`,
-  hint: () => "Check the address, and whether the model's page asks for a login or for a licence to be accepted.",
+  hint: () => "Check the address, and whether the model's page requires a login or the acceptance of a licence.",
 });
 
 /**
  * @param head as for {@link recognise}
- * @returns the error that says what the file is and what helps, or null for what is not known
+ * @returns the error that names the file's format and a remedy, or null if unknown
  */
 export function foreignFile(head: Uint8Array, expected: Expected, where: string): SluiceError | null {
   const found = recognise(head, expected);
@@ -67,9 +67,9 @@ export function foreignFile(head: Uint8Array, expected: Expected, where: string)
 }
 
 /**
- * What a file is that is not what was expected; null for what is not known.
+ * What an unexpected file is; null if unknown.
  * @param head the first bytes of a file, up to {@link RECOGNISED_BYTES}; all of a shorter file
- * @returns `what` with its article, as in "it is …", and `hint`, what helps
+ * @returns `what` with its article, as in "it is …", and `hint`, the remedy
  */
 export function recognise(
   head: Uint8Array,
@@ -104,7 +104,7 @@ function kindOf(head: Uint8Array, expected: Expected): Kind | null {
   return textKind(latin, head, expected);
 }
 
-/** A zip by the name of its first entry. */
+/** The kind of a zip file, by the name of its first entry. */
 function zipKind(latin: string): Kind {
   const length = latin.charCodeAt(26) + 256 * latin.charCodeAt(27);
   const first = latin.slice(30, 30 + length);
@@ -129,7 +129,10 @@ function textKind(latin: string, head: Uint8Array, expected: Expected): Kind | n
     return { what: "nothing but zeros at its start: a download that was interrupted", hint: () => DOWNLOAD };
   }
   if (/^\s*[{[]/.test(latin) && (expected === "weights" || expected === "bundle" || expected === "gguf")) {
-    return { what: "a JSON file", hint: () => `A ${expected === "gguf" ? "GGUF" : "safetensors"} file belongs here.` };
+    return {
+      what: "a JSON file",
+      hint: () => `A ${expected === "gguf" ? "GGUF" : "safetensors"} file is needed here.`,
+    };
   }
   return null;
 }

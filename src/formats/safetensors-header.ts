@@ -1,6 +1,6 @@
 /**
  * The header of a safetensors file, checked as strictly as the reference library does and a little more
- * (a name given twice is refused): what passes here covers the file's data exactly, without overlap or hole.
+ * (a repeated name is refused): checked tensors cover the file's data exactly, without overlap or gap.
  *
  * The file is: 8 bytes, the header's length as little-endian u64; the header, a JSON object from tensor name
  * to dtype, shape and data_offsets (relative to the data); the data.
@@ -43,10 +43,10 @@ export const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
 /** The reference library's bound. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-/** A header has 3 levels; what has a few more is told in more detail what is wrong with it. */
+/** A header has 3 levels; one with a few more gets a more detailed error. */
 const MAX_HEADER_NESTING = 64;
 
-/** A tensor and where its bytes stand. */
+/** A tensor and the position of its bytes. */
 export interface TensorEntry extends TensorInfo {
   /** Bytes from the start of the file. */
   readonly begin: number;
@@ -78,7 +78,7 @@ export async function readHeader(source: FileSource, path: string, signal?: Abor
 }
 
 /**
- * The header's length from a file's first 8 bytes, once it is known to fit into the file.
+ * The header's length from a file's first 8 bytes, checked to fit into the file.
  * @param size of the whole file, in bytes
  * @param where names the file in errors
  */
@@ -157,13 +157,13 @@ function readEntry(name: string, value: unknown, dataBegin: number, dataLength: 
     throw refuse(`has data_offsets ${show(offsets)}, which are not two whole numbers`);
   }
   const [begin, end] = offsets as [number, number];
-  if (end < begin) throw refuse(`ends at byte ${end} of the data, before its begin at ${begin}`);
+  if (end < begin) throw refuse(`ends at byte ${end} of the data, before its beginning at ${begin}`);
   if (end > dataLength) {
-    throw refuse(`lies at bytes ${begin} to ${end} of the data, but the file has only ${dataLength} bytes of data`);
+    throw refuse(`is at bytes ${begin} to ${end} of the data, but the file has only ${dataLength} bytes of data`);
   }
   const byteLength = bytesOf(shape, bits);
   if (byteLength === null) {
-    throw refuse(`of ${show(dtype)} ${show(shape)} does not make a whole and countable number of bytes`);
+    throw refuse(`of ${show(dtype)} ${show(shape)} does not take a whole, representable number of bytes`);
   }
   if (end - begin !== byteLength) {
     throw refuse(
@@ -185,17 +185,17 @@ function checkCover(entries: readonly TensorEntry[], dataBegin: number, size: nu
     if (entry.begin > end) {
       throw bad(
         where,
-        `tensor ${begin}, but the data before it ends at ${end - dataBegin}: the bytes between are nobody's`,
+        `tensor ${begin}, but the data before it ends at ${end - dataBegin}: the bytes between belong to no tensor`,
       );
     }
     last = entry;
   }
   const end = last?.end ?? dataBegin;
-  if (end !== size) throw bad(where, `${size - end} bytes after its last tensor belong to none`);
+  if (end !== size) throw bad(where, `${size - end} bytes after its last tensor belong to no tensor`);
 }
 
 /**
- * Bytes of a tensor, or null for a fraction of a byte or more than can be counted.
+ * Bytes of a tensor, or null for a fraction of a byte, or more than 2^53.
  * @param bits of one element
  */
 export function bytesOf(shape: readonly number[], bits: number): number | null {
@@ -218,7 +218,7 @@ function tooShort(where: string, size: number): SluiceError {
 
 function bad(where: string, problem: string, cause?: unknown): SluiceError {
   return new SluiceError("bad_file", `${where}: ${problem}`, {
-    hint: "The file is damaged, cut short, or not a safetensors file. Download it again, or write it anew.",
+    hint: "The file is damaged, cut short, or not a safetensors file. Download it again, or write it again.",
     cause,
   });
 }

@@ -1,4 +1,4 @@
-/** Small safetensors files as a whole: bundles, captures, logits. Model weights are read by ranges instead. */
+/** Reads and writes small safetensors files whole: bundles, captures, logits. Model weights are read by ranges instead. */
 import { entry, optional } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { listOf, type Table, tableOf } from "../arguments/lists.ts";
@@ -19,7 +19,7 @@ export interface StoredTensor {
   readonly bytes: Uint8Array;
 }
 
-/** What dtype, shape and bytes say of each other is checked where they are used. */
+/** That dtype, shape and bytes agree is checked when they are used. */
 export const storedTensor = fields<StoredTensor>(
   "a tensor { dtype, shape, bytes }",
   "kept",
@@ -51,10 +51,10 @@ export interface SafetensorsFile {
 
 /**
  * Reads a whole file from memory. Each tensor's bytes are a copy with byteOffset 0, so that any typed array
- * can be laid over them.
+ * can view them.
  * @param file may be a view at any offset
  * @param where names the file in errors
- * @param expected what it is meant to be, for the advice where it is something else
+ * @param expected what it should be, for the hint if it is something else
  * @throws `bad_file`
  */
 export function parseSafetensors(file: Uint8Array, where?: string, expected?: Expected): SafetensorsFile {
@@ -62,7 +62,7 @@ export function parseSafetensors(file: Uint8Array, where?: string, expected?: Ex
   const { tensors, metadata } = headerOf(whole, named, meant);
   const stored = new Map<string, StoredTensor>();
   for (const { name, dtype, shape, begin, end } of tensors.values()) {
-    // Not slice(): on a Node Buffer that is a view.
+    // Not slice(), which returns a view of a Node Buffer.
     stored.set(name, { dtype, shape, bytes: new Uint8Array(whole.subarray(begin, end)) });
   }
   return { tensors: stored, metadata };
@@ -78,7 +78,7 @@ function headerOf(file: Uint8Array, where: string, expected: Expected): Safetens
 }
 
 /**
- * Writes a file as the reference library does: tensors by falling alignment of their dtype, then by name, so
+ * Writes a file as the reference library does: tensors by descending alignment of their dtype, then by name, so
  * that each is aligned; the header padded with spaces to 8 bytes.
  * @param tensors by name
  * @param metadata becomes `__metadata__`
@@ -111,8 +111,8 @@ export function writeSafetensors(tensors: Table<StoredTensor>, metadata?: Table<
 }
 
 /**
- * How a file begins, and in which order its tensors follow: for files too large to be held as a whole.
- * @param tensors whose byteLength must be what dtype and shape make
+ * A file's header, and the order of its tensors, for files too large to hold in memory.
+ * @param tensors whose byteLength must match dtype and shape
  * @returns head: everything before the first tensor's bytes
  */
 export function layOut(
@@ -146,7 +146,7 @@ function checkStored(name: string, { dtype, shape, bytes }: StoredTensor): void 
     throw new SluiceError(
       "usage",
       `Cannot write tensor "${name}": ${dtype} [${shape.join(", ")}] needs ${wanted ?? "an unknown number of"} bytes, given ${bytes.length}`,
-      name === "__metadata__" ? { hint: "That name is safetensors' own; use another." } : {},
+      name === "__metadata__" ? { hint: "safetensors reserves that name; use another." } : {},
     );
   }
 }

@@ -1,23 +1,23 @@
 /**
  * Ranges of a file on a server that always sends all of it (`python -m http.server` is one): its one response
- * is read forwards, and what is not wanted is skipped without being stored. A step back asks for the file
- * anew, so reading in the order of the file costs one download.
+ * is read forwards, and unwanted bytes are skipped without being stored. A step back requests the file
+ * again, so reading in the order of the file costs one download.
  */
 import { throwIfAborted } from "../errors.ts";
 import type { ByteStream } from "./byte-stream.ts";
 
-/** Long skips are done in pieces of this size, between which an abort is noticed. */
+/** Long skips are split into pieces of this size; an abort is noticed between them. */
 const SKIP_BYTES = 16 << 20;
 
 export class SequentialFile {
   readonly #open: (signal: AbortSignal | undefined) => Promise<ByteStream>;
   #stream: ByteStream | null;
-  /** Reads wait for one another: there is one stream. */
+  /** Reads run one after another: there is one stream. */
   #turn: Promise<unknown> = Promise.resolve();
 
   /**
-   * @param first a body that stands at byte 0
-   * @param open asks for another such body
+   * @param first a body at byte 0
+   * @param open requests another such body
    */
   constructor(first: ByteStream, open: (signal: AbortSignal | undefined) => Promise<ByteStream>) {
     this.#stream = first;
@@ -27,12 +27,12 @@ export class SequentialFile {
   /** Fills `target` with the bytes from `begin`; resolves to how many there were before the file ended. */
   read(begin: number, target: Uint8Array, signal: AbortSignal | undefined): Promise<number> {
     const read = this.#turn.then(() => this.#read(begin, target, signal));
-    // The next in line only waits for this one; its failure goes to its own caller.
+    // The next read only waits for this one, whose failure goes to its own caller.
     this.#turn = read.catch(() => undefined);
     return read;
   }
 
-  /** Waits for reads under way, then drops the connection. */
+  /** Waits for running reads, then drops the connection. */
   async close(): Promise<void> {
     await this.#turn;
     await this.#drop();
@@ -50,7 +50,7 @@ export class SequentialFile {
         if (this.#stream.position === before) break;
       }
       const filled = this.#stream.position === begin ? await this.#stream.fill(target) : 0;
-      // A body that ended early must not be asked again.
+      // A body that ended early must not be read again.
       if (filled < target.length) await this.#drop();
       return filled;
     } catch (error) {

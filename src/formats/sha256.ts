@@ -1,5 +1,5 @@
 /**
- * SHA-256 of data that comes in pieces (FIPS 180-4), for pages: their own `crypto.subtle` takes a file only as a whole,
+ * SHA-256 of data in pieces (FIPS 180-4), for pages: their `crypto.subtle` takes a file only as a whole,
  * and weights can be larger than what a page may hold. node-sha256.ts is its counterpart.
  */
 
@@ -18,7 +18,7 @@ const INITIAL_STATE = fractionBits(Math.sqrt, 8);
 export class Sha256 {
   readonly #state = INITIAL_STATE.slice();
   readonly #schedule = new Int32Array(64);
-  /** What did not fill a block yet. */
+  /** Bytes that do not fill a block yet. */
   readonly #rest = new Uint8Array(BLOCK);
   #restLength = 0;
   #length = 0;
@@ -68,7 +68,7 @@ export class Sha256 {
       const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
       w[t] = ((w[t - 16] as number) + s0 + (w[t - 7] as number) + s1) | 0;
     }
-    // Destructuring and loops over arrays took half the time here.
+    // Destructuring and loops over arrays would take half the time here.
     let a = state[0] as number;
     let b = state[1] as number;
     let c = state[2] as number;

@@ -1,4 +1,4 @@
-/** Where model files come from: a folder, a web address, or the files a person picked in a page. */
+/** Where model files come from: a folder, a web address, or files that a user picked in a page. */
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import { parseJson } from "./json.ts";
@@ -7,7 +7,7 @@ import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 
 /**
  * A flat view of one model's files. Paths are relative, with `/` between folders. Every method throws
- * `aborted` once its signal fires, `not_found` for what is missing or cannot be read, and `usage` after
+ * `aborted` once its signal fires, `not_found` for a file that is missing or cannot be read, and `usage` after
  * {@link FileSource.close}.
  */
 export interface FileSource {
@@ -15,16 +15,16 @@ export interface FileSource {
   readonly label: string;
   /** How to name one of its files in a message, such as `weights/gpt2/config.json`. */
   describe(path: string): string;
-  /** Is there such a file? Trouble other than its absence (no permission, no network) still throws. */
+  /** Is there such a file? Errors other than its absence (no permission, no network) still throw. */
   exists(path: string, signal?: AbortSignal): Promise<boolean>;
   /** Length in bytes. */
   size(path: string, signal?: AbortSignal): Promise<number>;
   /**
    * Bytes [begin, end). The array is fresh, starts its buffer, and belongs to the caller.
-   * @throws `bad_file` when the file ends before `end`
+   * @throws `bad_file` if the file ends before `end`
    */
   read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
-  /** A whole file of at most `maxBytes`, which is {@link MAX_TEXT_BYTES} when left out. */
+  /** A whole file of at most `maxBytes`, default {@link MAX_TEXT_BYTES}. */
   readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Says which files will be asked for. A distant source begins to fetch them, all at once: small files as a whole, of
@@ -33,10 +33,10 @@ export interface FileSource {
   expect?(paths: readonly string[], signal?: AbortSignal): void;
   /** Says that these parts of a file will be read in order. A distant source fetches them ahead. */
   readAhead?(path: string, spans: readonly Span[], signal?: AbortSignal): void;
-  /** Was the file found to come from its beginning alone, so that a step back in it is another download? */
+  /** Whether the server only sends the file from its beginning, so that a step back in it is another download. */
   isForwardOnly(path: string): boolean;
   /**
-   * Every path, or what lies in one folder, which is nothing if there is no such folder. Null where the source cannot be
+   * All paths, or those in one folder; empty if there is no such folder. Null if the source cannot be
    * listed, as over HTTP.
    */
   list(folder?: string): Promise<readonly string[] | null>;
@@ -66,10 +66,10 @@ export function checkRange(where: string, begin: number, end: number): void {
   }
 }
 
-/** The error for a file that ends before the bytes asked of it. */
+/** The error for a file that ends before the requested bytes. */
 export function endsEarly(where: string, size: number, end: number): SluiceError {
   return new SluiceError("bad_file", `${where}: the file ends at byte ${size}, but bytes up to ${end} were wanted`, {
-    hint: "The file is cut short or was replaced while it was read. Download it again.",
+    hint: "The file is cut short, or was replaced while it was read. Download it again.",
   });
 }
 
@@ -78,9 +78,9 @@ export function tooLarge(where: string, size: number | null, maxBytes: number): 
   const found = size === null ? "more" : `${size} bytes`;
   return new SluiceError(
     "bad_file",
-    `${where}: at most ${maxBytes} bytes are read of such a file, and it has ${found}`,
+    `${where}: the file has ${found}; at most ${maxBytes} bytes of such a file are read`,
     {
-      hint: "Check that this is the file that its name says.",
+      hint: "Check that this is the right file.",
     },
   );
 }
@@ -92,7 +92,7 @@ export function closedSource(label: string): SluiceError {
 
 /**
  * Reads a whole UTF-8 file. A byte order mark is dropped.
- * @throws `bad_file` for what is not text, and for what stands in a text's place, such as Git LFS's pointer to it
+ * @throws `bad_file` for data that is not text, and for what replaces a text, such as Git LFS's pointer to it
  */
 export async function readText(source: FileSource, path: string, signal?: AbortSignal): Promise<string> {
   const bytes = await source.readAll(path, MAX_TEXT_BYTES, signal);
@@ -103,8 +103,8 @@ export async function readText(source: FileSource, path: string, signal?: AbortS
 
 /**
  * Reads and parses a JSON file, as Python would: see `formats/json.ts`.
- * @param maxBytes of the file, which is {@link MAX_TEXT_BYTES} when left out
- * @throws `bad_file`, saying what the file is where it is known and not JSON
+ * @param maxBytes of the file, default {@link MAX_TEXT_BYTES}
+ * @throws `bad_file`, naming the file's format if it is known and not JSON
  */
 export async function readJson(
   source: FileSource,

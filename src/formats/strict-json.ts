@@ -1,9 +1,9 @@
-/** JSON whose objects may not name a key twice: `JSON.parse` silently keeps the last, and a file could lie with that. */
+/** JSON whose objects may not name a key twice: `JSON.parse` silently keeps the last, which could hide contents of a file. */
 import { closingQuote } from "./json.ts";
 
 /**
  * The first key that some object of a valid JSON text holds twice, or null.
- * @param text must have passed `JSON.parse`: only its strings and brackets are looked at
+ * @param text must have passed `JSON.parse`: only its strings and brackets are read
  */
 export function duplicateKey(text: string): string | null {
   /** Keys seen in each open object; null for an open array. */
@@ -33,7 +33,7 @@ export function duplicateKey(text: string): string | null {
         const keys = open[open.length - 1];
         if (keyNext && keys) {
           const raw = text.slice(i + 1, end);
-          // Parsed where it has escapes, since "\u0061" and "a" are one key.
+          // Parsed if it has escapes, since "\u0061" and "a" are one key.
           const key = raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
           if (keys.has(key)) return key;
           keys.add(key);

@@ -1,7 +1,7 @@
 /**
  * Weight matrices as the kernels read them: in strips of four outputs.
  *
- * Element (n, k) stands at `((n >> 2) · Kp + k) · 4 + (n & 3)` with Kp = K rounded up to 4: for each k a vec4 of the
+ * Element (n, k) is at `((n >> 2) · Kp + k) · 4 + (n & 3)` with Kp = K rounded up to 4: for each k a vec4 of the
  * four outputs' weights. Adjacent threads along k read adjacent vec4s; a thread that owns a strip reads 4×4 blocks.
  * Missing outputs and inputs are zeros. 16-bit types stay packed.
  */
@@ -21,17 +21,17 @@ export function stripBytes(k: number, dtype: StoredDtype): number {
 export interface PackOptions {
   readonly firstStrip: number;
   readonly strips: number;
-  /** Most bytes of a chunk, and about the most that is read at a time. Default 4 MiB. */
+  /** Maximum bytes of a chunk, and roughly of a read. Default 4 MiB. */
   readonly maxChunkBytes?: number;
   readonly signal?: AbortSignal | undefined;
-  /** What elements become; default: what the matrix is kept in. */
+  /** The type of the packed elements; default: the matrix's own. */
   readonly dtype?: StoredDtype;
 }
 
 export interface PackedChunk {
   /** Bytes from the beginning of the part. */
   readonly offset: number;
-  /** Overwritten by the next chunk. */
+  /** The bytes; overwritten by the next chunk. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -45,7 +45,7 @@ export interface Placed {
   readonly from: number;
 }
 
-/** What a chunk takes from one tensor. */
+/** The part of a chunk that comes from one tensor. */
 export interface Taken {
   readonly span: RowSpan;
   readonly outputs: Placed[];
@@ -54,7 +54,7 @@ export interface Taken {
 /**
  * Packs strips [firstStrip, firstStrip + strips) and yields them in ascending order, chunk by chunk. Host memory stays
  * within about three chunks.
- * @throws SluiceError what reading throws; `bad_weights`
+ * @throws SluiceError errors of reading; `bad_weights`
  */
 export async function* packStrips(
   checkpoint: Checkpoint,
@@ -65,7 +65,7 @@ export async function* packStrips(
   const dtype = options.dtype ?? matrixDtype(checkpoint, source);
   const bytesEach = stripBytes(source.k, dtype);
   const stripsEach = Math.max(1, Math.floor(maxChunkBytes / bytesEach));
-  // One block for all chunks: fresh ones would pile up until the garbage collector hears of them.
+  // One block for all chunks: new ones would pile up until the garbage collector runs.
   const block = new Uint8Array(Math.min(stripsEach, strips) * bytesEach);
   for (let done = 0; done < strips; done += stripsEach) {
     const count = Math.min(stripsEach, strips - done);
@@ -78,7 +78,7 @@ export async function* packStrips(
   }
 }
 
-/** What outputs [first, first + count) are made of, by tensor, so that what comes in turns is still read in long runs. */
+/** The parts of outputs [first, first + count), per tensor, so that alternating spans are still read in long runs. */
 export function takenBy({ rows, inTurns = false }: MatrixSource, first: number, count: number): Iterable<Taken> {
   const byTensor = new Map<string, Taken>();
   let begin = 0;
@@ -116,7 +116,7 @@ async function place(
   const stored = storedDtype(checkpoint, tensor);
   const size = STORED_BYTES[stored];
   const kp = Math.ceil(k / 4) * 4;
-  /** Where (output, 0) of the chunk stands; further inputs follow at strides of 4. */
+  /** The index of (output, 0) in the chunk; further inputs follow at strides of 4. */
   const base = (to: number): number => (to >> 2) * kp * 4 + (to & 3);
   const read = async (begin: number, end: number): Promise<Words> =>
     convert(await checkpoint.read(tensor, begin * size, end * size, signal), stored, dtype);
@@ -154,7 +154,7 @@ interface RowRun {
   readonly placed: readonly Placed[];
 }
 
-/** Runs of outputs that lie together in the tensor, each of at most `most`. */
+/** Runs of outputs that are adjacent in the tensor, each of at most `most`. */
 export function* rowRuns(outputs: readonly Placed[], most: number): Generator<RowRun> {
   const sorted = [...outputs].sort((a, b) => a.from - b.from);
   for (let i = 0; i < sorted.length; ) {

@@ -7,12 +7,12 @@ import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TE
 import { type FileRequest, type FileResponse, fetchFile, retrying, TransientFailure } from "./url-fetch.ts";
 
 export interface UrlBaseOptions {
-  /** Pauses before the second, third, … attempt at what failed in passing. */
+  /** Pauses before the second, third, … attempt after a transient failure. */
   readonly retryDelaysMs?: readonly number[];
 }
 
 /**
- * @param base address of the folder, with or without a slash at its end. Its query goes along with every
+ * @param base address of the folder, with or without a slash at its end. Its query is sent with every
  *   request (and stays out of messages, as it may hold a key); its fragment is dropped.
  * @throws `usage` for anything but an http(s) address
  */
@@ -40,7 +40,7 @@ class UrlBase implements FileSource {
   readonly label: string;
   readonly #base: URL;
   readonly #delays: readonly number[];
-  /** Lengths of files known to be there; null where the server does not tell. */
+  /** Lengths of files known to exist; null if the server does not report it. */
   readonly #sizes = new Map<string, number | null>();
   /** Looks under way, which all who ask meanwhile share. */
   readonly #looks = new Map<string, Promise<number | null | undefined>>();
@@ -97,14 +97,14 @@ class UrlBase implements FileSource {
     const size = await this.#look(path, signal);
     if (size === undefined) throw this.#missing(path);
     if (size !== null) return size;
-    throw new SluiceError("not_found", `${this.describe(path)}: the server does not tell the length of this file`, {
-      hint: "Serve the folder by a server that answers range requests, or sends Content-Length uncompressed.",
+    throw new SluiceError("not_found", `${this.describe(path)}: the server does not report this file's length`, {
+      hint: "Use a server that answers range requests, or that sends Content-Length uncompressed.",
     });
   }
 
   async read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this.describe(path), begin, end);
-    // Asked before the buffer is made: a lying header may name a range larger than memory.
+    // Checked before the buffer is made: a false header may name a range larger than memory.
     const size = await this.size(path, signal);
     if (end > size) throw endsEarly(this.describe(path), size, end);
     const bytes = new Uint8Array(end - begin);
@@ -146,7 +146,7 @@ class UrlBase implements FileSource {
     await Promise.all(open.map((file) => file.close()));
   }
 
-  /** A file's length, null where the server does not tell, undefined for no such file. Remembered once found. */
+  /** A file's length; null if the server does not report it, undefined if there is no such file. Cached once found. */
   async #look(path: string, signal: AbortSignal | undefined): Promise<number | null | undefined> {
     this.#check(path, signal);
     const known = this.#sizes.get(path);
@@ -230,7 +230,7 @@ class UrlBase implements FileSource {
     const { contentRange, body } = response;
     if (contentRange !== null && !isRange(contentRange, begin, size)) {
       await body.cancel();
-      const problem = `asked for bytes ${begin} to ${end} of ${size}, the server answered "${contentRange}"`;
+      const problem = `the server answered "${contentRange}" for bytes ${begin} to ${end} of ${size}`;
       throw new SluiceError("bad_file", `${this.describe(path)}: ${problem}`, {
         hint: "The file was replaced while it was read, or the server's ranges are wrong. Load the model again.",
       });
@@ -240,11 +240,11 @@ class UrlBase implements FileSource {
     return filled;
   }
 
-  /** Adopts a body that holds the whole file, for a server that sends nothing less. */
+  /** Adopts a body that holds the whole file, from a server that only sends whole files. */
   async #serveInOrder(path: string, body: ByteStream): Promise<SequentialFile> {
     const earlier = this.#sequential.get(path);
     if (earlier) {
-      // Two first looks at once: the earlier body serves both.
+      // Two simultaneous first requests: the earlier body serves both.
       await body.cancel();
       return earlier;
     }
@@ -287,7 +287,7 @@ function isRange(header: string, begin: number, size: number): boolean {
   return Number(first) === begin && (total === "*" || Number(total) === size);
 }
 
-/** The whole body, grown as it comes where its length is not announced. */
+/** The whole body; the buffer grows if the length is not announced. */
 async function readWhole(response: FileResponse, where: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   const { body, length } = response;
   if (length !== null && length > maxBytes) throw tooLarge(where, length, maxBytes);

@@ -1,24 +1,24 @@
-/** One HTTP request for a file, its outcomes told apart: there, missing, refused, or worth another attempt. */
+/** One HTTP request for a file, with four outcomes: found, missing, refused, or worth another attempt. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { ByteStream } from "./byte-stream.ts";
 
 export interface FileRequest {
   readonly method?: "GET" | "HEAD";
-  /** Bytes [begin, end) to ask for. */
+  /** Bytes [begin, end) to request. */
   readonly range?: readonly [begin: number, end: number];
 }
 
 export interface FileResponse {
-  /** Whether the server sends only the range asked for; else the body is the whole file. */
+  /** Whether the server sends only the requested range; otherwise the body is the whole file. */
   readonly partial: boolean;
-  /** Bytes of the body, where the server says so and has not compressed it. */
+  /** Bytes of the body, if the server reports them and has not compressed it. */
   readonly length: number | null;
   /** The Content-Range header, which across origins only some servers let a page see. */
   readonly contentRange: string | null;
   readonly body: ByteStream;
 }
 
-/** A failure that another attempt may mend; `report` is for when none did. */
+/** A failure that another attempt may repair; `report` is thrown if none did. */
 export class TransientFailure extends Error {
   readonly report: SluiceError;
 
@@ -66,9 +66,9 @@ export async function fetchFile(
 }
 
 /**
- * Does `task` until it succeeds or fails for good, pausing after each {@link TransientFailure}.
+ * Repeats `task` until it succeeds or fails permanently, pausing after each {@link TransientFailure}.
  * @param delaysMs the pauses; there is one attempt more than pauses
- * @throws the last failure's report, or what else the task threw
+ * @throws the last failure's report, or any other error of the task
  */
 export async function retrying<T>(
   delaysMs: readonly number[],
@@ -117,7 +117,7 @@ function lengthOf(headers: Headers): number | null {
 
 function lostConnection(where: string, cause: unknown, signal: AbortSignal | undefined): Error {
   if (signal?.aborted) return new SluiceError("aborted", "The operation was aborted", { cause: signal.reason });
-  // Node's fetch says only "fetch failed" and hides the reason one level down.
+  // Node's fetch says only "fetch failed" and hides the reason in its cause.
   const inner = (cause as Error).cause ?? cause;
   return new TransientFailure(
     new SluiceError("not_found", `${where} could not be fetched: ${(inner as Error).message || cause}`, {
@@ -137,7 +137,7 @@ function refusal(where: string, status: number, statusText: string): Error {
   const denied = status === 401 || status === 403;
   return new SluiceError("not_found", `${where}: the server ${denied ? "refuses access" : "answered"} (${answer})`, {
     hint: denied
-      ? "The file is private or gated, or its address is wrong. Or download the model's folder and give its path."
+      ? "The file is private or gated, or its address is wrong. You can also download the model's folder and give its path."
       : "Check the address.",
   });
 }

@@ -1,12 +1,12 @@
-/** A device with what the bare one lacks: counted buffers, errors that surface, and a loss that is never overlooked. */
+/** A device with what the bare one lacks: counted buffers, errors that surface, and a loss that is always reported. */
 import { SluiceError } from "../errors.ts";
 import { type DeviceProfile, describeDeficits, limitDeficits } from "./profile.ts";
 import { unhurried, Waiter } from "./waiting.ts";
 
-/** Of the errors that the device reports on its own, how many are kept to be told. */
+/** How many of the device's uncaptured errors are kept for the report. */
 const MAX_KEPT_ERRORS = 4;
 
-/** How long a failed operation waits for the news that the device is lost, which may arrive after the failure. */
+/** How long a failed operation waits for a report that the device is lost, which may arrive after the failure. */
 const LOSS_GRACE_MS = 300;
 
 export interface GpuOptions {
@@ -54,14 +54,14 @@ export class Gpu {
     return this.#bytesInUse;
   }
 
-  /** The most bytes that were in use at once. */
+  /** The maximum number of bytes in use at once. */
   get peakBytes(): number {
     return this.#peakBytes;
   }
 
   /**
    * Makes a buffer, zero-filled. A storage buffer must fit into one binding, because kernels bind buffers whole.
-   * Whether the device had the memory is known later: `checkAllocations` tells, and so does a later `checkAlive`.
+   * Whether the device had the memory is known later, from `checkAllocations` or a later `checkAlive`.
    * @param size bytes
    * @throws SluiceError `device_limit` naming the limit; `device_lost`, `gpu` as {@link checkAlive}
    */
@@ -77,7 +77,7 @@ export class Gpu {
         "device_limit",
         `${this.profile.name} cannot hold buffer ${label}: ${describeDeficits(deficits)}`,
         {
-          hint: "Choose a smaller model or context, or another device; sluice info lists them.",
+          hint: "Choose a smaller model or context, or another device.",
           field: "adapter",
         },
       );
@@ -100,7 +100,7 @@ export class Gpu {
     return buffer;
   }
 
-  /** Frees a buffer made here; does nothing for one that is free already. */
+  /** Frees a buffer made here; does nothing for one that is already freed. */
   release(buffer: GPUBuffer): void {
     const size = this.#sizes.get(buffer);
     if (size === undefined) return;
@@ -110,8 +110,8 @@ export class Gpu {
   }
 
   /**
-   * Waits until the device has answered for every buffer made so far.
-   * @throws SluiceError `device_limit` when it had no memory for one; and as {@link checkAlive}
+   * Waits until the device has confirmed every buffer made so far.
+   * @throws SluiceError `device_limit` if it had no memory for one; and as {@link checkAlive}
    */
   async checkAllocations(): Promise<void> {
     const allocations = this.#allocations;
@@ -130,8 +130,8 @@ export class Gpu {
   }
 
   /**
-   * As {@link idle}, and leaves it to others to ask what went wrong meanwhile.
-   * @throws SluiceError `device_lost`, `gpu` where the device cannot even be waited for
+   * Like {@link idle}, but leaves it to others to check for errors.
+   * @throws SluiceError `device_lost`, `gpu` if even waiting for the device fails
    */
   async workDone(): Promise<void> {
     try {
@@ -142,21 +142,21 @@ export class Gpu {
   }
 
   /**
-   * Throws what has gone wrong since the last call. Errors are told once; a loss is told for ever.
-   * @throws SluiceError `device_lost`, `device_limit` when a buffer found no memory, `gpu` for errors that the
+   * Throws the errors since the last call. An error is reported once; a loss is reported every time.
+   * @throws SluiceError `device_lost`, `device_limit` if there was no memory for a buffer, `gpu` for errors that the
    *   device reported on its own, `usage` after `destroy()`
    */
   checkAlive(): void {
     if (this.#lossError) throw this.#lossError;
     if (this.#destroyed) {
       throw new SluiceError("usage", `The device ${this.profile.name} was released`, {
-        hint: "Load the model again to go on after dispose().",
+        hint: "Load the model again to continue after dispose().",
       });
     }
     if (this.#outOfMemory) {
       const error = this.#outOfMemory;
       this.#outOfMemory = undefined;
-      // The use of the buffer that is not there has caused errors that say nothing new.
+      // Uses of the missing buffer have caused errors that say nothing new.
       this.#takeErrors();
       throw error;
     }
@@ -171,7 +171,7 @@ export class Gpu {
     return new SluiceError("gpu", `${doing} on ${this.profile.name}: ${describe(cause)}`, { cause });
   }
 
-  /** Frees all buffers, and the device if it is our own. Nothing works afterwards. */
+  /** Frees all buffers, and the device if Sluice opened it. Nothing works afterwards. */
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
@@ -184,7 +184,7 @@ export class Gpu {
   }
 
   readonly #onUncaptured = (event: GPUUncapturedErrorEvent): void => {
-    // Else the error is printed too, on the console of a page or on stdout in Node.
+    // Otherwise the error is also printed, on the console of a page or on stdout in Node.
     event.preventDefault();
     this.#errorCount++;
     if (this.#errors.length < MAX_KEPT_ERRORS) this.#errors.push(event.error.message.trim());
@@ -196,15 +196,15 @@ export class Gpu {
     this.#errors.length = 0;
     this.#errorCount = 0;
     return new SluiceError("gpu", `${this.profile.name} reported an error: ${text}`, {
-      hint: "This is a defect of Sluice; please report it with the output of sluice info.",
+      hint: "This is a defect of Sluice; please report it with the output of `sluice info`.",
     });
   }
 
   #memoryError(label: string, size: number, cause: GPUError): SluiceError {
     return new SluiceError(
       "device_limit",
-      `${this.profile.name} has no memory for buffer ${label} of ${megabytes(size)}, out of ${megabytes(this.#bytesInUse)} asked for in all`,
-      { hint: "Choose a smaller model or context, or close what else uses the GPU.", cause },
+      `${this.profile.name} has no memory for buffer ${label} of ${megabytes(size)}, of ${megabytes(this.#bytesInUse)} requested in all`,
+      { hint: "Choose a smaller model or context, or close other programs that use the GPU.", cause },
     );
   }
 }

@@ -1,22 +1,22 @@
 /**
- * Where adapters come from. There are two places with one face, `openAdapter`: node.ts, and browser.ts, which stands in
- * its place in what pages load (scripts/page-faces.json says so).
+ * Where adapters come from. Two modules export `openAdapter`: node.ts, and browser.ts, which replaces it
+ * in pages (scripts/page-faces.json says so).
  */
 
 export interface AdapterRequest {
   /** `auto`, `swiftshader`, part of an adapter's name, or the path of a Vulkan driver's JSON file. */
   readonly adapter?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called with one line worth telling a person, such as that no GPU was found. */
+  /** Called with notices for the user, for example that no GPU was found. */
   readonly onNotice?: ((line: string) => void) | undefined;
 }
 
 /** An adapter that is ready for one `requestDevice`. */
 export interface HostAdapter {
   readonly adapter: GPUAdapter;
-  /** What to call it when speaking to a person. */
+  /** Its name in messages. */
   readonly name: string;
-  /** The API below WebGPU, e.g. `vulkan`; null where it is not told. */
+  /** The API below WebGPU, e.g. `vulkan`; null if unknown. */
   readonly backend: string | null;
   /** Where it comes from, e.g. `/usr/share/vulkan/icd.d/radeon_icd.json`. */
   readonly origin: string;
@@ -27,5 +27,5 @@ export function isAuto(choice: string | undefined): boolean {
   return choice === undefined || ["", "auto"].includes(choice.trim().toLowerCase());
 }
 
-/** Whether a browser hosts us, in a page or a worker. */
+/** Whether this runs in a browser, in a page or a worker. */
 export const IN_BROWSER = "document" in globalThis || "importScripts" in globalThis;

@@ -1,25 +1,25 @@
 /**
- * What is known of devices beforehand, as data: which adapters compute on the CPU whatever they report, and which
- * kernel family suits an adapter until something is measured on it.
+ * Known devices, as data: which adapters compute on the CPU whatever they report, and which
+ * kernel family suits an adapter before tuning.
  */
 import type { KernelFamily } from "../kernels/kernel.ts";
 
-/** How an adapter names itself, as `GPUAdapterInfo` has it. Browsers leave most of these empty. */
+/** An adapter's names, as in `GPUAdapterInfo`. Browsers leave most of these empty. */
 export interface DeviceNames {
-  /** Such as `nvidia`; empty if the implementation does not say. */
+  /** Such as `nvidia`; empty if not reported. */
   readonly vendor: string;
-  /** Such as `turing`; empty if the implementation does not say. */
+  /** Such as `turing`; empty if not reported. */
   readonly architecture: string;
-  /** The vendor's id or name of the device; empty if the implementation does not say. */
+  /** The vendor's id or name of the device; empty if not reported. */
   readonly device: string;
-  /** For people; empty if the implementation does not say. */
+  /** Display name; empty if not reported. */
   readonly description: string;
 }
 
 interface KnownDevice {
   /** Parts of the adapter's names in lower case; all that are given must occur. */
   readonly match: Partial<DeviceNames>;
-  /** Computes on the CPU. */
+  /** Whether it computes on the CPU. */
   readonly software: boolean;
   readonly family: KernelFamily;
 }
@@ -34,14 +34,14 @@ const knownDevices: readonly KnownDevice[] = [
   { match: { description: "microsoft basic render" }, software: true, family: "register" },
 ];
 
-/** Whether an adapter that calls itself so is known to compute on the CPU. */
+/** Whether an adapter with these names is known to compute on the CPU. */
 export function isKnownSoftware(names: DeviceNames): boolean {
   return find(names)?.software ?? false;
 }
 
 /**
- * The kernel family to use on a device that nothing was measured on: what is known of it; else `register` where the
- * CPU computes, because barriers between its threads are dear there, and `tiled` on real GPUs.
+ * The kernel family for a device without measurements: the known one; otherwise `register` if the
+ * CPU computes, because barriers are slow there, and `tiled` on real GPUs.
  */
 export function chooseFamily(profile: DeviceNames & { readonly software: boolean }): KernelFamily {
   return find(profile)?.family ?? (profile.software ? "register" : "tiled");

@@ -1,14 +1,14 @@
-/** Dawn, the WebGPU implementation that the npm package `webgpu` brings to Node, and its adapters. */
+/** Dawn, the WebGPU implementation that the npm package `webgpu` provides for Node, and its adapters. */
 import { SluiceError } from "../errors.ts";
 import { withDriverFiles } from "./node-vulkan.ts";
 
-/** The one command that mends a machine without WebGPU. */
+/** The command that installs WebGPU on a machine without it. */
 export const INSTALL_COMMAND = "npm install webgpu @sparticuz/chromium";
 
 /** Nanosecond timestamps; Dawn's default is steps of 65,536 ns. */
 const FLAGS = ["disable-dawn-features=timestamp_quantization"];
 
-/** No adapter has this name: asked for it, Dawn refuses and lists those that there are. */
+/** No adapter has this name: Dawn refuses it with a list of the adapters. */
 const NO_NAME = "sluice-lists-adapters";
 
 interface Dawn {
@@ -25,7 +25,7 @@ export interface ListedAdapter {
 /**
  * What `create` returned, by driver files and adapter name. They are kept for the life of the process: if one is
  * collected before an adapter or device made through it, the process crashes, even when the device has been destroyed
- * (webgpu 0.6.2). They do not keep the process from ending, and there is one for each choice of adapter at most.
+ * (webgpu 0.6.2). They do not keep the process alive, and there is at most one per choice of adapter.
  */
 const instances = new Map<string, GPU>();
 
@@ -53,14 +53,14 @@ export async function listNames(files: readonly string[] | null): Promise<readon
 
 /**
  * An adapter, ready for one device.
- * @param name as {@link listNames} has it; null for the one that Dawn thinks fastest
+ * @param name from {@link listNames}; null for the one that Dawn considers fastest
  * @throws SluiceError `no_adapter` if Dawn is not installed or does not load
  */
 export function requestNamed(files: readonly string[] | null, name: string | null): Promise<GPUAdapter | null> {
   return request(files, name);
 }
 
-/** Whether an adapter is the one that Dawn lists by this name: infos have names in a plainer spelling. */
+/** Whether an adapter is the one that Dawn lists by this name: infos spell names more plainly. */
 export function isNamed(info: GPUAdapterInfo, name: string): boolean {
   return info.device === name.toLowerCase().replace(/[^a-z0-9]+/g, "-");
 }
@@ -89,7 +89,7 @@ async function importDawn(): Promise<Dawn> {
       cause,
     });
   }
-  // WebGPU code counts on GPUBufferUsage and the like being global, as they are in pages.
+  // WebGPU code expects GPUBufferUsage and the like as globals, as in pages.
   for (const [name, value] of Object.entries(dawn.globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }

@@ -1,4 +1,4 @@
-/** What `sluice info` tells: every adapter there is, which one is used and why, and what it can do. */
+/** The result of `sluice info`: every adapter, which one is used and why, and what it can do. */
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -20,33 +20,33 @@ import { cacheFolders, findCarrier, findUnpacked } from "./node-swiftshader.ts";
 import { openDevice } from "./open.ts";
 import { type DeviceProfile, isSoftware } from "./profile.ts";
 
-/** One choice that there is, or could be, on this machine. */
+/** One possible choice of adapter on this machine. */
 export interface AdapterListing {
-  /** Null where there is no adapter. */
+  /** Null if there is no adapter. */
   readonly name: string | null;
   readonly kind: "gpu" | "software" | null;
   readonly backend: string | null;
   /** Where it comes from, or would come from. */
   readonly origin: string;
-  /** What chooses it when given to `--adapter`; null where there is no adapter. */
+  /** The `adapter` option that chooses it; null if there is no adapter. */
   readonly choice: string | null;
-  /** Whether it is the one that is used. */
+  /** Whether it is used. */
   readonly used: boolean;
-  /** Why it is used, or why there is none; null for an adapter that only was not chosen. */
+  /** Why it is used, or why there is none; null for an adapter that was just not chosen. */
   readonly reason: string | null;
 }
 
 export interface Info {
   readonly node: string;
   readonly platform: string;
-  /** Version of the package `webgpu`, which is Dawn; null where it is not installed. */
+  /** Version of the package `webgpu`, which is Dawn; null if it is not installed. */
   readonly webgpu: string | null;
-  /** Version of @sparticuz/chromium; null where it is not installed. */
+  /** Version of @sparticuz/chromium; null if it is not installed. */
   readonly chromium: string | null;
   /** Where the software GPU is unpacked, or would be. */
   readonly cache_folder: string;
   readonly adapters: readonly AdapterListing[];
-  /** The device as Sluice opens it; null where there is none. */
+  /** The device as Sluice opens it; null if there is none. */
   readonly device: DeviceProfile | null;
   /** The kernel family that it starts with. */
   readonly family: KernelFamily | null;
@@ -55,7 +55,7 @@ export interface Info {
 }
 
 /**
- * Looks at this machine, and opens the device that `adapter` chooses. A missing adapter is told, not thrown.
+ * Inspects this machine, and opens the device that `adapter` chooses. A missing adapter is reported, not thrown.
  * @param options.adapter as for `load`
  */
 export async function gatherInfo({ adapter }: { readonly adapter?: string | undefined } = {}): Promise<Info> {
@@ -167,7 +167,7 @@ async function versionOfDawn(): Promise<string | null> {
   try {
     entry = createRequire(import.meta.url).resolve("webgpu");
   } catch {
-    // Not installed, which is the answer.
+    // Not installed: null is the answer.
     return null;
   }
   const { version } = JSON.parse(await readFile(join(dirname(entry), "package.json"), "utf8")) as { version: string };

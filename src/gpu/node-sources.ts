@@ -1,4 +1,4 @@
-/** The places that adapters come from in Node: the system, a driver that the user names, and the carried SwiftShader. */
+/** Sources of adapters in Node: the system, a driver that the user names, and the carried SwiftShader. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { HostAdapter } from "./host.ts";
@@ -9,22 +9,22 @@ import { displayName, isSoftware, namesOf } from "./profile.ts";
 
 export type SourceKind = "system" | "file" | "carried";
 
-/** A place that is ready to be asked for adapters. */
+/** A source whose adapters can be listed. */
 export interface Source {
   readonly kind: SourceKind;
-  /** For people, e.g. `/usr/share/vulkan/icd.d/radeon_icd.json`. */
+  /** For messages, e.g. `/usr/share/vulkan/icd.d/radeon_icd.json`. */
   readonly origin: string;
-  /** Vulkan driver files; null where Dawn needs none (Metal, Direct3D). */
+  /** Vulkan driver files; null if Dawn needs none (Metal, Direct3D). */
   readonly files: readonly string[] | null;
-  /** The driver's library where that is known, to find out why it offers nothing. */
+  /** The driver's library if known, to find out why it offers nothing. */
   readonly library: string | null;
 }
 
-/** A place that nothing can come from. */
+/** A source without adapters. */
 export interface Absence {
   readonly kind: SourceKind;
   readonly origin: string;
-  /** Why not, as a sentence without its full stop. */
+  /** The reason, as a sentence without its full stop. */
   readonly absent: string;
 }
 
@@ -53,7 +53,7 @@ export async function fileSource(path: string): Promise<Source | Absence> {
 
 /**
  * The SwiftShader that @sparticuz/chromium carries.
- * @param unpack whether to unpack it if that was never done
+ * @param unpack whether to unpack it if not done before
  * @throws SluiceError as {@link unpackDriver}
  */
 export async function carriedSource(unpack = true): Promise<Source | Absence> {
@@ -62,7 +62,7 @@ export async function carriedSource(unpack = true): Promise<Source | Absence> {
   if (typeof carrier === "string") return { kind, origin: CARRIER, absent: carrier };
   const origin = `${CARRIER} ${carrier.version}`;
   const driver = unpack ? await unpackDriver(carrier) : await findUnpacked(carrier);
-  if (!driver) return { kind, origin, absent: "not unpacked yet; that happens when it is first used" };
+  if (!driver) return { kind, origin, absent: "not unpacked yet; this happens at its first use" };
   const problem = hasVulkanLoader() ? null : loadVulkanLoader(driver.loader);
   if (problem) return { kind, origin, absent: `its Vulkan loader does not load: ${problem}` };
   return { kind, origin, files: [driver.icd], library: driver.library };
@@ -101,25 +101,25 @@ export async function allAdapters({ files, origin }: Source): Promise<readonly H
   return found;
 }
 
-/** Why a source offers no adapter, as a sentence without its full stop. */
+/** The reason why a source offers no adapter, as a sentence without its full stop. */
 export function whyNone({ library, origin }: Source): string {
   const problem = library && loadError(library);
   return problem ? `the driver does not load: ${problem}` : `${origin} offers no adapter that WebGPU can use`;
 }
 
-/** The package, or why it is of no use here. */
+/** The package, or why it cannot be used here. */
 async function usableCarrier(): Promise<Carrier | string> {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return `its SwiftShader is built for Linux on x64, and this is ${process.platform} on ${process.arch}`;
   }
-  return (await findCarrier()) ?? `it is not installed; \`${INSTALL_COMMAND}\` brings it`;
+  return (await findCarrier()) ?? `it is not installed; \`${INSTALL_COMMAND}\` installs it`;
 }
 
-/** Makes sure that Dawn finds a Vulkan loader: the system's, else the carried one. Returns why there is none, or null. */
+/** Ensures that Dawn finds a Vulkan loader: the system's, else the carried one. Returns why there is none, or null. */
 async function ensureVulkanLoader(): Promise<string | null> {
   if (process.platform !== "linux" || hasVulkanLoader()) return null;
   const carrier = await usableCarrier();
   if (typeof carrier === "string")
-    return `the Vulkan loader libvulkan.so.1 is not installed, nor is ${CARRIER} there to lend one`;
+    return `the Vulkan loader libvulkan.so.1 is not installed, and neither is ${CARRIER}, which includes one`;
   return loadVulkanLoader((await unpackDriver(carrier)).loader);
 }

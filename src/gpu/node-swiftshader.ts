@@ -1,6 +1,6 @@
 /**
  * The software GPU that the npm package @sparticuz/chromium carries: SwiftShader, with a Vulkan loader and the file
- * that describes the driver to it. They are unpacked once per version of the package, into a cache folder.
+ * that describes the driver to it. They are unpacked into a cache folder, once per version of the package.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -28,13 +28,13 @@ export interface SoftwareDriver {
   readonly loader: string;
 }
 
-/** What of the archive is used: the rest is OpenGL, which Dawn does without. */
+/** The files used from the archive: the rest is OpenGL, which Dawn does not need. */
 const files = ["vk_swiftshader_icd.json", "libvk_swiftshader.so", "libvulkan.so.1"] as const;
 
-/** Written with the files: what each must hash to. */
+/** Written with the files: the hash of each. */
 const manifestName = "sha256.json";
 
-/** The installed package; null where it is not installed. */
+/** The installed package; null if it is not installed. */
 export async function findCarrier(): Promise<Carrier | null> {
   let entry: string;
   const require = createRequire(import.meta.url);
@@ -51,7 +51,7 @@ export async function findCarrier(): Promise<Carrier | null> {
 
 /**
  * Folders that may hold the cache, best first: $XDG_CACHE_HOME/sluice, ~/.cache/sluice, and one under the system's
- * temporary folder. Empty and relative values of XDG variables count as unset, as their specification has it.
+ * temporary folder. Empty and relative values of XDG variables count as unset, as their specification says.
  */
 export function cacheFolders(env: NodeJS.ProcessEnv = process.env): readonly string[] {
   const xdg = env.XDG_CACHE_HOME;
@@ -63,7 +63,7 @@ export function cacheFolders(env: NodeJS.ProcessEnv = process.env): readonly str
   ];
 }
 
-/** The driver where a former run has unpacked it whole; null where none has. */
+/** The driver if an earlier run has unpacked it completely; otherwise null. */
 export async function findUnpacked(carrier: Carrier): Promise<SoftwareDriver | null> {
   for (const cache of cacheFolders()) {
     const folder = join(cache, folderName(carrier));
@@ -73,8 +73,8 @@ export async function findUnpacked(carrier: Carrier): Promise<SoftwareDriver | n
 }
 
 /**
- * The driver, unpacked unless a former run has done so. Several processes may do this at once.
- * @throws SluiceError `bad_file` for a damaged archive; `no_adapter` where no cache folder can be written
+ * The driver, unpacked unless an earlier run has done so. Several processes may do this at once.
+ * @throws SluiceError `bad_file` for a damaged archive; `no_adapter` if no cache folder can be written
  */
 export async function unpackDriver(carrier: Carrier): Promise<SoftwareDriver> {
   let contents: ReadonlyMap<string, Uint8Array> | undefined;
@@ -85,7 +85,7 @@ export async function unpackDriver(carrier: Carrier): Promise<SoftwareDriver> {
     contents ??= await readArchive(carrier.archive);
     try {
       await mkdir(cache, { recursive: true, mode: 0o700 });
-      if (!(await isPrivate(cache))) throw new Error("it belongs to, or can be written by, someone else");
+      if (!(await isPrivate(cache))) throw new Error("another user owns it or can write to it");
       await place(contents, folder);
       return driverIn(folder);
     } catch (error) {
@@ -107,12 +107,12 @@ async function readArchive(archive: string): Promise<ReadonlyMap<string, Uint8Ar
   }
   const members = readTar(bytes, archive);
   for (const file of files) {
-    if (!members.has(file)) throw new SluiceError("bad_file", `${archive} holds no ${file}`, again);
+    if (!members.has(file)) throw new SluiceError("bad_file", `${archive} has no ${file}`, again);
   }
   return members;
 }
 
-/** Writes the files beside their place and moves them there whole, so that no process ever sees half a driver. */
+/** Writes the files next to their place and then moves them there, so that no process sees half a driver. */
 async function place(contents: ReadonlyMap<string, Uint8Array>, folder: string): Promise<void> {
   const fresh = `${folder}.${process.pid}.${randomBytes(4).toString("hex")}`;
   try {
@@ -130,7 +130,7 @@ async function place(contents: ReadonlyMap<string, Uint8Array>, folder: string):
   }
 }
 
-/** Moves `fresh` to `folder`, and what is damaged there out of the way; a whole copy by another process may stay. */
+/** Moves `fresh` to `folder`, after moving a damaged copy out of the way; an intact copy by another process stays. */
 async function moveInto(fresh: string, folder: string): Promise<void> {
   const aside = `${fresh}.damaged`;
   for (let attempt = 0; ; attempt++) {
@@ -150,7 +150,7 @@ async function moveInto(fresh: string, folder: string): Promise<void> {
   }
 }
 
-/** Whether all files are there and unchanged. It takes some 10 ms, and what is loaded into the process merits that. */
+/** Whether all files exist unchanged. It takes about 10 ms, which code loaded into the process is worth. */
 async function isWhole(folder: string): Promise<boolean> {
   try {
     const hashes = JSON.parse(await readFile(join(folder, manifestName), "utf8")) as Record<string, string>;
@@ -159,14 +159,14 @@ async function isWhole(folder: string): Promise<boolean> {
     }
     return true;
   } catch {
-    // Whatever cannot be read or parsed is not whole, and unpacking again tells what is wrong if that fails too.
+    // What cannot be read or parsed is not intact; if unpacking again fails too, that error says why.
     return false;
   }
 }
 
 /**
- * Whether libraries may be loaded from a folder: not from one that anybody else can write to. The name of the one
- * under the temporary folder can be guessed, so somebody else may have made it.
+ * Whether libraries may be loaded from a folder: not from one that another user can write to. The name of the one
+ * under the temporary folder can be guessed, so another user may have made it.
  */
 export async function isPrivate(cache: string): Promise<boolean> {
   const uid = process.getuid?.();
@@ -175,7 +175,7 @@ export async function isPrivate(cache: string): Promise<boolean> {
     const folder = await lstat(cache);
     return folder.isDirectory() && folder.uid === uid && (folder.mode & 0o022) === 0;
   } catch {
-    // It is not there, or nobody lets us look: nothing is loaded from it.
+    // It does not exist or cannot be inspected: nothing is loaded from it.
     return false;
   }
 }

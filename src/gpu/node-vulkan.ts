@@ -1,13 +1,13 @@
-/** Vulkan on this machine: which drivers describe themselves where, and the loader that finds them for Dawn. */
+/** Vulkan on this machine: the drivers' files, and the loader that finds them for Dawn. */
 import { readdirSync, statSync } from "node:fs";
 import { constants, homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
 /** Driver files, and how they were found. */
 export interface DriverFiles {
-  /** Paths of the JSON files in which drivers describe themselves; empty if there are none. */
+  /** Paths of the JSON files that describe drivers; empty if there are none. */
   readonly files: readonly string[];
-  /** Where they were found or looked for, for people. */
+  /** Where they were found or searched for, for messages. */
   readonly origin: string;
 }
 
@@ -36,7 +36,7 @@ function driverFolders(env: NodeJS.ProcessEnv): readonly string[] {
     "/etc",
     inHome("XDG_DATA_HOME", ".local/share"),
     ...listOf(env.XDG_DATA_DIRS || "/usr/local/share:/usr/share"),
-    // Where NixOS puts the drivers, and where container runtimes mount those of the machine below.
+    // The folders of NixOS, and those where container runtimes mount the host's drivers.
     "/run/opengl-driver/share",
     "/usr/local/nvidia/share",
   ];
@@ -44,7 +44,7 @@ function driverFolders(env: NodeJS.ProcessEnv): readonly string[] {
 }
 
 /**
- * Calls `use` while the environment names these drivers, and puts it back. Dawn reads it within the first
+ * Calls `use` while the environment names these drivers, then restores it. Dawn reads it within the first
  * `requestAdapter` of each object that `create` returns; a browser started later must not inherit it, because it would
  * find no adapter.
  */
@@ -71,7 +71,7 @@ export function hasVulkanLoader(): boolean {
 }
 
 /**
- * Loads a Vulkan loader into the process for good. Dawn opens `libvulkan.so.1` by that name and finds what is in the
+ * Loads a Vulkan loader into the process for good. Dawn opens `libvulkan.so.1` by that name and finds the one in the
  * process already.
  * @returns why it cannot be loaded, or null
  */
@@ -83,7 +83,7 @@ export function loadVulkanLoader(path: string): string | null {
 
 /**
  * Tries to load a shared library.
- * @returns what the system's loader has against it, or null
+ * @returns the system loader's objection, or null
  */
 export function loadError(path: string, flags: number = constants.dlopen.RTLD_LAZY): string | null {
   try {

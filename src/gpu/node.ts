@@ -19,8 +19,8 @@ import { findCarrier } from "./node-swiftshader.ts";
 import { displayName, isSoftware, namesOf } from "./profile.ts";
 
 /**
- * The adapter that the caller chooses, or the best there is.
- * @throws SluiceError `no_adapter` saying what was looked for, what there is and what to do; `aborted`
+ * The adapter that the caller chooses, or the best available.
+ * @throws SluiceError `no_adapter` saying what was searched, what is available and what to do; `aborted`
  */
 export async function openAdapter({ adapter: choice, signal, onNotice }: AdapterRequest): Promise<HostAdapter> {
   throwIfAborted(signal);
@@ -32,7 +32,9 @@ export async function openAdapter({ adapter: choice, signal, onNotice }: Adapter
     throw new SluiceError("no_adapter", `${what}: ${tried.join("; ")}`, { hint: await hintFor(choice) });
   }
   if (isAuto(choice) && isSoftware(found.adapter.info)) {
-    onNotice?.(`No GPU was found: computing on the CPU with ${found.name} (${found.origin}). sluice info tells more.`);
+    onNotice?.(
+      `No GPU was found: computing on the CPU with ${found.name} (${found.origin}). \`sluice info\` reports more.`,
+    );
   }
   return found;
 }
@@ -54,7 +56,7 @@ async function findBest(tried: string[]): Promise<HostAdapter | null> {
   return null;
 }
 
-/** The adapter of a runtime that has WebGPU of its own; null without one. */
+/** The adapter of a runtime with its own WebGPU; otherwise null. */
 async function runtimeAdapter(tried: string[]): Promise<HostAdapter | null> {
   const { gpu } = (globalThis.navigator ?? {}) as { readonly gpu?: GPU };
   if (!gpu) return null;
@@ -72,7 +74,7 @@ async function findChosen(choice: string, tried: string[]): Promise<HostAdapter 
     tried.push(describe(found));
     return null;
   }
-  // The carried one is meant by its name, even if the system has a SwiftShader too.
+  // Its name means the carried SwiftShader, even if the system has one too.
   const carriedFirst = choice.toLowerCase() === "swiftshader";
   for (const find of carriedFirst ? [carriedSource, systemSource] : [systemSource, carriedSource]) {
     const source = await find();
@@ -99,7 +101,7 @@ function describe({ kind, origin, absent }: Absence): string {
 }
 
 async function hintFor(choice: string | undefined): Promise<string> {
-  if (!isAuto(choice)) return "Leave the choice out, or give another: sluice info lists what there is.";
-  if (await findCarrier()) return "sluice info tells what was looked for.";
-  return `Run \`${INSTALL_COMMAND}\`, which brings a software GPU, or install a Vulkan driver.`;
+  if (!isAuto(choice)) return "Leave the choice out, or choose another: `sluice info` lists the adapters.";
+  if (await findCarrier()) return "`sluice info` reports what was searched.";
+  return `Run \`${INSTALL_COMMAND}\`, which installs a software GPU, or install a Vulkan driver.`;
 }

@@ -1,4 +1,4 @@
-/** Opens a device: finds an adapter, asks it for as much as is useful, and reads the profile. */
+/** Opens a device: finds an adapter, requests useful limits and features, and reads the profile. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { Gpu } from "./gpu.ts";
 import { type AdapterRequest, type HostAdapter, IN_BROWSER } from "./host.ts";
@@ -7,18 +7,18 @@ import { limitNames, readProfile } from "./profile.ts";
 export { Gpu } from "./gpu.ts";
 
 export interface OpenOptions extends AdapterRequest {
-  /** A device to use as it is. It stays the caller's: `destroy()` frees what was made on it and leaves it alone. */
+  /** A device to use as it is. It stays the caller's: `destroy()` frees what was made on it, not the device. */
   readonly device?: GPUDevice | undefined;
-  /** `adapter` (default): as high limits as the adapter has; `default`: those that WebGPU guarantees everywhere. */
+  /** `adapter` (default): the adapter's highest limits; `default`: those that WebGPU guarantees everywhere. */
   readonly limits?: "default" | "adapter" | undefined;
 }
 
-/** Taken where present; nothing depends on them. */
+/** Features requested if present; nothing depends on them. */
 const optionalFeatures: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16", "subgroups"];
 
 /**
- * Opens a device, or wraps the one that is given.
- * @throws SluiceError `no_adapter` saying what was looked for and what to do; `aborted`
+ * Opens a device, or wraps the given one.
+ * @throws SluiceError `no_adapter` saying what was searched and what to do; `aborted`
  */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const { device, limits, signal } = options;
@@ -33,13 +33,13 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
 }
 
 /**
- * Opens a device on an adapter that no device was opened on yet.
+ * Opens a device on an adapter that has not opened one yet.
  * @throws SluiceError `no_adapter` if the adapter refuses
  */
 export async function openDevice(found: HostAdapter, limits: "default" | "adapter" = "adapter"): Promise<Gpu> {
   const { adapter, name } = found;
   const requiredFeatures = optionalFeatures.filter((feature) => adapter.features.has(feature));
-  // Alignments stay as they are guaranteed: finer ones would gain nothing.
+  // Alignments stay at the guaranteed values: finer ones would gain nothing.
   const raised = limits === "default" ? [] : limitNames.filter((limit) => limit.startsWith("max"));
   const requiredLimits = Object.fromEntries(raised.map((limit) => [limit, adapter.limits[limit]]));
   let device: GPUDevice;
@@ -47,14 +47,14 @@ export async function openDevice(found: HostAdapter, limits: "default" | "adapte
     device = await adapter.requestDevice({ label: "sluice", requiredFeatures, requiredLimits });
   } catch (cause) {
     throw new SluiceError("no_adapter", `The adapter ${name} gave no device: ${String(cause)}`, {
-      hint: "Choose another adapter; sluice info lists them.",
+      hint: "Choose another adapter; `sluice info` lists them.",
       cause,
     });
   }
   return calibrated(new Gpu(device, readProfile(device, { ...found, info: adapter.info }), { ownsDevice: true }));
 }
 
-/** Browsers may tell late that work is done; Node does not. */
+/** Browsers may report finished work late; Node does not. */
 async function calibrated(gpu: Gpu): Promise<Gpu> {
   if (IN_BROWSER) await gpu.waiter.calibrate();
   return gpu;

@@ -1,7 +1,7 @@
-/** What a device is and can do, read once and never changed: all decisions about kernels and memory start from it. */
+/** A device's properties, read once and never changed; all decisions about kernels and memory start from them. */
 import { type DeviceNames, isKnownSoftware } from "./known-devices.ts";
 
-/** The limits that matter to compute, under WebGPU's names. */
+/** The limits that matter for compute, under WebGPU's names. */
 export const limitNames = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -29,29 +29,29 @@ export type DeviceLimits = Readonly<Record<LimitName, number>>;
 
 /** The device that a model runs on: names, features, limits. */
 export interface DeviceProfile extends DeviceNames {
-  /** What to call the device when speaking to a person; never empty. */
+  /** The device's name in messages; never empty. */
   readonly name: string;
-  /** The API below WebGPU, e.g. `vulkan`; null where the browser does not tell. */
+  /** The API below WebGPU, e.g. `vulkan`; null if the browser does not report it. */
   readonly backend: string | null;
-  /** Whether the CPU computes in place of a GPU. */
+  /** Whether the CPU computes instead of a GPU. */
   readonly software: boolean;
   /** Optional features that were granted. */
   readonly features: DeviceFeatures;
-  /** What the device was granted, which may be less than its adapter has. */
+  /** The granted limits, which may be lower than the adapter's. */
   readonly limits: DeviceLimits;
 }
 
-/** Optional features that the device was granted and that Sluice makes use of. */
+/** Granted optional features that Sluice uses. */
 export interface DeviceFeatures {
   /** `shader-f16`: float16 arithmetic in shaders. */
   readonly shaderF16: boolean;
-  /** Threads of a subgroup, least and most; null without the feature. */
+  /** Minimum and maximum threads of a subgroup; null without the feature. */
   readonly subgroups: { readonly min: number; readonly max: number } | null;
   /** `timestamp-query`: the GPU's own clock, for profiles and tuning. */
   readonly timestampQuery: boolean;
 }
 
-/** What the device itself does not tell about where it came from. */
+/** What the device does not report about its origin. */
 export interface DeviceOrigin {
   readonly name?: string;
   readonly backend?: string | null;
@@ -80,12 +80,12 @@ export function readProfile(device: GPUDevice, origin: DeviceOrigin = {}): Devic
   });
 }
 
-/** The limits that matter, out of all that an adapter or a device has. */
+/** Picks the limits that matter from those of an adapter or a device. */
 function readLimits(limits: GPUSupportedLimits): DeviceLimits {
   return Object.fromEntries(limitNames.map((name) => [name, limits[name]])) as Record<LimitName, number>;
 }
 
-/** The names in an adapter's info; empty ones where it has none. */
+/** The names in an adapter's info; empty if it has none. */
 export function namesOf(info: GPUAdapterInfo | undefined): DeviceNames {
   return {
     vendor: info?.vendor ?? "",
@@ -95,12 +95,12 @@ export function namesOf(info: GPUAdapterInfo | undefined): DeviceNames {
   };
 }
 
-/** Whether the CPU computes: the adapter says so, or it is known. */
+/** Whether the CPU computes: the adapter reports it, or it is known. */
 export function isSoftware(info: GPUAdapterInfo | undefined): boolean {
   return (info?.isFallbackAdapter ?? false) || isKnownSoftware(namesOf(info));
 }
 
-/** The most telling of an adapter's names. */
+/** The most informative of an adapter's names. */
 export function displayName({ vendor, architecture, device, description }: DeviceNames): string {
   return description || device || [vendor, architecture].filter((part) => part !== "").join(" ") || "unnamed adapter";
 }
@@ -113,8 +113,8 @@ export interface LimitDeficit {
 }
 
 /**
- * The limits that `needs` go beyond, in the order of {@link limitNames}. Alignments are minima: there, what is
- * needed is the alignment that will be used, and a device that asks for a coarser one falls short.
+ * The limits that `needs` exceed, in the order of {@link limitNames}. Alignments are minima: there, what is
+ * needed is the alignment that will be used, and a device that requires a coarser one is insufficient.
  */
 export function limitDeficits(
   { limits }: Pick<DeviceProfile, "limits">,
@@ -133,7 +133,7 @@ export function limitDeficits(
 export function describeDeficits(deficits: readonly LimitDeficit[]): string {
   const sentence = ({ limit, needed, available }: LimitDeficit) =>
     limit.startsWith("min")
-      ? `${limit} is ${grouped(available)}, which ${grouped(needed)} is no multiple of`
+      ? `${limit} is ${grouped(available)}, and ${grouped(needed)} is not a multiple of it`
       : `${limit} is ${grouped(available)}, short of the ${grouped(needed)} needed by ${grouped(needed - available)}`;
   return deficits.map(sentence).join("; ");
 }
@@ -143,7 +143,7 @@ function grouped(value: number): string {
 }
 
 function adapterInfoOf(device: GPUDevice): GPUAdapterInfo | undefined {
-  // Typed as always there, but the first releases of WebGPU in browsers lack it.
+  // The type says it always exists, but the first releases of WebGPU in browsers lack it.
   return (device as { readonly adapterInfo?: GPUAdapterInfo }).adapterInfo;
 }
 

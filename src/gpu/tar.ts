@@ -1,4 +1,4 @@
-/** Reads tar archives (POSIX ustar), as much of the format as plain files need. */
+/** Reads tar archives (POSIX ustar), the part of the format that plain files need. */
 import { SluiceError } from "../errors.ts";
 
 const BLOCK = 512;
@@ -13,12 +13,12 @@ export function readTar(archive: Uint8Array, what: string): ReadonlyMap<string, 
   let at = 0;
   while (at + BLOCK <= archive.byteLength) {
     const header = archive.subarray(at, at + BLOCK);
-    // Two blocks of zeros end an archive; one is enough to know.
+    // Two blocks of zeros end an archive; one is enough to recognise it.
     if (header.every((byte) => byte === 0)) return files;
     const sum = header.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 0x20 : byte), 0);
     const size = Number.parseInt(text(header, 124, 12), 8);
     if (sum !== Number.parseInt(text(header, 148, 8), 8) || !(size >= 0)) {
-      throw new SluiceError("bad_file", `${what} holds no tar header at byte ${at}; it is damaged`);
+      throw new SluiceError("bad_file", `${what} has no tar header at byte ${at}; it is damaged`);
     }
     const contents = archive.subarray(at + BLOCK, at + BLOCK + size);
     if (contents.byteLength < size) break;

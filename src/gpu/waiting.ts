@@ -1,32 +1,32 @@
 /**
- * Waiting for the GPU: in Node without spinning, in pages without being told late.
+ * Waiting for the GPU: in Node without spinning, in pages without late reports.
  *
- * Dawn for Node asks for finished work once every turn of the event loop (`setImmediate`) for as long as one of its
- * promises is open. That burns a core and leaves garbage behind at 20 MB a second; where the GPU is a software one, the
- * core is the GPU's. There is no other way to be told, so the turns are spaced out: Dawn looks `setImmediate` up
- * whenever it asks for a turn, which happens inside our call or inside its own turn, and there alone it finds another.
+ * Dawn for Node checks for finished work on every turn of the event loop (`setImmediate`) while one of its
+ * promises is open. That burns a core and leaves 20 MB of garbage per second; if the GPU is a software one, the
+ * core is the GPU's. There is no other way to learn of it, so the turns are spaced out: Dawn looks `setImmediate` up
+ * whenever it requests a turn, which happens inside our call or inside its own turn; only there it finds another function.
  *
- * Firefox looks for finished work ten times a second, and whenever something is submitted. So every wait would end up to
- * 100 ms late (153, measured: 97 to 105 ms for an empty submit, each time), and what short ones tell of the device's speed
- * would be wrong; with empty submits every few milliseconds they end within 4 to 10.
+ * Firefox checks for finished work ten times per second, and at every submit. So every wait would end up to
+ * 100 ms late (153, measured: 97 to 105 ms for an empty submit, each time), and the device's speed would be measured
+ * wrongly by short ones; with empty submits every few milliseconds they end within 4 to 10 ms.
  */
 
-/** Short work is awaited at full attention; after this long, once a millisecond. */
+/** Milliseconds of checking on every turn; afterwards, once per millisecond. */
 const ATTENTIVE_MS = 2;
 
-/** A wait for nothing that takes longer than this ends late. */
+/** Milliseconds: an empty wait that takes longer shows a late host. */
 const LATE_MS = 20;
 
-/** How often a late host is made to look. */
+/** Milliseconds between empty submits that make a late host check. */
 const NUDGE_MS = 4;
 
 type Turn = (...args: unknown[]) => void;
 
-/** Calls `begin`, whose promise is one of the GPU's, and spaces out the turns that are taken until it settles. */
+/** Calls `begin`, whose promise is one of the GPU's, and spaces out the turns until it settles. */
 export function unhurried<Result>(begin: () => Promise<Result>): Promise<Result> {
   const host = globalThis as { setImmediate?: ((turn: Turn, ...args: unknown[]) => unknown) | undefined };
   const immediately = host.setImmediate;
-  // Pages have none, and need none: there the browser's GPU process calls back.
+  // Pages have no setImmediate, and need none: there the browser's GPU process calls back.
   if (!immediately) return begin();
   const started = performance.now();
 
@@ -45,11 +45,11 @@ export function unhurried<Result>(begin: () => Promise<Result>): Promise<Result>
   return spaced(begin);
 }
 
-/** Waits for a queue's work, and has a host that tells late of its end look for it. */
+/** Waits for a queue's work, and makes a late host check for its end. */
 export class Waiter {
   readonly #queue: GPUQueue;
   #isLate = false;
-  /** Waits that go on. */
+  /** Number of current waits. */
   #open = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -57,16 +57,16 @@ export class Waiter {
     this.#queue = queue;
   }
 
-  /** Whether this host was found to tell late. */
+  /** Whether this host was found to report late. */
   get isLate(): boolean {
     return this.#isLate;
   }
 
-  /** Finds out how soon this host tells that nothing is done. To be called while the queue is empty; never rejects. */
+  /** Measures how soon this host reports the end of an empty wait. Call it while the queue is empty; it never rejects. */
   async calibrate(): Promise<void> {
     let took = 0;
     try {
-      // A host that looks at intervals is within one at first, and at the start of one then.
+      // A host that checks at intervals is within one at first, and at the start of one afterwards.
       for (let i = 0; i < 2; i++) {
         const started = performance.now();
         this.#queue.submit([]);
@@ -74,7 +74,7 @@ export class Waiter {
         took = performance.now() - started;
       }
     } catch {
-      // A device that is lost already: its first use tells.
+      // The device is already lost: its first use reports it.
       return;
     }
     this.#isLate = took > LATE_MS;

@@ -45,7 +45,7 @@ test("quantize writes a folder that names its format, with the tokenizer, and sa
 
   const again = await run("quantize", out, "--to", "q8", "--out", join(folder, "q8"));
   assert.is(again.code, 2);
-  assert.match(again.err, /is quantised already, to q4/);
+  assert.match(again.err, /is already quantised, to q4/);
   const over = await run("quantize", model, "--to", "q8", "--out", out);
   assert.is(over.code, 2);
   const baked = await run(

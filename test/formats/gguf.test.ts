@@ -73,7 +73,7 @@ test("every type of metadata, and tensors", () => {
 });
 
 test("claims beyond the file, overlaps and repeats are refused at once", () => {
-  refused(head(2n ** 63n, 0).done(), /says that it holds 9223372036854776000 tensors/);
+  refused(head(2n ** 63n, 0).done(), /claims to hold 9223372036854776000 tensors/);
   refused(head(0, 2n ** 64n - 1n).done(), /metadata fields/);
   refused(
     head(0, 1)

@@ -154,7 +154,7 @@ test("a tensor that does not fit its shape is not written", async () => {
   const write = (name: string, stored: StoredTensor) => () => writeSafetensors(new Map([[name, stored]]));
   await refusal("usage", write("x", { dtype: "F32", shape: [2], bytes: new Uint8Array(7) }), '"x"', "8", "7");
   await refusal("usage", write("x", { dtype: "F24", shape: [2], bytes: new Uint8Array(6) }), "F24");
-  await refusal("usage", write("__metadata__", { dtype: "U8", shape: [0], bytes: new Uint8Array(0) }), "own");
+  await refusal("usage", write("__metadata__", { dtype: "U8", shape: [0], bytes: new Uint8Array(0) }), "reserves");
 });
 
 test("zero elements, scalars and packed half bytes are fine", () => {
@@ -217,11 +217,11 @@ const refused: readonly (readonly [title: string, file: Uint8Array, ...parts: st
   ["a fraction of a length", fileOf({ x: f32([1.5], 0, 6) }, 6), "[1.5]"],
   ["a length as text", fileOf({ x: f32(["1"], 0, 4) }, 4), '["1"]'],
   ["a length beyond counting", fileOf({ x: f32([9007199254740992], 0, 4) }, 4), "9007199254740992"],
-  ["a product beyond counting", fileOf({ x: f32([large, large], 0, 4) }, 4), '"x"', "countable"],
+  ["a product beyond counting", fileOf({ x: f32([large, large], 0, 4) }, 4), '"x"', "representable"],
   ["half a byte", fileOf({ x: { dtype: "F4", shape: [3], data_offsets: [0, 2] } }, 2), '"x"', "F4", "whole"],
   ["three offsets", fileOf({ x: { dtype: "F32", shape: [1], data_offsets: [0, 4, 8] } }, 8), "[0,4,8]"],
   ["negative offsets", fileOf({ x: f32([1], -4, 0) }, 4), "[-4,0]"],
-  ["offsets in the wrong order", fileOf({ x: f32([1], 4, 0) }, 4), "ends at byte 0", "begin at 4"],
+  ["offsets in the wrong order", fileOf({ x: f32([1], 4, 0) }, 4), "ends at byte 0", "beginning at 4"],
   ["offsets beyond the file", fileOf({ x: f32([2], 0, 8) }, 4), '"x"', "0 to 8", "only 4 bytes"],
   ["offsets that do not fit the shape", fileOf({ x: f32([2], 0, 4) }, 4), '"x"', "needs 8 bytes", "span 4"],
   ["overlapping tensors", fileOf({ x: f32([2], 0, 8), y: f32([1], 4, 8) }, 8), '"y"', "byte 4", '"x"', "ends at 8"],

@@ -203,7 +203,7 @@ test("a length that is nowhere told", async () => {
   assert.is(await source.exists("data.bin"), true);
   assert.equal(await readJson(source, "config.json"), { model_type: "gpt2" });
   assert.equal(await source.readAll("data.bin"), data(0, LARGE));
-  await refusal("not_found", () => source.size("data.bin"), "data.bin", "does not tell the length");
+  await refusal("not_found", () => source.size("data.bin"), "data.bin", "does not report");
   await source.close();
 });
 

@@ -53,7 +53,7 @@ test("alignments fall short the other way round", async () => {
   const profile = readProfile(await testDevice());
   const deficits = limitDeficits(profile, { minStorageBufferOffsetAlignment: 32 });
   assert.equal(deficits, [{ limit: "minStorageBufferOffsetAlignment", needed: 32, available: 256 }]);
-  assert.is(describeDeficits(deficits), "minStorageBufferOffsetAlignment is 256, which 32 is no multiple of");
+  assert.is(describeDeficits(deficits), "minStorageBufferOffsetAlignment is 256, and 32 is not a multiple of it");
 });
 
 test("software devices start with the register family, GPUs with the tiled one", () => {
