@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 test("a 124M-shaped float32 model runs under the default limits, and as without them", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-124m-"));
