@@ -14,6 +14,7 @@ import { refusal } from "../formats/refusal.ts";
 import { uniform } from "../reference/draw.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
+import { myTurns } from "../support/turns.ts";
 
 /** Six letters of three, and the same sorted, as gpt-nano-sort reads them. */
 function sorting(seed: number, count: number): number[][] {
@@ -73,7 +74,7 @@ function spearman(a: readonly number[], b: readonly number[]): number {
   return 1 - (6 * squares) / (a.length * (a.length ** 2 - 1));
 }
 
-for (const method of ["attribution+greedy", "masks"] as const) {
+for (const method of myTurns(["attribution+greedy", "masks"] as const)) {
   test(`${method}: the bundle of a fit gives the losses that its report tells`, async () => {
     const model = await load(location("weights/gpt-nano-sort"));
     // Sorted texts are to be kept, texts of one letter to be unlearned.

@@ -11,6 +11,7 @@ import { location, readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { modelFiles } from "../support/model-files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { myTurns } from "../support/turns.ts";
 
 const POOLINGS: readonly Pooling[] = ["max", "last", "mean"];
 
@@ -57,7 +58,7 @@ async function checkAgainstCaptures(
   }
 }
 
-for (const name of ["gpt2-tiny", "llama3-tiny"]) {
+for (const name of myTurns(["gpt2-tiny", "llama3-tiny"])) {
   test(`${name}: every site, sentences of many lengths`, async () => {
     const model = await load(location(`test/golden/${name}`), { plan: "reference" });
     const sentences = sentencesOf([1, 7, 2, 40, 33, 64, 64, 5, 50, 1], model.config.vocab_size);

@@ -10,6 +10,7 @@ import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
 import { lastLogits } from "../support/last-logits.ts";
 import { load } from "../support/load.ts";
+import { myTurns } from "../support/turns.ts";
 
 /** What a sequence is told: its tokens, how many of them are its prompt, and how its stages are set. */
 interface Told {
@@ -164,7 +165,7 @@ const PLANS: readonly (readonly [folder: string, options: LoadOptions])[] = [
   ["test/golden/llama-tiny", { plan: "reference", family: "tiled" }],
 ];
 
-for (const [folder, options] of PLANS) {
+for (const [folder, options] of myTurns(PLANS)) {
   test(`${folder}, ${JSON.stringify(options)}: each sequence of a batch has the bits that it has alone`, () =>
     withModel(folder, options, async (plain) => {
       const edited = plain.withStages(composition(plain));
@@ -184,7 +185,7 @@ for (const [folder, options] of PLANS) {
     }));
 }
 
-for (const family of ["register", "tiled"] as const) {
+for (const family of myTurns(["register", "tiled"] as const)) {
   test(`${family}: what a sequence contains, and how its stages are set, changes no bit of another`, () =>
     withModel("test/golden/gpt2-tiny", { family }, async (plain) => {
       const edited = plain.withStages(composition(plain));

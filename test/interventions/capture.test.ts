@@ -20,6 +20,7 @@ import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
 import { lastLogits } from "../support/last-logits.ts";
 import { load } from "../support/load.ts";
+import { myTurns } from "../support/turns.ts";
 
 const TOKENS = [65, 7, 28, 64, 1, 66, 100, 2, 3, 21];
 const PROMPT_LENGTH = 6;
@@ -106,7 +107,8 @@ async function withModel(folder: string, options: LoadOptions, use: (model: Mode
 
 const tokensFor = (model: Model) => TOKENS.map((token) => token % model.config.vocab_size);
 
-for (const folder of ["test/golden/gpt2-tiny", "test/golden/llama-tiny"]) {
+// Stages everywhere and all captures: each a kernel of its own to compile.
+for (const folder of myTurns(["test/golden/gpt2-tiny", "test/golden/llama-tiny"])) {
   test(`${folder}: under stages everywhere every site is what the reference says, and capturing changes no logit`, () =>
     withModel(folder, {}, async (plain) => {
       const { config, weights } = await openReference(location(folder));
