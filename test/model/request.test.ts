@@ -32,7 +32,12 @@ test("tokens that truncation leaves keep their roles: a prompt length loses what
 test("a prompt length is one of the tokens given, and one for all prompts", async () => {
   const cut = { maxNewTokens: 3, overflow: "truncate" } as const;
   await refusal("usage", () => settle([10], { ...cut, promptLength: 11 }), "is 11", "from 1 to 10");
-  await refusal("usage", () => settle([10, 4], { ...cut, promptLength: 4 }), "leaves 0, 4", "one prompt at a time");
+  await refusal(
+    "usage",
+    () => settle([10, 4], { ...cut, promptLength: 4 }),
+    "leaves the prompts 0, 4",
+    "one prompt at a time",
+  );
 });
 
 test("seeds are as many as prompts", async () => {
