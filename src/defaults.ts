@@ -1,6 +1,6 @@
-/** Defaults of the library's options, each said once: the code takes them from here, and help texts print them. */
+/** Defaults of the library's options: the code takes them from here, and help texts print them. */
 
-/** Of a generation; a seed that is not given is drawn. */
+/** Defaults of a generation; without a seed, one is drawn. */
 export const generateDefaults = {
   maxNewTokens: 128,
   samples: 1,
@@ -14,14 +14,14 @@ export const generateDefaults = {
 
 export const compareDefaults = { most: 10 } as const;
 
-/** Tokens as far as the context allows; repetitions of a model alone, and beside the same with interventions. */
+/** Tokens, if the context allows; repetitions for a model alone, and with interventions for comparison. */
 export const benchDefaults = { promptTokens: 64, newTokens: 16, repetitions: 5, pairedRepetitions: 11 } as const;
 
 export const profileDefaults = { newTokens: 8 } as const;
 
 export const auraDefaults = { variant: "aura", factor: 0.5 } as const;
 
-/** The bound in nats. */
+/** The bound is in nats. */
 export const layerChoiceDefaults = { klBound: 0.1 } as const;
 
 export const probeDefaults = { l2: 1 } as const;

@@ -5,19 +5,19 @@
 
 /** What kind of thing went wrong. Stable: programs may switch on it. */
 export type ErrorCode =
-  /** The caller asked for something that makes no sense: a bad option, an empty prompt, a site that does not exist. */
+  /** Usage error of the caller: a bad option, an empty prompt, a site that does not exist. */
   | "usage"
   /** A file or address cannot be read, or does not exist. */
   | "not_found"
-  /** A file or folder cannot be written: no room, no permission, or it went away while it was. */
+  /** A file or folder cannot be written: no room, no permission, or it was removed meanwhile. */
   | "not_written"
-  /** A file is damaged or lies about itself: a truncated, overlapping or oversized safetensors header. */
+  /** A file is damaged or contradicts itself: a truncated, overlapping or oversized safetensors header. */
   | "bad_file"
-  /** config.json holds something this engine cannot run, or that contradicts itself. */
+  /** config.json has a setting that this engine cannot run, or contradicts itself. */
   | "bad_config"
   /** The tensors contradict config.json. */
   | "bad_weights"
-  /** An intervention bundle says something that cannot be, or that does not fit the model. */
+  /** An intervention bundle is invalid or does not fit the model. */
   | "bad_bundle"
   /** A token id outside the vocabulary, or text for a model without a tokenizer. */
   | "bad_tokens"
@@ -40,9 +40,9 @@ export type ErrorCode =
 
 /** What an error carries besides its code and message. */
 export interface SluiceErrorOptions {
-  /** What the reader can do about it, as a sentence. */
+  /** A remedy, as a sentence. */
   readonly hint?: string;
-  /** The option by its name in the library, if another value of it would help: a program that has it under another name says so. */
+  /** The library's name of the option that should have another value, if any; programs may map it to their own names. */
   readonly field?: string;
   /** The error that led to this one. */
   readonly cause?: unknown;
@@ -56,13 +56,13 @@ export class SluiceError extends Error {
   override readonly name = "SluiceError";
   /** Stable identifier to branch on. */
   readonly code: ErrorCode;
-  /** What the reader can do about it, as a sentence; undefined if nothing is known to help. `message` includes it. */
+  /** A remedy, as a sentence; undefined if none is known. `message` includes it. */
   readonly hint: string | undefined;
-  /** The option that another value of would help, by its name in the library; undefined if there is none. */
+  /** The library's name of the option that should have another value; undefined if there is none. */
   readonly field: string | undefined;
 
   /**
-   * Makes an error whose message is the sentence, and the hint on a line of its own.
+   * Makes an error whose message is the sentence, with the hint on its own line.
    * @param code stable identifier
    * @param message what was wrong and where, as one sentence without a full stop needed at the end
    */
@@ -74,13 +74,13 @@ export class SluiceError extends Error {
   }
 }
 
-/** Throws the error of an aborted signal; does nothing for a missing or quiet one. */
+/** Throws the error of an aborted signal; does nothing for a missing signal or one that is not aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new SluiceError("aborted", "The operation was aborted", { cause: signal.reason });
 }
 
 /**
- * Refuses an option that counts something and is no whole number.
+ * Refuses a count that is not a whole number.
  * @param what the option's name
  * @throws SluiceError `usage`
  */

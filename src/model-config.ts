@@ -1,9 +1,9 @@
-/** The one shape every config.json is read into. Field names are Hugging Face's where they have one. */
+/** The one shape into which every config.json is read. Field names are Hugging Face's where they have one. */
 
 /** The function between the MLP's matrices, as transformers names it. */
 export type ActivationName = "gelu_new" | "gelu" | "gelu_quick" | "relu" | "silu";
 
-/** Quantised weights in blocks of 32 inputs: whole numbers of 8 or 4 bits, and a float16 scale a block. */
+/** Quantised weights in blocks of 32 inputs: whole numbers of 8 or 4 bits, and one float16 scale per block. */
 export type QuantFormat = "q8" | "q4";
 
 /** Rotary positions: frequencies, and how they are rescaled for long contexts. */
@@ -12,7 +12,7 @@ export interface RopeConfig {
   readonly rope_theta: number;
   /** The share of each head, from its start, that is rotated; absent: all of it. */
   readonly partial_rotary_factor?: number;
-  /** How the inverse frequencies are rescaled. `default` leaves them alone, and so does NTK scaling within the context. */
+  /** How the inverse frequencies are rescaled. `default` does not change them, nor does NTK scaling within the context. */
   readonly scaling:
     | { readonly rope_type: "default" }
     | { readonly rope_type: "linear"; readonly factor: number }
@@ -29,7 +29,7 @@ export interface RopeConfig {
         readonly original_max_position_embeddings: number;
         readonly beta_fast: number;
         readonly beta_slow: number;
-        /** Round the bounds of the ramp to whole dimensions. */
+        /** Whether the bounds of the ramp are rounded to whole dimensions. */
         readonly truncate: boolean;
         /** Multiplies cos and sin. */
         readonly attention_factor: number;
@@ -43,13 +43,13 @@ export interface RopeConfig {
         /** Multiplies cos and sin. */
         readonly attention_factor: number;
       }
-    /** Frequencies of the whole head's width, of which the last are 0: those dimensions are not rotated. */
+    /** Frequencies over the whole head's width; the last are 0: those dimensions are not rotated. */
     | { readonly rope_type: "proportional"; readonly factor: number };
 }
 
-/** A model's shape and what its graph has, whichever family it is of. */
+/** A model's shape and the features of its graph, for every family. */
 export interface ModelConfig {
-  /** The graph that serves it: mistral, qwen2, phi3 and their like are read into `llama`. */
+  /** The graph that serves it: mistral, qwen2, phi3 and similar families use `llama`. */
   readonly architecture: "gpt2" | "llama";
   /** transformers' name of the family: gpt2, llama, mistral, qwen2, … */
   readonly model_type: string;
@@ -61,13 +61,13 @@ export interface ModelConfig {
   readonly num_attention_heads: number;
   /** G: key/value heads; H % G == 0. */
   readonly num_key_value_heads: number;
-  /** dh: width of a head; need not be d/H. Even where RoPE is used. */
+  /** dh: width of a head; need not be d/H. Even if RoPE is used. */
   readonly head_dim: number;
   /** f: MLP width. */
   readonly intermediate_size: number;
   /** Rows of the token embedding. */
   readonly vocab_size: number;
-  /** Positions the model was made for. A hard bound for learned positions, and for us everywhere. */
+  /** Positions the model was made for. A hard bound for learned positions, and in Sluice for all models. */
   readonly max_position_embeddings: number;
   /** Added to the variance before its square root is taken. */
   readonly norm_eps: number;
@@ -77,15 +77,15 @@ export interface ModelConfig {
   readonly mlp: "plain" | "gated";
   /** The MLP's activation function. */
   readonly activation: ActivationName;
-  /** The output head is the token embedding. */
+  /** Whether the output head is the token embedding. */
   readonly tie_word_embeddings: boolean;
-  /** A table of positions is added to the embedding. */
+  /** Whether a table of positions is added to the embedding. */
   readonly learned_positions: boolean;
   /** Absent if no position is rotated. */
   readonly rope?: RopeConfig;
-  /** Layers that RoPE acts in, one entry per layer; absent: all. */
+  /** Layers with RoPE, one entry per layer; absent: all. */
   readonly rope_layers?: readonly boolean[];
-  /** q, k and v are stored as one matrix, and gate and up as another. */
+  /** Whether q, k and v are stored as one matrix, and gate and up as another. */
   readonly fused_projections?: boolean;
   /** Bias on q, k and v (GPT-2, Qwen2, Llama's attention_bias). */
   readonly qkv_bias: boolean;
@@ -93,11 +93,11 @@ export interface ModelConfig {
   readonly attn_out_bias: boolean;
   /** Biases on the MLP's matrices. */
   readonly mlp_bias: boolean;
-  /** config.json can switch biases on that the model does not have: `attention_bias`, `mlp_bias`. */
+  /** Whether config.json can enable biases that the model does not have: `attention_bias`, `mlp_bias`. */
   readonly bias_switches: boolean;
-  /** Keys visible to a query, itself included; absent: all. Per layer where a model mixes both. */
+  /** Keys visible to a query, including itself; absent: all. Per layer if a model mixes both. */
   readonly sliding_window?: number;
-  /** One entry a layer: does `sliding_window` hold there? Absent: everywhere, if there is a window. */
+  /** One entry per layer: whether `sliding_window` applies. Absent: everywhere, if there is a window. */
   readonly sliding_layers?: readonly boolean[];
   /** Factor on q·k, one per layer: 1/sqrt(dh), except for GPT-2's scale_attn_* variants. */
   readonly attention_scale: readonly number[];

@@ -1,17 +1,17 @@
 /**
- * Prints values that came from outside: from files, servers and callers. Whatever they are, the result is one short
- * line, made in little time: a message must not be flooded, and a value nested a million deep must not end the process,
+ * Prints values from outside: from files, servers and callers. The result is always one short
+ * line, made in little time: a message must not be flooded, and a value nested a million levels deep must not end the process,
  * as `JSON.stringify` does.
  */
 
-/** What a message has room for. */
+/** Maximum characters in a message. */
 const MOST_CHARACTERS = 80;
 
 /**
- * A value on one line, as JSON writes it, cut short with `…`. NaN, Infinity, functions and objects of a class, which
- * JSON has no form for, are named.
+ * A value on one line, as JSON writes it, cut short with `…`. NaN, Infinity, functions and objects of a class, for which
+ * JSON has no form, are named.
  *
- * Visits no more of the value than it prints, calls none of its methods or getters, and takes cycles.
+ * It visits no more of the value than it prints, calls none of its methods or getters, and accepts cycles.
  * @param most characters of the result, at least 2
  */
 export function show(value: unknown, most = MOST_CHARACTERS): string {
@@ -21,7 +21,7 @@ export function show(value: unknown, most = MOST_CHARACTERS): string {
 }
 
 /**
- * A name or text from outside as it stands, without quotes: on one line, cut short with `…`.
+ * A name or text from outside, without quotes: on one line, cut short with `…`.
  * @param most characters of the result, at least 2
  */
 export function showText(text: string, most = MOST_CHARACTERS): string {
@@ -29,7 +29,7 @@ export function showText(text: string, most = MOST_CHARACTERS): string {
   return cut(quoted, most);
 }
 
-/** Characters that JSON leaves alone, and that move the cursor, colour or reorder what a terminal shows. */
+/** Characters that JSON does not escape and that move the cursor, or colour or reorder a terminal's text. */
 const UNPRINTABLE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 function quote(text: string): string {
@@ -39,7 +39,7 @@ function quote(text: string): string {
 function cut(text: string, most: number): string {
   if (text.length <= most) return text;
   const kept = text.slice(0, most - 1);
-  // Half of a surrogate pair is no character.
+  // Half of a surrogate pair is not a character.
   return `${/[\ud800-\udbff]$/.test(kept) ? kept.slice(0, -1) : kept}…`;
 }
 
@@ -55,7 +55,7 @@ class Printer {
     return cut(this.#text, this.#most);
   }
 
-  /** Nothing that is added from here on would be seen. It also bounds the nesting: each level prints a bracket first. */
+  /** Whether further text would not be shown. It also bounds the nesting: each level prints a bracket first. */
   get #isFull(): boolean {
     return this.#text.length > this.#most;
   }
@@ -67,7 +67,7 @@ class Printer {
   }
 
   #addString(text: string): void {
-    // One character more than is shown, so that the line knows that it is cut.
+    // One character more than is shown, so that a cut is noticed.
     this.#text += quote(text.slice(0, this.#most + 1));
   }
 
@@ -102,7 +102,7 @@ function isPlain(value: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** What is neither a string nor an object. */
+/** A value that is neither a string nor an object. */
 function nameOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (typeof value === "function") return "a function";
@@ -110,7 +110,7 @@ function nameOf(value: unknown): string {
   return String(value);
 }
 
-/** An object of a class: its name, and how much it holds where that is known. */
+/** An object of a class: its name, and its size if known. */
 function describe(value: object): string {
   if (ArrayBuffer.isView(value) && "length" in value) return `${classOf(value)}(${String(value.length)})`;
   if (value instanceof Map || value instanceof Set) return `${classOf(value)}(${value.size})`;

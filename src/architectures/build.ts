@@ -1,4 +1,4 @@
-/** From a configuration and the tensors at hand to a graph whose every weight is known to be there and to fit. */
+/** Makes a graph from a configuration and the available tensors; every weight is checked to exist and to fit. */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { BLOCK_BYTES, blockCount } from "../formats/quantized-block.ts";
@@ -13,7 +13,7 @@ const HEAD = "lm_head.weight";
 
 /** How an architecture's graph is made, and how its tensors are named. */
 interface Architecture {
-  /** What may stand before the names: files have both spellings. */
+  /** Possible prefixes of the names: files have both spellings. */
   readonly prefix: string;
   readonly embedding: string;
   readonly layers: string;
@@ -27,7 +27,7 @@ const architectures: Readonly<Record<ModelConfig["architecture"], Architecture>>
 
 /**
  * Builds the graph and checks every tensor it names against the checkpoint.
- * @throws SluiceError `bad_weights` naming the tensor, what config.json implies and what the file holds
+ * @throws SluiceError `bad_weights` naming the tensor, what config.json implies and what the file has
  */
 export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
   const prefix = prefixOf(config, checkpoint);
@@ -38,14 +38,14 @@ export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
   return graph;
 }
 
-/** What stands before the tensors' names: both spellings are in use. */
+/** The prefix of the tensors' names: both spellings are in use. */
 function prefixOf({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "tensors">): string {
   const { prefix, embedding } = architectures[architecture];
   const isThere = tensors.has(`${prefix}${embedding}.weight`) || !tensors.has(`${embedding}.weight`);
   return isThere ? prefix : "";
 }
 
-/** The names of the token embedding and of the head. Where they are one tensor, it may be stored as either. */
+/** The names of the token embedding and of the head. If they are one tensor, it may be stored under either name. */
 export function endsOf(
   config: ModelConfig,
   { tensors }: Pick<Checkpoint, "tensors">,
@@ -100,7 +100,7 @@ function checkTensor(
     );
   }
   if (!dtypes.includes(tensor.dtype)) {
-    const wanted = dtypes.length > 1 ? "F32, F16, BF16 and F64 can be run" : `quantised, it would be ${dtypes[0]}`;
+    const wanted = dtypes.length > 1 ? "F32, F16, BF16 and F64 are supported" : `quantised, it would be ${dtypes[0]}`;
     throw new SluiceError("bad_weights", `Tensor ${name} is stored as ${tensor.dtype}; ${wanted}`, {
       hint: "Save the model in one of these types.",
     });
@@ -118,12 +118,12 @@ function missing(name: string, { missing: absent }: Checkpoint): SluiceError {
     name === HEAD
       ? 'Set "tie_word_embeddings": true in config.json if this model shares its embedding with its head.'
       : "The weights are incomplete, or config.json belongs to another model.";
-  return new SluiceError("bad_weights", `The weights hold no tensor ${name}, which config.json asks for`, { hint });
+  return new SluiceError("bad_weights", `The weights have no tensor ${name}, which config.json requires`, { hint });
 }
 
 /**
  * Compares config.json's number of layers with the weights', before anything is made per layer. A checkpoint with more
- * of them would run, and be silently cut short.
+ * layers would run, silently cut short.
  */
 function checkLayerCount(config: ModelConfig, checkpoint: Checkpoint, prefix: string): void {
   const count = config.num_hidden_layers;
@@ -145,7 +145,7 @@ function checkLayerCount(config: ModelConfig, checkpoint: Checkpoint, prefix: st
     if (known.has(layer)) continue;
     throw new SluiceError(
       "bad_weights",
-      `The weights hold no tensor ${stem}${layer}.*, but config.json has ${count} layers (0 to ${count - 1})`,
+      `The weights have no tensor ${stem}${layer}.*, but config.json has ${count} layers (0 to ${count - 1})`,
       { hint: "The weights are incomplete, or config.json belongs to another model." },
     );
   }

@@ -1,29 +1,29 @@
-/** Reads the fields of a configuration file one by one, each checked, each refusal naming field, value and file. */
+/** Reads and checks the fields of a configuration file; every refusal names field, value and file. */
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 
-/** Counts and sizes reach shaders as u32, and products of two of them must stay countable. */
+/** Counts and sizes reach shaders as u32, and products of two of them must stay exact. */
 const MAX_INTEGER = 2 ** 31 - 1;
 
-/** Takes one line worth telling a person. */
+/** Receives notices for the user. */
 export type Notice = (message: string) => void;
 
 export class ConfigFields {
   readonly label: string;
-  /** Told what of the file is left out, or read in another way than it says. */
+  /** Receives notices about fields that are ignored or read differently. */
   readonly note: Notice;
   readonly #fields: Readonly<Record<string, unknown>>;
   readonly #prefix: string;
 
   /**
-   * @param json what the file parses to
+   * @param json the parsed file
    * @param label names the file in errors
-   * @param note is told what of the file is left out
+   * @param note receives notices about ignored fields
    * @param prefix of the fields' names in errors, such as `rope_scaling.`
    */
   constructor(json: unknown, label: string, note: Notice, prefix = "") {
     if (typeof json !== "object" || json === null || Array.isArray(json)) {
-      const what = prefix ? `${prefix.slice(0, -1)} is ${show(json)}` : `the file holds ${show(json)}`;
+      const what = prefix ? `${prefix.slice(0, -1)} is ${show(json)}` : `the file is ${show(json)}`;
       throw new SluiceError("bad_config", `${label}: ${what}, not an object of fields`);
     }
     this.label = label;
@@ -32,17 +32,17 @@ export class ConfigFields {
     this.#prefix = prefix;
   }
 
-  /** Is the field there, be it as null? */
+  /** Whether the field exists, even as null. */
   has(name: string): boolean {
     return Object.hasOwn(this.#fields, name) && this.#fields[name] !== undefined;
   }
 
-  /** The field as it stands; undefined where it is absent or null, which Python writes for None. */
+  /** The unchecked field; undefined if it is absent or null, which Python writes for None. */
   raw(name: string): unknown {
     return this.has(name) ? (this.#fields[name] ?? undefined) : undefined;
   }
 
-  /** A whole number from `min` to `max`. Without a fallback the field must be there. */
+  /** A whole number from `min` to `max`. Without a fallback the field is required. */
   integer(name: string, fallback?: number, min = 1, max = MAX_INTEGER): number {
     const value = this.raw(name) ?? fallback;
     if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
@@ -60,7 +60,7 @@ export class ConfigFields {
     return value;
   }
 
-  /** A list of so many finite numbers above 0. */
+  /** A list of `count` finite numbers above 0. */
   positives(name: string, count: number): readonly number[] {
     const value = this.raw(name);
     const isPositive = (item: unknown): boolean => typeof item === "number" && Number.isFinite(item) && item > 0;
@@ -82,7 +82,7 @@ export class ConfigFields {
     return value;
   }
 
-  /** The fields of an object inside; undefined where it is absent or null. */
+  /** The fields of a nested object; undefined if it is absent or null. */
   object(name: string): ConfigFields | undefined {
     const value = this.raw(name);
     return value === undefined ? undefined : new ConfigFields(value, this.label, this.note, `${this.#prefix}${name}.`);
@@ -90,8 +90,8 @@ export class ConfigFields {
 
   /**
    * Token ids given as a number or a list, without repeats; undefined if there are none. Ids that the vocabulary does
-   * not hold, and what is not an id, are left out: models with such fields are in circulation and run.
-   * null and -1, which stand for "none", pass silently.
+   * not have, and values that are not ids, are ignored: models with such fields exist and run.
+   * null and -1, which mean "none", pass silently.
    */
   tokens(name: string, vocabulary: number): readonly number[] | undefined {
     const value = this.raw(name);
@@ -103,14 +103,14 @@ export class ConfigFields {
     if (unusable !== undefined) {
       this.note(
         `${this.label}: ${this.#prefix}${name} holds ${show(unusable)}, which is not an id within the vocabulary of ` +
-          `${vocabulary}; it is left out`,
+          `${vocabulary}; it is ignored`,
       );
     }
     const ids = [...new Set(given.filter(isUsable))];
     return ids.length > 0 || given.length === 0 ? ids : undefined;
   }
 
-  /** The first of several spellings that is given. Where more are, they must agree. */
+  /** The first spelling that is given. If several are given, they must agree. */
   spelling(...names: readonly [string, ...string[]]): string {
     const given = names.filter((name) => this.raw(name) !== undefined);
     const [first = names[0], ...others] = given;
@@ -118,18 +118,18 @@ export class ConfigFields {
     if (contrary !== undefined) {
       throw this.refuse(
         first,
-        `but ${this.#prefix}${contrary} is ${show(this.raw(contrary))}, and both say the same thing`,
+        `but ${this.#prefix}${contrary} is ${show(this.raw(contrary))}, and both have the same meaning`,
       );
     }
     return first;
   }
 
-  /** Does the object have no field with a value? */
+  /** Whether no field has a value. */
   get isEmpty(): boolean {
     return Object.keys(this.#fields).every((name) => this.raw(name) === undefined);
   }
 
-  /** The error for a field: its name, its value, what is wrong. */
+  /** The error for a field: its name, its value and the fault. */
   refuse(name: string, problem: string, hint?: string): SluiceError {
     const value = this.has(name) ? `is ${show(this.#fields[name])}` : "is missing";
     return new SluiceError(

@@ -2,20 +2,17 @@
 import type { ActivationName, ModelConfig } from "../model-config.ts";
 import type { ConfigFields } from "./config-fields.ts";
 
-/** A model of more layers than any has; above it, a typing error would fill the memory with layer records. */
+/** More layers than any model has: beyond this, a typing error would fill the memory with layer records. */
 export const MAX_LAYERS = 65_536;
 
-/** d / H, for heads that share the stream's width among them. */
+/** d / H, for heads that divide the stream's width. */
 export function dividedHeads(config: ConfigFields, name: string, hidden_size: number, heads: number): number {
   if (hidden_size % heads === 0) return hidden_size / heads;
-  throw config.refuse(
-    name,
-    `the heads must share the hidden size of ${hidden_size} evenly where head_dim is not given`,
-  );
+  throw config.refuse(name, `the heads must divide the hidden size of ${hidden_size} evenly if head_dim is not given`);
 }
 
 /**
- * transformers' names for what are five functions here. Its tanh forms of gelu (gelu_new, gelu_fast, …) are one
+ * transformers' names for five functions. Its tanh forms of gelu (gelu_new, gelu_fast, …) are one
  * formula written in different ways, equal up to rounding.
  */
 const ACTIVATIONS: ReadonlyMap<string, ActivationName> = new Map<string, ActivationName>([
@@ -35,10 +32,10 @@ const ACTIVATIONS: ReadonlyMap<string, ActivationName> = new Map<string, Activat
 export function readActivation(config: ConfigFields, name: string, fallback: ActivationName): ActivationName {
   const activation = ACTIVATIONS.get(config.string(name, fallback));
   if (activation) return activation;
-  throw config.refuse(name, `the activations that are run are ${[...ACTIVATIONS.keys()].join(", ")}`);
+  throw config.refuse(name, `the supported activations are ${[...ACTIVATIONS.keys()].join(", ")}`);
 }
 
-/** A family's default ids hold only where they lie within the vocabulary: small models keep the large one's class. */
+/** A family's default ids apply only if they are within the vocabulary: small models keep the large one's class. */
 export function readTokens(
   config: ConfigFields,
   vocabulary: number,

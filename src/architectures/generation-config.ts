@@ -1,6 +1,6 @@
 /**
- * generation_config.json: what ends a text, and how its makers sample. Read tolerantly: a setting that cannot be used is
- * left out with a notice, since nothing of it is needed to run the model.
+ * generation_config.json: what ends a text, and the makers' sampling settings. Read tolerantly: an unusable setting is
+ * ignored with a notice, since the model runs without it.
  */
 import { SluiceError } from "../errors.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
@@ -8,41 +8,41 @@ import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import { ConfigFields, type Notice } from "./config-fields.ts";
 
-/** What a model's makers recommend, in the terms of the options of `generate`. What they say nothing of is absent. */
+/** What a model's makers recommend, as options of `generate`. Settings not given are absent. */
 export interface GenerationDefaults {
   /** 0 for greedy decoding. */
   readonly temperature?: number;
-  /** Only this many likeliest tokens are drawn from. */
+  /** Draw only from this many likeliest tokens. */
   readonly topK?: number;
-  /** Nucleus sampling: the likeliest tokens whose probabilities add up to this share, from 0 to 1. */
+  /** Nucleus sampling: the likeliest tokens whose probabilities sum to this share, from 0 to 1. */
   readonly topP?: number;
   /** Only tokens at least this share as probable as the likeliest one, from 0 to 1. */
   readonly minP?: number;
-  /** Factor by which tokens that occurred become less likely; 1 changes nothing. */
+  /** Factor that makes tokens that occurred less likely; 1 changes nothing. */
   readonly repetitionPenalty?: number;
-  /** New tokens per continuation at most. */
+  /** Maximum number of new tokens per continuation. */
   readonly maxNewTokens?: number;
   /** Texts that end the generation. */
   readonly stop?: readonly string[];
 }
 
 export interface GenerationConfig {
-  /** Ids that end a text; null where the file names none, so that config.json's hold. */
+  /** Ids that end a text; null if the file names none, so that config.json's apply. */
   readonly eos_token_ids: readonly number[] | null;
   readonly defaults: GenerationDefaults;
 }
 
 const NOTHING: GenerationConfig = { eos_token_ids: null, defaults: {} };
 
-/** transformers keeps the 50 likeliest tokens where a file samples and does not say how many. */
+/** transformers keeps the 50 likeliest tokens if a file samples without a number. */
 const TOP_K_UNSAID = 50;
 
-/** The largest in circulation have a few kB. */
+/** Maximum bytes; the largest known files have a few kB. */
 const MAX_BYTES = 1_000_000;
 
 /**
- * Reads the file if it is there.
- * @param note is told what cannot be used
+ * Reads the file if it exists.
+ * @param note receives notices about unusable settings
  */
 export async function loadGenerationConfig(
   files: FileSource,
@@ -63,10 +63,10 @@ export async function loadGenerationConfig(
 }
 
 /**
- * @param json what generation_config.json parses to
+ * @param json the parsed generation_config.json
  * @param label names the file in notices
  * @param vocabulary number of token ids, from config.json
- * @throws `bad_config` for what is not an object of fields
+ * @throws `bad_config` for anything but an object of fields
  */
 export function readGenerationConfig(
   json: unknown,
@@ -79,12 +79,12 @@ export function readGenerationConfig(
 }
 
 function readDefaults(fields: ConfigFields): GenerationDefaults {
-  /** A number that holds, or undefined. */
+  /** A valid number, or undefined. */
   const number = (name: string, holds: (value: number) => boolean): number | undefined => {
     const value = fields.raw(name);
     if (value === undefined) return undefined;
     if (typeof value === "number" && Number.isFinite(value) && holds(value)) return value;
-    fields.note(`${fields.label}: ${name} ${show(value)} is left out: it is not a value that it can have`);
+    fields.note(`${fields.label}: ${name} ${show(value)} is ignored: the value is not allowed`);
     return undefined;
   };
   const share = (value: number): boolean => value >= 0 && value <= 1;
@@ -111,7 +111,7 @@ function stopStrings(fields: ConfigFields): readonly string[] | undefined {
   return usable.length > 0 ? usable : undefined;
 }
 
-/** Without the settings that nothing is said of. */
+/** Removes settings that are not given. */
 function defined<Settings extends object>(
   settings: Settings,
 ): { [Name in keyof Settings]?: NonNullable<Settings[Name]> } {

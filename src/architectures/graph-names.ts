@@ -1,8 +1,8 @@
-/** How the tensors of a checkpoint are named. */
+/** Names of a checkpoint's tensors. */
 export interface GraphNames {
-  /** What stands before the names, such as `model.`, or nothing: files have both spellings. */
+  /** The prefix of the names, such as `model.`, or nothing: files have both spellings. */
   readonly prefix: string;
-  /** Of the token embedding and of the head, which may be one tensor. */
+  /** Names of the token embedding and of the head, which may be one tensor. */
   readonly embedding: string;
   readonly head: string;
 }

@@ -1,4 +1,4 @@
-/** Which layers of a model have a sliding window, as config.json says it. */
+/** Which layers of a model have a sliding window, from config.json. */
 
 import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
@@ -7,17 +7,17 @@ import type { ConfigFields } from "./config-fields.ts";
 /** The window of each layer; null for layers that see everything. */
 export type Windows = readonly (number | null)[];
 
-/** Mistral's and Qwen2's default of 4,096 holds where the field is absent; null is no window. */
+/** Mistral's and Qwen2's default of 4,096 applies if the field is absent; null is no window. */
 export function readWindow(config: ConfigFields, absent: number | null = 4096): number | null {
   const name = "sliding_window";
   return config.raw(name) === undefined ? (config.has(name) ? null : absent) : config.integer(name);
 }
 
-/** Llama and Phi-3 read no `layer_types`: what they say of windows is left out, as transformers does. */
+/** Llama and Phi-3 do not read `layer_types`: as in transformers, it is ignored. */
 export function uniformWindows(config: ConfigFields, layers: number, window: number | null): Windows {
   const type = window === null ? "full_attention" : "sliding_attention";
   if (readLayerTypes(config, layers)?.some((other) => other !== type)) {
-    config.note(`${config.label}: layer_types is left out: in models of this type every layer has ${type}`);
+    config.note(`${config.label}: layer_types is ignored: in models of this type every layer has ${type}`);
   }
   return new Array<number | null>(layers).fill(window);
 }
@@ -31,7 +31,7 @@ export function listedWindows(config: ConfigFields, layers: number, window: numb
   );
 }
 
-/** Qwen2: the layers from `max_window_layers` on have the window, unless `layer_types` says which. */
+/** Qwen2: the layers from `max_window_layers` on have the window, unless `layer_types` lists them. */
 export function qwen2Windows(config: ConfigFields, layers: number): Windows {
   const window = config.boolean("use_sliding_window", false) ? readWindow(config) : null;
   const full = config.integer("max_window_layers", 28, 0);
@@ -42,7 +42,7 @@ export function qwen2Windows(config: ConfigFields, layers: number): Windows {
   );
 }
 
-/** SmolLM3: a window only where `layer_types` lists it, or, without the list, in the layers without RoPE. */
+/** SmolLM3: a window only if `layer_types` lists it, or, without the list, in the layers without RoPE. */
 export function smolLm3Windows(config: ConfigFields, layers: number, ropeLayers: readonly boolean[]): Windows {
   const window = config.boolean("use_sliding_window", false) ? readWindow(config, null) : null;
   const types = readLayerTypes(config, layers);
@@ -63,7 +63,10 @@ function readLayerTypes(config: ConfigFields, layers: number): readonly string[]
   }
   const unknown = types.find((type) => type !== "full_attention" && type !== "sliding_attention") as unknown;
   if (unknown === undefined) return types as readonly string[];
-  throw config.refuse("layer_types", `${show(unknown)} is not run, only "full_attention" and "sliding_attention" are`);
+  throw config.refuse(
+    "layer_types",
+    `${show(unknown)} is not supported, only "full_attention" and "sliding_attention" are`,
+  );
 }
 
 /** A window as wide as the context hides nothing, so it is left out. */

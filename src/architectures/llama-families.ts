@@ -1,6 +1,6 @@
 /**
- * Families that are Llama in all but name: one graph, with their own defaults and fields. What a file leaves out has the
- * value that transformers' configuration class of that family gives it.
+ * Families that Llama's graph serves, with their own defaults and fields. A field that a file leaves out has the
+ * default of transformers' configuration class for that family.
  */
 import type { ConfigFields } from "./config-fields.ts";
 import {
@@ -12,18 +12,18 @@ import {
   type Windows,
 } from "./layer-windows.ts";
 
-/** Where the members of Llama's family differ. */
+/** The differences between families. */
 export interface LlamaFamily {
-  /** As `architectures` names it. */
+  /** The name in `architectures`. */
   readonly architecture: string;
   readonly vocab_size: number;
   readonly hidden_size: number;
   readonly intermediate_size: number;
   readonly num_hidden_layers: number;
   readonly num_attention_heads: number;
-  /** When the field is absent; null in the file always means one per query head. */
+  /** Default if the field is absent; null in the file always means one per query head. */
   readonly num_key_value_heads: number | null;
-  /** When the field is absent; null: the heads share the stream's width. */
+  /** Default if the field is absent; null: the heads divide the stream's width. */
   readonly head_dim: number | null;
   readonly max_position_embeddings: number;
   readonly bos_token_id?: number;
@@ -36,18 +36,18 @@ export interface LlamaFamily {
   qkvBias(config: ConfigFields): boolean;
   attnOutBias(config: ConfigFields): boolean;
   mlpBias(config: ConfigFields): boolean;
-  /** Layers that RoPE acts in; absent: all. */
+  /** Layers with RoPE; absent: all. */
   ropeLayers?(config: ConfigFields, layers: number): readonly boolean[];
   windows(config: ConfigFields, layers: number, ropeLayers: readonly boolean[]): Windows;
-  /** Refuses what the graph does not have. */
+  /** Refuses settings that the graph does not support. */
   check?(config: ConfigFields): void;
 }
 
-/** What a family's rotary embedding is where config.json does not say. */
+/** A family's rotary embedding if config.json does not describe it. */
 export interface RopeDefaults {
   readonly rope_theta: number;
   readonly partial_rotary_factor: number;
-  /** transformers rotates a part of each head where the field says so. */
+  /** transformers rotates a part of each head if the field says so. */
   readonly isPartial?: boolean;
   /** The original length, for families that always have one. */
   readonly original_max_position_embeddings?: number;
@@ -148,7 +148,7 @@ const stablelm: LlamaFamily = {
   mlpBias: never,
   check(config) {
     for (const name of ["qk_layernorm", "use_parallel_residual"]) {
-      if (config.boolean(name, false)) throw config.refuse(name, "only StableLM models without it are run");
+      if (config.boolean(name, false)) throw config.refuse(name, "only StableLM models without it are supported");
     }
   },
 };
@@ -197,7 +197,7 @@ export const LLAMA_FAMILIES: ReadonlyMap<string, LlamaFamily> = new Map([
   ["seed_oss", seedOss],
 ]);
 
-/** `no_rope_layers` lists 1 for layers with RoPE, in spite of its name; without it, every fourth layer has none. */
+/** `no_rope_layers` lists 1 for layers with RoPE, despite its name; without it, every fourth layer has none. */
 function smolLm3RopeLayers(config: ConfigFields, layers: number): readonly boolean[] {
   const name = "no_rope_layers";
   const listed = config.raw(name);

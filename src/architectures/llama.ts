@@ -1,6 +1,6 @@
 /**
  * Llama as a graph (Touvron et al. 2023, and what followed: GQA, RoPE scaling, explicit head widths, biases).
- * The same graph serves its like: Mistral (sliding window), Qwen2 (biases on q, k and v), Phi-3 (fused projections),
+ * The same graph serves similar families: Mistral (sliding window), Qwen2 (biases on q, k and v), Phi-3 (fused projections),
  * StableLM (LayerNorm), SmolLM3 (layers without RoPE).
  */
 import { embedSites, GraphBuilder, residPostSites } from "../graph/builder.ts";
@@ -10,7 +10,7 @@ import type { ModelConfig } from "../model-config.ts";
 import type { GraphNames } from "./graph-names.ts";
 import { rotaryWidth } from "./rope.ts";
 
-/** Outputs of one projection among those that are stored in one tensor. */
+/** Outputs of one projection among several in one tensor. */
 interface Part {
   /** Where its outputs begin, and how many the tensor has. */
   readonly first: number;

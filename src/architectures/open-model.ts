@@ -1,4 +1,4 @@
-/** From a model's files to its configuration and graph. */
+/** Reads a model's configuration and graph from its files. */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { noConfig } from "../formats/foreign-folder.ts";
@@ -11,13 +11,13 @@ import type { Notice } from "./config-fields.ts";
 import { readConfig } from "./read-config.ts";
 import { settleHead } from "./tied-head.ts";
 
-/** The largest in circulation have some 100 kB. */
+/** Maximum bytes; the largest known files have about 100 kB. */
 const MAX_CONFIG_BYTES = 2_000_000;
 
 /**
  * Reads config.json.
- * @param note is told what of it is left out, or read in another way than it says
- * @throws `not_found` for a folder without one, saying what the folder is where that is known; `bad_file`, `bad_config`
+ * @param note receives notices about fields that are ignored or read differently
+ * @throws `not_found` for a folder without one, saying what the folder is, if known; `bad_file`, `bad_config`
  */
 export async function loadConfig(files: FileSource, note: Notice, signal?: AbortSignal): Promise<ModelConfig> {
   const path = "config.json";
@@ -29,7 +29,7 @@ export async function loadConfig(files: FileSource, note: Notice, signal?: Abort
   }
 }
 
-/** A model's files, read as far as they must be before its weights are. */
+/** A model's files, with all that must be read before its weights. */
 export interface OpenedModel {
   readonly config: ModelConfig;
   readonly checkpoint: Checkpoint;
@@ -37,10 +37,10 @@ export interface OpenedModel {
 }
 
 /**
- * Reads config.json and the headers of the weights, and builds the graph: every weight that it names is known to be
- * there and to fit.
+ * Reads config.json and the headers of the weights, and builds the graph: every weight that it names is checked
+ * to exist and to fit.
  * @param note as for {@link loadConfig}
- * @throws what reading throws; `bad_weights`
+ * @throws errors of reading; `bad_weights`
  */
 export async function openModel(files: FileSource, note: Notice, signal?: AbortSignal): Promise<OpenedModel> {
   const stated = await loadConfig(files, note, signal);

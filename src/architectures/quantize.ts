@@ -1,4 +1,4 @@
-/** A model's tensors with quantised weights, computed as they are read: the host holds a few chunks of them. */
+/** A model's tensors with quantised weights, computed as they are read: the host holds a few chunks. */
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { BLOCK_BYTES, blockCount, QUANT_BLOCK, QuantizationLoss } from "../formats/quantized-block.ts";
 import { storedRows } from "../formats/quantized-strips.ts";
@@ -7,7 +7,7 @@ import type { QuantFormat } from "../model-config.ts";
 import { QUANTIZATION_FIELD } from "./read-config.ts";
 
 export interface QuantizedTensor extends TensorInfo {
-  /** Its bytes, in order; each overwritten by the next. */
+  /** Its bytes, in order; each chunk is overwritten by the next. */
   read(signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -15,16 +15,16 @@ export interface QuantizedTensors {
   readonly tensors: ReadonlyMap<string, QuantizedTensor>;
   /** Fields of config.json that must be set for these tensors to be read. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** How far the matrices that have been read moved, by tensor. */
+  /** How far quantising moved the matrices read so far, by tensor. */
   readonly errors: ReadonlyMap<string, QuantizationLoss>;
 }
 
-/** Bytes of an unchanged tensor that are passed on together. */
+/** Bytes of an unchanged tensor per chunk. */
 const COPY_BYTES = 4 << 20;
 
 /**
  * Quantises linear weights and the token embedding; positions, norms and biases stay as they are. A matrix becomes a U8
- * tensor `[outputs, blocks, bytes of a block]`, whichever way it was stored.
+ * tensor `[outputs, blocks, bytes of a block]`, regardless of its stored orientation.
  * @param graph of the model with float weights
  */
 export function quantizeTensors(graph: Graph, checkpoint: Checkpoint, format: QuantFormat): QuantizedTensors {
@@ -56,7 +56,7 @@ export function quantizeTensors(graph: Graph, checkpoint: Checkpoint, format: Qu
   };
 }
 
-/** What is quantised, by tensor. */
+/** The quantised matrices, by tensor. */
 function matricesOf({ nodes }: Graph): ReadonlyMap<string, MatrixRef> {
   const matrices = new Map<string, MatrixRef>();
   for (const node of nodes) {

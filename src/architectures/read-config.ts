@@ -1,8 +1,8 @@
 /**
- * config.json, as Hugging Face writes it, into the one shape the engine reads. What a file leaves out has the
- * value that transformers' configuration class of that family gives it. What would change the results and is
- * not run is refused by name; what does not concern inference (dropout, initialisers, `use_cache`) is passed
- * over, and so is `torch_dtype` or `dtype`: each tensor's header says how it is stored.
+ * config.json, as Hugging Face writes it, into the one shape that the engine reads. A field that a file leaves out has the
+ * default of transformers' configuration class for that family. A setting that would change the results but is
+ * not supported is refused by name; settings that do not concern inference (dropout, initialisers, `use_cache`) are
+ * ignored, and so is `torch_dtype` or `dtype`: each tensor's header says how it is stored.
  */
 import { QUANT_BLOCK } from "../formats/quantized-block.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
@@ -12,13 +12,13 @@ import { LLAMA_FAMILIES } from "./llama-families.ts";
 import { readGpt2 } from "./read-gpt2.ts";
 import { readLlama } from "./read-llama.ts";
 
-/** The field of config.json that says that weights are quantised. */
+/** The field of config.json for quantised weights. */
 export const QUANTIZATION_FIELD = "sluice_quantization";
 
 /**
- * @param json what config.json parses to
+ * @param json the parsed config.json
  * @param label names the file in errors
- * @param note is told what of it is left out, or read in another way than it says
+ * @param note receives notices about fields that are ignored or read differently
  * @throws `bad_config` naming the field, its value and the file
  */
 export function readConfig(json: unknown, label: string, note: Notice = () => undefined): ModelConfig {
@@ -31,7 +31,7 @@ export function readConfig(json: unknown, label: string, note: Notice = () => un
   return { ...(family ? readLlama(config, model_type, family) : readGpt2(config)), ...quantized };
 }
 
-/** `model_type`, or where that is missing or unknown, what `architectures` says. */
+/** `model_type`; if that is missing or unknown, the type in `architectures`. */
 function modelType(config: ConfigFields): string {
   const given = config.raw("model_type");
   if (given !== undefined) {
@@ -47,7 +47,7 @@ function modelType(config: ConfigFields): string {
     return type;
   }
   const known = ["gpt2", ...LLAMA_FAMILIES.keys()].join(", ");
-  throw config.refuse("model_type", `the architectures that are run are ${known}`);
+  throw config.refuse("model_type", `the supported architectures are ${known}`);
 }
 
 const KNOWN_ARCHITECTURES: readonly (readonly [type: string, architecture: string])[] = [
@@ -59,7 +59,7 @@ const KNOWN_ARCHITECTURES: readonly (readonly [type: string, architecture: strin
   ]),
 ];
 
-/** Other engines' quantised weights, by the field that says so. */
+/** Other engines' quantised weights, by the field that describes them. */
 function refuseQuantized(config: ConfigFields): void {
   const theirs = config.raw("quantization_config") !== undefined ? "quantization_config" : "quantization";
   if (config.raw(theirs) === undefined) return;
@@ -71,12 +71,12 @@ function refuseQuantized(config: ConfigFields): void {
   );
 }
 
-/** What `sluice quantize` writes: the format and the length of its blocks. */
+/** Sluice's own quantised weights: the format and the length of its blocks. */
 function readQuantization(config: ConfigFields): QuantFormat | undefined {
   const fields = config.object(QUANTIZATION_FIELD);
   if (!fields) return undefined;
   const format = fields.string("format");
-  if (format !== "q8" && format !== "q4") throw fields.refuse("format", "q8 and q4 are read");
-  if (fields.integer("block") !== QUANT_BLOCK) throw fields.refuse("block", `blocks of ${QUANT_BLOCK} are read`);
+  if (format !== "q8" && format !== "q4") throw fields.refuse("format", "q8 and q4 are supported");
+  if (fields.integer("block") !== QUANT_BLOCK) throw fields.refuse("block", `blocks of ${QUANT_BLOCK} are supported`);
   return format;
 }

@@ -6,7 +6,7 @@ import { dividedHeads, MAX_LAYERS, readActivation, readTokens } from "./config-p
 /** @throws `bad_config` */
 export function readGpt2(config: ConfigFields): ModelConfig {
   if (config.boolean("add_cross_attention", false)) {
-    throw config.refuse("add_cross_attention", "only plain decoders are run");
+    throw config.refuse("add_cross_attention", "only plain decoders are supported");
   }
   const hidden_size = config.integer(config.spelling("n_embd", "hidden_size"), 768);
   const headsName = config.spelling("n_head", "num_attention_heads");
@@ -42,7 +42,7 @@ export function readGpt2(config: ConfigFields): ModelConfig {
   };
 }
 
-/** `n_ctx` repeats `n_positions` in old files and was never read by the model: it counts only where it is alone. */
+/** `n_ctx` repeats `n_positions` in old files and was never read by the model: it counts only if it is alone. */
 function positionsOf(config: ConfigFields): number {
   const name = config.spelling("n_positions", "max_position_embeddings");
   return config.integer(config.raw(name) === undefined ? "n_ctx" : name, 1024);

@@ -1,4 +1,4 @@
-/** config.json of Llama and its like. */
+/** config.json of Llama and similar families. */
 import type { ModelConfig } from "../model-config.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import { dividedHeads, MAX_LAYERS, readActivation, readTokens } from "./config-parts.ts";
@@ -24,7 +24,7 @@ export function readLlama(config: ConfigFields, model_type: string, family: Llam
   if (head_dim % 2 !== 0) {
     throw config.refuse(
       "head_dim",
-      `the rotary embedding turns pairs, so a head's width must be even, and it is ${head_dim}`,
+      `the rotary embedding rotates pairs, so a head's width must be even, but it is ${head_dim}`,
     );
   }
   const rope = readRope(config, family.rope, { head_dim, max_position_embeddings });

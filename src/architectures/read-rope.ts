@@ -1,7 +1,7 @@
 /**
  * The rotary embedding's settings, in any of their spellings: `rope_parameters` (transformers 5), or
  * `rope_theta` and `rope_scaling` (before), whose kind was first called `type`, then `rope_type`.
- * Where several are given they must agree: transformers lets one win silently, and which depends on its version.
+ * If several are given, they must agree: transformers silently uses one, depending on its version.
  */
 
 import type { ModelConfig, RopeConfig } from "../model-config.ts";
@@ -9,10 +9,10 @@ import { show } from "../show.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import type { RopeDefaults } from "./llama-families.ts";
 
-/** What scaling depends on besides its own settings. */
+/** What scaling depends on, in addition to its own settings. */
 type Sizes = Pick<ModelConfig, "head_dim" | "max_position_embeddings">;
 
-/** Where the settings may stand: in the objects for them, in order, or at the top of the file. */
+/** Where the settings may be: in their own objects, in order, or at the top of the file. */
 interface Settings {
   readonly inside: readonly ConfigFields[];
   readonly anywhere: readonly ConfigFields[];
@@ -23,12 +23,12 @@ interface Settings {
   readonly fraction: number;
 }
 
-/** @throws `bad_config` for a kind that is not run, a setting that is missing or wrong, and contradictions */
+/** @throws `bad_config` for an unsupported kind, a setting that is missing or wrong, and contradictions */
 export function readRope(config: ConfigFields, defaults: RopeDefaults, sizes: Sizes): RopeConfig {
   const parameters = config.object("rope_parameters");
   const perLayers = ["full_attention", "sliding_attention"].find((name) => parameters?.has(name));
   if (parameters && perLayers) {
-    throw parameters.refuse(perLayers, "different rotary embeddings for different layers are not run");
+    throw parameters.refuse(perLayers, "different rotary embeddings for different layers are not supported");
   }
   const inside = [parameters, config.object("rope_scaling")].filter(
     (fields) => fields && !fields.isEmpty,
@@ -41,7 +41,7 @@ export function readRope(config: ConfigFields, defaults: RopeDefaults, sizes: Si
   if (fraction !== 1 && !defaults.isPartial && scaling.rope_type !== "proportional") {
     config.note(
       `${config.label}: partial_rotary_factor is ${fraction}, and that share of each head is rotated; transformers 5 ` +
-        "leaves the field out in models of this type, and rotates heads whole",
+        "ignores the field in models of this type, and rotates whole heads",
     );
   }
   return { rope_theta, scaling, ...(fraction !== 1 && { partial_rotary_factor: fraction }) };
@@ -49,7 +49,7 @@ export function readRope(config: ConfigFields, defaults: RopeDefaults, sizes: Si
 
 function readScaling(settings: Settings): RopeConfig["scaling"] {
   const { inside, defaults } = settings;
-  // Without either object nothing is scaled, whatever the top level holds by these names.
+  // Without either object nothing is scaled, even if the top level has fields with these names.
   const first = inside[0];
   if (!first) return { rope_type: "default" };
   const kind = settle([first, ...inside.slice(1)], "rope_type", "type");
@@ -63,7 +63,7 @@ function readScaling(settings: Settings): RopeConfig["scaling"] {
     case "default":
       return { rope_type };
     case "dynamic":
-      // NTK scaling raises the base for texts longer than the model's context, and none is run here.
+      // NTK scaling raises the base for texts longer than the model's context, which are not run here.
       return { rope_type: "default" };
     case "linear":
       return { rope_type, factor: factor() };
@@ -78,7 +78,7 @@ function readScaling(settings: Settings): RopeConfig["scaling"] {
     default:
       throw kind.fields.refuse(
         kind.name,
-        'the kinds that are run are "default", "linear", "dynamic", "llama3", "yarn", "longrope" and "proportional"',
+        'the supported kinds are "default", "linear", "dynamic", "llama3", "yarn", "longrope" and "proportional"',
       );
   }
 }
@@ -155,12 +155,12 @@ function attentionFactor(inside: readonly ConfigFields[], usual: number): number
   return fields.positive(name, usual);
 }
 
-/** The factor of files that give none: how much longer the context is than the original one. */
+/** The default factor: the context's length relative to the original one. */
 function contextRatio(settings: Settings): number {
   return settings.sizes.max_position_embeddings / originalLength(settings);
 }
 
-/** At the top of the file, as Phi-3 has it, or inside; else the family's, else the context. */
+/** At the top of the file, as in Phi-3, or inside; otherwise the family's, otherwise the context. */
 function originalLength({ inside, anywhere, defaults, sizes }: Settings): number {
   const name = "original_max_position_embeddings";
   const top = anywhere.at(-1) as ConfigFields;
@@ -174,7 +174,7 @@ interface Place {
   readonly name: string;
 }
 
-/** The first place where a setting is given, by any of its names; else the place where it belongs. */
+/** The first place where a setting is given, by any of its names; otherwise its proper place. */
 function settle(objects: readonly ConfigFields[], ...names: readonly [string, ...string[]]): Place {
   const places = objects.flatMap((fields) => names.map((name): Place => ({ fields, name })));
   const [first, ...others] = places.filter(({ fields, name }) => fields.raw(name) !== undefined);

@@ -14,7 +14,7 @@ export function rotaryWidth(rope: RopeConfig, head_dim: number): number {
   return 2 * Math.ceil(rotaryDim(rope, head_dim) / 2);
 }
 
-/** The width that the exponents of the frequencies divide by; as in transformers it may be odd. */
+/** The divisor in the exponents of the frequencies; as in transformers it may be odd. */
 function rotaryDim({ partial_rotary_factor = 1, scaling }: RopeConfig, head_dim: number): number {
   return scaling.rope_type === "proportional" ? head_dim : Math.trunc(head_dim * partial_rotary_factor);
 }
@@ -47,7 +47,7 @@ export function inverseFrequencies(rope: RopeConfig, head_dim: number, positions
   }
 }
 
-/** Long wavelengths are stretched by `factor`, short ones left alone, those between are blended. */
+/** Long wavelengths are stretched by `factor`, short ones unchanged, those between blended. */
 function llama3(frequency: number, scaling: Scaling<"llama3">): number {
   const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling;
   const wavelength = (2 * Math.PI) / frequency;
@@ -59,11 +59,11 @@ function llama3(frequency: number, scaling: Scaling<"llama3">): number {
 
 /**
  * YaRN (Peng et al. 2023): pairs that turn often within the original context keep their frequency, those that turn
- * seldom are stretched by `factor`, and a ramp over the pairs blends between.
+ * rarely are stretched by `factor`, and a ramp over the pairs blends between.
  */
 function yarn(plain: Float64Array, dim: number, theta: number, scaling: Scaling<"yarn">): Float64Array {
   const { factor, original_max_position_embeddings: original, beta_fast, beta_slow, truncate } = scaling;
-  /** The pair, as a real number, that makes so many turns within the original context. */
+  /** The pair, as a real number, that makes this many turns within the original context. */
   const pairOfTurns = (turns: number): number =>
     (dim * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
   const first = pairOfTurns(beta_fast);
@@ -98,9 +98,9 @@ export function ropeTable(rope: RopeConfig, head_dim: number, positions: number)
 }
 
 /**
- * Where the engine's pair-adjacent head order takes each element from: element j of a head in engine order is
- * element `order[j]` of the head as stored. Pairs (i, i + rotary/2) become neighbours (2i, 2i+1); what is not rotated
- * stays in its place.
+ * The source of each element in the engine's pair-adjacent head order: element j of a head in engine order is
+ * element `order[j]` of the head as stored. Pairs (i, i + rotary/2) become neighbours (2i, 2i+1); elements that are not rotated
+ * stay in place.
  * @param rotary elements of the head that are rotated: an even number
  */
 export function pairAdjacentOrder(head_dim: number, rotary = head_dim): readonly number[] {

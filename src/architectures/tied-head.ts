@@ -1,17 +1,17 @@
-/** Heads that are stored beside an embedding that config.json ties them to. */
+/** Heads that are stored although config.json ties them to the embedding. */
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { endsOf } from "./build.ts";
 import type { Notice } from "./config-fields.ts";
 
-/** Of each tensor at a time. */
+/** Bytes compared at a time, of each tensor. */
 const COMPARED_BYTES = 4 << 20;
 
 /**
- * Decides as transformers 5 does: a stored head that differs from the embedding is used, whatever config.json says; one
+ * Decides like transformers 5: a stored head that differs from the embedding is used, despite config.json; one
  * that equals it is the embedding, and is not read a second time.
- * @param note is told of a head that is used against config.json
- * @returns the configuration, with `tie_word_embeddings` as it is
+ * @param note receives a notice if a head is used despite config.json
+ * @returns the configuration, with the actual `tie_word_embeddings`
  */
 export async function settleHead(
   config: ModelConfig,
@@ -28,8 +28,8 @@ export async function settleHead(
   // From a server that sends whole files, comparing would download both once more.
   if (!checkpoint.forwardOnly && (await areEqual(embedding, head, checkpoint, signal))) return config;
   note(
-    `config.json ties the head to the embedding, but the weights hold another ${head.name}; it is used, as ` +
-      `transformers 5 does`,
+    `config.json ties the head to the embedding, but the weights have a different ${head.name}; it is used, as in ` +
+      `transformers 5`,
   );
   return untied;
 }

@@ -1,4 +1,4 @@
-/** A small vocabulary for writing model graphs: each method adds a node and returns its value. */
+/** Methods for writing model graphs: each method adds a node and returns its value. */
 import type { ActivationName, ModelConfig } from "../model-config.ts";
 import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
 import type { Site } from "./site.ts";

@@ -1,5 +1,5 @@
 /**
- * The graph: what a model computes, as fine nodes over values, before anything is fused or placed.
+ * The graph: what a model computes, as small nodes over values, before fusion and placement.
  * Model builders emit it, interventions rewrite it, `src/compile` lowers it. It knows no GPU.
  */
 import type { ActivationName, ModelConfig } from "../model-config.ts";
@@ -13,7 +13,7 @@ export interface Value {
   readonly rows: "rows" | "outs";
   /** The sites that this value is, in the order in which stages at them run: `resid_post.l` before `resid_pre.l+1`. */
   readonly sites: readonly Site[];
-  /** How many versions of each row there are, one after the other; absent: one. See `edge_mix`. */
+  /** Number of versions of each row, one after another; absent: one. See `edge_mix`. */
   readonly variants?: number;
 }
 
@@ -25,18 +25,18 @@ export interface StageUse {
   /** Its place in the composition. */
   readonly stage: number;
   readonly id: string;
-  /** Its kind, for people. */
+  /** Its kind, for display. */
   readonly kind: string;
   readonly layer: number;
 }
 
-/** What a destination of an edge mask reads in place of the stream. */
+/** What a destination of an edge mask reads instead of the stream. */
 export interface EdgeVariant {
   /** `blocks.3.head.1`. */
   readonly name: string;
   /** Canonical index of the destination. */
   readonly destination: number;
-  /** `cut` subtracts what is masked from the stream; `kept` adds up what is left. */
+  /** `cut` subtracts masked sources from the stream; `kept` adds up the others. */
   readonly form: "cut" | "kept";
   /** Sources by canonical index, with the number of their edge in the stage; null: an unmasked source of the kept form. */
   readonly terms: readonly { readonly source: number; readonly edge: number | null }[];
@@ -81,7 +81,7 @@ export type Node =
       readonly out: Value;
       readonly weight: MatrixRef;
       readonly bias?: VectorRef;
-      /** Where the input has variants: the one that each group of `outputs / reads.length` outputs reads. */
+      /** If the input has variants: the one that each group of `outputs / reads.length` outputs reads. */
       readonly reads?: readonly number[];
     }
   /** Rotates the pairs (i, i + head_dim/2) of every head by the row's position. */
@@ -101,7 +101,7 @@ export type Node =
       readonly queries: Value;
       readonly out: Value;
       readonly scale: number;
-      /** Keys visible to a query, itself included; 0: all. */
+      /** Keys visible to a query, including itself; 0: all. */
       readonly window: number;
       /** The site at which the softmax weights can be captured. */
       readonly pattern: Site;
@@ -111,7 +111,7 @@ export type Node =
   | { readonly op: "add"; readonly left: Value; readonly right: Value; readonly out: Value }
   /** Keeps the rows whose logits are wanted. */
   | { readonly op: "select_outs"; readonly input: Value; readonly out: Value }
-  /** A stage at a site. `tracked`: its change belongs to no source, and some destination asks for those. */
+  /** A stage at a site. `tracked`: its change belongs to no source, and some destination reads such changes. */
   | {
       readonly op: "stage";
       readonly form: StageForm;
@@ -128,11 +128,11 @@ export type Node =
       readonly layer: number;
       readonly input: Value;
       readonly weight: MatrixRef;
-      /** Absent where the bias belongs to no head. */
+      /** Absent if the bias belongs to no head. */
       readonly bias?: VectorRef;
       readonly heads: readonly { readonly head: number; readonly source: number }[];
     }
-  /** The stream as it is, and behind it the corrected input of each destination. */
+  /** The uncorrected stream, followed by the corrected input of each destination. */
   | {
       readonly op: "edge_mix";
       readonly input: Value;
@@ -164,7 +164,7 @@ export function inputsOf(node: Node): readonly Value[] {
   }
 }
 
-/** The value a node makes; nodes that keep something in a table make none. */
+/** The value a node makes; nodes that only store in a table make none. */
 export function outputOf(node: Node): Value | undefined {
   return node.op === "cache" || node.op === "source" || node.op === "head_sources" ? undefined : node.out;
 }

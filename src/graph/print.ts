@@ -1,4 +1,4 @@
-/** A graph as text: one line a node, values named by their sites. */
+/** A graph as text: one line per node, values named by their sites. */
 import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
 import { siteName } from "./site.ts";
 

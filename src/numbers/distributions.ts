@@ -1,6 +1,6 @@
 /** Distributions over a vocabulary, from logits, in float64. */
 
-/** log Σ exp of logits: what each lies above the logarithm of its probability. NaN where a logit is no number. */
+/** log Σ exp of logits: a logit minus this is its log-probability. NaN if a logit is NaN. */
 export function logSumExp(logits: ArrayLike<number>): number {
   let top = -Infinity;
   for (let i = 0; i < logits.length; i++) top = Math.max(top, logits[i] as number);
@@ -10,8 +10,8 @@ export function logSumExp(logits: ArrayLike<number>): number {
 }
 
 /**
- * KL(p ‖ q) in nats of the distributions that two rows of logits stand for.
- * @param totalP log Σ exp of p; 0 for logarithms of probabilities
+ * KL(p ‖ q) in nats of the distributions of two rows of logits.
+ * @param totalP log Σ exp of p; 0 for log-probabilities
  * @param totalQ that of q
  */
 export function divergence(

@@ -1,11 +1,11 @@
-/** What a fit does not see and is judged on: spread over a list, so that its order does not matter, and always the same. */
+/** Holds out a part for judging a fit: spread over a list, so that its order does not matter, and always the same. */
 
 export interface Split<Item> {
   readonly fitted: readonly Item[];
   readonly held: readonly Item[];
 }
 
-/** Holds out the last of every so many. */
+/** Holds out the last of every `n`. */
 export function holdOutEvery<Item>(items: readonly Item[], every: number): Split<Item> {
   return splitBy(items, (i) => i % every === every - 1);
 }

@@ -1,4 +1,4 @@
-/** What resampling takes: numbers that seem random and are the same each time, and what lies where in sorted ones. */
+/** Tools for resampling: reproducible pseudorandom numbers, and quantiles of sorted numbers. */
 
 /** Uniform numbers from [0, 1): Mulberry32, small and good enough to choose samples. */
 export function mulberry32(seed: number): () => number {
@@ -11,7 +11,7 @@ export function mulberry32(seed: number): () => number {
   };
 }
 
-/** The number below which a share of sorted ones lies, between neighbours in proportion; null of none. */
+/** The quantile of sorted numbers, interpolated between neighbours; null for an empty list. */
 export function quantile(sorted: ArrayLike<number>, share: number): number | null {
   const at = (sorted.length - 1) * share;
   const [low, high] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];

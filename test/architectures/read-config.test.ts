@@ -157,7 +157,7 @@ test("Mistral: a window unless the file says null; none as wide as the context",
   await refused(long, { layer_types: types, sliding_window: null }, "layer_types", "no window");
   const { config, notices } = readNoting({ ...llama, layer_types: types });
   assert.is(config.sliding_window, undefined);
-  assert.match(notices.join(), /layer_types is left out/);
+  assert.match(notices.join(), /layer_types is ignored/);
 });
 
 test("Qwen2: biases on q, k and v alone; a window only where it is switched on", async () => {
