@@ -1,4 +1,4 @@
-/** The state of a function of a template while it runs: its variables, and where it writes. */
+/** The state of a template's function while it runs: its variables and its output. */
 import type { Run } from "./run.ts";
 import type { FunctionScope, Scope, Slot } from "./scopes.ts";
 import { Undefined, type Value } from "./values.ts";
@@ -9,7 +9,7 @@ export class Context {
   readonly own = new Map<string, Value>();
   readonly #given: ReadonlyMap<string, Value>;
 
-  /** @param given what the caller passed, and the global functions */
+  /** @param given the caller's variables, and the global functions */
   constructor(given: ReadonlyMap<string, Value>) {
     this.#given = given;
   }
@@ -29,9 +29,9 @@ export class Activation {
   readonly run: Run;
   readonly context: Context;
   readonly parent: Activation | null;
-  /** By slot; undefined where nothing was set. */
+  /** Variables by slot; undefined if not set. */
   readonly variables: (Value | undefined)[];
-  /** What was written so far. Blocks that capture text put it aside meanwhile. */
+  /** The output so far. Blocks that capture text replace it meanwhile. */
   text = "";
 
   constructor(run: Run, context: Context, parent: Activation | null, scope: FunctionScope) {
@@ -60,7 +60,7 @@ export function reader(slot: Slot, from: FunctionScope): (at: Activation) => Val
   };
 }
 
-/** Gives the variables of a scope what they hold at its beginning. */
+/** Initialises the variables of a scope. */
 export function entering(scope: Scope): (at: Activation) => void {
   const steps: { index: number; value: (at: Activation) => Value | undefined }[] = [];
   for (const [{ index }, load] of scope.loads) {
@@ -73,7 +73,7 @@ export function entering(scope: Scope): (at: Activation) => void {
   };
 }
 
-/** Forgets the variables of a scope. */
+/** Clears the variables of a scope. */
 export function leaving(scope: Scope): (at: Activation) => void {
   const slots = Array.from(scope.loads.keys(), ({ index }) => index);
   return (at) => {
@@ -85,6 +85,6 @@ export function undefinedName(name: string): Undefined {
   return new Undefined(`'${name}' is undefined`);
 }
 
-/** How a statement ends: on to the next one, or with a jump within the loop. */
+/** How a statement ends: continuing with the next one, or with a jump within the loop. */
 export type Signal = "next" | "break" | "continue";
 export type Execute = (at: Activation) => Signal;

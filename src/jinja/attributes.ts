@@ -1,4 +1,4 @@
-/** Looking up `a.b.0` in items, and order by it: what `map`, `sort`, `groupby` and others share. */
+/** Looking up `a.b.0` in items, and order by it: shared by `map`, `sort`, `groupby` and others. */
 import { order } from "./operators.ts";
 import type { Run } from "./run.ts";
 import { getItem } from "./subscript.ts";
@@ -23,7 +23,7 @@ function partsOf(attribute: Value): Value[] {
   return text.split(".").map((part) => (/^\d+$/.test(part) ? BigInt(part) : part));
 }
 
-/** @param fallback stands for attributes that are missing, unless it is None */
+/** @param fallback replaces missing attributes, unless it is None */
 export function attributeGetter(attribute: Value, caseSensitive = true, fallback: Value = null): Getter {
   const parts = partsOf(attribute);
   if (parts.length === 0 && caseSensitive) return same;
@@ -52,7 +52,7 @@ export function sorted(run: Run, items: readonly Value[], key: Getter, reverse: 
   run.admitList(items.length * (1 + Math.ceil(Math.log2(items.length + 1))));
   const keyed = items.map((item) => ({ item, key: key(run, item) }));
   const sign = reverse ? -1 : 1;
-  // Python only asks which is less; what is not comparable otherwise counts as equal.
+  // Python only compares with `<`; otherwise incomparable values count as equal.
   keyed.sort((a, b) => sign * (order(run, a.key, b.key) || 0));
   return keyed.map(({ item }) => item);
 }

@@ -1,4 +1,4 @@
-/** Upper, lower and title case, and the questions about kinds of characters, as Python's str has them. */
+/** Upper, lower and title case, and tests of kinds of characters, as in Python's str. */
 import { isSpace } from "./text.ts";
 
 const UPPER = /^\p{Uppercase}$/u;
@@ -30,7 +30,7 @@ export function titleCharacter(character: string): string {
   const known = TITLES[character];
   if (known !== undefined && Object.hasOwn(TITLES, character)) return known;
   const code = character.codePointAt(0) as number;
-  // Georgian letters have capitals for whole words alone.
+  // Georgian letters have capitals only for whole words.
   if (code >= 0x10d0 && code <= 0x10ff) return character;
   // Greek letters with an iota below, which stays below.
   if (code >= 0x1f80 && code <= 0x1faf) return String.fromCodePoint(code | 8);
@@ -43,9 +43,9 @@ export function titleCharacter(character: string): string {
   return first + rest.map((letter) => (letter === "Ι" && code >= 0x1f80 ? "\u0345" : letter.toLowerCase())).join("");
 }
 
-/** Lower case within a text: only a Σ looks at what stands around it. */
+/** Lower case within a text: only Σ depends on its neighbours. */
 function lowering(text: string): (character: string, at: number) => string {
-  // İ alone has a longer lower case, and would move what follows it.
+  // Only İ has a longer lower case, which would move the following text.
   const whole = text.includes("Σ") ? text.replaceAll("İ", "I").toLowerCase() : "";
   return (character, at) => (character === "Σ" ? (whole[at] as string) : character.toLowerCase());
 }
@@ -53,7 +53,7 @@ function lowering(text: string): (character: string, at: number) => string {
 export function capitalize(text: string): string {
   if (text === "") return "";
   const first = String.fromCodePoint(text.codePointAt(0) as number);
-  // The Σ at the end of a word is told by what stands before it.
+  // A Σ at the end of a word is recognised by the text before it.
   const lowered = `${first}${text.slice(first.length)}`.toLowerCase();
   return titleCharacter(first) + lowered.slice(first.toLowerCase().length);
 }
@@ -113,7 +113,7 @@ const NUMERIC =
 const every = (kind: RegExp) => (text: string) =>
   text !== "" && Array.from(text).every((character) => kind.test(character));
 
-/** `str.isalpha` and its kin, by name. */
+/** `str.isalpha` and similar methods, by name. */
 export const QUESTIONS: ReadonlyMap<string, (text: string) => boolean> = new Map([
   ["isalpha", every(/^\p{L}$/u)],
   ["isdecimal", every(/^\p{Nd}$/u)],
@@ -128,7 +128,7 @@ export const QUESTIONS: ReadonlyMap<string, (text: string) => boolean> = new Map
   ["istitle", isTitle],
 ]);
 
-/** Is there a cased character, and none of the other case? */
+/** Whether there is a cased character, and none of the other case. */
 function isOneCase(text: string, wanted: RegExp, other: RegExp): boolean {
   let found = false;
   for (const character of text) {

@@ -24,16 +24,16 @@ import {
 
 export type Evaluate = (at: Activation) => Value;
 
-/** Where a piece of a template stands. */
+/** The context of a piece of a template. */
 export interface Frame {
   readonly scope: Scope;
-  /** Is HTML escaped here? `null` where that is known when it runs. */
+  /** Whether HTML is escaped here; `null` if that is only known at run time. */
   readonly autoescape: boolean | null;
-  /** In a branch of `if`: filters that do not exist are an error only if they are used. */
+  /** Whether it is in a branch of `if`: unknown filters are an error only if they are used. */
   readonly soft: boolean;
-  /** At the template's top level, where `set` is seen by blocks. */
+  /** Whether it is at the template's top level, where blocks see `set`. */
   readonly toplevel: boolean;
-  /** Within a loop of the same function: `break` is allowed. */
+  /** Whether it is in a loop of the same function, so that `break` is allowed. */
   readonly inLoop: boolean;
 }
 
@@ -41,7 +41,7 @@ export function escapes(frame: Frame, at: Activation): boolean {
   return frame.autoescape ?? at.run.autoescape;
 }
 
-/** How much work it is to evaluate an expression once, apart from what filters and calls count themselves. */
+/** The work of evaluating an expression once, apart from what filters and calls count. */
 export function weightOf(node: Node): number {
   return childrenOf(node).reduce((sum, child) => sum + weightOf(child), 1);
 }
@@ -128,7 +128,7 @@ export function compileExpression(node: Expression, frame: Frame): Evaluate {
     case "test":
       return compileTest(node, frame);
     default:
-      throw syntaxError(`a ${node.kind} cannot stand here`, 0);
+      throw syntaxError(`a ${node.kind} is not allowed here`, 0);
   }
 }
 
@@ -201,7 +201,7 @@ function compileArguments(node: CallArguments, frame: Frame): (at: Activation) =
   };
 }
 
-/** @param more keyword arguments that the call is given besides its own */
+/** @param more additional keyword arguments of the call */
 export function compileCall(
   node: Extract<Expression, { kind: "call" }>,
   frame: Frame,
@@ -234,7 +234,7 @@ function lookUp(kind: "filter" | "test", name: string, line: number, frame: Fram
   };
 }
 
-/** @param captured in a block, the text that is filtered */
+/** @param captured in a block, the text to filter */
 export function compileFilter(node: Filter, frame: Frame, captured: Evaluate | null): Evaluate {
   const filter = lookUp("filter", node.name, node.line, frame);
   let input = captured;

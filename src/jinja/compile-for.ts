@@ -77,7 +77,7 @@ function compileRounds(
       if (loopSlot && loop) at.variables[loopSlot.index] = loop;
       enter(at);
       signal = body(at);
-      // What ended early has had no chance to say that there was a round.
+      // A round that ended early has not recorded itself.
       if (signal === "next") rounds++;
       if (signal === "break") break;
     }
@@ -86,7 +86,7 @@ function compileRounds(
   };
 }
 
-/** What is rendered if no round came to its end. */
+/** Rendered if no round was completed. */
 function compileElse(node: For, frame: Frame, owner: FunctionScope, compileBody: CompileBody): Execute {
   if (node.otherwise.length === 0) return () => "next";
   const scope = new Scope(frame.scope, owner);
@@ -102,7 +102,7 @@ function compileElse(node: For, frame: Frame, owner: FunctionScope, compileBody:
   };
 }
 
-/** `for … in … if …`: a generator of its own, that hands on the items in the form of the target. */
+/** `for … in … if …`: a separate generator, which yields the items in the form of the target. */
 function compileTest(node: For, frame: Frame): (at: Activation, items: Value) => Value {
   const owner = new FunctionScope(frame.scope.owner);
   const scope = new Scope(frame.scope, owner);

@@ -1,4 +1,4 @@
-/** Macros, and the blocks that are given to them: functions that return text. */
+/** Macros, and the blocks passed to them: functions that return text. */
 import { Activation, type Execute, entering } from "./activation.ts";
 import { compileExpression, type Evaluate, type Frame } from "./compile-expression.ts";
 import { failure, syntaxError } from "./errors.ts";
@@ -22,7 +22,7 @@ export type CompileBody = (nodes: readonly Statement[], frame: Frame) => Execute
 interface Shape {
   readonly name: string | null;
   readonly names: readonly string[];
-  /** Does the body use the special variables? */
+  /** Whether the body uses the special variables. */
   readonly caller: boolean;
   readonly kwargs: boolean;
   readonly varargs: boolean;
@@ -84,7 +84,7 @@ function compileDefault(node: Signature, arg: Name, index: number, frame: Frame)
   return () => new Undefined(`parameter '${arg.name}' was not provided`);
 }
 
-/** A parameter called `caller` needs a default where the body calls it. */
+/** A parameter named `caller` needs a default if the body calls it. */
 function checkCaller(node: Signature, names: readonly string[], used: boolean): void {
   const place = names.indexOf("caller");
   if (!used || place < 0 || place >= names.length - node.defaults.length) return;
@@ -109,7 +109,7 @@ function macroOf(shape: Shape, invoke: (run: Run, values: readonly (Value | unde
   return new Callable(`<Macro ${name === null ? "anonymous" : `'${name}'`}>`, call, "Macro", attributes);
 }
 
-/** Arguments in the order of the parameters; those that are missing are undefined. */
+/** Arguments in the order of the parameters; missing ones are undefined. */
 function argumentsOf(shape: Shape, args: Arguments, keywords: Keywords): (Value | undefined)[] {
   const { names, name } = shape;
   const rest = keywords.size > 0 ? new Map(keywords) : NO_KEYWORDS;

@@ -35,7 +35,7 @@ export function compileTarget(target: Target, frame: Frame): Store {
   };
 }
 
-/** transformers keeps names that begin so to itself. */
+/** transformers reserves names that begin like this. */
 export function checkAttribute(name: string): void {
   if (!name.startsWith("_")) return;
   throw failure("SecurityError", `a namespace cannot hold '${name}': names may not begin with an underscore`);

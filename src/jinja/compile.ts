@@ -55,7 +55,7 @@ class Compiler {
     for (const block of blocks) this.#blocks.set(block.name, this.#function(block.body, { toplevel: false, block }));
   }
 
-  /** The template, or one of its blocks: what runs by itself on a context. */
+  /** The template or one of its blocks, which run alone on a context. */
   #function(nodes: readonly Statement[], { toplevel, block }: { toplevel: boolean; block?: Block }): Render {
     const owner = new FunctionScope(this.#budget);
     const scope = new Scope(null, owner);
@@ -279,7 +279,7 @@ class Compiler {
   }
 }
 
-/** A scope of its own within the same function. */
+/** A separate scope within the same function. */
 function innerFrame(
   frame: Frame,
   nodes: readonly Node[],
@@ -293,10 +293,10 @@ function truthOfConstant(value: Value): boolean {
   return value !== null && value !== false && value !== 0n && value !== 0 && value !== "";
 }
 
-/** What calls and filters of blocks give is written as it is: only text can be. */
+/** Results of call blocks and filter blocks are written unchanged, so they must be text. */
 function printed(value: Value): string {
   const text = textOf(value);
-  if (text === undefined) throw failure("TypeError", `a block can only print text, and this is ${typeName(value)}`);
+  if (text === undefined) throw failure("TypeError", `a block can only print text, not ${typeName(value)}`);
   return text;
 }
 
@@ -360,7 +360,7 @@ function blocksIn(nodes: readonly Statement[]): Block[] {
   return [...found.values()];
 }
 
-/** `self`: the blocks of the template, to be called by name. */
+/** `self`: the blocks of the template, callable by name. */
 class Blocks extends Custom {
   readonly type = "TemplateReference";
   readonly #blocks: ReadonlyMap<string, Render>;

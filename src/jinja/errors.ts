@@ -1,14 +1,14 @@
-/** What can go wrong with a template: one error class, with the name that Python's error would have. */
+/** Errors of templates: one class, with the name that Python's error would have. */
 
 /**
  * - `syntax`: the template cannot be parsed.
  * - `refused`: the template called `raise_exception`; the message is its author's.
  * - `failed`: an operation that Jinja refuses, such as an attribute of an undefined value.
- * - `limit`: the template does more work, or makes longer text, than a chat template has reason to.
+ * - `limit`: the template does more work, or makes longer text, than a chat template needs.
  */
 export type TemplateErrorKind = "syntax" | "refused" | "failed" | "limit";
 
-/** The exceptions of Python and Jinja that decide what catches what. */
+/** The exceptions of Python and Jinja that decide which handler catches them. */
 export type PythonError =
   | "TypeError"
   | "ValueError"
@@ -30,7 +30,7 @@ export class TemplateError extends Error {
   override readonly name = "TemplateError";
   readonly kind: TemplateErrorKind;
   readonly type: PythonError;
-  /** 1-based, where it is known. */
+  /** 1-based line, if known. */
   line: number | undefined;
 
   constructor(kind: TemplateErrorKind, type: PythonError, message: string, line?: number) {
@@ -50,7 +50,7 @@ export function syntaxError(message: string, line: number): TemplateError {
   return new TemplateError("syntax", "TemplateSyntaxError", message, line);
 }
 
-/** Is this one of the named Python exceptions? For what Jinja catches. */
+/** Whether this is one of the named Python exceptions, for handlers of Jinja. */
 export function isFailure(error: unknown, ...types: readonly PythonError[]): boolean {
   return error instanceof TemplateError && types.includes(error.type);
 }

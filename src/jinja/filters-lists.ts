@@ -1,4 +1,4 @@
-/** Filters of lists and of everything that can be gone through. */
+/** Filters of lists and other iterables. */
 import { attributeGetter, attributesGetter, sorted } from "./attributes.ts";
 import { failure } from "./errors.ts";
 import { isIterable, iterate, toArray } from "./iterate.ts";
@@ -22,7 +22,7 @@ import {
   type Value,
 } from "./values.ts";
 
-/** The items from the last to the first; undefined where Python's `reversed` raises TypeError. */
+/** The items from the last to the first; undefined if Python's `reversed` raises TypeError. */
 function backwards(run: Run, value: Value): readonly Value[] | undefined {
   const known = [List, Tuple, Dict, DictView, Range, Undefined].some((kind) => value instanceof kind);
   if (!known && textOf(value) === undefined) return undefined;
@@ -76,7 +76,7 @@ function random(run: Run, self: Value): Value {
   return items[Math.floor(Math.random() * items.length)] as Value;
 }
 
-/** A generator that is made when it is first asked for an item. */
+/** A generator that is made at the first request for an item. */
 function lazily(title: string, make: () => Iterator<Value>): Iteration {
   let source: Iterator<Value> | null = null;
   return new Iteration(() => {

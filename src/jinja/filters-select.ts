@@ -1,4 +1,4 @@
-/** `map`, `select` and their kin, which take filters and tests by name. */
+/** `map`, `select` and similar filters, which take filters and tests by name. */
 import { attributeGetter, type Getter } from "./attributes.ts";
 import { failure } from "./errors.ts";
 import { iterate } from "./iterate.ts";
@@ -19,7 +19,7 @@ function named(kind: "filter" | "test", table: Names, name: Value): Native {
   throw failure("TemplateRuntimeError", `No ${kind} ${what}.${advice}`);
 }
 
-/** Goes through a value that is not empty; nothing is looked at before the first item is wanted. */
+/** Iterates over a non-empty value; nothing is read before the first item is requested. */
 function generator(title: string, run: Run, self: Value, prepare: () => (item: Value) => Value | undefined): Iteration {
   let source: Iteration | null = null;
   let apply: ((item: Value) => Value | undefined) | null = null;
@@ -51,7 +51,7 @@ function mapping(run: Run, args: Arguments, keywords: Keywords, filters: () => N
   return (item) => named("filter", filters(), name)(run, item, rest, keywords);
 }
 
-/** @param wanted are items kept for which the test holds? @param byAttribute is the test one of an attribute? */
+/** @param wanted whether items that pass the test are kept @param byAttribute whether the test is of an attribute */
 function selection(title: string, wanted: boolean, byAttribute: boolean, tests: Names): Native {
   return (run, self, args, keywords) =>
     generator(title, run, self, () => {

@@ -13,7 +13,7 @@ import { urlize } from "./urlize.ts";
 import { Dict, Markup, Tuple, textOf, typeName, Undefined, type Value } from "./values.ts";
 import { wrapText } from "./wrap.ts";
 
-/** What `soft_str` makes of a value: text stays markup if it was. */
+/** The `soft_str` of a value: markup stays markup. */
 function soft(run: Run, value: Value): string | Markup {
   return value instanceof Markup ? value : str(run, value);
 }

@@ -12,7 +12,7 @@ import type { Run } from "./run.ts";
 import { attributeOf } from "./subscript.ts";
 import { Dict, DONE, Iteration, intOf, List, Tuple, textOf, typeName, Undefined, type Value } from "./values.ts";
 
-/** `float(value)`; undefined where Python raises TypeError or ValueError. */
+/** `float(value)`; undefined if Python raises TypeError or ValueError. */
 function floatOf(run: Run, value: Value): number | undefined {
   if (value instanceof Undefined) value.refuse();
   if (typeof value === "number") return value;

@@ -6,7 +6,7 @@ import { VALUE_FILTERS } from "./filters-values.ts";
 import type { Native } from "./natives.ts";
 import { makeTests } from "./tests.ts";
 
-/** Some of them take others by name, and so are given all. */
+/** Some of them take others by name, so they get all. */
 export const TESTS: ReadonlyMap<string, Native> = makeTests(() => FILTERS);
 
 export const FILTERS: ReadonlyMap<string, Native> = new Map<string, Native>([

@@ -129,7 +129,7 @@ function nextBrace(format: string, from: number): number {
   return close < 0 ? open : Math.min(open, close);
 }
 
-/** Where the field that begins here ends: braces within it are balanced, brackets hold anything. */
+/** The end of the field that begins here: braces within it are balanced, brackets hold anything. */
 function closing(format: string, from: number): number {
   let depth = 1;
   let bracket = false;

@@ -100,7 +100,7 @@ const raise = native("message", (run, _self, message: Value) => {
 });
 const now = native("format", (run, _self, format: Value) => strftime(run, textArgument(format), run.now()));
 
-/** Those of Jinja's sandbox, and those that transformers adds. */
+/** The functions of Jinja's sandbox, and those that transformers adds. */
 export const GLOBALS: ReadonlyMap<string, Value> = new Map<string, Value>([
   [
     "range",
@@ -139,7 +139,7 @@ export const GLOBALS: ReadonlyMap<string, Value> = new Map<string, Value>([
   [
     "lipsum",
     new Callable("<function generate_lorem_ipsum at 0x0>", () => {
-      throw failure("TypeError", "lipsum() makes random text, which no conversation needs: it is not supported");
+      throw failure("TypeError", "lipsum() makes random text and is not supported");
     }),
   ],
   [

@@ -1,21 +1,21 @@
-/** The caller's values as the template's: plain data in, plain data only. */
+/** Converts the caller's values for the template: plain data only. */
 import { DEEPEST } from "./run.ts";
 import { Dict, List, type Value } from "./values.ts";
 
-/** A value that is not data, and where it stands. */
+/** A value that is not data, and its place. */
 export class NotData extends Error {
   override readonly name = "NotData";
 }
 
-/** Values for a template, and how much text is in them. */
+/** Values for a template, and the amount of text in them. */
 export class HostValues {
   /** UTF-16 units of text seen so far. */
   length = 0;
 
   /**
-   * Converts JSON-like data. A number is what JSON.stringify writes: without fraction and exponent, as those below
+   * Converts JSON-like data. A number is what JSON.stringify writes: without fraction and exponent, as for those below
    * 1e21 are written, it is an int, so 3.0 becomes 3. Ints of any size can be passed as bigint.
-   * @param path how to name the value in a message
+   * @param path the value's name in a message
    */
   convert(value: unknown, path: string, depth = 0): Value {
     if (depth > DEEPEST) throw new NotData(`${path.slice(0, 60)}… is nested more than ${DEEPEST} levels deep`);

@@ -1,4 +1,4 @@
-/** Going through values as Python's `iter` does. */
+/** Iterates over values like Python's `iter`. */
 import { failure } from "./errors.ts";
 import type { Run } from "./run.ts";
 import { charactersOf, lengthOf } from "./text.ts";
@@ -17,12 +17,12 @@ import {
   type Value,
 } from "./values.ts";
 
-/** An object that goes through something else when it is gone through: `loop`. */
+/** An object that iterates over something else: `loop`. */
 export abstract class IterableCustom extends Custom {
   abstract iterate(run: Run): Iteration;
 }
 
-/** The items of what has them all at hand; undefined for generators and for what cannot be gone through. */
+/** The items of a value that holds them all; undefined for generators and for values that are not iterable. */
 export function itemsAtHand(run: Run, value: Value): readonly Value[] | undefined {
   if (value instanceof List || value instanceof Tuple) return value.items;
   if (value instanceof Undefined) return [];
@@ -39,7 +39,7 @@ export function itemsAtHand(run: Run, value: Value): readonly Value[] | undefine
   return undefined;
 }
 
-/** An iterator over a value. @throws TypeError where Python's `iter` does */
+/** An iterator over a value. @throws TypeError if Python's `iter` does */
 export function iterate(run: Run, value: Value): Iteration {
   if (value instanceof Iteration) return value;
   if (value instanceof IterableCustom) return value.iterate(run);
@@ -70,7 +70,7 @@ export function isIterable(value: Value): boolean {
   );
 }
 
-/** All items. The array may belong to the value: it is not to be changed. */
+/** All items. The array may belong to the value: do not change it. */
 export function toArray(run: Run, value: Value): readonly Value[] {
   const items = itemsAtHand(run, value);
   if (items) return items;
@@ -84,7 +84,7 @@ export function toArray(run: Run, value: Value): readonly Value[] {
   return result;
 }
 
-/** `len(value)`; undefined where Python raises TypeError. */
+/** `len(value)`; undefined if Python raises TypeError. */
 export function sizeOf(run: Run, value: Value): number | undefined {
   const text = textOf(value);
   if (text !== undefined) return lengthOf(run, text);

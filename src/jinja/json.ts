@@ -8,7 +8,7 @@ import { Dict, intOf, List, Namespace, Tuple, textOf, typeName, type Value } fro
 
 export interface JsonOptions {
   readonly ensureAscii: boolean;
-  /** What a level is indented by; null for everything on one line. */
+  /** The indentation of a level; null for everything on one line. */
   readonly indent: string | null;
   readonly itemSeparator: string;
   readonly keySeparator: string;
@@ -110,7 +110,7 @@ class Writer {
 
   #string(text: string): string {
     this.#run.scan(text.length);
-    // JSON.stringify escapes lone surrogates, which Python leaves as they are.
+    // JSON.stringify escapes lone surrogates, which Python keeps.
     const body = JSON.stringify(text).replace(
       /\\(?:u(d[89a-f][0-9a-f]{2})|[\s\S])/g,
       (all, unit: string | undefined) => {

@@ -1,4 +1,4 @@
-/** Keys of dictionaries cost what it costs to read them. */
+/** Counts the cost of reading keys of dictionaries. */
 import { checkDepth, type Run } from "./run.ts";
 import { Tuple, textOf, type Value } from "./values.ts";
 

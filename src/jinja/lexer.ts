@@ -1,6 +1,6 @@
 /**
- * Templates as tokens, as Jinja's lexer makes them with `trim_blocks` and `lstrip_blocks`: a newline after a block is
- * dropped, and so is the whitespace of a line before one. Every position is looked at a bounded number of times.
+ * Splits templates into tokens like Jinja's lexer with `trim_blocks` and `lstrip_blocks`: a newline after a block is
+ * dropped, and so is the whitespace of a line before one. Every position is read a bounded number of times.
  */
 import { syntaxError } from "./errors.ts";
 import { isSpace } from "./text.ts";
@@ -20,9 +20,9 @@ export type TokenType =
 
 export interface Token {
   readonly type: TokenType;
-  /** The text; for strings what they say, for operators the operator. */
+  /** The text; the contents of a string, or the operator. */
   readonly text: string;
-  /** What a number stands for. */
+  /** The value of a number. */
   readonly value?: Value;
   readonly line: number;
 }
@@ -33,7 +33,7 @@ const FLOAT = /(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?[eE][+-]?(?:\d+_)*\d+|\.(?:\d+_
 const INTEGER = /0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|[1-9](?:_?\d)*|0(?:_?0)*/y;
 const NAME = /[\p{XID_Continue}\u00b7\u0387\u1369-\u1371\u19da\u2118\u212e\u309b\u309c]+/uy;
 const IDENTIFIER = /^[\p{XID_Start}_][\p{XID_Continue}]*$/u;
-/** A number is never longer in earnest. */
+/** Maximum length of a number. */
 const LONGEST_NUMBER = 10_000;
 
 export function tokenize(source: string): Token[] {
@@ -45,9 +45,9 @@ class Lexer {
   readonly #tokens: Token[] = [];
   #at = 0;
   #line = 1;
-  /** Where the next newline stands. */
+  /** Position of the next newline. */
   #newline = -1;
-  /** Did the last match end a line? Only then is whitespace before a block that of a whole line. */
+  /** Whether the last match ended a line. Only then does whitespace before a block fill the line's beginning. */
   #lineStarting = true;
 
   constructor(source: string) {
@@ -66,7 +66,7 @@ class Lexer {
     this.#tokens.push(value === undefined ? { type, text, line: this.#line } : { type, text, value, line: this.#line });
   }
 
-  /** Moves on, counting lines. */
+  /** Advances, counting lines. */
   #advance(to: number): void {
     while (this.#newline < to) {
       if (this.#newline >= this.#at) this.#line++;
@@ -107,7 +107,7 @@ class Lexer {
     if (text !== "") this.#push("data", text);
   }
 
-  /** Text before a tag: `-` takes all whitespace, and `lstrip_blocks` that of the tag's line. */
+  /** Text before a tag: `-` removes all whitespace, and `lstrip_blocks` that of the tag's line. */
   #stripped(text: string, sign: string, kind: string): string {
     if (sign === "-") {
       let end = text.length;
@@ -121,7 +121,7 @@ class Lexer {
     return text.slice(0, lineStart);
   }
 
-  /** Where the text of a raw block begins, if this is one. */
+  /** The beginning of a raw block's text, if this is one. */
   #rawBegin(from: number): number | undefined {
     let at = this.#spaceAfter(from);
     if (!this.#source.startsWith("raw", at)) return undefined;
@@ -143,7 +143,7 @@ class Lexer {
       this.#advance(end);
       return;
     }
-    // Jinja overlooks one that has nothing in it.
+    // Jinja accepts an empty one.
     if (this.#at < source.length) throw syntaxError("Missing end of raw directive", this.#line);
   }
 
@@ -158,7 +158,7 @@ class Lexer {
     else this.#advance(sign !== "+" && this.#source[end + 2] === "\n" ? end + 3 : end + 2);
   }
 
-  /** Where a block's end here leads to, if there is one. */
+  /** The position after a block's end here, if there is one. */
   #blockEnd(at: number): number | undefined {
     const source = this.#source;
     if (source.startsWith("-%}", at)) return this.#spaceAfter(at + 3);
@@ -248,7 +248,7 @@ class Lexer {
   }
 }
 
-/** Where the next `{{`, `{%` or `{#` stands; -1 if nowhere. */
+/** The position of the next `{{`, `{%` or `{#`; -1 if there is none. */
 function nextTag(source: string, from: number): number {
   for (let at = source.indexOf("{", from); at >= 0; at = source.indexOf("{", at + 1)) {
     const kind = source[at + 1];

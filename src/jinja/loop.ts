@@ -21,7 +21,7 @@ export class Loop extends IterableCustom {
   #before: Value | undefined;
   #changed: Arguments | undefined;
 
-  /** @param depth how deep a recursive loop is, from 0 */
+  /** @param depth depth of a recursive loop, from 0 */
   constructor(run: Run, iterable: Value, recurse: Recurse | null, depth: number) {
     super();
     this.#iterable = iterable;
@@ -30,7 +30,7 @@ export class Loop extends IterableCustom {
     this.#depth = depth;
   }
 
-  /** Goes to the next item; undefined at the end. */
+  /** Advances to the next item; undefined at the end. */
   advance(): Value | undefined {
     let item: Value | typeof DONE | undefined = this.#after;
     this.#after = undefined;

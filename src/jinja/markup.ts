@@ -1,4 +1,4 @@
-/** HTML and URLs: what `striptags`, `urlencode` and `xmlattr` need. */
+/** HTML and URLs: support for `striptags`, `urlencode` and `xmlattr`. */
 import { failure } from "./errors.ts";
 import { str } from "./repr.ts";
 import type { Run } from "./run.ts";
@@ -21,7 +21,7 @@ export function stripTags(run: Run, text: string): string {
   return unescapeHtml(splitSpace(run, result, -1).join(" "));
 }
 
-/** The entities that HTML itself needs, and some common ones; numbers for all others. */
+/** The entities that HTML itself needs, and some common ones; others are written as numbers. */
 const ENTITIES: ReadonlyMap<string, string> = new Map([
   ["amp", "&"],
   ["lt", "<"],

@@ -1,4 +1,4 @@
-/** The methods and attributes of everything but text. */
+/** The methods and attributes of all values except text. */
 import { failure } from "./errors.ts";
 import { toArray } from "./iterate.ts";
 import { usable } from "./keys.ts";
@@ -19,7 +19,7 @@ import {
   type Value,
 } from "./values.ts";
 
-/** An attribute that is no method. */
+/** An attribute that is not a method. */
 export type Property = (value: Value) => Value;
 
 const dict = (self: Value): Dict => self as Dict;
@@ -104,7 +104,7 @@ const LIST: ReadonlyMap<string, Native> = new Map([
   ],
 ]);
 
-/** The place of a number in a range. */
+/** The index of a number in a range. */
 function placeIn(range: Range, value: Value): bigint | undefined {
   const number = intOf(value);
   if (number === undefined) return undefined;
@@ -207,7 +207,7 @@ export function isForbidden(value: Value, name: string): boolean {
   return FORBIDDEN.get(typeName(value))?.has(name) ?? false;
 }
 
-/** Is this a text, for keyword arguments given as a dictionary? */
+/** Checks that this is text, for keyword arguments given as a dictionary. */
 export function keywordsFrom(run: Run, value: Value): [string, Value][] {
   if (!(value instanceof Dict))
     throw failure("TypeError", `argument after ** must be a mapping, not ${typeName(value)}`);

@@ -1,9 +1,9 @@
-/** Functions of ours that templates call, with signatures written as Python writes them. */
+/** Our functions that templates call, with signatures in Python's notation. */
 import { failure } from "./errors.ts";
 import type { Run } from "./run.ts";
 import { type Arguments, intOf, type Keywords, textOf, typeName, Undefined, type Value } from "./values.ts";
 
-/** A method, filter or test: what it is applied to comes first. */
+/** A method, filter or test: its first argument is the value that it is applied to. */
 export type Native = (run: Run, self: Value, args: Arguments, keywords: Keywords) => Value;
 
 interface Parameter {
@@ -14,7 +14,7 @@ interface Parameter {
 
 /**
  * A function that takes its arguments by position and by name.
- * @param signature such as `sep=None, maxsplit=-1`; `/` ends what is taken by position alone
+ * @param signature such as `sep=None, maxsplit=-1`; `/` ends the positional-only arguments
  * @param body gets every argument, filled in
  */
 export function native(signature: string, body: (run: Run, self: Value, ...args: Value[]) => Value): Native {
@@ -65,7 +65,7 @@ function bind(parameters: readonly Parameter[], args: Arguments, keywords: Keywo
   return values;
 }
 
-/** A whole number as an argument, held within what JavaScript counts exactly. */
+/** A whole number as an argument, clamped to JavaScript's exact range. */
 export function wholeArgument(value: Value): number {
   const number = intOf(value);
   if (number === undefined) {
@@ -83,7 +83,7 @@ export function textArgument(value: Value): string {
   return text;
 }
 
-/** Where a slice such as `text[start:end]` begins and ends, for arguments that may be None. */
+/** The begin and end of a slice such as `text[start:end]`, for arguments that may be None. */
 export function clampRange(start: Value, end: Value, length: number): [number, number] {
   const clamp = (value: Value, fallback: number): number => {
     if (value === null) return fallback;

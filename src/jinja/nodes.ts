@@ -7,7 +7,7 @@ export interface Keyword {
   readonly value: Expression;
 }
 
-/** What stands in the parentheses of a call. */
+/** The contents of a call's parentheses. */
 export interface CallArguments {
   readonly args: readonly Expression[];
   readonly keywords: readonly Keyword[];
@@ -128,7 +128,7 @@ export interface If {
   readonly otherwise: readonly Statement[];
   readonly line: number;
 }
-/** What macros and the blocks given to them have in common. */
+/** The common part of macros and of the blocks passed to them. */
 export interface Signature {
   readonly args: readonly Name[];
   readonly defaults: readonly Expression[];
@@ -178,7 +178,7 @@ export interface Block {
   readonly body: readonly Statement[];
   readonly line: number;
 }
-/** Tags for other templates, of which there are none. */
+/** Tags that refer to other templates; there are none. */
 export interface Outside {
   readonly kind: "extends" | "include" | "import";
   readonly template: Expression;

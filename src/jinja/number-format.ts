@@ -1,4 +1,4 @@
-/** Numbers laid out for `%` and for `format`: what both have in common. */
+/** Numbers laid out for `%` and for `format`: their common part. */
 import { failure } from "./errors.ts";
 import { exponentText, fixedDigits, floatText, generalText, intText } from "./numbers.ts";
 
@@ -9,7 +9,7 @@ const RADIX: Readonly<Record<string, readonly [number, string]>> = {
   X: [16, "0X"],
 };
 
-/** |value| in the base of `d`, `b`, `o`, `x` or `X`, and the prefix that `#` asks for. */
+/** |value| in the base of `d`, `b`, `o`, `x` or `X`, and the prefix for `#`. */
 export function wholeDigits(value: bigint, type: string): { digits: string; prefix: string } {
   const size = value < 0n ? -value : value;
   const [radix, prefix] = RADIX[type] ?? [10, ""];

@@ -5,7 +5,7 @@ import { strip } from "./text.ts";
 
 /** Python refuses to print or read longer whole numbers. */
 const MOST_DIGITS = 4300;
-/** More digits after the point than anybody prints. */
+/** Maximum number of digits after the point. */
 const MOST_DECIMALS = 2000;
 
 /** `str(int)`. */
@@ -75,7 +75,7 @@ export function fixedDigits(value: number, decimals: number): string {
   return decimals === 0 ? digits : `${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`;
 }
 
-/** |value| as digits, of which one stands before the point, and the exponent. */
+/** |value| as digits, one of them before the point, and the exponent. */
 function exponentDigits(value: number, decimals: number): [string, number] {
   checkDecimals(decimals);
   if (value === 0) return ["0".repeat(decimals + 1), 0];
@@ -88,15 +88,15 @@ function exponentDigits(value: number, decimals: number): [string, number] {
   return [digits, exponent];
 }
 
-/** |value| as `%e` has it. */
+/** |value| as `%e` prints it. */
 export function exponentText(value: number, decimals: number, letter: "e" | "E", alternate: boolean): string {
   const [digits, exponent] = exponentDigits(value, decimals);
   return scientific(digits, exponent, letter, alternate);
 }
 
 /**
- * |value| as `%g` has it: the shorter of both forms, without zeros at the end.
- * @param addPoint as `format` without a type has it: with a digit after the point, and the exponent form earlier
+ * |value| as `%g` prints it: the shorter of both forms, without zeros at the end.
+ * @param addPoint as for `format` without a type: with a digit after the point, and the exponent form earlier
  */
 export function generalText(
   value: number,
@@ -155,7 +155,7 @@ function plainDigits(run: Run, text: string): string {
   );
 }
 
-/** The value of a decimal digit: digits stand in tens, in order. */
+/** The value of a decimal digit: digits come in groups of ten, in order. */
 export function digitValue(code: number): number {
   let first = code;
   while (first > code - 9 && /\p{Nd}/u.test(String.fromCodePoint(first - 1))) first--;
@@ -163,7 +163,7 @@ export function digitValue(code: number): number {
   return code >= 0x1d7ce && code <= 0x1d7ff ? (code - 0x1d7ce) % 10 : code - first;
 }
 
-/** `int(text, base)`; undefined where Python raises ValueError. */
+/** `int(text, base)`; undefined if Python raises ValueError. */
 export function parseInteger(run: Run, text: string, base: number): bigint | undefined {
   run.scan(text.length);
   const match = /^([+-]?)(0[bB]|0[oO]|0[xX])?(_?[0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*)$/.exec(
@@ -191,7 +191,7 @@ export function parseInteger(run: Run, text: string, base: number): bigint | und
   return sign === "-" ? -value : value;
 }
 
-/** `float(text)`; undefined where Python raises ValueError. */
+/** `float(text)`; undefined if Python raises ValueError. */
 export function parseFloatText(run: Run, text: string): number | undefined {
   run.scan(text.length);
   const plain = plainDigits(run, text);

@@ -44,7 +44,7 @@ export function truth(run: Run, value: Value): boolean {
 /** `a == b` */
 export function equals(run: Run, a: Value, b: Value, depth = 0): boolean {
   if (typeof a === "string" && typeof b === "string") {
-    // Texts of different lengths are told apart at once.
+    // Texts of different lengths differ.
     if (a.length === b.length) run.scan(a.length);
     return a === b;
   }
@@ -84,7 +84,7 @@ function isNumber(value: Value): value is PlainNumber {
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean";
 }
 
-/** Negative, 0 or positive; NaN where one of them is NaN. Whole numbers and floats compare exactly. */
+/** Negative, 0 or positive; NaN if one of them is NaN. Whole numbers and floats compare exactly. */
 function numericOrder(a: PlainNumber, b: PlainNumber): number {
   const x = typeof a === "boolean" ? BigInt(a) : a;
   const y = typeof b === "boolean" ? BigInt(b) : b;
@@ -177,7 +177,7 @@ export function arithmetic(run: Run, operator: Arithmetic, a: Value, b: Value): 
   throw failure("TypeError", `unsupported operand type(s) for ${operator}: ${types}`);
 }
 
-/** What text and lists can do; undefined for what is not defined. */
+/** Operations of text and lists; undefined if not defined. */
 function sequences(run: Run, operator: Arithmetic, a: Value, b: Value): Value | undefined {
   const left = textOf(a);
   if (operator === "+") {
@@ -208,7 +208,7 @@ function sequences(run: Run, operator: Arithmetic, a: Value, b: Value): Value | 
   return what instanceof List ? new List(items) : new Tuple(items);
 }
 
-/** Text and text. Where one of them is markup, the other is escaped. */
+/** Text and text. If one of them is markup, the other is escaped. */
 function joined(run: Run, a: Value, left: string, b: Value, right: string): Value {
   run.admitText(left.length + right.length);
   if (!(a instanceof Markup || b instanceof Markup)) return left + right;
@@ -309,7 +309,7 @@ function floatPower(x: number, y: number): number {
   if (x === -1 && !Number.isFinite(y) && !Number.isNaN(y)) return 1;
   if (x === 0 && y < 0) throw failure("ZeroDivisionError", "0.0 cannot be raised to a negative power");
   if (x < 0 && Number.isFinite(x) && Number.isFinite(y) && !Number.isInteger(y)) {
-    throw failure("ValueError", "a complex number comes out of this power, and complex numbers are not supported");
+    throw failure("ValueError", "this power is a complex number, which is not supported");
   }
   const result = x ** y;
   if (!Number.isFinite(result) && Number.isFinite(x) && Number.isFinite(y)) {
@@ -335,7 +335,7 @@ export function absolute(value: Value): Value {
   throw failure("TypeError", `bad operand type for abs(): '${typeName(value)}'`);
 }
 
-/** `a ~ b ~ c`: the texts, joined. Escaped where one of them is markup and HTML is being escaped. */
+/** `a ~ b ~ c`: the texts, joined. Escaped if one of them is markup and HTML is escaped. */
 export function concatenate(run: Run, values: readonly Value[], escaping: boolean): Value {
   if (escaping && values.some((value) => value instanceof Markup)) {
     const parts = values.map((value) => (value instanceof Markup ? value.text : escapeHtml(run, str(run, value))));

@@ -106,7 +106,7 @@ export class ExpressionParser extends TokenReader {
     return withFilter ? this.#filters(node) : node;
   }
 
-  /** A name or literal. @param withNamespace is `name.attribute` a target here? */
+  /** A name or literal. @param withNamespace whether `name.attribute` is a target here */
   primary(withNamespace = false): Expression {
     const token = this.current;
     if (token.type === "name") {
@@ -137,7 +137,7 @@ export class ExpressionParser extends TokenReader {
     throw this.error(`unexpected '${describe(token)}'`);
   }
 
-  /** One expression, or several with commas between them. */
+  /** One expression, or several separated by commas. */
   tuple(
     options: {
       simplified?: boolean;
@@ -194,7 +194,7 @@ export class ExpressionParser extends TokenReader {
     return { kind: "dict", pairs };
   }
 
-  /** A chain is a deep tree, and those who walk it have a stack to keep. */
+  /** A chain becomes a deep tree, and walking it takes stack. */
   #checkChain(length: number): void {
     if (length > 4 * DEEPEST_SOURCE) throw this.error("the template has too long a chain of operators");
   }
@@ -301,7 +301,7 @@ export class ExpressionParser extends TokenReader {
     return { args: [], keywords: [], spread: null, spreadKeywords: null };
   }
 
-  /** Filters one after the other. @param start null in a block @param inline is the first one without its bar? */
+  /** Filters one after the other. @param start null in a block @param inline whether the first one has no bar */
   filter(start: Expression | null, inline = false): Filter | null {
     let node: Expression | null = start;
     let first = inline;

@@ -1,4 +1,4 @@
-/** Statements: a template's source as a tree. */
+/** Parses statements: a template's source as a tree. */
 import { syntaxError } from "./errors.ts";
 import { tokenize } from "./lexer.ts";
 import type {
@@ -27,7 +27,7 @@ export function parse(source: string): Statement[] {
 
 class Parser {
   readonly #in: ExpressionParser;
-  /** The tags that would end the blocks that are open. */
+  /** The tags that would end the open blocks. */
   readonly #ends: (readonly string[])[] = [];
   readonly #open: string[] = [];
 
@@ -71,7 +71,7 @@ class Parser {
     return result;
   }
 
-  /** The body of a block, up to one of these tags, which is returned too. */
+  /** The body of a block, up to one of these tags, which is also returned. */
   #body(...ends: readonly string[]): { body: Statement[]; end: string } {
     this.#in.skip("operator", ":");
     this.#in.expect("block_end");

@@ -45,7 +45,7 @@ export function percentFormat(run: Run, format: string, values: Value, escaping 
   return result;
 }
 
-/** A key, flags, width and precision are never longer in earnest. */
+/** Maximum length of key, flags, width and precision. */
 const LONGEST_DIRECTIVE = 1000;
 
 function starred(flags: string, width: string, precision: string | undefined, type: string, source: Values): Directive {
@@ -147,7 +147,7 @@ function pad(run: Run, piece: Piece, { flags, width }: Directive): string {
   return " ".repeat(missing) + sign + prefix + body;
 }
 
-/** The values of a format: one, those of a tuple in turn, or those of a dictionary by name. */
+/** The values of a format: one value, those of a tuple in turn, or those of a dictionary by name. */
 class Values {
   readonly #all: Value;
   readonly #items: readonly Value[];
@@ -189,7 +189,7 @@ class Values {
   }
 }
 
-/** What `ascii()` makes of a representation. */
+/** The `ascii()` of a representation. */
 function asciiOnly(text: string): string {
   return Array.from(text, (character) => {
     const code = character.codePointAt(0) as number;

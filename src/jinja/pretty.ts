@@ -19,7 +19,7 @@ class Printer {
     this.#run = run;
   }
 
-  /** @param indent where the value begins @param allowance what must follow it on its last line */
+  /** @param indent column at which the value begins @param allowance characters that must follow it on its last line */
   format(value: Value, indent: number, allowance: number, level: number): string {
     checkDepth(level);
     const text = this.#repr(value, level);
@@ -64,7 +64,7 @@ class Printer {
     return text;
   }
 
-  /** Entries by key; keys that have no order go by the name of their type. */
+  /** Entries by key; keys without an order are sorted by the name of their type. */
   #sorted(dict: Dict): [Value, Value][] {
     const entries = Array.from(dict.entries(), ({ key, value }): [Value, Value] => [key, value]);
     return entries.sort(([a], [b]) => {

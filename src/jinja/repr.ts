@@ -18,14 +18,14 @@ import {
   type Value,
 } from "./values.ts";
 
-/** `str(value)`: what `{{ value }}` prints. */
+/** `str(value)`: printed by `{{ value }}`. */
 export function str(run: Run, value: Value): string {
   if (typeof value === "string") return value;
   if (value instanceof Markup) return value.text;
   return value instanceof Undefined ? "" : repr(run, value);
 }
 
-/** `repr(value)`: what lists and dictionaries print of their items. */
+/** `repr(value)`: printed for items of lists and dictionaries. */
 export function repr(run: Run, value: Value, depth = 0): string {
   checkDepth(depth);
   run.spend(3);
@@ -72,7 +72,7 @@ function dictRepr(run: Run, dict: Dict, depth: number): string {
   return `{${text}}`;
 }
 
-/** What Python prints as an escape: controls, unassigned, lone surrogates, and all spaces but the plain one. */
+/** Characters that Python prints as escapes: controls, unassigned, lone surrogates, and all spaces but the plain one. */
 const UNPRINTABLE = /[\p{C}\p{Z}\\'](?<! )/gu;
 
 /** A string as a Python literal. */
@@ -97,7 +97,7 @@ function escaped(character: string): string {
   return `\\U${code.toString(16).padStart(8, "0")}`;
 }
 
-/** Is every character printable, as `str.isprintable` means it? */
+/** Whether every character is printable in the sense of `str.isprintable`. */
 export function isPrintable(text: string): boolean {
   return !/[\p{C}\p{Z}](?<! )/u.test(text);
 }

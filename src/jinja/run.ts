@@ -1,12 +1,12 @@
 /**
  * One rendering: its budget, its clock, and whether it escapes HTML.
  *
- * The budget makes every rendering end within a second or two and in little memory. All work is counted in steps, and
+ * The budget makes every rendering end within a second or two and in little memory. All work is counted in steps,
  * not in time, so that the same template with the same conversation always ends the same way.
  */
 import { TemplateError } from "./errors.ts";
 
-/** Steps of a rendering: a conversation of 200 turns takes some 100,000, the worst templates half a second for all. */
+/** Steps of a rendering: a conversation of 200 turns takes about 100,000, the worst templates half a second for all. */
 const STEPS = 3_000_000;
 /** Longest text that a template may make, in UTF-16 units. */
 const LONGEST_TEXT = 1 << 23;
@@ -15,14 +15,14 @@ export const DEEPEST = 300;
 const DEEPEST_CALLS = 150;
 
 export interface RunOptions {
-  /** What `strftime_now` reads. */
+  /** The clock of `strftime_now`. */
   readonly now?: (() => Date) | undefined;
   /** UTF-16 units of text that the caller passes in: long conversations may take more steps. */
   readonly inputLength?: number;
 }
 
 export class Run {
-  /** Is HTML escaped here? False unless `{% autoescape true %}`. */
+  /** Whether HTML is escaped here: false unless `{% autoescape true %}`. */
   autoescape = false;
   /** The line of the statement being run, for messages. */
   line = 1;
@@ -60,7 +60,7 @@ export class Run {
     this.spend(length);
   }
 
-  /** Runs a call, and refuses recursion without end. */
+  /** Runs a call, and refuses endless recursion. */
   nested<T>(call: () => T): T {
     if (this.#calls >= DEEPEST_CALLS) throw limit("calls itself too deeply");
     this.#calls++;

@@ -1,16 +1,16 @@
 /**
- * Which variable a name means. Jinja decides that before a template runs, from where names are read and set; the rules
- * here are those of its compiler (`idtracking`), because templates depend on their corners: a loop's body sees what was
- * set outside and forgets what it sets, branches of `if` share their scope, macros see later values of what is outside.
+ * Resolves names to variables. Jinja does this before a template runs, from where names are read and set; the rules
+ * here are those of its compiler (`idtracking`), because templates depend on their corner cases: a loop's body sees names
+ * set outside and forgets its own, branches of `if` share their scope, macros see later values of outer names.
  */
 
 import { childrenOf, type For, type If, type Node } from "./nodes.ts";
 import { limit } from "./run.ts";
 
-/** Steps of finding out what the names of a template mean: many more than a real one takes. */
+/** Maximum steps for resolving a template's names: many more than a real one takes. */
 const STEPS = 3_000_000;
 
-/** The work that compiling a template may take. */
+/** Limits the work of compiling a template. */
 export class CompileBudget {
   #steps = STEPS;
 
@@ -38,7 +38,7 @@ export interface Slot {
   readonly index: number;
 }
 
-/** What a variable holds when its scope is entered. */
+/** A variable's value when its scope is entered. */
 export type Load =
   | { readonly kind: "parameter" }
   | { readonly kind: "undefined" }
@@ -83,7 +83,7 @@ export class Scope {
     return this.#define(name, { kind: "parameter" });
   }
 
-  /** What is set here and around, by name, for blocks that are given it. */
+  /** Variables set here and in outer scopes, by name, for blocks that receive them. */
   allStores(): Map<string, Slot> {
     const result = new Map<string, Slot>();
     for (let scope: Scope | null = this; scope; scope = scope.parent) {
@@ -123,7 +123,7 @@ export class Scope {
     return copy;
   }
 
-  /** Takes over what the branches of an `if` read and set. */
+  /** Merges the names that the branches of an `if` read and set. */
   #merge(branches: readonly Scope[]): void {
     const stores = new Set(branches.flatMap((branch) => [...branch.#stores]).filter((name) => !this.#stores.has(name)));
     for (const branch of branches) {
@@ -137,7 +137,7 @@ export class Scope {
     }
   }
 
-  /** Sees the names of a node that lies in this scope. */
+  /** Visits the names of a node in this scope. */
   visit(node: Node, asParameter = false): void {
     switch (node.kind) {
       case "name":
@@ -195,7 +195,7 @@ export class Scope {
     return branch;
   }
 
-  /** Each `elif` is an `if` of its own within one branch. */
+  /** Each `elif` is a separate `if` within one branch. */
   #elifs(branches: If["branches"]): Scope {
     const scope = this.#copy();
     for (const { test, body } of branches) {
@@ -205,12 +205,12 @@ export class Scope {
     return scope;
   }
 
-  /** Sees the names within statements whose scope this is. */
+  /** Visits the names in the statements of this scope. */
   analyze(nodes: readonly Node[]): void {
     for (const node of nodes) this.visit(node);
   }
 
-  /** Sees the names within a loop's part whose scope this is. */
+  /** Visits the names in the part of a loop that has this scope. */
   analyzeLoop(node: For, part: "body" | "else" | "test"): void {
     if (part !== "else") this.visit(node.target, true);
     if (part === "test") {
@@ -219,7 +219,7 @@ export class Scope {
   }
 }
 
-/** Which of the names are read in the nodes before anything sets them. */
+/** The names that the nodes read before they are set. */
 export function undeclared(
   nodes: readonly Node[],
   names: readonly string[],

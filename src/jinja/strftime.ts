@@ -1,4 +1,4 @@
-/** `strftime_now`: the local time in the C locale, as glibc has it. */
+/** `strftime_now`: the local time in the C locale, as in glibc. */
 import { failure } from "./errors.ts";
 import type { Run } from "./run.ts";
 
@@ -18,7 +18,7 @@ const MONTHS = [
   "December",
 ];
 
-/** What a letter stands for: a number with its width and filling, text, or a format of its own. */
+/** The meaning of a letter: a number with its width and padding, text, or another format. */
 type Part = readonly [value: number, width: number, fill: string] | string;
 
 export function strftime(run: Run, format: string, date: Date): string {

@@ -1,4 +1,4 @@
-/** The methods of str, but for `format`, which looks things up. */
+/** The methods of str, except `format`, which looks things up. */
 import { capitalize, caseFold, QUESTIONS, swapCase, titleCase } from "./case.ts";
 import { failure } from "./errors.ts";
 import { iterate } from "./iterate.ts";
@@ -35,10 +35,10 @@ function method(name: string, signature: string, body: TextBody): void {
   );
 }
 
-/** Methods by name. Those of markup wrap what comes out of these. */
+/** Methods by name. Methods of markup wrap the results of these. */
 export const STRING_METHODS: ReadonlyMap<string, Native> = METHODS;
 
-/** A method of text alone, in time that grows with it. */
+/** A method of text alone, with time linear in its length. */
 function mapping(name: string, convert: (text: string) => string): void {
   method(name, "", (run, text) => {
     run.spend(1 + 3 * text.length);
@@ -113,7 +113,7 @@ method("removesuffix", "suffix, /", (_run, text, suffix: Value) => {
   return end !== "" && text.endsWith(end) ? text.slice(0, -end.length) : text;
 });
 
-/** Does the part of a text between two places begin or end so? One way or one of several. */
+/** Whether the part of a text between two positions begins or ends with a text, or with one of several. */
 function affix(name: "startswith" | "endswith"): void {
   method(name, "prefix, start=None, end=None, /", (run, text, wanted: Value, start: Value, end: Value) => {
     run.scan(text.length);
@@ -135,7 +135,7 @@ function affix(name: "startswith" | "endswith"): void {
 affix("startswith");
 affix("endswith");
 
-/** Where a part stands, in characters; -1 if nowhere. */
+/** The position of a part, in characters; -1 if not found. */
 function find(run: Run, text: string, part: string, start: Value, end: Value, last: boolean): number {
   const length = lengthOf(run, text);
   const [from, to] = clampRange(start, end, length);
@@ -203,7 +203,7 @@ method("rjust", "width, fillchar=' ', /", (run, text, width: Value, char: Value)
 });
 method("center", "width, fillchar=' ', /", (run, text, width: Value, char: Value) => {
   const { missing, fill } = filling(run, text, width, char);
-  // Python puts the odd one to the left where the width is odd.
+  // Python puts the odd space on the left if the width is odd.
   const left = (missing >> 1) + (missing & wholeArgument(width) & 1);
   return fill.repeat(left) + text + fill.repeat(missing - left);
 });

@@ -28,7 +28,7 @@ import {
   type Value,
 } from "./values.ts";
 
-/** Attributes that every object of Python has, all of them behind the sandbox's fence. */
+/** Attributes that every object of Python has, all blocked by the sandbox. */
 const HIDDEN = new Set(
   (
     "class doc eq ne lt le gt ge hash init new repr str format dir reduce reduce_ex sizeof subclasshook " +
@@ -62,7 +62,7 @@ function undefinedOf(value: Value, key: Value, run?: Run): Undefined {
   return new Undefined(`${what} has no element${run ? ` ${repr(run, key).slice(0, 100)}` : ""}`);
 }
 
-/** An item; undefined where Python raises TypeError or LookupError. */
+/** An item; undefined if Python raises TypeError or LookupError. */
 function itemOf(run: Run, value: Value, key: Value): Value | undefined {
   if (value instanceof Dict) {
     try {
@@ -92,7 +92,7 @@ function placeOf(index: bigint, length: number): number {
   return Number(index < 0n ? index + BigInt(length) : index);
 }
 
-/** An attribute; undefined where Python raises AttributeError. Unsafe ones exist, and refuse to be used. */
+/** An attribute; undefined if Python raises AttributeError. Unsafe ones exist, but cannot be used. */
 export function attributeOf(run: Run, value: Value, name: string): Value | undefined {
   if (value instanceof Undefined) return HIDDEN.has(name) ? unsafe(value, name) : value.refuse();
   if (value instanceof Namespace) {
@@ -146,7 +146,7 @@ function stringKeys(value: Value): Map<string, Value> {
   return result;
 }
 
-/** Which argument of a method of markup is escaped. */
+/** Which argument of a markup method is escaped. */
 const ESCAPED: ReadonlyMap<string, number> = new Map([
   ["replace", 1],
   ["ljust", 1],
@@ -154,7 +154,7 @@ const ESCAPED: ReadonlyMap<string, number> = new Map([
   ["center", 1],
 ]);
 
-/** Methods of markup give markup, and escape what they put in. */
+/** Methods of markup return markup, and escape inserted text. */
 function markupMethod(name: string, method: Native): Native {
   const safe = (run: Run, value: Value): Value => {
     if (value instanceof Markup) return value;
@@ -170,7 +170,7 @@ function markupMethod(name: string, method: Native): Native {
   };
 }
 
-/** What `Markup.join` makes of its items: each is turned to text and escaped. */
+/** The items of `Markup.join`: each is converted to text and escaped. */
 function markupItems(run: Run, value: Value): Value[] {
   const source = iterate(run, value);
   const items: Value[] = [];

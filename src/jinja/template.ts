@@ -1,7 +1,7 @@
 /**
  * Jinja templates, as jinja2 3.1 renders them in the environment that transformers sets up for chat templates: the
  * immutable sandbox, `trim_blocks`, `lstrip_blocks`, loop controls, `{% generation %}`, `raise_exception`,
- * `strftime_now` and its own `tojson`. Time and memory are bounded, and nothing of the host can be reached.
+ * `strftime_now` and its own `tojson`. Time and memory are bounded, and templates have no access to the host.
  */
 import { Context } from "./activation.ts";
 import { compile, type Render } from "./compile.ts";
@@ -19,14 +19,14 @@ export { NotData } from "./host.ts";
 const LONGEST_SOURCE = 1_000_000;
 
 export interface RenderOptions {
-  /** What `strftime_now` reads. Default: the time. */
+  /** The clock of `strftime_now`. Default: the current time. */
   readonly now?: (() => Date) | undefined;
 }
 
 export class Template {
   readonly #render: Render;
 
-  /** @throws TemplateError `syntax`, with the line and what is wrong there */
+  /** @throws TemplateError `syntax`, with the line and the fault */
   constructor(source: string) {
     if (source.length > LONGEST_SOURCE) throw syntaxError(`a template has at most ${LONGEST_SOURCE} characters`, 1);
     this.#render = withinStack(() => compile(parse(source)));
@@ -34,7 +34,7 @@ export class Template {
 
   /**
    * @param variables plain data: null, booleans, numbers, bigints, strings, arrays, and objects or Maps of them
-   * @throws TemplateError for what the template refuses or fails at, with the line; NotData for other values
+   * @throws TemplateError if the template refuses or fails, with the line; NotData for other values
    */
   render(variables: Readonly<Record<string, unknown>>, options: RenderOptions = {}): string {
     const host = new HostValues();
@@ -50,7 +50,7 @@ export class Template {
   }
 }
 
-/** Depth is bounded everywhere by numbers; a host with little stack may still end before them. */
+/** Depth is bounded everywhere by numbers; a host with a small stack may still fail earlier. */
 function withinStack<T>(work: () => T): T {
   try {
     return work();

@@ -1,4 +1,4 @@
-/** All tests, by name: what stands after `is`. */
+/** All tests, by name: the names after `is`. */
 import { QUESTIONS } from "./case.ts";
 import { isIterable } from "./iterate.ts";
 import { type Native, native } from "./natives.ts";
@@ -28,7 +28,7 @@ function isSequence(value: Value): boolean {
   return textOf(value) !== undefined || kinds.some((kind) => value instanceof kind);
 }
 
-/** Can it be called? In Python, what is undefined claims so too. */
+/** Whether it is callable. In Python, undefined values claim to be. */
 function isCallable(value: Value): boolean {
   if (value instanceof Custom) return value.type === "LoopContext" || value.type === "Joiner";
   return value instanceof Callable || value instanceof Undefined;
@@ -36,7 +36,7 @@ function isCallable(value: Value): boolean {
 
 const same: Native = native("other", (_run, self, other: Value) => self === other);
 
-/** Does anything go by this name? A list cannot be a name, and Python says so. */
+/** Whether this name exists. A list cannot be a name; Python raises an error for one. */
 const exists = (names: () => ReadonlyMap<string, Native>): Native =>
   native("", (_run, self) => {
     const name = textOf(self);
@@ -44,7 +44,7 @@ const exists = (names: () => ReadonlyMap<string, Native>): Native =>
     return name !== undefined && names().has(name);
   });
 
-/** @param filters all filters, for the test that asks for one */
+/** @param filters all filters, for the test that looks one up */
 export function makeTests(filters: () => ReadonlyMap<string, Native>): ReadonlyMap<string, Native> {
   const tests: ReadonlyMap<string, Native> = new Map<string, Native>([
     ["odd", native("", (run, self) => remainder(run, self, 2n, 1n))],

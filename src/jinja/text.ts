@@ -1,9 +1,9 @@
 /** Text as Python counts it: by code points, with Python's whitespace and line ends. */
 import type { Run } from "./run.ts";
 
-/** Four separators of old, which Python counts as whitespace beside what Unicode does. */
+/** Four old separators, which Python counts as whitespace in addition to Unicode's. */
 const SEPARATORS = "\x1c-\x1f";
-/** What `str.isspace` and `\s` take for whitespace. */
+/** Whitespace for `str.isspace` and `\s`. */
 const SPACE = new RegExp(`[\\p{White_Space}${SEPARATORS}]`, "u");
 const LINE_END = new RegExp(`\\r\\n|[\\n-\\r\\x85\\u2028\\u2029${"\x1c-\x1e"}]`, "g");
 const SURROGATE = /[\ud800-\udfff]/;
@@ -16,13 +16,13 @@ export function isSpace(character: string | undefined): boolean {
     : SPACE.test(character);
 }
 
-/** The characters, of which one may be two UTF-16 units. */
+/** The characters; one may take two UTF-16 units. */
 export function charactersOf(run: Run, text: string): readonly string[] {
   run.admitList(text.length);
   return Array.from(text);
 }
 
-/** Does every character take one UTF-16 unit, so that JavaScript counts as Python does? */
+/** Whether every character takes one UTF-16 unit, so that JavaScript counts like Python. */
 export function isPlain(text: string): boolean {
   return !SURROGATE.test(text);
 }
@@ -35,7 +35,7 @@ export function lengthOf(run: Run, text: string): number {
   return length;
 }
 
-/** Where the code point at `index` begins, in UTF-16 units. */
+/** The position of the code point at `index`, in UTF-16 units. */
 export function unitsBefore(text: string, index: number): number {
   let units = 0;
   for (let i = 0; i < index && units < text.length; i++) units += (text.codePointAt(units) as number) > 0xffff ? 2 : 1;
@@ -69,7 +69,7 @@ export function compareText(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Surrogates stand for code points above all others. */
+/** Surrogates encode code points above all others. */
 function ordinal(unit: number): number {
   if (unit < 0xd800) return unit;
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
@@ -97,7 +97,7 @@ export function strip(run: Run, text: string, set: string | null, left: boolean,
   return text.slice(begin, end);
 }
 
-/** Splits at runs of whitespace; at most `most` times, or without end for a negative number. */
+/** Splits at runs of whitespace; at most `most` times, or without limit for a negative number. */
 export function splitSpace(run: Run, text: string, most: number): string[] {
   run.spend(1 + (text.length >> 1));
   const parts: string[] = [];
@@ -166,7 +166,7 @@ export function splitAtRight(run: Run, text: string, separator: string, most: nu
   return parts.reverse();
 }
 
-/** Lines as `str.splitlines` has them. */
+/** Lines as in `str.splitlines`. */
 export function linesOf(run: Run, text: string, keepEnds: boolean): string[] {
   run.spend(1 + (text.length >> 1));
   const lines: string[] = [];
@@ -189,7 +189,7 @@ export function repeat(run: Run, text: string, times: bigint): string {
   return result;
 }
 
-/** Occurrences that do not overlap, as `str.count` has them. */
+/** Occurrences that do not overlap, as in `str.count`. */
 export function countOf(run: Run, text: string, part: string): number {
   if (part === "") return lengthOf(run, text) + 1;
   run.scan(text.length);
@@ -220,7 +220,7 @@ export function replaceText(run: Run, text: string, old: string, by: string, mos
   return parts.join(by);
 }
 
-/** Escapes HTML as markupsafe does. */
+/** Escapes HTML like markupsafe. */
 export function escapeHtml(run: Run, text: string): string {
   run.scan(text.length);
   if (!/[&<>'"]/.test(text)) return text;

@@ -1,11 +1,11 @@
-/** The tokens of a template, one after the other, for the parser. */
+/** The tokens of a template, one after another, for the parser. */
 import { syntaxError } from "./errors.ts";
 import type { Token, TokenType } from "./lexer.ts";
 
 /** Deepest nesting of expressions and of blocks: Jinja itself fails at about half of it. */
 export const DEEPEST_SOURCE = 150;
 
-/** The tokens and where the parser stands among them. */
+/** The tokens and the parser's position. */
 export class TokenReader {
   readonly #tokens: readonly Token[];
   #at = 0;

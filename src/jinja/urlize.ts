@@ -1,4 +1,4 @@
-/** `urlize`: addresses in text as links. Every word is looked at in time that grows with its length. */
+/** `urlize`: addresses in text as links. The time per word is linear in its length. */
 import { failure } from "./errors.ts";
 import type { Run } from "./run.ts";
 import { cut, escapeHtml, isSpace, lengthOf } from "./text.ts";
@@ -11,7 +11,7 @@ export interface UrlizeOptions {
   readonly schemes: readonly string[];
 }
 
-/** A word is never longer in earnest; a longer one is no address. */
+/** Maximum length of an address. */
 const LONGEST_WORD = 4000;
 const TRAILING = /(?:[)>.,\n]|&gt;)$/;
 const TOP_DOMAINS = new Set(["com", "net", "int", "edu", "gov", "org", "info", "mil"]);
@@ -92,7 +92,7 @@ function link(run: Run, text: string, options: UrlizeOptions): string {
 function isAddress(text: string): boolean {
   const scheme = /^(?:https?:\/\/|www\.)/i.exec(text)?.[0] ?? "";
   const rest = text.slice(scheme.length);
-  // The host, a port, and what follows it.
+  // The host, a port, and the rest.
   const parts = /^([^:/?#\s]+|\[[\da-fA-F:]+\])(?::\d{1,5})?(?:[/?#]\S*)?$/.exec(rest);
   const host = parts?.[1];
   if (host === undefined) return false;

@@ -1,7 +1,7 @@
 /**
  * Python's values as templates see them. None is `null`; bool, int, float and str are `boolean`, `bigint`, `number`
- * and `string`; everything else is a {@link Thing}. Nothing of JavaScript's own objects is reachable from a template:
- * attributes are looked up in tables of ours, and dictionaries are Maps.
+ * and `string`; everything else is a {@link Thing}. No JavaScript object is reachable from a template:
+ * attributes are looked up in our tables, and dictionaries are Maps.
  */
 import { failure, type PythonError } from "./errors.ts";
 import type { Run } from "./run.ts";
@@ -18,7 +18,7 @@ export abstract class Thing {
   abstract readonly type: string;
 }
 
-/** Text that needs no more HTML escaping: `x | safe`, and what `{% autoescape true %}` makes. */
+/** Text that needs no more HTML escaping: `x | safe`, and results of `{% autoescape true %}`. */
 export class Markup extends Thing {
   readonly type = "Markup";
   readonly text: string;
@@ -42,7 +42,7 @@ export class List extends Thing {
 export class Tuple extends Thing {
   readonly type = "tuple";
   readonly items: readonly Value[];
-  /** Names of the items, as the groups of `groupby` have. */
+  /** Names of the items, as in the groups of `groupby`. */
   readonly names: readonly string[];
 
   constructor(items: readonly Value[], names: readonly string[] = []) {
@@ -57,7 +57,7 @@ interface Entry {
   value: Value;
 }
 
-/** A dictionary in the order of insertion. Keys that Python holds equal (`1`, `1.0`, `true`) are one key. */
+/** A dictionary in the order of insertion. Keys that are equal in Python (`1`, `1.0`, `true`) are one key. */
 export class Dict extends Thing {
   readonly type = "dict";
   readonly #entries = new Map<unknown, Entry>();
@@ -80,7 +80,7 @@ export class Dict extends Thing {
     return this.#entries.has(identity(key));
   }
 
-  /** For whoever makes the dictionary: templates cannot change one. */
+  /** For makers of the dictionary only: templates cannot change one. */
   set(key: Value, value: Value): void {
     const id = identity(key);
     const entry = this.#entries.get(id);
@@ -97,7 +97,7 @@ export class Dict extends Thing {
   }
 }
 
-/** What a Map tells keys apart by, as Python's hash and equality do. */
+/** The key in the Map, which follows Python's hash and equality. */
 function identity(key: Value): unknown {
   if (typeof key === "string") return key.startsWith("\0") ? `\0s${key}` : key;
   if (typeof key === "boolean") return key ? 1n : 0n;
@@ -109,7 +109,7 @@ function identity(key: Value): unknown {
   return key;
 }
 
-/** A key of a tuple as text from which it can be told. */
+/** A tuple's key as unique text. */
 function tagged(id: unknown): string {
   if (id !== null && typeof id === "object")
     throw failure("TypeError", "a key of this kind is not supported in a tuple");
@@ -165,7 +165,7 @@ export class Range extends Thing {
 /** The end of an iteration. */
 export const DONE = Symbol("done");
 
-/** A generator: what `map`, `select`, `batch` and others return. */
+/** A generator, returned by `map`, `select`, `batch` and others. */
 export class Iteration extends Thing {
   readonly type: string;
   readonly next: () => Value | typeof DONE;
@@ -197,7 +197,7 @@ export class Undefined extends Thing {
   }
 }
 
-/** `namespace(…)`: the one thing whose attributes a template can set. */
+/** `namespace(…)`: the only object whose attributes a template can set. */
 export class Namespace extends Thing {
   readonly type = "Namespace";
   readonly attributes: Dict;
@@ -208,7 +208,7 @@ export class Namespace extends Thing {
   }
 }
 
-/** Something to be called: a macro, a method with its object, a global function. */
+/** A callable: a macro, a method with its object, a global function. */
 export class Callable extends Thing {
   readonly type: string;
   readonly title: string;
@@ -229,7 +229,7 @@ export class Callable extends Thing {
   }
 }
 
-/** An object with attributes that are computed: `loop`, a `cycler`, a `joiner`. */
+/** An object with computed attributes: `loop`, a `cycler`, a `joiner`. */
 export abstract class Custom extends Thing {
   abstract attribute(run: Run, name: string): Value | undefined;
   /** Some can be called. */

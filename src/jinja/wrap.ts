@@ -2,7 +2,7 @@
 import { failure } from "./errors.ts";
 import type { Run } from "./run.ts";
 
-/** The whitespace at which lines are broken; others, such as no-break spaces, are like letters. */
+/** The whitespace at which lines are broken; other whitespace, such as no-break spaces, counts as letters. */
 const SPACE = /[\t\n\v\f\r ]/;
 const WORD = /[\p{L}\p{N}_]/u;
 const WORD_OR_MARK = /[\p{L}\p{N}_!"'&.,?]/u;
@@ -50,7 +50,7 @@ export function wrapText(run: Run, text: string, options: WrapOptions): string[]
   return lines;
 }
 
-/** How much of a word that fits on no line goes on this one. */
+/** How much of a word that fits on no line is put on this one. */
 function breakAt(word: readonly string[], space: number, onHyphens: boolean): number {
   if (!onHyphens || word.length <= space) return space;
   const hyphen = word.slice(0, space).lastIndexOf("-");
@@ -95,7 +95,7 @@ function splitWord(word: readonly string[]): string[][] {
     const before = is(LETTER, at - 1) && (is(LETTER, at - 2) || (word[at - 2] === "-" && is(LETTER, at - 3)));
     const after = is(LETTER, at + 1) && (is(LETTER, at + 2) || (word[at + 2] === "-" && is(LETTER, at + 3)));
     at++;
-    // What precedes the hyphen may lie in the part before; at least one character comes before it in this part.
+    // The text before the hyphen may be in the part before; at least one character comes before it in this part.
     if (word[at - 1] === "-" && before && after && at - 1 > start) {
       parts.push(word.slice(start, at));
       start = at;

@@ -1,4 +1,4 @@
-/** Added tokens: texts that are found before anything else looks at the text, and their ids. */
+/** Added tokens: texts that are found before any other step reads the text, and their ids. */
 import { show } from "../show.ts";
 import type { AddedToken } from "./added-tokens.ts";
 import { isObject } from "./json.ts";
@@ -8,9 +8,9 @@ import { malformed, type Vocabulary } from "./models/vocabulary.ts";
 export type AddedTokenSpec = Omit<AddedToken, "id">;
 
 /**
- * Reads an added token as files write it.
- * @param what where it stands, for errors
- * @param special what it is if the file does not say
+ * Reads an added token from a file.
+ * @param what where it is, for errors
+ * @param special the default if the file does not say
  * @throws SluiceError `bad_file`
  */
 export function readAddedToken(value: unknown, what: string, special = false): AddedTokenSpec {
@@ -32,7 +32,7 @@ function plainToken(content: string): AddedTokenSpec {
   return { content, special: false, single_word: false, lstrip: false, rstrip: false, normalized: true };
 }
 
-/** The added tokens of a tokenizer as they are collected, with the ids that the Rust library gives them. */
+/** The added tokens of a tokenizer being collected, with the ids that the Rust library gives them. */
 export class AddedTokenList {
   readonly #vocabulary: Vocabulary;
   readonly #tokens = new Map<number, AddedTokenSpec>();
@@ -59,7 +59,7 @@ export class AddedTokenList {
   }
 
   /**
-   * Adds a token, or changes the flags of one that is there. A token of the model keeps its id; others count up from
+   * Adds a token, or changes the flags of an existing one. A token of the model keeps its id; others count up from
    * the size of the vocabulary, whatever id the file gives them.
    */
   add(token: AddedTokenSpec): void {
@@ -72,7 +72,7 @@ export class AddedTokenList {
     if (token.special) this.#specials.add(content);
   }
 
-  /** In the order of being added. A token that was special once stays it. */
+  /** In the order of addition. A token that was special once stays special. */
   tokens(): readonly AddedToken[] {
     return [...this.#tokens].map(([id, token]) => ({ ...token, special: this.#specials.has(token.content), id }));
   }

@@ -1,4 +1,4 @@
-/** Added tokens, which are looked for in a text before its model sees it. */
+/** Added tokens, which are searched for in a text before its model sees it. */
 import { Effort } from "./patterns/pattern.ts";
 import { sets } from "./patterns/properties.ts";
 import { type Normalize, type Piece, wellFormed } from "./pipeline.ts";
@@ -6,18 +6,18 @@ import { isWordCharacter } from "./pre-tokenizers/characters.ts";
 import { slice } from "./pre-tokenizers/cut.ts";
 import { TokenFinder } from "./token-finder.ts";
 
-/** As in tokenizer.json. */
+/** The fields of tokenizer.json. */
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
-  /** Found only where no word character is next to it. */
+  /** Whether it is found only without adjacent word characters. */
   readonly single_word: boolean;
-  /** Takes the white space before it. */
+  /** Whether it includes the white space before it. */
   readonly lstrip: boolean;
-  /** Takes the white space after it. */
+  /** Whether it includes the white space after it. */
   readonly rstrip: boolean;
-  /** Looked for in the normalized text, itself normalized. */
+  /** Whether it is searched for in the normalized text, itself normalized. */
   readonly normalized: boolean;
 }
 
@@ -26,12 +26,12 @@ export interface FoundToken {
   readonly id: number;
 }
 
-/** Splits texts at added tokens, and normalizes what is between them. */
+/** Splits texts at added tokens, and normalizes the text between them. */
 export class AddedTokens {
   readonly #normalize: Normalize | undefined;
-  /** Those looked for in the text as it is. */
+  /** Tokens searched for in the original text. */
   readonly #plain: Words;
-  /** Those looked for in the normalized text. */
+  /** Tokens searched for in the normalized text. */
   readonly #normalized: Words;
 
   /**
@@ -40,7 +40,7 @@ export class AddedTokens {
    */
   constructor(tokens: readonly AddedToken[], normalize: Normalize | undefined) {
     this.#normalize = normalize;
-    // Where two are the same text, the special one counts, or else the first.
+    // If two have the same text, the special one counts, otherwise the first.
     const sorted = [...tokens.filter((token) => token.special), ...tokens.filter((token) => !token.special)];
     const asNormalized = (content: string) => normalize?.({ text: content, head: content.length }).text ?? content;
     const plain = sorted.filter((token) => !token.normalized);
@@ -83,8 +83,8 @@ function splitAtWords(piece: Piece, { tokens, finder }: Words, effort: Effort): 
   for (let found = finder.find(text, 0, effort); found; found = finder.find(text, found.end, effort)) {
     const token = tokens[found.word] as AddedToken;
     if (token.single_word && !isSingle(text, found.start, found.end)) continue;
-    // The token before may have taken white space that begins this one, or all of it: as in the library, it then counts
-    // all the same, unless it takes white space before it itself.
+    // The token before may have taken white space that begins this one, or all of it: as in the library, this one then
+    // still counts, unless it includes the white space before it.
     const start = token.lstrip ? Math.max(spaceBefore(text, found.start, done), done) : found.start;
     const end = token.rstrip ? spaceAfter(text, found.end) : found.end;
     if (start >= end) continue;

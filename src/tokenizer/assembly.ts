@@ -12,7 +12,7 @@ import type { DecodeOptions, EncodeOptions, StreamOptions, TextStream, Tokenizer
 export interface TokenizerParts {
   readonly model: TokenizerModel;
   readonly added: readonly AddedToken[];
-  /** Finds the added tokens of a text and normalises what is between them. */
+  /** Finds the added tokens of a text and normalises the text between them. */
   readonly split: (text: string) => readonly (Piece | FoundToken)[];
   readonly preTokenize: ((pieces: readonly Piece[]) => readonly Piece[]) | undefined;
   readonly postProcess: PostProcess;
@@ -29,7 +29,7 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
   const specials = new Map(added.filter(({ special }) => special).map(({ id, content }) => [id, content]));
   const specialTexts = new Set(specials.values());
 
-  /** The text of a token; undefined for ids without one and for those that are left out. */
+  /** The text of a token; undefined for ids without text and for omitted ones. */
   function tokenOf(id: number, skipSpecial: boolean): string | undefined {
     const token = addedTexts.get(id) ?? vocabulary.tokenOf(id);
     return skipSpecial && token !== undefined && specialTexts.has(token) ? undefined : token;
@@ -57,7 +57,7 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
         bosTokenId !== undefined && ids[0] === bosTokenId && framed[0] === bosTokenId && framed[1] === bosTokenId;
       if (!isDoubled || framed.length === ids.length) return framed;
       options.onNotice?.(
-        `The text begins with ${addedTexts.get(bosTokenId) ?? "BOS"} itself, so the tokenizer adds no second one`,
+        `The text itself begins with ${addedTexts.get(bosTokenId) ?? "BOS"}, so the tokenizer adds no second one`,
       );
       return framed.slice(1);
     },

@@ -1,6 +1,6 @@
 /**
- * GPT-2's characters for bytes: each byte is written as a character that can be seen, printable Latin-1 as itself and
- * the others by the characters from U+0100 on.
+ * GPT-2's characters for bytes: each byte is written as a visible character, printable Latin-1 as itself and
+ * the others as the characters from U+0100 on.
  */
 export const byteCharacters: readonly string[] = makeByteCharacters();
 

@@ -1,4 +1,4 @@
-/** Where chat templates come from, with the precedence that transformers has. */
+/** Finds chat templates, with the precedence of transformers. */
 import { type FileSource, readText } from "../formats/source.ts";
 import { isObject, type JsonObject, readJsonObject } from "./json.ts";
 
@@ -8,12 +8,12 @@ export type ChatTemplates = ReadonlyMap<string, string>;
 const FILE = "chat_template.jinja";
 const FOLDER = "additional_chat_templates/";
 const SUFFIX = ".jinja";
-/** What is asked for where a folder cannot be listed: the names in use. */
+/** Names requested if a folder cannot be listed: those in use. */
 const KNOWN = ["tool_use", "rag"];
 
 /**
  * chat_template.jinja and the files in additional_chat_templates/; if there are none, `chat_template` of
- * tokenizer_config.json; if there is none either, that of chat_template.json, which processors of images have.
+ * tokenizer_config.json; otherwise that of chat_template.json, which image processors have.
  * @param config tokenizer_config.json
  */
 export async function readChatTemplates(
@@ -33,7 +33,7 @@ export async function readChatTemplates(
   return namedTemplates(legacy?.chat_template);
 }
 
-/** @param likely has the model files of templates at all? Servers are asked for more only then */
+/** @param likely whether the model has template files at all; only then is a server asked for more */
 async function additional(source: FileSource, likely: boolean, signal?: AbortSignal): Promise<string[]> {
   const files = await source.list(FOLDER.slice(0, -1));
   if (files) {

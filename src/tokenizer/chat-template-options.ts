@@ -1,13 +1,13 @@
-/** What callers of a chat template pass, checked at the door. */
+/** Checks the arguments of a chat template. */
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import { isObject } from "./json.ts";
 import type { ChatMessage, ChatTemplateOptions } from "./tokenizer.ts";
 
-/** The options with everything filled in. */
+/** The options with all defaults. */
 export interface ChatRequest {
   readonly addGenerationPrompt: boolean;
-  /** The field of the last message that is gone on with. */
+  /** The field of the last message that is continued. */
   readonly continueFinalMessage: string | null;
   readonly tools: unknown;
   readonly documents: unknown;
@@ -16,7 +16,7 @@ export interface ChatRequest {
   readonly now: (() => Date) | undefined;
 }
 
-/** Names under which transformers takes what is an option here. */
+/** transformers' names for options. */
 const OTHER_NAMES: Readonly<Record<string, keyof ChatTemplateOptions>> = {
   add_generation_prompt: "addGenerationPrompt",
   continue_final_message: "continueFinalMessage",
@@ -41,8 +41,8 @@ export function checkMessages(messages: unknown): asserts messages is readonly C
 }
 
 /**
- * Fills in the options. Names that are none of them, and have no capitals as ours do, are variables of the template, as
- * they are in transformers.
+ * Fills in the options. Other names, if they have no capitals as ours do, are variables of the template, as
+ * in transformers.
  */
 export function checkChatOptions(given: ChatTemplateOptions): ChatRequest {
   if (!isObject(given)) refuse(`the options are ${show(given)}; they must be an object`);
@@ -52,7 +52,7 @@ export function checkChatOptions(given: ChatTemplateOptions): ChatRequest {
     const known = Object.hasOwn(OTHER_NAMES, name) ? (OTHER_NAMES[name] as string) : name;
     if (OPTIONS.has(known)) options[known] = value;
     else if (/^[a-z_][a-z0-9_]*$/.test(name)) loose[name] = value;
-    else refuse(`${show(name)} is no option of a chat template`, `There are: ${[...OPTIONS].join(", ")}.`);
+    else refuse(`${show(name)} is not an option of a chat template`, `There are: ${[...OPTIONS].join(", ")}.`);
   }
   const variables = { ...loose, ...checkVariables(options.variables) };
   const addGenerationPrompt = checkBoolean("addGenerationPrompt", options.addGenerationPrompt);
@@ -60,7 +60,7 @@ export function checkChatOptions(given: ChatTemplateOptions): ChatRequest {
   if (field !== null && addGenerationPrompt) {
     refuse(
       "continueFinalMessage and addGenerationPrompt exclude each other",
-      "The first goes on with the last message, the second begins a new one.",
+      "The first continues the last message, the second begins a new one.",
     );
   }
   const { template, now } = options;
@@ -83,7 +83,7 @@ function checkVariables(variables: unknown): Readonly<Record<string, unknown>> {
   const entries: unknown = variables instanceof Map ? Object.fromEntries(variables) : variables;
   if (!isObject(entries)) refuse(`variables is ${show(variables)}; it must be an object`);
   for (const name of ["messages", "add_generation_prompt"]) {
-    if (Object.hasOwn(entries, name)) refuse(`variables.${name} cannot be set: it is an argument of its own`);
+    if (Object.hasOwn(entries, name)) refuse(`variables.${name} cannot be set: it is a separate argument`);
   }
   return entries;
 }
@@ -103,7 +103,7 @@ function checkField(value: unknown): string | null {
   return value;
 }
 
-/** A list of objects; None for a template where there is none. */
+/** A list of objects; None in the template if there is none. */
 function checkList(name: string, value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (!Array.isArray(value)) refuse(`${name} is ${show(value)}; it must be a list of objects`);

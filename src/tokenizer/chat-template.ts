@@ -1,4 +1,4 @@
-/** Chat templates: Jinja programs of a model's folder that lay out a conversation. */
+/** Chat templates: Jinja programs in a model's folder that lay out a conversation. */
 import { SluiceError } from "../errors.ts";
 import type { FileSource } from "../formats/source.ts";
 import type { Template } from "../jinja/template.ts";
@@ -16,7 +16,7 @@ export interface ChatRenderer {
 type Jinja = typeof import("../jinja/template.ts");
 
 /**
- * Reads the templates of a model. A damaged template is reported when it is used: a model that is not chatted with does
+ * Reads the templates of a model. A damaged template is reported when it is used: a model without conversations does
  * not need it.
  * @param config tokenizer_config.json
  */
@@ -34,7 +34,7 @@ export async function loadChatRenderer(
   }
 }
 
-/** For a folder whose templates cannot be read: the error is that of whoever wants one. */
+/** For a folder whose templates cannot be read: the error is thrown when one is used. */
 function unreadable(error: SluiceError): ChatRenderer {
   return {
     render() {
@@ -59,7 +59,7 @@ function specialTokens(config: JsonObject): Record<string, string> {
   return tokens;
 }
 
-/** A template's text and what to call it in messages. */
+/** A template's text and its name in messages. */
 interface Chosen {
   readonly title: string;
   readonly source: string;
@@ -69,7 +69,7 @@ class JinjaRenderer implements ChatRenderer {
   readonly #jinja: Jinja;
   readonly #templates: ChatTemplates;
   readonly #specials: Readonly<Record<string, string>>;
-  /** Templates by their text, which conversations use again and again. */
+  /** Compiled templates by their text, which conversations use repeatedly. */
   readonly #parsed = new Map<string, Template>();
 
   constructor(jinja: Jinja, templates: ChatTemplates, specials: Readonly<Record<string, string>>) {
@@ -116,10 +116,10 @@ class JinjaRenderer implements ChatRenderer {
     });
     if (template !== undefined) {
       if (this.#templates.has(template)) return byName(template);
-      // What has no tag in it would be no template: a name is meant.
+      // Text without a tag is not a template: a name is meant.
       if (template.includes("{")) return { title: "The given chat template", source: template };
       throw new SluiceError("usage", `The model has no chat template named ${show(template)}`, {
-        hint: names.length > 0 ? `It has: ${names.map((name) => showText(name)).join(", ")}.` : "It has none at all.",
+        hint: names.length > 0 ? `It has: ${names.map((name) => showText(name)).join(", ")}.` : "It has none.",
       });
     }
     const wanted = tools !== null && this.#templates.has("tool_use") ? "tool_use" : "default";
@@ -147,9 +147,9 @@ class JinjaRenderer implements ChatRenderer {
   }
 }
 
-/** A model has few templates; callers may bring others. */
+/** Maximum number of cached templates: a model has few; callers may pass others. */
 const MOST_PARSED = 16;
-/** What a message has room for: reasons are sentences. */
+/** Maximum characters of a reason in a message. */
 const LONGEST_REASON = 500;
 
 function templateError(title: string, cause: InstanceType<Jinja["TemplateError"]>): SluiceError {
@@ -160,17 +160,17 @@ function templateError(title: string, cause: InstanceType<Jinja["TemplateError"]
       return new SluiceError("usage", `${title} refuses this conversation: ${reason}`, { cause });
     case "syntax":
       return new SluiceError("bad_file", `${title} cannot be read${where}: ${reason}`, {
-        hint: "It is damaged, or uses what Jinja as chat templates have it does not know.",
+        hint: "It is damaged, or uses syntax that Jinja for chat templates does not have.",
         cause,
       });
     case "limit":
       return new SluiceError("bad_file", `${title} was stopped${where}: ${reason}`, {
-        hint: "No template of a model needs as much: do not trust this one.",
+        hint: "No model's template needs that much: do not trust this one.",
         cause,
       });
     default:
       return new SluiceError("usage", `${title} failed${where}: ${reason}`, {
-        hint: "It expects something else of the messages or variables, or is damaged.",
+        hint: "It expects other messages or variables, or is damaged.",
         cause,
       });
   }

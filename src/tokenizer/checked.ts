@@ -1,4 +1,4 @@
-/** A tokenizer as callers hold it: what they give is checked, once. */
+/** A tokenizer for callers: it checks their arguments once. */
 import { entry, options } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { isOptions, listOf, tokens } from "../arguments/lists.ts";
@@ -14,7 +14,7 @@ import type {
   Tokenizer,
 } from "./tokenizer.ts";
 
-/** What of a message is checked; templates may read further fields. */
+/** The checked fields of a message; templates may read further fields. */
 interface Message {
   readonly role: string;
   readonly content?: NonNullable<ChatMessage["content"]> | null;
@@ -54,13 +54,13 @@ export const tokenizerDoors = {
   ),
 };
 
-/** What content is taken is the template's choice, as long as it is one that a chat has. */
+/** Any content that a chat can have; the template decides what it accepts. */
 function anyContent() {
   return test<NonNullable<ChatMessage["content"]> | null>("a text, a list of parts or null", (value) =>
     value === null || typeof value === "string" || (Array.isArray(value) && value.every(isOptions)));
 }
 
-/** Every member, so that one that the interface gets is not forgotten here. */
+/** Every member, so that a new member of the interface is not forgotten here. */
 type Members = { readonly [K in keyof Required<Tokenizer>]: Tokenizer[K] | undefined };
 
 export function checkedTokenizer(tokenizer: Tokenizer): Tokenizer {
@@ -75,7 +75,7 @@ export function checkedTokenizer(tokenizer: Tokenizer): Tokenizer {
     vocabSize: tokenizer.vocabSize,
     specialTokens: tokenizer.specialTokens,
   };
-  // Optional members stay absent where they are.
+  // Absent optional members stay absent.
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as unknown as Tokenizer;
 }
 

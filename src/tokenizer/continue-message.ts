@@ -1,12 +1,12 @@
-/** A conversation that ends within its last message, for the model to go on with: as transformers cuts it. */
+/** A conversation that ends within its last message, for the model to continue, cut as in transformers. */
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import { isObject } from "./json.ts";
 import type { ChatMessage } from "./tokenizer.ts";
 
-/** Put after the message's text and looked for in what was rendered. The space shows whether the template trims. */
+/** A tag put after the message's text and searched for in the rendered text. The space shows whether the template trims. */
 const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
-/** Names of what a model has thought, which templates read under one or another. */
+/** Names of a model's reasoning; templates read one or the other. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"];
 
 /**
@@ -32,13 +32,13 @@ export function continueFinalMessage(
   ]);
   const at = rendered.lastIndexOf(TAG.trim());
   if (at < 0 || !rendered.includes(text.trim())) {
-    refuse("the last message does not appear as it is in what the chat template makes of it");
+    refuse("the last message does not appear unchanged in the rendered conversation");
   }
   const before = rendered.slice(0, at);
   return rendered.startsWith(TAG, at) ? before : before.trimEnd();
 }
 
-/** The text that is gone on with, and the field's value with the tag after it. */
+/** The text to continue, and the field's value followed by the tag. */
 function tag(value: unknown): { text: string; tagged: unknown } {
   if (typeof value === "string") return { text: value, tagged: value + TAG };
   if (!Array.isArray(value)) refuse(`the last message is ${show(value)}, not text`);

@@ -1,19 +1,19 @@
 /**
- * Decoding along a stream of tokens. What a decoder makes of a token seldom depends on later ones, so its text is shown
- * at once; characters whose bytes are incomplete wait, and decoders that must see the whole text are run at its end.
+ * Decodes a stream of tokens. A token's text seldom depends on later tokens, so it is shown
+ * at once; characters whose bytes are incomplete wait, and decoders that need the whole text run at its end.
  *
  * The pieces, joined, are the text of the whole, with one exception: the Rust library replaces every byte of a run of
- * `<0x..>` tokens by U+FFFD if the run is not UTF-8 as a whole. Characters of it that were shown stay.
+ * `<0x..>` tokens by U+FFFD if the run is not UTF-8 as a whole. Characters already shown stay.
  */
 import { byteLevelBytes, type DecoderStep, decodeTokens, fallbackByte, type TokenStep } from "./decoder.ts";
 
-/** Texts of tokens as they come. */
+/** Turns tokens into text as they come. */
 export interface TokenTexts {
-  /** What can be shown now. */
+  /** Takes a token; returns the text that can be shown now. */
   push(token: string): string;
-  /** The tokens so far were context, whose text is not wanted. */
+  /** Marks the tokens so far as context, whose text is not returned. */
   mark(): void;
-  /** What is left. */
+  /** The remaining text. */
   end(): string;
 }
 
@@ -71,7 +71,7 @@ class DirectStream implements TokenTexts {
   }
 
   mark(): void {
-    // What push returned was thrown away.
+    // The results of push were dropped.
   }
 
   end(): string {
@@ -106,12 +106,12 @@ class ByteLevelText {
   }
 }
 
-/** Byte tokens among others. */
+/** Byte tokens among other tokens. */
 class ByteRunText {
   #utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  /** Bytes of the character that is not complete. */
+  /** Bytes of the incomplete character. */
   #waiting = 0;
-  /** The run cannot be UTF-8 any more. */
+  /** Whether the run can no longer be UTF-8. */
   #isBroken = false;
 
   push(token: string): string {

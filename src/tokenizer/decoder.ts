@@ -1,5 +1,5 @@
 /**
- * The `decoder` of a tokenizer.json: a chain of steps over the list of all tokens, whose results are joined.
+ * The `decoder` of a tokenizer.json: a chain of steps over the list of all tokens; the results are joined.
  * Semantics: https://github.com/huggingface/tokenizers/tree/main/tokenizers/src/decoders
  */
 import { byteCharacters } from "./byte-characters.ts";
@@ -9,10 +9,10 @@ import { Step } from "./step.ts";
 /** A step on one token; `index` counts the tokens of the text. */
 export type TokenStep = (token: string, index: number) => string;
 
-/** One step of a decoder, as far as streaming must tell them apart. */
+/** One step of a decoder, with the distinctions that streaming needs. */
 export type DecoderStep =
   | { readonly kind: "token"; readonly step: TokenStep }
-  /** Tokens that stand for bytes. `byte-level` makes one text of all tokens, `byte-fallback` one of each run. */
+  /** Tokens that represent bytes. `byte-level` makes one text of all tokens, `byte-fallback` one of each run. */
   | { readonly kind: "byte-level" }
   | { readonly kind: "byte-fallback" }
   | { readonly kind: "fuse" }
@@ -20,7 +20,7 @@ export type DecoderStep =
   | { readonly kind: "list"; readonly step: (tokens: readonly string[]) => string[] };
 
 /**
- * @param config the `decoder` field: an object, or null where tokens are words joined by spaces
+ * @param config the `decoder` field: an object, or null if tokens are words joined by spaces
  * @throws SluiceError `bad_file` for a decoder that is malformed or of an unknown type
  */
 export function compileDecoder(config: unknown): readonly DecoderStep[] {
@@ -91,7 +91,7 @@ function addDecoder(steps: DecoderStep[], step: Step): void {
   }
 }
 
-/** A text field that may be left out. */
+/** An optional text field. */
 function textOf(step: Step, field: string, fallback: string): string {
   return step.get(field) === undefined ? fallback : step.string(field);
 }
@@ -129,7 +129,7 @@ function replaceStep(step: Step): TokenStep {
   return (token) => replaceMatches(token, pattern.matches(token, new Effort(token.length)), content);
 }
 
-/** @param matches where matches begin and end, in turn */
+/** @param matches begin and end of each match, in turn */
 function replaceMatches(text: string, matches: readonly number[], content: string): string {
   let replaced = "";
   let at = 0;
@@ -142,7 +142,7 @@ function replaceMatches(text: string, matches: readonly number[], content: strin
 
 function metaspaceStep(step: Step): TokenStep {
   const replacement = textOf(step, "replacement", "▁");
-  // Files from before tokenizers 0.15 say add_prefix_space in place of prepend_scheme.
+  // Files from before tokenizers 0.15 say add_prefix_space instead of prepend_scheme.
   const older = step.boolean("add_prefix_space", true) ? "always" : "never";
   const prepends = step.oneOf("prepend_scheme", ["always", "first", "never"], older) !== "never";
   return (token, index) => token.replaceAll(replacement, index === 0 && prepends ? "" : " ");
@@ -239,12 +239,12 @@ function textOfRun(run: readonly number[]): string[] {
   }
 }
 
-/** `<0x0A>` stands for the byte 10. */
+/** `<0x0A>` is the byte 10. */
 export function fallbackByte(token: string): number | undefined {
   return /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Number.parseInt(token.slice(3, 5), 16) : undefined;
 }
 
-/** The bytes that a token's characters stand for. A token with any other character is text itself. */
+/** The bytes that a token's characters represent. A token with any other character is plain text. */
 export function byteLevelBytes(token: string): Uint8Array {
   const bytes = new Uint8Array(token.length);
   for (let i = 0; i < token.length; i++) {

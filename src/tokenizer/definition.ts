@@ -1,6 +1,6 @@
 /**
- * From the files of a tokenizer to the tokenizer: tokenizer.json, or what others were made into, with what
- * tokenizer_config.json, special_tokens_map.json and added_tokens.json change in it, by the rules of transformers.
+ * Makes a tokenizer from its files: tokenizer.json, or an equivalent made from others, with the changes of
+ * tokenizer_config.json, special_tokens_map.json and added_tokens.json, by the rules of transformers.
  */
 
 import type { ModelConfig } from "../model-config.ts";
@@ -21,17 +21,17 @@ import type { Tokenizer } from "./tokenizer.ts";
 import { classDefaults } from "./tokenizer-class.ts";
 
 export interface TokenizerFiles {
-  /** tokenizer.json, or the like made of other files. */
+  /** tokenizer.json, or an equivalent made from other files. */
   readonly definition: JsonObject;
-  /** In place of the definition's own model, which is not read then. */
+  /** Replaces the definition's own model, which is then not read. */
   readonly model?: TokenizerModel;
   /** tokenizer_config.json, or an empty object. */
   readonly config: JsonObject;
   readonly specialTokensMap: JsonObject | null;
   readonly addedTokens: JsonObject | null;
-  /** transformers' tokenizer class, without `Fast`; empty for none in particular. */
+  /** transformers' tokenizer class, without `Fast`; empty for no particular class. */
   readonly className: string;
-  /** Adds BOS unless `add_bos_token` says otherwise: for files that have no post-processor of their own. */
+  /** Adds BOS unless `add_bos_token` says otherwise: for files without a post-processor. */
   readonly addBos: boolean;
 }
 
@@ -102,8 +102,8 @@ function addSpecialTokens(list: AddedTokenList, specials: SpecialTokens, vocabul
 }
 
 /**
- * What goes around a text. `add_bos_token` and `add_eos_token`, where tokenizer_config.json states one, replace the
- * post-processor, as in transformers 4; transformers 5 passes over them if there is a tokenizer.json.
+ * The tokens around a text. `add_bos_token` and `add_eos_token`, if tokenizer_config.json states one, replace the
+ * post-processor, as in transformers 4; transformers 5 ignores them if there is a tokenizer.json.
  */
 function frameOf(
   { config, addBos: defaultBos }: TokenizerFiles,
@@ -114,7 +114,7 @@ function frameOf(
   const addBos = typeof config.add_bos_token === "boolean" ? config.add_bos_token : defaultBos || undefined;
   const addEos = typeof config.add_eos_token === "boolean" ? config.add_eos_token : undefined;
   if (addBos === undefined && addEos === undefined) return postProcess;
-  // What is not stated stays as the post-processor has it.
+  // Settings not stated stay as in the post-processor.
   const TEXT = -1;
   const framed = postProcess([TEXT], true);
   const at = framed.indexOf(TEXT);

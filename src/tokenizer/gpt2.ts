@@ -7,10 +7,10 @@ import { bpeModel } from "./models/bpe.ts";
 import { PairTable } from "./models/pair-table.ts";
 import { type TokenizerModel, Vocabulary } from "./models/vocabulary.ts";
 
-/** Ids that this tokenizer can name: a GPT-2 vocabulary of at least this size has them all. */
+/** Number of ids: a GPT-2 vocabulary of at least this size has them all. */
 export const GPT2_VOCAB_SIZE = 50257;
 
-/** What GPT-2's tokenizer.json says beside the model. */
+/** GPT-2's tokenizer.json without the model. */
 export const gpt2Definition: JsonObject = {
   pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
   decoder: { type: "ByteLevel" },

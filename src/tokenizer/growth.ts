@@ -1,7 +1,7 @@
-/** Bounds how much longer the steps of tokenizer.json make a text: each can double it, and there can be many. */
+/** Bounds how much the steps of tokenizer.json can lengthen a text: each can double it, and there can be many. */
 import { SluiceError } from "../errors.ts";
 
-/** No step of a real tokenizer comes near: U+FDFA, the worst, decomposes into 18 characters, which take 35 bytes. */
+/** No real tokenizer comes near this factor: U+FDFA, the worst, decomposes into 18 characters, which take 35 bytes. */
 const FACTOR = 64;
 const BASE = 2 ** 20;
 
@@ -14,13 +14,13 @@ export class Growth {
   }
 
   /**
-   * @param length of what has become of the text, or is about to
-   * @throws SluiceError `bad_file` if that is far more than the text was
+   * @param length of the rewritten text, or of what it is about to become
+   * @throws SluiceError `bad_file` if that is far longer than the text
    */
   check(length: number): void {
     if (length <= this.#most) return;
     throw new SluiceError("bad_file", `tokenizer.json makes this text more than ${FACTOR} times as long as it is`, {
-      hint: "Its normalizer or pre-tokenizer replaces short texts by long ones: fetch the file again.",
+      hint: "Its normalizer or pre-tokenizer replaces short texts by long ones: download the file again.",
     });
   }
 }

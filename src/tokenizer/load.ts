@@ -15,7 +15,7 @@ export interface TokenizerOrError {
 }
 
 /**
- * As {@link loadTokenizer}, for models that shall run without text if their tokenizer cannot be read.
+ * Like {@link loadTokenizer}, for models that run without text if their tokenizer cannot be read.
  * @throws SluiceError `aborted`
  */
 export async function tryTokenizer(
@@ -33,7 +33,7 @@ export async function tryTokenizer(
 
 /**
  * The tokenizer of a folder: tokenizer.json; else vocab.json with merges.txt, or tokenizer.model; else GPT-2's own for
- * GPT-2 models whose vocabulary holds all of it; else null, and the model is fed with ids. Code is imported when it is
+ * GPT-2 models whose vocabulary has all of it; else null, and the model takes ids only. Code is imported when it is
  * needed, because most pages need one kind of tokenizer, if any.
  * @throws SluiceError `bad_file` if a file is damaged or needs what is not supported
  */
@@ -94,7 +94,7 @@ async function fromVocabMerges(source: FileSource, className: string, signal?: A
 }
 
 function incomplete(source: FileSource, there: string, missing: string): SluiceError {
-  return new SluiceError("bad_file", `${source.describe(there)}: the folder has no ${missing}, which belongs to it`, {
+  return new SluiceError("bad_file", `${source.describe(there)}: the folder has no ${missing}, which is also needed`, {
     hint: `Add ${missing} or tokenizer.json, or give the prompt as token ids instead of text.`,
   });
 }

@@ -67,7 +67,7 @@ function compile(step: Step, growth: Growth): Normalize {
 
 function strip(left: boolean, right: boolean): Normalize {
   return ({ text, head }) => {
-    // JavaScript's trim takes U+FEFF too, and leaves U+0085.
+    // JavaScript's trim also removes U+FEFF, and keeps U+0085.
     const start = left ? (/^\p{White_Space}+/u.exec(text)?.[0].length ?? 0) : 0;
     let end = text.length;
     while (right && end > start && /\p{White_Space}/u.test(text.charAt(end - 1))) end--;

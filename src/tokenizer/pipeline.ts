@@ -1,12 +1,12 @@
-/** What the steps of a tokenizer hand to each other. */
+/** The data that the steps of a tokenizer pass on. */
 
-/** A stretch of text on its way to the model. */
+/** A piece of text on its way to the model. */
 export interface Piece {
   /** Well-formed UTF-16: no lone surrogates. */
   readonly text: string;
   /**
    * How many of the first UTF-16 units descend from the very first character of the input; 0 for pieces that begin
-   * later. Metaspace's `prepend_scheme: "first"` marks the piece where it is not 0. A count rather than a flag, because
+   * later. Metaspace's `prepend_scheme: "first"` marks the piece if it is not 0. A count rather than a flag, because
    * a piece is cut further: of "ﬁ" as "fi", both letters begin the input.
    */
   readonly head: number;
@@ -18,7 +18,7 @@ export type Normalize = (piece: Piece) => Piece;
 /** Cuts pieces into smaller ones, and may rewrite them. No resulting piece is empty. */
 export type PreTokenize = (pieces: readonly Piece[]) => Piece[];
 
-/** The text with U+FFFD for each lone surrogate, which no UTF-8 can say. */
+/** The text with U+FFFD for each lone surrogate, which UTF-8 cannot represent. */
 export function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }

@@ -1,5 +1,5 @@
 /**
- * The `post_processor` of a tokenizer.json: what is put around the ids of a text.
+ * The `post_processor` of a tokenizer.json: the ids around those of a text.
  * Semantics: https://github.com/huggingface/tokenizers/tree/main/tokenizers/src/processors
  */
 import { show } from "../show.ts";
@@ -7,10 +7,10 @@ import { isObject } from "./json.ts";
 import { isTokenId } from "./models/vocabulary.ts";
 import { Step } from "./step.ts";
 
-/** @param withSpecials false leaves out special tokens; the rest of a template stays */
+/** @param withSpecials false omits special tokens; the rest of a template stays */
 export type PostProcess = (ids: readonly number[], withSpecials: boolean) => number[];
 
-/** Works on parts: a template makes one of each of its pieces, which the next processor frames one by one, as in Rust. */
+/** Works on parts: a template makes one part per piece, and the next processor frames each, as in Rust. */
 type Processor = (parts: readonly (readonly number[])[], withSpecials: boolean) => readonly (readonly number[])[];
 
 /**
@@ -65,7 +65,7 @@ function frame(
   };
 }
 
-/** A piece of a template: ids, or the index of the sequence that stands there. */
+/** A piece of a template: ids, or the index of the sequence in its place. */
 type TemplatePiece = { readonly ids: readonly number[] } | { readonly sequence: number };
 
 function template(step: Step): Processor {

@@ -1,7 +1,7 @@
-/** `add_prefix_space` of tokenizer_config.json, which transformers applies to what tokenizer.json says. */
+/** `add_prefix_space` of tokenizer_config.json, which transformers applies to tokenizer.json. */
 import { isObject, type JsonObject } from "./json.ts";
 
-/** Classes that make their byte-level step themselves: without a space, unless it is asked for. */
+/** Classes that make their own byte-level step: without a space, unless it is requested. */
 const BYTE_LEVEL = ["GPT2Tokenizer", "GPTNeoXTokenizer", "Qwen2Tokenizer"];
 
 /**
@@ -13,7 +13,7 @@ export function withPrefixSpace(definition: JsonObject, stated: unknown, classNa
   if (BYTE_LEVEL.includes(className)) {
     return { ...definition, pre_tokenizer: withByteLevel(definition.pre_tokenizer, stated === true, 0) };
   }
-  // Llama's files have the space by default, in one of two places, and take it away at the end.
+  // Llama's files have the space by default, in one of two places, and remove it at the end.
   const isLlama = className === "LlamaTokenizer" || className === "CodeLlamaTokenizer";
   if (!isLlama || stated !== false) return definition;
   return {
@@ -40,7 +40,7 @@ function withoutScheme(step: unknown): unknown {
   return { ...rest, prepend_scheme: "never" };
 }
 
-/** A step, or the steps of a sequence, without those that are not wanted. */
+/** A step, or the steps of a sequence, without unwanted ones. */
 function without(step: unknown, field: string, unwanted: (step: JsonObject) => boolean): unknown {
   if (!isObject(step)) return step;
   if (unwanted(step)) return null;

@@ -15,7 +15,7 @@ const FIXED32 = 5;
 
 /**
  * The fields of a message in the order of the file. Whole numbers beyond 2^53 lose their last bits.
- * @throws SluiceError `bad_file` if the bytes are no message
+ * @throws SluiceError `bad_file` if the bytes are not a message
  */
 export function* readMessage(bytes: Uint8Array): Generator<ProtobufField> {
   let at = 0;

@@ -1,6 +1,6 @@
 /**
- * A tokenizer.json of a SentencePiece model, as transformers 5 makes one: for LlamaTokenizer with that class's own
- * steps, else with those that the model's normaliser spec asks for. Unlike there, a Unigram model stays one under the
+ * Makes a tokenizer.json from a SentencePiece model, as transformers 5 does: for LlamaTokenizer with that class's
+ * steps, otherwise with those of the model's normaliser spec. Unlike there, a Unigram model stays one under the
  * name LlamaTokenizer too, as SentencePiece itself runs it.
  */
 import type { JsonObject } from "./json.ts";
@@ -8,13 +8,13 @@ import { malformed } from "./models/vocabulary.ts";
 import type { SentencePiece, SentencePieceModel } from "./sentencepiece.ts";
 
 export interface SentencePieceOptions {
-  /** As LlamaTokenizer. */
+  /** Whether the class is LlamaTokenizer. */
   readonly llama: boolean;
   /** `legacy` of tokenizer_config.json: each stretch between added tokens gets the space that a text begins with. */
   readonly legacy: boolean | undefined;
 }
 
-/** What finding the merges of all pieces may cost, in characters compared. Real vocabularies take a hundredth. */
+/** Maximum cost of finding the merges of all pieces, in characters compared. Real vocabularies take a hundredth. */
 const MOST_WORK = 2e9;
 
 /** @throws SluiceError `bad_file` for pieces so long that their merges would take minutes to find */
@@ -66,7 +66,7 @@ function mergesById(pieces: readonly SentencePiece[]): [string, string][] {
     .map(({ left, right }) => [left, right]);
 }
 
-/** As mergesById, for normal pieces alone; the likelier piece is merged first. */
+/** Like mergesById, only for normal pieces; the likelier piece is merged first. */
 function mergesByScore(pieces: readonly SentencePiece[]): [string, string][] {
   const ids = new Map<string, number>();
   pieces.forEach(({ text, type }, id) => {
@@ -96,7 +96,7 @@ function splits(tokens: readonly (readonly [string, number])[], isToken: (part: 
 }
 
 function llamaSteps({ legacy }: SentencePieceOptions): JsonObject {
-  // transformers: legacy counts as false where LlamaTokenizer's files leave it out.
+  // transformers: legacy counts as false if LlamaTokenizer's files leave it out.
   const scheme = legacy ? "always" : "first";
   return {
     normalizer: null,
@@ -114,7 +114,7 @@ function specSteps(
   const normalizers: JsonObject[] = [];
   if (charsmap.length > 0) normalizers.push({ type: "Precompiled", precompiled_charsmap: base64(charsmap) });
   if (removeExtraWhitespaces) {
-    // Spaces alone: SentencePiece leaves newlines where they are.
+    // Only spaces: SentencePiece keeps newlines.
     normalizers.push(replace({ Regex: "\\A +| +\\z" }, ""), replace({ Regex: " {2,}" }, " "));
   }
   if (escapeWhitespaces) normalizers.push(replace({ String: " " }, "▁"));

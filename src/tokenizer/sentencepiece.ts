@@ -20,7 +20,7 @@ export interface SentencePieceModel {
   readonly byteFallback: boolean;
   readonly unknownId: number;
   readonly unknownPiece: string;
-  /** Names of the tokens that begin and end a text; undefined where their id is negative. */
+  /** Names of the tokens that begin and end a text; undefined if their id is negative. */
   readonly bosPiece: string | undefined;
   readonly eosPiece: string | undefined;
   /** A table of the normaliser, as the normalizer `Precompiled` reads it; empty for none. */
@@ -51,9 +51,10 @@ export function readSentencePiece(file: Uint8Array): SentencePieceModel {
     else if (number === 2) trainer = [...readMessage(value)];
     else if (number === 3) normalizer = [...readMessage(value)];
   }
-  if (pieces.length === 0) throw malformed("tokenizer.model holds no pieces; it is not a file of SentencePiece");
+  if (pieces.length === 0) throw malformed("tokenizer.model has no pieces; it is not a SentencePiece file");
   const type = integer(trainer, 3, 1);
-  if (type !== 1 && type !== 2) throw malformed(`tokenizer.model is of type ${type}; Unigram (1) and BPE (2) are read`);
+  if (type !== 1 && type !== 2)
+    throw malformed(`tokenizer.model is of type ${type}; Unigram (1) and BPE (2) are supported`);
   return {
     pieces,
     type: type === 1 ? "unigram" : "bpe",
@@ -72,7 +73,7 @@ export function readSentencePiece(file: Uint8Array): SentencePieceModel {
 function readPiece(message: Uint8Array): SentencePiece {
   const fields = [...readMessage(message)];
   const type = TYPES[integer(fields, 3, 1)];
-  if (!type) throw malformed("tokenizer.model holds a piece of an unknown type");
+  if (!type) throw malformed("tokenizer.model has a piece of an unknown type");
   const score = bytes(fields, 2);
   return {
     text: text(fields, 1, ""),
@@ -81,7 +82,7 @@ function readPiece(message: Uint8Array): SentencePiece {
   };
 }
 
-/** The last field of a number counts, as protocol buffers have it. */
+/** The last field of a number counts, as in protocol buffers. */
 function last(fields: readonly ProtobufField[], number: number): number | Uint8Array | undefined {
   return fields.findLast((field) => field.number === number)?.value;
 }

@@ -1,6 +1,6 @@
 /**
  * Which tokens are special and which are added, by the rules of transformers 5: from tokenizer_config.json, and from
- * special_tokens_map.json and added_tokens.json where the former has no `added_tokens_decoder`.
+ * special_tokens_map.json and added_tokens.json if the former has no `added_tokens_decoder`.
  */
 import { type AddedTokenSpec, readAddedToken } from "./added-list.ts";
 import { isObject, type JsonObject } from "./json.ts";
@@ -10,9 +10,9 @@ import type { ClassDefaults } from "./tokenizer-class.ts";
 export interface SpecialTokens {
   /** By the name that templates use: `bos_token`, `eos_token`, … */
   readonly named: ReadonlyMap<string, AddedTokenSpec>;
-  /** Further ones, without a name. */
+  /** Further special tokens, without a name. */
   readonly extra: readonly AddedTokenSpec[];
-  /** What the files add, special or not, in the order of the ids that they state. */
+  /** Tokens that the files add, special or not, in the order of their stated ids. */
   readonly added: readonly AddedTokenSpec[];
 }
 
@@ -24,7 +24,7 @@ export interface SpecialTokenFiles {
   /** added_tokens.json: texts and ids. */
   readonly added: JsonObject | null;
   readonly defaults: ClassDefaults;
-  /** Does the tokenizer have this token already? */
+  /** Whether the tokenizer already has this token. */
   readonly hasToken: (content: string) => boolean;
 }
 
@@ -44,7 +44,7 @@ export function collectSpecialTokens({ config, map, added, defaults, hasToken }:
   const name = (role: string, value: unknown, what: string): void => {
     if (value !== null && value !== undefined) named.set(role, readAddedToken(value, what, true));
   };
-  // What a file sets to null is not there; what it leaves out is the class's own, if the vocabulary has it.
+  // A token set to null does not exist; one left out is the class's own, if the vocabulary has it.
   for (const role of ROLES) {
     const fallback = defaults.tokens[role];
     if (fields.has(role)) name(role, fields.get(role), `\`${role}\``);

@@ -5,11 +5,11 @@ import { isObject, type JsonObject } from "./json.ts";
 import { compilePattern, literalPattern, type Pattern } from "./patterns/pattern.ts";
 import { wellFormed } from "./pipeline.ts";
 
-/** Sequences nest no deeper than this, and have no more steps in all. */
+/** Maximum nesting of sequences, and maximum number of steps. */
 const DEEPEST = 64;
 const MOST_STEPS = 500;
 
-/** Where a step is in tokenizer.json, and what it says. */
+/** A step of tokenizer.json: its place and its fields. */
 export class Step {
   readonly type: string;
   readonly #config: JsonObject;
@@ -34,10 +34,10 @@ export class Step {
     this.#config = config;
   }
 
-  /** @param problem what follows the step's place in the sentence */
+  /** @param problem the rest of the sentence after the step's place */
   fail(problem: string): SluiceError {
     return new SluiceError("bad_file", `tokenizer.json: \`${this.#place}\` ${problem}`, {
-      hint: "Fetch the file again, or give the prompt as token ids instead of text.",
+      hint: "Download the file again, or give the prompt as token ids instead of text.",
     });
   }
 

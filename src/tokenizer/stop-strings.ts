@@ -4,19 +4,19 @@ import { SluiceError } from "../errors.ts";
 /**
  * Watches for several strings at once. The first string to be complete wins (of two complete at the same
  * character, the longer), so the result does not depend on where the pieces are cut. Each string is followed
- * by the Knuth-Morris-Pratt automaton: a step per character and string, whatever was held back.
+ * by the Knuth-Morris-Pratt automaton: one step per character and string.
  */
 export class StopStrings {
   readonly #stops: readonly Automaton[];
-  /** Text that may turn out to be the beginning of a stop string, hidden characters included. */
+  /** Text that may be the beginning of a stop string, including hidden characters. */
   #held = "";
-  /** Stretches of the held text that are never shown: [begin, end), in order. */
+  /** Spans of the held text that are never shown: [begin, end), in order. */
   #hidden: (readonly [number, number])[] = [];
   #matched: string | null = null;
 
   /**
-   * @param specials texts of special tokens: a stop string that holds one is also found where the token itself stands,
-   *   which has no text that is shown
+   * @param specials texts of special tokens: a stop string that contains one is also found at the token itself,
+   *   which has no visible text
    * @throws SluiceError `usage` for an empty stop string, which would match everywhere
    */
   constructor(stops: readonly string[], specials: Iterable<string> = []) {
@@ -33,7 +33,7 @@ export class StopStrings {
     );
   }
 
-  /** The stop string that was found, or null. */
+  /** The stop string found, or null. */
   get matched(): string | null {
     return this.#matched;
   }
@@ -66,7 +66,7 @@ export class StopStrings {
     );
   }
 
-  /** The text ended: what was held back is no stop string after all. Empty after a match. */
+  /** The text ended: returns the held text, which is not a stop string. Empty after a match. */
   end(): string {
     return this.#matched === null ? this.#release(this.#held.length) : "";
   }
@@ -80,10 +80,10 @@ export class StopStrings {
     return found;
   }
 
-  /** Where the characters begin that a stop string has matched so far, which end at a place in the held text. */
+  /** The begin, in the held text, of the characters that a stop string has matched up to a position. */
   #beginning(stop: Automaton, end: number): number {
     if (stop.seesHidden) return end - stop.state;
-    // It did not see the hidden ones among them.
+    // The automaton did not see hidden characters.
     let begin = end;
     for (let left = stop.state; left > 0; begin--) if (!this.#isHidden(begin - 1)) left--;
     return begin;
@@ -93,7 +93,7 @@ export class StopStrings {
     return this.#hidden.some(([begin, end]) => begin <= at && at < end);
   }
 
-  /** Lets go of the first characters; returns those that are shown. */
+  /** Releases the first characters; returns the visible ones. */
   #release(length: number): string {
     let text = "";
     let at = 0;
@@ -111,11 +111,11 @@ export class StopStrings {
   }
 }
 
-/** Follows one string; `state` is how many of its characters the text now ends with. */
+/** Follows one string; `state` is the number of its characters that the text now ends with. */
 class Automaton {
   readonly text: string;
   state = 0;
-  /** Special tokens count as their text. */
+  /** Whether special tokens count as their text. */
   readonly seesHidden: boolean;
   readonly #failure: readonly number[];
 

@@ -1,7 +1,7 @@
 /** Finds any of many words in a text in one pass (Aho and Corasick's automaton). */
 import type { Effort } from "./patterns/pattern.ts";
 
-/** The words that begin with the same characters, up to one of them. */
+/** A state: the words that share a prefix. */
 interface State {
   readonly next: Map<number, State>;
   readonly depth: number;
@@ -12,7 +12,7 @@ interface State {
 }
 
 export interface Found {
-  /** The place in the list of words. */
+  /** The index in the list of words. */
   readonly word: number;
   readonly start: number;
   readonly end: number;
@@ -22,7 +22,7 @@ export class TokenFinder {
   readonly #words: readonly string[];
   readonly #root = makeState(0);
 
-  /** @param words of well-formed text; empty ones are never found, and of equal ones the first is */
+  /** @param words of well-formed text; empty ones are never found; of equal ones, the first is */
   constructor(words: readonly string[]) {
     this.#words = words;
     words.forEach((word, index) => {
@@ -41,7 +41,7 @@ export class TokenFinder {
     this.#link();
   }
 
-  /** Finds, breadth first, where each state goes on when a character does not follow. */
+  /** Finds, breadth first, the state that each one falls back to if a character does not follow. */
   #link(): void {
     const root = this.#root;
     const queue = [...root.next.values()];
@@ -68,7 +68,7 @@ export class TokenFinder {
     let at = from;
     for (; at < text.length; at++) {
       state = step(state, text.charCodeAt(at));
-      // Nothing that begins early enough can still follow.
+      // No match that begins early enough can still follow.
       if (found && at + 1 - state.depth > found.start) break;
       if (state.word === undefined) continue;
       const end = at + 1;

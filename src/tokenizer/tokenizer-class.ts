@@ -1,11 +1,11 @@
-/** What transformers' tokenizer classes bring along, as far as GPT-2 and Llama-like checkpoints name them. */
+/** Properties of transformers' tokenizer classes that GPT-2 and Llama-like checkpoints name. */
 import type { ModelConfig } from "../model-config.ts";
 import type { JsonObject } from "./json.ts";
 
 export interface ClassDefaults {
-  /** Special tokens that hold where no file names them. */
+  /** Special tokens that apply if no file names them. */
   readonly tokens: Readonly<Record<string, string>>;
-  /** What `add_bos_token` is for files of SentencePiece that do not say. */
+  /** Default of `add_bos_token` for SentencePiece files that do not set it. */
   readonly addBos?: boolean;
 }
 
@@ -27,8 +27,8 @@ const CLASSES: ReadonlyMap<string, ClassDefaults> = new Map([
 const NONE: ClassDefaults = { tokens: {} };
 
 /**
- * The class that transformers takes for a folder, without the `Fast` that some names end with; empty for none in
- * particular. Qwen2's models have Qwen2's, whatever the files say.
+ * The class that transformers uses for a folder, without the suffix `Fast`; empty for no
+ * particular one. Qwen2's models have Qwen2's, regardless of the files.
  */
 export function tokenizerClass(
   config: JsonObject,

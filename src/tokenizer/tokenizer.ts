@@ -1,26 +1,26 @@
-/** Text to token ids and back: what a tokenizer is to the rest of the engine. */
+/** Text to token ids and back: the interface of a tokenizer. */
 
 /** Options of {@link Tokenizer.encode}. */
 export interface EncodeOptions {
   /**
-   * Adds what the tokenizer puts around a text, such as BOS. Default true. Text made by a chat template
+   * Adds the tokens around a text, such as BOS. Default true. Text made by a chat template
    * carries its own special tokens and is encoded with false.
    */
   readonly addSpecialTokens?: boolean;
-  /** Called with one line if the text brings its own BOS, which is then not added again. */
+  /** Called with a notice if the text has its own BOS, which is then not added again. */
   readonly onNotice?: (message: string) => void;
 }
 
 /** Options of {@link Tokenizer.decode}. */
 export interface DecodeOptions {
-  /** Leaves out special tokens such as `<s>`. Default true. */
+  /** Omits special tokens such as `<s>`. Default true. */
   readonly skipSpecialTokens?: boolean;
 }
 
 /** Options of {@link Tokenizer.stream}. */
 export interface StreamOptions extends DecodeOptions {
   /**
-   * Ids that stand before the streamed ones and whose text is not repeated: the prompt. They decide whether
+   * Ids before the streamed ones, whose text is not repeated: the prompt. They decide whether
    * the first streamed token keeps its leading space, and a character that they leave incomplete is completed.
    */
   readonly context?: readonly number[];
@@ -30,7 +30,7 @@ export interface StreamOptions extends DecodeOptions {
 export interface TextStream {
   /** The text that became printable with this token; empty while a character is incomplete. */
   push(token: number): string;
-  /** What is left: U+FFFD if the ids ended inside a character. The stream is used up afterwards. */
+  /** The remaining text: U+FFFD if the ids ended inside a character. The stream ends with this. */
   end(): string;
 }
 
@@ -45,29 +45,29 @@ export interface ChatContentPart {
 export interface ChatMessage {
   /** Who speaks, such as `user`. */
   readonly role: string;
-  /** Reaches the template as it is: whether it takes parts, or null beside `tool_calls`, is the template's choice. */
+  /** Passed to the template unchanged: it decides whether it accepts parts, or null with `tool_calls`. */
   readonly content?: string | readonly ChatContentPart[] | null;
   readonly [field: string]: unknown;
 }
 
 /**
- * Everything is handed to the template as plain data. A number without a fraction is a whole number there, as `3` is in
- * JSON; a bigint stands for a whole number of any size; a Map is a dictionary.
+ * Everything is passed to the template as plain data. A number without a fraction is a whole number there, as `3` is in
+ * JSON; a bigint is a whole number of any size; a Map is a dictionary.
  */
 export interface ChatTemplateOptions {
-  /** Ends the text with what opens the assistant's turn. Default false. */
+  /** Ends the text with the opening of the assistant's turn. Default false. */
   readonly addGenerationPrompt?: boolean;
-  /** Ends the text within the last message, which the model goes on with; a name for another field than `content`. */
+  /** Ends the text within the last message, which the model continues; a string names a field other than `content`. */
   readonly continueFinalMessage?: boolean | string;
   /** Tool descriptions in JSON schema, as the template expects them. Without it, `tools` is None. */
   readonly tools?: readonly Readonly<Record<string, unknown>>[];
   /** For templates of retrieval: `{ title, text }` each. Without it, `documents` is None. */
   readonly documents?: readonly Readonly<Record<string, unknown>>[];
-  /** Further variables that the template reads, such as `{ enable_thinking: false }`. They go before special tokens. */
+  /** Further variables that the template reads, such as `{ enable_thinking: false }`. They take precedence over special tokens. */
   readonly variables?: Readonly<Record<string, unknown>>;
-  /** A template's text, or the name of one of the model's. Default: `tool_use` with tools if there is one, else `default`. */
+  /** A template's text, or the name of one of the model's templates. Default: `tool_use` with tools if there is one, else `default`. */
   readonly template?: string;
-  /** What `strftime_now` reads. Default: the time now. */
+  /** The clock for `strftime_now`. Default: the current time. */
   readonly now?: () => Date;
 }
 
@@ -76,22 +76,22 @@ export interface Tokenizer {
   /**
    * The ids that the Rust library `tokenizers` gives, set up as transformers sets it up, with one exception: a text that
    * begins with BOS gets no second one. Lone surrogates count as U+FFFD. Characters for which a BPE has neither a token
-   * nor an unknown token are left out.
-   * @throws SluiceError `bad_tokens` for text without a token, by tokenizers of other types without an unknown token
+   * nor an unknown token are dropped.
+   * @throws SluiceError `bad_tokens` for text without a token, in tokenizers of other types without an unknown token
    */
   encode(text: string, options?: EncodeOptions): number[];
   /** Ids outside the vocabulary add nothing; ids that end inside a character end in U+FFFD. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /**
    * The text of ids as they come. The pieces, joined, equal `decode` of the same ids, unless these hold byte tokens
-   * (`<0x0A>`) that are not valid UTF-8: `decode` replaces a whole run of them, of which some was shown already.
+   * (`<0x0A>`) that are not valid UTF-8: `decode` replaces a whole run of them, part of which was already shown.
    */
   stream(options?: StreamOptions): TextStream;
   /**
    * The conversation as one text, special tokens included: encode it with `addSpecialTokens: false`.
-   * Renders what transformers renders. No template runs longer than a second or two, or reaches anything of the host.
+   * Renders the same text as transformers. No template runs longer than a second or two, or has access to the host.
    * @throws SluiceError `usage` if the model has no chat template, or the template refuses the messages or fails on
-   * them; `bad_file` if it cannot be parsed or does too much
+   * them; `bad_file` if it cannot be parsed or exceeds its limits
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
   /** Id of the token that begins a text; absent if there is none. */

@@ -1,4 +1,4 @@
-/** A tokenizer.json of `vocab.json` and `merges.txt`, as GPT-2 and Qwen2 write them. */
+/** Makes a tokenizer.json from `vocab.json` and `merges.txt`, as GPT-2 and Qwen2 write them. */
 import type { JsonObject } from "./json.ts";
 
 /** Of transformers' Qwen2Tokenizer. */
@@ -6,9 +6,9 @@ const QWEN2_SPLIT =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /**
- * @param vocab what vocab.json parses to
+ * @param vocab the parsed vocab.json
  * @param merges the text of merges.txt
- * @param qwen2 splits and normalises as Qwen2 does, else as GPT-2
+ * @param qwen2 whether to split and normalise like Qwen2, otherwise like GPT-2
  */
 export function vocabMergesDefinition(vocab: JsonObject, merges: string, qwen2: boolean): JsonObject {
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };

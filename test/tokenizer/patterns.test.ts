@@ -107,7 +107,7 @@ test("patterns that cannot be used are refused at once, and cut short in the mes
     ["a)", /closed that was not opened/],
     ["*a", /\* repeats nothing/],
     ["a\\", /ends too early/],
-    ["\\x{110000}", /names no character/],
+    ["\\x{110000}", /does not name a character/],
   ];
   for (const [pattern, message] of refused) {
     const error = refusal(pattern);

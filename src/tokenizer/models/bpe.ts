@@ -12,13 +12,13 @@ import { malformed, noToken, readVocabulary, type TokenizerModel, type Vocabular
 import { WordCache } from "./word-cache.ts";
 
 export interface BpeOptions {
-  /** A whole piece that is a token is not taken apart. */
+  /** Whether a whole piece that is a token is kept whole. */
   readonly ignoreMerges?: boolean;
-  /** A character without a token becomes the tokens `<0x00>` to `<0xFF>` of its bytes, if all exist. */
+  /** Whether a character without a token becomes the tokens `<0x00>` to `<0xFF>` of its bytes, if all exist. */
   readonly byteFallback?: boolean;
-  /** Id of characters without a token. Undefined: they are left out. Null: there is none, and they are refused. */
+  /** Id of characters without a token. Undefined: they are dropped. Null: there is none, and they are refused. */
   readonly unknown?: number | null | undefined;
-  /** Unknown characters in succession are one unknown token. */
+  /** Whether consecutive unknown characters become one unknown token. */
   readonly fuseUnknown?: boolean;
   /** Before every character of a word but the first. */
   readonly prefix?: string;
@@ -67,7 +67,7 @@ function readMerges(list: unknown, vocabulary: Vocabulary, prefixLength: number)
     if (a === undefined || b === undefined || whole === undefined) {
       throw malformed(`merge ${rank}, ${show(entry)}, names a token that \`model.vocab\` lacks`);
     }
-    // Of a pair that is listed twice, the last rank counts.
+    // If a pair is listed twice, the last rank counts.
     ranks.set(a, b, rank);
     merged[rank] = whole;
   });
@@ -86,7 +86,7 @@ function pairOf(entry: unknown): Halves {
   return typeof left === "string" && typeof right === "string" ? [left, right] : [undefined, undefined];
 }
 
-/** A BPE of parts that were read, from a tokenizer.json or elsewhere. */
+/** A BPE made from its parts, from a tokenizer.json or elsewhere. */
 export function bpeModel(vocabulary: Vocabulary, merges: Merges, options: BpeOptions): TokenizerModel {
   const { idOf } = vocabulary;
   const {
@@ -137,7 +137,7 @@ export function bpeModel(vocabulary: Vocabulary, merges: Merges, options: BpeOpt
   return { vocabulary, encode: (text, ids) => cache.encode(text, ids) };
 }
 
-/** The ids of `<0x00>` to `<0xFF>`, as far as they exist. */
+/** The ids of `<0x00>` to `<0xFF>`, those that exist. */
 export function byteTokens(idOf: ReadonlyMap<string, number>): readonly (number | undefined)[] {
   return Array.from({ length: 256 }, (_, byte) => idOf.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`));
 }

@@ -1,10 +1,10 @@
 /** Merging the symbols of one word, the best pair first. */
 import type { PairTable } from "./pair-table.ts";
 
-/** A pair waits as rank * POSITIONS + position: one number, whose order is the order of merging. Below 2^53. */
+/** A pair is queued as rank * POSITIONS + position: one number below 2^53, whose order is the order of merging. */
 const POSITIONS = 2 ** 29;
 
-/** Words above this leave no working memory behind. */
+/** Working memory for longer words is not kept. */
 const KEPT = 4096;
 
 export class MergeQueue {
@@ -94,10 +94,10 @@ export class MergeQueue {
   }
 }
 
-/** Which pairs of ids are merged, and into what. */
+/** The pairs of ids that are merged, and the results. */
 export interface Merges {
-  /** The rank of a pair, which is learnt before another if its rank is smaller. */
+  /** The rank of a pair: smaller means learnt earlier. */
   readonly ranks: PairTable;
-  /** What each rank's pair becomes. */
+  /** The merged id for each rank. */
   readonly merged: Int32Array;
 }

@@ -1,4 +1,4 @@
-/** The `model` of a tokenizer: what turns a piece of text into ids. */
+/** The `model` of a tokenizer, which turns a piece of text into ids. */
 
 import { show } from "../../show.ts";
 import { isObject } from "../json.ts";
@@ -14,7 +14,7 @@ import { readWordPiece } from "./word-piece.ts";
  */
 export function readModel(config: unknown): TokenizerModel {
   if (!isObject(config)) throw malformed("`model` is missing");
-  // Files from before the type was written are told apart by what they hold.
+  // Old files without a type are recognised by their fields.
   const type = config.type ?? (Array.isArray(config.merges) ? "BPE" : Array.isArray(config.vocab) ? "Unigram" : "");
   switch (type) {
     case "BPE":
@@ -28,6 +28,6 @@ export function readModel(config: unknown): TokenizerModel {
     case "":
       return "max_input_chars_per_word" in config ? readWordPiece(config) : readWordLevel(config);
     default:
-      throw malformed(`the model ${show(type)} is none of BPE, Unigram, WordLevel and WordPiece`);
+      throw malformed(`the model ${show(type)} is not BPE, Unigram, WordLevel or WordPiece`);
   }
 }

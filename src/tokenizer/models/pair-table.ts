@@ -5,11 +5,11 @@ const EMPTY = -1;
 /** Open addressing with linear probing; at most half full. */
 export class PairTable {
   #mask: number;
-  /** Left, right and value of each slot. Left is EMPTY where the slot is free. */
+  /** Left, right and value of each slot. Left is EMPTY if the slot is free. */
   #slots: Int32Array;
   #count = 0;
 
-  /** @param expected how many pairs will be set; more make the table grow */
+  /** @param expected number of pairs expected; more make the table grow */
   constructor(expected: number) {
     const capacity = 2 ** Math.ceil(Math.log2(Math.max(8, expected * 2)));
     this.#mask = capacity - 1;
@@ -36,7 +36,7 @@ export class PairTable {
     this.#slots[slot + 2] = value;
   }
 
-  /** Where the pair is, or where it would be put. */
+  /** The slot of the pair, or the one where it would be put. */
   #find(left: number, right: number): number {
     const slots = this.#slots;
     let at = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);

@@ -1,5 +1,5 @@
 /**
- * Unigram: of all ways to cut a piece into tokens, the one whose scores add up to the most (Viterbi).
+ * Unigram: of all ways to cut a piece into tokens, the one with the greatest sum of scores (Viterbi).
  * Semantics: https://github.com/huggingface/tokenizers/blob/main/tokenizers/src/models/unigram (encode_optimized)
  */
 
@@ -10,7 +10,7 @@ import { PairTable } from "./pair-table.ts";
 import { malformed, noToken, type TokenizerModel, Vocabulary } from "./vocabulary.ts";
 import { WordCache } from "./word-cache.ts";
 
-/** How much less likely than the least likely token an unknown character is. */
+/** How far the score of an unknown character is below that of the least likely token. */
 const UNKNOWN_PENALTY = 10;
 
 /** @throws SluiceError `bad_file` */
@@ -52,7 +52,7 @@ export function unigramModel(
   const trie = new Trie(idOf);
   const bytes = byteFallback ? byteTokens(idOf) : undefined;
 
-  /** Where each token of the best way begins, and its id; `unknown` fused to one stretch. Backwards. */
+  /** The begin and id of each token of the best way, backwards; consecutive unknowns are fused. */
   function bestCut(text: string): readonly { readonly start: number; readonly end: number }[] {
     const size = text.length;
     const score = new Float64Array(size + 1);
@@ -130,7 +130,7 @@ class Trie {
     }
   }
 
-  /** -1 if no token goes on with this character. */
+  /** -1 if no token continues with this character. */
   child(node: number, code: number): number {
     return this.#edges.get(node, code);
   }

@@ -9,7 +9,7 @@ export class Vocabulary {
   readonly #reverse: () => ReadonlyMap<number, string>;
   #tokenOf: ReadonlyMap<number, string> | undefined;
 
-  /** @param reverse the same by ids; left out, it is made when it is first asked for */
+  /** @param reverse the same by ids; by default made at its first use */
   constructor(idOf: ReadonlyMap<string, number>, reverse?: ReadonlyMap<number, string>) {
     this.idOf = idOf;
     this.#reverse = () => reverse ?? new Map(Array.from(idOf, ([token, id]) => [id, token]));
@@ -23,13 +23,13 @@ export class Vocabulary {
 
 /**
  * Reads a vocabulary that maps tokens to ids.
- * @param what where it is from, for errors
+ * @param what its origin, for errors
  * @throws SluiceError `bad_file` if it is something else, or an id is not a whole number from 0 to 2^31 - 1
  */
 export function readVocabulary(vocab: unknown, what: string): Vocabulary {
   const idOf = new Map<string, number>();
   if (isObject(vocab)) {
-    // Object.keys lists what JSON.parse made of "__proto__" and "constructor" too: they are tokens like others.
+    // Object.keys also lists "__proto__" and "constructor" from JSON.parse: they are tokens like others.
     for (const token of Object.keys(vocab)) {
       const id = vocab[token];
       if (!isTokenId(id)) throw malformed(`${what}: ${show(token)} has the id ${show(id)}`);
@@ -53,7 +53,7 @@ export function malformed(what: string, cause?: unknown): SluiceError {
   });
 }
 
-/** The error for text that the vocabulary cannot say. */
+/** The error for text that the vocabulary cannot represent. */
 export function noToken(text: string): SluiceError {
   return new SluiceError("bad_tokens", `The tokenizer has no token for ${show(text)}`, {
     hint: "The vocabulary lacks this text and has no unknown token: change the text, or give token ids.",
@@ -63,10 +63,10 @@ export function noToken(text: string): SluiceError {
 export interface TokenizerModel {
   readonly vocabulary: Vocabulary;
   /**
-   * Adds the ids of one piece to a list. Text that has no token is the unknown token, or is left out if the model is a
+   * Adds the ids of one piece to a list. Text without a token becomes the unknown token, or is dropped if the model is a
    * BPE without one, as in the Rust library.
    * @param text not empty, without lone surrogates
-   * @throws SluiceError `bad_tokens` for text without a token, by models that neither leave it out nor have an unknown
+   * @throws SluiceError `bad_tokens` for text without a token, in models that neither drop it nor have an unknown
    */
   encode(text: string, ids: number[]): void;
 }

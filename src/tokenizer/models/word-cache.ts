@@ -1,6 +1,6 @@
-/** Remembers the ids of words: texts repeat them, and a lookup is cheaper than a merge. */
+/** Caches the ids of words: texts repeat them, and a lookup is cheaper than a merge. */
 
-/** Longer pieces seldom come again. */
+/** Longer pieces seldom repeat. */
 const LONGEST = 64;
 const MOST_WORDS = 10_000;
 
@@ -8,7 +8,7 @@ export class WordCache {
   readonly #words = new Map<string, readonly number[]>();
   readonly #encode: (text: string, ids: number[]) => void;
 
-  /** @param encode adds the ids of a text to a list; depends on the text alone */
+  /** @param encode adds the ids of a text to a list; must depend on the text alone */
   constructor(encode: (text: string, ids: number[]) => void) {
     this.#encode = encode;
   }

@@ -11,11 +11,11 @@ export function readWordPiece(config: JsonObject): TokenizerModel {
   }
   const vocabulary = readVocabulary(config.vocab, "`model.vocab`");
   const unknown = vocabulary.idOf.get(unk_token);
-  // No longer stretch can be a token, so none is tried: words may be as long as the file allows.
+  // No longer span can be a token, so none is tried: words may be as long as the file allows.
   let longest = 0;
   for (const token of vocabulary.idOf.keys()) longest = Math.max(longest, token.length);
 
-  /** Undefined if some stretch of the word is no token. */
+  /** Undefined if some part of the word is not a token. */
   function split(word: string): number[] | undefined {
     const ids: number[] = [];
     for (let start = 0; start < word.length; ) {

@@ -10,7 +10,7 @@ export function bertNormalizer(step: Step): Normalize {
   const cleanText = step.boolean("clean_text", true);
   const spaceIdeographs = step.boolean("handle_chinese_chars", true);
   const lowercase = step.boolean("lowercase", true);
-  // Whether accents go depends on the case if it is not stated.
+  // Whether accents are removed depends on `lowercase` if not stated.
   const stripAccents = step.boolean("strip_accents", lowercase);
   return byCharacter((text) => {
     let result = text;

@@ -8,7 +8,7 @@ const segmenter = new Intl.Segmenter("und", { granularity: "grapheme" });
 export function eachGrapheme(text: string, add: (grapheme: string) => void): void {
   let window = WINDOW;
   for (let at = 0; at < text.length; ) {
-    // Next to each other, characters of ASCII are graphemes; a carriage return may belong to what follows.
+    // Adjacent ASCII characters are graphemes each; a carriage return may belong to the next character.
     if (isPlain(text, at) && (at + 1 === text.length || isPlain(text, at + 1))) {
       add(text.charAt(at));
       at++;
@@ -18,7 +18,7 @@ export function eachGrapheme(text: string, add: (grapheme: string) => void): voi
     const part = text.slice(at, isLowSurrogate(text, end) ? end + 1 : end);
     const isLast = at + part.length === text.length;
     const graphemes = Array.from(segmenter.segment(part), ({ segment }) => segment);
-    // The last may go on beyond the window.
+    // The last may continue beyond the window.
     if (!isLast) graphemes.pop();
     window = graphemes.length === 0 ? 2 * window : WINDOW;
     for (const grapheme of graphemes) {

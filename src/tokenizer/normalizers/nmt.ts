@@ -1,4 +1,4 @@
-/** The normalizer `Nmt`: takes control characters away, and makes spaces of what only looks like one. */
+/** The normalizer `Nmt`: removes control characters, and replaces characters that look like spaces by spaces. */
 export function nmt(text: string): string {
   let result = "";
   for (const character of text) {

@@ -1,6 +1,6 @@
 /**
- * The normalizer `Precompiled`: a table that SentencePiece compiled, of what characters and sequences of them become.
- * It holds a double array (a trie over bytes, by Darts-clone), whose leaves are places in a list of replacements.
+ * The normalizer `Precompiled`: a table compiled by SentencePiece, of replacements for characters and sequences.
+ * It has a double array (a trie over bytes, by Darts-clone), whose leaves are offsets into a list of replacements.
  */
 import type { Normalize } from "../pipeline.ts";
 import type { Step } from "../step.ts";
@@ -65,8 +65,8 @@ function readTable(step: Step): Table {
 }
 
 /**
- * The value of the shortest key that the bytes begin with. SentencePiece takes the longest; the library of tokenizers
- * takes this one, and lets it stand for all of the bytes.
+ * The value of the shortest key that the bytes begin with. SentencePiece uses the longest; the library of tokenizers
+ * uses this one, for all of the bytes.
  */
 function findPrefix(units: Uint32Array, bytes: Uint8Array): number | undefined {
   let node = offsetOf(units[0] as number);

@@ -19,7 +19,7 @@ export function replace(pattern: Pattern, content: string, growth: Growth): Norm
       const end = matches[match + 1] as number;
       parts.push(text.slice(done, start), content);
       done = end;
-      // What replaces a match descends from the match's last character, or, if it is empty, from the one before.
+      // The replacement of a match descends from its last character, or, if the match is empty, from the one before.
       if (piece.head === 0) continue;
       if (end <= piece.head) head += content.length - (end - start);
       else if (start < piece.head) head -= piece.head - start;

@@ -1,7 +1,7 @@
-/** What several normalizers do. */
+/** Shared by several normalizers. */
 import type { Normalize } from "../pipeline.ts";
 
-/** A rewriting that makes of a text's first characters what it would make of them alone, or nearly so. */
+/** A rewriting that treats a text's first characters as it would alone, or nearly so. */
 export function byCharacter(rewrite: (text: string) => string): Normalize {
   return (piece) => {
     const text = rewrite(piece.text);

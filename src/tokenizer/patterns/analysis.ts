@@ -1,4 +1,4 @@
-/** What can be known of a node without a text. */
+/** Properties of a node that do not depend on a text. */
 import { CodeSet } from "./code-set.ts";
 import type { Node } from "./node.ts";
 
@@ -10,7 +10,7 @@ export interface Start {
   readonly code?: number | undefined;
   /** Whether it can match without a character */
   readonly empty: boolean;
-  /** How many unions the set was made by */
+  /** Number of unions that made the set */
   readonly unions: number;
 }
 
@@ -24,7 +24,7 @@ export interface Width {
 const NONE = CodeSet.ofRanges([]);
 const MATCHES_NOTHING: Start = { set: NONE, empty: true, unions: 0 };
 export const UNKNOWN: Start = { set: undefined, empty: true, unions: 0 };
-/** Beyond these it does not pay to know. */
+/** Beyond these, the analysis does not pay off. */
 const MAX_UNIONS = 30;
 
 /** Start and width of the nodes of one pattern, each computed once. */
@@ -97,7 +97,7 @@ export class Analysis {
   }
 }
 
-/** How one thing followed by another can begin. */
+/** How a sequence of two can begin. */
 export function then(one: Start, other: Start): Start {
   return one.empty ? { ...either([one, other]), empty: other.empty } : one;
 }

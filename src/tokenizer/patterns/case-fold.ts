@@ -1,4 +1,4 @@
-/** Letters that differ in case alone. */
+/** Letters that differ only in case. */
 import { CodeSet } from "./code-set.ts";
 
 let groups: readonly (readonly number[])[] | undefined;
@@ -13,7 +13,7 @@ export function ignoreCase(set: CodeSet): CodeSet {
 function findGroups(): number[][] {
   const cased = CodeSet.ofHost("\\p{Changes_When_Casemapped}");
   const byFolding = new Map<number, number[]>();
-  // Case exists in the first two planes alone.
+  // Case exists only in the first two planes.
   for (let code = 0; code < 0x20000; code++) {
     if (!cased.has(code)) continue;
     const folding = fold(code);

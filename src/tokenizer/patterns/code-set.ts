@@ -36,9 +36,9 @@ export class CodeSet {
 
   /**
    * The characters that one of the host's own character classes matches, such as `\p{L}`. The host's version of Unicode
-   * may be newer than the one in Rust's libraries: what was unassigned there is then a letter here, and nothing is done
-   * about it.
-   * @param characterClass what stands between the brackets of a class in JavaScript's syntax with the flag `u`
+   * may be newer than the one in Rust's libraries: a code point unassigned there may then be a letter here. This is
+   * accepted.
+   * @param characterClass the text between the brackets of a class in JavaScript's syntax with the flag `u`
    * @throws SyntaxError if the host does not know it
    */
   static ofHost(characterClass: string): CodeSet {
@@ -81,7 +81,7 @@ export class CodeSet {
     return new CodeSet((plane) => this.plane(plane).map((bits) => ~bits));
   }
 
-  /** This set and, of each of the groups, all members if it holds one of them. */
+  /** This set, and all members of each group of which it has one. */
   withGroups(groups: readonly (readonly number[])[]): CodeSet {
     return new CodeSet((plane) => {
       const bits = this.plane(plane).slice();

@@ -47,7 +47,7 @@ class Compiler {
     };
   }
 
-  /** @param next how what follows the node can begin */
+  /** @param next how the code after the node can begin */
   emit(node: Node, next: Start): void {
     this.#nodes++;
     if (this.#code.length > MAX_CODE || this.#nodes > MAX_NODES || this.#sets.size > MAX_SETS) {
@@ -109,7 +109,7 @@ class Compiler {
     for (const place of toEnd) this.#land(place);
   }
 
-  /** Tries what follows, which is the node, and else a target. Returns where to write the target. */
+  /** Tries the code that follows, which is the node, and then a target. Returns where to write the target. */
   #fork(node: Node): number {
     const { set, code, empty } = this.#analysis.start(node);
     if (empty || !set) return this.#add(op.fork, 0) + 1;
@@ -169,7 +169,7 @@ class Compiler {
     this.#add(op.accept);
   }
 
-  /** Returns where the instruction begins. */
+  /** Returns the position of the instruction. */
   #add(...instruction: number[]): number {
     return this.#code.push(...instruction) - instruction.length;
   }

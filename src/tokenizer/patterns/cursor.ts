@@ -1,4 +1,4 @@
-/** Reading a pattern from left to right, and what is said when it cannot be used. */
+/** Reads a pattern from left to right, and makes its errors. */
 import { SluiceError } from "../../errors.ts";
 import { show } from "../../show.ts";
 
@@ -19,14 +19,14 @@ export class Cursor {
     return this.source.charAt(this.at);
   }
 
-  /** Passes the text if it comes next. */
+  /** Skips the text if it comes next. */
   eat(text: string): boolean {
     if (!this.source.startsWith(text, this.at)) return false;
     this.at += text.length;
     return true;
   }
 
-  /** Passes what the sticky expression matches here. */
+  /** Skips what the sticky expression matches here. */
   match(expression: RegExp): RegExpExecArray | null {
     expression.lastIndex = this.at;
     const match = expression.exec(this.source);
@@ -34,7 +34,7 @@ export class Cursor {
     return match;
   }
 
-  /** Passes one character, which must be there. */
+  /** Skips one character, which must exist. */
   take(): number {
     const code = this.source.codePointAt(this.at);
     if (code === undefined) this.fail("it ends too early");

@@ -1,10 +1,10 @@
-/** How long a pattern may take. */
+/** Limits the time of a pattern. */
 import { SluiceError } from "../../errors.ts";
 
 /** Steps for a text of any length, and more of them per UTF-16 unit. A step takes a few nanoseconds. */
 const BASE = 200_000;
 const PER_UNIT = 150;
-/** More for patterns of many alternatives, which try them all at each character: a second or so at most. */
+/** More for patterns with many alternatives, which try all of them at each character: about a second at most. */
 const MOST_FOR_SIZE = 40_000_000;
 
 /** The steps that remain for one text, however many pieces of it a pattern is tried on. */
@@ -13,14 +13,14 @@ export class Effort {
 
   /**
    * @param length of the whole text, in UTF-16 units
-   * @param size of the pattern, as it says itself
+   * @param size of the pattern, as it reports
    */
   constructor(length: number, size = 0) {
     this.left = BASE + PER_UNIT * length + Math.min(size * length, MOST_FOR_SIZE);
   }
 
   /**
-   * @param what takes the steps, for the error
+   * @param names what takes the steps, for the error
    * @throws SluiceError `bad_file` if more steps were taken than remained
    */
   spend(steps: number, what: () => string): void {

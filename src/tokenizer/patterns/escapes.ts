@@ -1,4 +1,4 @@
-/** What stands behind a backslash, and `\p{…}`, inside brackets and outside. */
+/** What follows a backslash, and `\p{…}`, inside and outside brackets. */
 import type { CodeSet } from "./code-set.ts";
 import type { Cursor } from "./cursor.ts";
 import { property, sets } from "./properties.ts";
@@ -14,8 +14,8 @@ const controls: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * The set of `\d`, `\p{…}` and their kin, behind whose backslash the cursor stands; undefined, and nothing passed, if
- * something else stands there.
+ * The set of `\d`, `\p{…}` and similar escapes, after whose backslash the cursor is; undefined, and nothing skipped, if
+ * something else follows.
  */
 export function classEscape(cursor: Cursor, inBrackets: boolean): CodeSet | undefined {
   const named = cursor.match(/([pP])\{(\^?)([^{}]{1,60})\}/y);
@@ -39,7 +39,7 @@ function shorthand(letter: string, inBrackets: boolean): CodeSet {
   return inBrackets ? sets.wordInBrackets() : sets.word();
 }
 
-/** The character that an escape stands for; the cursor stands behind the backslash. */
+/** The character of an escape; the cursor is after the backslash. */
 export function characterEscape(cursor: Cursor): number {
   const coded = cursor.match(
     /x\{ *([0-9A-Fa-f]{1,8}) *\}|u\{([0-9A-Fa-f]{1,8})\}|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})/y,
@@ -57,6 +57,6 @@ export function characterEscape(cursor: Cursor): number {
 }
 
 function checked(cursor: Cursor, code: number): number {
-  if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) cursor.fail("an escape names no character");
+  if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) cursor.fail("an escape does not name a character");
   return code;
 }

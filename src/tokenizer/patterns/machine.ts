@@ -1,12 +1,12 @@
 /**
- * Runs compiled patterns: backtracking with a stack of its own, so that neither the text nor the pattern can exhaust
+ * Runs compiled patterns: backtracking with its own stack, so that neither the text nor the pattern can exhaust
  * the host's.
  *
  * Backtracking alone can take exponential time. When it has taken more steps than a text of that length should, the
- * machine begins to remember at which position which instruction failed, for all the searches in the text, and tries
+ * machine begins to remember at which position which instruction failed, for all searches in the text, and tries
  * nothing twice; from then on time is linear in the length of the text for almost all patterns. (The instructions of a
- * look-behind are not remembered, because what becomes of them depends on where it has to end.) What takes too long
- * all the same is given up with an error.
+ * look-behind are not remembered, because their outcome depends on where they have to end.) What still takes too long
+ * ends in an error.
  */
 import { show } from "../../show.ts";
 import type { Effort } from "./effort.ts";
@@ -20,13 +20,13 @@ import { Subject } from "./subject.ts";
 const PATIENCE = 16;
 const BASE_PATIENCE = 4096;
 
-/** What became of an instruction, beside a position, which is 0 or more. */
+/** Outcomes of an instruction other than a position, which is 0 or more. */
 const FAILED = -1;
 /** It is known that the rest of a look-ahead's body matches. */
 const SUCCEEDED = -2;
 
 export class Machine {
-  /** Of the match that `search` found. */
+  /** Begin and end of the match that `search` found. */
   start = 0;
   end = 0;
 
@@ -39,7 +39,7 @@ export class Machine {
   #limit = 0;
   #effort: Effort | undefined;
   #memory: Memory | undefined;
-  /** How many look-behinds are being tried. */
+  /** Number of look-behinds being tried. */
   #behind = 0;
 
   constructor(program: Program) {
@@ -91,7 +91,7 @@ export class Machine {
   }
 
   /**
-   * Tries the code from a place on.
+   * Tries the code from an address on.
    * @param target where the match has to end; -1: anywhere
    * @returns where it ends, or FAILED
    */
@@ -188,7 +188,7 @@ export class Machine {
           pc = this.#registers[one] === at ? two : pc + 3;
           break;
       }
-      // Back to what was tried last and has something left to try.
+      // Back to the last choice with something left to try.
       while (outcome === FAILED) {
         if (stack.top === base) return FAILED;
         stack.top -= ENTRY;
@@ -222,7 +222,7 @@ export class Machine {
     }
   }
 
-  /** Goes on behind the instruction, and to the target if that fails. */
+  /** Continues after the instruction, and at the target if that fails. */
   #fork(pc: number, at: number, target: number): number {
     if (this.#memory) {
       const known = this.#recall(pc, at);
@@ -232,7 +232,7 @@ export class Machine {
     return at;
   }
 
-  /** What is remembered of an instruction at a position. If nothing is, the position, and a failure will be noted. */
+  /** The remembered outcome of an instruction at a position. If there is none: the position, and a failure will be noted. */
   #recall(pc: number, at: number): number {
     const memory = this.#memory;
     if (!memory || this.#behind > 0) return at;
@@ -242,7 +242,7 @@ export class Machine {
     return at;
   }
 
-  /** The run at a place: takes all that it may. */
+  /** The run at an address: takes as many characters as it may. */
   #take(pc: number, at: number): number {
     const { code } = this.#program;
     const set = code[pc + 1] as number;
@@ -285,7 +285,7 @@ export class Machine {
     return end;
   }
 
-  /** The run takes one character less than it had, or as many as it takes for what follows. */
+  /** The run takes one character less than before, or as many less as the code after it needs. */
   #takeLess(pc: number, least: number, had: number): number {
     const peek = this.#program.code[pc + 4] as number;
     for (let at = had; at > least; ) {
@@ -298,7 +298,7 @@ export class Machine {
     return FAILED;
   }
 
-  /** The lazy run at a place: takes what it must. */
+  /** The lazy run at an address: takes its minimum. */
   #takeLeast(pc: number, at: number): number {
     const { code } = this.#program;
     const set = code[pc + 1] as number;
@@ -320,7 +320,7 @@ export class Machine {
     return width === 0 ? FAILED : this.#offer(pc, at + width, count + 1);
   }
 
-  /** Lets what follows a lazy run begin at a position, or at the next where it can. */
+  /** Starts the code after a lazy run at a position, or at the next possible one. */
   #offer(pc: number, at: number, count: number): number {
     const { code } = this.#program;
     const max = code[pc + 3] as number;
@@ -342,7 +342,7 @@ export class Machine {
     }
   }
 
-  /** The body at a place, in the first way in which it matches. */
+  /** The body at an address, in the first way in which it matches. */
   #once(place: number, at: number): number {
     const top = this.#stack.top;
     const kept = this.#registers[0] as number;
@@ -386,7 +386,7 @@ export class Machine {
     if (!this.#stack.push(kind, which, one, two)) this.#effort?.spend(Infinity, this.#what);
   }
 
-  /** More steps were taken than a pattern without repeated attempts takes: remembers, from here on. */
+  /** More steps were taken than a pattern without repeated attempts needs: remember from here on. */
   #overrun(): void {
     this.#charge();
     if (this.#program.rememberable) this.#memory ??= new Memory(this.#subject.text.length);

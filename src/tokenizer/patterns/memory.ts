@@ -1,9 +1,9 @@
-/** What a machine remembers of one text: where an instruction was tried and what became of it. */
+/** A machine's memory for one text: where an instruction was tried, and the outcome. */
 
 import { op, UNBOUNDED } from "./program.ts";
 import { ENTRY, entry, type Stack } from "./stack.ts";
 
-/** Bits in all, for one text; what does not fit is tried again. */
+/** Maximum bits for one text; what does not fit is tried again. */
 const MAX_BYTES = 16 * 2 ** 20;
 
 /** Per instruction, the positions of a text from which the rest of the pattern failed, or succeeded. */
@@ -57,8 +57,8 @@ function add(bits: Uint32Array | undefined, first: number, last: number): void {
 }
 
 /**
- * Notes the success of a look-ahead whose body has matched: what it still has on the stack lay on the way.
- * @param base where its part of the stack begins
+ * Notes the success of a look-ahead whose body has matched: its entries on the stack are the path to it.
+ * @param base start of its part of the stack
  */
 export function noteSuccess(memory: Memory, { cells, top }: Stack, base: number, code: Int32Array): void {
   for (let at = base; at < top; at += ENTRY) {

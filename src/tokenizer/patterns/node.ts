@@ -1,4 +1,4 @@
-/** What a pattern says, as a tree. */
+/** A pattern as a tree. */
 import type { CodeSet } from "./code-set.ts";
 
 export type Node =

@@ -8,8 +8,8 @@ import { posixClass } from "./properties.ts";
 const MAX_DEPTH = 50;
 
 /**
- * Reads a class whose opening bracket has been passed.
- * @param anyCase whether letters count as equal if they differ in case alone
+ * Reads a class after its opening bracket.
+ * @param anyCase whether letters count as equal if they differ only in case
  */
 export function parseBrackets(cursor: Cursor, anyCase: boolean, depth = 0): CodeSet {
   if (depth > MAX_DEPTH) cursor.fail("its brackets are nested too deeply");
@@ -26,11 +26,11 @@ export function parseBrackets(cursor: Cursor, anyCase: boolean, depth = 0): Code
   return negative ? folded.not() : folded;
 }
 
-/** What stands between `[`, `&&` and `]`. */
+/** The part between `[`, `&&` and `]`. */
 function parsePart(cursor: Cursor, anyCase: boolean, depth: number, isFirst: boolean): CodeSet {
   const ranges: CodeRange[] = [];
   const others: CodeSet[] = [];
-  // A bracket that closes nothing is a character.
+  // A bracket that closes nothing is a plain character.
   if (isFirst && cursor.next === "]" && cursor.source.includes("]", cursor.at + 1)) {
     cursor.at++;
     ranges.push([0x5d, 0x5d]);
@@ -70,6 +70,6 @@ function parseItem(cursor: Cursor, anyCase: boolean, depth: number): number | Co
   const set = classEscape(cursor, true);
   if (set) return set;
   if (cursor.eat("b")) return 0x08;
-  if (/[RXO]/.test(cursor.next)) cursor.fail(`\\${cursor.next} cannot stand in brackets`);
+  if (/[RXO]/.test(cursor.next)) cursor.fail(`\\${cursor.next} cannot be used in brackets`);
   return characterEscape(cursor);
 }

@@ -1,4 +1,4 @@
-/** Patterns in Oniguruma's syntax, as the files of tokenizers hold them, read as a tree. */
+/** Parses patterns in Oniguruma's syntax, as in tokenizer files, into a tree. */
 import { ignoreCase } from "./case-fold.ts";
 import { CodeSet } from "./code-set.ts";
 import { Cursor } from "./cursor.ts";
@@ -7,7 +7,7 @@ import type { Assertion, Node } from "./node.ts";
 import { parseBrackets } from "./parse-brackets.ts";
 import { sets } from "./properties.ts";
 
-/** What `(?i)` and its kin switch on and off. */
+/** What `(?i)` and similar options switch. */
 interface Flags {
   readonly anyCase: boolean;
   /** `(?m)`: a dot matches line feeds too. */
@@ -88,7 +88,7 @@ class Parser {
     if (cursor.eat("?>")) return { kind: "atomic", body: this.#body(flags, depth) };
     const switched = cursor.match(/\?([imx]*)(?:-([imx]*))?:/y);
     if (switched) return this.#body(change(flags, switched), depth);
-    // Names serve back-references alone.
+    // Names only serve back-references.
     if (!cursor.match(/\?P?<[^\W\d]\w*>|\?'[^\W\d]\w*'/y) && cursor.next === "?") {
       cursor.fail(`the group (${cursor.source.slice(cursor.at, cursor.at + 2)} is not supported`);
     }
@@ -154,7 +154,7 @@ function repeat(cursor: Cursor, body: Node, sign: RegExpExecArray): Node {
   const max = exactly !== undefined ? min : to === "" ? Infinity : Number(to);
   if (min > MAX_REPEAT || (max !== Infinity && max > MAX_REPEAT))
     cursor.fail(`it repeats more than ${MAX_REPEAT} times`);
-  // Oniguruma reads a range from more to less as a possessive one from less to more.
+  // Oniguruma reads a descending range as a possessive ascending one.
   if (min > max) return { kind: "repeat", body, min: max, max: min, mode: "possessive" };
   return { kind: "repeat", body, min, max, mode: lazy === "?" ? "lazy" : "greedy" };
 }

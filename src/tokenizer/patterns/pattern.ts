@@ -10,11 +10,11 @@ import { parse } from "./parse.ts";
 export { Effort };
 
 export interface Pattern {
-  /** How much of it there is to try at a character, for the effort that it may take. */
+  /** Its size: how much there is to try at a character, for its effort limit. */
   readonly size: number;
   /**
    * All matches in a text, one after another: where the first starts and ends, where the second does, and so on, in
-   * UTF-16 units. An empty match directly behind the match before does not count.
+   * UTF-16 units. An empty match directly after the match before does not count.
    * @param text well-formed
    * @param effort of the text, or of the larger one of which it is a piece
    * @throws SluiceError `bad_file` if the pattern takes too long on this text
@@ -49,7 +49,7 @@ export function compilePattern(source: string): Pattern {
   };
 }
 
-/** The pattern that matches a text as it is. */
+/** The pattern that matches a text literally. */
 export function literalPattern(literal: string): Pattern {
   return {
     size: 1,

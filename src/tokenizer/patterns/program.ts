@@ -1,8 +1,8 @@
-/** What a pattern is compiled to. */
+/** The compiled form of a pattern. */
 import type { Bitmap, CodeSet } from "./code-set.ts";
 import type { Assertion } from "./node.ts";
 
-/** Instructions; what follows each in the code is named in brackets. Targets are places in the code. */
+/** Instructions; the operands of each are in brackets. Targets are addresses in the code. */
 export const op = {
   /** The pattern, or the body of a group that is tried by itself, has matched. */
   accept: 0,
@@ -12,13 +12,13 @@ export const op = {
   set: 2,
   /** [target] */
   jump: 3,
-  /** [target]: goes on; if that fails, at the target */
+  /** [target]: continues; if that fails, at the target */
   fork: 4,
   /** [target, code point]: like fork; straight to the target if another character comes next */
   forkOnChar: 5,
   /** [target, set] */
   forkOnSet: 6,
-  /** [target]: goes to the target; if that fails, on */
+  /** [target]: goes to the target; if that fails, continues */
   forkLazy: 7,
   /** [set, min, max, set that must come next or -1]: as many characters as there are, then fewer */
   run: 8,
@@ -44,7 +44,7 @@ export const op = {
   exitIfStill: 18,
 } as const;
 
-/** The assertions, as the code numbers them. */
+/** The assertions, in the order of their numbers in the code. */
 export const assertions: readonly Assertion[] = [
   "lineStart",
   "lineEnd",
@@ -56,7 +56,7 @@ export const assertions: readonly Assertion[] = [
   "searchStart",
 ];
 
-/** Stands for a repetition without bound. */
+/** A repetition without bound. */
 export const UNBOUNDED = 0x7fffffff;
 
 export interface Program {
@@ -66,10 +66,10 @@ export interface Program {
   readonly sets: readonly CodeSet[];
   /** The bitmaps of the sets for the first plane. */
   readonly low: readonly Bitmap[];
-  /** Register 0 holds where \K stood, if it did: where the match begins. */
+  /** Register 0 holds the position of \K, if any: where the match begins. */
   readonly registers: number;
   /** The characters that a match can begin with; undefined: any, or none */
   readonly first: CodeSet | undefined;
-  /** Whether a failure at a position is one for every start of the search: not with \G. */
+  /** Whether a failure at a position holds for every start of the search: not with \G. */
   readonly rememberable: boolean;
 }

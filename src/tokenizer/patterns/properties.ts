@@ -2,7 +2,7 @@
 import { CodeSet } from "./code-set.ts";
 
 /**
- * Sets by name, as `[:name:]` and `\p{name}` give them. Where a name is both one of these and a property of Unicode,
+ * Sets by name, for `[:name:]` and `\p{name}`. If a name is both one of these and a property of Unicode,
  * `\p{…}` means this one too, except for `punct`, which means the general category there.
  */
 const classes: ReadonlyMap<string, string> = new Map([
@@ -22,7 +22,7 @@ const classes: ReadonlyMap<string, string> = new Map([
   ["xdigit", "0-9A-Fa-f"],
 ]);
 
-/** Sets that are everything but these. */
+/** Sets that are complements of these. */
 const complements: ReadonlyMap<string, string> = new Map([
   ["graph", "\\p{White_Space}\\p{Cc}\\p{Cn}\\p{Cs}"],
   ["print", "\\p{Cc}\\p{Cn}\\p{Cs}"],
@@ -65,7 +65,7 @@ export const sets = {
   hexDigit: () => always("0-9A-Fa-f"),
   /** \w inside brackets */
   wordInBrackets: () => always(classes.get("word") as string),
-  /** \w, and what \b looks at */
+  /** \w, also for \b */
   word: () => always((classes.get("word") as string) + latin1Words),
   /** \N, and a dot that does not match line feeds */
   notNewline: () => always("\\0-\\x09\\x0b-\\u{10ffff}"),

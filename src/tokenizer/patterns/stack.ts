@@ -1,16 +1,16 @@
-/** What a machine can go back to. */
+/** The choices that a machine can return to. */
 
-/** The kinds of entries; each has a place in the code or a register, and two numbers. */
+/** The kinds of entries; each has an address in the code or a register, and two numbers. */
 export const entry = {
-  /** Go on at [target, position]. */
+  /** Continue at [target, position]. */
   branch: 0,
-  /** Of [a run, the least position, this position]: go on one character earlier. */
+  /** For [a run, the least position, this position]: continue one character earlier. */
   shorter: 1,
-  /** Of [a lazy run, this position, characters so far]: go on one character later. */
+  /** For [a lazy run, this position, characters so far]: continue one character later. */
   longer: 2,
   /** Restore [register, value]. */
   restore: 3,
-  /** All failed that [an instruction, from the first position, to the last] could do. */
+  /** All attempts of [an instruction, from the first position, to the last] failed. */
   exhausted: 4,
 } as const;
 
@@ -38,7 +38,7 @@ export class Stack {
     return true;
   }
 
-  /** Empties it, and gives back what a long text took. */
+  /** Empties it, and frees the memory of a long text. */
   clear(): void {
     this.top = 0;
     if (this.cells.length > FIRST) this.cells = new Int32Array(FIRST);

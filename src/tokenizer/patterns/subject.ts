@@ -5,7 +5,7 @@ import { sets } from "./properties.ts";
 
 export class Subject {
   readonly text: string;
-  /** Where the present search began. */
+  /** Where the current search began. */
   searchStart = 0;
   readonly #sets: Program["sets"];
   /** The bitmaps of the sets for the first plane. */
@@ -18,7 +18,7 @@ export class Subject {
     this.#low = program.low;
   }
 
-  /** The UTF-16 units of the character at a position, if the set holds it; else 0. */
+  /** The UTF-16 units of the character at a position, if the set has it; else 0. */
   width(set: number, at: number): number {
     if (at >= this.text.length) return 0;
     const unit = this.text.charCodeAt(at);
@@ -31,7 +31,7 @@ export class Subject {
     return at > 1 && (this.text.charCodeAt(at - 1) & 0xfc00) === 0xdc00 ? at - 2 : at - 1;
   }
 
-  /** Whether the set holds the character before a position. */
+  /** Whether the set has the character before a position. */
   hasBefore(set: number, at: number): boolean {
     return at > 0 && this.width(set, this.back(at)) > 0;
   }

@@ -1,5 +1,5 @@
 /**
- * Pre-tokenizers that go by kinds of characters. The library of tokenizers takes some of these kinds from old versions
+ * Pre-tokenizers that split by kinds of characters. The library of tokenizers takes some kinds from old versions
  * of Unicode (punctuation from 8.0, scripts from 9.0); here they are those of the host.
  */
 import { CodeSet } from "../patterns/code-set.ts";
@@ -9,7 +9,7 @@ import { type Add, slice } from "./cut.ts";
 
 let marks: CodeSet | undefined;
 
-/** What `Punctuation` and BERT take for punctuation: Unicode's, and all of ASCII's that is no letter, digit or space. */
+/** Punctuation for `Punctuation` and BERT: Unicode's, and all of ASCII that is not a letter, digit or space. */
 export function punctuation(): CodeSet {
   marks ??= CodeSet.ofHost("!-/:-@\\[-`{-~\\p{P}");
   return marks;
@@ -28,14 +28,14 @@ export function isWordCharacter(text: string, at: number): boolean {
   return rustWords().has(text.codePointAt(at) as number);
 }
 
-/** `Whitespace`: runs of word characters, and of others but white space. */
+/** `Whitespace`: runs of word characters, and of other characters except white space. */
 export function words(piece: Piece, add: Add): void {
   const inWord = rustWords();
   const isSpace = sets.space();
   runs(piece, (code) => (inWord.has(code) ? "word" : isSpace.has(code) ? undefined : "other"), add);
 }
 
-/** Adds the longest runs of characters of one kind; characters without a kind are left out. */
+/** Adds the longest runs of characters of one kind; characters without a kind are dropped. */
 function runs(piece: Piece, kindOf: (code: number) => string | undefined, add: Add): void {
   const { text } = piece;
   let start = 0;
@@ -53,7 +53,7 @@ function runs(piece: Piece, kindOf: (code: number) => string | undefined, add: A
   if (kind !== undefined) add(slice(piece, start, text.length));
 }
 
-/** `FixedLength`: pieces of so many characters. */
+/** `FixedLength`: pieces of a fixed number of characters. */
 export function fixedLength(piece: Piece, length: number, add: Add): void {
   const { text } = piece;
   let start = 0;
@@ -71,8 +71,8 @@ export function fixedLength(piece: Piece, length: number, add: Add): void {
 }
 
 /**
- * `UnicodeScripts`: runs of characters of one script. Japanese is one script with Chinese, and a space is of any. As in
- * the library, what comes before the first character that has a script is lost.
+ * `UnicodeScripts`: runs of characters of one script. Japanese is one script with Chinese, and a space belongs to any. As in
+ * the library, text before the first character with a script is lost.
  */
 export function unicodeScripts(piece: Piece, add: Add): void {
   const { text } = piece;
@@ -93,7 +93,7 @@ export function unicodeScripts(piece: Piece, add: Add): void {
 
 const scripts = new Map<number, string | undefined>();
 
-/** Undefined for a space, and for what has no script. */
+/** Undefined for a space, and for a character without a script. */
 function scriptOf(code: number): string | undefined {
   if (!scripts.has(code)) scripts.set(code, findScript(code));
   return scripts.get(code);
@@ -101,7 +101,7 @@ function scriptOf(code: number): string | undefined {
 
 function findScript(code: number): string | undefined {
   if (code === 0x20) return undefined;
-  // The long vowel mark, which is of both of Japan's scripts.
+  // The long vowel mark, which belongs to both of Japan's scripts.
   if (code === 0x30fc) return "Han";
   const character = String.fromCodePoint(code);
   const script = SCRIPTS.find(({ expression }) => expression.test(character))?.name;

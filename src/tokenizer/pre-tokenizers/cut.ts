@@ -3,7 +3,7 @@ import type { Piece, PreTokenize } from "../pipeline.ts";
 
 export type Add = (piece: Piece) => void;
 
-/** Cuts each piece by itself; empty pieces are left out. */
+/** Cuts each piece by itself; empty pieces are dropped. */
 export function each(cut: (piece: Piece, add: Add) => void): PreTokenize {
   return (pieces) => {
     const result: Piece[] = [];

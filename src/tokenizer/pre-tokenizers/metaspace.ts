@@ -1,4 +1,4 @@
-/** The pre-tokenizer `Metaspace`: spaces written as a character that can be seen, and the words that begin with it. */
+/** The pre-tokenizer `Metaspace`: spaces written as a visible character, and the words that begin with it. */
 
 import type { Piece, PreTokenize } from "../pipeline.ts";
 import type { Step } from "../step.ts";
@@ -7,7 +7,7 @@ import { splitAtCharacters } from "./split.ts";
 
 export function metaspace(step: Step): PreTokenize {
   const mark = step.character("replacement");
-  // Files from before there were schemes say whether with `add_prefix_space`.
+  // Files from before there were schemes use `add_prefix_space`.
   const scheme = step.oneOf(
     "prepend_scheme",
     ["always", "never", "first"],

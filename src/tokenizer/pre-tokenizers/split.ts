@@ -1,18 +1,18 @@
-/** The pre-tokenizer `Split`, and what splitting at matches means in others too. */
+/** The pre-tokenizer `Split`, and splitting at matches, which others share. */
 import type { CodeSet } from "../patterns/code-set.ts";
 import { Effort, type Pattern } from "../patterns/pattern.ts";
 import { lengthOf, type Piece, type PreTokenize } from "../pipeline.ts";
 import { type Add, each, slice } from "./cut.ts";
 
 /**
- * What becomes of a match: it goes; it is a piece; it is part of the piece before it, or after it; neighbouring ones are
+ * What happens to a match: it is removed; it is a piece; it joins the piece before or after it; adjacent matches are
  * one piece.
  */
 export const behaviors = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
 
 export type Behavior = (typeof behaviors)[number];
 
-/** @param invert whether what lies between the matches counts as a match, and the matches as what lies between */
+/** @param invert whether matches and the text between them swap roles */
 export function split(pattern: Pattern, behavior: Behavior, invert: boolean): PreTokenize {
   return (pieces) => {
     const effort = new Effort(lengthOf(pieces), pattern.size);
@@ -20,14 +20,14 @@ export function split(pattern: Pattern, behavior: Behavior, invert: boolean): Pr
   };
 }
 
-/** A stretch of a piece: a match, or what lies between matches. A match can be empty. */
+/** A part of a piece: a match, or the text between matches. A match can be empty. */
 interface Stretch {
   start: number;
   end: number;
   readonly isMatch: boolean;
 }
 
-/** @param matches where they start and end, one after another */
+/** @param matches their begins and ends, one after another */
 export function splitAt(piece: Piece, matches: readonly number[], behavior: Behavior, invert: boolean, add: Add): void {
   const stretches = stretchesOf(piece.text.length, matches, invert);
   for (const { start, end, isMatch } of combine(stretches, behavior)) {
@@ -63,7 +63,7 @@ function combine(stretches: Stretch[], behavior: Behavior): Stretch[] {
   }
 }
 
-/** Joins stretches to the one that comes before in the list. */
+/** Joins parts to the one before in the list. */
 function join(stretches: readonly Stretch[], belongs: (stretch: Stretch, neighbour: Stretch) => boolean): Stretch[] {
   const joined: Stretch[] = [];
   stretches.forEach((stretch, index) => {
@@ -77,7 +77,7 @@ function join(stretches: readonly Stretch[], belongs: (stretch: Stretch, neighbo
   return joined;
 }
 
-/** Splits a piece where there is a certain character, or one of a set. */
+/** Splits a piece at a certain character, or at one of a set. */
 export function splitAtCharacters(piece: Piece, characters: string | CodeSet, behavior: Behavior, add: Add): void {
   const matches: number[] = [];
   const { text } = piece;
