@@ -1,15 +1,16 @@
 /**
- * Looks at the linked WGSL of every kernel: part of `npm run lint`. Rules: shader-lint/rules.ts; that kernel modules say the
- * same of bindings and args as the shaders; that no kernel is left out; and that no dispatch asks for more workgroups than a
- * device must grant.
+ * Looks at the linked WGSL of every kernel: part of `npm run lint`. Rules: shader-lint/rules.ts; that plans give each kernel
+ * exactly the args and buffers that its shader has; that no kernel is left out; and that no dispatch asks for more workgroups
+ * than a device must grant.
  */
 import { shaderFiles as instrumentShaders } from "../src/kernels/instrument-shaders.gen.ts";
 import type { Kernel } from "../src/kernels/kernel.ts";
 import { linkShader } from "../src/kernels/link.ts";
 import { shaderFiles } from "../src/kernels/shaders.gen.ts";
+import { microkernels } from "../src/profile/microkernels.ts";
 import { uncovered } from "./shader-lint/coverage.ts";
-import { compareInterface } from "./shader-lint/interfaces.ts";
-import { kernelsToLint } from "./shader-lint/kernels.ts";
+import { checkDispatch, checkMicrokernel } from "./shader-lint/dispatches.ts";
+import { dispatchesToLint, kernelsToLint } from "./shader-lint/kernels.ts";
 import { lintShader } from "./shader-lint/rules.ts";
 
 const MOST_WORKGROUPS = 65535;
@@ -26,10 +27,14 @@ for (const kernel of kernels) {
     if (!problems.has(key))
       problems.set(key, `${kernel.name}: ${rule}: ${text}\n    ${code.split("\n")[line - 1]?.trim() ?? ""}`);
   }
-  for (const text of compareInterface(kernel, code))
-    problems.set(`${kernel.name} ${text}`, `${kernel.name}: interface: ${text}`);
   const most = workgroupsOf(kernel);
   if (most > MOST_WORKGROUPS) problems.set(kernel.name, `${kernel.name}: ${most} workgroups in a dimension`);
+}
+for (const dispatch of dispatchesToLint()) {
+  for (const text of await checkDispatch(dispatch)) problems.set(text, text);
+}
+for (const microkernel of microkernels(1e7)) {
+  for (const text of await checkMicrokernel(microkernel)) problems.set(text, text);
 }
 for (const text of uncovered(kernels, { ...shaderFiles, ...instrumentShaders })) problems.set(text, text);
 for (const problem of problems.values()) console.log(problem);

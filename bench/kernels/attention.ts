@@ -7,6 +7,7 @@
 import { attentionDecode } from "../../src/kernels/attention/decode.ts";
 import { attentionRegister } from "../../src/kernels/attention/register.ts";
 import { attentionTiled } from "../../src/kernels/attention/tiled.ts";
+import { interfaceOf } from "../../src/kernels/interface.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";
@@ -35,9 +36,10 @@ async function time(
   times: number,
 ): Promise<number[]> {
   const step = bufferOf(device, packStep(given.step, MAX_ROWS), GPUBufferUsage.UNIFORM);
-  const bound = kernel.bindings.map(({ name, binding, access }) => {
-    if (access === "args")
-      return { binding, resource: { buffer: bufferOf(device, packArgs(kernel, given.args), GPUBufferUsage.UNIFORM) } };
+  const { bindings, args } = await interfaceOf(kernel);
+  const packed = packArgs({ name: kernel.name, args }, given.args);
+  const bound = bindings.map(({ name, binding, access }) => {
+    if (access === "args") return { binding, resource: { buffer: bufferOf(device, packed, GPUBufferUsage.UNIFORM) } };
     const data = given.buffers[name];
     if (!data) throw new Error(`${kernel.name} needs a buffer for ${name}`);
     return { binding, resource: { buffer: bufferOf(device, data, GPUBufferUsage.STORAGE) } };

@@ -8,6 +8,7 @@
  * process (a software device runs in it: on a busy machine processor time is the steadier one), GFLOP/s, and GB/s of the
  * least bytes that must move, both by elapsed time. Results and what was concluded: bench/kernels/linear.md.
  */
+import { interfaceOf } from "../../src/kernels/interface.ts";
 import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import { weightBytes } from "../../src/kernels/linear/cost.ts";
 import {
@@ -129,7 +130,8 @@ async function prepare(kernel: Kernel, s: LinearShape, rows: number): Promise<Pr
     entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
   });
   const kernels = inOrder(kernel);
-  const layouts = kernels.map(({ bindings }) =>
+  const interfaces = await Promise.all(kernels.map(interfaceOf));
+  const layouts = interfaces.map(({ bindings }) =>
     device.createBindGroupLayout({
       entries: bindings.map(({ binding, access }) => ({
         binding,
@@ -176,8 +178,8 @@ async function prepare(kernel: Kernel, s: LinearShape, rows: number): Promise<Pr
   };
   const step = make(packStep(plainStep(rows), MAX_ROWS), GPUBufferUsage.UNIFORM);
   const group0 = device.createBindGroup({ layout: stepLayout, entries: [{ binding: 0, resource: { buffer: step } }] });
-  const groups = kernels.map((each, i) => {
-    const args = make(packArgs(each, { first_strip: 0 }), GPUBufferUsage.UNIFORM);
+  const groups = interfaces.map((each, i) => {
+    const args = make(packArgs({ name: kernel.name, args: each.args }, { first_strip: 0 }), GPUBufferUsage.UNIFORM);
     return device.createBindGroup({
       layout: layouts[i] as GPUBindGroupLayout,
       entries: each.bindings.map(({ name, binding }) => {

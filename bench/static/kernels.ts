@@ -1,5 +1,5 @@
 /** The kernels whose static figures are published: every design, each once in every way that changes its hot part. */
-import { kernelsToLint } from "../../scripts/shader-lint/kernels.ts";
+import { plannedKernels } from "../../scripts/shader-lint/kernels.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 
 export interface StaticGroup {
@@ -23,7 +23,7 @@ const groups: readonly (readonly [title: string, names: RegExp])[] = [
 ];
 
 export function staticGroups(): readonly StaticGroup[] {
-  const kernels = kernelsToLint()
+  const kernels = plannedKernels()
     .filter(({ name }) => !FOLDED.test(name) || name.startsWith("norm_edited"))
     .filter(({ name }, i, all) => all.findIndex((other) => other.name === name) === i);
   return groups.map(([title, names]) => ({ title, kernels: kernels.filter(({ name }) => names.test(name)) }));

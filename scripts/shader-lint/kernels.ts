@@ -1,7 +1,7 @@
-/** Every kernel that a plan, a fit or a measurement can ask for, as far as its text differs: what the shader lint looks at. */
+/** Every plan, and every kernel that a plan, a fit or a measurement can ask for, as far as its text differs: what the lint looks at. */
 
 import { readConfig } from "../../src/architectures/read-config.ts";
-import { allDispatches, kernelsIn } from "../../src/compile/plan.ts";
+import { allDispatches, type Dispatch, kernelsIn } from "../../src/compile/plan.ts";
 import { countEdges, listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import { siteWidth } from "../../src/interventions/site-names.ts";
 import { type Composition, type MaskedEdge, neuronSites, noStages, type Stage } from "../../src/interventions/stage.ts";
@@ -46,36 +46,60 @@ const odd: ModelConfig = {
   head_dim: 15,
 };
 
-export function kernelsToLint(): readonly Kernel[] {
-  const kernels = new Map<string, Kernel>();
-  const add = (...list: readonly Kernel[]): void => {
-    for (const kernel of list) kernels.set(JSON.stringify(kernel.shader), kernel);
-  };
+/** The dispatches of plans of all kinds: plain, edited, with captures, pooled, for all families and ways to store weights. */
+export function dispatchesToLint(): readonly Dispatch[] {
+  const dispatches: Dispatch[] = [];
   const plan = (config: ModelConfig, composition: Composition, options: Parameters<typeof imaginedPlan>[2]): void => {
-    for (const dispatch of allDispatches(imaginedPlan(config, composition, options))) {
-      add(...kernelsIn(dispatch), ...kernelsIn({ candidates: dispatch.operation?.variants() ?? [] }));
-    }
+    dispatches.push(...allDispatches(imaginedPlan(config, composition, options)));
   };
   for (const config of [{ ...gpt2Small, num_hidden_layers: 2 }, llama, odd]) {
     for (const family of ["register", "tiled"] as const) {
       // Weights differ in how they are read, whatever stands behind the sums.
       for (const kind of storage) plan(config, noStages, { family, subgroups: true, ...kind });
-      for (const captures of [[], ["attn_pattern.0", "resid_post.0", "mlp_out.1", "attn_z.1"]]) {
-        for (const subgroups of [true, false]) plan(config, everything(config), { family, subgroups, captures });
+      const captures = ["attn_pattern.0", "resid_post.0", "mlp_out.1", "attn_z.1"];
+      plan(config, noStages, { family, captures });
+      for (const pooling of ["max", "sum"] as const) {
+        plan(config, noStages, { family, captures: captures.slice(1), pooling, sequences: 4 });
+      }
+      const all = everything(config);
+      const isMask = ({ kind }: Stage) => kind === "edge_mask";
+      for (const captured of [[], captures]) {
+        for (const subgroups of [true, false]) plan(config, all, { family, subgroups, captures: captured });
+        // Without an edge mask, and with nothing else.
+        plan(config, { ...all, stages: all.stages.filter((stage) => !isMask(stage)) }, { family, captures: captured });
+        plan(config, { ...all, stages: all.stages.filter(isMask) }, { family, captures: captured });
       }
     }
   }
+  return dispatches;
+}
+
+/** Every kernel that some plan of {@link dispatchesToLint} or an instrument has. */
+export function plannedKernels(): readonly Kernel[] {
+  const kernels: Kernel[] = dispatchesToLint().flatMap((dispatch) => [
+    ...kernelsIn(dispatch),
+    ...kernelsIn({ candidates: dispatch.operation?.variants() ?? [] }),
+  ]);
   // Coordinates of affine stages take workgroup memory: as many as quads can keep, and as many as there may be.
   for (const ranks of [MOST_RANKS / 2, MOST_RANKS]) {
     for (const family of ["register", "tiled"] as const) {
       const edits = { deltas: true, sourced: true, tracked: true, ranks };
-      add(editedNormKernel({ kind: "rms", width: 2048, maxRows: 256, ...edits }, 2, { family, subgroups: true }));
+      kernels.push(
+        editedNormKernel({ kind: "rms", width: 2048, maxRows: 256, ...edits }, 2, { family, subgroups: true }),
+      );
     }
   }
-  add(...(["max", "sum"] as const).map((reduction) => poolKernel({ width: 3072, sequences: 64, reduction })));
-  add(...backward(gpt2Small), ...backward(llama), ...microkernels(1e7).map(({ kernel }) => kernel));
-  add(...variantKernels());
-  return [...kernels.values()];
+  kernels.push(...(["max", "sum"] as const).map((reduction) => poolKernel({ width: 3072, sequences: 64, reduction })));
+  kernels.push(...backward(gpt2Small), ...backward(llama), ...microkernels(1e7).map(({ kernel }) => kernel));
+  return distinct(kernels);
+}
+
+export function kernelsToLint(): readonly Kernel[] {
+  return distinct([...plannedKernels(), ...variantKernels()]);
+}
+
+function distinct(kernels: readonly Kernel[]): readonly Kernel[] {
+  return [...new Map(kernels.map((kernel) => [JSON.stringify(kernel.shader), kernel])).values()];
 }
 
 const storage = [

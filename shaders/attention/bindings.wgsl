@@ -6,10 +6,11 @@
 import constants::{HEADS, KV_HEADS, HEAD_DIM};
 @if(staged) import package::stages::neuron_scale::neuron_scale;
 
+// `merges`: the kernel reads no keys (attention/merge.wgsl).
 struct Args {
-  scale: f32,       // multiplies q·k
-  window: u32,      // keys a row sees at most, itself included; 0 = all
-  slot_stride: u32, // entries of `slots` a sequence
+  @if(!merges) scale: f32,       // multiplies q·k
+  @if(!merges) window: u32,      // keys a row sees at most, itself included; 0 = all
+  @if(!merges) slot_stride: u32, // entries of `slots` a sequence
   @if(staged) record_stride: u32,
   @if(staged) list_z: vec4u, // stages at attn_z (stages/neuron_scale.wgsl)
   @if(tap_z) tap_z: u32,

@@ -13,13 +13,14 @@ import { MAX_ROWS } from "../compile/lower-context.ts";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { replacements } from "../interventions/arguments.ts";
 import type { Destinations } from "../interventions/stage.ts";
+import { ceil4 } from "../numbers/round-up.ts";
 import { recordBackward } from "./backward.ts";
 import { recordForward, recordSums } from "./forward.ts";
 import { type MaskTables, type MaskValues, maskTables, type ShapedValues } from "./mask-tables.ts";
 import { type AttributionParts, placeModel } from "./model.ts";
 import { Program, type RunOptions } from "./program.ts";
 import { Recorder } from "./recorder.ts";
-import { ceil4, Workspace } from "./workspace.ts";
+import { Workspace } from "./workspace.ts";
 
 export type { MaskValues, ShapedValues } from "./mask-tables.ts";
 export type { AttributionParts } from "./model.ts";

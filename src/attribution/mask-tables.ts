@@ -10,7 +10,7 @@ import {
 } from "../interventions/edges.ts";
 import type { Destinations, EdgeMaskStage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
-import { ceil4 } from "./workspace.ts";
+import { ceil4 } from "../numbers/round-up.ts";
 
 /** Values with their shape, row-major. */
 export interface ShapedValues {

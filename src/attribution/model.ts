@@ -9,13 +9,13 @@ import {
 } from "../compile/fused.ts";
 import { kernelDtype } from "../compile/lower-context.ts";
 import { linearSources, tableSource, vectorSource, type WeightLayout } from "../compile/weight-layout.ts";
+import type { Pace } from "../execution/pacer.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { MatrixRef } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { WeightDtype } from "../kernels/linear/linear.ts";
 import type { ModelConfig } from "../model-config.ts";
-import type { Pace } from "./program.ts";
 
 /** What attribution needs of a loaded model. */
 export interface AttributionParts {

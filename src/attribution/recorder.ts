@@ -6,7 +6,7 @@ import type { Destinations } from "../interventions/stage.ts";
 import { maskMix, maskProductSum, maskProducts, mixBegin, rowSums } from "../kernels/backward/edge-mask.ts";
 import { backwardLinear, type OutputSpan, spanTable } from "../kernels/backward/linear.ts";
 import { variantNorm } from "../kernels/backward/norm.ts";
-import { type ArgValues, inOrder, type Kernel, kernelFor } from "../kernels/kernel.ts";
+import { type ArgValues, type Kernel, kernelFor } from "../kernels/kernel.ts";
 import { type LinearEpilogue, linearKernels, MOST_PARTIAL_BYTES } from "../kernels/linear/linear.ts";
 import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import type { AttributionParts, PlacedMatrix, PlacedModel, PlacedNorm } from "./model.ts";
@@ -106,21 +106,19 @@ export class Recorder {
     for (const { buffer, firstStrip, strips } of matrix.parts) {
       const grouped = epilogue.kind === "qkv";
       const shape = { K, N, strips, dtype, epilogue, bias: bias !== undefined, taps: [], grouped, maxRows: MAX_ROWS };
-      const chosen = kernelFor(linearKernels(shape, this.parts), rows);
-      for (const kernel of inOrder(chosen)) {
-        this.#program.record({
-          kernel,
-          step,
-          rows,
-          args: { ...args, first_strip: firstStrip, ...(bias !== undefined && { bias }) },
-          bind: {
-            ...bind,
-            ...(chosen.split && { partials: this.#partialSums() }),
-            weights: { buffer },
-            params: this.#params,
-          },
-        });
-      }
+      const kernel = kernelFor(linearKernels(shape, this.parts), rows);
+      this.#program.record({
+        kernel,
+        step,
+        rows,
+        args: { ...args, first_strip: firstStrip, ...(bias !== undefined && { bias }) },
+        bind: {
+          ...bind,
+          ...(kernel.split && { partials: this.#partialSums() }),
+          weights: { buffer },
+          params: this.#params,
+        },
+      });
     }
   }
 

@@ -12,6 +12,7 @@ import { backwardAttention } from "../kernels/backward/attention.ts";
 import { maskProductBytes } from "../kernels/backward/edge-mask.ts";
 import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
 import type { ModelConfig } from "../model-config.ts";
+import { ceil4 } from "../numbers/round-up.ts";
 import type { Bound, Program } from "./program.ts";
 import { type Chunk, type PackedRows, packRows } from "./rows.ts";
 
@@ -247,8 +248,4 @@ export class Workspace {
   stepOf({ index }: Chunk): number {
     return this.steps[index] as number;
   }
-}
-
-export function ceil4(n: number): number {
-  return Math.ceil(n / 4) * 4;
 }

@@ -3,7 +3,7 @@ import { patternKernel } from "../kernels/attention/attention.ts";
 import type { AttentionShape } from "../kernels/attention/shape.ts";
 import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../kernels/attention/split.ts";
 import { attentionOperation } from "../kernels/attention/variants.ts";
-import type { Kernel } from "../kernels/kernel.ts";
+import type { ArgValues, Kernel } from "../kernels/kernel.ts";
 import { type FusedAttention, labelOf } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { BufferRole, Dispatch, SplitRule } from "./plan.ts";
@@ -50,7 +50,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
     args: { ...args, ...taps.args, ...stages.args },
     bind: { ...bind, ...stages.bind },
   };
-  const dispatches = splitOf(ctx, shape, core);
+  const dispatches = splitOf(ctx, shape, core, { parts: args, merge: { ...taps.args, ...stages.args } });
   const pattern = ctx.captures.patternOf(op);
   if (!pattern) return dispatches;
   return [
@@ -69,7 +69,12 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
  * The dispatch, and the two that take its place for long caches where `attention/decode` is the guess for single rows. What a
  * tuner chose in its place was timed on a short cache.
  */
-function splitOf({ activations, options }: LoweringContext, shape: AttentionShape, core: Dispatch): Dispatch[] {
+function splitOf(
+  { activations, options }: LoweringContext,
+  shape: AttentionShape,
+  core: Dispatch,
+  args: { readonly parts: ArgValues; readonly merge: ArgValues },
+): Dispatch[] {
   const few = (core.operation?.guess ?? core.candidates)[0]?.kernel.shader.entry;
   if (options.reference || few !== "attention/decode" || options.capacity < SPLIT.minKeys) return [core];
   const parts = splitParts(options.capacity);
@@ -77,15 +82,22 @@ function splitOf({ activations, options }: LoweringContext, shape: AttentionShap
     role: "activation",
     index: activations.shared("attention parts", splitBytes(shape, parts, SPLIT.maxRows)),
   };
-  const { label, layer, rows, args, bind, stages } = core;
-  const common = { layer, rows, args, bind: { ...bind, parts_of_rows }, split: true } as const;
+  const { label, layer, rows, bind, stages } = core;
+  const common = { layer, rows, bind: { ...bind, parts_of_rows }, split: true } as const;
   const only = (kernel: Kernel) => [{ maxRows: SPLIT.maxRows, kernel }];
   return [
     { ...core, split: false },
-    { ...common, label: `${label} parts`, readsCache: true, candidates: only(attentionSplit(shape, parts)) },
+    {
+      ...common,
+      label: `${label} parts`,
+      args: args.parts,
+      readsCache: true,
+      candidates: only(attentionSplit(shape, parts)),
+    },
     {
       ...common,
       label: `${label} merge`,
+      args: args.merge,
       readsCache: false,
       candidates: only(attentionMerge(shape, parts)),
       ...(stages && { stages }),

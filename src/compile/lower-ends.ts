@@ -1,6 +1,7 @@
 /** The two ends of a step as dispatches: the embedding, and what follows the logits. */
 import { SluiceError } from "../errors.ts";
 import { embedKernel } from "../kernels/embed.ts";
+import type { ArgValues, Kernel } from "../kernels/kernel.ts";
 import { argmaxKernels } from "../kernels/sample/argmax.ts";
 import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
 import { sampleKernel } from "../kernels/sample/sample.ts";
@@ -74,18 +75,18 @@ export function lowerTails(ctx: LoweringContext): Plan["tails"] {
     seen: { role: "seen" },
     losses: { role: "losses" },
   };
-  const tail = (label: string, kernel: Dispatch["candidates"][number]["kernel"]): Dispatch => ({
+  const tail = (label: string, kernel: Kernel, args: ArgValues = {}): Dispatch => ({
     label,
     layer: undefined,
     rows: "outs",
     readsCache: false,
     candidates: [{ maxRows: Infinity, kernel }],
-    args: { offset: 0 },
+    args,
     bind,
   });
   return {
     greedy: [tail("argmax partial", argmax.partial), tail("argmax", argmax.final)],
     sample: [tail("sample", sampleKernel(shape, ctx.options))],
-    loss: [tail("cross_entropy partial", loss.partial), tail("cross_entropy", loss.final)],
+    loss: [tail("cross_entropy partial", loss.partial), tail("cross_entropy", loss.final, { offset: 0 })],
   };
 }

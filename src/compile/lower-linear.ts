@@ -18,10 +18,13 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
   const taps = ctx.captures.tapsOf(op);
   const outs = op.input.rows === "outs";
   const heads = headSumsOf(ctx, op);
-  const stages = heads ? joined(ctx.stages.partOf(op), ctx.stages.partOf(heads)) : ctx.stages.partOf(op);
   const grouped = op.epilogue.kind === "qkv" && ctx.stages.isStaged(op);
+  const own = ctx.stages.partOf(op);
+  // What stages are to queries, keys and values is which variant of the input each head reads.
+  const part = grouped ? { ...own, args: {}, bind: {} } : own;
+  const stages = heads ? joined(part, ctx.stages.partOf(heads)) : part;
   const stride = ctx.activations.variantStride(op.input);
-  return matrix.parts.map((part, i) => ({
+  return matrix.parts.map((strips, i) => ({
     ...naming(stages),
     label: labelOf(matrix.parts.length > 1 ? `${op.role} ${i + 1}/${matrix.parts.length}` : op.role, op.layer),
     layer: op.layer,
@@ -29,17 +32,17 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
     readsCache: false,
     ...served(
       ctx,
-      linearOperation({ ...partShape(ctx, op, part), ...(heads && { heads: headShape(ctx, heads) }) }, ctx.options),
+      linearOperation({ ...partShape(ctx, op, strips), ...(heads && { heads: headShape(ctx, heads) }) }, ctx.options),
     ),
     args: {
       ...stages.args,
       ...(grouped && { variant_stride: stride / 16, variants: op.reads ?? plainReads(ctx) }),
-      first_strip: part.firstStrip,
+      first_strip: strips.firstStrip,
       ...(sources.bias && { bias: ctx.layout.vectorOffset(sources.bias) }),
       ...taps.args,
     },
     bind: {
-      weights: { role: "weights", part: part.index },
+      weights: { role: "weights", part: strips.index },
       input: activation(ctx, op.input, op.variant * stride),
       params: { role: "params" },
       ...stages.bind,
@@ -85,6 +88,8 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
   const { num_attention_heads: heads, head_dim, hidden_size: width } = ctx.graph.config;
   const matrix = ctx.layout.matrix(tableSource(op.weight));
   const stages = ctx.stages.partOf(op);
+  // A workgroup (z) for each head of the list: how many there are is not asked again.
+  const { head_count: _, ...args } = stages.args;
   return matrix.parts.map((part, i) => ({
     ...naming(stages),
     label: labelOf(matrix.parts.length > 1 ? `${op.role} ${i + 1}/${matrix.parts.length}` : op.role, op.layer),
@@ -111,7 +116,7 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
     args: {
       first_strip: part.firstStrip,
       bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,
-      ...stages.args,
+      ...args,
     },
     bind: {
       weights: { role: "weights", part: part.index },

@@ -2,7 +2,7 @@
 
 import { siteName } from "../graph/site.ts";
 import type { Kernel } from "../kernels/kernel.ts";
-import { editedNormKernel } from "../kernels/norm/edited.ts";
+import { editedNormKernel, notesOverflow } from "../kernels/norm/edited.ts";
 import { type NormShape, normKernel } from "../kernels/norm/norm.ts";
 import { type FusedNorm, labelOf, type NormEdit } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
@@ -10,10 +10,14 @@ import type { Dispatch } from "./plan.ts";
 import type { StagePart } from "./stage-lowering.ts";
 import { vectorSource } from "./weight-layout.ts";
 
+/** Args of edited norms that only an edge mask has a use for. */
+const ofEdgeMasks: ReadonlySet<string> = new Set(["slots", "slot_stride", "private_e", "edges", "edge_stage"]);
+
 export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
   const taps = ctx.captures.tapsOf(op);
   const norms = op.taps.get("resid_pre") ?? op.taps.get("resid_post");
   const edited = op.edit && editedNorm(ctx, op, op.edit, taps.names);
+  const notes = edited?.notesOverflow ?? true;
   return {
     ...naming(edited?.part),
     label: labelOf(op.role, op.layer),
@@ -26,10 +30,10 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
     ],
     args: {
       gain: ctx.layout.vectorOffset(vectorSource(op.gain)),
-      bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,
+      ...(op.norm === "layer" && { bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0 }),
       eps: op.eps,
       // The earlier, the greater.
-      rank: ctx.ops.length - ctx.ops.indexOf(op),
+      ...(notes && { rank: ctx.ops.length - ctx.ops.indexOf(op) }),
       ...taps.args,
       ...edited?.part.args,
     },
@@ -50,7 +54,7 @@ function editedNorm(
   op: FusedNorm,
   edit: NormEdit,
   taps: readonly string[],
-): { readonly kernel: Kernel; readonly part: StagePart } {
+): { readonly kernel: Kernel; readonly notesOverflow: boolean; readonly part: StagePart } {
   const { slots, ranks } = ctx.stages;
   const part = ctx.stages.normPart(op, ctx.activations.variantStride(op.out) / 16, taps.includes("out"));
   const shape = {
@@ -62,10 +66,13 @@ function editedNorm(
     tracked: slots.tracked,
     ranks,
   };
+  const args = Object.entries(part.args).filter(([name]) => shape.sourced || !ofEdgeMasks.has(name));
   return {
     kernel: editedNormKernel(shape, part.variants, ctx.options),
+    notesOverflow: notesOverflow(shape),
     part: {
       ...part,
+      args: Object.fromEntries(args),
       bind: {
         ...part.bind,
         delta: activation(ctx, edit.delta?.value ?? op.input),

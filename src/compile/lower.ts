@@ -9,6 +9,7 @@ import type { PoolReduction } from "../kernels/fit/pool.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import { seenWords } from "../kernels/sample/sample.ts";
 import type { KernelChoices } from "../kernels/variants.ts";
+import { ceil4 } from "../numbers/round-up.ts";
 import { ActivationPlanner } from "./activations.ts";
 import { CaptureLayout } from "./captures.ts";
 import { type FusedLinear, type FusedOp, writtenBy } from "./fused.ts";
@@ -221,8 +222,4 @@ function mostRows(ops: readonly FusedOp[], limit: number): number {
       variants === 1 ? Infinity : Math.floor(limit / (variants * (Math.ceil(width / 4) * 16 + 256))),
     );
   return Math.max(1, Math.min(...rows));
-}
-
-function ceil4(n: number): number {
-  return Math.ceil(n / 4) * 4;
 }

@@ -45,6 +45,14 @@ export type BufferRole =
   /** The first norm that met a row beyond float32, per sequence: shaders/norm/overflow.wgsl. */
   | { readonly role: "overflow" };
 
+/** A text that is the same for roles of the same buffer, whatever its offset. */
+export function roleKey(role: BufferRole): string {
+  if (role.role === "weights") return `weights ${role.part}`;
+  if (role.role === "activation") return `activation ${role.index}`;
+  if (role.role === "keys" || role.role === "values") return `${role.role} ${role.layer}`;
+  return role.role;
+}
+
 export interface Dispatch {
   /** Where in the model this stands: `blocks.3.attn.qkv`. */
   readonly label: string;

@@ -25,7 +25,16 @@ const FIRST_GUESS: Readonly<
   tiled: { flops: 5e8, bytes: 5e7, dispatchMs: 0.005 },
 };
 
-export class Pacer {
+/** Estimates how long work takes, and learns from how long it took. */
+export interface Pace {
+  /** Estimated milliseconds after which a submit is closed: aborts act between submits, and long ones reset some GPUs. */
+  readonly budgetMs: number;
+  /** Milliseconds that a dispatch of this cost is expected to take. */
+  estimate(cost: Cost): number;
+  observe(estimatedMs: number, measuredMs: number): void;
+}
+
+export class Pacer implements Pace {
   readonly #guess: (typeof FIRST_GUESS)[KernelFamily];
   /** Measured over estimated time, smoothed. */
   #factor = 1;

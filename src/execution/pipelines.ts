@@ -2,7 +2,8 @@
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { unhurried } from "../gpu/waiting.ts";
-import type { BindingAccess, Kernel } from "../kernels/kernel.ts";
+import { type BindingAccess, type KernelInterface, readInterface } from "../kernels/interface.ts";
+import type { Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
 
 /**
@@ -16,6 +17,13 @@ const bufferTypes: Readonly<Record<BindingAccess, GPUBufferBindingType>> = {
   read: "read-only-storage",
   read_write: "storage",
 };
+
+/** A kernel that can run, with what its shader binds. */
+export interface CompiledKernel extends KernelInterface {
+  readonly pipeline: GPUComputePipeline;
+  /** Of group 1. Kernels with equal bindings share one object. */
+  readonly layout: GPUBindGroupLayout;
+}
 
 /** One compilation that succeeded. */
 export interface CompiledPipeline {
@@ -33,7 +41,8 @@ export class PipelineCache {
   /** Layout of group 0: the step uniform, with a dynamic offset. */
   readonly stepLayout: GPUBindGroupLayout;
   readonly #gpu: Gpu;
-  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** By linked source. */
+  readonly #kernels = new Map<string, Promise<CompiledKernel>>();
   readonly #layouts = new Map<string, { readonly own: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout }>();
   /** Keys of the sources that need no compiling any more. */
   readonly #ready = new Set<string>();
@@ -59,28 +68,22 @@ export class PipelineCache {
     return this.#compiled;
   }
 
-  /** The layout of group 1. Kernels with equal bindings share one object, so their bind groups fit each other. */
-  layoutOf(kernel: Pick<Kernel, "bindings">): GPUBindGroupLayout {
-    return this.#layoutsOf(kernel).own;
-  }
-
   /**
-   * The pipeline of a kernel, compiled unless its source has been already, or is being.
+   * A kernel's pipeline and interface; it is compiled unless its source has been already, or is being.
    * @throws SluiceError `gpu` with kernel, line, column and source line if it does not compile; `device_lost`
    */
-  async get(kernel: Kernel): Promise<GPUComputePipeline> {
+  async get(kernel: Kernel): Promise<CompiledKernel> {
     this.#gpu.checkAlive();
     const asked = performance.now();
     const code = await linkShader(kernel.shader);
-    const key = `${bindingsKey(kernel)}\n${code}`;
-    let pipeline = this.#pipelines.get(key);
-    if (!pipeline) {
-      pipeline = this.#compile(kernel, code, asked);
-      this.#pipelines.set(key, pipeline);
+    let compiled = this.#kernels.get(code);
+    if (!compiled) {
+      compiled = this.#compile(kernel, code, asked);
+      this.#kernels.set(code, compiled);
       // A failure is not remembered: the device may have been short of memory for a moment.
-      pipeline.catch(() => this.#pipelines.delete(key));
+      compiled.catch(() => this.#kernels.delete(code));
     }
-    const result = await pipeline;
+    const result = await compiled;
     this.#ready.add(sourceKey(kernel));
     return result;
   }
@@ -115,17 +118,18 @@ export class PipelineCache {
     throwIfAborted(signal);
   }
 
-  async #compile(kernel: Kernel, code: string, began: number): Promise<GPUComputePipeline> {
+  async #compile(kernel: Kernel, code: string, began: number): Promise<CompiledKernel> {
     const { device } = this.#gpu;
+    const { bindings, args } = readInterface(code, kernel.name);
+    const layouts = this.#layoutsOf(bindings);
     const started = performance.now();
     device.pushErrorScope("validation");
     const module = device.createShaderModule({ label: kernel.name, code });
-    const layout = this.#layoutsOf(kernel).pipeline;
     const scope = unhurried(() => device.popErrorScope());
     let pipeline: GPUComputePipeline;
     try {
       const made = unhurried(() => {
-        return device.createComputePipelineAsync({ label: kernel.name, layout, compute: { module } });
+        return device.createComputePipelineAsync({ label: kernel.name, layout: layouts.pipeline, compute: { module } });
       });
       const [first, invalid] = await Promise.all([made, scope]);
       if (invalid) throw new Error(invalid.message);
@@ -139,18 +143,19 @@ export class PipelineCache {
     this.#gpu.checkAlive();
     const { name } = kernel;
     this.#compiled.push({ name, began, linkMs: started - began, compileMs: performance.now() - started });
-    return pipeline;
+    return { pipeline, layout: layouts.own, bindings, args };
   }
 
-  #layoutsOf(kernel: Pick<Kernel, "bindings">): {
+  #layoutsOf(bindings: KernelInterface["bindings"]): {
     readonly own: GPUBindGroupLayout;
     readonly pipeline: GPUPipelineLayout;
   } {
-    const key = bindingsKey(kernel);
+    // The names of bindings do not matter to a layout.
+    const key = bindings.map(({ binding, access }) => `${binding}:${access}`).join(" ");
     let layouts = this.#layouts.get(key);
     if (!layouts) {
       const { device } = this.#gpu;
-      const entries = kernel.bindings.map(({ binding, access }) => ({
+      const entries = bindings.map(({ binding, access }) => ({
         binding,
         visibility: GPUShaderStage.COMPUTE,
         buffer: { type: bufferTypes[access] },
@@ -164,13 +169,8 @@ export class PipelineCache {
   }
 }
 
-/** `0:args 1:read 3:read_write`: the names of bindings do not matter to a layout. */
-function bindingsKey({ bindings }: Pick<Kernel, "bindings">): string {
-  return bindings.map(({ binding, access }) => `${binding}:${access}`).join(" ");
-}
-
-function sourceKey({ shader, bindings }: Kernel): string {
-  return JSON.stringify([shader, bindings]);
+function sourceKey({ shader }: Kernel): string {
+  return JSON.stringify(shader);
 }
 
 async function compileError(name: string, code: string, module: GPUShaderModule, cause: unknown): Promise<SluiceError> {

@@ -1,5 +1,5 @@
 /** Token (and position) embedding: shaders/embed.wgsl. */
-import type { ArgField, Kernel, KernelBinding } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
 import { weightBytes } from "./linear/cost.ts";
 import type { WeightDtype } from "./linear/linear.ts";
 
@@ -33,24 +33,6 @@ export function embedKernel(shape: EmbedShape): Kernel {
   const width4 = Math.ceil(width / 4);
   const taps = SITES.filter((site) => shape.taps?.includes(site));
   const tables = wpe ? `${wte}_${wpe}` : wte;
-  const args: ArgField[] = [
-    { name: "first_row", type: "u32" },
-    { name: "row_count", type: "u32" },
-    ...(staged ? (["record_stride", "sequence_records"] as const).map((name) => ({ name, type: "u32" }) as const) : []),
-    ...(sourced ? [{ name: "source", type: "u32" } as const] : []),
-    ...taps.map((site) => ({ name: `tap_${site}`, type: "u32" }) as const),
-  ];
-  const bindings: KernelBinding[] = [
-    { name: "args", binding: 0, access: "args" },
-    { name: "tokens", binding: 1, access: "read" },
-    { name: "wte", binding: 2, access: "read" },
-    ...(wpe ? [{ name: "wpe", binding: 3, access: "read" } as const] : []),
-    { name: "output", binding: 4, access: "read_write" },
-    ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
-    ...(staged ? [{ name: "stage_table", binding: 9, access: "read_write" } as const] : []),
-    ...(sourced ? [{ name: "sources", binding: 10, access: "read_write" } as const] : []),
-    ...(staged ? [{ name: "scopes", binding: 11, access: "read" } as const] : []),
-  ];
   return {
     name: [
       ...["embed", tables, `${vocab}x${width}`, `m${maxRows}`],
@@ -74,8 +56,6 @@ export function embedKernel(shape: EmbedShape): Kernel {
       },
       constants: { D4: `${width4}u`, VOCAB: `${vocab}u`, MAX_ROWS: `${maxRows}u` },
     },
-    bindings,
-    args,
     summation: "none",
     workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
     cost: ({ rows }) => ({

@@ -4,6 +4,8 @@
  * shaders/ declare them, and refuses what it cannot place.
  */
 import { SluiceError } from "../errors.ts";
+import type { Kernel } from "./kernel.ts";
+import { linkShader } from "./link.ts";
 
 /** How group 1 binds a buffer. `args` is the uniform block of this dispatch's constants. */
 export type BindingAccess = "args" | "read" | "read_write";
@@ -74,4 +76,9 @@ function fieldsOf(code: string, structure: string, refuse: (what: string) => nev
     const vec4s = Number.parseInt(value, 10);
     return Number.isNaN(vec4s) ? refuse(`args.${name} has ${length} elements`) : { name, type: "u32", vec4s };
   });
+}
+
+/** The interface of a kernel that is not compiled yet. */
+export async function interfaceOf({ name, shader }: Pick<Kernel, "name" | "shader">): Promise<KernelInterface> {
+  return readInterface(await linkShader(shader), name);
 }

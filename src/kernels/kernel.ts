@@ -2,10 +2,7 @@
  * A kernel: one compute shader, specialised for its shapes, with everything that the planner, the
  * profiler and the tuner want to know of it. Kernel modules are pure: they describe, they touch no device.
  */
-import type { ArgField, KernelBinding } from "./interface.ts";
 import type { ShaderSource } from "./link.ts";
-
-export type { ArgField, BindingAccess, KernelBinding } from "./interface.ts";
 
 /** What a dispatch gives its kernel's `args`, by field name. */
 export type ArgValues = Readonly<Record<string, number | readonly number[]>>;
@@ -35,8 +32,6 @@ export interface Kernel {
   /** Unique for its source: the label of its pipeline and its name in profiles, e.g. `linear_register_f16_768x2304_qkv`. */
   readonly name: string;
   readonly shader: ShaderSource;
-  readonly bindings: readonly KernelBinding[];
-  readonly args: readonly ArgField[];
   readonly summation: SummationClass;
   /** Workgroup counts for so many rows; each at most 65,535. */
   workgroups(rows: number): readonly [number, number, number];

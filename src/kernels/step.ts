@@ -1,7 +1,9 @@
 /** Host side of shaders/lib/step.wgsl and of the `args` blocks: packing into the bytes that the shaders read. */
 
 import { SluiceError } from "../errors.ts";
-import type { ArgValues, Kernel } from "./kernel.ts";
+import { roundUp } from "../numbers/round-up.ts";
+import type { ArgField } from "./interface.ts";
+import type { ArgValues } from "./kernel.ts";
 
 export interface StepRow {
   readonly token_index: number;
@@ -52,24 +54,59 @@ export function packStep(
   return into;
 }
 
-/** Packs the `args` uniform of a kernel: its declared fields in order, padded to 16 bytes. */
-export function packArgs(kernel: Pick<Kernel, "name" | "args">, values: ArgValues): Uint32Array {
+/** An args block of one kernel: its name, for errors, and its fields. */
+export interface ArgsOf {
+  readonly name: string;
+  readonly args: readonly ArgField[];
+}
+
+const DEFECT = { hint: "This is a defect of Sluice; please report it." };
+
+/**
+ * Packs the `args` uniform of a kernel: its fields in order, padded to 16 bytes. Values of other names are left alone: see
+ * {@link checkArgs}.
+ * @throws SluiceError `gpu` naming kernel and field, for a field without a value of its form
+ */
+export function packArgs({ name, args }: ArgsOf, values: ArgValues): Uint32Array<ArrayBuffer> {
   let end = 0;
-  const placed = kernel.args.map((field) => {
-    const at = field.vec4s === undefined ? end : Math.ceil(end / 4) * 4;
+  const placed = args.map((field) => {
+    const at = field.vec4s === undefined ? end : roundUp(end, 4);
     end = at + (field.vec4s === undefined ? 1 : 4 * field.vec4s);
     return { field, at };
   });
-  const words = new Uint32Array(Math.ceil(Math.max(end, 1) / 4) * 4);
+  const words = new Uint32Array(roundUp(Math.max(end, 1), 4));
   const floats = new Float32Array(words.buffer);
   for (const { field, at } of placed) {
     const value = values[field.name];
-    if (value === undefined || (typeof value === "number") !== (field.vec4s === undefined)) {
-      throw new SluiceError("gpu", `Kernel ${kernel.name} was given no value for args.${field.name}`);
+    if (value === undefined) {
+      throw new SluiceError("gpu", `Kernel ${name} was given no value for args.${field.name}`, DEFECT);
     }
-    if (typeof value !== "number") words.set(value, at);
-    else if (field.type === "f32") floats[at] = value;
-    else words[at] = value;
+    if (typeof value === "number") {
+      if (field.vec4s !== undefined) throw misfit(name, field, "a number");
+      if (field.type === "f32") floats[at] = value;
+      else words[at] = value;
+    } else {
+      if (field.vec4s === undefined || value.length > 4 * field.vec4s)
+        throw misfit(name, field, `${value.length} numbers`);
+      words.set(value, at);
+    }
   }
   return words;
+}
+
+/**
+ * Checks that every value goes into some args block of those that it is given to: a name that no shader has would be lost.
+ * @throws SluiceError `gpu` naming kernels and field
+ */
+export function checkArgs(blocks: readonly ArgsOf[], values: ArgValues): void {
+  for (const field of Object.keys(values)) {
+    if (blocks.some(({ args }) => args.some(({ name }) => name === field))) continue;
+    const names = blocks.map(({ name }) => name).join(" and ");
+    throw new SluiceError("gpu", `Kernel ${names} was given a value for args.${field}, which it does not have`, DEFECT);
+  }
+}
+
+function misfit(kernel: string, { name, vec4s }: ArgField, given: string): SluiceError {
+  const wanted = vec4s === undefined ? "a number" : `at most ${4 * vec4s} numbers`;
+  return new SluiceError("gpu", `Kernel ${kernel} was given ${given} for args.${name}, which is ${wanted}`, DEFECT);
 }

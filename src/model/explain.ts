@@ -15,6 +15,7 @@ import type { WeightLayout } from "../compile/weight-layout.ts";
 import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { printGraph } from "../graph/print.ts";
+import { interfaceOf } from "../kernels/interface.ts";
 import { inOrder, type Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
 import { showText } from "../show.ts";
@@ -62,15 +63,20 @@ function chooseKernels(all: ReadonlyMap<string, Kernel>, wanted: string | undefi
   });
 }
 
-function printPlan(plan: Plan): string {
+async function printPlan(plan: Plan): Promise<string> {
+  const phases = [
+    ["blocks", plan.body],
+    ["final norm, over the rows whose logits are wanted", plan.finalNorm],
+    ["head", plan.head],
+    ["after the head: greedy", plan.tails.greedy],
+    ["after the head: sampling", plan.tails.sample],
+    ["after the head: loss", plan.tails.loss],
+  ] as const;
+  const printed: string[] = [];
+  for (const [title, dispatches] of phases) printed.push(await printPhase(title, dispatches, plan));
   return [
     heading(planTitle(plan)),
-    printPhase("blocks", plan.body, plan),
-    printPhase("final norm, over the rows whose logits are wanted", plan.finalNorm, plan),
-    printPhase("head", plan.head, plan),
-    printPhase("after the head: greedy", plan.tails.greedy, plan),
-    printPhase("after the head: sampling", plan.tails.sample, plan),
-    printPhase("after the head: loss", plan.tails.loss, plan),
+    ...printed,
     heading("What a decode step would take on a GPU"),
     printEstimate(plan),
   ].join("\n");
@@ -92,11 +98,12 @@ function planTitle(plan: Plan): string {
   );
 }
 
-function printPhase(title: string, dispatches: readonly Dispatch[], plan: Plan): string {
-  return [`  ${title}:`, ...dispatches.map((dispatch) => printDispatch(dispatch, plan))].join("\n");
+async function printPhase(title: string, dispatches: readonly Dispatch[], plan: Plan): Promise<string> {
+  const lines = await Promise.all(dispatches.map((dispatch) => printDispatch(dispatch, plan)));
+  return [`  ${title}:`, ...lines].join("\n");
 }
 
-function printDispatch(dispatch: Dispatch, { split }: Plan): string {
+async function printDispatch(dispatch: Dispatch, { split }: Plan): Promise<string> {
   const kernels = dispatch.candidates.map(({ maxRows, kernel }) => {
     const names = inOrder(kernel)
       .map(({ name }) => name)
@@ -104,7 +111,8 @@ function printDispatch(dispatch: Dispatch, { split }: Plan): string {
     if (dispatch.candidates.length === 1) return names;
     return `${maxRows === Infinity ? "more" : `≤${maxRows}`} ${dispatch.rows}: ${names}`;
   });
-  const names = new Set(kernelsIn(dispatch).flatMap(({ bindings }) => bindings.map(({ name }) => name)));
+  const interfaces = await Promise.all(kernelsIn(dispatch).map(interfaceOf));
+  const names = new Set(interfaces.flatMap(({ bindings }) => bindings.map(({ name }) => name)));
   const bound = Object.entries(dispatch.bind)
     .filter(([name]) => names.has(name))
     .map(([name, role]) => `${name}=${printRole(role)}`);

@@ -1,5 +1,5 @@
 /** Records what the host does and when, into preallocated memory: nothing is allocated while it records. */
-import { type HostObserver, type HostWork, hostWorks } from "../runtime/run.ts";
+import { type HostObserver, type HostWork, hostWorks } from "../execution/host-observer.ts";
 
 /** One span of one kind of work. */
 export interface RecordedSpan {

@@ -1,7 +1,7 @@
 /** The host's time: before the run for weights, prompt and pipelines; in the run for commands, waiting and text. */
 
+import { hostWorks } from "../execution/host-observer.ts";
 import type { CompiledPipeline } from "../execution/pipelines.ts";
-import { hostWorks } from "../runtime/run.ts";
 import type { UploadRecord } from "../runtime/weights.ts";
 import type { LaneRun, PhasedSpan } from "./lane.ts";
 import { hostTimeDoor } from "./profile-argument.ts";

@@ -1,8 +1,9 @@
 /** Runs microkernels on its own buffers, timed by the host's clock. */
 import { SluiceError } from "../errors.ts";
+import { BoundPass } from "../execution/bound-pass.ts";
+import { type BoundKernel, Dispatcher } from "../execution/dispatcher.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { packArgs } from "../kernels/step.ts";
 import { CACHED_BYTES, type Microkernel, MOST_THREADS } from "./microkernels.ts";
 import { bestDispatch, lengthsFor, READ_BYTES, type Sizes, withLittleData } from "./sizing.ts";
 
@@ -11,26 +12,22 @@ const EMPTIES = 8;
 
 export class MicroBench {
   readonly #gpu: Gpu;
-  readonly #pipelines: PipelineCache;
-  readonly #owned: GPUBuffer[] = [];
+  readonly #dispatcher: Dispatcher;
   /** The data that the read kernels read in turn. */
   #data: readonly GPUBuffer[];
   readonly #cached: GPUBuffer;
   readonly #sums: GPUBuffer;
-  readonly #args: GPUBuffer;
-  readonly #step: GPUBuffer;
   #emptyMs = Infinity;
 
   constructor(gpu: Gpu, pipelines: PipelineCache) {
     this.#gpu = gpu;
-    this.#pipelines = pipelines;
-    const { STORAGE, UNIFORM, COPY_DST } = GPUBufferUsage;
+    this.#dispatcher = new Dispatcher({ gpu, pipelines, label: "ceilings", maxRows: 1 });
+    // Microkernels read no step.
+    this.#dispatcher.makeSteps(1);
     const first = this.#ownData(READ_BYTES);
     this.#data = [first];
-    this.#cached = this.#own("ceilings cached", CACHED_BYTES, STORAGE | COPY_DST);
-    this.#sums = this.#own("ceilings sums", MOST_THREADS * 4, STORAGE | COPY_DST);
-    this.#args = this.#own("ceilings args", 16, UNIFORM | COPY_DST);
-    this.#step = this.#own("ceilings step", 256, UNIFORM | COPY_DST);
+    this.#cached = this.#dispatcher.owned.make("ceilings cached", CACHED_BYTES, GPUBufferUsage.STORAGE);
+    this.#sums = this.#dispatcher.owned.make("ceilings sums", MOST_THREADS * 4, GPUBufferUsage.STORAGE);
     // Memory pages that were never written may all be one page of zeros, which a cache would hold.
     const block = new Float32Array(1 << 20).map((_, i) => (i % 1009) / 1009);
     for (let offset = 0; offset < READ_BYTES; offset += block.byteLength) {
@@ -55,7 +52,7 @@ export class MicroBench {
       for (let i = 0; i < buffers; i++) made.push(this.#ownData(bytes));
       await this.#gpu.checkAllocations();
     } catch (error) {
-      for (const buffer of made) this.#release(buffer);
+      for (const buffer of made) this.#dispatcher.owned.release(buffer);
       if (!(error instanceof SluiceError && error.code === "device_limit")) throw error;
       return withLittleData(sizes);
     }
@@ -65,7 +62,7 @@ export class MicroBench {
     }
     this.#gpu.device.queue.submit([encoder.finish()]);
     this.#data = made;
-    this.#release(first);
+    this.#dispatcher.owned.release(first);
     return sizes;
   }
 
@@ -78,29 +75,19 @@ export class MicroBench {
   async time(candidate: Microkernel, runs: number, part = 1): Promise<number> {
     const { device } = this.#gpu;
     const { kernel, threads, args } = candidate;
-    const pipeline = await this.#pipelines.get(kernel);
-    const layout = this.#pipelines.layoutOf(kernel);
-    const groups = this.#dataOf(candidate).map((data) => {
-      const bufferOf = (name: string) => (name === "args" ? this.#args : name === "sums" ? this.#sums : data);
-      const entries = kernel.bindings.map(({ name, binding }) => ({ binding, resource: { buffer: bufferOf(name) } }));
-      return device.createBindGroup({ layout, entries });
-    });
-    const step = device.createBindGroup({
-      layout: this.#pipelines.stepLayout,
-      entries: [{ binding: 0, resource: { buffer: this.#step, size: 16 } }],
-    });
-    device.queue.writeBuffer(this.#args, 0, packArgs(kernel, args) as Uint32Array<ArrayBuffer>);
+    this.#dispatcher.clearArgs();
+    const bound: BoundKernel[] = [];
+    for (const data of this.#dataOf(candidate)) {
+      const bufferOf = (name: string) => ({ buffer: name === "sums" ? this.#sums : data });
+      bound.push(...(await this.#dispatcher.bind(kernel, { label: "ceilings", args, bufferOf })));
+    }
+    const launches = bound.map((each) => ({ ...each, step: 0, workgroups: kernel.workgroups(threads) }));
     await this.#gpu.idle();
     if (this.#emptyMs === Infinity) await this.#timeEmpty();
     const run = async (repeats: number): Promise<number> => {
       const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, step, [0]);
-      for (let i = 0; i < repeats; i++) {
-        pass.setBindGroup(1, groups[i % groups.length] as GPUBindGroup);
-        pass.dispatchWorkgroups(...kernel.workgroups(threads));
-      }
+      const pass = new BoundPass(encoder.beginComputePass(), this.#dispatcher.steps);
+      for (let i = 0; i < repeats; i++) pass.launch(launches[i % launches.length] as (typeof launches)[number]);
       pass.end();
       return (await this.#timeSubmit(encoder)) - this.#emptyMs;
     };
@@ -108,14 +95,14 @@ export class MicroBench {
   }
 
   dispose(): void {
-    for (const buffer of [...this.#owned]) this.#release(buffer);
+    this.#dispatcher.dispose();
   }
 
   /** The time to the device and back, part of every run: the shortest of nearly empty submits. */
   async #timeEmpty(): Promise<void> {
     for (let i = 0; i < EMPTIES; i++) {
       const encoder = this.#gpu.device.createCommandEncoder();
-      encoder.clearBuffer(this.#step, 0, 16);
+      encoder.clearBuffer(this.#sums, 0, 16);
       this.#emptyMs = Math.min(this.#emptyMs, await this.#timeSubmit(encoder));
     }
   }
@@ -133,18 +120,6 @@ export class MicroBench {
   }
 
   #ownData(bytes: number): GPUBuffer {
-    const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
-    return this.#own("ceilings data", bytes, STORAGE | COPY_DST | COPY_SRC);
-  }
-
-  #own(label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const buffer = this.#gpu.createBuffer(label, bytes, usage);
-    this.#owned.push(buffer);
-    return buffer;
-  }
-
-  #release(buffer: GPUBuffer): void {
-    this.#owned.splice(this.#owned.indexOf(buffer), 1);
-    this.#gpu.release(buffer);
+    return this.#dispatcher.owned.make("ceilings data", bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
   }
 }

@@ -49,8 +49,6 @@ function readKernels(bytes: number, workgroups: readonly number[]): readonly Mic
           entry: "ceilings/read",
           conditions: { [`wide_${width}`]: true, own, ...accumulatorConditions(accumulators) },
           constants: { ACCUMULATORS: `${accumulators}u` },
-          args: ["elements", "threads"],
-          reads: true,
           size: 64,
         });
         return workgroups.map((groups) => {
@@ -71,8 +69,6 @@ function fmaKernels(scale: number, workgroups: readonly number[]): readonly Micr
       entry: "ceilings/fma",
       conditions: accumulatorConditions(accumulators),
       constants: {},
-      args: ["trips", "seed"],
-      reads: false,
       size: 64,
     });
     return workgroups.map((groups) => {
@@ -90,8 +86,6 @@ function gemmKernels(scale: number, workgroups: readonly number[]): readonly Mic
       entry: "ceilings/gemm",
       conditions: { blocks },
       constants: { CACHED: `${CACHED_BYTES / 16}u` },
-      args: ["trips"],
-      reads: true,
       size: 32,
     });
     const each = blocks ? 512 : 128;
@@ -107,21 +101,13 @@ interface Source {
   readonly entry: string;
   readonly conditions: Readonly<Record<string, boolean>>;
   readonly constants: Readonly<Record<string, string>>;
-  readonly args: readonly string[];
-  readonly reads: boolean;
   readonly size: number;
 }
 
-function describe(name: string, { entry, conditions, constants, args, reads, size }: Source): Kernel {
+function describe(name: string, { entry, conditions, constants, size }: Source): Kernel {
   return {
     name,
     shader: { entry, conditions, constants },
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      ...(reads ? [{ name: "data", binding: 1, access: "read" } as const] : []),
-      { name: "sums", binding: 2, access: "read_write" },
-    ],
-    args: args.map((field) => ({ name: field, type: field === "seed" ? "f32" : "u32" })),
     summation: "none",
     workgroups: (threads) => [Math.ceil(threads / size), 1, 1],
     cost: () => ({ flops: 0, bytes: 0 }),

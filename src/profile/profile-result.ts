@@ -1,6 +1,7 @@
 /** A profile: the result of `profileModel`, from which reports, traces and tracks are made. */
+
+import type { HostWork } from "../execution/host-observer.ts";
 import type { QuantFormat } from "../model-config.ts";
-import type { HostWork } from "../runtime/run.ts";
 import type { Ceilings } from "./ceilings.ts";
 
 /** The two phases of a generation: the prompt, then token by token. */

@@ -3,37 +3,20 @@
  * back. Everything the GPU needs is made here once; a step only writes a few uniforms and encodes dispatches.
  */
 
-import {
-  allDispatches,
-  type BufferRole,
-  belongs,
-  type Dispatch,
-  isSplit,
-  logitsOf,
-  type Plan,
-  type Tail,
-} from "../compile/plan.ts";
-import { throwIfAborted } from "../errors.ts";
-import { Backlog } from "../execution/backlog.ts";
+import { type BufferRole, logitsOf, type Plan, type Tail } from "../compile/plan.ts";
+import { Dispatcher } from "../execution/dispatcher.ts";
+import type { Reads } from "../execution/paced-run.ts";
 import { Pacer } from "../execution/pacer.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
-import { type Readback, ReadbackPool } from "../execution/readback.ts";
 import type { Gpu } from "../gpu/open.ts";
-import { inOrder, type Kernel, type Workload } from "../kernels/kernel.ts";
-import { packArgs, packStep, type StepRows, stepByteLength } from "../kernels/step.ts";
-import { costOf, kernelsFor, type PreparedDispatch, type PreparedKernel, sizeOf } from "./prepared.ts";
-import type { DispatchWork, Head, HostObserver, Read, Run, StepSize } from "./run.ts";
+import type { StepRows } from "../kernels/step.ts";
+import { PreparedPlans, type StepLaunch, sizeOf } from "./prepared.ts";
+import type { DispatchWork, Head, Read, Run, StepSize } from "./run.ts";
 import { SessionBuffers } from "./session-buffers.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** Steps whose uniforms can be in flight at once: the most that one run takes. */
 export const MAX_STEPS_PER_RUN = 16;
-
-interface UnknownSize {
-  readonly key: string;
-  readonly plan: Plan;
-  readonly size: StepSize;
-}
 
 export interface ExecutorOptions {
   readonly gpu: Gpu;
@@ -56,45 +39,29 @@ export class Executor {
   /** Which of the two plans runs: the edited one, unless all stages are off. */
   #active: Plan;
   readonly #gpu: Gpu;
-  readonly #readbacks: ReadbackPool;
   readonly #pacer: Pacer;
-  readonly #backlog: Backlog;
+  readonly #dispatcher: Dispatcher;
   readonly #buffers: SessionBuffers;
-  readonly #prepared = new Map<Dispatch, PreparedDispatch>();
-  readonly #stepStride: number;
-  readonly #stepWords: Uint32Array<ArrayBuffer>;
-  readonly #stepBuffer: GPUBuffer;
-  readonly #stepGroup: GPUBindGroup;
-  readonly #pipelines: PipelineCache;
-  readonly #onCompile: (done: number, total: number) => void;
-  /** Step sizes whose kernels are ready. */
-  readonly #readySizes = new Set<string>();
-  #args: GPUBuffer | undefined;
+  readonly #prepared: PreparedPlans;
 
   constructor(options: ExecutorOptions) {
-    const { gpu, plan } = options;
-    this.#pipelines = options.pipelines;
-    this.#onCompile = options.onCompile ?? (() => undefined);
+    const { gpu, pipelines, plan, plain } = options;
     this.plan = plan;
-    this.#plain = options.plain;
+    this.#plain = plain;
     this.#live = options.live ?? false;
     this.#active = plan;
     this.#gpu = gpu;
     this.#pacer = new Pacer(plan.family);
-    this.#backlog = new Backlog(gpu);
-    this.#readbacks = new ReadbackPool(gpu);
-
-    this.#buffers = new SessionBuffers(options);
-    const alignment = gpu.device.limits.minUniformBufferOffsetAlignment;
-    this.#stepStride = roundUp(stepByteLength(plan.maxRows), alignment);
-    this.#stepWords = new Uint32Array((this.#stepStride * MAX_STEPS_PER_RUN) / 4);
-    this.#stepBuffer = this.#buffers.own("steps", this.#stepWords.byteLength, GPUBufferUsage.UNIFORM);
-    this.#stepGroup = gpu.device.createBindGroup({
-      layout: options.pipelines.stepLayout,
-      entries: [{ binding: 0, resource: { buffer: this.#stepBuffer, size: stepByteLength(plan.maxRows) } }],
+    this.#dispatcher = new Dispatcher({ gpu, pipelines, label: "session", maxRows: plan.maxRows });
+    this.#buffers = new SessionBuffers(this.#dispatcher.owned, options);
+    this.#dispatcher.makeSteps(MAX_STEPS_PER_RUN);
+    this.#prepared = new PreparedPlans({
+      plans: plain ? [plan, plain] : [plan],
+      dispatcher: this.#dispatcher,
+      pipelines,
+      bufferOf: (role) => this.buffer(role),
+      onCompile: options.onCompile ?? (() => undefined),
     });
-
-    this.#placeArgs(alignment);
   }
 
   /**
@@ -102,33 +69,7 @@ export class Executor {
    * does it for its own steps; asking ahead brings everything before the first token.
    */
   async prepare(sizes: readonly StepSize[], signal?: AbortSignal): Promise<void> {
-    const missing: { readonly dispatch: Dispatch; readonly prepared: PreparedKernel }[] = [];
-    const unknown = this.#unknownOf(sizes);
-    for (const { plan, size } of unknown) {
-      for (const dispatch of this.#listFor(size, plan)) {
-        for (const prepared of kernelsFor(dispatch, dispatch.rows === "outs" ? size.outs : size.rows)) {
-          if (!prepared.ready) missing.push({ dispatch: dispatch.planned, prepared });
-        }
-      }
-    }
-    if (missing.length > 0) {
-      const kernels = missing.map(({ prepared }) => prepared.kernel);
-      await this.#pipelines.prepare(kernels, this.#onCompile, signal);
-      for (const { dispatch, prepared } of missing) prepared.ready ??= await this.#makeReady(dispatch, prepared);
-    }
-    for (const { key } of unknown) this.#readySizes.add(key);
-  }
-
-  /** The step sizes that are not known to be ready, for each plan that may run. */
-  #unknownOf(sizes: readonly StepSize[]): readonly UnknownSize[] {
-    return this.plansInUse.flatMap((plan) =>
-      sizes.flatMap((size): UnknownSize[] => {
-        const { rows, outs, keys, head, tail } = size;
-        const split = isSplit(plan, rows, keys) ? "/split" : "";
-        const key = `${plan === this.plan ? "edited" : "plain"}/${rows}/${outs}/${head}/${tail}${split}`;
-        return this.#readySizes.has(key) ? [] : [{ key, plan, size }];
-      }),
-    );
+    await this.#prepared.prepare(this.plansInUse, sizes, signal);
   }
 
   /** The plans that may run between two tokens: while stages are live, the plain one too. */
@@ -145,7 +86,7 @@ export class Executor {
   async read({ role, offset, byteLength }: Read): Promise<ArrayBuffer> {
     this.#gpu.checkAlive();
     const encoder = this.#gpu.device.createCommandEncoder();
-    const readback = this.#readbacks.copy(encoder, this.buffer(role), offset, byteLength);
+    const readback = this.#dispatcher.readbacks.copy(encoder, this.buffer(role), offset, byteLength);
     this.#gpu.device.queue.submit([encoder.finish()]);
     return readback.bytes();
   }
@@ -157,7 +98,7 @@ export class Executor {
 
   /** Writes token ids into the token table, `index` counted in ids. */
   writeTokens(index: number, ids: Uint32Array<ArrayBuffer>): void {
-    this.#gpu.device.queue.writeBuffer(this.buffer({ role: "tokens" }), index * 4, ids);
+    this.write({ role: "tokens" }, index * 4, ids);
   }
 
   /** Writes `words` into a buffer of this session at a byte offset. */
@@ -167,35 +108,25 @@ export class Executor {
 
   /** Writes the whole scope buffer, which grows where it is too small. */
   writeScopes(words: Uint32Array<ArrayBuffer>): void {
-    if (this.#buffers.growScopes(words.byteLength)) {
-      for (const { planned, candidates } of this.#prepared.values()) {
-        if (!Object.values(planned.bind).some(({ role }) => role === "scopes")) continue;
-        for (const prepared of candidates.flatMap(({ kernels }) => kernels)) {
-          if (prepared.ready) prepared.ready = { ...prepared.ready, bindings: this.#bindingsOf(planned, prepared) };
-        }
-      }
-    }
+    if (this.#buffers.growScopes(words.byteLength)) this.#prepared.forget("scopes");
     this.write({ role: "scopes" }, 0, words);
   }
 
   /** Makes what so many reads of a size need that are under way at once. @throws SluiceError `device_limit` */
   reserveReads(count: number, byteLength: number): void {
-    this.#readbacks.reserve(count, byteLength);
+    this.#dispatcher.readbacks.reserve(count, byteLength);
   }
 
   /** What a step of these rows amounts to, dispatch by dispatch, in the plan that would run now. */
   worksOf(step: StepRows, head: Head, tail: Tail): readonly DispatchWork[] {
-    return [...this.#kernelsOf(step, head, tail)].map(({ dispatch, prepared, work }) => {
-      return { dispatch, kernel: prepared.kernel, work, cost: costOf(prepared, work) };
-    });
+    return [...this.#prepared.works(this.#active, step, { head, tail })];
   }
 
   /** Milliseconds a step of these rows is expected to take, by cost and what was measured so far. */
   estimateStep(step: StepRows, head: Head, tail: Tail): number {
     let total = 0;
-    for (const { prepared, work } of this.#kernelsOf(step, head, tail)) {
-      total += this.#pacer.estimate(costOf(prepared, work));
-    }
+    for (const { cost } of this.#prepared.works(this.#active, step, { head, tail }))
+      total += this.#pacer.estimate(cost);
     return total;
   }
 
@@ -212,94 +143,23 @@ export class Executor {
    * bytes of this one are there. `bytes` throws what `run` would; a read that fails and that nobody asks for is dropped. Where
    * its kernels are ready, the first submit is made before this returns.
    */
-  async submit(run: Run): Promise<{ bytes(): Promise<readonly ArrayBuffer[]> }> {
+  async submit({ steps, head, tail, reads, signal, observer, host }: Run): Promise<Reads> {
     this.#gpu.checkAlive();
-    const { device } = this.#gpu;
-    const { head, tail, host } = run;
-    const sizes = run.steps.map((step) => sizeOf(step, head, tail));
-    if (this.#unknownOf(sizes).length > 0) await this.prepare(sizes, run.signal);
+    const sizes = steps.map((step) => sizeOf(step, head, tail));
+    if (!this.#prepared.isReady(this.plansInUse, sizes)) await this.prepare(sizes, signal);
     host?.enter("encode");
-    run.steps.forEach((step, i) => {
-      packStep(step, this.plan.maxRows, this.#stepWords.subarray((i * this.#stepStride) / 4));
+    this.#dispatcher.steps.write(steps);
+    return this.#dispatcher.run<StepLaunch>(this.#prepared.launches(this.#active, steps, { head, tail }), this.#pacer, {
+      reads: reads.map(({ role, offset, byteLength }) => ({ buffer: this.buffer(role), offset, byteLength })),
+      signal,
+      observer,
+      host,
     });
-    device.queue.writeBuffer(this.#stepBuffer, 0, this.#stepWords, 0, (run.steps.length * this.#stepStride) / 4);
-
-    let estimated = 0;
-    let encoder = device.createCommandEncoder();
-    let pass = encoder.beginComputePass();
-    // Every call of a pass crosses into the driver: what is set already is not set again.
-    let [boundStep, boundPipeline]: [number, GPUComputePipeline | undefined] = [-1, undefined];
-    const beginPass = (descriptor?: GPUComputePassDescriptor): GPUComputePassEncoder => {
-      [boundStep, boundPipeline] = [-1, undefined];
-      return encoder.beginComputePass(descriptor);
-    };
-    for (const [i, step] of run.steps.entries()) {
-      for (const { dispatch, prepared, work } of this.#kernelsOf(step, run.head, run.tail)) {
-        const { kernel } = prepared;
-        const cost = this.#pacer.estimate(costOf(prepared, work));
-        if (estimated > 0 && (estimated + cost > this.#pacer.budgetMs || run.observer?.alone)) {
-          pass.end();
-          const commands = encoder.finish();
-          host?.enter("submit");
-          const free = this.#handOver(commands, estimated);
-          host?.enter("wait");
-          await free;
-          if (run.observer?.alone) await this.#gpu.idle();
-          throwIfAborted(run.signal);
-          host?.enter("encode");
-          encoder = device.createCommandEncoder();
-          pass = beginPass();
-          estimated = 0;
-        }
-        estimated += cost;
-        if (run.observer) {
-          pass.end();
-          pass = beginPass(run.observer.begin({ dispatch, kernel, work, cost: costOf(prepared, work) }));
-        }
-        const { pipeline, bindings } = prepared.ready as NonNullable<PreparedKernel["ready"]>;
-        if (pipeline !== boundPipeline) pass.setPipeline(pipeline);
-        if (i !== boundStep) pass.setBindGroup(0, this.#stepGroup, [i * this.#stepStride]);
-        [boundStep, boundPipeline] = [i, pipeline];
-        pass.setBindGroup(1, bindings);
-        pass.dispatchWorkgroups(...kernel.workgroups(work.rows));
-      }
-    }
-    pass.end();
-    run.observer?.finish(encoder);
-    const readbacks: Readback[] = run.reads.map(({ role, offset, byteLength }) =>
-      this.#readbacks.copy(encoder, this.buffer(role), offset, byteLength),
-    );
-    const commands = encoder.finish();
-    host?.enter("submit");
-    const free = this.#handOver(commands, estimated);
-    host?.enter("wait");
-    const collected = this.#collect(readbacks, host);
-    collected.catch(() => undefined);
-    await free;
-    return {
-      bytes: async () => {
-        const list = await collected;
-        this.#gpu.checkAlive();
-        return list;
-      },
-    };
-  }
-
-  /** Submits, and learns how long it took. @returns when the submit before is done, whichever run it was of */
-  #handOver(commands: GPUCommandBuffer, estimatedMs: number): Promise<void> {
-    return this.#backlog.submit(commands, (ms) => this.#pacer.observe(estimatedMs, ms));
-  }
-
-  async #collect(readbacks: readonly Readback[], host: HostObserver | undefined): Promise<readonly ArrayBuffer[]> {
-    const bytes = await Promise.all(readbacks.map((readback) => readback.bytes()));
-    host?.leave();
-    return bytes;
   }
 
   /** Frees every buffer of the session. The weights are not its own. */
   dispose(): void {
-    this.#readbacks.dispose();
-    this.#buffers.dispose();
+    this.#dispatcher.dispose();
   }
 
   buffer(role: BufferRole): GPUBuffer {
@@ -307,79 +167,4 @@ export class Executor {
       role.role === "logits" ? { role: "activation", index: logitsOf(this.#active).index } : role,
     );
   }
-
-  /** What a step runs, in order, in the plan that would run now. */
-  *#kernelsOf(
-    step: StepRows,
-    head: Head,
-    tail: Tail,
-  ): Generator<{ readonly dispatch: Dispatch; readonly prepared: PreparedKernel; readonly work: Workload }> {
-    const keys = step.rows.reduce((sum, row) => sum + row.position + 1, 0);
-    for (const dispatch of this.#listFor(sizeOf(step, head, tail), this.#active)) {
-      const rows = dispatch.rows === "outs" ? step.outs.length : step.rows.length;
-      const work = { rows, keys: dispatch.readsCache ? keys : 0 };
-      for (const prepared of kernelsFor(dispatch, rows)) yield { dispatch: dispatch.planned, prepared, work };
-    }
-  }
-
-  /** The dispatches of a step, in order. Without out rows it ends with the blocks. */
-  *#listFor({ rows, outs, keys, head, tail }: StepSize, plan: Plan): Generator<PreparedDispatch> {
-    const lists = [plan.body];
-    if (outs > 0 && head !== "none") {
-      lists.push(plan.finalNorm);
-      if (head === "logits") lists.push(plan.head);
-      if (tail !== "none") lists.push(plan.tails[tail]);
-    }
-    for (const list of lists) {
-      for (const planned of list) {
-        if (belongs(planned, plan, rows, keys)) yield this.#prepared.get(planned) as PreparedDispatch;
-      }
-    }
-  }
-
-  /** Writes the args of every dispatch and candidate into one uniform buffer. */
-  #placeArgs(alignment: number): void {
-    const blocks: { readonly offset: number; readonly words: Uint32Array }[] = [];
-    let end = 0;
-    for (const planned of [this.plan, ...(this.#plain ? [this.#plain] : [])].flatMap(allDispatches)) {
-      const place = (kernel: Kernel): PreparedKernel => {
-        const words = packArgs(kernel, planned.args);
-        const offset = end;
-        blocks.push({ offset, words });
-        end = roundUp(end + words.byteLength, alignment);
-        return { kernel, argsOffset: offset, argsBytes: words.byteLength, last: undefined, ready: undefined };
-      };
-      const candidates = planned.candidates.map(({ maxRows, kernel }) => {
-        return { maxRows, kernels: inOrder(kernel).map(place) };
-      });
-      this.#prepared.set(planned, { planned, rows: planned.rows, readsCache: planned.readsCache, candidates });
-    }
-    const contents = new Uint32Array(end / 4);
-    for (const { offset, words } of blocks) contents.set(words, offset / 4);
-    this.#args = this.#buffers.own("args", contents.byteLength, GPUBufferUsage.UNIFORM);
-    this.#gpu.device.queue.writeBuffer(this.#args, 0, contents);
-  }
-
-  async #makeReady(dispatch: Dispatch, prepared: PreparedKernel): Promise<NonNullable<PreparedKernel["ready"]>> {
-    const pipeline = await this.#pipelines.get(prepared.kernel);
-    return { pipeline, bindings: this.#bindingsOf(dispatch, prepared) };
-  }
-
-  #bindingsOf(dispatch: Dispatch, { kernel, argsOffset, argsBytes }: PreparedKernel): GPUBindGroup {
-    const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
-      if (access === "args") {
-        return { binding, resource: { buffer: this.#args as GPUBuffer, offset: argsOffset, size: argsBytes } };
-      }
-      const role = dispatch.bind[name];
-      if (!role) throw new Error(`${dispatch.label}: the plan connects nothing to ${name} of ${kernel.name}`);
-      const offset = role.role === "activation" ? (role.offset ?? 0) : 0;
-      return { binding, resource: { buffer: this.buffer(role), offset } };
-    });
-    const label = `${dispatch.label} ${kernel.name}`;
-    return this.#gpu.device.createBindGroup({ label, layout: this.#pipelines.layoutOf(kernel), entries });
-  }
-}
-
-function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple;
 }

@@ -1,5 +1,7 @@
 /** What an executor is asked to do, and what it lets others see of it. */
 import type { BufferRole, Dispatch, Tail } from "../compile/plan.ts";
+import type { HostObserver } from "../execution/host-observer.ts";
+import type { PassObserver } from "../execution/paced-run.ts";
 import type { Cost, Kernel, Workload } from "../kernels/kernel.ts";
 import type { StepRows } from "../kernels/step.ts";
 
@@ -19,32 +21,8 @@ export interface Run {
   readonly host?: HostObserver;
 }
 
-/**
- * What the host does while tokens are made: `encode` writes the step's uniforms and records commands, `submit` hands
- * them over, `wait` lasts until results are read back. Beyond the executor, `text` turns ids into text, and `stamps`
- * reads the clock of a profiled run.
- */
-export const hostWorks = ["encode", "submit", "wait", "text", "stamps"] as const;
-
-/** What the host does around a step. */
-export type HostWork = (typeof hostWorks)[number];
-
-/** Sees the host change from one work to another. */
-export interface HostObserver {
-  /** Begins a work, and ends the one before it. */
-  enter(work: HostWork): void;
-  /** Ends the work; what follows is none of these. */
-  leave(): void;
-}
-
 /** Sees each dispatch before it is encoded, and may time its pass. */
-export interface DispatchObserver {
-  /** Each dispatch is submitted and awaited before the next is encoded, for observers without a clock on the GPU. */
-  readonly alone: boolean;
-  begin(work: DispatchWork): GPUComputePassDescriptor;
-  /** Called once all passes of the run are encoded. */
-  finish(encoder: GPUCommandEncoder): void;
-}
+export type DispatchObserver = PassObserver<DispatchWork>;
 
 export interface Read {
   readonly role: BufferRole;

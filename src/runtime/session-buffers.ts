@@ -1,5 +1,6 @@
 /** The buffers of a session: one for each role that its plans bind, but for the weights, which it only borrows. */
-import type { BufferRole, Plan } from "../compile/plan.ts";
+import { type BufferRole, type Plan, roleKey } from "../compile/plan.ts";
+import type { OwnedBuffers } from "../execution/owned-buffers.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { SEGMENT_WORDS } from "../kernels/fit/pool.ts";
 import { SETTING_BYTES } from "../kernels/sample/sample.ts";
@@ -19,14 +20,14 @@ export interface SessionBufferOptions {
 }
 
 export class SessionBuffers {
-  readonly #gpu: Gpu;
+  readonly #owned: OwnedBuffers;
   readonly #byRole = new Map<string, GPUBuffer>();
-  readonly #owned: GPUBuffer[] = [];
 
-  constructor({ gpu, weights, plan, plain, rope }: SessionBufferOptions) {
-    this.#gpu = gpu;
+  /** @param owned frees the buffers */
+  constructor(owned: OwnedBuffers, { gpu, weights, plan, plain, rope }: SessionBufferOptions) {
+    this.#owned = owned;
     const add = (role: BufferRole, byteLength: number, contents?: Float32Array<ArrayBuffer>): void => {
-      const buffer = this.own(roleKey(role), byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
+      const buffer = owned.make(roleKey(role), byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
       if (contents) gpu.device.queue.writeBuffer(buffer, 0, contents);
       this.#byRole.set(roleKey(role), buffer);
     };
@@ -76,29 +77,8 @@ export class SessionBuffers {
     const key = roleKey({ role: "scopes" });
     const old = this.of({ role: "scopes" });
     if (old.size >= byteLength) return false;
-    this.#gpu.release(old);
-    this.#owned.splice(this.#owned.indexOf(old), 1);
-    this.#byRole.set(key, this.own(key, 2 ** Math.ceil(Math.log2(byteLength)), GPUBufferUsage.STORAGE));
+    this.#owned.release(old);
+    this.#byRole.set(key, this.#owned.make(key, 2 ** Math.ceil(Math.log2(byteLength)), GPUBufferUsage.STORAGE));
     return true;
   }
-
-  /** A further buffer that goes with the others; it can be written. */
-  own(label: string, byteLength: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const size = Math.max(Math.ceil(byteLength / 16) * 16, 16);
-    const buffer = this.#gpu.createBuffer(label, size, usage | GPUBufferUsage.COPY_DST);
-    this.#owned.push(buffer);
-    return buffer;
-  }
-
-  dispose(): void {
-    for (const buffer of this.#owned) this.#gpu.release(buffer);
-    this.#owned.length = 0;
-  }
-}
-
-function roleKey(role: BufferRole): string {
-  if (role.role === "weights") return `weights ${role.part}`;
-  if (role.role === "activation") return `activation ${role.index}`;
-  if (role.role === "keys" || role.role === "values") return `${role.role} ${role.layer}`;
-  return role.role;
 }

@@ -4,12 +4,13 @@
  * from memory, as they do when tokens are computed. Limits: one layer's keys and values stand in for all, and the head's
  * single matrix is always the same; a GPU may have those in its cache.
  */
-import type { BufferRole, Dispatch, Plan } from "../compile/plan.ts";
+import { type BufferRole, type Dispatch, type Plan, roleKey } from "../compile/plan.ts";
+import { BoundPass } from "../execution/bound-pass.ts";
+import { type BoundKernel, Dispatcher } from "../execution/dispatcher.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { inOrder, type Kernel } from "../kernels/kernel.ts";
+import type { Kernel } from "../kernels/kernel.ts";
 import { MOST_PARTIAL_BYTES } from "../kernels/linear/linear.ts";
-import { packArgs, packStep, stepByteLength } from "../kernels/step.ts";
 import { type Place, standIns } from "./stand-ins.ts";
 
 /** A model's weights on the GPU. */
@@ -19,46 +20,31 @@ export interface Weights {
   readonly params: GPUBuffer;
 }
 
-/** Bytes for the args of an operation's dispatches and variants. */
-const ARGS_BYTES = 1 << 18;
-
 export class Workbench {
   readonly #gpu: Gpu;
-  readonly #pipelines: PipelineCache;
   readonly #plan: Plan;
   readonly #weights: Weights;
-  readonly #owned: GPUBuffer[] = [];
+  readonly #dispatcher: Dispatcher;
   readonly #buffers = new Map<string, GPUBuffer>();
-  readonly #step: GPUBuffer;
-  readonly #stepGroup: GPUBindGroup;
-  readonly #args: GPUBuffer;
-  /** Buffers of the operation being measured, and the args in them. */
-  readonly #groups = new Map<string, GPUBindGroup>();
-  readonly #argsAt = new Map<string, number>();
-  #argsEnd = 0;
+  /** Of the operation being measured. */
+  readonly #bound = new Map<string, readonly BoundKernel[]>();
   /** Runs so far, which determine the next place. */
   #turn = 0;
 
   constructor(gpu: Gpu, pipelines: PipelineCache, plan: Plan, weights: Weights, rope?: Float32Array<ArrayBuffer>) {
     this.#gpu = gpu;
-    this.#pipelines = pipelines;
     this.#plan = plan;
     this.#weights = weights;
-    const { STORAGE, UNIFORM } = GPUBufferUsage;
-    plan.activations.forEach((bytes, index) => this.#own(roleKey({ role: "activation", index }), bytes, STORAGE));
+    this.#dispatcher = new Dispatcher({ gpu, pipelines, label: "tuner", maxRows: plan.maxRows });
+    plan.activations.forEach((bytes, index) => this.#own({ role: "activation", index }, bytes));
     // The variants may leave more partial sums than the plan's own kernels.
-    this.#own("partials", MOST_PARTIAL_BYTES, STORAGE);
+    this.#own({ role: "partials" }, MOST_PARTIAL_BYTES);
     // One layer's cache stands for all.
-    for (const role of ["keys", "values"]) this.#own(role, plan.slots * plan.cacheRowBytes, STORAGE);
+    for (const role of ["keys", "values"] as const) this.#own({ role, layer: 0 }, plan.slots * plan.cacheRowBytes);
     const slots = Uint32Array.from({ length: plan.capacity }, (_, i) => i);
-    gpu.device.queue.writeBuffer(this.#own("slots", slots.byteLength, STORAGE), 0, slots);
-    if (rope) gpu.device.queue.writeBuffer(this.#own("rope", rope.byteLength, STORAGE), 0, rope);
-    this.#step = this.#own("step", stepByteLength(plan.maxRows), UNIFORM);
-    this.#args = this.#own("args", ARGS_BYTES, UNIFORM);
-    this.#stepGroup = gpu.device.createBindGroup({
-      layout: pipelines.stepLayout,
-      entries: [{ binding: 0, resource: { buffer: this.#step, size: stepByteLength(plan.maxRows) } }],
-    });
+    gpu.device.queue.writeBuffer(this.#own({ role: "slots" }, slots.byteLength), 0, slots);
+    if (rope) gpu.device.queue.writeBuffer(this.#own({ role: "rope" }, rope.byteLength), 0, rope);
+    this.#dispatcher.makeSteps(1);
   }
 
   /**
@@ -66,9 +52,8 @@ export class Workbench {
    * @param rows of one sequence, all of which go through the head, before position `end`
    */
   begin(rows: number, end: number): void {
-    this.#groups.clear();
-    this.#argsAt.clear();
-    this.#argsEnd = 0;
+    this.#bound.clear();
+    this.#dispatcher.clearArgs();
     const first = Math.max(0, end - rows);
     const list = Array.from({ length: rows }, (_, i) => {
       return { token_index: 0, position: first + i, slot: first + i, sequence: 0 };
@@ -76,8 +61,7 @@ export class Workbench {
     const outs = list
       .slice(0, this.#plan.chunkOuts)
       .map(({ position }, row) => ({ row, token_index: 0, sequence: 0, position }));
-    const words = packStep({ rows: list, outs }, this.#plan.maxRows) as Uint32Array<ArrayBuffer>;
-    this.#gpu.device.queue.writeBuffer(this.#step, 0, words);
+    this.#dispatcher.steps.write([{ rows: list, outs }]);
   }
 
   /**
@@ -90,33 +74,22 @@ export class Workbench {
     rows: number,
   ): Promise<(pass: GPUComputePassEncoder, repeats: number) => void> {
     const others = this.#othersFor(dispatches);
-    const prepared = await Promise.all(
-      inOrder(kernel).map(async (each) => ({
-        pipeline: await this.#pipelines.get(each),
-        groups: [
-          ...dispatches.map((dispatch) => this.#groupFor(dispatch, each)),
-          ...others.map((place, i) => this.#groupFor(dispatches[i % dispatches.length] as Dispatch, each, place)),
-        ],
-        workgroups: each.workgroups(rows),
-      })),
-    );
-    const places = dispatches.length + others.length;
-    return (pass, repeats) => {
-      pass.setBindGroup(0, this.#stepGroup, [0]);
+    const places = [
+      ...(await Promise.all(dispatches.map((dispatch) => this.#bind(dispatch, kernel)))),
+      ...(await Promise.all(
+        others.map((place, i) => this.#bind(dispatches[i % dispatches.length] as Dispatch, kernel, place)),
+      )),
+    ].map((bound) => bound.map((each) => ({ ...each, step: 0, workgroups: each.kernel.workgroups(rows) })));
+    return (encoder, repeats) => {
+      const pass = new BoundPass(encoder, this.#dispatcher.steps);
       for (let i = 0; i < repeats; i++) {
-        const place = this.#turn++ % places;
-        for (const { pipeline, groups, workgroups } of prepared) {
-          pass.setPipeline(pipeline);
-          pass.setBindGroup(1, groups[place] as GPUBindGroup);
-          pass.dispatchWorkgroups(...workgroups);
-        }
+        for (const launch of places[this.#turn++ % places.length] ?? []) pass.launch(launch);
       }
     };
   }
 
   dispose(): void {
-    for (const buffer of this.#owned) this.#gpu.release(buffer);
-    this.#owned.length = 0;
+    this.#dispatcher.dispose();
   }
 
   /** Other weights for these dispatches; software devices read layers slowly, and from memory. */
@@ -130,64 +103,37 @@ export class Workbench {
   }
 
   /** @param place where the weights are, instead of the dispatch's own */
-  #groupFor(dispatch: Dispatch, kernel: Kernel, place?: Place): GPUBindGroup {
-    const key = `${dispatch.label} ${kernel.name}${place ? ` ${place.part} ${place.offset}` : ""}`;
-    const made = this.#groups.get(key);
+  async #bind(dispatch: Dispatch, kernel: Kernel, place?: Place): Promise<readonly BoundKernel[]> {
+    const { label, args } = dispatch;
+    const key = `${label} ${kernel.name}${place ? ` ${place.part} ${place.offset}` : ""}`;
+    const made = this.#bound.get(key);
     if (made) return made;
-    const words = packArgs(kernel, dispatch.args) as Uint32Array<ArrayBuffer>;
-    const offset = this.#placeArgs(words);
-    const entries = kernel.bindings.map(({ name, binding, access }): GPUBindGroupEntry => {
-      if (access === "args") return { binding, resource: { buffer: this.#args, offset, size: words.byteLength } };
+    const bufferOf = (name: string): GPUBufferBinding | undefined => {
       const role = dispatch.bind[name];
-      if (!role) throw new Error(`${dispatch.label}: the plan connects nothing to ${name} of ${kernel.name}`);
+      if (!role) return undefined;
       if (place && role.role === "weights") {
         const { size } = this.#bufferOf(role);
-        const buffer = this.#bufferOf({ role: "weights", part: place.part });
-        return { binding, resource: { buffer, offset: place.offset, size } };
+        return { buffer: this.#bufferOf({ role: "weights", part: place.part }), offset: place.offset, size };
       }
-      const start = role.role === "activation" ? (role.offset ?? 0) : 0;
-      return { binding, resource: { buffer: this.#bufferOf(role), offset: start } };
-    });
-    const layout = this.#pipelines.layoutOf(kernel);
-    const group = this.#gpu.device.createBindGroup({ label: key, layout, entries });
-    this.#groups.set(key, group);
-    return group;
-  }
-
-  /** Equal args are stored once: layers share most of theirs. @returns their offset */
-  #placeArgs(words: Uint32Array<ArrayBuffer>): number {
-    const key = words.join();
-    const placed = this.#argsAt.get(key);
-    if (placed !== undefined) return placed;
-    const offset = this.#argsEnd;
-    const alignment = this.#gpu.device.limits.minUniformBufferOffsetAlignment;
-    this.#argsEnd += Math.ceil(words.byteLength / alignment) * alignment;
-    if (this.#argsEnd > ARGS_BYTES) throw new Error("The tuner has no room for the args of this many kernels");
-    this.#gpu.device.queue.writeBuffer(this.#args, offset, words);
-    this.#argsAt.set(key, offset);
-    return offset;
+      return { buffer: this.#bufferOf(role), offset: role.role === "activation" ? (role.offset ?? 0) : 0 };
+    };
+    const bound = await this.#dispatcher.bind(kernel, { label, args, bufferOf });
+    this.#bound.set(key, bound);
+    return bound;
   }
 
   #bufferOf(role: BufferRole): GPUBuffer {
-    const buffer =
-      role.role === "weights"
-        ? this.#weights.parts[role.part]
-        : role.role === "params"
-          ? this.#weights.params
-          : this.#buffers.get(roleKey(role));
-    if (!buffer) throw new Error(`The tuner has no buffer for ${roleKey(role)}`);
+    if (role.role === "weights") return this.#weights.parts[role.part] as GPUBuffer;
+    if (role.role === "params") return this.#weights.params;
+    const key = roleKey(role.role === "keys" || role.role === "values" ? { ...role, layer: 0 } : role);
+    const buffer = this.#buffers.get(key);
+    if (!buffer) throw new Error(`The tuner has no buffer for ${key}`);
     return buffer;
   }
 
-  #own(key: string, byteLength: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const size = Math.max(16, Math.ceil(byteLength / 16) * 16);
-    const buffer = this.#gpu.createBuffer(`tuner ${key}`, size, usage | GPUBufferUsage.COPY_DST);
-    this.#owned.push(buffer);
-    this.#buffers.set(key, buffer);
+  #own(role: BufferRole, byteLength: number): GPUBuffer {
+    const buffer = this.#dispatcher.owned.make(`tuner ${roleKey(role)}`, byteLength, GPUBufferUsage.STORAGE);
+    this.#buffers.set(roleKey(role), buffer);
     return buffer;
   }
-}
-
-function roleKey(role: BufferRole): string {
-  return role.role === "activation" ? `activation ${role.index}` : role.role;
 }

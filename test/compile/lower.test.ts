@@ -11,6 +11,7 @@ import type { SluiceError } from "../../src/errors.ts";
 import { openCheckpoint } from "../../src/formats/huggingface.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { readJson } from "../../src/formats/source.ts";
+import { interfaceOf } from "../../src/kernels/interface.ts";
 import { location } from "../support/files.ts";
 
 const GUARANTEED = { maxBufferSize: 256 << 20, maxStorageBufferBindingSize: 128 << 20 };
@@ -40,7 +41,7 @@ for (const folder of ["test/golden/gpt2-tiny", "test/golden/llama-tiny", "weight
     for (const { label, candidates, bind } of allDispatches(await planOf(folder))) {
       for (const kernel of kernelsIn({ candidates })) {
         const roles = { read: new Set<string>(), read_write: new Set<string>() };
-        for (const { name, access } of kernel.bindings) {
+        for (const { name, access } of (await interfaceOf(kernel)).bindings) {
           if (access !== "args") roles[access].add(JSON.stringify(bind[name]));
         }
         assert.ok(roles.read.size + roles.read_write.size <= 8, label);

@@ -4,15 +4,13 @@ import * as assert from "uvu/assert";
 import type { SluiceError } from "../../src/errors.ts";
 import { PipelineCache } from "../../src/execution/pipelines.ts";
 import { openGpu } from "../../src/gpu/open.ts";
-import type { Kernel, KernelBinding } from "../../src/kernels/kernel.ts";
+import type { Kernel } from "../../src/kernels/kernel.ts";
 import { refusal } from "../formats/refusal.ts";
 import { testDevice } from "../support/device.ts";
 
-const io: readonly KernelBinding[] = [{ name: "x", binding: 1, access: "read_write" }];
-
 /** A kernel of one module, given as text. */
-function kernelOf(name: string, body: string, bindings = io): Kernel {
-  const text = `@group(1) @binding(1) var<storage, read_write> x: array<u32>;
+function kernelOf(name: string, body: string, more = ""): Kernel {
+  const text = `${more}@group(1) @binding(1) var<storage, read_write> x: array<u32>;
 @compute @workgroup_size(1)
 fn main() {
 ${body}
@@ -20,8 +18,6 @@ ${body}
   return {
     name,
     shader: { entry: "written", modules: { written: text } },
-    bindings,
-    args: [],
     summation: "none",
     workgroups: () => [1, 1, 1],
     cost: () => ({ flops: 0, bytes: 0 }),
@@ -52,10 +48,17 @@ test("equal sources give one pipeline, also while it compiles", async () => {
 
 test("kernels with equal bindings share a layout", async () => {
   const cache = await makeCache();
-  const layout = cache.layoutOf(kernelOf("a", ""));
-  assert.is(cache.layoutOf(kernelOf("b", "  x[0] = 3u;")), layout);
-  const other = kernelOf("c", "", [...io, { name: "args", binding: 0, access: "args" }]);
-  assert.is.not(cache.layoutOf(other), layout);
+  const { layout, bindings, args } = await cache.get(kernelOf("a", "  x[0] = 20u;"));
+  assert.equal(bindings, [{ name: "x", binding: 1, access: "read_write" }]);
+  assert.equal(args, []);
+  assert.is((await cache.get(kernelOf("b", "  x[0] = 3u;"))).layout, layout);
+  const more = "struct Args { n: u32, list: array<vec4u, 2> }\n@group(1) @binding(0) var<uniform> args: Args;\n";
+  const other = await cache.get(kernelOf("c", "  x[0] = args.n + args.list[1].x;", more));
+  assert.is.not(other.layout, layout);
+  assert.equal(other.args, [
+    { name: "n", type: "u32" },
+    { name: "list", type: "u32", vec4s: 2 },
+  ]);
 });
 
 test("an error shows kernel, line, column and the line itself", async () => {
@@ -67,10 +70,13 @@ test("an error shows kernel, line, column and the line itself", async () => {
   assert.is(cache.created, 0);
 });
 
-test("bindings that the shader does not have are an error too", async () => {
+test("a shader whose bindings or args cannot be read is an error too", async () => {
   const cache = await makeCache();
-  const bindings: readonly KernelBinding[] = [{ name: "x", binding: 1, access: "read" }];
-  await refusal("gpu", () => cache.get(kernelOf("mismatch", "  x[0] = 4u;", bindings)), "Kernel mismatch");
+  const refused = (more: string, what: string) =>
+    refusal("gpu", () => cache.get(kernelOf("mismatch", "  x[0] = 4u;", more)), "Kernel mismatch: ", what);
+  await refused("@group(1) @binding(1) var<storage> y: array<u32>;\n", "two variables have binding 1");
+  await refused("@binding(3) @group(1) var<storage> y: array<u32>;\n", "declared in another way");
+  await refused("struct Args { n: i32 }\n@group(1) @binding(0) var<uniform> args: Args;\n", "args.n is of type i32");
 });
 
 test("after a failure nothing lingers", async () => {

@@ -12,6 +12,7 @@ import {
   noStages,
   type Stage,
 } from "../../src/interventions/stage.ts";
+import { interfaceOf } from "../../src/kernels/interface.ts";
 import { location } from "../support/files.ts";
 import { gpt2Small as config, decodeStep, imaginedPlan } from "../support/imagined-plan.ts";
 import { load } from "../support/load.ts";
@@ -134,14 +135,14 @@ for (const family of ["register", "tiled"] as const) {
     }
   });
 
-  test(`${family}: every kernel of every bundle keeps to eight storage buffers and no dispatch reads what it writes`, () => {
+  test(`${family}: every kernel of every bundle keeps to eight storage buffers and no dispatch reads what it writes`, async () => {
     for (const [name, composition] of BUNDLES) {
       const captures = ["resid_post.3", "mlp_norm.3", "attn_norm.4", "mlp_pre.2", "attn_z.1"];
       for (const { label, candidates, bind } of allDispatches(
         imaginedPlan(config, composition, { family, captures }),
       )) {
         for (const kernel of kernelsIn({ candidates })) {
-          const storage = kernel.bindings.filter(({ access }) => access !== "args");
+          const storage = (await interfaceOf(kernel)).bindings.filter(({ access }) => access !== "args");
           assert.ok(storage.length <= 8, `${name}: ${kernel.name} binds ${storage.length}`);
           const bufferOf = (binding: string) => {
             const { offset: _, ...role } = { offset: 0, ...bind[binding] };

@@ -1,4 +1,5 @@
 /** A random linear layer, its results in float64, and how to run a kernel on it. */
+import { interfaceOf } from "../../src/kernels/interface.ts";
 import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import { type LinearShape, linearOutputWidth4 } from "../../src/kernels/linear/linear.ts";
 import type { StepRows } from "../../src/kernels/step.ts";
@@ -100,7 +101,8 @@ export async function runLinear(kernel: Kernel, problem: LinearProblem, run: Lin
   const args: Record<string, number> = { first_strip: firstStrip, bias: 1 };
   const regions = new Map<string, { readonly at: number; readonly width: number }>();
   let capture4 = 1;
-  for (const { name } of inOrder(kernel).flatMap((each) => each.args.filter((arg) => arg.name.startsWith("tap_")))) {
+  const fields = (await Promise.all(inOrder(kernel).map(interfaceOf))).flatMap((each) => each.args);
+  for (const { name } of fields.filter((field) => field.name.startsWith("tap_"))) {
     const tap = name.slice("tap_".length);
     const tapWidth = qkv && tap !== "q" ? kvWidth : width;
     args[name] = capture4;

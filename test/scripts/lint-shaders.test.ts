@@ -2,11 +2,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { uncovered } from "../../scripts/shader-lint/coverage.ts";
-import { compareInterface } from "../../scripts/shader-lint/interfaces.ts";
-import { kernelsToLint } from "../../scripts/shader-lint/kernels.ts";
+import { checkDispatch } from "../../scripts/shader-lint/dispatches.ts";
+import { dispatchesToLint, kernelsToLint } from "../../scripts/shader-lint/kernels.ts";
 import { lintShader } from "../../scripts/shader-lint/rules.ts";
+import { type Dispatch, kernelsIn } from "../../src/compile/plan.ts";
+import { interfaceOf, readInterface } from "../../src/kernels/interface.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
+import { packArgs } from "../../src/kernels/step.ts";
 
 const HEAD = `
 struct Pair { a: f32, b: vec4<f32>, }
@@ -98,51 +101,68 @@ test("a finding names the line", () => {
 
 /** One kernel for each entry with the same conditions: the others differ in constants alone. */
 function distinctKernels(): readonly Kernel[] {
-  const kernels = kernelsToLint().map((kernel): [string, Kernel] => {
-    const { shader, bindings, args } = kernel;
-    return [JSON.stringify([shader.entry, shader.conditions, bindings, args]), kernel];
+  const keyed = kernelsToLint().map((kernel): [string, Kernel] => {
+    return [JSON.stringify([kernel.shader.entry, kernel.shader.conditions]), kernel];
   });
-  return [...new Map(kernels).values()];
+  return [...new Map(keyed).values()];
 }
 
-/** A list in which the first two of a kind have changed places. */
-function swapped<T>(list: readonly T[], alike: (a: T, b: T) => boolean, exchange: (a: T, b: T) => readonly [T, T]) {
-  for (const [i, a] of list.entries()) {
-    const j = list.findIndex((b, at) => at > i && alike(a, b));
-    const b = list[j];
-    if (b === undefined) continue;
-    const [first, second] = exchange(a, b);
-    return list.map((each, at) => (at === i ? first : at === j ? second : each));
-  }
-  return undefined;
+/** Dispatches that differ in their kernels or in the names of what they give them. */
+function distinctDispatches(): readonly Dispatch[] {
+  const keyed = dispatchesToLint().map((dispatch): [string, Dispatch] => {
+    const kernels = dispatch.candidates.map(({ kernel }) => [kernel.shader.entry, kernel.shader.conditions]);
+    return [JSON.stringify([kernels, Object.keys(dispatch.args), Object.keys(dispatch.bind)]), dispatch];
+  });
+  return [...new Map(keyed).values()];
 }
 
-test("two args or two bindings of any kernel that change places are reported", async () => {
+test("args that change places in a shader change places in what is packed, in every kernel", async () => {
   let swaps = 0;
   for (const kernel of distinctKernels()) {
     const code = await linkShader(kernel.shader);
-    assert.equal(compareInterface(kernel, code), [], kernel.name);
-    const bound = kernel.bindings.filter(({ name }) => new RegExp(`> ${name}:`).test(code));
-    const hasArgs = bound.some(({ access }) => access === "args");
-    const args = swapped(
-      hasArgs ? kernel.args : [],
-      (a, b) => a.type === b.type && a.vec4s === b.vec4s,
-      (a, b) => [b, a],
+    const { args } = readInterface(code, kernel.name);
+    const plain = args.filter(({ vec4s, type }) => vec4s === undefined && type === "u32");
+    const [a, b] = plain.map(({ name }) => name);
+    if (a === undefined || b === undefined) continue;
+    // A name for a moment, so that neither is lost; `args.a` in the functions stays what it was.
+    const declared = code.replace(/struct Args \{[^}]*\}/, (fields) =>
+      fields.replace(`${a}:`, "other:").replace(`${b}:`, `${a}:`).replace("other:", `${b}:`),
     );
-    const bindings = swapped(
-      bound,
-      (a, b) => a.access === b.access,
-      (a, b) => [
-        { ...a, name: b.name },
-        { ...b, name: a.name },
-      ],
+    const values = Object.fromEntries(
+      args.map(({ name, vec4s }, i) => [name, vec4s === undefined ? i + 1 : Array<number>(4 * vec4s).fill(i + 1)]),
     );
-    if (args) assert.is.not(compareInterface({ ...kernel, args }, code).length, 0, `args of ${kernel.name}`);
-    if (bindings)
-      assert.is.not(compareInterface({ ...kernel, bindings }, code).length, 0, `bindings of ${kernel.name}`);
-    swaps += (args ? 1 : 0) + (bindings ? 1 : 0);
+    const before = packArgs({ name: kernel.name, args }, values);
+    const after = packArgs({ name: kernel.name, args: readInterface(declared, kernel.name).args }, values);
+    const [at, to] = [before.indexOf(values[a] as number), before.indexOf(values[b] as number)];
+    assert.is(after[at], values[b], `${a} of ${kernel.name}`);
+    assert.is(after[to], values[a], `${b} of ${kernel.name}`);
+    swaps++;
   }
-  assert.ok(swaps > 500, `only ${swaps} kernels had two that could change places`);
+  assert.ok(swaps > 100, `only ${swaps} kernels had two args that could change places`);
+});
+
+test("a value or a buffer under another name is reported, for every kind of dispatch", async () => {
+  let planted = 0;
+  for (const { operation: _, ...dispatch } of distinctDispatches()) {
+    assert.equal(await checkDispatch(dispatch), []);
+    const { args, bind } = dispatch;
+    for (const name of Object.keys(args)) {
+      const { [name]: value, ...others } = args;
+      const found = await checkDispatch({ ...dispatch, args: { ...others, [`${name}_`]: value ?? 0 } });
+      const text = found.join("\n");
+      assert.ok(text.includes(`no value for args.${name}`), `${dispatch.label} without ${name}: ${text}`);
+      assert.ok(text.includes(`a value for args.${name}_`), `${dispatch.label} with ${name}_: ${text}`);
+      planted++;
+    }
+    const used = (await Promise.all(kernelsIn(dispatch).map(interfaceOf))).flatMap(({ bindings }) => bindings);
+    for (const name of new Set(used.filter(({ access }) => access !== "args").map((binding) => binding.name))) {
+      const { [name]: _, ...others } = bind;
+      const [found] = await checkDispatch({ ...dispatch, bind: others });
+      assert.ok(found?.includes(`nothing is connected to ${name}`), `${dispatch.label} without ${name}: ${found}`);
+      planted++;
+    }
+  }
+  assert.ok(planted > 300, `only ${planted} were planted`);
 });
 
 test("a shader or a condition that no kernel of the list has is reported", () => {

@@ -41,7 +41,9 @@ export function imaginedPlan(
     dtype = "F32",
     quantize,
     ...options
-  }: Partial<Pick<LowerOptions, "family" | "captures" | "choices" | "reference" | "sequences" | "subgroups">> & {
+  }: Partial<
+    Pick<LowerOptions, "family" | "captures" | "choices" | "pooling" | "reference" | "sequences" | "subgroups">
+  > & {
     readonly dtype?: StoredDtype;
     readonly quantize?: QuantFormat;
   } = {},

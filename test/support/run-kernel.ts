@@ -1,4 +1,5 @@
 /** Runs one kernel alone on a device, the way the executor binds it, and reads buffers back. */
+import { readInterface } from "../../src/kernels/interface.ts";
 import type { ArgValues, Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep, type StepRows } from "../../src/kernels/step.ts";
@@ -17,12 +18,13 @@ export interface KernelRun {
 /** Runs the kernel once; returns the contents of every read_write buffer afterwards, as bytes. */
 export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRun): Promise<Map<string, ArrayBuffer>> {
   const code = await linkShader(kernel.shader);
+  const { bindings, args } = readInterface(code, kernel.name);
   const module = device.createShaderModule({ code, label: kernel.name });
   const stepLayout = device.createBindGroupLayout({
     entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
   });
   const ownLayout = device.createBindGroupLayout({
-    entries: kernel.bindings.map(({ binding, access }) => ({
+    entries: bindings.map(({ binding, access }) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
       buffer: { type: access === "args" ? "uniform" : access === "read" ? "read-only-storage" : "storage" },
@@ -48,9 +50,12 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
   };
   const stepBuffer = filled(packStep(run.step, run.maxRows), GPUBufferUsage.UNIFORM);
   const storage = new Map<string, GPUBuffer>();
-  const entries = kernel.bindings.map(({ name, binding, access }) => {
+  const entries = bindings.map(({ name, binding, access }) => {
     if (access === "args")
-      return { binding, resource: { buffer: filled(packArgs(kernel, run.args), GPUBufferUsage.UNIFORM) } };
+      return {
+        binding,
+        resource: { buffer: filled(packArgs({ name: kernel.name, args }, run.args), GPUBufferUsage.UNIFORM) },
+      };
     const contents = run.buffers[name];
     if (!contents) throw new Error(`${kernel.name} needs a buffer for ${name}`);
     const buffer = filled(contents, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
@@ -69,7 +74,7 @@ export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRu
   pass.setBindGroup(1, device.createBindGroup({ layout: ownLayout, entries }));
   pass.dispatchWorkgroups(...kernel.workgroups(run.rows ?? run.step.rows.length));
   pass.end();
-  const reads = kernel.bindings
+  const reads = bindings
     .filter(({ access }) => access === "read_write")
     .map(({ name }) => {
       const source = storage.get(name);

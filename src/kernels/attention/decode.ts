@@ -1,14 +1,7 @@
 /** `attention/decode`: a workgroup for each row and kv head, for decode on GPUs. */
 
 import type { Kernel } from "../kernel.ts";
-import {
-  type AttentionShape,
-  attentionArgs,
-  attentionBindings,
-  attentionCost,
-  attentionShader,
-  shapeName,
-} from "./shape.ts";
+import { type AttentionShape, attentionCost, attentionShader, shapeName } from "./shape.ts";
 
 /** Heads of a group that one workgroup serves: as many as fit a vec4's lanes. */
 const MOST_HEADS = 4;
@@ -38,8 +31,6 @@ export function attentionDecode(shape: AttentionShape): Kernel {
   return {
     name: `attention_decode_${shapeName(shape)}`,
     shader: attentionShader("attention/decode", shape, constants, conditions),
-    bindings: attentionBindings(shape),
-    args: attentionArgs(shape),
     summation: `attention_decode${constants.WIDTH}`,
     workgroups: (rows) => [rows, shape.kv_heads * headTiles, 1],
     cost: (work) => attentionCost(shape, work, 1),

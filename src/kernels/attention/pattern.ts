@@ -17,20 +17,6 @@ export function patternKernel(shape: AttentionShape): Kernel {
   return {
     name: `attention_pattern_${shapeName(untapped)}`,
     shader: attentionShader("attention/pattern", untapped),
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      { name: "q", binding: 1, access: "read" },
-      { name: "k_cache", binding: 2, access: "read" },
-      { name: "slots", binding: 4, access: "read" },
-      { name: "pattern", binding: 5, access: "read_write" },
-    ],
-    args: [
-      { name: "scale", type: "f32" },
-      { name: "window", type: "u32" },
-      { name: "slot_stride", type: "u32" },
-      { name: "offset", type: "u32" },
-      { name: "key_stride", type: "u32" },
-    ],
     summation: "attention_pattern",
     workgroups: (rows) => [Math.ceil(rows / THREADS), shape.heads, 1],
     cost: ({ rows, keys }) => ({

@@ -1,14 +1,7 @@
 /** `attention/register`: attention without workgroup memory or barriers, for software devices. */
 
 import type { Kernel } from "../kernel.ts";
-import {
-  type AttentionShape,
-  attentionArgs,
-  attentionBindings,
-  attentionCost,
-  attentionShader,
-  shapeName,
-} from "./shape.ts";
+import { type AttentionShape, attentionCost, attentionShader, shapeName } from "./shape.ts";
 
 /** Invocations of a workgroup: few, so that a single decode row still spreads over a software device's cores. */
 const THREADS = 16;
@@ -32,8 +25,6 @@ export function attentionRegister(shape: AttentionShape, tile: 1 | 4): Kernel {
       { SLICES: slices, SLICE4: slice4, TILE: tile },
       { rows4: tile === 4, columns5: slice4 > 4, columns9: slice4 > 8, columns13: slice4 > 12 },
     ),
-    bindings: attentionBindings(shape),
-    args: attentionArgs(shape),
     summation: "attention_online4",
     workgroups: (rows) => [Math.ceil((shape.heads * slices) / THREADS), Math.ceil(rows / tile), 1],
     cost: (work) => attentionCost(shape, work, tile),

@@ -1,14 +1,7 @@
 /** `attention/scalar`: attention for head widths that are no multiple of four, in every family. */
 
 import type { Kernel } from "../kernel.ts";
-import {
-  type AttentionShape,
-  attentionArgs,
-  attentionBindings,
-  attentionCost,
-  attentionShader,
-  shapeName,
-} from "./shape.ts";
+import { type AttentionShape, attentionCost, attentionShader, shapeName } from "./shape.ts";
 
 const THREADS = 16;
 
@@ -18,8 +11,6 @@ export function attentionScalar(shape: AttentionShape): Kernel {
   return {
     name: `attention_scalar_${shapeName(shape)}`,
     shader: attentionShader("attention/scalar", shape),
-    bindings: attentionBindings(shape),
-    args: attentionArgs(shape),
     summation: "attention_scalar",
     workgroups: (rows) => [Math.ceil(width4 / THREADS), rows, 1],
     cost: (work) => attentionCost(shape, work, 1),

@@ -1,6 +1,6 @@
-/** What the attention kernels have in common: their shape, bindings, arguments and cost. */
+/** What the attention kernels have in common: their shape, source and cost. */
 import { SluiceError } from "../../errors.ts";
-import type { ArgField, Cost, KernelBinding, Workload } from "../kernel.ts";
+import type { Cost, Workload } from "../kernel.ts";
 import type { ShaderSource } from "../link.ts";
 
 export interface AttentionShape {
@@ -65,42 +65,6 @@ export function attentionShader(
       ...Object.fromEntries(shape.taps.map((tap) => [`tap_${tap}`, true])),
     },
   };
-}
-
-/** What every kernel binds that reads queries, keys and values. */
-export const queryAndCacheBindings: readonly KernelBinding[] = [
-  { name: "args", binding: 0, access: "args" },
-  { name: "q", binding: 1, access: "read" },
-  { name: "k_cache", binding: 2, access: "read" },
-  { name: "v_cache", binding: 3, access: "read" },
-  { name: "slots", binding: 4, access: "read" },
-];
-
-/** What every kernel binds that writes z, with its captures and stages. */
-export function outputBindings({ taps, staged }: AttentionShape): readonly KernelBinding[] {
-  const bindings: KernelBinding[] = [{ name: "z", binding: 5, access: "read_write" }];
-  if (taps.length > 0) bindings.push({ name: "capture", binding: 8, access: "read_write" });
-  if (staged) bindings.push({ name: "stages", binding: 9, access: "read" });
-  return bindings;
-}
-
-export function attentionBindings(shape: AttentionShape): readonly KernelBinding[] {
-  return [...queryAndCacheBindings, ...outputBindings(shape)];
-}
-
-export function attentionArgs(shape: AttentionShape): readonly ArgField[] {
-  return [
-    { name: "scale", type: "f32" },
-    { name: "window", type: "u32" },
-    { name: "slot_stride", type: "u32" },
-    ...(shape.staged
-      ? ([
-          { name: "record_stride", type: "u32" },
-          { name: "list_z", type: "u32", vec4s: 1 },
-        ] as const)
-      : []),
-    ...shape.taps.map((tap): ArgField => ({ name: `tap_${tap}`, type: "u32" })),
-  ];
 }
 
 /**

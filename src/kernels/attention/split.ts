@@ -2,15 +2,7 @@
 
 import type { Kernel } from "../kernel.ts";
 import { decodeTiling } from "./decode.ts";
-import {
-  type AttentionShape,
-  attentionArgs,
-  attentionCost,
-  attentionShader,
-  outputBindings,
-  queryAndCacheBindings,
-  shapeName,
-} from "./shape.ts";
+import { type AttentionShape, attentionCost, attentionShader, shapeName } from "./shape.ts";
 
 /** A row of parts serves so many keys at least. */
 const KEYS_A_PART = 256;
@@ -33,8 +25,6 @@ export function attentionSplit(shape: AttentionShape, parts: number): Kernel {
   return {
     name: `attention_split${parts}_${shapeName(plain)}`,
     shader: attentionShader("attention/decode", plain, { ...constants, PARTS: parts }, { ...conditions, split: true }),
-    bindings: [...queryAndCacheBindings, { name: "parts_of_rows", binding: 5, access: "read_write" }],
-    args: attentionArgs(plain),
     summation: `attention_split${constants.WIDTH}`,
     workgroups: (rows) => [rows, shape.kv_heads * headTiles, parts],
     cost: (work) => attentionCost(shape, work, 1),
@@ -46,13 +36,7 @@ export function attentionMerge(shape: AttentionShape, parts: number): Kernel {
   const width4 = (shape.heads * shape.head_dim) / 4;
   return {
     name: `attention_merge${parts}_${shapeName(shape)}`,
-    shader: attentionShader("attention/merge", shape, { PARTS: parts }),
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      { name: "parts_of_rows", binding: 1, access: "read" },
-      ...outputBindings(shape),
-    ],
-    args: attentionArgs(shape),
+    shader: attentionShader("attention/merge", shape, { PARTS: parts }, { merges: true }),
     summation: "attention_merge",
     workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
     cost: ({ rows }) => ({

@@ -1,14 +1,7 @@
 /** `attention/tiled`: attention with key and value tiles in workgroup memory, for GPUs. */
 
 import type { Kernel } from "../kernel.ts";
-import {
-  type AttentionShape,
-  attentionArgs,
-  attentionBindings,
-  attentionCost,
-  attentionShader,
-  shapeName,
-} from "./shape.ts";
+import { type AttentionShape, attentionCost, attentionShader, shapeName } from "./shape.ts";
 
 /** How 128 invocations split a tile: more lanes, hence more keys and fewer query vectors, the wider the head. */
 function tiling(head4: number): { lanes: number; chunk4: number; stageKeys: number } {
@@ -46,8 +39,6 @@ export function attentionTiled(shape: AttentionShape): Kernel {
       },
       { wide },
     ),
-    bindings: attentionBindings(shape),
-    args: attentionArgs(shape),
     summation: `attention_tiled${4 * lanes}`,
     workgroups: (rows) => [Math.ceil(rows / tileRows), shape.kv_heads * Math.ceil(group / tileHeads), 1],
     cost: (work) => attentionCost(shape, work, tileRows),

@@ -22,12 +22,6 @@ export function backwardActivation({ activation, gated, width, maxRows }: Backwa
       conditions: { [activation]: true, gated },
       constants: { F4: `${f4}u`, MAX_ROWS: `${maxRows}u` },
     },
-    bindings: [
-      { name: "pre", binding: 1, access: "read" },
-      { name: "gradient", binding: 2, access: "read" },
-      { name: "output", binding: 4, access: "read_write" },
-    ],
-    args: [],
     summation: "none",
     workgroups: (rows) => [Math.ceil(f4 / 64), rows, 1],
     cost: ({ rows }) => ({ flops: rows * width * (gated ? 4 : 1), bytes: 4 * rows * width * (gated ? 5 : 3) }),

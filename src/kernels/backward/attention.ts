@@ -4,7 +4,7 @@
  * Softmax weights and their gradients exist for one tile at a time, written once and read by the kernels for dq and for dk
  * and dv; so a score is computed once in the backward pass, and every sum has one writer and a fixed order.
  */
-import type { ArgField, Kernel, KernelBinding } from "../kernel.ts";
+import type { Kernel } from "../kernel.ts";
 import type { ShaderSource } from "../link.ts";
 
 export interface BackwardAttentionShape {
@@ -61,8 +61,6 @@ export function backwardAttention(shape: BackwardAttentionShape): BackwardAttent
     stats: {
       name: name("stats"),
       shader: shader("stats"),
-      bindings: bindings({ q: 1, keys: 2, z: 3, dz: 5 }),
-      args: args(["scale", "window"]),
       summation: "attention_backward_stats",
       workgroups: (rows) => [Math.ceil(heads / 16), rows, 1],
       cost: pairCost(1),
@@ -70,8 +68,6 @@ export function backwardAttention(shape: BackwardAttentionShape): BackwardAttent
     weights: {
       name: name("weights"),
       shader: shader("weights"),
-      bindings: bindings({ q: 1, keys: 2, values: 3, dz: 5, stats: 6 }),
-      args: args(["scale", "window", "first_key", "key_count"]),
       summation: "attention_backward_weights",
       workgroups: (rows) => [Math.ceil(tile / 32), rows, heads],
       cost: pairCost(2),
@@ -79,8 +75,6 @@ export function backwardAttention(shape: BackwardAttentionShape): BackwardAttent
     query: {
       name: name("query"),
       shader: shader("query"),
-      bindings: bindings({ tile: 1, keys: 2 }),
-      args: args(["window", "first_key", "key_count", "accumulate"]),
       summation: "serial",
       workgroups: (rows) => [Math.ceil((heads * head_dim) / lane / 32), rows, 1],
       cost: pairCost(1),
@@ -88,8 +82,6 @@ export function backwardAttention(shape: BackwardAttentionShape): BackwardAttent
     keyValue: {
       name: name("key_value"),
       shader: shader("key_value"),
-      bindings: bindings({ tile: 1, q: 2, dz: 3 }),
-      args: args(["key_count", "diagonal", "accumulate"]),
       summation: "serial",
       workgroups: (keys) => [Math.ceil((kv_heads * head_dim) / lane / 32), keys, 1],
       cost: pairCost(2),
@@ -116,25 +108,8 @@ export function backwardRope({ heads, kv_heads, head_dim, maxRows }: BackwardRop
         MAX_ROWS: `${maxRows}u`,
       },
     },
-    bindings: [
-      { name: "rope", binding: 1, access: "read" },
-      { name: "output", binding: 4, access: "read_write" },
-    ],
-    args: [],
     summation: "none",
     workgroups: (rows) => [Math.ceil(rotated / 2 / 64), rows, 1],
     cost: ({ rows }) => ({ flops: 3 * rows * rotated, bytes: 12 * rows * rotated }),
   };
-}
-
-function bindings(read: Readonly<Record<string, number>>): readonly KernelBinding[] {
-  return [
-    { name: "args", binding: 0, access: "args" },
-    ...Object.entries(read).map(([name, binding]) => ({ name, binding, access: "read" }) as const),
-    { name: "output", binding: 4, access: "read_write" },
-  ];
-}
-
-function args(names: readonly string[]): readonly ArgField[] {
-  return names.map((name) => ({ name, type: name === "scale" ? "f32" : "u32" }));
 }

@@ -12,15 +12,6 @@ export function crossEntropyGradient(shape: VocabularyShape): Kernel {
   return {
     name: `backward_cross_entropy_${vocab}_m${maxRows}`,
     shader: { entry: "backward/cross_entropy", constants: vocabularyConstants(shape) },
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      { name: "logits", binding: 1, access: "read" },
-      { name: "losses", binding: 2, access: "read" },
-      { name: "tokens", binding: 3, access: "read" },
-      { name: "output", binding: 4, access: "read_write" },
-      { name: "weights", binding: 5, access: "read" },
-    ],
-    args: [{ name: "offset", type: "u32" }],
     summation: "none",
     workgroups: (outs) => [Math.ceil(vocab / 256), outs, 1],
     cost: ({ rows }) => ({ flops: 5 * rows * vocab, bytes: 8 * rows * vocab }),

@@ -1,5 +1,5 @@
 /** An edge mask's forward sums, and the gradients of sources and of the mask: shaders/backward/mix.wgsl and mask_gradient*.wgsl. */
-import type { ArgField, Kernel, KernelBinding } from "../kernel.ts";
+import type { Kernel } from "../kernel.ts";
 
 export interface EdgeMaskShape {
   /** d */
@@ -24,21 +24,6 @@ export function maskMix({ width, maxRows }: EdgeMaskShape, outputs: number, inpu
   return {
     name: `mask_mix_${width}_m${maxRows}`,
     shader: { entry: "backward/mix", constants: { D4: `${d4}u`, MAX_ROWS: `${maxRows}u` } },
-    bindings: bindings({ input: 1, mask: 2, kappa: 3 }),
-    args: args([
-      "begin",
-      "outputs",
-      "inputs",
-      "weight",
-      "weight_out",
-      "weight_in",
-      "constant",
-      "stride_out",
-      "stride_in",
-      "texts",
-      "mask_stride",
-      "kappa_stride",
-    ]),
     summation: "serial",
     workgroups: (rows) => [Math.ceil(d4 / 32), rows, Math.ceil(outputs / 4)],
     cost: ({ rows }) => ({
@@ -57,8 +42,6 @@ export function maskProducts({ width, maxRows }: EdgeMaskShape, destinations: nu
   return {
     name: `mask_gradient_${width}_m${maxRows}`,
     shader: { entry: "backward/mask_gradient", constants: { D4: `${Math.ceil(width / 4)}u`, MAX_ROWS: `${maxRows}u` } },
-    bindings: bindings({ gradient: 1, written: 2, replaced: 3 }),
-    args: args(["destinations", "sources", "first_source", "stride_dst", "stride_src"]),
     summation: "vec4_serial",
     workgroups: (rows) => [Math.ceil(tiles / 16), rows, 1],
     cost: ({ rows }) => ({
@@ -84,8 +67,6 @@ export function maskProductSum(shape: EdgeMaskShape, destinations: number, sourc
       entry: "backward/mask_gradient_sum",
       constants: { SOURCES: `${shape.sources}u`, MAX_ROWS: `${shape.maxRows}u` },
     },
-    bindings: bindings({ products: 1 }),
-    args: args(["destinations", "sources", "first_destination", "first_source"]),
     summation: "serial",
     workgroups: () => [Math.ceil(sources / 32), destinations, 1],
     cost: ({ rows }) => ({
@@ -104,22 +85,8 @@ export function rowSums({ width, maxRows }: EdgeMaskShape, count: number): Kerne
   return {
     name: `row_sums_${width}_m${maxRows}`,
     shader: { entry: "backward/row_sums", constants: { D4: `${d4}u`, MAX_ROWS: `${maxRows}u` } },
-    bindings: bindings({ input: 1 }),
-    args: args(["count", "first", "stride"]),
     summation: "serial",
     workgroups: () => [Math.ceil(d4 / 32), count, 1],
     cost: ({ rows }) => ({ flops: rows * count * width, bytes: 4 * (rows + 2) * count * width }),
   };
-}
-
-function bindings(read: Readonly<Record<string, number>>): readonly KernelBinding[] {
-  return [
-    { name: "args", binding: 0, access: "args" },
-    ...Object.entries(read).map(([name, binding]) => ({ name, binding, access: "read" }) as const),
-    { name: "output", binding: 4, access: "read_write" },
-  ];
-}
-
-function args(names: readonly string[]): readonly ArgField[] {
-  return names.map((name) => ({ name, type: "u32" }));
 }

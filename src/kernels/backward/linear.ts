@@ -1,5 +1,5 @@
 /** Gradient with respect to the input of a linear layer: shaders/backward/linear.wgsl. */
-import type { ArgField, Kernel } from "../kernel.ts";
+import type { Kernel } from "../kernel.ts";
 import { weightBytes } from "../linear/cost.ts";
 import type { WeightDtype } from "../linear/linear.ts";
 
@@ -35,11 +35,6 @@ export function backwardLinear(shape: BackwardLinearShape, rows: number): Kernel
   const each = reads.kind === "spans" ? (reads.variants[0]?.length ?? 0) : 0;
   const ragged = spans.some(([first, end]) => first % 4 !== 0 || (end % 4 !== 0 && end !== N));
   const mixed = reads.kind === "heads" && reads.head_dim % 4 !== 0;
-  const args: ArgField[] = (["first_strip", "accumulate", "grad_stride", "out_stride"] as const).map((name) => ({
-    name,
-    type: "u32",
-  }));
-  if (reads.kind === "spans") args.push({ name: "spans", type: "u32", vec4s: spans.length });
   const width = spans.reduce((sum, [first, end]) => sum + end - first, 0);
   const variants = reads.kind === "spans" ? reads.variants.length : 1;
   return {
@@ -66,13 +61,6 @@ export function backwardLinear(shape: BackwardLinearShape, rows: number): Kernel
         MAX_ROWS: `${maxRows}u`,
       },
     },
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      { name: "weights", binding: 1, access: "read" },
-      { name: "gradient", binding: 2, access: "read" },
-      { name: "output", binding: 4, access: "read_write" },
-    ],
-    args,
     summation: "transposed_serial",
     workgroups: (m) => [Math.ceil(k4 / 32), Math.ceil(m / (each8 ? 8 : 4)), variants],
     cost: ({ rows: m }) => {

@@ -1,5 +1,5 @@
 /** Norms of the inputs of an edge mask's destinations, and their gradient: shaders/backward/norm.wgsl. */
-import type { Kernel, KernelBinding } from "../kernel.ts";
+import type { Kernel } from "../kernel.ts";
 
 export interface VariantNormShape {
   readonly kind: "layer" | "rms";
@@ -16,13 +16,6 @@ export interface VariantNormShape {
 export function variantNorm(shape: VariantNormShape, direction: "forward" | "gradient", variants: number): Kernel {
   const { kind, width, maxRows } = shape;
   const gradient = direction === "gradient";
-  const bindings: KernelBinding[] = [
-    { name: "args", binding: 0, access: "args" },
-    { name: "input", binding: 1, access: "read" },
-    { name: "params", binding: 2, access: "read" },
-  ];
-  if (gradient) bindings.push({ name: "gradient", binding: 3, access: "read" });
-  bindings.push({ name: "output", binding: 4, access: "read_write" });
   return {
     name: `variant_norm_${direction}_${kind}_${width}_m${maxRows}`,
     shader: {
@@ -30,13 +23,6 @@ export function variantNorm(shape: VariantNormShape, direction: "forward" | "gra
       conditions: { layer: kind === "layer", gradient },
       constants: { D: `${width}u`, D4: `${Math.ceil(width / 4)}u`, MAX_ROWS: `${maxRows}u` },
     },
-    bindings,
-    args: [
-      { name: "gain", type: "u32" },
-      { name: "bias", type: "u32" },
-      { name: "stride", type: "u32" },
-      { name: "eps", type: "f32" },
-    ],
     summation: "vec4_serial",
     workgroups: (rows) => [Math.ceil(rows / 4), variants, 1],
     cost: ({ rows }) => ({

@@ -25,13 +25,6 @@ export function poolKernel({ width, sequences, reduction }: PoolShape): Kernel {
   return {
     name: `pool_${reduction}_${width}`,
     shader: { entry: "fit/pool", conditions: { max: reduction === "max" }, constants: { WIDTH4: `${width4}u` } },
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      { name: "capture", binding: 1, access: "read" },
-      { name: "segments", binding: 2, access: "read" },
-      { name: "pooled", binding: 4, access: "read_write" },
-    ],
-    args: ["capture_at", "table", "pooled_at", "stride"].map((name) => ({ name, type: "u32" }) as const),
     summation: reduction === "sum" ? "blocks16" : "none",
     workgroups: () => [Math.ceil(width4 / 32), sequences, 1],
     cost: ({ rows }) => ({ flops: rows * width, bytes: 4 * width * (rows + Math.min(rows, sequences)) }),

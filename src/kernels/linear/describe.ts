@@ -1,5 +1,5 @@
 /** A linear kernel's name, shader, bindings and args, from its design and shape. */
-import type { ArgField, Kernel, KernelBinding } from "../kernel.ts";
+import type { Kernel } from "../kernel.ts";
 import { linearCost } from "./cost.ts";
 import {
   headGroups,
@@ -74,8 +74,6 @@ export function describe(whole: LinearShape, design: Design): Kernel {
         ...design.constants,
       },
     },
-    bindings: bindings(shape, taps.length > 0, design.half),
-    args: args(shape, taps),
     summation: design.summation,
     workgroups: (rows) => design.workgroups(rows),
     cost: ({ rows }) => linearCost(shape, rows),
@@ -122,45 +120,4 @@ function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
   if (epilogue.kind !== "qkv") return {};
   const { heads, kvHeads, headDim } = epilogue;
   return { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` };
-}
-
-function bindings(shape: LinearShape, taps: boolean, half: Design["half"]): readonly KernelBinding[] {
-  const { epilogue, bias, sourced, heads } = shape;
-  const list: KernelBinding[] = [{ name: "args", binding: 0, access: "args" }];
-  if (half === "merge") list.push({ name: "partials", binding: 1, access: "read" });
-  else list.push({ name: "weights", binding: 1, access: "read" }, { name: "input", binding: 2, access: "read" });
-  if (half === "split") return [...list, { name: "partials", binding: 4, access: "read_write" }];
-  if (bias) list.push({ name: "params", binding: 3, access: "read" });
-  if (epilogue.kind === "qkv") {
-    list.push({ name: "q", binding: 4, access: "read_write" });
-    if (epilogue.rope) list.push({ name: "rope", binding: 5, access: "read" });
-    list.push(
-      { name: "k_cache", binding: 6, access: "read_write" },
-      { name: "v_cache", binding: 7, access: "read_write" },
-    );
-  } else {
-    list.push({ name: "output", binding: 4, access: "read_write" });
-    if (epilogue.kind === "residual") list.push({ name: "residual", binding: 5, access: "read" });
-  }
-  if (taps) list.push({ name: "capture", binding: 8, access: "read_write" });
-  if (editsOf(shape).length > 0 || heads) list.push({ name: "stages", binding: 9, access: "read" });
-  if (sourced || heads) list.push({ name: "sources", binding: 10, access: "read_write" });
-  return list;
-}
-
-function args(shape: LinearShape, taps: readonly string[]): readonly ArgField[] {
-  const { bias, sourced, heads, grouped } = shape;
-  const plain = (name: string): ArgField => ({ name, type: "u32" });
-  const edits = editsOf(shape);
-  const fields = [
-    plain("first_strip"),
-    ...(bias ? [plain("bias")] : []),
-    ...(edits.length > 0 ? [plain("record_stride")] : []),
-    ...edits.map((name): ArgField => ({ name: `list_${name}`, type: "u32", vec4s: 1 })),
-    ...(sourced ? [plain("source")] : []),
-    ...(heads ? ["heads", "head_count", "slot_stride"].map(plain) : []),
-    ...(grouped ? [plain("variant_stride")] : []),
-    ...taps.map((tap) => plain(`tap_${tap}`)),
-  ];
-  return grouped ? [...fields, { name: "variants", type: "u32", vec4s: Math.ceil(headGroups(shape) / 4) }] : fields;
 }

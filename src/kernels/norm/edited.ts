@@ -1,6 +1,6 @@
 /** Norm of rows that stages edit: shaders/norm/edited.wgsl. */
-import type { ArgField, Kernel, KernelBinding } from "../kernel.ts";
-import { flag, type NormChoice, type NormShape, normThreads, overflowBinding } from "./norm.ts";
+import type { Kernel } from "../kernel.ts";
+import { flag, type NormChoice, type NormShape, normThreads } from "./norm.ts";
 
 const SITES = ["delta", "resid_post", "resid_pre", "out"] as const;
 
@@ -29,33 +29,10 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
   const subgroups = choice.subgroups === true && ranks <= MOST_RANKS / 2;
   const { threads, design, conditions: meeting, constants } = normThreads(width, { ...choice, subgroups });
   const layer = kind === "layer";
-  const taps = SITES.filter((site) => shape.taps?.includes(site) && (site !== "delta" || deltas));
+  const taps = tapsOf(shape);
   const switches = { deltas, sourced, tracked };
-  // With all else that can be bound, this would be a ninth storage buffer: such rows become NaN all the same.
-  const flagged = shape.flagged === true && !(taps.length > 0 && deltas && sourced && !outs);
+  const flagged = notesOverflow(shape);
   const on = Object.entries(switches).flatMap(([name, value]) => (value ? [name] : []));
-  const args: ArgField[] = [
-    { name: "gain", type: "u32" },
-    ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
-    { name: "eps", type: "f32" },
-    ...(flagged ? ["rank"] : []).map(integer),
-    ...["record_stride", "variant_stride", "first_variant", "flags"].map(integer),
-    ...(sourced ? ["slot_stride", "private_e", "edges", "edge_stage"].map(integer) : []),
-    ...["groups", ...(sourced ? ["slots"] : []), "list_norm"].map((name): ArgField => ({ ...integer(name), vec4s: 1 })),
-    ...taps.map((site) => integer(`tap_${site}`)),
-  ];
-  const bindings: KernelBinding[] = [
-    { name: "args", binding: 0, access: "args" },
-    { name: "input", binding: 1, access: "read" },
-    { name: "params", binding: 2, access: "read" },
-    ...(deltas ? [{ name: "delta", binding: 3, access: "read" } as const] : []),
-    { name: "output", binding: 4, access: "read_write" },
-    ...(outs ? [] : [{ name: "stream", binding: 5, access: "read_write" } as const]),
-    ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
-    { name: "stages", binding: 9, access: "read" },
-    ...(sourced ? [{ name: "sources", binding: 10, access: "read_write" } as const] : []),
-    ...(flagged ? [overflowBinding] : []),
-  ];
   return {
     name: [
       "norm_edited",
@@ -88,8 +65,6 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
         ...constants,
       },
     },
-    bindings,
-    args,
     summation: `workgroup${threads}`,
     workgroups: (rows) => [rows, variants, 1],
     cost: ({ rows }) => ({
@@ -99,11 +74,20 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
   };
 }
 
+/**
+ * Whether the kernel notes rows that leave float32 (arg `rank`). With all else that can be bound, that would be a ninth storage
+ * buffer: such rows become NaN all the same.
+ */
+export function notesOverflow(shape: EditedNormShape): boolean {
+  const { flagged = false, deltas, sourced, outs = false } = shape;
+  return flagged && !(tapsOf(shape).length > 0 && deltas && sourced && !outs);
+}
+
+function tapsOf({ taps = [], deltas }: EditedNormShape): readonly string[] {
+  return SITES.filter((site) => taps.includes(site) && (site !== "delta" || deltas));
+}
+
 /** Workgroup memory is sized by classes, so that bundles of similar rank share a kernel. */
 function rankClass(ranks: number): number {
   return Math.max(4, 2 ** Math.ceil(Math.log2(Math.max(1, ranks))));
-}
-
-function integer(name: string): ArgField {
-  return { name, type: "u32" };
 }

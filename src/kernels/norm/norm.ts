@@ -1,5 +1,5 @@
 /** Layer norm and RMS norm of rows of the stream: shaders/norm/. */
-import type { ArgField, Kernel, KernelBinding, KernelFamily } from "../kernel.ts";
+import type { Kernel, KernelFamily } from "../kernel.ts";
 
 const SITES = ["resid_post", "resid_pre", "out"] as const;
 
@@ -32,21 +32,6 @@ export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
   const { threads, design, conditions: meeting, constants } = normThreads(width, choice);
   const layer = kind === "layer";
   const taps = SITES.filter((site) => wanted?.includes(site));
-  const args: ArgField[] = [
-    { name: "gain", type: "u32" },
-    ...(layer ? [{ name: "bias", type: "u32" } as const] : []),
-    { name: "eps", type: "f32" },
-    ...(flagged ? [{ name: "rank", type: "u32" } as const] : []),
-    ...taps.map((site) => ({ name: `tap_${site}`, type: "u32" }) as const),
-  ];
-  const bindings: KernelBinding[] = [
-    { name: "args", binding: 0, access: "args" },
-    { name: "input", binding: 1, access: "read" },
-    { name: "params", binding: 2, access: "read" },
-    { name: "output", binding: 4, access: "read_write" },
-    ...(taps.length > 0 ? [{ name: "capture", binding: 8, access: "read_write" } as const] : []),
-    ...(flagged ? [overflowBinding] : []),
-  ];
   return {
     name: ["norm", design, kind, `${width}`, ...(outs ? ["outs"] : []), `m${maxRows}`, ...flag(flagged), ...taps].join(
       "_",
@@ -67,8 +52,6 @@ export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
         ...constants,
       },
     },
-    bindings,
-    args,
     summation: `workgroup${threads}`,
     workgroups: (rows) => [rows, 1, 1],
     cost: ({ rows }) => ({
@@ -77,9 +60,6 @@ export function normKernel(shape: NormShape, choice: NormChoice): Kernel {
     }),
   };
 }
-
-/** Where norms note rows that leave float32. */
-export const overflowBinding: KernelBinding = { name: "overflow", binding: 12, access: "read_write" };
 
 /** The part of a kernel's name that says that it notes such rows. */
 export function flag(flagged: boolean): readonly string[] {

@@ -63,11 +63,6 @@ export function argmaxKernels(
   const partial: Kernel = {
     name: `argmax_partial${segments}_${vocab}_m${maxRows}`,
     shader: { entry: "sample/argmax_partial", constants },
-    bindings: [
-      { name: "logits", binding: 1, access: "read" },
-      { name: "partials", binding: 4, access: "read_write" },
-    ],
-    args: [],
     summation: "none",
     workgroups: (outs) => [segments / 64, outs, 1],
     cost: ({ rows }) => ({ flops: rows * vocab, bytes: rows * vocab * 4 + partialBytes(rows) }),
@@ -79,11 +74,6 @@ export function argmaxKernels(
       conditions: { meet },
       constants: { ...constants, ...(meet ? { THREADS: "256u", SPAN: "16u" } : { THREADS: "32u" }) },
     },
-    bindings: [
-      { name: "partials", binding: 1, access: "read" },
-      { name: "tokens", binding: 4, access: "read_write" },
-    ],
-    args: [],
     summation: "none",
     workgroups: (outs) => [meet ? outs : Math.ceil(outs / 32), 1, 1],
     cost: ({ rows }) => ({ flops: rows * segments, bytes: partialBytes(rows) + rows * 4 }),

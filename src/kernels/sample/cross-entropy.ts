@@ -25,12 +25,6 @@ export function crossEntropyKernels(
   const partial: Kernel = {
     name: `cross_entropy_partial${family === "tiled" ? "_four" : ""}_${vocab}_m${maxRows}`,
     shader: { entry: "sample/cross_entropy_partial", constants, conditions: { four: family === "tiled" } },
-    bindings: [
-      { name: "logits", binding: 1, access: "read" },
-      { name: "tokens", binding: 3, access: "read" },
-      { name: "partials", binding: 4, access: "read_write" },
-    ],
-    args: [],
     summation,
     workgroups: (outs) => [segments / 64, outs, 1],
     cost: ({ rows }) => ({ flops: rows * vocab * 4, bytes: rows * vocab * 4 + segmentBytes(vocab, rows) }),
@@ -38,14 +32,6 @@ export function crossEntropyKernels(
   const final: Kernel = {
     name: `cross_entropy_final_${vocab}_m${maxRows}`,
     shader: { entry: "sample/cross_entropy_final", constants },
-    bindings: [
-      { name: "args", binding: 0, access: "args" },
-      { name: "partials", binding: 1, access: "read" },
-      { name: "logits", binding: 2, access: "read" },
-      { name: "tokens", binding: 3, access: "read" },
-      { name: "losses", binding: 4, access: "read_write" },
-    ],
-    args: [{ name: "offset", type: "u32" }],
     summation,
     workgroups: (outs) => [Math.ceil(outs / 32), 1, 1],
     cost: ({ rows }) => ({ flops: rows * segments * 4, bytes: segmentBytes(vocab, rows) + rows * 12 }),

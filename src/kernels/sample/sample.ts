@@ -72,13 +72,6 @@ export function sampleKernel(
       conditions: { four: family === "tiled" },
       constants: { ...vocabularyConstants(shape), THREADS: `${threads}u`, SPAN: `${span}u` },
     },
-    bindings: [
-      { name: "logits", binding: 1, access: "read" },
-      { name: "settings", binding: 2, access: "read" },
-      { name: "tokens", binding: 4, access: "read_write" },
-      { name: "seen", binding: 5, access: "read_write" },
-    ],
-    args: [],
     summation: `workgroup${threads}`,
     workgroups: (outs) => [outs, 1, 1],
     cost: ({ rows }) => ({

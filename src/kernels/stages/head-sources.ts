@@ -1,5 +1,5 @@
 /** Outputs of single heads, for edge masks: shaders/stages/head_sources.wgsl. */
-import type { Kernel, KernelBinding } from "../kernel.ts";
+import type { Kernel } from "../kernel.ts";
 import { weightBytes } from "../linear/cost.ts";
 import type { WeightDtype } from "../linear/linear.ts";
 
@@ -25,14 +25,6 @@ export interface HeadSourcesShape {
  */
 export function headSourcesKernel(shape: HeadSourcesShape, listed: number): Kernel {
   const { heads, head_dim, width, strips, dtype, bias, maxRows } = shape;
-  const bindings: KernelBinding[] = [
-    { name: "args", binding: 0, access: "args" },
-    { name: "weights", binding: 1, access: "read" },
-    { name: "z", binding: 2, access: "read" },
-    ...(bias ? [{ name: "params", binding: 3, access: "read" } as const] : []),
-    { name: "stages", binding: 9, access: "read" },
-    { name: "sources", binding: 10, access: "read_write" },
-  ];
   const whole = strips === Math.ceil(width / 4);
   return {
     name: [
@@ -54,8 +46,6 @@ export function headSourcesKernel(shape: HeadSourcesShape, listed: number): Kern
         MAX_ROWS: `${maxRows}u`,
       },
     },
-    bindings,
-    args: ["first_strip", "bias", "heads", "slot_stride"].map((name) => ({ name, type: "u32" }) as const),
     summation: "serial",
     workgroups: (rows) => [Math.ceil(strips / 64), Math.ceil(rows / 4), listed],
     cost: ({ rows }) => ({
