@@ -35,6 +35,7 @@ export {
   type UnigramClassifier,
   type UnigramOptions,
 } from "./evaluate/unigram-classifier.ts";
+export type { HostWork } from "./execution/host-observer.ts";
 export { attributeEdges, openAttribution } from "./fit/attribution.ts";
 export { type AuraFit, type AuraOptions, fitAura, type RankedNeuron } from "./fit/aura.ts";
 export { type DirectionMethod, type DirectionOptions, fitDirection } from "./fit/directions.ts";
@@ -150,12 +151,10 @@ export type {
 } from "./profile/profile-result.ts";
 export { reportOf } from "./profile/report.ts";
 export type { ReportOrigin } from "./profile/report-origin.ts";
-
 export { traceOf } from "./profile/trace.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
-export type { HostWork } from "./runtime/run.ts";
 export type { SamplingOptions } from "./runtime/sampling.ts";
 export type {
   ChatContentPart,

@@ -10,7 +10,6 @@
  */
 import { interfaceOf } from "../../src/kernels/interface.ts";
 import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
-import { weightBytes } from "../../src/kernels/linear/cost.ts";
 import {
   type LinearShape,
   lanesLinear,
@@ -19,6 +18,7 @@ import {
   tileLinear,
   type WeightDtype,
 } from "../../src/kernels/linear/linear.ts";
+import { weightBytes } from "../../src/kernels/linear/shape.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";
 import { testDevice } from "../../test/support/device.ts";

@@ -20,7 +20,7 @@ import { type MaskTables, type MaskValues, maskTables, type ShapedValues } from 
 import { type AttributionParts, placeModel } from "./model.ts";
 import { Program, type RunOptions } from "./program.ts";
 import { Recorder } from "./recorder.ts";
-import { Workspace } from "./workspace.ts";
+import { makeWorkspace, type Workspace } from "./workspace.ts";
 
 export type { MaskValues, ShapedValues } from "./mask-tables.ts";
 export type { AttributionParts } from "./model.ts";
@@ -121,7 +121,7 @@ export class EdgeAttribution {
     const program = new Program(gpu, pipelines, pace, MAX_ROWS);
     try {
       const bindingLimit = gpu.profile.limits.maxStorageBufferBindingSize;
-      const space = new Workspace(program, config, destinations, texts, { ...memory, masks, bindingLimit });
+      const space = makeWorkspace(program, config, destinations, texts, { ...memory, masks, bindingLimit });
       const recorder = new Recorder(parts, placeModel(parts), space, program, destinations);
       recordForward(recorder);
       recordBackward(recorder);

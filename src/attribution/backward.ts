@@ -13,6 +13,7 @@ import { recordInputs, recordMlpInput, recordNormedRow, recordProjections, sumSo
 import type { Bound } from "./program.ts";
 import { at, type DestinationGroup, type Recorder, type SourceGroup } from "./recorder.ts";
 import type { Chunk } from "./rows.ts";
+import { stepOf } from "./workspace.ts";
 
 export function recordBackward(recorder: Recorder): void {
   const { space, model } = recorder;
@@ -113,7 +114,7 @@ function recordMlpGradient(recorder: Recorder, layer: number, chunk: Chunk): voi
   const { space } = recorder;
   const { mlpNorm, inner, gated, down } = recorder.layer(layer);
   const { activation, intermediate_size: width } = space.config;
-  const place = { step: space.stepOf(chunk), rows: chunk.count };
+  const place = { step: stepOf(space, chunk), rows: chunk.count };
   recordNormedRow(recorder, mlpNorm, chunk);
   recorder.linear(inner, { ...place, epilogue: { kind: "store" }, bind: { input: space.row, output: space.pre } });
   recorder.linearGradient(down, { ...place, gradient: at(space.dmlpOut, layer, chunk), output: space.post });
@@ -175,7 +176,7 @@ function recordAttentionGradient(recorder: Recorder, layer: number, chunk: Chunk
     const diagonal = keys.index === chunk.index;
     recorder.dispatch({
       kernel: kernels.keyValue,
-      step: space.stepOf(chunk),
+      step: stepOf(space, chunk),
       rows: keys.count,
       keys: part.keys,
       args: { key_count: keys.count, diagonal: diagonal ? 1 : 0, accumulate: diagonal ? 0 : 1 },
@@ -200,7 +201,7 @@ function recordInputGradients(recorder: Recorder, layer: number, chunk: Chunk): 
   if (space.rows.chunks.length > 1) sumSources(recorder, chunk, sources, [[attention, space.x]]);
   recorder.linearGradient(
     qkv,
-    { step: space.stepOf(chunk), rows: chunk.count, gradient: dqkv, output: space.normed },
+    { step: stepOf(space, chunk), rows: chunk.count, gradient: dqkv, output: space.normed },
     readersOf(recorder),
   );
   recorder.norm(chunk, attnNorm, space.counts.inputs, { input: space.x, gradient: space.normed, output: space.dx });

@@ -7,6 +7,7 @@ import type { PlacedNorm } from "./model.ts";
 import type { Bound } from "./program.ts";
 import { at, type DestinationGroup, type Recorder, type SourceGroup } from "./recorder.ts";
 import type { Chunk } from "./rows.ts";
+import { stepOf } from "./workspace.ts";
 
 /** Embedding and blocks. Within a layer chunks ascend, since a chunk attends to those before it. */
 export function recordForward(recorder: Recorder): void {
@@ -98,7 +99,7 @@ export function recordProjections(recorder: Recorder, layer: number, chunk: Chun
       ? [...perHead, ...perHead, ...perHead]
       : Array.from({ length: heads + 2 * kvHeads }, (_, i) => i);
   recorder.linear(qkv, {
-    step: space.stepOf(chunk),
+    step: stepOf(space, chunk),
     rows: chunk.count,
     epilogue: { kind: "qkv", heads, kvHeads, headDim, rope },
     bind: {
@@ -142,7 +143,7 @@ function recordMlp(recorder: Recorder, layer: number, chunk: Chunk): void {
   const { space } = recorder;
   const { mlpNorm, inner, gated, down } = recorder.layer(layer);
   recordNormedRow(recorder, mlpNorm, chunk);
-  const place = { step: space.stepOf(chunk), rows: chunk.count };
+  const place = { step: stepOf(space, chunk), rows: chunk.count };
   recorder.linear(inner, {
     ...place,
     epilogue: { kind: gated ? "gated" : "activation", activation: space.config.activation },

@@ -12,7 +12,7 @@ import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import type { AttributionParts, PlacedMatrix, PlacedModel, PlacedNorm } from "./model.ts";
 import type { Bound, Program, Section } from "./program.ts";
 import type { Chunk } from "./rows.ts";
-import type { Workspace } from "./workspace.ts";
+import { stepOf, type Workspace } from "./workspace.ts";
 
 /** Destinations whose inputs stand side by side: a layer's attention inputs, its MLP, or the logits. */
 export interface DestinationGroup {
@@ -75,7 +75,7 @@ export class Recorder {
   /** A dispatch over a chunk's rows. */
   over(chunk: Chunk, kernel: Kernel, bind: Readonly<Record<string, Bound>>, args?: ArgValues): void {
     const { keys, count: rows } = chunk;
-    this.#program.record({ kernel, step: this.space.stepOf(chunk), rows, keys, bind, ...(args && { args }) });
+    this.#program.record({ kernel, step: stepOf(this.space, chunk), rows, keys, bind, ...(args && { args }) });
   }
 
   /** What is recorded from here on belongs to a part that runs may leave out. */

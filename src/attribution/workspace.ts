@@ -67,7 +67,8 @@ export interface WorkspaceOptions {
   readonly keptBytes?: number;
 }
 
-export class Workspace {
+/** Sizes, and what is run on them. */
+interface Extent {
   readonly config: ModelConfig;
   readonly counts: EdgeCounts;
   readonly rows: PackedRows;
@@ -81,171 +82,200 @@ export class Workspace {
   /** Texts under each mask. */
   readonly texts: number;
   readonly differentiates: boolean;
-
-  readonly tokens: Bound;
-  readonly slots: Bound;
-  readonly shares: Bound;
-  readonly losses: Bound;
-  readonly mask: Bound;
-  /** κ `[destinations][d]` */
-  readonly kappa: Bound;
-  /** repl by class of destination, `[classes][sources][d]` */
-  readonly replaced: Bound;
-  /** `[destinations][sources]` */
-  readonly gradient: Bound;
-  /** Of what each source wrote `[sources][d]` */
-  readonly sums: Bound;
-  /** (head, slot) of every head. */
-  readonly headList: Bound;
-
-  /** By chunk. */
-  readonly embed: readonly Bound[];
-  /** By layer, then chunk. */
-  readonly z: readonly (readonly Bound[])[];
-  readonly dz: readonly (readonly Bound[])[];
-  readonly mlpOut: readonly (readonly Bound[])[];
-  readonly dmlpOut: readonly (readonly Bound[])[];
-  /** Heads' outputs; one buffer for all where they are not kept. */
-  readonly headOuts: readonly (readonly Bound[])[];
-
-  /** Of the layer at hand, by chunk. */
-  readonly q: readonly Bound[];
-  readonly dqkv: readonly Bound[];
-  readonly stats: readonly Bound[];
-  readonly dmlpInput: readonly Bound[];
-  readonly keys: Bound;
-  readonly values: Bound;
-
-  /** Of the chunk at hand: inputs of destinations, normed, and their gradients. */
-  readonly x: Bound;
-  readonly normed: Bound;
-  readonly dx: Bound;
-  readonly headGradients: Bound;
-  readonly xMlp: Bound;
-  readonly row: Bound;
-  readonly pre: Bound;
-  readonly dpre: Bound;
-  readonly post: Bound;
-  readonly products: Bound;
-  readonly tile: Bound;
-  readonly logits: Bound;
-  readonly dlogits: Bound;
-  readonly partials: Bound;
-
-  constructor(
-    program: Program,
-    config: ModelConfig,
-    destinations: Destinations,
-    texts: readonly (readonly number[])[],
-    memory: WorkspaceOptions,
-  ) {
-    const { bindingLimit } = memory;
-    const { hidden_size: d, intermediate_size: f, num_attention_heads: H, num_key_value_heads: G, head_dim } = config;
-    const counts = countOf(config, destinations);
-    const chunkRows = Math.min(memory.chunkRows ?? MAX_ROWS, chunkRowsFor(config, counts, bindingLimit));
-    const { masks } = memory;
-    const differentiates = masks === 1;
-    this.masks = masks;
-    this.texts = texts.length;
-    this.differentiates = differentiates;
-    const all = Array.from({ length: masks }, () => texts).flat();
-    const rows = packRows(all, { ...config, chunkRows, scoreFrom: memory.scoreFrom ?? 1 });
-    this.config = config;
-    this.counts = counts;
-    this.rows = rows;
-    this.chunkRows = Math.max(...rows.chunks.map(({ count }) => count));
-    this.steps = rows.chunks.map(({ first, count }) => program.step(rows.step(first, count)));
-    this.tileRows = Math.max(
-      TILE_STEP,
-      Math.floor(Math.min(LOGITS_BYTES, bindingLimit) / (ceil4(config.vocab_size) * 4) / TILE_STEP) * TILE_STEP,
-    );
-
-    const layers = config.num_hidden_layers;
-    const [C, T] = [this.chunkRows, rows.total];
-    const whole = (label: string, floats: number): Bound => ({ buffer: program.buffer(label, floats * 4) });
-    /** For gradients alone. */
-    const also = (label: string, floats: number): Bound => whole(label, differentiates ? floats : 0);
-    const chunked = (label: string, width: number, variants = 1, buffer = whole): readonly Bound[] =>
-      rows.chunks.map(() => buffer(label, variants * C * ceil4(width)));
-    const layered = (label: string, width: number, variants = 1, buffer = whole) =>
-      Array.from({ length: layers }, () => chunked(label, width, variants, buffer));
-
-    this.tokens = whole("tokens", T);
-    this.slots = whole("slots", rows.slots.length);
-    this.shares = whole("shares", T);
-    this.losses = whole("losses", T);
-    this.mask = whole("mask", masks * counts.destinations * counts.sources);
-    this.kappa = whole("kappa", masks * counts.destinations * ceil4(d));
-    this.replaced = also("replaced", destinationClassCount * counts.sources * ceil4(d));
-    this.gradient = also("mask gradient", counts.destinations * counts.sources);
-    this.sums = also("source sums", counts.sources * ceil4(d));
-    this.headList = whole("heads", H * 4);
-
-    this.embed = chunked("embed", d);
-    this.z = layered("attn_z", H * head_dim);
-    this.dz = layered("attn_z gradient", H * head_dim, 1, also);
-    this.mlpOut = layered("mlp_out", d);
-    this.dmlpOut = layered("mlp_out gradient", d, 1, also);
-    this.headsKept = layers * rows.chunks.length * H * C * ceil4(d) * 4 <= (memory.keptBytes ?? KEPT_BYTES);
-    if (this.headsKept) this.headOuts = layered("head outputs", d, H);
-    else {
-      const shared = whole("head outputs", H * C * ceil4(d));
-      this.headOuts = Array.from({ length: layers }, () => rows.chunks.map(() => shared));
-    }
-
-    this.q = chunked("q", H * head_dim);
-    this.dqkv = chunked("qkv gradient", (H + 2 * G) * head_dim, 1, also);
-    this.stats = chunked("attention stats", 2 * H, 1, also);
-    this.dmlpInput = chunked("mlp input gradient", d, 1, also);
-    this.keys = whole("keys", T * ceil4(G * head_dim));
-    this.values = whole("values", T * ceil4(G * head_dim));
-
-    this.x = whole("attention inputs", counts.inputs * C * ceil4(d));
-    this.normed = whole("normed", counts.inputs * C * ceil4(d));
-    this.dx = also("attention input gradients", counts.inputs * C * ceil4(d));
-    this.headGradients = also("head gradients", H * C * ceil4(d));
-    this.xMlp = whole("row input", C * ceil4(d));
-    this.row = whole("row", C * ceil4(d));
-    const innerWidth = config.mlp === "plain" ? ceil4(f) : 2 * ceil4(f);
-    this.pre = also("mlp_pre", C * innerWidth);
-    this.dpre = also("mlp_pre gradient", C * innerWidth);
-    this.post = whole("mlp_post", C * ceil4(f));
-    this.products = also("mask products", maskProductBytes(C, counts.inputs, H) / 4);
-    const attention = backwardAttention({
-      heads: H,
-      kv_heads: G,
-      head_dim,
-      tile: C,
-      maxRows: MAX_ROWS,
-    });
-    this.tile = also("attention tile", attention.tileBytes(C) / 4);
-    const tileRows = Math.min(this.tileRows, C);
-    this.logits = whole("logits", tileRows * ceil4(config.vocab_size));
-    this.dlogits = also("logit gradients", tileRows * ceil4(config.vocab_size));
-    const vocabulary = { vocab: config.vocab_size, maxRows: MAX_ROWS };
-    this.partials = whole("loss partials", crossEntropyKernels(vocabulary).partialBytes(tileRows) / 4);
-
-    program.write(this.tokens.buffer, rows.tokens);
-    program.write(this.slots.buffer, rows.slots);
-    program.write(this.shares.buffer, rows.shares);
-    program.write(
-      this.headList.buffer,
-      Uint32Array.from({ length: 4 * H }, (_, i) => (i % 4 < 2 ? i >> 2 : 0)),
-    );
-  }
-
   /** vec4s of a row of the stream. */
-  get d4(): number {
-    return ceil4(this.config.hidden_size) / 4;
-  }
-
+  readonly d4: number;
   /** vec4s from one variant of a stream-wide value to the next. */
-  get variantStride(): number {
-    return this.chunkRows * this.d4;
+  readonly variantStride: number;
+}
+
+/** Everything that an attribution runs on: sizes and buffers. */
+export interface Workspace
+  extends Extent,
+    ReturnType<typeof inputBuffers>,
+    ReturnType<typeof streamBuffers>,
+    ReturnType<typeof layerBuffers>,
+    ReturnType<typeof chunkBuffers> {}
+
+/** @throws SluiceError `device_limit`, and as `packRows` for texts that the model does not take */
+export function makeWorkspace(
+  program: Program,
+  config: ModelConfig,
+  destinations: Destinations,
+  texts: readonly (readonly number[])[],
+  memory: WorkspaceOptions,
+): Workspace {
+  const extent = measure(program, config, destinations, texts, memory);
+  const allot = new Allotment(program, extent);
+  const space: Workspace = {
+    ...extent,
+    ...inputBuffers(allot, extent),
+    ...streamBuffers(allot, extent),
+    ...layerBuffers(allot, extent),
+    ...chunkBuffers(allot, extent),
+  };
+  const { rows } = space;
+  program.write(space.tokens.buffer, rows.tokens);
+  program.write(space.slots.buffer, rows.slots);
+  program.write(space.shares.buffer, rows.shares);
+  program.write(
+    space.headList.buffer,
+    Uint32Array.from({ length: 4 * config.num_attention_heads }, (_, i) => (i % 4 < 2 ? i >> 2 : 0)),
+  );
+  return space;
+}
+
+/** Step of a chunk. */
+export function stepOf({ steps }: Pick<Workspace, "steps">, { index }: Chunk): number {
+  return steps[index] as number;
+}
+
+function measure(
+  program: Program,
+  config: ModelConfig,
+  destinations: Destinations,
+  texts: readonly (readonly number[])[],
+  { masks, bindingLimit, ...memory }: WorkspaceOptions,
+): Extent {
+  const { hidden_size: d, num_attention_heads: H, num_hidden_layers: layers } = config;
+  const counts = countOf(config, destinations);
+  const limit = Math.min(memory.chunkRows ?? MAX_ROWS, chunkRowsFor(config, counts, bindingLimit));
+  const all = Array.from({ length: masks }, () => texts).flat();
+  const rows = packRows(all, { ...config, chunkRows: limit, scoreFrom: memory.scoreFrom ?? 1 });
+  const chunkRows = Math.max(...rows.chunks.map(({ count }) => count));
+  const logitsRow = ceil4(config.vocab_size) * 4;
+  const tileRows = Math.floor(Math.min(LOGITS_BYTES, bindingLimit) / logitsRow / TILE_STEP) * TILE_STEP;
+  const d4 = ceil4(d) / 4;
+  return {
+    config,
+    counts,
+    rows,
+    chunkRows,
+    tileRows: Math.max(TILE_STEP, tileRows),
+    steps: rows.chunks.map(({ first, count }) => program.step(rows.step(first, count))),
+    headsKept: layers * rows.chunks.length * H * chunkRows * d4 * 16 <= (memory.keptBytes ?? KEPT_BYTES),
+    masks,
+    texts: texts.length,
+    differentiates: masks === 1,
+    d4,
+    variantStride: chunkRows * d4,
+  };
+}
+
+/** Makes buffers by the shape of what they hold. */
+class Allotment {
+  readonly #program: Program;
+  readonly #extent: Extent;
+
+  constructor(program: Program, extent: Extent) {
+    this.#program = program;
+    this.#extent = extent;
   }
 
-  /** Step of a chunk. */
-  stepOf({ index }: Chunk): number {
-    return this.steps[index] as number;
+  whole(label: string, floats: number): Bound {
+    return { buffer: this.#program.buffer(label, floats * 4) };
   }
+
+  /** For gradients alone: next to nothing where nothing is differentiated. */
+  gradient(label: string, floats: number): Bound {
+    return this.whole(label, this.#extent.differentiates ? floats : 0);
+  }
+
+  /** A chunk's rows of each of several variants, `[variants][chunkRows][ceil4(width)]`, by chunk. */
+  chunked(label: string, width: number, { variants = 1, isGradient = false } = {}): readonly Bound[] {
+    const { rows, chunkRows } = this.#extent;
+    const floats = variants * chunkRows * ceil4(width);
+    return rows.chunks.map(() => (isGradient ? this.gradient(label, floats) : this.whole(label, floats)));
+  }
+
+  /** The same by layer, then chunk. */
+  layered(
+    label: string,
+    width: number,
+    options: { readonly variants?: number; readonly isGradient?: boolean } = {},
+  ): readonly (readonly Bound[])[] {
+    const { num_hidden_layers: length } = this.#extent.config;
+    return Array.from({ length }, () => this.chunked(label, width, options));
+  }
+}
+
+/** What runs begin with, and what they sum up over all rows. */
+function inputBuffers(allot: Allotment, { config, counts, rows, masks }: Extent) {
+  const row = ceil4(config.hidden_size);
+  return {
+    tokens: allot.whole("tokens", rows.total),
+    slots: allot.whole("slots", rows.slots.length),
+    shares: allot.whole("shares", rows.total),
+    losses: allot.whole("losses", rows.total),
+    mask: allot.whole("mask", masks * counts.destinations * counts.sources),
+    /** κ `[destinations][d]` */
+    kappa: allot.whole("kappa", masks * counts.destinations * row),
+    /** repl by class of destination, `[classes][sources][d]` */
+    replaced: allot.gradient("replaced", destinationClassCount * counts.sources * row),
+    /** `[destinations][sources]` */
+    gradient: allot.gradient("mask gradient", counts.destinations * counts.sources),
+    /** Of what each source wrote `[sources][d]` */
+    sums: allot.gradient("source sums", counts.sources * row),
+    /** (head, slot) of every head. */
+    headList: allot.whole("heads", config.num_attention_heads * 4),
+  };
+}
+
+/** What is kept for every row. */
+function streamBuffers(allot: Allotment, { config, chunkRows, rows, headsKept }: Extent) {
+  const { hidden_size: d, num_attention_heads: H, num_hidden_layers: layers, head_dim } = config;
+  const heads = (): readonly (readonly Bound[])[] => {
+    if (headsKept) return allot.layered("head outputs", d, { variants: H });
+    const shared = allot.whole("head outputs", H * chunkRows * ceil4(d));
+    return Array.from({ length: layers }, () => rows.chunks.map(() => shared));
+  };
+  return {
+    /** By chunk. */
+    embed: allot.chunked("embed", d),
+    /** By layer, then chunk. */
+    z: allot.layered("attn_z", H * head_dim),
+    dz: allot.layered("attn_z gradient", H * head_dim, { isGradient: true }),
+    mlpOut: allot.layered("mlp_out", d),
+    dmlpOut: allot.layered("mlp_out gradient", d, { isGradient: true }),
+    /** Heads' outputs; one buffer for all where they are not kept. */
+    headOuts: heads(),
+  };
+}
+
+/** What exists for the layer at hand, by chunk or for all rows. */
+function layerBuffers(allot: Allotment, { config, rows }: Extent) {
+  const { hidden_size: d, num_attention_heads: H, num_key_value_heads: G, head_dim } = config;
+  return {
+    q: allot.chunked("q", H * head_dim),
+    dqkv: allot.chunked("qkv gradient", (H + 2 * G) * head_dim, { isGradient: true }),
+    stats: allot.chunked("attention stats", 2 * H, { isGradient: true }),
+    dmlpInput: allot.chunked("mlp input gradient", d, { isGradient: true }),
+    keys: allot.whole("keys", rows.total * ceil4(G * head_dim)),
+    values: allot.whole("values", rows.total * ceil4(G * head_dim)),
+  };
+}
+
+/** What exists for the chunk at hand: inputs of destinations, normed, and their gradients. */
+function chunkBuffers(allot: Allotment, { config, counts, chunkRows: C, tileRows }: Extent) {
+  const { hidden_size: d, intermediate_size: f, num_attention_heads: H, num_key_value_heads: G } = config;
+  const { head_dim, vocab_size: vocab } = config;
+  const inner = config.mlp === "plain" ? ceil4(f) : 2 * ceil4(f);
+  const attention = backwardAttention({ heads: H, kv_heads: G, head_dim, tile: C, maxRows: MAX_ROWS });
+  const tile = Math.min(tileRows, C);
+  const partialBytes = crossEntropyKernels({ vocab, maxRows: MAX_ROWS }).partialBytes(tile);
+  return {
+    x: allot.whole("attention inputs", counts.inputs * C * ceil4(d)),
+    normed: allot.whole("normed", counts.inputs * C * ceil4(d)),
+    dx: allot.gradient("attention input gradients", counts.inputs * C * ceil4(d)),
+    headGradients: allot.gradient("head gradients", H * C * ceil4(d)),
+    xMlp: allot.whole("row input", C * ceil4(d)),
+    row: allot.whole("row", C * ceil4(d)),
+    pre: allot.gradient("mlp_pre", C * inner),
+    dpre: allot.gradient("mlp_pre gradient", C * inner),
+    post: allot.whole("mlp_post", C * ceil4(f)),
+    products: allot.gradient("mask products", maskProductBytes(C, counts.inputs, H) / 4),
+    tile: allot.gradient("attention tile", attention.tileBytes(C) / 4),
+    logits: allot.whole("logits", tile * ceil4(vocab)),
+    dlogits: allot.gradient("logit gradients", tile * ceil4(vocab)),
+    partials: allot.whole("loss partials", partialBytes / 4),
+  };
 }

@@ -1,8 +1,7 @@
 /** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
 import { isQuantFormat } from "../formats/quantized-block.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { LinearEpilogue, LinearShape } from "../kernels/linear/linear.ts";
-import { linearOperation } from "../kernels/linear/variants.ts";
+import { type LinearEpilogue, type LinearShape, linearOperation } from "../kernels/linear/linear.ts";
 import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import { kernelsFor } from "../kernels/variants.ts";
 import { type FusedHeadSources, type FusedLinear, labelOf } from "./fused.ts";

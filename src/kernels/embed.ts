@@ -1,7 +1,6 @@
 /** Token (and position) embedding: shaders/embed.wgsl. */
 import type { Kernel } from "./kernel.ts";
-import { weightBytes } from "./linear/cost.ts";
-import type { WeightDtype } from "./linear/linear.ts";
+import { type WeightDtype, weightBytes } from "./linear/shape.ts";
 
 const SITES = ["embed", "resid_pre"] as const;
 

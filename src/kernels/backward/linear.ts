@@ -1,7 +1,6 @@
 /** Gradient with respect to the input of a linear layer: shaders/backward/linear.wgsl. */
 import type { Kernel } from "../kernel.ts";
-import { weightBytes } from "../linear/cost.ts";
-import type { WeightDtype } from "../linear/linear.ts";
+import { type WeightDtype, weightBytes } from "../linear/shape.ts";
 
 /** Outputs [first, end) of a matrix. */
 export type OutputSpan = readonly [first: number, end: number];

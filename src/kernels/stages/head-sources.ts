@@ -1,7 +1,6 @@
 /** Outputs of single heads, for edge masks: shaders/stages/head_sources.wgsl. */
 import type { Kernel } from "../kernel.ts";
-import { weightBytes } from "../linear/cost.ts";
-import type { WeightDtype } from "../linear/linear.ts";
+import { type WeightDtype, weightBytes } from "../linear/shape.ts";
 
 export interface HeadSourcesShape {
   /** H. */
