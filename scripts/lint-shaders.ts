@@ -9,8 +9,8 @@ import { linkShader } from "../src/kernels/link.ts";
 import { shaderFiles } from "../src/kernels/shaders.gen.ts";
 import { microkernels } from "../src/profile/microkernels.ts";
 import { uncovered } from "./shader-lint/coverage.ts";
-import { checkDispatch, checkMicrokernel } from "./shader-lint/dispatches.ts";
-import { dispatchesToLint, kernelsToLint } from "./shader-lint/kernels.ts";
+import { checkDispatch, checkKernel, checkMicrokernel } from "./shader-lint/dispatches.ts";
+import { dispatchesToLint, kernelsToLint, recordedToLint } from "./shader-lint/kernels.ts";
 import { lintShader } from "./shader-lint/rules.ts";
 
 const MOST_WORKGROUPS = 65535;
@@ -32,6 +32,9 @@ for (const kernel of kernels) {
 }
 for (const dispatch of dispatchesToLint()) {
   for (const text of await checkDispatch(dispatch)) problems.set(text, text);
+}
+for (const { kernel, args = {}, bind } of recordedToLint()) {
+  for (const text of await checkKernel(kernel, { label: "attribution", args, bind })) problems.set(text, text);
 }
 for (const microkernel of microkernels(1e7)) {
   for (const text of await checkMicrokernel(microkernel)) problems.set(text, text);

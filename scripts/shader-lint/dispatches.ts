@@ -10,17 +10,28 @@ import { checkArgs, packArgs } from "../../src/kernels/step.ts";
 import type { Microkernel } from "../../src/profile/microkernels.ts";
 
 /** What is wrong between a dispatch and the kernels that may serve it, a sentence each. */
-export async function checkDispatch(dispatch: Dispatch): Promise<readonly string[]> {
-  const { label, args, bind } = dispatch;
-  const wrong: string[] = [];
-  for (const { kernel } of [...dispatch.candidates, ...(dispatch.operation?.variants() ?? [])]) {
-    wrong.push(...(await checkValues(kernel, args)));
-    const interfaces = await Promise.all(inOrder(kernel).map(interfaceOf));
-    for (const { name, access } of interfaces.flatMap(({ bindings }) => bindings)) {
-      if (access !== "args" && !bind[name]) wrong.push(`${label}: nothing is connected to ${name} of ${kernel.name}`);
-    }
-  }
-  return wrong;
+export async function checkDispatch({
+  label,
+  args,
+  bind,
+  candidates,
+  operation,
+}: Dispatch): Promise<readonly string[]> {
+  const kernels = [...candidates, ...(operation?.variants() ?? [])].map(({ kernel }) => kernel);
+  return (await Promise.all(kernels.map((kernel) => checkKernel(kernel, { label, args, bind })))).flat();
+}
+
+/** What is wrong between a kernel, with its merge, and what it is given, a sentence each. */
+export async function checkKernel(
+  kernel: Kernel,
+  { label, args, bind }: { readonly label: string; readonly args: ArgValues; readonly bind: Readonly<object> },
+): Promise<readonly string[]> {
+  const interfaces = await Promise.all(inOrder(kernel).map(interfaceOf));
+  const unbound = interfaces
+    .flatMap(({ bindings }) => bindings)
+    .filter(({ name, access }) => access !== "args" && !(name in bind))
+    .map(({ name }) => `${label}: nothing is connected to ${name} of ${kernel.name}`);
+  return [...(await checkValues(kernel, args)), ...unbound];
 }
 
 /** The same for a kernel that measures a ceiling. */
@@ -29,7 +40,7 @@ export function checkMicrokernel({ kernel, args }: Pick<Microkernel, "kernel" | 
 }
 
 /** What a kernel, with its merge, lacks or has no use for. */
-export async function checkValues(kernel: Kernel, values: ArgValues): Promise<readonly string[]> {
+async function checkValues(kernel: Kernel, values: ArgValues): Promise<readonly string[]> {
   const blocks = await Promise.all(
     inOrder(kernel).map(async (each) => ({ name: each.name, args: (await interfaceOf(each)).args })),
   );

@@ -1,6 +1,7 @@
 /** Every plan, and every kernel that a plan, a fit or a measurement can ask for, as far as its text differs: what the lint looks at. */
 
 import { readConfig } from "../../src/architectures/read-config.ts";
+import type { Recorded } from "../../src/attribution/program.ts";
 import { allDispatches, type Dispatch, kernelsIn } from "../../src/compile/plan.ts";
 import { countEdges, listDestinations, visibleSources } from "../../src/interventions/edges.ts";
 import { siteWidth } from "../../src/interventions/site-names.ts";
@@ -12,11 +13,13 @@ import { maskMix, maskProductSum, maskProducts, rowSums } from "../../src/kernel
 import { backwardLinear } from "../../src/kernels/backward/linear.ts";
 import { variantNorm } from "../../src/kernels/backward/norm.ts";
 import { poolKernel } from "../../src/kernels/fit/pool.ts";
-import type { Kernel } from "../../src/kernels/kernel.ts";
+import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import { editedNormKernel, MOST_RANKS } from "../../src/kernels/norm/edited.ts";
+import { operationKey } from "../../src/kernels/variants.ts";
 import type { ModelConfig } from "../../src/model-config.ts";
 import { microkernels } from "../../src/profile/microkernels.ts";
 import { gpt2Small, imaginedPlan } from "../../test/support/imagined-plan.ts";
+import { attributionDispatches } from "./attribution.ts";
 import { variantKernels } from "./variants.ts";
 
 /** A Llama with shared heads, the vocabulary of Llama 3, and a width beyond 1024. */
@@ -46,13 +49,18 @@ const odd: ModelConfig = {
   head_dim: 15,
 };
 
-/** The dispatches of plans of all kinds: plain, edited, with captures, pooled, for all families and ways to store weights. */
+const lintedModels: readonly ModelConfig[] = [{ ...gpt2Small, num_hidden_layers: 2 }, llama, odd];
+
+/**
+ * The dispatches of plans of all kinds, as far as their kernels or the names of what they are given differ: plain, edited, with
+ * captures, pooled, for all families and ways to store weights.
+ */
 export function dispatchesToLint(): readonly Dispatch[] {
   const dispatches: Dispatch[] = [];
   const plan = (config: ModelConfig, composition: Composition, options: Parameters<typeof imaginedPlan>[2]): void => {
     dispatches.push(...allDispatches(imaginedPlan(config, composition, options)));
   };
-  for (const config of [{ ...gpt2Small, num_hidden_layers: 2 }, llama, odd]) {
+  for (const config of lintedModels) {
     for (const family of ["register", "tiled"] as const) {
       // Weights differ in how they are read, whatever stands behind the sums.
       for (const kind of storage) plan(config, noStages, { family, subgroups: true, ...kind });
@@ -71,7 +79,20 @@ export function dispatchesToLint(): readonly Dispatch[] {
       }
     }
   }
-  return dispatches;
+  return distinct(dispatches, ({ candidates, operation, args, bind }) => [
+    candidates.map(({ kernel }) => kernel.name),
+    operation && operationKey(operation),
+    Object.keys(args),
+    Object.keys(bind),
+  ]);
+}
+
+/** The dispatches of attributions of the same models, as far as they differ. */
+export function recordedToLint(): readonly Recorded[] {
+  const recorded = lintedModels.flatMap((config) =>
+    (["register", "tiled"] as const).flatMap((family) => attributionDispatches(config, family)),
+  );
+  return distinct(recorded, ({ kernel, args = {}, bind }) => [kernel.name, Object.keys(args), Object.keys(bind)]);
 }
 
 /** Every kernel that some plan of {@link dispatchesToLint} or an instrument has. */
@@ -91,15 +112,17 @@ export function plannedKernels(): readonly Kernel[] {
   }
   kernels.push(...(["max", "sum"] as const).map((reduction) => poolKernel({ width: 3072, sequences: 64, reduction })));
   kernels.push(...backward(gpt2Small), ...backward(llama), ...microkernels(1e7).map(({ kernel }) => kernel));
-  return distinct(kernels);
+  return distinct(kernels, ({ shader }) => shader);
 }
 
 export function kernelsToLint(): readonly Kernel[] {
-  return distinct([...plannedKernels(), ...variantKernels()]);
+  const recorded = recordedToLint().flatMap(({ kernel }) => inOrder(kernel));
+  return distinct([...plannedKernels(), ...recorded, ...variantKernels()], ({ shader }) => shader);
 }
 
-function distinct(kernels: readonly Kernel[]): readonly Kernel[] {
-  return [...new Map(kernels.map((kernel) => [JSON.stringify(kernel.shader), kernel])).values()];
+/** One of those whose keys are the same as JSON. */
+function distinct<T>(list: readonly T[], keyOf: (each: T) => unknown): readonly T[] {
+  return [...new Map(list.map((each) => [JSON.stringify(keyOf(each)), each])).values()];
 }
 
 const storage = [

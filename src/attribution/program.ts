@@ -51,6 +51,9 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What records: a program before it is sealed. */
+export type Recording = Pick<Program, "buffer" | "write" | "step" | "begin" | "record">;
+
 export class Program {
   readonly #gpu: Gpu;
   readonly #pipelines: PipelineCache;

@@ -10,7 +10,7 @@ import { type ArgValues, type Kernel, kernelFor } from "../kernels/kernel.ts";
 import { type LinearEpilogue, linearKernels, MOST_PARTIAL_BYTES } from "../kernels/linear/linear.ts";
 import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import type { AttributionParts, PlacedMatrix, PlacedModel, PlacedNorm } from "./model.ts";
-import type { Bound, Program, Section } from "./program.ts";
+import type { Bound, Recorded, Recording, Section } from "./program.ts";
 import type { Chunk } from "./rows.ts";
 import { stepOf, type Workspace } from "./workspace.ts";
 
@@ -47,7 +47,7 @@ export class Recorder {
   readonly destinations: Destinations;
   /** Table of rotations, for models that rotate. */
   readonly rope: Bound | undefined;
-  readonly #program: Program;
+  readonly #program: Recording;
   readonly #params: Bound;
   #partials: Bound | undefined;
 
@@ -55,7 +55,7 @@ export class Recorder {
     parts: AttributionParts,
     model: PlacedModel,
     space: Workspace,
-    program: Program,
+    program: Recording,
     destinations: Destinations,
   ) {
     const { rope, head_dim } = parts.config;
@@ -91,7 +91,7 @@ export class Recorder {
   }
 
   /** A dispatch with a step, or a number of rows, of its own. */
-  dispatch(dispatch: Parameters<Program["record"]>[0]): void {
+  dispatch(dispatch: Recorded): void {
     this.#program.record(dispatch);
   }
 

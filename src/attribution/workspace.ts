@@ -13,7 +13,7 @@ import { maskProductBytes } from "../kernels/backward/edge-mask.ts";
 import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { ceil4 } from "../numbers/round-up.ts";
-import type { Bound, Program } from "./program.ts";
+import type { Bound, Recording } from "./program.ts";
 import { type Chunk, type PackedRows, packRows } from "./rows.ts";
 
 /** Heads' outputs of all layers and tokens are kept up to so many bytes. */
@@ -98,7 +98,7 @@ export interface Workspace
 
 /** @throws SluiceError `device_limit`, and as `packRows` for texts that the model does not take */
 export function makeWorkspace(
-  program: Program,
+  program: Recording,
   config: ModelConfig,
   destinations: Destinations,
   texts: readonly (readonly number[])[],
@@ -130,7 +130,7 @@ export function stepOf({ steps }: Pick<Workspace, "steps">, { index }: Chunk): n
 }
 
 function measure(
-  program: Program,
+  program: Recording,
   config: ModelConfig,
   destinations: Destinations,
   texts: readonly (readonly number[])[],
@@ -163,10 +163,10 @@ function measure(
 
 /** Makes buffers by the shape of what they hold. */
 class Allotment {
-  readonly #program: Program;
+  readonly #program: Recording;
   readonly #extent: Extent;
 
-  constructor(program: Program, extent: Extent) {
+  constructor(program: Recording, extent: Extent) {
     this.#program = program;
     this.#extent = extent;
   }

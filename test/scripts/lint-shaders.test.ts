@@ -2,12 +2,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { uncovered } from "../../scripts/shader-lint/coverage.ts";
-import { checkDispatch } from "../../scripts/shader-lint/dispatches.ts";
-import { dispatchesToLint, kernelsToLint } from "../../scripts/shader-lint/kernels.ts";
+import { checkKernel } from "../../scripts/shader-lint/dispatches.ts";
+import { dispatchesToLint, kernelsToLint, recordedToLint } from "../../scripts/shader-lint/kernels.ts";
 import { lintShader } from "../../scripts/shader-lint/rules.ts";
-import { type Dispatch, kernelsIn } from "../../src/compile/plan.ts";
+import type { Dispatch } from "../../src/compile/plan.ts";
 import { interfaceOf, readInterface } from "../../src/kernels/interface.ts";
-import type { Kernel } from "../../src/kernels/kernel.ts";
+import { type ArgValues, inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs } from "../../src/kernels/step.ts";
 
@@ -143,26 +143,36 @@ test("args that change places in a shader change places in what is packed, in ev
 
 test("a value or a buffer under another name is reported, for every kind of dispatch", async () => {
   let planted = 0;
-  for (const { operation: _, ...dispatch } of distinctDispatches()) {
-    assert.equal(await checkDispatch(dispatch), []);
-    const { args, bind } = dispatch;
+  const planned = distinctDispatches().map(({ label, candidates, args, bind }) => {
+    return { label, kernels: candidates.map(({ kernel }) => kernel), args, bind };
+  });
+  const recorded = recordedToLint().map(({ kernel, args = {}, bind }) => {
+    return { label: kernel.name, kernels: [kernel], args, bind };
+  });
+  for (const { label, kernels, args, bind } of [...planned, ...recorded]) {
+    const check = async (given: { readonly args?: ArgValues; readonly bind?: Readonly<object> }): Promise<string> => {
+      const found = await Promise.all(kernels.map((kernel) => checkKernel(kernel, { label, args, bind, ...given })));
+      return found.flat().join("\n");
+    };
+    assert.is(await check({}), "");
     for (const name of Object.keys(args)) {
       const { [name]: value, ...others } = args;
-      const found = await checkDispatch({ ...dispatch, args: { ...others, [`${name}_`]: value ?? 0 } });
-      const text = found.join("\n");
-      assert.ok(text.includes(`no value for args.${name}`), `${dispatch.label} without ${name}: ${text}`);
-      assert.ok(text.includes(`a value for args.${name}_`), `${dispatch.label} with ${name}_: ${text}`);
+      const text = await check({ args: { ...others, [`${name}_`]: value ?? 0 } });
+      assert.ok(text.includes(`no value for args.${name}`), `${label} without ${name}: ${text}`);
+      assert.ok(text.includes(`a value for args.${name}_`), `${label} with ${name}_: ${text}`);
       planted++;
     }
-    const used = (await Promise.all(kernelsIn(dispatch).map(interfaceOf))).flatMap(({ bindings }) => bindings);
+    const used = (await Promise.all(kernels.flatMap(inOrder).map(interfaceOf))).flatMap(({ bindings }) => bindings);
     for (const name of new Set(used.filter(({ access }) => access !== "args").map((binding) => binding.name))) {
-      const { [name]: _, ...others } = bind;
-      const [found] = await checkDispatch({ ...dispatch, bind: others });
-      assert.ok(found?.includes(`nothing is connected to ${name}`), `${dispatch.label} without ${name}: ${found}`);
+      const others = Object.fromEntries(Object.entries(bind).filter(([other]) => other !== name));
+      assert.ok(
+        (await check({ bind: others })).includes(`nothing is connected to ${name}`),
+        `${label} without ${name}`,
+      );
       planted++;
     }
   }
-  assert.ok(planted > 300, `only ${planted} were planted`);
+  assert.ok(planted > 1000, `only ${planted} were planted`);
 });
 
 test("a shader or a condition that no kernel of the list has is reported", () => {

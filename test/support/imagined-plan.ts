@@ -48,14 +48,8 @@ export function imaginedPlan(
     readonly quantize?: QuantFormat;
   } = {},
 ): Plan {
-  const isGpt2 = config.architecture === "gpt2";
-  const embedding = isGpt2 ? "wte.weight" : "model.embed_tokens.weight";
-  const head = config.tie_word_embeddings ? embedding : "lm_head.weight";
-  const plain = isGpt2
-    ? gpt2Graph(config, { prefix: "", embedding, head })
-    : llamaGraph(config, { prefix: "model.", embedding, head });
+  const { plain, layout } = imaginedModel(config, { dtype, ...(quantize && { quantize }) });
   const graph = rewrite(plain, composition);
-  const layout = new WeightLayout(fuse(plain), imagined(plain, dtype), LIMITS, quantize);
   return lower(graph, fuse(graph), layout, {
     family: "register",
     reference: false,
@@ -65,6 +59,20 @@ export function imaginedPlan(
     ...LIMITS,
     ...options,
   });
+}
+
+/** The graph of a model without stages, and where its weights would lie. */
+export function imaginedModel(
+  config: ModelConfig,
+  { dtype = "F32", quantize }: { readonly dtype?: StoredDtype; readonly quantize?: QuantFormat } = {},
+): { readonly plain: Graph; readonly layout: WeightLayout } {
+  const isGpt2 = config.architecture === "gpt2";
+  const embedding = isGpt2 ? "wte.weight" : "model.embed_tokens.weight";
+  const head = config.tie_word_embeddings ? embedding : "lm_head.weight";
+  const plain = isGpt2
+    ? gpt2Graph(config, { prefix: "", embedding, head })
+    : llamaGraph(config, { prefix: "model.", embedding, head });
+  return { plain, layout: new WeightLayout(fuse(plain), imagined(plain, dtype), LIMITS, quantize) };
 }
 
 /** Every dispatch of a greedy decode step that sees 256 keys, with its kernel. */
