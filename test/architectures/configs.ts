@@ -25,7 +25,7 @@ export const llama3Scaling: Json = {
   original_max_position_embeddings: 32,
 };
 
-/** A configuration, and what was noted of its file. */
+/** A configuration, and the notices about its file. */
 export function readNoting(json: unknown) {
   const notices: string[] = [];
   return { config: readConfig(json, "m/config.json", (line) => notices.push(line)), notices };

@@ -23,7 +23,7 @@ test("stop ids: one, several, none of its own, and those beyond the vocabulary",
   assert.match(beyond.notices.join(), /eos_token_id holds 131/);
 });
 
-test("what samples: transformers' defaults for what is not said", () => {
+test("sampling: transformers' defaults for settings not given", () => {
   assert.equal(defaults({ do_sample: true }), { temperature: 1, topK: 50 });
   assert.equal(defaults({ do_sample: true, temperature: 0.7, top_p: 0.8, top_k: 20, repetition_penalty: 1.05 }), {
     temperature: 0.7,

@@ -49,7 +49,7 @@ async function open(tensors: Tensors, fields: object = {}, files: Readonly<Recor
 
 const head = (value: number) => ["lm_head.weight", tensor([11, 8], value)] as const;
 
-test("a head stored beside a tied embedding: used where it differs, with a notice", async () => {
+test("a stored head with a tied embedding is used if it differs, with a notice", async () => {
   const other = await open(new Map([...llama(), head(2)]));
   assert.is(other.used.at(-1), "lm_head.weight");
   assert.is(other.config.tie_word_embeddings, false);
@@ -106,7 +106,7 @@ test("a tensor that is used, in a shard that does not exist", async () => {
   assert.ok(await read({ ...weight_map, "lm_head.weight": "a.safetensors", unused: "gone.safetensors" }));
 });
 
-test("counts that config.json claims and the weights do not hold are refused at once", async () => {
+test("counts of config.json that the weights do not have are refused at once", async () => {
   const begun = performance.now();
   await refusal("bad_weights", () => open(llama(), { num_hidden_layers: 60_000 }), "model.layers.1.", "60000 layers");
   await refusal("bad_config", () => open(llama(), { num_hidden_layers: 4e9 }), "num_hidden_layers");

@@ -5,7 +5,7 @@ import { SluiceError } from "../../src/errors.ts";
 import { refusal } from "../formats/refusal.ts";
 import { gpt2, llama, llama3Scaling, mistral, qwen2, read, readNoting, refused } from "./configs.ts";
 
-test("GPT-2: what is given and what is left out", () => {
+test("GPT-2: given and missing fields", () => {
   assert.equal(read(gpt2), {
     architecture: "gpt2",
     model_type: "gpt2",
@@ -32,7 +32,7 @@ test("GPT-2: what is given and what is left out", () => {
   });
 });
 
-test("GPT-2 small by its defaults alone", () => {
+test("GPT-2 small by its defaults only", () => {
   const { hidden_size, num_hidden_layers, vocab_size, max_position_embeddings, bos_token_id, eos_token_ids } = read({
     model_type: "gpt2",
   });
@@ -82,7 +82,7 @@ test("activations by all their names", async () => {
   await refused(llama, { hidden_act: "toString" }, "hidden_act", '"toString"');
 });
 
-test("Llama: what is given and what is left out", () => {
+test("Llama: given and missing fields", () => {
   assert.equal(read(llama), {
     architecture: "llama",
     model_type: "llama",
@@ -160,7 +160,7 @@ test("Mistral: a window unless the file says null; none as wide as the context",
   assert.match(notices.join(), /layer_types is ignored/);
 });
 
-test("Qwen2: biases on q, k and v alone; a window only where it is switched on", async () => {
+test("Qwen2: biases only on q, k and v; a window only if it is switched on", async () => {
   const { qkv_bias, attn_out_bias, mlp_bias, bos_token_id, eos_token_ids, sliding_window } = read(qwen2);
   assert.equal([qkv_bias, attn_out_bias, mlp_bias], [true, false, false]);
   assert.is(bos_token_id, undefined);
@@ -194,7 +194,7 @@ test("spellings of one field that differ", async () => {
   assert.equal(read({ ...gpt2, hidden_size: 48 }), read(gpt2));
 });
 
-test("sizes that are no sizes are refused by name", async () => {
+test("invalid sizes are refused by name", async () => {
   const integers = {
     gpt2: ["n_embd", "n_head", "n_layer", "n_inner", "vocab_size", "n_positions"],
     llama: [
@@ -228,7 +228,7 @@ test("token ids: one, several, none, and beyond the vocabulary", async () => {
   assert.is(read({ ...llama, bos_token_id: null }).bos_token_id, undefined);
 });
 
-test("token ids that the vocabulary does not hold are left out, with a notice", () => {
+test("token ids outside the vocabulary are ignored, with a notice", () => {
   for (const [eos_token_id, ids, notice] of [
     [131, [], /eos_token_id holds 131/],
     [[1, 131], [1], /holds 131/],
@@ -246,7 +246,7 @@ test("token ids that the vocabulary does not hold are left out, with a notice", 
   assert.is(read({ ...llama, bos_token_id: 131 }).bos_token_id, undefined);
 });
 
-test("without model_type, or with one that is not known, architectures say what the model is", async () => {
+test("without model_type, or with an unknown one, architectures decides", async () => {
   const { model_type: _, ...untyped } = llama;
   const missing = readNoting({ ...untyped, architectures: ["LlamaForCausalLM"] });
   assert.equal(missing.config, read(llama));
@@ -260,7 +260,7 @@ test("without model_type, or with one that is not known, architectures say what 
   assert.is(read({ ...llama, architectures: ["MistralForCausalLM"] }).model_type, "llama");
 });
 
-test("whatever stands in a field, the answer is a configuration that holds together or a named refusal", () => {
+test("any value of a field gives a consistent configuration or a named refusal", () => {
   const value = fc.oneof(
     fc.jsonValue({ maxDepth: 1 }),
     fc.integer({ min: -2, max: 70 }),

@@ -33,7 +33,7 @@ test("llama3 scaling keeps short wavelengths, stretches long ones and blends bet
   for (let i = 1; i < 64; i++) assert.ok((scaled[i] as number) < (scaled[i - 1] as number));
 });
 
-test("the table holds cos and sin of position times frequency", () => {
+test("the table has cos and sin of position times frequency", () => {
   const table = ropeTable({ rope_theta: 100, scaling: { rope_type: "default" } }, 4, 3);
   assert.is(table.length, 3 * 4);
   assert.equal([...table.subarray(0, 4)], [1, 0, 1, 0]);

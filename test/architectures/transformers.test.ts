@@ -1,4 +1,4 @@
-/** What transformers makes of a configuration is what this engine makes of it: scripts/transformers-fixtures.py. */
+/** This engine reads configurations like transformers: scripts/transformers-fixtures.py. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readConfig } from "../../src/architectures/read-config.ts";

@@ -25,7 +25,7 @@ test.after(() => calls.dispose());
 const LASTING = new Set(["options", "signal"]);
 const UNABORTED = new Set(["undefined", "an object", "an object without a prototype"]);
 
-/** What takes nothing, or is for this package alone. */
+/** Exports without arguments, or for this package only. */
 const WITHOUT_ARGUMENTS = ["constructor", "dispose", "result", "results"];
 const INTERNAL = ["plan", "openSequences", "withStages"];
 
@@ -43,7 +43,7 @@ test("every exported function and every method has a door", () => {
   }
 });
 
-/** The outcome of a call: nothing if all is well, else what is wrong. */
+/** The outcome of a call: nothing if all is well, else the fault. */
 async function judge(call: PublicCall, given: readonly unknown[], field: string): Promise<string | undefined> {
   try {
     const result = call.call(...given);

@@ -14,7 +14,7 @@ function placed(kept: readonly string[], fresh: readonly string[], out?: string)
   return { place, said };
 }
 
-test("a run with every row takes the place of the results; a run with fewer goes elsewhere and says what it lacks", () => {
+test("a run with every row replaces the results; one with fewer is stored elsewhere and names what it lacks", () => {
   assert.equal(placed([], ["x"]), { place: file, said: "" });
   assert.equal(placed(["x", "y"], ["y", "z", "x"]), { place: file, said: "" });
   const { place, said } = placed(["x", "y", "5 rounds"], ["x"]);

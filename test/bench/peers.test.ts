@@ -46,7 +46,7 @@ test("a peer's ratio is its time over Sluice's, and its ids are counted until th
   assert.equal(peer.agreement, { same_tokens: 3, of: 6, log_probability_difference: 0 });
 });
 
-test("a slow peer decodes fewer tokens, and one that fails leaves the others alone", async () => {
+test("a slow peer decodes fewer tokens, and one that fails does not affect the others", async () => {
   const slow = lane("onnxruntime-node", { prefill_ms: 100, decode_ms: 400 }, [1, 2, 3, 4, 5, 6]);
   const broken = lane("node-llama-cpp", { prefill_ms: 1, decode_ms: 1 }, []);
   const failing = { ...broken.lane, generate: () => Promise.reject(new Error("no such shader")) };
@@ -101,7 +101,7 @@ test("texts of the made-up vocabulary are read back as their ids", () => {
   assert.equal(tokensOfText([0, 13, 8191].map(tokenText).join("")), [0, 13, 8191]);
 });
 
-test("a GPT-2 is written as GGUF with every tensor, linear weights a row an output", () => {
+test("a GPT-2 is written as GGUF with every tensor, linear weights one row per output", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-gguf-"));
   try {
     const script = join(root, "scripts/make-synthetic.mjs");

@@ -20,7 +20,7 @@ async function run(...argv: readonly string[]): Promise<{ code: number; out: str
 
 let folder: string;
 let path: string;
-/** Pushes what comes behind the prompt, at half strength. */
+/** Pushes tokens after the prompt, at half strength. */
 let make: (extra: Readonly<Record<string, unknown>>) => Bundle;
 /** Of the bundle at its own strength: the highest at the last of `tokens`. */
 let top: (readonly [token: number, logit: number])[];
@@ -54,7 +54,7 @@ test.after(() => rm(folder, { recursive: true }));
 
 const write = (extra: Readonly<Record<string, unknown>>) => writeFile(path, writeBundle(make(extra)));
 
-test("checks that hold are listed with their logits", async () => {
+test("checks that pass are listed with their logits", async () => {
   await write({ checks: [{ tokens, prompt_length: 2, top, atol: 0.002 }] });
   const { code, out, err } = await run("bundle", "check", path, MODEL);
   assert.is(code, 0, err);
@@ -70,7 +70,7 @@ test("checks that hold are listed with their logits", async () => {
   assert.is(lines[5], "It fits the model, and does here what its maker saw.");
 });
 
-test("a check that fails is shown where it does, and ends with 1", async () => {
+test("a failed check is shown with its logits, and the command ends with 1", async () => {
   const [first = [0, 0], second = [0, 0]] = top;
   const wrong = [first, [second[0], second[1] + 0.5]];
   // Without P the stage has nothing to act on, so the logits are others.

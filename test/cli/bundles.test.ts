@@ -1,4 +1,4 @@
-/** bake, bundle inspect, bundle compose and bundle import as a person runs them; none of them needs a GPU. */
+/** bake, bundle inspect, bundle compose and bundle import as a user runs them; none of them needs a GPU. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ test.after.each(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("bake refuses by name what cannot be baked, and leaves nothing behind", async () => {
+test("bake refuses by name what cannot be baked, and writes nothing", async () => {
   const { code, err } = await run(
     "bake",
     golden,
@@ -45,7 +45,7 @@ test("bake refuses by name what cannot be baked, and leaves nothing behind", asy
   assert.equal(await readdir(folder), []);
 });
 
-test("bake writes a folder, and a bundle of what is left", async () => {
+test("bake writes a folder, and a bundle of the remainder", async () => {
   const out = join(folder, "baked");
   const rest = join(folder, "rest.safetensors");
   const bundle = `${golden}/everything.safetensors`;

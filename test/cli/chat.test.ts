@@ -1,4 +1,4 @@
-/** Conversations: what the model is given, what is printed, and who is refused. */
+/** Conversations: the model's input, the output, and refusals. */
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ function prompts({ calls }: ReturnType<typeof fakeLibrary>): readonly string[] {
   return calls.generate.map(({ prompt }) => String.fromCodePoint(...(prompt as readonly number[])));
 }
 
-test("each line is answered, and the next prompt goes on where the last answer ended", async () => {
+test("each line is answered, and the next prompt continues after the last answer", async () => {
   const library = fakeLibrary({ says: ["Hello.", "Fine."] });
   const stdin = input(["Hi\nHow ", "are you?\n\n"]);
   const ended = await run(["chat", "m", "--system", "Be brief."], { library, stdin });
@@ -75,7 +75,7 @@ test("bundles go with a conversation", async () => {
   assert.is(made?.settings.strengths?.get("x/push"), 0.5);
 });
 
-test("a model without a template or a tokenizer is refused before anyone types a line", async () => {
+test("a model without a template or a tokenizer is refused before the first line", async () => {
   for (const [tokenizer, says, expected] of [
     [fakeTokenizer({ template: false }), /no chat template/, 2],
     [null, /no tokenizer/, 1],
@@ -92,7 +92,7 @@ test("a model without a template or a tokenizer is refused before anyone types a
   }
 });
 
-test("a person at a terminal is told how to begin; a pipe is not", async () => {
+test("a terminal shows how to begin; a pipe does not", async () => {
   const prompts: string[] = [];
   const ended = await run(["chat", "m"], { openEditor: () => typed(["Hi", "And?"], prompts) });
   assert.equal([ended.code, ended.stdout], [0, "abc\nabc\n"]);
@@ -101,7 +101,7 @@ test("a person at a terminal is told how to begin; a pipe is not", async () => {
   assert.equal(await run(["chat", "m"], { stdin: input([]) }), { code: 0, stdout: "", stderr: "" });
 });
 
-test("at a terminal Ctrl-C ends the answer: what was said of it stays in the conversation", async () => {
+test("at a terminal Ctrl-C ends the answer: the generated part stays in the conversation", async () => {
   const signals = new FakeSignals();
   const library = fakeLibrary({
     says: ["abcdef", "fine"],
@@ -167,7 +167,7 @@ test("a message of several lines: a backslash at the end, or quotes around it", 
   );
 });
 
-test("a full context drops the oldest turns and says so, never the system message", async () => {
+test("a full context drops the oldest turns with a notice, never the system message", async () => {
   const library = fakeLibrary({ says: ["yes"] });
   const stdin = input(["first message\n", "second message\n", "third message\n", "fourth message\n"]);
   const line = ["chat", "m", "--system", "Be brief.", "--context", "110", "--max-new-tokens", "20"];
@@ -183,7 +183,7 @@ test("a full context drops the oldest turns and says so, never the system messag
   );
 });
 
-test("a message that does not fit alone is refused: a person can go on, a script ends", async () => {
+test("a message that does not fit alone is refused: a terminal continues, a script ends", async () => {
   const long = "x".repeat(200);
   const person = fakeLibrary();
   const ended = await run(["chat", "m", "--context", "100"], {
@@ -197,7 +197,7 @@ test("a message that does not fit alone is refused: a person can go on, a script
   assert.equal([script.code, script.stdout], [1, ""]);
 });
 
-test("what the model said keeps its ids, also where they would be encoded otherwise", async () => {
+test("the model's answers keep their ids, even if their text would be encoded differently", async () => {
   // A capital A is read as one id and said as another.
   const plain = fakeTokenizer();
   const tokenizer: ReturnType<typeof fakeTokenizer> = {
@@ -229,7 +229,7 @@ test("/reset, /system and /regenerate change what the next answer sees", async (
   );
 });
 
-test("/strength, /alpha and /bundle act while one talks, and a later bundle keeps what was set", async () => {
+test("/strength, /alpha and /bundle act during a conversation, and a later bundle keeps set values", async () => {
   const stage = { id: "push", kind: "affine", method: "addition", strength: 1, alpha: 1 };
   const library = fakeLibrary({ stages: [stage] as unknown as LoadedModel["stages"] });
   const stdin = input(["/strength push 0.5\n/alpha 2\nHi\n/bundle more.safetensors:as=x\nAnd?\n"]);
@@ -279,7 +279,7 @@ test("an unknown command is not a message: it is named, with the nearest one", a
   assert.is((await run(["chat", "m"], { stdin: input(["/nope\n"]) })).code, 2);
 });
 
-test("the model's own defaults hold, what is typed goes before them", async () => {
+test("the model's own defaults apply, the command line overrides them", async () => {
   const generationDefaults = { temperature: 0.6, topP: 0.9, maxNewTokens: 7, stop: ["END"] };
   const library = fakeLibrary({ generationDefaults });
   await run(["chat", "m", "--top-p", "0.5", "--stop", "\\n"], { library, stdin: input(["Hi\n"]) });

@@ -48,7 +48,7 @@ test("generate --tokens prints ids; --json prints one object with the contract's
   assert.type(result.timings.decode_ms, "number");
 });
 
-test("logits, capture and perplexity write what they say", async () => {
+test("logits, capture and perplexity write what they report", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-test-"));
   try {
     const logits = join(folder, "logits.safetensors");

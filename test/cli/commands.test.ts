@@ -1,4 +1,4 @@
-/** What each command asks of the library and makes of the answer. */
+/** Each command's calls of the library, and its output. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -19,7 +19,7 @@ test("generate streams text for text and ids for ids", async () => {
   assert.equal(library.calls.generate[0]?.prompt, [5, 6]);
 });
 
-test("generate's defaults and options reach the library, and nothing that was not asked for", async () => {
+test("generate's defaults and options reach the library, and nothing else", async () => {
   const library = fakeLibrary();
   await run(["generate", "folder", "Hi"], { library });
   const { signal, ...defaults } = library.calls.generate[0]?.options ?? {};
@@ -110,7 +110,7 @@ test("an empty prompt that was given is the library's to judge", async () => {
   assert.is(library.calls.generate[0]?.prompt, "");
 });
 
-test("generate says what has no effect, and that the context was full, on stderr", async () => {
+test("generate reports options without effect, and a full context, on stderr", async () => {
   const idle = await run(["generate", "m", "a", "--top-k", "3", "--min-p", "0.1"]);
   assert.match(idle.stderr, /temperature 0 .*--top-k and --min-p have no effect/);
   assert.is((await run(["generate", "m", "a", "--top-k", "3", "--temperature", "1"])).stderr, "");
@@ -141,7 +141,7 @@ test("generate --prompts takes a prompt a line, and prints text for text and ids
     assert.equal([results[1].prompt, results[1].sample, results[1].prompt_tokens], [1, 0, [5, 6]]);
   }));
 
-test("samples and prompts of a file are each drawn with a seed of their own", () =>
+test("samples and prompts of a file are each drawn with their own seed", () =>
   inFolder(async (folder) => {
     const library = fakeLibrary({ says: ["abc", "de"] });
     const line = "generate m Hi --temperature 1 --seed 5 --samples 2".split(" ");
@@ -216,7 +216,7 @@ test("text needs a tokenizer, ids do not, on every command", () =>
     }
   }));
 
-test("perplexity cuts texts, heads them with BOS and prints what was measured", () =>
+test("perplexity cuts texts, heads them with BOS and prints the measurements", () =>
   inFolder(async (folder) => {
     const library = fakeLibrary();
     const file = join(folder, "texts.jsonl");
@@ -244,7 +244,7 @@ test("perplexity cuts texts, heads them with BOS and prints what was measured", 
     ]);
   }));
 
-test("perplexity refuses texts that predict nothing, and BOS where nobody names one", () =>
+test("perplexity refuses texts that predict nothing, and BOS if no file names one", () =>
   inFolder(async (folder) => {
     const file = join(folder, "short.jsonl");
     await writeFile(file, '{"tokens": [5]}\n');

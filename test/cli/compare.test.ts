@@ -1,4 +1,4 @@
-/** compare: what the library is asked, and how the answer stands on screens of several widths. */
+/** compare: the call of the library, and the layout on terminals of several widths. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { cellsOf, sideBySide, wrapCells } from "../../src/cli/columns.ts";

@@ -1,4 +1,4 @@
-/** Commands with bundles: what the library is asked, and what programs are told of it. */
+/** Commands with bundles: the calls of the library, and the JSON output. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fakeLibrary, run } from "./fake-world.ts";
 
-test("--json of an edited model names what was in force, and what changed meanwhile", async () => {
+test("--json of an edited model names the settings in force, and changes during the run", async () => {
   const push = {
     id: "x/push",
     kind: "affine",

@@ -1,4 +1,4 @@
-/** evaluate: what is asked for, judges from modules, and how the answer stands in tables. */
+/** evaluate: calls of the library, judges from modules, and tables. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -64,7 +64,7 @@ const prompts = await file("prompts.txt", "The\n\nAnd\n");
 const positive = await file("positive.txt", "zz\nza\nzb\nzc\nzd\n");
 const negative = await file("negative.txt", "qq\nqa\nqb\nqc\nqd\n");
 
-test("texts: options reach the library, and numbers stand in a table with their intervals", async () => {
+test("texts: options reach the library, and a table shows numbers with their intervals", async () => {
   const asked: EvaluateOptions[] = [];
   const text = await file("text.txt", "abc");
   const line = ["evaluate", "M", "--with", "B", "--texts", text, "--prepend-bos", "--max-tokens", "2"];

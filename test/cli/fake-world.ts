@@ -82,14 +82,14 @@ export interface FakeModelOptions {
   readonly digests?: NonNullable<ComposeSettings["digests"]>;
   /** The stages that act in it. */
   readonly stages?: LoadedModel["stages"];
-  /** Changes of stages that each result tells of. */
+  /** Changes of stages that each result reports. */
   readonly changes?: GenerateResult["changes"];
-  /** Called with what is asked of an explanation. */
+  /** Called with the options of an explanation. */
   readonly onExplain?: (options: object) => void;
   /** The texts that the model says, one a generation. */
   readonly says?: readonly string[];
   readonly finish?: GenerateResult["finish"];
-  /** Called before each token; the signal is looked at behind it. */
+  /** Called before each token; the signal is checked after it. */
   readonly beforeToken?: (index: number) => unknown;
 }
 
@@ -114,7 +114,7 @@ function fakeBundle(file: string): Bundle {
   return { file, manifest: { name: file, base, stages: [] }, tensors: new Map(), metadata: new Map() };
 }
 
-/** A library whose models say what they are told to, a character a token. */
+/** A library whose models generate given texts, one character per token. */
 export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
   const { tokenizer = fakeTokenizer(), eos = [2], says = ["abc"], finish = "length" } = model;
   const calls: Calls = {
@@ -334,7 +334,7 @@ export interface FakeWorld extends Partial<Omit<Surroundings, "stdout" | "stderr
   readonly stderr?: FakeOutput;
 }
 
-/** Runs a command line in a played process, where nothing is real that is not given. */
+/** Runs a command line in a fake process; everything not given is fake. */
 export async function run(argv: readonly string[], world: FakeWorld = {}): Promise<Ended> {
   const { stdout = new FakeOutput(), stderr = new FakeOutput() } = world;
   const code = await main(argv, {

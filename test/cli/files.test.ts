@@ -1,4 +1,4 @@
-/** Files that the command line reads and writes: how each failure is told apart. */
+/** Files that the command line reads and writes: how failures are distinguished. */
 import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -29,7 +29,7 @@ test("a file that cannot be read is not found, unless the caller has stopped", (
     await refusal("aborted", () => readWholeFile(none, AbortSignal.abort()));
   }));
 
-test("a command that reads a file of its own ends with its signal", () =>
+test("a command that is reading a file ends with its signal", () =>
   inFolder(async (folder) => {
     const raw = {
       positionals: [join(folder, "none"), "m"],
@@ -41,7 +41,7 @@ test("a command that reads a file of its own ends with its signal", () =>
     await refusal("aborted", () => bundleImport.start(raw, { signal: AbortSignal.abort() } as CommandContext));
   }));
 
-test("what cannot be written is told as that", () =>
+test("a failed write is reported as such", () =>
   inFolder(async (folder) => {
     const inner = join(folder, "inner");
     await mkdir(inner);

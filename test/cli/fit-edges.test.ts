@@ -1,4 +1,4 @@
-/** `sluice fit edges`: what reaches the library, and what is said and written. */
+/** `sluice fit edges`: its call of the library, its output and its file. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -7,7 +7,7 @@ import { parseSafetensors } from "../../src/formats/safetensors.ts";
 import { inFolder } from "../support/folder.ts";
 import { fakeLibrary, run } from "./fake-world.ts";
 
-test("fit edges reads good and bad texts, writes a bundle and tells what it did", () =>
+test("fit edges reads good and bad texts, writes a bundle and reports the result", () =>
   inFolder(async (folder) => {
     const [good, bad, out] = ["good.jsonl", "bad.jsonl", "out.safetensors"].map((file) => join(folder, file)) as [
       string,

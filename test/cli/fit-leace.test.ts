@@ -1,4 +1,4 @@
-/** fit leace: what is asked for, from text and from tables, and how the answer stands in table, JSON and file. */
+/** fit leace: its calls of the library, from text and from tables, and its table, JSON and file. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -98,7 +98,7 @@ test("one table gives both classes, by its columns", async () => {
   assert.equal(said(asked[0]?.negative), ["c"]);
 });
 
-test("what cannot be read or is not possible is told by file, column, line or option", async () => {
+test("errors name the file, column, line or option", async () => {
   const bad = await file("bad.csv", "text,label\na,maybe\n");
   const short = await file("short.csv", "text,label\na\n");
   const single = await file("single.csv", "text,label\na,1\n");

@@ -41,7 +41,7 @@ function needed({ read }: (typeof COMMANDS)[number]["options"][string]): boolean
   }
 }
 
-test("files that are not there, folders and empty files are refused on every option that reads one", () =>
+test("missing files, folders and empty files are refused on every option that reads one", () =>
   inFolder(async (folder) => {
     const [good, empty, inner] = ["good", "empty", "inner"].map((name) => join(folder, name)) as [
       string,
@@ -85,7 +85,7 @@ test("a file that may not be read is refused with its option", () =>
     assert.match(stderr, /--texts: .*closed cannot be read: EACCES/);
   }));
 
-test("what is wrong inside a file is followed by the option that gave it", () =>
+test("an error inside a file is followed by the option that named it", () =>
   inFolder(async (folder) => {
     const [texts, bytes, ok] = ["texts.jsonl", "bytes", "ok"].map((name) => join(folder, name)) as [
       string,
@@ -130,7 +130,7 @@ test("results that cannot be written are refused with their option, before any w
     }
   }));
 
-test("errors of the library name its fields; the command line adds its option, where the command has it", async () => {
+test("errors of the library name its fields; the command line adds its option, if the command has it", async () => {
   const failing = (error: SluiceError) => ({ ...fakeLibrary(), load: () => Promise.reject(error) });
   const told = async (line: string, message: string, field?: string): Promise<string> => {
     const error = new SluiceError("usage", message, field === undefined ? {} : { field });

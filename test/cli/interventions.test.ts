@@ -1,4 +1,4 @@
-/** Options for bundles: what is understood, and what is refused in which words. */
+/** Options for bundles: accepted forms, and refusals. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { defineCommand } from "../../src/cli/command.ts";
@@ -70,7 +70,7 @@ test("positions are a name or JSON, by stage id", () => {
   );
 });
 
-test("what makes no sense is misuse, in words that say how it is written", () => {
+test("invalid options are usage errors that show the right form", () => {
   const refused: readonly (readonly [args: string, says: RegExp])[] = [
     ["--with :as=x", /does not name a file[\s\S]*FILE:as=PREFIX/],
     ["--with B:as=", /"" cannot be a prefix/],
@@ -105,7 +105,7 @@ test("what makes no sense is misuse, in words that say how it is written", () =>
   }
 });
 
-test("a prompt's length without a bundle is no mistake: scripts give it always", () => {
+test("a prompt length without a bundle is accepted: scripts always give it", () => {
   assert.is(read("--prompt-length", "3").promptLength, 3);
 });
 

@@ -1,4 +1,4 @@
-/** No command writes over what it reads. */
+/** A command never overwrites its inputs. */
 import { link, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";

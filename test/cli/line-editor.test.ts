@@ -1,4 +1,4 @@
-/** The line editor, on streams that stand for a terminal. */
+/** The line editor, on streams that replace a terminal. */
 
 import { PassThrough } from "node:stream";
 import { test } from "uvu";

@@ -1,4 +1,4 @@
-/** Finding the command, exit codes, and what the person is told. */
+/** Finding the command, exit codes, and messages. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { edgeFitDefaults, generateDefaults } from "../../src/defaults.ts";
@@ -6,7 +6,7 @@ import { SluiceError } from "../../src/errors.ts";
 import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
 import { fakeLibrary, run } from "./fake-world.ts";
 
-test("help goes to stdout, for all commands and for one, asked for in every usual way", async () => {
+test("help goes to stdout, for all commands and for one, in every usual form", async () => {
   for (const argv of [["--help"], ["-h"], ["help"]]) {
     const { code, stdout, stderr } = await run(argv);
     assert.is(code, 0);
@@ -57,7 +57,7 @@ test("help fits the terminal and is emphasised there, unless NO_COLOR says no", 
   assert.not.ok(plain.stdout.includes(bold));
 });
 
-test("--version tells the package's", async () => {
+test("--version prints the package's version", async () => {
   assert.equal(await run(["--version"], { version: "1.2.3" }), { code: 0, stdout: "1.2.3\n", stderr: "" });
 });
 
@@ -108,7 +108,7 @@ test("what cannot be understood exits with 2 before anything is loaded", async (
   }
 });
 
-test("a text that begins with a dash goes behind --, and the last of two options counts", async () => {
+test("a text that begins with a dash goes after --, and the last of two options counts", async () => {
   const library = fakeLibrary();
   await run(["generate", "m", "--seed", "1", "--seed=2", "--", "--help"], { library });
   assert.is(library.calls.generate[0]?.prompt, "--help");
@@ -126,11 +126,11 @@ test("failed work exits with 1, a foreseen failure in its own words, any other a
   assert.not.match(defect.stderr, /\.ts:/);
   const traced = await run(["explain", "m"], { library: failing(foreseen), env: { SLUICE_DEBUG: "1" } });
   assert.match(traced.stderr, /m does not exist[\s\S]*main\.test\.ts:/);
-  // Misuse that only the library can see is misuse all the same.
+  // A usage error that only the library can see is still a usage error.
   assert.is((await run(["explain", "m"], { library: failing(new SluiceError("usage", "no such site")) })).code, 2);
 });
 
-test("a reader that goes away stops the work, and that is no failure", async () => {
+test("a reader that goes away stops the work, which is not a failure", async () => {
   const library = fakeLibrary({
     says: ["abcdefghij"],
     beforeToken: () => new Promise((resolve) => setTimeout(resolve)),
@@ -190,7 +190,7 @@ test("a second Ctrl-C does not wait", async () => {
   assert.equal(exits, [130]);
 });
 
-test("Ctrl-C while standard input is awaited ends the waiting and gives the input up", async () => {
+test("Ctrl-C while standard input is awaited ends the wait and releases the input", async () => {
   const signals = new FakeSignals();
   let destroyed = false;
   const stdin = { ...input(["half a pro"], { open: true }), destroy: () => (destroyed = true) };

@@ -52,7 +52,7 @@ test("earlier names still work, and a notice says the name of today", () =>
     assert.not.match(stdout, /--file/);
   }));
 
-test("profile's --tokens are ids; one number alone is what it was, a count", async () => {
+test("profile's --tokens are ids; a single number still is a count", async () => {
   const asked: unknown[] = [];
   const library = {
     ...fakeLibrary(),
@@ -123,7 +123,7 @@ test("a misspelt command of two words suggests one of its family", async () => {
   assert.match((await run(["fit"])).stderr, /"fit" is not a command[\s\S]*There are fit aura, fit ace/);
 });
 
-test("what was typed is repeated in part only, and without what moves the cursor", async () => {
+test("typed text is repeated only in part, and without characters that move the cursor", async () => {
   const { stderr } = await run(["generate", "m", "a", `--${"x".repeat(5000)}\u001b[2J`]);
   assert.ok(stderr.length < 300);
   assert.not.ok((await run([`a\u001b[2J${"y".repeat(500)}`])).stderr.includes("\u001b"));

@@ -1,4 +1,4 @@
-/** A profile on the terminal: every host row, what has no time, and pipelines with their times. */
+/** A profile on the terminal: host rows, missing times, and pipelines with their times. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { profileTables } from "../../src/cli/profile-tables.ts";
@@ -65,7 +65,7 @@ const profile: Profile = {
   },
 };
 
-test("what a token costs the host is one line, and each work a row", () => {
+test("the host's time per token is one line, and each kind of work a row", () => {
   const lines = profileTables(profile, hostTimeOfToken(profile.host.rows)).split("\n");
   assert.ok(lines.includes("host, per decoded token: encode 0.120 ms, wait 5.000 ms"));
   const rows = lines.map((line) => line.trim().split(/\s+/).join(" "));
@@ -83,7 +83,7 @@ test("the slowest pipelines are listed, and how many are not", () => {
   assert.match(lines[at + 14] ?? "", /^ {2}and 2 more/);
 });
 
-test("what has no time is a dash that is explained, and profiling's cost is told", () => {
+test("a missing time is a dash with an explanation, and the cost of profiling is printed", () => {
   const text = profileTables(profile, "");
   assert.match(text, /–: unavailable; 1 of 0 stamps are zero or run backwards/);
   assert.match(text, /– +– +4 +1\.23 k +5\.68 M +– +– +– {2}norm_x {2}\[calm\]/);

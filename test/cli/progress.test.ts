@@ -1,4 +1,4 @@
-/** Progress: only for what takes more than a second, and never a flood. */
+/** Progress: only for work that takes more than a second, and never a flood. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { TextOutput } from "../../src/cli/output.ts";
@@ -16,7 +16,7 @@ function display(isTTY: boolean): { readonly stream: FakeOutput; readonly progre
   return { stream, progress, at: (ms) => (now = ms) };
 }
 
-test("nothing is said in the first second", () => {
+test("nothing is printed in the first second", () => {
   for (const isTTY of [true, false]) {
     const { stream, progress, at } = display(isTTY);
     for (let ms = 0; ms < 1000; ms += 100) {
@@ -54,7 +54,7 @@ test("a terminal has one line, which is cut to its width and taken away", () => 
   assert.is(after, "");
 });
 
-test("work that tells nothing shows the seconds, and gives way to work that counts", async () => {
+test("work without progress shows the seconds, and gives way to work with progress", async () => {
   const stream = new FakeOutput();
   // A clock twenty times as fast as the timer's.
   const began = performance.now();
@@ -73,11 +73,11 @@ test("work that tells nothing shows the seconds, and gives way to work that coun
   assert.equal(changes, ["reading the prompt", "compiling kernels", "reading the prompt"]);
 });
 
-test("what counts says how much of how much, how fast, and how long it will go on", () => {
+test("work with progress shows its count, its rate and the time left", () => {
   let now = 0;
   const sentences = new Pace(() => now);
   const after = (done: number) => sentences.describe({ done, total: 1000, kept: 500, unit: "sentences" });
-  // The first batch waits for kernels to compile, and what was kept tells nothing of the pace.
+  // The first batch waits for kernels to compile, and kept rows do not count towards the rate.
   assert.is(after(500), "500 of 1000 sentences, 50 %");
   now = 60_000;
   assert.is(after(510), "510 of 1000 sentences, 51 %");
@@ -103,7 +103,7 @@ test("what counts says how much of how much, how fast, and how long it will go o
   );
 });
 
-test("a model's own progress is shown while a command waits, and never within what it prints", async () => {
+test("a model's own progress is shown while a command waits, and never within its output", async () => {
   const stderr = new FakeOutput({ isTTY: true });
   let listen: LoadOptions["onProgress"];
   const library = {

@@ -61,7 +61,7 @@ test("quantize writes a folder that names its format, with the tokenizer, and sa
   assert.equal(await readdir(folder), ["q4"]);
 });
 
-test("quantize --json is one object, and weights without a scale leave no folder behind", async () => {
+test("quantize --json is one object, and weights without a scale leave no folder", async () => {
   const { code, out: said } = await run("quantize", model, "--to", "q8", "--out", join(folder, "q8"), "--json");
   assert.is(code, 0);
   const report = JSON.parse(said);

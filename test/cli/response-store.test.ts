@@ -1,4 +1,4 @@
-/** What an interrupted fit keeps: it goes on to the same bits, and is not taken for that of something else. */
+/** What an interrupted fit keeps: it continues to the same bits, and files of other inputs are refused. */
 import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,7 +75,7 @@ for (const [name, bundleOf] of Object.entries(fits)) {
       };
       const kept = await goOn("as it was left");
       assert.ok(kept >= stopAt, `${kept} rows were kept`);
-      // In the last record, in one before it, behind a record, in the header, and before it.
+      // In the last record, in one before it, after a record, in the header, and before it.
       for (const [left, end] of [
         [kept - 1, size - 1],
         [kept - 3, Math.round(size - (2.5 * (size - 80)) / kept)],
@@ -98,7 +98,7 @@ for (const [name, bundleOf] of Object.entries(fits)) {
     }));
 }
 
-test("few modules are held at a time where they must, with a store or without, and none that is too large", () =>
+test("few modules are held at a time if memory is short, with or without a store, and none that is too large", () =>
   inFolder(async (out) => {
     const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
     const { hidden_size: d, intermediate_size: f, num_hidden_layers: layers } = model.config;
@@ -142,7 +142,7 @@ test("the file only grows while a fit runs, and goes when it is through", () =>
     model.dispose();
   }));
 
-test("what was left by a fit of other weights, sentences or options is refused, and so is another file", () =>
+test("files of fits with other weights, sentences or options are refused, and so are foreign files", () =>
   inFolder(async (out) => {
     const inputs = { model: "digest", sites: ["up"] };
     const parts = [{ rows: 4, width: 3 }];
@@ -160,11 +160,11 @@ test("what was left by a fit of other weights, sentences or options is refused, 
     assert.is(await codeOf(() => FileStore.open(out, inputs)), "bad_file");
   }));
 
-test("a fit goes on from rows of the same device, config and token ids alone", () =>
+test("a fit continues only from rows of the same device, config and token ids", () =>
   inFolder(async (out) => {
     const [positive, negative] = [`${out}.positive.txt`, `${out}.negative.txt`];
     for (const path of [positive, negative]) await writeFile(path, "ab\n");
-    /** Stopped behind its first row, by a model that is other in some of what is known of it. */
+    /** Stopped after its first row, by a model that differs in some of its properties. */
     const interrupted = async (other: Partial<LoadedModel> = {}): Promise<string> => {
       const whole = fakeLibrary();
       const library: Library = {

@@ -1,4 +1,4 @@
-/** What sluice tune prints, and which commands use what was measured. */
+/** What sluice tune prints, and which commands use the measurements. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { input } from "./fake-process.ts";
 import { fakeLibrary, run } from "./fake-world.ts";
 
-test("tune prints a line for each decision, with times, the guess and what was not in time", async () => {
+test("tune prints a line for each decision, with times, the guess and undecided operations", async () => {
   const library = fakeLibrary();
   const { code, stdout, stderr } = await run(["tune", "m", "--seconds", "5"], { library });
   assert.is(code, 0, stderr);
@@ -22,7 +22,7 @@ test("tune prints a line for each decision, with times, the guess and what was n
   assert.is((await run(["tune", "m", "--seconds", "0"], { library })).code, 2);
 });
 
-test("long generations are tuned for, short ones use what is remembered, measurements of meaning neither", async () => {
+test("long generations tune, short ones use stored choices, commands that measure meaning do neither", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-"));
   try {
     const out = join(folder, "out");

@@ -1,4 +1,4 @@
-/** Files that commands write, and what they say of them. */
+/** Files that commands write, and how they describe them. */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -39,7 +39,7 @@ test("logits and capture write safetensors, and say what", () =>
     assert.is(library.calls.disposedModels, 3);
   }));
 
-test("attribute reads a mask, ignores what else its file holds, and writes gradient and loss", () =>
+test("attribute reads a mask, ignores other tensors of its file, and writes gradient and loss", () =>
   inFolder(async (folder) => {
     const out = join(folder, "out.safetensors");
     const maskFile = join(folder, "mask.safetensors");

@@ -12,7 +12,7 @@ import { watchSubmits } from "../support/submits.ts";
 
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
 
-test("the device has the next run before the host has read one, and none behind the last", async () => {
+test("the device has the next run before the host has read one, and none after the last", async () => {
   const device = await testDevice();
   const model = await load(location("test/golden/gpt2-tiny"), { device });
   const session = await model.session({ context: 48 });
@@ -32,7 +32,7 @@ test("the device has the next run before the host has read one, and none behind 
   assert.is(seen[0], 1, "the prompt");
   // On a slow device a run takes more than one submit.
   assert.ok((seen[1] ?? 0) >= 3, "the first run and the one behind it");
-  // Tokens of a run are seen while the next is under way; of the last, with nothing behind it.
+  // Tokens of a run are seen while the next is under way; those of the last, with nothing after it.
   assert.is(seen.at(-1), submits);
   assert.ok(submits <= 1 + Math.ceil(39 / 4), `${submits} submits`);
   session.dispose();
@@ -45,7 +45,7 @@ const composition: Composition = {
   warnings: [],
 };
 
-test("a change throws the run ahead away: draws and the repetition penalty know of seen tokens alone", async () => {
+test("a change drops the run ahead: draws and the repetition penalty only know seen tokens", async () => {
   const plain = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const model = plain.withStages(composition);
   const options = { temperature: 0.9, repetitionPenalty: 1.6, seed: 11, stopTokens: [] };
@@ -57,7 +57,7 @@ test("a change throws the run ahead away: draws and the repetition penalty know 
   };
   for (const cache of ["recompute", "continue"] as const) {
     const session = await model.session({ context: 40 });
-    // So that a run is short enough to have another behind it.
+    // So that a run is short enough to have another after it.
     await generate(session, () => undefined);
     const changed = await generate(session, (seen) => {
       if (seen === 2 || seen === 9) session.set("push", { alpha: -seen }, { cache });
@@ -79,7 +79,7 @@ test("a change throws the run ahead away: draws and the repetition penalty know 
   plain.dispose();
 });
 
-test("as sequences of a batch end, the others go on as if they were alone", async () => {
+test("as sequences of a batch end, the others continue as if alone", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const prompts = [PROMPT, PROMPT.slice(2), PROMPT.slice(4)];
   const alone = await Promise.all(
@@ -103,14 +103,14 @@ test("as sequences of a batch end, the others go on as if they were alone", asyn
   model.dispose();
 });
 
-test("what the device reports while a run ahead is given up is told to whoever asks next", async () => {
+test("a device error while a run ahead is dropped is reported by the next call", async () => {
   const device = await testDevice();
   const model = await load(location("weights/stories260K"), { device });
   const session = await model.session({ context: 128 });
   await session.generate([1, 403, 407], { maxNewTokens: 60 }).result();
   let count = 0;
   for await (const _ of session.generate([1, 403, 410], { maxNewTokens: 100 })) if (++count === 2) break;
-  // A buffer that nothing can be: the device says so on its own.
+  // An impossible buffer: the device reports it on its own.
   device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE });
   await new Promise((resolve) => setTimeout(resolve, 300));
   assert.is(await codeOf(() => session.generate([1, 403, 410], { maxNewTokens: 4 }).result()), "gpu");

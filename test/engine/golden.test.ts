@@ -46,7 +46,7 @@ for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
       const logits = expected.get("logits") as Float32Array;
       const { vocab_size } = model.config;
       const sequences = await model.openSequences({ sequences: 3, context: tokens.length });
-      /** Three sequences go on from `begin` to `end`; those that stay where they are take no part. */
+      /** Three sequences continue from `begin` to `end`; those that do not advance take no part. */
       const advance = async (begin: readonly number[], end: readonly number[]) => {
         const feeds = end
           .map((to, sequence) => ({ sequence, tokens: tokens.slice(begin[sequence], to) }))

@@ -8,7 +8,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { location } from "../support/files.ts";
 
-test("loading and running 270 MB of weights takes less than 200 MB besides the GPU's buffers", async () => {
+test("loading and running 270 MB of weights takes less than 200 MB in addition to the GPU's buffers", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-memory-"));
   const run = promisify(execFile);
   try {

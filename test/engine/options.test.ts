@@ -54,7 +54,7 @@ test("a stop text is cut wherever it falls between tokens, in the stream too", a
 test("a stream emits whole characters", async () => {
   const model = await stories();
   let streamed = "";
-  // Most bytes this hot are no UTF-8; what cannot be a character comes as U+FFFD, and never in halves.
+  // Most bytes this hot are not UTF-8; bytes that cannot be a character become U+FFFD, and never in halves.
   const generation = model.generate("Zoë – 你", { maxNewTokens: 60, temperature: 50, seed: 2 });
   for await (const { text } of generation) {
     assert.ok(!/[\uD800-\uDBFF]$/.test(text ?? ""), "no half of a pair");
@@ -64,7 +64,7 @@ test("a stream emits whole characters", async () => {
   model.dispose();
 });
 
-test("an abort ends whatever is under way, and the model goes on", async () => {
+test("an abort ends the running call, and the model stays usable", async () => {
   assert.is(await codeOf(() => loadAlone(location("weights/stories260K"), { signal: AbortSignal.abort() })), "aborted");
   const controller = new AbortController();
   const loading = loadAlone(location("weights/stories260K"), {

@@ -50,7 +50,7 @@ test("a text longer than the context is measured through windows that predict ev
   const model = await load(location("weights/gpt-nano-sort"));
   const tokens = [2, 0, 1, 1, 0, 2, 0, 0, 1, 1, 2, 2, 1, 0, 2, 1, 0];
   const { nll, tokens: count } = await model.perplexity([tokens], { stride: 4 });
-  // The same windows by hand: [0, 11) predicts 1 to 10, then four tokens at a time behind as much context as fits.
+  // The same windows by hand: [0, 11) predicts 1 to 10, then four tokens at a time after as much context as fits.
   let sum = 0;
   for (const [begin, end, predicted] of [
     [0, 11, 1],

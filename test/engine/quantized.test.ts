@@ -1,4 +1,4 @@
-/** Quantised models: the bits of the float weights that they stand for, from load and from folder, edited and not. */
+/** Quantised models: the bits of the float weights that they represent, from load and from folder, edited and not. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors } from "../../src/formats/safetensors.ts";
@@ -35,7 +35,7 @@ for (const [name, format, bundled] of [
 ] as const) {
   const folder = `test/golden/${name}`;
 
-  test(`${name} in ${format}: from load or from its folder, the bits of the weights it stands for`, async () => {
+  test(`${name} in ${format}: from load or from its folder, the bits of the weights it represents`, async () => {
     const cases = await readJson<GoldenCase[]>(`${folder}/cases.json`);
     const golden = cases.find((entry) => entry.case === (bundled ?? "base"));
     assert.ok(golden);
@@ -79,7 +79,7 @@ function matrixOf(name: string, config: Record<string, unknown>): { inputs: numb
   return { inputs, transposed: false };
 }
 
-test("a folder keeps what is no matrix, says how far the weights moved, and names its format", async () => {
+test("a folder keeps other tensors, reports how far the weights moved, and names its format", async () => {
   const folder = "weights/gpt-nano-sort";
   const before = parseSafetensors(await readBytes(`${folder}/model.safetensors`)).tensors;
   for (const format of FORMATS) {
@@ -114,7 +114,7 @@ test("on the GPU a real model takes 0.30 of float32's memory in q8, 0.17 in q4",
   }
 });
 
-test("a notice tells how far quantising at load moved the weights", async () => {
+test("a notice reports how far quantising at load moved the weights", async () => {
   const notices: string[] = [];
   const model = await load(location("weights/gpt-nano-sort"), {
     quantize: "q4",

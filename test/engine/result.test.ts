@@ -9,7 +9,7 @@ import { codeOf } from "../support/refusal-code.ts";
 
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
 
-test("asked for at once, during or after iterating, it is the same", async () => {
+test("the result is the same at once, during and after iterating", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { device: await testDevice() });
   const options = { maxNewTokens: 6, stopTokens: [] };
   const { tokens } = await model.generate(PROMPT, options).result();
@@ -26,7 +26,7 @@ test("asked for at once, during or after iterating, it is the same", async () =>
   model.dispose();
 });
 
-test("left, aborted or failed, it says so, whenever it is asked for", async () => {
+test("a stopped, aborted or failed generation reports that at every request", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { device: await testDevice() });
   const left = model.generate(PROMPT, { maxNewTokens: 20, stopTokens: [] });
   let early: Promise<string> | undefined;

@@ -6,7 +6,7 @@ import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 
-/** Under the reference plan, what is reused and what is computed anew are equal bit for bit, and so are the ids. */
+/** Under the reference plan, reused and recomputed results are equal bit for bit, and so are the ids. */
 const stories = () => load(location("weights/stories260K"), { plan: "reference" });
 
 test("a growing text is not computed again, and continues as if it had been", async () => {
@@ -39,7 +39,7 @@ test("a growing text is not computed again, and continues as if it had been", as
   model.dispose();
 });
 
-test("sequences go on side by side, and take a beginning from one another", async () => {
+test("sequences continue side by side, and share prefixes", async () => {
   const model = await stories();
   const session = await model.session({ context: 64, sequences: 3 });
   const prompts = [

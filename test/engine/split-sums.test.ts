@@ -49,7 +49,7 @@ for (const { seed, f, summation } of myTurns([
   { seed: 0, f: 1032, summation: "serial_parts8" },
   { seed: 5, f: 268, summation: "serial_parts2" },
 ])) {
-  test(`the guess for GPUs splits what an MLP of ${f} sums up, with stages and captures behind it`, async () => {
+  test(`the guess for GPUs splits what an MLP of ${f} sums up, with stages and captures after it`, async () => {
     const random = await openRandomModel(seed, f);
     const model = await load(random.files, { family: "tiled" });
     try {
@@ -68,7 +68,7 @@ for (const { seed, f, summation } of myTurns([
   });
 }
 
-// Seed 50: heads of 16, and an edge mask that gives each a row of its own.
+// Seed 50: heads of 16, and an edge mask that gives each its own row.
 test("a choice of four parts is followed in every layer, heads that read variants included", async () => {
   const random = await openRandomModel(50);
   const model = await load(random.files, { family: "tiled" });

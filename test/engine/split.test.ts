@@ -15,7 +15,7 @@ import { myTurns } from "../support/turns.ts";
 
 // Seed 19 slides a window.
 for (const seed of myTurns([55, 19])) {
-  test(`single rows and batches before and behind the limit (seed ${seed})`, async () => {
+  test(`single rows and batches before and after the limit (seed ${seed})`, async () => {
     const { model, files } = await longModel(seed, { family: "tiled" });
     const { weights, config } = await openReference(files);
     const next = uniform(seed);

@@ -114,7 +114,7 @@ test("at strength 0 nothing differs; at temperature 0 there is one continuation 
   assert.is(continuations?.pairs[0]?.seed, null);
 });
 
-test("what makes no sense is refused by name", async () => {
+test("invalid options are refused by name", async () => {
   const edited = model.withStages(adding("all"));
   const prompts = [[1]];
   const scorer = () => 0;

@@ -58,7 +58,7 @@ test("equal texts give equal weights, and pieces are cut from whole texts", () =
   assert.ok(first.accuracy > 0.6, `${first.accuracy}`);
 });
 
-test("classes that one token tells apart are told apart, and tokens of neither weigh nothing", () => {
+test("classes that one token separates are separated, and tokens of neither weigh nothing", () => {
   const [positive, negative] = [1, 2].map((token) => Array.from({ length: 10 }, () => [token, 5])) as [
     number[][],
     number[][],

@@ -27,7 +27,7 @@ test("estimates come to what is measured, from either side, and one odd measurem
   }
 });
 
-test("what was not timed teaches nothing", () => {
+test("untimed submits do not change estimates", () => {
   const pacer = new Pacer("tiled");
   const [budget, estimate] = [pacer.budgetMs, pacer.estimate(WORK)];
   pacer.observe(10, 0);

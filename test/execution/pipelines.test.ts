@@ -88,7 +88,7 @@ test("after a failure nothing lingers", async () => {
   gpu.destroy();
 });
 
-test("preparing tells how far it is, of what was not there before", async () => {
+test("preparing reports progress over new pipelines only", async () => {
   const cache = await makeCache();
   const kernels = [6, 7, 8, 7].map((n) => kernelOf(`k${n}`, `  x[0] = ${n}u;`));
   await cache.get(kernels[0] as Kernel);
@@ -100,7 +100,7 @@ test("preparing tells how far it is, of what was not there before", async () => 
   assert.is(cache.created, 3);
 });
 
-test("an abort stops what has not begun", async () => {
+test("an abort stops compilations that have not begun", async () => {
   const cache = await makeCache();
   const kernels = Array.from({ length: 40 }, (_, n) => kernelOf(`n${n}`, `  x[0] = ${100 + n}u;`));
   const abort = new AbortController();

@@ -75,7 +75,7 @@ function spearman(a: readonly number[], b: readonly number[]): number {
 }
 
 for (const method of myTurns(["attribution+greedy", "masks"] as const)) {
-  test(`${method}: the bundle of a fit gives the losses that its report tells`, async () => {
+  test(`${method}: the bundle of a fit gives the losses of its report`, async () => {
     const model = await load(location("weights/gpt-nano-sort"));
     // Sorted texts are to be kept, texts of one letter to be unlearned.
     const good = sorting(2, 12);

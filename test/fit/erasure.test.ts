@@ -117,7 +117,7 @@ test("vectors one by one give the mean and covariance of plain sums, far from th
   );
 });
 
-test("Cholesky solves, and tells a matrix without full rank", () => {
+test("Cholesky solves, and recognises a matrix without full rank", () => {
   const { rows } = samples(5, 60, 11);
   const matrix = covarianceOf(rows);
   const lower = Float64Array.from(matrix.flatMap((row, i) => row.slice(0, i + 1)));
@@ -157,7 +157,7 @@ test("the rank-one form is the paper's x − W⁺·P·W·(x − μ)", () => {
   }
 });
 
-test("whatever the shrinkage, the class means are equal afterwards, and no coordinate tells the classes apart", () => {
+test("whatever the shrinkage, the class means are equal afterwards, and no coordinate separates the classes", () => {
   fc.assert(
     fc.property(
       fc.integer(),
@@ -195,7 +195,7 @@ test("LEACE moves the data less than an orthogonal projection, as much as it say
   assert.ok(few > 5 * many && few <= 1 && many > 0, `${few} with 12 vectors, ${many} with 400`);
 });
 
-test("a coordinate that never changes is left alone; too few vectors without shrinkage are told", () => {
+test("a coordinate that never changes is unchanged; too few vectors without shrinkage are reported", () => {
   const data = samples(9, 60, 5);
   const rows = data.rows.map((row) => [...row.slice(0, 2), 7.25, ...row.slice(2)]);
   const { erasure } = erase({ ...data, rows }, 0);

@@ -87,7 +87,7 @@ test("sentences that take several steps are put together from their parts", asyn
   model.dispose();
 });
 
-test("nothing is run behind the last site, and no logits are made", async () => {
+test("nothing is run after the last site, and no logits are made", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const whole = model.plan({ context: 8 });
   const pooled = model.plan({ context: 8, captures: ["mlp_pre.1"], pooling: "max" });
@@ -101,7 +101,7 @@ test("nothing is run behind the last site, and no logits are made", async () => 
   model.dispose();
 });
 
-test("a value that is no number is told, at whichever token it stands", async () => {
+test("a NaN is reported, at any token", async () => {
   const folder = "test/golden/gpt2-tiny";
   const { tensors } = parseSafetensors(await readBytes(`${folder}/model.safetensors`));
   const damaged = new Map(tensors);
@@ -120,7 +120,7 @@ test("a value that is no number is told, at whichever token it stands", async ()
     [1, 2, 5],
   ]) {
     for (const pooling of POOLINGS) {
-      // What stands behind the damaged token is damaged too, the last token always.
+      // Every token after the damaged one is damaged too, the last token always.
       assert.is(await codeOf(() => pool(tokens, pooling)), "non_finite", `${pooling} of ${tokens}`);
     }
   }

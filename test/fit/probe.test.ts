@@ -69,7 +69,7 @@ test("separable classes and columns in the thousands are fitted too", () => {
   assert.ok([...weight, bias].every(Number.isFinite));
 });
 
-test("a probe tells held-out sentences apart, and its file gives it back", async () => {
+test("a probe separates held-out sentences, and its file restores it", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const both = classes(model.config.vocab_size, 120);
   const probe = await fitProbe(model, both);
@@ -149,7 +149,7 @@ test("neurons fall into four groups, and the bundle sets the chosen ones", async
   model.dispose();
 });
 
-test("auto takes the layer of the greatest effect within the bound, and says what it chose from", async () => {
+test("auto takes the layer of the greatest effect within the bound, and reports the candidates", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const both = classes(model.config.vocab_size, 10);
   const free = await chooseLayer(model, "ablation", { ...both, klBound: 1e9 });

@@ -25,7 +25,7 @@ test("a picked folder's files are known by their paths inside it", async () => {
   assert.is(await source.exists("x.bin"), false);
 });
 
-test("an input's FileList, which is no array, is as good as one", async () => {
+test("an input's FileList, which is not an array, works like one", async () => {
   const list = { length: 1, 0: new File(["[1]"], "config.json"), item: () => null };
   const source = await openSource(list);
   assert.equal(await readJson(source, "config.json"), [1]);
@@ -37,7 +37,7 @@ test("files picked singly are known by their names", async () => {
   assert.is(await readText(source, "vocab.txt"), "hi");
 });
 
-test("what was not chosen, or not well, is said", async () => {
+test("missing and wrongly chosen files are reported", async () => {
   await refusal("usage", () => openSource([]), "No files");
   await refusal("usage", () => openSource([new File([], "a"), new File([], "a")]), "called a");
   await refusal("usage", () => openSource(5 as unknown as string), "number");

@@ -53,7 +53,7 @@ async function packed(checkpoint: Checkpoint, source: MatrixSource): Promise<rea
   return values;
 }
 
-test("in the file's order nothing is read twice, and what is packed is the same", async () => {
+test("in the file's order nothing is read twice, and the packed bytes are the same", async () => {
   const expected = new Map<string, readonly number[]>();
   const plain = oneFile(() => undefined);
   for (const source of sources) expected.set(source.label, await packed(plain, source));

@@ -154,7 +154,7 @@ test("a damaged header names its shard", async () => {
   await refusal("bad_file", () => open(files), "one.safetensors", '"a"', "only 5 bytes");
 });
 
-test("without safetensors it is said what is there and what to do", async () => {
+test("without safetensors the error names what the folder has and what to do", async () => {
   await refusal("not_found", () => open({ "config.json": {} }), "neither model.safetensors nor", "holds config.json");
   await refusal("not_found", () => open({ "pytorch_model.bin": "x" }), "only pytorch_model.bin", "save_pretrained");
   await refusal("not_found", () => open({ "model-Q4_K_M.gguf": "x" }), "only model-Q4_K_M.gguf", "GGUF is not read");

@@ -53,7 +53,7 @@ test("a file: URL is a folder", async () => {
   await source.close();
 });
 
-test("what is missing or no folder is said with what to do", async () => {
+test("a missing path and a file in place of a folder are refused with a remedy", async () => {
   await refusal("not_found", () => openSource(join(folder, "nowhere")), "nowhere does not exist", "config.json");
   await refusal("not_found", () => openSource(join(folder, "data")), "is a file, not a folder");
   await refusal(
@@ -75,7 +75,7 @@ test("no path leads out of the folder", async () => {
   await source.close();
 });
 
-test("a file that is shorter than what is asked of it", async () => {
+test("a file that is shorter than the requested range", async () => {
   const source = await openSource(folder);
   await refusal("bad_file", () => source.read("data", 0, 1001), "byte 1000", "1001");
   // No buffer of this size could be made.

@@ -1,4 +1,4 @@
-/** Reading a distant file in order: what is asked for, when, and what becomes of failures. */
+/** Reading a distant file in order: the requests, their times, and failures. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ReadAhead } from "../../src/formats/read-ahead.ts";
@@ -62,7 +62,7 @@ test("six ranges are under way before the first is there, and small reads share 
   assert.equal(file.asked.at(-1), [100 + 7 * RANGE, 4 * MB]);
 });
 
-test("tensors that nobody needs are passed over, small gaps are not", () => {
+test("unneeded tensors are skipped, small gaps are not", () => {
   const file = new SlowFile();
   const spans = [
     { begin: 20 * MB, end: 21 * MB },

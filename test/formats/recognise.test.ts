@@ -48,7 +48,7 @@ for (const [title, file, expected, what, hint] of kinds) {
   });
 }
 
-test("what was expected is not called something else, nor is what nobody knows", () => {
+test("expected files are not called something else, nor are unknown ones", () => {
   assert.is(recognise(writeSafetensors(new Map()), "weights"), null);
   assert.is(recognise(bytes("GGUF"), "gguf"), null);
   assert.is(recognise(bytes('{"a":1}'), "json"), null);
@@ -114,7 +114,7 @@ test("a folder one level too high, and a file's name that would flood a message"
   assert.ok(long.message.length < 500);
 });
 
-test("weights that are missing beside a config.json", async () => {
+test("weights that are missing next to a config.json", async () => {
   const files = { "config.json": "{}", "adapter_config.json": "{}", "adapter_model.safetensors": "" };
   const error = await noWeights(await folder(files), "neither a nor b");
   assert.ok(error.message.includes("PEFT adapter"), error.message);

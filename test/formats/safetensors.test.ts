@@ -32,7 +32,7 @@ const name = fc
   .filter((text) => text !== "__metadata__");
 const tensors = fc.array(fc.tuple(name, tensor), { maxLength: 6 }).map((entries) => new Map(entries));
 
-/** A file of the given header and so many bytes of data. */
+/** A file of the given header and a number of bytes of data. */
 function fileOf(header: unknown, dataLength: number): Uint8Array {
   return rawFile(typeof header === "string" ? header : JSON.stringify(header), dataLength);
 }
@@ -51,7 +51,7 @@ const f32 = (shape: readonly unknown[], begin: unknown, end: unknown) => ({
   data_offsets: [begin, end],
 });
 
-test("what is written is read back, tensors and metadata, from a view at any offset", () => {
+test("written files are read back, tensors and metadata, from a view at any offset", () => {
   fc.assert(
     fc.property(tensors, fc.dictionary(fc.string(), fc.string()), fc.nat(9), (written, metadata, shift) => {
       const file = writeSafetensors(written, metadata);

@@ -108,7 +108,7 @@ test("spans are reordered in groups, and mixed types become float32", async () =
   }
 });
 
-test("spans stand in turns of four, filled up with zeros", async () => {
+test("spans alternate in fours, padded with zeros", async () => {
   const source: MatrixSource = { label: "turns", k: 2, rows: [span("a", 0, 6), span("b", 0, 6)], inTurns: true };
   for (const maxChunkBytes of [1, 64, 1 << 20]) {
     const strips = await packed(mixed, source, 0, 4, maxChunkBytes);

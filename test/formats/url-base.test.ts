@@ -33,7 +33,7 @@ interface Manner {
   head?: boolean;
   gzip?: boolean;
   contentRange?: (header: string) => string | undefined;
-  /** Answers in place of the files, until it returns false. */
+  /** Answers instead of the files, until it returns false. */
   instead?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 let manner: Manner = {};
@@ -180,7 +180,7 @@ test("a server that ignores ranges: forward reads share one download, a step bac
   await source.close();
 });
 
-test("a server that ignores ranges is not made to send what nobody reads", async () => {
+test("a server that ignores ranges is not made to send unread bytes", async () => {
   manner = { ranges: false };
   const source = openBase();
   await source.read("huge.bin", 0, 10);
@@ -197,7 +197,7 @@ test("a checkpoint from a server that ignores ranges", async () => {
   await checkpoint.close();
 });
 
-test("a length that is nowhere told", async () => {
+test("a length that is not reported", async () => {
   manner = { ranges: false, chunked: true };
   const source = openBase();
   assert.is(await source.exists("data.bin"), true);
@@ -223,7 +223,7 @@ test("compressed text is text; a compressed length is not taken for the file's",
   assert.is(await openBase().size("data.bin"), LARGE);
 });
 
-test("a range other than the one asked for, or of another file", async () => {
+test("a range other than the requested one, or of another file", async () => {
   manner = { contentRange: (header) => header.replace(/bytes \d+/, "bytes 1") };
   await refusal("bad_file", () => openBase().read("data.bin", 5, 10), "bytes 5 to 10", "bytes 1-9");
   const source = openBase();
@@ -241,7 +241,7 @@ test("reads beyond the end, and lengths that lie", async () => {
   await refusal("bad_file", () => source.readAll("data.bin", 100_000), "100000");
 });
 
-test("a file that does not exist, or behind a lock", async () => {
+test("a file that does not exist, or is not accessible", async () => {
   await refusal("not_found", () => openBase().size("nothing"), `${origin}/m/nothing does not exist`, "config.json");
   const status = (code: number) => {
     manner = { instead: (_, response) => Boolean(response.writeHead(code).end("no")) };
@@ -299,7 +299,7 @@ test("no server, and addresses that are none", async () => {
   await refusal("usage", () => openBase().read("../secret", 0, 1), "inside");
 });
 
-test("an abort ends a read under way and is told as one", async () => {
+test("an abort ends a running read and is reported as one", async () => {
   for (const ranges of [true, false]) {
     manner = { ranges };
     const source = openBase();

@@ -1,4 +1,4 @@
-/** What a page is told when it has no WebGPU, or none that it can use. In Node, a page is played. */
+/** Errors in a page without usable WebGPU. In Node, a fake page. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openAdapter } from "../../src/gpu/browser.ts";
@@ -33,17 +33,17 @@ function adapterCalled(info: Partial<GPUAdapterInfo>): unknown {
   return { requestAdapter: () => Promise.resolve({ info }) };
 }
 
-test("a page that is not secure is told so", async () => {
+test("a page that is not secure gets that reason", async () => {
   playPage(undefined, false);
   await refusal("no_adapter", () => openAdapter({}), location.origin, "https");
 });
 
-test("a browser without WebGPU is told which ones have it", async () => {
+test("a browser without WebGPU gets a list of browsers that have it", async () => {
   playPage(undefined);
   await refusal("no_adapter", () => openAdapter({}), "does not offer WebGPU", "Chrome", "Firefox", "Linux");
 });
 
-test("a browser without an adapter is told where to look", async () => {
+test("a browser without an adapter gets a hint where to look", async () => {
   playPage({ requestAdapter: () => Promise.resolve(null) });
   await refusal("no_adapter", () => openAdapter({ adapter: "auto" }), "no adapter", "chrome://gpu");
 });

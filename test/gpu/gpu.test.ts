@@ -1,4 +1,4 @@
-/** Buffers are counted, errors surface once, and a lost device says so for ever. */
+/** Buffers are counted, errors surface once, and a lost device reports that every time. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Gpu, openGpu } from "../../src/gpu/open.ts";
@@ -45,7 +45,7 @@ test("a buffer beyond a limit is refused before the device is asked", async () =
   gpu.destroy();
 });
 
-test("limits and features are as asked for", async () => {
+test("limits and features are as requested", async () => {
   const plain = await openGpu({ limits: "default" });
   assert.is(plain.profile.limits.maxStorageBuffersPerShaderStage, 8);
   assert.is(plain.profile.limits.maxBufferSize, 256 << 20);
@@ -96,7 +96,7 @@ test("every use of a lost device says that it is lost and what to do", async () 
   gpu.destroy();
 });
 
-test("a loss during a wait is told as a loss", async () => {
+test("a loss during a wait is reported as a loss", async () => {
   const gpu = await openGpu();
   gpu.device.destroy();
   await refusal("device_lost", async () => {
@@ -109,7 +109,7 @@ test("an aborted signal opens nothing", async () => {
   await refusal("aborted", () => openGpu({ signal: AbortSignal.abort() }));
 });
 
-test("memory that the device does not have is told with the buffer that asked for it", async () => {
+test("memory that the device does not have is reported with the name of the buffer", async () => {
   const device = await testDevice();
   const gpu = new Gpu(deviceWithoutMemory(device, 1000), readProfile(device), { ownsDevice: true });
   gpu.createBuffer("small", 16, GPUBufferUsage.STORAGE);

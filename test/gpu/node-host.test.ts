@@ -1,4 +1,4 @@
-/** Which adapter a process gets, from what its environment offers. Each case is a process of its own. */
+/** Which adapter a process gets, from what its environment offers. Each case is a separate process. */
 import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -77,7 +77,7 @@ onLinux("without any driver the carried one is used, with one line of notice, an
   assert.is(stderr, "");
 });
 
-onLinux("a Vulkan loader of the system is used where there is one", async () => {
+onLinux("a Vulkan loader of the system is used if there is one", async () => {
   const carrier = await findCarrier();
   assert.ok(carrier);
   const driver = await unpackDriver(carrier as NonNullable<typeof carrier>);
@@ -185,7 +185,7 @@ onLinux("info lists every source and explains which adapter is used", async () =
   assert.equal(JSON.parse(JSON.stringify(info)), info);
 });
 
-onLinux("info tells of a choice that nothing fits, and lists what there is all the same", async () => {
+onLinux("info reports a choice without a match, and still lists the adapters", async () => {
   const info = await gatherInfo({ adapter: "voodoo 3" });
   assert.is(info.device, null);
   assert.match(info.problem ?? "", /voodoo 3/);

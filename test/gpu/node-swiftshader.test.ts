@@ -140,7 +140,7 @@ test("nothing is loaded from a temporary folder that others can write to, or tha
   await refusal("no_adapter", () => unpackDriver(carried), folder, "someone else");
 });
 
-test("a damaged package is told, with the command that mends it", async () => {
+test("a damaged package is reported, with the command that repairs it", async () => {
   setEnvironment({ XDG_CACHE_HOME: scratch, HOME: "", TMPDIR: scratch });
   const archive = join(scratch, "swiftshader.tar.br");
   const bytes = await readFile((await carrier()).archive);

@@ -31,7 +31,7 @@ test("empty variables count as unset", () => {
   assert.equal(findDriverFiles(empty), findDriverFiles({ HOME: "" }));
 });
 
-test("what the user names comes in place of all else", () => {
+test("the user's drivers replace all others", () => {
   const named = { HOME: "", XDG_DATA_HOME: scratch, VK_DRIVER_FILES: file("b.json") };
   assert.equal(findDriverFiles(named), { files: [file("b.json")], origin: `VK_DRIVER_FILES=${file("b.json")}` });
   const older = { HOME: "", XDG_DATA_HOME: scratch, VK_ICD_FILENAMES: `${file("b.json")}:${file("a.json")}` };
@@ -67,7 +67,7 @@ test("the environment names the drivers only while they are used", () => {
   }
 });
 
-test("why a library does not load is told", async () => {
+test("the reason why a library does not load is reported", async () => {
   await writeFile(join(scratch, "text.so"), "no library");
   assert.match(loadError(join(scratch, "none.so")) ?? "", /No such file/);
   assert.match(loadVulkanLoader(join(scratch, "text.so")) ?? "", /text\.so/);

@@ -18,14 +18,14 @@ test("a profile holds the device's limits and names, and cannot be changed", asy
   assert.throws(() => Object.assign(profile, { software: true }));
 });
 
-test("the origin names a device where its info does not", async () => {
+test("the origin names a device if its info does not", async () => {
   const device = await testDevice();
   const profile = readProfile(device, { name: "Some GPU", backend: "vulkan" });
   assert.is(profile.name, "Some GPU");
   assert.is(profile.backend, "vulkan");
 });
 
-test("an adapter has a name whatever it tells", () => {
+test("an adapter has a name, whatever it reports", () => {
   assert.is(displayName({ ...nameless, description: "SwiftShader driver 5.0.0" }), "SwiftShader driver 5.0.0");
   assert.is(displayName({ ...nameless, vendor: "amd", architecture: "rdna-3" }), "amd rdna-3");
   assert.is(displayName({ ...nameless, vendor: "apple" }), "apple");

@@ -1,4 +1,4 @@
-/** Reads tar archives, and tells damaged ones. */
+/** Reads tar archives, and reports damaged ones. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readTar } from "../../src/gpu/tar.ts";
@@ -47,7 +47,7 @@ test("plain files come by their paths; folders and links do not", () => {
   assert.is(files.get("deep/er/b.bin")?.length, 513);
 });
 
-test("a damaged header, and an end within a file, are told", async () => {
+test("a damaged header, and an end within a file, are reported", async () => {
   const whole = archive(entry("a.txt", ascii("hello")), entry("b.txt", new Uint8Array(2000)));
   const damaged = whole.slice();
   damaged[1024 + 3] = 0xff;

@@ -1,4 +1,4 @@
-/** Waits end soon where the host tells late that work is done, and cost nothing where it does not. */
+/** Waits end soon even if the host reports finished work late, and cost nothing otherwise. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Waiter } from "../../src/gpu/waiting.ts";
@@ -31,7 +31,7 @@ class SlowToTell {
   }
 }
 
-test("a host that looks every 300 ms is made to look, as long as somebody waits", async () => {
+test("a host that looks every 300 ms is made to check during waits", async () => {
   const queue = new SlowToTell(300);
   const waiter = new Waiter(queue as unknown as GPUQueue);
   await waiter.calibrate();
@@ -63,7 +63,7 @@ test("a wait that fails fails, and ends what it began", async () => {
   queue.end();
 });
 
-test("a host that tells at once is left alone", async () => {
+test("a host that reports at once gets no extra submits", async () => {
   const queue = new SlowToTell(1);
   const waiter = new Waiter(queue as unknown as GPUQueue);
   await waiter.calibrate();

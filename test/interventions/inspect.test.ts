@@ -15,7 +15,7 @@ const aura = { id: "aura", kind: "neuron_scale", site: "mlp_out", layers: [0], p
 const calmTensors = { "calm.1.direction": vector(3, 4, 0, 0, 0, 0, 0, 0), "calm.1.reference": filled([8], 1) };
 const auraTensors = { "aura.0.scale": vector(1, 1, 0.25, 0.5, 1, 1, 1, 1), "aura.0.auroc": filled([8]) };
 
-test("a bundle is told in words", () => {
+test("a bundle is described in words", () => {
   const fit = { method: "ACE", pairs: 32 };
   const checks = [{ tokens: [1], top: [[2, 0.5]], atol: 0.002 }];
   const tensors = { ...calmTensors, ...auraTensors };
@@ -79,7 +79,7 @@ test("inspecting refuses what composing would", async () => {
   );
 });
 
-test("golden bundles are told too", async () => {
+test("golden bundles are described too", async () => {
   for (const model of ["gpt2-tiny", "llama3-tiny"]) {
     const text = inspectBundle(
       readBundle(await readBytes(`test/golden/${model}/everything.safetensors`), "everything"),

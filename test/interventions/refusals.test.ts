@@ -130,7 +130,7 @@ test("refused: a site that Llama lacks, and heads as destinations where they sha
   run(llama, [{ ...mask, destinations: "qkv_groups" }], {});
 });
 
-test("refused: ids that are no ids or stand twice", async () => {
+test("refused: invalid or repeated ids", async () => {
   await refusal("bad_bundle", () => run(gpt2, [{ ...scale, id: "a/b" }], {}), 'stages[0].id is "a/b"');
   await refusal("bad_bundle", () => run(gpt2, [{ ...scale, id: 3 }], {}), "stages[0].id is 3");
   await refusal("bad_bundle", () => run(gpt2, [scale, scale], scaleTensors), 'stage "n": id stands for two stages');
@@ -253,7 +253,7 @@ test("refused: edges to be set later that do not exist, as the caller's mistake 
   await refusal("usage", widen(["blocks.1.mlp", "blocks.1.head.0"]), "settings.edges names", "which is no edge");
 });
 
-test("another model's weights and tokenizer are a warning, and so are positions behind the end", () => {
+test("another model's weights and tokenizer are a warning, and so are positions after the end", () => {
   const digest = "ab".repeat(32);
   const base = { ...baseOf(gpt2), weights_sha256: digest, tokenizer_sha256: digest };
   const late = { ...scale, positions: { from: 9 } };
@@ -270,7 +270,7 @@ test("another model's weights and tokenizer are a warning, and so are positions 
   assert.equal(positionWarnings(composed.stages, { promptLength: 4, length: 10 }), []);
 });
 
-test("neutral values are no mistakes", () => {
+test("neutral values are accepted", () => {
   run(
     gpt2,
     [

@@ -28,7 +28,7 @@ test("more data takes the place of the first, is read in turns, and goes with th
   }
 });
 
-test("where there is no memory for more, the little that there is does; other failures are told", async () => {
+test("without memory for more data, the small data serves; other failures are reported", async () => {
   const gpu = await openGpu({ limits: "default" });
   try {
     const bench = new MicroBench(gpu, new PipelineCache(gpu));

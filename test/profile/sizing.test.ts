@@ -108,7 +108,7 @@ test("repeats grow without leaps, and end", () => {
   assert.ok(lengthsFor(TRIAL_PART, 5).least >= 20);
 });
 
-test("a clock that stands still ends, and gives no infinite rate", async () => {
+test("a clock that does not advance ends, and gives no infinite rate", async () => {
   let runs = 0;
   const ms = await bestDispatch(
     async () => {

@@ -74,7 +74,7 @@ test("a function with a value does not end in a loop", () => {
   assert.equal(rulesOf(main("for (var i = 0u; i < SPAN; i++) { output[i] = input[i]; }")), []);
 });
 
-test("no barrier stands behind a condition on data, in whatever function it is", () => {
+test("no barrier depends on a condition on data, in any function", () => {
   assert.equal(rulesOf(main("if (args.on != 0u) { workgroupBarrier(); }")), []);
   assert.equal(rulesOf(main("if (input[0].x > 0.0) { workgroupBarrier(); }")), ["barrier"]);
   const nested = "fn meet() { storageBarrier(); }\nfn total() -> f32 { meet(); return 1.0; }\n";
@@ -82,7 +82,7 @@ test("no barrier stands behind a condition on data, in whatever function it is",
   assert.equal(rulesOf(nested + main("let x = input[1]; if (x.y > 0.0) { output[0].x = 1.0; } meet();")), []);
 });
 
-test("what is meant is said before it, with a reason", () => {
+test("intended exceptions have a comment with a reason before them", () => {
   const loop = "for (var i = 0u; i < u32(input[0].x); i++) {}";
   assert.equal(rulesOf(main(`// By data: the stages of a bundle.\n${loop}`)), []);
   assert.equal(rulesOf(main(`// By data:\n${loop}`)), ["loop-bound"]);

@@ -115,7 +115,7 @@ test("parts of content reach the template as they are", async () => {
   assert.is(tokenizer.applyChatTemplate([{ role: "user", content }, ...turns]), "HiHiHello.");
 });
 
-test("goes on with the last message", async () => {
+test("continues the last message", async () => {
   const tokenizer = await withConfig({
     chat_template:
       "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}{% if m.thinking %}({{ m.thinking }}){% endif %}</>{% endfor %}",
@@ -130,7 +130,7 @@ test("goes on with the last message", async () => {
   assert.throws(() => goOn(ending("x"), "mood"), refusal("usage", /no "mood"/));
 });
 
-test("templates come from files beside the configuration, in transformers' order", async () => {
+test("templates come from files next to the configuration, in transformers' order", async () => {
   const files = {
     "chat_template.jinja": "file",
     "additional_chat_templates/tool_use.jinja": "tools",

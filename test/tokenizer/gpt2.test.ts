@@ -94,7 +94,7 @@ test("reads <|endoftext|> in a text as the special token", async () => {
   assert.is(tokenizer.eosTokenId, 50256);
 });
 
-test("adds a BOS only where tokenizer_config.json asks for it", async () => {
+test("adds a BOS only if tokenizer_config.json requests it", async () => {
   const plain = await loaded({}, gpt2);
   assert.equal(plain.encode("Hello"), [15496]);
   const withBos = await loaded({ "tokenizer_config.json": { add_bos_token: true } }, gpt2);

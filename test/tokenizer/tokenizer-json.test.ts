@@ -206,7 +206,7 @@ test("leaves out what a BPE has no token for, as the Rust library does", async (
   assert.equal(tokenizer.encode("axa"), [0, 0]);
 });
 
-test("a text that begins with BOS gets no second one, and says so", async () => {
+test("a text that begins with BOS gets no second one, with a notice", async () => {
   const tokenizer = await loaded(await stories());
   const notices: string[] = [];
   const onNotice = (message: string): void => void notices.push(message);
@@ -242,7 +242,7 @@ test("an id far beyond the vocabulary costs nothing", async () => {
   assert.is(tokenizer.decode([100_000_000, 2_000_000_000]), "abb");
 });
 
-test("a tokenizer that cannot be read is an error for who asks for it", async () => {
+test("a tokenizer that cannot be read is an error when it is used", async () => {
   const files = { "tokenizer.json": byteLevel({ normalizer: { type: "Nonsense" } }) };
   const { tokenizer, error } = await triedTokenizer(files);
   assert.is(tokenizer, null);

@@ -15,7 +15,7 @@ test("a budget of any length allows what is done in time", async () => {
   }
 });
 
-test("late work is told to stop, and its failure is nobody's", async () => {
+test("late work is aborted, and its failure is ignored", async () => {
   const budget = new Budget(20, undefined);
   let steps = 0;
   let ended: Promise<void> | undefined;

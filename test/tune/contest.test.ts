@@ -105,13 +105,13 @@ test("a sample lasts twenty steps of the clock, however coarse, and long enough 
   }
 });
 
-test("one run that an interruption made long is no sample", async () => {
+test("one run that an interruption made long does not count", async () => {
   let calls = 0;
   const { ms } = await sampleRun(async (count) => 0.01 * count + (calls++ === 0 ? 6 : 0), 1e-6);
   assert.ok(ms < 0.02, `${ms}`);
 });
 
-test("a clock that fails or stands still is said to", async () => {
+test("a clock that fails or does not advance is reported", async () => {
   const clocks: readonly (() => Promise<number | null>)[] = [async () => null, async () => 0];
   for (const clock of clocks) {
     const failed = await sampleRun(clock, 0.1).catch((error: unknown) => error);

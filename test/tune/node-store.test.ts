@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openStore } from "../../src/tune/node-store.ts";
 
-test("files are whole, in a folder that is made when it is needed, and nothing is left beside them", async () => {
+test("files are whole, in a folder made on demand, and no other files remain", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-"));
   try {
     const store = openStore([join(folder, "a/b"), join(folder, "other")]);
@@ -17,7 +17,7 @@ test("files are whole, in a folder that is made when it is needed, and nothing i
     assert.equal(await readdir(join(folder, "a/b")), ["x.json"]);
     assert.is(store.place("x.json"), join(folder, "a/b/x.json"));
     await writeFile(join(folder, "file"), "");
-    // The next folder serves where the first cannot be written.
+    // The next folder serves if the first cannot be written.
     const second = openStore([join(folder, "file"), join(folder, "c")]);
     await second.write("x.json", "second");
     assert.is(await openStore([join(folder, "c")]).read("x.json"), "second");

@@ -29,7 +29,7 @@ async function roundTrip(store: TuningStore): Promise<void> {
   assert.equal(await recall(store, profile, silent), both);
 }
 
-test("what is remembered is recalled, and added to", () => roundTrip(new MemoryStore()));
+test("stored choices are read, and added to", () => roundTrip(new MemoryStore()));
 
 if (globalThis.indexedDB !== undefined) test("the same in IndexedDB", () => roundTrip(openStore()));
 
@@ -47,7 +47,7 @@ test("another version of the engine, and another adapter, know nothing of it", a
   assert.is(store.texts.size, 1);
 });
 
-test("damaged and foreign records are told of once, ignored and written anew", async () => {
+test("damaged and foreign records are reported once, ignored and replaced", async () => {
   const profile = await device();
   const whole = new MemoryStore();
   await remember(whole, profile, choices, silent);

@@ -44,7 +44,7 @@ test("a model of a gigabyte has enough for 256 MB, spread out; a model with that
   assert.equal(standIns(64 * MB, new Set([0]), [64 * MB, 18 * MB], 256), []);
 });
 
-test("on what is no software device, kernels are timed on other weights, too", async () => {
+test("on devices other than software, kernels are also timed on other weights", async () => {
   for (const software of [true, false]) {
     const model = await load(location("test/golden/gpt2-tiny"));
     try {

@@ -1,4 +1,4 @@
-/** The clocks that kernels are timed on, and hosts that tell late. */
+/** The clocks that kernels are timed on, and hosts that report late. */
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -13,13 +13,13 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** Resolves at the next of moments that are so far apart; timers may fire a little early. */
 const tick = (ms: number): Promise<void> => pause(ms * Math.ceil((performance.now() + 2) / ms) - performance.now());
 
-test("the step of a host is told from waits for nothing", async () => {
+test("the step of a host is measured by empty waits", async () => {
   assert.is(await stepOfHost(async () => undefined), 1);
   const step = await stepOfHost(() => tick(40));
   assert.ok(step > 35 && step < 60, `${step} ms`);
 });
 
-test("no clock is left behind where a trial fails", async () => {
+test("no clock remains open if a trial fails", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));
   try {
     const { gpu } = model.internals;
@@ -36,7 +36,7 @@ test("no clock is left behind where a trial fails", async () => {
   }
 });
 
-test("a host that tells of finished work in large steps is not tuned by, and disposing of its clock never throws", async () => {
+test("a host that reports finished work in large steps does not tune, and disposing of its clock never throws", async () => {
   const device = await bareDevice();
   const model = await load(location("test/golden/gpt2-tiny"), { device });
   const { gpu } = model.internals;
