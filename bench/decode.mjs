@@ -36,7 +36,7 @@ const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >>
 const ratio = (times, first) => median(times.map((time, i) => time / first[i])).toFixed(2);
 const list = (times) => times.map((time) => time.toFixed(0)).join(" ");
 for (const { path, model, decode, prefill } of models) {
-  console.log(`${path}: decode ${list(decode)} ms a token, ratio ${ratio(decode, models[0].decode)}`);
+  console.log(`${path}: decode ${list(decode)} ms per token, ratio ${ratio(decode, models[0].decode)}`);
   console.log(`${path}: prefill ${list(prefill)} ms, ratio ${ratio(prefill, models[0].prefill)}`);
   model.dispose();
 }

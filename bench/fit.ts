@@ -6,7 +6,7 @@
  *
  * The prefill packs the sentences into the same steps, without a head and without captures, and waits for the device once,
  * at the end; on the reference plan, as fits run, and on the plan that a prompt is run with. Beside the wall clock the
- * process's CPU time is compared: on a software device that is the work done, whoever else uses the machine.
+ * process's CPU time is compared: on a software device that is the work done, regardless of other users of the machine.
  */
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";

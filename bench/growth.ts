@@ -4,9 +4,9 @@
  *   npx tsx bench/growth.ts [--rounds 5] [--longest 4096] [--adapter NAME] [--models FOLDER] [--only context|batch|model] [--cpu]
  *     [--out FOLDER]
  *
- * With --cpu the process's CPU time is measured in place of the wall clock: on a software device that is the work done,
- * whoever else uses the machine. Rounds go through all points in turn, so that a neighbour's work does not fall on one of them alone; a point is the
- * median of its rounds. Writes bench/growth.json, bench/growth.svg and the tables of bench/growth.md, where it measured every
+ * With --cpu the process's CPU time is measured instead of the wall clock: on a software device that is the work done,
+ * regardless of other users of the machine. Rounds go through all points in turn, so that a neighbour's work does not fall on one of them alone; a point is the
+ * median of its rounds. Writes bench/growth.json, bench/growth.svg and the tables of bench/growth.md, if it measured every
  * point that they hold, in as many rounds; else, or with --out, growth.json and growth.svg are written elsewhere.
  */
 import { execFileSync } from "node:child_process";
@@ -27,10 +27,10 @@ import { plot } from "./plot.ts";
 /** A measured point of a curve. */
 interface Point {
   readonly x: number;
-  /** Milliseconds of a decode step: median over the rounds, and where it lies 95 times of 100. */
+  /** Milliseconds of a decode step: median over the rounds, and its 95 % interval. */
   readonly ms: number;
   readonly interval: readonly [low: number, high: number];
-  /** Weights and cache that a step goes through. */
+  /** Bytes of weights and cache that a step reads. */
   readonly bytes: number;
 }
 
@@ -107,7 +107,7 @@ if (place === json) {
 }
 console.log(tablesOf(grown));
 
-/** Names of the points, and of the rounds where there are at least so many. */
+/** Names of the points, and of the rounds if there are enough. */
 function rowsOf(growth: Growth, rounds: number): readonly string[] {
   const points = (["context", "batch", "model"] as const).flatMap((part) =>
     (growth[part] ?? []).map(({ x }) => `${part} ${x}`),
@@ -160,7 +160,7 @@ async function batches(model: Model): Promise<readonly Point[]> {
   return points;
 }
 
-/** GPT-2s of one width with more and more layers; x is millions of bytes a token goes through. */
+/** GPT-2s of one width with more and more layers; x is megabytes read per token. */
 async function sizes(): Promise<readonly Point[]> {
   const layers = [2, 4, 8, 16, 32];
   const lanes: { readonly model: Model; readonly sequences: Sequences }[] = [];
@@ -246,7 +246,7 @@ function someTokens(count: number, vocabulary: number): readonly number[] {
   return Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabulary);
 }
 
-/** Least squares of time over bytes: what a step costs besides, and what a second moves. */
+/** Least squares of time over bytes: the fixed cost of a step, and the bytes per second. */
 function line(points: readonly Point[]): { readonly base: number; readonly perByte: number } {
   const mean = (of: (point: Point) => number) => points.reduce((sum, one) => sum + of(one), 0) / points.length;
   const [x, y] = [mean(({ bytes }) => bytes), mean(({ ms }) => ms)];
@@ -285,11 +285,11 @@ function tablesOf({
   if (context) {
     const { text, off } = fitted(context);
     const rows = context.map((one, i) => [String(one.x), time(one), (one.bytes / 1e6).toFixed(2), percent(off[i])]);
-    parts.push("### Context", text, table(["tokens in the cache", "ms a token", "MB read", "off the line"], rows));
+    parts.push("### Context", text, table(["tokens in the cache", "ms per token", "MB read", "off the line"], rows));
   }
   if (batch) {
     const rows = batch.map((one) => [String(one.x), time(one), ((1000 * one.x) / one.ms).toFixed(1)]);
-    parts.push("### Batch", table(["sequences", "ms a step", "tokens/s together"], rows));
+    parts.push("### Batch", table(["sequences", "ms per step", "tokens/s together"], rows));
   }
   if (model) {
     const { text, off } = fitted(model);
@@ -299,7 +299,7 @@ function tablesOf({
       (one.bytes / one.ms / 1e6).toFixed(2),
       percent(off[i]),
     ]);
-    parts.push("### Model", text, table(["MB read a token", "ms a token", "GB/s", "off the line"], rows));
+    parts.push("### Model", text, table(["MB read per token", "ms per token", "GB/s", "off the line"], rows));
   }
   return parts.join("\n\n");
 }
@@ -316,7 +316,7 @@ function plotOf({ context = [], batch = [], model = [] }: Growth): string {
     {
       title: "Context",
       x: "tokens in the cache",
-      y: "ms a token",
+      y: "ms per token",
       series: [
         { name: measured, points: over(context) },
         { name: byBytes, points: expected(context), expected: true },
@@ -330,8 +330,8 @@ function plotOf({ context = [], batch = [], model = [] }: Growth): string {
     },
     {
       title: "Model",
-      x: "MB read a token",
-      y: "ms a token",
+      x: "MB read per token",
+      y: "ms per token",
       series: [
         { name: measured, points: over(model) },
         { name: byBytes, points: expected(model), expected: true },

@@ -5,8 +5,8 @@
  *   node scripts/make-synthetic.mjs OUT --shape gpt2-124m
  *   npx tsx bench/interventions.ts OUT [--pairs 30] [--only NAME] [--cpu]
  *
- * With --cpu the process's CPU time is compared in place of the wall clock: on a software device that is the work done,
- * whoever else uses the machine.
+ * With --cpu the process's CPU time is compared instead of the wall clock: on a software device that is the work done,
+ * regardless of other users of the machine.
  */
 import { parseArgs } from "node:util";
 import { load, type Model } from "../src/index.ts";

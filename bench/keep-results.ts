@@ -1,6 +1,6 @@
 /**
  * Results in the repository are replaced only by a run that measured every row of them. Others are written elsewhere, and
- * a line says so: half a run must not take the place of a whole one.
+ * a line says so: half a run must not replace a whole one.
  */
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";

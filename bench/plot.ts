@@ -3,7 +3,7 @@
 export interface Series {
   readonly name: string;
   readonly points: readonly (readonly [x: number, y: number])[];
-  /** Drawn dashed and without dots, as what was expected. */
+  /** Drawn dashed and without dots, as the expectation. */
   readonly expected?: boolean;
 }
 

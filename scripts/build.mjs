@@ -1,8 +1,8 @@
 // Builds the package into dist/:
 //
-//   index.js, cli.js, chunks/   for Node and for bin/sluice.js; what few need is in chunks of its own
+//   index.js, cli.js, chunks/   for Node and for bin/sluice.js; rarely needed parts are in separate chunks
 //   page/                       for bundlers: a module per module of src/, so that a bundler takes what is used and
-//                               keeps what is imported late in chunks of its own
+//                               keeps late imports in separate chunks
 //   sluice.min.js               for <script type="module">: everything in one file, without any import
 //   types/                      the declarations of the public interface
 //
@@ -84,7 +84,7 @@ async function buildForScripts() {
 
 /**
  * Names of the platform in the declarations. Each merges with the interface of TypeScript's DOM library, of
- * `@webgpu/types` or of `@types/node`; where an application has none of them the name exists all the same, so that its
+ * `@webgpu/types` or of `@types/node`; if an application has none of them, the name still exists, so that its
  * compiler needs no `skipLibCheck`.
  */
 const globals = `${[
@@ -119,7 +119,7 @@ const swappedModules = {
 };
 
 /**
- * Leaves imports between modules as they are, from `./b.ts` to `./b.js`, but for what a page has another module for.
+ * Leaves imports between modules as they are, from `./b.ts` to `./b.js`, except modules that a page replaces.
  * Data (JSON) becomes part of the module that imports it.
  * @type {import("esbuild").Plugin}
  */

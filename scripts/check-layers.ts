@@ -1,5 +1,5 @@
 /**
- * Checks what no off-the-shelf linter knows: that dependencies point downwards only (types too) and never in a circle,
+ * Checks rules that off-the-shelf linters lack: that dependencies point downwards only (types too) and never in a circle,
  * that modules which run in pages use nothing of Node, that no module grows too long, and that nothing is left for
  * later.
  *

@@ -27,7 +27,7 @@ writeShaders("shaders.gen.ts", ({ name }) => !instrument.test(name));
 writeShaders("instrument-shaders.gen.ts", ({ name }) => instrument.test(name));
 write(
   "engine-version.gen.ts",
-  `/** Of the package and all shaders: what was measured with another one says nothing of this one's kernels. */\n` +
+  `/** Version of the package and all shaders: measurements with another one do not apply to this one's kernels. */\n` +
     `export const engineVersion = ${JSON.stringify(`${version}+${digest}`)};\n`,
 );
 

@@ -18,7 +18,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/cli/"],
 ];
 
-/** Modules that may use Node's builtins and the packages that exist for Node alone. All others run in pages too. */
+/** Modules that may use Node's builtins and the packages that exist only for Node. All others run in pages too. */
 export const nodeModules = /^src\/(?:gpu|formats|tune)\/node[^/]*\.ts$|^src\/cli\//;
 
 /** Packages that only work in Node. */

@@ -1,6 +1,6 @@
 /**
  * Looks at the linked WGSL of every kernel: part of `npm run lint`. Rules: shader-lint/rules.ts; that plans give each kernel
- * exactly the args and buffers that its shader has; that no kernel is left out; and that no dispatch asks for more workgroups
+ * exactly the args and buffers that its shader has; that no kernel is missing; and that no dispatch requests more workgroups
  * than a device must grant.
  */
 import { shaderFiles as instrumentShaders } from "../src/kernels/instrument-shaders.gen.ts";
@@ -22,7 +22,7 @@ const kernels = kernelsToLint();
 for (const kernel of kernels) {
   const code = await linkShader(kernel.shader);
   for (const { rule, line, text } of lintShader(code)) {
-    // A fault of a module shows in every kernel that it is linked into: one of them is told.
+    // A fault of a module shows in every kernel that it is linked into: one of them is reported.
     const key = `${rule} ${text}`;
     if (!problems.has(key))
       problems.set(key, `${kernel.name}: ${rule}: ${text}\n    ${code.split("\n")[line - 1]?.trim() ?? ""}`);

@@ -3,7 +3,7 @@
 //
 //   node scripts/build.mjs --no-types && node scripts/measure-memory.mjs MODEL... [--runs N]
 //
-// Each figure is of a process of its own that loads the model, generates three tokens and ends; MiB. Models of a real
+// Each figure is from a separate process that loads the model, generates three tokens and ends; MiB. Models of a real
 // one's shape come from scripts/make-synthetic.mjs. Linux, macOS: maxRSS is in KiB there.
 
 import { spawnSync } from "node:child_process";
@@ -20,7 +20,7 @@ if (positionals.length === 0 || !Number.isSafeInteger(runs) || runs < 1) {
   process.exit(2);
 }
 
-/** Runs a module in a process of its own and reads the figures it reports at its end. */
+/** Runs a module in a separate process and reads the figures it reports at its end. */
 function measured(source, ...args) {
   const report = `process.on("exit", () => console.error("\\n@" + JSON.stringify([process.resourceUsage().maxRSS * 1024, globalThis.gpuBytes ?? 0])));`;
   const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", report + source, ...args], {

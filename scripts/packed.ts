@@ -38,7 +38,7 @@ async function install(): Promise<Installed> {
     join(folder, "package.json"),
     JSON.stringify({ name: "an-application", private: true, type: "module" }),
   );
-  // Without scripts: npm would build again, under the feet of tests that run what was built.
+  // Without scripts: npm would build again, while tests run the build.
   const packed = await output("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", parent], root);
   const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
   const tarball = join(parent, filename);

@@ -1,5 +1,5 @@
 /**
- * Records a conversation with an edited model: what a person would type, key by key, and what appears on the terminal.
+ * Records a conversation with an edited model: what a user would type, key by key, and what appears on the terminal.
  *
  *   npx tsx scripts/record-chat.ts [--seed N]
  *

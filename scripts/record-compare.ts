@@ -17,7 +17,7 @@ import { screenSvg } from "./terminal/screen-svg.ts";
 const COLUMNS = 88;
 const model = "weights/gpt2-stories";
 const bundle = "plays.safetensors";
-/** Every eighth line is enough for a picture, and what the README takes. */
+/** Every eighth line is enough for a picture, and for the README. */
 const EVERY = 8;
 
 const repository = process.cwd();
@@ -54,7 +54,7 @@ function terminal(): OutputStream {
   return stream((text) => screen.write(text));
 }
 
-/** A stream for what the picture leaves out: progress, and which device computes. */
+/** A stream for text that the picture omits: progress, and which device computes. */
 function silent(): OutputStream {
   return stream(() => undefined);
 }

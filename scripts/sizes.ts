@@ -1,5 +1,5 @@
 /**
- * How large the package is for those who use it, beside what it was: sizes.json.
+ * The package's sizes for its users, compared with earlier ones: sizes.json.
  *
  *   npm run sizes             prints
  *   npm run sizes -- --keep   writes the sizes as those that later ones are held to
@@ -27,7 +27,7 @@ export async function lastSizes(): Promise<Sizes> {
 export async function measureSizes({ folder, tarball }: Installed, page: string): Promise<Sizes> {
   const modules = join(folder, "node_modules");
   const dawn = await bytesBelow(join(modules, "webgpu"));
-  // The browser is there for its software GPU, and is no part of the package.
+  // The browser is there for its software GPU, and is not part of the package.
   const tree = (await bytesBelow(modules)) - (await bytesBelow(join(modules, "@sparticuz")));
   const first = await firstLoad(page);
   const script = await readFile(join(modules, "sluice/dist/sluice.min.js"));

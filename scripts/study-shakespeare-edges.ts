@@ -7,11 +7,11 @@
  * FOLDER is what study-shakespeare-data.ts and study-shakespeare-own.ts wrote, --start a result of `fit edges`. Proposes
  * edges by the gradient of loss(own-tales) − loss(own-plays) at the cuts made so far, and leaves out those that cost
  * own-tales more than a nat at m = VALUE, since they ruin the model. Each is set to VALUE on trial while the 20 openings of
- * study-shakespeare-own.ts, none of which is judged, are continued so many times; the three best are tried with four times
+ * study-shakespeare-own.ts, none of which is judged, are continued that many times; the three best are tried with four times
  * as many, beside the model without any of them. --out is the start with the one that makes most continuations tales;
  * --cut is the same with that edge cut whole. --edge names the edge, and nothing is searched for. A tale is what unigram
  * log-odds do not call Shakespeare and what holds a quarter of unknown tokens at most, so that babble does not count. All
- * trials are sequences of one session, each with a mask of its own.
+ * trials are sequences of one session, each with its own mask.
  */
 
 import { writeFile } from "node:fs/promises";
@@ -90,7 +90,7 @@ const own = {
 const value = Number(values.value);
 const bundle = await loadBundle(values.start);
 const [stage] = bundle.manifest.stages;
-if (stage?.kind !== "edge_mask") throw new Error(`${values.start} is no edge mask`);
+if (stage?.kind !== "edge_mask") throw new Error(`${values.start} is not an edge mask`);
 const cut: readonly Edge[] = (stage.edges ?? []).map(([source, destination]) => [source, destination]);
 const resolved = resolveEdgeMask(config, bundle, stage);
 const sources = listSources(config).map(sourceName);
@@ -170,7 +170,7 @@ function maskOf(more?: Place) {
   return { mask: { data, shape }, constants: given, replace };
 }
 
-/** What the model says with each of these edges at VALUE besides the start's, over continuations first to first + each. */
+/** What the model says with each of these edges at VALUE in addition to the start's, over continuations first to first + each. */
 async function tried(edges: readonly (Edge | undefined)[], first: number, each: number): Promise<readonly Share[]> {
   const extra = edges.filter((edge) => edge !== undefined);
   const session = await model

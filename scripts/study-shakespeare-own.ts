@@ -1,12 +1,12 @@
 /**
- * Texts for the edges of docs/study-shakespeare.md: what the plain model itself says behind neutral openings, sorted into
+ * Texts for the edges of docs/study-shakespeare.md: what the plain model itself writes after neutral openings, sorted into
  * Shakespeare-like and not.
  *
  *   npx tsx scripts/study-shakespeare-own.ts FOLDER [--each 40] [--keep 12] [--with BUNDLE] [--name own] [--unknown N]
  *
  * FOLDER is what study-shakespeare-data.ts wrote; with a bundle it is the edited model that speaks. Continues each of 20
- * openings, none of which is judged in the study, so many times by 24 tokens at temperature 1, sorts them by unigram
- * log-odds fitted on the pieces that fits see, and writes the openings with the first so many tokens behind them:
+ * openings, none of which is judged in the study, that many times by 24 tokens at temperature 1, sorts them by unigram
+ * log-odds fitted on the pieces that fits see, and writes the openings followed by the first tokens:
  * NAME-plays.jsonl and NAME-tales.jsonl. A text with more than N tokens that no document of the fits' half holds is in
  * neither, for it is in no register.
  */

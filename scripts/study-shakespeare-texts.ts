@@ -6,7 +6,7 @@ import type { Tokenizer } from "../src/index.ts";
 /** Openings for fits; none is judged in the study. */
 export const openings = "But They So Now If You He We This That My Not For With All One Let How Why Where".split(" ");
 
-/** Token ids of `FOLDER/NAME.jsonl`, a list a line. */
+/** Token ids of `FOLDER/NAME.jsonl`, one list per line. */
 export async function pieces(folder: string, name: string): Promise<number[][]> {
   const lines = (await readFile(join(folder, `${name}.jsonl`), "utf8")).trimEnd().split("\n");
   return lines.map((line) => (JSON.parse(line) as { tokens: number[] }).tokens);

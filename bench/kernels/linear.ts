@@ -6,7 +6,7 @@
  * Several dtypes between commas are timed side by side, in turns. NAME keeps the kernels whose label contains it, without
  * the dtype. Prints the best of seven runs as elapsed and as processor time of this
  * process (a software device runs in it: on a busy machine processor time is the steadier one), GFLOP/s, and GB/s of the
- * least bytes that must move, both by elapsed time. Results and what was concluded: bench/kernels/linear.md.
+ * least bytes that must move, both by elapsed time. Results and conclusions: bench/kernels/linear.md.
  */
 import { interfaceOf } from "../../src/kernels/interface.ts";
 import { inOrder, type Kernel } from "../../src/kernels/kernel.ts";

@@ -32,12 +32,12 @@ export interface Run {
 }
 
 export interface Lane {
-  /** What the engine itself says it computes on; null where it does not say. */
+  /** The device that the engine reports; null if it reports none. */
   readonly device: string | null;
   /** Greedy, from an empty cache, never stopping before `newTokens`. */
   generate(prompt: readonly number[], newTokens: number): Promise<Run>;
   /**
-   * Logarithms of the probabilities of the token after `tokens`; null where the engine does not give them. A peer takes the
+   * Logarithms of the probabilities of the token after `tokens`; null if the engine does not give them. A peer takes the
    * last of `tokens` as a step on the cache that the others leave, so that prefill, cache and decode all are compared.
    */
   logProbabilities(tokens: readonly number[]): Promise<Float32Array | null>;

@@ -15,7 +15,7 @@ export interface Agreement {
   /** Greedy ids from the first on that are the same. */
   readonly same_tokens: number;
   readonly of: number;
-  /** Greatest difference of the log-probabilities after the prompt and one more token; null where the engine gives none. */
+  /** Greatest difference of the log-probabilities after the prompt and one more token; null if the engine gives none. */
   readonly log_probability_difference: number | null;
 }
 
@@ -24,7 +24,7 @@ export interface LaneResult {
   readonly version: string | null;
   readonly host: string;
   readonly device: string;
-  /** What the engine says it computes on; null where it does not. */
+  /** The device that the engine reports; null if it reports none. */
   readonly reported_device: string | null;
   readonly status: "measured" | "not installed" | "failed";
   readonly problem?: string;
@@ -63,14 +63,14 @@ interface Measured extends Opened {
   logProbabilities: Float32Array | null;
 }
 
-/** A lane that fails on the way is reported as failed; the others go on. */
+/** A lane that fails on the way is reported as failed; the others continue. */
 export async function measureLanes(opened: readonly Opened[], plan: Plan): Promise<readonly LaneResult[]> {
   const lanes = opened.map((one): Measured => {
     return { ...one, newTokens: plan.newTokens, problem: undefined, runs: [], logProbabilities: null };
   });
   for (const lane of lanes) await attempt(lane, () => warmUp(lane, plan));
   for (let round = 0; round < plan.rounds; round++) {
-    // Turns alternate in who goes first, so that nobody always follows the same neighbour.
+    // Turns alternate in who goes first, so that no lane always follows the same neighbour.
     for (const lane of round % 2 === 0 ? lanes : [...lanes].reverse()) {
       if (lane.problem !== undefined) continue;
       await attempt(lane, async () => {
@@ -82,7 +82,7 @@ export async function measureLanes(opened: readonly Opened[], plan: Plan): Promi
   return lanes.map((lane) => resultOf(lane, referenceOf(lane, lanes), plan.prompt.length));
 }
 
-/** Compiles, asks for probabilities, and settles how many tokens a turn has time for. */
+/** Compiles, requests probabilities, and decides how many tokens a turn has time for. */
 async function warmUp(lane: Measured, plan: Plan): Promise<void> {
   const started = performance.now();
   lane.logProbabilities = await lane.lane.logProbabilities([...plan.prompt, plan.prompt[0] ?? 0]);
@@ -90,7 +90,7 @@ async function warmUp(lane: Measured, plan: Plan): Promise<void> {
   if (lane.logProbabilities === null) await lane.lane.generate(plan.prompt, 2);
   // Shapes of a prefill, of a first and of a second step are compiled by their first run.
   let run = await lane.lane.generate(plan.prompt, 2);
-  // Where a prefill fills half of the turn, two tokens are what is measured, and they are warm.
+  // If a prefill fills half of the turn, two tokens are what is measured, and they are warm.
   if (run.prefill_ms < plan.turnSeconds * 500) {
     await lane.lane.generate(plan.prompt, Math.min(3, plan.newTokens));
     run = await lane.lane.generate(plan.prompt, 2);

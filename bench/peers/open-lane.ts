@@ -18,14 +18,14 @@ export interface OpenLane extends Lane {
   close(): Promise<void>;
 }
 
-/** The installed version of what a lane measures; null where it is not installed. */
+/** The installed version of a lane's engine; null if it is not installed. */
 export function installedVersion({ engine }: LaneSpec): string | null {
   const name = packages[engine];
   const path = name === null ? join(here, "../../package.json") : join(here, "node_modules", name, "package.json");
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version : null;
 }
 
-/** Opens a lane in a process of its own. @param libraries a folder with a Vulkan loader, for peers that bring none */
+/** Opens a lane in its own process. @param libraries a folder with a Vulkan loader, for peers that bring none */
 export async function openInNode(spec: LaneSpec, model: ModelFiles, libraries: string): Promise<OpenLane> {
   const child = fork(join(here, "node-host.ts"), {
     execArgv: ["--import", "tsx"],
@@ -101,13 +101,13 @@ const runtimeFolders: Readonly<Partial<Record<LaneSpec["engine"], readonly strin
   wllama: ["node_modules/@wllama/wllama/esm/wasm"],
 };
 
-/** The page's side of a lane, under names of its own. */
+/** The page's side of a lane, under its own names. */
 interface LanePage {
   openLane(model: ModelFiles, options: LaneSpec["options"]): Promise<Lane>;
   lane: Lane;
 }
 
-/** Opens a lane in a page of its own. @param model with paths on this machine, which the page gets as addresses */
+/** Opens a lane in its own page. @param model with paths on this machine, which the page gets as addresses */
 export async function openInPage(spec: LaneSpec, model: ModelFiles, browser: Browser): Promise<OpenLane> {
   const script = pageScripts[spec.engine];
   if (script === undefined) throw new Error(`${spec.engine} runs in Node`);

@@ -8,7 +8,7 @@
  * A tiny GPT-2; with --full also GPT-2 124M and a Llama of SmolLM-135M's shape. Writes bench/peers/results/MODEL-HOST.json and
  * bench/peers/README.md, where the run measured every lane that these hold, in as many rounds; else, or with --out, results go
  * elsewhere. --driver adds a Vulkan driver to the SwiftShader that is always there; lavapipe of the system is found
- * by itself. --libraries FOLDER names where a Vulkan loader lies, for systems without one.
+ * by itself. --libraries FOLDER names a folder with a Vulkan loader, for systems without one.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -81,7 +81,7 @@ const hosts = (["Node", "Chromium"] as const).filter(
   (host) => (values.host ?? host.toLowerCase()) === host.toLowerCase(),
 );
 
-/** Peers that compute on the CPU get one thread: what is left of two cores when a software GPU takes turns with them. */
+/** Peers that compute on the CPU get one thread: what remains of two cores beside a software GPU. */
 const THREADS = 1;
 
 /** Drivers of the command line, for the report: their files are this machine's. */
@@ -152,7 +152,7 @@ function lanesOf(report: BenchReport | null): readonly string[] {
   );
 }
 
-/** Opens what is installed, one after another; measures; closes everything. */
+/** Opens the installed engines, one after another; measures; closes everything. */
 async function measureModel(
   model: (typeof models)[number],
   files: ModelFiles,

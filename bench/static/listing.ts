@@ -95,7 +95,7 @@ function hotPart(blocks: readonly Block[]): HotPart {
     [...list].sort((a, b) => b.fma - a.fma || size(b) - size(a))[0];
   const loop = best(parts);
   const block = best(straight);
-  // A loop of the epilogue is not hot where the sums stand unrolled before it.
+  // A loop of the epilogue is not hot if the sums are unrolled before it.
   if (loop && (!block || loop.fma * 8 > block.fma)) return loop;
   if (!block) throw new Error("The driver's listing has no code");
   return block;

@@ -1,6 +1,6 @@
 /**
  * What every kernel becomes on AMD GPUs, on a machine that has none: registers, spills, workgroup memory, occupancy and
- * what the hot loop is made of.
+ * the instructions of the hot loop.
  *
  *   npx tsx bench/static/run.ts [--only REGEXP]
  *

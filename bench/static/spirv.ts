@@ -10,7 +10,7 @@ const self = fileURLToPath(import.meta.url);
 const MOST_OUTPUT = 1 << 30;
 
 /**
- * Writes a `.spv` beside each `.wgsl`. Dawn prints what it hands to the driver, and `spirv-as` assembles it.
+ * Writes a `.spv` next to each `.wgsl`. Dawn prints what it hands to the driver, and `spirv-as` assembles it.
  * @param driver JSON file of the Vulkan driver that Dawn compiles on; lavapipe does, nothing runs
  */
 export async function writeSpirv(paths: readonly string[], driver: string): Promise<void> {

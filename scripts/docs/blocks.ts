@@ -27,7 +27,7 @@ export interface Page {
 }
 
 const fence = /^(?<indent> {0,3})(?<marks>`{3,}|~{3,})(?<info>[^\n]*)$/;
-/** A command that stands outside of a fenced block, where nobody would run it. */
+/** A command outside of a fenced block, where the script would not run it. */
 const looseCommand = /^ {4,}(?:\$ )?(?:npx |npm |sluice )/;
 
 /**
@@ -81,7 +81,7 @@ function blockOf(place: Pick<Block, "page" | "line" | "text">, info: string): Bl
   if (!match) return `"${info}" is not LANGUAGE [FILE] [norun: REASON | slow: REASON]`;
   const { file, mark, why } = match;
   const language = languages.find((known) => known === (match.language === "" ? "text" : match.language));
-  if (!language) return `the language "${match.language}" is none of ${languages.join(", ")}`;
+  if (!language) return `the language "${match.language}" is not one of ${languages.join(", ")}`;
   if (why?.trim() === "") return `${mark}: without a reason`;
   if (language === "html" && !file) return "an html block needs the name of its file, as in ```html index.html";
   return {

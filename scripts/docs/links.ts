@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, posix } from "node:path";
 
 /**
- * What is wrong with the links of Markdown files, each as `file:line: sentence`. Addresses of the web are left alone:
+ * The faults in the links of Markdown files, each as `file:line: sentence`. Addresses of the web are left alone:
  * a check that needs other people's servers fails for their reasons.
  * @param root folder that the files, and everything that they link to, are in
  * @param files paths in it, with `/`

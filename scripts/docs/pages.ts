@@ -18,7 +18,7 @@ export function readPages(): Page[] {
   return [...first, ...others].map((path) => readPage(path, readFileSync(join(root, path), "utf8")));
 }
 
-/** Broken links of all Markdown files below a folder, but for what is installed or hidden there. */
+/** Broken links of all Markdown files below a folder, except installed and hidden ones. */
 export function brokenLinksBelow(folder: string): string[] {
   return brokenLinks(folder, markdownBelow(folder, ""));
 }

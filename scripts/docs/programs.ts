@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 
 /**
  * Blocks of a page that belong to one program, in order. A block that imports something begins one; a block without
- * imports goes on with the one before it, as a reader would who adds it below.
+ * imports continues the one before it, as if a reader added it below.
  */
 export function programsOf(blocks: readonly Block[]): Block[][] {
   const programs: Block[][] = [];

@@ -8,7 +8,7 @@ import { delimiter, join } from "node:path";
 import { installPacked, root } from "../packed.ts";
 import type { Block } from "./blocks.ts";
 
-/** What a reader has beside the package: the parts of a checkout that the pages name. */
+/** What a reader has in addition to the package: the parts of a checkout that the pages name. */
 const readersFiles = ["weights", "test/data", "docs"];
 
 /** A block that takes longer than this is not one for a reader to wait for. */
@@ -46,7 +46,7 @@ export async function openReader(): Promise<Reader> {
 
 function runIn(cwd: string, file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    // A group of its own, so that what a shell started ends with it.
+    // Its own process group, so that the shell's children end with it.
     const child = spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     const printed: string[] = [];
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => printed.push(String(data)));
@@ -68,7 +68,7 @@ function lastLines(text: string): string {
   return text.trimEnd().split("\n").slice(-25).join("\n");
 }
 
-/** The block's text under as many empty lines as stand before it in its page, so that tools report the page's lines. */
+/** The block's text under as many empty lines as precede it in its page, so that tools report the page's lines. */
 export function atItsLines(blocks: readonly Block[]): string {
   let text = "";
   for (const block of blocks) {

@@ -20,7 +20,7 @@ export interface RunOptions {
   readonly slow: boolean;
 }
 
-/** Runs what a page asks its reader to run, in its order; calls back after each block, also of those not run. */
+/** Runs a page's blocks in order; calls back after each block, also of those not run. */
 export async function runPage(
   reader: Reader,
   page: Page,
@@ -34,7 +34,7 @@ export async function runPage(
   }
   const errors = await typeErrors(reader, [...programs.values()]);
   for (const block of page.blocks) {
-    // The first block of a program stands for all of them.
+    // The first block of a program represents all of them.
     const program = programs.get(block);
     const notRun = block.reason ?? missingPython(block) ?? (slow ? undefined : block.slow);
     if (notRun !== undefined) {

@@ -13,7 +13,7 @@ const QUIET_MS = 3000;
 
 /**
  * Writes the block as the file that it names, serves the reader's folder, and opens it. The page has to print
- * something into an `<output>`, and must not throw, log errors, or ask for what is not there.
+ * something into an `<output>`, and must not throw, log errors, or request missing files.
  */
 export async function openInChromium(reader: Reader, block: Block): Promise<Outcome> {
   const file = block.file ?? "index.html";
@@ -46,7 +46,7 @@ export async function openInChromium(reader: Reader, block: Block): Promise<Outc
         await page.waitForTimeout(QUIET_MS);
       }
     } catch (error) {
-      faults.push(`nothing stands in an <output> after ${LIMIT_MS / 1000} s: ${String(error)}`);
+      faults.push(`there is no text in an <output> after ${LIMIT_MS / 1000} s: ${String(error)}`);
     }
     return faults.length > 0 ? { fault: faults.join("\n") } : {};
   } finally {

@@ -1,4 +1,4 @@
-/** The dispatches of attributions, recorded for models that exist in shape alone. */
+/** The dispatches of attributions, recorded for models that exist only as shapes. */
 
 import { recordBackward } from "../../src/attribution/backward.ts";
 import { recordForward, recordSums } from "../../src/attribution/forward.ts";
@@ -14,7 +14,7 @@ import { imaginedModel } from "../../test/support/imagined-plan.ts";
 const BINDING_LIMIT = 1 << 27;
 const TEXTS = [Array.from({ length: 300 }, (_, i) => i % 50)];
 
-/** Forward and backward of a model on one text, where masks stand alone and where two stand side by side. */
+/** Forward and backward of a model on one text, with single masks and with two side by side. */
 export function attributionDispatches(config: ModelConfig, family: KernelFamily): readonly Recorded[] {
   const { plain, layout } = imaginedModel(config);
   const parts = {

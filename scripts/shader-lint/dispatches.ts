@@ -21,7 +21,7 @@ export async function checkDispatch({
   return (await Promise.all(kernels.map((kernel) => checkKernel(kernel, { label, args, bind })))).flat();
 }
 
-/** What is wrong between a kernel, with its merge, and what it is given, a sentence each. */
+/** The mismatches between a kernel, with its merge, and its arguments, one sentence each. */
 export async function checkKernel(
   kernel: Kernel,
   { label, args, bind }: { readonly label: string; readonly args: ArgValues; readonly bind: Readonly<object> },

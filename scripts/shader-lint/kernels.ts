@@ -62,7 +62,7 @@ export function dispatchesToLint(): readonly Dispatch[] {
   };
   for (const config of lintedModels) {
     for (const family of ["register", "tiled"] as const) {
-      // Weights differ in how they are read, whatever stands behind the sums.
+      // Weights differ in how they are read, whatever follows the sums.
       for (const kind of storage) plan(config, noStages, { family, subgroups: true, ...kind });
       const captures = ["attn_pattern.0", "resid_post.0", "mlp_out.1", "attn_z.1"];
       plan(config, noStages, { family, captures });
@@ -133,7 +133,7 @@ const storage = [
   { dtype: "F32", quantize: "q4" },
 ] as const;
 
-/** A stage of every kind, at every site that has a kernel of its own. */
+/** A stage of every kind, at every site that has its own kernel. */
 function everything(config: ModelConfig): Composition {
   const vector = new Float32Array(config.hidden_size).fill(1);
   const neurons = neuronSites.flatMap((site): Stage[] => {

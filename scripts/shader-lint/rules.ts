@@ -39,7 +39,7 @@ function workgroupMemory(shader: ScannedShader): Finding[] {
   for (const { type, name, line } of own) {
     const layout = layoutOf(type, shader);
     if (layout === undefined) {
-      return [{ rule: "workgroup-memory", line, text: `the size of ${name} cannot be told` }];
+      return [{ rule: "workgroup-memory", line, text: `the size of ${name} cannot be determined` }];
     }
     bytes += layout.size;
   }
@@ -101,7 +101,7 @@ function barriers({ tokens }: ScannedShader, fn: ShaderFunction, data: DataFlow)
       if (!within(i, control.body) || isMeant(control)) continue;
       const origin = data.originOf(fn, control.condition, control.variable);
       if (origin === undefined) continue;
-      const text = `${token.text} waits behind a condition on ${origin}, which is data`;
+      const text = `${token.text} depends on a condition on ${origin}, which is data`;
       findings.push({ rule: "barrier", line: token.line, text });
       break;
     }
@@ -155,7 +155,7 @@ class DataFlow {
     return undefined;
   }
 
-  /** One round over all functions; tells whether anything became known. */
+  /** One round over all functions; returns whether anything became known. */
   #spread(): boolean {
     const { tokens, functions } = this.#shader;
     const before = this.#size();
@@ -212,7 +212,7 @@ interface Layout {
 
 const SCALARS: Readonly<Record<string, number>> = { f32: 4, u32: 4, i32: 4, bool: 4, f16: 2, atomic: 4 };
 
-/** Bytes of a type, and what its place must be a multiple of; undefined where that cannot be told. */
+/** Bytes of a type, and what its place must be a multiple of; undefined if that cannot be determined. */
 function layoutOf(type: readonly Token[], shader: ScannedShader): Layout | undefined {
   const [name = "", , element = ""] = type.map(({ text }) => text);
   const scalar = SCALARS[name];

@@ -1,5 +1,5 @@
 /**
- * What the shader lint sees of linked WGSL: tokens, and the few shapes that its rules ask for. Not a parser: brackets are
+ * What the shader lint sees of linked WGSL: tokens, and the few shapes that its rules need. Not a parser: brackets are
  * matched, declarations, loops and calls are recognised, and the device's own compiler checks the rest.
  */
 
@@ -8,7 +8,7 @@ export interface Token {
   readonly line: number;
 }
 
-/** A `for`, `while`, `loop`, `if`, `switch` with what it hangs on and what it governs, as token indices [first, end). */
+/** A `for`, `while`, `loop`, `if`, `switch` with its condition and its body, as token indices [first, end). */
 export interface Control {
   readonly kind: string;
   readonly at: number;
@@ -197,7 +197,7 @@ class Scanner {
     return this.#tokens[at]?.text ?? "";
   }
 
-  /** The next of these tokens that stands in no bracket opened meanwhile. */
+  /** The next of these tokens outside of brackets opened meanwhile. */
   #find(at: number, ...wanted: readonly string[]): number {
     for (let i = at; i < this.#tokens.length; i++) {
       const text = this.#text(i);

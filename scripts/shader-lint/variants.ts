@@ -1,5 +1,5 @@
 /**
- * Kernels made one flag at a time, for what no imagined plan has: every epilogue with every capture, edit and design, all
+ * Kernels made one flag at a time, for cases that no imagined plan has: every epilogue with every capture, edit and design, all
  * ways to store weights where they are read, every activation.
  */
 

@@ -9,7 +9,7 @@ const MARGIN = 18;
 const BAR = 30;
 
 /**
- * @param isTyped whether a line is what a person typed, which is drawn in another colour and weight
+ * @param isTyped whether a line was typed by the user; such lines are drawn in another colour and weight
  * @param title in the window's bar
  */
 export function screenSvg(

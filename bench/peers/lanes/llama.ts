@@ -24,7 +24,7 @@ export interface NodeLlamaCpp {
   getLlama(options: Readonly<Record<string, unknown>>): Promise<Llama>;
 }
 
-/** @throws Error if it would compute on something else than asked for, which it does silently */
+/** @throws Error if it would silently compute on another device than requested */
 export async function openLlamaLane(
   { getLlama }: NodeLlamaCpp,
   { gguf, context }: ModelFiles,

@@ -24,7 +24,7 @@ export interface Transformers {
   readonly Tensor: new (type: "int64", data: BigInt64Array, shape: readonly number[]) => HfTensor;
 }
 
-/** @param wasmPaths where the page finds ONNX Runtime's files */
+/** @param wasmPaths address of ONNX Runtime's files */
 export async function openTransformersLane(
   { env, AutoModelForCausalLM, Tensor }: Transformers,
   { folder }: ModelFiles,

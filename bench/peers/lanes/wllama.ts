@@ -1,4 +1,4 @@
-/** wllama: llama.cpp as wasm in a page, on the CPU. It takes and gives texts, which stand for ids. */
+/** wllama: llama.cpp as wasm in a page, on the CPU. It takes and returns texts, which represent ids. */
 import { type Lane, type LaneOptions, type ModelFiles, phases } from "../lane.ts";
 import { tokensOfText, tokenText } from "../models/token-text.ts";
 

@@ -12,7 +12,7 @@ export interface Tensor {
 
 export interface Checkpoint {
   readonly config: ModelConfig;
-  /** @throws Error if there is none of that name */
+  /** @throws Error if there is none with that name */
   tensor(name: string): Tensor;
 }
 

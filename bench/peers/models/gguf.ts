@@ -1,5 +1,5 @@
 /**
- * Writes a float32 GPT-2 or Llama as GGUF, for llama.cpp and what is built on it.
+ * Writes a float32 GPT-2 or Llama as GGUF, for llama.cpp and programs built on it.
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { closeSync, openSync, writeSync } from "node:fs";
@@ -80,7 +80,7 @@ function metadataOf(config: ModelConfig): readonly (readonly [key: string, value
     [`${arch}.block_count`, { u32: config.num_hidden_layers }],
     [`${arch}.attention.head_count`, { u32: config.num_attention_heads }],
     ...own,
-    // Every token is "user-defined", which is taken from a text as it stands: merges, of which there must be one, do nothing.
+    // Every token is "user-defined", which is matched literally in a text: merges, of which there must be one, do nothing.
     ["tokenizer.ggml.model", { text: "gpt2" }],
     ["tokenizer.ggml.pre", { text: "gpt-2" }],
     ["tokenizer.ggml.tokens", { texts: ids.map(tokenText) }],

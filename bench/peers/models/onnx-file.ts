@@ -106,7 +106,7 @@ export class OnnxGraph {
     return names[0] ?? "";
   }
 
-  /** Writes the model beside its data. */
+  /** Writes the model next to its data. */
   write(): void {
     closeSync(this.#data);
     const graph = concat([

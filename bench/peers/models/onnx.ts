@@ -58,7 +58,7 @@ function gpt2(graph: OnnxGraph, checkpoint: Checkpoint, attention: Attention): r
     "normed",
     { axis: -1, epsilon },
   );
-  /** stream += added + bias; then the norm behind it. */
+  /** stream += added + bias; then the norm after it. */
   const addAndNorm = (added: string, bias: string, norm: string, name: string) => {
     const [out, sum] = [`${name}.normed`, `${name}.sum`];
     const inputs = [stream, added, weight(`${norm}.weight`), weight(`${norm}.bias`), weight(bias)];
@@ -130,7 +130,7 @@ function llama(graph: OnnxGraph, checkpoint: Checkpoint, attention: Attention): 
 /** cos and sin, `[positions, head_dim/2]`, by name. */
 type Rope = readonly [cos: string, sin: string];
 
-/** Causal attention with its cache; q, k and v come as one packed value and are rotated here where there is a table. */
+/** Causal attention with its cache; q, k and v come as one packed value and are rotated here if there is a table. */
 type Attention = (graph: OnnxGraph, checkpoint: Checkpoint, l: number, qkv: string, rope: Rope | null) => string;
 
 /** GroupQueryAttention wants the last key's index and the number of keys as int32. */

@@ -1,4 +1,4 @@
-/** The made-up vocabulary of the models measured here: a text tells the ids it stands for. */
+/** The made-up vocabulary of the models measured here: a text spells out its ids. */
 
 export function tokenText(id: number): string {
   return `<${id}>`;
