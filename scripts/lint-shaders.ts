@@ -1,7 +1,7 @@
 /**
  * Looks at the linked WGSL of every kernel: part of `npm run lint`. Rules: shader-lint/rules.ts; that plans give each kernel
- * exactly the args and buffers that its shader has; that no kernel is missing; and that no dispatch requests more workgroups
- * than a device must grant.
+ * exactly the args and buffers that its shader has, and the stage table the structures that shaders read; that no kernel is
+ * missing; and that no dispatch requests more workgroups than a device must grant.
  */
 import { shaderFiles as instrumentShaders } from "../src/kernels/instrument-shaders.gen.ts";
 import type { Kernel } from "../src/kernels/kernel.ts";
@@ -12,6 +12,7 @@ import { uncovered } from "./shader-lint/coverage.ts";
 import { checkDispatch, checkKernel, checkMicrokernel } from "./shader-lint/dispatches.ts";
 import { dispatchesToLint, kernelsToLint, recordedToLint } from "./shader-lint/kernels.ts";
 import { lintShader } from "./shader-lint/rules.ts";
+import { compareStageLayout } from "./shader-lint/stage-layout.ts";
 
 const MOST_WORKGROUPS = 65535;
 /** MAX_ROWS of a step. */
@@ -40,6 +41,7 @@ for (const microkernel of microkernels(1e7)) {
   for (const text of await checkMicrokernel(microkernel)) problems.set(text, text);
 }
 for (const text of uncovered(kernels, { ...shaderFiles, ...instrumentShaders })) problems.set(text, text);
+for (const text of compareStageLayout(shaderFiles)) problems.set(text, text);
 for (const problem of problems.values()) console.log(problem);
 console.log(`Checked ${kernels.length} kernels. ${problems.size} problems.`);
 process.exitCode = problems.size > 0 ? 1 : 0;

@@ -1,9 +1,10 @@
 // Outputs of single heads in the kernel of the output projection, for heads that are sources of an edge mask:
-// out_h = z_h · W_O[h] + b_O / H, the bias only where it is counted to the heads (`head_bias`).
+// out_h = z_h · W_O[h] + b_O / H, the bias only if it belongs to the heads (`head_bias`).
 //
-// The list in the stage table is a vec4 a head: (head, slot, –, –); args.head_count of them from args.heads on.
-// Bindings: 10 sources [slots][rows][OUT4], besides linear/operands.wgsl.
+// The stage table has a Head for each: args.head_count of them from args.heads on.
+// Bindings: 10 sources [slots][rows][OUT4], besides those of linear/operands.wgsl. Parallel: as linear/register.wgsl.
 import package::linear::operands::{args, params};
+import package::stages::head::{head_of, Head};
 import package::stages::table::{stages, NONE};
 import constants::{HEAD_DIM, HEADS, OUT4};
 
@@ -12,12 +13,12 @@ import constants::{HEAD_DIM, HEADS, OUT4};
 // Blocks of four inputs that belong to a head.
 const HEAD4 = HEAD_DIM / 4u;
 
-// (head, slot) of walk `i` over the weights; the first is over all of them and has slot NONE.
-fn head_at(i: u32) -> vec2u {
+// The head of walk `i` over the weights; the first walk is over all of them and has slot NONE.
+fn head_at(i: u32) -> Head {
   if (i == 0u) {
-    return vec2u(0u, NONE);
+    return Head(0u, NONE);
   }
-  return stages[args.heads + i - 1u].xy;
+  return head_of(stages[args.heads + i - 1u]);
 }
 
 fn finish_head(slot: u32, row: u32, strip: u32, sum: vec4f) {

@@ -34,14 +34,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   @if(heads) {
     for (var i = 0u; i <= args.head_count; i++) {
       let head = head_at(i);
-      walk(s0, r, select(head.x * HEAD4, 0u, i == 0u), select((head.x + 1u) * HEAD4, K4, i == 0u), head);
+      walk(s0, r, select(head.head * HEAD4, 0u, i == 0u), select((head.head + 1u) * HEAD4, K4, i == 0u), head.slot);
     }
   }
 }
 
-// Rows from r on and strips from s0 on, summed over the blocks [first_block, end_block) of four inputs; `head` is the entry
-// of the head that these belong to, or slot NONE.
-fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2u) {
+// Rows from r on and strips from s0 on, summed over the blocks [first_block, end_block) of four inputs; `slot`: of the
+// head that these belong to, or NONE.
+fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32) {
   @if(two_strips) let s1 = min(s0 + 1u, STRIPS - 1u);
   let rows = row_count();
   let last = rows - 1u;
@@ -106,9 +106,9 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) head: vec2
       @if(rows_8) case 7u { a = a7; @if(two_strips) b = b7; }
       default {}
     }
-    @if(heads) if (head.y != NONE) {
-      finish_head(head.y, r + i, s0, a);
-      @if(two_strips) if (s0 + 1u < STRIPS) { finish_head(head.y, r + i, s0 + 1u, b); }
+    @if(heads) if (slot != NONE) {
+      finish_head(slot, r + i, s0, a);
+      @if(two_strips) if (s0 + 1u < STRIPS) { finish_head(slot, r + i, s0 + 1u, b); }
       continue;
     }
     @if(!two_strips) finish(r + i, s0, a);

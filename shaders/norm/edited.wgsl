@@ -1,28 +1,24 @@
-// Norm of rows that stages edit: the stream is changed, corrected for masked edges and normed in one kernel, by the
-// workgroup that owns the row. Where nothing is changed it gives the bits of the plain kernel: the sums are taken in the
+// Norm of rows that stages edit: the stream is changed, corrected for masked edges and normalised in one kernel, by the
+// workgroup that owns the row. A row that nothing changes gets the bits of the plain kernel: the sums are taken in the
 // same order.
 //
 // A row is made in this order:
-//   1. `delta`, if the residual add was moved here (affine stages at attn_out, mlp_out): its stages, then + `input`;
-//      else `input`
-//   2. stages at resid_post of the block before, or at resid_mid; 3. stages at resid_pre
+//   1. `delta`, if the residual add was moved here (row stages at attn_out, mlp_out): its stages, then + `input`; else
+//      `input`
+//   2. stages at resid_post of the block before, or at resid_mid
+//   3. stages at resid_pre; then the row is written to `stream`, from where everything after reads it
 //   4. the corrections of this variant's destination (stages/edge_mask.wgsl)
-//   5. the norm (norm/row.wgsl), then neuron_scale stages at attn_norm or mlp_norm.
-// After 3 the owner of the row writes it to `stream`, from where everything behind reads it. Variant 0 is never
-// corrected; the others are the inputs of destinations with masked edges. All variants of a row are worked on at once,
-// each from the unedited input: nobody waits for anybody.
+//   5. the norm (norm/row.wgsl), then the stages at attn_norm or mlp_norm.
+// Variant 0 is never corrected; the others are the inputs of destinations with masked edges. All variants of a row are
+// made at once, each from the unedited input: no workgroup waits for another. The first variant of a row is its owner,
+// which writes what all share.
 //
-// The program of a dispatch stands in its args, where it costs nothing to read:
-//   groups      (count at delta, at 2, at 3, first): vec4s of the stage table, (0, stage, scale, shift) or
-//               (1, entries, stages, reads)
-//   flags       1 there is a delta, 2 write `stream`, 4 delta changes belong to E
-//   slots       (slot of delta, its private slots, E in, E out); private_e: private slots of E. Private slots: one a
-//               variant, for what the shared slots get only now
-//   edges, edge_stage   the variants and the stage of stages/edge_mask.wgsl
-// Slots are rows of the source table; NONE where there is none.
+// Slots are rows of the source table `sources`, NONE if there is none. Private slots: one per variant, for what the shared
+// slots only get in this dispatch.
 //
-// Bindings: 1 input, 2 params, 3 delta, 4 output [variants][rows][D4], 5 stream, 8 capture, 9 stage table, 10 sources.
-// Parallel: x rows, y variants; THREADS threads a row, neighbours on neighbouring vec4s.
+// Bindings: 1 input, 2 params, 3 delta, 4 output [variants][rows][D4], 5 stream, 8 capture, 9 stage table, 10 sources,
+// 12 norm/overflow.wgsl.
+// Parallel: x rows, y variants; THREADS threads per row, neighbours on neighbouring vec4s.
 // Summation class: that of norm/norm.wgsl.
 import package::lib::step::step;
 import package::lib::tap::tap;
@@ -32,30 +28,38 @@ import package::norm::meet::total;
 @if(flagged) import package::norm::overflow::note;
 import package::norm::overflow::scale_within;
 import package::norm::row::lane_sum;
-import package::stages::affine::{affine, Group};
-@if(sourced) import package::stages::edge_mask::edge_mask;
-import package::stages::neuron_scale::{scaled, scaled_by_all};
+import package::stages::affine::affine;
+@if(sourced) import package::stages::edge_mask::{edge_mask, SourceRow};
+import package::stages::neuron_scale::{scaled, scaled_by_all, Scaling};
 import package::stages::table::{stages, strength_of, NONE};
 import constants::{D, D4, THREADS};
 
 @if(quads) enable subgroups;
 
 struct Args {
-  gain: u32, // in vec4s of params
+  gain: u32,           // in vec4s of params
   @if(layer) bias: u32,
   eps: f32,
   @if(flagged) rank: u32, // norm/overflow.wgsl
-  record_stride: u32,
+  record_stride: u32,  // records of a row
   variant_stride: u32, // vec4s from one variant of the output to the next
   first_variant: u32,
-  flags: u32,
-  @if(sourced) slot_stride: u32, // vec4s from one slot of the source table to the next
+  first_group: u32,    // vec4 of the stage table; groups at delta, then those of 2., then those of 3.
+  delta_groups: u32,
+  post_groups: u32,
+  pre_groups: u32,
+  has_delta: u32,      // 1: the row begins with `delta`
+  tracks_delta: u32,   // 1: changes of delta belong to no source
+  writes_stream: u32,
+  @if(sourced) slot_stride: u32,   // vec4s from one slot of the source table to the next
+  @if(sourced) delta_slot: u32,    // takes delta as a source
+  @if(sourced) private_delta: u32, // the first private slot of delta
+  @if(sourced) e_in: u32,          // E, what no source wrote, before and after this norm
+  @if(sourced) e_out: u32,
   @if(sourced) private_e: u32,
-  @if(sourced) edges: u32,
+  @if(sourced) variants_at: u32,   // Variants of stages/edge_mask.wgsl
   @if(sourced) edge_stage: u32,
-  groups: vec4u,
-  @if(sourced) slots: vec4u,
-  list_norm: vec4u, // neuron_scales at the norm: stages/neuron_scale.wgsl
+  list_norm: vec4u,    // stages at the norm: stages/neuron_scale.wgsl
   @if(tap_delta) tap_delta: u32,
   @if(tap_resid_post) tap_resid_post: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
@@ -65,6 +69,33 @@ struct Args {
 @group(1) @binding(0) var<uniform> args: Args;
 @if(deltas) @group(1) @binding(3) var<storage, read> delta: array<vec4f>;
 @if(!outs) @group(1) @binding(5) var<storage, read_write> stream: array<vec4f>;
+
+// Stages that act on a row, one after the other. src/compile/stage-layout.ts lists the same fields as these structs, and
+// the lint compares them.
+struct RowGroup {
+  form: u32,    // GROUP_ROW
+  entries: u32, // the first Entry of stages/affine.wgsl
+  count: u32,   // stages
+  reads: u32,   // coordinates of all of them
+}
+
+fn row_group_of(words: vec4u) -> RowGroup {
+  return RowGroup(words.x, words.y, words.z, words.w);
+}
+
+struct ElementGroup {
+  form: u32,  // GROUP_ELEMENTS
+  stage: u32, // as in Scaling of stages/neuron_scale.wgsl
+  scale: u32,
+  shift: u32,
+}
+
+fn element_group_of(words: vec4u) -> ElementGroup {
+  return ElementGroup(words.x, words.y, words.z, words.w);
+}
+
+const GROUP_ELEMENTS = 0u;
+const GROUP_ROW = 1u;
 
 // 1 for the lanes of the last vec4 that lie within the width, 0 for its padding.
 const LAST_LANES = select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) < vec4u(D - 4u * (D4 - 1u)));
@@ -87,29 +118,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   let records = step_row * args.record_stride;
   let in_at = step_row * D4;
   let at = variant * args.variant_stride + row * D4;
+
+  // what no source wrote so far, which the stages add to
   var track_at = NONE;
   @if(tracked) {
-    if (args.slots.w != NONE && (owner || args.private_e != NONE)) {
-      track_at = select(args.private_e + variant, args.slots.w, args.private_e == NONE) * args.slot_stride + in_at;
+    if (args.e_out != NONE && (owner || args.private_e != NONE)) {
+      track_at = select(args.private_e + variant, args.e_out, args.private_e == NONE) * args.slot_stride + in_at;
       for (var i = tid; i < D4; i += THREADS) {
         var e = vec4f();
-        if (args.slots.z != NONE) {
-          e = sources[args.slots.z * args.slot_stride + in_at + i];
+        if (args.e_in != NONE) {
+          e = sources[args.e_in * args.slot_stride + in_at + i];
         }
         sources[track_at + i] = e;
       }
     }
   }
 
+  // 1. the residual add
   var place = RowPlace(in_at, at, false);
   @if(deltas) {
-    if ((args.flags & 1u) != 0u) {
+    if (args.has_delta != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         output[at + i] = delta[in_at + i];
       }
       place.moved = true;
-      let delta_track = select(NONE, track_at, (args.flags & 4u) != 0u);
-      place.moved = run_groups(args.groups.w, args.groups.x, records, place, delta_track, tid);
+      let delta_track = select(NONE, track_at, args.tracks_delta != 0u);
+      place.moved = run_groups(args.first_group, args.delta_groups, records, place, delta_track, tid);
       for (var i = tid; i < D4; i += THREADS) {
         let x = output[at + i];
         // site: attn_out or mlp_out
@@ -120,45 +154,52 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     }
   }
 
-  place.moved = run_groups(args.groups.w + args.groups.x, args.groups.y, records, place, track_at, tid);
-  // site: resid_post of the block before
+  // 2. resid_post of the block before, or resid_mid
+  let post_at = args.first_group + args.delta_groups;
+  place.moved = run_groups(post_at, args.post_groups, records, place, track_at, tid);
   @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, place, tid);
-  place.moved = run_groups(args.groups.w + args.groups.x + args.groups.y, args.groups.z, records, place, track_at, tid);
+
+  // 3. resid_pre
+  place.moved = run_groups(post_at + args.post_groups, args.pre_groups, records, place, track_at, tid);
   // site: resid_pre or resid_mid
   @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
-    if (owner && (args.flags & 2u) != 0u) {
+    if (owner && args.writes_stream != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         stream[in_at + i] = row_at(place, i);
       }
     }
   }
   @if(tracked) {
-    if (owner && args.slots.w != NONE && args.private_e != NONE) {
+    if (owner && args.e_out != NONE && args.private_e != NONE) {
       for (var i = tid; i < D4; i += THREADS) {
-        sources[args.slots.w * args.slot_stride + in_at + i] = sources[track_at + i];
+        sources[args.e_out * args.slot_stride + in_at + i] = sources[track_at + i];
       }
     }
   }
+
+  // 4. the edge mask
   @if(sourced) {
-    if (args.edges != NONE) {
-      let is_mixed = edge_mask(args.edges + 2u * variant, records + args.edge_stage, place, in_at, args.slot_stride, tid);
+    if (args.variants_at != NONE) {
+      let sources_at = SourceRow(in_at, args.slot_stride);
+      let is_mixed = edge_mask(args.variants_at, variant, records + args.edge_stage, place, sources_at, tid);
       place.moved = place.moved || is_mixed;
     }
   }
-  // The head reads one variant, and that is the final norm; other norms are captured uncorrected.
+
+  // 5. the norm. The head reads one variant, and that is the final norm; other norms are captured uncorrected.
   @if(outs) let is_captured = owner;
   @else let is_captured = variant == 0u;
   norm_row(row, is_captured, args.list_norm, records, place, tid);
 }
 
-// mlp_out as a source, for the norms behind this one, and for this variant of this one.
+// Keeps delta as a source, for the norms after this one, and for this variant of this one.
 @if(sourced && deltas) fn keep_delta(owner: bool, variant: u32, in_at: u32, i: u32, x: vec4f) {
-  if (owner && args.slots.x != NONE) {
-    sources[args.slots.x * args.slot_stride + in_at + i] = x;
+  if (owner && args.delta_slot != NONE) {
+    sources[args.delta_slot * args.slot_stride + in_at + i] = x;
   }
-  if (args.slots.y != NONE) {
-    sources[(args.slots.y + variant) * args.slot_stride + in_at + i] = x;
+  if (args.private_delta != NONE) {
+    sources[(args.private_delta + variant) * args.slot_stride + in_at + i] = x;
   }
 }
 
@@ -176,16 +217,19 @@ fn run_groups(
 ) -> bool {
   var place = start;
   for (var g = 0u; g < count; g++) {
-    let group = stages[first + g];
-    // By data: the kind of a stage, from the stage table, the same in all threads.
-    if (group.x == 1u) {
-      place.moved = affine(Group(group.y, group.z, group.w), records, place, track_at, tid);
+    let words = stages[first + g];
+    // By data: the form of a stage, from the stage table, the same in all threads.
+    if (words.x == GROUP_ROW) {
+      let group = row_group_of(words);
+      place.moved = affine(group.entries, group.count, group.reads, records, place, track_at, tid);
     } else {
-      let s = strength_of(group.y, records);
+      let group = element_group_of(words);
+      let s = strength_of(group.stage, records);
       if (s != 0.0) {
+        let by = Scaling(group.stage, group.scale, group.shift, NONE);
         for (var i = tid; i < D4; i += THREADS) {
           let x = row_at(place, i);
-          let edited = scaled(group.z, group.w, i, s, x);
+          let edited = scaled(by, i, s, x);
           output[place.output_at + i] = edited;
           @if(tracked) {
             if (track_at != NONE) {
@@ -201,6 +245,7 @@ fn run_groups(
 }
 
 fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPlace, tid: u32) {
+  // mean
   var mean = 0.0;
   var squares = vec4f();
   @if(layer) {
@@ -209,11 +254,13 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
       sum += row_at(place, i);
     }
     mean = total(tid, lane_sum(sum)) / f32(D);
+    // variance
     for (var i = tid; i < D4; i += THREADS) {
       let v = (row_at(place, i) - mean) * select(vec4f(1.0), LAST_LANES, i == D4 - 1u);
       squares = fma(v, v, squares);
     }
   } @else {
+    // mean square
     for (var i = tid; i < D4; i += THREADS) {
       let v = row_at(place, i);
       squares = fma(v, v, squares);
@@ -222,16 +269,19 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
   let sum_of_squares = total(tid, lane_sum(squares));
   @if(flagged) { if (tid == 0u) { note(sum_of_squares, row, args.rank); } }
   let scale = scale_within(sum_of_squares, inverseSqrt(sum_of_squares / f32(D) + args.eps));
+
+  // normalise
+  let first_stage = list.x;
   var strength = 0.0;
-  if (list.x != NONE) {
-    strength = strength_of(list.x, records);
+  if (first_stage != NONE) {
+    strength = strength_of(first_stage, records);
   }
   for (var i = tid; i < D4; i += THREADS) {
     let v = row_at(place, i);
     @if(layer) let plain = fma((v - mean) * scale, params[args.gain + i], params[args.bias + i]);
     @else let plain = v * scale * params[args.gain + i];
     var normed = plain;
-    if (list.x != NONE) {
+    if (first_stage != NONE) {
       normed = scaled_by_all(list, strength, records, i, plain);
     }
     // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm

@@ -1,33 +1,60 @@
-// Stages affine: h ← h + s·(b − g(h·Vᵀ − c)·U) on a row that one workgroup owns.
+// Affine stages, h ← h + s·(b − g(h·Vᵀ − c)·U), on a row that one workgroup owns.
 //
 // Stages that follow one another at a row form a group and share one reduction over the unedited row: all coordinates
 // y = V·h are summed at once, then the stages act in order on these few numbers. What an earlier stage adds to the row
-// moves a later one's coordinates by known amounts, the host's products of every V row with every earlier U row and b;
-// so the row itself is read once and written once, whatever the number of stages.
+// moves a later stage's coordinates by known amounts, the host's products of every later V row with every earlier U row
+// and b. So the row is read once and written once, whatever the number of stages.
 //
-// The row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so no barrier
-// is needed for it. `affine` tells whether it changed the row, which then lies in `output`. Coordinates lie in workgroup
-// memory and become coefficients in place; the threads of a quad, which have no barriers, each keep and change their own.
-//
-// A group in the stage table: `count` entries of three vec4s,
-//   (stage, gate, reads r, adds)   gate 0 identity, 1 relu, 2 clamp; adds 0 nothing, 1 b, 2 alpha·b
-//   (V, U, b, c)                   vec4 offsets; V and U are r rows of D4; c is packed
-//   (lo, hi, products, –)          products: packed [r U rows, then b][reads of the group after this stage]
+// Bindings: those of norm/edited_row.wgsl and 9, the stage table, which holds an `Entry` per stage of the group.
+// Parallel: the row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so
+// no barrier is needed for it. The coordinates lie in workgroup memory and become coefficients in place; the threads of a
+// quad, which have no barriers, each keep and change their own copy.
 import package::norm::meet::{total, total4};
 import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
 import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, NONE};
 import constants::{D4, RANKS, THREADS};
 
+// A stage of a group. src/compile/stage-layout.ts lists the same fields, and the lint compares the two.
+struct Entry {
+  stage: u32,    // its record
+  gate: u32,     // one of GATE_…
+  reads: u32,    // r: coordinates that it reads
+  adds: u32,     // one of ADDS_…
+  v: u32,        // vec4 offset of V, r rows of D4
+  u: u32,        // of U, r rows of D4
+  b: u32,        // of b
+  c: u32,        // of c, packed
+  lo: f32,       // bounds of GATE_CLAMP
+  hi: f32,
+  products: u32, // of the products [r U rows, then b][coordinates of the group after this stage], packed
+}
+
+fn entry_at(at: u32) -> Entry {
+  let p = stages[at];
+  let q = stages[at + 1u];
+  let r = stages[at + 2u];
+  return Entry(p.x, p.y, p.z, p.w, q.x, q.y, q.z, q.w, bitcast<f32>(r.x), bitcast<f32>(r.y), r.z);
+}
+
+const ENTRY_VEC4S = 3u;
+const GATE_IDENTITY = 0u;
+const GATE_RELU = 1u;
+const GATE_CLAMP = 2u;
+const ADDS_NOTHING = 0u;
+const ADDS_BIAS = 1u;  // b
+const ADDS_ALPHA = 2u; // alpha·b
+
 @if(quads) var<workgroup> coordinates: array<f32, RANKS * THREADS>;
 @else var<workgroup> coordinates: array<f32, RANKS>;
 
-// Where a thread's coordinates begin, and which of them it works on: every WORKERS-th from `worker_of`.
+// Where the coordinates begin that a thread uses.
 fn coordinates_of(tid: u32) -> u32 {
   @if(quads) return tid * RANKS;
   @else return 0u;
 }
 
+// A thread works on every WORKERS-th coordinate, from `worker_of` on.
 @if(quads) const WORKERS = 1u;
 @else const WORKERS = THREADS;
 
@@ -36,80 +63,78 @@ fn worker_of(tid: u32) -> u32 {
   @else return tid;
 }
 
-// Coordinates that other threads changed can be read.
+// Waits until every thread sees the coordinates that the others changed.
 fn meet() {
   @if(!quads) workgroupBarrier();
 }
 
-struct Group {
-  at: u32,    // first entry
-  count: u32, // stages
-  reads: u32, // coordinates of all of them
-}
-
-fn affine(group: Group, records: u32, place: RowPlace, track_at: u32, tid: u32) -> bool {
+// Runs a group of `count` stages whose entries begin at vec4 `first` and read `reads` coordinates in all. Tells whether
+// the row was changed, which then lies in `output`. `track_at`: where changes are recorded in `sources`, or NONE.
+fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, track_at: u32, tid: u32) -> bool {
   let base = coordinates_of(tid);
   let worker = worker_of(tid);
+
+  // coordinates of the unedited row
   var read = 0u;
   // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < group.count; i++) {
-    let reads = stages[group.at + 3u * i].z;
-    read_coordinates(stages[group.at + 3u * i + 1u].x, reads, place, tid, base + read);
-    read += reads;
+  for (var i = 0u; i < count; i++) {
+    let entry = entry_at(first + ENTRY_VEC4S * i);
+    read_coordinates(entry.v, entry.reads, place, tid, base + read);
+    read += entry.reads;
   }
   meet();
 
+  // coefficients of U, stage after stage
   read = 0u;
   // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < group.count; i++) {
-    let head = stages[group.at + 3u * i];
-    let places = stages[group.at + 3u * i + 1u];
-    let more = stages[group.at + 3u * i + 2u];
-    let s = strength_of(head.x, records);
+  for (var i = 0u; i < count; i++) {
+    let entry = entry_at(first + ENTRY_VEC4S * i);
+    let s = strength_of(entry.stage, records);
     // By data: strength, the same in all threads.
     if (s != 0.0) {
       // By data: a stage's rank.
-      for (var k = worker; k < head.z; k += WORKERS) {
-        let y = coordinates[base + read + k] - scalar_at(places.w, k);
-        coordinates[base + read + k] = -s * gated(head.y, bitcast<f32>(more.x), bitcast<f32>(more.y), y);
+      for (var k = worker; k < entry.reads; k += WORKERS) {
+        let y = coordinates[base + read + k] - scalar_at(entry.c, k);
+        coordinates[base + read + k] = -s * gated(entry, y);
       }
       meet();
-      let later = group.reads - read - head.z;
-      let added = s * share_of(head.w, alpha_of(head.x, records));
-      // By data: ranks of the stages behind it.
+      // what this stage adds, as the later stages see it
+      let later = reads - read - entry.reads;
+      let added = s * share_of(entry, records);
+      // By data: ranks of the stages after it.
       for (var j = worker; j < later; j += WORKERS) {
-        var y = coordinates[base + read + head.z + j];
+        var y = coordinates[base + read + entry.reads + j];
         // By data: a stage's rank.
-        for (var k = 0u; k < head.z; k++) {
-          y = fma(coordinates[base + read + k], scalar_at(more.z, k * later + j), y);
+        for (var k = 0u; k < entry.reads; k++) {
+          y = fma(coordinates[base + read + k], scalar_at(entry.products, k * later + j), y);
         }
-        if (head.w != 0u) {
-          y = fma(added, scalar_at(more.z, head.z * later + j), y);
+        if (entry.adds != ADDS_NOTHING) {
+          y = fma(added, scalar_at(entry.products, entry.reads * later + j), y);
         }
-        coordinates[base + read + head.z + j] = y;
+        coordinates[base + read + entry.reads + j] = y;
       }
       meet();
     }
-    read += head.z;
+    read += entry.reads;
   }
 
+  // the row
   read = 0u;
   var row = place;
   // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < group.count; i++) {
-    let head = stages[group.at + 3u * i];
-    let s = strength_of(head.x, records);
+  for (var i = 0u; i < count; i++) {
+    let entry = entry_at(first + ENTRY_VEC4S * i);
+    let s = strength_of(entry.stage, records);
     if (s != 0.0) {
-      let added = s * share_of(head.w, alpha_of(head.x, records));
-      write_changes(stages[group.at + 3u * i + 1u], head, added, row, track_at, tid, base + read);
+      write_changes(entry, s * share_of(entry, records), row, track_at, tid, base + read);
       row.moved = true;
     }
-    read += head.z;
+    read += entry.reads;
   }
   return row.moved;
 }
 
-// y_k = V_k · h for k < reads, four rows of V to a pass over the row.
+// Stores y_k = V_k · h for k < reads from coordinate `to` on, four rows of V per pass over the row.
 fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
   var k = 0u;
   // By data: a stage's rank, the same in all threads.
@@ -131,7 +156,7 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
       }
     }
   }
-  // One that is left, or the only one, as in Affine Concept Editing.
+  // the one that is left, or the only one, as in affine concept editing
   // By data: a stage's rank, the same in all threads.
   if (k < reads) {
     var y = vec4f();
@@ -145,27 +170,30 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
   }
 }
 
-fn gated(gate: u32, lo: f32, hi: f32, y: f32) -> f32 {
-  if (gate == 1u) {
+// g(y)
+fn gated(entry: Entry, y: f32) -> f32 {
+  if (entry.gate == GATE_RELU) {
     return max(y, 0.0);
   }
-  return select(y, y - min(max(y, lo), hi), gate == 2u);
+  return select(y, y - min(max(y, entry.lo), entry.hi), entry.gate == GATE_CLAMP);
 }
 
-fn share_of(adds: u32, alpha: f32) -> f32 {
-  return select(select(0.0, 1.0, adds == 1u), alpha, adds == 2u);
+// The factor of b: 0, 1 or alpha.
+fn share_of(entry: Entry, records: u32) -> f32 {
+  return select(select(0.0, 1.0, entry.adds == ADDS_BIAS), alpha_of(entry.stage, records), entry.adds == ADDS_ALPHA);
 }
 
-// Adds one stage's change to the row, and to the record of what no source wrote where one is kept.
-fn write_changes(places: vec4u, head: vec4u, added: f32, row: RowPlace, track_at: u32, tid: u32, first: u32) {
+// Adds a stage's change to the row, and to the record of what no source wrote if there is one. `added` multiplies b; the
+// stage's coefficients begin at coordinate `first`.
+fn write_changes(entry: Entry, added: f32, row: RowPlace, track_at: u32, tid: u32, first: u32) {
   for (var i = tid; i < D4; i += THREADS) {
     var change = vec4f();
     // By data: a stage's rank.
-    for (var k = 0u; k < head.z; k++) {
-      change = fma(vec4f(coordinates[first + k]), floats_at(places.y + k * D4 + i), change);
+    for (var k = 0u; k < entry.reads; k++) {
+      change = fma(vec4f(coordinates[first + k]), floats_at(entry.u + k * D4 + i), change);
     }
-    if (head.w != 0u) {
-      change = fma(vec4f(added), floats_at(places.z + i), change);
+    if (entry.adds != ADDS_NOTHING) {
+      change = fma(vec4f(added), floats_at(entry.b + i), change);
     }
     output[row.output_at + i] = row_at(row, i) + change;
     @if(tracked) {

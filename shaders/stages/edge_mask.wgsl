@@ -1,87 +1,133 @@
-// Stage edge_mask: the input of one destination, x_D = R_D − Σ_s (1 − m')·(out_s − repl_s) with m' = 1 − strength·(1 − m),
-// worked out in the row of `output` that belongs to D. `edge_mask` tells whether it changed the row.
-//
-// Outputs of sources lie in the source table `sources`, [slots][rows][D4], which the kernels that make them fill; the
-// mask's values in the stage table, one packed block a sequence; Σ (1 − m)·repl is summed on the host, a vector for each
-// sequence and destination that replaces anything.
+// The input of one destination of an edge mask: x_D = R_D − Σ_s (1 − m')·(out_s − repl_s), m' = 1 − strength·(1 − m),
+// computed in the row of `output` that belongs to D.
 //
 // cut:  x = R − (Σ_s strength·(1 − m)·out_s − strength·κ).
 // kept: x = E + Σ_s m'·out_s + strength·κ + fixed, over all sources that D sees. E is what no source wrote: the changes
-//       made by stages to the stream so far; `fixed` are the output biases that belong to no head. Nothing cancels, so
-//       that what is left of a stream with values in the thousands keeps its digits.
-// A sequence whose strength is 0, or whose mask cuts nothing at D, keeps R as it is, by selection.
+//       that stages made to the stream so far. `fixed` are the output biases that belong to no head. Nothing cancels, so
+//       what is left of a stream with values in the thousands keeps its digits.
+// κ = Σ_s (1 − m)·repl_s is summed on the host. If the strength is 0, or the mask of a sequence cuts nothing at D, the
+// row stays R, by selection.
 //
-// A variant in the stage table is two vec4s: (form, count, terms, κ) and (fixed, cut, E, –): form 0 none, 1 cut, 2 kept;
-// terms are vec4s (slot, edge, –, –) with edge NONE for an unmasked source of the kept form; κ and fixed NONE where zero;
-// fixed is a list, (count, …) and a vec4 (offset in params, …) each; `cut` is the index of Σ (1 − m) in the sequence's values. The record of the stage is (strength, values, κ, –): values and κ
-// are the sequence's blocks.
+// Bindings: those of norm/edited_row.wgsl, with `sources` [slots][rows][D4], which the kernels that make the sources fill;
+// 9, the stage table: a Variant per destination, its Terms, and per sequence one packed block of mask values and one
+// block of κ vectors.
 // Parallel: as the row; a thread works on four columns at a time, so that each term is read once for all of them.
 import package::norm::edited_row::{output, params, row_at, RowPlace, sources};
 import package::stages::table::{floats_at, scalar_at, stages, NONE};
 import constants::{D4, THREADS};
 
-fn edge_mask(variant_at: u32, record_at: u32, place: RowPlace, source_row: u32, slot_stride: u32, tid: u32) -> bool {
-  let head = stages[variant_at];
-  let more = stages[variant_at + 1u];
-  if (head.x == 0u) {
+// A destination. src/compile/stage-layout.ts lists the same fields as these structs, and the lint compares them.
+struct Variant {
+  form: u32,     // one of FORM_…
+  terms: u32,    // how many
+  terms_at: u32, // the first Term
+  kappa: u32,    // index of its vector in the sequence's block, or NONE: zeros
+  fixed_at: u32, // fixed biases: a vec4 (count, –, –, –) and that many (offset in params, –, –, –) after it, or NONE
+  cut: u32,      // index of Σ (1 − m) among the sequence's values
+  e_slot: u32,   // slot of E, or NONE: zeros
+}
+
+fn variant_at(at: u32) -> Variant {
+  let p = stages[at];
+  let q = stages[at + 1u];
+  return Variant(p.x, p.y, p.z, p.w, q.x, q.y, q.z);
+}
+
+const VARIANT_VEC4S = 2u;
+const FORM_PLAIN = 0u;
+const FORM_CUT = 1u;
+const FORM_KEPT = 2u;
+
+// A source that a destination reads.
+struct Term {
+  slot: u32, // in the source table
+  edge: u32, // index of its mask value among the sequence's, or NONE: unmasked
+}
+
+fn term_of(words: vec4u) -> Term {
+  return Term(words.x, words.y);
+}
+
+// The record of the mask's stage.
+struct Mask {
+  strength: f32,
+  values: u32, // the sequence's block of mask values
+  kappa: u32,  // the sequence's block of κ vectors
+}
+
+fn mask_of(words: vec4u) -> Mask {
+  return Mask(bitcast<f32>(words.x), words.y, words.z);
+}
+
+// Where the rows of the source table are: row `row_at` of slot s begins at s·stride + row_at.
+struct SourceRow {
+  at: u32,
+  stride: u32,
+}
+
+// Computes the input of variant number `number`; tells whether it changed the row.
+fn edge_mask(variants: u32, number: u32, record: u32, place: RowPlace, rows: SourceRow, tid: u32) -> bool {
+  let variant = variant_at(variants + VARIANT_VEC4S * number);
+  if (variant.form == FORM_PLAIN) {
     return false;
   }
-  let record = stages[record_at];
-  let s = bitcast<f32>(record.x);
-  if (s == 0.0 || scalar_at(record.y, more.y) == 0.0) {
+  let mask = mask_of(stages[record]);
+  if (mask.strength == 0.0 || scalar_at(mask.values, variant.cut) == 0.0) {
     return false;
   }
-  let kept = head.x == 2u;
+  let kept = variant.form == FORM_KEPT;
   for (var i = tid; i < D4; i += 4u * THREADS) {
     let i1 = min(i + THREADS, D4 - 1u);
     let i2 = min(i + 2u * THREADS, D4 - 1u);
     let i3 = min(i + 3u * THREADS, D4 - 1u);
+
+    // what is cut, or what is kept
     var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
     // By data: the sources of a destination, which a bundle lists.
-    for (var t = 0u; t < head.y; t++) {
-      let term = stages[head.z + t];
+    for (var t = 0u; t < variant.terms; t++) {
+      let term = term_of(stages[variant.terms_at + t]);
       var cut = 0.0;
-      if (term.y != NONE) {
-        cut = s * (1.0 - scalar_at(record.y, term.y));
+      if (term.edge != NONE) {
+        cut = mask.strength * (1.0 - scalar_at(mask.values, term.edge));
       }
-      let w = select(cut, 1.0 - cut, kept);
-      if (w != 0.0) {
-        let source_at = term.x * slot_stride + source_row;
-        a0 = fma(vec4f(w), sources[source_at + i], a0);
-        a1 = fma(vec4f(w), sources[source_at + i1], a1);
-        a2 = fma(vec4f(w), sources[source_at + i2], a2);
-        a3 = fma(vec4f(w), sources[source_at + i3], a3);
+      let weight = select(cut, 1.0 - cut, kept);
+      if (weight != 0.0) {
+        let at = term.slot * rows.stride + rows.at;
+        a0 = fma(vec4f(weight), sources[at + i], a0);
+        a1 = fma(vec4f(weight), sources[at + i1], a1);
+        a2 = fma(vec4f(weight), sources[at + i2], a2);
+        a3 = fma(vec4f(weight), sources[at + i3], a3);
       }
     }
-    finish_column(head, more, record, s, place, source_row, slot_stride, i, a0);
-    if (i + THREADS < D4) { finish_column(head, more, record, s, place, source_row, slot_stride, i1, a1); }
-    if (i + 2u * THREADS < D4) { finish_column(head, more, record, s, place, source_row, slot_stride, i2, a2); }
-    if (i + 3u * THREADS < D4) { finish_column(head, more, record, s, place, source_row, slot_stride, i3, a3); }
+
+    // the row
+    finish_column(variant, mask, place, rows, i, a0);
+    if (i + THREADS < D4) { finish_column(variant, mask, place, rows, i1, a1); }
+    if (i + 2u * THREADS < D4) { finish_column(variant, mask, place, rows, i2, a2); }
+    if (i + 3u * THREADS < D4) { finish_column(variant, mask, place, rows, i3, a3); }
   }
   return true;
 }
 
-fn finish_column(
-  head: vec4u, more: vec4u, record: vec4u, s: f32, row: RowPlace, source_row: u32, slot_stride: u32, i: u32, sum: vec4f,
-) {
+fn finish_column(variant: Variant, mask: Mask, row: RowPlace, rows: SourceRow, i: u32, sum: vec4f) {
   var replaced = vec4f();
-  if (head.w != NONE) {
-    replaced = s * floats_at(record.z + head.w * D4 + i);
+  if (variant.kappa != NONE) {
+    replaced = mask.strength * floats_at(mask.kappa + variant.kappa * D4 + i);
   }
-  if (head.x == 1u) {
+  if (variant.form == FORM_CUT) {
     output[row.output_at + i] = row_at(row, i) - (sum - replaced);
     return;
   }
   var x = sum + replaced;
-  if (more.x != NONE) {
-    let count = stages[more.x].x;
+  if (variant.fixed_at != NONE) {
+    let count = stages[variant.fixed_at].x;
     // By data: the layers that a destination sees.
     for (var l = 1u; l <= count; l++) {
-      x += params[stages[more.x + l].x + i];
+      x += params[stages[variant.fixed_at + l].x + i];
     }
   }
-  if (more.z != NONE) {
-    x += sources[more.z * slot_stride + source_row + i];
+  if (variant.e_slot != NONE) {
+    x += sources[variant.e_slot * rows.stride + rows.at + i];
   }
   output[row.output_at + i] = x;
 }

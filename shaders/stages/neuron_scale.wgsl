@@ -1,48 +1,64 @@
-// Stage neuron_scale: a ← a + s·((scale − 1)⊙a + shift), as an epilogue of the kernel that makes the site.
+// Stages of single elements, a ← a + s·((scale − 1)⊙a + shift): an epilogue of the kernel that makes the site.
 //
-// A list is one vec4: (stage, scale, shift, more), with vec4 offsets of the vectors, NONE for a scale of ones or a shift of
-// zeros; stage NONE for a site without stages. It stands in the kernel's args, where it costs nothing to read. `more` is
-// NONE or, in kernels that are `stacked`, where several stages follow one another, a vec4 (count, –, –, –) in the stage table and as many like the first
-// behind it. A stage that is off for this token is passed by, not multiplied by 0, so that its rows keep the bits of the
-// plain model. Computed as a·(1 + s(scale − 1)) + s·shift: with scale 0 at strength 1 the result is exactly the shift.
+// The first stage at a site lies in the kernel's args, where it costs nothing to read; further ones (`stacked`) are listed
+// in the stage table. A stage that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the
+// bits of the plain model. Computed as a·(1 + s(scale − 1)) + s·shift: with scale 0 at strength 1 the result is exactly
+// the shift.
+//
+// Bindings: 9, the stage table. Parallel: as the kernel that calls it, four elements at a time.
 import package::stages::table::{floats_at, stages, strength_of, NONE};
 
-// `records`: where the row's records begin.
-fn neuron_scale(list: vec4u, records: u32, n4: u32, v: vec4f) -> vec4f {
-  if (list.x == NONE) {
-    return v;
-  }
-  return scaled_by_all(list, strength_of(list.x, records), records, n4, v);
+// A stage at a site. src/compile/stage-layout.ts lists the same fields, and the lint compares the two.
+struct Scaling {
+  stage: u32, // its record; NONE: there is no stage at this site
+  scale: u32, // vec4 offset, or NONE: ones
+  shift: u32, // vec4 offset, or NONE: zeros
+  more: u32,  // further stages: a vec4 (count, –, –, –) and that many Scalings after it, or NONE
 }
 
-// `s` is the strength of the list's first stage, for callers that go through a row.
+fn scaling_of(words: vec4u) -> Scaling {
+  return Scaling(words.x, words.y, words.z, words.w);
+}
+
+// The value `v` at vec4 `n4` of a row after all stages of a site. `records`: where the row's records begin.
+fn neuron_scale(list: vec4u, records: u32, n4: u32, v: vec4f) -> vec4f {
+  let first = scaling_of(list);
+  if (first.stage == NONE) {
+    return v;
+  }
+  return scaled_by_all(list, strength_of(first.stage, records), records, n4, v);
+}
+
+// The same for callers that go through a row and know `s`, the strength of the first stage.
 fn scaled_by_all(list: vec4u, s: f32, records: u32, n4: u32, v: vec4f) -> vec4f {
+  let first = scaling_of(list);
   var x = v;
   if (s != 0.0) {
-    x = scaled(list.y, list.z, n4, s, x);
+    x = scaled(first, n4, s, x);
   }
-  @if(stacked) if (list.w != NONE) {
-    let count = stages[list.w].x;
+  @if(stacked) if (first.more != NONE) {
+    let count = stages[first.more].x;
     // By data: the stages at one site, which follow one another.
     for (var i = 1u; i <= count; i++) {
-      let entry = stages[list.w + i];
-      let strength = strength_of(entry.x, records);
+      let next = scaling_of(stages[first.more + i]);
+      let strength = strength_of(next.stage, records);
       if (strength != 0.0) {
-        x = scaled(entry.y, entry.z, n4, strength, x);
+        x = scaled(next, n4, strength, x);
       }
     }
   }
   return x;
 }
 
-fn scaled(scale: u32, shift: u32, n4: u32, s: f32, x: vec4f) -> vec4f {
+// x after one stage of strength `s`.
+fn scaled(by: Scaling, n4: u32, s: f32, x: vec4f) -> vec4f {
   var factor = vec4f(1.0);
-  if (scale != NONE) {
-    factor = fma(vec4f(s), floats_at(scale + n4) - 1.0, vec4f(1.0));
+  if (by.scale != NONE) {
+    factor = fma(vec4f(s), floats_at(by.scale + n4) - 1.0, vec4f(1.0));
   }
   var offset = vec4f();
-  if (shift != NONE) {
-    offset = s * floats_at(shift + n4);
+  if (by.shift != NONE) {
+    offset = s * floats_at(by.shift + n4);
   }
   return fma(x, factor, offset);
 }

@@ -1,13 +1,17 @@
-// The stage table: everything that stages are at run time, in one buffer addressed by vec4 offsets. It begins with the
-// records of the step's rows, `stride` of them per row, one per stage: (strength, alpha, –, –), the strength 0 where the
-// stage does not act on the row's token. The first kernel of a step makes them from the records of sequences, which come
-// next (stages/records.wgsl). After these come the programs and lists of the plan, which are its structure, and the
-// vectors, which are data. The host lays it out (src/compile/stage-table.ts) and rewrites records and vectors between
-// submits.
+// The stage table: everything that stages are at run time, in one buffer addressed by vec4 offsets.
 //
-// It is bound as integers: floats that hold small integers are subnormal, and devices may flush those to zero.
+//   1. the records of the step's rows, `stride` of them per row, one per stage: (strength, alpha, –, –), with strength 0 if
+//      the stage does not act on the row's token. The first kernel of a step makes them (stages/records.wgsl)
+//   2. the records of sequences, of which it makes them
+//   3. the programs and lists of the plan, which are structure: structs of the shaders in this folder
+//   4. the vectors, which are data
+//
+// The host lays it out (src/compile/stage-table.ts) and rewrites records and vectors between submits.
+//
+// Binding 9. It is bound as integers: floats that hold small integers are subnormal, and devices may flush those to zero.
 @group(1) @binding(9) var<storage, read> stages: array<vec4u>;
 
+// An offset, index or slot of nothing.
 const NONE = 0xffffffffu;
 
 fn floats_at(at: u32) -> vec4f {

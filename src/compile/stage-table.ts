@@ -6,7 +6,7 @@
 import { SluiceError } from "../errors.ts";
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import { kindOf } from "../interventions/kinds/kinds.ts";
-import type { ElementForm, Gate, LoweredElements, LoweredRow, RowForm } from "../interventions/kinds/stage-kind.ts";
+import type { ElementForm, LoweredElements, LoweredRow, RowForm } from "../interventions/kinds/stage-kind.ts";
 import type { LiveSettings } from "../interventions/settings.ts";
 import { type Composition, isAtSite, type SiteStage, type StageValues } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
@@ -16,6 +16,7 @@ import { dot } from "../numbers/dot.ts";
 import type { RowStage } from "./fused.ts";
 import { EdgeBlocks } from "./stage-edges.ts";
 import { makeImage, NONE, type Origin, type Region, type StageImage } from "./stage-image.ts";
+import { codeOf, packed } from "./stage-layout.ts";
 
 /** Where the source table's rows are, for the programs of norms. */
 export interface ProgramSlots {
@@ -62,15 +63,16 @@ export class StageTableBuilder {
 
   /** A list of stages of single elements, as shaders/stages/neuron_scale.wgsl reads it: the first, and where the others are. */
   list(uses: readonly StageUse[] = []): readonly number[] {
-    const [first, ...others] = uses.map((use) => [use.stage, ...this.#elementVectors(use)]);
-    if (!first) return [NONE, NONE, NONE, NONE];
-    if (others.length === 0) return [...first, NONE];
-    return [...first, this.#fixed([[others.length, 0, 0, 0], ...others.map((entry) => [...entry, 0])])];
+    const [first, ...others] = uses.map((use) => ({ stage: use.stage, ...this.#elementVectors(use) }));
+    if (!first) return packed("Scaling", { stage: NONE, scale: NONE, shift: NONE, more: NONE });
+    const more =
+      others.length > 0 ? this.#listed(others.map((each) => packed("Scaling", { ...each, more: NONE }))) : NONE;
+    return packed("Scaling", { ...first, more });
   }
 
   /** The vec4 of a list of heads, each with its slot. */
   heads(heads: readonly { readonly head: number; readonly slot: number }[]): number {
-    return this.#fixed(heads.map(({ head, slot }) => [head, slot, 0, 0]));
+    return this.#fixed(heads.map((head) => packed("Head", head)));
   }
 
   /** The program of an edited norm, as args: see shaders/norm/edited.wgsl. */
@@ -84,19 +86,28 @@ export class StageTableBuilder {
     readonly slots: ProgramSlots;
   }): ArgValues {
     const { delta, post, pre, slots } = program;
-    const lists = [delta ?? [], post, pre].map((stages) => this.#groups(stages));
-    const groups = lists.flat();
-    const groupsAt = groups.length > 0 ? this.#fixed(groups) : 0;
-    const flags =
-      (delta ? 1 : 0) + (program.writesStream ? 2 : 0) + (delta?.some(({ tracked }) => tracked) === true ? 4 : 0);
+    const [ofDelta, ofPost, ofPre] = [delta ?? [], post, pre].map((stages) => this.#groups(stages)) as [
+      number[][],
+      number[][],
+      number[][],
+    ];
+    const groups = [...ofDelta, ...ofPost, ...ofPre];
     const edgeStage = this.#composition.stages.findIndex(({ kind }) => kind === "edge_mask");
     return {
-      groups: [...lists.map(({ length }) => length), groupsAt],
-      slots: [slots.delta, slots.privateDelta, slots.eIn, slots.eOut],
-      list_norm: this.list(program.norm),
-      flags,
+      first_group: groups.length > 0 ? this.#fixed(groups) : 0,
+      delta_groups: ofDelta.length,
+      post_groups: ofPost.length,
+      pre_groups: ofPre.length,
+      has_delta: delta ? 1 : 0,
+      writes_stream: program.writesStream ? 1 : 0,
+      tracks_delta: delta?.some(({ tracked }) => tracked) === true ? 1 : 0,
+      delta_slot: slots.delta,
+      private_delta: slots.privateDelta,
+      e_in: slots.eIn,
+      e_out: slots.eOut,
       private_e: slots.privateE,
-      edges: program.edges,
+      list_norm: this.list(program.norm),
+      variants_at: program.edges,
       edge_stage: Math.max(0, edgeStage),
     };
   }
@@ -113,17 +124,24 @@ export class StageTableBuilder {
       fixedBiases(variant: EdgeVariant): readonly number[];
     },
   ): number {
-    const entries = variants.flatMap((variant, i) => {
-      const terms = variant.terms.map(({ source, edge }) => [place.slotOf(source, i + 1), edge ?? NONE, 0, 0]);
+    const entries = variants.map((variant, i) => {
+      const terms = variant.terms.map(({ source, edge }) =>
+        packed("Term", { slot: place.slotOf(source, i + 1), edge: edge ?? NONE }),
+      );
       const fixed = variant.form === "kept" ? place.fixedBiases(variant) : [];
-      const fixedAt =
-        fixed.length > 0 ? this.#fixed([[fixed.length, 0, 0, 0], ...fixed.map((at) => [at, 0, 0, 0])]) : NONE;
-      return [
-        [variant.form === "cut" ? 1 : 2, terms.length, this.#fixed(terms), this.#edges.kappaOf(variant)],
-        [fixedAt, this.#edges.cutOf(variant), place.eSlot(i + 1), 0],
-      ];
+      return packed("Variant", {
+        form: codeOf("FORM", variant.form),
+        terms: terms.length,
+        fixed_at: fixed.length > 0 ? this.#listed(fixed.map((at) => [at, 0, 0, 0])) : NONE,
+        terms_at: this.#fixed(terms),
+        kappa: this.#edges.kappaOf(variant),
+        cut: this.#edges.cutOf(variant),
+        e_slot: place.eSlot(i + 1),
+      });
     });
-    return this.#fixed([[0, 0, 0, 0], [NONE, 0, NONE, 0], ...entries]);
+    const form = codeOf("FORM", "plain");
+    const plain = { form, terms: 0, terms_at: 0, kappa: 0, fixed_at: NONE, cut: 0, e_slot: NONE };
+    return this.#fixed([packed("Variant", plain), ...entries]);
   }
 
   finish(): StageImage {
@@ -136,7 +154,10 @@ export class StageTableBuilder {
     let run: StageUse[] = [];
     let reads = 0;
     const flush = (): void => {
-      if (run.length > 0) groups.push([1, this.#rowEntries(run, reads), run.length, reads]);
+      if (run.length > 0) {
+        const entries = this.#rowEntries(run, reads);
+        groups.push(packed("RowGroup", { form: codeOf("GROUP", "row"), entries, count: run.length, reads }));
+      }
       this.ranks = Math.max(this.ranks, reads);
       run = [];
       reads = 0;
@@ -144,7 +165,8 @@ export class StageTableBuilder {
     for (const { form, use } of stages) {
       if (form === "elements") {
         flush();
-        groups.push([0, use.stage, ...this.#elementVectors(use)]);
+        const own = { form: codeOf("GROUP", form), stage: use.stage };
+        groups.push(packed("ElementGroup", { ...own, ...this.#elementVectors(use) }));
         continue;
       }
       const rank = this.#rankOf(use);
@@ -172,19 +194,29 @@ export class StageTableBuilder {
       const { stage, values, lowering } = this.#rowStage(use);
       const rank = this.#rankOf(use);
       read += rank;
-      const adds = { nothing: 0, bias: 1, alpha: 2 }[lowering.adds(stage, values)];
-      const vectors = this.#rowVectors(use, rank, adds > 0);
+      const adds = lowering.adds(stage, values);
       const gate = lowering.gate(stage);
-      const [lo, hi] = bounds(gate);
+      const [lo, hi] = typeof gate === "object" ? gate.clamp : [0, 0];
       const later = totalReads - read;
-      const products = later > 0 ? this.#products(uses, i, later, rank + (adds > 0 ? 1 : 0)) : 0;
-      entries.push([use.stage, gateCode(gate), rank, adds], vectors, [bits(lo), bits(hi), products, 0]);
+      const vectors = this.#rowVectors(use, rank, adds !== "nothing");
+      entries.push(
+        packed("Entry", {
+          stage: use.stage,
+          gate: codeOf("GATE", typeof gate === "object" ? "clamp" : gate),
+          reads: rank,
+          adds: codeOf("ADDS", adds),
+          ...vectors,
+          lo,
+          hi,
+          products: later > 0 ? this.#products(uses, i, later, rank + (adds === "nothing" ? 0 : 1)) : 0,
+        }),
+      );
     });
     return this.#fixed(entries);
   }
 
   /** V, U, b, c of a stage at a layer. */
-  #rowVectors(use: StageUse, rank: number, adds: boolean): number[] {
+  #rowVectors(use: StageUse, rank: number, adds: boolean): Record<"v" | "u" | "b" | "c", number> {
     const w4 = Math.ceil(this.#width / 4);
     const place = (name: string, count4: number, write: (to: Float32Array, lowered: LoweredRow) => void): number =>
       count4 === 0
@@ -193,12 +225,12 @@ export class StageTableBuilder {
             write(to, this.#lowered(use, settings)),
           );
     const rows = (to: Float32Array, list: readonly Float64Array[]) => list.forEach((row, k) => to.set(row, k * w4 * 4));
-    return [
-      place("v", rank * w4, (to, { v }) => rows(to, v)),
-      place("u", rank * w4, (to, { u }) => rows(to, u)),
-      place("b", adds ? w4 : 0, (to, { b }) => to.set(b ?? [])),
-      place("c", Math.ceil(rank / 4), (to, { c }) => to.set(c)),
-    ];
+    return {
+      v: place("v", rank * w4, (to, { v }) => rows(to, v)),
+      u: place("u", rank * w4, (to, { u }) => rows(to, u)),
+      b: place("b", adds ? w4 : 0, (to, { b }) => to.set(b ?? [])),
+      c: place("c", Math.ceil(rank / 4), (to, { c }) => to.set(c)),
+    };
   }
 
   /** V rows of later stages of a group times what an earlier one adds: its U rows, then its b. */
@@ -216,22 +248,19 @@ export class StageTableBuilder {
   }
 
   /** scale and shift of a stage of single elements at a layer, or NONE. */
-  #elementVectors(use: StageUse): number[] {
+  #elementVectors(use: StageUse): Record<keyof LoweredElements, number> {
     const { stage, lowering } = this.#elementStage(use);
     const lowered = lowering.lower(stage, valuesOf(stage, use));
-    return (["scale", "shift"] as const satisfies readonly (keyof LoweredElements)[]).map((name) => {
+    const place = (name: keyof LoweredElements): number => {
       const length = lowered[name]?.length;
       if (length === undefined) return NONE;
-      return this.#data(
-        `${name} ${use.stage} ${use.layer}`,
-        Math.ceil(length / 4),
-        [tensorsOf(use)],
-        (to, settings) => {
-          const now = settings.tensors[use.stage]?.get(use.layer) ?? {};
-          to.set(lowering.lower(stage, now)[name] ?? []);
-        },
-      );
-    });
+      const key = `${name} ${use.stage} ${use.layer}`;
+      return this.#data(key, Math.ceil(length / 4), [tensorsOf(use)], (to, settings) => {
+        const now = settings.tensors[use.stage]?.get(use.layer) ?? {};
+        to.set(lowering.lower(stage, now)[name] ?? []);
+      });
+    };
+    return { scale: place("scale"), shift: place("shift") };
   }
 
   #placeRecords(sequence: number): void {
@@ -291,10 +320,16 @@ export class StageTableBuilder {
     return lowering.lower(stage, tensors[use.stage]?.get(use.layer) ?? values, this.#width);
   }
 
+  /** Structure: a vec4 with the number of the items, then these. */
+  #listed(items: readonly (readonly number[])[]): number {
+    return this.#fixed([[items.length, 0, 0, 0], ...items]);
+  }
+
   /** Structure: vec4s of integers. */
   #fixed(vec4s: readonly (readonly number[])[]): number {
-    const at = this.#take(vec4s.length);
-    this.#structure.push({ at: at * 4, words: vec4s.flat() });
+    const words = vec4s.flat();
+    const at = this.#take(words.length / 4);
+    this.#structure.push({ at: at * 4, words });
     return at;
   }
 
@@ -331,18 +366,4 @@ function tensorsOf({ stage, layer }: StageUse): Origin {
 
 function valuesOf(stage: SiteStage, { layer }: StageUse): StageValues {
   return stage.values.get(layer) ?? {};
-}
-
-function gateCode(gate: Gate): number {
-  if (gate === "identity") return 0;
-  return gate === "relu" ? 1 : 2;
-}
-
-function bounds(gate: Gate): readonly [lo: number, hi: number] {
-  return typeof gate === "object" ? gate.clamp : [0, 0];
-}
-
-/** A float32 as the integer of the same bits. */
-function bits(value: number): number {
-  return new Uint32Array(Float32Array.of(value).buffer)[0] as number;
 }

@@ -5,11 +5,13 @@ import { uncovered } from "../../scripts/shader-lint/coverage.ts";
 import { checkKernel } from "../../scripts/shader-lint/dispatches.ts";
 import { dispatchesToLint, kernelsToLint, recordedToLint } from "../../scripts/shader-lint/kernels.ts";
 import { lintShader } from "../../scripts/shader-lint/rules.ts";
+import { compareStageLayout } from "../../scripts/shader-lint/stage-layout.ts";
 import type { Dispatch } from "../../src/compile/plan.ts";
 import { interfaceOf, readInterface } from "../../src/kernels/interface.ts";
 import { type ArgValues, inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs } from "../../src/kernels/step.ts";
+import { shaderFiles } from "../../src/kernels/shaders.gen.ts";
 
 const HEAD = `
 struct Pair { a: f32, b: vec4<f32>, }
@@ -173,6 +175,18 @@ test("a value or a buffer under another name is reported, for every kind of disp
     }
   }
   assert.ok(planted > 1000, `only ${planted} were planted`);
+});
+
+test("a structure of the stage table that a shader reads in another order is reported", () => {
+  assert.equal(compareStageLayout(shaderFiles), []);
+  const changed = (from: string, to: string): readonly string[] => {
+    const affine = shaderFiles["stages/affine"] as string;
+    assert.ok(affine.includes(from));
+    return compareStageLayout({ ...shaderFiles, "stages/affine": affine.replace(from, to) });
+  };
+  assert.is(changed("lo: f32,", "hi: f32,").length, 1);
+  assert.is(changed("q.x, q.y, q.z", "q.y, q.x, q.z").length, 1);
+  assert.is(changed("GATE_RELU = 1u", "GATE_RELU = 2u").length, 1);
 });
 
 test("a shader or a condition that no kernel of the list has is reported", () => {
