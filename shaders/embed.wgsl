@@ -78,12 +78,16 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let token = tokens[step.rows[row].token_index];
+
+  // which stages act on this token
   @if(staged) {
     // Once, where a split table has several dispatches.
     if (args.first_row == 0u) {
       write_records(row, token, args.record_stride, args.sequence_records, n4, D4);
     }
   }
+
+  // token and position
   var x = vec4f();
   if (token < VOCAB) {
     let local = token - args.first_row; // wraps to a huge number below first_row
@@ -97,6 +101,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   } else if (args.first_row != 0u) {
     return;
   }
+
   // sites: embed, then the first block's resid_pre
   @if(tap_embed) tap(args.tap_embed, row, D4, n4, x);
   @if(tap_resid_pre) tap(args.tap_resid_pre, row, D4, n4, x);

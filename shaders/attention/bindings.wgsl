@@ -2,7 +2,7 @@
 //
 // Layouts: q and z are packed rows of HEADS·HEAD_DIM floats; a cache row (slot) holds KV_HEADS·HEAD_DIM floats,
 // rounded up to vec4s; slots[sequence · slot_stride + j] is the slot of key position j. Head h reads kv head
-// h / GROUP. The step's own keys and values stand in the cache already.
+// h / GROUP. The step's own keys and values are in the cache already.
 import constants::{HEADS, KV_HEADS, HEAD_DIM};
 @if(staged) import package::stages::neuron_scale::neuron_scale;
 
@@ -10,7 +10,7 @@ import constants::{HEADS, KV_HEADS, HEAD_DIM};
 struct Args {
   @if(!merges) scale: f32,       // multiplies q·k
   @if(!merges) window: u32,      // keys a row sees at most, itself included; 0 = all
-  @if(!merges) slot_stride: u32, // entries of `slots` a sequence
+  @if(!merges) slot_stride: u32, // entries of `slots` per sequence
   @if(staged) record_stride: u32,
   @if(staged) list_z: vec4u, // stages at attn_z (stages/neuron_scale.wgsl)
   @if(tap_z) tap_z: u32,
@@ -24,12 +24,12 @@ struct Args {
 @group(1) @binding(5) var<storage, read_write> z: array<vec4f>;
 
 const GROUP = HEADS / KV_HEADS;
-const HEAD4 = HEAD_DIM / 4u;    // vec4s a head
-const ROW4 = HEADS * HEAD4;     // vec4s a row of q and z
-const SLOT4 = KV_HEADS * HEAD4; // vec4s a cache row
+const HEAD4 = HEAD_DIM / 4u;    // vec4s per head
+const ROW4 = HEADS * HEAD4;     // vec4s per row of q and z
+const SLOT4 = KV_HEADS * HEAD4; // vec4s per cache row
 
 // Vec4 `n4` of a row of z after the stages at attn_z.
 fn edited_z(row: u32, n4: u32, v: vec4f) -> vec4f {
-  @if(!staged) return v;
   @if(staged) return neuron_scale(args.list_z, row * args.record_stride, n4, v);
+  @else return v;
 }

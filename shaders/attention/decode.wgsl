@@ -1,4 +1,4 @@
-// Attention of single rows over long caches, for decode on GPUs: a workgroup a row.
+// Attention of single rows over long caches, for decode on GPUs.
 //
 // z[row, head] = Σ_j softmax_j(scale · q[row, head]·K[j]) · V[j] over the keys j that the row sees.
 //
@@ -6,7 +6,7 @@
 // value once. Keys come in blocks of 128, aligned at position 0. In a block
 //   scores   four invocations share a key and read neighbouring vec4s of it (64 contiguous bytes), 32 keys at a
 //            time; their parts meet in `parts`, where invocation t adds up key t for every head;
-//   weights  one vec4 a key, a lane a head, in `shared_keys`; the block's maximum goes by way of eight `maxima`;
+//   weights  one vec4 per key, a lane per head, in `shared_keys`; the block's maximum goes by way of eight `maxima`;
 //   values   WIDTH neighbouring invocations read a value row, 128 / WIDTH keys at a time, eight reads in flight.
 // Keys beyond the last are read as the last and weigh 0. A part's stride of 136 keeps banks apart.
 //
@@ -61,13 +61,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   let last = step.rows[row].position;
   let first = first_visible(last, args.window);
   let table = step.rows[row].sequence * args.slot_stride;
-  // A ragged last tile repeats the group's last head, which is not stored.
+  // A last tile that is not full repeats the group's last head, which is not stored.
   let q0 = row * ROW4 + head * HEAD4;
   @if(heads2) let q1 = row * ROW4 + (head + min(1u, GROUP - 1u - member)) * HEAD4;
   @if(heads3) let q2 = row * ROW4 + (head + min(2u, GROUP - 1u - member)) * HEAD4;
   @if(heads4) let q3 = row * ROW4 + (head + min(3u, GROUP - 1u - member)) * HEAD4;
 
-  var top = vec4f(MASKED); // a lane a head, here and below
+  var top = vec4f(MASKED); // a lane per head, here and below
   var total = vec4f();     // of the keys that this invocation weighed
   var o0 = vec4f();        // of the keys that this invocation gathered
   @if(heads2) var o1 = vec4f();
@@ -82,6 +82,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   for (var block = first_block; block < end_block; block++) {
     let start = block * KEYS;
     let end = min(start + KEYS, last + 1u);
+
+    // scores: parts of q·k
     for (var key = start; key < end; key += SWEEPS * 32u) {
       for (var sweep = 0u; sweep < SWEEPS; sweep++) {
         let at = key + sweep * 32u + t / 4u;
@@ -106,6 +108,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     }
     workgroupBarrier();
 
+    // scores: their sums, scaled and masked
     let j = start + t;
     let seen = j >= first && j <= last;
     var s = vec4f();
@@ -117,6 +120,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     @if(heads4) s.w = (parts[12u * STRIDE + t] + parts[13u * STRIDE + t]) +
       (parts[14u * STRIDE + t] + parts[15u * STRIDE + t]);
     s = select(vec4f(MASKED), s * args.scale, vec4<bool>(seen));
+
+    // weights: the block's maxima, and what came before fades
     shared_keys[t] = s;
     workgroupBarrier();
     if (t < 8u) {
@@ -134,6 +139,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     shared_keys[t] = w;
     workgroupBarrier();
 
+    // values
     o0 *= fade.x;
     @if(heads2) o1 *= fade.y;
     @if(heads3) o2 *= fade.z;
@@ -152,7 +158,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     workgroupBarrier();
   }
 
-  // Joins the weights' sums of 128 invocations, by eight as the maxima were.
+  // sum of the weights, joined by eight as the maxima were
   shared_keys[t] = total;
   workgroupBarrier();
   if (t < 8u) {
@@ -164,7 +170,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
   var sum = vec4f();
   for (var i = 0u; i < 8u; i++) { sum += maxima[i]; }
 
-  // Joins the outputs of the 128 / WIDTH invocations of a column, one head after the other.
+  // outputs, joined from the 128 / WIDTH invocations of a column, one head after the other
   for (var h = 0u; h < TILE_HEADS; h++) {
     var mine = o0;
     @if(heads2) mine = select(mine, o1, h == 1u);
@@ -176,9 +182,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     if (t < HEAD4 && member + h < GROUP) {
       var v = vec4f();
       for (var i = 0u; i < RUNNERS; i++) { v += shared_keys[i * WIDTH + t]; }
-      // site: z
-      @if(!split) store(row, head + h, t, normalised(v, sum[h]));
       @if(split) store_part(row, head + h, group.z, t, v);
+      @else store(row, head + h, t, normalised(v, sum[h]));
     }
     @if(split) {
       if (t == HEAD4 && member + h < GROUP) { store_part(row, head + h, group.z, HEAD4, vec4f(top[h], sum[h], 0.0, 0.0)); }

@@ -14,7 +14,7 @@ import constants::{HEADS, KV_HEADS, HEAD_DIM};
 struct Args {
   scale: f32,       // multiplies q·k
   window: u32,      // keys a row sees at most, itself included; 0 = all
-  slot_stride: u32, // entries of `slots` a sequence
+  slot_stride: u32, // entries of `slots` per sequence
   offset: u32,      // where this layer's region starts in `pattern`, in floats
   key_stride: u32,  // floats of a row of the pattern
 }
@@ -40,6 +40,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let head_at = head / (HEADS / KV_HEADS) * HEAD_DIM;
   let out = args.offset + (head * step.row_count + row) * args.key_stride;
 
+  // scores
   var top = MASKED;
   var total = 0.0;
   for (var j = first; j <= last; j++) {
@@ -52,6 +53,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     top = new_top;
     pattern[out + j] = score;
   }
+
+  // weights
   for (var j = 0u; j < args.key_stride; j++) {
     var weight = 0.0;
     if (j >= first && j <= last) { weight = exp(pattern[out + j] - top) / total; }

@@ -2,6 +2,7 @@
 //
 // z[row, head] = Σ_j softmax_j(scale · q[row, head]·K[j]) · V[j] over the keys j that the row sees.
 //
+// Bindings: attention/bindings.wgsl.
 // Parallel: one invocation owns (tile of rows, head, slice of ≤ 64 output dimensions); a tile is one row, or
 // four with `rows4`. Nothing is shared, so heads wider than 64 compute their scores once per slice.
 // Keys come in blocks of four, aligned at position 0: the four scores are one vec4, a q vec4 serves four keys
@@ -156,6 +157,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   @if(rows4) var c = a;
   @if(rows4) var d = a;
 
+  // runs of rows of one sequence
   var run = row;
   while (run < end) {
     let run_start = run;
@@ -187,6 +189,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       @if(rows4) var c2 = vec4f(); @if(rows4) var c3 = vec4f();
       @if(rows4) var d0 = vec4f(); @if(rows4) var d1 = vec4f();
       @if(rows4) var d2 = vec4f(); @if(rows4) var d3 = vec4f();
+
+      // scores
       for (var at = ra.q_at; at < ra.q_at + HEAD4; at++) {
         let i = at - ra.q_at;
         let k0 = k_cache[s0 + i];
@@ -205,15 +209,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
         }
       }
 
-      // The keys in turn; rotating the vectors keeps every index static.
+      // weights
       var wa = weigh(&a, ra, j, vec4f(across(a0), across(a1), across(a2), across(a3)));
       @if(rows4) var wb = weigh(&b, rb, j, vec4f(across(b0), across(b1), across(b2), across(b3)));
       @if(rows4) var wc = weigh(&c, rc, j, vec4f(across(c0), across(c1), across(c2), across(c3)));
       @if(rows4) var wd = weigh(&d, rd, j, vec4f(across(d0), across(d1), across(d2), across(d3)));
+
+      // values, key after key; rotating the vectors keeps every index static
       var slot_at = vec4u(s0, s1, s2, s3);
       for (var key = j; key < min(j + 4u, last + 1u); key++) {
         @if(rows4) gather4(slot_at.x, start, vec4f(wa.x, wb.x, wc.x, wd.x), &a, &b, &c, &d);
-        @if(!rows4) gather(slot_at.x, start, wa.x, &a);
+        @else gather(slot_at.x, start, wa.x, &a);
         slot_at = slot_at.yzwx;
         wa = wa.yzwx;
         @if(rows4) wb = wb.yzwx;

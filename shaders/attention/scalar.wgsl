@@ -1,9 +1,9 @@
-// Attention for head widths that are no multiple of four: plain, scalar, without barriers.
+// Attention for head widths that are not a multiple of four: plain, scalar, without barriers.
 //
 // z[row, head] = Σ_j softmax_j(scale · q[row, head]·K[j]) · V[j] over the keys j that the row sees.
 //
 // Parallel: an invocation owns one vec4 of a row of z. Heads straddle vec4s here, and a vec4 must have one writer,
-// so it walks the heads whose outputs stand in its vec4, each with a softmax of its own over masked lanes; scores
+// so it walks the heads whose outputs lie in its vec4, each with a softmax of its own over masked lanes; scores
 // are recomputed for every vec4 of a head. No published model has such heads: this kernel is right, not fast.
 //
 // Summation `attention_scalar`: a score is one chain over ascending dimensions, keys ascend one by one, each
@@ -54,14 +54,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     var o = vec4f();
     for (var j = first; j <= last; j++) {
       let at = slots[table + j] * SLOT + head_at;
+      // score
       var score = 0.0;
       for (var i = 0u; i < HEAD_DIM; i++) { score = fma(q[q_at + i], k_cache[at + i], score); }
       score *= args.scale;
+      // weight
       let new_top = max(top, score);
       let fade = exp(top - new_top);
       let weight = exp(score - new_top);
       top = new_top;
       total = fma(total, fade, weight);
+      // value
       let v = vec4f(v_cache[at + dims.x], v_cache[at + dims.y], v_cache[at + dims.z], v_cache[at + dims.w]);
       o = fma(vec4f(weight), v, o * fade);
     }

@@ -1,6 +1,6 @@
 // What every attention kernel agrees on: which keys are seen, and how masks and zeros are written.
 
-// Stands for minus infinity: finite, because WGSL lets a compiler assume that infinities do not occur; and so far from
+// In place of minus infinity: finite, because WGSL lets a compiler assume that infinities do not occur; and so far from
 // the lowest float that no difference to a score is infinite either, nor its 1.44-fold, which a driver that has exp2
 // alone makes of exp's argument. Scores, which are products of normed rows, are nowhere near it.
 const MASKED = -1e30;

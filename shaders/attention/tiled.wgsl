@@ -31,14 +31,14 @@ const THREADS = QUADS * LANES; // 128
 const KEYS = 4u * LANES;
 const CHUNKS = (HEAD4 + CHUNK4 - 1u) / CHUNK4;
 const HEAD_TILES = (GROUP + TILE_HEADS - 1u) / TILE_HEADS;
-const KEYS_AT = 4u * CHUNK4 * QUADS; // keys stand behind the queries in `stage`
+const KEYS_AT = 4u * CHUNK4 * QUADS; // keys follow the queries in `stage`
 @if(wide) const VALUE4 = 2u * LANES; // vec4s of a value row in `stage`
 @else const VALUE4 = LANES;
 
 var<workgroup> weights: array<vec4f, KEYS * QUADS>;
 var<workgroup> stage: array<vec4f, STAGE_SIZE>;
 
-// Row of the step and query head that stand at `member` of a workgroup's vectors, both clamped to what exists.
+// Row of the step and query head that are `member` of a workgroup's vectors, both clamped to what exists.
 fn row_of(member: u32, tile: u32) -> u32 {
   return min(tile * TILE_ROWS + member / TILE_HEADS, step.row_count - 1u);
 }
@@ -103,7 +103,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
 
     for (var block = first / KEYS; block <= last / KEYS; block++) {
       let j = block * KEYS + 4u * lane;
-      var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f(); // s_i: key j + i, a lane a vector
+      var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f(); // s_i: key j + i, a lane per vector
+
+      // scores
       for (var chunk = 0u; chunk < CHUNKS; chunk++) {
         // Loads four vectors (or keys) at one vec4 of the head, and stores them transposed.
         if (t < QUADS * CHUNK4) {
@@ -161,6 +163,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
       s2 = select(vec4f(MASKED), s2 * args.scale, seen2);
       s3 = select(vec4f(MASKED), s3 * args.scale, seen3);
 
+      // weights
       stage[(t % LANES) * QUADS + t / LANES] = max(max(s0, s1), max(s2, s3));
       workgroupBarrier();
       var new_top = top;
@@ -180,6 +183,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
       @if(wide) { b0 *= fade.x; b1 *= fade.y; b2 *= fade.z; b3 *= fade.w; }
       workgroupBarrier();
 
+      // values
       for (var part = 0u; part < KEYS / STAGE_KEYS; part++) {
         // Columns beyond the head repeat its last one; what they yield is not stored.
         for (var i = 0u; i < STAGE_KEYS * VALUE4 / THREADS; i++) {
@@ -207,12 +211,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     }
   }
 
+  // sum of the weights
   stage[(t % LANES) * QUADS + t / LANES] = total;
   workgroupBarrier();
   var sum = vec4f();
   for (var i = 0u; i < LANES; i++) { sum += stage[i * QUADS + t / LANES]; }
 
-  // site: z
+  // outputs
   let heads = vec4u(
     head_of(4u * quad, kv_head, head_tile), head_of(4u * quad + 1u, kv_head, head_tile),
     head_of(4u * quad + 2u, kv_head, head_tile), head_of(4u * quad + 3u, kv_head, head_tile),

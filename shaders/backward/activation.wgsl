@@ -1,11 +1,11 @@
-// Gradient through the MLP's activation, from what stands before it.
+// Gradient through the MLP's activation, from the value before it.
 //
 // plain: dpre = dpost·act'(pre).
 // gated: pre holds strips of gate and up in turn, as the matrix that made it: post = act(gate)·up, so
 //        dgate = dpost·up·act'(gate) and dup = dpost·act(gate), written in the same turns.
 //
 // Bindings: 1 pre [rows][F4], gated [rows][2·F4]; 2 dpost [rows][F4]; 4 dpre, as pre.
-// Parallel: a thread a vec4 of dpost (x) and row (y). Summation class: none.
+// Parallel: a thread per vec4 of dpost (x) and row (y). Summation class: none.
 import package::lib::activation::{act, slope};
 import package::lib::step::step;
 import constants::F4;

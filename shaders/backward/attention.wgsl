@@ -4,7 +4,7 @@
 // the last two summed over the query heads that share the key. p and w exist for a tile of rows × keys at a time.
 //
 // Rows lie packed, and a row's `slot` is its number: row i sees keys slot - position + first visible … slot. Keys and
-// values are [keys][SLOT], q, z and dz [rows][ROW], in units of a Lane: four numbers where HEAD_DIM is a multiple of 4
+// values are [keys][SLOT], q, z and dz [rows][ROW], in units of a Lane: four numbers if HEAD_DIM is a multiple of 4
 // (`vec4_heads`), else one.
 import package::attention::softmax::first_visible;
 import package::lib::step::step;
@@ -16,9 +16,9 @@ import constants::{HEAD_DIM, HEADS, KV_HEADS};
 @if(!vec4_heads) const WIDE = 1u;
 
 const GROUP = HEADS / KV_HEADS;
-const HEAD = HEAD_DIM / WIDE;                            // Lanes a head
-const ROW = (HEADS * HEAD_DIM + 3u) / 4u * 4u / WIDE;    // Lanes a row of q, z, dz
-const SLOT = (KV_HEADS * HEAD_DIM + 3u) / 4u * 4u / WIDE; // Lanes a key or value
+const HEAD = HEAD_DIM / WIDE;                            // Lanes per head
+const ROW = (HEADS * HEAD_DIM + 3u) / 4u * 4u / WIDE;    // Lanes per row of q, z, dz
+const SLOT = (KV_HEADS * HEAD_DIM + 3u) / 4u * 4u / WIDE; // Lanes per key or value
 const QUERIES = HEADS * HEAD;                            // Lanes of dq; dk and dv follow
 const KEYS = KV_HEADS * HEAD;
 const GRAD_ROW = ((HEADS + 2u * KV_HEADS) * HEAD_DIM + 3u) / 4u * 4u / WIDE;
@@ -33,6 +33,6 @@ fn visible(row: u32, window: u32) -> vec2u {
   return (v.x + v.y) + (v.z + v.w);
 }
 
-@if(!vec4_heads) fn across(v: Lane) -> f32 {
+@else fn across(v: Lane) -> f32 {
   return v;
 }

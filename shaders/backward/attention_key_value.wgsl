@@ -2,7 +2,7 @@
 // share the key. See backward/attention.wgsl.
 //
 // Bindings: 1 tile [HEADS][rows][TILE] of (p, w), 2 q, 3 dz; 4 output, the keys' rows of dq, dk, dv.
-// Parallel: a thread a Lane of dk and dv (x) of a key (y). No two threads write one place, so nothing is added at once.
+// Parallel: a thread per Lane of dk and dv (x) of a key (y). No two threads write one place, so nothing is added at once.
 // Summation class: serial, over query heads and in each over ascending rows.
 import package::backward::attention::{GRAD_ROW, GROUP, HEAD, KEYS, Lane, QUERIES, ROW};
 import package::lib::step::step;

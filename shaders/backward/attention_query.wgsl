@@ -1,7 +1,7 @@
 // dq of the rows of a step, from a tile of keys: dq_i = Σ_j w·k_j. See backward/attention.wgsl.
 //
 // Bindings: 1 tile [HEADS][rows][TILE] of (p, w), 2 keys; 4 output, rows of dq, dk, dv.
-// Parallel: a thread a Lane of dq (x) of a row (y). Summation class: serial, over ascending keys.
+// Parallel: a thread per Lane of dq (x) of a row (y). Summation class: serial, over ascending keys.
 import package::backward::attention::{visible, GRAD_ROW, GROUP, HEAD, Lane, QUERIES, SLOT};
 import package::lib::step::step;
 import constants::TILE;

@@ -1,7 +1,7 @@
 // Of every row and head: the log-sum-exp L of its scaled scores, and δ = ⟨dz, z⟩. See backward/attention.wgsl.
 //
 // Bindings: 1 q, 2 keys, 3 z, 5 dz; 4 output [rows][HEADS] of (L, δ).
-// Parallel: a thread a head (x) of a row (y).
+// Parallel: a thread per head (x) of a row (y).
 // Summation class: a score is the Lanes' chains over ascending dimensions; keys ascend, each fading what came before.
 import package::attention::softmax::MASKED;
 import package::backward::attention::{across, visible, GROUP, HEAD, Lane, ROW, SLOT};
@@ -29,6 +29,8 @@ struct Args {
   let at = row * ROW + head * HEAD;
   let key_at = head / GROUP * HEAD;
   let range = visible(row, args.window);
+
+  // log-sum-exp of the scores
   var top = MASKED;
   var total = 0.0;
   for (var j = range.x; j <= range.y; j++) {
@@ -41,6 +43,8 @@ struct Args {
     total = fma(total, exp(top - higher), exp(score - higher));
     top = higher;
   }
+
+  // ⟨dz, z⟩
   var delta = Lane();
   for (var i = 0u; i < HEAD; i++) {
     delta = fma(dz[at + i], z[at + i], delta);

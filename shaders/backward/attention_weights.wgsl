@@ -2,7 +2,7 @@
 //
 // Bindings: 1 q, 2 keys, 3 values, 5 dz, 6 stats [rows][HEADS] of (L, δ); 4 output [HEADS][rows][TILE] of (p, w), both 0
 // where a row does not see a key.
-// Parallel: a thread a key of the tile (x), row (y) and head (z). Summation class: the Lanes' chains over ascending
+// Parallel: a thread per key of the tile (x), row (y) and head (z). Summation class: the Lanes' chains over ascending
 // dimensions.
 import package::backward::attention::{across, visible, GROUP, HEAD, Lane, ROW, SLOT};
 import package::lib::step::step;
@@ -35,12 +35,14 @@ struct Args {
   if (key >= range.x && key <= range.y) {
     let at = row * ROW + head * HEAD;
     let key_at = key * SLOT + head / GROUP * HEAD;
+    // q·k and dz·v
     var dots = Lane();
     var gains = Lane();
     for (var i = 0u; i < HEAD; i++) {
       dots = fma(q[at + i], keys[key_at + i], dots);
       gains = fma(dz[at + i], values[key_at + i], gains);
     }
+    // weight and its gradient
     let stat = stats[row * HEADS + head];
     let p = exp(across(dots) * args.scale - stat.x);
     pair = vec2f(p, args.scale * p * (across(gains) - stat.y));

@@ -1,9 +1,9 @@
 // Gradient of the weighted sum of cross-entropies with respect to the logits: weight[row]·(softmax(logits) - onehot(target)).
 // The log-sum-exp is the row's loss plus its target's logit (sample/cross_entropy_final.wgsl).
 //
-// Bindings: 1 logits [rows][V4]; 2 losses; 3 token ids; 5 weights, a number for each place in losses; 4 output [rows][V4],
+// Bindings: 1 logits [rows][V4]; 2 losses; 3 token ids; 5 weights, one number for each place in losses; 4 output [rows][V4],
 // 0 in the padding.
-// Parallel: a thread a vec4 (x) of an out row (y). Summation class: none.
+// Parallel: a thread per vec4 (x) of an out row (y). Summation class: none.
 import package::lib::step::step;
 import constants::{V4, VOCAB};
 

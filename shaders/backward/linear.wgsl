@@ -3,17 +3,17 @@
 // dot(strip[k], dy of the strip's outputs).
 //
 // Bindings: 0 args, 1 weights, 2 gradient dy, 4 output dx [variants][rows][K4]. A matrix in parts takes a dispatch for
-// each, and all but the first add to what stands there.
+// each, and all but the first add to what is there.
 // `spans`: dy is one row [rows][N4] of all outputs, and each of the `variants` written takes SPANS ranges of them, the
 //          outputs that were made from that variant of the input. args.spans holds (first, end, –, –) for each. `ragged`:
 //          ranges may begin or end within a strip, whose other outputs count as 0.
 // `heads`: dy is [heads][rows][N4], a gradient for each head, and input k belongs to head k / HEAD_DIM. `mixed`: HEAD_DIM
-//          is no multiple of 4, and four neighbouring inputs may belong to different heads.
+//          is not a multiple of 4, and four neighbouring inputs may belong to different heads.
 //
 // Parallel: a thread for each four inputs (x), ROWS rows (y) and variant (z). Neighbours read neighbouring blocks; a weight
 // serves all rows of a thread. No workgroup memory. Condition rows_8: ROWS is 8, else 4. Rows beyond the last read the last
 // row and are not written.
-// Summation class transposed_serial: one fma chain an input, over ascending outputs.
+// Summation class transposed_serial: one fma chain per input, over ascending outputs.
 import package::lib::step::step;
 import package::lib::weight_blocks::block;
 import constants::{HEAD_DIM, HEADS, K4, N4, ROWS, SPANS, SPAN_TABLE, STRIPS};
@@ -82,6 +82,8 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
   var a5 = vec4f();
   var a6 = vec4f();
   var a7 = vec4f();
+
+  // sums over the outputs
   @if(spans) for (var i = 0u; i < SPANS; i++) {
     let span = args.spans[id.z * SPANS + i];
     let first = max(span.x / 4u, args.first_strip);
@@ -97,8 +99,7 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
         @if(rows_8) { a5 = mac(a5, w, within(n4, span, gradient[r5 + n4])); }
         @if(rows_8) { a6 = mac(a6, w, within(n4, span, gradient[r6 + n4])); }
         @if(rows_8) { a7 = mac(a7, w, within(n4, span, gradient[r7 + n4])); }
-      }
-      @if(!ragged) {
+      } @else {
         a0 = mac(a0, w, gradient[r0 + n4]);
         a1 = mac(a1, w, gradient[r1 + n4]);
         a2 = mac(a2, w, gradient[r2 + n4]);
@@ -112,7 +113,7 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
   }
   @if(heads) {
     @if(mixed) let head = min((4u * k4 + vec4u(0u, 1u, 2u, 3u)) / HEAD_DIM, vec4u(HEADS - 1u)) * args.grad_stride;
-    @if(!mixed) let head = 4u * k4 / HEAD_DIM * args.grad_stride;
+    @else let head = 4u * k4 / HEAD_DIM * args.grad_stride;
     for (var strip = 0u; strip < STRIPS; strip++) {
       let w = transpose(block(strip, k4));
       let at = head + args.first_strip + strip;
@@ -125,8 +126,7 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
         @if(rows_8) { a5 = mac_mixed(a5, w, at + r5); }
         @if(rows_8) { a6 = mac_mixed(a6, w, at + r6); }
         @if(rows_8) { a7 = mac_mixed(a7, w, at + r7); }
-      }
-      @if(!mixed) {
+      } @else {
         a0 = mac(a0, w, gradient[at + r0]);
         a1 = mac(a1, w, gradient[at + r1]);
         a2 = mac(a2, w, gradient[at + r2]);
@@ -138,6 +138,8 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
       }
     }
   }
+
+  // the rows
   for (var i = 0u; i < ROWS; i++) {
     var a = a0;
     switch i {

@@ -2,7 +2,7 @@
 //
 // Bindings: 1 dx [destinations][rows][D4]; 2 out [sources][rows][D4]; 3 repl [all sources][D4]; 4 output
 // [rows][ceil4(destinations)][ceil4(sources)].
-// Parallel: a thread a tile of 4 destinations × 4 sources (x) of a row (y): eight vec4s read serve sixteen products.
+// Parallel: a thread per tile of 4 destinations × 4 sources (x) of a row (y): eight vec4s read serve sixteen products.
 // Summation class: four chains, lane l over columns l, l + 4, … ascending; then (0 + 1) + (2 + 3).
 import package::lib::step::step;
 import constants::D4;
@@ -44,6 +44,8 @@ fn fold(acc: mat4x4f) -> vec4f {
   let s = min(4u * column + vec4u(0u, 1u, 2u, 3u), vec4u(args.sources - 1u));
   let out_at = s * args.stride_src + row * D4;
   let repl_at = (args.first_source + s) * D4;
+
+  // products
   var a0 = mat4x4f(); var a1 = mat4x4f(); var a2 = mat4x4f(); var a3 = mat4x4f();
   for (var i = 0u; i < D4; i++) {
     let out = mat4x4f(
@@ -55,6 +57,8 @@ fn fold(acc: mat4x4f) -> vec4f {
     a2 = mac(a2, gradient[d.z + i], out);
     a3 = mac(a3, gradient[d.w + i], out);
   }
+
+  // sums of the four lanes
   let to = (row * blocks * 4u + 4u * block) * columns + column;
   output[to] = fold(a0);
   output[to + columns] = fold(a1);

@@ -2,7 +2,7 @@
 //
 // Bindings: 1 products of backward/mask_gradient.wgsl; 4 gradient [all destinations][all sources], where the rows of other
 // chunks have been added already, or 0.
-// Parallel: a thread an edge, source (x) and destination (y). Summation class: serial, over ascending rows.
+// Parallel: a thread per edge, source (x) and destination (y). Summation class: serial, over ascending rows.
 import package::lib::step::step;
 import constants::SOURCES;
 

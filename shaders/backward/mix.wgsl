@@ -2,12 +2,12 @@
 //   the inputs of destinations,  x_D = κ_D + Σ_s m[D,s]·out_s,  κ_D = Σ_s (1 - m)·repl_s (made on the host);
 //   the gradients of sources,    g_s = Σ_D m[D,s]·dx_D.
 // The first is the kept form: nothing is subtracted, so what is left of a stream with values in the thousands keeps its
-// digits. Sources come in groups, an embedding, an MLP or the heads of a layer, and each adds to what those before made.
-// Several masks may act side by side: of every `texts` sequences the next one does.
+// digits. Sources come in groups, an embedding, an MLP or the heads of a layer, and each adds to what the earlier ones made.
+// Several masks may act side by side, each on the next `texts` sequences.
 //
 // Bindings: 1 input [inputs][rows][D4]; 2 masks [masks][destinations][sources]; 3 κ [masks][destinations][D4]; 4 output
 // [outputs][rows][D4].
-// Parallel: a thread four columns (x) of a row (y), for OUTPUTS = 4 outputs (z), so that an input is read once for four.
+// Parallel: a thread per four columns (x) of a row (y), for OUTPUTS = 4 outputs (z), so that an input is read once for four.
 // Summation class: serial, over ascending inputs.
 import package::lib::step::step;
 import constants::D4;
@@ -58,10 +58,14 @@ fn begin(mask_index: u32, out: u32, at: u32, i: u32) -> vec4f {
   let o1 = min(o0 + 1u, last);
   let o2 = min(o0 + 2u, last);
   let o3 = min(o0 + 3u, last);
+
+  // what the sums begin with
   var a0 = begin(mask_index, o0, at, id.x);
   var a1 = begin(mask_index, o1, at, id.x);
   var a2 = begin(mask_index, o2, at, id.x);
   var a3 = begin(mask_index, o3, at, id.x);
+
+  // weighted sums
   for (var i = 0u; i < args.inputs; i++) {
     let x = input[i * args.stride_in + at];
     let w = mask_index * args.mask_stride + args.weight + i * args.weight_in;

@@ -8,7 +8,7 @@
 //
 // Bindings: 1 x [variants][rows][D4]; 2 params; 3 dy (condition gradient) [variants][rows][D4]; 4 y or dx, the same.
 // Pad lanes come out as 0.
-// Parallel: a thread a row (x) and variant (y), workgroups of four, the SIMD lanes of a software device.
+// Parallel: a thread per row (x) and variant (y), workgroups of four, the SIMD lanes of a software device.
 // Summation class vec4_serial: four chains, lane l over columns l, l + 4, … ascending; then (0 + 1) + (2 + 3).
 import package::lib::step::step;
 import constants::{D, D4};
@@ -42,6 +42,8 @@ fn centred(v: vec4f, mean: f32, i: u32) -> vec4f {
     return;
   }
   let at = id.y * args.stride + id.x * D4;
+
+  // mean
   var mean = 0.0;
   @if(layer) {
     var sum = vec4f();
@@ -50,18 +52,23 @@ fn centred(v: vec4f, mean: f32, i: u32) -> vec4f {
     }
     mean = lane_sum(sum) / f32(D);
   }
+
+  // variance, or mean square
   var squares = vec4f();
   for (var i = 0u; i < D4; i++) {
     let v = centred(input[at + i], mean, i);
     squares = fma(v, v, squares);
   }
   let scale = inverseSqrt(lane_sum(squares) / f32(D) + args.eps);
+
+  // normalise
   @if(!gradient) for (var i = 0u; i < D4; i++) {
     let n = centred(input[at + i], mean, i) * scale;
     @if(layer) output[at + i] = fma(n, params[args.gain + i], params[args.bias + i]);
-    @if(!layer) output[at + i] = n * params[args.gain + i];
+    @else output[at + i] = n * params[args.gain + i];
   }
   @if(gradient) {
+    // means of g and of g·n
     var sum = vec4f();
     var along = vec4f();
     for (var i = 0u; i < D4; i++) {
@@ -70,8 +77,9 @@ fn centred(v: vec4f, mean: f32, i: u32) -> vec4f {
       along = fma(g, centred(input[at + i], mean, i) * scale, along);
     }
     @if(layer) let shift = lane_sum(sum) / f32(D);
-    @if(!layer) let shift = 0.0;
+    @else let shift = 0.0;
     let slope = lane_sum(along) / f32(D);
+    // dx
     for (var i = 0u; i < D4; i++) {
       let g = centred(gradient[at + i] * params[args.gain + i], shift, i);
       output[at + i] = scale * fma(vec4f(-slope), centred(input[at + i], mean, i) * scale, g);

@@ -2,7 +2,7 @@
 // In place over rows of dq, dk, dv, the first ROTATED columns of each; pairs are adjacent (linear/qkv.wgsl).
 //
 // Bindings: 1 table [position][HEAD_DIM / 2] of (cos, sin); 4 rows [rows][ROW2] of pairs.
-// Parallel: a thread a pair (x) of a row (y). Summation class: none.
+// Parallel: a thread per pair (x) of a row (y). Summation class: none.
 import package::lib::step::step;
 import constants::{HEAD_DIM, ROTATED, ROW2};
 

@@ -1,7 +1,7 @@
 // Sums of rows, for means over a corpus: output[first + b] += Σ_rows input[b].
 //
 // Bindings: 1 input [blocks][rows][D4]; 4 output [..][D4].
-// Parallel: a thread four columns (x) of a block (y). Summation class: serial, over ascending rows.
+// Parallel: a thread per four columns (x) of a block (y). Summation class: serial, over ascending rows.
 import package::lib::step::step;
 import constants::D4;
 

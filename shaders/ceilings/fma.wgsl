@@ -1,5 +1,5 @@
-// How many multiply-adds a device does in registers: ACCUMULATORS independent chains of vec4s a thread, nothing read in
-// the loop. Bindings: 2 sums, one a thread. Parallel: a thread a chain bundle. Conditions: accumulators_2 … _16, each
+// How many multiply-adds a device does in registers: ACCUMULATORS independent chains of vec4s per thread, nothing read in
+// the loop. Bindings: 2 sums, one per thread. Parallel: a thread per bundle of chains. Conditions: accumulators_2 … _16, each
 // includes the ones before.
 struct Args {
   trips: u32,

@@ -1,7 +1,7 @@
 // How many multiply-adds a device does when each needs its share of loads: an 8 × 8 outer product in registers from
 // data that stays in the cache, as the inner loop of a matrix product is. 64 multiply-adds for four vec4s read.
 //
-// Bindings: 1 data, CACHED vec4s that every thread goes through; 2 sums, one a thread. Parallel: a thread has its own
+// Bindings: 1 data, CACHED vec4s that every thread goes through; 2 sums, one per thread. Parallel: a thread has its own
 // 8 × 8 sums. `blocks`: eight rows times two mat4x4s of weights at once, as linear/register.wgsl does: 256 for ten loads.
 import constants::CACHED;
 

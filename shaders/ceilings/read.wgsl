@@ -1,6 +1,6 @@
 // How fast a device reads a buffer it has not cached: each thread sums what it reads, and only the sum is kept.
 //
-// Bindings: 1 data, 2 sums, one a thread. Parallel: `threads` threads; with `own`, each streams a stretch of its own,
+// Bindings: 1 data, 2 sums, one per thread. Parallel: `threads` threads; with `own`, each streams a stretch of its own,
 // as a software device likes it; otherwise neighbours read neighbours, as a GPU does. ACCUMULATORS reads, 1 to 16, are in
 // flight at a time, each into a sum of its own. Conditions: wide_scalar, wide_vec4, wide_mat4 say how much one load takes;
 // accumulators_2 … _16, each includes the ones before. Summation class: none that matters.
@@ -52,6 +52,8 @@ fn take(i: u32) -> vec4f {
       a12 += take(at + 12u * step); a13 += take(at + 13u * step); a14 += take(at + 14u * step); a15 += take(at + 15u * step);
     }
   }
+
+  // one sum, so that nothing is left out
   let sum = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7)) + ((a8 + a9) + (a10 + a11)) + ((a12 + a13) + (a14 + a15));
   sums[id.x] = (sum.x + sum.y) + (sum.z + sum.w);
 }

@@ -5,7 +5,7 @@
 import constants::MAX_ROWS;
 
 struct Row {
-  token_index: u32, // where in `tokens` the row's token id stands
+  token_index: u32, // where in `tokens` the row's token id is
   position: u32,    // absolute position in its sequence
   slot: u32,        // cache slot that receives this row's key and value
   sequence: u32,    // row of the slot table
@@ -15,7 +15,7 @@ struct OutRow {
   row: u32,         // the row of this step whose logits are wanted
   token_index: u32, // where in `tokens` a sampled id goes
   sequence: u32,
-  position: u32,    // position of the row; the sampled token will stand at position + 1
+  position: u32,    // position of the row; the sampled token will be at position + 1
 }
 
 struct Step {

@@ -1,8 +1,8 @@
-// Single rows of a table [rows, 4*width4] stored in strips: strip s holds rows 4s..4s+3, and inside it stand,
+// Single rows of a table [rows, 4*width4] stored in strips: strip s holds rows 4s..4s+3, and inside it lie,
 // for each column k, the four rows' elements at k. So row r of the table is component r & 3 of the vec4s
 // (r >> 2) * 4*width4 + k, a stride of 16 bytes in float32 and of 8 in the two halves.
 //
-// The caller owns the binding, an array<u32>, and reads four words a vec4 of columns, `FULL_STRIDE` or
+// The caller owns the binding, an array<u32>, and reads four words per vec4 of columns, `FULL_STRIDE` or
 // `HALF_STRIDE` apart, from the first word given here.
 
 // Words between neighbouring columns of one row.
@@ -14,7 +14,7 @@ fn full_word(row: u32, n4: u32, width4: u32) -> u32 {
   return ((row >> 2u) * width4 + n4) * 4u * FULL_STRIDE + (row & 3u);
 }
 
-// Word that holds element (row, 4*n4) in a table of 16-bit elements; odd rows stand in the high half.
+// Word that holds element (row, 4*n4) in a table of 16-bit elements; odd rows are in the high half.
 fn half_word(row: u32, n4: u32, width4: u32) -> u32 {
   return ((row >> 2u) * width4 + n4) * 4u * HALF_STRIDE + ((row & 3u) >> 1u);
 }
@@ -43,7 +43,7 @@ fn q4_word(row: u32, n4: u32, width4: u32) -> u32 {
   return (row >> 2u) * (q_blocks(width4) * 18u) + 2u * n4;
 }
 
-// Word that holds the scale of element (row, 4*n4); odd rows stand in the high half.
+// Word that holds the scale of element (row, 4*n4); odd rows are in the high half.
 fn q8_scale_word(row: u32, n4: u32, width4: u32) -> u32 {
   return (row >> 2u) * q8_strip(width4) + q_blocks(width4) * 32u + n4 / 8u * 2u + ((row & 3u) >> 1u);
 }

@@ -4,7 +4,7 @@
 
 const NOT_CAPTURED = 0xffffffffu;
 
-// Writes vec4 `n4` of row `row` of a region with `width4` vec4s a row, starting at vec4 `offset`.
+// Writes vec4 `n4` of row `row` of a region with `width4` vec4s per row, starting at vec4 `offset`.
 fn tap(offset: u32, row: u32, width4: u32, n4: u32, v: vec4f) {
   if (offset != NOT_CAPTURED) {
     capture[offset + row * width4 + n4] = v;

@@ -10,9 +10,9 @@
 // every device, with or without shader-f16, and a bf16 is the upper half of an f32.
 //
 // q8 and q4: whole numbers, and a float16 scale for each output and 32 inputs; a weight is number times scale, exact in
-// f32. A strip, padded to whole blocks of 32 inputs, is its numbers and then its scales, four float16 a block. q8: a word
-// an input, its bytes the four outputs' signed numbers, lowest output first; the scales are filled up to 16 bytes, so
-// that four inputs are one vec4. q4: a word for two inputs, four bits an output, the even input in the lower half.
+// f32. A strip, padded to whole blocks of 32 inputs, is its numbers and then its scales, four float16 per block. q8: a word
+// per input, its bytes the four outputs' signed numbers, lowest output first; the scales are filled up to 16 bytes, so
+// that four inputs are one vec4. q4: a word for two inputs, four bits per output, the even input in the lower half.
 // The scales are 1/17 (1/9) of the bytes.
 //
 // This module has what both views of the buffer share. lib/weight_blocks.wgsl reads blocks and lib/weight_columns.wgsl
@@ -35,7 +35,7 @@ import constants::K4;
   return bitcast<vec4f>(vec4u(h.x << 16u, h.x & 0xffff0000u, h.y << 16u, h.y & 0xffff0000u));
 }
 
-// Numbers are read where they stand in the upper bits of a word, as multiples of 2^24 or 2^28: a mask takes the place of
+// Numbers are read where they are in the upper bits of a word, as multiples of 2^24 or 2^28: a mask takes the place of
 // a shift back, and the scales make up for it. With `extracts`, for GPUs, one instruction gets a number out, sign and all.
 // Either is exact, so both give the same bits.
 @if(extracts) const UNIT = 1.0;

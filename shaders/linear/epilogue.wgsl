@@ -1,4 +1,4 @@
-// What becomes of a finished sum: the end of every linear kernel. `strip` counts within this part of the matrix;
+// What follows a finished sum y = W·x: the end of every linear kernel. `strip` counts within this part of the matrix;
 // `n4` counts over the whole matrix. Padding outputs have zero weights and zero bias and come out as 0.
 //
 // store       y = acc + b
@@ -7,9 +7,9 @@
 // gated       even strips are gates, odd strips ups: y = act(gate + b) · (up + b), half as wide
 // qkv         linear/qkv.wgsl
 //
-// Each `site` is the point where that value exists and nothing has used it yet. `staged`: neuron_scale stages act at those
-// for which `edits_<name>` is set, once, on the complete sum; the rest is left out, since software devices keep less of a
-// kernel's main loop in registers the more stands behind it. `sourced`: mlp_out is kept as a source of an edge mask.
+// Each `site` is the point where that value exists and nothing has used it yet. `staged`: stages of single elements act at those for
+// which `edits_<name>` is set, once, on the complete sum; the rest is left out, since software devices keep less of a
+// kernel's main loop in registers the more code follows it. `sourced`: mlp_out is kept as a source of an edge mask.
 import package::lib::activation::act;
 import package::lib::tap::tap;
 import package::linear::operands::{args, output, params};
@@ -28,7 +28,7 @@ import constants::{OUT4, STRIPS};
 
 fn biased(n4: u32, acc: vec4f) -> vec4f {
   @if(bias) return acc + params[args.bias + n4];
-  @if(!bias) return acc;
+  @else return acc;
 }
 
 // One strip of one row.
@@ -57,7 +57,7 @@ fn biased(n4: u32, acc: vec4f) -> vec4f {
 }
 
 // Two neighbouring strips of one row, the first one even; the second may lie beyond the end. A loop, because kernels
-// compile in half the time when `finish` stands in them once.
+// compile in half the time when they contain `finish` once.
 @if(!gated) fn finish_pair(row: u32, strip: u32, acc0: vec4f, acc1: vec4f) {
   for (var i = 0u; i < 2u && strip + i < STRIPS; i++) {
     finish(row, strip + i, select(acc0, acc1, i == 1u));

@@ -2,7 +2,7 @@
 // cannot serve: each thread looks up the variant of its own outputs.
 //
 // Parallel: a thread per strip of four outputs (x) and ROWS = 4 rows (y), as linear/register.wgsl without its second
-// strip. `mixed`: DH is no multiple of 4 and a strip may straddle heads, so that its four outputs each read an input of
+// strip. `mixed`: DH is not a multiple of 4 and a strip may straddle heads, so that its four outputs each read an input of
 // their own; otherwise they share one. Bindings: linear/operands.wgsl. Summation class: serial.
 import package::lib::weight_blocks::block;
 import package::linear::epilogue::finish;
@@ -35,11 +35,13 @@ import constants::{DH, HEAD_GROUPS, K4, STRIPS};
   let last = rows - 1u;
   let n = 4u * (args.first_strip + strip);
   @if(mixed) let starts = starts_of(n);
-  @if(!mixed) let start = variant_start(n);
+  @else let start = variant_start(n);
   let x0 = min(r, last) * K4;
   let x1 = min(r + 1u, last) * K4;
   let x2 = min(r + 2u, last) * K4;
   let x3 = min(r + 3u, last) * K4;
+
+  // sums
   var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
   for (var k = 0u; k < K4; k++) {
     let w = block(strip, k);
@@ -48,14 +50,15 @@ import constants::{DH, HEAD_GROUPS, K4, STRIPS};
       a1 = mac_mixed(a1, w, starts, x1 + k);
       a2 = mac_mixed(a2, w, starts, x2 + k);
       a3 = mac_mixed(a3, w, starts, x3 + k);
-    }
-    @if(!mixed) {
+    } @else {
       a0 = mac(a0, w, input[start + x0 + k]);
       a1 = mac(a1, w, input[start + x1 + k]);
       a2 = mac(a2, w, input[start + x2 + k]);
       a3 = mac(a3, w, input[start + x3 + k]);
     }
   }
+
+  // epilogue, row after row
   for (var i = 0u; i < 4u && r + i < rows; i++) {
     var a = a0;
     switch i {

@@ -4,16 +4,16 @@
 // l takes the blocks of four inputs l, l + 64, l + 128, …; x = groups of strips; y is 1, all rows are in the thread.
 // Bindings: linear/operands.wgsl. A block is one mat4x4 of weights and one vec4 of inputs: 16 multiply-adds for five reads
 // of 16 bytes at addresses that differ by constants, and quantised weights share scales. Adjacent lanes read adjacent
-// blocks. A decode step is bound by the bytes of the weights: what counts is that enough loads are under way on enough
-// workgroups, and that little else is done for a weight (bench/kernels/linear.md). One strip a group makes twice as many
+// blocks. A decode step is bound by the bytes of the weights: what counts is that enough loads are in flight on enough
+// workgroups, and that little else is done for a weight (bench/kernels/linear.md). One strip per group makes twice as many
 // workgroups, for matrices with few outputs.
 //
 // Then the 64 partial sums of a strip meet, row after row in the same workgroup memory. `quads`: four neighbours exchange
-// theirs as a quad of a subgroup, and 16 quads meet behind one barrier; else eight lanes add up eight sums each behind one,
-// and those meet behind another.
+// theirs as a quad of a subgroup, and 16 quads meet after one barrier; else eight lanes add up eight sums each after one,
+// and those meet after another.
 // Inputs beyond the end of K are taken as 0 (`ragged`: K4 is not a multiple of 64).
 //
-// Conditions: rows_2, rows_4, rows_8: so many rows a thread, each includes the ones before; two_strips; quads; ragged.
+// Conditions: rows_2, rows_4, rows_8: that many rows per thread, each includes the ones before; two_strips; quads; ragged.
 // Summation classes: lane l adds its blocks in ascending order, input by input (a block's sum at a time for quantised
 // weights). lanes64_quads: then lanes 4·i … 4·i + 3 pairwise, of these sixteen sums four neighbours in order, and those four
 // pairwise. lanes64_spans: then lanes i, i + 8, … in order, and those eight in order.
@@ -38,14 +38,14 @@ var<workgroup> partial: array<vec4f, 2u * STRIPS_EACH * MEETING>; // [group][str
 
 // Inputs 4·k4 … 4·k4 + 3 of the row that starts at vec4 `row`, 0 beyond the end.
 fn inputs(row: u32, k4: u32) -> vec4f {
-  @if(!ragged) return input[row + k4];
   @if(ragged) return select(vec4f(), input[row + min(k4, K4 - 1u)], k4 < K4);
+  @else return input[row + k4];
 }
 
 // The block that is read for k4: the last one beyond the end.
 fn block_of(k4: u32) -> u32 {
-  @if(!ragged) return k4;
   @if(ragged) return min(k4, K4 - 1u);
+  @else return k4;
 }
 
 // acc + a block's weights times its inputs. The scales of quantised weights multiply the block's sum, not each weight.
@@ -80,6 +80,7 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
   var a6 = vec4f(); var b6 = vec4f();
   var a7 = vec4f(); var b7 = vec4f();
 
+  // sums of this lane
   for (var trip = 0u; trip < TRIPS; trip++) {
     let k4 = trip * LANES + lane;
     let at = block_of(k4);
@@ -119,6 +120,7 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
     }
   }
 
+  // sums of all lanes, then the epilogue, row after row
   for (var i = 0u; i < ROWS; i++) {
     var a = a0;
     var b = b0;
@@ -132,7 +134,7 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
       @if(rows_8) case 7u { a = a7; b = b7; }
       default {}
     }
-    // Behind the first barrier the row before has been read.
+    // After the first barrier the row before has been read.
     @if(quads) {
       let quad_a = quad_sum(a);
       @if(two_strips) let quad_b = quad_sum(b);
@@ -146,8 +148,7 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
       let from_quad = t / LANES * (STRIPS_EACH * MEETING) + lane % 4u * 4u;
       a = quad_sum(four(from_quad));
       @if(two_strips) b = quad_sum(four(from_quad + MEETING));
-    }
-    @if(!quads) {
+    } @else {
       let at = t / LANES * (STRIPS_EACH * MEETING) + lane;
       let to = t / LANES * (STRIPS_EACH * 8u) + lane % 8u;
       workgroupBarrier();
@@ -164,7 +165,7 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
     }
     if (lane == 0u && strip < STRIPS && i < rows) {
       @if(two_strips) finish_pair(i, strip, a, b);
-      @if(!two_strips) finish(i, strip, a);
+      @else finish(i, strip, a);
     }
   }
 }

@@ -15,9 +15,9 @@ import constants::{GROUPS4, K4};
 @if(grouped) import constants::DH;
 
 struct Args {
-  first_strip: u32,             // where this part stands in the whole matrix; even if gated
+  first_strip: u32,             // where this part begins in the whole matrix; even if gated
   @if(bias) bias: u32,          // the whole matrix's bias in params, in vec4s
-  @if(staged) record_stride: u32, // stages: a list of neuron_scales for each site (stages/neuron_scale.wgsl)
+  @if(staged) record_stride: u32, // stages: the stages at each site (stages/neuron_scale.wgsl)
   @if(edits_pre) list_pre: vec4u,
   @if(edits_gate) list_gate: vec4u,
   @if(edits_up) list_up: vec4u,
@@ -47,7 +47,7 @@ struct Args {
 // Rows to compute. With `outs` (the head) the input holds only the rows whose logits are wanted, packed.
 fn row_count() -> u32 {
   @if(outs) return step.out_count;
-  @if(!outs) return step.row_count;
+  @else return step.row_count;
 }
 
 // acc + the four columns' weights times four inputs, in ascending k: the one order of class `serial`.

@@ -1,7 +1,7 @@
-// Epilogue qkv: the outputs of one matrix [W_q; W_k; W_v] go their three ways. Outputs below Q = H·dh are queries and
+// Epilogue qkv: the outputs of one matrix [W_q; W_k; W_v] go to three places. Outputs below Q = H·dh are queries and
 // go to the activation q; the next KV = G·dh are keys and the last KV values, which go to the row's slot of the cache.
 //
-// With RoPE, W_q and W_k were permuted at load so that the pair (i, i + dh/2) of a head stands at (2i, 2i+1): a
+// With RoPE, W_q and W_k were permuted at load so that the pair (i, i + dh/2) of a head lies at (2i, 2i+1): a
 // rotation then needs nothing but the vec4 at hand. Table `rope` [position][dh/2] holds (cos, sin), made on the host
 // because devices differ in cos. q·k does not change when both are permuted alike; attn_q and attn_k are captured in
 // the permuted order and the host puts them back.
@@ -52,7 +52,7 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 
 @if(vec4_heads) fn positioned(row: u32, n4: u32, v: vec4f) -> vec4f {
   @if(rope) return vec4f(rotated(row, 4u * n4, v.xy), rotated(row, 4u * n4 + 2u, v.zw));
-  @if(!rope) return v;
+  @else return v;
 }
 
 @if(!vec4_heads) fn finish_qkv(row: u32, n4: u32, v: vec4f) {

@@ -1,16 +1,17 @@
 // Linear layer without workgroup memory: each thread owns a few rows and a few strips of outputs and walks K alone.
 //
-// Parallel: a thread per (ROWS rows) × (STRIPS_EACH strips); x = groups of rows, y = groups of strips, so that workgroups that
-// run one after the other read the same weights. Bindings: linear/operands.wgsl. A thread streams its strips' blocks, which lie one after the other in memory, and uses each
-// weight for all its rows; the rows' inputs are the same for all threads of a workgroup. There is no barrier, which
-// is what software devices need, and no sharing between threads, so on a GPU every group of rows reads the weights
-// again. M = 1 is the matrix-vector product, a thread per strip. Accumulators are written out by name because a
-// dynamically indexed array would live in memory. Rows beyond the last read the last row and are not written.
+// Bindings: linear/operands.wgsl.
+// Parallel: a thread per (ROWS rows) × (STRIPS_EACH strips); x = groups of rows, y = groups of strips, so that workgroups
+// that run one after the other read the same weights. A thread streams its strips' blocks, which lie one after the other
+// in memory, and uses each weight for all its rows; the rows' inputs are the same for all threads of a workgroup. There
+// is no barrier, which is what software devices need, and no sharing between threads, so on a GPU every group of rows
+// reads the weights again. M = 1 is the matrix-vector product, a thread per strip. Accumulators are written out by name
+// because a dynamically indexed array would live in memory. Rows beyond the last read the last row and are not written.
 //
-// `heads`: behind the sums over all inputs, the same walk over those of single heads alone, which are sources of an edge
+// `heads`: after the sums over all inputs, the same walk over those of single heads alone, which are sources of an edge
 // mask (linear/head_sums.wgsl), while the weights are still in the cache.
 //
-// Conditions: rows_2, rows_4, rows_6, rows_8: so many rows a thread, each includes the ones before; two_strips.
+// Conditions: rows_2, rows_4, rows_6, rows_8: that many rows per thread, each includes the ones before; two_strips.
 // Summation class: serial.
 @if(q8 || q4) import package::lib::weight_blocks::{scaled_block, scales_at};
 @else import package::lib::weight_blocks::block;
@@ -67,8 +68,8 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
   var a6 = vec4f(); var b6 = vec4f();
   var a7 = vec4f(); var b7 = vec4f();
 
-  // Quantised weights: eight blocks share their scales, which take as long to fetch and widen as one block's numbers.
-  // By data: where heads are summed, which this kernel does on software devices alone, the blocks of one.
+  // sums. Quantised weights: eight blocks share their scales, which take as long to fetch and widen as one block's numbers.
+  // By data: if heads are summed, which only software devices do, the blocks of one.
   for (var first = first_block; first < end_block; first += SPAN) {
     @if(q8 || q4) let d0 = scales_at(s0, first);
     @if(two_strips && (q8 || q4)) let d1 = scales_at(s1, first);
@@ -91,8 +92,7 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
     }
   }
 
-  // One row after the other through one copy of the epilogue: written out eight times it would take most of the compile
-  // time.
+  // epilogue, row after row through one copy of it: written out eight times it would take most of the compile time
   for (var i = 0u; i < ROWS && r + i < rows; i++) {
     var a = a0;
     @if(two_strips) var b = b0;
@@ -111,7 +111,7 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
       @if(two_strips) if (s0 + 1u < STRIPS) { finish_head(slot, r + i, s0 + 1u, b); }
       continue;
     }
-    @if(!two_strips) finish(r + i, s0, a);
     @if(two_strips) finish_pair(r + i, s0, a, b);
+    @else finish(r + i, s0, a);
   }
 }

@@ -9,15 +9,15 @@
 // x_tile is [k4][row], four k of a row in a vec4 as they come from memory. w_tile is [k][slot], one strip's weights at
 // k; strips 2·tx and 2·tx + 1 lie in slots tx and tx + 8, so that adjacent threads read adjacent vec4s. The strides
 // are such that eight neighbouring threads meet eight different vec4-wide banks when they store as when they read.
-// Every thread fetches two vec4s of weights and one or two of inputs a step, those of the next step before it computes this one, so that
-// memory works meanwhile; nothing is done with the values until they are stored, so nobody waits for them earlier.
+// Every thread fetches two vec4s of weights and one or two of inputs per step, those of the next step before it computes
+// this one, so that memory works meanwhile; nothing is done with the values until they are stored, so nobody waits for them earlier.
 //
 // Trip counts are constants and thread ids index workgroup memory without passing through a function: drivers then
 // prove the indices in range and leave WebGPU's bounds clamps out of the loop. Rows and strips beyond the end read the
 // last one and are not written. What a workgroup's steps reach beyond K (`ragged`) reads inputs as 0.
 // Summation class: serial. (The added zeros change no sum: at most they turn a -0 that an underflow left into +0.)
 //
-// `split`: z = parts of K, PARTS of them, of as many steps each. Where a matrix has few outputs and a step few rows, tiles
+// `split`: z = parts of K, PARTS of them, of as many steps each. If a matrix has few outputs and a step few rows, tiles
 // alone would leave most of a GPU idle, each waiting for its own loads. A workgroup leaves its sums in binding 4, `partials`
 // [part][row][STRIPS], and linear/merge.wgsl adds them up. Summation class: serial_parts<PARTS>.
 import package::lib::weight_columns::column;
@@ -42,13 +42,13 @@ var<workgroup> w_tile: array<vec4f, 4u * STEP4 * W_STRIDE>;
 
 // Inputs of row `at / K4`, or 0 beyond the end of K.
 fn input_at(at: u32, k4: u32) -> vec4f {
-  @if(!ragged) return input[at + k4];
   @if(ragged) return select(vec4f(), input[at + min(k4, K4 - 1u)], k4 < K4);
+  @else return input[at + k4];
 }
 
 fn weight_at(strip: u32, k: u32) -> vec4f {
-  @if(!ragged) return column(strip, k);
   @if(ragged) return column(strip, min(k, 4u * K4 - 1u));
+  @else return column(strip, k);
 }
 
 @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) group: vec3u) {
@@ -66,8 +66,8 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
   @if(grouped) let variant_at = variant_start(4u * head);
 
   @if(split) let from_k4 = group.z * STEPS * STEP4;
-  @if(!split) let from_k4 = 0u;
-  // What this thread fetches in a step: k4 = t % 2 of rows t / 2 and t / 2 + 32; k = t % 8 of strips t / 8 and t / 8 + 8.
+  @else let from_k4 = 0u;
+  // first step. What this thread fetches in a step: k4 = t % 2 of rows t / 2 and t / 2 + 32; k = t % 8 of strips t / 8 and t / 8 + 8.
   let from_x0 = variant_at + min(row + t / 2u, rows - 1u) * K4;
   @if(rows_64) let from_x1 = variant_at + min(row + t / 2u + 32u, rows - 1u) * K4;
   let from_w0 = min(strip + t / 8u, STRIPS - 1u);
@@ -79,19 +79,21 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
   w_tile[to_w + 4u] = weight_at(from_w1, 4u * from_k4 + t % 8u);
   workgroupBarrier();
 
-  // Row ty + 8·i of the tile: strip 2·tx in a<i>, strip 2·tx + 1 in b<i>.
+  // sums. Row ty + 8·i of the tile: strip 2·tx in a<i>, strip 2·tx + 1 in b<i>.
   var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
   var a4 = vec4f(); var a5 = vec4f(); var a6 = vec4f(); var a7 = vec4f();
   var b0 = vec4f(); var b1 = vec4f(); var b2 = vec4f(); var b3 = vec4f();
   var b4 = vec4f(); var b5 = vec4f(); var b6 = vec4f(); var b7 = vec4f();
 
   for (var trip = 0u; trip < STEPS; trip++) {
+    // loads of the next step
     let k4 = from_k4 + min(trip + 1u, STEPS - 1u) * STEP4;
     let next_x0 = input_at(from_x0, k4 + t % 2u);
     @if(rows_64) let next_x1 = input_at(from_x1, k4 + t % 2u);
     let next_w0 = weight_at(from_w0, 4u * k4 + t % 8u);
     let next_w1 = weight_at(from_w1, 4u * k4 + t % 8u);
 
+    // products of this one
     for (var i = 0u; i < STEP4; i++) {
       let w = 4u * i * W_STRIDE + tx;
       let wa = mat4x4f(w_tile[w], w_tile[w + W_STRIDE], w_tile[w + 2u * W_STRIDE], w_tile[w + 3u * W_STRIDE]);
@@ -114,8 +116,7 @@ fn weight_at(strip: u32, k: u32) -> vec4f {
     workgroupBarrier();
   }
 
-  // One row after the other through one copy of what follows: written out eight times it would take most of the compile
-  // time.
+  // epilogue, row after row through one copy of it: written out eight times it would take most of the compile time
   let s = strip + 2u * tx;
   if (s >= end) { return; }
   for (var i = 0u; i < ROWS_EACH; i++) {

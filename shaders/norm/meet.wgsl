@@ -1,12 +1,12 @@
-// How the THREADS threads of a row meet to sum: norm/norm.wgsl one number each, norm/edited.wgsl four.
+// Sums over the THREADS threads of a row: norm/norm.wgsl one number each, norm/edited.wgsl four. Nothing is bound.
 //
 // quads: THREADS = 4, which exchange sums as a quad of a subgroup. There is no barrier: on software devices a workgroup with
 // one costs as much to start as such a row takes to norm.
 // spans: THREADS = SPAN · SPAN; sums go through workgroup memory in two levels of SPAN instead of a binary tree: two
 // barriers where a tree of 256 has eight, and the SPAN reads of a level have constant places and do not wait for each other.
-// Neither: quads for devices without subgroups, the same bits through workgroup memory.
+// Neither: as quads, for devices without subgroups: the same bits through workgroup memory.
 //
-// Each sum may be taken repeatedly: workgroup memory is written again only behind a barrier that its last readers passed.
+// Each sum may be taken repeatedly: workgroup memory is written again only after a barrier that its last readers passed.
 import constants::THREADS;
 @if(spans) import constants::SPAN;
 
@@ -20,8 +20,7 @@ fn total(tid: u32, value: f32) -> f32 {
   @if(quads) {
     let pair = value + quadSwapX(value);
     return pair + quadSwapY(pair);
-  }
-  @if(!quads) {
+  } @else {
     sums[tid] = value;
     workgroupBarrier();
   }
@@ -52,8 +51,7 @@ fn total4(tid: u32, value: vec4f) -> vec4f {
   @if(quads) {
     let pair = value + quadSwapX(value);
     return pair + quadSwapY(pair);
-  }
-  @if(!quads) {
+  } @else {
     sums4[tid] = value;
     workgroupBarrier();
   }

@@ -1,4 +1,4 @@
-// Norm of a row, one workgroup a row. Bindings and formulas: norm/row.wgsl.
+// Norm of a row, one workgroup per row. Bindings and formulas: norm/row.wgsl.
 //
 // Parallel: THREADS threads, each over vec4s tid, tid + THREADS, ... so that neighbours read neighbours; they sum as
 // norm/meet.wgsl says. A row is at most a few KiB: the later passes read it from the cache.
@@ -21,6 +21,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     return;
   }
   let start = input_start(row);
+
+  // mean
   var mean = 0.0;
   var squares = vec4f();
   @if(layer) {
@@ -32,6 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       }
     }
     mean = total(tid, lane_sum(sum)) / f32(D);
+    // variance
     for (var trip = 0u; trip < TRIPS; trip++) {
       let i = trip * THREADS + tid;
       if (i < D4) {
@@ -40,6 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       }
     }
   } @else {
+    // mean square
     for (var trip = 0u; trip < TRIPS; trip++) {
       let i = trip * THREADS + tid;
       if (i < D4) {
@@ -50,6 +54,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   }
   let sum_of_squares = total(tid, lane_sum(squares));
   @if(flagged) { if (tid == 0u) { note(sum_of_squares, row, args.rank); } }
+
+  // normalise
   let scale = scale_of(sum_of_squares);
   for (var trip = 0u; trip < TRIPS; trip++) {
     let i = trip * THREADS + tid;

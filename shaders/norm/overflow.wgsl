@@ -1,5 +1,5 @@
 // Rows whose squares leave float32. Their sum is infinite and 1 / its root 0: the row would be normed to zeros, finite and
-// wrong. It becomes NaN instead, which no kernel behind it hides, down to the sampler. `flagged`: the first norm of a
+// wrong. It becomes NaN instead, which no later kernel hides, down to the sampler. `flagged`: the first norm of a
 // step that meets such a row of a sequence, or a row that is not finite already, is noted for the host's error.
 //
 // Binding 12: the greatest rank of a norm that met one, by sequence; 0 none. The earlier a norm, the greater its rank.

@@ -2,8 +2,8 @@
 // choose. A row with a NaN or infinite logit gets NO_TOKEN.
 //
 // Bindings: 1 partials [out_count][SEGMENTS / 2] of two (order key, id); 4 token ids, written at the out row's place.
-// Parallel: on GPUs (`meet`) a workgroup a row, whose threads meet in workgroup memory: 2,048 segments are four loads a
-// thread, all under way at once. On software devices, where a barrier costs more than reading them all, a thread a row:
+// Parallel: on GPUs (`meet`) a workgroup per row, whose threads meet in workgroup memory: 2,048 segments are four loads per
+// thread, all under way at once. On software devices, where a barrier costs more than reading them all, a thread per row:
 // SEGMENTS is near the square root of the number of vec4s, so this serial pass is as long as a segment of the first
 // stage.
 // Summation class: none.

@@ -2,7 +2,7 @@
 //
 // Bindings: 1 logits [out_count][V4], see logits.wgsl; 4 partials [out_count][SEGMENTS] of (order key, id).
 // Parallel: a thread per segment and row, no barrier. Segment s holds vec4s s, s + SEGMENTS, ...: neighbours read
-// neighbours. Four loads a trip are independent, so that they are in flight together; past the end the last vec4 is
+// neighbours. Four loads per trip are independent, so that they are in flight together; past the end the last vec4 is
 // read again, which changes no maximum.
 // Summation class: none.
 import package::lib::step::step;
@@ -45,6 +45,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     consider(&best, start, i + 2u * SEGMENTS);
     consider(&best, start, i + 3u * SEGMENTS);
   }
+
+  // best of the four lanes
   let keys = order_key(bitcast<vec4u>(best.value));
   let ids = best.at * 4u + vec4u(0u, 1u, 2u, 3u);
   let key = max(max(keys.x, keys.y), max(keys.z, keys.w));

@@ -1,5 +1,5 @@
 // Cross-entropy, second stage: losses[offset + i] = log(sum over v of exp(logits[i][v])) - logits[i][target],
-// target being the token at the out row's place. NaN where a logit was not finite or the target is no token.
+// target being the token at the out row's place. NaN where a logit was not finite or the target is not a token.
 //
 // Bindings: 1 partials [out_count][SEGMENTS] of (m, sum), see cross_entropy_partial.wgsl; 2 logits; 3 token ids;
 // 4 losses, as the bits of f32, since WGSL has no NaN to write.
@@ -29,6 +29,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let start = row * SEGMENTS;
+
+  // the largest logit and its segment
   var largest = LOWEST;
   var holder = 0u;
   for (var s = 0u; s < SEGMENTS; s++) {
@@ -38,7 +40,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       holder = s;
     }
   }
-  // The holder's sum comes last: added to it one by one, many small segments would all be rounded away. The target's own
+
+  // sum of the others' weights. The holder's sum comes last: added to it one by one, many small segments would all be rounded away. The target's own
   // weight is in none of the sums: where it is the largest, 1, what is left says how small the loss is.
   var rest = 0.0;
   var strange = false;
@@ -50,6 +53,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   let others = partials[start + holder].y + rest;
+
+  // loss
   let target_token = tokens[step.outs[row].token_index];
   if (strange || target_token >= VOCAB) {
     losses[args.offset + row] = NAN_BITS;

@@ -5,8 +5,8 @@
 // [out_count][SEGMENTS] of (m, sum).
 // A segment with a NaN or infinite logit has the sum STRANGE.
 // Parallel: a thread per segment and row, no barrier; segment s holds vec4s s, s + SEGMENTS, ..., see trip.wgsl. The
-// segment is read twice, since one exp an element and a cached load cost less than the two exps of a running maximum.
-// Summation class segments{SEGMENTS}: four chains a segment and their sum; the segments follow in final.
+// segment is read twice, since one exp per element and a cached load cost less than the two exps of a running maximum.
+// Summation class segments{SEGMENTS}: four chains per segment and their sum; the segments follow in final.
 import package::lib::step::step;
 import package::sample::logits::{LOWEST, not_finite, without_padding};
 import package::sample::cross_entropy::{STRANGE, weight};
@@ -42,6 +42,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let start = row * V4;
+
+  // largest logit
   var largest = vec4f(LOWEST);
   var strange = vec4<bool>();
   for (var first = segment; first < V4; first += AT_ONCE * SEGMENTS) {
@@ -56,6 +58,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   let m = max(max(largest.x, largest.y), max(largest.z, largest.w));
+
+  // sum of the weights against it
   let target_token = tokens[step.outs[row].token_index];
   var sums = vec4f();
   for (var first = segment; first < V4; first += AT_ONCE * SEGMENTS) {

@@ -1,6 +1,6 @@
 // Reductions over the THREADS = SPAN * SPAN threads of a workgroup, in two levels of SPAN and a fixed order. The result
-// is uniform, so that control flow with barriers may depend on it. To be called by all threads; each array is written
-// again only behind a barrier that its last readers have passed.
+// is uniform, so that control flow with barriers may depend on it. All threads must call them; each array is written
+// again only after a barrier that its last readers have passed.
 import constants::{SPAN, THREADS};
 
 var<workgroup> counts: array<vec4u, THREADS>;

@@ -15,11 +15,11 @@
 // Bindings: 1 logits [out_count][V4], see logits.wgsl; 2 settings by sequence; 4 token ids, written at the out row's
 // place; 5 seen [sequence][SEEN_WORDS], a bit per token: the host sets those of the prompt, and the winner's is set
 // here. A row with a logit that is not finite, or is not after the penalty, gets NO_TOKEN. A sequence may have one
-// out row a step.
-// Parallel: a workgroup a row; thread t holds vec4s t, t + THREADS, ..., see trip.wgsl. 256 threads on GPUs; 64 on
+// out row per step.
+// Parallel: a workgroup per row; thread t holds vec4s t, t + THREADS, ..., see trip.wgsl. 256 threads on GPUs; 64 on
 // software devices, whose barriers and compile times grow with the threads.
-// Passes over the row: 1 for the largest; up to 14 of integer compares for k; 1 and 2 a draw for p; else 1 for a draw.
-// Summation class workgroup{THREADS} for the masses of step 4: four chains a thread and their sum, then SPAN sums of
+// Passes over the row: 1 for the largest; up to 14 of integer compares for k; 1, and 2 per draw, for p; else 1 for the draw.
+// Summation class workgroup{THREADS} for the masses of step 4: four chains per thread and their sum, then SPAN sums of
 // SPAN (reduce.wgsl).
 import package::lib::step::step;
 import package::sample::logits::{NOT_FINITE, NO_TOKEN, not_finite, order_key};
@@ -243,16 +243,19 @@ fn key_of(row: RowState, id: u32) -> u32 {
 
 // Steps 3 to 6. `largest` is the key of the largest logit.
 fn draw(tid: u32, row: RowState, setting: Setting, position: u32, largest: u32) -> u32 {
+  // top-k
   var key = NO_KEY + 1u;
   // By data: the sequence's setting, the same in all threads.
   if (setting.top_k > 0u && setting.top_k < VOCAB) {
     key = top_k_key(tid, row, setting.top_k, largest);
   }
-  // log(1) need not be 0 on every device; the largest has z = 0 and must stay.
+  // min-p. log(1) need not be 0 on every device; the largest has z = 0 and must stay.
   let least = select(-1e38, min(log(max(setting.min_p, 1e-37)), 0.0), setting.min_p > 0.0);
+
+  // draws, until one lies within top-p
   let seed = vec2u(setting.seed_low, setting.seed_high);
   let cut = setting.top_p < 1.0;
-  // Above the largest stands a mass of exactly 0, so the loop ends whatever top_p is.
+  // Above the largest there is a mass of exactly 0, so the loop ends whatever top_p is.
   var share = 0.0;
   var id = NO_TOKEN;
   // By data: whether the token that was drawn lies within the nucleus, the same in all threads; it ends at the largest key.
@@ -284,6 +287,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   let setting = settings[target_row.sequence];
   var row = RowState(group.x * V4, target_row.sequence * SEEN_WORDS, setting.repetition_penalty,
     1.0 / max(setting.temperature, 1e-6), 0.0);
+
+  // the largest logit: the result at temperature 0
   let top = largest_logit(tid, row);
   var id = NO_TOKEN;
   // By data: the logits, the same in all threads.
@@ -295,7 +300,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       id = draw(tid, row, setting, target_row.position, top.merit);
     }
   }
-  storageBarrier(); // behind the last reads of seen by other threads
+
+  // the token, and its bit of `seen`
+  storageBarrier(); // after the last reads of seen by other threads
   if (tid == 0u) {
     tokens[target_row.token_index] = id;
     if (id != NO_TOKEN) {

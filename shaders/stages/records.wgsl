@@ -1,8 +1,8 @@
 // The records of a step's rows: which stages act on each row's token, and how strongly. The embedding's kernel makes them,
-// which is the first of a step and knows each row's token; every kernel behind it reads them (stages/table.wgsl).
+// which is the first of a step and knows each row's token; every later kernel reads them (stages/table.wgsl).
 //
-// A sequence's record of a stage is (strength, x, at, count): whether the stage acts is for `count` instructions of the
-// scope buffer to say, from vec4 `at` on; NONE: it acts everywhere, and the record is copied as it is (an edge mask has
+// A sequence's record of a stage is (strength, x, at, count): `count` instructions of the scope buffer, from vec4 `at` on, say
+// whether the stage acts; NONE: it acts everywhere, and the record is copied as it is (an edge mask has
 // blocks in place of x and at). The row's record is the same with strength 0 where the stage does not act.
 //
 // An instruction is (operation, list, length, –), in postfix order on a stack of bits:
