@@ -1,21 +1,35 @@
 // The records of a step's rows: which stages act on each row's token, and how strongly. The embedding's kernel makes them,
 // which is the first of a step and knows each row's token; every later kernel reads them (stages/table.wgsl).
 //
-// A sequence's record of a stage is (strength, x, at, count): `count` instructions of the scope buffer, from vec4 `at` on, say
-// whether the stage acts; NONE: it acts everywhere, and the record is copied as it is (an edge mask has
-// blocks in place of x and at). The row's record is the same with strength 0 where the stage does not act.
+// A sequence's record of a stage is (strength, alpha, at, count): `count` instructions of the scope buffer, from vec4 `at`
+// on, say whether the stage acts; NONE: it acts everywhere, and the record is copied as it is (an edge mask has blocks in
+// place of alpha and at). The row's record is the same with strength 0 if the stage does not act.
 //
-// An instruction is (operation, list, length, –), in postfix order on a stack of bits:
-//   0 at      push: an odd number of the list's positions, which ascend, is at most the row's
-//   1 tokens  push: the row's token is in the list, which ascends
-//   2 or      the two topmost become one
-//   3 not     turn the topmost
-// Lists are packed, four numbers a vec4. The host (src/compile/scope-buffer.ts) bounds nesting, and so the stack.
+// Instructions are in postfix order and work on a stack of bits. Lists are packed, four numbers per vec4. The host
+// (src/compile/scope-buffer.ts) bounds nesting, and so the stack.
+//
+// Bindings: 9 stage table, 11 scopes. Parallel: as the embedding's kernel; the threads of a row deal its records out.
 import package::lib::step::step;
 import package::stages::table::NONE;
 
 @group(1) @binding(9) var<storage, read_write> stage_table: array<vec4u>;
 @group(1) @binding(11) var<storage, read> scopes: array<vec4u>;
+
+// src/compile/stage-layout.ts lists the same fields and operations, and the lint compares the two.
+struct Instruction {
+  operation: u32,
+  list: u32,   // vec4 of the scope buffer
+  length: u32, // numbers
+}
+
+fn instruction_of(words: vec4u) -> Instruction {
+  return Instruction(words.x, words.y, words.z);
+}
+
+const SCOPE_AT = 0u;     // push: an odd number of the list's positions, which ascend, is at most the row's
+const SCOPE_TOKENS = 1u; // push: the row's token is in the list, which ascends
+const SCOPE_OR = 2u;     // the two topmost become one
+const SCOPE_NOT = 3u;    // turn the topmost
 
 // Writes the records `first`, `first + stride`, … of the `count` that a row has. Records of sequences begin at vec4
 // `sequences`.
@@ -35,14 +49,14 @@ fn acts(at: u32, count: u32, position: u32, token: u32) -> bool {
   var stack = 0u; // the topmost result in the lowest bit
   // By data: the instructions of a stage's positions.
   for (var i = 0u; i < count; i++) {
-    let instruction = scopes[at + i];
-    if (instruction.x == 0u) {
-      stack = (stack << 1u) | (count_at_most(instruction.y, instruction.z, position) & 1u);
-    } else if (instruction.x == 1u) {
-      let found = count_at_most(instruction.y, instruction.z, token);
-      let is_listed = found > 0u && element(instruction.y, found - 1u) == token;
+    let instruction = instruction_of(scopes[at + i]);
+    if (instruction.operation == SCOPE_AT) {
+      stack = (stack << 1u) | (count_at_most(instruction.list, instruction.length, position) & 1u);
+    } else if (instruction.operation == SCOPE_TOKENS) {
+      let found = count_at_most(instruction.list, instruction.length, token);
+      let is_listed = found > 0u && element(instruction.list, found - 1u) == token;
       stack = (stack << 1u) | select(0u, 1u, is_listed);
-    } else if (instruction.x == 2u) {
+    } else if (instruction.operation == SCOPE_OR) {
       stack = (stack >> 1u) | (stack & 1u);
     } else {
       stack ^= 1u;

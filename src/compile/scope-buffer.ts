@@ -4,18 +4,13 @@
  */
 import { type Positions, resolvePositions, type Scope } from "../interventions/positions.ts";
 import type { ScopePlace, SequenceSettings } from "../interventions/settings.ts";
+import { codeOf, packed } from "./stage-layout.ts";
 
 export interface ScopeLayout {
   readonly words: Uint32Array<ArrayBuffer>;
   /** By sequence and stage, as the settings keeps them. */
   readonly places: readonly (readonly ScopePlace[])[];
 }
-
-/**
- * Instructions are vec4s (operation, list, length, –) in postfix order; lists are packed, four numbers a vec4. Equal
- * conditions of several sequences are written once.
- */
-const OPERATIONS = { at: 0, tokens: 1, or: 2, not: 3 } as const;
 
 export function layOutScopes(sequences: readonly SequenceSettings[]): ScopeLayout {
   const builder = new ScopeBuilder();
@@ -38,6 +33,11 @@ export function mostScopeVec4s(positions: Positions): number {
 /** An instruction and its list, one that combines it with what came before, one that turns it round. */
 function leafVec4s(numbers: number): number {
   return 3 + Math.ceil(numbers / 4);
+}
+
+/** An instruction, in postfix order. Lists are packed, four numbers per vec4; equal ones are written once. */
+function instruction(operation: "at" | "tokens" | "or" | "not", list = 0, length = 0): readonly number[] {
+  return packed("Instruction", { operation: codeOf("SCOPE", operation), list, length });
 }
 
 class ScopeBuilder {
@@ -75,20 +75,20 @@ class ScopeBuilder {
   #emit(scope: Scope, program: number[]): void {
     switch (scope.kind) {
       case "at":
-        program.push(OPERATIONS.at, this.#listOf(scope.turns), scope.turns.length, 0);
+        program.push(...instruction("at", this.#listOf(scope.turns), scope.turns.length));
         break;
       case "tokens":
-        program.push(OPERATIONS.tokens, this.#listOf(scope.ids), scope.ids.length, 0);
+        program.push(...instruction("tokens", this.#listOf(scope.ids), scope.ids.length));
         break;
       case "any":
         scope.scopes.forEach((each, i) => {
           this.#emit(each, program);
-          if (i > 0) program.push(OPERATIONS.or, 0, 0, 0);
+          if (i > 0) program.push(...instruction("or"));
         });
         break;
       case "not":
         this.#emit(scope.scope, program);
-        program.push(OPERATIONS.not, 0, 0, 0);
+        program.push(...instruction("not"));
     }
   }
 

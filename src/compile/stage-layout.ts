@@ -29,6 +29,8 @@ export const stageLayout = {
   Term: { slot: "u32", edge: "u32" },
   /** The record of an edge mask's stage. */
   Mask: { strength: "f32", values: "u32", kappa: "u32" },
+  /** An instruction that says where a stage acts, in the scope buffer: stages/records.wgsl. */
+  Instruction: { operation: "u32", list: "u32", length: "u32" },
   /** A head that is a source: stages/head_sources.wgsl, linear/head_sums.wgsl. */
   Head: { head: "u32", slot: "u32" },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, "u32" | "f32">>>>;
@@ -39,6 +41,7 @@ export const stageCodes = {
   ADDS: ["nothing", "bias", "alpha"],
   GROUP: ["elements", "row"],
   FORM: ["plain", "cut", "kept"],
+  SCOPE: ["at", "tokens", "or", "not"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 type Layout = typeof stageLayout;
