@@ -97,6 +97,7 @@ export type {
   NeuronSite,
   NeuronValues,
   Stage,
+  StageValues,
 } from "./interventions/stage.ts";
 export type { PoolReduction } from "./kernels/fit/pool.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";

@@ -11,7 +11,7 @@ import { tensorNames } from "./kinds/kinds.ts";
 import { type Check, checkManifest, type Manifest } from "./manifest.ts";
 import type { Positions } from "./positions.ts";
 import type { ModelShape } from "./sites.ts";
-import type { AffineSite, AffineValues, EdgeMaskStage, NeuronSite, NeuronValues } from "./stage.ts";
+import type { AffineSite, EdgeMaskStage, NeuronSite, StageValues } from "./stage.ts";
 
 /** A bundle as callers may write one: tables as Maps or plain objects. */
 export interface BundleInput extends Pick<Bundle, "file" | "manifest"> {
@@ -39,7 +39,9 @@ export interface SettingsInput extends Pick<ComposeSettings, "edges" | "digests"
   readonly positions?: Table<Positions>;
 }
 
-type AnyTensors = NeuronValues & AffineValues;
+/** Every tensor that some stage can have. */
+type AnyTensors = { readonly [Name in KeysOf<StageValues>]?: Float32Array };
+type KeysOf<Values> = Values extends unknown ? keyof Values : never;
 
 const bundleFields = fields<BundleInput>(
   "a bundle, as loadBundle and the fits give it",

@@ -10,7 +10,7 @@ import { type Source, sourceIndex, sourceName } from "./edges.ts";
 import { isEverywhere } from "./positions.ts";
 import { addsConstant, isTranslation, type RowMap, rowMapOf } from "./row-map.ts";
 import { siteWidth } from "./site-names.ts";
-import type { AffineStage, Composition, EdgeMaskStage, NeuronScaleStage } from "./stage.ts";
+import type { Composition, EdgeMaskStage, SiteStage } from "./stage.ts";
 
 type LinearNode = Extract<Node, { op: "linear" }>;
 type NormNode = Extract<Node, { op: "norm" }>;
@@ -69,7 +69,7 @@ interface Place {
 }
 
 interface PlacedStage {
-  readonly stage: NeuronScaleStage | AffineStage;
+  readonly stage: SiteStage;
   readonly layer: number;
   readonly site: Site;
 }

@@ -2,7 +2,7 @@
 
 import { SluiceError } from "../errors.ts";
 import { positionWarnings } from "../interventions/position-warnings.ts";
-import type { AffineValues, NeuronValues } from "../interventions/stage.ts";
+import type { StageValues } from "../interventions/stage.ts";
 import type { LiveStages, StageChange, StageState } from "../runtime/live-stages.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { sessionDoors } from "./doors.ts";
@@ -78,7 +78,7 @@ export class Session {
   setTensors(
     id: string,
     layer: number,
-    tensors: NeuronValues | AffineValues,
+    tensors: StageValues,
     options: { readonly cache?: "recompute" | "continue" } = {},
   ): void {
     const [stage, at, values, { cache }] = sessionDoors.setTensors.read(id, layer, tensors, options);
