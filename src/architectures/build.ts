@@ -2,7 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { BLOCK_BYTES, blockCount } from "../formats/quantized-block.ts";
-import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
+import { type Graph, type MatrixRef, type Node, type VectorRef, weightsOf } from "../graph/graph.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { show, showText } from "../show.ts";
 import { gpt2Graph } from "./gpt2.ts";
@@ -58,16 +58,13 @@ export function endsOf(
 }
 
 function checkNode(node: Node, checkpoint: Checkpoint, quantization: QuantFormat | undefined): void {
-  if (node.op === "embed") {
-    checkMatrix(node.tokens, checkpoint, quantization);
-    if (node.positions) checkMatrix(node.positions, checkpoint);
-  } else if (node.op === "linear") {
-    checkMatrix(node.weight, checkpoint, quantization);
-    if (node.bias) checkVector(node.bias, checkpoint);
-  } else if (node.op === "norm") {
-    checkVector(node.gain, checkpoint);
-    if (node.bias) checkVector(node.bias, checkpoint);
+  const { matrices, vectors } = weightsOf(node);
+  for (const matrix of matrices) {
+    // Positions stay as they are stored.
+    const isPositions = node.op === "embed" && matrix === node.positions;
+    checkMatrix(matrix, checkpoint, isPositions ? undefined : quantization);
   }
+  for (const vector of vectors) checkVector(vector, checkpoint);
 }
 
 function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint, quantization?: QuantFormat): void {

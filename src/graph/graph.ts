@@ -62,6 +62,7 @@ export interface VectorRef {
   readonly tensorLength: number;
 }
 
+/** Values that a node reads, `out` that it makes, matrices and vectors are fields of their own, so that they are found. */
 export type Node =
   /** out[t] = tokenTable[token(t)] + positionTable[position(t)] */
   | { readonly op: "embed"; readonly out: Value; readonly tokens: MatrixRef; readonly positions?: MatrixRef }
@@ -84,8 +85,7 @@ export type Node =
       /** If the input has variants: the one that each group of `outputs / reads.length` outputs reads. */
       readonly reads?: readonly number[];
     }
-  /** Rotates the pairs (i, i + head_dim/2) of every head by the row's position. */
-  /** Rotates the first `rotary` elements of each head. */
+  /** Rotates the pairs of the first `rotary` elements of each head by the row's position. */
   | {
       readonly op: "rope";
       readonly input: Value;
@@ -147,26 +147,47 @@ export interface Graph {
   readonly logits: Value;
 }
 
-/** The values a node reads. */
+/** The values a node reads: its fields that are values, except `out`. */
 export function inputsOf(node: Node): readonly Value[] {
-  switch (node.op) {
-    case "embed":
-      return [];
-    case "cache":
-      return [node.keys, node.values];
-    case "attention":
-      return [node.queries];
-    case "multiply":
-    case "add":
-      return [node.left, node.right];
-    default:
-      return [node.input];
-  }
+  return Object.entries(node).flatMap(([name, field]) => (name !== "out" && isValue(field) ? [field] : []));
 }
 
 /** The value a node makes; nodes that only store in a table make none. */
 export function outputOf(node: Node): Value | undefined {
-  return node.op === "cache" || node.op === "source" || node.op === "head_sources" ? undefined : node.out;
+  return "out" in node ? node.out : undefined;
+}
+
+/** The node with other values in place of those that it reads and makes. */
+export function withValues(node: Node, read: (value: Value) => Value, made: (value: Value) => Value): Node {
+  const fields = Object.entries(node).map(([name, field]) => {
+    return [name, isValue(field) ? (name === "out" ? made(field) : read(field)) : field] as const;
+  });
+  return Object.fromEntries(fields) as unknown as Node;
+}
+
+/** The stored matrices and vectors that a node uses. */
+export function weightsOf(node: Node): {
+  readonly matrices: readonly MatrixRef[];
+  readonly vectors: readonly VectorRef[];
+} {
+  const fields: readonly unknown[] = Object.values(node);
+  return { matrices: fields.filter(isMatrix), vectors: fields.filter(isVector) };
+}
+
+function isValue(field: unknown): field is Value {
+  return has(field, "sites");
+}
+
+function isMatrix(field: unknown): field is MatrixRef {
+  return has(field, "tensorOutputs");
+}
+
+function isVector(field: unknown): field is VectorRef {
+  return has(field, "tensorLength");
+}
+
+function has(field: unknown, name: string): boolean {
+  return typeof field === "object" && field !== null && name in field;
 }
 
 /** Names of the tensors that a graph is made of. */

@@ -2,7 +2,15 @@
  * Interventions as a rewrite of the graph: each stage becomes nodes at its sites, and everything downstream reads what
  * they make. Fusion comes after and knows nothing of bundles. Without stages the graph is returned as it is.
  */
-import { type Graph, type Node, outputOf, type StageForm, type StageUse, type Value } from "../graph/graph.ts";
+import {
+  type Graph,
+  type Node,
+  outputOf,
+  type StageForm,
+  type StageUse,
+  type Value,
+  withValues,
+} from "../graph/graph.ts";
 import { isStream, type Site, siteName } from "../graph/site.ts";
 import { EdgePlan } from "./edge-plan.ts";
 import type { Source } from "./edges.ts";
@@ -66,25 +74,13 @@ class Rewriter {
     if (site?.kind === "mlp_out") this.#keep({ kind: "mlp", layer: site.layer }, this.#now(out));
   }
 
-  /** The node, reading what its inputs have become, its output without the names that stages will take over. */
+  /** The node, reading what its inputs have become, its output without the sites that stages will take over. */
   #reading(node: Node): Node {
-    const now = (value: Value) => this.#now(value);
-    switch (node.op) {
-      case "cache":
-        return { ...node, keys: now(node.keys), values: now(node.values) };
-      case "embed":
-        return { ...node, out: this.#unstaged(node.out) };
-      case "attention":
-        return { ...node, queries: now(node.queries), out: this.#unstaged(node.out) };
-      case "multiply":
-      case "add":
-        return { ...node, left: now(node.left), right: now(node.right), out: this.#unstaged(node.out) };
-      case "source":
-      case "head_sources":
-        return { ...node, input: now(node.input) };
-      default:
-        return { ...node, input: now(node.input), out: this.#unstaged(node.out) };
-    }
+    return withValues(
+      node,
+      (value) => this.#now(value),
+      (value) => this.#unstaged(value),
+    );
   }
 
   /** Puts the edge mask's corrections between the stream and the norm. */
