@@ -17,6 +17,7 @@ import { baseOf } from "../interventions/compose.ts";
 import type { StageManifest } from "../interventions/manifest.ts";
 import { ourSiteKind, siteWidth } from "../interventions/site-names.ts";
 import { type NeuronSite, neuronSites } from "../interventions/stage.ts";
+import { layerTensorName } from "../interventions/tensor-names.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import type { ModelConfig } from "../model-config.ts";
@@ -212,8 +213,8 @@ function makeBundle(
     for (const layer of layersOf(config)) {
       const values = areas.get(siteName({ kind: site, layer })) ?? new Float32Array(0);
       const scale = Float32Array.from(values, (area, neuron) => scaleOf({ site, layer, neuron, auroc: area }));
-      tensors.set(`${id}.${layer}.scale`, storeFloat32(scale, [scale.length]));
-      tensors.set(`${id}.${layer}.auroc`, storeFloat32(values, [values.length]));
+      tensors.set(layerTensorName(id, layer, "scale"), storeFloat32(scale, [scale.length]));
+      tensors.set(layerTensorName(id, layer, "auroc"), storeFloat32(values, [values.length]));
     }
   }
   const settings = {

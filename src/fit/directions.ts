@@ -15,6 +15,7 @@ import type { Bundle } from "../interventions/bundle-types.ts";
 import { baseOf, compose } from "../interventions/compose.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
 import type { AffineSite } from "../interventions/stage.ts";
+import { layerTensorName } from "../interventions/tensor-names.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import {
@@ -216,7 +217,7 @@ export async function fitDirection(model: Model, method: DirectionMethod, option
       throw new SluiceError("usage", `The classes have equal means at ${site}.${layer}: there is no direction`);
     }
     const put = (tensor: string, values: ArrayLike<number>, shape: readonly number[] = [values.length]): void => {
-      tensors.set(`${id}.${layer}.${tensor}`, storeFloat32(Float32Array.from(values), shape));
+      tensors.set(layerTensorName(id, layer, tensor), storeFloat32(Float32Array.from(values), shape));
     };
     if (spread) {
       const erasure = eraseDifference(spread, direction, shrinkage);

@@ -10,6 +10,7 @@ import { layerChoiceDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
+import { layerTensorNamed } from "../interventions/tensor-names.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import { holdOutEvery } from "../numbers/hold-out.ts";
@@ -139,6 +140,6 @@ function oneLayer(bundle: Bundle, layer: number): Bundle {
   return {
     ...bundle,
     manifest: { ...bundle.manifest, stages: bundle.manifest.stages.map((stage) => ({ ...stage, layers: [layer] })) },
-    tensors: new Map([...bundle.tensors].filter(([key]) => key.split(".").at(-2) === String(layer))),
+    tensors: new Map([...bundle.tensors].filter(([key]) => layerTensorNamed(key)?.layer === layer)),
   };
 }

@@ -22,6 +22,7 @@ import { affineSite } from "../interventions/arguments.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { baseOf } from "../interventions/compose.ts";
 import { readFloat64 } from "../interventions/float64-tensor.ts";
+import { layerTensorName } from "../interventions/tensor-names.ts";
 import { modelSource } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
@@ -179,7 +180,7 @@ export async function fitNeurons(
       shift[reading.neuron] = reading.mean * (addsToConcept(reading) ? 1 - alpha : 1 + alpha);
     }
     const store = (tensor: string, values: Float32Array) =>
-      tensors.set(`${ID}.${layer}.${tensor}`, storeFloat32(values, [width]));
+      tensors.set(layerTensorName(ID, layer, tensor), storeFloat32(values, [width]));
     store("scale", scale);
     store("shift", shift);
     store(

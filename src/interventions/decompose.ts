@@ -9,6 +9,7 @@ import { kindOf, type StageManifest } from "./kinds/kinds.ts";
 import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
 import type { Composition, SiteStage } from "./stage.ts";
+import { layerTensorName } from "./tensor-names.ts";
 
 /**
  * The stages that could not be baked, at the strengths and alphas they have, to be run on the baked model. A stage of
@@ -68,6 +69,6 @@ function storeLayer(
   const specs = kindOf(stage).tensors(stage);
   for (const [name, values] of Object.entries(stage.values.get(layer) ?? {}) as [string, Float32Array][]) {
     const shape = specs[name]?.shape === "rows" ? [values.length / width, width] : [values.length];
-    tensors.set(`${id}.${layer}.${name}`, storeFloat32(values, shape));
+    tensors.set(layerTensorName(id, layer, name), storeFloat32(values, shape));
   }
 }

@@ -14,6 +14,7 @@ import type { Bundle } from "./bundle-types.ts";
 import { baseOf, compose } from "./compose.ts";
 import { refuse } from "./manifest-fields.ts";
 import type { ModelShape } from "./sites.ts";
+import { layerTensorName } from "./tensor-names.ts";
 
 export const importDoor = entry(
   "importControlVector",
@@ -49,7 +50,7 @@ export function importControlVector(
     const layer = /^direction\.(\d+)$/.exec(name)?.[1];
     if (layer === undefined) throw refuse(file, `tensor ${showText(name)}`, "is not a direction.N");
     layers.push(Number(layer));
-    directions.set(`control.${Number(layer)}.direction`, tensor);
+    directions.set(layerTensorName("control", Number(layer), "direction"), tensor);
   }
   warnOfOthers(metadata, layers, file, config, onWarning);
   const name = file.replace(/^.*[\\/]/, "").replace(/\.gguf$/i, "");

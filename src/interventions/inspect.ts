@@ -14,6 +14,7 @@ import type { Manifest } from "./manifest.ts";
 import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
 import type { SiteStage, Stage } from "./stage.ts";
+import { layerTensorName } from "./tensor-names.ts";
 
 /** Edges and layers that are listed one by one; of more, the first are. */
 const LISTED = 12;
@@ -91,7 +92,7 @@ function unreadTensors(stages: readonly Stage[], names: readonly string[]): stri
       for (const name of ["mask", "constants"]) read.add(`${stage.id}.${name}`);
     } else {
       for (const [layer, values] of stage.values) {
-        for (const name of Object.keys(values)) read.add(`${stage.id}.${layer}.${name}`);
+        for (const name of Object.keys(values)) read.add(layerTensorName(stage.id, layer, name));
       }
     }
   }

@@ -7,6 +7,7 @@ import { toFloat32 } from "../../formats/safetensors.ts";
 import type { DirectionMethod, JudgedLayer } from "../../index.ts";
 import type { Bundle } from "../../interventions/bundle-types.ts";
 import { affineSites } from "../../interventions/stage.ts";
+import { layerTensorNamed } from "../../interventions/tensor-names.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, output, type Parser, required, withDefault } from "../options.ts";
@@ -168,9 +169,9 @@ function choiceTable(table: readonly JudgedLayer[], chosen: number | undefined):
 
 function normsOf({ tensors }: Bundle): readonly { readonly layer: number; readonly direction_norm: number }[] {
   return [...tensors].flatMap(([key, tensor]) => {
-    const layer = /\.(\d+)\.(?:direction|u)$/.exec(key)?.[1];
-    if (layer === undefined) return [];
-    return [{ layer: Number(layer), direction_norm: Math.hypot(...toFloat32(tensor)) }];
+    const place = layerTensorNamed(key);
+    if (place?.name !== "direction" && place?.name !== "u") return [];
+    return [{ layer: place.layer, direction_norm: Math.hypot(...toFloat32(tensor)) }];
   });
 }
 
