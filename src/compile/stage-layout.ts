@@ -47,16 +47,22 @@ export const stageCodes = {
 type Layout = typeof stageLayout;
 type Codes = typeof stageCodes;
 
+const fieldsOf = Object.fromEntries(
+  Object.entries(stageLayout).map(([name, fields]) => [name, Object.entries(fields)]),
+) as unknown as Readonly<Record<keyof Layout, readonly (readonly [field: string, type: "u32" | "f32"])[]>>;
+
 /** The words of a structure, floats by their bits, filled up to whole vec4s. */
 export function packed<Name extends keyof Layout>(
   name: Name,
   fields: Readonly<Record<keyof Layout[Name], number>>,
 ): number[] {
-  const words = Object.entries(stageLayout[name]).map(([field, type]) => {
+  const words: number[] = [];
+  for (const [field, type] of fieldsOf[name]) {
     const value = fields[field as keyof Layout[Name]];
-    return type === "f32" ? bits(value) : value;
-  });
-  return [...words, ...new Array<number>((4 - (words.length % 4)) % 4).fill(0)];
+    words.push(type === "f32" ? bits(value) : value);
+  }
+  while (words.length % 4 !== 0) words.push(0);
+  return words;
 }
 
 /** The number of a word. */
