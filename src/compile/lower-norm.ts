@@ -11,7 +11,16 @@ import type { StagePart } from "./stage-lowering.ts";
 import { vectorSource } from "./weight-layout.ts";
 
 /** Args of edited norms that only an edge mask has a use for. */
-const ofEdgeMasks: ReadonlySet<string> = new Set(["slots", "slot_stride", "private_e", "edges", "edge_stage"]);
+const ofEdgeMasks: ReadonlySet<string> = new Set([
+  "slot_stride",
+  "delta_slot",
+  "private_delta",
+  "e_in",
+  "e_out",
+  "private_e",
+  "variants_at",
+  "edge_stage",
+]);
 
 export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
   const taps = ctx.captures.tapsOf(op);

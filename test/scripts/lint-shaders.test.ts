@@ -10,8 +10,8 @@ import type { Dispatch } from "../../src/compile/plan.ts";
 import { interfaceOf, readInterface } from "../../src/kernels/interface.ts";
 import { type ArgValues, inOrder, type Kernel } from "../../src/kernels/kernel.ts";
 import { linkShader } from "../../src/kernels/link.ts";
-import { packArgs } from "../../src/kernels/step.ts";
 import { shaderFiles } from "../../src/kernels/shaders.gen.ts";
+import { packArgs } from "../../src/kernels/step.ts";
 
 const HEAD = `
 struct Pair { a: f32, b: vec4<f32>, }
