@@ -17,7 +17,7 @@ export class Backlog {
 
   /**
    * Submits; resolves once the submit before is done.
-   * @param onDone told how many milliseconds the device was busy with this one
+   * @param onDone called with the milliseconds that the device was busy with this one
    * @throws SluiceError `device_lost`, `gpu`, of the submit before
    */
   async submit(commands: GPUCommandBuffer, onDone?: (ms: number) => void): Promise<void> {

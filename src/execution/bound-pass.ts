@@ -1,4 +1,4 @@
-/** A compute pass in which what is set already is not set again: every call of a pass crosses into the driver. */
+/** A compute pass that does not set the same state twice: every call of a pass crosses into the driver. */
 import type { StepUniforms } from "./step-uniforms.ts";
 
 /** One kernel on its buffers. */

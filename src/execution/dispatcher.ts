@@ -86,7 +86,7 @@ export class Dispatcher {
     });
   }
 
-  /** Forgets all args: what was bound so far must not be launched again. */
+  /** Forgets all args: earlier bind groups must not be launched again. */
   clearArgs(): void {
     this.#args.clear();
   }

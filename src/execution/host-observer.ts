@@ -14,6 +14,6 @@ export type HostWork = (typeof hostWorks)[number];
 export interface HostObserver {
   /** Begins a work, and ends the one before it. */
   enter(work: HostWork): void;
-  /** Ends the work; what follows is none of these. */
+  /** Ends the work; none of these follows. */
   leave(): void;
 }

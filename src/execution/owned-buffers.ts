@@ -2,7 +2,7 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import { roundUp } from "../numbers/round-up.ts";
 
-/** Sizes are multiples of what the largest element of a binding takes. */
+/** Sizes are multiples of the largest element of a binding. */
 const UNIT = 16;
 
 export class OwnedBuffers {

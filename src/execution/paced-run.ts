@@ -1,4 +1,4 @@
-/** Runs dispatches in submits of bounded length, and reads buffers back behind them. */
+/** Runs dispatches in submits of bounded length, and reads buffers back after them. */
 import { throwIfAborted } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Cost } from "../kernels/kernel.ts";
@@ -37,9 +37,9 @@ export interface PacedOptions<L extends PacedLaunch> {
   /** Set to zeros before the first dispatch. */
   readonly clear?: readonly GPUBuffer[] | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Watches every dispatch, each in a pass of its own; for profiling. */
+  /** Watches every dispatch, each in its own pass; for profiling. */
   readonly observer?: PassObserver<L> | undefined;
-  /** Told what the host does meanwhile; for profiling. */
+  /** Observes the host's work meanwhile; for profiling. */
   readonly host?: HostObserver | undefined;
   /** Called after each submit but the last with the number of dispatches so far. */
   readonly onSubmit?: ((launched: number) => void) | undefined;
@@ -61,8 +61,8 @@ export interface Reads {
 
 /**
  * Runs dispatches in order. Resolves once everything is submitted and all but the last submit is done: the next run may begin
- * before the bytes of this one are there. `bytes` throws what the device reports of this run; a read that fails and that
- * nobody asks for is dropped. The first submit is made before this returns.
+ * before the bytes of this one are there. `bytes` throws what the device reports for this run; a failed read that
+ * no caller awaits is dropped. The first submit is made before this returns.
  * @throws SluiceError `aborted` between submits, `device_lost`, `gpu`
  */
 export async function runPaced<L extends PacedLaunch>(
@@ -75,7 +75,7 @@ export async function runPaced<L extends PacedLaunch>(
   const submits = new Submits(parts, options);
   for (const buffer of clear) submits.commands.clearBuffer(buffer);
   for (const launch of launches) {
-    // Not awaited where there is room: decode steps are submitted before this returns.
+    // Not awaited if there is room: decode steps are submitted before this returns.
     if (submits.isFullFor(launch)) await submits.turn();
     submits.add(launch);
   }

@@ -1,6 +1,6 @@
 /**
- * Keeps submits short. Windows resets a GPU that works for 2 s on one submit, pages stall behind long ones, and
- * an abort can only act between two; so work is cut where its estimated time passes a bound.
+ * Keeps submits short. Windows resets a GPU that works for 2 s on one submit, pages stall after long ones, and
+ * an abort can only act between two; so work is cut when its estimated time passes a bound.
  */
 import { IN_BROWSER } from "../gpu/host.ts";
 import type { Cost, KernelFamily } from "../kernels/kernel.ts";

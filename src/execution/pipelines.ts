@@ -7,7 +7,7 @@ import type { Kernel } from "../kernels/kernel.ts";
 import { linkShader } from "../kernels/link.ts";
 
 /**
- * How many compile at once. Devices compile on a few threads of their own; more would only wait there, where an
+ * How many compile at once. Devices compile on a few threads; more would only wait there, where an
  * abort does not reach them.
  */
 const PARALLEL_COMPILES = 8;
@@ -29,7 +29,7 @@ export interface CompiledKernel extends KernelInterface {
 export interface CompiledPipeline {
   /** The kernel's. */
   readonly name: string;
-  /** `performance.now()` when it was asked for. */
+  /** `performance.now()` at the request. */
   readonly began: number;
   /** Milliseconds of linking its source, waiting for others that link meanwhile included. */
   readonly linkMs: number;
@@ -135,7 +135,7 @@ export class PipelineCache {
       if (invalid) throw new Error(invalid.message);
       pipeline = first;
     } catch (cause) {
-      // A lost device refuses everything; what it says then is no news about the shader.
+      // A lost device refuses everything; its errors then say nothing about the shader.
       const failure = await this.#gpu.failure(`Kernel ${kernel.name} does not compile`, cause);
       throw failure.code === "gpu" ? await compileError(kernel.name, code, module, cause) : failure;
     }

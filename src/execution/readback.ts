@@ -11,7 +11,7 @@ const MAX_KEPT_BYTES = 16 << 20;
 export interface Readback {
   /**
    * Waits for the copy and resolves to its bytes. To be called once, after the submit.
-   * @throws SluiceError `device_lost`, `gpu`; never zeros in place of what could not be read
+   * @throws SluiceError `device_lost`, `gpu`; never zeros instead of unread data
    */
   bytes(): Promise<ArrayBuffer>;
 }
@@ -49,7 +49,7 @@ export class ReadbackPool {
     this.#free.clear();
   }
 
-  /** Has so many staging buffers of a size at hand, so that none is made when so many reads are first under way at once. */
+  /** Prepares a number of staging buffers of a size, so that none is made when that many reads first run at once. */
   reserve(count: number, byteLength: number): void {
     const made = Array.from({ length: count }, () => this.#take(byteLength));
     for (const staging of made) this.#giveBack(staging);
@@ -95,7 +95,7 @@ export class ReadbackPool {
   }
 }
 
-/** Large reads get exactly what they need: they are not kept, and twice as much might be over the limit. */
+/** Large reads get exactly what they need: they are not kept, and twice that might exceed the limit. */
 function stagingSize(byteLength: number): number {
   if (byteLength > MAX_KEPT_BYTES) return byteLength;
   return Math.max(MIN_STAGING_BYTES, 2 ** Math.ceil(Math.log2(byteLength)));

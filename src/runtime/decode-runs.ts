@@ -12,7 +12,7 @@ import type { Read } from "./run.ts";
 import { seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 
-/** Most at once: the one that is read next, the one behind it, and one that was thrown away before it was done. */
+/** Maximum at once: the one read next, the one after it, and one that was dropped before it was done. */
 export const RUNS_UNDER_WAY = 3;
 
 /** A sequence on its way. */
@@ -39,7 +39,7 @@ export interface DecodeRun extends Beginning {
   readonly beginning: Beginning;
   /** New ids of each, in order. */
   bytes(): Promise<readonly ArrayBuffer[]>;
-  /** Short enough for another one behind it: an abort waits for both. */
+  /** Whether it is short enough for another one after it: an abort waits for both. */
   readonly isShort: boolean;
 }
 
@@ -56,7 +56,7 @@ export class DecodeRuns {
     this.#signal = signal;
   }
 
-  /** Begins a run of sequences none of which is under way. */
+  /** Begins a run of sequences that are not in a run. */
   async begin(running: readonly Continued[]): Promise<DecodeRun> {
     const names = running.map(({ sequence }) => sequence);
     // From the last look on nothing waits until the run is submitted, so that no change comes between.
@@ -94,7 +94,7 @@ export class DecodeRuns {
     return list.some(({ sequence }) => this.#sequences.isOutdated(sequence) || stages?.hasNotices(sequence));
   }
 
-  /** Throws away what a run computed for a sequence behind the tokens that its caller has seen. */
+  /** Drops what a run computed for a sequence after the tokens that its caller has seen. */
   rewind({ sequence, tokens }: Continued): void {
     const { slots, executor, plan } = this.#sequences;
     slots.truncate(sequence, tokens.length - 1);

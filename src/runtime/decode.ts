@@ -18,7 +18,7 @@ import type { Read } from "./run.ts";
 import { type SamplingOptions, seenBits } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 
-/** What a sampler writes in place of an id when it met logits that are not finite. */
+/** What a sampler writes instead of an id for logits that are not finite. */
 const NOT_FINITE = 0xffffffff;
 
 export interface DecodeOptions extends SamplingOptions {
@@ -74,7 +74,7 @@ class Decoding {
   readonly #tail: Tail;
   /** By sequence. */
   readonly #all: ReadonlyMap<number, Continued>;
-  /** Those that have a token and go on. */
+  /** Sequences that have a token and continue. */
   #active: readonly Continued[] = [];
 
   constructor(sequences: Sequences, prompts: readonly Prompt[], options: DecodeOptions, stopped: ReadonlySet<number>) {
@@ -179,7 +179,7 @@ class Decoding {
     }
   }
 
-  /** The first token of a sequence, which goes on unless that ends it. */
+  /** The first token of a sequence, which continues unless that token ends it. */
   async #begin(continued: Continued, token: number): Promise<DecodedToken> {
     const decoded = await this.#accept(continued, token);
     if (!decoded.finish) this.#active = [...this.#active, continued];
@@ -258,7 +258,7 @@ export async function prepareDecode(
   );
 }
 
-/** Numbers of rows up to `most` that between them use every kernel that so many rows can use. */
+/** Numbers of rows up to `most` that between them use every kernel that this many rows can use. */
 function rowsOfEveryKernel(plans: readonly Plan[], most: number): readonly number[] {
   const limits = plans.flatMap(({ body, head }) =>
     [...body, ...head].flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),

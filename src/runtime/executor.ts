@@ -91,7 +91,7 @@ export class Executor {
     return readback.bytes();
   }
 
-  /** Lets the plain plan run in place of the edited one, or the edited one again. */
+  /** Lets the plain plan run instead of the edited one, or the edited one again. */
   setEdited(isEdited: boolean): void {
     this.#active = isEdited ? this.plan : (this.#plain ?? this.plan);
   }
@@ -106,13 +106,13 @@ export class Executor {
     this.#gpu.device.queue.writeBuffer(this.buffer(role), offset, words);
   }
 
-  /** Writes the whole scope buffer, which grows where it is too small. */
+  /** Writes the whole scope buffer, which grows if it is too small. */
   writeScopes(words: Uint32Array<ArrayBuffer>): void {
     if (this.#buffers.growScopes(words.byteLength)) this.#prepared.forget("scopes");
     this.write({ role: "scopes" }, 0, words);
   }
 
-  /** Makes what so many reads of a size need that are under way at once. @throws SluiceError `device_limit` */
+  /** Prepares staging buffers for a number of simultaneous reads of a size. @throws SluiceError `device_limit` */
   reserveReads(count: number, byteLength: number): void {
     this.#dispatcher.readbacks.reserve(count, byteLength);
   }
@@ -122,7 +122,7 @@ export class Executor {
     return [...this.#prepared.works(this.#active, step, { head, tail })];
   }
 
-  /** Milliseconds a step of these rows is expected to take, by cost and what was measured so far. */
+  /** Milliseconds a step of these rows is expected to take, by cost and earlier measurements. */
   estimateStep(step: StepRows, head: Head, tail: Tail): number {
     let total = 0;
     for (const { cost } of this.#prepared.works(this.#active, step, { head, tail }))
@@ -140,7 +140,7 @@ export class Executor {
 
   /**
    * As `run`, resolving once everything is submitted and all but the last submit is done: the next run may begin before the
-   * bytes of this one are there. `bytes` throws what `run` would; a read that fails and that nobody asks for is dropped. Where
+   * bytes of this one are there. `bytes` throws what `run` would; a failed read that no caller awaits is dropped. Where
    * its kernels are ready, the first submit is made before this returns.
    */
   async submit({ steps, head, tail, reads, signal, observer, host }: Run): Promise<Reads> {

@@ -22,7 +22,7 @@ import {
 import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 
-/** New values for a stage; what is left out stays. */
+/** New values for a stage; those left out stay. */
 export interface StageChange {
   /** Any finite float32 number; 0 equals leaving the stage out. */
   readonly strength?: number;
@@ -71,12 +71,12 @@ export class LiveStages {
   readonly #buffers: StageBuffers;
   #stale: Origin[] = [];
   #areScopesStale = false;
-  /** Changes since they were last asked for, by sequence. */
+  /** Changes since the last query, by sequence. */
   readonly #notices: StageNotice[][];
   /** Number of each edge of the structure, by `source → destination`. */
   #edges: ReadonlyMap<string, number> | undefined;
 
-  /** @param image absent where the composition leaves no trace in the plan */
+  /** @param image absent if the composition leaves no trace in the plan */
   constructor(
     composition: Composition,
     config: ModelConfig,
@@ -224,7 +224,7 @@ export class LiveStages {
 
   /**
    * The first of a sequence's tokens on which some stage acts under one P and not under another; stages that are off do
-   * not count. The number of tokens where there is none.
+   * not count. The number of tokens if there is none.
    * @param before P for the token at a position, as it was computed
    * @param now P for all of them
    */
@@ -294,7 +294,7 @@ export class LiveStages {
     return copy;
   }
 
-  /** @throws SluiceError `device_limit` where the positions of all sequences, some of them changed, could not be bound */
+  /** @throws SluiceError `device_limit` if the positions of all sequences, with these changes, could not be bound */
   #checkScopes(change: (sequence: number, stage: number) => Positions | undefined): void {
     const vec4s = this.#settings.sequences.reduce((sum, { positions }, i) => {
       return positions.reduce((part, each, stage) => part + mostScopeVec4s(change(i, stage) ?? each), sum);
@@ -357,7 +357,7 @@ function numberEdges(stage: EdgeMaskStage, config: ModelConfig): ReadonlyMap<str
   );
 }
 
-/** Positions resolved for each P that is asked for, once. */
+/** Positions resolved once per requested P. */
 function scopesByPromptLength(positions: readonly Positions[]): (promptLength: number) => readonly Scope[] {
   const known = new Map<number, readonly Scope[]>();
   return (promptLength) => {

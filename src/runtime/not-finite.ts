@@ -1,10 +1,10 @@
-/** The error for results that are not finite: where in the model values first left float32, where a norm noted it. */
+/** The error for results that are not finite: it names where in the model values first left float32, if a norm noted it. */
 import { allDispatches } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
 import type { Sequences } from "./sequences.ts";
 
 /**
- * @param what is not finite: `The logits for position 3`
+ * @param names the result: `The logits for position 3`
  */
 export async function notFinite(sequences: Sequences, sequence: number, what: string): Promise<SluiceError> {
   const error = await overflowOf(sequences, sequence, what);

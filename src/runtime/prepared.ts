@@ -24,7 +24,7 @@ interface PreparedCandidate {
   bound: readonly BoundKernel[] | undefined;
 }
 
-/** A kernel with what it last cost: decode steps differ in the keys that they see, and most kernels see none. */
+/** A kernel with its last cost: decode steps differ in the keys that they see, and most kernels see none. */
 interface PricedKernel {
   readonly kernel: Kernel;
   last: { readonly rows: number; readonly keys: number; readonly cost: Cost } | undefined;

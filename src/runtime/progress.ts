@@ -11,5 +11,5 @@ export interface Progress {
   readonly total: number;
 }
 
-/** Called as a slow phase goes on. */
+/** Called during a slow phase. */
 export type ProgressListener = (progress: Progress) => void;

@@ -12,7 +12,7 @@ export class Roles {
     return this.#promptEnd;
   }
 
-  /** P for the token at a position; 0 where nobody said. */
+  /** P for the token at a position; 0 if not given. */
   promptLengthAt(position: number): number {
     return this.#parts.findLast(({ from }) => from <= position)?.promptLength ?? 0;
   }
@@ -23,13 +23,13 @@ export class Roles {
     this.#parts.push({ from, promptLength });
   }
 
-  /** A prompt of so many tokens, of which those before `from` keep their roles and the others are prompt. */
+  /** A prompt of a number of tokens: those before `from` keep their roles, the others are prompt. */
   extend(from: number, promptTokens: number): void {
     this.begin(from, promptTokens);
     this.#promptEnd = promptTokens;
   }
 
-  /** A prompt of so many tokens, with one P for all positions: what the caller says, or all of them. */
+  /** A prompt of a number of tokens, with one P for all positions: the caller's, or all of them. */
   reset(said: number | undefined, promptTokens: number): void {
     this.begin(0, said ?? promptTokens);
     this.#promptEnd = said === undefined ? promptTokens : undefined;

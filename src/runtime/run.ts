@@ -1,4 +1,4 @@
-/** What an executor is asked to do, and what it lets others see of it. */
+/** The requests to an executor, and what it lets others observe. */
 import type { BufferRole, Dispatch, Tail } from "../compile/plan.ts";
 import type { HostObserver } from "../execution/host-observer.ts";
 import type { PassObserver } from "../execution/paced-run.ts";
@@ -15,9 +15,9 @@ export interface Run {
   /** What to read back once the last step is done. */
   readonly reads: readonly Read[];
   readonly signal?: AbortSignal | undefined;
-  /** Watches every dispatch, each in a pass of its own; for profiling. */
+  /** Watches every dispatch, each in its own pass; for profiling. */
   readonly observer?: DispatchObserver;
-  /** Told what the host does meanwhile; for profiling. */
+  /** Observes the host's work meanwhile; for profiling. */
   readonly host?: HostObserver;
 }
 
@@ -38,7 +38,7 @@ export interface Write {
   readonly words: Uint32Array<ArrayBuffer>;
 }
 
-/** A dispatch of a step with the kernel that serves it, and what it costs. */
+/** A dispatch of a step with the kernel that serves it, and its cost. */
 export interface DispatchWork {
   readonly dispatch: Dispatch;
   readonly kernel: Kernel;

@@ -29,7 +29,7 @@ export function settleSampling(options: Partial<SamplingOptions>): SamplingOptio
   return Math.fround(topP) === 0 ? { ...settled, temperature: 0, topP: 1 } : settled;
 }
 
-/** Bit v is set when token v occurs in the prompt: what the repetition penalty starts from. */
+/** Bit v is set when token v occurs in the prompt: the initial state of the repetition penalty. */
 export function seenBits(prompt: readonly number[], wordCount: number): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(wordCount);
   for (const token of prompt) words[token >>> 5] = (words[token >>> 5] as number) | (1 << (token & 31));

@@ -1,5 +1,5 @@
 /**
- * Sequences of tokens with their cached keys and values, and the buffers to go on with them.
+ * Sequences of tokens with their cached keys and values, and the buffers to continue them.
  * Turns "these tokens after those" into steps of packed rows, and knows on the host which tokens the cache holds.
  */
 
@@ -21,7 +21,7 @@ export interface Feed {
   readonly outs: "none" | "last" | "all" | "predicting";
 }
 
-/** A step that ran, and the bytes that were asked for. */
+/** A step that ran, and the requested bytes. */
 export interface StepResult {
   readonly step: StepRows;
   readonly bytes: readonly ArrayBuffer[];
@@ -36,7 +36,7 @@ export interface SubmittedStep {
 export interface FeedOptions {
   readonly head: Head;
   readonly tail: Tail;
-  /** What to write before a step, besides its rows; default: nothing. */
+  /** What to write before a step, in addition to its rows; default: nothing. */
   readonly writes?: (step: StepRows) => readonly Write[];
   /** What to read after a step; default: nothing. */
   readonly reads?: (step: StepRows) => readonly Read[];
@@ -115,7 +115,7 @@ export class Sequences {
    * prompt continues what the sequence holds, or repeats its last prompt, and no `promptLength` is given, every token that
    * is known keeps its role; the rest is prompt. Otherwise the roles are those of P alone, and what is cached counts up to
    * the first token whose role under some stage is another than before.
-   * @param promptLength P, where the caller says it; default: the prompt's length
+   * @param promptLength P, if the caller gives it; default: the prompt's length
    * @returns how many tokens it holds then; where `isOutdated`, these are to be computed again first
    */
   reuse(sequence: number, tokens: readonly number[], promptLength?: number): number {
@@ -175,7 +175,7 @@ export class Sequences {
     if (this.slots.lengthOf(sequence) > 0) this.#outdated.add(sequence);
   }
 
-  /** Whether what a sequence holds was filled, in whole or part, under values that no longer hold. */
+  /** Whether what a sequence holds was filled, in whole or part, under values that no longer apply. */
   isOutdated(sequence: number): boolean {
     return this.#outdated.has(sequence);
   }
@@ -194,7 +194,7 @@ export class Sequences {
       const known = (this.#tokens[sequence] as number[]).slice();
       const steps = this.feed([{ sequence, tokens, outs: "none" }], { head: "none", tail: "none", signal });
       for await (const _ of steps);
-      // The token behind them may be known already.
+      // The token after them may already be known.
       this.#tokens[sequence] = known;
     }
   }
@@ -246,7 +246,7 @@ export class Sequences {
       throwIfAborted(signal);
       for (const { role, offset, words } of options.writes?.(step) ?? []) this.executor.write(role, offset, words);
       const bytes = (await this.executor.submit({ steps: [step], head, tail, reads, signal })).bytes();
-      // Awaited by whoever wants it; where a step before it fails, nobody does.
+      // Awaited by callers that need it; if an earlier step fails, no caller does.
       bytes.catch(() => undefined);
       yield { step, bytes };
     }
@@ -290,7 +290,7 @@ export class Sequences {
     this.executor.dispose();
   }
 
-  /** Forgets what a sequence holds and knows from a position on. */
+  /** Drops a sequence's cache and roles from a position on. */
   #forget(sequence: number, length: number): void {
     this.slots.truncate(sequence, length);
     const known = this.#tokens[sequence] as number[];
@@ -305,7 +305,7 @@ export class Sequences {
   #checkRoom(needed: number): void {
     if (needed > this.plan.capacity) {
       throw new SluiceError("context_overflow", `${needed} tokens do not fit into a context of ${this.plan.capacity}`, {
-        hint: "Shorten the prompt, or ask for a larger context if the model allows it.",
+        hint: "Shorten the prompt, or use a larger context if the model allows it.",
       });
     }
   }

@@ -65,14 +65,14 @@ export class SessionBuffers {
     }
   }
 
-  /** The buffer of a role. Logits have none of their own: they are an activation of the plan that ran. */
+  /** The buffer of a role. Logits have no buffer of their own: they are an activation of the plan that ran. */
   of(role: BufferRole): GPUBuffer {
     const buffer = this.#byRole.get(roleKey(role));
     if (!buffer) throw new Error(`The session has no buffer for ${roleKey(role)}`);
     return buffer;
   }
 
-  /** Makes the scope buffer hold this much; what it held is lost. @returns whether it is another buffer than before */
+  /** Grows the scope buffer to this size; its contents are lost. @returns whether the buffer changed */
   growScopes(byteLength: number): boolean {
     const key = roleKey({ role: "scopes" });
     const old = this.of({ role: "scopes" });

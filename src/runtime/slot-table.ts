@@ -14,7 +14,7 @@ export class SlotTable {
   readonly table: Uint32Array<ArrayBuffer>;
   readonly #lengths: Uint32Array;
   readonly #references: Uint32Array;
-  /** Slots nobody refers to, used from the end. */
+  /** Unused slots, taken from the end. */
   readonly #free: number[];
   /** Table range changed since the last `takeChanges`. */
   #changedFrom = 0;

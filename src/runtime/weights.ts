@@ -1,6 +1,6 @@
 /**
  * Weights from files to GPU buffers, streamed: the host never holds more than a few chunks, or a layer's weights where
- * a server sends whole files alone.
+ * a server only sends whole files.
  */
 import type { WeightLayout, WeightMatrix } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
@@ -22,7 +22,7 @@ export interface GpuWeights {
 
 /** How the weights came onto the device. */
 export interface UploadRecord {
-  /** The folder or address that they came from; null for what has neither. */
+  /** The folder or address that they came from; null if there is neither. */
   readonly from: string | null;
   /** `performance.now()` when it began. */
   readonly began: number;
@@ -30,7 +30,7 @@ export interface UploadRecord {
   readonly bytes: number;
   /** Milliseconds in all; the other three add up to it. */
   readonly ms: number;
-  /** Of reading files, and packing or quantising what they hold. */
+  /** Milliseconds of reading files, and of packing or quantising their contents. */
   readonly packMs: number;
   /** Of handing bytes to the queue, which copies them. */
   readonly writeMs: number;
