@@ -53,14 +53,25 @@ test("a Node module generates", async () => {
 
 test("a page that Vite builds generates", async () => {
   const { build } = await import("vite");
-  await build({ root: app, logLevel: "error" });
+  const built = await build({ root: app, logLevel: "error" });
+  if (!("output" in built)) throw new Error("Vite built something else than one page");
+  const chunks = built.output;
   const server = await serve({ folders: { "/": join(app, "dist") } });
   try {
     const scripts = new Map<string, number>();
     assert.equal(await tokensOfPage(`${server.origin}/index.html`, scripts), expected);
     const bytes = [...scripts.values()].reduce((sum, size) => sum + size, 0);
     console.log(`a page that generates loads ${(bytes / 1000).toFixed(1)} kB of scripts in ${scripts.size} files`);
-    assert.not.ok([...scripts.keys()].some((name) => /attribut|profile|aura|directions|tune-/.test(name)));
+    const loaded = chunks.filter(({ fileName }) => [...scripts.keys()].some((name) => name.endsWith(fileName)));
+    const modules = loaded.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
+    assert.ok(
+      modules.some((path) => path.endsWith("/dist/page/model/load.js")),
+      "the chunks that were loaded are found",
+    );
+    assert.equal(
+      modules.filter((path) => /\/dist\/page\/(?:attribution|evaluate|fit|profile|tune)\//.test(path)),
+      [],
+    );
   } finally {
     await server.close();
   }
