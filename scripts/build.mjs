@@ -89,7 +89,15 @@ async function buildForScripts() {
  */
 const globals = `${[
   ...["AbortSignal", "Blob", "File", "URL", "ReadableStream<R = any>"],
-  ...["GPUAdapter", "GPUAdapterInfo", "GPUBindGroupLayout", "GPUBuffer", "GPUCommandBuffer", "GPUCommandEncoder"],
+  ...[
+    "GPUAdapter",
+    "GPUAdapterInfo",
+    "GPUBindGroup",
+    "GPUBindGroupLayout",
+    "GPUBuffer",
+    "GPUCommandBuffer",
+    "GPUCommandEncoder",
+  ],
   ...["GPUComputePassDescriptor", "GPUComputePassEncoder", "GPUComputePipeline", "GPUDevice", "GPUQueue"],
 ]
   .map((name) => `interface ${name} {}`)

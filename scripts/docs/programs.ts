@@ -54,11 +54,11 @@ export async function typeErrors(reader: Reader, files: readonly string[]): Prom
     },
     files,
   };
-  await writeFile(join(reader.folder, "tsconfig.json"), JSON.stringify(options));
+  await writeFile(join(reader.folder, "blocks.tsconfig.json"), JSON.stringify(options));
   const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
   const printed = await output(
     process.execPath,
-    [tsc, "-p", "tsconfig.json", "--pretty", "false"],
+    [tsc, "-p", "blocks.tsconfig.json", "--pretty", "false"],
     reader.folder,
   ).catch((error: { stdout?: string }) => error.stdout ?? String(error));
   for (const line of printed.split("\n").filter((text) => text !== "")) {

@@ -53,7 +53,7 @@ test("a stored head with a tied embedding is used if it differs, with a notice",
   const other = await open(new Map([...llama(), head(2)]));
   assert.is(other.used.at(-1), "lm_head.weight");
   assert.is(other.config.tie_word_embeddings, false);
-  assert.match(other.notices.join(), /another lm_head\.weight.*transformers 5/);
+  assert.match(other.notices.join(), /different lm_head\.weight.*transformers 5/);
   const same = await open(new Map([...llama(), head(1)]));
   assert.is(same.used.at(-1), "model.embed_tokens.weight");
   assert.is(same.config.tie_word_embeddings, true);

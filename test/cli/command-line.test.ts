@@ -194,7 +194,7 @@ test("bad usage exits with 2, failed work with 1, and both say what to do", asyn
     [["logits", story, "--tokens", "1,x", "--out", "a"], 2, /not a token id/],
     [["logits", story, "--tokens", "1", "--out", "/nowhere/at/all"], 2, /Does the folder/],
     [["logits", story, "--tokens", "512", "--out", join(tmpdir(), "never")], 1, /outside the vocabulary/],
-    [["generate", "no/such/folder", "a"], 1, /not there/],
+    [["generate", "no/such/folder", "a"], 1, /does not exist/],
     [["generate", sort, "text"], 1, /no tokenizer/],
     [["generate", story, "a", "--adapter", "GeForce 9"], 1, /sluice info/],
   ];

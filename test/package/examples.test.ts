@@ -42,9 +42,9 @@ test("examples type-check against the package's declarations", async () => {
     // The configuration of Vite is Vite's to check.
     include: ["examples/*/*.js", "examples/texts.js"],
   };
-  await writeFile(join(folder, "tsconfig.json"), JSON.stringify(typed));
+  await writeFile(join(folder, "examples.tsconfig.json"), JSON.stringify(typed));
   const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
-  const errors = await output(process.execPath, [tsc, "-p", "tsconfig.json"], folder).catch(
+  const errors = await output(process.execPath, [tsc, "-p", "examples.tsconfig.json"], folder).catch(
     (error: { stdout?: string }) => error.stdout ?? String(error),
   );
   assert.is(errors, "");
