@@ -26,8 +26,15 @@ const kernel: Kernel = {
 /** Every dispatch takes 1 ms, and a submit holds two. */
 const pace: Pace = { budgetMs: 2, estimate: () => 1, observe: () => undefined };
 
+/** They listen to the device's errors until they are destroyed. */
+const opened: Gpu[] = [];
+test.after.each(() => {
+  for (const gpu of opened.splice(0)) gpu.destroy();
+});
+
 async function make(): Promise<{ gpu: Gpu; dispatcher: Dispatcher; x: GPUBuffer }> {
   const gpu = await openGpu({ device: await testDevice() });
+  opened.push(gpu);
   const dispatcher = new Dispatcher({ gpu, pipelines: new PipelineCache(gpu), label: "test", maxRows: 1 });
   dispatcher.makeSteps(1).write([{ rows: [], outs: [] }]);
   return { gpu, dispatcher, x: dispatcher.owned.make("x", 4, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC) };

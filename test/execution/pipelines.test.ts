@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { SluiceError } from "../../src/errors.ts";
 import { PipelineCache } from "../../src/execution/pipelines.ts";
-import { openGpu } from "../../src/gpu/open.ts";
+import { type Gpu, openGpu } from "../../src/gpu/open.ts";
 import type { Kernel } from "../../src/kernels/kernel.ts";
 import { refusal } from "../formats/refusal.ts";
 import { testDevice } from "../support/device.ts";
@@ -24,9 +24,15 @@ ${body}
   };
 }
 
+/** One for all tests: each listens to the device's errors. */
+let gpu: Promise<Gpu> | undefined;
+
 async function makeCache(): Promise<PipelineCache> {
-  return new PipelineCache(await openGpu({ device: await testDevice() }));
+  gpu ??= testDevice().then((device) => openGpu({ device }));
+  return new PipelineCache(await gpu);
 }
+
+test.after(async () => (await gpu)?.destroy());
 
 test("equal sources give one pipeline, also while it compiles", async () => {
   const cache = await makeCache();
