@@ -136,7 +136,7 @@ export class EdgeAttribution {
 
   /**
    * Loss and gradient under a mask.
-   * @throws SluiceError `usage` for values of the wrong shape or out of range, or where several masks are taken;
+   * @throws SluiceError `usage` for values of the wrong shape or out of range, or if several masks are taken;
    *   `busy` while another run is under way; `non_finite`, `aborted`, `device_lost`
    */
   async run(values: MaskValues, options: AttributionRun = {}): Promise<EdgeGradient> {
@@ -154,7 +154,7 @@ export class EdgeAttribution {
   }
 
   /**
-   * The loss under each of up to `masks` masks. Equal masks give equal bits, whatever stands beside them.
+   * The loss under each of up to `masks` masks. Equal masks give equal bits, whatever other masks there are.
    * @throws SluiceError as {@link run}
    */
   async losses(values: readonly MaskValues[], options: AttributionRun = {}): Promise<readonly number[]> {
@@ -283,7 +283,7 @@ function meanLoss(losses: Float32Array, shares: Float32Array, first: number, end
   return sum / predictions;
 }
 
-/** Infinity where all are equal. */
+/** Infinity if all are equal. */
 function firstDifference(a: Float32Array, b: Float32Array): number {
   const index = a.findIndex((value, i) => value !== b[i]);
   return index < 0 ? Infinity : index;

@@ -22,7 +22,7 @@ export interface ShapedValues {
 
 /** A mask and what a cut source is replaced with; both in canonical order (`src/interventions/edges.ts`). */
 export interface MaskValues {
-  /** `[n_dst, n_src]`, in [0, 1]; entries that are no edges are ignored. Default: ones. */
+  /** `[n_dst, n_src]`, in [0, 1]; entries that are not edges are ignored. Default: ones. */
   readonly mask?: ShapedValues | undefined;
   /** `[n_src, d]`. Default: zeros. */
   readonly constants?: ShapedValues | undefined;

@@ -32,7 +32,7 @@ export interface Recorded {
 
 /** A part of the program: runs may begin at a later layer, and leave parts out. */
 export interface Section {
-  /** -1: before the first layer; the number of layers: behind the last. */
+  /** -1: before the first layer; the number of layers: after the last. */
   readonly layer: number;
   readonly part: "loss" | "gradient" | "sums";
 }

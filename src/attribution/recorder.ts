@@ -14,7 +14,7 @@ import type { Bound, Recorded, Recording, Section } from "./program.ts";
 import type { Chunk } from "./rows.ts";
 import { stepOf, type Workspace } from "./workspace.ts";
 
-/** Destinations whose inputs stand side by side: a layer's attention inputs, its MLP, or the logits. */
+/** Destinations whose inputs lie side by side: a layer's attention inputs, its MLP, or the logits. */
 export interface DestinationGroup {
   readonly kind: "attention" | "mlp" | "logits";
   /** Canonical index of the first. */
@@ -22,7 +22,7 @@ export interface DestinationGroup {
   readonly count: number;
 }
 
-/** Sources whose outputs stand side by side: the embedding, a layer's heads, or its MLP. */
+/** Sources whose outputs lie side by side: the embedding, a layer's heads, or its MLP. */
 export interface SourceGroup {
   readonly kind: "embed" | "heads" | "mlp";
   readonly layer: number;
@@ -182,7 +182,7 @@ export class Recorder {
     return { kind: "heads", layer, first: 1 + layer * (H + 1), count: H };
   }
 
-  /** What stands before a layer's attention, in canonical order; for the number of layers: all. */
+  /** The sources before a layer's attention, in canonical order; for the number of layers: all. */
   sourcesBefore(layer: number): readonly SourceGroup[] {
     const groups: SourceGroup[] = [{ kind: "embed", layer: 0, first: 0, count: 1 }];
     for (let l = 0; l < layer; l++) {

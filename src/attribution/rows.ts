@@ -20,7 +20,7 @@ export interface PackedRows {
   /** Cache slots of each text's positions, `longest` to a text: row numbers. */
   readonly slots: Uint32Array<ArrayBuffer>;
   readonly longest: number;
-  /** Share of each row's cross-entropy in the loss: 1 / predictions, 0 where none counts. */
+  /** Share of each row's cross-entropy in the loss: 1 / predictions, 0 if none counts. */
   readonly shares: Float32Array<ArrayBuffer>;
   readonly chunks: readonly Chunk[];
   /** The step of rows [first, first + count); every row is an out row whose target is the token after it. */

@@ -2,7 +2,7 @@
  * The buffers of an attribution and how large they are.
  *
  * Kept for every token: the embedding, each layer's attn_z and mlp_out, from which every source's output follows without
- * cancelling, and the gradients of the last two. Heads' outputs are kept too where they all fit into KEPT_BYTES, else made
+ * cancelling, and the gradients of the last two. Heads' outputs are kept too if they all fit into KEPT_BYTES, else made
  * again for each layer that reads them. Everything else exists for one layer or one chunk of rows at a time.
  */
 import { MAX_ROWS } from "../compile/lower-context.ts";
@@ -16,13 +16,13 @@ import { ceil4 } from "../numbers/round-up.ts";
 import type { Bound, Recording } from "./program.ts";
 import { type Chunk, type PackedRows, packRows } from "./rows.ts";
 
-/** Heads' outputs of all layers and tokens are kept up to so many bytes. */
+/** Heads' outputs of all layers and tokens are kept up to this many bytes. */
 const KEPT_BYTES = 256 << 20;
 
 /** The largest buffers of a chunk stay below this, whatever the device could bind. */
 const SCRATCH_BYTES = 96 << 20;
 
-/** Logits, and their gradient, of a tile of rows take at most so many bytes each. */
+/** Logits, and their gradient, of a tile of rows take at most this many bytes each. */
 const LOGITS_BYTES = 32 << 20;
 
 /** Attention inputs, MLPs and logits may each replace what is cut by constants of their own: see mask-tables.ts. */
@@ -72,7 +72,7 @@ interface Extent {
   readonly config: ModelConfig;
   readonly counts: EdgeCounts;
   readonly rows: PackedRows;
-  /** Rows of the largest chunk; variants of a value stand so many rows apart. */
+  /** Rows of the largest chunk; variants of a value lie that many rows apart. */
   readonly chunkRows: number;
   readonly tileRows: number;
   /** Index of each chunk's step in the program. */
@@ -175,7 +175,7 @@ class Allotment {
     return { buffer: this.#program.buffer(label, floats * 4) };
   }
 
-  /** For gradients alone: next to nothing where nothing is differentiated. */
+  /** For gradients alone: next to nothing if nothing is differentiated. */
   gradient(label: string, floats: number): Bound {
     return this.whole(label, this.#extent.differentiates ? floats : 0);
   }
@@ -236,7 +236,7 @@ function streamBuffers(allot: Allotment, { config, chunkRows, rows, headsKept }:
     dz: allot.layered("attn_z gradient", H * head_dim, { isGradient: true }),
     mlpOut: allot.layered("mlp_out", d),
     dmlpOut: allot.layered("mlp_out gradient", d, { isGradient: true }),
-    /** Heads' outputs; one buffer for all where they are not kept. */
+    /** Heads' outputs; one buffer for all if they are not kept. */
     headOuts: heads(),
   };
 }

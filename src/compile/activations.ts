@@ -54,7 +54,7 @@ export class ActivationPlanner {
     return variantBytes(value, this.#sizes);
   }
 
-  /** A buffer to bind where a kernel asks for one that it will not write. */
+  /** A buffer to bind if a kernel has a binding that it will not write. */
   get unused(): number {
     this.#unused ??= this.scratch(16);
     return this.#unused;
@@ -76,7 +76,7 @@ export class ActivationPlanner {
 /** Offsets of storage bindings are multiples of this on every device. */
 const BINDING_ALIGNMENT = 256;
 
-/** Bytes of one variant of a value. Where there are several, each begins where it can be bound. */
+/** Bytes of one variant of a value. If there are several, each begins at an offset that can be bound. */
 function variantBytes({ rows, width, variants = 1 }: Value, sizes: ActivationSizes): number {
   const byteLength = (rows === "outs" ? sizes.outs : sizes.rows) * Math.ceil(width / 4) * 16;
   return variants === 1 ? byteLength : Math.ceil(byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;

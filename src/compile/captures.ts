@@ -18,7 +18,7 @@ export interface CaptureBounds {
   readonly keys: number;
   /** Most bytes of one buffer. */
   readonly limit: number;
-  /** Each operation's captures are pooled right behind it, so that the next one's may take their place. */
+  /** Each operation's captures are pooled right after it, so that the next one's may take their place. */
   readonly pooled?: boolean;
 }
 

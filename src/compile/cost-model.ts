@@ -1,6 +1,6 @@
 /**
  * What a decode step of a plan would take on GPUs that are not at hand: a step is bound by the bytes it moves, pays for
- * each dispatch, and waits where a kernel has a single workgroup, which one compute unit runs while the others idle.
+ * each dispatch, and waits if a kernel has a single workgroup, which one compute unit runs while the others idle.
  */
 import { belongs, type Dispatch, kernelsOf, type Plan } from "./plan.ts";
 

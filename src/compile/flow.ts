@@ -1,4 +1,4 @@
-/** How values flow through a graph: who makes them, who reads them, and which stages stand on the way. */
+/** How values flow through a graph: who makes them, who reads them, and which stages are on the way. */
 import { type Graph, inputsOf, type Node, outputOf, type Value } from "../graph/graph.ts";
 
 export type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
@@ -9,7 +9,7 @@ export type StageNode = NodeOf<"stage">;
 /** Stages that follow one another, in order, between two values. */
 export interface Chain {
   readonly stages: readonly StageNode[];
-  /** The value before the first stage, or behind the last. */
+  /** The value before the first stage, or after the last. */
   readonly value: Value;
 }
 
@@ -21,7 +21,7 @@ export class Flow {
   constructor(graph: Graph) {
     for (const node of graph.nodes) {
       for (const input of inputsOf(node)) {
-        // Keeping a copy of a value as a source is no use of it that fusion would have to respect.
+        // Keeping a copy of a value as a source is not a use that fusion must respect.
         if (node.op === "source") this.#sources.set(input.id, node);
         else if (node.op !== "head_sources") {
           const readers = this.#readers.get(input.id);

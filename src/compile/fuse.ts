@@ -38,7 +38,7 @@ class Fuser {
     }
     for (const node of this.#graph.nodes) {
       if (!this.#taken.has(node))
-        throw new SluiceError("gpu", `No kernel serves a ${node.op} node that stands alone in the graph`);
+        throw new SluiceError("gpu", `No kernel serves a ${node.op} node that is alone in the graph`);
     }
     return ops;
   }
@@ -272,7 +272,7 @@ class Fuser {
     };
   }
 
-  /** A projection back into the stream. Where a stage needs its whole row, the norm behind it adds the row instead. */
+  /** A projection back into the stream. If a stage needs its whole row, the next norm adds the row instead. */
   #residual(node: NodeOf<"linear">): FusedLinear | undefined {
     const { stages, value } = this.#flow.stagesAfter(node.out);
     const add = this.#flow.onlyReaderOf(value);

@@ -73,7 +73,7 @@ export interface NormEdit {
   readonly norm: readonly StageUse[];
   /** Destinations with masked edges; the uncorrected row is variant 0, theirs follow. */
   readonly variants: readonly EdgeVariant[];
-  /** The edited stream, where anything behind reads it. */
+  /** The edited stream, if anything later reads it. */
   readonly stream?: Value;
 }
 
@@ -87,7 +87,7 @@ export interface FusedNorm extends Placed {
   readonly gain: VectorRef;
   readonly bias: VectorRef | undefined;
   readonly eps: number;
-  /** Absent where no stage touches the row. */
+  /** Absent if no stage touches the row. */
   readonly edit?: NormEdit;
 }
 
@@ -95,7 +95,7 @@ export interface FusedNorm extends Placed {
 export interface FusedLinear extends Placed {
   readonly kind: "linear";
   readonly input: Value;
-  /** Variant of the input that is read, where it has several; `qkv`: `reads` says it for each group of head_dim outputs. */
+  /** Variant of the input that is read, if it has several; `qkv`: `reads` says it for each group of head_dim outputs. */
   readonly variant: number;
   readonly reads?: readonly number[];
   /** Stages of single elements by the name of the kernel's list: pre, post, gate, up, out. */

@@ -9,7 +9,7 @@ import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lo
 import type { BufferRole, Dispatch, SplitRule } from "./plan.ts";
 
 /**
- * When attention is split over the keys: more rows are workgroups enough, and below so many keys a second dispatch takes
+ * When attention is split over the keys: more rows are workgroups enough, and below that many keys a second dispatch takes
  * longer than it saves.
  */
 const SPLIT: SplitRule = { maxRows: 4, minKeys: 512 };

@@ -37,7 +37,7 @@ export function activation({ activations }: LoweringContext, value: Value, offse
   return { role: "activation", index: activations.indexOf(value), ...(offset > 0 && { offset }) };
 }
 
-/** The stages of a dispatch by name, where it has any. */
+/** The stages of a dispatch by name, if it has any. */
 export function naming(part: StagePart | undefined): { readonly stages?: readonly string[] } {
   return part && part.names.length > 0 ? { stages: part.names } : {};
 }

@@ -127,7 +127,7 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
 }
 
 /**
- * Whether the output projection's kernels sum single heads as well, behind their own sums and from weights that are still in
+ * Whether the output projection's kernels sum single heads as well, after their own sums and from weights that are still in
  * the cache. Register kernels can; those that share weights among threads cannot, and on GPUs a dispatch costs less than such
  * a tail. Where some number of rows is served by another, the heads keep a dispatch of their own.
  */

@@ -1,4 +1,4 @@
-/** Pooling of captured sites as dispatches, one a site, right behind the operation that makes it. */
+/** Pooling of captured sites as dispatches, one per site, right after the operation that makes it. */
 import { type PoolReduction, poolKernel } from "../kernels/fit/pool.ts";
 import type { FusedOp } from "./fused.ts";
 import type { LoweringContext } from "./lower-context.ts";

@@ -26,7 +26,7 @@ import { linearSources, type WeightLayout } from "./weight-layout.ts";
 
 export { MAX_ROWS } from "./lower-context.ts";
 
-/** Logits of one step take at most so many bytes: far below the binding limit, enough to keep the head busy. */
+/** Logits of one step take at most this many bytes: far below the binding limit, enough to keep the head busy. */
 const LOGITS_BYTES = 32 << 20;
 
 export interface LowerOptions {
@@ -42,19 +42,19 @@ export interface LowerOptions {
   readonly slots?: number;
   /** Sites to capture. */
   readonly captures?: readonly string[];
-  /** Captures are pooled over each sequence's rows, and nothing behind the last of them is run: see `Plan.pooled`. */
+  /** Captures are pooled over each sequence's rows, and nothing after the last of them is run: see `Plan.pooled`. */
   readonly pooling?: PoolReduction;
   readonly maxStorageBufferBindingSize: number;
   /** The device has WGSL's subgroups. */
   readonly subgroups?: boolean;
-  /** Most rows of a step, where it must be that of another plan; default: as many as fit. */
+  /** Most rows of a step, if it must be that of another plan; default: as many as fit. */
   readonly chunkRows?: number;
   /** The stages that the graph was rewritten for; default: none. */
   readonly composition?: Composition;
 }
 
 /**
- * @throws SluiceError `device_limit` where a buffer would exceed what the device can bind, `usage` for a site that
+ * @throws SluiceError `device_limit` if a buffer would exceed what the device can bind, `usage` for a site that
  *   the model does not have
  */
 export function lower(graph: Graph, ops: readonly FusedOp[], layout: WeightLayout, options: LowerOptions): Plan {
@@ -185,7 +185,7 @@ class Lowering {
     };
   }
 
-  /** Where a layer's output bias stands in `params`. */
+  /** Where a layer's output bias lies in `params`. */
   #outputBias(layer: number): number | undefined {
     const projection = this.#ops.find(
       (op): op is FusedLinear => op.kind === "linear" && op.role === "attn.out" && op.layer === layer,

@@ -11,7 +11,7 @@ import {
 import type { Operation } from "../kernels/variants.ts";
 import type { StageImage } from "./stage-image.ts";
 
-/** What a binding of a dispatch is connected to; the executor knows the buffer behind each. */
+/** What a binding of a dispatch is connected to; the executor knows the buffer of each. */
 export type BufferRole =
   /** One part of a weight matrix, by its index in the weight layout. */
   | { readonly role: "weights"; readonly part: number }
@@ -54,7 +54,7 @@ export function roleKey(role: BufferRole): string {
 }
 
 export interface Dispatch {
-  /** Where in the model this stands: `blocks.3.attn.qkv`. */
+  /** Its place in the model: `blocks.3.attn.qkv`. */
   readonly label: string;
   readonly layer: number | undefined;
   /** Which rows of the step it works on. */
@@ -75,13 +75,13 @@ export interface Dispatch {
   readonly split?: boolean;
 }
 
-/** Steps of at most so many rows, of which one sees so many keys or more, split attention over the keys. */
+/** Steps of at most this many rows, of which one sees this many keys or more, split attention over the keys. */
 export interface SplitRule {
   readonly maxRows: number;
   readonly minKeys: number;
 }
 
-/** Where a captured site's rows stand in the capture buffer after a step. */
+/** Where a captured site's rows lie in the capture buffer after a step. */
 export interface CaptureRegion {
   readonly site: string;
   /** Float32 index of the region. */
@@ -96,7 +96,7 @@ export interface CaptureRegion {
   readonly heads?: number;
 }
 
-/** Where a pooled site stands in each sequence's row of the pooled buffer. */
+/** Where a pooled site lies in each sequence's row of the pooled buffer. */
 export interface PooledRegion extends Pick<CaptureRegion, "site" | "width" | "order"> {
   /** Float32 index in the row. */
   readonly offset: number;
@@ -104,7 +104,7 @@ export interface PooledRegion extends Pick<CaptureRegion, "site" | "width" | "or
 
 /** What a plan that pools leaves of its captures. */
 export interface PooledLayout {
-  /** In the order in which the sites were asked for. */
+  /** In the order in which the sites were given. */
   readonly regions: readonly PooledRegion[];
   /** Floats from one sequence's row to the next. */
   readonly stride: number;
@@ -133,11 +133,11 @@ export interface Plan {
   readonly tails: Readonly<Record<Exclude<Tail, "none">, readonly Dispatch[]>>;
   /** Bytes of each shared activation buffer. */
   readonly activations: readonly number[];
-  /** Bytes of the largest partial sums of a step; 0 where no kernel leaves any. */
+  /** Bytes of the largest partial sums of a step; 0 if no kernel leaves any. */
   readonly partialBytes: number;
-  /** Activation buffer that holds the logits, and floats from one row of it to the next; absent where the plan pools. */
+  /** Activation buffer that holds the logits, and floats from one row of it to the next; absent if the plan pools. */
   readonly logits?: { readonly index: number; readonly stride: number };
-  /** Absent where no step splits attention. */
+  /** Absent if no step splits attention. */
   readonly split?: SplitRule;
   /** What stages need at run time; absent without any. */
   readonly stages?: { readonly image: StageImage; readonly sourceBytes: number };
@@ -168,13 +168,13 @@ export function isSplit({ split }: Plan, rows: number, keys: number): boolean {
   return split !== undefined && rows <= split.maxRows && keys >= split.minKeys;
 }
 
-/** Where a plan's logits stand. */
+/** Where a plan's logits lie. */
 export function logitsOf({ logits }: Plan): NonNullable<Plan["logits"]> {
   if (!logits) throw new Error("A plan that pools ends before its logits");
   return logits;
 }
 
-/** The kernels that serve so many rows of a dispatch, in order. */
+/** The kernels that serve that many rows of a dispatch, in order. */
 export function kernelsOf({ candidates }: Pick<Dispatch, "candidates">, rows: number): readonly Kernel[] {
   return inOrder(kernelFor(candidates, rows));
 }

@@ -100,7 +100,7 @@ class ScopeBuilder {
     return at;
   }
 
-  /** Reserves vec4s for so many words. */
+  /** Reserves vec4s for that many words. */
   #take(words: number): number {
     const at = this.#end4;
     this.#end4 += Math.ceil(words / 4);

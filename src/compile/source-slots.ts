@@ -8,7 +8,7 @@ import { type FusedNorm, type FusedOp, labelOf } from "./fused.ts";
 import { NONE } from "./stage-image.ts";
 import type { ProgramSlots } from "./stage-table.ts";
 
-/** Source tables take at most so many bytes for the rows of a step; more sources make the steps smaller. */
+/** Source tables take at most this many bytes for the rows of a step; more sources make the steps smaller. */
 const SOURCE_BYTES = 64 << 20;
 
 export class SourceSlots {
@@ -85,7 +85,7 @@ export class SourceSlots {
     return op.edit?.delta?.source === source ? privateDelta + variant : this.slotOf(source);
   }
 
-  /** The slot from which a variant of a norm reads E; NONE where it is still zero. */
+  /** The slot from which a variant of a norm reads E; NONE if it is still zero. */
   eSlot(op: FusedNorm, variant: number): number {
     const { slots, eNow } = this.#of(op);
     return slots.privateE === NONE ? eNow : slots.privateE + variant;

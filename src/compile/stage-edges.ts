@@ -113,7 +113,7 @@ export class EdgeBlocks {
   }
 }
 
-/** How many layers' output biases a destination sees: always the first so many. */
+/** How many layers' output biases a destination sees: always the first ones. */
 export function visibleLayers(config: ModelConfig, destination: number, mask: EdgeMaskStage): number {
   const found = listDestinations(config, mask.destinations)[destination];
   if (!found) return 0;

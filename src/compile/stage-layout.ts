@@ -3,7 +3,7 @@
  * lint (scripts/shader-lint/stage-layout.ts) compares the two. Every field is a 32-bit word; a structure fills whole vec4s.
  */
 
-/** Types of the fields of each structure, in order. What they mean stands in the shader. */
+/** Types of the fields of each structure, in order. The shader says what they mean. */
 export const stageLayout = {
   /** A stage of whole rows in a group: stages/affine.wgsl. */
   Entry: {

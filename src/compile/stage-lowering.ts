@@ -1,6 +1,6 @@
 /**
  * What stages add to dispatches: which kernels carry them, and the args and bindings by which they find their part of the
- * stage table. Kernels of one kind carry stages everywhere in the model or nowhere, with empty lists where there are none,
+ * stage table. Kernels of one kind carry stages everywhere in the model or nowhere, with empty lists if there are none,
  * so that a bundle adds few pipelines; only norms are edited one by one.
  */
 
@@ -32,7 +32,7 @@ export interface StageBounds {
   readonly sequences: number;
   /** Rows of a step. */
   readonly chunkRows: number;
-  /** Place in `params` of a layer's output bias, in vec4s; undefined where the model has none. */
+  /** Place in `params` of a layer's output bias, in vec4s; undefined if the model has none. */
   outputBias(layer: number): number | undefined;
 }
 
@@ -96,7 +96,7 @@ export class StageLowering {
     return this.#sourced.has(op.role);
   }
 
-  /** Args, bindings and names for an operation that is no norm. */
+  /** Args, bindings and names for an operation other than a norm. */
   partOf(op: FusedOp): StagePart {
     return this.#lists.get(op) ?? nothing;
   }

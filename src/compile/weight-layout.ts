@@ -1,6 +1,6 @@
 /**
  * Where every weight goes: which tensors make up each matrix on the GPU, in which order of outputs, in how many
- * parts, and where each gain and bias stands in the one buffer of small parameters. Depends on the model and the
+ * parts, and where each gain and bias lies in the one buffer of small parameters. Depends on the model and the
  * device's limits alone, so all plans share it: one layout serves all readers, there is never a second copy.
  */
 
@@ -31,7 +31,7 @@ export interface VectorPiece {
   readonly order?: GroupOrder;
 }
 
-/** A vector as it stands in `params`: its pieces one after the other, or in turns as the rows of a matrix. */
+/** A vector as it lies in `params`: its pieces one after the other, or in turns as the rows of a matrix. */
 export interface VectorSource {
   readonly pieces: readonly VectorPiece[];
   readonly inTurns?: boolean;

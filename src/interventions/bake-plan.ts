@@ -209,7 +209,7 @@ class Planner {
     return place.atInput ? maps.reverse() : maps;
   }
 
-  /** Why a stage cannot be folded at a place, whatever stands there besides it. */
+  /** Why a stage cannot be folded at a place, whatever else acts there. */
   #reason({ stage, site }: PlacedStage, map: RowMap | null, place: Place): string | undefined {
     if (!isEverywhere(stage.positions)) return `it acts at some positions (${show(stage.positions)})`;
     if (map === null) return "its gate is not linear";

@@ -116,7 +116,7 @@ class Baker {
     constants = false,
   ): Promise<Float64Array> {
     const matrix = await readFloat64(this.#checkpoint, weight.tensor, signal);
-    // A "row" is all outputs of one input: adjacent where the tensor is stored transposed, else a column.
+    // A "row" is all outputs of one input: adjacent if the tensor is stored transposed, else a column.
     const step = weight.transposed ? 1 : weight.inputs;
     const row = new Float64Array(weight.outputs);
     for (let input = 0; input < weight.inputs; input++) {
@@ -145,7 +145,7 @@ class Baker {
   }
 
   /**
-   * A Llama without biases gets them all, zeros but for those that are asked for: config.json has one switch for the
+   * A Llama without biases gets them all, zeros but for those that are needed: config.json has one switch for the
    * attention's and one for the MLP's.
    */
   #addBiases(weight: string): string {
@@ -176,7 +176,7 @@ class Baker {
     });
   }
 
-  /** Token and position rows are added: both are multiplied, and the positions take what is added, where there are any. */
+  /** Token and position rows are added: both are multiplied, and the positions take what is added, if there are any. */
   #embed({ tokens, positions, maps }: EmbedFold): void {
     const multiplies = maps.some((map) => map.kind === "low_rank" || map.gain);
     if (multiplies || !positions) {

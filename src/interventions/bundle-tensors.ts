@@ -77,7 +77,7 @@ export class StageTensors {
     throw this.refuse(`${layer}.${first}`, `is missing${rest}`);
   }
 
-  /** Values of a tensor, or undefined where there is none. */
+  /** Values of a tensor, or undefined if there is none. */
   optional(suffix: string, expected: ExpectedShape): Float32Array | undefined {
     return this.has(suffix) ? this.read(suffix, expected).data : undefined;
   }

@@ -5,13 +5,13 @@ import type { Positions } from "./positions.ts";
 
 /** A bundle of interventions in memory: what it does, and the tensors that it does it with. */
 export interface Bundle {
-  /** Names it in errors: a path, or what stands for one. */
+  /** Names it in errors: a path, or what is used as one. */
   readonly file: string;
   /** What the bundle does and which model it was made for. */
   readonly manifest: Manifest;
   /** As stored, those that no stage reads too. Widened when composed. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** What else stands in `__metadata__`. */
+  /** What else is in `__metadata__`. */
   readonly metadata: ReadonlyMap<string, string>;
 }
 

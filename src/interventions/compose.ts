@@ -1,4 +1,4 @@
-/** Bundles against a model: everything checked and resolved, so that what comes out can be compiled as it stands. */
+/** Bundles against a model: everything checked and resolved, so that the result can be compiled without further checks. */
 
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
@@ -140,7 +140,7 @@ function digestWarnings({ file, manifest }: Bundle, digests: NonNullable<Compose
   return warnings;
 }
 
-/** A bundle may give every affine stage an alpha; where it is not the default, its maker meant something by it. */
+/** A bundle may give every affine stage an alpha; if it is not the default, its maker meant something by it. */
 function idleAlpha(file: string, id: string, manifest: StageManifest): string[] {
   if (!("alpha" in manifest) || (manifest.alpha ?? 1) === 1 || kindOf(manifest).hasAlpha(manifest)) return [];
   const name = kindOf(manifest).name(manifest);

@@ -14,7 +14,7 @@ import { layerTensorName } from "./tensor-names.ts";
 /**
  * The stages that could not be baked, at the strengths and alphas they have, to be run on the baked model. A stage of
  * which only some layers are left keeps those. Ids `PREFIX/ID` become `PREFIX-ID`, since ids in a file have no slash; with
- * a number behind it where another stage is called so.
+ * a number after it if another stage has that name.
  * @param file names the bundle in errors
  */
 export function remainderOf(

@@ -49,7 +49,7 @@ export function listDestinations(shape: EdgeShape, destinations: Destinations): 
   return list;
 }
 
-/** How many sources a destination sees: always the first so many in canonical order. */
+/** How many sources a destination sees: always the first ones in canonical order. */
 export function visibleSources(shape: EdgeShape, destination: Destination): number {
   const { num_hidden_layers: layers, num_attention_heads: H } = shape;
   switch (destination.kind) {

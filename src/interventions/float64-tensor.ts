@@ -8,7 +8,7 @@ const READ_BYTES = 16 << 20;
 
 /**
  * All elements of an F32, F16 or BF16 tensor.
- * @throws `bad_weights` where there is no such tensor
+ * @throws `bad_weights` if there is no such tensor
  */
 export async function readFloat64(checkpoint: Checkpoint, name: string, signal?: AbortSignal): Promise<Float64Array> {
   const info = checkpoint.tensors.get(name);

@@ -1,6 +1,6 @@
 /**
  * Control vectors of llama.cpp and repeng, which are GGUF files of tensors `direction.N`, as bundles. Both add the
- * direction to the stream that leaves block N, counted from 0, so it stands at `resid_post.N`. llama.cpp itself never
+ * direction to the stream that leaves block N, counted from 0, so it acts at `resid_post.N`. llama.cpp itself never
  * applies `direction.0`; other writers mean it, and it is taken like the rest.
  */
 
@@ -30,7 +30,7 @@ export const importDoor = entry(
  * @param file names it in errors, and the bundle without its ending
  * @param config of the model that it is for: the file says little about it
  * @param onWarning told what makes it doubtful that the vector is for this model
- * @throws `bad_file` for a damaged file; `bad_bundle` where it holds no control vector, or not one for this model
+ * @throws `bad_file` for a damaged file; `bad_bundle` if it holds no control vector, or one for another model
  */
 export function importControlVector(
   bytes: Uint8Array,
@@ -73,10 +73,10 @@ export function importControlVector(
   return bundle;
 }
 
-/** What writers put where they do not know. */
+/** What writers put if they do not know. */
 const NO_HINTS: readonly unknown[] = ["", "unknown"];
 
-/** What the file says of the model that it was made for, where that is another kind or size. */
+/** What the file says of the model that it was made for, if that is another kind or size. */
 function warnOfOthers(
   metadata: ReadonlyMap<string, unknown>,
   layers: readonly number[],

@@ -9,7 +9,7 @@ const MOST_LEVELS = 4;
 const MOST_LINES = 80;
 /** Of a value on one line. */
 const MOST_CHARACTERS = 160;
-/** Numbers and words that stand side by side. */
+/** Numbers and words in a line. */
 const MOST_INLINE = 8;
 
 const INDENT = "  ";

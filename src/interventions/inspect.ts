@@ -22,7 +22,7 @@ const LISTED = 12;
 export const inspectDoor = entry("inspectBundle", ["bundle", anyBundle]);
 
 /**
- * Checks a bundle against the model it says it was made for, and tells what it holds.
+ * Checks a bundle against the model it says it was made for, and reports what it holds.
  * @returns lines, each ended
  * @throws `bad_bundle` for what `compose` would refuse
  */

@@ -33,7 +33,7 @@ export class ManifestFields {
     return Object.hasOwn(this.#fields, name);
   }
 
-  /** The field as it stands, which must be there. */
+  /** The raw field, which must be there. */
   raw(name: string): unknown {
     if (!this.has(name)) throw this.refuse(name, "is missing");
     return this.#fields[name];

@@ -116,7 +116,7 @@ export function checkManifest(json: unknown, file: string): Manifest {
   const ids = new Set<string>();
   stages.forEach((stage, index) => {
     const id = checkStage(stage, file, index);
-    if (ids.has(id)) throw refuse(`${file}: stage "${id}"`, "id", "stands for two stages; each needs its own");
+    if (ids.has(id)) throw refuse(`${file}: stage "${id}"`, "id", "names two stages; each needs its own");
     ids.add(id);
   });
   return json as Manifest;

@@ -8,12 +8,12 @@ export interface RunExtent {
   readonly promptLength: number;
   /** Of the run in tokens; in generation, all that may yet come included. */
   readonly length: number;
-  /** The ids of all of them, where they are known beforehand. */
+  /** The ids of all of them, if they are known beforehand. */
   readonly tokens?: readonly number[];
 }
 
 /**
- * Warnings about stages' positions in a run: where a stage acts on none of the run's tokens, and where positions count
+ * Warnings about stages' positions in a run: if a stage acts on none of the run's tokens, and if positions count
  * back beyond the prompt's start.
  */
 export function positionWarnings(
@@ -23,7 +23,7 @@ export function positionWarnings(
   return stages.flatMap(({ id, positions = "all" }) => warningsOf(id, positions, run));
 }
 
-/** Warnings about stages that act on no token of any text, where each text's first `promptLength` tokens are prompt. */
+/** Warnings about stages that act on no token of any text, if each text's first `promptLength` tokens are prompt. */
 export function textWarnings(
   stages: readonly { readonly id: string; readonly positions?: Positions }[],
   texts: readonly { readonly tokens: readonly number[]; readonly promptLength: number }[],

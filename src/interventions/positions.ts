@@ -49,7 +49,7 @@ export type Scope =
 const NO_END = 0xffffffff;
 
 /**
- * The scope of positions for a prompt of P tokens. What counts back beyond the prompt's start is no position. Positions
+ * The scope of positions for a prompt of P tokens. What counts back beyond the prompt's start is not a position. Positions
  * without token ids always become one scope of kind `at`.
  */
 export function resolvePositions(positions: Positions, promptLength: number): Scope {

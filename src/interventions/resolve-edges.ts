@@ -79,7 +79,7 @@ class EdgeTable {
     this.#destinationIndex = new Map(this.#destinations.map((item, index) => [destinationName(item), index]));
   }
 
-  /** Entries below 1 are structure; those that are no edges are ignored, whatever they hold. */
+  /** Entries below 1 are structure; those that are not edges are ignored, whatever they hold. */
   addMask(tensors: StageTensors): void {
     const { data } = tensors.read("mask", [this.#destinations.length, this.#sourceCount], false);
     this.#visible.forEach((visible, destination) => {
@@ -137,7 +137,7 @@ class EdgeTable {
     }
     if (source >= (this.#visible[destination] as number)) {
       const edge = `${sourceText} → ${destinationText}`;
-      throw wrong(`names ${edge}, which is no edge: a block reads only what was written before it`);
+      throw wrong(`names ${edge}, which is not an edge: a block reads only what was written before it`);
     }
     return destination * this.#sourceCount + source;
   }

@@ -52,7 +52,7 @@ class Rewriter {
       }
     });
     const mask = edgeMaskIn(stages);
-    // A mask without edges, such as a dense one that is all ones, changes nothing and leaves nothing behind.
+    // A mask without edges, such as a dense one that is all ones, changes nothing and adds nothing to the graph.
     this.#edges = mask && mask.edges.length > 0 ? new EdgePlan(graph.config, mask) : undefined;
   }
 
@@ -121,7 +121,7 @@ class Rewriter {
     staged.forEach((list, i) => {
       const next = staged.findIndex((other, j) => j > i && other.length > 0);
       list.forEach(({ form, use }, k) => {
-        // The last stage at a name makes the value of that name, and of those behind it that have no stages.
+        // The last stage at a name makes the value of that name, and of later ones that have no stages.
         const names = k + 1 < list.length ? [] : sites.slice(i, next < 0 ? undefined : next);
         const out = this.#value(value, names, value.variants);
         this.#nodes.push({ op: "stage", form, use, input: value, out, tracked });

@@ -22,7 +22,7 @@ export type RowMap =
 /**
  * A stage in one layer as a map of rows, at its strength and alpha.
  * @param width of the site's rows
- * @returns null where a gate makes it no such map
+ * @returns null if a gate makes it another kind of map
  */
 export function rowMapOf(stage: SiteStage, layer: number, width: number): RowMap | null {
   const { lowering } = kindOf(stage);

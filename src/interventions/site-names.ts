@@ -1,4 +1,4 @@
-/** The sites of a model by name: ours, and TransformerLens' where both mean the same values. The dictionary is data. */
+/** The sites of a model by name: ours, and TransformerLens' if both mean the same values. The dictionary is data. */
 import { entry as door } from "../arguments/entry.ts";
 import { SluiceError } from "../errors.ts";
 import { type SiteKind, siteForm } from "../graph/site.ts";
@@ -17,7 +17,7 @@ export interface SiteInfo {
   readonly width: number | null;
   /** Kinds of stages that can act there; none at a site that can only be captured. */
   readonly stages: readonly SiteStageName[];
-  /** TransformerLens' name of the same values, which captures take too; null where it has none. */
+  /** TransformerLens' name of the same values, which captures take too; null if it has none. */
   readonly transformer_lens: string | null;
   /** What it is, in a few words. */
   readonly about: string;
@@ -32,7 +32,7 @@ interface Entry {
   readonly transformer_lens: string;
   /** When TransformerLens' values are the same; absent: always. */
   readonly equal_if?: "no_learned_positions" | "never";
-  /** What to say where they are not. */
+  /** What to say if they are not. */
   readonly otherwise?: string;
 }
 
@@ -57,7 +57,7 @@ export function listSites(config: ModelShape): readonly SiteInfo[] {
   });
 }
 
-/** Width of a site's rows, or null where the model has no such site or it has no rows. */
+/** Width of a site's rows, or null if the model has no such site or it has no rows. */
 export function siteWidth(config: ModelShape, kind: SiteKind): number | null {
   const entry = entriesOf(config).find((candidate) => candidate.site === kind);
   return entry ? widthOf(entry, config) : null;

@@ -1,6 +1,6 @@
 /**
  * Stages: what a bundle does to a model, checked against it and ready to be compiled. The mathematics of each kind and
- * the sites they may stand at are in docs/bundle-format.md; `bundle.ts` reads them from a file, `rewrite.ts` puts them
+ * the sites they may act at are in docs/bundle-format.md; `bundle.ts` reads them from a file, `rewrite.ts` puts them
  * into a graph.
  */
 import type { LayerSiteKind } from "../graph/site.ts";
@@ -11,7 +11,7 @@ import type { Positions } from "./positions.ts";
 export type { AffineValues } from "./kinds/affine-methods.ts";
 export type { Gate } from "./kinds/stage-kind.ts";
 
-/** Sites that a `neuron_scale` may stand at. */
+/** Sites that a `neuron_scale` may act at. */
 export const neuronSites = [
   "attn_norm",
   "attn_z",
@@ -26,7 +26,7 @@ export const neuronSites = [
 /** Where a `neuron_scale` acts: a site of which single neurons are scaled and shifted. */
 export type NeuronSite = (typeof neuronSites)[number];
 
-/** Sites that an `affine` may stand at. */
+/** Sites that an `affine` may act at. */
 export const affineSites = [
   "resid_pre",
   "resid_mid",

@@ -33,13 +33,13 @@ export interface Kernel {
   readonly name: string;
   readonly shader: ShaderSource;
   readonly summation: SummationClass;
-  /** Workgroup counts for so many rows; each at most 65,535. */
+  /** Workgroup counts for that many rows; each at most 65,535. */
   workgroups(rows: number): readonly [number, number, number];
   cost(work: Workload): Cost;
-  /** Set where this kernel leaves partial sums in binding `partials`: what makes them whole, run right behind it. */
+  /** Set if this kernel leaves partial sums in binding `partials`: what makes them whole, run right after it. */
   readonly split?: {
     readonly merge: Kernel;
-    /** Bytes of `partials` for so many rows. */
+    /** Bytes of `partials` for that many rows. */
     bytes(rows: number): number;
   };
 }
@@ -50,14 +50,14 @@ export interface RowRange {
   readonly kernel: Kernel;
 }
 
-/** The kernel of a list that serves so many rows. */
+/** The kernel of a list that serves that many rows. */
 export function kernelFor(ranges: readonly RowRange[], rows: number): Kernel {
   const found = ranges.find(({ maxRows }) => rows <= maxRows);
   if (!found) throw new Error(`No kernel serves ${rows} rows: ${ranges.map(({ kernel }) => kernel.name).join(", ")}`);
   return found.kernel;
 }
 
-/** What runs where a kernel is chosen, in order: the kernel, and what makes its partial sums whole. */
+/** What runs if a kernel is chosen, in order: the kernel, and what makes its partial sums whole. */
 export function inOrder(kernel: Kernel): readonly Kernel[] {
   return kernel.split ? [kernel, kernel.split.merge] : [kernel];
 }

@@ -1,6 +1,6 @@
 /**
  * Operations that several kernels can serve, and which of them is to serve how many rows: a guess that ships with the
- * engine, replaced where the tuner (src/tune) measured on this device. What was measured is data, {@link KernelChoices};
+ * engine, replaced if the tuner (src/tune) measured on this device. What was measured is data, {@link KernelChoices};
  * to offer the tuner another kernel, add a line to the operation's list of variants.
  */
 import type { Kernel, RowRange } from "./kernel.ts";
@@ -22,7 +22,7 @@ export interface Operation {
   readonly shape: string;
   /** Of what dominates the reading: weights, or the cache. */
   readonly dtype: string;
-  /** The kernels to use where nothing was measured, ascending in `maxRows`. */
+  /** The kernels to use if nothing was measured, ascending in `maxRows`. */
   readonly guess: readonly RowRange[];
   /** Rows for which steps of one sequence, as the tuner runs them, say how the variants rank; default: all. */
   readonly tunedRows?: readonly RowBucket[];

@@ -1,6 +1,6 @@
 /**
  * Decode steps in runs, each of several steps and one readback of their ids. While the host reads a run, the device has the
- * next one already: what it waits for is neither the host's encoding nor its callers. A run ahead is thrown away where it
+ * next one already: what it waits for is neither the host's encoding nor its callers. A run ahead is thrown away if it
  * turns out to be of no use: every sequence has ended, or a stage was changed, which acts from the next run on.
  */
 import type { Tail } from "../compile/plan.ts";
@@ -72,7 +72,7 @@ export class DecodeRuns {
   /**
    * Begins the run that follows a run under way.
    * @param active those of its sequences that have not ended
-   * @returns undefined where it must wait: for what callers make of the first one, or because that is long already
+   * @returns undefined if it must wait: for what callers make of the first one, or because that is long already
    */
   async beginBehind({ isShort }: DecodeRun, active: readonly Continued[]): Promise<DecodeRun | undefined> {
     const further = active.filter((continued) => this.#left(continued) > 0);

@@ -311,7 +311,7 @@ export class LiveStages {
   #edgeChanges(stage: Stage, { edges = [] }: StageChange): readonly (readonly [edge: number, value: number])[] {
     if (edges.length === 0) return [];
     if (stage.kind !== "edge_mask")
-      throw new SluiceError("usage", `Stage ${stage.id} is no edge_mask and has no edges`);
+      throw new SluiceError("usage", `Stage ${stage.id} is not an edge_mask and has no edges`);
     this.#edges ??= numberEdges(stage, this.#config);
     const numbers = this.#edges;
     return edges.map(([source, destination, value]) => {

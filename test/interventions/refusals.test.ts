@@ -97,8 +97,8 @@ const cases: readonly (readonly [what: string, stage: object, tensors: Tensors, 
   ["a way to replace", { ...mask, replace: { mlp: "mean" } }, {}, 'replace.mlp is "mean"'],
   ["an unknown source", { ...mask, edges: [["blocks.3.mlp", "logits", 0]] }, {}, 'names "blocks.3.mlp", no source'],
   ["an unknown destination", { ...mask, edges: [["embed", "blocks.0.q.0", 0]] }, {}, "no destination of this model"],
-  ["an edge backwards", { ...mask, edges: [["blocks.1.mlp", "blocks.1.head.0", 0]] }, {}, "which is no edge"],
-  ["a block that reads itself", { ...mask, edges: [["blocks.0.mlp", "blocks.0.mlp", 0]] }, {}, "which is no edge"],
+  ["an edge backwards", { ...mask, edges: [["blocks.1.mlp", "blocks.1.head.0", 0]] }, {}, "which is not an edge"],
+  ["a block that reads itself", { ...mask, edges: [["blocks.0.mlp", "blocks.0.mlp", 0]] }, {}, "which is not an edge"],
   ["an edge twice", { ...mask, edges: [...mask.edges, ["embed", "logits", 1]] }, {}, "edges[1] repeats embed → logits"],
   ["an edge of two", { ...mask, edges: [["embed", "logits"]] }, {}, "edges[0] is"],
   ["an edge above 1", { ...mask, edges: [["embed", "logits", 1.01]] }, {}, "outside [0, 1]"],
@@ -133,7 +133,7 @@ test("refused: a site that Llama lacks, and heads as destinations where they sha
 test("refused: invalid or repeated ids", async () => {
   await refusal("bad_bundle", () => run(gpt2, [{ ...scale, id: "a/b" }], {}), 'stages[0].id is "a/b"');
   await refusal("bad_bundle", () => run(gpt2, [{ ...scale, id: 3 }], {}), "stages[0].id is 3");
-  await refusal("bad_bundle", () => run(gpt2, [scale, scale], scaleTensors), 'stage "n": id stands for two stages');
+  await refusal("bad_bundle", () => run(gpt2, [scale, scale], scaleTensors), 'stage "n": id names two stages');
   await refusal("bad_bundle", () => run(gpt2, [7], {}), "stages[0] is 7, not an object");
   await refusal("bad_bundle", () => run(gpt2, [], {}), "stages is empty");
 });
@@ -250,7 +250,7 @@ test("refused: edges to be set later that do not exist, as the caller's mistake 
   widen(["embed", "blocks.0.mlp"])();
   await refusal("usage", widen(["blocks.3.mlp", "logits"]), 'settings.edges names "blocks.3.mlp", no source');
   await refusal("usage", widen(["embed", "blocks.0.q.0"]), "settings.edges names", "no destination of this model");
-  await refusal("usage", widen(["blocks.1.mlp", "blocks.1.head.0"]), "settings.edges names", "which is no edge");
+  await refusal("usage", widen(["blocks.1.mlp", "blocks.1.head.0"]), "settings.edges names", "which is not an edge");
 });
 
 test("another model's weights and tokenizer are a warning, and so are positions after the end", () => {

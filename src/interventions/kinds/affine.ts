@@ -103,5 +103,5 @@ function checkGate(manifest: ManifestFields): void {
 
 function describeGate(gate: Gate): string {
   if (gate === "identity") return "";
-  return gate === "relu" ? ", only where it is above its threshold" : `, only outside [${gate.clamp.join(", ")}]`;
+  return gate === "relu" ? ", only if it is above its threshold" : `, only outside [${gate.clamp.join(", ")}]`;
 }

@@ -96,8 +96,8 @@ export function checkAtSites(
   if (!sites.some((candidate) => candidate === site)) {
     throw manifest.refuse(
       "site",
-      `is ${show(site)}, which is no site for a stage of kind ${kind}`,
-      `It can stand at ${sites.join(", ")}.`,
+      `is ${show(site)}, which is not a site for a stage of kind ${kind}`,
+      `It can act at ${sites.join(", ")}.`,
     );
   }
   if (manifest.has("layers")) checkLayers(manifest);

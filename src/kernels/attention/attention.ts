@@ -19,10 +19,10 @@ export interface AttentionChoice {
   readonly reference: boolean;
 }
 
-/** Up to so many rows a tile of four register rows does not pay: batched decode would walk it once a sequence. */
+/** Up to this many rows a tile of four register rows does not pay: batched decode would walk it once per sequence. */
 const SINGLE_ROWS = 16;
 
-/** Up to so many rows a workgroup for each row and kv head beats tiles, which decode rows would leave nearly empty. */
+/** Up to this many rows a workgroup for each row and kv head beats tiles, which decode rows would leave nearly empty. */
 const DECODE_ROWS = 32;
 
 /**
@@ -31,7 +31,7 @@ const DECODE_ROWS = 32;
  *
  * Reference plans: `register` keeps both its tiles, which are of one class and agree bit for bit; `tiled` serves
  * every number of rows with `attention/tiled`, since `attention/decode` adds up in another order.
- * Head widths that are no multiple of four are served by `attention/scalar` in every family.
+ * Head widths that are not a multiple of four are served by `attention/scalar` in every family.
  * @throws SluiceError `bad_config` for a shape that no kernel serves.
  */
 export function attentionKernels(shape: AttentionShape, choice: AttentionChoice): readonly RowRange[] {

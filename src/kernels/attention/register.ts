@@ -10,7 +10,7 @@ const THREADS = 16;
 const WIDEST_SLICE = 16;
 
 /**
- * The register kernel with `tile` rows an invocation: one for decode, four for prefill, where a key loaded
+ * The register kernel with `tile` rows per invocation: one for decode, four for prefill, where a key loaded
  * once serves four rows. Both are of class `attention_online4` and agree bit for bit. `head_dim` % 4 = 0.
  */
 export function attentionRegister(shape: AttentionShape, tile: 1 | 4): Kernel {

@@ -1,4 +1,4 @@
-/** `attention/scalar`: attention for head widths that are no multiple of four, in every family. */
+/** `attention/scalar`: attention for head widths that are not a multiple of four, in every family. */
 
 import type { Kernel } from "../kernel.ts";
 import { type AttentionShape, attentionCost, attentionShader, shapeName } from "./shape.ts";

@@ -68,7 +68,7 @@ export function attentionShader(
 }
 
 /**
- * Cost of attention where the rows of a tile read a key or value once between them: two fused multiply-adds
+ * Cost of attention if the rows of a tile share each read of a key or value: two fused multiply-adds
  * for each key, head and dimension; q in, z out, and the cache once a tile.
  */
 export function attentionCost(shape: AttentionShape, work: Workload, rowsPerTile: number): Cost {

@@ -4,11 +4,11 @@ import type { Kernel } from "../kernel.ts";
 import { decodeTiling } from "./decode.ts";
 import { type AttentionShape, attentionCost, attentionShader, shapeName } from "./shape.ts";
 
-/** A row of parts serves so many keys at least. */
+/** A row of parts serves at least this many keys. */
 const KEYS_A_PART = 256;
 const MOST_PARTS = 16;
 
-/** Parts of a cache of so many positions. */
+/** Parts of a cache of that many positions. */
 export function splitParts(capacity: number): number {
   return Math.min(MOST_PARTS, Math.ceil(capacity / KEYS_A_PART));
 }
@@ -18,7 +18,7 @@ export function splitBytes({ heads, head_dim }: AttentionShape, parts: number, r
   return rows * heads * parts * (head_dim / 4 + 1) * 16;
 }
 
-/** The first of the two: as `attentionDecode`, each row's keys dealt to so many workgroups. `head_dim` % 4 = 0. */
+/** The first of the two: as `attentionDecode`, each row's keys dealt to that many workgroups. `head_dim` % 4 = 0. */
 export function attentionSplit(shape: AttentionShape, parts: number): Kernel {
   const plain: AttentionShape = { ...shape, taps: [], staged: false };
   const { constants, conditions, headTiles } = decodeTiling(shape);

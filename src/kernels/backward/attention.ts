@@ -32,11 +32,11 @@ export interface BackwardAttention {
   readonly query: Kernel;
   /** dk and dv of the tile's keys into `output` from `tile`, `q`, `dz`; dispatched over keys. Args: `key_count`, `diagonal`, `accumulate`. */
   readonly keyValue: Kernel;
-  /** Bytes of a tile for so many rows. */
+  /** Bytes of a tile for that many rows. */
   tileBytes(rows: number): number;
 }
 
-/** Rows of dq, dk, dv, side by side as W_q, W_k, W_v stand: (H + 2G)·dh floats, padded to a multiple of 4. */
+/** Rows of dq, dk, dv, side by side as W_q, W_k, W_v lie: (H + 2G)·dh floats, padded to a multiple of 4. */
 export function backwardAttention(shape: BackwardAttentionShape): BackwardAttention {
   const { heads, kv_heads, head_dim, tile, maxRows } = shape;
   const lane = head_dim % 4 === 0 ? 4 : 1;

@@ -51,7 +51,7 @@ export function maskProducts({ width, maxRows }: EdgeMaskShape, destinations: nu
   };
 }
 
-/** Bytes that {@link maskProducts} writes for so many rows. */
+/** Bytes that {@link maskProducts} writes for that many rows. */
 export function maskProductBytes(rows: number, destinations: number, sources: number): number {
   return rows * Math.ceil(destinations / 4) * Math.ceil(sources / 4) * 64;
 }

@@ -49,7 +49,7 @@ export function groupedLinear(shape: LinearShape): Kernel {
 }
 
 /**
- * Tiles in workgroup memory, of 64 outputs and so many rows; class `serial`.
+ * Tiles in workgroup memory, of 64 outputs and that many rows; class `serial`.
  * @param rows 64: 8×8 a thread; 32: 4×8, twice as many workgroups, half of the reuse of weights
  */
 export function tileLinear(shape: LinearShape, rows: 32 | 64 = 64): Kernel {
@@ -68,7 +68,7 @@ export function tileLinear(shape: LinearShape, rows: 32 | 64 = 64): Kernel {
 export const splitCounts = [2, 4, 8] as const;
 export type SplitCount = (typeof splitCounts)[number];
 
-/** Partial sums take at most so much: sessions keep a buffer for them, and a cache should. */
+/** Partial sums take at most this much: sessions keep a buffer for them, and a cache should. */
 export const MOST_PARTIAL_BYTES = 2 << 20;
 
 /** Rows whose partial sums fit; 0 where not even one row's do. */
@@ -145,7 +145,7 @@ interface Design {
   readonly design: string;
   readonly entry: string;
   readonly summation: string;
-  /** `split`: leaves the sums of parts of K behind; `merge`: adds those up. Absent: the whole layer. */
+  /** `split`: leaves the sums of parts of K in a buffer; `merge`: adds those up. Absent: the whole layer. */
   readonly half?: "split" | "merge";
   readonly conditions: Readonly<Record<string, boolean>>;
   readonly constants: Readonly<Record<string, string>>;

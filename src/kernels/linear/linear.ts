@@ -100,7 +100,7 @@ const ENOUGH_TILES = 256;
  */
 const ENOUGH_QUANTISED_LANES = 1024;
 
-/** Two strips a group of lanes reuse the inputs; one where that leaves too few workgroups. */
+/** Two strips a group of lanes reuse the inputs; one if that leaves too few workgroups. */
 function lanesStrips({ strips, dtype }: LinearShape): 1 | 2 {
   const enough = dtype === "q4" || dtype === "q8" ? ENOUGH_QUANTISED_LANES : ENOUGH_LANES;
   return Math.ceil(strips / 4) < enough ? 1 : 2;
@@ -175,7 +175,7 @@ export function linearOperation(shape: LinearShape, choice: LinearChoice): Opera
 /** Fewer rows go by lanes, which share out K as it is. */
 const FEWEST_SPLIT_ROWS = 6;
 
-/** Sums of single heads stand in register kernels alone. */
+/** Only register kernels sum single heads. */
 function splitVariants(shape: LinearShape): readonly KernelVariant[] {
   if (shape.heads) return [];
   return splitCounts

@@ -1,4 +1,4 @@
-/** Linear layers: what is asked of their kernels, what follows from it, and what it costs. */
+/** Linear layers: what their kernels must do, what follows from it, and what it costs. */
 import type { ActivationName } from "../../model-config.ts";
 import type { Cost } from "../kernel.ts";
 
@@ -156,7 +156,7 @@ export function linearCost({ K, N, strips, dtype, epilogue, bias, heads }: Linea
   };
 }
 
-/** The first half of a layer whose sums are split into so many parts: it writes every part. */
+/** The first half of a layer whose sums are split into that many parts: it writes every part. */
 export function splitCost(shape: LinearShape, parts: number, rows: number): Cost {
   const { K, N, strips, dtype } = shape;
   const outputs = Math.min(N, strips * 4);

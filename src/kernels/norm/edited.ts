@@ -76,7 +76,7 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
 
 /**
  * Whether the kernel notes rows that leave float32 (arg `rank`). With all else that can be bound, that would be a ninth storage
- * buffer: such rows become NaN all the same.
+ * buffer: such rows become NaN anyway.
  */
 export function notesOverflow(shape: EditedNormShape): boolean {
   const { flagged = false, deltas, sourced, outs = false } = shape;

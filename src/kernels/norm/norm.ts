@@ -77,7 +77,7 @@ export interface NormThreads {
 
 /**
  * On GPUs 64 threads up to a width of 1024, then 256, so that a thread holds at most 4 vec4s up to 4096. On software devices
- * four, the SIMD lanes of one core, which meet without barriers where there are subgroups.
+ * four, the SIMD lanes of one core, which meet without barriers if there are subgroups.
  */
 export function normThreads(width: number, { family, subgroups = false }: NormChoice): NormThreads {
   if (family === "register") {

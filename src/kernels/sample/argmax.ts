@@ -12,7 +12,7 @@ export interface VocabularyShape {
 export interface TwoStageKernels {
   readonly partial: Kernel;
   readonly final: Kernel;
-  /** Size of the buffer between them for so many out rows. */
+  /** Size of the buffer between them for that many out rows. */
   partialBytes(maxOuts: number): number;
 }
 

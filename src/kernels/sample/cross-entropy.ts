@@ -11,7 +11,7 @@ import {
 
 /**
  * losses[args.offset + i] = logsumexp(logits[i]) - logits[i][tokens[outs[i].token_index]], natural logarithm, f32; NaN
- * where a logit is not finite or the target is no token of the vocabulary. Both stages read the logits,
+ * if a logit is not finite or the target is not in the vocabulary. Both stages read the logits,
  * f32 [outs][ceil4(V)], whose padding is ignored. Both families have the same bits.
  */
 export function crossEntropyKernels(
