@@ -133,11 +133,11 @@ test("nothing is loaded from a temporary folder that others can write to, or tha
   const folder = cacheFolders()[0] as string;
   await mkdir(folder);
   await chmod(folder, 0o777);
-  await refusal("no_adapter", () => unpackDriver(carried), folder, "someone else");
+  await refusal("no_adapter", () => unpackDriver(carried), folder, "another user");
   await rm(folder, { recursive: true });
   await mkdir(join(scratch, "elsewhere"));
   await symlink(join(scratch, "elsewhere"), folder);
-  await refusal("no_adapter", () => unpackDriver(carried), folder, "someone else");
+  await refusal("no_adapter", () => unpackDriver(carried), folder, "another user");
 });
 
 test("a damaged package is reported, with the command that repairs it", async () => {
