@@ -28,7 +28,7 @@ test("a bundle is described in words", () => {
     "blocks.0.head.1 → blocks.2.mlp: cut",
     "replaced by zero",
     "calm: ace sets the coordinate along a direction at resid_post of layer 1, at all tokens",
-    "strength 1, alpha 0.25, only where it is above its threshold",
+    "strength 1, alpha 0.25, only if it is above its threshold",
     "layer 1: direction of norm 5, reference at 1.4 along it",
     "aura: neuron_scale scales neurons at mlp_out of layer 0, at the tokens after the prompt",
     "layer 0: 2 of 8 neurons scaled by 0.25 to 0.5",
