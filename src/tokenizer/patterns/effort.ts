@@ -7,6 +7,9 @@ const PER_UNIT = 150;
 /** More for patterns with many alternatives, which try all of them at each character: about a second at most. */
 const MOST_FOR_SIZE = 40_000_000;
 
+/** What a step costs that looks outcomes up, in steps that do not. */
+const REMEMBERING = 4;
+
 /** The steps that remain for one text, however many pieces of it a pattern is tried on. */
 export class Effort {
   left: number;
@@ -21,10 +24,11 @@ export class Effort {
 
   /**
    * @param names what takes the steps, for the error
+   * @param remembering the steps looked outcomes up
    * @throws SluiceError `bad_file` if more steps were taken than remained
    */
-  spend(steps: number, what: () => string): void {
-    this.left -= steps;
+  spend(steps: number, what: () => string, remembering = false): void {
+    this.left -= remembering ? REMEMBERING * steps : steps;
     if (this.left >= 0) return;
     throw new SluiceError("bad_file", `tokenizer.json: ${what()} takes too long on this text`, {
       hint: "The time grows faster than the text does: shorten the text, or change tokenizer.json.",

@@ -394,7 +394,7 @@ export class Machine {
   }
 
   #charge(): void {
-    this.#effort?.spend(this.#steps, this.#what);
+    this.#effort?.spend(this.#steps, this.#what, this.#memory !== undefined);
     this.#steps = 0;
   }
 }
