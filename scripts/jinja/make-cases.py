@@ -11,9 +11,11 @@ import sys
 import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from conversations import CONVERSATIONS
 from environment import render, versions
 from generate import Generator
-from handmade import CONVERSATIONS, MODELS, SMALL, SMALL_VARIABLES
+from handmade import MODELS
+from small import SMALL, SMALL_VARIABLES
 
 OUT = pathlib.Path(__file__).parents[2] / "test" / "data" / "jinja" / "cases.json"
 

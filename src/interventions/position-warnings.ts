@@ -13,8 +13,8 @@ export interface RunExtent {
 }
 
 /**
- * Warnings about stages' positions in a run: if a stage acts on none of the run's tokens, and if positions count
- * back beyond the prompt's start.
+ * Warnings about stages' positions in a run: one for each stage that acts on none of the run's tokens, and for
+ * positions that count back beyond the prompt's start.
  */
 export function positionWarnings(
   stages: readonly { readonly id: string; readonly positions?: Positions }[],

@@ -128,7 +128,7 @@ export const QUESTIONS: ReadonlyMap<string, (text: string) => boolean> = new Map
   ["istitle", isTitle],
 ]);
 
-/** Whether there is a cased character, and none of the other case. */
+/** Whether at least one character is cased, and all cased ones are of this case. */
 function isOneCase(text: string, wanted: RegExp, other: RegExp): boolean {
   let found = false;
   for (const character of text) {
