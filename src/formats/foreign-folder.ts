@@ -4,7 +4,7 @@ import { showText } from "../show.ts";
 import { parseJson } from "./json.ts";
 import type { FileSource } from "./source.ts";
 
-/** Requested one by one if a source cannot be listed, as over HTTP. */
+/** Requested all at once if a source cannot be listed, as over HTTP. */
 const TELLING = [
   "adapter_config.json",
   "params.json",
@@ -51,9 +51,8 @@ export async function noWeights(source: FileSource, wanted: string, signal?: Abo
 async function namesIn(source: FileSource, signal: AbortSignal | undefined): Promise<readonly string[]> {
   const listed = await source.list();
   if (listed) return listed;
-  const present: string[] = [];
-  for (const name of TELLING) if (await source.exists(name, signal)) present.push(name);
-  return present;
+  const found = await Promise.all(TELLING.map((name) => source.exists(name, signal)));
+  return TELLING.filter((_, i) => found[i]);
 }
 
 async function kindOf(
