@@ -131,7 +131,7 @@ export { readModelConfig } from "./model/read-model-config.ts";
 export type { PromptInput } from "./model/request.ts";
 export type { Session } from "./model/session.ts";
 export { tuneModel } from "./model/tuning.ts";
-export type { ActivationName, ModelConfig, QuantFormat, RopeConfig } from "./model-config.ts";
+export type { ActivationName, ModelConfig, QuantFormat, ReadyMade, RopeConfig } from "./model-config.ts";
 export { type BenchOptions, type BenchResult, type BenchSpread, benchModel } from "./profile/bench.ts";
 export type { Ceilings } from "./profile/ceilings.ts";
 export { hostTimeOfToken } from "./profile/host.ts";

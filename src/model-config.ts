@@ -6,6 +6,9 @@ export type ActivationName = "gelu_new" | "gelu" | "gelu_quick" | "relu" | "silu
 /** Quantised weights in blocks of 32 inputs: whole numbers of 8 or 4 bits, and one float16 scale per block. */
 export type QuantFormat = "q8" | "q4";
 
+/** Other programs' files of quantised weights, which are read as they are. */
+export type ReadyMade = "mlx" | "gguf";
+
 /** Rotary positions: frequencies, and how they are rescaled for long contexts. */
 export interface RopeConfig {
   /** Base of the frequencies. */
@@ -105,6 +108,9 @@ export interface ModelConfig {
   readonly bos_token_id?: number;
   /** Ids that end a text. */
   readonly eos_token_ids: readonly number[];
-  /** How linear weights and the token embedding are kept; absent: as floats. */
-  readonly quantization?: QuantFormat;
+  /**
+   * How linear weights and the token embedding are kept; absent: as floats. `mlx` and `gguf`: as the file holds them,
+   * each matrix in a format of its own.
+   */
+  readonly quantization?: QuantFormat | ReadyMade;
 }

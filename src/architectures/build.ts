@@ -1,7 +1,7 @@
 /** Makes a graph from a configuration and the available tensors; every weight is checked to exist and to fit. */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { BLOCK_BYTES, blockCount } from "../formats/quantized-block.ts";
+import { BLOCK_BYTES, blockCount, isQuantFormat } from "../formats/quantized-block.ts";
 import { type Graph, type MatrixRef, type Node, type VectorRef, weightsOf } from "../graph/graph.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { show, showText } from "../show.ts";
@@ -34,7 +34,8 @@ export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
   checkLayerCount(config, checkpoint, prefix);
   const names = { prefix, ...endsOf(config, checkpoint, prefix) };
   const graph = architectures[config.architecture].graph(config, names);
-  for (const node of graph.nodes) checkNode(node, checkpoint, config.quantization);
+  const { quantization } = config;
+  for (const node of graph.nodes) checkNode(node, checkpoint, isQuantFormat(quantization) ? quantization : undefined);
   return graph;
 }
 
@@ -68,6 +69,12 @@ function checkNode(node: Node, checkpoint: Checkpoint, quantization: QuantFormat
 }
 
 function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint, quantization?: QuantFormat): void {
+  const quantized = checkpoint.quantized?.get(ref.tensor);
+  if (quantized) {
+    const { outputs, inputs } = quantized;
+    if (outputs === ref.tensorOutputs && inputs === ref.inputs) return;
+    throw unfit(ref.tensor, [outputs, inputs], [ref.tensorOutputs, ref.inputs]);
+  }
   if (quantization) {
     const blocks = [ref.tensorOutputs, blockCount(ref.inputs), BLOCK_BYTES[quantization]];
     checkTensor(ref.tensor, blocks, checkpoint, ["U8"]);
@@ -90,11 +97,7 @@ function checkTensor(
   const tensor = checkpoint.tensors.get(name);
   if (!tensor) throw missing(name, checkpoint);
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
-    throw new SluiceError(
-      "bad_weights",
-      `Tensor ${name} has shape ${show(tensor.shape)}, but config.json implies ${show(shape)}`,
-      { hint: "config.json and the weights do not belong together." },
-    );
+    throw unfit(name, tensor.shape, shape);
   }
   if (!dtypes.includes(tensor.dtype)) {
     const wanted = dtypes.length > 1 ? "F32, F16, BF16 and F64 are supported" : `quantised, it would be ${dtypes[0]}`;
@@ -102,6 +105,14 @@ function checkTensor(
       hint: "Save the model in one of these types.",
     });
   }
+}
+
+function unfit(name: string, shape: readonly number[], implied: readonly number[]): SluiceError {
+  return new SluiceError(
+    "bad_weights",
+    `Tensor ${name} has shape ${show(shape)}, but config.json implies ${show(implied)}`,
+    { hint: "config.json and the weights do not belong together." },
+  );
 }
 
 function missing(name: string, { missing: absent }: Checkpoint): SluiceError {

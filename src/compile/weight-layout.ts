@@ -20,7 +20,7 @@ import { isQuantFormat } from "../formats/quantized-block.ts";
 import { quantizedStripBytes } from "../formats/quantized-strips.ts";
 import { stripBytes } from "../formats/strips.ts";
 import type { MatrixRef, VectorRef } from "../graph/graph.ts";
-import type { QuantFormat } from "../model-config.ts";
+import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { type FusedLinear, type FusedOp, type LinearPart, labelOf } from "./fused.ts";
 
 /** Elements of a stored vector. */
@@ -82,10 +82,16 @@ export class WeightLayout {
   readonly #offsetOf = new Map<string, number>();
 
   /**
-   * @param quantize how linear weights and the token embedding are kept; absent: as they are stored
+   * @param quantization q8 and q4: how linear weights and the token embedding are kept; otherwise as they are stored
    * @throws SluiceError `device_limit` when a single strip of a matrix exceeds what the device can bind
    */
-  constructor(ops: readonly FusedOp[], checkpoint: Checkpoint, limits: BufferLimits, quantize?: QuantFormat) {
+  constructor(
+    ops: readonly FusedOp[],
+    checkpoint: Checkpoint,
+    limits: BufferLimits,
+    quantization?: ModelConfig["quantization"],
+  ) {
+    const quantize = isQuantFormat(quantization) ? quantization : undefined;
     let parts = 0;
     let end4 = 0;
     const vectors: PlacedVector[] = [];

@@ -1,5 +1,7 @@
 /** The engine's view of weight files: named tensors whose bytes can be read by range. */
 
+import type { QuantizedMatrix, TensorReader } from "./quantized-matrix.ts";
+
 /** Stored element types that the engine reads. */
 export type StoredDtype = "F32" | "F16" | "BF16";
 
@@ -10,9 +12,11 @@ export interface TensorInfo {
   readonly byteLength: number;
 }
 
-export interface Checkpoint {
-  /** In the order of the files. */
+export interface Checkpoint extends TensorReader {
+  /** As they are stored, in the order of the files. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The matrices that the files hold quantised, by the name under which a float file would hold them. */
+  readonly quantized?: ReadonlyMap<string, QuantizedMatrix>;
   /** Tensors that an index places in missing files, with those files: an error only if the model uses them. */
   readonly missing?: ReadonlyMap<string, string>;
   /** The folder or address that they come from, if it is one. */
@@ -24,11 +28,6 @@ export interface Checkpoint {
   readAhead?(names: ReadonlySet<string>, signal: AbortSignal | undefined): void;
   /** Whether the server only sends whole files: reading anything but the next bytes of a file costs another download. */
   readonly forwardOnly?: boolean;
-  /**
-   * Bytes [begin, end) of one tensor's data, little endian, row-major.
-   * The array is fresh and may be kept or overwritten by the caller; its byteOffset is a multiple of 4.
-   */
-  read(name: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array>;
   /** Releases file handles. */
   close(): Promise<void>;
 }

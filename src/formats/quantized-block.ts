@@ -7,7 +7,7 @@
  * squared differences is used.
  */
 import { SluiceError } from "../errors.ts";
-import type { QuantFormat } from "../model-config.ts";
+import type { QuantFormat, ReadyMade } from "../model-config.ts";
 import { show } from "../show.ts";
 import { f16ToF32, f32ToF16 } from "./half.ts";
 
@@ -32,8 +32,8 @@ export function checkQuantFormat(value: unknown): QuantFormat {
 }
 
 /** The error for weights that cannot be quantised again. */
-export function alreadyQuantized(label: string, format: QuantFormat): SluiceError {
-  return new SluiceError("usage", `${label} is already quantised, to ${format}`, {
+export function alreadyQuantized(label: string, format: QuantFormat | ReadyMade): SluiceError {
+  return new SluiceError("usage", `${label} is already quantised, ${isQuantFormat(format) ? "to" : "as"} ${format}`, {
     hint: "Load it as it is, or quantise the float weights that it was made from.",
   });
 }

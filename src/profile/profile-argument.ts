@@ -114,7 +114,7 @@ const profile = fields<Profile>(
   "kept",
 )({
   model: name,
-  quantization: needed(either(nothing, oneOf(["q8", "q4"]))),
+  quantization: needed(either(nothing, oneOf(["q8", "q4", "mlx", "gguf"]))),
   stages: names,
   sluice_version: name,
   device: name,

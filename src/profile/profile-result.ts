@@ -1,7 +1,7 @@
 /** A profile: the result of `profileModel`, from which reports, traces and tracks are made. */
 
 import type { HostWork } from "../execution/host-observer.ts";
-import type { QuantFormat } from "../model-config.ts";
+import type { QuantFormat, ReadyMade } from "../model-config.ts";
 import type { Ceilings } from "./ceilings.ts";
 
 /** The two phases of a generation: the prompt, then token by token. */
@@ -95,7 +95,7 @@ export interface Profile {
   /** The folder's name, or the last part of the address that names a model. */
   readonly model: string;
   /** Quantisation of its linear weights; null: as stored. */
-  readonly quantization: QuantFormat | null;
+  readonly quantization: QuantFormat | ReadyMade | null;
   /** Interventions that acted, in order. */
   readonly stages: readonly string[];
   /** Version of the package and its shaders. */
