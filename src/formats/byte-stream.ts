@@ -19,13 +19,17 @@ export class ByteStream {
     return this.#position;
   }
 
-  /** Fills `target` as far as the stream goes; resolves to the number of bytes. */
-  async fill(target: Uint8Array): Promise<number> {
+  /**
+   * Fills `target` as far as the stream goes; resolves to the number of bytes.
+   * @param onFilled receives how many are there so far
+   */
+  async fill(target: Uint8Array, onFilled?: (count: number) => void): Promise<number> {
     let done = 0;
     while (done < target.length && (await this.#more())) {
       const part = this.#take(target.length - done);
       target.set(part, done);
       done += part.length;
+      onFilled?.(done);
     }
     return done;
   }

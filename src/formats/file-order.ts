@@ -14,9 +14,6 @@ export interface Need {
   readonly streams: boolean;
 }
 
-/** Bytes of a held tensor read at a time; an abort is noticed between reads. */
-const PIECE_BYTES = 4 << 20;
-
 export function needOf({ rows, inTurns = false }: MatrixSource): Need {
   const [span, ...others] = rows;
   const streams = span !== undefined && others.length === 0 && !span.transposed && !span.order && !inTurns;
@@ -36,13 +33,8 @@ export class HeldTensors implements Checkpoint {
 
   /** Reads a whole tensor and keeps it until it is released. */
   async hold(name: string, signal: AbortSignal | undefined): Promise<void> {
-    const length = this.tensors.get(name)?.byteLength ?? 0;
-    const bytes = new Uint8Array(length);
-    for (let begin = 0; begin < length; begin += PIECE_BYTES) {
-      throwIfAborted(signal);
-      bytes.set(await this.#from.read(name, begin, Math.min(length, begin + PIECE_BYTES), signal), begin);
-    }
-    this.#held.set(name, bytes);
+    throwIfAborted(signal);
+    this.#held.set(name, await this.#from.read(name, 0, this.tensors.get(name)?.byteLength ?? 0, signal));
   }
 
   release(name: string): void {
@@ -50,8 +42,7 @@ export class HeldTensors implements Checkpoint {
   }
 
   async read(name: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
-    // A copy, since callers may overwrite what they get.
-    return this.#held.get(name)?.slice(begin, end) ?? this.#from.read(name, begin, end, signal);
+    return this.#held.get(name)?.subarray(begin, end) ?? this.#from.read(name, begin, end, signal);
   }
 
   close(): Promise<void> {

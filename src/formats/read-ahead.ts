@@ -1,7 +1,8 @@
 /**
- * Parts of a distant file, fetched ahead of whoever reads them in order: several ranges at once, so that the time that an
+ * Parts of distant files, fetched ahead of whoever reads them in order: several ranges at once, so that the time that an
  * answer is on its way is paid once and not per read.
  */
+import { Arrival } from "./arrival.ts";
 
 /** Bytes [begin, end) of a file. */
 export interface Span {
@@ -9,8 +10,8 @@ export interface Span {
   readonly end: number;
 }
 
-/** Bytes of a range: many enough that its request costs little, few enough that the first is there soon. */
-const RANGE_BYTES = 8 << 20;
+/** Bytes of a range: many enough that its request costs little, few enough that a retry does not cost much. */
+export const RANGE_BYTES = 8 << 20;
 
 /** Ranges under way or waiting to be read: six are the connections that browsers open to one server. */
 const RANGES_AHEAD = 6;
@@ -18,73 +19,142 @@ const RANGES_AHEAD = 6;
 /** Bytes between two spans that cost less to fetch than a request. */
 const SMALL_GAP = 1 << 20;
 
+/**
+ * Fills the target with a file's bytes from `begin`.
+ * @param onFilled bytes filled so far; fewer than before after a failure that is tried again
+ */
+export type FetchRange = (
+  path: string,
+  begin: number,
+  target: Uint8Array<ArrayBuffer>,
+  onFilled: (count: number) => void,
+  signal: AbortSignal | undefined,
+) => Promise<void>;
+
+interface Range extends Span {
+  readonly path: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A range under way. */
+interface Coming {
+  readonly arrival: Arrival;
+  /** Rejects with what ended it early. */
+  readonly done: Promise<void>;
+}
+
 export class ReadAhead {
-  /** Ascending. */
-  readonly #ranges: readonly Span[];
-  readonly #fetch: (begin: number, target: Uint8Array<ArrayBuffer>) => Promise<void>;
+  /** In the order of reading. */
+  readonly #ranges: Range[] = [];
+  readonly #fetch: FetchRange;
   /** By index of the range. Those that were read are gone. */
-  readonly #fetched = new Map<number, Promise<Uint8Array>>();
+  readonly #coming = new Map<number, Coming>();
+  /** Buffers of ranges that were read: new ones would pile up until the garbage collector runs. */
+  readonly #free: Uint8Array<ArrayBuffer>[] = [];
   /** The first range that is not gone. */
   #next = 0;
+  /** Reads run one after another, since each lets go of what is before it. */
+  #turn: Promise<unknown> = Promise.resolve();
 
-  /**
-   * @param spans in any order
-   * @param fetch fills the target with the file's bytes from `begin`
-   */
-  constructor(spans: readonly Span[], fetch: (begin: number, target: Uint8Array<ArrayBuffer>) => Promise<void>) {
-    this.#ranges = joined(spans).flatMap(cut);
+  constructor(fetch: FetchRange) {
     this.#fetch = fetch;
   }
 
-  /** Begins before anything is read. */
-  start(): void {
-    this.#request(0);
+  /**
+   * Begins to fetch parts of a file, once those of the files before it are under way.
+   * @param spans in any order
+   */
+  add(path: string, spans: readonly Span[], signal?: AbortSignal): void {
+    for (const span of joined(spans)) {
+      for (let begin = span.begin; begin < span.end; ) {
+        // The first ranges begin together. Smaller ones first, they do not end together too.
+        const bytes = Math.ceil((RANGE_BYTES * Math.min(this.#ranges.length + 1, RANGES_AHEAD)) / RANGES_AHEAD);
+        const end = Math.min(span.end, begin + bytes);
+        this.#ranges.push({ path, begin, end, signal });
+        begin = end;
+      }
+    }
+    this.#request(this.#next);
   }
 
   /** Whether bytes [begin, end) are among those that are fetched, and not before what has been read. */
-  has(begin: number, end: number): boolean {
-    let index = this.#indexOf(begin);
+  has(path: string, begin: number, end: number): boolean {
+    let index = this.#indexOf(path, begin);
     if (index < this.#next) return false;
-    while (index + 1 < this.#ranges.length && this.#ranges[index + 1]?.begin === this.#ranges[index]?.end) {
-      if ((this.#ranges[index] as Span).end >= end) break;
-      index += 1;
+    for (let reached = begin; ; index++) {
+      const range = this.#ranges[index];
+      if (range?.path !== path || range.begin > reached) return false;
+      reached = range.end;
+      if (reached >= end) return true;
     }
-    return (this.#ranges[index]?.end ?? 0) >= end;
   }
 
-  /** Fills the target with the bytes from `begin`, if {@link has} says that they are there. Earlier ranges are let go. */
-  async read(begin: number, target: Uint8Array): Promise<void> {
-    let index = this.#indexOf(begin);
-    for (; this.#next < index; this.#next++) this.#fetched.delete(this.#next);
+  /**
+   * Fills the target with the bytes from `begin`. Earlier ranges are let go.
+   * @returns false, with nothing filled, unless {@link has} says that they are there when it is this read's turn
+   */
+  read(path: string, begin: number, target: Uint8Array): Promise<boolean> {
+    const read = this.#turn.then(() => this.has(path, begin, begin + target.length) && this.#read(path, begin, target));
+    // The next read only waits for this one, whose failure goes to its own caller.
+    this.#turn = read.catch(() => undefined);
+    return read;
+  }
+
+  async #read(path: string, begin: number, target: Uint8Array): Promise<boolean> {
+    let index = this.#indexOf(path, begin);
     for (let done = 0; done < target.length; index++) {
+      for (; this.#next < index; this.#next++) this.#letGo(this.#next);
       this.#request(index);
-      const bytes = (await this.#fetched.get(index)) as Uint8Array;
-      const part = bytes.subarray(begin + done - (this.#ranges[index] as Span).begin).subarray(0, target.length - done);
-      target.set(part, done);
-      done += part.length;
+      const { arrival, done: whole } = this.#coming.get(index) as Coming;
+      const range = this.#ranges[index] as Range;
+      const from = begin + done - range.begin;
+      const count = Math.min(target.length - done, range.end - range.begin - from);
+      if (!(await arrival.has(from + count))) await whole;
+      target.set(arrival.bytes.subarray(from, from + count), done);
+      done += count;
     }
+    return true;
+  }
+
+  #letGo(index: number): void {
+    const coming = this.#coming.get(index);
+    this.#coming.delete(index);
+    // Nothing is written to it any more then.
+    coming?.done.then(
+      () => this.#free.push(new Uint8Array(coming.arrival.bytes.buffer)),
+      () => undefined,
+    );
   }
 
   /** Requests a range and those after it, as many as may be ahead. */
   #request(first: number): void {
     const end = Math.min(first + RANGES_AHEAD, this.#ranges.length);
     for (let index = first; index < end; index++) {
-      if (!this.#fetched.has(index)) this.#fetched.set(index, this.#open(index));
+      if (!this.#coming.has(index)) this.#coming.set(index, this.#open(index));
     }
   }
 
-  #open(index: number): Promise<Uint8Array> {
-    const { begin, end } = this.#ranges[index] as Span;
-    const bytes = new Uint8Array(end - begin);
-    const range = this.#fetch(begin, bytes).then(() => bytes);
-    // Whoever reads the range gets its error, and the next read tries again.
-    range.catch(() => this.#fetched.delete(index));
-    return range;
+  #open(index: number): Coming {
+    const { path, begin, end, signal } = this.#ranges[index] as Range;
+    const buffer = this.#free.pop() ?? new Uint8Array(RANGE_BYTES);
+    const arrival = new Arrival(buffer.subarray(0, end - begin));
+    const done = this.#fetch(path, begin, arrival.bytes, (count) => arrival.reached(count), signal).then(
+      () => arrival.reached(end - begin),
+      (error: unknown) => {
+        // Whoever reads the range gets its error, and the next read tries again.
+        this.#coming.delete(index);
+        arrival.end();
+        throw error;
+      },
+    );
+    // Not every range is read.
+    done.catch(() => undefined);
+    return { arrival, done };
   }
 
   /** The range that holds a byte, or -1. */
-  #indexOf(position: number): number {
-    return this.#ranges.findIndex(({ begin, end }) => begin <= position && position < end);
+  #indexOf(path: string, position: number): number {
+    return this.#ranges.findIndex((range) => range.path === path && range.begin <= position && position < range.end);
   }
 }
 
@@ -98,11 +168,4 @@ function joined(spans: readonly Span[]): readonly Span[] {
     else result.push({ begin, end });
   }
   return result;
-}
-
-function cut({ begin, end }: Span): readonly Span[] {
-  return Array.from({ length: Math.ceil((end - begin) / RANGE_BYTES) }, (_, i) => ({
-    begin: begin + i * RANGE_BYTES,
-    end: Math.min(end, begin + (i + 1) * RANGE_BYTES),
-  }));
 }

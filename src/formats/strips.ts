@@ -9,6 +9,7 @@ import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
 import { widenBf16, widenF16 } from "./half.ts";
 import { type MatrixSource, matrixDtype, orderedElement, type RowSpan, storedDtype } from "./matrix-source.ts";
+import { type Placed, placeColumns, placeRows, type Words } from "./place-words.ts";
 
 /** Bytes of one weight. */
 const STORED_BYTES: Readonly<Record<StoredDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
@@ -33,16 +34,6 @@ export interface PackedChunk {
   readonly offset: number;
   /** The bytes; overwritten by the next chunk. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-}
-
-/** Weights as bit patterns: 32-bit or 16-bit words. */
-type Words = Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
-
-/** An output of the chunk and the output of a tensor that it comes from. */
-export interface Placed {
-  /** Output, counted from the chunk's first. */
-  readonly to: number;
-  readonly from: number;
 }
 
 /** The part of a chunk that comes from one tensor. */
@@ -115,20 +106,12 @@ async function place(
   const { tensor, transposed, tensorOutputs } = span;
   const stored = storedDtype(checkpoint, tensor);
   const size = STORED_BYTES[stored];
-  const kp = Math.ceil(k / 4) * 4;
-  /** The index of (output, 0) in the chunk; further inputs follow at strides of 4. */
-  const base = (to: number): number => (to >> 2) * kp * 4 + (to & 3);
   const read = async (begin: number, end: number): Promise<Words> =>
     convert(await checkpoint.read(tensor, begin * size, end * size, signal), stored, dtype);
 
   if (!transposed) {
     for (const { first, end, placed } of rowRuns(outputs, Math.max(1, Math.floor(maxBytes / (k * size))))) {
-      const words = await read(first * k, end * k);
-      for (const { to, from } of placed) {
-        let at = base(to);
-        for (let source = (from - first) * k, end = source + k; source < end; source++, at += 4)
-          target[at] = words[source] as number;
-      }
+      placeRows(placed, await read(first * k, end * k), first, k, target);
     }
     return;
   }
@@ -138,12 +121,7 @@ async function place(
   for (let first = 0; first < k; first += rowsEach) {
     const rows = Math.min(rowsEach, k - first);
     const words = await read(first * tensorOutputs, (first + rows) * tensorOutputs);
-    for (const { to, from } of outputs) {
-      let at = base(to) + first * 4;
-      for (let source = from, end = rows * tensorOutputs; source < end; source += tensorOutputs, at += 4) {
-        target[at] = words[source] as number;
-      }
-    }
+    placeColumns(outputs, words, first, rows, tensorOutputs, k, target);
   }
 }
 

@@ -1,7 +1,8 @@
 /** A model's folder on a web server, read by HTTP ranges. Runs in Node and in browsers. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { Arrival } from "./arrival.ts";
 import type { ByteStream } from "./byte-stream.ts";
-import { ReadAhead, type Span } from "./read-ahead.ts";
+import { RANGE_BYTES, ReadAhead, type Span } from "./read-ahead.ts";
 import { SequentialFile } from "./sequential-file.ts";
 import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
 import { type FileRequest, type FileResponse, fetchFile, retrying, TransientFailure } from "./url-fetch.ts";
@@ -36,6 +37,9 @@ const WEIGHTS = ".safetensors";
 /** How much of such a file the first request brings: more than the headers of nearly all. */
 const HEAD_BYTES = 256 << 10;
 
+/** The same if all of the file will be read, so that the line is busy until the next ranges come. */
+const EXPECTED_HEAD_BYTES = RANGE_BYTES;
+
 class UrlBase implements FileSource {
   readonly label: string;
   readonly #base: URL;
@@ -47,15 +51,20 @@ class UrlBase implements FileSource {
   /** Small files on their way, until they are asked for; null for those that are not there. */
   readonly #expected = new Map<string, Promise<Uint8Array<ArrayBuffer> | null>>();
   /** How files of weights begin: their headers, in nearly every case. */
-  readonly #heads = new Map<string, Uint8Array>();
-  readonly #ahead = new Map<string, ReadAhead>();
+  readonly #heads = new Map<string, Arrival>();
+  readonly #ahead: ReadAhead;
   /** Files whose server does not serve ranges. */
   readonly #sequential = new Map<string, SequentialFile>();
+  /** Ends what is under way when the source is closed. */
+  readonly #closing = new AbortController();
   #closed = false;
 
   constructor(base: URL, delays: readonly number[]) {
     this.#base = base;
     this.#delays = delays;
+    this.#ahead = new ReadAhead((path, begin, target, onFilled, signal) =>
+      this.#readRetrying(path, begin, target, this.#sizes.get(path) as number, signal, onFilled),
+    );
     this.label = (base.origin + base.pathname).replace(/\/+$/, "");
   }
 
@@ -67,7 +76,7 @@ class UrlBase implements FileSource {
     for (const path of paths) {
       if (path.endsWith(WEIGHTS)) {
         // Nobody waits for it yet; whoever asks for the file asks again if it failed.
-        this.#look(path, signal).catch(() => undefined);
+        this.#look(path, signal, EXPECTED_HEAD_BYTES).catch(() => undefined);
       } else {
         const file = this.#readWhole(path, MAX_TEXT_BYTES, signal);
         file.catch(() => this.#expected.delete(path));
@@ -77,13 +86,10 @@ class UrlBase implements FileSource {
   }
 
   readAhead(path: string, spans: readonly Span[], signal?: AbortSignal): void {
-    const size = this.#sizes.get(path);
-    if (this.#sequential.has(path) || typeof size !== "number") return;
-    const fetch = (at: number, target: Uint8Array<ArrayBuffer>) => this.#readRetrying(path, at, target, size, signal);
-    const ahead = new ReadAhead(spans, fetch);
-    // One file at a time: the next begins when it is read.
-    if (this.#ahead.size === 0) ahead.start();
-    this.#ahead.set(path, ahead);
+    if (this.#sequential.has(path) || typeof this.#sizes.get(path) !== "number") return;
+    const known = this.#heads.get(path)?.bytes.length ?? 0;
+    const rest = spans.map(({ begin, end }) => ({ begin: Math.max(begin, known), end: Math.max(end, known) }));
+    this.#ahead.add(path, rest, signal);
   }
 
   async exists(path: string, signal?: AbortSignal): Promise<boolean> {
@@ -108,12 +114,11 @@ class UrlBase implements FileSource {
     const size = await this.size(path, signal);
     if (end > size) throw endsEarly(this.describe(path), size, end);
     const bytes = new Uint8Array(end - begin);
-    if (bytes.length === 0) return bytes;
-    const head = this.#heads.get(path);
-    const ahead = this.#ahead.get(path);
-    if (head && end <= head.length) bytes.set(head.subarray(begin, end));
-    else if (ahead?.has(begin, end)) await ahead.read(begin, bytes);
-    else await this.#readRetrying(path, begin, bytes, size, signal);
+    const done = await this.#readHead(path, begin, bytes);
+    const rest = bytes.subarray(done);
+    if (rest.length > 0 && !(await this.#ahead.read(path, begin + done, rest))) {
+      await this.#readRetrying(path, begin + done, rest, size, signal);
+    }
     throwIfAborted(signal);
     return bytes;
   }
@@ -139,19 +144,24 @@ class UrlBase implements FileSource {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#closing.abort();
     const open = [...this.#sequential.values()];
     this.#sequential.clear();
     this.#expected.clear();
-    this.#ahead.clear();
+    this.#heads.clear();
     await Promise.all(open.map((file) => file.close()));
   }
 
   /** A file's length; null if the server does not report it, undefined if there is no such file. Cached once found. */
-  async #look(path: string, signal: AbortSignal | undefined): Promise<number | null | undefined> {
+  async #look(
+    path: string,
+    signal: AbortSignal | undefined,
+    headBytes = HEAD_BYTES,
+  ): Promise<number | null | undefined> {
     this.#check(path, signal);
     const known = this.#sizes.get(path);
     if (known !== undefined) return known;
-    const look = this.#looks.get(path) ?? retrying(this.#delays, signal, () => this.#probe(path, signal));
+    const look = this.#looks.get(path) ?? retrying(this.#delays, signal, () => this.#probe(path, headBytes, signal));
     this.#looks.set(path, look);
     try {
       const size = await look;
@@ -175,6 +185,15 @@ class UrlBase implements FileSource {
     });
   }
 
+  /** Fills the target from what a file's first request brings; resolves to the number of bytes. */
+  async #readHead(path: string, begin: number, target: Uint8Array): Promise<number> {
+    const head = this.#heads.get(path);
+    const end = Math.min(begin + target.length, head?.bytes.length ?? 0);
+    if (!head || end <= begin || !(await head.has(end))) return 0;
+    target.set(head.bytes.subarray(begin, end));
+    return end - begin;
+  }
+
   /** Fills the target, or throws. */
   #readRetrying(
     path: string,
@@ -182,12 +201,13 @@ class UrlBase implements FileSource {
     target: Uint8Array<ArrayBuffer>,
     size: number,
     signal: AbortSignal | undefined,
+    onFilled?: (count: number) => void,
   ): Promise<void> {
     return retrying(this.#delays, signal, async () => {
       const sequential = this.#sequential.get(path);
       const filled = sequential
         ? await sequential.read(begin, target, signal)
-        : await this.#readRange(path, begin, target, size, signal);
+        : await this.#readRange(path, begin, target, size, signal, onFilled);
       const end = begin + target.length;
       if (filled < target.length) throw new TransientFailure(endsEarly(this.describe(path), begin + filled, end));
     });
@@ -197,22 +217,34 @@ class UrlBase implements FileSource {
    * Asks for a range, since not every server answers HEAD, and the answer shows whether ranges are served: for the first
    * byte, or what a file of weights begins with.
    */
-  async #probe(path: string, signal: AbortSignal | undefined): Promise<number | null | undefined> {
-    const wanted = path.endsWith(WEIGHTS) ? HEAD_BYTES : 1;
+  async #probe(path: string, headBytes: number, signal: AbortSignal | undefined): Promise<number | null | undefined> {
+    const wanted = path.endsWith(WEIGHTS) ? headBytes : 1;
     const response = await this.#fetch(path, { range: [0, wanted] }, signal);
     if (!response) return undefined;
-    if (!response.partial) {
-      await this.#serveInOrder(path, response.body);
-      return response.length;
+    const { body, partial, length, contentRange } = response;
+    if (!partial) {
+      await this.#serveInOrder(path, body);
+      return length;
     }
-    const head = new Uint8Array(wanted);
-    const filled = await response.body.fill(head);
-    await response.body.finish();
-    const [, first, total] = /^bytes (?:(\d+)-\d+|\*)\/(\d+)$/.exec(response.contentRange ?? "") ?? [];
-    if (wanted > 1 && first === "0") this.#heads.set(path, head.subarray(0, filled));
+    const [, first, total] = /^bytes (?:(\d+)-\d+|\*)\/(\d+)$/.exec(contentRange ?? "") ?? [];
+    // A page may not see Content-Range across origins. Then the server is believed.
+    if (wanted > 1 && (first === "0" || contentRange === null)) {
+      this.#keepHead(path, body, Math.min(wanted, Number(total ?? wanted)));
+    } else await body.cancel();
     if (total !== undefined) return Number(total);
-    // Across origins a page may not see Content-Range; Content-Length it always sees.
+    // Content-Length it always sees.
     return (await this.#fetch(path, { method: "HEAD" }, signal))?.length ?? null;
+  }
+
+  /** Goes on while others read. If it ends early, the rest is asked for like any other part. */
+  #keepHead(path: string, body: ByteStream, length: number): void {
+    const head = new Arrival(new Uint8Array(length));
+    this.#heads.set(path, head);
+    body
+      .fill(head.bytes, (count) => head.reached(count))
+      .then(() => body.finish())
+      .catch(() => undefined)
+      .finally(() => head.end());
   }
 
   /** One range request; resolves to the number of bytes that came. */
@@ -222,6 +254,7 @@ class UrlBase implements FileSource {
     target: Uint8Array,
     size: number,
     signal: AbortSignal | undefined,
+    onFilled?: (count: number) => void,
   ): Promise<number> {
     const end = begin + target.length;
     const response = await this.#fetch(path, { range: [begin, end] }, signal);
@@ -235,7 +268,7 @@ class UrlBase implements FileSource {
         hint: "The file was replaced while it was read, or the server's ranges are wrong. Load the model again.",
       });
     }
-    const filled = await body.fill(target);
+    const filled = await body.fill(target, onFilled);
     await (filled === target.length ? body.finish() : body.cancel());
     return filled;
   }
@@ -262,7 +295,8 @@ class UrlBase implements FileSource {
     const url = new URL(this.#base);
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/${path.split("/").map(encodeURIComponent).join("/")}`;
     url.hash = "";
-    return fetchFile(url, this.describe(path), request, signal);
+    const closing = this.#closing.signal;
+    return fetchFile(url, this.describe(path), request, signal ? AbortSignal.any([signal, closing]) : closing);
   }
 
   #check(path: string, signal: AbortSignal | undefined): void {
