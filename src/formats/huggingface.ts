@@ -6,6 +6,7 @@ import { noWeights } from "./foreign-folder.ts";
 import type { Span } from "./read-ahead.ts";
 import { readHeader, type TensorEntry } from "./safetensors-header.ts";
 import { checkRange, type FileSource, readJson } from "./source.ts";
+import { WithheldFile } from "./url-fetch.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -29,18 +30,29 @@ const MAX_INDEX_BYTES = 32_000_000;
  *   header or index
  */
 export async function openCheckpoint(source: FileSource, signal?: AbortSignal): Promise<Checkpoint> {
-  if (await source.exists(SINGLE, signal)) {
+  if ((await findWeights(source, signal)) === SINGLE) {
     const { tensors } = await readHeader(source, SINGLE, signal);
     return new SafetensorsCheckpoint(
       source,
       new Map([...tensors].map(([name, entry]) => [name, { file: SINGLE, entry }])),
     );
   }
-  if (await source.exists(INDEX, signal)) {
-    const { placed, missing } = await readShards(source, signal);
-    return new SafetensorsCheckpoint(source, placed, missing);
+  const { placed, missing } = await readShards(source, signal);
+  return new SafetensorsCheckpoint(source, placed, missing);
+}
+
+/** The file of weights, or the index of several. From a server that withholds the first, the second counts. */
+async function findWeights(source: FileSource, signal?: AbortSignal): Promise<typeof SINGLE | typeof INDEX> {
+  let withheld: WithheldFile | undefined;
+  for (const path of [SINGLE, INDEX] as const) {
+    try {
+      if (await source.exists(path, signal)) return path;
+    } catch (error) {
+      if (!(error instanceof WithheldFile)) throw error;
+      withheld ??= error;
+    }
   }
-  throw await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal);
+  throw withheld ?? (await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal));
 }
 
 /**
@@ -51,8 +63,7 @@ export async function weightFiles(
   source: FileSource,
   signal?: AbortSignal,
 ): Promise<{ readonly names: readonly string[]; readonly isSingle: boolean }> {
-  if (await source.exists(SINGLE, signal)) return { names: [SINGLE], isSingle: true };
-  if (!(await source.exists(INDEX, signal))) throw await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal);
+  if ((await findWeights(source, signal)) === SINGLE) return { names: [SINGLE], isSingle: true };
   const shardOf = readIndex(await readJson(source, INDEX, signal, MAX_INDEX_BYTES), source.describe(INDEX));
   return { names: [...new Set(shardOf.values())].sort(), isSingle: false };
 }

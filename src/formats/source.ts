@@ -29,8 +29,9 @@ export interface FileSource {
   /**
    * Says which files will be asked for. A distant source begins to fetch them, all at once: small files as a whole, of
    * weights the beginning. What is wrong with one is reported when it is asked for.
+   * @param onAnswer receives how many answers have come
    */
-  expect?(paths: readonly string[], signal?: AbortSignal): void;
+  expect?(paths: readonly string[], signal?: AbortSignal, onAnswer?: (count: number) => void): void;
   /** Says that these parts of a file will be read in order. A distant source fetches them ahead. */
   readAhead?(path: string, spans: readonly Span[], signal?: AbortSignal): void;
   /** Whether the server only sends the file from its beginning, so that a step back in it is another download. */

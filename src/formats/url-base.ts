@@ -5,7 +5,14 @@ import type { ByteStream } from "./byte-stream.ts";
 import { RANGE_BYTES, ReadAhead, type Span } from "./read-ahead.ts";
 import { SequentialFile } from "./sequential-file.ts";
 import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
-import { type FileRequest, type FileResponse, fetchFile, retrying, TransientFailure } from "./url-fetch.ts";
+import {
+  type FileRequest,
+  type FileResponse,
+  fetchFile,
+  retrying,
+  TransientFailure,
+  WithheldFile,
+} from "./url-fetch.ts";
 
 export interface UrlBaseOptions {
   /** Pauses before the second, third, … attempt after a transient failure. */
@@ -72,16 +79,17 @@ class UrlBase implements FileSource {
     return `${this.label}/${path}`;
   }
 
-  expect(paths: readonly string[], signal?: AbortSignal): void {
+  expect(paths: readonly string[], signal?: AbortSignal, onAnswer: (count: number) => void = () => undefined): void {
+    let answers = 0;
     for (const path of paths) {
-      if (path.endsWith(WEIGHTS)) {
-        // Nobody waits for it yet; whoever asks for the file asks again if it failed.
-        this.#look(path, signal, EXPECTED_HEAD_BYTES).catch(() => undefined);
-      } else {
-        const file = this.#readWhole(path, MAX_TEXT_BYTES, signal);
-        file.catch(() => this.#expected.delete(path));
-        this.#expected.set(path, file);
-      }
+      const file = path.endsWith(WEIGHTS)
+        ? this.#look(path, signal, EXPECTED_HEAD_BYTES)
+        : this.#readWhole(path, MAX_TEXT_BYTES, signal);
+      if (!path.endsWith(WEIGHTS)) this.#expected.set(path, file as Promise<Uint8Array<ArrayBuffer> | null>);
+      // Nobody waits for it yet; whoever asks for the file asks again if it failed, unless it would again.
+      file
+        .catch((error: unknown) => error instanceof WithheldFile || this.#expected.delete(path))
+        .finally(() => onAnswer(++answers));
     }
   }
 

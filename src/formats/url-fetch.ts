@@ -28,6 +28,9 @@ export class TransientFailure extends Error {
   }
 }
 
+/** The server does not give this file, for whatever reason: there may be none. Buckets answer 403 for what is not there. */
+export class WithheldFile extends SluiceError {}
+
 /** Timeout, too many requests, and a server or gateway in trouble. */
 const BUSY: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 
@@ -119,8 +122,10 @@ function lostConnection(where: string, cause: unknown, signal: AbortSignal | und
   if (signal?.aborted) return new SluiceError("aborted", "The operation was aborted", { cause: signal.reason });
   // Node's fetch says only "fetch failed" and hides the reason in its cause.
   const inner = (cause as Error).cause ?? cause;
+  // Browsers give no reason: an answer that the page may not see looks like this too.
+  const Kind = inner === cause ? WithheldFile : SluiceError;
   return new TransientFailure(
-    new SluiceError("not_found", `${where} could not be fetched: ${(inner as Error).message || cause}`, {
+    new Kind("not_found", `${where} could not be fetched: ${(inner as Error).message || cause}`, {
       hint: "Check the address and the network. For a page, the server must also allow its origin (CORS).",
       cause,
     }),
@@ -135,7 +140,8 @@ function refusal(where: string, status: number, statusText: string): Error {
     );
   }
   const denied = status === 401 || status === 403;
-  return new SluiceError("not_found", `${where}: the server ${denied ? "refuses access" : "answered"} (${answer})`, {
+  const Kind = denied || status === 451 ? WithheldFile : SluiceError;
+  return new Kind("not_found", `${where}: the server ${denied ? "refuses access" : "answered"} (${answer})`, {
     hint: denied
       ? "The file is private or gated, or its address is wrong. You can also download the model's folder and give its path."
       : "Check the address.",

@@ -16,17 +16,28 @@ export interface OpenOptions extends AdapterRequest {
 /** Features requested if present; nothing depends on them. */
 const optionalFeatures: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16", "subgroups"];
 
+/** Finds an adapter and opens a device on it, or wraps the given one: {@link findAdapter}, then {@link openFound}. */
+export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
+  return openFound(await findAdapter(options), options);
+}
+
 /**
- * Opens a device, or wraps the given one.
+ * Finds out whether there is something to run on, before anything else is tried.
+ * @returns null for a caller who gives a device
  * @throws SluiceError `no_adapter` saying what was searched and what to do; `aborted`
  */
-export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
-  const { device, limits, signal } = options;
-  throwIfAborted(signal);
-  if (device) return calibrated(new Gpu(device, readProfile(device), { ownsDevice: false }));
+export async function findAdapter(options: OpenOptions): Promise<HostAdapter | null> {
+  throwIfAborted(options.signal);
+  if (options.device) return null;
   // Bundlers for browsers swap this module for browser.ts, hence the late import.
   const { openAdapter } = await import("./node.ts");
-  const gpu = await openDevice(await openAdapter(options), limits);
+  return openAdapter(options);
+}
+
+/** @throws SluiceError `no_adapter` if the adapter refuses; `aborted` */
+export async function openFound(found: HostAdapter | null, { device, limits, signal }: OpenOptions): Promise<Gpu> {
+  if (device) return calibrated(new Gpu(device, readProfile(device), { ownsDevice: false }));
+  const gpu = await openDevice(found as HostAdapter, limits);
   if (signal?.aborted) gpu.destroy();
   throwIfAborted(signal);
   return gpu;

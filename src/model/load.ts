@@ -7,11 +7,14 @@ import { lower } from "../compile/lower.ts";
 import { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import { type ModelSource, openSource } from "../formats/open-source.ts";
+import { withoutWithheld } from "../formats/optional-files.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
+import type { FileSource } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
-import { openGpu } from "../gpu/open.ts";
+import { findAdapter, type Gpu, openFound, openGpu } from "../gpu/open.ts";
 import { tensorsOf } from "../graph/graph.ts";
 import { openLinker } from "../kernels/link.ts";
+import type { ProgressListener } from "../runtime/progress.ts";
 import { uploadWeights } from "../runtime/weights.ts";
 import { checkedTokenizer } from "../tokenizer/checked.ts";
 import { tryTokenizer } from "../tokenizer/load.ts";
@@ -46,61 +49,81 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const files = await openSource(source);
   // If this fails, the first kernel tries again and reports the error.
   openLinker().catch(() => undefined);
+  const note = options.onNotice ?? (() => undefined);
+  const onProgress = options.onProgress ?? (() => undefined);
+  let opening: Promise<Gpu> | undefined;
+  let isOpening = true;
   try {
-    const note = options.onNotice ?? (() => undefined);
-    files.expect?.(EXPECTED_FILES, signal);
+    if (files.expect) {
+      // Whoever has nothing to run a model on learns it before anything is fetched.
+      const adapter = await findAdapter(options);
+      opening = openFound(adapter, options);
+      opening.catch(() => undefined);
+    }
+    expectFiles(files, (progress) => isOpening && onProgress(progress), signal);
     const { config: stored, checkpoint, graph } = await openModel(files, note, signal);
     checkpoint.readAhead?.(tensorsOf(graph), signal);
     const quantize = options.quantize === undefined ? undefined : checkQuantFormat(options.quantize);
     if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored.quantization);
     const quantization = quantize ?? stored.quantization;
     const config = { ...stored, ...(quantization && { quantization }) };
-    const generationConfig = await loadGenerationConfig(files, config, note, signal);
+    const others = withoutWithheld(files, note);
+    const generationConfig = await loadGenerationConfig(others, config, note, signal);
     const ops = fuse(graph);
-    const { tokenizer, error: tokenizerError } = await tryTokenizer(files, config, signal);
+    const { tokenizer, error: tokenizerError } = await tryTokenizer(others, config, signal);
     if (tokenizerError) note(`Only token ids can be run. ${tokenizerError.message.split("\n")[0]}`);
 
-    const gpu = await openGpu(options);
-    try {
-      const { limits, features } = gpu.profile;
-      const layout = new WeightLayout(ops, checkpoint, limits, quantization);
-      const family = options.family ?? chooseFamily(gpu.profile);
-      const reference = options.plan === "reference";
-      // If even the smallest session is impossible, fail before anything is uploaded.
-      const subgroups = features.subgroups !== null;
-      lower(graph, ops, layout, { family, reference, subgroups, sequences: 1, capacity: 1, ...limits });
-      const onProgress = options.onProgress ?? (() => undefined);
-      const error = new QuantizationLoss();
-      const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
-      if (quantize) note(`Weights quantised to ${quantize}: ${describeError(error)}`);
-      const parts: ModelParts = {
-        config,
-        generationConfig,
-        graph,
-        ops,
-        layout,
-        gpu,
-        family,
-        reference,
-        tuning: new Tuning(),
-        weights,
-        tokenizer: tokenizer && checkedTokenizer(tokenizer),
-        tokenizerError,
-        onProgress,
-        onNotice: note,
-      };
-      if (options.tune && !reference && options.family === undefined) {
-        await tuneAtLoad(parts, options.tune === true, {
-          ...(signal && { signal }),
-          onProgress: (done, total) => onProgress({ phase: "tune", done, total }),
-        });
-      }
-      return new Model(parts);
-    } catch (error) {
-      gpu.destroy();
-      throw error;
+    opening ??= openGpu(options);
+    const gpu = await opening;
+    const { limits, features } = gpu.profile;
+    const layout = new WeightLayout(ops, checkpoint, limits, quantization);
+    const family = options.family ?? chooseFamily(gpu.profile);
+    const reference = options.plan === "reference";
+    // If even the smallest session is impossible, fail before anything is uploaded.
+    const subgroups = features.subgroups !== null;
+    lower(graph, ops, layout, { family, reference, subgroups, sequences: 1, capacity: 1, ...limits });
+    isOpening = false;
+    const error = new QuantizationLoss();
+    const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
+    if (quantize) note(`Weights quantised to ${quantize}: ${describeError(error)}`);
+    const parts: ModelParts = {
+      config,
+      generationConfig,
+      graph,
+      ops,
+      layout,
+      gpu,
+      family,
+      reference,
+      tuning: new Tuning(),
+      weights,
+      tokenizer: tokenizer && checkedTokenizer(tokenizer),
+      tokenizerError,
+      onProgress,
+      onNotice: note,
+    };
+    if (options.tune && !reference && options.family === undefined) {
+      await tuneAtLoad(parts, options.tune === true, {
+        ...(signal && { signal }),
+        onProgress: (done, total) => onProgress({ phase: "tune", done, total }),
+      });
     }
+    return new Model(parts);
+  } catch (error) {
+    await opening?.then(
+      (gpu) => gpu.destroy(),
+      () => undefined,
+    );
+    throw error;
   } finally {
     await files.close();
   }
+}
+
+/** Has a distant source fetch what most models have, and reports what has come. */
+function expectFiles(files: FileSource, onProgress: ProgressListener, signal: AbortSignal | undefined): void {
+  if (!files.expect) return;
+  const total = EXPECTED_FILES.length;
+  files.expect(EXPECTED_FILES, signal, (done) => onProgress({ phase: "open", done, total }));
+  onProgress({ phase: "open", done: 0, total });
 }

@@ -28,7 +28,7 @@ export interface LoadOptions {
   readonly quantize?: QuantFormat;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called with bytes uploaded, and with operations tuned. */
+  /** Called from the first request on: with files answered for, bytes uploaded, and operations tuned. */
   readonly onProgress?: ProgressListener;
   /** Called with notices for the user, for example that a software GPU is in use. */
   readonly onNotice?: (message: string) => void;

@@ -155,6 +155,7 @@ export async function withModel<Result>(
 }
 
 const PHASES: Readonly<Record<LibraryProgress["phase"], readonly [label: string, unit: string]>> = {
+  open: ["opening the model", "files"],
   upload: ["loading weights", "bytes"],
   compile: ["compiling", "kernels"],
   tune: ["choosing kernels", "operations"],
