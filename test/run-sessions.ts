@@ -22,15 +22,25 @@ export type NextFile = () => string | undefined;
  */
 export type Session = (next: NextFile, onResult: (result: FileResult) => void) => Promise<string | undefined>;
 
-/** Files in one process, so that they share the GPU device and the compiled pipelines. @param turn in shared sweeps */
-export function nodeSession(turn: Turn): Session {
-  return (next, onResult) => runInNode(turn, next, onResult);
+/**
+ * Files in one process, so that they share the GPU device and the compiled pipelines.
+ * @param turn in shared sweeps
+ * @param dawnFlags see src/gpu/node-dawn.ts
+ */
+export function nodeSession(turn: Turn, dawnFlags: string): Session {
+  const env = { ...process.env, SLUICE_DAWN_FLAGS: dawnFlags };
+  return (next, onResult) => runInNode(turn, env, next, onResult);
 }
 
-function runInNode(turn: Turn, next: NextFile, onResult: (result: FileResult) => void): Promise<string | undefined> {
+function runInNode(
+  turn: Turn,
+  env: NodeJS.ProcessEnv,
+  next: NextFile,
+  onResult: (result: FileResult) => void,
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const args = ["--import", "tsx", join(root, "test/run-node.ts"), JSON.stringify(turn)];
-    const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
     let hung: string | undefined;
     const watchdog = new Watchdog((reason) => {
       hung = reason;

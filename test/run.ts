@@ -17,7 +17,7 @@ import type { Browser } from "playwright-core";
 import { type Environment, testFiles } from "./run-files.ts";
 import { firefoxSession, nodeSession, pageSession, type Session } from "./run-sessions.ts";
 import type { FileResult } from "./run-suite.ts";
-import { openChromium } from "./support/chromium.ts";
+import { openChromium, UNCHECKED } from "./support/chromium.ts";
 
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith("--"));
 const patterns = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
@@ -94,7 +94,7 @@ async function work(inTurn: readonly Part[]): Promise<void> {
       part.begun = true;
       try {
         // Each worker has a browser of its own: pages of one share its GPU process.
-        if (part.environment === "page") browser ??= await openChromium();
+        if (part.environment === "page") browser ??= await openChromium([`--${UNCHECKED}`]);
         await run(part, sessionFor(part, browser));
       } catch (error) {
         fail(part, error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -109,7 +109,9 @@ function sessionFor({ environment, files }: Part, browser: Browser | undefined):
   if (environment === "firefox") return firefoxSession(files, { index: 0, of: 1 });
   const sharers = parts.filter((part) => part.environment === "node" || part.environment === "page");
   const turn = { index: sharers.findIndex((part) => part.environment === environment), of: sharers.length };
-  return browser && environment === "page" ? pageSession(browser, files, turn) : nodeSession(turn);
+  return browser && environment === "page"
+    ? pageSession(browser, files, turn)
+    : nodeSession(turn, environment === "package" ? "" : UNCHECKED);
 }
 
 /** Runs what is waiting of a part, and goes on in a fresh process or page after a file that ended it. */

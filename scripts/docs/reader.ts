@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { UNCHECKED } from "../../test/support/chromium.ts";
 import { installPacked, root } from "../packed.ts";
 import type { Block } from "./blocks.ts";
 
@@ -41,7 +42,8 @@ export async function openReader(): Promise<Reader> {
   await writeFile(npx, `#!/bin/sh\nprogram=$1; shift\nexec "${bin}/$program" "$@"\n`);
   await chmod(npx, 0o755);
   const path = [programs, process.env["PATH"] ?? ""].join(delimiter);
-  return { folder, run: (file, args) => runIn(folder, file, args, { ...process.env, PATH: path, NO_COLOR: "1" }) };
+  const env = { ...process.env, PATH: path, NO_COLOR: "1", SLUICE_DAWN_FLAGS: UNCHECKED };
+  return { folder, run: (file, args) => runIn(folder, file, args, env) };
 }
 
 function runIn(cwd: string, file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Outcome> {

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { serve } from "../../test/page/server.ts";
-import { openChromium } from "../../test/support/chromium.ts";
+import { openChromium, UNCHECKED } from "../../test/support/chromium.ts";
 import type { Block } from "./blocks.ts";
 import type { Outcome, Reader } from "./reader.ts";
 
@@ -21,7 +21,7 @@ export async function openInChromium(reader: Reader, block: Block): Promise<Outc
   const server = await serve({
     folders: { "/": reader.folder, "/node_modules/": join(reader.folder, "../node_modules") },
   });
-  const browser = await openChromium();
+  const browser = await openChromium([`--${UNCHECKED}`]);
   try {
     const page = await browser.newPage();
     const faults: string[] = [];

@@ -5,8 +5,11 @@ import { withDriverFiles } from "./node-vulkan.ts";
 /** The command that installs WebGPU on a machine without it. */
 export const INSTALL_COMMAND = "npm install webgpu @sparticuz/chromium";
 
-/** Nanosecond timestamps; Dawn's default is steps of 65,536 ns. */
-const FLAGS = ["disable-dawn-features=timestamp_quantization"];
+/** Nanosecond timestamps; Dawn's default is steps of 65,536 ns. Then those for this process alone, split at spaces. */
+const FLAGS = [
+  "disable-dawn-features=timestamp_quantization",
+  ...(process.env["SLUICE_DAWN_FLAGS"] ?? "").split(" ").filter((flag) => flag !== ""),
+];
 
 /** No adapter has this name: Dawn refuses it with a list of the adapters. */
 const NO_NAME = "sluice-lists-adapters";

@@ -11,7 +11,9 @@ import { normal, seedOf, uniform } from "../reference/draw.ts";
 import { maskedEdges, maskGradient, referenceLoss } from "../reference/loss.ts";
 import { openRandomModel, type RandomModel } from "../reference/random-models.ts";
 import { load } from "../support/load.ts";
-import { myTurns } from "../support/turns.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 /** Edges whose gradient is compared, evenly spread. */
 const EDGES = 14;
@@ -112,7 +114,7 @@ test("in chunks, with heads' outputs made again, and with the kernels for GPUs",
   for (const each of myTurns(runs)) await each();
 });
 
-test("texts in one batch give the mean over all their predictions, in whatever chunks", async () => {
+inTurn("texts in one batch give the mean over all their predictions, in whatever chunks", async () => {
   const model = await openRandomModel(5);
   const loaded = await load(model.files);
   const texts = [4, 9, 1, 6].map((length, i) => given(model, i + 40, length).tokens);
@@ -147,7 +149,7 @@ test("texts in one batch give the mean over all their predictions, in whatever c
   loaded.dispose();
 });
 
-test("masks side by side have the losses that each has alone, also where only late layers change", async () => {
+inTurn("masks side by side have the losses that each has alone, also where only late layers change", async () => {
   const model = await openRandomModel(5);
   const loaded = await load(model.files);
   const texts = [4, 9].map((length, i) => given(model, i + 40, length).tokens);
@@ -174,7 +176,7 @@ test("masks side by side have the losses that each has alone, also where only la
   loaded.dispose();
 });
 
-test("a source's mean is that of its site", async () => {
+inTurn("a source's mean is that of its site", async () => {
   const model = await openRandomModel(4);
   const loaded = await load(model.files);
   const { tokens } = given(model, 4);

@@ -9,10 +9,13 @@ import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { pushStage } from "../support/stages.ts";
 import { watchSubmits } from "../support/submits.ts";
+import { sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
 
-test("the device has the next run before the host has read one, and none after the last", async () => {
+inTurn("the device has the next run before the host has read one, and none after the last", async () => {
   const device = await testDevice();
   const model = await load(location("test/golden/gpt2-tiny"), { device });
   const session = await model.session({ context: 48 });
@@ -45,7 +48,7 @@ const composition: Composition = {
   warnings: [],
 };
 
-test("a change drops the run ahead: draws and the repetition penalty only know seen tokens", async () => {
+inTurn("a change drops the run ahead: draws and the repetition penalty only know seen tokens", async () => {
   const plain = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const model = plain.withStages(composition);
   const options = { temperature: 0.9, repetitionPenalty: 1.6, seed: 11, stopTokens: [] };
@@ -79,7 +82,7 @@ test("a change drops the run ahead: draws and the repetition penalty only know s
   plain.dispose();
 });
 
-test("as sequences of a batch end, the others continue as if alone", async () => {
+inTurn("as sequences of a batch end, the others continue as if alone", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const prompts = [PROMPT, PROMPT.slice(2), PROMPT.slice(4)];
   const alone = await Promise.all(
@@ -103,7 +106,7 @@ test("as sequences of a batch end, the others continue as if alone", async () =>
   model.dispose();
 });
 
-test("a device error while a run ahead is dropped is reported by the next call", async () => {
+inTurn("a device error while a run ahead is dropped is reported by the next call", async () => {
   const device = await testDevice();
   const model = await load(location("weights/stories260K"), { device });
   const session = await model.session({ context: 128 });

@@ -7,6 +7,9 @@ import { location, readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { modelFiles, quantizedFolder, widenedFiles } from "../support/model-files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 interface GoldenCase {
   readonly case: string;
@@ -99,7 +102,7 @@ test("a folder keeps other tensors, reports how far the weights moved, and names
   }
 });
 
-test("on the GPU a real model takes 0.30 of float32's memory in q8, 0.17 in q4", async () => {
+inTurn("on the GPU a real model takes 0.30 of float32's memory in q8, 0.17 in q4", async () => {
   const folder = "weights/gpt2-stories";
   let float32 = 0;
   for (const { shape } of parseSafetensors(await readBytes(`${folder}/model.safetensors`)).tensors.values()) {
@@ -114,7 +117,7 @@ test("on the GPU a real model takes 0.30 of float32's memory in q8, 0.17 in q4",
   }
 });
 
-test("a notice reports how far quantising at load moved the weights", async () => {
+inTurn("a notice reports how far quantising at load moved the weights", async () => {
   const notices: string[] = [];
   const model = await load(location("weights/gpt-nano-sort"), {
     quantize: "q4",

@@ -14,7 +14,9 @@ import { refusal } from "../formats/refusal.ts";
 import { uniform } from "../reference/draw.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
-import { myTurns } from "../support/turns.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 /** Six letters of three, and the same sorted, as gpt-nano-sort reads them. */
 function sorting(seed: number, count: number): number[][] {
@@ -117,7 +119,7 @@ for (const method of myTurns(["attribution+greedy", "masks"] as const)) {
   });
 }
 
-test("with a cap on what the bad loss counts, a large weight does not ruin what was to be kept", async () => {
+inTurn("with a cap on what the bad loss counts, a large weight does not ruin what was to be kept", async () => {
   const model = await load(location("weights/gpt-nano-sort"));
   const good = sorting(2, 12);
   const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));
@@ -130,7 +132,7 @@ test("with a cap on what the bad loss counts, a large weight does not ruin what 
   model.dispose();
 });
 
-test("a fit that starts from one edge finds the second that a fit of two finds, with the same report", async () => {
+inTurn("a fit that starts from one edge finds the second that a fit of two finds, with the same report", async () => {
   const model = await load(location("weights/gpt-nano-sort"));
   const good = sorting(2, 12);
   const bad = [0, 1, 2].flatMap((letter) => [9, 10, 11].map((length) => Array<number>(length).fill(letter)));

@@ -11,7 +11,9 @@ import { location, readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { modelFiles } from "../support/model-files.ts";
 import { codeOf } from "../support/refusal-code.ts";
-import { myTurns } from "../support/turns.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 const POOLINGS: readonly Pooling[] = ["max", "last", "mean"];
 
@@ -66,7 +68,7 @@ for (const name of myTurns(["gpt2-tiny", "llama3-tiny"])) {
     model.dispose();
   });
 
-  test(`${name}: with stages on, and with all of them off`, async () => {
+  inTurn(`${name}: with stages on, and with all of them off`, async () => {
     const folder = `test/golden/${name}`;
     const plain = await load(location(folder), { plan: "reference" });
     const bundle = await loadBundle(location(`${folder}/everything.safetensors`));
@@ -80,14 +82,14 @@ for (const name of myTurns(["gpt2-tiny", "llama3-tiny"])) {
   });
 }
 
-test("sentences that take several steps are put together from their parts", async () => {
+inTurn("sentences that take several steps are put together from their parts", async () => {
   const model = await load(location("weights/stories260K"), { plan: "reference" });
   const sentences = sentencesOf([300, 3, 512, 257, 256], model.config.vocab_size);
   await checkAgainstCaptures(model, sentences, ["attn_q.1", "resid_post.4", "mlp_post.2"]);
   model.dispose();
 });
 
-test("nothing is run after the last site, and no logits are made", async () => {
+inTurn("nothing is run after the last site, and no logits are made", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const whole = model.plan({ context: 8 });
   const pooled = model.plan({ context: 8, captures: ["mlp_pre.1"], pooling: "max" });

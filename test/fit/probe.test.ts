@@ -21,6 +21,9 @@ import { dot } from "../../src/numbers/dot.ts";
 import { normal, seeded } from "../kernels/inputs.ts";
 import { location } from "../support/files.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 /** Sentences that differ in which half of the vocabulary their tokens come from. */
 function sentences(count: number, half: 0 | 1, vocab: number, seed: number): readonly (readonly number[])[] {
@@ -69,7 +72,7 @@ test("separable classes and columns in the thousands are fitted too", () => {
   assert.ok([...weight, bias].every(Number.isFinite));
 });
 
-test("a probe separates held-out sentences, and its file restores it", async () => {
+inTurn("a probe separates held-out sentences, and its file restores it", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const both = classes(model.config.vocab_size, 120);
   const probe = await fitProbe(model, both);
@@ -84,7 +87,7 @@ test("a probe separates held-out sentences, and its file restores it", async () 
 });
 
 for (const name of ["gpt2-tiny", "llama3-tiny"]) {
-  test(`${name}: what neurons write along a direction sums to what the MLP writes`, async () => {
+  inTurn(`${name}: what neurons write along a direction sums to what the MLP writes`, async () => {
     const folder = location(`test/golden/${name}`);
     const model = await load(folder, { plan: "reference" });
     const { config } = model;
@@ -118,7 +121,7 @@ for (const name of ["gpt2-tiny", "llama3-tiny"]) {
   });
 }
 
-test("neurons fall into four groups, and the bundle sets the chosen ones", async () => {
+inTurn("neurons fall into four groups, and the bundle sets the chosen ones", async () => {
   const folder = location("test/golden/gpt2-tiny");
   const model = await load(folder, { plan: "reference" });
   const both = classes(model.config.vocab_size);
@@ -149,7 +152,7 @@ test("neurons fall into four groups, and the bundle sets the chosen ones", async
   model.dispose();
 });
 
-test("auto takes the layer of the greatest effect within the bound, and reports the candidates", async () => {
+inTurn("auto takes the layer of the greatest effect within the bound, and reports the candidates", async () => {
   const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
   const both = classes(model.config.vocab_size, 10);
   const free = await chooseLayer(model, "ablation", { ...both, klBound: 1e9 });

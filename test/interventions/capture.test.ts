@@ -20,7 +20,9 @@ import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
 import { lastLogits } from "../support/last-logits.ts";
 import { load } from "../support/load.ts";
-import { myTurns } from "../support/turns.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 const TOKENS = [65, 7, 28, 64, 1, 66, 100, 2, 3, 21];
 const PROMPT_LENGTH = 6;
@@ -169,7 +171,7 @@ test("one tensor at two names: resid_post is what its own stages leave, resid_pr
   }));
 
 for (const folder of ["test/golden/gpt2-tiny", "test/golden/llama-tiny"]) {
-  test(`${folder}: under an edge mask the norms are captured uncorrected, and what reads them is corrected`, () =>
+  inTurn(`${folder}: under an edge mask the norms are captured uncorrected, and what reads them is corrected`, () =>
     withModel(folder, { plan: "reference" }, async (plain) => {
       const tokens = tokensFor(plain);
       const cut = edgeMask(plain, [
@@ -196,7 +198,8 @@ for (const folder of ["test/golden/gpt2-tiny", "test/golden/llama-tiny"]) {
           `the first head of token ${t} is corrected`,
         );
       }
-    }));
+    }),
+  );
 }
 
 test.run();

@@ -8,6 +8,9 @@ import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { pushStage } from "../support/stages.ts";
+import { sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 const FOLDER = "test/golden/gpt2-tiny";
 const PROMPT = [65, 7, 28, 64, 1, 66, 100, 2];
@@ -67,7 +70,7 @@ async function generate(session: Session, between: (seen: number) => void = () =
   return generation.result();
 }
 
-test("a change acts from the next submit, and the result names the first token it acted on", () =>
+inTurn("a change acts from the next submit, and the result names the first token it acted on", () =>
   withModel(async (plain) => {
     const session = await plain.withStages(composition()).session({ context: 40 });
     const before = await generate(session);
@@ -90,9 +93,10 @@ test("a change acts from the next submit, and the result names the first token i
     assert.equal(changed.tokens, [...start.tokens, ...rest.tokens]);
     session.dispose();
     other.dispose();
-  }));
+  }),
+);
 
-test("recomputed, the cache is that of the new values from the first token on", () =>
+inTurn("recomputed, the cache is that of the new values from the first token on", () =>
   withModel(async (plain) => {
     const session = await plain.withStages(composition()).session({ context: 40 });
     const changed = await generate(session, (seen) => {
@@ -106,9 +110,10 @@ test("recomputed, the cache is that of the new values from the first token on", 
     assert.equal(changed.tokens.slice(first), rest.tokens);
     session.dispose();
     fresh.dispose();
-  }));
+  }),
+);
 
-test("all stages off is the plain model, and they can be turned on again", () =>
+inTurn("all stages off is the plain model, and they can be turned on again", () =>
   withModel(async (plain) => {
     const edited = plain.withStages(composition());
     const own = await plain.generate(PROMPT, OPTIONS).result();
@@ -122,9 +127,10 @@ test("all stages off is the plain model, and they can be turned on again", () =>
     session.dispose();
     const logits = await plain.withStages(composition({ push: 0, neurons: 0, edges: 0 })).logits(PROMPT);
     assert.equal(logits.data, (await plain.logits(PROMPT)).data);
-  }));
+  }),
+);
 
-test("tensors change in place", () =>
+inTurn("tensors change in place", () =>
   withModel(async (plain) => {
     const session = await plain.withStages(composition()).session({ context: 40 });
     await generate(session);
@@ -138,9 +144,10 @@ test("tensors change in place", () =>
     assert.is(await codeOf(() => session.setTensors("neurons", 1, { scale })), "usage");
     assert.is(await codeOf(() => session.setTensors("neurons", 0, { scale: scale.slice(1) })), "usage");
     session.dispose();
-  }));
+  }),
+);
 
-test("replaced tensors are reported with the first token they acted on, and are the caller's no more", () =>
+inTurn("replaced tensors are reported with the first token they acted on, and are the caller's no more", () =>
   withModel(async (plain) => {
     const session = await plain.withStages(composition()).session({ context: 40 });
     const scale = new Float32Array(192).fill(1);
@@ -162,7 +169,8 @@ test("replaced tensors are reported with the first token they acted on, and are 
     assert.equal(changed.tokens, [...start.tokens, ...rest.tokens]);
     session.dispose();
     other.dispose();
-  }));
+  }),
+);
 
 test("a direction of zero is refused where a stage divides by its length", () =>
   withModel(async (plain) => {
@@ -228,7 +236,7 @@ async function countingMade(device: GPUDevice, use: (made: readonly string[]) =>
   }
 }
 
-test("nothing is made on the device between two tokens", async () => {
+inTurn("nothing is made on the device between two tokens", async () => {
   const device = await testDevice();
   const plain = await load(location(FOLDER), { device });
   const session = await plain.withStages(composition()).session({ context: 40 });
@@ -251,7 +259,7 @@ test("nothing is made on the device between two tokens", async () => {
 });
 
 for (const family of ["register", "tiled"] as const) {
-  test(`${family}: nor where the cache is computed again, in more rows than any step had before`, async () => {
+  inTurn(`${family}: nor where the cache is computed again, in more rows than any step had before`, async () => {
     const device = await testDevice();
     const plain = await load(location(FOLDER), { device, family });
     const stages = composition().stages.slice(0, 1);
@@ -273,7 +281,7 @@ for (const family of ["register", "tiled"] as const) {
   });
 }
 
-test("a batch has strengths, alphas and edge values of each sequence's own, equal to each alone", () =>
+inTurn("a batch has strengths, alphas and edge values of each sequence's own, equal to each alone", () =>
   withModel(async (plain) => {
     const edited = plain.withStages(composition());
     const changes: ((session: Session, sequence: number) => void)[] = [
@@ -298,9 +306,10 @@ test("a batch has strengths, alphas and edge values of each sequence's own, equa
     const own = await plain.generate(prompts[3] as number[], OPTIONS).result();
     assert.equal(batch[3]?.tokens, own.tokens, "the sequence whose stages are off is the plain model's");
     together.dispose();
-  }));
+  }),
+);
 
-test("a cache computed again gives every token the role it had", () =>
+inTurn("a cache computed again gives every token the role it had", () =>
   withModel(async (plain) => {
     const base = composition().stages[0] as Extract<Stage, { kind: "affine" }>;
     const model = plain.withStages({ stages: [{ ...base, positions: "generated" }], warnings: [] });
@@ -324,6 +333,7 @@ test("a cache computed again gives every token the role it had", () =>
     const changed = await run(true);
     assert.is(changed.changes.length, 2);
     assert.equal(changed.tokens, (await run(false)).tokens);
-  }));
+  }),
+);
 
 test.run();

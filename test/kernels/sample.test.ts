@@ -4,9 +4,11 @@ import type { KernelFamily } from "../../src/kernels/kernel.ts";
 import { packSettings, type SamplingSetting, sampleKernel, seenWords } from "../../src/kernels/sample/sample.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
-import { myTurns } from "../support/turns.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";
 import { keptSet, OFF, pcg4d, penalise, sample } from "./sample-reference.ts";
+
+const inTurn = sharedOut(test);
 
 const FAILED = 0xffffffff;
 /** Near the most that a step uniform of 64 KiB holds. */
@@ -120,7 +122,7 @@ test("chooses as float64 does for random settings and vocabularies", async () =>
   }
 });
 
-test("draws have the frequencies of the kept set's softmax, and never leave it", async () => {
+inTurn("draws have the frequencies of the kept set's softmax, and never leave it", async () => {
   const random = seeded(2);
   const vocab = 101;
   const draws = 400;
@@ -169,7 +171,7 @@ test("draws have the frequencies of the kept set's softmax, and never leave it",
   }
 });
 
-test("ties at the k-th place all stay, and ties at top-p stay or go together", async () => {
+inTurn("ties at the k-th place all stay, and ties at top-p stay or go together", async () => {
   const logits = [2, 1, 3, 1, 0, 1, -1, 2, 0];
   // Shares at temperature 3: 0.20 for 3, 0.14 for each 2, 0.10 for each 1.
   const cases: [Partial<SamplingSetting>, number[]][] = [
@@ -194,7 +196,7 @@ test("ties at the k-th place all stay, and ties at top-p stay or go together", a
   }
 });
 
-test("the narrowest settings are greedy, and a row of equals is still a draw", async () => {
+inTurn("the narrowest settings are greedy, and a row of equals is still a draw", async () => {
   const random = seeded(3);
   const logits = Float32Array.from({ length: 101 }, () => normal(random));
   const largest = logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
@@ -221,7 +223,7 @@ test("the narrowest settings are greedy, and a row of equals is still a draw", a
   assert.ok(new Set(ids.slice(greedy.length)).size > 80, "all of 101 equal tokens can be drawn");
 });
 
-test("a draw depends on seed and position alone, not on the batch", async () => {
+inTurn("a draw depends on seed and position alone, not on the batch", async () => {
   const random = seeded(4);
   const vocab = 101;
   const others = Array.from({ length: 9 }, () => randomDraw(random, vocab));
@@ -238,7 +240,7 @@ test("a draw depends on seed and position alone, not on the batch", async () => 
   }
 });
 
-test("the penalty divides positive logits and multiplies negative ones, for seen tokens alone", async () => {
+inTurn("the penalty divides positive logits and multiplies negative ones, for seen tokens alone", async () => {
   const greedy = { temperature: 0, repetitionPenalty: 2 };
   const draws: Draw[] = [
     { logits: [4, 3, 1], setting: greedy, seen: [0] },
@@ -254,7 +256,7 @@ test("the penalty divides positive logits and multiplies negative ones, for seen
   );
 });
 
-test("a row that is not finite gives no token and marks none as seen", async () => {
+inTurn("a row that is not finite gives no token and marks none as seen", async () => {
   const rows = [NaN, Infinity, -Infinity].flatMap((bad) =>
     [0, 50, 100].map((at) => Float32Array.from({ length: 101 }, (_, id) => (id === at ? bad : id / 10))),
   );

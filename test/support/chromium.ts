@@ -13,8 +13,15 @@ import { type Browser, chromium } from "playwright-core";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Starts a headless browser that offers WebGPU on SwiftShader. The caller closes it. */
-export async function openChromium(): Promise<Browser> {
+/**
+ * Dawn's flag to leave out the checks that it compiles into every access of a buffer. Kernels then compile and run in two
+ * thirds of the time on a software device. The packed package and its examples are tested with the checks, as users run
+ * them, and test/engine/same-bits.test.ts shows that they change no bit of what is computed.
+ */
+export const UNCHECKED = "enable-dawn-features=disable_robustness";
+
+/** Starts a headless browser that offers WebGPU on SwiftShader. The caller closes it. @param flags of Chromium, more */
+export async function openChromium(flags: readonly string[] = []): Promise<Browser> {
   const folder = await unpackChromium();
   return chromium.launch({
     executablePath: join(folder, "chromium"),
@@ -25,6 +32,7 @@ export async function openChromium(): Promise<Browser> {
       ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
       // Containers often have a /dev/shm of 64 MB, too small for a renderer.
       "--disable-dev-shm-usage",
+      ...flags,
     ],
     // Nothing is inherited but these: with VK_DRIVER_FILES set, as Node's tests do, Chromium finds no adapter.
     env: {

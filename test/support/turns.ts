@@ -23,3 +23,15 @@ export function myTurns<T>(cases: readonly T[]): T[] {
   const { index, of } = globalThis.testTurn ?? { index: 0, of: 1 };
   return cases.filter((_, i) => (i + Math.floor(i / of)) % of === index);
 }
+
+/**
+ * `test` for tests that Node and Chromium share out, in the order in which a file declares them. Of a file, what is most
+ * likely to differ between the two stays with `test`.
+ */
+export function sharedOut(test: (name: string, run: () => Promise<void> | void) => void): typeof test {
+  const { index, of } = globalThis.testTurn ?? { index: 0, of: 1 };
+  let count = 0;
+  return (name, run) => {
+    if (count++ % of === index) test(name, run);
+  };
+}
