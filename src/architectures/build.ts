@@ -2,7 +2,7 @@
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { BLOCK_BYTES, blockCount, isQuantFormat } from "../formats/quantized-block.ts";
-import { type Graph, type MatrixRef, type Node, type VectorRef, weightsOf } from "../graph/graph.ts";
+import { type Graph, isKeptAsStored, type MatrixRef, type Node, type VectorRef, weightsOf } from "../graph/graph.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { show, showText } from "../show.ts";
 import { gpt2Graph } from "./gpt2.ts";
@@ -61,9 +61,7 @@ export function endsOf(
 function checkNode(node: Node, checkpoint: Checkpoint, quantization: QuantFormat | undefined): void {
   const { matrices, vectors } = weightsOf(node);
   for (const matrix of matrices) {
-    // Positions stay as they are stored.
-    const isPositions = node.op === "embed" && matrix === node.positions;
-    checkMatrix(matrix, checkpoint, isPositions ? undefined : quantization);
+    checkMatrix(matrix, checkpoint, isKeptAsStored(node, matrix) ? undefined : quantization);
   }
   for (const vector of vectors) checkVector(vector, checkpoint);
 }

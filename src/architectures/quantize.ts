@@ -2,7 +2,7 @@
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { BLOCK_BYTES, blockCount, QUANT_BLOCK, QuantizationLoss } from "../formats/quantized-block.ts";
 import { storedRows } from "../formats/quantized-strips.ts";
-import type { Graph, MatrixRef } from "../graph/graph.ts";
+import { type Graph, isKeptAsStored, type MatrixRef, weightsOf } from "../graph/graph.ts";
 import type { QuantFormat } from "../model-config.ts";
 import { QUANTIZATION_FIELD } from "./read-config.ts";
 
@@ -60,8 +60,9 @@ export function quantizeTensors(graph: Graph, checkpoint: Checkpoint, format: Qu
 function matricesOf({ nodes }: Graph): ReadonlyMap<string, MatrixRef> {
   const matrices = new Map<string, MatrixRef>();
   for (const node of nodes) {
-    if (node.op === "linear") matrices.set(node.weight.tensor, node.weight);
-    else if (node.op === "embed") matrices.set(node.tokens.tensor, node.tokens);
+    for (const matrix of weightsOf(node).matrices) {
+      if (!isKeptAsStored(node, matrix)) matrices.set(matrix.tensor, matrix);
+    }
   }
   return matrices;
 }

@@ -1,12 +1,5 @@
 /** A model's fused operations, by what they are to attribution: layers of two halves between an embedding and a head. */
-import {
-  type FusedAttention,
-  type FusedEmbed,
-  type FusedLinear,
-  type FusedNorm,
-  type FusedOp,
-  labelOf,
-} from "../compile/fused.ts";
+import { type FusedLinear, type FusedNorm, type FusedOp, labelOf } from "../compile/fused.ts";
 import { kernelDtype } from "../compile/lower-context.ts";
 import { linearSources, tableSource, vectorSource, type WeightLayout } from "../compile/weight-layout.ts";
 import type { Pace } from "../execution/pacer.ts";
@@ -91,7 +84,7 @@ export function placeModel({ ops, layout, weights }: AttributionParts): PlacedMo
   };
   const table = (ref: MatrixRef): PlacedMatrix => place({ matrix: tableSource(ref), bias: undefined });
   const linear = (op: FusedLinear): PlacedMatrix => place(linearSources(op));
-  const norm = ({ norm: kind, gain, bias, eps }: FusedNorm): PlacedNorm => ({
+  const norm = ({ node: { kind, gain, bias, eps } }: FusedNorm): PlacedNorm => ({
     kind,
     gain: layout.vectorOffset(vectorSource(gain)),
     bias: bias ? layout.vectorOffset(vectorSource(bias)) : 0,
@@ -105,12 +98,12 @@ export function placeModel({ ops, layout, weights }: AttributionParts): PlacedMo
       throw new Error(`A ${kind} was expected and there is ${op ? labelOf(op.role, op.layer) : "no more operation"}`);
     return op as Extract<FusedOp, { readonly kind: Kind }>;
   };
-  const embed: FusedEmbed = next("embed");
+  const { node: embed } = next("embed");
   const layers: LayerParts[] = [];
   while (rest.length > 2) {
     const attnNorm = next("norm");
     const qkv = next("linear");
-    const attention: FusedAttention = next("attention");
+    const { node: attention } = next("attention");
     const output = next("linear");
     const mlpNorm = next("norm");
     const inner = next("linear");
@@ -118,7 +111,7 @@ export function placeModel({ ops, layout, weights }: AttributionParts): PlacedMo
     layers.push({
       attnNorm: norm(attnNorm),
       qkv: linear(qkv),
-      rope: qkv.epilogue.kind === "qkv" && qkv.epilogue.rotary > 0,
+      rope: qkv.epilogue.kind === "qkv" && qkv.epilogue.rope,
       scale: attention.scale,
       window: attention.window,
       output: linear(output),

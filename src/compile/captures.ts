@@ -5,7 +5,7 @@ import { SluiceError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { type Site, siteForm, siteName } from "../graph/site.ts";
 import { show } from "../show.ts";
-import type { FusedAttention, FusedOp } from "./fused.ts";
+import { type FusedNode, type FusedOp, rowsOf } from "./fused.ts";
 import type { CaptureRegion, PooledLayout, PooledRegion } from "./plan.ts";
 
 /** Most bytes that captures of one step take; more sites or longer contexts make the steps smaller. */
@@ -79,7 +79,7 @@ export class CaptureLayout {
         offset,
         width: wanted.width,
         stride: stride(wanted),
-        rows: wanted.op.kind === "norm" && wanted.op.selectsOuts ? "outs" : "rows",
+        rows: rowsOf(wanted.op),
         ...(wanted.order && { order: wanted.order }),
         ...(wanted.tap === null && { heads }),
       };
@@ -122,7 +122,7 @@ export class CaptureLayout {
   }
 
   /** The region for an attention's softmax weights, if they are captured. */
-  patternOf(op: FusedAttention): CaptureRegion | undefined {
+  patternOf(op: FusedNode<"attention">): CaptureRegion | undefined {
     return this.regions[this.#wanted.findIndex((wanted) => wanted.op === op && wanted.tap === null)];
   }
 }
@@ -133,12 +133,15 @@ export function offeredSites(graph: Graph, ops: readonly FusedOp[]): ReadonlyMap
   const offered = new Map<string, Wanted>();
   for (const op of ops) {
     for (const [tap, { site, width }] of op.taps) {
-      const rotary = op.kind === "linear" && op.epilogue.kind === "qkv" && tap !== "v" ? op.epilogue.rotary : 0;
+      const rotary = op.kind === "linear" && tap !== "v" ? (op.rotary ?? 0) : 0;
       const heads = tap === "q" ? num_attention_heads : num_key_value_heads;
       const order = rotary > 0 && { order: headsInOrder(heads, head_dim, rotary) };
       offered.set(siteName(site), { site, op, tap, width, ...order });
     }
-    if (op.kind === "attention") offered.set(siteName(op.pattern), { site: op.pattern, op, tap: null, width: 0 });
+    if (op.kind === "attention") {
+      const { pattern } = op.node;
+      offered.set(siteName(pattern), { site: pattern, op, tap: null, width: 0 });
+    }
   }
   return offered;
 }

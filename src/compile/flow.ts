@@ -1,7 +1,5 @@
 /** How values flow through a graph: who makes them, who reads them, and which stages are on the way. */
-import { type Graph, inputsOf, type Node, outputOf, type Value } from "../graph/graph.ts";
-
-export type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
+import { type Graph, inputsOf, type Node, type NodeOf, outputOf, type Value } from "../graph/graph.ts";
 
 /** A stage's node. */
 export type StageNode = NodeOf<"stage">;

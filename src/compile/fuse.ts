@@ -3,14 +3,15 @@
  * result is a list in execution order, one entry per operation.
  *
  * It follows values from a linear node to their only reader: a residual add, an activation, a gated product or
- * the attention inputs become the epilogue of the matmul that feeds them. Whatever stays unfused is refused
- * loudly rather than run by some slow path nobody would notice.
+ * the attention inputs become the epilogue of the matmul that feeds them. Nodes with a record in operations.ts are operations
+ * of their own. Whatever stays is refused loudly rather than run by some slow path nobody would notice.
  */
 import { SluiceError } from "../errors.ts";
-import type { Graph, Node, StageUse, Value } from "../graph/graph.ts";
+import { type Graph, type Node, type NodeOf, outputOf, type StageUse, type Value } from "../graph/graph.ts";
 import { isStream, type SiteKind } from "../graph/site.ts";
-import { Flow, inEpilogue, type NodeOf, type StageNode } from "./flow.ts";
+import { Flow, inEpilogue, type StageNode } from "./flow.ts";
 import type { FusedLinear, FusedNorm, FusedOp, LinearPart, NormEdit, RowStage, TappedSite } from "./fused.ts";
+import { operationOf } from "./operations.ts";
 
 export function fuse(graph: Graph): readonly FusedOp[] {
   return new Fuser(graph).run();
@@ -45,54 +46,31 @@ class Fuser {
 
   /** The operation that begins with this node, or nothing when a later node will begin it. */
   #fuseFrom(node: Node): FusedOp | undefined {
-    switch (node.op) {
-      case "embed":
-        this.#taken.add(node);
-        return {
-          ...this.#sourceOf(node.out),
-          kind: "embed",
-          role: "embed",
-          layer: undefined,
-          taps: taps([["embed", node.out, "embed"]]),
-          tokens: node.tokens,
-          positions: node.positions,
-          out: node.out,
-        };
-      case "norm":
-        return this.#norm(node);
-      case "linear":
-        return this.#linear(node);
-      case "attention": {
-        const z = this.#take(this.#flow.stagesAfter(node.out).stages, node.out);
-        this.#taken.add(node);
-        return {
-          kind: "attention",
-          role: "attn.core",
-          layer: this.#layer,
-          taps: taps([["z", z.value, "attn_z"]]),
-          stages: z.uses,
-          queries: node.queries,
-          out: z.value,
-          scale: node.scale,
-          window: node.window,
-          pattern: node.pattern,
-        };
-      }
-      case "head_sources":
-        this.#taken.add(node);
-        return {
-          kind: "head_sources",
-          role: "attn.head_sources",
-          layer: node.layer,
-          taps: new Map(),
-          input: node.input,
-          weight: node.weight,
-          bias: node.bias,
-          heads: node.heads,
-        };
-      default:
-        return undefined;
-    }
+    if (node.op === "norm") return this.#norm(node);
+    if (node.op === "linear") return this.#linear(node);
+    return this.#alone(node);
+  }
+
+  /** An operation that is this node alone, with the stages that its kernel carries. */
+  #alone(node: Exclude<Node, NodeOf<"norm" | "linear">>): FusedOp | undefined {
+    const operation = operationOf(node.op);
+    if (!operation) return undefined;
+    this.#taken.add(node);
+    const { role, tap, list } = operation;
+    const made = outputOf(node);
+    const { uses, value: out } = made && list ? this.#stagesOf(made) : { uses: [], value: made };
+    const site = out?.sites.find((each) => !isStream(each));
+    return {
+      ...(out && operation.isSource && this.#sourceOf(out)),
+      kind: node.op,
+      role,
+      layer: this.#layer,
+      taps: taps([[tap, out, site?.kind]]),
+      stages: uses,
+      ...(list !== undefined && { list }),
+      node,
+      out,
+    } as FusedOp;
   }
 
   #norm(node: NodeOf<"norm">): FusedNorm {
@@ -103,7 +81,7 @@ class Fuser {
     const select = selectMaker?.op === "select_outs" ? selectMaker : undefined;
     for (const part of [mix, select]) if (part) this.#taken.add(part);
     const end = select?.input ?? mix?.input ?? node.input;
-    const normed = this.#take(this.#flow.stagesAfter(node.out).stages, node.out);
+    const normed = this.#stagesOf(node.out);
     this.#layer = select ? undefined : (layerIn(normed.value) ?? this.#layer);
     const { input, edit, afterPost, deltaEnd } = this.#stream(end);
     const isEdited = edit.delta || edit.post.length + edit.pre.length + normed.uses.length > 0 || mix;
@@ -122,13 +100,10 @@ class Fuser {
         ["out", normed.value, "mlp_norm"],
         ["out", normed.value, "final_norm"],
       ]),
-      norm: node.kind,
+      node,
       input,
       out: normed.value,
       selectsOuts: select !== undefined,
-      gain: node.gain,
-      bias: node.bias,
-      eps: node.eps,
       ...(isEdited && {
         edit: {
           ...edit,
@@ -171,7 +146,7 @@ class Fuser {
     return { input: add.left, afterPost, deltaEnd: add.right, edit: { delta, post, pre } };
   }
 
-  #linear(node: NodeOf<"linear">): FusedOp {
+  #linear(node: NodeOf<"linear">): FusedLinear {
     return this.#qkv(node) ?? this.#gated(node) ?? this.#activated(node) ?? this.#residual(node) ?? this.#stored(node);
   }
 
@@ -191,6 +166,8 @@ class Fuser {
     for (const node of [q.linear, q.rope, k.linear, k.rope, v.linear, cache]) if (node) this.#taken.add(node);
     const { reads: ofQ, input } = q.linear;
     const reads = ofQ && [...ofQ, ...(k.linear.reads ?? []), ...(v.linear.reads ?? [])];
+    const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: headDim } = this.#graph.config;
+    const rotary = q.rope?.rotary ?? 0;
     return {
       kind: "linear",
       role: "attn.qkv",
@@ -204,15 +181,10 @@ class Fuser {
       variant: 0,
       ...(reads && { reads }),
       stages: new Map(),
-      epilogue: {
-        kind: "qkv",
-        q: part(q.linear),
-        k: part(k.linear),
-        v: part(v.linear),
-        rotary: q.rope?.rotary ?? 0,
-        head_dim: this.#graph.config.head_dim,
-        out: attention.queries,
-      },
+      parts: [part(q.linear), part(k.linear), part(v.linear)],
+      rotary,
+      epilogue: { kind: "qkv", heads, kvHeads, headDim, rope: rotary > 0 },
+      out: attention.queries,
     };
   }
 
@@ -227,7 +199,7 @@ class Fuser {
     const second = this.#flow.makerOf(up.value);
     if (second?.op !== "linear" || second.input !== first.input) return undefined;
     for (const node of [first, activation, product, second]) this.#taken.add(node);
-    const post = this.#take(this.#flow.stagesAfter(product.out).stages, product.out);
+    const post = this.#stagesOf(product.out);
     return {
       kind: "linear",
       role: "mlp.gate_up",
@@ -244,7 +216,9 @@ class Fuser {
         ["up", this.#take(up.stages, up.value).uses],
         ["post", post.uses],
       ]),
-      epilogue: { kind: "gated", gate: part(first), up: part(second), activation: activation.kind, out: post.value },
+      parts: [part(first), part(second)],
+      epilogue: { kind: "gated", activation: activation.kind },
+      out: post.value,
     };
   }
 
@@ -253,7 +227,7 @@ class Fuser {
     const activation = this.#flow.onlyReaderOf(pre.value);
     if (activation?.op !== "activation") return undefined;
     this.#taken.add(node).add(activation);
-    const post = this.#take(this.#flow.stagesAfter(activation.out).stages, activation.out);
+    const post = this.#stagesOf(activation.out);
     return {
       kind: "linear",
       role: "mlp.up",
@@ -268,7 +242,9 @@ class Fuser {
         ["pre", this.#take(pre.stages, pre.value).uses],
         ["post", post.uses],
       ]),
-      epilogue: { kind: "activation", part: part(node), activation: activation.kind, out: post.value },
+      parts: [part(node)],
+      epilogue: { kind: "activation", activation: activation.kind },
+      out: post.value,
     };
   }
 
@@ -289,8 +265,9 @@ class Fuser {
       input: node.input,
       variant: 0,
       stages: new Map([["out", own.uses]]),
+      parts: [part(node)],
     } as const;
-    if (!joins) return { ...common, taps: new Map(), epilogue: { kind: "store", part: part(node), out: own.value } };
+    if (!joins) return { ...common, taps: new Map(), epilogue: { kind: "store" }, out: own.value };
     return {
       ...common,
       ...this.#sourceOf(value),
@@ -298,13 +275,15 @@ class Fuser {
         ["out", value, "attn_out"],
         ["out", value, "mlp_out"],
       ]),
-      epilogue: { kind: "residual", part: part(node), residual: add.left, out: add.out },
+      epilogue: { kind: "residual" },
+      residual: add.left,
+      out: add.out,
     };
   }
 
   #stored(node: NodeOf<"linear">): FusedLinear {
     this.#taken.add(node);
-    const isHead = node.out === this.#graph.logits;
+    const isHead = node.out.rows === "outs";
     return {
       kind: "linear",
       role: isHead ? "lm_head" : "linear",
@@ -313,7 +292,9 @@ class Fuser {
       input: node.input,
       variant: node.reads?.[0] ?? 0,
       stages: new Map(),
-      epilogue: { kind: "store", part: part(node), out: node.out },
+      parts: [part(node)],
+      epilogue: { kind: "store" },
+      out: node.out,
     };
   }
 
@@ -322,6 +303,11 @@ class Fuser {
     const rope = maker?.op === "rope" ? maker : undefined;
     const linear = rope ? this.#flow.makerOf(rope.input) : maker;
     return linear?.op === "linear" ? { linear, rope } : undefined;
+  }
+
+  /** The stages that follow a value, as part of the operation that makes it. */
+  #stagesOf(value: Value): { readonly uses: readonly StageUse[]; readonly value: Value } {
+    return this.#take(this.#flow.stagesAfter(value).stages, value);
   }
 
   /** Makes stages part of the operation that carries them; `value` is what there is without any. */
@@ -340,7 +326,7 @@ class Fuser {
 }
 
 function part(node: NodeOf<"linear">): LinearPart {
-  return { weight: node.weight, out: node.out, ...(node.bias && { bias: node.bias }) };
+  return { weight: node.weight, ...(node.bias && { bias: node.bias }) };
 }
 
 function rowStage({ form, use, tracked }: StageNode): RowStage {
@@ -354,12 +340,12 @@ function layerIn({ sites }: Value): number | undefined {
 
 /** Of `[tap, value, kind]`, those whose value is a site of that kind. */
 function taps(
-  candidates: readonly (readonly [tap: string, value: Value | undefined, kind: SiteKind])[],
+  candidates: readonly (readonly [tap: string | undefined, value: Value | undefined, kind: SiteKind | undefined])[],
 ): Map<string, TappedSite> {
   const found = new Map<string, TappedSite>();
   for (const [tap, value, kind] of candidates) {
     const site = value?.sites.find((each) => each.kind === kind);
-    if (value && site) found.set(tap, { site, width: value.width });
+    if (tap !== undefined && value && site) found.set(tap, { site, width: value.width });
   }
   return found;
 }

@@ -1,34 +1,21 @@
 /** What fusion makes of a graph: one entry per operation, of which lowering makes no, one or several dispatches. */
-import type { EdgeVariant, MatrixRef, StageForm, StageUse, Value, VectorRef } from "../graph/graph.ts";
+import {
+  type EdgeVariant,
+  inputsOf,
+  type MatrixRef,
+  type Node,
+  type NodeOf,
+  type StageForm,
+  type StageUse,
+  type Value,
+  type VectorRef,
+} from "../graph/graph.ts";
 import type { Site } from "../graph/site.ts";
-import type { ActivationName } from "../model-config.ts";
-
-/** A part of a fused linear operation: a matrix and its bias, with the value it produces. */
-export interface LinearPart {
-  readonly weight: MatrixRef;
-  readonly bias?: VectorRef;
-  readonly out: Value;
-}
-
-/** What an operation is in its block, or at the ends of the model. Operations of one role share their kernels. */
-export type OpRole =
-  | "embed"
-  | "attn.norm"
-  | "attn.qkv"
-  | "attn.core"
-  | "attn.head_sources"
-  | "attn.out"
-  | "mlp.norm"
-  | "mlp.gate_up"
-  | "mlp.up"
-  | "mlp.down"
-  | "final_norm"
-  | "lm_head"
-  /** A projection that nothing follows. */
-  | "linear";
+import type { LinearEpilogue } from "../kernels/linear/linear.ts";
 
 interface Placed {
-  readonly role: OpRole;
+  /** What the operation is in its block, or at the ends of the model. Operations of one role share their kernels. */
+  readonly role: string;
   /** Block number, or undefined before the first and after the last block. */
   readonly layer: number | undefined;
   /** Site values this operation owns, by the name of the tap in its kernel. */
@@ -41,14 +28,22 @@ export interface TappedSite {
   readonly width: number;
 }
 
-export interface FusedEmbed extends Placed {
-  readonly kind: "embed";
-  readonly tokens: MatrixRef;
-  readonly positions: MatrixRef | undefined;
-  readonly out: Value;
-  /** Canonical index of the embedding as a source of the edge mask, if one needs it. */
+/** An operation that is one node of the graph, and the stages that its kernel carries: see operations.ts. */
+export interface FusedNode<Op extends Exclude<Node["op"], "norm" | "linear">> extends Placed {
+  readonly kind: Op;
+  readonly node: NodeOf<Op>;
+  /** What it makes, after its stages. */
+  readonly out: OutOf<NodeOf<Op>>;
+  /** Stages of single elements, and the name of their list in the kernel; absent if it carries none. */
+  readonly stages: readonly StageUse[];
+  readonly list?: string;
+  /** Canonical index of the result as a source of the edge mask, if one needs it. */
   readonly source?: number;
 }
+
+type OutOf<Each> = Each extends { readonly out: Value } ? Value : undefined;
+
+type FusedNodes = { [Op in Exclude<Node["op"], "norm" | "linear">]: FusedNode<Op> };
 
 /** A stage that edits whole rows, in the kernel that owns them. */
 export interface RowStage {
@@ -79,21 +74,27 @@ export interface NormEdit {
 
 export interface FusedNorm extends Placed {
   readonly kind: "norm";
-  readonly norm: "layer" | "rms";
+  readonly role: "attn.norm" | "mlp.norm" | "final_norm";
+  readonly node: NodeOf<"norm">;
   readonly input: Value;
   readonly out: Value;
   /** The rows are gathered through the step's out rows. */
   readonly selectsOuts: boolean;
-  readonly gain: VectorRef;
-  readonly bias: VectorRef | undefined;
-  readonly eps: number;
   /** Absent if no stage touches the row. */
   readonly edit?: NormEdit;
 }
 
-/** out = epilogue(input · Wᵀ + bias). */
+/** A part of a fused linear operation: a matrix and its bias. */
+export interface LinearPart {
+  readonly weight: MatrixRef;
+  readonly bias?: VectorRef;
+}
+
+/** out = epilogue(input · Wᵀ + bias) */
 export interface FusedLinear extends Placed {
   readonly kind: "linear";
+  /** `linear`: a projection that nothing follows. */
+  readonly role: "attn.qkv" | "attn.out" | "mlp.gate_up" | "mlp.up" | "mlp.down" | "lm_head" | "linear";
   readonly input: Value;
   /** Variant of the input that is read, if it has several; `qkv`: `reads` says it for each group of head_dim outputs. */
   readonly variant: number;
@@ -102,60 +103,18 @@ export interface FusedLinear extends Placed {
   readonly stages: ReadonlyMap<string, readonly StageUse[]>;
   /** Canonical index of the result as a source of the edge mask (mlp_out). */
   readonly source?: number;
-  readonly epilogue:
-    | { readonly kind: "store"; readonly part: LinearPart; readonly out: Value }
-    | {
-        readonly kind: "activation";
-        readonly part: LinearPart;
-        readonly activation: ActivationName;
-        readonly out: Value;
-      }
-    /** out = residual + (input · Wᵀ + bias) */
-    | { readonly kind: "residual"; readonly part: LinearPart; readonly residual: Value; readonly out: Value }
-    /** out = activation(gate) · up */
-    | {
-        readonly kind: "gated";
-        readonly gate: LinearPart;
-        readonly up: LinearPart;
-        readonly activation: ActivationName;
-        readonly out: Value;
-      }
-    /** Queries to an activation, keys and values to the layer's cache, the first two rotated if `rotary` is not 0. */
-    | {
-        readonly kind: "qkv";
-        readonly q: LinearPart;
-        readonly k: LinearPart;
-        readonly v: LinearPart;
-        /** Elements of each head that are rotated, from its start. */
-        readonly rotary: number;
-        readonly head_dim: number;
-        /** The rotated queries. */
-        readonly out: Value;
-      };
-}
-
-export interface FusedAttention extends Placed {
-  readonly kind: "attention";
-  readonly queries: Value;
+  /** `qkv`: queries, keys and values; `gated`: gate and up, whose strips take turns; otherwise one. */
+  readonly parts: readonly [LinearPart, ...LinearPart[]];
+  /** `qkv`: elements of each head of queries and keys that are rotated, from its start. */
+  readonly rotary?: number;
+  readonly epilogue: LinearEpilogue;
+  /** `residual`: what the result is added to. */
+  readonly residual?: Value;
+  /** `qkv`: the queries, rotated; keys and values go to the layer's cache. */
   readonly out: Value;
-  readonly scale: number;
-  readonly window: number;
-  readonly pattern: Site;
-  /** Stages of single elements at attn_z. */
-  readonly stages: readonly StageUse[];
 }
 
-/** Outputs of single heads, kept as sources of the edge mask. */
-export interface FusedHeadSources extends Placed {
-  readonly kind: "head_sources";
-  /** attn_z. */
-  readonly input: Value;
-  readonly weight: MatrixRef;
-  readonly bias: VectorRef | undefined;
-  readonly heads: readonly { readonly head: number; readonly source: number }[];
-}
-
-export type FusedOp = FusedEmbed | FusedNorm | FusedLinear | FusedAttention | FusedHeadSources;
+export type FusedOp = FusedNorm | FusedLinear | FusedNodes[keyof FusedNodes];
 
 /** Where in the model an operation is, for people: `blocks.3.attn.qkv`. */
 export function labelOf(role: string, layer: number | undefined): string {
@@ -170,30 +129,25 @@ export function roleIn(label: string, layer: number | undefined): string {
 
 /** The values that an operation reads. */
 export function readBy(op: FusedOp): readonly Value[] {
-  switch (op.kind) {
-    case "embed":
-      return [];
-    case "norm":
-      return op.edit?.delta ? [op.input, op.edit.delta.value] : [op.input];
-    case "attention":
-      return [op.queries];
-    case "head_sources":
-      return [op.input];
-    case "linear":
-      return op.epilogue.kind === "residual" ? [op.input, op.epilogue.residual] : [op.input];
-  }
+  if (op.kind === "norm") return op.edit?.delta ? [op.input, op.edit.delta.value] : [op.input];
+  if (op.kind === "linear") return op.residual ? [op.input, op.residual] : [op.input];
+  return inputsOf(op.node);
 }
 
 /** The values that an operation makes. */
 export function writtenBy(op: FusedOp): readonly Value[] {
-  switch (op.kind) {
-    case "head_sources":
-      return [];
-    case "linear":
-      return [op.epilogue.out];
-    case "norm":
-      return op.edit?.stream ? [op.out, op.edit.stream] : [op.out];
-    default:
-      return [op.out];
-  }
+  if (op.kind === "norm" && op.edit?.stream) return [op.out, op.edit.stream];
+  return op.out ? [op.out] : [];
+}
+
+/** Canonical indices of the sources of an edge mask that an operation keeps. */
+export function keptBy(op: FusedOp): readonly number[] {
+  if (op.kind === "head_sources") return op.node.heads.map(({ source }) => source);
+  const source = op.kind === "norm" ? op.edit?.delta?.source : op.source;
+  return source === undefined ? [] : [source];
+}
+
+/** The rows that an operation works on: all of the step, or those whose logits are wanted. */
+export function rowsOf(op: FusedOp): Value["rows"] {
+  return op.out?.rows ?? "rows";
 }

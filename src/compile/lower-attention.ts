@@ -4,7 +4,7 @@ import type { AttentionShape } from "../kernels/attention/shape.ts";
 import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../kernels/attention/split.ts";
 import { attentionOperation } from "../kernels/attention/variants.ts";
 import type { ArgValues, Kernel } from "../kernels/kernel.ts";
-import { type FusedAttention, labelOf } from "./fused.ts";
+import { type FusedNode, labelOf } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { BufferRole, Dispatch, SplitRule } from "./plan.ts";
 
@@ -19,7 +19,7 @@ export function splitRule(dispatches: readonly Dispatch[]): SplitRule | undefine
   return dispatches.some(({ split }) => split) ? SPLIT : undefined;
 }
 
-export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispatch[] {
+export function lowerAttention(ctx: LoweringContext, op: FusedNode<"attention">): Dispatch[] {
   const { config } = ctx.graph;
   const layer = op.layer ?? 0;
   const taps = ctx.captures.tapsOf(op);
@@ -32,9 +32,10 @@ export function lowerAttention(ctx: LoweringContext, op: FusedAttention): Dispat
     maxRows: MAX_ROWS,
   };
   const stages = ctx.stages.partOf(op);
-  const args = { scale: op.scale, window: op.window, slot_stride: ctx.options.capacity };
+  const { queries, scale, window } = op.node;
+  const args = { scale, window, slot_stride: ctx.options.capacity };
   const bind: Record<string, BufferRole> = {
-    q: activation(ctx, op.queries),
+    q: activation(ctx, queries),
     k_cache: { role: "keys", layer },
     v_cache: { role: "values", layer },
     slots: { role: "slots" },

@@ -5,20 +5,21 @@ import type { ArgValues, Kernel } from "../kernels/kernel.ts";
 import { argmaxKernels } from "../kernels/sample/argmax.ts";
 import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
 import { sampleKernel } from "../kernels/sample/sample.ts";
-import { type FusedEmbed, labelOf } from "./fused.ts";
+import { type FusedNode, labelOf } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
 import type { BufferRole, Dispatch, Plan } from "./plan.ts";
 import { tableSource } from "./weight-layout.ts";
 
 /** One dispatch for each part of the table; rows of other parts are left alone. */
-export function lowerEmbed(ctx: LoweringContext, op: FusedEmbed): Dispatch[] {
+export function lowerEmbed(ctx: LoweringContext, op: FusedNode<"embed">): Dispatch[] {
   const { config } = ctx.graph;
-  const table = ctx.layout.matrix(tableSource(op.tokens));
-  const positions = op.positions && ctx.layout.matrix(tableSource(op.positions));
+  const { node } = op;
+  const table = ctx.layout.matrix(tableSource(node.tokens));
+  const positions = node.positions && ctx.layout.matrix(tableSource(node.positions));
   if (positions && positions.parts.length > 1) {
     throw new SluiceError(
       "device_limit",
-      `The position table (${op.positions?.tensor}) exceeds what this device can bind at once`,
+      `The position table (${node.positions?.tensor}) exceeds what this device can bind at once`,
       {
         hint: "No model in circulation does; use a device with a larger maxStorageBufferBindingSize.",
       },

@@ -1,21 +1,18 @@
 /** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
 import { isQuantFormat } from "../formats/quantized-block.ts";
-import type { Graph } from "../graph/graph.ts";
-import { type LinearEpilogue, type LinearShape, linearOperation } from "../kernels/linear/linear.ts";
+import { type LinearShape, linearOperation } from "../kernels/linear/linear.ts";
 import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import { kernelsFor } from "../kernels/variants.ts";
-import { type FusedHeadSources, type FusedLinear, labelOf } from "./fused.ts";
+import { type FusedLinear, type FusedNode, labelOf, rowsOf } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import { joined } from "./stage-lowering.ts";
 import { linearSources, tableSource, vectorSource, type WeightPart } from "./weight-layout.ts";
 
 export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
-  const { epilogue } = op;
   const sources = linearSources(op);
   const matrix = ctx.layout.matrix(sources.matrix);
   const taps = ctx.captures.tapsOf(op);
-  const outs = op.input.rows === "outs";
   const heads = headSumsOf(ctx, op);
   const grouped = op.epilogue.kind === "qkv" && ctx.stages.isStaged(op);
   const own = ctx.stages.partOf(op);
@@ -27,7 +24,7 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
     ...naming(stages),
     label: labelOf(matrix.parts.length > 1 ? `${op.role} ${i + 1}/${matrix.parts.length}` : op.role, op.layer),
     layer: op.layer,
-    rows: outs ? "outs" : "rows",
+    rows: rowsOf(op),
     readsCache: false,
     ...served(
       ctx,
@@ -45,15 +42,15 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
       input: activation(ctx, op.input, op.variant * stride),
       params: { role: "params" },
       ...stages.bind,
-      ...(epilogue.kind === "qkv"
+      ...(op.epilogue.kind === "qkv"
         ? {
-            q: activation(ctx, epilogue.out),
+            q: activation(ctx, op.out),
             rope: { role: "rope" },
             k_cache: { role: "keys", layer: op.layer ?? 0 },
             v_cache: { role: "values", layer: op.layer ?? 0 },
           }
-        : { output: activation(ctx, epilogue.out) }),
-      ...(epilogue.kind === "residual" && { residual: activation(ctx, epilogue.residual) }),
+        : { output: activation(ctx, op.out) }),
+      ...(op.residual && { residual: activation(ctx, op.residual) }),
       partials: { role: "partials" },
       capture: { role: "capture" },
     },
@@ -69,10 +66,10 @@ function partShape(ctx: LoweringContext, op: FusedLinear, { strips }: Pick<Weigh
     N: n,
     strips,
     dtype: kernelDtype(dtype),
-    epilogue: kernelEpilogue(op, ctx.graph.config),
+    epilogue: op.epilogue,
     bias: bias !== undefined,
     taps: ctx.captures.tapsOf(op).names,
-    outs: op.input.rows === "outs",
+    outs: rowsOf(op) === "outs",
     edits: ctx.stages.editsOf(op),
     stacked: ctx.stages.isStacked(op),
     ...(ctx.stages.isSourced(op) && { sourced: true }),
@@ -82,10 +79,11 @@ function partShape(ctx: LoweringContext, op: FusedLinear, { strips }: Pick<Weigh
 }
 
 /** One dispatch for each part of the output projection, unless its own kernel sums the heads. */
-export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Dispatch[] {
+export function lowerHeadSources(ctx: LoweringContext, op: FusedNode<"head_sources">): Dispatch[] {
   if (sumsHeads(ctx, op)) return [];
   const { num_attention_heads: heads, head_dim, hidden_size: width } = ctx.graph.config;
-  const matrix = ctx.layout.matrix(tableSource(op.weight));
+  const { input, weight, bias, heads: listed } = op.node;
+  const matrix = ctx.layout.matrix(tableSource(weight));
   const stages = ctx.stages.partOf(op);
   // A workgroup (z) for each head of the list: how many there are is not asked again.
   const { head_count: _, ...args } = stages.args;
@@ -105,21 +103,21 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
             width,
             strips: part.strips,
             dtype: kernelDtype(matrix.dtype),
-            bias: op.bias !== undefined,
+            bias: bias !== undefined,
             maxRows: MAX_ROWS,
           },
-          op.heads.length,
+          listed.length,
         ),
       },
     ],
     args: {
       first_strip: part.firstStrip,
-      bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0,
+      bias: bias ? ctx.layout.vectorOffset(vectorSource(bias)) : 0,
       ...args,
     },
     bind: {
       weights: { role: "weights", part: part.index },
-      z: activation(ctx, op.input),
+      z: activation(ctx, input),
       params: { role: "params" },
       ...stages.bind,
     },
@@ -131,8 +129,8 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedHeadSources): Di
  * the cache. Register kernels can; those that share weights among threads cannot, and on GPUs a dispatch costs less than such
  * a tail. Where some number of rows is served by another, the heads keep a dispatch of their own.
  */
-function sumsHeads(ctx: LoweringContext, { layer, weight }: FusedHeadSources): boolean {
-  const { dtype, parts } = ctx.layout.matrix(tableSource(weight));
+function sumsHeads(ctx: LoweringContext, { layer, node }: FusedNode<"head_sources">): boolean {
+  const { dtype, parts } = ctx.layout.matrix(tableSource(node.weight));
   const unit = isQuantFormat(dtype) ? 32 : 4;
   const projection = ctx.ops.find(
     (op): op is FusedLinear => op.kind === "linear" && op.role === "attn.out" && op.layer === layer,
@@ -145,38 +143,20 @@ function sumsHeads(ctx: LoweringContext, { layer, weight }: FusedHeadSources): b
 }
 
 /** The heads that an output projection sums besides its own outputs. */
-function headSumsOf(ctx: LoweringContext, op: FusedLinear): FusedHeadSources | undefined {
+function headSumsOf(ctx: LoweringContext, op: FusedLinear): FusedNode<"head_sources"> | undefined {
   return ctx.ops.find(
-    (other): other is FusedHeadSources =>
+    (other): other is FusedNode<"head_sources"> =>
       op.role === "attn.out" && other.kind === "head_sources" && other.layer === op.layer && sumsHeads(ctx, other),
   );
 }
 
-function headShape({ graph }: LoweringContext, op: FusedHeadSources): NonNullable<LinearShape["heads"]> {
+function headShape({ graph }: LoweringContext, { node }: FusedNode<"head_sources">): NonNullable<LinearShape["heads"]> {
   const { num_attention_heads: count, head_dim } = graph.config;
-  return { count, head_dim, bias: op.bias !== undefined, listed: op.heads.length };
+  return { count, head_dim, bias: node.bias !== undefined, listed: node.heads.length };
 }
 
 /** Every head reads the uncorrected rows. */
 function plainReads(ctx: LoweringContext): readonly number[] {
   const { num_attention_heads: H, num_key_value_heads: G } = ctx.graph.config;
   return Array<number>(H + 2 * G).fill(0);
-}
-
-function kernelEpilogue({ epilogue }: FusedLinear, config: Graph["config"]): LinearEpilogue {
-  switch (epilogue.kind) {
-    case "activation":
-    case "gated":
-      return { kind: epilogue.kind, activation: epilogue.activation };
-    case "qkv":
-      return {
-        kind: "qkv",
-        heads: config.num_attention_heads,
-        kvHeads: config.num_key_value_heads,
-        headDim: config.head_dim,
-        rope: epilogue.rotary > 0,
-      };
-    default:
-      return { kind: epilogue.kind };
-  }
 }

@@ -4,7 +4,7 @@ import { siteName } from "../graph/site.ts";
 import type { Kernel } from "../kernels/kernel.ts";
 import { editedNormKernel, notesOverflow } from "../kernels/norm/edited.ts";
 import { type NormShape, normKernel } from "../kernels/norm/norm.ts";
-import { type FusedNorm, labelOf, type NormEdit } from "./fused.ts";
+import { type FusedNorm, labelOf, type NormEdit, rowsOf } from "./fused.ts";
 import { activation, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import type { StagePart } from "./stage-lowering.ts";
@@ -27,20 +27,21 @@ export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
   const norms = op.taps.get("resid_pre") ?? op.taps.get("resid_post");
   const edited = op.edit && editedNorm(ctx, op, op.edit, taps.names);
   const notes = edited?.notesOverflow ?? true;
+  const { kind, gain, bias, eps } = op.node;
   return {
     ...naming(edited?.part),
     label: labelOf(op.role, op.layer),
     layer: op.layer,
-    rows: op.selectsOuts ? "outs" : "rows",
+    rows: rowsOf(op),
     readsCache: false,
     ...(norms && { norms: siteName(norms.site) }),
     candidates: [
       { maxRows: Infinity, kernel: edited?.kernel ?? normKernel({ ...normShape(op), taps: taps.names }, ctx.options) },
     ],
     args: {
-      gain: ctx.layout.vectorOffset(vectorSource(op.gain)),
-      ...(op.norm === "layer" && { bias: op.bias ? ctx.layout.vectorOffset(vectorSource(op.bias)) : 0 }),
-      eps: op.eps,
+      gain: ctx.layout.vectorOffset(vectorSource(gain)),
+      ...(kind === "layer" && { bias: bias ? ctx.layout.vectorOffset(vectorSource(bias)) : 0 }),
+      eps,
       // The earlier, the greater.
       ...(notes && { rank: ctx.ops.length - ctx.ops.indexOf(op) }),
       ...taps.args,
@@ -92,5 +93,5 @@ function editedNorm(
 }
 
 function normShape(op: FusedNorm): NormShape {
-  return { kind: op.norm, width: op.input.width, outs: op.selectsOuts, maxRows: MAX_ROWS, flagged: true };
+  return { kind: op.node.kind, width: op.input.width, outs: op.selectsOuts, maxRows: MAX_ROWS, flagged: true };
 }

@@ -12,13 +12,12 @@ import type { KernelChoices } from "../kernels/variants.ts";
 import { ceil4 } from "../numbers/round-up.ts";
 import { ActivationPlanner } from "./activations.ts";
 import { CaptureLayout } from "./captures.ts";
-import { type FusedLinear, type FusedOp, writtenBy } from "./fused.ts";
-import { lowerAttention, splitRule } from "./lower-attention.ts";
+import { type FusedLinear, type FusedOp, rowsOf, writtenBy } from "./fused.ts";
+import { splitRule } from "./lower-attention.ts";
 import { type LoweringContext, MAX_ROWS } from "./lower-context.ts";
-import { lowerEmbed, lowerTails } from "./lower-ends.ts";
-import { lowerHeadSources, lowerLinear } from "./lower-linear.ts";
-import { lowerNorm } from "./lower-norm.ts";
+import { lowerTails } from "./lower-ends.ts";
 import { lowerPools } from "./lower-pool.ts";
+import { lowerOperation } from "./operations.ts";
 import type { Dispatch, Plan } from "./plan.ts";
 import { SourceSlots } from "./source-slots.ts";
 import { StageLowering } from "./stage-lowering.ts";
@@ -143,13 +142,9 @@ class Lowering {
     const finalNorm: Dispatch[] = [];
     const head: Dispatch[] = [];
     for (const op of this.#lowered) {
-      const isHead = op.kind === "linear" && op.epilogue.out === this.#graph.logits;
-      const list = isHead ? head : op.kind === "norm" && op.selectsOuts ? finalNorm : body;
-      if (op.kind === "embed") list.push(...lowerEmbed(context, op));
-      else if (op.kind === "norm") list.push(lowerNorm(context, op));
-      else if (op.kind === "head_sources") list.push(...lowerHeadSources(context, op));
-      else if (op.kind === "attention") list.push(...lowerAttention(context, op));
-      else list.push(...lowerLinear(context, op));
+      const outs = op.kind === "norm" ? finalNorm : head;
+      const list = rowsOf(op) === "rows" ? body : outs;
+      list.push(...lowerOperation(context, op));
       if (pooling) list.push(...lowerPools(context, op, pooling));
     }
     const cacheRowBytes = ceil4(config.num_key_value_heads * config.head_dim) * 4;

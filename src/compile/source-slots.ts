@@ -4,7 +4,7 @@
  * each variant of a norm, for what the shared slots only get in the same dispatch.
  */
 import type { EdgeVariant, Value } from "../graph/graph.ts";
-import { type FusedNorm, type FusedOp, labelOf } from "./fused.ts";
+import { type FusedNorm, type FusedOp, keptBy, labelOf } from "./fused.ts";
 import { NONE } from "./stage-image.ts";
 import type { ProgramSlots } from "./stage-table.ts";
 
@@ -21,13 +21,7 @@ export class SourceSlots {
 
   constructor(ops: readonly FusedOp[]) {
     for (const op of ops) {
-      const sources =
-        op.kind === "head_sources"
-          ? op.heads.map(({ source }) => source)
-          : [op.kind === "norm" ? op.edit?.delta?.source : op.kind === "attention" ? undefined : op.source];
-      for (const source of sources) {
-        if (source !== undefined) this.#slotOf.set(source, this.#slotOf.size);
-      }
+      for (const source of keptBy(op)) this.#slotOf.set(source, this.#slotOf.size);
     }
     const norms = ops.filter((op): op is FusedNorm => op.kind === "norm");
     this.tracked = norms.some(isTracked);

@@ -9,7 +9,7 @@ import { type Composition, edgeMaskIn } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { linearLists } from "../kernels/linear/linear.ts";
 import type { ModelConfig } from "../model-config.ts";
-import type { FusedEmbed, FusedHeadSources, FusedLinear, FusedNorm, FusedOp, OpRole } from "./fused.ts";
+import type { FusedLinear, FusedNode, FusedNorm, FusedOp } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
 import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";
 import { visibleLayers } from "./stage-edges.ts";
@@ -44,11 +44,11 @@ export class StageLowering {
   readonly #ops: readonly FusedOp[];
   readonly #bounds: StageBounds;
   readonly #table: StageTableBuilder;
-  readonly #staged = new Set<OpRole>();
+  readonly #staged = new Set<string>();
   /** By role of a linear operation: the values that stages edit somewhere, and whether several follow one another. */
-  readonly #edits = new Map<OpRole, Set<string>>();
-  readonly #stacked = new Set<OpRole>();
-  readonly #sourced = new Set<OpRole>();
+  readonly #edits = new Map<string, Set<string>>();
+  readonly #stacked = new Set<string>();
+  readonly #sourced = new Set<string>();
   readonly #programs = new Map<FusedNorm, ArgValues>();
   readonly #lists = new Map<FusedOp, StagePart>();
 
@@ -58,10 +58,10 @@ export class StageLowering {
     this.slots = slots;
     this.#table = new StageTableBuilder(bounds.composition, bounds, edgeVariants(ops));
     for (const op of ops) {
-      if (op.kind === "attention" && op.stages.length > 0) this.#staged.add(op.role);
+      if (op.kind === "norm") continue;
       if (op.kind === "linear") this.#noteEdits(op);
-      if (op.kind === "linear" && op.reads) this.#staged.add(op.role);
-      if (op.kind === "linear" && op.source !== undefined) this.#sourced.add(op.role);
+      else if (op.stages.length > 0) this.#staged.add(op.role);
+      if (op.source !== undefined) this.#sourced.add(op.role);
     }
     const isEmpty =
       this.#staged.size === 0 && slots.count === 0 && !ops.some((op) => op.kind === "norm" && op.edit !== undefined);
@@ -131,6 +131,7 @@ export class StageLowering {
 
   #noteEdits(op: FusedLinear): void {
     const { role } = op;
+    if (op.reads) this.#staged.add(role);
     for (const [name, { length }] of op.stages) {
       if (length === 0) continue;
       this.#staged.add(role);
@@ -176,23 +177,29 @@ export class StageLowering {
   }
 
   #partOf(op: Exclude<FusedOp, FusedNorm>): StagePart {
+    if (op.kind === "linear") return this.#linearPart(op);
     if (op.kind === "head_sources") return this.#headPart(op);
-    const sourceBind = { sources: { role: "sources" } } as const;
     if (op.kind === "embed") return this.#embedPart(op);
-    const stagesBind = { stages: { role: "stages" } } as const;
-    const table = { record_stride: this.#table.recordStride };
-    if (op.kind === "attention") {
-      if (!this.isStaged(op)) return nothing;
-      return { args: { ...table, list_z: this.#table.list(op.stages) }, bind: stagesBind, names: idsOf(op.stages) };
-    }
+    if (op.list === undefined || !this.isStaged(op)) return nothing;
+    return {
+      args: { record_stride: this.#table.recordStride, [`list_${op.list}`]: this.#table.list(op.stages) },
+      bind: { stages: { role: "stages" } },
+      names: idsOf(op.stages),
+    };
+  }
+
+  #linearPart(op: FusedLinear): StagePart {
     const isStaged = this.isStaged(op);
     const isSourced = this.isSourced(op);
     return {
       args: {
-        ...(isStaged && { ...table, ...this.#linearLists(op) }),
+        ...(isStaged && { record_stride: this.#table.recordStride, ...this.#linearLists(op) }),
         ...(isSourced && { source: op.source === undefined ? NONE : this.#sourceAt(op.source) }),
       },
-      bind: { ...(isStaged && stagesBind), ...(isSourced && sourceBind) },
+      bind: {
+        ...(isStaged && ({ stages: { role: "stages" } } as const)),
+        ...(isSourced && ({ sources: { role: "sources" } } as const)),
+      },
       names: [
         ...[...op.stages.values()].flatMap(idsOf),
         ...(op.source === undefined ? [] : ["mlp_out, kept as a source"]),
@@ -202,7 +209,7 @@ export class StageLowering {
   }
 
   /** The step's first kernel, which makes the records of its rows. */
-  #embedPart(op: FusedEmbed): StagePart {
+  #embedPart(op: FusedNode<"embed">): StagePart {
     if (!this.isStaged(op)) return nothing;
     const { recordStride: record_stride, sequenceRecords: sequence_records } = this.#table;
     const isSource = op.source !== undefined;
@@ -221,12 +228,12 @@ export class StageLowering {
     return Object.fromEntries(this.editsOf(op).map((name) => [`list_${name}`, this.#table.list(op.stages.get(name))]));
   }
 
-  #headPart(op: FusedHeadSources): StagePart {
-    const heads = op.heads.map(({ head, source }) => ({ head, slot: this.slots.slotOf(source) }));
+  #headPart(op: FusedNode<"head_sources">): StagePart {
+    const heads = op.node.heads.map(({ head, source }) => ({ head, slot: this.slots.slotOf(source) }));
     return {
       args: { heads: this.#table.heads(heads), head_count: heads.length, slot_stride: this.#slotBytes / 16 },
       bind: { stages: { role: "stages" }, sources: { role: "sources" } },
-      names: op.heads.map(({ head }) => `head ${head}, kept as a source`),
+      names: heads.map(({ head }) => `head ${head}, kept as a source`),
     };
   }
 

@@ -19,7 +19,7 @@ import {
 import { isQuantFormat } from "../formats/quantized-block.ts";
 import { quantizedStripBytes } from "../formats/quantized-strips.ts";
 import { stripBytes } from "../formats/strips.ts";
-import type { MatrixRef, VectorRef } from "../graph/graph.ts";
+import { isKeptAsStored, type MatrixRef, type VectorRef, weightsOf } from "../graph/graph.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { type FusedLinear, type FusedOp, type LinearPart, labelOf } from "./fused.ts";
 
@@ -109,17 +109,14 @@ export class WeightLayout {
       end4 += Math.ceil(placedCount(source.pieces, source.inTurns) / 4);
     };
     for (const op of ops) {
-      if (op.kind === "embed") {
-        addMatrix(tableSource(op.tokens), quantize);
-        // Few bytes, and every position's row counts: as they are stored.
-        if (op.positions) addMatrix(tableSource(op.positions), undefined);
-      } else if (op.kind === "norm") {
-        addVector(vectorSource(op.gain));
-        if (op.bias) addVector(vectorSource(op.bias));
-      } else if (op.kind === "linear") {
+      if (op.kind === "linear") {
         const { matrix, bias } = linearSources(op);
         addMatrix(matrix, quantize);
         addVector(bias);
+      } else {
+        const { matrices, vectors } = weightsOf(op.node);
+        for (const each of matrices) addMatrix(tableSource(each), isKeptAsStored(op.node, each) ? undefined : quantize);
+        for (const each of vectors) addVector(vectorSource(each));
       }
     }
     this.matrices = [...this.#matrixOf.values()];
@@ -165,18 +162,24 @@ export function vectorSource({ tensor, first, length }: VectorRef): VectorSource
 }
 
 /** Which outputs of which tensors a fused linear operation multiplies by, and the biases in the same order. */
-export function linearSources({ epilogue, role, layer }: FusedLinear): LinearSources {
+export function linearSources({ parts, epilogue, rotary = 0, role, layer }: FusedLinear): LinearSources {
   const label = labelOf(role, layer);
   if (epilogue.kind === "qkv") {
-    const { q, k, v, rotary, head_dim } = epilogue;
-    const order = rotary > 0 ? pairAdjacentOrder(head_dim, rotary) : undefined;
-    return placed(label, [{ part: q, order }, { part: k, order }, { part: v }]);
+    const order = rotary > 0 ? pairAdjacentOrder(epilogue.headDim, rotary) : undefined;
+    return placed(
+      label,
+      parts.map((part, i) => (i < 2 ? { part, order } : { part })),
+    );
   }
-  if (epilogue.kind === "gated") return placed(label, [{ part: epilogue.gate }, { part: epilogue.up }], true);
-  return {
-    matrix: tableSource(epilogue.part.weight),
-    bias: epilogue.part.bias && vectorSource(epilogue.part.bias),
-  };
+  if (epilogue.kind === "gated") {
+    return placed(
+      label,
+      parts.map((part) => ({ part })),
+      true,
+    );
+  }
+  const [{ weight, bias }] = parts;
+  return { matrix: tableSource(weight), bias: bias && vectorSource(bias) };
 }
 
 /** Parts one after the other, or strips of four outputs in turn: gate, up, gate, up … */

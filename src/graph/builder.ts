@@ -1,16 +1,21 @@
 /** Methods for writing model graphs: each method adds a node and returns its value. */
 import type { ActivationName, ModelConfig } from "../model-config.ts";
-import type { Graph, MatrixRef, Node, Value, VectorRef } from "./graph.ts";
+import { type Graph, inputsOf, type MatrixRef, type NewNode, type Node, type Value, type VectorRef } from "./graph.ts";
 import type { Site } from "./site.ts";
 
 export class GraphBuilder {
   readonly #nodes: Node[] = [];
   #values = 0;
 
+  /** A node of any kind that makes as wide a value, of as many rows, as the first that it reads. */
+  node(fields: NewNode, sites: readonly Site[] = []): Value {
+    const [input] = inputsOf(fields);
+    if (!input) throw new Error(`A node of kind ${fields.op} reads no value whose shape its own could have`);
+    return this.#make(fields, this.#value(input.width, sites, input.rows));
+  }
+
   embed(tokens: MatrixRef, positions: MatrixRef | undefined, sites: readonly Site[]): Value {
-    const out = this.#value(tokens.inputs, sites);
-    this.#nodes.push({ op: "embed", out, tokens, ...(positions && { positions }) });
-    return out;
+    return this.#make({ op: "embed", tokens, ...(positions && { positions }) }, this.#value(tokens.inputs, sites));
   }
 
   norm(
@@ -19,21 +24,16 @@ export class GraphBuilder {
     parameters: { gain: VectorRef; bias?: VectorRef; eps: number },
     site: Site,
   ): Value {
-    const out = this.#value(input.width, [site], input.rows);
-    this.#nodes.push({ op: "norm", kind, input, out, ...parameters });
-    return out;
+    return this.node({ op: "norm", kind, input, ...parameters }, [site]);
   }
 
   linear(input: Value, weight: MatrixRef, bias: VectorRef | undefined, site?: Site): Value {
     const out = this.#value(weight.outputs, site ? [site] : [], input.rows);
-    this.#nodes.push({ op: "linear", input, out, weight, ...(bias && { bias }) });
-    return out;
+    return this.#make({ op: "linear", input, weight, ...(bias && { bias }) }, out);
   }
 
   rope(input: Value, head_dim: number, rotary: number): Value {
-    const out = this.#value(input.width, []);
-    this.#nodes.push({ op: "rope", input, out, head_dim, rotary });
-    return out;
+    return this.node({ op: "rope", input, head_dim, rotary });
   }
 
   cache(layer: number, keys: Value, values: Value): void {
@@ -41,37 +41,33 @@ export class GraphBuilder {
   }
 
   attention(layer: number, queries: Value, scale: number, window: number): Value {
-    const out = this.#value(queries.width, [{ kind: "attn_z", layer }]);
-    this.#nodes.push({ op: "attention", layer, queries, out, scale, window, pattern: { kind: "attn_pattern", layer } });
-    return out;
+    const pattern: Site = { kind: "attn_pattern", layer };
+    return this.node({ op: "attention", layer, queries, scale, window, pattern }, [{ kind: "attn_z", layer }]);
   }
 
   activation(kind: ActivationName, input: Value, site?: Site): Value {
-    const out = this.#value(input.width, site ? [site] : []);
-    this.#nodes.push({ op: "activation", kind, input, out });
-    return out;
+    return this.node({ op: "activation", kind, input }, site && [site]);
   }
 
   multiply(left: Value, right: Value, site: Site): Value {
-    const out = this.#value(left.width, [site]);
-    this.#nodes.push({ op: "multiply", left, right, out });
-    return out;
+    return this.node({ op: "multiply", left, right }, [site]);
   }
 
   add(left: Value, right: Value, sites: readonly Site[]): Value {
-    const out = this.#value(left.width, sites);
-    this.#nodes.push({ op: "add", left, right, out });
-    return out;
+    return this.node({ op: "add", left, right }, sites);
   }
 
   selectOuts(input: Value): Value {
-    const out = this.#value(input.width, [], "outs");
-    this.#nodes.push({ op: "select_outs", input, out });
-    return out;
+    return this.#make({ op: "select_outs", input }, this.#value(input.width, [], "outs"));
   }
 
   finish(config: ModelConfig, logits: Value): Graph {
     return { config, nodes: this.#nodes, logits };
+  }
+
+  #make(fields: NewNode, out: Value): Value {
+    this.#nodes.push({ ...fields, out } as Node);
+    return out;
   }
 
   #value(width: number, sites: readonly Site[], rows: Value["rows"] = "rows"): Value {

@@ -62,7 +62,10 @@ export interface VectorRef {
   readonly tensorLength: number;
 }
 
-/** Values that a node reads, `out` that it makes, matrices and vectors are fields of their own, so that they are found. */
+/**
+ * What a model does, a record per operation. The values that a node reads, `out` that it makes, its matrices and vectors are
+ * fields of their own: by them every phase finds what it needs of an operation that it does not know.
+ */
 export type Node =
   /** out[t] = tokenTable[token(t)] + positionTable[position(t)] */
   | { readonly op: "embed"; readonly out: Value; readonly tokens: MatrixRef; readonly positions?: MatrixRef }
@@ -140,6 +143,8 @@ export type Node =
       readonly variants: readonly EdgeVariant[];
     };
 
+export type NodeOf<Op extends Node["op"]> = Extract<Node, { readonly op: Op }>;
+
 export interface Graph {
   readonly config: ModelConfig;
   readonly nodes: readonly Node[];
@@ -147,8 +152,12 @@ export interface Graph {
   readonly logits: Value;
 }
 
+/** A node that makes a value, before it has one. */
+export type NewNode = Unmade<Extract<Node, { readonly out: Value }>>;
+type Unmade<Each> = Each extends Each ? Omit<Each, "out"> : never;
+
 /** The values a node reads: its fields that are values, except `out`. */
-export function inputsOf(node: Node): readonly Value[] {
+export function inputsOf(node: Node | NewNode): readonly Value[] {
   return Object.entries(node).flatMap(([name, field]) => (name !== "out" && isValue(field) ? [field] : []));
 }
 
@@ -190,12 +199,14 @@ function has(field: unknown, name: string): boolean {
   return typeof field === "object" && field !== null && name in field;
 }
 
+/** Whether a matrix stays as it is stored if weights are quantised: few bytes, and every position's row counts. */
+export function isKeptAsStored(node: Node, matrix: MatrixRef): boolean {
+  return node.op === "embed" && matrix === node.positions;
+}
+
 /** Names of the tensors that a graph is made of. */
 export function tensorsOf({ nodes }: Pick<Graph, "nodes">): ReadonlySet<string> {
-  const names = nodes.flatMap((node): readonly (string | undefined)[] => {
-    if (node.op === "embed") return [node.tokens.tensor, node.positions?.tensor];
-    if (node.op === "norm") return [node.gain.tensor, node.bias?.tensor];
-    return node.op === "linear" ? [node.weight.tensor, node.bias?.tensor] : [];
-  });
-  return new Set(names.filter((name) => name !== undefined));
+  return new Set(
+    nodes.map(weightsOf).flatMap(({ matrices, vectors }) => [...matrices, ...vectors].map(({ tensor }) => tensor)),
+  );
 }

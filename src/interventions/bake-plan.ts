@@ -3,7 +3,7 @@
  * linear layer, of a norm or of the embedding changes its columns and its bias; one at the input of an output
  * projection changes its rows; what is added to the stream moves into the bias of the layer that wrote to it last.
  */
-import type { Graph, MatrixRef, Node, VectorRef } from "../graph/graph.ts";
+import type { Graph, MatrixRef, NodeOf, VectorRef } from "../graph/graph.ts";
 import { isSameSite, isStream, type Site, siteName } from "../graph/site.ts";
 import { show } from "../show.ts";
 import { type Source, sourceIndex, sourceName } from "./edges.ts";
@@ -11,10 +11,6 @@ import { isEverywhere } from "./positions.ts";
 import { addsConstant, isTranslation, type RowMap, rowMapOf } from "./row-map.ts";
 import { siteWidth } from "./site-names.ts";
 import type { Composition, EdgeMaskStage, SiteStage } from "./stage.ts";
-
-type LinearNode = Extract<Node, { op: "linear" }>;
-type NormNode = Extract<Node, { op: "norm" }>;
-type EmbedNode = Extract<Node, { op: "embed" }>;
 
 /** What is done to one linear layer. */
 export interface LinearFold {
@@ -118,7 +114,7 @@ class Planner {
     return { linears, norms, embed, kept: this.#kept };
   }
 
-  #embed({ tokens, positions }: EmbedNode): EmbedFold | null {
+  #embed({ tokens, positions }: NodeOf<"embed">): EmbedFold | null {
     const maps = this.#fold({
       sites: [{ kind: "resid_pre", layer: 0 }],
       streamSites: [],
@@ -129,7 +125,7 @@ class Planner {
     return maps.length > 0 ? { tokens, positions, maps } : null;
   }
 
-  #norm({ out, gain, bias }: NormNode): NormFold[] {
+  #norm({ out, gain, bias }: NodeOf<"norm">): NormFold[] {
     const maps = this.#fold({
       sites: out.sites,
       streamSites: [],
@@ -140,7 +136,7 @@ class Planner {
     return maps.length > 0 ? [{ gain, bias, maps }] : [];
   }
 
-  #linear({ out, weight, bias }: LinearNode): LinearFold[] {
+  #linear({ out, weight, bias }: NodeOf<"linear">): LinearFold[] {
     const [site] = out.sites;
     if (!site || site.layer === null) return [];
     const { kind, layer } = site;

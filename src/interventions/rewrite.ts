@@ -5,6 +5,7 @@
 import {
   type Graph,
   type Node,
+  type NodeOf,
   outputOf,
   type StageForm,
   type StageUse,
@@ -16,8 +17,6 @@ import { EdgePlan } from "./edge-plan.ts";
 import type { Source } from "./edges.ts";
 import { kindOf } from "./kinds/kinds.ts";
 import { type Composition, edgeMaskIn, isAtSite } from "./stage.ts";
-
-type NodeOf<Op extends Node["op"]> = Extract<Node, { op: Op }>;
 
 interface PlacedStage {
   readonly form: StageForm;
