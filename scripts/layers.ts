@@ -8,6 +8,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/errors.ts", "src/defaults.ts", "src/show.ts", "src/model-config.ts"],
   ["src/arguments/", "src/numbers/", "src/jinja/"],
   ["src/formats/", "src/graph/", "src/kernels/"],
+  ["src/hub/"],
   ["src/gpu/", "src/tokenizer/", "src/interventions/", "src/architectures/"],
   ["src/execution/"],
   ["src/compile/"],
@@ -19,7 +20,7 @@ export const layers: readonly (readonly string[])[] = [
 ];
 
 /** Modules that may use Node's builtins and the packages that exist only for Node. All others run in pages too. */
-export const nodeModules = /^src\/(?:gpu|formats|tune)\/node[^/]*\.ts$|^src\/cli\//;
+export const nodeModules = /^src\/(?:gpu|formats|hub|tune)\/node[^/]*\.ts$|^src\/cli\//;
 
 /** Packages that only work in Node. */
 export const nodePackages: readonly string[] = ["webgpu", "@sparticuz/chromium"];

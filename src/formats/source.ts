@@ -41,6 +41,12 @@ export interface FileSource {
    * listed, as over HTTP.
    */
   list(folder?: string): Promise<readonly string[] | null>;
+  /**
+   * Resolves when everything that was read is known to be right: a source that is read while it is fetched verifies
+   * files at their ends. Absent if what is read is what there is.
+   * @throws `bad_file` if a file was wrong
+   */
+  settle?(signal?: AbortSignal): Promise<void>;
   /** Releases handles and connections. May be called again. */
   close(): Promise<void>;
 }

@@ -1,0 +1,68 @@
+/** What a content must have as its digest, computed while it comes. */
+import type { HubFile } from "./repo-files.ts";
+
+/** What the two faces of SHA-256 have in common. */
+interface Hash {
+  update(bytes: Uint8Array): void;
+  hex(): string;
+}
+
+/** Files of git itself are small: larger ones are in LFS, and named by SHA-256. */
+const MAX_GIT_BYTES = 200_000_000;
+
+export interface Verdict {
+  readonly isRight: boolean;
+  /** For a wrong one: which digest, what it is and what it should be. */
+  readonly why: string;
+}
+
+/** Bytes of a content in order, then whether they are right. */
+export class ContentDigest {
+  readonly #sha256: string | null;
+  readonly #gitSha1: string | null;
+  #hash: Hash | null = null;
+  #bytes = 0;
+
+  constructor({ sha256, gitSha1 }: Pick<HubFile, "sha256" | "gitSha1">) {
+    this.#sha256 = sha256;
+    this.#gitSha1 = gitSha1;
+  }
+
+  /** Must be called before bytes are added, and begins anew. */
+  async start(): Promise<void> {
+    this.#bytes = 0;
+    if (this.#sha256 === null) return;
+    // Bundlers for browsers swap this module for sha256.ts (scripts/page-faces.json says so), hence the late import.
+    const { Sha256 } = await import("../formats/node-sha256.ts");
+    this.#hash = new Sha256();
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    this.#hash?.update(bytes);
+  }
+
+  /** @param readAll the whole content, for a digest that needs its length first */
+  async verdict(readAll: () => Promise<Uint8Array<ArrayBuffer>>): Promise<Verdict> {
+    if (this.#sha256 !== null) {
+      const found = this.#hash?.hex() ?? "";
+      return { isRight: found === this.#sha256, why: `its SHA-256 is ${found}, not ${this.#sha256}` };
+    }
+    // Pages without a secure address have no digests.
+    const { subtle } = globalThis.crypto ?? {};
+    if (this.#gitSha1 === null || !subtle || this.#bytes > MAX_GIT_BYTES) return { isRight: true, why: "" };
+    const content = await readAll();
+    const head = new TextEncoder().encode(`blob ${content.length}\0`);
+    const blob = new Uint8Array(head.length + content.length);
+    blob.set(head);
+    blob.set(content, head.length);
+    const asBlob = hexOf(await subtle.digest("SHA-1", blob));
+    // Mirrors that are no git repository name a content by its plain SHA-1.
+    const isRight = asBlob === this.#gitSha1 || hexOf(await subtle.digest("SHA-1", content)) === this.#gitSha1;
+    return { isRight, why: `git's SHA-1 of it is ${asBlob}, not ${this.#gitSha1}` };
+  }
+}
+
+function hexOf(digest: ArrayBuffer): string {
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,67 @@
+/** A hub model as a source of files: fetched to the end first, or read while it comes. */
+import type { FileSource } from "../formats/source.ts";
+import { Download, type DownloadOptions } from "./download.ts";
+import { HubSource } from "./hub-source.ts";
+import { type HubReference, showReference } from "./reference.ts";
+import { type Resolution, resolveModel } from "./resolve.ts";
+
+/** A model that is in the store. */
+export interface PulledModel {
+  readonly commit: string;
+  /** The GGUF file that is the model; null for a folder with config.json. */
+  readonly gguf: string | null;
+  /** The files that the model needs, by their paths. */
+  readonly files: readonly string[];
+  /** Bytes that were fetched for it now. */
+  readonly fetchedBytes: number;
+}
+
+/**
+ * Fetches what is not in the store.
+ * @throws SluiceError `not_found`, `not_written`, `bad_file`, `aborted`
+ */
+export async function pullModel(reference: HubReference, options: DownloadOptions): Promise<PulledModel> {
+  let fetchedBytes = 0;
+  const onProgress: DownloadOptions["onProgress"] = (progress) => {
+    fetchedBytes = progress.done - progress.kept;
+    options.onProgress(progress);
+  };
+  const resolution = await resolveModel(reference, options);
+  const files = await fetchAll(reference, resolution, { ...options, onProgress });
+  const { commit, needed } = resolution;
+  return { commit, gguf: needed.gguf, files, fetchedBytes };
+}
+
+/**
+ * A model whose files can be read as they come. The hub is asked which there are; the download begins when the source is
+ * first asked for one, and whoever uses what it gave awaits `settle` before trusting it.
+ * @param openGguf opens a GGUF file that is in the store
+ */
+export async function streamModel(
+  reference: HubReference,
+  options: DownloadOptions,
+  openGguf: (commit: string, path: string) => Promise<FileSource>,
+): Promise<FileSource> {
+  const resolution = await resolveModel(reference, options);
+  const { gguf } = resolution.needed;
+  if (gguf === null) {
+    return new HubSource(showReference(reference), () => Download.start(reference, resolution, options));
+  }
+  await fetchAll(reference, resolution, options);
+  return openGguf(resolution.commit, gguf);
+}
+
+/** @returns the files that the model needs */
+async function fetchAll(
+  reference: HubReference,
+  resolution: Resolution,
+  options: DownloadOptions,
+): Promise<readonly string[]> {
+  const download = await Download.start(reference, resolution, options);
+  try {
+    await download.finished(options.signal);
+    return download.paths;
+  } finally {
+    await download.close();
+  }
+}
