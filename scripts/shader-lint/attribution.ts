@@ -19,6 +19,7 @@ export function attributionDispatches(config: ModelConfig, family: KernelFamily)
   const { plain, layout } = imaginedModel(config);
   const parts = {
     config,
+    graph: plain,
     ops: fuse(plain),
     layout,
     family,

@@ -2,6 +2,7 @@
  * Families that Llama's graph serves, with their own defaults and fields. A field that a file leaves out has the
  * default of transformers' configuration class for that family.
  */
+import type { ModelConfig } from "../model-config.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import {
   listedWindows,
@@ -32,13 +33,14 @@ export interface LlamaFamily {
   readonly norm: "rms" | "layer";
   readonly eps: { readonly name: string; readonly fallback: number };
   readonly rope: RopeDefaults;
-  readonly fused?: boolean;
   qkvBias(config: ConfigFields): boolean;
   attnOutBias(config: ConfigFields): boolean;
   mlpBias(config: ConfigFields): boolean;
   /** Layers with RoPE; absent: all. */
   ropeLayers?(config: ConfigFields, layers: number): readonly boolean[];
   windows(config: ConfigFields, layers: number, ropeLayers: readonly boolean[]): Windows;
+  /** Features of the graph that most families do not have. */
+  features?(config: ConfigFields): Partial<ModelConfig>;
   /** Refuses settings that the graph does not support. */
   check?(config: ConfigFields): void;
 }
@@ -123,7 +125,7 @@ const phi3: LlamaFamily = {
     original_max_position_embeddings: 4096,
     isLongRope: (type) => type === "su" || type === "yarn",
   },
-  fused: true,
+  features: () => ({ fused_projections: true }),
   qkvBias: never,
   attnOutBias: never,
   mlpBias: never,

@@ -48,7 +48,6 @@ export function readLlama(config: ConfigFields, model_type: string, family: Llam
     learned_positions: false,
     ...(rotaryWidth(rope, head_dim) > 0 && { rope }),
     ...(ropeLayers.includes(false) && { rope_layers: ropeLayers }),
-    ...(family.fused && { fused_projections: true }),
     qkv_bias: family.qkvBias(config),
     attn_out_bias: family.attnOutBias(config),
     mlp_bias: family.mlpBias(config),
@@ -56,6 +55,7 @@ export function readLlama(config: ConfigFields, model_type: string, family: Llam
     ...slidingWindow(family.windows(config, layers, ropeLayers), max_position_embeddings),
     attention_scale: new Array<number>(layers).fill(1 / Math.sqrt(head_dim)),
     ...readTokens(config, vocab_size, family.bos_token_id, family.eos_token_id),
+    ...family.features?.(config),
   };
 }
 

@@ -2,10 +2,11 @@
 import { type FusedLinear, type FusedNorm, type FusedOp, labelOf } from "../compile/fused.ts";
 import { kernelDtype } from "../compile/lower-context.ts";
 import { linearSources, tableSource, vectorSource, type WeightLayout } from "../compile/weight-layout.ts";
+import { SluiceError } from "../errors.ts";
 import type { Pace } from "../execution/pacer.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/open.ts";
-import type { MatrixRef } from "../graph/graph.ts";
+import type { Graph, MatrixRef, Node } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { WeightDtype } from "../kernels/linear/linear.ts";
 import type { ModelConfig } from "../model-config.ts";
@@ -14,6 +15,7 @@ import type { ModelConfig } from "../model-config.ts";
 export interface AttributionParts {
   readonly config: ModelConfig;
   /** Of the model without interventions. */
+  readonly graph: Pick<Graph, "nodes">;
   readonly ops: readonly FusedOp[];
   readonly layout: WeightLayout;
   readonly gpu: Gpu;
@@ -66,8 +68,27 @@ export interface PlacedModel {
   readonly head: PlacedMatrix;
 }
 
-/** Finds every operation and where its weights are. */
-export function placeModel({ ops, layout, weights }: AttributionParts): PlacedModel {
+/** What the backward half has a gradient of; models with any other operation are refused. */
+const differentiable: ReadonlySet<Node["op"]> = new Set([
+  "embed",
+  "norm",
+  "linear",
+  "rope",
+  "cache",
+  "attention",
+  "activation",
+  "multiply",
+  "add",
+  "select_outs",
+]);
+
+/**
+ * Finds every operation and where its weights are.
+ * @throws SluiceError `usage` for a model with an operation that is not differentiated, or whose blocks are made of others
+ */
+export function placeModel({ graph, ops, layout, weights }: AttributionParts): PlacedModel {
+  const foreign = graph.nodes.find(({ op }) => !differentiable.has(op));
+  if (foreign) throw refusal(`the operation ${foreign.op} has no backward pass`);
   const place = (source: ReturnType<typeof linearSources>): PlacedMatrix => {
     const { dtype, n, k, parts } = layout.matrix(source.matrix);
     return {
@@ -92,22 +113,22 @@ export function placeModel({ ops, layout, weights }: AttributionParts): PlacedMo
   });
 
   const rest = [...ops];
-  const next = <Kind extends FusedOp["kind"]>(kind: Kind): Extract<FusedOp, { readonly kind: Kind }> => {
+  const next = <Kind extends FusedOp["kind"]>(kind: Kind, ...roles: readonly string[]): OpOf<Kind> => {
     const op = rest.shift();
-    if (op?.kind !== kind)
-      throw new Error(`A ${kind} was expected and there is ${op ? labelOf(op.role, op.layer) : "no more operation"}`);
-    return op as Extract<FusedOp, { readonly kind: Kind }>;
+    if (op?.kind === kind && roles.includes(op.role)) return op as OpOf<Kind>;
+    const found = op ? labelOf(op.role, op.layer) : "nothing";
+    throw refusal(`where its blocks should have ${roles.join(" or ")}, there is ${found}`);
   };
-  const { node: embed } = next("embed");
+  const { node: embed } = next("embed", "embed");
   const layers: LayerParts[] = [];
   while (rest.length > 2) {
-    const attnNorm = next("norm");
-    const qkv = next("linear");
-    const { node: attention } = next("attention");
-    const output = next("linear");
-    const mlpNorm = next("norm");
-    const inner = next("linear");
-    const down = next("linear");
+    const attnNorm = next("norm", "attn.norm");
+    const qkv = next("linear", "attn.qkv");
+    const { node: attention } = next("attention", "attn.core");
+    const output = next("linear", "attn.out");
+    const mlpNorm = next("norm", "mlp.norm");
+    const inner = next("linear", "mlp.gate_up", "mlp.up");
+    const down = next("linear", "mlp.down");
     layers.push({
       attnNorm: norm(attnNorm),
       qkv: linear(qkv),
@@ -125,7 +146,15 @@ export function placeModel({ ops, layout, weights }: AttributionParts): PlacedMo
     tokens: table(embed.tokens),
     positions: embed.positions && table(embed.positions),
     layers,
-    finalNorm: norm(next("norm")),
-    head: linear(next("linear")),
+    finalNorm: norm(next("norm", "final_norm")),
+    head: linear(next("linear", "lm_head")),
   };
+}
+
+type OpOf<Kind extends FusedOp["kind"]> = Extract<FusedOp, { readonly kind: Kind }>;
+
+function refusal(reason: string): SluiceError {
+  return new SluiceError("usage", `Edges of this model cannot be attributed: ${reason}`, {
+    hint: "Attribution knows the blocks of GPT-2 and Llama.",
+  });
 }

@@ -3,7 +3,7 @@
  * linear layer, of a norm or of the embedding changes its columns and its bias; one at the input of an output
  * projection changes its rows; what is added to the stream moves into the bias of the layer that wrote to it last.
  */
-import type { Graph, MatrixRef, NodeOf, VectorRef } from "../graph/graph.ts";
+import { type Graph, type MatrixRef, type NodeOf, outputOf, type Value, type VectorRef } from "../graph/graph.ts";
 import { isSameSite, isStream, type Site, siteName } from "../graph/site.ts";
 import { show } from "../show.ts";
 import { type Source, sourceIndex, sourceName } from "./edges.ts";
@@ -79,6 +79,8 @@ class Planner {
   /** In order, by the name of their site. */
   readonly #placed = new Map<string, PlacedStage[]>();
   readonly #kept: KeptStage[] = [];
+  /** Stages that some place was asked to take. */
+  readonly #met = new Set<PlacedStage>();
   readonly #mask: EdgeMaskStage | undefined;
   /** Canonical indices of sources with masked edges. */
   readonly #masked: ReadonlySet<number>;
@@ -111,6 +113,9 @@ class Planner {
       else if (node.op === "norm") norms.push(...this.#norm(node));
       else if (node.op === "linear") linears.push(...this.#linear(node));
     }
+    for (const { stage, layer, site } of [...this.#placed.values()].flat().filter((item) => !this.#met.has(item))) {
+      this.#kept.push({ id: stage.id, layer, reason: `no weight makes or reads the values at ${siteName(site)}` });
+    }
     return { linears, norms, embed, kept: this.#kept };
   }
 
@@ -136,7 +141,7 @@ class Planner {
     return maps.length > 0 ? [{ gain, bias, maps }] : [];
   }
 
-  #linear({ out, weight, bias }: NodeOf<"linear">): LinearFold[] {
+  #linear({ input, out, weight, bias }: NodeOf<"linear">): LinearFold[] {
     const [site] = out.sites;
     if (!site || site.layer === null) return [];
     const { kind, layer } = site;
@@ -146,22 +151,17 @@ class Planner {
       { length: this.#graph.config.num_attention_heads },
       (_, head): Source => ({ kind: "head", layer, head }),
     );
+    // Where the stream is written to by this layer itself, it can take what is added to the stream.
+    const added = this.#graph.nodes.find((node) => node.op === "add" && node.right === out);
+    const streamSites = (added && outputOf(added)?.sites) ?? [];
     let inputs: readonly RowMap[] = [];
     let outputs: readonly RowMap[] = [];
     if (kind === "attn_out") {
       const written = this.#mask?.attn_bias === "separate" ? [] : heads;
-      inputs = this.#input({ kind: "attn_z", layer }, noBias, heads);
-      outputs = this.#fold({
-        ...common,
-        streamSites: [{ kind: "resid_mid", layer }],
-        sources: { written, when: "stream" },
-      });
+      inputs = this.#input(input, "attn_z", noBias, heads);
+      outputs = this.#fold({ ...common, streamSites, sources: { written, when: "stream" } });
     } else if (kind === "mlp_out") {
-      inputs = this.#input({ kind: "mlp_post", layer }, noBias, []);
-      const streamSites: readonly Site[] = [
-        { kind: "resid_post", layer },
-        { kind: "resid_pre", layer: layer + 1 },
-      ];
+      inputs = this.#input(input, "mlp_post", noBias, []);
       outputs = this.#fold({ ...common, streamSites, sources: { written: [{ kind: "mlp", layer }], when: "stream" } });
     } else if (kind === "mlp_pre" || kind === "gate_pre" || kind === "up") {
       outputs = this.#fold({ ...common, streamSites: [], sources: { written: [], when: "stream" } });
@@ -170,9 +170,10 @@ class Planner {
   }
 
   /** Stages at the input of an output projection. */
-  #input(site: Site, noBias: string | null, heads: readonly Source[]): readonly RowMap[] {
+  #input(input: Value, kind: Site["kind"], noBias: string | null, heads: readonly Source[]): readonly RowMap[] {
     const sources = { written: heads, when: "constant" } as const;
-    return this.#fold({ sites: [site], streamSites: [], noBias, sources, atInput: true });
+    const sites = input.sites.filter((site) => site.kind === kind);
+    return this.#fold({ sites, streamSites: [], noBias, sources, atInput: true });
   }
 
   #noBias(): string {
@@ -186,6 +187,7 @@ class Planner {
   /** The maps that a place takes, in order; stages that stay are noted. */
   #fold(place: Place): readonly RowMap[] {
     const placed = [...place.sites, ...place.streamSites].flatMap((site) => this.#placedAt(site));
+    for (const item of placed) this.#met.add(item);
     const maps: RowMap[] = [];
     /** Stages met so far that stay: others cannot be moved past them, unless both only add. */
     const before: { readonly id: string; readonly adds: boolean }[] = [];

@@ -1,14 +1,12 @@
 /** The designs of linear kernels (shaders/linear/), and what all of them have in common: name, source and cost. */
 import type { Kernel } from "../kernel.ts";
+import { epilogueShader, linearLists, linearTaps } from "./epilogue.ts";
 import {
   columnTiles,
   headGroups,
-  type LinearEpilogue,
   type LinearShape,
   linearCost,
-  linearLists,
   linearOutputWidth4,
-  linearTaps,
   mergeCost,
   partialBytes,
   splitCost,
@@ -157,6 +155,7 @@ function describe(whole: LinearShape, design: Design): Kernel {
   const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
   const { sourced = false, grouped = false, stacked = false, heads } = shape;
   const edits = editsOf(shape);
+  const ending = epilogueShader(epilogue);
   const taps = linearTaps(epilogue.kind).filter((tap) => shape.taps.includes(tap));
   const k4 = Math.ceil(K / 4);
   // The first half is the same for every epilogue, unless heads read variants; the second for every way to store weights.
@@ -164,7 +163,7 @@ function describe(whole: LinearShape, design: Design): Kernel {
   const reads = design.half !== "merge";
   const words = [
     `linear_${design.design}${reads ? `_${dtype}` : ""}_${K}x${N}${strips === Math.ceil(N / 4) ? "" : `_part${strips}`}`,
-    follows || grouped ? epilogueName(epilogue) : "",
+    follows || grouped ? ending.name : "",
     bias ? "bias" : "",
     outs ? "outs" : "",
     edits.length > 0 ? `edits_${edits.join("_")}${stacked ? "_stacked" : ""}` : "",
@@ -180,7 +179,7 @@ function describe(whole: LinearShape, design: Design): Kernel {
       entry: design.entry,
       conditions: {
         ...design.conditions,
-        ...(follows && epilogueConditions(epilogue)),
+        ...(follows && ending.conditions),
         ...(design.half === "split" && { split: true }),
         ...(reads && { [dtype]: true }),
         bias,
@@ -197,7 +196,7 @@ function describe(whole: LinearShape, design: Design): Kernel {
         K4: `${k4}u`,
         STRIPS: `${strips}u`,
         OUT4: `${linearOutputWidth4(shape)}u`,
-        ...((follows || grouped) && epilogueConstants(epilogue)),
+        ...((follows || grouped) && ending.constants),
         HEAD_GROUPS: `${headGroups(shape)}u`,
         ...(heads && { HEAD_DIM: `${heads.head_dim}u`, HEADS: `${heads.count}u` }),
         GROUPS4: `${Math.ceil(headGroups(shape) / 4)}u`,
@@ -219,35 +218,4 @@ function halfOf(shape: LinearShape, half: "split" | "merge"): LinearShape {
 /** The edited values in the order of the kernel's args. */
 function editsOf({ epilogue, edits = [] }: LinearShape): readonly string[] {
   return linearLists(epilogue.kind).filter((name) => edits.includes(name));
-}
-
-function epilogueName(epilogue: LinearEpilogue): string {
-  switch (epilogue.kind) {
-    case "activation":
-      return epilogue.activation;
-    case "gated":
-      return `gated_${epilogue.activation}`;
-    case "qkv":
-      return `qkv${epilogue.heads}_${epilogue.kvHeads}_${epilogue.headDim}${epilogue.rope ? "_rope" : ""}`;
-    default:
-      return epilogue.kind;
-  }
-}
-
-function epilogueConditions(epilogue: LinearEpilogue): Record<string, boolean> {
-  switch (epilogue.kind) {
-    case "activation":
-    case "gated":
-      return { [epilogue.kind]: true, [epilogue.activation]: true };
-    case "qkv":
-      return { qkv: true, rope: epilogue.rope, vec4_heads: epilogue.headDim % 4 === 0 };
-    default:
-      return { [epilogue.kind]: true };
-  }
-}
-
-function epilogueConstants(epilogue: LinearEpilogue): Record<string, string> {
-  if (epilogue.kind !== "qkv") return {};
-  const { heads, kvHeads, headDim } = epilogue;
-  return { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` };
 }

@@ -16,7 +16,8 @@ import {
   splitLinear,
   tileLinear,
 } from "./designs.ts";
-import { columnTiles, type LinearEpilogue, type LinearShape, servesGroups } from "./shape.ts";
+import { epilogueShader } from "./epilogue.ts";
+import { columnTiles, type LinearShape, servesGroups } from "./shape.ts";
 
 export {
   groupedLinear,
@@ -30,15 +31,8 @@ export {
   splitLinear,
   tileLinear,
 } from "./designs.ts";
-export {
-  type LinearEpilogue,
-  type LinearShape,
-  linearLists,
-  linearOutputWidth4,
-  linearTaps,
-  servesGroups,
-  type WeightDtype,
-} from "./shape.ts";
+export { type LinearEpilogue, linearLists, linearTaps } from "./epilogue.ts";
+export { type LinearShape, linearOutputWidth4, servesGroups, type WeightDtype } from "./shape.ts";
 
 export interface LinearChoice {
   readonly family: KernelFamily;
@@ -157,7 +151,7 @@ export function linearOperation(shape: LinearShape, choice: LinearChoice): Opera
   const { K, N, strips, dtype, epilogue } = shape;
   const part = strips === Math.ceil(N / 4) ? "" : `/${strips * 4}`;
   return {
-    name: `linear ${operationName(epilogue)}`,
+    name: `linear ${epilogueShader(epilogue).operation}`,
     shape: `${K}x${N}${part}`,
     dtype,
     guess: linearKernels(shape, choice),
@@ -184,17 +178,4 @@ function splitVariants(shape: LinearShape): readonly KernelVariant[] {
       return { name: `split${parts}`, rows, kernel: splitLinear(shape, parts) };
     })
     .filter(({ rows: [least, most] }) => least <= most);
-}
-
-/** A stage may move the residual add out of the matmul; the kernel that suits the product is the same. */
-function operationName(epilogue: LinearEpilogue): string {
-  switch (epilogue.kind) {
-    case "qkv":
-      return epilogue.rope ? "qkv rope" : "qkv";
-    case "activation":
-    case "gated":
-      return `${epilogue.kind} ${epilogue.activation}`;
-    default:
-      return "plain";
-  }
 }

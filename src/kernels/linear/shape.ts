@@ -1,35 +1,12 @@
 /** Linear layers: what their kernels must do, what follows from it, and what it costs. */
-import type { ActivationName } from "../../model-config.ts";
 import type { Cost } from "../kernel.ts";
+import type { LinearEpilogue } from "./epilogue.ts";
 
 /**
  * How the matrix lies in GPU memory, in strips (src/formats/strips.ts, quantized-strips.ts); 16-bit types and quantised
  * weights are widened as they are read.
  */
 export type WeightDtype = "f32" | "f16" | "bf16" | "q8" | "q4";
-
-/** What becomes of the sums. Taps that each offers, in order: see {@link linearTaps}. */
-export type LinearEpilogue =
-  /** y = acc + b. */
-  | { readonly kind: "store" }
-  /** y = act(acc + b). */
-  | { readonly kind: "activation"; readonly activation: ActivationName }
-  /** y = residual + (acc + b). */
-  | { readonly kind: "residual" }
-  /** Strips alternate gate, up, gate, up …; y = act(gate) · up, half as wide. */
-  | { readonly kind: "gated"; readonly activation: ActivationName }
-  /** Outputs are H·dh queries, G·dh keys and G·dh values; q is stored, k and v go to the cache slots of their rows. */
-  | {
-      readonly kind: "qkv";
-      /** H. */
-      readonly heads: number;
-      /** G. */
-      readonly kvHeads: number;
-      /** dh; even if `rope`. */
-      readonly headDim: number;
-      /** Rotate q and k by the table `rope` [position][dh/2] = (cos, sin); pairs are adjacent outputs. */
-      readonly rope: boolean;
-    };
 
 export interface LinearShape {
   /** Inputs, exact; a row of the input is ceil4(K) floats. */
@@ -70,32 +47,6 @@ export interface LinearShape {
   readonly outs?: boolean;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
-}
-
-const tapsOf = {
-  store: [],
-  activation: ["pre", "post"],
-  residual: ["out"],
-  gated: ["gate", "up", "post"],
-  qkv: ["q", "k", "v"],
-} as const satisfies Record<LinearEpilogue["kind"], readonly string[]>;
-
-/** Names of the values that a linear kernel with this epilogue can capture. */
-export function linearTaps(kind: LinearEpilogue["kind"]): readonly string[] {
-  return tapsOf[kind];
-}
-
-const listsOf = {
-  store: ["out"],
-  activation: ["pre", "post"],
-  residual: ["out"],
-  gated: ["gate", "up", "post"],
-  qkv: [],
-} as const satisfies Record<LinearEpilogue["kind"], readonly string[]>;
-
-/** Names of the values that stages can edit in a linear kernel with this epilogue. */
-export function linearLists(kind: LinearEpilogue["kind"]): readonly string[] {
-  return listsOf[kind];
 }
 
 /** Width of a stored output row in vec4s, over the whole matrix; for `qkv` that of q. */
