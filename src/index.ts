@@ -63,6 +63,7 @@ export {
   writeSafetensors,
 } from "./formats/safetensors.ts";
 export type { DeviceFeatures, DeviceLimits, DeviceProfile, LimitName } from "./gpu/profile.ts";
+export type { DownloadProgress, FileProgress } from "./hub/progress.ts";
 export type { BundleInput, PrefixedBundle, SettingsInput } from "./interventions/arguments.ts";
 export type { KeptStage } from "./interventions/bake-plan.ts";
 export { readBundle, writeBundle } from "./interventions/bundle.ts";

@@ -20,8 +20,10 @@ import { fitProbe } from "./commands/fit-probe.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
 import { logits } from "./commands/logits.ts";
+import { modelsList, modelsRemove, modelsVerify } from "./commands/models.ts";
 import { perplexity } from "./commands/perplexity.ts";
 import { profile } from "./commands/profile.ts";
+import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
 import { sites } from "./commands/sites.ts";
 import { tune } from "./commands/tune.ts";
@@ -54,5 +56,9 @@ export const COMMANDS: readonly Command[] = [
   bundleCheck,
   bundleCompose,
   bundleImport,
+  pull,
+  modelsList,
+  modelsRemove,
+  modelsVerify,
   info,
 ];

@@ -55,6 +55,11 @@ export function durationOf(seconds: number): string {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
+/** `12 MB`; small files as `1.2 kB` */
+export function formatSize(bytes: number): string {
+  return bytes < 1e5 ? `${(bytes / 1000).toFixed(1)} kB` : formatBytes(bytes);
+}
+
 /** `12 MB` */
 export function formatBytes(bytes: number): string {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;

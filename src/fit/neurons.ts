@@ -14,10 +14,10 @@ import { neuronDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
-import { openSource } from "../formats/open-source.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { MatrixRef } from "../graph/graph.ts";
 import { isSameSite } from "../graph/site.ts";
+import { openModelFiles } from "../hub/open-model.ts";
 import { affineSite } from "../interventions/arguments.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { baseOf } from "../interventions/compose.ts";
@@ -244,7 +244,7 @@ export async function readValueVectors(
   const length = Math.sqrt(dot(direction, direction));
   if (!(length > 0)) throw new SluiceError("usage", "The probe's direction has no length");
   const unit = Float64Array.from(direction, (value) => value / length);
-  const files = await openSource(source);
+  const files = await openModelFiles(source, { signal });
   try {
     const checkpoint = await openCheckpoint(files, signal);
     const readouts: ValueReadouts[] = [];

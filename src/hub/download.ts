@@ -64,8 +64,13 @@ export class Download {
   async has(path: string): Promise<boolean> {
     const coming = this.#byPath.get(path);
     // Whether an optional file can be had shows when it comes.
-    if (coming && this.#resolution.needed.small.includes(path)) await coming.run().catch(() => undefined);
+    if (coming && this.isSmall(path)) await coming.run().catch(() => undefined);
     return this.#paths.has(path) && !this.#absent.has(path);
+  }
+
+  /** Whether a file is read as a whole, so that it can be verified before. */
+  isSmall(path: string): boolean {
+    return this.#resolution.needed.small.includes(path);
   }
 
   /** A file that was not in the store before; null for others. */

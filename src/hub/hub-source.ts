@@ -45,8 +45,11 @@ export class HubSource implements FileSource {
   async read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this.describe(path), begin, end);
     this.#check(path, signal);
-    const coming = (await this.#download()).file(path);
+    const download = await this.#download();
+    const coming = download.file(path);
     if (!coming) return (await this.#kept(path, signal)).read(path, begin, end, signal);
+    // Nothing is made of a configuration or a tokenizer that may be wrong.
+    if (download.isSmall(path)) await coming.run();
     const size = await coming.length();
     if (end > size) throw endsEarly(this.describe(path), size, end);
     await coming.available(end);

@@ -11,7 +11,7 @@ import { NodeCache } from "./node-cache.ts";
 import { type HubSettings, hubSettings } from "./node-settings.ts";
 import { type PulledModel, pullModel, streamModel } from "./open-hub.ts";
 import type { OpenModelOptions } from "./open-options.ts";
-import { type HubReference, showReference } from "./reference.ts";
+import type { HubReference } from "./reference.ts";
 
 /**
  * @param name as the user gave it: a folder or file of that name is what is meant, if there is one
@@ -75,19 +75,17 @@ function downloadOptions(
   };
 }
 
-/** A name that is neither a folder nor a model may be mistyped as either. */
+/** A name that is neither a folder nor a model may be mistyped as either, so the error says what was tried. */
 async function sayingBoth<T>(name: string, reference: HubReference, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const isUnknown =
-      error instanceof HubError && (error.kind === "missing_repository" || error.kind === "missing_file");
-    const isNowhere = isUnknown || (error instanceof SluiceError && error.code === "not_found");
-    if (reference.isExplicit || !isNowhere) throw error;
+    if (reference.isExplicit || !(error instanceof SluiceError) || error.code !== "not_found") throw error;
+    if (error instanceof HubError && (error.kind === "denied" || error.kind === "missing_revision")) throw error;
     const [problem = ""] = error.message.split("\n");
     throw new SluiceError(
       "not_found",
-      `${name} is neither a folder here (${resolve(name)} does not exist) nor to be had as ${showReference(reference)} from the hub: ${problem}`,
+      `${name} is no folder (${resolve(name)} does not exist), and as a model of the hub it cannot be had: ${problem}`,
       { ...(error.hint !== undefined && { hint: error.hint }), cause: error },
     );
   }

@@ -1,9 +1,10 @@
 /** A hub model as a source of files: fetched to the end first, or read while it comes. */
+import { noConfig, noWeights } from "../formats/foreign-folder.ts";
 import type { FileSource } from "../formats/source.ts";
 import { Download, type DownloadOptions } from "./download.ts";
 import { HubSource } from "./hub-source.ts";
 import { type HubReference, showReference } from "./reference.ts";
-import { type Resolution, resolveModel } from "./resolve.ts";
+import { type Resolution, resolveModel, shardsOf } from "./resolve.ts";
 
 /** A model that is in the store. */
 export interface PulledModel {
@@ -27,8 +28,9 @@ export async function pullModel(reference: HubReference, options: DownloadOption
     options.onProgress(progress);
   };
   const resolution = await resolveModel(reference, options);
-  const files = await fetchAll(reference, resolution, { ...options, onProgress });
   const { commit, needed } = resolution;
+  await refuseWithoutModel(reference, resolution, options);
+  const files = await fetchAll(reference, resolution, { ...options, onProgress });
   return { commit, gguf: needed.gguf, files, fetchedBytes };
 }
 
@@ -44,6 +46,10 @@ export async function streamModel(
 ): Promise<FileSource> {
   const resolution = await resolveModel(reference, options);
   const { gguf } = resolution.needed;
+  if (await isStored(reference, resolution, options)) {
+    await options.store.setCommit(reference.repo, reference.revision, resolution.commit);
+    return gguf === null ? options.store.open(reference.repo, resolution.commit) : openGguf(resolution.commit, gguf);
+  }
   if (gguf === null) {
     return new HubSource(showReference(reference), () => Download.start(reference, resolution, options));
   }
@@ -64,4 +70,36 @@ async function fetchAll(
   } finally {
     await download.close();
   }
+}
+
+/** @throws SluiceError `not_found` that says what a repository holds that is no model for us */
+async function refuseWithoutModel(
+  reference: HubReference,
+  resolution: Resolution,
+  options: DownloadOptions,
+): Promise<void> {
+  const { small, weights, index, gguf } = resolution.needed;
+  if (gguf !== null) return;
+  const source = new HubSource(showReference(reference), () => Download.start(reference, resolution, options));
+  try {
+    if (weights.length === 0 && index === null) {
+      throw await noWeights(source, "neither safetensors nor GGUF weights", options.signal);
+    }
+    // An adapter's configuration has another name.
+    if (!small.some((path) => /^(?:adapter_)?config\.json$/.test(path))) throw await noConfig(source, options.signal);
+  } finally {
+    await source.close();
+  }
+}
+
+/** Whether nothing has to be fetched. */
+async function isStored(
+  { repo }: HubReference,
+  { needed, kept, commit, facts }: Resolution,
+  { store, signal }: DownloadOptions,
+): Promise<boolean> {
+  if (!facts) return true;
+  if (needed.weights.length === 0 && needed.index === null) return false;
+  if (![...needed.small, ...needed.weights].every((path) => kept.has(path))) return false;
+  return needed.index === null || (await shardsOf(store, repo, commit, signal)).every((path) => kept.has(path));
 }

@@ -4,7 +4,8 @@ import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, callback, oneOf } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
-import { type ModelSource, openSource } from "../formats/open-source.ts";
+import type { ModelSource } from "../formats/open-source.ts";
+import { openModelFiles } from "../hub/open-model.ts";
 import {
   type BundleInput,
   bundles as bundleList,
@@ -74,7 +75,7 @@ export async function bakeModel(
     bundles,
     options,
   );
-  const files = await openSource(place);
+  const files = await openModelFiles(place, { signal });
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (config.quantization) {

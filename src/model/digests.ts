@@ -2,8 +2,9 @@
 
 import { throwIfAborted } from "../errors.ts";
 import { weightFiles } from "../formats/huggingface.ts";
-import { type ModelSource, openSource } from "../formats/open-source.ts";
+import type { ModelSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
+import { openModelFiles } from "../hub/open-model.ts";
 import type { BundleInput, PrefixedBundle } from "../interventions/arguments.ts";
 import type { ComposeSettings } from "../interventions/bundle-types.ts";
 import { digestsDoor, weightsDigestDoor } from "./doors.ts";
@@ -30,7 +31,7 @@ export async function digestsFor(
   const wantsWeights = bases.some(({ weights_sha256 }) => weights_sha256 !== undefined);
   const wantsTokenizer = bases.some(({ tokenizer_sha256 }) => tokenizer_sha256 !== undefined);
   if (!wantsWeights && !wantsTokenizer) return {};
-  const files = await openSource(place);
+  const files = await openModelFiles(place, { signal });
   try {
     const hasTokenizer = wantsTokenizer && (await files.exists("tokenizer.json", signal));
     return {
@@ -48,7 +49,7 @@ export async function digestsFor(
  */
 export async function weightsDigestOf(source: ModelSource, options: DigestOptions = {}): Promise<string> {
   const [place, wanted] = weightsDigestDoor.read(source, options);
-  const files = await openSource(place);
+  const files = await openModelFiles(place, { signal: wanted.signal });
   try {
     return await weightsDigest(files, wanted);
   } finally {

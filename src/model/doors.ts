@@ -50,9 +50,10 @@ const planOptions = fields<SessionOptions & ExplainOptions>()({
   kernel: text,
 });
 
-/** A folder, an address, or files that a user picked. */
-export const modelSource: Rule<ModelSource> = test("a folder's path, an http(s) address or a list of files", (value) =>
-  path.suits(value) || value instanceof URL || isFileList(value));
+/** A folder, an address, the name of a hub's model, or files that a user picked. */
+export const modelSource: Rule<ModelSource> =
+  test("a folder's path, an http(s) address, a hub model's name or a list of files", (value) =>
+    path.suits(value) || value instanceof URL || isFileList(value));
 
 function isFileList(value: unknown): boolean {
   if (!isList(value) || value.length === 0) return false;

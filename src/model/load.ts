@@ -6,13 +6,15 @@ import { fuse } from "../compile/fuse.ts";
 import { lower } from "../compile/lower.ts";
 import { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
-import { type ModelSource, openSource } from "../formats/open-source.ts";
+import type { ModelSource } from "../formats/open-source.ts";
 import { withoutWithheld } from "../formats/optional-files.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
 import type { FileSource } from "../formats/source.ts";
 import { chooseFamily } from "../gpu/known-devices.ts";
 import { findAdapter, type Gpu, openFound, openGpu } from "../gpu/open.ts";
 import { tensorsOf } from "../graph/graph.ts";
+import { openModelFiles } from "../hub/open-model.ts";
+import type { DownloadListener } from "../hub/progress.ts";
 import { openLinker } from "../kernels/link.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import { uploadWeights } from "../runtime/weights.ts";
@@ -39,14 +41,20 @@ const EXPECTED_FILES: readonly string[] = [
 
 /**
  * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json.
- * @param source a folder (Node), an http(s) address of one, or the files that a user picked in a page
+ * @param source a folder (Node), an http(s) address of one, the name of a model on the hub such as `org/name`, or the
+ *   files that a user picked in a page
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `bad_weights`, `no_adapter`, `device_limit`, `aborted`
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
   loadDoor.read(source, options);
   const { signal } = options;
   throwIfAborted(signal);
-  const files = await openSource(source);
+  const files = await openModelFiles(source, {
+    signal,
+    onNotice: options.onNotice,
+    onDownload: downloadListener(options.onProgress),
+    streams: true,
+  });
   // If this fails, the first kernel tries again and reports the error.
   openLinker().catch(() => undefined);
   const note = options.onNotice ?? (() => undefined);
@@ -85,6 +93,8 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     isOpening = false;
     const error = new QuantizationLoss();
     const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
+    // What was uploaded while it came from a hub may be wrong until its files are verified.
+    await files.settle?.(signal);
     if (quantize) note(`Weights quantised to ${quantize}: ${describeError(error)}`);
     const parts: ModelParts = {
       config,
@@ -126,4 +136,10 @@ function expectFiles(files: FileSource, onProgress: ProgressListener, signal: Ab
   const total = EXPECTED_FILES.length;
   files.expect(EXPECTED_FILES, signal, (done) => onProgress({ phase: "open", done, total }));
   onProgress({ phase: "open", done: 0, total });
+}
+
+/** Reports a download as a phase like others. */
+function downloadListener(onProgress: ProgressListener | undefined): DownloadListener | undefined {
+  if (!onProgress) return undefined;
+  return (download) => onProgress({ phase: "download", done: download.done, total: download.total, download });
 }

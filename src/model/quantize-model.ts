@@ -4,8 +4,9 @@ import { quantizeTensors } from "../architectures/quantize.ts";
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, oneOf } from "../arguments/rules.ts";
-import { type ModelSource, openSource } from "../formats/open-source.ts";
+import type { ModelSource } from "../formats/open-source.ts";
 import { alreadyQuantized, QuantizationLoss } from "../formats/quantized-block.ts";
+import { openModelFiles } from "../hub/open-model.ts";
 import type { QuantFormat } from "../model-config.ts";
 import { type ChangedModel, changedFiles } from "./changed-model.ts";
 import { modelSource } from "./doors.ts";
@@ -47,7 +48,7 @@ export async function quantizeModel(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<QuantizedModel> {
   const [place, to, { signal }] = quantizeModelDoor.read(source, format, options);
-  const files = await openSource(place);
+  const files = await openModelFiles(place, { signal });
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (config.quantization) throw alreadyQuantized(files.label, config.quantization);

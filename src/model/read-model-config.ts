@@ -3,7 +3,8 @@ import { loadConfig } from "../architectures/open-model.ts";
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal } from "../arguments/rules.ts";
-import { type ModelSource, openSource } from "../formats/open-source.ts";
+import type { ModelSource } from "../formats/open-source.ts";
+import { openModelFiles } from "../hub/open-model.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { modelSource } from "./doors.ts";
 
@@ -23,7 +24,7 @@ export async function readModelConfig(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<ModelConfig> {
   const [place, { signal }] = readModelConfigDoor.read(source, options);
-  const files = await openSource(place);
+  const files = await openModelFiles(place, { signal, streams: true });
   try {
     return await loadConfig(files, () => undefined, signal);
   } finally {

@@ -11,7 +11,10 @@ import { flag, name, oneOf, optional } from "../options.ts";
 import type { Counted } from "../pace.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
-export const modelArgument = argument("a folder in Hugging Face's layout, or the web address of one");
+export const modelArgument = argument(
+  "a folder in Hugging Face's layout, the web address of one, or a model of the hub: org/name, org/name@revision, " +
+    "org/name/file.gguf or org/name:Q4_K_M",
+);
 
 export const adapterOption = optional(
   "NAME",
@@ -137,12 +140,18 @@ export async function withModel<Result>(
 ): Promise<Result> {
   const { library, signal, progress } = context;
   const started = performance.now();
+  let isDownloading = false;
   const tune = noTune || plan === "reference" ? undefined : long || ("remembered" as const);
   const loading = library.load(source, {
     ...defined({ adapter, plan, quantize, tune }),
     signal,
-    // A command writes results between pieces of work; a progress line would run into these.
-    onProgress: (step) => progress.isWaiting && progress.count(...countedOf(step)),
+    onProgress(step) {
+      if (step.phase === "download") isDownloading = step.done < step.total;
+      // What comes is uploaded as it comes: one line is enough.
+      else if (step.phase === "upload" && isDownloading) return;
+      // A command writes results between pieces of work; a progress line would run into these.
+      if (progress.isWaiting) progress.count(...countedOf(step));
+    },
     onNotice: (text) => context.note(text),
   });
   const model = await progress.during("opening the model", loading);
@@ -156,6 +165,7 @@ export async function withModel<Result>(
 
 const PHASES: Readonly<Record<LibraryProgress["phase"], readonly [label: string, unit: string]>> = {
   open: ["opening the model", "files"],
+  download: ["downloading", "bytes"],
   upload: ["loading weights", "bytes"],
   compile: ["compiling", "kernels"],
   tune: ["choosing kernels", "operations"],
@@ -163,9 +173,9 @@ const PHASES: Readonly<Record<LibraryProgress["phase"], readonly [label: string,
   decode: ["generating", "tokens at most"],
 };
 
-function countedOf({ phase, done, total }: LibraryProgress): [label: string, counted: Counted] {
+function countedOf({ phase, done, total, download }: LibraryProgress): [label: string, counted: Counted] {
   const [label, unit] = PHASES[phase];
-  return [label, { done, total, unit }];
+  return [label, { done, total, unit, ...(download && { kept: download.kept }) }];
 }
 
 /** @throws SluiceError `bad_tokens` if the model has none, and why it could not be read */
