@@ -5,7 +5,7 @@
 // sampler writes, gives a row of zeros, written by the first part: the host reports it, and no stale row is read.
 //
 // Bindings: 1 token ids, read only; 2, 3 tables in strips (lib/table.wgsl), each in its own dtype
-// (conditions wte_f16, wte_bf16, wte_q8, wte_q4, else float32; wpe_f16, wpe_bf16); 4 output rows [row_count][D4]; 8 capture;
+// (conditions wte_f16, wte_bf16, wte_quantised with those of lib/weights.wgsl, else float32; wpe_f16, wpe_bf16); 4 output rows [row_count][D4]; 8 capture;
 // 9 stage table, 10 sources, 11 scopes. `staged`: it also makes the records of the rows' stages (stages/records.wgsl).
 // Parallel: a thread per vec4 of a row, x along the width, y over rows. Threads side by side read words
 // 64 (32) bytes apart: a row is a few KiB, and the strips layout serves the head, which reads the whole table.
@@ -13,6 +13,7 @@
 import package::lib::step::step;
 import package::lib::table::{FULL_STRIDE, HALF_STRIDE, full_word, half_word, widen_f16, widen_bf16};
 import package::lib::table::{q4_numbers, q4_scale_word, q4_word, q8_numbers, q8_scale_word, q8_word, q_scale};
+import package::lib::table::{a4_numbers, a8_numbers, q_blocks};
 import package::lib::tap::tap;
 @if(staged) import package::stages::records::write_records;
 import constants::{D4, VOCAB};
@@ -33,7 +34,7 @@ struct Args {
 @if(positions) @group(1) @binding(3) var<storage, read> wpe: array<u32>;
 @group(1) @binding(4) var<storage, read_write> output: array<vec4f>;
 
-@if(!wte_f16 && !wte_bf16 && !wte_q8 && !wte_q4) fn token_vector(row: u32, n4: u32) -> vec4f {
+@if(!wte_f16 && !wte_bf16 && !wte_quantised) fn token_vector(row: u32, n4: u32) -> vec4f {
   let w = full_word(row, n4, D4);
   return bitcast<vec4f>(vec4u(wte[w], wte[w + FULL_STRIDE], wte[w + 2u * FULL_STRIDE], wte[w + 3u * FULL_STRIDE]));
 }
@@ -54,6 +55,30 @@ struct Args {
 @if(wte_q4) fn token_vector(row: u32, n4: u32) -> vec4f {
   let w = q4_word(row, n4, D4);
   return q_scale(wte[q4_scale_word(row, n4, D4)], row) * q4_numbers(vec2u(wte[w], wte[w + 1u]), row);
+}
+
+@if(wte_a4) const BLOCK_WORDS = 16u; // of 32 columns' numbers
+@if(wte_a8) const BLOCK_WORDS = 32u;
+@if(wte_by16) const GROUP4 = 4u; // vec4s of columns that share a scale
+@if((wte_a4 || wte_a8) && !wte_by16) const GROUP4 = 8u;
+@if((wte_a4 || wte_a8) && (!wte_scale_f32 || wte_centred)) const ENTRY_WORDS = 4u; // of their scales and offsets
+@if(wte_scale_f32 && !wte_centred) const ENTRY_WORDS = 8u;
+
+@if(wte_a4 || wte_a8) fn token_vector(row: u32, n4: u32) -> vec4f {
+  let lane = row & 3u;
+  let strip = (row >> 2u) * (q_blocks(D4) * (BLOCK_WORDS + 8u / GROUP4 * ENTRY_WORDS));
+  let at = strip + q_blocks(D4) * BLOCK_WORDS + n4 / GROUP4 * ENTRY_WORDS;
+  @if(wte_scale_f16) let scale = unpack2x16float(wte[at + lane / 2u] >> (lane % 2u * 16u)).x;
+  @if(wte_scale_f16) let offset = unpack2x16float(wte[at + 2u + lane / 2u] >> (lane % 2u * 16u)).x;
+  @if(wte_scale_bf16) let scale = bitcast<f32>((wte[at + lane / 2u] >> (lane % 2u * 16u)) << 16u);
+  @if(wte_scale_bf16) let offset = bitcast<f32>((wte[at + 2u + lane / 2u] >> (lane % 2u * 16u)) << 16u);
+  @if(wte_scale_f32) let scale = bitcast<f32>(wte[at + lane]);
+  @if(wte_scale_f32 && !wte_centred) let offset = bitcast<f32>(wte[at + 4u + lane]);
+  @if(wte_centred) let offset = -32.0 * scale;
+  @if(wte_a4) let numbers = a4_numbers(vec2u(wte[strip + 2u * n4], wte[strip + 2u * n4 + 1u]), row);
+  @if(wte_a8) let w = strip + 4u * n4;
+  @if(wte_a8) let numbers = a8_numbers(vec4u(wte[w], wte[w + 1u], wte[w + 2u], wte[w + 3u]), row);
+  return fma(numbers, vec4f(scale), vec4f(offset));
 }
 
 @if(positions && !wpe_f16 && !wpe_bf16) fn position_vector(row: u32, n4: u32) -> vec4f {

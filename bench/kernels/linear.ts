@@ -16,11 +16,10 @@ import {
   registerLinear,
   splitLinear,
   tileLinear,
-  type WeightDtype,
 } from "../../src/kernels/linear/linear.ts";
-import { weightBytes } from "../../src/kernels/linear/shape.ts";
 import { linkShader } from "../../src/kernels/link.ts";
 import { packArgs, packStep } from "../../src/kernels/step.ts";
+import { weightBytes, weightDtypes } from "../../src/kernels/weight-dtype.ts";
 import { testDevice } from "../../test/support/device.ts";
 import { plainStep } from "../../test/support/run-kernel.ts";
 
@@ -29,8 +28,9 @@ const MAX_ROWS = 256;
 
 const [dtypeText = "f32", ...wanted] = process.argv.slice(2);
 const dtypes = dtypeText.split(",").map((dtype) => {
-  if (!(dtype in weightBytes)) throw new Error(`unknown dtype ${dtype}: f32, f16, bf16, q8 or q4`);
-  return dtype as WeightDtype;
+  const known = weightDtypes.find((each) => each === dtype);
+  if (!known) throw new Error(`unknown dtype ${dtype}: ${weightDtypes.join(", ")}`);
+  return known;
 });
 const device = await testDevice();
 
@@ -163,7 +163,7 @@ async function prepare(kernel: Kernel, s: LinearShape, rows: number): Promise<Pr
   };
   // Weights and inputs of about ±1: zeros may be quicker or slower than numbers.
   const noise = Uint32Array.from({ length: 1 << 18 }, (_, i) => (0x3c003c00 ^ Math.imul(i, 0x9e3779b1)) & 0xbfffbfff);
-  const weights = make(s.strips * 4 * padded * weightBytes[s.dtype], GPUBufferUsage.STORAGE);
+  const weights = make(s.strips * 4 * padded * weightBytes(s.dtype), GPUBufferUsage.STORAGE);
   const input = make(rows * padded * 4, GPUBufferUsage.STORAGE);
   for (const buffer of [weights, input]) {
     for (let at = 0; at < buffer.size; at += noise.byteLength) {

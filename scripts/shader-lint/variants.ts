@@ -27,10 +27,12 @@ import {
 import { editedNormKernel } from "../../src/kernels/norm/edited.ts";
 import { normKernel } from "../../src/kernels/norm/norm.ts";
 import { headSourcesKernel } from "../../src/kernels/stages/head-sources.ts";
+import { weightDtypes } from "../../src/kernels/weight-dtype.ts";
 
 const maxRows = 256;
 const activations = ["gelu_new", "gelu", "gelu_quick", "relu", "silu"] as const;
-const storage = ["f32", "f16", "bf16", "q8", "q4"] as const;
+/** Every way to store weights, each where it is read. */
+const storage = weightDtypes;
 const families = ["register", "tiled"] as const;
 
 export function variantKernels(): readonly Kernel[] {
@@ -55,7 +57,12 @@ function linearVariants(): readonly Kernel[] {
     qkv(false),
     qkv(true),
   ];
-  return epilogues.flatMap((epilogue) => {
+  const stored = storage.flatMap((dtype) =>
+    designs.map((make) =>
+      make({ K: 128, N: 256, strips: 64, dtype, epilogue: { kind: "store" }, bias: false, taps: [], maxRows }),
+    ),
+  );
+  const followed = epilogues.flatMap((epilogue) => {
     const plain: LinearShape = { K: 128, N: 256, strips: 64, dtype: "f32", epilogue, bias: true, taps: [], maxRows };
     const edits = linearLists(epilogue.kind);
     const shapes: readonly LinearShape[] = [
@@ -79,8 +86,9 @@ function linearVariants(): readonly Kernel[] {
       kernels.push(groupedLinear(odd), groupedLinear({ ...odd, taps: linearTaps("qkv"), bias: false }));
       kernels.push(...storage.map((dtype) => groupedLinear({ ...odd, dtype })));
     }
-    return kernels.flatMap(inOrder);
+    return kernels;
   });
+  return [...stored, ...followed].flatMap(inOrder);
 }
 
 function attentionVariants(): readonly Kernel[] {

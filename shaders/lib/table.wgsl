@@ -62,6 +62,15 @@ fn q4_numbers(words: vec2u, row: u32) -> vec4f {
   return vec4f(bitcast<vec4i>(words.xxyy << shift) >> vec4u(28u));
 }
 
+// The row's unsigned numbers in the words of four columns.
+fn a8_numbers(words: vec4u, row: u32) -> vec4f {
+  return vec4f((words >> vec4u((row & 3u) * 8u)) & vec4u(0xffu));
+}
+
+fn a4_numbers(words: vec2u, row: u32) -> vec4f {
+  return vec4f((words.xxyy >> (vec4u(0u, 16u, 0u, 16u) + vec4u((row & 3u) * 4u))) & vec4u(0xfu));
+}
+
 fn q_scale(word: u32, row: u32) -> f32 {
   return unpack2x16float(word >> ((row & 1u) * 16u)).x;
 }

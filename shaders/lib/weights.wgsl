@@ -15,6 +15,12 @@
 // that four inputs are one vec4. q4: a word for two inputs, four bits per output, the even input in the lower half.
 // The scales are 1/17 (1/9) of the bytes.
 //
+// a4 and a8 are what other programs' files hold: unsigned numbers, and a scale and an offset for each output and 32 inputs
+// (16: `by16`); a weight is number times scale plus offset. Numbers lie as those of q4 and q8. Then, per group of inputs,
+// four scales and four offsets, of the type that the file has: scale_f16, scale_bf16 or scale_f32. `centred`: numbers
+// of 6 bits around 32, and no offsets. K is a multiple of 32. The product is exact in f32 for numbers and scales of
+// at most 24 bits together, and the sum rounds once.
+//
 // This module has what both views of the buffer share. lib/weight_blocks.wgsl reads blocks and lib/weight_columns.wgsl
 // single inputs. A kernel uses one of them; both call the buffer `weights`.
 import constants::K4;
@@ -27,11 +33,25 @@ import constants::K4;
 @if(q4) const STRIP_WORDS = STRIP_BLOCKS * 2u;
 @if(q4) const SCALE_WORDS = K32 * 16u;
 
-@if(f16) fn widen(h: vec2u) -> vec4f {
+@if(a4 || a8) const K32 = (K4 + 7u) / 8u;
+@if(by16) const GROUP4 = 4u; // blocks of four inputs that share a scale
+@if((a4 || a8) && !by16) const GROUP4 = 8u;
+@if(a4 && !scale_f32) const ENTRY = 2u; // the scales and offsets of a group, in blocks
+@if(a4 && scale_f32) const ENTRY = 4u;
+@if(a8 && !scale_f32) const ENTRY = 1u;
+@if(a8 && scale_f32 && !centred) const ENTRY = 2u;
+@if(centred) const ENTRY = 1u;
+@if(a4 || a8) const STRIP_BLOCKS = K32 * (8u + 8u / GROUP4 * ENTRY);
+@if(a4) const BLOCK_WORDS = 2u;
+@if(a8) const BLOCK_WORDS = 4u;
+@if(a4 || a8) const STRIP_WORDS = STRIP_BLOCKS * BLOCK_WORDS;
+@if(a4 || a8) const SCALE_WORDS = K32 * 8u * BLOCK_WORDS;
+
+@if(f16 || scale_f16) fn widen(h: vec2u) -> vec4f {
   return vec4f(unpack2x16float(h.x), unpack2x16float(h.y));
 }
 
-@if(bf16) fn widen(h: vec2u) -> vec4f {
+@if(bf16 || scale_bf16) fn widen(h: vec2u) -> vec4f {
   return bitcast<vec4f>(vec4u(h.x << 16u, h.x & 0xffff0000u, h.y << 16u, h.y & 0xffff0000u));
 }
 
@@ -71,4 +91,52 @@ import constants::K4;
   let i = bitcast<i32>(w);
   return vec4f(f32(extractBits(i, at.x, count)), f32(extractBits(i, at.y, count)),
     f32(extractBits(i, at.z, count)), f32(extractBits(i, at.w, count)));
+}
+
+// The scales and offsets of the four outputs in a group of inputs.
+@if(a4 || a8) struct Scales { scale: vec4f, offset: vec4f }
+
+// Numbers are left where they are in a word, as multiples of powers of two that differ by output: a mask alone gets them
+// out, and the scales make up for it.
+@if((a4 || a8) && extracts) const UNITS = vec4f(1.0);
+@if(a4 && !extracts) const UNITS = vec4f(1.0, 0x1p-4f, 0x1p-8f, 0x1p-12f);
+@if(a8 && !extracts) const UNITS = vec4f(1.0, 0x1p-8f, 0x1p-16f, 1.0);
+
+@if((a4 || a8) && !scale_f32) fn half_scales(scale: vec2u, offset: vec2u) -> Scales {
+  return Scales(UNITS * widen(scale), widen(offset));
+}
+
+@if((a4 || a8) && scale_f32 && !centred) fn full_scales(scale: vec4u, offset: vec4u) -> Scales {
+  return Scales(UNITS * bitcast<vec4f>(scale), bitcast<vec4f>(offset));
+}
+
+@if(centred) fn centred_scales(scale: vec4u) -> Scales {
+  return Scales(UNITS * bitcast<vec4f>(scale), -32.0 * bitcast<vec4f>(scale));
+}
+
+// number·scale + offset
+@if(a4 || a8) fn scaled(number: vec4f, d: Scales) -> vec4f {
+  return fma(number, d.scale, d.offset);
+}
+
+// The four numbers of four bits in the lower half of a word.
+@if(a4) fn low_four(w: u32) -> vec4f {
+  @if(extracts) return extracted_unsigned(w, vec4u(0u, 4u, 8u, 12u), 4u);
+  @if(!extracts) return vec4f(bitcast<vec4i>(vec4u(w & 0xfu, w & 0xf0u, w & 0xf00u, w & 0xf000u)));
+}
+
+@if(a4) fn high_four(w: u32) -> vec4f {
+  @if(extracts) return extracted_unsigned(w, vec4u(16u, 20u, 24u, 28u), 4u);
+  @if(!extracts) return low_four(w >> 16u);
+}
+
+// The four bytes of a word.
+@if(a8) fn four(w: u32) -> vec4f {
+  @if(extracts) return extracted_unsigned(w, vec4u(0u, 8u, 16u, 24u), 8u);
+  @if(!extracts) return vec4f(bitcast<vec4i>(vec4u(w & 0xffu, w & 0xff00u, w & 0xff0000u, w >> 24u)));
+}
+
+@if((a4 || a8) && extracts) fn extracted_unsigned(w: u32, at: vec4u, count: u32) -> vec4f {
+  return vec4f(f32(extractBits(w, at.x, count)), f32(extractBits(w, at.y, count)),
+    f32(extractBits(w, at.z, count)), f32(extractBits(w, at.w, count)));
 }

@@ -13,7 +13,7 @@
 //
 // Conditions: rows_2, rows_4, rows_6, rows_8: that many rows per thread, each includes the ones before; two_strips.
 // Summation class: serial.
-@if(q8 || q4) import package::lib::weight_blocks::{scaled_block, scales_at};
+@if(quantised) import package::lib::weight_blocks::{scaled_block, scales_at};
 @else import package::lib::weight_blocks::block;
 import package::linear::epilogue::{finish, finish_pair};
 @if(heads) import package::linear::head_sums::{finish_head, head_at, HEAD4};
@@ -23,7 +23,8 @@ import package::linear::operands::{args, input, mac, row_count};
 import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 
 // Blocks of four inputs that one turn of the outer loop takes: those of one scale, or all.
-@if(q8 || q4) const SPAN = 8u;
+@if(by16) const SPAN = 4u;
+@elif(quantised) const SPAN = 8u;
 @else const SPAN = K4;
 
 @compute @workgroup_size(32)
@@ -68,19 +69,19 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
   var a6 = vec4f(); var b6 = vec4f();
   var a7 = vec4f(); var b7 = vec4f();
 
-  // sums. Quantised weights: eight blocks share their scales, which take as long to fetch and widen as one block's numbers.
+  // sums. Quantised weights: eight blocks (four: `by16`) share scales, which take as long to fetch and widen as one block's numbers.
   // By data: if heads are summed, which only software devices do, the blocks of one.
   for (var first = first_block; first < end_block; first += SPAN) {
-    @if(q8 || q4) let d0 = scales_at(s0, first);
-    @if(two_strips && (q8 || q4)) let d1 = scales_at(s1, first);
-    @if(q8 || q4) let end = min(first + SPAN, end_block);
+    @if(quantised) let d0 = scales_at(s0, first);
+    @if(two_strips && quantised) let d1 = scales_at(s1, first);
+    @if(quantised) let end = min(first + SPAN, end_block);
     @else let end = end_block;
     // By data: as above.
     for (var k = first; k < end; k++) {
-      @if(q8 || q4) let w0 = scaled_block(s0, k, d0);
+      @if(quantised) let w0 = scaled_block(s0, k, d0);
       @else let w0 = block(s0, k);
-      @if(two_strips && (q8 || q4)) let w1 = scaled_block(s1, k, d1);
-      @if(two_strips && !(q8 || q4)) let w1 = block(s1, k);
+      @if(two_strips && quantised) let w1 = scaled_block(s1, k, d1);
+      @if(two_strips && !quantised) let w1 = block(s1, k);
       { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
       @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
       @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }

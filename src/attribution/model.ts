@@ -8,7 +8,7 @@ import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { Graph, MatrixRef, Node } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
-import type { WeightDtype } from "../kernels/linear/linear.ts";
+import type { WeightDtype } from "../kernels/weight-dtype.ts";
 import type { ModelConfig } from "../model-config.ts";
 
 /** What attribution needs of a loaded model. */

@@ -1,8 +1,8 @@
 /** What lowering one operation needs to know of the whole plan. */
 import type { Graph, Value } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
-import type { WeightDtype } from "../kernels/linear/linear.ts";
 import { type KernelChoices, kernelsFor, type Operation } from "../kernels/variants.ts";
+import type { WeightDtype } from "../kernels/weight-dtype.ts";
 import type { ActivationPlanner } from "./activations.ts";
 import type { CaptureLayout } from "./captures.ts";
 import type { FusedOp } from "./fused.ts";
@@ -48,5 +48,14 @@ export function served(ctx: LoweringContext, operation: Operation): Pick<Dispatc
 }
 
 export function kernelDtype(dtype: MatrixDtype): WeightDtype {
-  return ({ F32: "f32", F16: "f16", BF16: "bf16", q8: "q8", q4: "q4" } as const)[dtype];
+  switch (dtype) {
+    case "F32":
+      return "f32";
+    case "F16":
+      return "f16";
+    case "BF16":
+      return "bf16";
+    default:
+      return dtype;
+  }
 }

@@ -1,8 +1,8 @@
 /** Linear layers, and the outputs of single heads, as dispatches: one for each part of a matrix. */
-import { isQuantFormat } from "../formats/quantized-block.ts";
 import { type LinearShape, linearOperation } from "../kernels/linear/linear.ts";
 import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import { kernelsFor } from "../kernels/variants.ts";
+import { isQuantised } from "../kernels/weight-dtype.ts";
 import { type FusedLinear, type FusedNode, labelOf, rowsOf } from "./fused.ts";
 import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
@@ -131,7 +131,7 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedNode<"head_sourc
  */
 function sumsHeads(ctx: LoweringContext, { layer, node }: FusedNode<"head_sources">): boolean {
   const { dtype, parts } = ctx.layout.matrix(tableSource(node.weight));
-  const unit = isQuantFormat(dtype) ? 32 : 4;
+  const unit = isQuantised(kernelDtype(dtype)) ? 32 : 4;
   const projection = ctx.ops.find(
     (op): op is FusedLinear => op.kind === "linear" && op.role === "attn.out" && op.layer === layer,
   );

@@ -6,6 +6,7 @@
 
 import { pairAdjacentOrder } from "../architectures/rope.ts";
 import { SluiceError } from "../errors.ts";
+import { type BlockFormat, blockStripBytes, commonFormat, isBlockFormat } from "../formats/block-formats.ts";
 import type { Checkpoint, StoredDtype } from "../formats/checkpoint.ts";
 import {
   type GroupOrder,
@@ -46,7 +47,7 @@ export interface WeightPart {
 }
 
 /** How a matrix lies on the GPU. */
-export type MatrixDtype = StoredDtype | QuantFormat;
+export type MatrixDtype = StoredDtype | QuantFormat | BlockFormat;
 
 export interface WeightMatrix {
   readonly label: string;
@@ -95,12 +96,15 @@ export class WeightLayout {
     let parts = 0;
     let end4 = 0;
     const vectors: PlacedVector[] = [];
-    const addMatrix = (source: MatrixSource, format: QuantFormat | undefined): void => {
+    const addMatrix = (source: MatrixSource, dtype: MatrixDtype): void => {
       const key = matrixKey(source);
       if (this.#matrixOf.has(key)) return;
-      const matrix = splitMatrix(source, format ?? matrixDtype(checkpoint, source), limits, parts);
+      const matrix = splitMatrix(source, dtype, limits, parts);
       parts += matrix.parts.length;
       this.#matrixOf.set(key, matrix);
+    };
+    const addWeights = (source: MatrixSource, asFloats = false): void => {
+      addMatrix(source, asFloats ? floatDtype(checkpoint, source) : (quantize ?? heldAs(checkpoint, source)));
     };
     const addVector = (source: VectorSource | undefined): void => {
       if (!source || this.#offsetOf.has(JSON.stringify(source))) return;
@@ -111,11 +115,11 @@ export class WeightLayout {
     for (const op of ops) {
       if (op.kind === "linear") {
         const { matrix, bias } = linearSources(op);
-        addMatrix(matrix, quantize);
+        addWeights(matrix);
         addVector(bias);
       } else {
         const { matrices, vectors } = weightsOf(op.node);
-        for (const each of matrices) addMatrix(tableSource(each), isKeptAsStored(op.node, each) ? undefined : quantize);
+        for (const each of matrices) addWeights(tableSource(each), isKeptAsStored(op.node, each));
         for (const each of vectors) addVector(vectorSource(each));
       }
     }
@@ -205,11 +209,32 @@ function span({ tensor, transposed, tensorOutputs, first, outputs }: MatrixRef, 
   return { tensor, transposed, tensorOutputs, first, count: outputs, ...(order && { order }) };
 }
 
+/**
+ * How a matrix lies on the GPU if nothing else is wanted: as stored. Tensors of several types share the smallest that holds
+ * them all.
+ */
+function heldAs(checkpoint: Checkpoint, source: MatrixSource): MatrixDtype {
+  const stored = source.rows.map(({ tensor }) => checkpoint.quantized?.get(tensor)?.coding);
+  const codings = stored.filter((coding) => coding !== undefined);
+  const format = codings.length > 0 && codings.length === stored.length ? commonFormat(codings) : undefined;
+  return format ?? floatDtype(checkpoint, source);
+}
+
+/** The float type that holds a matrix. */
+function floatDtype(checkpoint: Checkpoint, source: MatrixSource): StoredDtype {
+  return source.rows.some(({ tensor }) => checkpoint.quantized?.has(tensor)) ? "F32" : matrixDtype(checkpoint, source);
+}
+
+function bytesOfStrip(k: number, dtype: MatrixDtype): number {
+  if (isBlockFormat(dtype)) return blockStripBytes(k, dtype);
+  return isQuantFormat(dtype) ? quantizedStripBytes(k, dtype) : stripBytes(k, dtype);
+}
+
 /** Parts by whole strips, each within what one buffer and one binding can hold; pairs of strips stay together. */
 function splitMatrix(source: MatrixSource, dtype: MatrixDtype, limits: BufferLimits, firstIndex: number): WeightMatrix {
   const n = outputCount(source);
   const strips = Math.ceil(n / 4);
-  const each = isQuantFormat(dtype) ? quantizedStripBytes(source.k, dtype) : stripBytes(source.k, dtype);
+  const each = bytesOfStrip(source.k, dtype);
   const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
   const most = Math.floor(limit / each / 2) * 2;
   if (most === 0) {

@@ -14,21 +14,24 @@ export interface Need {
   readonly streams: boolean;
 }
 
-export function needOf({ rows, inTurns = false }: MatrixSource): Need {
+export function needOf({ rows, inTurns = false }: MatrixSource, { quantized }: Pick<Checkpoint, "quantized">): Need {
+  const tensors = new Set(rows.flatMap(({ tensor }) => quantized?.get(tensor)?.tensors ?? [tensor]));
   const [span, ...others] = rows;
   const streams = span !== undefined && others.length === 0 && !span.transposed && !span.order && !inTurns;
-  return { tensors: [...new Set(rows.map(({ tensor }) => tensor))], streams };
+  return { tensors: [...tensors], streams: streams && tensors.size === 1 };
 }
 
 /** A checkpoint that answers from memory for held tensors. */
 export class HeldTensors implements Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly quantized: NonNullable<Checkpoint["quantized"]>;
   readonly #from: Checkpoint;
   readonly #held = new Map<string, Uint8Array>();
 
   constructor(from: Checkpoint) {
     this.#from = from;
     this.tensors = from.tensors;
+    this.quantized = from.quantized ?? new Map();
   }
 
   /** Reads a whole tensor and keeps it until it is released. */

@@ -1,6 +1,6 @@
 /** Token (and position) embedding: shaders/embed.wgsl. */
 import type { Kernel } from "./kernel.ts";
-import { type WeightDtype, weightBytes } from "./linear/shape.ts";
+import { isQuantised, type WeightDtype, weightBytes, weightConditions } from "./weight-dtype.ts";
 
 const SITES = ["embed", "resid_pre"] as const;
 
@@ -28,7 +28,7 @@ export interface EmbedShape {
  */
 export function embedKernel(shape: EmbedShape): Kernel {
   const { width, vocab, wte, wpe, maxRows, staged = false, sourced = false } = shape;
-  if (wpe === "q8" || wpe === "q4") throw new Error("Tables of positions are not quantised");
+  if (wpe && isQuantised(wpe)) throw new Error("Tables of positions are not quantised");
   const width4 = Math.ceil(width / 4);
   const taps = SITES.filter((site) => shape.taps?.includes(site));
   const tables = wpe ? `${wte}_${wpe}` : wte;
@@ -43,10 +43,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
       entry: "embed",
       conditions: {
         positions: wpe !== undefined,
-        wte_f16: wte === "f16",
-        wte_bf16: wte === "bf16",
-        wte_q8: wte === "q8",
-        wte_q4: wte === "q4",
+        ...Object.fromEntries(Object.keys(weightConditions(wte)).map((name) => [`wte_${name}`, true])),
         wpe_f16: wpe === "f16",
         wpe_bf16: wpe === "bf16",
         ...(staged && { staged }),
@@ -59,7 +56,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
     workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
     cost: ({ rows }) => ({
       flops: wpe ? rows * width : 0,
-      bytes: rows * width * (4 + weightBytes[wte] + (wpe ? weightBytes[wpe] : 0)),
+      bytes: rows * width * (4 + weightBytes(wte) + (wpe ? weightBytes(wpe) : 0)),
     }),
   };
 }

@@ -4,12 +4,15 @@
  */
 import type { WeightLayout, WeightMatrix } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
+import { isBlockFormat } from "../formats/block-formats.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { dequantized } from "../formats/dequantized.ts";
 import { HeldTensors, inFileOrder, type Need, needOf } from "../formats/file-order.ts";
 import { orderedElement, storedDtype } from "../formats/matrix-source.ts";
 import { isQuantFormat, type QuantizationLoss } from "../formats/quantized-block.ts";
 import { packQuantizedStrips } from "../formats/quantized-strips.ts";
-import { packStrips, widenStored } from "../formats/strips.ts";
+import { isReadyMade, packReadyMade } from "../formats/ready-strips.ts";
+import { type PackOptions, packStrips, widenStored } from "../formats/strips.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { ProgressListener } from "./progress.ts";
 
@@ -74,15 +77,18 @@ export async function uploadWeights(
     took[doing] += now - at;
     at = now;
   };
-  const uploadMatrix = async (stored: Checkpoint, { label, source, dtype, parts: planned }: WeightMatrix) => {
+  const packed = (stored: Checkpoint, { source, dtype }: WeightMatrix, range: PackOptions) => {
+    if (isBlockFormat(dtype)) return packReadyMade(stored, source, dtype, range);
+    if (!isQuantFormat(dtype)) return packStrips(dequantized(stored), source, { ...range, dtype });
+    if (isReadyMade(stored, source)) return packReadyMade(stored, source, dtype, range);
+    return packQuantizedStrips(stored, source, dtype, { ...range, error });
+  };
+  const uploadMatrix = async (stored: Checkpoint, matrix: WeightMatrix) => {
+    const { label, parts: planned } = matrix;
     for (const { index, firstStrip, strips, byteLength } of planned) {
       const buffer = gpu.createBuffer(label, byteLength, usage);
       parts[index] = buffer;
-      const range = { firstStrip, strips, signal };
-      const chunks = isQuantFormat(dtype)
-        ? packQuantizedStrips(stored, source, dtype, { ...range, error })
-        : packStrips(stored, source, range);
-      for await (const chunk of chunks) {
+      for await (const chunk of packed(stored, matrix, { firstStrip, strips, signal })) {
         throwIfAborted(signal);
         lap("pack");
         gpu.device.queue.writeBuffer(buffer, chunk.offset, chunk.bytes);
@@ -109,7 +115,7 @@ export async function uploadWeights(
     lap("write");
   };
   const uploads: readonly Upload[] = [
-    ...layout.matrices.map((matrix) => ({ need: needOf(matrix.source), matrix })),
+    ...layout.matrices.map((matrix) => ({ need: needOf(matrix.source, checkpoint), matrix })),
     { need: needOfVectors(layout), matrix: null },
   ];
   const inOrder = checkpoint.forwardOnly || checkpoint.readAhead !== undefined;

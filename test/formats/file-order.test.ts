@@ -66,7 +66,7 @@ test("in the file's order nothing is read twice, and the packed bytes are the sa
     }),
   );
   const found: string[] = [];
-  const things = sources.map((source) => ({ source, need: needOf(source) }));
+  const things = sources.map((source) => ({ source, need: needOf(source, {}) }));
   for await (const { source } of inFileOrder(held, things, undefined)) {
     found.push(source.label);
     assert.equal(await packed(held, source), expected.get(source.label), source.label);
@@ -77,7 +77,7 @@ test("in the file's order nothing is read twice, and the packed bytes are the sa
 test("what nothing needs any more is given up", async () => {
   let reads = 0;
   const held = new HeldTensors(oneFile(() => reads++));
-  const things = sources.map((source) => ({ source, need: needOf(source) }));
+  const things = sources.map((source) => ({ source, need: needOf(source, {}) }));
   for await (const { source } of inFileOrder(held, things, undefined)) {
     const before = reads;
     await held.read("shared", 0, 4);
@@ -92,7 +92,7 @@ test("what nothing needs any more is given up", async () => {
 test("an abort ends the reading", async () => {
   const abort = new AbortController();
   const held = new HeldTensors(oneFile(() => abort.abort()));
-  const things = [{ need: needOf(sources[1] as MatrixSource) }];
+  const things = [{ need: needOf(sources[1] as MatrixSource, {}) }];
   let code = "";
   try {
     for await (const _ of inFileOrder(held, things, abort.signal)) assert.unreachable();

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type BackwardLinearShape, backwardLinear, spanTable } from "../../src/kernels/backward/linear.ts";
-import type { WeightDtype } from "../../src/kernels/linear/linear.ts";
+import type { WeightDtype } from "../../src/kernels/weight-dtype.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, packedMatrix, paddedRows, seeded, worst } from "./inputs.ts";

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { bf16ToF32, f16ToF32 } from "../../src/formats/half.ts";
 import { isQuantFormat } from "../../src/formats/quantized-block.ts";
 import { type EmbedShape, embedKernel } from "../../src/kernels/embed.ts";
-import type { WeightDtype } from "../../src/kernels/linear/linear.ts";
+import type { WeightDtype } from "../../src/kernels/weight-dtype.ts";
 import { testDevice } from "../support/device.ts";
 import { quantizedMatrix } from "../support/quantized.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";

@@ -1,13 +1,9 @@
 /** Outputs of single heads, from every way the output projection can be kept. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  type LinearShape,
-  type RegisterRows,
-  registerLinear,
-  type WeightDtype,
-} from "../../src/kernels/linear/linear.ts";
+import { type LinearShape, type RegisterRows, registerLinear } from "../../src/kernels/linear/linear.ts";
 import { type HeadSourcesShape, headSourcesKernel } from "../../src/kernels/stages/head-sources.ts";
+import type { WeightDtype } from "../../src/kernels/weight-dtype.ts";
 import { testDevice } from "../support/device.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
 import { ceil4, normal, packedMatrix, paddedRows, seeded, worst } from "./inputs.ts";

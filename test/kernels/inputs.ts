@@ -1,6 +1,6 @@
 /** Inputs for tests of the row kernels: seeded randomness, padded rows, and tables in the strips layout. */
 import { narrowToBf16, narrowToF16, widenBf16, widenF16 } from "../../src/formats/half.ts";
-import type { WeightDtype } from "../../src/kernels/linear/linear.ts";
+import type { WeightDtype } from "../../src/kernels/weight-dtype.ts";
 import { quantizedMatrix } from "../support/quantized.ts";
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */

@@ -1,6 +1,7 @@
 /** Linear layers whose shapes reach every branch of the kernels, and what "the same bits" means for them. */
 import * as assert from "uvu/assert";
-import type { LinearEpilogue, LinearShape, WeightDtype } from "../../src/kernels/linear/linear.ts";
+import type { LinearEpilogue, LinearShape } from "../../src/kernels/linear/linear.ts";
+import type { WeightDtype } from "../../src/kernels/weight-dtype.ts";
 import { type LinearProblem, type LinearResults, UNTOUCHED } from "./linear-problem.ts";
 
 export const MAX_ROWS = 80;

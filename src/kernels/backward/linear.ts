@@ -1,6 +1,6 @@
 /** Gradient with respect to the input of a linear layer: shaders/backward/linear.wgsl. */
 import type { Kernel } from "../kernel.ts";
-import { type WeightDtype, weightBytes } from "../linear/shape.ts";
+import { type WeightDtype, weightBytes, weightConditions } from "../weight-dtype.ts";
 
 /** Outputs [first, end) of a matrix. */
 export type OutputSpan = readonly [first: number, end: number];
@@ -47,7 +47,7 @@ export function backwardLinear(shape: BackwardLinearShape, rows: number): Kernel
       .join("_"),
     shader: {
       entry: "backward/linear",
-      conditions: { [dtype]: true, [reads.kind]: true, ragged, mixed, rows_8: each8 },
+      conditions: { ...weightConditions(dtype), [reads.kind]: true, ragged, mixed, rows_8: each8 },
       constants: {
         K4: `${k4}u`,
         N4: `${Math.ceil(N / 4)}u`,
@@ -66,7 +66,7 @@ export function backwardLinear(shape: BackwardLinearShape, rows: number): Kernel
       const outputs = reads.kind === "heads" ? 4 * strips : Math.min(width, 4 * strips);
       return {
         flops: 2 * m * outputs * K,
-        bytes: 16 * strips * k4 * weightBytes[dtype] + 4 * m * (outputs + variants * K),
+        bytes: 16 * strips * k4 * weightBytes(dtype) + 4 * m * (outputs + variants * K),
       };
     },
   };

@@ -1,5 +1,6 @@
 /** The designs of linear kernels (shaders/linear/), and what all of them have in common: name, source and cost. */
 import type { Kernel } from "../kernel.ts";
+import { weightConditions } from "../weight-dtype.ts";
 import { epilogueShader, linearLists, linearTaps } from "./epilogue.ts";
 import {
   columnTiles,
@@ -181,7 +182,7 @@ function describe(whole: LinearShape, design: Design): Kernel {
         ...design.conditions,
         ...(follows && ending.conditions),
         ...(design.half === "split" && { split: true }),
-        ...(reads && { [dtype]: true }),
+        ...(reads && weightConditions(dtype)),
         bias,
         outs,
         ...(edits.length > 0 && { staged: true, stacked }),

@@ -7,6 +7,7 @@
  */
 import type { Kernel, KernelFamily, RowRange } from "../kernel.ts";
 import type { KernelVariant, Operation } from "../variants.ts";
+import { isQuantised } from "../weight-dtype.ts";
 import {
   groupedLinear,
   lanesLinear,
@@ -32,7 +33,7 @@ export {
   tileLinear,
 } from "./designs.ts";
 export { type LinearEpilogue, linearLists, linearTaps } from "./epilogue.ts";
-export { type LinearShape, linearOutputWidth4, servesGroups, type WeightDtype } from "./shape.ts";
+export { type LinearShape, linearOutputWidth4, servesGroups } from "./shape.ts";
 
 export interface LinearChoice {
   readonly family: KernelFamily;
@@ -96,7 +97,7 @@ const ENOUGH_QUANTISED_LANES = 1024;
 
 /** Two strips a group of lanes reuse the inputs; one if that leaves too few workgroups. */
 function lanesStrips({ strips, dtype }: LinearShape): 1 | 2 {
-  const enough = dtype === "q4" || dtype === "q8" ? ENOUGH_QUANTISED_LANES : ENOUGH_LANES;
+  const enough = isQuantised(dtype) ? ENOUGH_QUANTISED_LANES : ENOUGH_LANES;
   return Math.ceil(strips / 4) < enough ? 1 : 2;
 }
 

@@ -1,12 +1,7 @@
 /** Linear layers: what their kernels must do, what follows from it, and what it costs. */
 import type { Cost } from "../kernel.ts";
+import { type WeightDtype, weightBytes } from "../weight-dtype.ts";
 import type { LinearEpilogue } from "./epilogue.ts";
-
-/**
- * How the matrix lies in GPU memory, in strips (src/formats/strips.ts, quantized-strips.ts); 16-bit types and quantised
- * weights are widened as they are read.
- */
-export type WeightDtype = "f32" | "f16" | "bf16" | "q8" | "q4";
 
 export interface LinearShape {
   /** Inputs, exact; a row of the input is ceil4(K) floats. */
@@ -80,15 +75,6 @@ export function headDim({ epilogue }: LinearShape): number {
   return epilogue.kind === "qkv" ? epilogue.headDim : 0;
 }
 
-/** Bytes of one weight, with its part in the scale of a block of 32. */
-export const weightBytes: Readonly<Record<WeightDtype, number>> = {
-  f32: 4,
-  f16: 2,
-  bf16: 2,
-  q8: 1 + 2 / 32,
-  q4: 0.5 + 2 / 32,
-};
-
 /**
  * What a whole layer computes and moves: flops of the product, the bias and the residual; activations and rotations, which have no agreed count, are left
  * out. The sums of single heads read their weights from a cache. Outputs of the last part of a cut matrix count with their
@@ -103,7 +89,7 @@ export function linearCost({ K, N, strips, dtype, epilogue, bias, heads }: Linea
   const moved = stored * (epilogue.kind === "residual" ? 2 : 1) + rows * padded + (bias ? outputs : 0);
   return {
     flops: rows * outputs * (2 * (K + listed * (heads?.head_dim ?? 0)) + extra),
-    bytes: strips * 4 * padded * weightBytes[dtype] + 4 * (moved + listed * rows * outputs),
+    bytes: strips * 4 * padded * weightBytes(dtype) + 4 * (moved + listed * rows * outputs),
   };
 }
 
@@ -114,7 +100,7 @@ export function splitCost(shape: LinearShape, parts: number, rows: number): Cost
   const padded = Math.ceil(K / 4) * 4;
   return {
     flops: rows * outputs * 2 * K,
-    bytes: strips * 4 * padded * weightBytes[dtype] + rows * padded * 4 + partialBytes(shape, parts, rows),
+    bytes: strips * 4 * padded * weightBytes(dtype) + rows * padded * 4 + partialBytes(shape, parts, rows),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Outputs of single heads, for edge masks: shaders/stages/head_sources.wgsl. */
 import type { Kernel } from "../kernel.ts";
-import { type WeightDtype, weightBytes } from "../linear/shape.ts";
+import { type WeightDtype, weightBytes, weightConditions } from "../weight-dtype.ts";
 
 export interface HeadSourcesShape {
   /** H. */
@@ -34,7 +34,7 @@ export function headSourcesKernel(shape: HeadSourcesShape, listed: number): Kern
     ].join("_"),
     shader: {
       entry: "stages/head_sources",
-      conditions: { [dtype]: true, bias, vec4_heads: head_dim % 4 === 0 },
+      conditions: { ...weightConditions(dtype), bias, vec4_heads: head_dim % 4 === 0 },
       constants: {
         HEAD_DIM: `${head_dim}u`,
         HEADS: `${heads}u`,
@@ -49,7 +49,7 @@ export function headSourcesKernel(shape: HeadSourcesShape, listed: number): Kern
     workgroups: (rows) => [Math.ceil(strips / 64), Math.ceil(rows / 4), listed],
     cost: ({ rows }) => ({
       flops: 2 * rows * listed * head_dim * strips * 4,
-      bytes: listed * (head_dim * strips * 4 * weightBytes[dtype] + rows * (head_dim + strips * 4) * 4),
+      bytes: listed * (head_dim * strips * 4 * weightBytes(dtype) + rows * (head_dim + strips * 4) * 4),
     }),
   };
 }
