@@ -5,7 +5,8 @@ import { BLOCK_BYTES, blockCount, isQuantFormat } from "../formats/quantized-blo
 import { type Graph, isKeptAsStored, type MatrixRef, type Node, type VectorRef, weightsOf } from "../graph/graph.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { show, showText } from "../show.ts";
-import { gpt2Graph } from "./gpt2.ts";
+import { foreignWeight } from "./foreign-quantization.ts";
+import { gpt2Graph, OUTPUTS_FIRST } from "./gpt2.ts";
 import type { GraphNames } from "./graph-names.ts";
 import { llamaGraph } from "./llama.ts";
 
@@ -13,16 +14,16 @@ const HEAD = "lm_head.weight";
 
 /** How an architecture's graph is made, and how its tensors are named. */
 interface Architecture {
-  /** Possible prefixes of the names: files have both spellings. */
-  readonly prefix: string;
+  /** Possible prefixes of the names, beside none: files have all spellings. */
+  readonly prefixes: readonly [string, ...string[]];
   readonly embedding: string;
   readonly layers: string;
   graph(config: ModelConfig, names: GraphNames): Graph;
 }
 
 const architectures: Readonly<Record<ModelConfig["architecture"], Architecture>> = {
-  gpt2: { prefix: "transformer.", embedding: "wte", layers: "h", graph: gpt2Graph },
-  llama: { prefix: "model.", embedding: "embed_tokens", layers: "layers", graph: llamaGraph },
+  gpt2: { prefixes: ["transformer.", OUTPUTS_FIRST], embedding: "wte", layers: "h", graph: gpt2Graph },
+  llama: { prefixes: ["model."], embedding: "embed_tokens", layers: "layers", graph: llamaGraph },
 };
 
 /**
@@ -39,11 +40,10 @@ export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
   return graph;
 }
 
-/** The prefix of the tensors' names: both spellings are in use. */
+/** The prefix of the tensors' names. */
 function prefixOf({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "tensors">): string {
-  const { prefix, embedding } = architectures[architecture];
-  const isThere = tensors.has(`${prefix}${embedding}.weight`) || !tensors.has(`${embedding}.weight`);
-  return isThere ? prefix : "";
+  const { prefixes, embedding } = architectures[architecture];
+  return [...prefixes, ""].find((prefix) => tensors.has(`${prefix}${embedding}.weight`)) ?? prefixes[0];
 }
 
 /** The names of the token embedding and of the head. If they are one tensor, it may be stored under either name. */
@@ -70,6 +70,10 @@ function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint, quantization?: Quan
   const quantized = checkpoint.quantized?.get(ref.tensor);
   if (quantized) {
     const { outputs, inputs } = quantized;
+    if (ref.transposed) {
+      const problem = `${ref.tensor} is quantised as ${quantized.format}, under a name whose weights are stored [inputs, outputs]`;
+      throw new SluiceError("bad_weights", problem, { hint: "Convert the model with its own program's converter." });
+    }
     if (outputs === ref.tensorOutputs && inputs === ref.inputs) return;
     throw unfit(ref.tensor, [outputs, inputs], [ref.tensorOutputs, ref.inputs]);
   }
@@ -93,6 +97,10 @@ function checkTensor(
   dtypes: readonly string[] = ["F32", "F16", "BF16"],
 ): void {
   const tensor = checkpoint.tensors.get(name);
+  if (!tensor || !dtypes.includes(tensor.dtype)) {
+    const foreign = foreignWeight(name, checkpoint);
+    if (foreign) throw foreign;
+  }
   if (!tensor) throw missing(name, checkpoint);
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
     throw unfit(name, tensor.shape, shape);

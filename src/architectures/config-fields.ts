@@ -37,6 +37,11 @@ export class ConfigFields {
     return Object.hasOwn(this.#fields, name) && this.#fields[name] !== undefined;
   }
 
+  /** Names of all fields. */
+  get names(): readonly string[] {
+    return Object.keys(this.#fields);
+  }
+
   /** The unchecked field; undefined if it is absent or null, which Python writes for None. */
   raw(name: string): unknown {
     return this.has(name) ? (this.#fields[name] ?? undefined) : undefined;

@@ -8,6 +8,9 @@ import type { LayerSiteKind, Site } from "../graph/site.ts";
 import type { ModelConfig } from "../model-config.ts";
 import type { GraphNames } from "./graph-names.ts";
 
+/** The prefix that other programs' GPT-2 has (MLX): its linear weights are stored `[outputs, inputs]`. */
+export const OUTPUTS_FIRST = "model.";
+
 export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: GraphNames): Graph {
   const { hidden_size: d, intermediate_size: f, vocab_size, num_hidden_layers: layers, norm_eps: eps } = config;
   const attentionWidth = config.num_attention_heads * config.head_dim;
@@ -21,7 +24,7 @@ export function gpt2Graph(config: ModelConfig, { prefix, embedding, head }: Grap
   });
   const conv1d = (tensor: string, inputs: number, outputs: number, first = 0, tensorOutputs = outputs): MatrixRef => ({
     tensor,
-    transposed: true,
+    transposed: prefix !== OUTPUTS_FIRST,
     first,
     outputs,
     inputs,

@@ -3,13 +3,17 @@ import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { noConfig } from "../formats/foreign-folder.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
+import { mlxCheckpoint } from "../formats/mlx.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { buildGraph } from "./build.ts";
 import type { Notice } from "./config-fields.ts";
 import { readConfig } from "./read-config.ts";
+import { readMlx } from "./read-mlx.ts";
 import { settleHead } from "./tied-head.ts";
+
+const CONFIG = "config.json";
 
 /** Maximum bytes; the largest known files have about 100 kB. */
 const MAX_CONFIG_BYTES = 2_000_000;
@@ -20,12 +24,15 @@ const MAX_CONFIG_BYTES = 2_000_000;
  * @throws `not_found` for a folder without one, saying what the folder is, if known; `bad_file`, `bad_config`
  */
 export async function loadConfig(files: FileSource, note: Notice, signal?: AbortSignal): Promise<ModelConfig> {
-  const path = "config.json";
+  return readConfig(await configJson(files, signal), files.describe(CONFIG), note);
+}
+
+async function configJson(files: FileSource, signal?: AbortSignal): Promise<unknown> {
   try {
-    return readConfig(await readJson(files, path, signal, MAX_CONFIG_BYTES), files.describe(path), note);
+    return await readJson(files, CONFIG, signal, MAX_CONFIG_BYTES);
   } catch (error) {
     const isMissing = error instanceof SluiceError && error.code === "not_found";
-    throw isMissing && !(await files.exists(path, signal)) ? await noConfig(files, signal) : error;
+    throw isMissing && !(await files.exists(CONFIG, signal)) ? await noConfig(files, signal) : error;
   }
 }
 
@@ -43,8 +50,11 @@ export interface OpenedModel {
  * @throws errors of reading; `bad_weights`
  */
 export async function openModel(files: FileSource, note: Notice, signal?: AbortSignal): Promise<OpenedModel> {
-  const stated = await loadConfig(files, note, signal);
-  const checkpoint = await openCheckpoint(files, signal);
+  const json = await configJson(files, signal);
+  const stated = readConfig(json, files.describe(CONFIG), note);
+  const stored = await openCheckpoint(files, signal);
+  const isMlx = stated.quantization === "mlx";
+  const checkpoint = isMlx ? mlxCheckpoint(stored, readMlx(json, files.describe(CONFIG))) : stored;
   const config = await settleHead(stated, checkpoint, note, signal);
   return { config, checkpoint, graph: buildGraph(config, checkpoint) };
 }

@@ -8,9 +8,11 @@ import { QUANT_BLOCK } from "../formats/quantized-block.ts";
 import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { show } from "../show.ts";
 import { ConfigFields, type Notice } from "./config-fields.ts";
+import { refuseForeign } from "./foreign-quantization.ts";
 import { LLAMA_FAMILIES } from "./llama-families.ts";
 import { readGpt2 } from "./read-gpt2.ts";
 import { readLlama } from "./read-llama.ts";
+import { isMlx, readMlx } from "./read-mlx.ts";
 
 /** The field of config.json for quantised weights. */
 export const QUANTIZATION_FIELD = "sluice_quantization";
@@ -23,9 +25,8 @@ export const QUANTIZATION_FIELD = "sluice_quantization";
  */
 export function readConfig(json: unknown, label: string, note: Notice = () => undefined): ModelConfig {
   const config = new ConfigFields(json, label, note);
-  refuseQuantized(config);
+  const quantization = quantizationOf(config, json);
   const model_type = modelType(config);
-  const quantization = readQuantization(config);
   const quantized = quantization && { quantization };
   const family = LLAMA_FAMILIES.get(model_type);
   return { ...(family ? readLlama(config, model_type, family) : readGpt2(config)), ...quantized };
@@ -59,16 +60,15 @@ const KNOWN_ARCHITECTURES: readonly (readonly [type: string, architecture: strin
   ]),
 ];
 
-/** Other engines' quantised weights, by the field that describes them. */
-function refuseQuantized(config: ConfigFields): void {
-  const theirs = config.raw("quantization_config") !== undefined ? "quantization_config" : "quantization";
-  if (config.raw(theirs) === undefined) return;
-  const method = theirs === "quantization" ? "MLX" : config.object(theirs)?.raw("quant_method");
-  throw config.refuse(
-    theirs,
-    `weights quantised by ${typeof method === "string" ? show(method) : "another engine"} are not read`,
-    "Take the model's float16, bfloat16 or float32 weights; `--quantize q8` or `q4` keeps them small in memory.",
-  );
+/** Sluice's own quantised weights, or MLX's; others are refused by name. */
+function quantizationOf(config: ConfigFields, json: unknown): ModelConfig["quantization"] {
+  if (!isMlx(config)) {
+    refuseForeign(config);
+    return readQuantization(config);
+  }
+  // Refused before the weights are looked at.
+  readMlx(json, config.label);
+  return "mlx";
 }
 
 /** Sluice's own quantised weights: the format and the length of its blocks. */
