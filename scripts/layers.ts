@@ -10,7 +10,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/formats/", "src/graph/", "src/kernels/"],
   ["src/hub/"],
   ["src/gpu/", "src/tokenizer/", "src/interventions/", "src/architectures/"],
-  ["src/execution/"],
+  ["src/execution/", "src/adapters/"],
   ["src/compile/"],
   ["src/runtime/", "src/tune/", "src/attribution/"],
   ["src/model/"],

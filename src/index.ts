@@ -119,6 +119,7 @@ export type {
   GenerateOptions,
   LoadOptions,
   LogitsOptions,
+  LoraChoice,
   Overflow,
   PerplexityOptions,
   RunOptions,

@@ -43,18 +43,26 @@ export interface OpenedModel {
   readonly graph: Graph;
 }
 
+/** Changes weights before anything else is read of them, for example by merging adapters. */
+export type Adapt = (stored: Checkpoint, config: ModelConfig) => Checkpoint;
+
 /**
  * Reads config.json and the headers of the weights, and builds the graph: every weight that it names is checked
  * to exist and to fit.
  * @param note as for {@link loadConfig}
  * @throws errors of reading; `bad_weights`
  */
-export async function openModel(files: FileSource, note: Notice, signal?: AbortSignal): Promise<OpenedModel> {
+export async function openModel(
+  files: FileSource,
+  note: Notice,
+  signal?: AbortSignal,
+  adapt: Adapt = (stored) => stored,
+): Promise<OpenedModel> {
   const json = await configJson(files, signal);
   const stated = readConfig(json, files.describe(CONFIG), note);
   const stored = await openCheckpoint(files, signal);
   const isMlx = stated.quantization === "mlx";
-  const checkpoint = isMlx ? mlxCheckpoint(stored, readMlx(json, files.describe(CONFIG))) : stored;
+  const checkpoint = adapt(isMlx ? mlxCheckpoint(stored, readMlx(json, files.describe(CONFIG))) : stored, stated);
   const config = await settleHead(stated, checkpoint, note, signal);
   return { config, checkpoint, graph: buildGraph(config, checkpoint) };
 }

@@ -30,13 +30,7 @@ const MAX_INDEX_BYTES = 32_000_000;
  *   header or index
  */
 export async function openCheckpoint(source: FileSource, signal?: AbortSignal): Promise<Checkpoint> {
-  if ((await findWeights(source, signal)) === SINGLE) {
-    const { tensors } = await readHeader(source, SINGLE, signal);
-    return new SafetensorsCheckpoint(
-      source,
-      new Map([...tensors].map(([name, entry]) => [name, { file: SINGLE, entry }])),
-    );
-  }
+  if ((await findWeights(source, signal)) === SINGLE) return openWeightsFile(source, SINGLE, signal);
   const { placed, missing } = await readShards(source, signal);
   return new SafetensorsCheckpoint(source, placed, missing);
 }
@@ -53,6 +47,15 @@ async function findWeights(source: FileSource, signal?: AbortSignal): Promise<ty
     }
   }
   throw withheld ?? (await noWeights(source, `neither ${SINGLE} nor ${INDEX}`, signal));
+}
+
+/**
+ * One safetensors file by its name, nothing but its header read. The checkpoint takes over the source.
+ * @throws `not_found`, or `bad_file` for a damaged header
+ */
+export async function openWeightsFile(source: FileSource, file: string, signal?: AbortSignal): Promise<Checkpoint> {
+  const { tensors } = await readHeader(source, file, signal);
+  return new SafetensorsCheckpoint(source, new Map([...tensors].map(([name, entry]) => [name, { file, entry }])));
 }
 
 /**

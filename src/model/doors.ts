@@ -1,10 +1,10 @@
 /** The doors of a running model: the rule for every argument of every public method. */
 
 import { entry, optional, options } from "../arguments/entry.ts";
-import { fields } from "../arguments/fields.ts";
+import { fields, needed } from "../arguments/fields.ts";
 import { isList, listOf, prompt, tokens } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
-import { callback, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
+import { callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import { bundles, composeSettings, maskedEdges, positions, stageValues } from "../interventions/arguments.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
@@ -24,6 +24,7 @@ import type {
   ExplainPart,
   LoadOptions,
   LogitsOptions,
+  LoraChoice,
   PerplexityOptions,
   RunOptions,
   SessionOptions,
@@ -102,6 +103,8 @@ const aborting = fields<{ readonly signal?: AbortSignal }>()({ signal });
 
 const device = thing<GPUDevice>("a GPUDevice", { createBuffer: "function", queue: "object", limits: "object" });
 
+const loraChoice = fields<LoraChoice>("an adapter { source, scale }")({ source: needed(modelSource), scale: finite() });
+
 export const loadDoor = entry(
   "load",
   ["source", modelSource],
@@ -114,6 +117,7 @@ export const loadDoor = entry(
       family: oneOf<KernelFamily>(["register", "tiled"]),
       tune: either(flag, oneOf(["remembered"])),
       quantize: oneOf<QuantFormat>(["q8", "q4"]),
+      lora: either(path, listOf(either(modelSource, loraChoice))),
       signal,
       onProgress: callback<ProgressListener>(),
       onNotice: callback<(message: string) => void>(),

@@ -21,6 +21,7 @@ import { uploadWeights } from "../runtime/weights.ts";
 import { checkedTokenizer } from "../tokenizer/checked.ts";
 import { tryTokenizer } from "../tokenizer/load.ts";
 import { loadDoor } from "./doors.ts";
+import { type OpenedLora, openLora } from "./lora.ts";
 import { Model } from "./model.ts";
 import { type ModelParts, Tuning } from "./model-parts.ts";
 import type { LoadOptions } from "./options.ts";
@@ -61,6 +62,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const onProgress = options.onProgress ?? (() => undefined);
   let opening: Promise<Gpu> | undefined;
   let isOpening = true;
+  let lora: OpenedLora | undefined;
   try {
     if (files.expect) {
       // Whoever has nothing to run a model on learns it before anything is fetched.
@@ -68,8 +70,9 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       opening = openFound(adapter, options);
       opening.catch(() => undefined);
     }
+    lora = await openLora(options.lora, signal);
     expectFiles(files, (progress) => isOpening && onProgress(progress), signal);
-    const { config: stored, checkpoint, graph } = await openModel(files, note, signal);
+    const { config: stored, checkpoint, graph } = await openModel(files, note, signal, lora?.adapt);
     checkpoint.readAhead?.(tensorsOf(graph), signal);
     const quantize = options.quantize === undefined ? undefined : checkQuantFormat(options.quantize);
     if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored.quantization);
@@ -127,6 +130,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     throw error;
   } finally {
     await files.close();
+    await lora?.close();
   }
 }
 

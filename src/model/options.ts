@@ -1,10 +1,19 @@
 /** Options of a model's functions and methods. The rules that check them are in doors.ts. */
+import type { ModelSource } from "../formats/open-source.ts";
 import type { PoolReduction } from "../kernels/fit/pool.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../model-config.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
 import type { TuningStore } from "../tune/remembered.ts";
+
+/** An adapter, for {@link LoadOptions.lora}. */
+export interface LoraChoice {
+  /** The adapter's folder, address or files: adapter_config.json and adapter_model.safetensors. */
+  readonly source: ModelSource;
+  /** Multiplies what the adapter adds; default 1. */
+  readonly scale?: number;
+}
 
 /** Options of {@link load}. */
 export interface LoadOptions {
@@ -26,6 +35,11 @@ export interface LoadOptions {
   readonly tune?: boolean | "remembered";
   /** Keep linear weights and the token embedding in blocks of 32 with float16 scales, about 0.27 or 0.14 of float32. */
   readonly quantize?: QuantFormat;
+  /**
+   * LoRA adapters in PEFT's format, merged into the float weights while they are read, each times its scale. Adapted
+   * matrices are kept in float32, unless they are quantised.
+   */
+  readonly lora?: string | readonly (ModelSource | LoraChoice)[];
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
   /** Called from the first request on: with files answered for, bytes uploaded, and operations tuned. */

@@ -83,6 +83,7 @@ const VALUES: Readonly<Record<string, string | readonly [beside: string, value: 
   to: "q4",
   dtype: "stored",
   quantize: "q8",
+  lora: "calm=0.5",
   plan: "reference",
   adapter: "swiftshader",
   overflow: "error",

@@ -4,7 +4,7 @@ import { SluiceError } from "../../errors.ts";
 import type { ComposedBundle, ComposeSettings, Stage } from "../../index.ts";
 import { stageName } from "../../interventions/kinds/kinds.ts";
 import { parseBundleChoice, reportInterventions } from "../commands/interventions.ts";
-import { digestsOf } from "../commands/model.ts";
+import { digestsOf, type WeightsChoice } from "../commands/model.ts";
 import { printStream } from "../commands/print-stream.ts";
 import type { CommandContext, LoadedModel, OpenSession } from "../context.ts";
 import { prepareOutFile } from "../out-file.ts";
@@ -30,8 +30,8 @@ const PASSING: ReadonlySet<string> = new Set([
 
 /** The initial state of a conversation. */
 export interface TalkStart {
-  /** The model, as named on the command line. */
-  readonly source: string;
+  /** The model and its adapters, as named on the command line. */
+  readonly weights: WeightsChoice;
   /** The model without interventions. */
   readonly plain: LoadedModel;
   readonly bundles: readonly ComposedBundle[];
@@ -133,9 +133,10 @@ export class RunningTalk implements Talk {
 
   async save(path: string): Promise<void> {
     const file = await prepareOutFile(path, { mustBeNew: !this.#saved.has(path) });
-    const { source } = this.#start;
+    const { model, lora = [] } = this.#start.weights;
     const saved = {
-      model: source,
+      model,
+      ...(lora.length > 0 && { lora }),
       date: new Date().toISOString(),
       sampling: this.#sampling.report(),
       ...reportInterventions(this.#bundles, this.#stages()),
@@ -160,7 +161,7 @@ export class RunningTalk implements Talk {
     const { library, signal } = this.#context;
     const bundle = await library.loadBundle(path, { signal });
     const bundles = [...this.#bundles, { bundle, ...(prefix !== null && { prefix }) }];
-    const digests = await digestsOf(this.#start.source, bundles, this.#context);
+    const digests = await digestsOf(this.#start.weights, bundles, this.#context);
     const settings = { ...this.#start.settings, strengths: this.#strengths, params: this.#params, digests };
     const model = this.#start.plain.with(bundles, settings);
     // The conversation stays; the new session's cache is computed with the next answer.

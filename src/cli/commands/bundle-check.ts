@@ -20,7 +20,7 @@ export const bundleCheck = defineCommand({
   async run(values, context) {
     const { library, progress, signal, stdout } = context;
     const bundle = await library.loadBundle(values.file, { signal });
-    const digests = await digestsOf(values.model, [{ bundle }], context);
+    const digests = await digestsOf(values, [{ bundle }], context);
     const { results, tokenizer } = await withModel(values, context, async (model) => {
       const edited = model.with([{ bundle }], { digests });
       const work = checkBundle(bundle.manifest.checks ?? [], async (tokens, promptLength) => {

@@ -52,7 +52,7 @@ export const chat = defineCommand({
     const { strengths, params, positions } = interventionsFrom(choice);
     const bundles = await loadBundles(choice, context);
     const template = values.template === undefined ? undefined : await readTextFile(values.template, context.signal);
-    const digests = await digestsOf(values.model, bundles, context);
+    const digests = await digestsOf(values, bundles, context);
     await withModel({ ...values, long: true }, context, async (plain) => {
       if (plain.tokenizerError) throw plain.tokenizerError;
       const conversation = new Conversation(plain.tokenizer, values.system, template);
@@ -61,7 +61,7 @@ export const chat = defineCommand({
       const settings = { strengths, params, positions, digests };
       const talk = await RunningTalk.open(
         {
-          source: values.model,
+          weights: values,
           plain,
           bundles,
           settings,

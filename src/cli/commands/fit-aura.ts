@@ -67,7 +67,7 @@ export const fitAura = defineCommand({
     const { progress, signal, stdout } = context;
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
-    const weights = await fittedWeights(values.model, context);
+    const weights = await fittedWeights(values, context);
     const sites = [...new Set<NeuronSite>(values.site)];
     const { model: source, out } = values;
     const { fit, store, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {

@@ -103,7 +103,7 @@ const describe = (method: DirectionMethod) =>
       }
       const documents = await readClasses(values, context);
       const file = await prepareOutFile(values.out);
-      const weights = await fittedWeights(values.model, context);
+      const weights = await fittedWeights(values, context);
       const { model: source, out, site, shrinkage } = values;
       const { bundle, table, store, device } = await withModel(
         { ...values, plan: "reference" },

@@ -97,7 +97,7 @@ export const fitEdges = defineCommand({
     const [good, bad] = await Promise.all([readDocuments(values.good, signal), readDocuments(values.bad, signal)]);
     const start = values.start === undefined ? undefined : await library.loadBundle(values.start, { signal });
     const file = await prepareOutFile(values.out);
-    const weights = await fittedWeights(values.model, context);
+    const weights = await fittedWeights(values, context);
     await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const work = library.fitEdges(model, {
         good: tokensOf(model, good, values, context),

@@ -54,7 +54,7 @@ export const fitNeurons = defineCommand({
       readLines(values.texts, "text", signal),
     ]);
     const file = await prepareOutFile(values.out);
-    const weights = await fittedWeights(values.model, context);
+    const weights = await fittedWeights(values, context);
     const { fit, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const work = context.library.fitNeurons(model, values.model, {
         probe,

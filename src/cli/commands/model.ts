@@ -1,13 +1,19 @@
 /** Opening the model that a command works with. */
 
 import { SluiceError } from "../../errors.ts";
-import type { ComposedBundle, ComposeSettings, Progress as LibraryProgress, Tokenizer } from "../../index.ts";
+import type {
+  ComposedBundle,
+  ComposeSettings,
+  Progress as LibraryProgress,
+  LoraChoice,
+  Tokenizer,
+} from "../../index.ts";
 import { writeBundle } from "../../interventions/bundle.ts";
 import type { Bundle } from "../../interventions/bundle-types.ts";
 import { argument } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
-import { flag, name, oneOf, optional } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, type Parser, repeated } from "../options.ts";
 import type { Counted } from "../pace.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
@@ -22,6 +28,12 @@ export const adapterOption = optional(
   name,
 );
 
+/** An adapter and what it is multiplied by: `FOLDER` or `FOLDER=0.5`. */
+const loraChoice: Parser<LoraChoice> = (given, option) => {
+  const [, source = given, scale] = /^(.+?)=([^=/\\]*)$/.exec(given) ?? [];
+  return { source: name(source, option), ...(scale !== undefined && { scale: decimal()(scale, option) }) };
+};
+
 /** Where the model runs, and on which plan. */
 export const modelOptions = {
   adapter: adapterOption,
@@ -35,6 +47,11 @@ export const modelOptions = {
     "FORMAT",
     "q8 or q4: keep linear weights and the token embedding in 8 or 4 bits, with a scale per 32 inputs",
     oneOf("q8", "q4"),
+  ),
+  lora: repeated(
+    "ADAPTER",
+    "merge a LoRA in PEFT's format into the float weights: its folder, address or id; ADAPTER=0.5 halves what it adds",
+    loraChoice,
   ),
 };
 
@@ -52,6 +69,7 @@ export interface ModelChoice {
   readonly adapter: string | undefined;
   readonly plan: "default" | "reference" | undefined;
   readonly quantize?: "q8" | "q4" | undefined;
+  readonly lora?: readonly LoraChoice[] | undefined;
   /** Present in commands that use measured kernels. */
   readonly noTune?: boolean;
   /** Whether the command computes enough for a first measurement to pay off. */
@@ -76,7 +94,7 @@ export async function withEditedModel<Result>(
 ): Promise<Result> {
   const { strengths, params, positions } = interventionsFrom(choice);
   const composed = await loadBundles(choice, context);
-  const digests = await digestsOf(choice.model, composed, context);
+  const digests = await digestsOf(choice, composed, context);
   return withModel(choice, context, (model, loadMs) =>
     use(
       composed.length > 0 ? model.with(composed, { strengths, params, positions, digests }) : model,
@@ -86,24 +104,30 @@ export async function withEditedModel<Result>(
   );
 }
 
-/** Digests to compare bundles with; none for a model at an address, which would have to be downloaded a second time. */
+/** The weights that a command runs on: a model's, perhaps with adapters. */
+export type WeightsChoice = Pick<ModelChoice, "model" | "lora">;
+
+/**
+ * Digests to compare bundles with. None for a model at an address, which would have to be downloaded a second time, and
+ * none for one with adapters: a digest is that of a model's files.
+ */
 export async function digestsOf(
-  model: string,
+  { model, lora = [] }: WeightsChoice,
   bundles: readonly ComposedBundle[],
   { library, progress, signal }: CommandContext,
 ): Promise<NonNullable<ComposeSettings["digests"]>> {
-  if (bundles.length === 0 || isAddress(model)) return {};
+  if (bundles.length === 0 || isAddress(model) || lora.length > 0) return {};
   const onProgress = (done: number, total: number): void =>
     progress.count("comparing digests", { done, total, unit: "bytes" });
   return progress.during("comparing digests", library.digestsFor(bundles, model, { signal, onProgress }));
 }
 
-/** The digest of the weights that a fit uses; none for a model at an address, as above. */
+/** The digest of the weights that a fit uses; none in the same cases as above. */
 export async function fittedWeights(
-  model: string,
+  { model, lora = [] }: WeightsChoice,
   { library, progress, signal }: CommandContext,
 ): Promise<string | undefined> {
-  if (isAddress(model)) return undefined;
+  if (isAddress(model) || lora.length > 0) return undefined;
   const label = "computing the weights' digest";
   const onProgress = (done: number, total: number): void => progress.count(label, { done, total, unit: "bytes" });
   return progress.during(label, library.weightsDigestOf(model, { signal, onProgress }));
@@ -134,7 +158,7 @@ export async function loadBundles(
 
 /** Loads a model, calls `use` with it, and always frees it. */
 export async function withModel<Result>(
-  { model: source, adapter, plan, quantize, noTune = true, long = false }: ModelChoice,
+  { model: source, adapter, plan, quantize, lora = [], noTune = true, long = false }: ModelChoice,
   context: CommandContext,
   use: (model: LoadedModel, loadMs: number) => Promise<Result>,
 ): Promise<Result> {
@@ -144,6 +168,7 @@ export async function withModel<Result>(
   const tune = noTune || plan === "reference" ? undefined : long || ("remembered" as const);
   const loading = library.load(source, {
     ...defined({ adapter, plan, quantize, tune }),
+    ...(lora.length > 0 && { lora }),
     signal,
     onProgress(step) {
       if (step.phase === "download") isDownloading = step.done < step.total;
