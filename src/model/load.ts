@@ -70,7 +70,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       opening = openFound(adapter, options);
       opening.catch(() => undefined);
     }
-    lora = await openLora(options.lora, signal);
+    lora = await openLora(options.lora, options);
     expectFiles(files, (progress) => isOpening && onProgress(progress), signal);
     const { config: stored, checkpoint, graph } = await openModel(files, note, signal, lora?.adapt);
     checkpoint.readAhead?.(tensorsOf(graph), signal);

@@ -1,7 +1,7 @@
 /** The adapters that a caller names, opened and ready to be merged. */
 import type { Adapter } from "../adapters/lora.ts";
 import type { Adapt } from "../architectures/open-model.ts";
-import { openSource } from "../formats/open-source.ts";
+import { openModelFiles } from "../hub/open-model.ts";
 import type { LoadOptions, LoraChoice } from "./options.ts";
 
 type Given = LoadOptions["lora"];
@@ -17,7 +17,10 @@ export interface OpenedLora {
  * @returns undefined if none is given
  * @throws SluiceError errors of reading; `bad_config` and `bad_weights` for what is not a LoRA in PEFT's format
  */
-export async function openLora(given: Given, signal?: AbortSignal): Promise<OpenedLora | undefined> {
+export async function openLora(
+  given: Given,
+  { signal, onNotice }: Pick<LoadOptions, "signal" | "onNotice">,
+): Promise<OpenedLora | undefined> {
   const choices = (typeof given === "string" ? [given] : (given ?? [])).map(named);
   if (choices.length === 0) return undefined;
   // Most models are loaded without: a page fetches these when they are needed.
@@ -29,7 +32,7 @@ export async function openLora(given: Given, signal?: AbortSignal): Promise<Open
   };
   try {
     for (const { source, scale = 1 } of choices)
-      adapters.push(await openAdapter(await openSource(source), scale, signal));
+      adapters.push(await openAdapter(await openModelFiles(source, { signal, onNotice }), scale, signal));
   } catch (error) {
     await close();
     throw error;
