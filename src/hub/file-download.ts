@@ -93,7 +93,7 @@ export class FileDownload implements Metered {
   async available(end: number): Promise<void> {
     this.want(end);
     const running = this.run();
-    if (this.#isWhole || this.done >= end) return;
+    if (this.#isWhole || this.#readable >= end) return;
     await new Promise<void>((resolve, reject) => {
       const waiter = { end, resolve, reject };
       this.#waiters.add(waiter);
@@ -109,7 +109,13 @@ export class FileDownload implements Metered {
 
   /** Bytes that are {@link available}, from what is being written; null if they are in the store as a file. */
   async read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.#partial ? this.#partial.read(begin, end) : null;
+    try {
+      return this.#partial ? await this.#partial.read(begin, end) : null;
+    } catch (error) {
+      // It was thrown away in between: whoever reads it is told why.
+      await this.run();
+      throw error;
+    }
   }
 
   /** Ends the work on it; what has come stays. The signal of the context ends the download itself. */
@@ -118,6 +124,11 @@ export class FileDownload implements Metered {
     const partial = this.#partial;
     this.#partial = null;
     await partial?.close();
+  }
+
+  /** What an earlier download left is read when it is verified: it may be anything. */
+  get #readable(): number {
+    return this.kept > 0 && !this.#isWhole ? 0 : this.done;
   }
 
   get #where(): string {
@@ -167,6 +178,7 @@ export class FileDownload implements Metered {
       digest.add(await partial.read(at, Math.min(partial.size, at + READ_BYTES)));
     }
     this.kept = partial.size;
+    if (this.kept > 0) this.want(Number.POSITIVE_INFINITY);
     this.#advance(partial.size);
   }
 
@@ -286,7 +298,7 @@ export class FileDownload implements Metered {
 
   #advance(done: number): void {
     this.done = done;
-    for (const waiter of this.#waiters) if (waiter.end <= done) waiter.resolve();
+    for (const waiter of this.#waiters) if (waiter.end <= this.#readable) waiter.resolve();
     this.#context.onBytes();
   }
 
