@@ -106,6 +106,12 @@ export { type BakedModel, type BakeModelOptions, bakeModel } from "./model/bake-
 export type { ChangedModel, ModelFile } from "./model/changed-model.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";
+export {
+  type FootprintOptions,
+  type ModelFootprint,
+  measureModel,
+  type WeightFootprint,
+} from "./model/footprint.ts";
 export type { GeneratedToken, GenerateResult, Generation, StageEvent, Timings } from "./model/generation.ts";
 export type { Matrix } from "./model/inspect.ts";
 export { load } from "./model/load.ts";

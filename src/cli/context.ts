@@ -17,6 +17,7 @@ import type {
   EdgeGradient,
   EvaluateOptions,
   Evaluation,
+  FootprintOptions,
   GeneratedToken,
   GenerateOptions,
   GenerateResult,
@@ -26,6 +27,7 @@ import type {
   LoadOptions,
   MaskValues,
   Model,
+  ModelFootprint,
   NeuronFit,
   NeuronOptions,
   Probe,
@@ -132,6 +134,8 @@ export interface Library {
     options: ProfileOptions,
   ): Promise<Profile>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
+  /** The size of a model, before it is loaded. */
+  measureModel(source: string, options: FootprintOptions): Promise<ModelFootprint>;
 }
 
 /** What a command receives. */

@@ -74,6 +74,10 @@ export const library: Library = {
     const data = await gatherInfo(options);
     return { data, text: formatInfo(data) };
   },
+  async measureModel(source, options) {
+    const { measureModel } = await import("../model/footprint.ts");
+    return measureModel(source, options);
+  },
 };
 
 /** Every model that commands hold was loaded above. */

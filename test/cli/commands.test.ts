@@ -327,6 +327,13 @@ test("explain and info print text; info --json one object", async () => {
   assert.is((await run(["info"], { library })).stdout, "Adapters\n");
   assert.is((await run(["info", "--adapter", "x", "--json"], { library })).stdout, '{"adapters":[]}\n');
   assert.equal(library.calls.info, [{}, { adapter: "x" }]);
+  const { stdout } = await run(["info", "m", "--context", "512"], { library });
+  assert.match(
+    stdout,
+    /^m: llama, 1\.24 billion parameters, 2\.5 GB to download\nMemory with a cache of 512 positions, on a GPU:$/m,
+  );
+  assert.match(stdout, /^ *as stored \(BF16\) +2\.5 GB +\S+ kB +\S+ kB +2\.6 GB +yes$/m);
+  assert.equal(library.calls.footprints, [{ source: "m", options: { context: 512 } }]);
 });
 
 test.run();

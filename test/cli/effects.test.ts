@@ -46,7 +46,7 @@ const LINES: Readonly<Record<string, string>> = {
   "bundle inspect": "b",
   "bundle check": "b m",
   "bundle compose": "b c:as=two --out …/out",
-  info: "",
+  info: "weights/stories260K",
 };
 
 /** What is added for an option: its value, and before it what it makes sense with, of which the effect is not counted. */

@@ -8,6 +8,7 @@ import type {
   ChatMessage,
   CompareOptions,
   ComposeSettings,
+  FootprintOptions,
   GenerateOptions,
   GenerateResult,
   LoadOptions,
@@ -63,6 +64,7 @@ export interface Calls {
   readonly perplexity: { readonly documents: readonly (readonly number[])[]; readonly stride: number | undefined }[];
   readonly sessions: { readonly context?: number; readonly sequences?: number }[];
   readonly info: { readonly adapter?: string }[];
+  readonly footprints: { readonly source: string; readonly options: FootprintOptions }[];
   readonly with: {
     readonly bundles: readonly { readonly file: string; readonly prefix: string | null }[];
     readonly settings: ComposeSettings;
@@ -130,6 +132,7 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     perplexity: [],
     sessions: [],
     info: [],
+    footprints: [],
     with: [],
     set: [],
     tune: [],
@@ -319,6 +322,14 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async info(options) {
       calls.info.push(options);
       return { data: { adapters: [] }, text: "Adapters\n" };
+    },
+    async measureModel(source, { signal: _, onNotice: __, ...options }) {
+      calls.footprints.push({ source, options });
+      const { context = 2048, sequences = 1 } = options;
+      const weights = [{ format: "stored" as const, weight_bytes: 2.5e9, gpu_bytes: 2.6e9, fits: true, problem: null }];
+      const sizes = { download_bytes: 2.5e9, cache_bytes: context * sequences, activation_bytes: 0 };
+      const named = { model: source, model_type: "llama", parameters: 1.24e9, stored: "BF16", device: "a GPU" };
+      return { ...named, ...sizes, context, sequences, weights };
     },
   };
 }
