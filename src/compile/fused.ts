@@ -28,8 +28,11 @@ export interface TappedSite {
   readonly width: number;
 }
 
+/** Kinds of nodes that have no fused operation of their own design. */
+export type OwnOp = Exclude<Node["op"], "norm" | "linear">;
+
 /** An operation that is one node of the graph, and the stages that its kernel carries: see operations.ts. */
-export interface FusedNode<Op extends Exclude<Node["op"], "norm" | "linear">> extends Placed {
+export interface FusedNode<Op extends OwnOp> extends Placed {
   readonly kind: Op;
   readonly node: NodeOf<Op>;
   /** What it makes, after its stages. */
@@ -43,7 +46,8 @@ export interface FusedNode<Op extends Exclude<Node["op"], "norm" | "linear">> ex
 
 type OutOf<Each> = Each extends { readonly out: Value } ? Value : undefined;
 
-type FusedNodes = { [Op in Exclude<Node["op"], "norm" | "linear">]: FusedNode<Op> };
+/** Any of them. */
+export type NodeOp = { [Op in OwnOp]: FusedNode<Op> }[OwnOp];
 
 /** A stage that edits whole rows, in the kernel that owns them. */
 export interface RowStage {
@@ -114,7 +118,7 @@ export interface FusedLinear extends Placed {
   readonly out: Value;
 }
 
-export type FusedOp = FusedNorm | FusedLinear | FusedNodes[keyof FusedNodes];
+export type FusedOp = FusedNorm | FusedLinear | NodeOp;
 
 /** Where in the model an operation is, for people: `blocks.3.attn.qkv`. */
 export function labelOf(role: string, layer: number | undefined): string {

@@ -5,7 +5,7 @@ import { attentionMerge, attentionSplit, splitBytes, splitParts } from "../kerne
 import { attentionOperation } from "../kernels/attention/variants.ts";
 import type { ArgValues, Kernel } from "../kernels/kernel.ts";
 import { type FusedNode, labelOf } from "./fused.ts";
-import { activation, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
+import { activation, dispatchOf, type LoweringContext, MAX_ROWS, served, servedBy } from "./lower-context.ts";
 import type { BufferRole, Dispatch, SplitRule } from "./plan.ts";
 
 /**
@@ -31,7 +31,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedNode<"attention">)
     ...(ctx.stages.isStaged(op) && { staged: true }),
     maxRows: MAX_ROWS,
   };
-  const stages = ctx.stages.partOf(op);
+  const own = { ...dispatchOf(ctx, op), readsCache: true };
   const { queries, scale, window } = op.node;
   const args = { scale, window, slot_stride: ctx.options.capacity };
   const bind: Record<string, BufferRole> = {
@@ -40,26 +40,24 @@ export function lowerAttention(ctx: LoweringContext, op: FusedNode<"attention">)
     v_cache: { role: "values", layer },
     slots: { role: "slots" },
     z: activation(ctx, op.out),
-    capture: { role: "capture" },
   };
-  const place = { layer: op.layer, rows: "rows", readsCache: true } as const;
   const core: Dispatch = {
-    ...naming(stages),
-    ...place,
-    label: labelOf(op.role, op.layer),
+    ...own,
     ...served(ctx, attentionOperation(shape, ctx.options)),
-    args: { ...args, ...taps.args, ...stages.args },
-    bind: { ...bind, ...stages.bind },
+    args: { ...args, ...own.args },
+    bind: { ...bind, ...own.bind },
   };
-  const dispatches = splitOf(ctx, shape, core, { parts: args, merge: { ...taps.args, ...stages.args } });
+  const dispatches = splitOf(ctx, shape, core, { parts: args, merge: own.args });
   const pattern = ctx.captures.patternOf(op);
   if (!pattern) return dispatches;
   return [
     ...dispatches,
     {
-      ...place,
+      layer: op.layer,
+      rows: "rows",
+      readsCache: true,
       label: labelOf(`${op.role} pattern`, op.layer),
-      candidates: [{ maxRows: Infinity, kernel: patternKernel({ ...shape, staged: false }) }],
+      ...servedBy(patternKernel({ ...shape, staged: false })),
       args: { ...args, offset: pattern.offset, key_stride: pattern.stride },
       bind: { ...bind, pattern: { role: "capture" } },
     },

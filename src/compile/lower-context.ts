@@ -1,11 +1,11 @@
 /** What lowering one operation needs to know of the whole plan. */
 import type { Graph, Value } from "../graph/graph.ts";
-import type { KernelFamily } from "../kernels/kernel.ts";
+import type { Kernel, KernelFamily } from "../kernels/kernel.ts";
 import { type KernelChoices, kernelsFor, type Operation } from "../kernels/variants.ts";
 import type { WeightDtype } from "../kernels/weight-dtype.ts";
 import type { ActivationPlanner } from "./activations.ts";
 import type { CaptureLayout } from "./captures.ts";
-import type { FusedOp } from "./fused.ts";
+import { type FusedOp, labelOf, type NodeOp, rowsOf } from "./fused.ts";
 import type { BufferRole, Dispatch } from "./plan.ts";
 import type { StageLowering, StagePart } from "./stage-lowering.ts";
 import type { MatrixDtype, WeightLayout } from "./weight-layout.ts";
@@ -40,6 +40,33 @@ export function activation({ activations }: LoweringContext, value: Value, offse
 /** The stages of a dispatch by name, if it has any. */
 export function naming(part: StagePart | undefined): { readonly stages?: readonly string[] } {
   return part && part.names.length > 0 ? { stages: part.names } : {};
+}
+
+/**
+ * What a dispatch has of the node that it serves: its place in the model, and the captures and stages that act in its kernel.
+ * The caller adds kernels, and to `args` and `bind` what the kernel computes with.
+ */
+export function dispatchOf(ctx: LoweringContext, op: NodeOp): Omit<Dispatch, "candidates"> {
+  const stages = ctx.stages.partOf(op);
+  return {
+    ...naming(stages),
+    label: labelOf(op.role, op.layer),
+    layer: op.layer,
+    rows: rowsOf(op),
+    readsCache: false,
+    args: { ...ctx.captures.tapsOf(op).args, ...stages.args },
+    bind: { capture: { role: "capture" }, ...stages.bind },
+  };
+}
+
+/** The label of a dispatch for one of the parts into which a matrix is cut. */
+export function partLabel({ role, layer }: FusedOp, part: number, parts: number): string {
+  return labelOf(parts > 1 ? `${role} ${part + 1}/${parts}` : role, layer);
+}
+
+/** A kernel for any number of rows, as part of a dispatch. */
+export function servedBy(kernel: Kernel): Pick<Dispatch, "candidates"> {
+  return { candidates: [{ maxRows: Infinity, kernel }] };
 }
 
 /** The kernels of an operation that several can serve, as part of a dispatch. */

@@ -5,8 +5,16 @@ import type { ArgValues, Kernel } from "../kernels/kernel.ts";
 import { argmaxKernels } from "../kernels/sample/argmax.ts";
 import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
 import { sampleKernel } from "../kernels/sample/sample.ts";
-import { type FusedNode, labelOf } from "./fused.ts";
-import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming } from "./lower-context.ts";
+import type { FusedNode } from "./fused.ts";
+import {
+  activation,
+  dispatchOf,
+  kernelDtype,
+  type LoweringContext,
+  MAX_ROWS,
+  partLabel,
+  servedBy,
+} from "./lower-context.ts";
 import type { BufferRole, Dispatch, Plan } from "./plan.ts";
 import { tableSource } from "./weight-layout.ts";
 
@@ -25,37 +33,28 @@ export function lowerEmbed(ctx: LoweringContext, op: FusedNode<"embed">): Dispat
       },
     );
   }
-  const taps = ctx.captures.tapsOf(op);
-  const stages = ctx.stages.partOf(op);
+  const own = dispatchOf(ctx, op);
+  const kernel = embedKernel({
+    width: config.hidden_size,
+    vocab: config.vocab_size,
+    wte: kernelDtype(table.dtype),
+    ...(positions && { wpe: kernelDtype(positions.dtype) }),
+    taps: ctx.captures.tapsOf(op).names,
+    staged: ctx.stages.isStaged(op),
+    sourced: op.source !== undefined,
+    maxRows: MAX_ROWS,
+  });
   return table.parts.map((part, i) => ({
-    ...naming(stages),
-    label: labelOf(table.parts.length > 1 ? `${op.role} ${i + 1}/${table.parts.length}` : op.role, op.layer),
-    layer: op.layer,
-    rows: "rows",
-    readsCache: false,
-    candidates: [
-      {
-        maxRows: Infinity,
-        kernel: embedKernel({
-          width: config.hidden_size,
-          vocab: config.vocab_size,
-          wte: kernelDtype(table.dtype),
-          ...(positions && { wpe: kernelDtype(positions.dtype) }),
-          taps: taps.names,
-          staged: ctx.stages.isStaged(op),
-          sourced: op.source !== undefined,
-          maxRows: MAX_ROWS,
-        }),
-      },
-    ],
-    args: { first_row: part.firstStrip * 4, row_count: part.strips * 4, ...taps.args, ...stages.args },
+    ...own,
+    ...servedBy(kernel),
+    label: partLabel(op, i, table.parts.length),
+    args: { first_row: part.firstStrip * 4, row_count: part.strips * 4, ...own.args },
     bind: {
       tokens: { role: "tokens" },
       wte: { role: "weights", part: part.index },
       ...(positions && { wpe: { role: "weights", part: positions.parts[0]?.index ?? 0 } }),
       output: activation(ctx, op.out),
-      capture: { role: "capture" },
-      ...stages.bind,
+      ...own.bind,
     },
   }));
 }
@@ -81,7 +80,7 @@ export function lowerTails(ctx: LoweringContext): Plan["tails"] {
     layer: undefined,
     rows: "outs",
     readsCache: false,
-    candidates: [{ maxRows: Infinity, kernel }],
+    ...servedBy(kernel),
     args,
     bind,
   });

@@ -3,8 +3,18 @@ import { type LinearShape, linearOperation } from "../kernels/linear/linear.ts";
 import { headSourcesKernel } from "../kernels/stages/head-sources.ts";
 import { kernelsFor } from "../kernels/variants.ts";
 import { isQuantised } from "../kernels/weight-dtype.ts";
-import { type FusedLinear, type FusedNode, labelOf, rowsOf } from "./fused.ts";
-import { activation, kernelDtype, type LoweringContext, MAX_ROWS, naming, served } from "./lower-context.ts";
+import { type FusedLinear, type FusedNode, rowsOf } from "./fused.ts";
+import {
+  activation,
+  dispatchOf,
+  kernelDtype,
+  type LoweringContext,
+  MAX_ROWS,
+  naming,
+  partLabel,
+  served,
+  servedBy,
+} from "./lower-context.ts";
 import type { Dispatch } from "./plan.ts";
 import { joined } from "./stage-lowering.ts";
 import { linearSources, tableSource, vectorSource, type WeightPart } from "./weight-layout.ts";
@@ -22,7 +32,7 @@ export function lowerLinear(ctx: LoweringContext, op: FusedLinear): Dispatch[] {
   const stride = ctx.activations.variantStride(op.input);
   return matrix.parts.map((strips, i) => ({
     ...naming(stages),
-    label: labelOf(matrix.parts.length > 1 ? `${op.role} ${i + 1}/${matrix.parts.length}` : op.role, op.layer),
+    label: partLabel(op, i, matrix.parts.length),
     layer: op.layer,
     rows: rowsOf(op),
     readsCache: false,
@@ -84,32 +94,21 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedNode<"head_sourc
   const { num_attention_heads: heads, head_dim, hidden_size: width } = ctx.graph.config;
   const { input, weight, bias, heads: listed } = op.node;
   const matrix = ctx.layout.matrix(tableSource(weight));
-  const stages = ctx.stages.partOf(op);
+  const own = dispatchOf(ctx, op);
   // A workgroup (z) for each head of the list: how many there are is not asked again.
-  const { head_count: _, ...args } = stages.args;
+  const { head_count: _, ...args } = own.args;
+  const shape = {
+    heads,
+    head_dim,
+    width,
+    dtype: kernelDtype(matrix.dtype),
+    bias: bias !== undefined,
+    maxRows: MAX_ROWS,
+  };
   return matrix.parts.map((part, i) => ({
-    ...naming(stages),
-    label: labelOf(matrix.parts.length > 1 ? `${op.role} ${i + 1}/${matrix.parts.length}` : op.role, op.layer),
-    layer: op.layer,
-    rows: "rows",
-    readsCache: false,
-    candidates: [
-      {
-        maxRows: Infinity,
-        kernel: headSourcesKernel(
-          {
-            heads,
-            head_dim,
-            width,
-            strips: part.strips,
-            dtype: kernelDtype(matrix.dtype),
-            bias: bias !== undefined,
-            maxRows: MAX_ROWS,
-          },
-          listed.length,
-        ),
-      },
-    ],
+    ...own,
+    ...servedBy(headSourcesKernel({ ...shape, strips: part.strips }, listed.length)),
+    label: partLabel(op, i, matrix.parts.length),
     args: {
       first_strip: part.firstStrip,
       bias: bias ? ctx.layout.vectorOffset(vectorSource(bias)) : 0,
@@ -119,7 +118,7 @@ export function lowerHeadSources(ctx: LoweringContext, op: FusedNode<"head_sourc
       weights: { role: "weights", part: part.index },
       z: activation(ctx, input),
       params: { role: "params" },
-      ...stages.bind,
+      ...own.bind,
     },
   }));
 }

@@ -2,16 +2,13 @@
  * Operations that are one node of the graph, a record per kind. Fusion makes an operation of every node that has a record
  * here. Which values it reads, its weights, its captures and its stages follow from the node, so no other phase knows its kind.
  */
-import type { Node } from "../graph/graph.ts";
-import type { FusedNode, FusedOp } from "./fused.ts";
+import type { FusedNode, FusedOp, OwnOp } from "./fused.ts";
 import { lowerAttention } from "./lower-attention.ts";
 import type { LoweringContext } from "./lower-context.ts";
 import { lowerEmbed } from "./lower-ends.ts";
 import { lowerHeadSources, lowerLinear } from "./lower-linear.ts";
 import { lowerNorm } from "./lower-norm.ts";
 import type { Dispatch } from "./plan.ts";
-
-type OwnOp = Exclude<Node["op"], "norm" | "linear">;
 
 /** How a kind of node is run by a kernel of its own. */
 interface Operation<Op extends OwnOp> {

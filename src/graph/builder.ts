@@ -22,9 +22,9 @@ export class GraphBuilder {
     kind: "layer" | "rms",
     input: Value,
     parameters: { gain: VectorRef; bias?: VectorRef; eps: number },
-    site: Site,
+    site?: Site,
   ): Value {
-    return this.node({ op: "norm", kind, input, ...parameters }, [site]);
+    return this.node({ op: "norm", kind, input, ...parameters }, site && [site]);
   }
 
   linear(input: Value, weight: MatrixRef, bias: VectorRef | undefined, site?: Site): Value {
@@ -49,11 +49,11 @@ export class GraphBuilder {
     return this.node({ op: "activation", kind, input }, site && [site]);
   }
 
-  multiply(left: Value, right: Value, site: Site): Value {
-    return this.node({ op: "multiply", left, right }, [site]);
+  multiply(left: Value, right: Value, site?: Site): Value {
+    return this.node({ op: "multiply", left, right }, site && [site]);
   }
 
-  add(left: Value, right: Value, sites: readonly Site[]): Value {
+  add(left: Value, right: Value, sites?: readonly Site[]): Value {
     return this.node({ op: "add", left, right }, sites);
   }
 
