@@ -49,7 +49,11 @@ const odd: ModelConfig = {
   head_dim: 15,
 };
 
-const lintedModels: readonly ModelConfig[] = [{ ...gpt2Small, num_hidden_layers: 2 }, llama, odd];
+/** Whose edges can be attributed. */
+const attributedModels: readonly ModelConfig[] = [{ ...gpt2Small, num_hidden_layers: 2 }, llama, odd];
+
+/** Those, and one for each operation that they do not have. */
+const lintedModels: readonly ModelConfig[] = [...attributedModels];
 
 /**
  * The dispatches of plans of all kinds, as far as their kernels or the names of what they are given differ: plain, edited, with
@@ -89,7 +93,7 @@ export function dispatchesToLint(): readonly Dispatch[] {
 
 /** The dispatches of attributions of the same models, as far as they differ. */
 export function recordedToLint(): readonly Recorded[] {
-  const recorded = lintedModels.flatMap((config) =>
+  const recorded = attributedModels.flatMap((config) =>
     (["register", "tiled"] as const).flatMap((family) => attributionDispatches(config, family)),
   );
   return distinct(recorded, ({ kernel, args = {}, bind }) => [kernel.name, Object.keys(args), Object.keys(bind)]);
