@@ -8,7 +8,7 @@ import { type LowerOptions, lower } from "../../src/compile/lower.ts";
 import { belongs, type Dispatch, kernelsOf, type Plan } from "../../src/compile/plan.ts";
 import { WeightLayout } from "../../src/compile/weight-layout.ts";
 import type { Checkpoint, StoredDtype } from "../../src/formats/checkpoint.ts";
-import type { Graph, MatrixRef, VectorRef } from "../../src/graph/graph.ts";
+import { type Graph, type MatrixRef, type VectorRef, weightsOf } from "../../src/graph/graph.ts";
 import { rewrite } from "../../src/interventions/rewrite.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import type { Cost } from "../../src/kernels/kernel.ts";
@@ -98,16 +98,9 @@ function imagined(graph: Graph, dtype: StoredDtype): Checkpoint {
     add(tensor, transposed ? [inputs, tensorOutputs] : [tensorOutputs, inputs]);
   const vector = ({ tensor, tensorLength }: VectorRef): void => add(tensor, [tensorLength]);
   for (const node of graph.nodes) {
-    if (node.op === "embed") {
-      matrix(node.tokens);
-      if (node.positions) matrix(node.positions);
-    } else if (node.op === "linear") {
-      matrix(node.weight);
-      if (node.bias) vector(node.bias);
-    } else if (node.op === "norm") {
-      vector(node.gain);
-      if (node.bias) vector(node.bias);
-    }
+    const { matrices, vectors } = weightsOf(node);
+    matrices.forEach(matrix);
+    vectors.forEach(vector);
   }
   return {
     tensors,
