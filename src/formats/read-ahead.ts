@@ -10,11 +10,14 @@ export interface Span {
   readonly end: number;
 }
 
-/** Bytes of a range: many enough that its request costs little, few enough that a retry does not cost much. */
-export const RANGE_BYTES = 8 << 20;
+/**
+ * Bytes of a range. Chromium asks for the next range of a file only when the answer to the one before has begun, because
+ * of its cache; so a range must take longer than that. Large as they are, they can be read before they are whole.
+ */
+export const RANGE_BYTES = 24 << 20;
 
-/** Ranges under way or waiting to be read: six are the connections that browsers open to one server. */
-const RANGES_AHEAD = 6;
+/** Ranges under way or waiting to be read. */
+const RANGES_AHEAD = 3;
 
 /** Bytes between two spans that cost less to fetch than a request. */
 const SMALL_GAP = 1 << 20;

@@ -196,6 +196,8 @@ class UrlBase implements FileSource {
   /** Fills the target from what a file's first request brings; resolves to the number of bytes. */
   async #readHead(path: string, begin: number, target: Uint8Array): Promise<number> {
     const head = this.#heads.get(path);
+    // Whoever reads on from there is done with it.
+    if (head && begin >= head.bytes.length) this.#heads.delete(path);
     const end = Math.min(begin + target.length, head?.bytes.length ?? 0);
     if (!head || end <= begin || !(await head.has(end))) return 0;
     target.set(head.bytes.subarray(begin, end));
@@ -211,13 +213,22 @@ class UrlBase implements FileSource {
     signal: AbortSignal | undefined,
     onFilled?: (count: number) => void,
   ): Promise<void> {
+    // Another attempt goes on where the one before ended.
+    let filled = 0;
     return retrying(this.#delays, signal, async () => {
+      const rest = target.subarray(filled);
+      const restBegin = begin + filled;
+      const onMore = (count: number) => {
+        filled = restBegin - begin + count;
+        onFilled?.(filled);
+      };
       const sequential = this.#sequential.get(path);
-      const filled = sequential
-        ? await sequential.read(begin, target, signal)
-        : await this.#readRange(path, begin, target, size, signal, onFilled);
-      const end = begin + target.length;
-      if (filled < target.length) throw new TransientFailure(endsEarly(this.describe(path), begin + filled, end));
+      const count = sequential
+        ? await sequential.read(restBegin, rest, signal)
+        : await this.#readRange(path, restBegin, rest, size, signal, onMore);
+      if (count < rest.length) {
+        throw new TransientFailure(endsEarly(this.describe(path), restBegin + count, begin + target.length));
+      }
     });
   }
 
