@@ -13,10 +13,10 @@ export type Environment = "node" | "page" | "firefox" | "package";
 
 /**
  * A test runs in Node and in a page, unless what it imports itself says that it is about Node: builtins, the `webgpu`
- * module, the command line, the scripts, or the engine's modules for Node. Anything else that does not work in a page
- * fails there.
+ * module, the command line, the scripts, a browser of its own, or the engine's modules for Node. Anything else that
+ * does not work in a page fails there.
  */
-const aboutNode = [/^node:/, /^webgpu$/, /\/(?:cli|scripts)\//, /\/node(?:-[^/]*)?\.ts$/];
+const aboutNode = [/^node:/, /^webgpu$/, /\/chromium\.ts$/, /\/(?:cli|scripts)\//, /\/node(?:-[^/]*)?\.ts$/];
 
 /** Paths of the test files for an environment, sorted; `pattern` is tried on the path. */
 export function testFiles(environment: Environment, pattern: RegExp): string[] {

@@ -16,6 +16,7 @@ import { tensorsOf } from "../graph/graph.ts";
 import { openModelFiles } from "../hub/open-model.ts";
 import type { DownloadListener } from "../hub/progress.ts";
 import { openLinker } from "../kernels/link.ts";
+import type { ModelConfig } from "../model-config.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import { uploadWeights } from "../runtime/weights.ts";
 import { checkedTokenizer } from "../tokenizer/checked.ts";
@@ -78,11 +79,10 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored.quantization);
     const quantization = quantize ?? stored.quantization;
     const config = { ...stored, ...(quantization && { quantization }) };
-    const others = withoutWithheld(files, note);
-    const generationConfig = await loadGenerationConfig(others, config, note, signal);
+    // What is read for text is small, but much comes one after another. Weights do not wait for it.
+    const text = loadText(withoutWithheld(files, note), config, note, signal);
+    text.catch(() => undefined);
     const ops = fuse(graph);
-    const { tokenizer, error: tokenizerError } = await tryTokenizer(others, config, signal);
-    if (tokenizerError) note(`Only token ids can be run. ${tokenizerError.message.split("\n")[0]}`);
 
     opening ??= openGpu(options);
     const gpu = await opening;
@@ -95,13 +95,13 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     lower(graph, ops, layout, { family, reference, subgroups, sequences: 1, capacity: 1, ...limits });
     isOpening = false;
     const error = new QuantizationLoss();
-    const weights = await uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
+    const upload = uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
+    const [weights, textParts] = await Promise.all([upload, text]);
     // What was uploaded while it came from a hub may be wrong until its files are verified.
     await files.settle?.(signal);
     if (quantize) note(`Weights quantised to ${quantize}: ${describeError(error)}`);
     const parts: ModelParts = {
       config,
-      generationConfig,
       graph,
       ops,
       layout,
@@ -110,8 +110,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       reference,
       tuning: new Tuning(),
       weights,
-      tokenizer: tokenizer && checkedTokenizer(tokenizer),
-      tokenizerError,
+      ...textParts,
       onProgress,
       onNotice: note,
     };
@@ -132,6 +131,19 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     await files.close();
     await lora?.close();
   }
+}
+
+/** What a model needs beyond its weights to read and write text. */
+async function loadText(
+  files: FileSource,
+  config: ModelConfig,
+  note: (message: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<Pick<ModelParts, "generationConfig" | "tokenizer" | "tokenizerError">> {
+  const generationConfig = await loadGenerationConfig(files, config, note, signal);
+  const { tokenizer, error: tokenizerError } = await tryTokenizer(files, config, signal);
+  if (tokenizerError) note(`Only token ids can be run. ${tokenizerError.message.split("\n")[0]}`);
+  return { generationConfig, tokenizer: tokenizer && checkedTokenizer(tokenizer), tokenizerError };
 }
 
 /** Has a distant source fetch what most models have, and reports what has come. */

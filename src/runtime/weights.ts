@@ -47,7 +47,10 @@ interface Upload {
   readonly matrix: WeightMatrix | null;
 }
 
-/** Bytes handed to the queue before waiting for it, since it keeps its own copy until they are on the device. */
+/**
+ * The queue keeps its own copy of what it was handed until that is on the device. After this many bytes the upload waits
+ * for the device to have the bytes before them, so the queue holds two such windows at most.
+ */
 const UPLOAD_WINDOW = 8 << 20;
 
 /**
@@ -68,6 +71,7 @@ export async function uploadWeights(
   const parts: GPUBuffer[] = [];
   let done = 0;
   let waiting = 0;
+  let earlier: Promise<void> | undefined;
   const began = performance.now();
   const took = { pack: 0, write: 0, wait: 0 };
   let at = began;
@@ -96,8 +100,12 @@ export async function uploadWeights(
         done += chunk.bytes.byteLength;
         waiting += chunk.bytes.byteLength;
         if (waiting >= UPLOAD_WINDOW) {
-          await gpu.idle();
+          const window = gpu.idle();
+          // If it fails, whoever waits for it next is told.
+          window.catch(() => undefined);
+          await earlier;
           gpu.checkAlive();
+          earlier = window;
           waiting = 0;
           lap("wait");
         }
