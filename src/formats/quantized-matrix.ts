@@ -8,7 +8,7 @@
 export interface TensorReader {
   /**
    * Bytes [begin, end) of one tensor's data, little endian, row-major.
-   * The array may be kept but not written to; its byteOffset is a multiple of an element's size.
+   * The array may be kept but not written to; its byteOffset is a multiple of 4.
    */
   read(name: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array>;
 }
