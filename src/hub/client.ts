@@ -1,7 +1,7 @@
 /** The routes of a hub, by its API and by the addresses of its files. */
 import { SluiceError } from "../errors.ts";
 import { pause, TransientFailure } from "../formats/url-fetch.ts";
-import { BusyServer, HubError } from "./errors.ts";
+import { BusyServer, HubError, htmlInstead } from "./errors.ts";
 import {
   type FileHead,
   isFileName,
@@ -153,7 +153,7 @@ export class HubClient {
     // The tag and length of another host are its own business.
     const own = answer.isElsewhere ? null : answer.headers;
     return {
-      etag: readEtag(header("x-linked-etag") ?? own?.get("etag") ?? (answer.isElsewhere ? header("etag") : null)),
+      etag: readEtag(header("x-linked-etag") ?? header("etag")),
       size: readSize(header("x-linked-size")) ?? (own && lengthOf(own)),
       commit: isFileName(commit) ? commit : null,
     };
@@ -186,11 +186,13 @@ export class HubClient {
     return this.#retrying(
       signal,
       async () => {
-        const answer = await this.#request(address, request, signal);
+        // A server that leaves the type of its answers to chance may call JSON a page.
+        const answer = await this.#request(address, { ...request, takesHtml: true }, signal);
         const text = await readText(answer, request.where, this.access.stallMs);
         try {
           return { json: JSON.parse(text) as unknown, headers: answer.headers, url: address };
         } catch {
+          if (/^\s*</.test(text)) throw htmlInstead(this.access.endpoint, request.where);
           throw new HubError("unserved", `${request.where}: ${this.access.endpoint} sent something that is not JSON`);
         }
       },
@@ -214,11 +216,18 @@ export class HubClient {
       } catch (error) {
         if (!(error instanceof TransientFailure)) throw error;
         const delay = delays[attempt];
-        if (delay === undefined) throw error.report;
+        // Without a network, waiting for one helps nobody who may have meant a folder.
+        if (delay === undefined || (attempt > 0 && isUnreachable(error))) throw error.report;
         await pause(Math.max(delay, error instanceof BusyServer ? error.afterMs : 0), signal);
       }
     }
   }
+}
+
+/** Whether no server was found at all. */
+function isUnreachable({ report }: TransientFailure): boolean {
+  const { code } = ((report.cause as Error | undefined)?.cause ?? {}) as { readonly code?: string };
+  return code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "ECONNREFUSED";
 }
 
 /** A 404 without the hub's own words: the route is missing, not the model. */

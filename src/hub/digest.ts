@@ -31,7 +31,6 @@ export class ContentDigest {
   /** Must be called before bytes are added, and begins anew. */
   async start(): Promise<void> {
     this.#bytes = 0;
-    if (this.#sha256 === null) return;
     // Bundlers for browsers swap this module for sha256.ts (scripts/page-faces.json says so), hence the late import.
     const { Sha256 } = await import("../formats/node-sha256.ts");
     this.#hash = new Sha256();
@@ -44,23 +43,42 @@ export class ContentDigest {
 
   /** @param readAll the whole content, for a digest that needs its length first */
   async verdict(readAll: () => Promise<Uint8Array<ArrayBuffer>>): Promise<Verdict> {
+    const sha256 = this.#hash?.hex() ?? "";
     if (this.#sha256 !== null) {
-      const found = this.#hash?.hex() ?? "";
-      return { isRight: found === this.#sha256, why: `its SHA-256 is ${found}, not ${this.#sha256}` };
+      return { isRight: sha256 === this.#sha256, why: `its SHA-256 is ${sha256}, not ${this.#sha256}` };
     }
     // Pages without a secure address have no digests.
-    const { subtle } = globalThis.crypto ?? {};
-    if (this.#gitSha1 === null || !subtle || this.#bytes > MAX_GIT_BYTES) return { isRight: true, why: "" };
+    if (this.#gitSha1 === null || !globalThis.crypto?.subtle) return RIGHT;
+    // Some servers name a file in LFS by git's name of the pointer to it.
+    if ((await blobOid(pointerTo(sha256, this.#bytes))) === this.#gitSha1) return RIGHT;
+    if (this.#bytes > MAX_GIT_BYTES) return RIGHT;
     const content = await readAll();
-    const head = new TextEncoder().encode(`blob ${content.length}\0`);
-    const blob = new Uint8Array(head.length + content.length);
-    blob.set(head);
-    blob.set(content, head.length);
-    const asBlob = hexOf(await subtle.digest("SHA-1", blob));
+    const found = await blobOid(content);
     // Mirrors that are no git repository name a content by its plain SHA-1.
-    const isRight = asBlob === this.#gitSha1 || hexOf(await subtle.digest("SHA-1", content)) === this.#gitSha1;
-    return { isRight, why: `git's SHA-1 of it is ${asBlob}, not ${this.#gitSha1}` };
+    if (found === this.#gitSha1 || (await sha1(content)) === this.#gitSha1) return RIGHT;
+    return { isRight: false, why: `git's SHA-1 of it is ${found}, not ${this.#gitSha1}` };
   }
+}
+
+const RIGHT: Verdict = { isRight: true, why: "" };
+
+/** What git keeps of a file in LFS. */
+function pointerTo(sha256: string, bytes: number): Uint8Array<ArrayBuffer> {
+  const text = `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256}\nsize ${bytes}\n`;
+  return new TextEncoder().encode(text);
+}
+
+/** The SHA-1 by which git names a file of that content. */
+async function blobOid(content: Uint8Array<ArrayBuffer>): Promise<string> {
+  const head = new TextEncoder().encode(`blob ${content.length}\0`);
+  const blob = new Uint8Array(head.length + content.length);
+  blob.set(head);
+  blob.set(content, head.length);
+  return sha1(blob);
+}
+
+async function sha1(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return hexOf(await crypto.subtle.digest("SHA-1", bytes));
 }
 
 function hexOf(digest: ArrayBuffer): string {

@@ -3,14 +3,12 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { FileSource } from "../formats/source.ts";
 import { HubError } from "./errors.ts";
 import { type DownloadContext, FileDownload } from "./file-download.ts";
-import { type DownloadListener, DownloadMeter } from "./progress.ts";
+import type { HubOptions } from "./hub-options.ts";
+import { onAbort } from "./on-abort.ts";
+import { DownloadMeter } from "./progress.ts";
 import type { HubReference } from "./reference.ts";
-import { type Resolution, type ResolveOptions, shardsOf } from "./resolve.ts";
+import { type Resolution, shardsOf } from "./resolve.ts";
 import { Turns } from "./turns.ts";
-
-export interface DownloadOptions extends ResolveOptions {
-  readonly onProgress: DownloadListener;
-}
 
 /** Connections for small files, and for weights, at a time: together no more than browsers open to one host. */
 const SMALL_AT_ONCE = 4;
@@ -22,7 +20,7 @@ const HEAD_BYTES = 1 << 20;
 export class Download {
   readonly #reference: HubReference;
   readonly #resolution: Resolution;
-  readonly #options: DownloadOptions;
+  readonly #options: HubOptions;
   readonly #files: FileDownload[] = [];
   readonly #byPath = new Map<string, FileDownload>();
   /** Optional files that turned out not to be had. */
@@ -30,21 +28,21 @@ export class Download {
   readonly #paths: Set<string>;
   readonly #stop = new AbortController();
   readonly #meter: DownloadMeter;
-  readonly #onAbort = (): void => this.#stop.abort(this.#options.signal?.reason);
+  readonly #forget: () => void;
   /** The files that are read as a whole, when they are there. */
   #small: Promise<unknown> = Promise.resolve();
 
-  private constructor(reference: HubReference, resolution: Resolution, options: DownloadOptions) {
+  private constructor(reference: HubReference, resolution: Resolution, options: HubOptions) {
     this.#reference = reference;
     this.#resolution = resolution;
     this.#options = options;
     this.#paths = new Set([...resolution.needed.small, ...resolution.needed.weights]);
     this.#meter = new DownloadMeter(this.#files, options.onProgress);
-    options.signal?.addEventListener("abort", this.#onAbort);
+    this.#forget = onAbort(options.signal, () => this.#stop.abort(options.signal?.reason));
   }
 
   /** Begins to fetch what is not in the store. Weights are fetched to their headers, until {@link wantAll}. */
-  static async start(reference: HubReference, resolution: Resolution, options: DownloadOptions): Promise<Download> {
+  static async start(reference: HubReference, resolution: Resolution, options: HubOptions): Promise<Download> {
     const download = new Download(reference, resolution, options);
     try {
       await download.#start();
@@ -109,7 +107,7 @@ export class Download {
 
   /** Ends what is under way; what has come is kept. */
   async close(): Promise<void> {
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#forget();
     this.#stop.abort();
     await Promise.all(this.#files.map((file) => file.close()));
   }
@@ -142,7 +140,7 @@ export class Download {
     const { kept, facts, address, commit } = this.#resolution;
     const missing = paths.filter((path) => !kept.has(path));
     if (missing.length === 0 || !facts) return [];
-    const found = await facts.of(missing);
+    const found = await facts.of(missing, (path) => this.#isOptional(path));
     for (const path of missing) if (!found.has(path)) this.#leaveOut(path, null);
     const context: DownloadContext = {
       client,
@@ -176,12 +174,16 @@ export class Download {
     }
   }
 
+  /** Whether a model can do without a file that cannot be had. */
+  #isOptional(path: string): boolean {
+    const { small, index } = this.#resolution.needed;
+    return small.includes(path) && path !== index && !/^(?:adapter_)?config\.json$/.test(path);
+  }
+
   #leaveOut(path: string, error: HubError | null): void {
-    const { needed } = this.#resolution;
-    const isOptional = needed.small.includes(path) && path !== "config.json" && path !== needed.index;
     const { endpoint } = this.#options.client.access;
     const where = `${this.#reference.repo}/${path}`;
-    if (!isOptional)
+    if (!this.#isOptional(path))
       throw error ?? new SluiceError("not_found", `${where} is listed, but ${endpoint} does not have it`);
     if (this.#absent.has(path)) return;
     this.#absent.add(path);

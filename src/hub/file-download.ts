@@ -4,6 +4,7 @@ import { pause, TransientFailure } from "../formats/url-fetch.ts";
 import type { FileBody, HubClient } from "./client.ts";
 import { ContentDigest } from "./digest.ts";
 import { BusyServer } from "./errors.ts";
+import { onAbort } from "./on-abort.ts";
 import type { Metered } from "./progress.ts";
 import type { HubFile } from "./repo-files.ts";
 import type { HubStore, PartialFile } from "./store.ts";
@@ -290,8 +291,11 @@ export class FileDownload implements Metered {
     while (this.done >= this.#wanted) {
       throwIfAborted(signal);
       await new Promise<void>((resolve) => {
-        this.#wantMore = resolve;
-        signal.addEventListener("abort", () => resolve(), { once: true });
+        const forget = onAbort(signal, resolve);
+        this.#wantMore = () => {
+          forget();
+          resolve();
+        };
       });
     }
   }

@@ -40,17 +40,22 @@ export class FileFacts {
   }
 
   /**
+   * @param isOptional whether a refused file counts as one that does not exist
    * @returns files by their paths, without those that do not exist
    * @throws SluiceError `not_found` if a server names the content of a file nowhere
    */
-  async of(paths: readonly string[]): Promise<ReadonlyMap<string, HubFile>> {
+  async of(
+    paths: readonly string[],
+    isOptional: (path: string) => boolean = () => false,
+  ): Promise<ReadonlyMap<string, HubFile>> {
     // Where redirects are hidden, a list says more than headers, which are then another host's.
     const seen = this.#client.access.redirects === "seen";
     const listing = this.#listed();
-    const heads = seen ? await this.#headsOf(paths) : new Map<string, FileHead | null>();
+    const heads = seen ? await this.#headsOf(paths, isOptional) : new Map<string, FileHead | null>();
     const listed = await listing;
     const unknown = paths.filter((path) => !fetchable(path, listed.get(path) ?? null, heads.get(path) ?? null));
-    const more = unknown.length > 0 ? await this.#askFor(unknown, !seen, heads) : new Map<string, RepoFile>();
+    const more =
+      unknown.length > 0 ? await this.#askFor(unknown, !seen, heads, isOptional) : new Map<string, RepoFile>();
     const files = new Map<string, HubFile>();
     for (const path of paths) {
       const head = heads.get(path);
@@ -67,8 +72,9 @@ export class FileFacts {
     paths: readonly string[],
     byHead: boolean,
     heads: Map<string, FileHead | null>,
+    isOptional: (path: string) => boolean,
   ): Promise<ReadonlyMap<string, RepoFile>> {
-    if (byHead) for (const [path, head] of await this.#headsOf(paths)) heads.set(path, head);
+    if (byHead) for (const [path, head] of await this.#headsOf(paths, isOptional)) heads.set(path, head);
     const missing = paths.filter((path) => heads.get(path) !== null && !heads.get(path)?.etag);
     if (missing.length === 0) return new Map();
     return byPath(await orNothing(this.#client.pathsInfo(this.#repo, this.#commit, missing, this.#signal)));
@@ -80,7 +86,10 @@ export class FileFacts {
   }
 
   /** Undefined for files of which the server does not answer that question, null for those that do not exist. */
-  async #headsOf(paths: readonly string[]): Promise<Map<string, FileHead | null>> {
+  async #headsOf(
+    paths: readonly string[],
+    isOptional: (path: string) => boolean,
+  ): Promise<Map<string, FileHead | null>> {
     const heads = new Map<string, FileHead | null>();
     const ask = async (path: string): Promise<void> => {
       const known = this.#heads.get(path);
@@ -88,7 +97,9 @@ export class FileFacts {
       try {
         heads.set(path, known ?? (await this.#turns.take(() => this.#client.head(address, this.#signal))));
       } catch (error) {
-        if (!(error instanceof HubError) || error.kind !== "unserved") throw error;
+        if (!(error instanceof HubError)) throw error;
+        if (error.kind === "denied" && isOptional(path)) heads.set(path, null);
+        else if (error.kind !== "unserved") throw error;
       }
     };
     await Promise.all(paths.map(ask));

@@ -5,8 +5,8 @@ import { SluiceError } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
 import { HubClient } from "./client.ts";
-import type { DownloadOptions } from "./download.ts";
 import { HubError } from "./errors.ts";
+import type { HubOptions } from "./hub-options.ts";
 import { NodeCache } from "./node-cache.ts";
 import { type HubSettings, hubSettings } from "./node-settings.ts";
 import { type PulledModel, pullModel, streamModel } from "./open-hub.ts";
@@ -64,7 +64,7 @@ function downloadOptions(
   { access, isOffline }: HubSettings,
   store: NodeCache,
   { signal, onNotice, onDownload }: OpenModelOptions,
-): DownloadOptions {
+): HubOptions {
   return {
     client: new HubClient(access),
     store,

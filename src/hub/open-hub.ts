@@ -1,7 +1,8 @@
 /** A hub model as a source of files: fetched to the end first, or read while it comes. */
 import { noConfig, noWeights } from "../formats/foreign-folder.ts";
 import type { FileSource } from "../formats/source.ts";
-import { Download, type DownloadOptions } from "./download.ts";
+import { Download } from "./download.ts";
+import type { HubOptions } from "./hub-options.ts";
 import { HubSource } from "./hub-source.ts";
 import { type HubReference, showReference } from "./reference.ts";
 import { type Resolution, resolveModel, shardsOf } from "./resolve.ts";
@@ -21,9 +22,9 @@ export interface PulledModel {
  * Fetches what is not in the store.
  * @throws SluiceError `not_found`, `not_written`, `bad_file`, `aborted`
  */
-export async function pullModel(reference: HubReference, options: DownloadOptions): Promise<PulledModel> {
+export async function pullModel(reference: HubReference, options: HubOptions): Promise<PulledModel> {
   let fetchedBytes = 0;
-  const onProgress: DownloadOptions["onProgress"] = (progress) => {
+  const onProgress: HubOptions["onProgress"] = (progress) => {
     fetchedBytes = progress.done - progress.kept;
     options.onProgress(progress);
   };
@@ -41,7 +42,7 @@ export async function pullModel(reference: HubReference, options: DownloadOption
  */
 export async function streamModel(
   reference: HubReference,
-  options: DownloadOptions,
+  options: HubOptions,
   openGguf: (commit: string, path: string) => Promise<FileSource>,
 ): Promise<FileSource> {
   const resolution = await resolveModel(reference, options);
@@ -61,7 +62,7 @@ export async function streamModel(
 async function fetchAll(
   reference: HubReference,
   resolution: Resolution,
-  options: DownloadOptions,
+  options: HubOptions,
 ): Promise<readonly string[]> {
   const download = await Download.start(reference, resolution, options);
   try {
@@ -73,11 +74,7 @@ async function fetchAll(
 }
 
 /** @throws SluiceError `not_found` that says what a repository holds that is no model for us */
-async function refuseWithoutModel(
-  reference: HubReference,
-  resolution: Resolution,
-  options: DownloadOptions,
-): Promise<void> {
+async function refuseWithoutModel(reference: HubReference, resolution: Resolution, options: HubOptions): Promise<void> {
   const { small, weights, index, gguf } = resolution.needed;
   if (gguf !== null) return;
   const source = new HubSource(showReference(reference), () => Download.start(reference, resolution, options));
@@ -96,7 +93,7 @@ async function refuseWithoutModel(
 async function isStored(
   { repo }: HubReference,
   { needed, kept, commit, facts }: Resolution,
-  { store, signal }: DownloadOptions,
+  { store, signal }: HubOptions,
 ): Promise<boolean> {
   if (!facts) return true;
   if (needed.weights.length === 0 && needed.index === null) return false;

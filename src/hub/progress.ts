@@ -24,6 +24,16 @@ export interface DownloadProgress {
 
 export type DownloadListener = (progress: DownloadProgress) => void;
 
+/** Before anything is known. */
+export const NOTHING_YET: DownloadProgress = {
+  done: 0,
+  total: 0,
+  kept: 0,
+  files: [],
+  bytesPerSecond: null,
+  secondsLeft: null,
+};
+
 /** Between two reports. */
 const REPORT_MS = 100;
 /** What the rate is measured over. */

@@ -35,7 +35,7 @@ export interface HubFile {
   readonly etag: string;
   /** What its content must have as SHA-256, if that is known. */
   readonly sha256: string | null;
-  /** What its content must have as git's SHA-1 of a blob, if that is known. */
+  /** What its content, or LFS's pointer to it, must have as git's SHA-1 of a blob, if that is known. */
   readonly gitSha1: string | null;
 }
 
@@ -88,7 +88,8 @@ export function fetchable(path: string, listed: RepoFile | null, head: FileHead 
   const byTag = hex(SHA1, etag);
   const byList = listed?.oid ?? null;
   // If the two disagree, one of them is not what it seems, and only the size can be checked.
-  const gitSha1 = sha256 !== null || (byTag !== null && byList !== null && byTag !== byList) ? null : (byTag ?? byList);
+  const differ = byTag !== null && byList !== null && byTag !== byList;
+  const gitSha1 = sha256 !== null || differ ? null : (byTag ?? byList);
   return { path, size: head?.size ?? listed?.size ?? null, etag, sha256, gitSha1 };
 }
 

@@ -1,6 +1,7 @@
 /** One request to a hub: deadlines, redirects that never carry the token elsewhere, and a body that can be read in pieces. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { type Asking, BusyServer, htmlInstead, refusalOf } from "./errors.ts";
+import { onAbort } from "./on-abort.ts";
 
 /** How a hub is reached. */
 export interface HubAccess {
@@ -40,7 +41,7 @@ export class HubResponse {
   readonly status: number;
   /** Headers of the answer that has the body. */
   readonly headers: Headers;
-  /** Headers of the hub's own last answer: those of a redirect to another host, if there was one. */
+  /** Headers of the hub's own last answer, those of a redirect to another host included; none if they are hidden. */
   readonly hubHeaders: Headers;
   /** Whether the hub's own last answer was a redirect. */
   readonly isElsewhere: boolean;
@@ -110,7 +111,9 @@ export async function requestHub(
     const target = redirects === "seen" ? targetOf(response, url) : null;
     if (!target) {
       const isElsewhere = left !== null || (response.redirected && new URL(response.url).origin !== home);
-      const answer = new HubResponse(response, { headers: left ?? response.headers, isElsewhere }, deadline);
+      // Of a redirect that fetch followed, only the other host's headers are seen.
+      const hubHeaders = left ?? (isElsewhere ? new Headers() : response.headers);
+      const answer = new HubResponse(response, { headers: hubHeaders, isElsewhere }, deadline);
       await check(answer, { endpoint, repo: request.repo, hasToken: token !== null }, request, url.host);
       return answer;
     }
@@ -175,12 +178,12 @@ class Deadline {
   readonly #where: string;
   readonly #signal: AbortSignal | undefined;
   readonly #stop = new AbortController();
-  readonly #onAbort = (): void => this.#stop.abort(this.#signal?.reason);
+  readonly #forget: () => void;
 
   constructor(where: string, signal: AbortSignal | undefined) {
     this.#where = where;
     this.#signal = signal;
-    signal?.addEventListener("abort", this.#onAbort);
+    this.#forget = onAbort(signal, () => this.#stop.abort(signal?.reason));
   }
 
   /** Work that must be done within a time. @throws BusyServer if it is not, or fails; SluiceError `aborted` */
@@ -204,7 +207,7 @@ class Deadline {
 
   /** Nothing is awaited any more. */
   end(): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#forget();
   }
 
   #tooLate(ms: number, cause: unknown): SluiceError {

@@ -4,6 +4,7 @@ import { weightFiles } from "../formats/huggingface.ts";
 import type { HubClient } from "./client.ts";
 import { HubError } from "./errors.ts";
 import { FileFacts } from "./file-facts.ts";
+import type { HubOptions } from "./hub-options.ts";
 import {
   isWholeModel,
   type NeededFiles,
@@ -12,6 +13,7 @@ import {
   SINGLE_WEIGHTS,
   WEIGHTS_INDEX,
 } from "./needed-files.ts";
+import { NOTHING_YET } from "./progress.ts";
 import { type HubReference, showReference } from "./reference.ts";
 import type { FileHead } from "./repo-files.ts";
 import type { HubStore } from "./store.ts";
@@ -30,22 +32,14 @@ export interface Resolution {
   readonly facts: FileFacts | null;
 }
 
-export interface ResolveOptions {
-  readonly client: HubClient;
-  readonly store: HubStore;
-  /** Ask nobody. */
-  readonly isOffline: boolean;
-  readonly signal: AbortSignal | undefined;
-  note(text: string): void;
-}
-
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /**
  * Asks the hub, so that a branch that has moved is noticed. If it cannot be asked, a model in the store serves.
  * @throws SluiceError `not_found` if there is neither
  */
-export async function resolveModel(reference: HubReference, options: ResolveOptions): Promise<Resolution> {
+export async function resolveModel(reference: HubReference, options: HubOptions): Promise<Resolution> {
+  if (!options.isOffline) options.onProgress(NOTHING_YET);
   const cached = await findCached(reference, options);
   if (options.isOffline) {
     if (cached?.isWhole) return cached.resolution;
@@ -69,7 +63,7 @@ interface Cached {
   readonly hasTokenizer: boolean;
 }
 
-async function findCached(reference: HubReference, { store, signal }: ResolveOptions): Promise<Cached | null> {
+async function findCached(reference: HubReference, { store, signal }: HubOptions): Promise<Cached | null> {
   const { repo, revision } = reference;
   const commit = COMMIT.test(revision) ? revision : await store.commitOf(repo, revision);
   if (commit === null) return null;
@@ -101,7 +95,7 @@ export async function shardsOf(
   }
 }
 
-async function askHub(reference: HubReference, options: ResolveOptions, isQuick: boolean): Promise<Resolution> {
+async function askHub(reference: HubReference, options: HubOptions, isQuick: boolean): Promise<Resolution> {
   const { client, store, signal } = options;
   const { repo, revision } = reference;
   const info = await client.info(repo, revision, signal, isQuick).catch((error: unknown) => {
@@ -118,7 +112,7 @@ async function askHub(reference: HubReference, options: ResolveOptions, isQuick:
 }
 
 /** A server that lists nothing is asked for each file that a model can have. */
-async function probe(reference: HubReference, options: ResolveOptions, refusal: HubError | null): Promise<Resolution> {
+async function probe(reference: HubReference, options: HubOptions, refusal: HubError | null): Promise<Resolution> {
   const { client, store, signal } = options;
   const { repo, revision, file, quantization } = reference;
   const names = file === null ? PROBED_FILES : [file];

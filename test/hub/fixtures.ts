@@ -2,7 +2,7 @@
 import { readdir, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { HubClient } from "../../src/hub/client.ts";
-import type { DownloadOptions } from "../../src/hub/download.ts";
+import type { HubOptions } from "../../src/hub/hub-options.ts";
 import { NodeCache } from "../../src/hub/node-cache.ts";
 import { type PulledModel, pullModel } from "../../src/hub/open-hub.ts";
 import { parseReference } from "../../src/hub/reference.ts";
@@ -84,7 +84,7 @@ export interface Pulled extends PulledModel {
   readonly notices: readonly string[];
 }
 
-export interface PullChoices extends Partial<DownloadOptions> {
+export interface PullChoices extends Partial<HubOptions> {
   readonly token?: string;
   /** Milliseconds of both deadlines. */
   readonly patienceMs?: number;
@@ -92,7 +92,7 @@ export interface PullChoices extends Partial<DownloadOptions> {
   readonly links?: boolean;
 }
 
-export function optionsFor(hub: FakeHub, folder: string, choices: PullChoices = {}): DownloadOptions {
+export function optionsFor(hub: FakeHub, folder: string, choices: PullChoices = {}): HubOptions {
   const { token = null, patienceMs = 5000, retryDelaysMs = [1, 1, 1], links = true, ...rest } = choices;
   return {
     client: new HubClient({
