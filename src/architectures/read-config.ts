@@ -5,7 +5,7 @@
  * ignored, and so is `torch_dtype` or `dtype`: each tensor's header says how it is stored.
  */
 import { QUANT_BLOCK } from "../formats/quantized-block.ts";
-import type { ModelConfig, QuantFormat } from "../model-config.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import { ConfigFields, type Notice } from "./config-fields.ts";
 import { refuseForeign } from "./foreign-quantization.ts";
@@ -72,10 +72,11 @@ function quantizationOf(config: ConfigFields, json: unknown): ModelConfig["quant
 }
 
 /** Sluice's own quantised weights: the format and the length of its blocks. */
-function readQuantization(config: ConfigFields): QuantFormat | undefined {
+function readQuantization(config: ConfigFields): ModelConfig["quantization"] {
   const fields = config.object(QUANTIZATION_FIELD);
   if (!fields) return undefined;
   const format = fields.string("format");
+  if (format === "gguf") return format;
   if (format !== "q8" && format !== "q4") throw fields.refuse("format", "q8 and q4 are supported");
   if (fields.integer("block") !== QUANT_BLOCK) throw fields.refuse("block", `blocks of ${QUANT_BLOCK} are supported`);
   return format;

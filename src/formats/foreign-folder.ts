@@ -147,7 +147,7 @@ function adviceFor(present: readonly string[], withoutConfig = false): string {
       : "A single file of weights must be called model.safetensors: rename it, if it is a Hugging Face model's.";
   }
   if (present.some((name) => name.endsWith(".gguf"))) {
-    return "GGUF is not read. Use the Hugging Face repository that it was made from, which has safetensors.";
+    return "Give one of the GGUF files as the model.";
   }
   if (present.length > 0) {
     return "Convert it with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER).";

@@ -30,6 +30,7 @@ const MAX_INDEX_BYTES = 32_000_000;
  *   header or index
  */
 export async function openCheckpoint(source: FileSource, signal?: AbortSignal): Promise<Checkpoint> {
+  if (source.weights) return source.weights.open(signal);
   if ((await findWeights(source, signal)) === SINGLE) return openWeightsFile(source, SINGLE, signal);
   const { placed, missing } = await readShards(source, signal);
   return new SafetensorsCheckpoint(source, placed, missing);
@@ -66,6 +67,10 @@ export async function weightFiles(
   source: FileSource,
   signal?: AbortSignal,
 ): Promise<{ readonly names: readonly string[]; readonly isSingle: boolean }> {
+  if (source.weights) {
+    const names = await source.weights.files(signal);
+    return { names, isSingle: names.length === 1 };
+  }
   if ((await findWeights(source, signal)) === SINGLE) return { names: [SINGLE], isSingle: true };
   const shardOf = readIndex(await readJson(source, INDEX, signal, MAX_INDEX_BYTES), source.describe(INDEX));
   return { names: [...new Set(shardOf.values())].sort(), isSingle: false };

@@ -1,6 +1,6 @@
 /** A model's folder on disk, read by position through handles that stay open until the source is closed. */
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { RECOGNISED_BYTES, recognise } from "./recognise.ts";
@@ -13,37 +13,48 @@ const READ_BYTES = 16 << 20;
 const BUNDLE_LOOK = 1 << 16;
 
 /**
- * @param path of a folder, or a `file:` URL of one. Symbolic links are followed, as Hugging Face's cache needs.
- * @throws `not_found` if there is no such folder
+ * @param path of a folder or a GGUF file, or a `file:` URL of one. Symbolic links are followed, as Hugging Face's cache
+ *   needs.
+ * @throws `not_found` if there is neither
  */
 export async function openFolder(path: string): Promise<FileSource> {
   const folder = path.startsWith("file:") ? fileURLToPath(path) : path;
   const found = await stat(folder).catch((cause: unknown) => {
     throw unreadable(folder, cause, hintForMissing(path));
   });
-  if (!found.isDirectory()) throw await fileForFolder(folder);
-  return new NodeFolder(folder);
+  return found.isDirectory() ? new NodeFolder(folder) : openModelFile(folder);
 }
 
-/** The error for a file given instead of a model's folder; it says what the file is, if known. */
-async function fileForFolder(path: string): Promise<SluiceError> {
+/**
+ * A GGUF file as the folder that it stands for.
+ * @throws `not_found` for any other file given instead of a model's folder; it says what the file is, if known
+ */
+async function openModelFile(path: string): Promise<FileSource> {
   const handle = await openFile(path);
   try {
     const { buffer, bytesRead } = await handle.read(new Uint8Array(BUNDLE_LOOK), 0, BUNDLE_LOOK, 0);
     const head = buffer.subarray(0, bytesRead);
-    if (new TextDecoder().decode(head).includes('"format":"sluice.interventions/')) {
-      return new SluiceError("not_found", `${path} is a bundle of interventions, not a model's folder`, {
-        hint: "Give the model's folder, and pass the bundle separately.",
-        field: "bundles",
-      });
+    if (path.toLowerCase().endsWith(".gguf") || new TextDecoder("latin1").decode(head.subarray(0, 4)) === "GGUF") {
+      const { openGgufFolder } = await import("./gguf/model-folder.ts");
+      return openGgufFolder(new NodeFolder(dirname(path)), basename(path));
     }
-    const found = recognise(head.subarray(0, RECOGNISED_BYTES), "weights");
-    return new SluiceError("not_found", `${path} is a file, not a folder${found ? `: it is ${found.what}` : ""}`, {
-      hint: found?.hint ?? "Give the folder that holds config.json and the safetensors files.",
-    });
+    throw fileForFolder(path, head);
   } finally {
     await handle.close();
   }
+}
+
+function fileForFolder(path: string, head: Uint8Array): SluiceError {
+  if (new TextDecoder().decode(head).includes('"format":"sluice.interventions/')) {
+    return new SluiceError("not_found", `${path} is a bundle of interventions, not a model's folder`, {
+      hint: "Give the model's folder, and pass the bundle separately.",
+      field: "bundles",
+    });
+  }
+  const found = recognise(head.subarray(0, RECOGNISED_BYTES), "weights");
+  return new SluiceError("not_found", `${path} is a file, not a folder${found ? `: it is ${found.what}` : ""}`, {
+    hint: found?.hint ?? "Give the folder that holds config.json and the safetensors files.",
+  });
 }
 
 class NodeFolder implements FileSource {

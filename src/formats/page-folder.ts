@@ -1,7 +1,7 @@
 /** The browser's counterpart of node-folder.ts: a path is an address relative to the page. */
 import { SluiceError } from "../errors.ts";
+import { openUrl } from "./open-url.ts";
 import type { FileSource } from "./source.ts";
-import { openUrlBase } from "./url-base.ts";
 
 /**
  * @param path such as `models/gpt2` or `/models/gpt2`
@@ -15,5 +15,5 @@ export async function openFolder(path: string): Promise<FileSource> {
       hint: "Give an http(s) address, or the files of an <input type=file webkitdirectory>.",
     });
   }
-  return openUrlBase(address);
+  return openUrl(address);
 }

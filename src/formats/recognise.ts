@@ -32,9 +32,7 @@ const HTML: Kind = {
 const GGUF: Kind = {
   what: "a GGUF file",
   hint: (expected) =>
-    expected === "bundle"
-      ? IMPORT
-      : "GGUF weights are not read here. Use the Hugging Face repository that it was made from.",
+    expected === "bundle" ? IMPORT : "Give the GGUF file itself as the model, under a name that ends in .gguf.",
 };
 const SAFETENSORS: Kind = {
   what: "a safetensors file",

@@ -1,6 +1,7 @@
 /** Where model files come from: a folder, a web address, or files that a user picked in a page. */
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import { parseJson } from "./json.ts";
 import type { Span } from "./read-ahead.ts";
 import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
@@ -26,6 +27,13 @@ export interface FileSource {
   read(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** A whole file of at most `maxBytes`, default {@link MAX_TEXT_BYTES}. */
   readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** The value of a JSON file that is made when it is asked for, and stored nowhere; undefined for any other file. */
+  json?(path: string, signal?: AbortSignal): Promise<unknown>;
+  /** For weights that are not in safetensors: how they are opened, and in which files they are. */
+  readonly weights?: {
+    open(signal?: AbortSignal): Promise<Checkpoint>;
+    files(signal?: AbortSignal): Promise<readonly string[]>;
+  };
   /**
    * Says which files will be asked for. A distant source begins to fetch them, all at once: small files as a whole, of
    * weights the beginning. What is wrong with one is reported when it is asked for.
@@ -119,6 +127,8 @@ export async function readJson(
   signal?: AbortSignal,
   maxBytes = MAX_TEXT_BYTES,
 ): Promise<unknown> {
+  const made = await source.json?.(path, signal);
+  if (made !== undefined) return made;
   const bytes = await source.readAll(path, maxBytes, signal);
   const where = source.describe(path);
   try {

@@ -39,7 +39,7 @@ export function openUrlBase(base: string | URL, options: UrlBaseOptions = {}): F
 }
 
 /** What files of weights are called. */
-const WEIGHTS = ".safetensors";
+const WEIGHTS = /\.(?:safetensors|gguf)$/i;
 
 /** How much of such a file the first request brings: more than the headers of nearly all. */
 const HEAD_BYTES = 256 << 10;
@@ -82,10 +82,10 @@ class UrlBase implements FileSource {
   expect(paths: readonly string[], signal?: AbortSignal, onAnswer: (count: number) => void = () => undefined): void {
     let answers = 0;
     for (const path of paths) {
-      const file = path.endsWith(WEIGHTS)
+      const file = WEIGHTS.test(path)
         ? this.#look(path, signal, EXPECTED_HEAD_BYTES)
         : this.#readWhole(path, MAX_TEXT_BYTES, signal);
-      if (!path.endsWith(WEIGHTS)) this.#expected.set(path, file as Promise<Uint8Array<ArrayBuffer> | null>);
+      if (!WEIGHTS.test(path)) this.#expected.set(path, file as Promise<Uint8Array<ArrayBuffer> | null>);
       // Nobody waits for it yet; whoever asks for the file asks again if it failed, unless it would again.
       file
         .catch((error: unknown) => error instanceof WithheldFile || this.#expected.delete(path))
@@ -237,7 +237,7 @@ class UrlBase implements FileSource {
    * byte, or what a file of weights begins with.
    */
   async #probe(path: string, headBytes: number, signal: AbortSignal | undefined): Promise<number | null | undefined> {
-    const wanted = path.endsWith(WEIGHTS) ? headBytes : 1;
+    const wanted = WEIGHTS.test(path) ? headBytes : 1;
     const response = await this.#fetch(path, { range: [0, wanted] }, signal);
     if (!response) return undefined;
     const { body, partial, length, contentRange } = response;

@@ -6,7 +6,7 @@
 
 import { entry, optional } from "../arguments/entry.ts";
 import { bytes as anyBytes, callback, fileName } from "../arguments/rules.ts";
-import { parseGguf } from "../formats/gguf.ts";
+import { parseGguf } from "../formats/gguf/whole-file.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
 import { show, showText } from "../show.ts";
 import { modelShape } from "./arguments.ts";

@@ -1,7 +1,7 @@
 /** Reads a bundle from a path, an address, a picked file or bytes. */
 
 import { SluiceError, throwIfAborted } from "../errors.ts";
-import { openSource } from "../formats/open-source.ts";
+import { openPlace } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
 import { readBundle } from "../interventions/bundle.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
@@ -36,7 +36,7 @@ export async function loadBundle(
       hint: "A bundle is one .safetensors file.",
     });
   }
-  const folder = await openSource(address.slice(0, cut) || "./");
+  const folder = await openPlace(address.slice(0, cut) || "./");
   try {
     if (await holdsModel(folder, file, signal)) {
       throw new SluiceError("bad_bundle", `${showText(address)} is a model's folder, not a bundle of interventions`, {

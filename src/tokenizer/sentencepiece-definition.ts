@@ -3,8 +3,8 @@
  * steps, otherwise with those of the model's normaliser spec. Unlike there, a Unigram model stays one under the
  * name LlamaTokenizer too, as SentencePiece itself runs it.
  */
+import { mergesById, mergesByScore } from "../formats/piece-merges.ts";
 import type { JsonObject } from "./json.ts";
-import { malformed } from "./models/vocabulary.ts";
 import type { SentencePiece, SentencePieceModel } from "./sentencepiece.ts";
 
 export interface SentencePieceOptions {
@@ -13,9 +13,6 @@ export interface SentencePieceOptions {
   /** `legacy` of tokenizer_config.json: each stretch between added tokens gets the space that a text begins with. */
   readonly legacy: boolean | undefined;
 }
-
-/** Maximum cost of finding the merges of all pieces, in characters compared. Real vocabularies take a hundredth. */
-const MOST_WORK = 2e9;
 
 /** @throws SluiceError `bad_file` for pieces so long that their merges would take minutes to find */
 export function sentencePieceDefinition(model: SentencePieceModel, options: SentencePieceOptions): JsonObject {
@@ -44,7 +41,7 @@ function bpe(model: SentencePieceModel, llama: boolean, ignoreMerges: boolean): 
   return {
     type: "BPE",
     vocab: Object.fromEntries(pieces.map(({ text }, id) => [text, id])),
-    merges: llama ? mergesById(pieces) : mergesByScore(pieces),
+    merges: mergesOf(pieces, llama),
     unk_token: unknownPiece,
     fuse_unk: true,
     byte_fallback: llama || byteFallback,
@@ -52,47 +49,10 @@ function bpe(model: SentencePieceModel, llama: boolean, ignoreMerges: boolean): 
   };
 }
 
-interface Merge {
-  readonly left: string;
-  readonly right: string;
-  readonly id: number;
-}
-
-/** A piece is a merge of any two others that it is made of; the piece that comes first is merged first. */
-function mergesById(pieces: readonly SentencePiece[]): [string, string][] {
-  const ids = new Map(pieces.map(({ text }, id) => [text, id]));
-  return splits([...ids], (part) => ids.has(part))
-    .sort((a, b) => a.id - b.id || a.left.length - b.left.length)
-    .map(({ left, right }) => [left, right]);
-}
-
-/** Like mergesById, only for normal pieces; the likelier piece is merged first. */
-function mergesByScore(pieces: readonly SentencePiece[]): [string, string][] {
-  const ids = new Map<string, number>();
-  pieces.forEach(({ text, type }, id) => {
-    if (type === "normal") ids.set(text, id);
-  });
-  const score = ({ id }: Merge): number => pieces[id]?.score ?? 0;
-  return splits([...ids], (part) => ids.has(part))
-    .sort((a, b) => score(b) - score(a) || a.id - b.id || a.left.length - b.left.length)
-    .map(({ left, right }) => [left, right]);
-}
-
-function splits(tokens: readonly (readonly [string, number])[], isToken: (part: string) => boolean): Merge[] {
-  if (tokens.reduce((work, [token]) => work + token.length ** 2, 0) > MOST_WORK) {
-    throw malformed("tokenizer.model has pieces of many thousand characters");
-  }
-  const merges: Merge[] = [];
-  for (const [token, id] of tokens) {
-    for (let at = 1; at < token.length; at++) {
-      const code = token.charCodeAt(at);
-      if (code >= 0xdc00 && code < 0xe000) continue;
-      const left = token.slice(0, at);
-      const right = token.slice(at);
-      if (isToken(left) && isToken(right)) merges.push({ left, right, id });
-    }
-  }
-  return merges;
+/** Normal pieces are merged by their scores; LlamaTokenizer merges all of them in the order of their ids. */
+function mergesOf(pieces: readonly SentencePiece[], llama: boolean): [string, string][] {
+  const all = pieces.map(({ text, score, type }, id) => ({ text, score, id, type }));
+  return llama ? mergesById(all) : mergesByScore(all.filter(({ type }) => type === "normal"));
 }
 
 function llamaSteps({ legacy }: SentencePieceOptions): JsonObject {

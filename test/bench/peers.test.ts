@@ -13,7 +13,7 @@ import { writeGguf } from "../../bench/peers/models/gguf.ts";
 import { tokensOfText, tokenText } from "../../bench/peers/models/token-text.ts";
 import type { Engine } from "../../bench/peers/peers.ts";
 import { reportPage, table } from "../../bench/peers/report.ts";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { parseGguf } from "../../src/formats/gguf/whole-file.ts";
 import { toFloat32 } from "../../src/formats/safetensors.ts";
 import { root } from "../run-files.ts";
 

@@ -3,41 +3,15 @@ import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SluiceError } from "../../src/errors.ts";
-import { parseGguf } from "../../src/formats/gguf.ts";
+import { openFiles } from "../../src/formats/file-list.ts";
+import { readGgufHeader } from "../../src/formats/gguf/header.ts";
+import type { Texts } from "../../src/formats/gguf/value.ts";
+import { parseGguf } from "../../src/formats/gguf/whole-file.ts";
+import { GgufWriter, ggufHead, writeGguf } from "../support/gguf-writer.ts";
 
-class Writer {
-  readonly #bytes: number[] = [];
+const head = ggufHead;
 
-  get length(): number {
-    return this.#bytes.length;
-  }
-
-  put(value: bigint | number, size: number): this {
-    for (let i = 0; i < size; i++) this.#bytes.push(Number((BigInt(value) >> BigInt(8 * i)) & 255n));
-    return this;
-  }
-
-  text(text: string): this {
-    const bytes = new TextEncoder().encode(text);
-    this.put(bytes.length, 8);
-    this.#bytes.push(...bytes);
-    return this;
-  }
-
-  pad(alignment: number): this {
-    while (this.length % alignment !== 0) this.#bytes.push(0);
-    return this;
-  }
-
-  done(): Uint8Array {
-    return Uint8Array.from(this.#bytes);
-  }
-}
-
-const head = (tensors: bigint | number, fields: bigint | number): Writer =>
-  new Writer().put(0x46554747, 4).put(3, 4).put(tensors, 8).put(fields, 8);
-
-const info = (writer: Writer, name: string, size: bigint | number, offset: bigint | number): Writer =>
+const info = (writer: GgufWriter, name: string, size: bigint | number, offset: bigint | number): GgufWriter =>
   writer.text(name).put(1, 4).put(size, 8).put(0, 4).put(offset, 8);
 
 const refused = (bytes: Uint8Array, says: RegExp): void => {
@@ -67,7 +41,10 @@ test("every type of metadata, and tensors", () => {
     [7, "words", true, -5],
   );
   assert.equal(metadata.get("c"), Uint16Array.of(1, 2, 0xffff));
-  assert.equal(metadata.get("d"), [["x", "y"]]);
+  assert.equal(
+    Array.from(metadata.get("d") as ArrayLike<Texts>, (texts) => [...texts]),
+    [["x", "y"]],
+  );
   const floats = (name: string) => [...new Float32Array(tensors.get(name)?.bytes.buffer as ArrayBuffer)];
   assert.equal([floats("one"), floats("constructor")], [[1, 2], [3]]);
 });
@@ -119,7 +96,110 @@ test("claims beyond the file, overlaps and repeats are refused at once", () => {
   const many = head(4000, 0);
   for (let i = 0; i < 4000; i++) info(many, `direction.${i}`, 8, 0);
   refused(many.pad(32).put(0, 32).done(), /in the same place/);
-  refused(new Writer().put(0x46554747, 4).put(0x03000000, 4).done(), /big-endian/);
+  refused(new GgufWriter().put(0x46554747, 4).put(0x03000000, 4).done(), /big-endian/);
+  refused(head(1, 0).text("").put(1, 4).put(1, 8).put(0, 4).put(0, 8).put(0, 64).done(), /without a name/);
+  refused(head(1, 0).text("a").put(5, 4).put(0, 8).done(), /of 5 axes/);
+  refused(head(1, 0).text("a").put(1, 4).put(1, 8).put(4, 4).put(0, 8).done(), /ggml type 4, which is not known/);
+  refused(
+    head(1, 0).text("a").put(1, 4).put(33, 8).put(8, 4).put(0, 8).done(),
+    /rows of 33, not of whole blocks of 32/,
+  );
+  refused(info(head(1, 0), "a", 1, 4).pad(32).put(0, 8).done(), /not at a multiple of 32/);
+  refused(
+    head(1, 0)
+      .text("a")
+      .put(4, 4)
+      .put(2n ** 32n, 8)
+      .put(2n ** 32n, 8)
+      .put(2n ** 32n, 8)
+      .put(2n ** 32n, 8)
+      .put(0, 4)
+      .put(0, 8)
+      .done(),
+    /more than the file/,
+  );
+});
+
+test("texts that are not UTF-8 are refused, in fields, in lists and in names", () => {
+  const broken: readonly (readonly number[])[] = [
+    [0xff],
+    [0x80],
+    [0xc0, 0x80],
+    [0xc3],
+    [0xe0, 0x80, 0x80],
+    [0xed, 0xa0, 0x80],
+    [0xf4, 0x90, 0x80, 0x80],
+    [0xf8, 0x88, 0x80, 0x80, 0x80],
+    [0xe2, 0x82, 0x41],
+  ];
+  for (const bytes of broken.map((each) => Uint8Array.from(each))) {
+    assert.throws(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    refused(head(0, 1).raw(bytes, true).put(0, 8).done(), /not UTF-8/);
+    refused(head(0, 1).text("a").put(8, 4).raw(bytes, true).done(), /not UTF-8/);
+    refused(head(0, 1).text("a").put(9, 4).put(8, 4).put(1, 8).raw(bytes, true).done(), /not UTF-8/);
+    refused(head(1, 0).raw(bytes, true).put(0, 32).done(), /not UTF-8/);
+  }
+});
+
+test("a header is read in pieces, however its texts are cut, and nothing else of the file is", async () => {
+  const tokens = Array.from({ length: 40_000 }, (_, i) => `Ġ€😀${i}`);
+  const file = writeGguf(
+    { "general.name": "é".repeat(100_000), tokens },
+    { t: { type: 0, shape: [2_000_000], bytes: new Uint8Array(8_000_000) } },
+  );
+  const source = openFiles([new File([file], "a.gguf")]);
+  let end = 0;
+  const watched = {
+    size: (path: string) => source.size(path),
+    describe: (path: string) => path,
+    read(path: string, begin: number, to: number) {
+      assert.is(begin, end, "pieces follow one another");
+      end = to;
+      return source.read(path, begin, to);
+    },
+  } as unknown as typeof source;
+  const { metadata, tensors } = await readGgufHeader(watched, "a.gguf");
+  assert.equal([...(metadata.get("tokens") as Texts)], tokens);
+  assert.is(tensors.get("t")?.byteLength, 8_000_000);
+  const headerBytes = file.length - 8_000_000;
+  assert.ok(headerBytes > 1_000_000 && end < 4 * headerBytes, `${end} bytes were read of a header of ${headerBytes}`);
+});
+
+test("hostile files of ten megabytes take a second and little more than their size", async () => {
+  const hostile: Readonly<Record<string, (size: number) => Uint8Array>> = {
+    // A list of millions of empty texts.
+    texts: (size) =>
+      head(0, 1)
+        .text("a")
+        .put(9, 4)
+        .put(8, 4)
+        .put(Math.floor((size - 100) / 8), 8)
+        .raw(new Uint8Array(size))
+        .done(),
+    // Millions of lists in a list.
+    lists: (size) => head(0, 1).text("a").put(9, 4).put(9, 4).put(60_000, 8).raw(new Uint8Array(size)).done(),
+    fields: (size) =>
+      head(0, Math.floor(size / 13))
+        .raw(new Uint8Array(size))
+        .done(),
+    tensors: (size) =>
+      head(Math.floor(size / 24), 0)
+        .raw(new Uint8Array(size))
+        .done(),
+    text: (size) => head(0, 1).text("a").put(8, 4).put(size, 8).raw(new Uint8Array(size).fill(0xe2)).done(),
+    zeros: (size) => new Uint8Array(size),
+  };
+  for (const [name, make] of Object.entries(hostile)) {
+    const bytes = make(10_000_000);
+    const files = openFiles([new File([bytes.slice()], "a.gguf")]);
+    const began = performance.now();
+    let code = "";
+    await readGgufHeader(files, "a.gguf").catch((error: unknown) => {
+      code = error instanceof SluiceError ? error.code : String(error);
+    });
+    assert.ok(code === "" || code === "bad_file", `${name}: ${code}`);
+    assert.ok(performance.now() - began < 1000, `${name}: ${performance.now() - began} ms`);
+  }
 });
 
 test("no file of random or changed bytes gives another error than bad_file", () => {

@@ -157,7 +157,8 @@ test("a damaged header names its shard", async () => {
 test("without safetensors the error names what the folder has and what to do", async () => {
   await refusal("not_found", () => open({ "config.json": {} }), "neither model.safetensors nor", "holds config.json");
   await refusal("not_found", () => open({ "pytorch_model.bin": "x" }), "only pytorch_model.bin", "save_pretrained");
-  await refusal("not_found", () => open({ "model-Q4_K_M.gguf": "x" }), "only model-Q4_K_M.gguf", "GGUF is not read");
+  const ggufs = { "config.json": {}, "a.gguf": "x", "b.gguf": "x" };
+  await refusal("not_found", () => open(ggufs), "only a.gguf, b.gguf", "one of the GGUF files");
   await refusal(
     "not_found",
     () => open({ "consolidated.safetensors": "x" }),

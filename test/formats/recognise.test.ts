@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { noConfig, noWeights } from "../../src/formats/foreign-folder.ts";
-import { openSource } from "../../src/formats/open-source.ts";
+import { openPlace } from "../../src/formats/open-source.ts";
 import { type Expected, recognise } from "../../src/formats/recognise.ts";
 import { parseSafetensors, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { readHeader } from "../../src/formats/safetensors-header.ts";
@@ -22,7 +22,7 @@ const kinds: readonly [title: string, file: Uint8Array, expected: Expected, what
   ["HTML page", bytes("\n<!DOCTYPE html><html>"), "json", /HTML page/, /resolve/],
   ["HTML page with a byte order mark", bytes([0xef, 0xbb, 0xbf], "<html>"), "weights", /HTML/, /login/],
   ["GGUF as a bundle", bytes("GGUF", [3, 0, 0, 0]), "bundle", /GGUF/, /sluice bundle import/],
-  ["GGUF as weights", bytes("GGUF", [3, 0, 0, 0]), "weights", /GGUF/, /repository/],
+  ["GGUF as weights", bytes("GGUF", [3, 0, 0, 0]), "weights", /GGUF/, /the GGUF file itself/],
   ["PyTorch zip", zip("archive/data.pkl"), "bundle", /PyTorch/, /safetensors\.torch/],
   ["PyTorch zip as weights", zip("x/.format_version"), "weights", /PyTorch/, /save_pretrained/],
   ["old PyTorch pickle", bytes([0x80, 2, 0x8a, 10]), "weights", /pickle/, /save_pretrained/],
@@ -58,7 +58,7 @@ test("expected files are not called something else, nor are unknown ones", () =>
 });
 
 test("every reader names a Git LFS pointer", async () => {
-  const source = await openSource([
+  const source = await openPlace([
     new File([POINTER], "config.json"),
     new File([POINTER], "merges.txt"),
     new File([POINTER], "model.safetensors"),
@@ -78,7 +78,7 @@ test("a bundle that is something else", async () => {
 });
 
 const folder = (files: Readonly<Record<string, string>>) =>
-  openSource(Object.entries(files).map(([name, content]) => new File([content], name)));
+  openPlace(Object.entries(files).map(([name, content]) => new File([content], name)));
 
 const folders: readonly [title: string, files: Readonly<Record<string, string>>, parts: readonly string[]][] = [
   [
@@ -89,7 +89,7 @@ const folders: readonly [title: string, files: Readonly<Record<string, string>>,
   ["a damaged PEFT adapter", { "adapter_config.json": "{" }, ["PEFT adapter, not", "merge_and_unload"]],
   ["Meta's layout", { "params.json": "{}", "consolidated.00.pth": "", "tokenizer.model": "" }, ["params.json", "-hf"]],
   ["a tokenizer alone", { "tokenizer.model": "" }, ["a tokenizer but no model", "config.json"]],
-  ["GGUF alone", { "m-Q4_K_M.gguf": "" }, ["m-Q4_K_M.gguf", "GGUF is not read"]],
+  ["GGUF alone", { "m-Q4_K_M.gguf": "" }, ["m-Q4_K_M.gguf", "one of the GGUF files"]],
   ["PyTorch alone", { "pytorch_model.bin": "" }, ["pytorch_model.bin", "save_pretrained"]],
   ["ONNX alone", { "model.onnx": "" }, ["model.onnx", "save_pretrained"]],
   ["weights without config.json", { "model.safetensors": "" }, ["model.safetensors", "config.json"]],
@@ -108,7 +108,7 @@ for (const [title, files, parts] of folders) {
 test("a folder one level too high, and a file's name that would flood a message", async () => {
   const file = new File(["{}"], "config.json");
   Object.defineProperty(file, "webkitRelativePath", { value: "top/inner/config.json" });
-  const error = await noConfig(await openSource([file]));
+  const error = await noConfig(await openPlace([file]));
   assert.ok(error.message.includes("folder inner"), error.message);
   const long = await noConfig(await folder({ [`${"x".repeat(5000)}.gguf`]: "" }));
   assert.ok(long.message.length < 500);
