@@ -8,7 +8,19 @@
  *   .locks/models--ORG--NAME/ETAG.lock            whose download is under way
  */
 import { constants } from "node:fs";
-import { chmod, copyFile, mkdir, readFile, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  statfs,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { SluiceError } from "../errors.ts";
 import { openFolder } from "../formats/node-folder.ts";
@@ -158,7 +170,10 @@ export class NodeCache implements HubStore {
     const blob = join(model, "blobs", etag);
     await writing(blob, async () => {
       for (const path of await linksTo(model, etag)) await rm(path, { force: true });
+      // Python's tools may keep one content for several models, and link to it from here.
+      const kept = await realpath(blob).catch(() => blob);
       await rm(blob, { force: true });
+      if (kept.startsWith(join(await realpath(this.label), "blobs"))) await rm(kept, { force: true });
     });
   }
 

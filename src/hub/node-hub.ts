@@ -91,7 +91,8 @@ async function sayingBoth<T>(name: string, reference: HubReference, work: () => 
   }
 }
 
-async function isOnDisk(path: string): Promise<boolean> {
+/** Whether there is a folder or a file of that name, which is then what is meant. */
+export async function isOnDisk(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;

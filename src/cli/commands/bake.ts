@@ -1,6 +1,7 @@
 /** `sluice bake` */
 import { SluiceError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
+import { fetchModel } from "../fetch-model.ts";
 import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
 import { name, oneOf, optional, output, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
@@ -36,7 +37,8 @@ export const bake = defineCommand({
       shows: "A calmer model, for any engine:",
     },
   ],
-  async run(values, { library, signal, progress, note, stdout }) {
+  async run(values, context) {
+    const { library, signal, progress, note, stdout } = context;
     const interventions = interventionsFrom({ ...values, promptLength: undefined });
     if (interventions.bundles.length === 0) {
       throw new SluiceError("usage", "--with BUNDLE is missing", { hint: "Name the bundle to bake." });
@@ -51,6 +53,7 @@ export const bake = defineCommand({
       import("../../model/bake-model.ts"),
       import("../../interventions/bundle.ts"),
     ]);
+    await fetchModel(values.model, context);
     const { strengths, params, positions } = interventions;
     const settings = { strengths, params, positions };
     const baked = await bakeModel(values.model, given, { dtype: values.dtype, settings, signal, onNotice: note });

@@ -1,7 +1,9 @@
 /** `sluice pull` */
 import { SluiceError } from "../../errors.ts";
+import type { HubReference } from "../../hub/reference.ts";
+import { showText } from "../../show.ts";
 import { argument, defineCommand } from "../command.ts";
-import type { CommandContext } from "../context.ts";
+import { fetchReference } from "../fetch-model.ts";
 import { flag } from "../options.ts";
 import { formatSize } from "../pace.ts";
 
@@ -21,7 +23,7 @@ export const pull = defineCommand({
   options: { json: flag("Print one JSON object with id, commit, path, files and fetched_bytes") },
   examples: [{ line: "pull openai-community/gpt2", shows: "GPT-2, for this and every later command:" }],
   async run({ id, json }, context) {
-    const { path, commit, files, fetchedBytes } = await pullInto(id, context);
+    const { path, commit, files, fetchedBytes } = await fetchReference(await referenceOf(id), context);
     if (json) {
       context.stdout.write(`${JSON.stringify({ id, commit, path, files, fetched_bytes: fetchedBytes })}\n`);
       return;
@@ -31,30 +33,11 @@ export const pull = defineCommand({
   },
 });
 
-/** Fetches a model, with its progress on the terminal. */
-async function pullInto(id: string, { progress, signal, note }: CommandContext) {
-  const [{ parseReference }, { pull: pullModel }] = await Promise.all([
-    import("../../hub/reference.ts"),
-    import("../../hub/node-hub.ts"),
-  ]);
+async function referenceOf(id: string): Promise<HubReference> {
+  const { parseReference } = await import("../../hub/reference.ts");
   const reference = parseReference(id);
-  if (!reference) {
-    throw new SluiceError("usage", `${id} is not the name of a model on the hub`, {
-      hint: "Such a name is org/name, org/name@revision, org/name/file.gguf or org/name:Q4_K_M.",
-    });
-  }
-  const whole = new Set<string>();
-  const work = pullModel(reference, {
-    signal,
-    onNotice: note,
-    onDownload({ done, total, kept, files }) {
-      for (const file of files) {
-        if (whole.has(file.path) || file.total === null || file.done < file.total) continue;
-        whole.add(file.path);
-        note(`${file.path}, ${formatSize(file.total)}`);
-      }
-      progress.count("downloading", { done, total, unit: "bytes", kept });
-    },
+  if (reference) return reference;
+  throw new SluiceError("usage", `${showText(id)} is not the name of a model on the hub`, {
+    hint: "Such a name is org/name, org/name@revision, org/name/file.gguf or org/name:Q4_K_M.",
   });
-  return progress.during("asking the hub", work);
 }

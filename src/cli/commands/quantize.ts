@@ -1,6 +1,7 @@
 /** `sluice quantize` */
 import type { MovedWeights } from "../../model/quantize-model.ts";
 import { defineCommand } from "../command.ts";
+import { fetchModel } from "../fetch-model.ts";
 import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
 import { flag, name, oneOf, output, required } from "../options.ts";
 import { formatBytes } from "../pace.ts";
@@ -23,8 +24,10 @@ export const quantize = defineCommand({
     json: flag("Print one JSON object with format, rms, max, bytes, float32_bytes and matrices"),
   },
   examples: [{ line: "quantize weights/gpt2-stories --to q4 --out gpt2-stories-q4", shows: "Four bits per weight:" }],
-  async run({ model, to, out, json }, { progress, signal, stdout }) {
+  async run({ model, to, out, json }, context) {
+    const { progress, signal, stdout } = context;
     await prepareOutFolder(out);
+    await fetchModel(model, context);
     const { quantizeModel } = await import("../../model/quantize-model.ts");
     const quantized = await quantizeModel(model, to, { signal });
     const { bytes, float32_bytes } = quantized;
