@@ -77,6 +77,8 @@ test("a whole matrix of any shape and type, in one part or in several", async ()
     { K: 130, N: 66, rows: 9, dtype: "bf16", reads: all(66), firstPart: 6 },
     { K: 130, N: 66, rows: 9, dtype: "q8", reads: all(66), firstPart: 6 },
     { K: 70, N: 41, rows: 5, dtype: "q4", reads: all(41), firstPart: 4 },
+    { K: 96, N: 41, rows: 5, dtype: "a4_bf16", reads: all(41), firstPart: 4 },
+    { K: 64, N: 41, rows: 3, dtype: "s6_f32_by16", reads: all(41) },
   ];
   for (const problem of problems) {
     const { output, expected } = await run(problem);

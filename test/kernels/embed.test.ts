@@ -1,23 +1,23 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bf16ToF32, f16ToF32 } from "../../src/formats/half.ts";
-import { isQuantFormat } from "../../src/formats/quantized-block.ts";
 import { type EmbedShape, embedKernel } from "../../src/kernels/embed.ts";
-import type { WeightDtype } from "../../src/kernels/weight-dtype.ts";
+import { isQuantised, type WeightDtype } from "../../src/kernels/weight-dtype.ts";
 import { testDevice } from "../support/device.ts";
-import { quantizedMatrix } from "../support/quantized.ts";
+import { blockFormats, type TestedBlockFormat } from "../support/quantized.ts";
 import { plainStep, runKernel } from "../support/run-kernel.ts";
-import { ceil4, rowOf, seeded, strips } from "./inputs.ts";
+import { myTurns } from "../support/turns.ts";
+import { ceil4, packedMatrix, rowOf, seeded, strips } from "./inputs.ts";
 
 const UNTOUCHED = -77;
 
 /** A random table: its values, and a part of its rows (from a multiple of 4) as the kernel wants them. */
 function randomTable(random: () => number, dtype: WeightDtype, rows: number, width: number) {
-  if (isQuantFormat(dtype)) {
+  if (isQuantised(dtype)) {
     const drawn = Float32Array.from({ length: rows * width }, () => random() * 2 - 1);
-    const values = quantizedMatrix(drawn, rows, width, dtype).dense;
+    const values = packedMatrix(drawn, rows, width, dtype).dense;
     const part = (first: number, count: number): Uint32Array =>
-      quantizedMatrix(drawn.subarray(first * width, (first + count) * width), count, width, dtype).packed;
+      packedMatrix(drawn.slice(first * width, (first + count) * width), count, width, dtype).packed;
     return { values, part };
   }
   const words = dtype === "f32" ? new Uint32Array(rows * width) : new Uint16Array(rows * width);
@@ -107,6 +107,12 @@ test("embeds exactly from quantised tables", async () => {
     for (const width of [5, 64, 100, 130]) {
       await check({ width, vocab: 23, wte, wpe: "f16", maxRows: 8 }, 16, [22, 0, 7, 8, 15, 16, 9], [0, 8, 16]);
     }
+  }
+});
+
+test("embeds exactly from tables in every block format", async () => {
+  for (const wte of myTurns(Object.keys(blockFormats) as TestedBlockFormat[])) {
+    await check({ width: 96, vocab: 23, wte, maxRows: 8 }, 16, [22, 0, 7, 8, 15, 16, 9], [0, 8, 16]);
   }
 });
 

@@ -82,6 +82,7 @@ for (const [dtype, head_dim] of [
   ["f32", 20],
   ["bf16", 4],
   ["q8", 32],
+  ["a8_f32_by16", 32],
 ] as const) {
   test(`${dtype}: the output projection sums single heads of ${head_dim} and changes no bit of its own outputs`, async () => {
     const random = seeded(500 + head_dim);

@@ -1,7 +1,7 @@
 /** Inputs for tests of the row kernels: seeded randomness, padded rows, and tables in the strips layout. */
 import { narrowToBf16, narrowToF16, widenBf16, widenF16 } from "../../src/formats/half.ts";
 import type { WeightDtype } from "../../src/kernels/weight-dtype.ts";
-import { quantizedMatrix } from "../support/quantized.ts";
+import { blockMatrix, quantizedMatrix } from "../support/quantized.ts";
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
@@ -64,11 +64,14 @@ export function packedMatrix(
       return quantizedMatrix(drawn, outputs, k, dtype);
     case "f32":
       return { dense: drawn, packed: strips(new Uint32Array(drawn.buffer), outputs, k, new Uint32Array(size)) };
-    default: {
+    case "f16":
+    case "bf16": {
       const half = dtype === "f16" ? narrowToF16(drawn) : narrowToBf16(drawn);
       const dense = dtype === "f16" ? widenF16(half) : widenBf16(half);
       return { dense, packed: strips(half, outputs, k, new Uint16Array(size)) };
     }
+    default:
+      return blockMatrix(drawn, outputs, k, dtype);
   }
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../../src/kernels/linear/linear.ts";
 import type { ActivationName } from "../../src/model-config.ts";
 import { testDevice } from "../support/device.ts";
-import { quantizedMatrix } from "../support/quantized.ts";
+import { blockFormats, blockMatrix, quantizedMatrix, type TestedBlockFormat } from "../support/quantized.ts";
 import { runKernel } from "../support/run-kernel.ts";
 import { myTurns } from "../support/turns.ts";
 import { ceil4, strips, worst } from "./inputs.ts";
@@ -109,6 +109,28 @@ test("quantised weights give the bits of what they stand for in float32, subnorm
     const lanes = await runLinear(lanesLinear({ ...shape, dtype }, 4), { ...problem, weights: packed });
     const off = worst(lanes.get("output") ?? [], wanted.get("output") ?? []);
     assert.ok(off < 1e-5, `${dtype}: lanes are off by ${off}`);
+  }
+});
+
+test("ready-made weights give the bits of what they stand for, from every block format", async () => {
+  const [K, N] = [96, 37];
+  const shape = shapeOf({ K, N, dtype: "f32", bias: false, epilogue: { kind: "store" } });
+  const problem = linearProblem(shape, 4, 9);
+  const drawn = problem.dense.map((w, i) => (Math.floor(i / 32) % 3 === 0 ? w * 1e-3 : w));
+  for (const [i, dtype] of myTurns([...(Object.keys(blockFormats) as TestedBlockFormat[]).entries()])) {
+    const { packed, dense } = blockMatrix(drawn, N, K, dtype);
+    const wide = strips(new Uint32Array(dense.buffer), N, K, new Uint32Array(ceil4(N) * ceil4(K)));
+    const wanted = await runLinear(registerLinear(shape, 4), { ...problem, weights: wide });
+    const own = { ...shape, dtype };
+    for (const kernel of [
+      registerLinear(own, i % 3 === 0 ? 1 : 4),
+      i % 2 === 0 ? tileLinear(own, 32) : lanesLinear(own, 4),
+    ]) {
+      const actual = await runLinear(kernel, { ...problem, weights: packed });
+      if (kernel.summation === "serial") assertSameRows(actual, wanted, problem, 4);
+      const off = worst(actual.get("output") ?? [], wanted.get("output") ?? []);
+      assert.ok(off < 1e-5, `${kernel.name} is off by ${off}`);
+    }
   }
 });
 
