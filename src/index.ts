@@ -134,7 +134,7 @@ export type {
   TuneModelOptions,
 } from "./model/options.ts";
 export type { Perplexity } from "./model/perplexity.ts";
-export { type MovedWeights, type QuantizedModel, quantizeModel } from "./model/quantize-model.ts";
+export { type MovedWeights, type QuantizedModel, type QuantizeTarget, quantizeModel } from "./model/quantize-model.ts";
 export { readModelConfig } from "./model/read-model-config.ts";
 export type { PromptInput } from "./model/request.ts";
 export type { Session } from "./model/session.ts";

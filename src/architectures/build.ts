@@ -31,7 +31,7 @@ const architectures: Readonly<Record<ModelConfig["architecture"], Architecture>>
  * @throws SluiceError `bad_weights` naming the tensor, what config.json implies and what the file has
  */
 export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
-  const prefix = prefixOf(config, checkpoint);
+  const prefix = namePrefix(config, checkpoint);
   checkLayerCount(config, checkpoint, prefix);
   const names = { prefix, ...endsOf(config, checkpoint, prefix) };
   const graph = architectures[config.architecture].graph(config, names);
@@ -40,7 +40,7 @@ export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
 }
 
 /** The prefix of the tensors' names. */
-function prefixOf({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "tensors">): string {
+export function namePrefix({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "tensors">): string {
   const { prefixes, embedding } = architectures[architecture];
   return [...prefixes, ""].find((prefix) => tensors.has(`${prefix}${embedding}.weight`)) ?? prefixes[0];
 }
@@ -49,7 +49,7 @@ function prefixOf({ architecture }: ModelConfig, { tensors }: Pick<Checkpoint, "
 export function endsOf(
   config: ModelConfig,
   { tensors }: Pick<Checkpoint, "tensors">,
-  prefix = prefixOf(config, { tensors }),
+  prefix = namePrefix(config, { tensors }),
 ): { readonly embedding: string; readonly head: string } {
   const stored = `${prefix}${architectures[config.architecture].embedding}.weight`;
   const isHeadAlone = config.tie_word_embeddings && !tensors.has(stored) && tensors.has(HEAD);

@@ -3,7 +3,6 @@ import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { noConfig } from "../formats/foreign-folder.ts";
 import { openCheckpoint } from "../formats/huggingface.ts";
-import { mlxCheckpoint } from "../formats/mlx.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { ModelConfig } from "../model-config.ts";
@@ -62,7 +61,13 @@ export async function openModel(
   const stated = readConfig(json, files.describe(CONFIG), note);
   const stored = await openCheckpoint(files, signal);
   const isMlx = stated.quantization === "mlx";
-  const checkpoint = adapt(isMlx ? mlxCheckpoint(stored, readMlx(json, files.describe(CONFIG))) : stored, stated);
+  const checkpoint = adapt(isMlx ? await asMlx(stored, json, files.describe(CONFIG)) : stored, stated);
   const config = await settleHead(stated, checkpoint, note, signal);
   return { config, checkpoint, graph: buildGraph(config, checkpoint) };
+}
+
+/** Few models need it, so it is imported late. */
+async function asMlx(stored: Checkpoint, json: unknown, label: string): Promise<Checkpoint> {
+  const { mlxCheckpoint } = await import("../formats/mlx.ts");
+  return mlxCheckpoint(stored, readMlx(json, label));
 }

@@ -15,6 +15,8 @@ export interface QuantizedTensors {
   readonly tensors: ReadonlyMap<string, QuantizedTensor>;
   /** Fields of config.json that must be set for these tensors to be read. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Metadata of the weights' file. */
+  readonly metadata?: Readonly<Record<string, string>>;
   /** How far quantising moved the matrices read so far, by tensor. */
   readonly errors: ReadonlyMap<string, QuantizationLoss>;
 }
@@ -56,8 +58,8 @@ export function quantizeTensors(graph: Graph, checkpoint: Checkpoint, format: Qu
   };
 }
 
-/** The quantised matrices, by tensor. */
-function matricesOf({ nodes }: Graph): ReadonlyMap<string, MatrixRef> {
+/** The matrices that are quantised, by tensor. */
+export function matricesOf({ nodes }: Graph): ReadonlyMap<string, MatrixRef> {
   const matrices = new Map<string, MatrixRef>();
   for (const node of nodes) {
     for (const matrix of weightsOf(node).matrices) {
@@ -67,7 +69,8 @@ function matricesOf({ nodes }: Graph): ReadonlyMap<string, MatrixRef> {
   return matrices;
 }
 
-async function* copied(
+/** A tensor as it is stored. */
+export async function* copied(
   checkpoint: Checkpoint,
   { name, byteLength }: TensorInfo,
   signal: AbortSignal | undefined,

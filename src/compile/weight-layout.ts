@@ -79,6 +79,8 @@ export class WeightLayout {
   readonly matrices: readonly WeightMatrix[];
   readonly vectors: readonly PlacedVector[];
   readonly paramsBytes: number;
+  /** Matrices that the file holds quantised and that are kept as float32, since no smaller format holds them exactly. */
+  readonly widened: readonly string[];
   readonly #matrixOf = new Map<string, WeightMatrix>();
   readonly #offsetOf = new Map<string, number>();
 
@@ -96,6 +98,7 @@ export class WeightLayout {
     let parts = 0;
     let end4 = 0;
     const vectors: PlacedVector[] = [];
+    const widened: string[] = [];
     const addMatrix = (source: MatrixSource, dtype: MatrixDtype): void => {
       const key = matrixKey(source);
       if (this.#matrixOf.has(key)) return;
@@ -104,7 +107,10 @@ export class WeightLayout {
       this.#matrixOf.set(key, matrix);
     };
     const addWeights = (source: MatrixSource, asFloats = false): void => {
-      addMatrix(source, asFloats ? floatDtype(checkpoint, source) : (quantize ?? heldAs(checkpoint, source)));
+      const dtype = asFloats ? floatDtype(checkpoint, source) : (quantize ?? heldAs(checkpoint, source));
+      const isQuantised = source.rows.some(({ tensor }) => checkpoint.quantized?.has(tensor));
+      if (dtype === "F32" && isQuantised && !widened.includes(source.label)) widened.push(source.label);
+      addMatrix(source, dtype);
     };
     const addVector = (source: VectorSource | undefined): void => {
       if (!source || this.#offsetOf.has(JSON.stringify(source))) return;
@@ -125,6 +131,7 @@ export class WeightLayout {
     }
     this.matrices = [...this.#matrixOf.values()];
     this.vectors = vectors;
+    this.widened = widened;
     this.paramsBytes = Math.max(end4, 1) * 16;
   }
 

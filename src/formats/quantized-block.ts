@@ -33,7 +33,8 @@ export function checkQuantFormat(value: unknown): QuantFormat {
 
 /** The error for weights that cannot be quantised again. */
 export function alreadyQuantized(label: string, format: QuantFormat | ReadyMade): SluiceError {
-  return new SluiceError("usage", `${label} is already quantised, ${isQuantFormat(format) ? "to" : "as"} ${format}`, {
+  const how = isQuantFormat(format) ? `to ${format}` : { mlx: "in MLX's format", gguf: "as GGUF" }[format];
+  return new SluiceError("usage", `${label} is already quantised, ${how}`, {
     hint: "Load it as it is, or quantise the float weights that it was made from.",
   });
 }
@@ -59,13 +60,13 @@ export class QuantizationLoss {
     return this.#worst;
   }
 
-  /** @param values one block @param scale d @param codes q */
-  addBlock(values: Float64Array, scale: number, codes: Int8Array): void {
+  /** @param values one block @param scale d @param codes q @param offset added to q·d */
+  addBlock(values: Float64Array, scale: number, codes: Int8Array | Uint8Array, offset = 0): void {
     let largest = 0;
     let off = 0;
-    for (let i = 0; i < QUANT_BLOCK; i++) {
+    for (let i = 0; i < values.length; i++) {
       const value = values[i] as number;
-      const error = Math.abs(value - (codes[i] as number) * scale);
+      const error = Math.abs(value - (codes[i] as number) * scale - offset);
       this.#squares += value * value;
       this.#errors += error * error;
       largest = Math.max(largest, Math.abs(value));

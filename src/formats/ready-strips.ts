@@ -9,25 +9,31 @@
 import type { QuantFormat } from "../model-config.ts";
 import { type BlockFormat, blockLayout, blockStripBytes, isBlockFormat } from "./block-formats.ts";
 import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
+import { dequantized } from "./dequantized.ts";
 import { f32ToBf16, f32ToF16 } from "./half.ts";
 import type { MatrixSource } from "./matrix-source.ts";
-import { QUANT_BLOCK } from "./quantized-block.ts";
+import { isQuantFormat, QUANT_BLOCK } from "./quantized-block.ts";
 import type { Coding, QuantizedMatrix, QuantizedRows } from "./quantized-matrix.ts";
 import { quantizedStripBytes } from "./quantized-strips.ts";
-import { type PackedChunk, type PackOptions, rowRuns, takenBy } from "./strips.ts";
-
-/** Whether every tensor of a matrix is quantised in the file. */
-export function isReadyMade({ quantized }: Checkpoint, { rows }: MatrixSource): boolean {
-  return quantized !== undefined && rows.every(({ tensor }) => quantized.has(tensor));
-}
+import { type PackedChunk, type PackOptions, packStrips, rowRuns, takenBy } from "./strips.ts";
 
 /**
- * Strips [firstStrip, firstStrip + strips) in ascending order, chunk by chunk. Host memory stays within about three
- * chunks of bytes and the codes that they are made of, a byte each.
- * @param format one that holds every tensor of the matrix: `commonFormat`
+ * Strips of a matrix of which the file holds some tensor quantised, chunk by chunk.
+ * @param dtype floats, or a format that holds every tensor: `commonFormat`
  * @throws SluiceError errors of reading
  */
-export async function* packReadyMade(
+export function packReadyMade(
+  checkpoint: Checkpoint,
+  source: MatrixSource,
+  dtype: StoredDtype | BlockFormat | QuantFormat,
+  options: PackOptions,
+): AsyncGenerator<PackedChunk> {
+  if (isBlockFormat(dtype) || isQuantFormat(dtype)) return packBlocks(checkpoint, source, dtype, options);
+  return packStrips(dequantized(checkpoint), source, { ...options, dtype });
+}
+
+/** Host memory stays within about three chunks of bytes and the codes that they are made of, a byte each. */
+async function* packBlocks(
   checkpoint: Checkpoint,
   source: MatrixSource,
   format: BlockFormat | QuantFormat,

@@ -4,7 +4,9 @@ import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, callback, oneOf } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
+import { dequantized } from "../formats/dequantized.ts";
 import type { ModelSource } from "../formats/open-source.ts";
+import { isQuantFormat } from "../formats/quantized-block.ts";
 import { openModelFiles } from "../hub/open-model.ts";
 import {
   type BundleInput,
@@ -43,6 +45,9 @@ export interface BakedModel extends ChangedModel {
   readonly remainder: Bundle | null;
 }
 
+/** Fields of config.json that float weights must not have. */
+const NOT_QUANTISED = { quantization: undefined, quantization_config: undefined };
+
 export const bakeModelDoor = entry(
   "bakeModel",
   ["source", modelSource],
@@ -60,10 +65,10 @@ export const bakeModelDoor = entry(
 /**
  * Multiplies interventions into weights where that is exact: neuron scales, additions, and projections at outputs and at
  * the embedding, at their strengths. The stages left over are `remainder`.
- * @param source the model's folder, address or files, with float weights
+ * @param source the model's folder, address or files, with float weights, or with MLX's or GGUF's, which become float32
  * @param bundles in the order in which they act
  * @returns the baked model's files, computed while they are read; the caller closes it
- * @throws SluiceError as `load` and `model.with`; `usage` for quantised weights
+ * @throws SluiceError as `load` and `model.with`; `usage` for weights in q8 or q4
  */
 export async function bakeModel(
   source: ModelSource,
@@ -78,7 +83,7 @@ export async function bakeModel(
   const files = await openModelFiles(place, { signal });
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
-    if (config.quantization) {
+    if (isQuantFormat(config.quantization)) {
       throw new SluiceError(
         "usage",
         `${files.label} is quantised, to ${config.quantization}: only float weights can be baked`,
@@ -89,9 +94,10 @@ export async function bakeModel(
     }
     const composition = compose(config, given, settings);
     for (const warning of composition.warnings) onNotice?.(warning);
-    const baked = bake(graph, checkpoint, composition, { dtype });
+    const baked = bake(graph, dequantized(checkpoint), composition, { dtype });
+    const changes = config.quantization ? { ...baked, config: { ...baked.config, ...NOT_QUANTISED } } : baked;
     return {
-      files: await changedFiles(files, baked, signal),
+      files: await changedFiles(files, changes, signal),
       changed: [...baked.tensors.values()].filter((tensor) => tensor.changed).length,
       tensors: baked.tensors.size,
       kept: baked.kept,

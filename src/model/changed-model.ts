@@ -22,10 +22,12 @@ export interface ChangedModel {
   close(): Promise<void>;
 }
 
-/** Tensors that are computed while they are read, and the fields of config.json that they change. */
+/** Tensors that are computed while they are read, and the fields of config.json that they change; undefined: removed. */
 export interface ChangedTensors {
   readonly tensors: ReadonlyMap<string, TensorInfo & { read(signal?: AbortSignal): AsyncIterable<Uint8Array> }>;
   readonly config: Readonly<Record<string, unknown>>;
+  /** Of the weights' file; default: what transformers requires. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** Other files that belong to a model: its tokenizer, and its generation settings. */
@@ -49,17 +51,17 @@ export const COMPANIONS: readonly string[] = [
  */
 export async function changedFiles(
   source: FileSource,
-  { tensors, config: changes }: ChangedTensors,
+  { tensors, config: changes, metadata = { format: "pt" } }: ChangedTensors,
   signal?: AbortSignal,
 ): Promise<readonly ModelFile[]> {
   const config = (await readJson(source, "config.json", signal)) as Readonly<Record<string, unknown>>;
-  const text = `${pythonJson({ ...config, ...changes })}\n`;
+  const fields = Object.entries({ ...config, ...changes }).filter(([, value]) => value !== undefined);
+  const text = `${pythonJson(Object.fromEntries(fields))}\n`;
   const files = [inMemory("config.json", new TextEncoder().encode(text))];
   for (const name of COMPANIONS) {
     if (await source.exists(name, signal)) files.push(inMemory(name, await source.readAll(name, undefined, signal)));
   }
-  // Transformers requires this entry.
-  const { head, names } = layOut([...tensors.values()], { format: "pt" });
+  const { head, names } = layOut([...tensors.values()], metadata);
   const weights: ModelFile = {
     name: "model.safetensors",
     byteLength: [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, head.length),

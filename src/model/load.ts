@@ -99,6 +99,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const [weights, textParts] = await Promise.all([upload, text]);
     // What was uploaded while it came from a hub may be wrong until its files are verified.
     await files.settle?.(signal);
+    if (layout.widened.length > 0) note(widenedNotice(layout.widened));
     if (quantize) note(`Weights quantised to ${quantize}: ${describeError(error)}`);
     const parts: ModelParts = {
       config,
@@ -158,4 +159,13 @@ function expectFiles(files: FileSource, onProgress: ProgressListener, signal: Ab
 function downloadListener(onProgress: ProgressListener | undefined): DownloadListener | undefined {
   if (!onProgress) return undefined;
   return (download) => onProgress({ phase: "download", done: download.done, total: download.total, download });
+}
+
+function widenedNotice(labels: readonly string[]): string {
+  const [first, ...others] = labels;
+  const more = others.length > 0 ? ` and ${others.length} more` : "";
+  return (
+    `The weights of ${first}${more} are kept as float32: the file holds them quantised in a way, or together with floats, ` +
+    "that no smaller format on the GPU holds exactly"
+  );
 }

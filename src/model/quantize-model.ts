@@ -1,6 +1,7 @@
 /** A model's weights quantised, from files to files, without a GPU. */
 import { openModel } from "../architectures/open-model.ts";
 import { quantizeTensors } from "../architectures/quantize.ts";
+import { quantizeToMlx } from "../architectures/quantize-mlx.ts";
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, oneOf } from "../arguments/rules.ts";
@@ -11,11 +12,14 @@ import type { QuantFormat } from "../model-config.ts";
 import { type ChangedModel, changedFiles } from "./changed-model.ts";
 import { modelSource } from "./doors.ts";
 
+/** What {@link quantizeModel} writes: Sluice's own formats, or MLX's with 4 or 8 bits, which other programs run too. */
+export type QuantizeTarget = QuantFormat | "mlx4" | "mlx8";
+
 /** How far quantising moved weights. */
 export interface MovedWeights {
   /** Root mean square of the differences, relative to that of the weights. */
   readonly rms: number;
-  /** Largest difference, relative to the largest weight of its block of 32. */
+  /** Largest difference, relative to the largest weight of its block of 32, or of MLX's group. */
   readonly max: number;
 }
 
@@ -32,19 +36,20 @@ export interface QuantizedModel extends ChangedModel {
 export const quantizeModelDoor = entry(
   "quantizeModel",
   ["source", modelSource],
-  ["format", oneOf<QuantFormat>(["q8", "q4"])],
+  ["format", oneOf<QuantizeTarget>(["q8", "q4", "mlx4", "mlx8"])],
   optionsOf(fields<{ readonly signal?: AbortSignal }>()({ signal: abortSignal })),
 );
 
 /**
- * Linear weights and the token embedding as whole numbers of 8 or 4 bits with one float16 scale per 32 inputs.
+ * Linear weights and the token embedding as whole numbers of 8 or 4 bits: `q8` and `q4` with one float16 scale per 32
+ * inputs, `mlx8` and `mlx4` as MLX stores them, with a scale and an offset per 64 inputs (32 if they are no multiple of 64).
  * @param source the model's folder, address or files, with float weights
  * @returns the quantised model's files, computed while they are read; the caller closes it
  * @throws SluiceError errors of reading; `usage` for weights that are already quantised
  */
 export async function quantizeModel(
   source: ModelSource,
-  format: QuantFormat,
+  format: QuantizeTarget,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<QuantizedModel> {
   const [place, to, { signal }] = quantizeModelDoor.read(source, format, options);
@@ -52,7 +57,10 @@ export async function quantizeModel(
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (config.quantization) throw alreadyQuantized(files.label, config.quantization);
-    const quantized = quantizeTensors(graph, checkpoint, to);
+    const quantized =
+      to === "mlx4" || to === "mlx8"
+        ? quantizeToMlx(graph, checkpoint, to === "mlx4" ? 4 : 8)
+        : quantizeTensors(graph, checkpoint, to);
     const elements = [...checkpoint.tensors.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
     return {
       files: await changedFiles(files, quantized, signal),

@@ -4,14 +4,11 @@
  */
 import type { WeightLayout, WeightMatrix } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
-import { isBlockFormat } from "../formats/block-formats.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { dequantized } from "../formats/dequantized.ts";
 import { HeldTensors, inFileOrder, type Need, needOf } from "../formats/file-order.ts";
 import { orderedElement, storedDtype } from "../formats/matrix-source.ts";
 import { isQuantFormat, type QuantizationLoss } from "../formats/quantized-block.ts";
 import { packQuantizedStrips } from "../formats/quantized-strips.ts";
-import { isReadyMade, packReadyMade } from "../formats/ready-strips.ts";
 import { type PackOptions, packStrips, widenStored } from "../formats/strips.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { ProgressListener } from "./progress.ts";
@@ -81,11 +78,16 @@ export async function uploadWeights(
     took[doing] += now - at;
     at = now;
   };
+  const { quantized } = checkpoint;
+  // Few models need it.
+  const ready = quantized && quantized.size > 0 ? await import("../formats/ready-strips.ts") : undefined;
   const packed = (stored: Checkpoint, { source, dtype }: WeightMatrix, range: PackOptions) => {
-    if (isBlockFormat(dtype)) return packReadyMade(stored, source, dtype, range);
-    if (!isQuantFormat(dtype)) return packStrips(dequantized(stored), source, { ...range, dtype });
-    if (isReadyMade(stored, source)) return packReadyMade(stored, source, dtype, range);
-    return packQuantizedStrips(stored, source, dtype, { ...range, error });
+    if (ready && source.rows.some(({ tensor }) => quantized?.has(tensor))) {
+      return ready.packReadyMade(stored, source, dtype, range);
+    }
+    return isQuantFormat(dtype)
+      ? packQuantizedStrips(stored, source, dtype, { ...range, error })
+      : packStrips(stored, source, range);
   };
   const uploadMatrix = async (stored: Checkpoint, matrix: WeightMatrix) => {
     const { label, parts: planned } = matrix;

@@ -71,4 +71,26 @@ test("a quantised model computes what quantising at load gives, bit for bit", as
   assert.is(await codeOf(() => bakeModel(files, [])), "usage");
 });
 
+test("MLX's layout is read as it was written, cannot be quantised again, and is baked into floats", async () => {
+  const quantized = await quantizeModel(FOLDER, "mlx8");
+  const files = await pick(quantized);
+  await quantized.close();
+  const { rms, max, matrices } = quantized.moved();
+  assert.ok(rms > 0 && rms < 0.01 && max < 0.01 && matrices.length > 10, `${rms} ${max} ${matrices.length}`);
+  const config = await readModelConfig(files);
+  assert.is(config.quantization, "mlx");
+  assert.is(await codeOf(() => quantizeModel(files, "q4")), "usage");
+  const direction = vector(...Array.from({ length: config.hidden_size }, (_, i) => Math.cos(i)));
+  const stages = [{ id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [1] }];
+  const bundle = bundleOf(config, stages, { "push.1.direction": direction });
+  const baked = await bakeModel(files, [bundle]);
+  const bakedFiles = await pick(baked);
+  await baked.close();
+  assert.equal(baked.kept, []);
+  assert.is((await readModelConfig(bakedFiles)).quantization, undefined);
+  const edited = await logitsOf(files, (model) => model.with([bundle]));
+  assertClose(await logitsOf(bakedFiles), edited, "baked");
+  assertClose(await logitsOf(FOLDER, (model) => model.with([bundle])), edited, "close to the float model", 0.2);
+});
+
 test.run();

@@ -14,12 +14,17 @@ export const quantize = defineCommand({
     "Writes a folder that every command that runs a model takes as MODEL. Linear weights and the token embedding are " +
       "kept as whole numbers of 8 or 4 bits with a float16 scale per 32 inputs; positions, norms and biases stay " +
       "as they are. The model computes the same as the float model loaded with --quantize.",
+    "mlx8 and mlx4 write MLX's layout instead, a scale and an offset per 64 inputs, which MLX runs too.",
     "Prints how far the weights moved: the root mean square relative to the weights', and the largest difference " +
       "relative to the largest weight of its block.",
   ],
   positionals: { model: modelArgument },
   options: {
-    to: required("FORMAT", "q8, about 0.27 of float32, or q4, about 0.14", oneOf("q8", "q4")),
+    to: required(
+      "FORMAT",
+      "q8, about 0.27 of float32, or q4, about 0.14; mlx8 or mlx4, the same sizes in MLX's layout",
+      oneOf("q8", "q4", "mlx8", "mlx4"),
+    ),
     out: output(required("FOLDER", "The folder to write, which must be new or empty", name)),
     json: flag("Print one JSON object with format, rms, max, bytes, float32_bytes and matrices"),
   },
