@@ -79,7 +79,7 @@ export class WeightLayout {
   readonly matrices: readonly WeightMatrix[];
   readonly vectors: readonly PlacedVector[];
   readonly paramsBytes: number;
-  /** Matrices that the file holds quantised and that are kept as float32, since no smaller format holds them exactly. */
+  /** Matrices that the file holds quantised and that are kept as float32, since no smaller format serves. */
   readonly widened: readonly string[];
   readonly #matrixOf = new Map<string, WeightMatrix>();
   readonly #offsetOf = new Map<string, number>();

@@ -164,8 +164,5 @@ function downloadListener(onProgress: ProgressListener | undefined): DownloadLis
 function widenedNotice(labels: readonly string[]): string {
   const [first, ...others] = labels;
   const more = others.length > 0 ? ` and ${others.length} more` : "";
-  return (
-    `The weights of ${first}${more} are kept as float32: the file holds them quantised in a way, or together with floats, ` +
-    "that no smaller format on the GPU holds exactly"
-  );
+  return `The weights of ${first}${more} are quantised in the file and kept as float32 on the device: exact, but larger`;
 }

@@ -84,14 +84,37 @@ test("quantize --json is one object, and weights without a scale leave no folder
   assert.equal(await readdir(folder), ["model"]);
 });
 
+test("quantize --to mlx4 writes MLX's layout under mlx-lm's names, and says so in config.json", async () => {
+  const out = join(folder, "mlx4");
+  const { code, out: said, err } = await run("quantize", model, "--to", "mlx4", "--out", out, "--json");
+  assert.is(code, 0, err);
+  const report = JSON.parse(said);
+  assert.is(report.format, "mlx4");
+  assert.ok(report.rms > 0.02 && report.rms < 0.12 && report.max < 0.2, said);
+  const config = JSON.parse(await readFile(join(out, "config.json"), "utf8"));
+  assert.equal(config.quantization, { group_size: 64, bits: 4, mode: "affine" });
+  assert.equal(config.quantization_config, config.quantization);
+  const { tensors, metadata } = parseSafetensors(await readFile(join(out, "model.safetensors")));
+  assert.is(metadata.get("format"), "mlx");
+  const shapeOf = (name: string) => [tensors.get(name)?.dtype, ...(tensors.get(name)?.shape ?? [])];
+  assert.equal(shapeOf("model.layers.0.mlp.up_proj.weight"), ["U32", 172, 8]);
+  assert.equal(shapeOf("model.layers.0.mlp.up_proj.scales"), ["F16", 172, 1]);
+  assert.equal(shapeOf("model.layers.0.mlp.up_proj.biases"), ["F16", 172, 1]);
+  // 172 inputs are no groups of MLX.
+  assert.equal(shapeOf("model.layers.0.mlp.down_proj.weight"), ["F32", 64, 172]);
+  const again = await run("quantize", out, "--to", "mlx8", "--out", join(folder, "x"));
+  assert.is(again.code, 2);
+  assert.match(again.err, /already quantised, in MLX's format/);
+});
+
 test("unknown formats are refused by the command line", async () => {
-  for (const argv of [
-    ["quantize", model, "--to", "q5", "--out", join(folder, "x")],
-    ["logits", model, "--tokens", "1", "--quantize", "int4", "--out", join(folder, "x")],
-  ]) {
+  for (const [formats, ...argv] of [
+    ["q8 or q4 or mlx8 or mlx4", "quantize", model, "--to", "q5", "--out", join(folder, "x")],
+    ["q8 or q4", "logits", model, "--tokens", "1", "--quantize", "int4", "--out", join(folder, "x")],
+  ] as const) {
     const { code, err } = await run(...argv);
     assert.is(code, 2);
-    assert.match(err, /takes q8 or q4, not/);
+    assert.ok(err.includes(`takes ${formats}, not`), err);
   }
   assert.equal(await readdir(folder), []);
 });
