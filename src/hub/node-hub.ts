@@ -9,7 +9,7 @@ import { HubError } from "./errors.ts";
 import type { HubOptions } from "./hub-options.ts";
 import { NodeCache } from "./node-cache.ts";
 import { type HubSettings, hubSettings } from "./node-settings.ts";
-import { type PulledModel, pullModel, streamModel } from "./open-hub.ts";
+import { openStored, type PulledModel, pullModel, streamModel } from "./open-hub.ts";
 import type { OpenModelOptions } from "./open-options.ts";
 import type { HubReference } from "./reference.ts";
 
@@ -29,11 +29,10 @@ export async function openReference(
   const settings = await hubSettings();
   const store = new NodeCache(settings.cache, settings.wantsLinks);
   return sayingBoth(name, reference, async () => {
-    const openGguf = (commit: string, path: string) => openSource(join(store.snapshot(reference.repo, commit), path));
     const wanted = downloadOptions(settings, store, options);
-    if (options.streams) return streamModel(reference, wanted, openGguf);
+    if (options.streams) return streamModel(reference, wanted);
     const { commit, gguf } = await pullModel(reference, wanted);
-    return gguf === null ? store.open(reference.repo, commit) : openGguf(commit, gguf);
+    return openStored(reference, commit, gguf, wanted);
   });
 }
 

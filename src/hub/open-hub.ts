@@ -38,24 +38,32 @@ export async function pullModel(reference: HubReference, options: HubOptions): P
 /**
  * A model whose files can be read as they come. The hub is asked which there are; the download begins when the source is
  * first asked for one, and whoever uses what it gave awaits `settle` before trusting it.
- * @param openGguf opens a GGUF file that is in the store
  */
-export async function streamModel(
-  reference: HubReference,
-  options: HubOptions,
-  openGguf: (commit: string, path: string) => Promise<FileSource>,
-): Promise<FileSource> {
+export async function streamModel(reference: HubReference, options: HubOptions): Promise<FileSource> {
   const resolution = await resolveModel(reference, options);
   const { gguf } = resolution.needed;
   if (await isStored(reference, resolution, options)) {
     await options.store.setCommit(reference.repo, reference.revision, resolution.commit);
-    return gguf === null ? options.store.open(reference.repo, resolution.commit) : openGguf(resolution.commit, gguf);
+    return openStored(reference, resolution.commit, gguf, options);
   }
-  if (gguf === null) {
-    return new HubSource(showReference(reference), () => Download.start(reference, resolution, options));
-  }
-  await fetchAll(reference, resolution, options);
-  return openGguf(resolution.commit, gguf);
+  const source = new HubSource(showReference(reference), () => Download.start(reference, resolution, options));
+  return gguf === null ? source : asFolder(source, gguf);
+}
+
+/** A model that is in the store, as the folder that it is, or that a GGUF file stands for. */
+export async function openStored(
+  { repo }: HubReference,
+  commit: string,
+  gguf: string | null,
+  { store }: HubOptions,
+): Promise<FileSource> {
+  const files = await store.open(repo, commit);
+  return gguf === null ? files : asFolder(files, gguf);
+}
+
+async function asFolder(files: FileSource, gguf: string): Promise<FileSource> {
+  const { openGgufFolder } = await import("../formats/gguf/model-folder.ts");
+  return openGgufFolder(files, gguf);
 }
 
 /** @returns the files that the model needs */

@@ -11,6 +11,8 @@ import { inFolder } from "../support/folder.ts";
 import { FakeHub } from "../support/hub-server.ts";
 import { NEW, tree } from "./fixtures.ts";
 
+const GGUF = location("test/data/gguf/stories260K-Q8_0.gguf");
+
 let hub: FakeHub;
 const before = { ...process.env };
 const home = process.cwd();
@@ -18,7 +20,11 @@ test.before(async () => {
   const folder = location("weights/gpt-nano-sort");
   const names = ["config.json", "model.safetensors"];
   const files = await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name))] as const));
-  hub = await FakeHub.start({ "org/sort": { commits: [{ sha: NEW, files: Object.fromEntries(files) }] } });
+  const gguf = { "stories260K-Q8_0.gguf": await readFile(GGUF), "README.md": "#" };
+  hub = await FakeHub.start({
+    "org/sort": { commits: [{ sha: NEW, files: Object.fromEntries(files) }] },
+    "org/gguf": { commits: [{ sha: NEW, files: gguf }] },
+  });
 });
 test.before.each(() => {
   hub.misbehaviour = {};
@@ -79,6 +85,19 @@ test("a hub's model runs by its name, while it comes, from the cache, and offlin
     process.env.HF_HUB_OFFLINE = "1";
     assert.is((await runReal(line)).stdout, local.stdout);
     assert.is(hub.requests.length, 1);
+  }));
+
+test("a GGUF model runs by its quantisation and by its file, while it comes and from the cache", () =>
+  inHome(async (cache) => {
+    const rest = ["Once upon", "--max-new-tokens", "4"];
+    const local = await runReal(["generate", GGUF, ...rest]);
+    for (const name of ["org/gguf:Q8_0", "org/gguf/stories260K-Q8_0.gguf", "hf://org/gguf"]) {
+      const { code, stdout, stderr } = await runReal(["generate", name, ...rest]);
+      assert.equal([code, stdout], [0, local.stdout], stderr);
+    }
+    const { stdout } = await run(["pull", "org/gguf:q8_0"]);
+    assert.is(stdout, `${join(cache, "models--org--gguf/snapshots", NEW, "stories260K-Q8_0.gguf")}\n`);
+    assert.is(hub.asked(/README/).length, 0);
   }));
 
 test("a damaged remainder of an earlier download never becomes a model either", () =>

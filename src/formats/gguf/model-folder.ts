@@ -42,6 +42,8 @@ export function openGgufFolder(files: FileSource, file: string): FileSource {
 class GgufFolder implements FileSource {
   readonly label: string;
   readonly weights: NonNullable<FileSource["weights"]>;
+  readonly readAhead?: NonNullable<FileSource["readAhead"]>;
+  readonly settle?: NonNullable<FileSource["settle"]>;
   readonly #files: FileSource;
   readonly #file: string;
   #opened: Promise<Opened> | undefined;
@@ -52,6 +54,8 @@ class GgufFolder implements FileSource {
     this.#files = files;
     this.#file = file;
     this.label = files.describe(file);
+    if (files.readAhead) this.readAhead = (path, spans, signal) => files.readAhead?.(path, spans, signal);
+    if (files.settle) this.settle = async (signal) => files.settle?.(signal);
     this.weights = {
       open: (signal) => this.#checkpoint(signal),
       files: async (signal) => (await this.#open(signal)).parts.map((part) => part.file),
