@@ -128,6 +128,7 @@ export type {
   LoraChoice,
   Overflow,
   PerplexityOptions,
+  PlanName,
   RunOptions,
   SessionGenerateOptions,
   SessionOptions,

@@ -3,6 +3,7 @@
  * ways to store weights where they are read, every activation.
  */
 
+import { patternKernel } from "../../src/kernels/attention/attention.ts";
 import { attentionDecode } from "../../src/kernels/attention/decode.ts";
 import { attentionRegister } from "../../src/kernels/attention/register.ts";
 import { attentionScalar } from "../../src/kernels/attention/scalar.ts";
@@ -83,6 +84,8 @@ function linearVariants(): readonly Kernel[] {
       kernels.push(
         ...[grouped, { ...grouped, taps: linearTaps("qkv") }].flatMap((s) => designs.map((make) => make(s))),
       );
+      const halves = { ...plain, epilogue: { ...epilogue, cache: "f16" as const } };
+      kernels.push(registerLinear(halves, 1), tileLinear({ ...halves, taps: linearTaps("qkv") }, 32));
       kernels.push(groupedLinear(odd), groupedLinear({ ...odd, taps: linearTaps("qkv"), bias: false }));
       kernels.push(...storage.map((dtype) => groupedLinear({ ...odd, dtype })));
     }
@@ -99,6 +102,7 @@ function attentionVariants(): readonly Kernel[] {
       { ...plain, taps: ["z"] },
       { ...plain, staged: true },
       { ...plain, taps: ["z"], staged: true },
+      ...(head_dim % 4 === 0 ? [{ ...plain, cache: "f16" as const }] : []),
     ].flatMap((shape) =>
       head_dim % 4 === 0
         ? [
@@ -106,6 +110,7 @@ function attentionVariants(): readonly Kernel[] {
             attentionRegister(shape, 4),
             attentionDecode(shape),
             attentionTiled(shape),
+            patternKernel(shape),
             attentionMerge(shape, 4),
           ]
         : [attentionScalar(shape)],

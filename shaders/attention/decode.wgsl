@@ -18,7 +18,7 @@
 // ascend, and values and weights are added in 128 / WIDTH and 128 chains over the keys, joined in order at the end.
 // `attention_split<WIDTH>`: the same in each of the parts.
 import package::lib::step::step;
-import package::attention::bindings::{args, q, k_cache, v_cache, slots, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::bindings::{args, q, key4, value4, slots, GROUP, HEAD4, ROW4, SLOT4};
 import package::attention::softmax::{first_visible, MASKED};
 import constants::{WIDTH, TILE_HEADS};
 @if(split) import constants::{HEADS, PARTS};
@@ -94,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
         @if(heads4) var s3 = vec4f();
         for (var i = 0u; i < TRIPS; i++) {
           let column = min(i * 4u + t % 4u, HEAD4 - 1u);
-          let k = select(vec4f(), k_cache[k_at + column], i * 4u + t % 4u < HEAD4);
+          let k = select(vec4f(), key4(k_at + column), i * 4u + t % 4u < HEAD4);
           s0 = fma(q[q0 + column], k, s0);
           @if(heads2) s1 = fma(q[q1 + column], k, s1);
           @if(heads3) s2 = fma(q[q2 + column], k, s2);
@@ -147,7 +147,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
     for (var key = start; key < end; key += BATCH * RUNNERS) {
       for (var i = 0u; i < BATCH; i++) {
         let at = key + i * RUNNERS + t / WIDTH;
-        let v = v_cache[slots[table + min(at, last)] * SLOT4 + kv_at + min(t % WIDTH, HEAD4 - 1u)];
+        let v = value4(slots[table + min(at, last)] * SLOT4 + kv_at + min(t % WIDTH, HEAD4 - 1u));
         let weight = shared_keys[at - start];
         o0 = fma(vec4f(weight.x), v, o0);
         @if(heads2) o1 = fma(vec4f(weight.y), v, o1);

@@ -21,12 +21,18 @@ struct Args {
 
 @group(1) @binding(0) var<uniform> args: Args;
 @group(1) @binding(1) var<storage, read> q: array<f32>;       // [row][ROW]
-@group(1) @binding(2) var<storage, read> k_cache: array<f32>; // [slot][SLOT]
+@if(!f16_cache) @group(1) @binding(2) var<storage, read> k_cache: array<f32>; // [slot][SLOT]
+@if(f16_cache) @group(1) @binding(2) var<storage, read> k_cache: array<u32>;  // two float16 each
 @group(1) @binding(4) var<storage, read> slots: array<u32>;   // [sequence][position]
 @group(1) @binding(5) var<storage, read_write> pattern: array<f32>;
 
 const ROW = (HEADS * HEAD_DIM + 3u) / 4u * 4u;
 const SLOT = (KV_HEADS * HEAD_DIM + 3u) / 4u * 4u;
+
+fn key(at: u32) -> f32 {
+  @if(f16_cache) return unpack2x16float(k_cache[at / 2u])[at % 2u];
+  @else return k_cache[at];
+}
 
 @compute @workgroup_size(16)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -46,7 +52,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var j = first; j <= last; j++) {
     let at = slots[table + j] * SLOT + head_at;
     var score = 0.0;
-    for (var i = 0u; i < HEAD_DIM; i++) { score = fma(q[q_at + i], k_cache[at + i], score); }
+    for (var i = 0u; i < HEAD_DIM; i++) { score = fma(q[q_at + i], key(at + i), score); }
     score *= args.scale;
     let new_top = max(top, score);
     total = fma(total, exp(top - new_top), exp(score - new_top));

@@ -16,7 +16,7 @@
 // Summation `attention_online4`: a score is four strided chains over ascending dimensions, added as
 // (x + y) + (z + w); blocks of four ascend, each fades what came before and adds its keys in order.
 import package::lib::step::step;
-import package::attention::bindings::{args, edited_z, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::bindings::{args, edited_z, q, key4, value4, slots, z, GROUP, HEAD4, ROW4, SLOT4};
 import package::attention::softmax::{first_visible, normalised, MASKED};
 import constants::{HEADS, SLICES, SLICE4, TILE};
 @if(tap_z) import package::lib::tap::tap;
@@ -76,10 +76,10 @@ fn add_scaled(o: mat4x4f, weight: f32, v: mat4x4f) -> mat4x4f {
 // call, so the guards are decided at compile time; the last slice of a ragged split re-reads its last column.
 fn value(slot_at: u32, start: u32, column: u32) -> mat4x4f {
   var v = mat4x4f();
-  v[0] = v_cache[slot_at + min(start + column, HEAD4 - 1u)];
-  if (column + 1u < SLICE4) { v[1] = v_cache[slot_at + min(start + column + 1u, HEAD4 - 1u)]; }
-  if (column + 2u < SLICE4) { v[2] = v_cache[slot_at + min(start + column + 2u, HEAD4 - 1u)]; }
-  if (column + 3u < SLICE4) { v[3] = v_cache[slot_at + min(start + column + 3u, HEAD4 - 1u)]; }
+  v[0] = value4(slot_at + min(start + column, HEAD4 - 1u));
+  if (column + 1u < SLICE4) { v[1] = value4(slot_at + min(start + column + 1u, HEAD4 - 1u)); }
+  if (column + 2u < SLICE4) { v[2] = value4(slot_at + min(start + column + 2u, HEAD4 - 1u)); }
+  if (column + 3u < SLICE4) { v[3] = value4(slot_at + min(start + column + 3u, HEAD4 - 1u)); }
   return v;
 }
 
@@ -193,10 +193,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       // scores
       for (var at = ra.q_at; at < ra.q_at + HEAD4; at++) {
         let i = at - ra.q_at;
-        let k0 = k_cache[s0 + i];
-        let k1 = k_cache[s1 + i];
-        let k2 = k_cache[s2 + i];
-        let k3 = k_cache[s3 + i];
+        let k0 = key4(s0 + i);
+        let k1 = key4(s1 + i);
+        let k2 = key4(s2 + i);
+        let k3 = key4(s3 + i);
         let qa = q[ra.q_at + i];
         a0 = fma(qa, k0, a0); a1 = fma(qa, k1, a1); a2 = fma(qa, k2, a2); a3 = fma(qa, k3, a3);
         @if(rows4) {

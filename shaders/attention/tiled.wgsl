@@ -22,7 +22,7 @@
 // Summation `attention_tiled<KEYS>`: a score is one chain over ascending dimensions; blocks of KEYS keys ascend, each
 // fades what came before and adds its values in order; the weights' sum is LANES chains, added in order at the end.
 import package::lib::step::step;
-import package::attention::bindings::{args, edited_z, q, k_cache, v_cache, slots, z, GROUP, HEAD4, ROW4, SLOT4};
+import package::attention::bindings::{args, edited_z, q, key4, value4, slots, z, GROUP, HEAD4, ROW4, SLOT4};
 import package::attention::softmax::{first_visible, normalised, MASKED};
 import constants::{QUADS, LANES, TILE_ROWS, TILE_HEADS, CHUNK4, STAGE_KEYS, STAGE_SIZE};
 @if(tap_z) import package::lib::tap::tap;
@@ -128,10 +128,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
           let column = chunk * CHUNK4 + t / LANES;
           let key = table + block * KEYS + 4u * lane;
           let at = kv_at + min(column, HEAD4 - 1u);
-          let k0 = k_cache[slots[min(key, table + last)] * SLOT4 + at];
-          let k1 = k_cache[slots[min(key + 1u, table + last)] * SLOT4 + at];
-          let k2 = k_cache[slots[min(key + 2u, table + last)] * SLOT4 + at];
-          let k3 = k_cache[slots[min(key + 3u, table + last)] * SLOT4 + at];
+          let k0 = key4(slots[min(key, table + last)] * SLOT4 + at);
+          let k1 = key4(slots[min(key + 1u, table + last)] * SLOT4 + at);
+          let k2 = key4(slots[min(key + 2u, table + last)] * SLOT4 + at);
+          let k3 = key4(slots[min(key + 3u, table + last)] * SLOT4 + at);
           let inside = vec4<bool>(column < HEAD4);
           stage[KEYS_AT + 4u * LANES * (t / LANES) + t % LANES] =
             select(vec4f(), vec4f(k0.x, k1.x, k2.x, k3.x), inside);
@@ -188,7 +188,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t:
         // Columns beyond the head repeat its last one; what they yield is not stored.
         for (var i = 0u; i < STAGE_KEYS * VALUE4 / THREADS; i++) {
           let key = table + min(block * KEYS + part * STAGE_KEYS + (t + i * THREADS) / VALUE4, last);
-          stage[t + i * THREADS] = v_cache[slots[key] * SLOT4 + kv_at + min((t + i * THREADS) % VALUE4, HEAD4 - 1u)];
+          stage[t + i * THREADS] = value4(slots[key] * SLOT4 + kv_at + min((t + i * THREADS) % VALUE4, HEAD4 - 1u));
         }
         workgroupBarrier();
         for (var i = 0u; i < STAGE_KEYS; i++) {

@@ -10,6 +10,8 @@
 // stored by components; what is written, the capture too, is then bound as floats, because storing a component of a vec4
 // may write all of it, and another thread may have the rest. The padding of a cache row is never written and stays 0 as
 // WebGPU made it; the padding of a q row is written as 0, since q shares its buffer with other activations.
+//
+// `f16_cache`: keys and values are kept as float16, which only heads of whole vec4s are.
 import package::lib::step::step;
 import package::lib::tap::{tap, NOT_CAPTURED};
 import package::linear::operands::args;
@@ -21,8 +23,10 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 @if(rope) @group(1) @binding(5) var<storage, read> rope: array<vec2f>; // [position][DH / 2]
 
 @if(vec4_heads) @group(1) @binding(4) var<storage, read_write> q: array<vec4f>;
-@if(vec4_heads) @group(1) @binding(6) var<storage, read_write> k_cache: array<vec4f>;
-@if(vec4_heads) @group(1) @binding(7) var<storage, read_write> v_cache: array<vec4f>;
+@if(vec4_heads && !f16_cache) @group(1) @binding(6) var<storage, read_write> k_cache: array<vec4f>;
+@if(vec4_heads && !f16_cache) @group(1) @binding(7) var<storage, read_write> v_cache: array<vec4f>;
+@if(f16_cache) @group(1) @binding(6) var<storage, read_write> k_cache: array<vec2u>;
+@if(f16_cache) @group(1) @binding(7) var<storage, read_write> v_cache: array<vec2u>;
 @if(!vec4_heads) @group(1) @binding(4) var<storage, read_write> q: array<f32>;
 @if(!vec4_heads) @group(1) @binding(6) var<storage, read_write> k_cache: array<f32>;
 @if(!vec4_heads) @group(1) @binding(7) var<storage, read_write> v_cache: array<f32>;
@@ -42,12 +46,22 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
   } else if (n4 < Q4 + KV4) {
     // site: attn_k
     @if(tap_k) tap(args.tap_k, row, KV4, n4 - Q4, v);
-    k_cache[step.rows[row].slot * KV4 + (n4 - Q4)] = positioned(row, n4, v);
+    k_cache[step.rows[row].slot * KV4 + (n4 - Q4)] = cached(positioned(row, n4, v));
   } else if (n4 < Q4 + 2u * KV4) {
     // site: attn_v
     @if(tap_v) tap(args.tap_v, row, KV4, n4 - Q4 - KV4, v);
-    v_cache[step.rows[row].slot * KV4 + (n4 - Q4 - KV4)] = v;
+    v_cache[step.rows[row].slot * KV4 + (n4 - Q4 - KV4)] = cached(v);
   }
+}
+
+@if(vec4_heads && !f16_cache) fn cached(v: vec4f) -> vec4f {
+  return v;
+}
+
+// What float16 does not hold becomes NaN, which is reported, rather than a number that is not meant.
+@if(f16_cache) fn cached(v: vec4f) -> vec2u {
+  let halves = vec2u(pack2x16float(v.xy), pack2x16float(v.zw));
+  return select(vec2u(0x7e007e00u), halves, all(abs(v) <= vec4f(65504.0)));
 }
 
 @if(vec4_heads) fn positioned(row: u32, n4: u32, v: vec4f) -> vec4f {

@@ -29,6 +29,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedNode<"attention">)
     head_dim: config.head_dim,
     taps: taps.names,
     ...(ctx.stages.isStaged(op) && { staged: true }),
+    cache: ctx.options.cache,
     maxRows: MAX_ROWS,
   };
   const own = { ...dispatchOf(ctx, op), readsCache: true };

@@ -1,6 +1,7 @@
 /** What lowering one operation needs to know of the whole plan. */
 import type { Graph, Value } from "../graph/graph.ts";
 import type { Kernel, KernelFamily } from "../kernels/kernel.ts";
+import type { CacheDtype } from "../kernels/linear/epilogue.ts";
 import { type KernelChoices, kernelsFor, type Operation } from "../kernels/variants.ts";
 import type { WeightDtype } from "../kernels/weight-dtype.ts";
 import type { ActivationPlanner } from "./activations.ts";
@@ -20,6 +21,8 @@ export interface LoweringContext {
   readonly options: {
     readonly family: KernelFamily;
     readonly reference: boolean;
+    /** How keys and values are cached. */
+    readonly cache: CacheDtype;
     readonly subgroups?: boolean;
     readonly choices?: KernelChoices;
     readonly capacity: number;

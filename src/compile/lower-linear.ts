@@ -76,7 +76,7 @@ function partShape(ctx: LoweringContext, op: FusedLinear, { strips }: Pick<Weigh
     N: n,
     strips,
     dtype: kernelDtype(dtype),
-    epilogue: op.epilogue,
+    epilogue: op.epilogue.kind === "qkv" ? { ...op.epilogue, cache: ctx.options.cache } : op.epilogue,
     bias: bias !== undefined,
     taps: ctx.captures.tapsOf(op).names,
     outs: rowsOf(op) === "outs",

@@ -7,6 +7,7 @@ import type { Graph } from "../graph/graph.ts";
 import { type Composition, noStages } from "../interventions/stage.ts";
 import type { PoolReduction } from "../kernels/fit/pool.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
+import type { CacheDtype } from "../kernels/linear/epilogue.ts";
 import { seenWords } from "../kernels/sample/sample.ts";
 import type { KernelChoices } from "../kernels/variants.ts";
 import { ceil4 } from "../numbers/round-up.ts";
@@ -32,6 +33,8 @@ export interface LowerOptions {
   readonly family: KernelFamily;
   /** One summation class per matrix for every number of rows. */
   readonly reference: boolean;
+  /** How keys and values are cached; default f32, as always if heads are not a multiple of four wide. */
+  readonly cache?: CacheDtype;
   /** What the tuner chose on this device; the reference plan takes no notice of it. Default: the built-in guess. */
   readonly choices?: KernelChoices;
   readonly sequences: number;
@@ -128,11 +131,12 @@ class Lowering {
   run(): Plan {
     const { config } = this.#graph;
     const { sequences, capacity, family, reference, pooling } = this.#options;
+    const cache = config.head_dim % 4 === 0 ? (this.#options.cache ?? "f32") : "f32";
     const context: LoweringContext = {
       graph: this.#graph,
       ops: this.#ops,
       layout: this.#layout,
-      options: this.#options,
+      options: { ...this.#options, cache },
       captures: this.#captures,
       activations: this.#activations,
       stages: this.#stages,
@@ -147,7 +151,7 @@ class Lowering {
       list.push(...lowerOperation(context, op));
       if (pooling) list.push(...lowerPools(context, op, pooling));
     }
-    const cacheRowBytes = ceil4(config.num_key_value_heads * config.head_dim) * 4;
+    const cacheRowBytes = ceil4(config.num_key_value_heads * config.head_dim) * (cache === "f16" ? 2 : 4);
     this.#checkCache(cacheRowBytes);
     const { image, sourceBytes } = this.#stages;
     const split = splitRule(body);
@@ -175,6 +179,7 @@ class Lowering {
       captureBytes: this.#captures.byteLength,
       ...(this.#captures.pooled && { pooled: this.#captures.pooled }),
       seenWords: seenWords(config.vocab_size),
+      cache,
       cacheRowBytes,
       layers: config.num_hidden_layers,
     };

@@ -8,6 +8,7 @@ import {
   kernelFor,
   type RowRange,
 } from "../kernels/kernel.ts";
+import type { CacheDtype } from "../kernels/linear/epilogue.ts";
 import type { Operation } from "../kernels/variants.ts";
 import type { StageImage } from "./stage-image.ts";
 
@@ -150,6 +151,8 @@ export interface Plan {
   readonly pooled?: PooledLayout;
   /** u32 words of seen-token bits per sequence. */
   readonly seenWords: number;
+  /** How keys and values are cached. */
+  readonly cache: CacheDtype;
   /** Bytes of one slot of one layer's K (or V) buffer. */
   readonly cacheRowBytes: number;
   readonly layers: number;

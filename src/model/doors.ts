@@ -26,6 +26,7 @@ import type {
   LogitsOptions,
   LoraChoice,
   PerplexityOptions,
+  PlanName,
   RunOptions,
   SessionOptions,
 } from "./options.ts";
@@ -113,7 +114,7 @@ export const loadDoor = entry(
       adapter: text,
       device,
       limits: oneOf(["default", "adapter"]),
-      plan: oneOf(["default", "reference"]),
+      plan: oneOf<PlanName>(["default", "reference", "f16-cache"]),
       family: oneOf<KernelFamily>(["register", "tiled"]),
       tune: either(flag, oneOf(["remembered"])),
       quantize: oneOf<QuantFormat>(["q8", "q4"]),

@@ -91,7 +91,7 @@ function planTitle(plan: Plan): string {
   const decode = (keys: number) =>
     step.filter((dispatch) => belongs(dispatch, plan, 1, keys)).flatMap((dispatch) => kernelsOf(dispatch, 1)).length;
   const longer = plan.split ? `, ${decode(plan.split.minKeys)} from ${plan.split.minKeys} positions on` : "";
-  const kind = plan.reference ? "reference plan" : "default plan";
+  const kind = plan.reference ? "reference plan" : plan.cache === "f16" ? "f16-cache plan" : "default plan";
   return (
     `Plan: ${kind}, ${plan.family} kernels, ${decode(1)} dispatches per greedy decode step${longer}\n` +
     `  ${plan.sequences} sequence(s) × ${plan.capacity} positions, steps of at most ${plan.chunkRows} rows and ${plan.chunkOuts} rows of logits`
@@ -150,7 +150,7 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
   if (plan.partialBytes > 0)
     lines.push(`  partials  ${bytes(plan.partialBytes)}  partial sums over K, before they are added`);
   lines.push(
-    `  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, float32`,
+    `  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, ${plan.cache === "f16" ? "float16" : "float32"}`,
   );
   if (plan.stages) {
     lines.push(`  stages  ${bytes(plan.stages.image.byteLength)}  strengths, programs and vectors of stages`);

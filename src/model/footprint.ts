@@ -2,7 +2,7 @@
 import { openModel } from "../architectures/open-model.ts";
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
-import { signal as abortSignal, callback, text, thing, whole } from "../arguments/rules.ts";
+import { signal as abortSignal, callback, oneOf, text, thing, whole } from "../arguments/rules.ts";
 import { fuse } from "../compile/fuse.ts";
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
@@ -21,11 +21,11 @@ import type { QuantFormat } from "../model-config.ts";
 import { COMPANIONS } from "./changed-model.ts";
 import { modelSource } from "./doors.ts";
 import { MOST_SEQUENCES } from "./generate-arguments.ts";
-import type { LoadOptions } from "./options.ts";
+import type { LoadOptions, PlanName } from "./options.ts";
 import { checkContext, DEFAULT_CONTEXT } from "./session-options.ts";
 
 /** Options of {@link measureModel}. */
-export interface FootprintOptions extends Pick<LoadOptions, "adapter" | "device" | "signal" | "onNotice"> {
+export interface FootprintOptions extends Pick<LoadOptions, "adapter" | "device" | "plan" | "signal" | "onNotice"> {
   /** Positions per sequence that the cache holds; default: the model's, at most 2048. */
   readonly context?: number;
   /** Sequences; default 1. */
@@ -76,6 +76,7 @@ export const measureModelDoor = entry(
     fields<FootprintOptions>()({
       adapter: text,
       device: thing<GPUDevice>("a GPUDevice", { createBuffer: "function", queue: "object", limits: "object" }),
+      plan: oneOf<PlanName>(["default", "reference", "f16-cache"]),
       context: whole({ least: 1 }),
       sequences: whole({ least: 1, most: MOST_SEQUENCES }),
       signal: abortSignal,
@@ -104,7 +105,8 @@ export async function measureModel(source: ModelSource, options: FootprintOption
     const planFor = (layout: WeightLayout, limits: BufferLimits): Plan =>
       lower(graph, ops, layout, {
         family: profile ? chooseFamily(profile) : "tiled",
-        reference: false,
+        reference: read.plan === "reference",
+        cache: read.plan === "f16-cache" ? "f16" : "f32",
         subgroups: profile !== null && profile.features.subgroups !== null,
         sequences,
         capacity: context,

@@ -90,9 +90,10 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const layout = new WeightLayout(ops, checkpoint, limits, quantization);
     const family = options.family ?? chooseFamily(gpu.profile);
     const reference = options.plan === "reference";
+    const cache = options.plan === "f16-cache" ? "f16" : "f32";
     // If even the smallest session is impossible, fail before anything is uploaded.
     const subgroups = features.subgroups !== null;
-    lower(graph, ops, layout, { family, reference, subgroups, sequences: 1, capacity: 1, ...limits });
+    lower(graph, ops, layout, { family, reference, cache, subgroups, sequences: 1, capacity: 1, ...limits });
     isOpening = false;
     const error = new QuantizationLoss();
     const upload = uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
@@ -109,6 +110,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
       gpu,
       family,
       reference,
+      cache,
       tuning: new Tuning(),
       weights,
       ...textParts,

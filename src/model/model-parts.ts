@@ -7,6 +7,7 @@ import type { SluiceError } from "../errors.ts";
 import type { Gpu } from "../gpu/open.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
+import type { CacheDtype } from "../kernels/linear/epilogue.ts";
 import type { KernelChoices } from "../kernels/variants.ts";
 import type { ModelConfig } from "../model-config.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
@@ -29,6 +30,8 @@ export interface ModelParts {
   readonly gpu: Gpu;
   readonly family: KernelFamily;
   readonly reference: boolean;
+  /** How keys and values are cached. */
+  readonly cache: CacheDtype;
   readonly tuning: Tuning;
   readonly weights: GpuWeights;
   readonly tokenizer: Tokenizer | null;

@@ -15,6 +15,9 @@ export interface LoraChoice {
   readonly scale?: number;
 }
 
+/** The plans that a model can run on. */
+export type PlanName = "default" | "reference" | "f16-cache";
+
 /** Options of {@link load}. */
 export interface LoadOptions {
   /** In Node: `auto`, part of an adapter's name, `swiftshader`, or a Vulkan driver's JSON file. */
@@ -23,8 +26,11 @@ export interface LoadOptions {
   readonly device?: GPUDevice;
   /** `adapter` (default): the adapter's highest limits; `default`: WebGPU's guaranteed ones. */
   readonly limits?: "default" | "adapter";
-  /** `reference`: one summation order per matrix, so that a token's bits depend only on its context. */
-  readonly plan?: "default" | "reference";
+  /**
+   * `reference`: one summation order per matrix, so that a token's bits depend only on its context. `f16-cache`: keys and
+   * values are cached as float16, in half the memory; what float16 does not hold ends in `non_finite`.
+   */
+  readonly plan?: PlanName;
   /** Overrides the choice of kernels for this device, both the guess and the tuning. */
   readonly family?: KernelFamily;
   /**

@@ -20,12 +20,13 @@ export function planSession(
   { sequences = 1, context, ...session }: SessionOptions,
   chunkRows?: number,
 ): Plan {
-  const { config, layout, family, reference, tuning, gpu } = parts;
+  const { config, layout, family, reference, cache, tuning, gpu } = parts;
   return lower(graph, ops, layout, {
     ...session,
     ...(composition && { composition }),
     family,
     reference,
+    cache,
     choices: tuning.choices,
     sequences,
     capacity: checkContext(context ?? Math.min(DEFAULT_CONTEXT, config.max_position_embeddings), config),

@@ -14,6 +14,7 @@ import { PipelineCache } from "../execution/pipelines.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Graph } from "../graph/graph.ts";
 import { inOrder, type Kernel, type KernelFamily } from "../kernels/kernel.ts";
+import type { CacheDtype } from "../kernels/linear/epilogue.ts";
 import {
   GUESS,
   type KernelChoices,
@@ -37,6 +38,8 @@ export interface TuneTarget {
   readonly layout: WeightLayout;
   readonly weights: Weights;
   readonly family: KernelFamily;
+  /** How the model caches keys and values; default f32. */
+  readonly cache?: CacheDtype;
 }
 
 export interface TuneOptions {
@@ -109,7 +112,7 @@ export async function tuneKernels(
   target: TuneTarget,
   options: TuneOptions,
 ): Promise<{ readonly choices: KernelChoices; readonly report: TuningReport }> {
-  const { gpu, graph, ops, layout, family } = target;
+  const { gpu, graph, ops, layout, family, cache = "f32" } = target;
   const { config } = graph;
   const started = performance.now();
   const budget = new Budget(options.budgetMs, options.signal);
@@ -117,6 +120,7 @@ export async function tuneKernels(
   const plan = lower(graph, ops, layout, {
     family,
     reference: false,
+    cache,
     sequences: 1,
     capacity,
     chunkRows: Math.min(measuredRows("more"), MAX_ROWS, capacity),

@@ -31,6 +31,8 @@ test("weights, cache and parameters are those of the loaded model", async () => 
   assert.equal([found.stored, found.context, found.sequences], ["F16", 100, 1]);
   const { n_layer, n_embd } = await readJson<{ n_layer: number; n_embd: number }>(`${FOLDER}/config.json`);
   assert.is(cache_bytes, 2 * n_layer * 100 * n_embd * 4);
+  const narrow = await measureModel(location(FOLDER), { device, context: 100, plan: "f16-cache" });
+  assert.is(narrow.cache_bytes, cache_bytes / 2);
 });
 
 test("a device that cannot bind a strip is said not to hold the model, and why", async () => {

@@ -17,8 +17,8 @@ export const explain = defineCommand({
     graph: flag("Print the graph"),
     plan: flagOrWord(
       "PLAN",
-      "Print the plan. Followed by default or reference it chooses the plan to explain, as on other commands",
-      ["default", "reference"],
+      "Print the plan. Followed by default, reference or f16-cache it chooses the plan to explain, as on other commands",
+      ["default", "reference", "f16-cache"],
     ),
     buffers: flag("Print the buffers"),
     kernel: optional(

@@ -6,7 +6,7 @@ import { defineCommand, optionalArgument } from "../command.ts";
 import { defined } from "../defined.ts";
 import { flag, optional, wholeNumber } from "../options.ts";
 import { formatSize } from "../pace.ts";
-import { adapterOption } from "./model.ts";
+import { adapterOption, modelOptions } from "./model.ts";
 
 export const info = defineCommand({
   name: "info",
@@ -21,6 +21,7 @@ export const info = defineCommand({
   options: {
     json: flag("Print one JSON object"),
     adapter: adapterOption,
+    plan: modelOptions.plan,
     context: optional("N", "Positions that the cache holds; default: the model's, at most 2048", wholeNumber(1)),
     sequences: optional("N", "Sequences in the cache; default 1", wholeNumber(1)),
   },
@@ -28,10 +29,10 @@ export const info = defineCommand({
     { line: "info", shows: "What would run a model here:" },
     { line: "info weights/stories260K --context 512", shows: "How much memory a model takes:" },
   ],
-  async run({ json, adapter, model, context, sequences }, { library, progress, stdout, signal, note }) {
+  async run({ json, adapter, model, plan, context, sequences }, { library, progress, stdout, signal, note }) {
     if (model === undefined) {
-      if (context !== undefined || sequences !== undefined) {
-        throw new SluiceError("usage", "--context and --sequences are about a model, and none is named", {
+      if (plan !== undefined || context !== undefined || sequences !== undefined) {
+        throw new SluiceError("usage", "--plan, --context and --sequences are about a model, and none is named", {
           hint: "Name one: sluice info MODEL --context N.",
         });
       }
@@ -39,7 +40,11 @@ export const info = defineCommand({
       stdout.write(json ? `${JSON.stringify(data)}\n` : text);
       return;
     }
-    const options = { ...defined({ adapter, context, sequences }), signal, onNotice: (text: string) => note(text) };
+    const options = {
+      ...defined({ adapter, plan, context, sequences }),
+      signal,
+      onNotice: (text: string) => note(text),
+    };
     const footprint = await progress.during("measuring the model", library.measureModel(model, options));
     stdout.write(json ? `${JSON.stringify(footprint)}\n` : footprintText(footprint));
   },

@@ -6,6 +6,7 @@ import type {
   ComposeSettings,
   Progress as LibraryProgress,
   LoraChoice,
+  PlanName,
   Tokenizer,
 } from "../../index.ts";
 import { writeBundle } from "../../interventions/bundle.ts";
@@ -40,8 +41,8 @@ export const modelOptions = {
   plan: optional(
     "PLAN",
     "default: the fastest kernels for each number of rows; reference: one summation order per matrix, so that a " +
-      "token's bits depend only on its context",
-    oneOf("default", "reference"),
+      "token's bits depend only on its context; f16-cache: keys and values in float16, half the memory",
+    oneOf("default", "reference", "f16-cache"),
   ),
   quantize: optional(
     "FORMAT",
@@ -67,7 +68,7 @@ export const fitModelOptions = withoutPlan;
 export interface ModelChoice {
   readonly model: string;
   readonly adapter: string | undefined;
-  readonly plan: "default" | "reference" | undefined;
+  readonly plan: PlanName | undefined;
   readonly quantize?: "q8" | "q4" | undefined;
   readonly lora?: readonly LoraChoice[] | undefined;
   /** Present in commands that use measured kernels. */

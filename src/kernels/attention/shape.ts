@@ -1,6 +1,7 @@
 /** What the attention kernels have in common: their shape, source and cost. */
 import { SluiceError } from "../../errors.ts";
 import type { Cost, Workload } from "../kernel.ts";
+import type { CacheDtype } from "../linear/epilogue.ts";
 import type { ShaderSource } from "../link.ts";
 
 export interface AttentionShape {
@@ -14,6 +15,8 @@ export interface AttentionShape {
   readonly taps: readonly string[];
   /** neuron_scale stages may act at attn_z: args `record_stride` and `list_z`. */
   readonly staged?: boolean;
+  /** How keys and values are cached; default f32. With f16, `head_dim` % 4 = 0. */
+  readonly cache?: CacheDtype;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
 }
@@ -38,8 +41,8 @@ export function checkAttentionShape(shape: AttentionShape): void {
 }
 
 /** `12of12x64_128rows`, then `_z` where z is tapped: everything of a shape that changes a source. */
-export function shapeName({ heads, kv_heads, head_dim, taps, staged, maxRows }: AttentionShape): string {
-  return `${heads}of${kv_heads}x${head_dim}_${maxRows}rows${staged ? "_staged" : ""}${taps.map((tap) => `_${tap}`).join("")}`;
+export function shapeName({ heads, kv_heads, head_dim, taps, staged, cache, maxRows }: AttentionShape): string {
+  return `${heads}of${kv_heads}x${head_dim}_${maxRows}rows${staged ? "_staged" : ""}${cache === "f16" ? "_f16cache" : ""}${taps.map((tap) => `_${tap}`).join("")}`;
 }
 
 /** The linker's constants and conditions that every attention shader takes, with a shader's own added. */
@@ -62,6 +65,7 @@ export function attentionShader(
     conditions: {
       ...conditions,
       ...(shape.staged && { staged: true, stacked: true }),
+      ...(shape.cache === "f16" && { f16_cache: true }),
       ...Object.fromEntries(shape.taps.map((tap) => [`tap_${tap}`, true])),
     },
   };
@@ -72,10 +76,10 @@ export function attentionShader(
  * for each key, head and dimension; q in, z out, and the cache once a tile.
  */
 export function attentionCost(shape: AttentionShape, work: Workload, rowsPerTile: number): Cost {
-  const { heads, kv_heads, head_dim } = shape;
+  const { heads, kv_heads, head_dim, cache } = shape;
   const shared = Math.max(1, Math.min(rowsPerTile, work.rows));
   return {
     flops: 4 * work.keys * heads * head_dim,
-    bytes: 4 * head_dim * (2 * work.rows * heads + (2 * work.keys * kv_heads) / shared),
+    bytes: head_dim * (8 * work.rows * heads + (2 * (cache === "f16" ? 2 : 4) * work.keys * kv_heads) / shared),
   };
 }

@@ -34,9 +34,10 @@ export function attentionSplit(shape: AttentionShape, parts: number): Kernel {
 /** The second: z from the parts, with the stages and captures of z. */
 export function attentionMerge(shape: AttentionShape, parts: number): Kernel {
   const width4 = (shape.heads * shape.head_dim) / 4;
+  const { cache: _, ...merged } = shape;
   return {
-    name: `attention_merge${parts}_${shapeName(shape)}`,
-    shader: attentionShader("attention/merge", shape, { PARTS: parts }, { merges: true }),
+    name: `attention_merge${parts}_${shapeName(merged)}`,
+    shader: attentionShader("attention/merge", merged, { PARTS: parts }, { merges: true }),
     summation: "attention_merge",
     workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
     cost: ({ rows }) => ({

@@ -9,11 +9,11 @@ import { attentionTiled } from "./tiled.ts";
 const ANY = Number.POSITIVE_INFINITY;
 
 export function attentionOperation(shape: AttentionShape, choice: AttentionChoice): Operation {
-  const { heads, kv_heads, head_dim } = shape;
+  const { heads, kv_heads, head_dim, cache = "f32" } = shape;
   return {
     name: "attention",
     shape: `${heads}of${kv_heads}x${head_dim}`,
-    dtype: "f32",
+    dtype: cache,
     guess: attentionKernels(shape, choice),
     // Between them rows are those of a batch as well as those of a prompt, which tiles serve very differently.
     tunedRows: ["1", "more"],

@@ -1,6 +1,9 @@
 /** What follows the sums of a linear layer: shaders/linear/epilogue.wgsl. */
 import type { ActivationName } from "../../model-config.ts";
 
+/** The element type of cached keys and values. */
+export type CacheDtype = "f32" | "f16";
+
 /** What becomes of the sums. Taps that each offers, in order: see {@link linearTaps}. */
 export type LinearEpilogue =
   /** y = acc + b. */
@@ -22,6 +25,8 @@ export type LinearEpilogue =
       readonly headDim: number;
       /** Rotate q and k by the table `rope` [position][dh/2] = (cos, sin); pairs are adjacent outputs. */
       readonly rope: boolean;
+      /** How keys and values are cached; default f32. With f16, dh % 4 = 0. */
+      readonly cache?: CacheDtype;
     };
 
 /** Values that can be captured (`taps`) and that stages can edit (`lists`), in the order of the kernels' args. */
@@ -71,11 +76,12 @@ export function epilogueShader(epilogue: LinearEpilogue): EpilogueShader {
       };
     }
     case "qkv": {
-      const { heads, kvHeads, headDim, rope } = epilogue;
+      const { heads, kvHeads, headDim, rope, cache = "f32" } = epilogue;
+      const halves = cache === "f16";
       return {
-        name: `qkv${heads}_${kvHeads}_${headDim}${rope ? "_rope" : ""}`,
+        name: `qkv${heads}_${kvHeads}_${headDim}${rope ? "_rope" : ""}${halves ? "_f16cache" : ""}`,
         operation: rope ? "qkv rope" : "qkv",
-        conditions: { qkv: true, rope, vec4_heads: headDim % 4 === 0 },
+        conditions: { qkv: true, rope, vec4_heads: headDim % 4 === 0, ...(halves && { f16_cache: true }) },
         constants: { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` },
       };
     }
