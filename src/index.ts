@@ -63,7 +63,10 @@ export {
   writeSafetensors,
 } from "./formats/safetensors.ts";
 export type { DeviceFeatures, DeviceLimits, DeviceProfile, LimitName } from "./gpu/profile.ts";
+export { listModels, removeModel } from "./hub/cached-models.ts";
+export type { HubChoice } from "./hub/open-options.ts";
 export type { DownloadProgress, FileProgress } from "./hub/progress.ts";
+export type { CachedFile, CachedModel, CachedRevision } from "./hub/store.ts";
 export type { BundleInput, PrefixedBundle, SettingsInput } from "./interventions/arguments.ts";
 export type { KeptStage } from "./interventions/bake-plan.ts";
 export { readBundle, writeBundle } from "./interventions/bundle.ts";

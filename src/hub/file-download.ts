@@ -31,6 +31,8 @@ export interface DownloadContext {
 
 /** Bytes handed to the store at a time: fewer would cost more in calls than in copying. */
 const WRITE_BYTES = 1 << 20;
+/** Milliseconds after which less is handed over, so that little is lost when all ends suddenly. */
+const WRITE_MS = 250;
 /** Bytes of what an earlier download brought that are read at a time. */
 const READ_BYTES = 4 << 20;
 
@@ -235,7 +237,10 @@ export class FileDownload implements Metered {
     this.#learnSize(body);
     const parts: Uint8Array[] = [];
     let held = 0;
+    let writtenAt = performance.now();
+    const isDue = (): boolean => held >= WRITE_BYTES || performance.now() - writtenAt >= WRITE_MS;
     const write = async (): Promise<void> => {
+      writtenAt = performance.now();
       if (held === 0) return;
       const bytes = joined(parts.splice(0), held);
       held = 0;
@@ -252,7 +257,7 @@ export class FileDownload implements Metered {
         if (this.size !== null && at > this.size) throw this.#wrongLength(`more than ${this.size} bytes`);
         if (fresh.length > 0) parts.push(fresh);
         held += fresh.length;
-        if (held >= WRITE_BYTES || at >= this.#wanted) await write();
+        if (isDue() || at >= this.#wanted) await write();
         if (at < this.#wanted || at === this.size) continue;
         if (!this.#context.holdsOpen) return false;
         await this.#untilWanted();

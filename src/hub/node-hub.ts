@@ -26,6 +26,7 @@ export async function openReference(
     options.onNotice?.(`${name} is read from the disk; the hub's model of that name would be hf://${name}`);
     return openSource(name);
   }
+  await options.beforeFetching?.();
   const settings = await hubSettings();
   const store = new NodeCache(settings.cache, settings.wantsLinks);
   return sayingBoth(name, reference, async () => {
@@ -62,12 +63,15 @@ export async function openCache(): Promise<NodeCache> {
 function downloadOptions(
   { access, isOffline }: HubSettings,
   store: NodeCache,
-  { signal, onNotice, onDownload }: OpenModelOptions,
+  { hub = {}, signal, onNotice, onDownload }: OpenModelOptions,
 ): HubOptions {
+  const endpoint = (hub.endpoint ?? access.endpoint).replace(/\/+$/, "");
+  // The environment's token is for the environment's hub.
+  const token = hub.token ?? (endpoint === access.endpoint ? access.token : null);
   return {
-    client: new HubClient(access),
+    client: new HubClient({ ...access, endpoint, token }),
     store,
-    isOffline,
+    isOffline: hub.offline ?? isOffline,
     signal,
     note: onNotice ?? (() => undefined),
     onProgress: onDownload ?? (() => undefined),

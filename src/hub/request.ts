@@ -104,6 +104,8 @@ export async function requestHub(
         method,
         headers: headersFor(request, isHome ? token : null),
         redirect: redirects === "seen" ? "manual" : "follow",
+        // What is kept is kept by the store alone, and a branch may have moved.
+        cache: "no-store",
         signal: stop,
         ...(json !== undefined && { body: JSON.stringify(json) }),
       }),

@@ -6,6 +6,7 @@ import { isList, listOf, prompt, tokens } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
 import { callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
 import type { ModelSource } from "../formats/open-source.ts";
+import type { HubChoice } from "../hub/open-options.ts";
 import { bundles, composeSettings, maskedEdges, positions, stageValues } from "../interventions/arguments.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../model-config.ts";
@@ -118,6 +119,7 @@ export const loadDoor = entry(
       family: oneOf<KernelFamily>(["register", "tiled"]),
       tune: either(flag, oneOf(["remembered"])),
       quantize: oneOf<QuantFormat>(["q8", "q4"]),
+      hub: fields<HubChoice>()({ endpoint: text, token: text, offline: flag }),
       lora: either(path, listOf(either(modelSource, loraChoice))),
       signal,
       onProgress: callback<ProgressListener>(),

@@ -51,26 +51,31 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   loadDoor.read(source, options);
   const { signal } = options;
   throwIfAborted(signal);
-  const files = await openModelFiles(source, {
-    signal,
-    onNotice: options.onNotice,
-    onDownload: downloadListener(options.onProgress),
-    streams: true,
-  });
-  // If this fails, the first kernel tries again and reports the error.
-  openLinker().catch(() => undefined);
   const note = options.onNotice ?? (() => undefined);
   const onProgress = options.onProgress ?? (() => undefined);
   let opening: Promise<Gpu> | undefined;
-  let isOpening = true;
+  /** Whoever has nothing to run a model on learns it before anything is fetched. The device opens meanwhile. */
+  const beginGpu = async (): Promise<void> => {
+    if (opening) return;
+    const adapter = await findAdapter(options);
+    opening = openFound(adapter, options);
+    opening.catch(() => undefined);
+  };
+  // If this fails, the first kernel tries again and reports the error.
+  openLinker().catch(() => undefined);
+  let files: FileSource | undefined;
   let lora: OpenedLora | undefined;
+  let isOpening = true;
   try {
-    if (files.expect) {
-      // Whoever has nothing to run a model on learns it before anything is fetched.
-      const adapter = await findAdapter(options);
-      opening = openFound(adapter, options);
-      opening.catch(() => undefined);
-    }
+    files = await openModelFiles(source, {
+      signal,
+      hub: options.hub,
+      onNotice: options.onNotice,
+      onDownload: downloadListener(options.onProgress),
+      beforeFetching: beginGpu,
+      streams: true,
+    });
+    if (files.expect) await beginGpu();
     lora = await openLora(options.lora, options);
     expectFiles(files, (progress) => isOpening && onProgress(progress), signal);
     const { config: stored, checkpoint, graph } = await openModel(files, note, signal, lora?.adapt);
@@ -131,7 +136,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     );
     throw error;
   } finally {
-    await files.close();
+    await files?.close();
     await lora?.close();
   }
 }

@@ -19,7 +19,7 @@ export interface OpenedLora {
  */
 export async function openLora(
   given: Given,
-  { signal, onNotice }: Pick<LoadOptions, "signal" | "onNotice">,
+  { signal, onNotice, hub }: Pick<LoadOptions, "signal" | "onNotice" | "hub">,
 ): Promise<OpenedLora | undefined> {
   const choices = (typeof given === "string" ? [given] : (given ?? [])).map(named);
   if (choices.length === 0) return undefined;
@@ -32,7 +32,7 @@ export async function openLora(
   };
   try {
     for (const { source, scale = 1 } of choices)
-      adapters.push(await openAdapter(await openModelFiles(source, { signal, onNotice }), scale, signal));
+      adapters.push(await openAdapter(await openModelFiles(source, { signal, onNotice, hub }), scale, signal));
   } catch (error) {
     await close();
     throw error;

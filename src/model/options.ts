@@ -1,5 +1,6 @@
 /** Options of a model's functions and methods. The rules that check them are in doors.ts. */
 import type { ModelSource } from "../formats/open-source.ts";
+import type { HubChoice } from "../hub/open-options.ts";
 import type { PoolReduction } from "../kernels/fit/pool.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../model-config.ts";
@@ -46,9 +47,11 @@ export interface LoadOptions {
    * matrices are kept in float32, unless they are quantised.
    */
   readonly lora?: string | readonly (ModelSource | LoraChoice)[];
+  /** For models of the hub, such as `org/name`: its address, and a token. */
+  readonly hub?: HubChoice;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
-  /** Called from the first request on: with files answered for, bytes uploaded, and operations tuned. */
+  /** Called from the first request on: with files answered for, bytes fetched and uploaded, and operations tuned. */
   readonly onProgress?: ProgressListener;
   /** Called with notices for the user, for example that a software GPU is in use. */
   readonly onNotice?: (message: string) => void;

@@ -13,6 +13,7 @@ import { neuronsDoor, valueVectorsDoor } from "../../src/fit/neurons.ts";
 import { poolDoor } from "../../src/fit/pool.ts";
 import { probeDoor, readProbeDoor, writeProbeDoor } from "../../src/fit/probe.ts";
 import { parseSafetensorsDoor, writeSafetensorsDoor } from "../../src/formats/safetensors.ts";
+import { listModelsDoor, removeModelDoor } from "../../src/hub/cached-models.ts";
 import * as sluice from "../../src/index.ts";
 import { openAttribution } from "../../src/index.ts";
 import { readBundleDoor, writeBundleDoor } from "../../src/interventions/bundle.ts";
@@ -167,6 +168,8 @@ export async function publicCalls(): Promise<{
       importControlVector: of(importDoor, [new Uint8Array(8), "a file", config], s.importControlVector),
       inspectBundle: of(inspectDoor, [bundle], s.inspectBundle),
       mergeBundles: of(mergeDoor, [[bundle], "merged"], s.mergeBundles),
+      listModels: of(listModelsDoor, [], s.listModels),
+      removeModel: of(removeModelDoor, ["nobody/nothing"], s.removeModel),
       listSites: of(listSitesDoor, [config], s.listSites),
       benchModel: of(benchDoor, [model, undefined, aborted], s.benchModel),
       hostTimeOfToken: of(hostTimeDoor, [[]], s.hostTimeOfToken),

@@ -318,8 +318,18 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return text;
 }
 
+/** As of huggingface.co: pages of any origin may ask, and see the hub's headers. */
+const CORS: Readonly<Record<string, string>> = {
+  "Access-Control-Allow-Origin": "*",
+  "Access-Control-Allow-Headers": "Authorization, Range, Content-Type",
+  "Access-Control-Expose-Headers":
+    "X-Repo-Commit, X-Error-Code, X-Error-Message, ETag, Link, Accept-Ranges, Content-Range, X-Linked-Size, X-Linked-Etag",
+};
+
 function listen(serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>): Promise<Server> {
   const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries(CORS)) response.setHeader(name, value);
+    if (request.method === "OPTIONS") return void response.writeHead(204).end();
     serve(request, response).catch((error: unknown) => response.destroy(error as Error));
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));

@@ -1,10 +1,9 @@
 /** `sluice models list`, `remove` and `verify`: what the cache holds. */
 import { SluiceError } from "../../errors.ts";
+import type { FoundModel } from "../../hub/cached-models.ts";
 import type { NodeCache } from "../../hub/node-cache.ts";
-import type { HubReference } from "../../hub/reference.ts";
 import type { CachedModel } from "../../hub/store.ts";
 import type { VerifiedFile } from "../../hub/verify.ts";
-import { showText } from "../../show.ts";
 import { left, right, table } from "../columns.ts";
 import { argumentList, defineCommand, optionalArgument } from "../command.ts";
 import type { CommandContext } from "../context.ts";
@@ -67,7 +66,8 @@ export const modelsRemove = defineCommand({
   async run({ ids }, { stdout }) {
     const cache = await theCache();
     const models = await cache.models();
-    const chosen = await Promise.all(ids.map((id) => find(id, cache, models)));
+    const { findCached } = await import("../../hub/cached-models.ts");
+    const chosen = ids.map((id) => findCached(id, cache, models));
     for (const [i, { model, commit }] of chosen.entries()) {
       const freed = await cache.remove(model.repo, commit);
       stdout.write(`${ids[i]}: ${formatSize(freed)} freed\n`);
@@ -89,7 +89,8 @@ export const modelsVerify = defineCommand({
     const { stdout } = context;
     const cache = await theCache();
     const all = await cache.models();
-    const chosen = id === undefined ? all : [only(await find(id, cache, all))];
+    const { findCached } = await import("../../hub/cached-models.ts");
+    const chosen = id === undefined ? all : [only(findCached(id, cache, all))];
     const files = await verifyAll(cache, chosen, context);
     const wrong = files.filter(({ state }) => state === "wrong");
     if (json) stdout.write(`${JSON.stringify({ cache: cache.label, files, wrong: wrong.length })}\n`);
@@ -107,38 +108,8 @@ async function theCache(): Promise<NodeCache> {
   return openCache();
 }
 
-interface Chosen {
-  readonly model: CachedModel;
-  /** Undefined for all of them. */
-  readonly commit: string | undefined;
-}
-
-/** @throws SluiceError `not_found` if it is not in the cache */
-async function find(id: string, cache: NodeCache, models: readonly CachedModel[]): Promise<Chosen> {
-  const { DEFAULT_REVISION, parseReference } = await import("../../hub/reference.ts");
-  const reference: HubReference | null = parseReference(id);
-  const model = models.find(({ repo }) => repo === reference?.repo);
-  if (!reference || !model) {
-    throw new SluiceError("not_found", `${showText(id)} is not in ${cache.label}`, {
-      hint: "`sluice models list` shows what is.",
-    });
-  }
-  if (reference.revision === DEFAULT_REVISION && !id.includes("@")) return { model, commit: undefined };
-  const revision = model.revisions.find(
-    ({ commit, refs }) => commit === reference.revision || refs.includes(reference.revision),
-  );
-  if (revision) return { model, commit: revision.commit };
-  throw new SluiceError(
-    "not_found",
-    `${reference.repo} has no revision ${showText(reference.revision)} in ${cache.label}`,
-    {
-      hint: `It has ${model.revisions.map(({ commit, refs }) => [...refs, commit].join(" = ")).join("; ")}.`,
-    },
-  );
-}
-
 /** The model with the chosen revision alone. */
-function only({ model, commit }: Chosen): CachedModel {
+function only({ model, commit }: FoundModel): CachedModel {
   if (commit === undefined) return model;
   return { ...model, revisions: model.revisions.filter((revision) => revision.commit === commit) };
 }
