@@ -11,7 +11,7 @@ import type { CommandContext, Library } from "./context.ts";
 import { commandHelp, familyHelp, generalHelp, type HelpStyle, optionHelp } from "./help.ts";
 import { type SignalSource, watchInterrupts } from "./interrupts.ts";
 import { library } from "./library.ts";
-import { optionHint } from "./option-hint.ts";
+import { commandHint, optionHint } from "./option-hint.ts";
 import { optionName } from "./option-name.ts";
 import { type OutputStream, TextOutput } from "./output.ts";
 import { type RawArguments, splitArguments } from "./parse-arguments.ts";
@@ -212,7 +212,7 @@ function conclude(
     note(`${text}\n  This is a defect in Sluice.${where}`);
     return 1;
   }
-  const hint = shape && optionHint(error, shape, raw);
-  note(hint === null ? text : `${text}\n  ${hint}`);
+  const hints = [shape && optionHint(error, shape, raw), commandHint(error)].filter((hint) => hint !== null);
+  note([text, ...hints].join("\n  "));
   return error.code === "usage" ? 2 : 1;
 }

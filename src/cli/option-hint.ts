@@ -36,6 +36,12 @@ export function optionHint(error: SluiceError, shape: CommandShape, raw: RawArgu
   return source ? `It was given with ${optionName(source)}.` : null;
 }
 
+/** Which command says more about an error; null if none does. */
+export function commandHint({ code }: SluiceError): string | null {
+  if (code === "no_adapter" || code === "device_lost") return "`sluice info` lists the adapters, and where it looked.";
+  return code === "gpu" ? "The output of `sluice info` belongs to a report." : null;
+}
+
 function optionOf(field: string, { options }: CommandShape): string | undefined {
   return [OPTIONS[field], field].find((name) => name !== undefined && Object.hasOwn(options, name));
 }

@@ -188,7 +188,7 @@ async function compileError(name: string, code: string, module: GPUShaderModule,
   // The shader itself may be sound and the pipeline not: a layout that lacks a binding, or a limit.
   const text = errors.length > 0 ? errors.join("\n") : String(cause instanceof Error ? cause.message : cause);
   return new SluiceError("gpu", `Kernel ${name} does not compile\n${text.trim()}`, {
-    hint: "This is a defect of Sluice, or of the GPU's driver; please report it with the output of sluice info.",
+    hint: "This is a defect of Sluice, or of the GPU's driver; please report it with this message.",
     cause,
   });
 }

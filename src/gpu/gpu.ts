@@ -196,7 +196,7 @@ export class Gpu {
     this.#errors.length = 0;
     this.#errorCount = 0;
     return new SluiceError("gpu", `${this.profile.name} reported an error: ${text}`, {
-      hint: "This is a defect of Sluice; please report it with the output of `sluice info`.",
+      hint: "This is a defect of Sluice; please report it with this message.",
     });
   }
 
@@ -212,7 +212,7 @@ export class Gpu {
 function lossError(profile: DeviceProfile, info: GPUDeviceLostInfo): SluiceError {
   const why = info.message.trim() || (info.reason === "destroyed" ? "it was destroyed" : "no reason was given");
   return new SluiceError("device_lost", `The device ${profile.name} was lost: ${why}`, {
-    hint: "Load the model again. If it happens again, the GPU may be short of memory, or its driver was reset: try a smaller context or another adapter (sluice info lists them).",
+    hint: "Load the model again. If it happens again, the GPU may be short of memory, or its driver was reset: try a smaller context or another adapter.",
     cause: info,
   });
 }

@@ -29,7 +29,10 @@ export async function openAdapter({ adapter: choice, signal, onNotice }: Adapter
   throwIfAborted(signal);
   if (!found) {
     const what = isAuto(choice) ? "No WebGPU adapter was found" : `No adapter matches "${choice}"`;
-    throw new SluiceError("no_adapter", `${what}: ${tried.join("; ")}`, { hint: await hintFor(choice) });
+    throw new SluiceError("no_adapter", `${what}: ${tried.join("; ")}`, {
+      hint: await hintFor(choice),
+      field: "adapter",
+    });
   }
   if (isAuto(choice) && isSoftware(found.adapter.info)) {
     onNotice?.(
@@ -101,7 +104,7 @@ function describe({ kind, origin, absent }: Absence): string {
 }
 
 async function hintFor(choice: string | undefined): Promise<string> {
-  if (!isAuto(choice)) return "Leave the choice out, or choose another: `sluice info` lists the adapters.";
-  if (await findCarrier()) return "`sluice info` reports what was searched.";
+  if (!isAuto(choice)) return "Leave the choice out, or choose another.";
+  if (await findCarrier()) return "Install a Vulkan driver, or choose a driver by its file.";
   return `Run \`${INSTALL_COMMAND}\`, which installs a software GPU, or install a Vulkan driver.`;
 }

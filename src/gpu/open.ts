@@ -58,7 +58,8 @@ export async function openDevice(found: HostAdapter, limits: "default" | "adapte
     device = await adapter.requestDevice({ label: "sluice", requiredFeatures, requiredLimits });
   } catch (cause) {
     throw new SluiceError("no_adapter", `The adapter ${name} gave no device: ${String(cause)}`, {
-      hint: "Choose another adapter; `sluice info` lists them.",
+      hint: "Choose another adapter.",
+      field: "adapter",
       cause,
     });
   }

@@ -119,7 +119,7 @@ onLinux("a choice that nothing fits is refused with what there is", async () => 
   const { result } = await runScript(body, { ...noDrivers, HOME: scratch });
   const [name, file] = result["errors"] as [string, string][];
   assert.is(name?.[0], "no_adapter");
-  assert.match(name?.[1] ?? "", /"voodoo 3".*no Vulkan driver file.*there is SwiftShader.*\n.*sluice info/s);
+  assert.match(name?.[1] ?? "", /"voodoo 3".*no Vulkan driver file.*there is SwiftShader.*\n.*choose another/s);
   assert.is(file?.[0], "no_adapter");
   assert.ok(file?.[1].includes(`there is no file ${join(root, "none.json")}`), file?.[1]);
 });
