@@ -125,13 +125,10 @@ export async function runLinear(kernel: Kernel, problem: LinearProblem, run: Lin
   };
   const step = { rows: problem.step.rows.slice(0, rows), outs: problem.step.outs.slice(0, rows) };
   const device = await testDevice();
-  const common = { step, maxRows: shape.maxRows, args };
-  let result = await runKernel(device, kernel, { ...common, buffers });
-  if (kernel.split) {
-    const partials = new Float32Array(result.get("partials") as ArrayBuffer);
-    result = await runKernel(device, kernel.split.merge, { ...common, buffers: { ...buffers, partials } });
-  }
+  const result = await runKernel(device, kernel, { step, maxRows: shape.maxRows, args, buffers });
   const results: LinearResults = new Map();
+  // How sums are split is the kernel's own affair.
+  result.delete("partials");
   for (const [name, buffer] of result) results.set(name, new Float32Array(buffer));
   const capture = results.get("capture");
   for (const [tap, region] of regions) {

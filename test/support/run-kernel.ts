@@ -1,13 +1,17 @@
-/** Runs one kernel alone on a device, the way the executor binds it, and reads buffers back. */
-import { readInterface } from "../../src/kernels/interface.ts";
-import type { ArgValues, Kernel } from "../../src/kernels/kernel.ts";
-import { linkShader } from "../../src/kernels/link.ts";
-import { packArgs, packStep, type StepRows } from "../../src/kernels/step.ts";
+/** Runs one kernel alone on a device, as the engine runs it, and reads buffers back. */
+import { Dispatcher } from "../../src/execution/dispatcher.ts";
+import { Pacer } from "../../src/execution/pacer.ts";
+import { PipelineCache } from "../../src/execution/pipelines.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
+import { openGpu } from "../../src/gpu/open.ts";
+import { type ArgValues, inOrder, type Kernel } from "../../src/kernels/kernel.ts";
+import type { StepRows } from "../../src/kernels/step.ts";
 
 export interface KernelRun {
   readonly step: StepRows;
   /** MAX_ROWS that the kernel was made with. */
   readonly maxRows: number;
+  /** Values that the kernel has no field for are left out: variants of a kernel share theirs. */
   readonly args: ArgValues;
   /** Initial contents by binding name; every storage binding of the kernel needs one. */
   readonly buffers: Readonly<Record<string, Float32Array | Uint32Array>>;
@@ -15,89 +19,57 @@ export interface KernelRun {
   readonly rows?: number;
 }
 
-/** Runs the kernel once; returns the contents of every read_write buffer afterwards, as bytes. */
+/** What the kernels of a device share. */
+const opened = new WeakMap<GPUDevice, Promise<{ readonly gpu: Gpu; readonly pipelines: PipelineCache }>>();
+
+function open(device: GPUDevice): Promise<{ readonly gpu: Gpu; readonly pipelines: PipelineCache }> {
+  const known = opened.get(device);
+  if (known) return known;
+  const parts = openGpu({ device }).then((gpu) => ({ gpu, pipelines: new PipelineCache(gpu) }));
+  opened.set(device, parts);
+  return parts;
+}
+
+/**
+ * Runs the kernel, and its merge if it has one; returns the contents of every read_write buffer afterwards, as bytes.
+ * @throws SluiceError for an arg that is missing, for what does not compile and what the device refuses
+ */
 export async function runKernel(device: GPUDevice, kernel: Kernel, run: KernelRun): Promise<Map<string, ArrayBuffer>> {
-  const code = await linkShader(kernel.shader);
-  const { bindings, args } = readInterface(code, kernel.name);
-  const module = device.createShaderModule({ code, label: kernel.name });
-  const stepLayout = device.createBindGroupLayout({
-    entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
-  });
-  const ownLayout = device.createBindGroupLayout({
-    entries: bindings.map(({ binding, access }) => ({
-      binding,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: access === "args" ? "uniform" : access === "read" ? "read-only-storage" : "storage" },
-    })),
-  });
-  const layout = device.createPipelineLayout({ bindGroupLayouts: [stepLayout, ownLayout] });
-  const pipeline = await device
-    .createComputePipelineAsync({ label: kernel.name, layout, compute: { module } })
-    .catch((cause: unknown) => {
-      throw new Error(`${kernel.name}: ${String(cause)}\n${code}`);
+  const { step, maxRows, args, rows = step.rows.length } = run;
+  const { gpu, pipelines } = await open(device);
+  const dispatcher = new Dispatcher({ gpu, pipelines, label: kernel.name, maxRows });
+  try {
+    dispatcher.makeSteps(1).write([step]);
+    const filled = new Map<string, GPUBuffer>();
+    const bufferOf = (name: string): GPUBufferBinding | undefined => {
+      const contents = run.buffers[name];
+      if (!contents) return undefined;
+      const known = filled.get(name);
+      if (known) return { buffer: known };
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
+      const buffer = dispatcher.owned.make(name, contents.byteLength, usage);
+      device.queue.writeBuffer(buffer, 0, contents.buffer as ArrayBuffer, contents.byteOffset, contents.byteLength);
+      filled.set(name, buffer);
+      return { buffer };
+    };
+    const interfaces = await Promise.all(inOrder(kernel).map((each) => pipelines.get(each)));
+    const fields = new Set(interfaces.flatMap((each) => each.args).map(({ name }) => name));
+    const own = Object.fromEntries(Object.entries(args).filter(([name]) => fields.has(name)));
+    const bound = await dispatcher.bind(kernel, { label: kernel.name, args: own, bufferOf });
+    const bindings = interfaces.flatMap((each) => each.bindings);
+    const written = new Set(bindings.filter(({ access }) => access === "read_write").map(({ name }) => name));
+    const reads = [...written].map((name) => {
+      const buffer = filled.get(name) as GPUBuffer;
+      return { buffer, byteLength: buffer.size };
     });
-  device.pushErrorScope("validation");
-
-  const owned: GPUBuffer[] = [];
-  const filled = (bytes: ArrayBufferView, usage: number): GPUBuffer => {
-    const buffer = device.createBuffer({
-      size: Math.ceil(bytes.byteLength / 16) * 16,
-      usage: usage | GPUBufferUsage.COPY_DST,
+    const launches = bound.map(({ kernel: each, ...launch }) => {
+      return { ...launch, step: 0, workgroups: each.workgroups(rows), cost: each.cost({ rows, keys: 0 }) };
     });
-    device.queue.writeBuffer(buffer, 0, bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
-    owned.push(buffer);
-    return buffer;
-  };
-  const stepBuffer = filled(packStep(run.step, run.maxRows), GPUBufferUsage.UNIFORM);
-  const storage = new Map<string, GPUBuffer>();
-  const entries = bindings.map(({ name, binding, access }) => {
-    if (access === "args")
-      return {
-        binding,
-        resource: { buffer: filled(packArgs({ name: kernel.name, args }, run.args), GPUBufferUsage.UNIFORM) },
-      };
-    const contents = run.buffers[name];
-    if (!contents) throw new Error(`${kernel.name} needs a buffer for ${name}`);
-    const buffer = filled(contents, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
-    storage.set(name, buffer);
-    return { binding, resource: { buffer } };
-  });
-
-  const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(
-    0,
-    device.createBindGroup({ layout: stepLayout, entries: [{ binding: 0, resource: { buffer: stepBuffer } }] }),
-    [0],
-  );
-  pass.setBindGroup(1, device.createBindGroup({ layout: ownLayout, entries }));
-  pass.dispatchWorkgroups(...kernel.workgroups(run.rows ?? run.step.rows.length));
-  pass.end();
-  const reads = bindings
-    .filter(({ access }) => access === "read_write")
-    .map(({ name }) => {
-      const source = storage.get(name);
-      if (!source) throw new Error(name);
-      const target = device.createBuffer({
-        size: source.size,
-        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-      });
-      owned.push(target);
-      encoder.copyBufferToBuffer(source, 0, target, 0, source.size);
-      return { name, target };
-    });
-  device.queue.submit([encoder.finish()]);
-  const error = await device.popErrorScope();
-  if (error) throw new Error(`${kernel.name}: ${error.message}\n${code}`);
-  const result = new Map<string, ArrayBuffer>();
-  for (const { name, target } of reads) {
-    await target.mapAsync(GPUMapMode.READ);
-    result.set(name, target.getMappedRange().slice(0));
-    target.unmap();
+    const bytes = await (await dispatcher.run(launches, new Pacer("register"), { reads })).bytes();
+    return new Map([...written].map((name, i) => [name, bytes[i] as ArrayBuffer]));
+  } finally {
+    dispatcher.dispose();
   }
-  for (const buffer of owned) buffer.destroy();
-  return result;
 }
 
 /** A step of `count` rows of one sequence at positions from `first`, slots equal to positions, every row an out row. */
