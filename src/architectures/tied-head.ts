@@ -26,12 +26,22 @@ export async function settleHead(
   const head = tensors.get(endsOf(untied, checkpoint).head);
   if (!embedding || !head || embedding === head) return config;
   // From a server that sends whole files, comparing would download both once more.
-  if (!checkpoint.forwardOnly && (await areEqual(embedding, head, checkpoint, signal))) return config;
+  if (!checkpoint.forwardOnly && (await areSame(embedding, head, checkpoint, signal))) return config;
   note(
     `config.json ties the head to the embedding, but the weights have a different ${head.name}; it is used, as in ` +
       `transformers 5`,
   );
   return untied;
+}
+
+/** Whether two matrices are equal in all that they are made of. */
+async function areSame(a: TensorInfo, b: TensorInfo, checkpoint: Checkpoint, signal?: AbortSignal): Promise<boolean> {
+  const [left, right] = [a, b].map(({ name }) => checkpoint.quantized?.get(name)?.tensors ?? [name]);
+  for (const [i, name] of (left ?? []).entries()) {
+    const [one, other] = [checkpoint.tensors.get(name), checkpoint.tensors.get(right?.[i] ?? "")];
+    if (!one || !other || !(await areEqual(one, other, checkpoint, signal))) return false;
+  }
+  return true;
 }
 
 async function areEqual(a: TensorInfo, b: TensorInfo, checkpoint: Checkpoint, signal?: AbortSignal): Promise<boolean> {
