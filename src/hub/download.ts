@@ -132,12 +132,12 @@ export class Download {
     const named = await shardsOf(store, this.#reference.repo, this.#resolution.commit, this.#stop.signal);
     const there = new Set(this.listing);
     // A server that lists nothing was not asked for these names.
-    return this.#resolution.address === this.#resolution.commit ? named.filter((path) => there.has(path)) : named;
+    return this.#resolution.isListed ? named.filter((path) => there.has(path)) : named;
   }
 
   async #add(paths: readonly string[], turns: Turns, isWeights: boolean): Promise<readonly FileDownload[]> {
     const { client, store, note } = this.#options;
-    const { kept, facts, address, commit } = this.#resolution;
+    const { kept, facts, commit } = this.#resolution;
     const missing = paths.filter((path) => !kept.has(path));
     if (missing.length === 0 || !facts) return [];
     const found = await facts.of(missing, (path) => this.#isOptional(path));
@@ -146,7 +146,7 @@ export class Download {
       client,
       store,
       repo: this.#reference.repo,
-      address,
+      address: facts.address,
       commit,
       signal: this.#stop.signal,
       turns,

@@ -12,25 +12,39 @@ const AT_ONCE = 8;
 export class FileFacts {
   readonly #client: HubClient;
   readonly #repo: string;
-  readonly #commit: string;
+  readonly #revision: string;
+  #address: string;
+  /** Whether a file was found at that address. */
+  #isServed = false;
   readonly #signal: AbortSignal | undefined;
   readonly #heads: ReadonlyMap<string, FileHead>;
   readonly #turns = new Turns(AT_ONCE);
   #tree: Promise<ReadonlyMap<string, RepoFile>> | null = null;
 
-  /** @param heads what is known already */
+  /**
+   * @param address the commit, or the revision on a server that does not say which commit it is at
+   * @param revision the branch, tag or commit that is at this commit
+   * @param heads what is known already
+   */
   constructor(
     client: HubClient,
     repo: string,
-    commit: string,
+    address: string,
+    revision: string,
     signal: AbortSignal | undefined,
     heads: ReadonlyMap<string, FileHead> = new Map(),
   ) {
     this.#client = client;
     this.#repo = repo;
-    this.#commit = commit;
+    this.#address = address;
+    this.#revision = revision;
     this.#signal = signal;
     this.#heads = heads;
+  }
+
+  /** What the addresses of files name: the commit, or the revision on a server that has files at branches alone. */
+  get address(): string {
+    return this.#address;
   }
 
   /** Every path of the commit; null if the server does not list them. */
@@ -77,11 +91,11 @@ export class FileFacts {
     if (byHead) for (const [path, head] of await this.#headsOf(paths, isOptional)) heads.set(path, head);
     const missing = paths.filter((path) => heads.get(path) !== null && !heads.get(path)?.etag);
     if (missing.length === 0) return new Map();
-    return byPath(await orNothing(this.#client.pathsInfo(this.#repo, this.#commit, missing, this.#signal)));
+    return byPath(await orNothing(this.#client.pathsInfo(this.#repo, this.#address, missing, this.#signal)));
   }
 
   #listed(): Promise<ReadonlyMap<string, RepoFile>> {
-    this.#tree ??= orNothing(this.#client.tree(this.#repo, this.#commit, this.#signal)).then(byPath);
+    this.#tree ??= orNothing(this.#client.tree(this.#repo, this.#address, this.#signal)).then(byPath);
     return this.#tree;
   }
 
@@ -92,10 +106,8 @@ export class FileFacts {
   ): Promise<Map<string, FileHead | null>> {
     const heads = new Map<string, FileHead | null>();
     const ask = async (path: string): Promise<void> => {
-      const known = this.#heads.get(path);
-      const address = { repo: this.#repo, commit: this.#commit, path };
       try {
-        heads.set(path, known ?? (await this.#turns.take(() => this.#client.head(address, this.#signal))));
+        heads.set(path, this.#heads.get(path) ?? (await this.#turns.take(() => this.#head(path))));
       } catch (error) {
         if (!(error instanceof HubError)) throw error;
         if (error.kind === "denied" && isOptional(path)) heads.set(path, null);
@@ -106,8 +118,22 @@ export class FileFacts {
     return heads;
   }
 
+  /** The headers of a file at the commit, or at the revision if nothing was found at the commit yet. */
+  async #head(path: string): Promise<FileHead | null> {
+    const at = (commit: string) => this.#client.head({ repo: this.#repo, commit, path }, this.#signal);
+    const head = await at(this.#address).catch((error: unknown) => {
+      if (error instanceof HubError && error.kind === "missing_revision") return null;
+      throw error;
+    });
+    if (head) this.#isServed = true;
+    if (head || this.#isServed || this.#address === this.#revision) return head;
+    const other = await at(this.#revision);
+    if (other) this.#address = this.#revision;
+    return other;
+  }
+
   #unnamed(path: string): SluiceError {
-    const where = this.#client.describe({ repo: this.#repo, commit: this.#commit, path });
+    const where = this.#client.describe({ repo: this.#repo, commit: this.#address, path });
     return new SluiceError("not_found", `${where}: ${this.#client.access.endpoint} names its content nowhere`, {
       hint: "A hub sends X-Linked-Etag or ETag with a file, or lists SHA-256 or git's SHA-1. Check HF_ENDPOINT.",
     });

@@ -21,10 +21,10 @@ import type { HubStore } from "./store.ts";
 /** A model that was found. */
 export interface Resolution {
   readonly commit: string;
-  /** What file addresses name: the commit, or the branch on a server that knows no commits. */
-  readonly address: string;
-  /** Every path of the repository, or those that are in the store if the hub was not asked. */
+  /** Every path of the repository; or those that are in the store, if the hub was not asked. */
   readonly listing: readonly string[];
+  /** Whether the listing is the hub's own, so that there is nothing else. */
+  readonly isListed: boolean;
   readonly needed: NeededFiles;
   /** Paths that are in the store. */
   readonly kept: ReadonlySet<string>;
@@ -75,7 +75,7 @@ async function findCached(reference: HubReference, { store, signal }: HubOptions
   const hasTokenizer =
     needed.gguf !== null || names.some((name) => /^(?:tokenizer\.(?:json|model)|vocab\.json)$/.test(name));
   const kept = new Set(names);
-  return { resolution: { commit, address: commit, listing: names, needed, kept, facts: null }, isWhole, hasTokenizer };
+  return { resolution: { commit, listing: names, isListed: false, needed, kept, facts: null }, isWhole, hasTokenizer };
 }
 
 const NOTHING_NEEDED: NeededFiles = { small: [], weights: [], index: null, gguf: null, notice: null };
@@ -103,12 +103,12 @@ async function askHub(reference: HubReference, options: HubOptions, isQuick: boo
     throw error;
   });
   if (info instanceof HubError) return probe(reference, options, info);
-  const facts = new FileFacts(client, repo, info.commit, signal);
+  const facts = new FileFacts(client, repo, info.commit, revision, signal);
   const listing = info.files?.map(({ path }) => path) ?? (await facts.names());
   if (!listing) return probe(reference, options, null);
   const needed = neededFiles(listing, reference, repo);
   const kept = new Set((await store.files(repo, info.commit)).keys());
-  return { commit: info.commit, address: info.commit, listing, needed, kept, facts };
+  return { commit: info.commit, listing, isListed: true, needed, kept, facts };
 }
 
 /** A server that lists nothing is asked for each file that a model can have. */
@@ -133,9 +133,9 @@ async function probe(reference: HubReference, options: HubOptions, refusal: HubE
   if (commit === null) throw unlisted(reference, client);
   for (const path of absent) await store.setAbsent(repo, commit, path);
   const listing = [...heads.keys()];
-  const facts = new FileFacts(client, repo, revision, signal, heads);
+  const facts = new FileFacts(client, repo, revision, revision, signal, heads);
   const kept = new Set((await store.files(repo, commit)).keys());
-  return { commit, address: revision, listing, needed: neededFiles(listing, reference, repo), kept, facts };
+  return { commit, listing, isListed: false, needed: neededFiles(listing, reference, repo), kept, facts };
 }
 
 function unlisted(reference: HubReference, client: HubClient): SluiceError {

@@ -173,6 +173,7 @@ test("each optional route and header may be missing", async () => {
     ["head", "siblings"],
     ["tree", "head"],
     ["linked", "tree"],
+    ["commits"],
     ["info", "revision", "tree", "paths-info"],
     ["info", "revision", "tree", "paths-info", "linked"],
   ];

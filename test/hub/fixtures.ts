@@ -24,6 +24,9 @@ export function noise(length: number, seed = 1): Uint8Array {
 
 export const WEIGHTS = noise(3_000_000);
 
+/** More than are fetched at a time, and longer than what is fetched of each for its header. */
+export const SHARDS: readonly Uint8Array[] = Array.from({ length: 6 }, (_, i) => noise(1_200_000, 10 + i));
+
 const index = JSON.stringify({
   weight_map: { a: "model-00001-of-00002.safetensors", b: "model-00002-of-00002.safetensors" },
 });
@@ -59,6 +62,21 @@ export const repos: Readonly<Record<string, FakeRepo>> = {
           "model-00001-of-00002.safetensors": noise(300_000, 4),
           "model-00002-of-00002.safetensors": noise(300_000, 5),
           "model-00003-of-00003.safetensors": noise(3000, 6),
+        },
+      },
+    ],
+  },
+  "org/many": {
+    commits: [
+      {
+        sha: NEW,
+        files: {
+          "config.json": "{}",
+          "model.safetensors.index.json": JSON.stringify({
+            weight_map: Object.fromEntries(SHARDS.map((_, i) => [`t${i}`, `model-${i}.safetensors`])),
+          }),
+          ...Object.fromEntries(SHARDS.map((shard, i) => [`model-${i}.safetensors`, shard])),
+          "model-9.safetensors": "not named by the index",
         },
       },
     ],

@@ -34,6 +34,7 @@ export interface Misbehaviour {
     | "ranges"
     | "etag"
     | "linked"
+    | "commits"
   )[];
   /** Entries of a page of the tree; default 2. */
   readonly pageSize?: number;
@@ -184,7 +185,8 @@ export class FakeHub {
     response: ServerResponse,
   ): Promise<void> {
     const { refuse: refused, html: page, lie, without = [] } = this.misbehaviour;
-    const commit = commitAt(repo, revision);
+    const commit =
+      without.includes("commits") && /^[0-9a-f]{40}$/.test(revision) ? undefined : commitAt(repo, revision);
     if (!commit) return refuse(response, 404, "RevisionNotFound", `Invalid rev id: ${revision}`);
     const found = commit.files[path];
     if (repo.access === "gated") {
@@ -222,7 +224,7 @@ export class FakeHub {
     const repo = this.repos[url.searchParams.get("repo") ?? ""];
     const wanted = url.pathname.slice(1);
     const contents = repo?.commits.map(({ files }) => bytesOf(files[path] ?? "")) ?? [];
-    const content = contents.find((bytes) => hex("sha256", bytes) === wanted);
+    const content = contents.find((bytes) => sha256(bytes) === wanted);
     if (!content) return refuse(response, 404, "", "No such object");
     await this.#send(path, content, request, response, { ETag: '"of-the-storage"' });
   }
@@ -235,7 +237,7 @@ export class FakeHub {
     headers: Record<string, string>,
   ): Promise<void> {
     const { without = [], cut, stall, corrupt, rate } = this.misbehaviour;
-    const content = corrupt === path ? whole.map((byte, i) => (i === whole.length - 1 ? byte ^ 1 : byte)) : whole;
+    const content = corrupt === path ? damaged(whole) : whole;
     const [, first] = /^bytes=(\d+)-/.exec(request.headers.range ?? "") ?? [];
     const begin = first === undefined || without.includes("ranges") ? 0 : Number(first);
     if (begin > 0 && begin >= content.length) {
@@ -263,6 +265,13 @@ export class FakeHub {
   }
 }
 
+/** The same but for the last byte. */
+function damaged(content: Uint8Array): Uint8Array {
+  const bytes = content.slice();
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  return bytes;
+}
+
 function commitAt({ commits }: FakeRepo, revision: string): FakeCommit | undefined {
   if (revision === "main") return commits.at(-1);
   return commits.find(({ sha, refs = [] }) => sha === revision || refs.includes(revision));
@@ -271,10 +280,10 @@ function commitAt({ commits }: FakeRepo, revision: string): FakeCommit | undefin
 function entryOf(path: string, content: Uint8Array) {
   const size = content.length;
   const isLarge = size > LFS_BYTES;
-  const sha256 = hex("sha256", content);
-  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256}\nsize ${size}\n`;
+  const digest = sha256(content);
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${digest}\nsize ${size}\n`;
   const oid = gitOid(isLarge ? new TextEncoder().encode(pointer) : content);
-  return { type: "file", path, size, oid, ...(isLarge && { lfs: { oid: sha256, size, pointerSize: pointer.length } }) };
+  return { type: "file", path, size, oid, ...(isLarge && { lfs: { oid: digest, size, pointerSize: pointer.length } }) };
 }
 
 /** The SHA-1 that git gives a file. */
@@ -282,8 +291,12 @@ export function gitOid(content: Uint8Array): string {
   return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
 }
 
-function hex(algorithm: string, content: Uint8Array): string {
-  return createHash(algorithm).update(content).digest("hex");
+const digests = new WeakMap<Uint8Array, string>();
+
+function sha256(content: Uint8Array): string {
+  const known = digests.get(content) ?? createHash("sha256").update(content).digest("hex");
+  digests.set(content, known);
+  return known;
 }
 
 function bytesOf(content: Uint8Array | string): Uint8Array {
