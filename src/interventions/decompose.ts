@@ -4,7 +4,7 @@ import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { KeptStage } from "./bake-plan.ts";
 import type { Bundle } from "./bundle-types.ts";
 import { baseOf } from "./compose.ts";
-import { edgeMaskManifest } from "./kinds/edge-mask.ts";
+import { edgeMask } from "./kinds/edge-mask.ts";
 import { kindOf, type StageManifest } from "./kinds/kinds.ts";
 import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
@@ -31,7 +31,7 @@ export function remainderOf(
     const mine = kept.filter(({ id }) => id === stage.id);
     const id = ids.get(stage.id) as string;
     if (stage.kind === "edge_mask") {
-      stages.push(edgeMaskManifest(config, stage, id, tensors));
+      stages.push(edgeMask.manifest(config, stage, id, tensors));
       continue;
     }
     const layers = stage.layers.filter((layer) => mine.some((item) => item.layer === layer));

@@ -8,7 +8,7 @@ import { compose, shapeOf } from "./compose.ts";
 import { describePositions } from "./describe-positions.ts";
 import { maximum } from "./describe-values.ts";
 import { describeFit } from "./inspect-fit.ts";
-import { describeEdgeMask } from "./kinds/edge-mask.ts";
+import { edgeMask } from "./kinds/edge-mask.ts";
 import { kindOf } from "./kinds/kinds.ts";
 import type { Manifest } from "./manifest.ts";
 import { siteWidth } from "./site-names.ts";
@@ -54,7 +54,7 @@ function describeBase({ base }: Manifest): string {
 }
 
 function describeStage(stage: Stage, shape: ModelShape): string[] {
-  if (stage.kind === "edge_mask") return describeEdgeMask(stage, shape);
+  if (stage.kind === "edge_mask") return edgeMask.describe(stage, shape);
   const kind = kindOf(stage);
   const width = siteWidth(shape, stage.site) ?? 0;
   return [
@@ -89,7 +89,7 @@ function unreadTensors(stages: readonly Stage[], names: readonly string[]): stri
   const read = new Set<string>();
   for (const stage of stages) {
     if (stage.kind === "edge_mask") {
-      for (const name of ["mask", "constants"]) read.add(`${stage.id}.${name}`);
+      for (const name of edgeMask.tensorNames) read.add(`${stage.id}.${name}`);
     } else {
       for (const [layer, values] of stage.values) {
         for (const name of Object.keys(values)) read.add(layerTensorName(stage.id, layer, name));

@@ -3,8 +3,7 @@
  * What depends on the model or on the tensors is checked by `compose.ts`. Optional fields stay absent here.
  */
 import { show } from "../show.ts";
-import { checkEdgeMask } from "./kinds/edge-mask.ts";
-import { type StageManifest, stageKindNames, stageKinds } from "./kinds/kinds.ts";
+import { allKinds, type StageManifest, stageKindNames } from "./kinds/kinds.ts";
 import { isFloat32, isInteger, ManifestFields, refuse } from "./manifest-fields.ts";
 
 export type { AffineManifest } from "./kinds/affine.ts";
@@ -167,9 +166,7 @@ function checkStage(json: unknown, file: string, index: number): string {
     throw refuse(file, `stages[${index}].id`, `is ${show(id)}`, "An id is made of letters, digits, _ and -.");
   }
   const stage = new ManifestFields(json, `${file}: stage "${id}"`);
-  const kind = stage.word("kind", stageKindNames);
-  if (kind === "edge_mask") checkEdgeMask(stage);
-  else stageKinds[kind].check(stage);
+  allKinds[stage.word("kind", stageKindNames)].check(stage);
   if (stage.has("strength")) stage.number("strength");
   return id;
 }

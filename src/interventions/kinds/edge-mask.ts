@@ -31,8 +31,17 @@ export interface EdgeMaskManifest {
 /** Edges that are listed one by one; of more, the first are. */
 const LISTED = 12;
 
+/** The kind that is not at sites; the records of the others are `SiteStageKind`s. */
+export const edgeMask = {
+  check,
+  /** Of the tensors `ID.NAME` that a stage may have. */
+  tensorNames: ["mask", "constants"],
+  describe,
+  manifest: manifestOf,
+} as const;
+
 /** Checks a manifest's fields for their types. @throws `bad_bundle` */
-export function checkEdgeMask(manifest: ManifestFields): void {
+function check(manifest: ManifestFields): void {
   if (manifest.has("positions")) {
     throw manifest.refuse("positions", "has no meaning for an edge_mask, which acts everywhere", "Leave it out.");
   }
@@ -63,7 +72,7 @@ export function checkEdgeMask(manifest: ManifestFields): void {
 }
 
 /** In words: which edges, and what replaces what they cut. */
-export function describeEdgeMask(stage: EdgeMaskStage, shape: ModelShape): string[] {
+function describe(stage: EdgeMaskStage, shape: ModelShape): string[] {
   const sources = listSources(shape).map(sourceName);
   const destinations = listDestinations(shape, stage.destinations).map(destinationName);
   const total = countEdges(shape, stage.destinations).toLocaleString("en");
@@ -87,7 +96,7 @@ export function describeEdgeMask(stage: EdgeMaskStage, shape: ModelShape): strin
  * @param id of the stage in the file
  * @param tensors takes its constants
  */
-export function edgeMaskManifest(
+function manifestOf(
   config: ModelShape,
   stage: EdgeMaskStage,
   id: string,

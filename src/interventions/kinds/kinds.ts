@@ -1,7 +1,7 @@
 /** The kinds of stages. A new one at sites is a record of its own, one line here and one in the union of `stage.ts`. */
 import type { SiteStage, Stage, StageValues } from "../stage.ts";
 import { type AffineManifest, affine } from "./affine.ts";
-import type { EdgeMaskManifest } from "./edge-mask.ts";
+import { type EdgeMaskManifest, edgeMask } from "./edge-mask.ts";
 import { type NeuronScaleManifest, neuronScale } from "./neuron-scale.ts";
 import type { SiteStageKind } from "./stage-kind.ts";
 
@@ -17,7 +17,8 @@ export type SiteStageName = keyof typeof stageKinds;
 
 export const siteStageNames = Object.keys(stageKinds) as readonly SiteStageName[];
 /** All kinds, in the order in which errors list them. */
-export const stageKindNames = [...siteStageNames, "edge_mask"] as const;
+export const allKinds = { ...stageKinds, edge_mask: edgeMask } as const;
+export const stageKindNames = Object.keys(allKinds) as readonly (keyof typeof allKinds)[];
 
 /** Names of all tensors that stages at sites can have per layer. */
 export const tensorNames = siteStageNames.flatMap((name) => stageKinds[name].tensorNames);
