@@ -25,6 +25,7 @@ export function withoutWithheld(files: FileSource, note: (message: string) => vo
     size: (path, signal) => files.size(path, signal),
     read: (path, begin, end, signal) => files.read(path, begin, end, signal),
     readAll: (path, maxBytes, signal) => files.readAll(path, maxBytes, signal),
+    json: async (path, signal) => files.json?.(path, signal),
     isForwardOnly: (path) => files.isForwardOnly(path),
     list: (folder) => files.list(folder),
     close: () => files.close(),

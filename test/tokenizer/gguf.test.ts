@@ -156,6 +156,8 @@ test("a tokenizer.json in the file goes first", async () => {
 });
 
 test("unknown kinds are refused by name, and damage is reported", async () => {
+  const many = { ...PIECES, "tokenizer.ggml.tokens": Array.from({ length: 1001 }, (_, i) => `t${i}`) };
+  await refusal("bad_file", () => tokenizerOf(many), "1001 tokens", "1000 rows");
   await refusal("bad_file", () => tokenizerOf(byteLevel("klingon")), "tokenizer.ggml.pre", '"klingon"');
   await refusal("bad_file", () => tokenizerOf({ ...PIECES, "tokenizer.ggml.model": "t5" }), '"t5"');
   const scores = { "tokenizer.ggml.scores": new Float32Array(3) };

@@ -40,8 +40,8 @@ const MOST_AXES = 4;
 const LEAST_FIELD = 8 + 4 + 1;
 const LEAST_TENSOR = 8 + 4 + 4 + 8;
 
-/** Maximum number of tensors, and of fields: four times what the largest mixtures of experts have. */
-const MOST_ENTRIES = 1 << 17;
+/** Maximum number of tensors, and of fields: ten times what the largest models have. */
+const MOST_ENTRIES = 1 << 15;
 
 /** Maximum bytes of a header. The longest known, of vocabularies of 260,000 tokens with their merges, have 20 MB. */
 const MOST_HEADER = 64 << 20;

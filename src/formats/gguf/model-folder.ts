@@ -12,6 +12,7 @@ import { type GgufPart, openGgufCheckpoint } from "./checkpoint.ts";
 import { type Architecture, architectureOf, configOf, generationConfigOf } from "./config.ts";
 import { type GgufTensor, readTensor } from "./header.ts";
 import { Metadata } from "./metadata.ts";
+import { partNames } from "./part-names.ts";
 import { readParts } from "./parts.ts";
 import type { RopeFactors } from "./rope-scaling.ts";
 import { hasTokenizer } from "./special-ids.ts";
@@ -42,6 +43,7 @@ export function openGgufFolder(files: FileSource, file: string): FileSource {
 class GgufFolder implements FileSource {
   readonly label: string;
   readonly weights: NonNullable<FileSource["weights"]>;
+  readonly expect?: NonNullable<FileSource["expect"]>;
   readonly readAhead?: NonNullable<FileSource["readAhead"]>;
   readonly settle?: NonNullable<FileSource["settle"]>;
   readonly #files: FileSource;
@@ -56,6 +58,7 @@ class GgufFolder implements FileSource {
     this.label = files.describe(file);
     if (files.readAhead) this.readAhead = (path, spans, signal) => files.readAhead?.(path, spans, signal);
     if (files.settle) this.settle = async (signal) => files.settle?.(signal);
+    if (files.expect) this.expect = (paths, signal, onAnswer) => this.#expect(paths, signal, onAnswer);
     this.weights = {
       open: (signal) => this.#checkpoint(signal),
       files: async (signal) => (await this.#open(signal)).parts.map((part) => part.file),
@@ -64,11 +67,6 @@ class GgufFolder implements FileSource {
 
   describe(path: string): string {
     return MADE.includes(path) ? `${this.label} (as ${path})` : this.#files.describe(path);
-  }
-
-  expect(_: readonly string[], signal?: AbortSignal): void {
-    // Whoever asks for something reads the headers again if this fails.
-    this.#open(signal).catch(() => undefined);
   }
 
   async exists(path: string, signal?: AbortSignal): Promise<boolean> {
@@ -85,7 +83,7 @@ class GgufFolder implements FileSource {
       case "generation_config.json":
         return generationConfigOf(metadata);
       case "tokenizer.json":
-        return tokenizerJson(metadata, arch);
+        return tokenizerJson(metadata, arch, config.vocab_size as number);
       case "tokenizer_config.json":
         return tokenizerConfig(metadata, arch);
       default:
@@ -144,6 +142,15 @@ class GgufFolder implements FileSource {
     const bytes = new TextEncoder().encode(`${pythonJson(value)}\n`);
     this.#written.set(path, bytes);
     return bytes;
+  }
+
+  /** What is expected of a folder is made of the headers: there is one answer. */
+  #expect(paths: readonly string[], signal: AbortSignal | undefined, onAnswer?: (count: number) => void): void {
+    this.#files.expect?.(partNames(this.#file), signal);
+    // Whoever asks for something reads the headers again if this fails.
+    this.#open(signal)
+      .then(() => onAnswer?.(paths.length))
+      .catch(() => undefined);
   }
 
   #open(signal: AbortSignal | undefined): Promise<Opened> {

@@ -17,7 +17,6 @@ const HEADERS_AT_ONCE = 8;
  */
 export async function readParts(source: FileSource, file: string, signal?: AbortSignal): Promise<readonly GgufPart[]> {
   const names = partNames(file);
-  source.expect?.(names, signal);
   const first = names[0] as string;
   const header = await readGgufHeader(source, first, signal);
   const where = source.describe(first);

@@ -14,14 +14,15 @@ type Json = Readonly<Record<string, unknown>>;
 
 /**
  * What tokenizer.json holds; undefined for a file without a vocabulary.
+ * @param rows of the embedding, which may be more than there are tokens
  * @throws `bad_file` for a kind of tokenizer that is not supported, or one that is damaged
  */
-export function tokenizerJson(metadata: Metadata, arch: string): unknown {
+export function tokenizerJson(metadata: Metadata, arch: string, rows: number): unknown {
   // Some writers add the tokenizer.json of the model that they read.
   const whole = metadata.text("tokenizer.huggingface.json");
   if (whole !== undefined) return parse(whole, metadata);
   if (!hasTokenizer(metadata)) return undefined;
-  const vocabulary = readVocabulary(metadata);
+  const vocabulary = readVocabulary(metadata, rows);
   const kind = metadata.text("tokenizer.ggml.model");
   if (kind === "gpt2") return byteLevelBpe(metadata, vocabulary, preTokenizerOf(metadata, arch));
   if (kind === "llama") return sentencePiece(metadata, vocabulary);
@@ -58,27 +59,31 @@ interface Vocabulary {
   readonly added: readonly Json[];
 }
 
-function readVocabulary(metadata: Metadata): Vocabulary {
+function readVocabulary(metadata: Metadata, rows: number): Vocabulary {
   const tokens = metadata.texts("tokenizer.ggml.tokens");
   if (!tokens || tokens.length === 0) throw damaged(metadata, "it has no `tokenizer.ggml.tokens`");
+  if (tokens.length > rows) {
+    throw damaged(metadata, `it has ${tokens.length} tokens, but the model's embedding has ${rows} rows`);
+  }
   const types = metadata.numbers("tokenizer.ggml.token_type");
   if (types && types.length !== tokens.length) {
     throw damaged(metadata, `it has ${tokens.length} tokens but the types of ${types.length}`);
   }
   const typeOf = (id: number): number => types?.[id] ?? TOKEN_TYPES.normal;
-  const entries: [string, number][] = [];
+  // Without a prototype, so that a token may be called __proto__.
+  const ids = Object.create(null) as Record<string, number>;
   const added: Json[] = [];
   for (let id = 0; id < tokens.length; id++) {
     const content = tokens.at(id);
     const type = typeOf(id);
     if (type === TOKEN_TYPES.unused && content === `[PAD${id}]`) continue;
-    entries.push([content, id]);
+    ids[content] = id;
     const special = type === TOKEN_TYPES.control || type === TOKEN_TYPES.unknown;
     if (special || type === TOKEN_TYPES.userDefined) {
       added.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special });
     }
   }
-  return { tokens, typeOf, ids: Object.fromEntries(entries), added };
+  return { tokens, typeOf, ids, added };
 }
 
 function byteLevelBpe(metadata: Metadata, { ids, added }: Vocabulary, pre: PreTokenizer): Json {
@@ -99,7 +104,7 @@ function byteLevelBpe(metadata: Metadata, { ids, added }: Vocabulary, pre: PreTo
       byte_fallback: false,
       ignore_merges: pre.ignoreMerges === true,
       vocab: ids,
-      merges: [...merges],
+      merges: merges.all(),
     },
   };
 }
@@ -157,7 +162,7 @@ function sentencePiece(metadata: Metadata, vocabulary: Vocabulary): Json {
       byte_fallback: true,
       ignore_merges: false,
       vocab: ids,
-      merges: [...(metadata.texts("tokenizer.ggml.merges") ?? mergesOf(metadata, tokens, typeOf))],
+      merges: metadata.texts("tokenizer.ggml.merges")?.all() ?? mergesOf(metadata, tokens, typeOf),
     },
   };
 }
@@ -230,7 +235,7 @@ function postProcessor(metadata: Metadata, addBos = false): Json | null {
 function chatTemplates(metadata: Metadata): Json {
   const key = "tokenizer.chat_template";
   const usual = metadata.text(key);
-  const named = [...(metadata.texts("tokenizer.chat_templates") ?? [])].flatMap((name) => {
+  const named = (metadata.texts("tokenizer.chat_templates")?.all() ?? []).flatMap((name) => {
     const template = metadata.text(`${key}.${name}`);
     return template === undefined ? [] : [{ name, template }];
   });

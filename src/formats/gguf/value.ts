@@ -8,10 +8,10 @@ export type MetadataList = ArrayLike<number> | Texts | readonly MetadataValue[];
 /** Maximum depth of lists within lists. */
 const MOST_DEPTH = 4;
 
-/** Maximum number of texts in metadata lists, in all: more than twice any vocabulary with its merges. */
+/** Maximum number of items in metadata lists, in all: more than any vocabulary has with its scores, types and merges. */
 const MOST_ITEMS = 1 << 21;
 
-/** A list within a list takes the memory of this many texts. */
+/** A list within a list takes the memory of this many numbers or texts. */
 const LIST_WEIGHT = 32;
 
 /** GGUF's numbers of types that are not numbers. */
@@ -20,28 +20,29 @@ const TEXT = 8;
 const LIST = 9;
 
 /** A list of texts that are decoded when they are asked for: commands that need no tokenizer decode none. */
-export class Texts implements Iterable<string> {
+export class Texts {
   readonly length: number;
   readonly #bytes: Uint8Array;
-  /** Where each text begins. Its length is in the four bytes before the four zeros before it. */
+  readonly #view: DataView;
+  /** Where each text begins. Its length is in the eight bytes before it, of which the last four are zeros. */
   readonly #begins: Uint32Array;
 
   /** @param bytes of the list: before each text its length, of 8 bytes */
   constructor(bytes: Uint8Array, begins: Uint32Array) {
     this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#begins = begins;
     this.length = begins.length;
   }
 
   at(index: number): string {
     const begin = this.#begins[index] as number;
-    const bytes = this.#bytes;
-    const length = new DataView(bytes.buffer, bytes.byteOffset + begin - 8, 4).getUint32(0, true);
-    return utf8.decode(bytes.subarray(begin, begin + length));
+    return utf8.decode(this.#bytes.subarray(begin, begin + this.#view.getUint32(begin - 8, true)));
   }
 
-  *[Symbol.iterator](): IterableIterator<string> {
-    for (let index = 0; index < this.length; index++) yield this.at(index);
+  /** All of them, decoded. */
+  all(): string[] {
+    return Array.from({ length: this.length }, (_, index) => this.at(index));
   }
 }
 
@@ -71,7 +72,7 @@ function readList(cursor: Cursor, count: ItemCount, depth: number): MetadataList
   const type = cursor.u32();
   const number = NUMBERS.get(type);
   if (number) {
-    const length = cursor.count("numbers of a list", number.bytes);
+    const length = countItems(cursor, count, "numbers of a list", number.bytes);
     const bytes = cursor.bytes(length * number.bytes);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const list = new number.List(length);
@@ -79,18 +80,18 @@ function readList(cursor: Cursor, count: ItemCount, depth: number): MetadataList
     return list;
   }
   if (type !== TEXT && type !== LIST) throw unknownType(cursor, type);
-  const length = cursor.count("items of a list", 8);
-  const items = count.items + length * (type === LIST ? LIST_WEIGHT : 1);
-  if (items > MOST_ITEMS) throw cursor.bad(`holds more than ${MOST_ITEMS} texts in its metadata, or lists in lists`);
-  if (type === TEXT) {
-    const list = readTexts(cursor, length);
-    count.items = items;
-    return list;
-  }
-  count.items = items;
+  if (type === TEXT) return readTexts(cursor, countItems(cursor, count, "texts of a list", 8));
+  const length = countItems(cursor, count, "lists of a list", 12, LIST_WEIGHT);
   const list: MetadataValue[] = [];
   for (let i = 0; i < length; i++) list.push(readList(cursor, count, depth + 1));
   return list;
+}
+
+function countItems(cursor: Cursor, count: ItemCount, what: string, leastBytes: number, weight = 1): number {
+  const length = cursor.count(what, leastBytes);
+  count.items += length * weight;
+  if (count.items <= MOST_ITEMS) return length;
+  throw cursor.bad(`holds more than ${MOST_ITEMS} items in its metadata, or lists in lists`);
 }
 
 function readTexts(cursor: Cursor, count: number): Texts {
