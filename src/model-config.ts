@@ -113,4 +113,6 @@ export interface ModelConfig {
    * each matrix in a format of its own.
    */
   readonly quantization?: QuantFormat | ReadyMade;
+  /** What the file calls its mixture of formats: `GGUF Q4_K_M`. Absent if it has no name for it. */
+  readonly quantized_as?: string;
 }

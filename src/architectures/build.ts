@@ -35,7 +35,8 @@ export function buildGraph(config: ModelConfig, checkpoint: Checkpoint): Graph {
   checkLayerCount(config, checkpoint, prefix);
   const names = { prefix, ...endsOf(config, checkpoint, prefix) };
   const graph = architectures[config.architecture].graph(config, names);
-  for (const node of graph.nodes) checkNode(node, checkpoint, config.quantization);
+  const { quantization } = config;
+  for (const node of graph.nodes) checkNode(node, checkpoint, isQuantFormat(quantization) ? quantization : undefined);
   return graph;
 }
 
@@ -57,21 +58,19 @@ export function endsOf(
   return { embedding, head: config.tie_word_embeddings ? embedding : HEAD };
 }
 
-function checkNode(node: Node, checkpoint: Checkpoint, quantization: ModelConfig["quantization"]): void {
+function checkNode(node: Node, checkpoint: Checkpoint, quantization: QuantFormat | undefined): void {
   const { matrices, vectors } = weightsOf(node);
-  const blocks = isQuantFormat(quantization) ? quantization : undefined;
   for (const matrix of matrices) {
-    checkMatrix(matrix, checkpoint, quantization === "mlx", isKeptAsStored(node, matrix) ? undefined : blocks);
+    checkMatrix(matrix, checkpoint, isKeptAsStored(node, matrix) ? undefined : quantization);
   }
   for (const vector of vectors) checkVector(vector, checkpoint);
 }
 
-function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint, isMlx: boolean, quantization?: QuantFormat): void {
+function checkMatrix(ref: MatrixRef, checkpoint: Checkpoint, quantization?: QuantFormat): void {
   const quantized = checkpoint.quantized?.get(ref.tensor);
   if (quantized) {
-    const { outputs, inputs } = quantized;
-    // GGUF's writers turn GPT-2's matrices; what those of MLX do is not known.
-    if (ref.transposed && isMlx) {
+    const { outputs, inputs, turned = false } = quantized;
+    if (ref.transposed !== turned) {
       const problem = `${ref.tensor} is quantised as ${quantized.format}, under a name whose weights are stored [inputs, outputs]`;
       throw new SluiceError("bad_weights", problem, { hint: "Convert the model with its own program's converter." });
     }

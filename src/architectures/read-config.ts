@@ -6,7 +6,7 @@
  */
 import { QUANT_BLOCK } from "../formats/quantized-block.ts";
 import type { ModelConfig } from "../model-config.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
 import { ConfigFields, type Notice } from "./config-fields.ts";
 import { refuseForeign } from "./foreign-quantization.ts";
 import { LLAMA_FAMILIES } from "./llama-families.ts";
@@ -25,9 +25,8 @@ export const QUANTIZATION_FIELD = "sluice_quantization";
  */
 export function readConfig(json: unknown, label: string, note: Notice = () => undefined): ModelConfig {
   const config = new ConfigFields(json, label, note);
-  const quantization = quantizationOf(config, json);
+  const quantized = quantizationOf(config, json);
   const model_type = modelType(config);
-  const quantized = quantization && { quantization };
   const family = LLAMA_FAMILIES.get(model_type);
   return { ...(family ? readLlama(config, model_type, family) : readGpt2(config)), ...quantized };
 }
@@ -60,24 +59,26 @@ const KNOWN_ARCHITECTURES: readonly (readonly [type: string, architecture: strin
   ]),
 ];
 
-/** Sluice's own quantised weights, or MLX's; others are refused by name. */
-function quantizationOf(config: ConfigFields, json: unknown): ModelConfig["quantization"] {
+type Quantized = Pick<ModelConfig, "quantization" | "quantized_as">;
+
+/** Sluice's own quantised weights, those of a GGUF file, or MLX's; others are refused by name. */
+function quantizationOf(config: ConfigFields, json: unknown): Quantized {
   if (!isMlx(config)) {
     refuseForeign(config);
     return readQuantization(config);
   }
   // Refused before the weights are looked at.
   readMlx(json, config.label);
-  return "mlx";
+  return { quantization: "mlx" };
 }
 
-/** Sluice's own quantised weights: the format and the length of its blocks. */
-function readQuantization(config: ConfigFields): ModelConfig["quantization"] {
+/** Sluice's own quantised weights: the format and the length of its blocks. What stands for a GGUF file names its type. */
+function readQuantization(config: ConfigFields): Quantized {
   const fields = config.object(QUANTIZATION_FIELD);
-  if (!fields) return undefined;
+  if (!fields) return {};
   const format = fields.string("format");
-  if (format === "gguf") return format;
+  if (format === "gguf") return { quantization: format, quantized_as: `GGUF ${showText(fields.string("type"))}` };
   if (format !== "q8" && format !== "q4") throw fields.refuse("format", "q8 and q4 are supported");
   if (fields.integer("block") !== QUANT_BLOCK) throw fields.refuse("block", `blocks of ${QUANT_BLOCK} are supported`);
-  return format;
+  return { quantization: format };
 }

@@ -6,6 +6,7 @@
  * a_i·(v_i·ŵ), and exactly Σ_i a_i(v_i·ŵ) = (mlp_out − b_out)·ŵ.
  */
 
+import { openModel } from "../architectures/open-model.ts";
 import { entry, optional, options as optionsOf } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { floats } from "../arguments/lists.ts";
@@ -13,7 +14,7 @@ import { signal as abortSignal, callback, finite, text, whole } from "../argumen
 import { neuronDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { openCheckpoint } from "../formats/huggingface.ts";
+import { dequantized } from "../formats/dequantized.ts";
 import { type StoredTensor, storeFloat32 } from "../formats/safetensors.ts";
 import type { MatrixRef } from "../graph/graph.ts";
 import { isSameSite } from "../graph/site.ts";
@@ -246,10 +247,11 @@ export async function readValueVectors(
   const unit = Float64Array.from(direction, (value) => value / length);
   const files = await openModelFiles(source, { signal });
   try {
-    const checkpoint = await openCheckpoint(files, signal);
+    const { checkpoint } = await openModel(files, () => undefined, signal);
+    const floats = dequantized(checkpoint);
     const readouts: ValueReadouts[] = [];
     for (let layer = 0; layer < model.config.num_hidden_layers; layer++) {
-      readouts.push(await readoutsOf(checkpoint, outputProjection(model, layer), unit, signal));
+      readouts.push(await readoutsOf(floats, outputProjection(model, layer), unit, signal));
     }
     return readouts;
   } finally {

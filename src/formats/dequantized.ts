@@ -1,6 +1,10 @@
-/** A checkpoint whose quantised matrices are presented as float32 tensors `[outputs, inputs]` of the weights that they mean. */
+/**
+ * A checkpoint whose quantised matrices are presented as float32 tensors of the weights that they mean, `[outputs, inputs]`
+ * or, if a float file holds them so, `[inputs, outputs]`.
+ */
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { QuantizedMatrix, QuantizedRows } from "./quantized-matrix.ts";
+import { LastTurned, turn } from "./turned.ts";
 
 /** The weights of some outputs, [rows][inputs]. */
 export function dequantize(
@@ -33,6 +37,9 @@ export function dequantized(checkpoint: Checkpoint): Checkpoint {
     else if (!hidden.has(name)) tensors.set(name, info);
   }
   const { missing, label, forwardOnly } = checkpoint;
+  const lastTurned = new LastTurned();
+  const weights = async (matrix: QuantizedMatrix, first: number, end: number, signal: AbortSignal | undefined) =>
+    new Uint8Array(dequantize(await matrix.readRows(checkpoint, first, end, signal), matrix).buffer);
   return {
     tensors,
     ...(missing && { missing }),
@@ -41,16 +48,25 @@ export function dequantized(checkpoint: Checkpoint): Checkpoint {
     async read(name, begin, end, signal) {
       const matrix = quantized.get(name);
       if (!matrix) return checkpoint.read(name, begin, end, signal);
-      const rowBytes = matrix.inputs * 4;
+      const { outputs, inputs } = matrix;
+      if (matrix.turned) {
+        return lastTurned.read(name, begin, end, async () =>
+          turn(await weights(matrix, 0, outputs, signal), outputs, inputs),
+        );
+      }
+      const rowBytes = inputs * 4;
       const first = Math.floor(begin / rowBytes);
-      const rows = await matrix.readRows(checkpoint, first, Math.ceil(end / rowBytes), signal);
-      const bytes = new Uint8Array(dequantize(rows, matrix).buffer);
+      const bytes = await weights(matrix, first, Math.ceil(end / rowBytes), signal);
       return bytes.slice(begin - first * rowBytes, end - first * rowBytes);
     },
-    close: () => checkpoint.close(),
+    close() {
+      lastTurned.clear();
+      return checkpoint.close();
+    },
   };
 }
 
-function floatInfo(name: string, { outputs, inputs }: QuantizedMatrix): TensorInfo {
-  return { name, dtype: "F32", shape: [outputs, inputs], byteLength: outputs * inputs * 4 };
+function floatInfo(name: string, { outputs, inputs, turned }: QuantizedMatrix): TensorInfo {
+  const shape = turned ? [inputs, outputs] : [outputs, inputs];
+  return { name, dtype: "F32", shape, byteLength: outputs * inputs * 4 };
 }

@@ -7,7 +7,7 @@
  * squared differences is used.
  */
 import { SluiceError } from "../errors.ts";
-import type { QuantFormat, ReadyMade } from "../model-config.ts";
+import type { ModelConfig, QuantFormat } from "../model-config.ts";
 import { show } from "../show.ts";
 import { f16ToF32, f32ToF16 } from "./half.ts";
 
@@ -32,8 +32,11 @@ export function checkQuantFormat(value: unknown): QuantFormat {
 }
 
 /** The error for weights that cannot be quantised again. */
-export function alreadyQuantized(label: string, format: QuantFormat | ReadyMade): SluiceError {
-  const how = isQuantFormat(format) ? `to ${format}` : { mlx: "in MLX's format", gguf: "as GGUF" }[format];
+export function alreadyQuantized(
+  label: string,
+  { quantization, quantized_as }: Pick<ModelConfig, "quantization" | "quantized_as">,
+): SluiceError {
+  const how = isQuantFormat(quantization) ? `to ${quantization}` : `in ${quantized_as ?? "MLX's format"}`;
   return new SluiceError("usage", `${label} is already quantised, ${how}`, {
     hint: "Load it as it is, or quantise the float weights that it was made from.",
   });

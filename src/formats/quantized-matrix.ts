@@ -48,6 +48,8 @@ export interface QuantizedMatrix {
   readonly coding: Coding;
   /** The stored tensors that it is made of. */
   readonly tensors: readonly string[];
+  /** Whether a float file holds the matrix inputs first: so `dequantized` presents it. Outputs come first here always. */
+  readonly turned?: boolean;
   /** How the file calls its format, for messages: `Q4_K`, `MLX with 4 bits`. */
   readonly format: string;
   /**

@@ -1,5 +1,6 @@
 /** Interventions multiplied into a model's weights, from files to files, without a GPU. */
 import { openModel } from "../architectures/open-model.ts";
+import { QUANTIZATION_FIELD } from "../architectures/read-config.ts";
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, callback, oneOf } from "../arguments/rules.ts";
@@ -46,7 +47,7 @@ export interface BakedModel extends ChangedModel {
 }
 
 /** Fields of config.json that float weights must not have. */
-const NOT_QUANTISED = { quantization: undefined, quantization_config: undefined };
+const NOT_QUANTISED = { quantization: undefined, quantization_config: undefined, [QUANTIZATION_FIELD]: undefined };
 
 export const bakeModelDoor = entry(
   "bakeModel",

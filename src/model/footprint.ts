@@ -131,7 +131,9 @@ export async function measureModel(source: ModelSource, options: FootprintOption
       model: files.label,
       model_type: config.model_type,
       parameters: parametersOf(graph),
-      stored: isQuantFormat(config.quantization) ? config.quantization : usualFormat(checkpoint, graph),
+      stored: isQuantFormat(config.quantization)
+        ? config.quantization
+        : (config.quantized_as ?? usualFormat(checkpoint, graph)),
       download_bytes: await downloadBytes(files, checkpoint, signal),
       context,
       sequences,

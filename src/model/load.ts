@@ -81,7 +81,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const { config: stored, checkpoint, graph } = await openModel(files, note, signal, lora?.adapt);
     checkpoint.readAhead?.(tensorsOf(graph), signal);
     const quantize = options.quantize === undefined ? undefined : checkQuantFormat(options.quantize);
-    if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored.quantization);
+    if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored);
     const quantization = quantize ?? stored.quantization;
     const config = { ...stored, ...(quantization && { quantization }) };
     // What is read for text is small, but much comes one after another. Weights do not wait for it.

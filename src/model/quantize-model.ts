@@ -56,7 +56,7 @@ export async function quantizeModel(
   const files = await openModelFiles(place, { signal });
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
-    if (config.quantization) throw alreadyQuantized(files.label, config.quantization);
+    if (config.quantization) throw alreadyQuantized(files.label, config);
     const quantized =
       to === "mlx4" || to === "mlx8"
         ? quantizeToMlx(graph, checkpoint, to === "mlx4" ? 4 : 8)

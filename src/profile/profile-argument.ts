@@ -114,7 +114,7 @@ const profile = fields<Profile>(
   "kept",
 )({
   model: name,
-  quantization: needed(either(nothing, oneOf(["q8", "q4", "mlx", "gguf"]))),
+  quantization: needed(either(nothing, name)),
   stages: names,
   sluice_version: name,
   device: name,

@@ -1,7 +1,6 @@
 /** A profile: the result of `profileModel`, from which reports, traces and tracks are made. */
 
 import type { HostWork } from "../execution/host-observer.ts";
-import type { QuantFormat, ReadyMade } from "../model-config.ts";
 import type { Ceilings } from "./ceilings.ts";
 
 /** The two phases of a generation: the prompt, then token by token. */
@@ -94,8 +93,8 @@ export interface WallTimes {
 export interface Profile {
   /** The folder's name, or the last part of the address that names a model. */
   readonly model: string;
-  /** Quantisation of its linear weights; null: as stored. */
-  readonly quantization: QuantFormat | ReadyMade | null;
+  /** Quantisation of its linear weights: `q8`, `q4`, `mlx`, or a GGUF file's, such as `GGUF Q4_K_M`; null: as stored. */
+  readonly quantization: string | null;
   /** Interventions that acted, in order. */
   readonly stages: readonly string[];
   /** Version of the package and its shaders. */

@@ -104,7 +104,7 @@ export async function profileModel(model: Model, prompt: PromptInput, options: P
     });
     const profile: Profile = {
       model: nameOf(upload.from) ?? model.config.model_type,
-      quantization: model.config.quantization ?? null,
+      quantization: model.config.quantized_as ?? model.config.quantization ?? null,
       stages: model.stages.map(({ id }) => id),
       sluice_version: engineVersion,
       device: model.device.name,

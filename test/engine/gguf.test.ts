@@ -57,22 +57,12 @@ async function floatFolder(name: string): Promise<File[]> {
     const tensors = new Map<string, StoredTensor>();
     for (const [tensor, { dtype, shape, byteLength }] of floats.tensors) {
       const values = toFloat32({ dtype, shape, bytes: await floats.read(tensor, 0, byteLength) });
-      // Quantised matrices have their outputs first, also those that a folder of GPT-2 has the other way round.
-      const isTurned = checkpoint.quantized?.has(tensor) && tensor.includes(".c_");
-      tensors.set(tensor, isTurned ? turned(values, shape) : storeFloat32(values, shape));
+      tensors.set(tensor, storeFloat32(values, shape));
     }
     return modelFiles({ tensors, config });
   } finally {
     await files.close();
   }
-}
-
-function turned(values: Float32Array, [outputs = 0, inputs = 0]: readonly number[]): StoredTensor {
-  const result = new Float32Array(values.length);
-  for (let n = 0; n < outputs; n++) {
-    for (let k = 0; k < inputs; k++) result[k * outputs + n] = values[n * inputs + k] as number;
-  }
-  return storeFloat32(result, [inputs, outputs]);
 }
 
 test("stories260K in 8 bits tells its story, from text and without another file", async () => {

@@ -4,9 +4,10 @@ import * as assert from "uvu/assert";
 import { openModel } from "../../src/architectures/open-model.ts";
 import { readConfig } from "../../src/architectures/read-config.ts";
 import { inverseFrequencies } from "../../src/architectures/rope.ts";
-import { dequantized } from "../../src/formats/dequantized.ts";
+import { dequantize, dequantized } from "../../src/formats/dequantized.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { readJson as readJsonFile } from "../../src/formats/source.ts";
+import { bakeModel } from "../../src/model/bake-model.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { type Field, type WrittenTensor, writeGguf } from "../support/gguf-writer.ts";
 import { refusal } from "./refusal.ts";
@@ -15,13 +16,25 @@ const { models } = await readJson<{
   readonly models: Readonly<Record<string, { readonly config: Readonly<Record<string, unknown>> }>>;
 }>("test/data/gguf/models.json");
 
+/** As `general.file_type` says, or of most bytes. */
+const TYPES: Readonly<Record<string, string>> = {
+  llama: "Q4_K_M",
+  qwen2: "Q8_0",
+  "gpt2-00001-of-00002": "Q5_0",
+  "stories260K-Q8_0": "Q8_0",
+};
+
 for (const [name, { config }] of Object.entries(models)) {
   test(`${name}: the configuration of the folder that it was made from`, async () => {
     const files = await openSource(location(`test/data/gguf/${name}.gguf`));
     try {
       const notices: string[] = [];
       const { config: found } = await openModel(files, (text) => notices.push(text));
-      assert.equal(found, { ...readConfig(config, "config.json"), quantization: "gguf" });
+      assert.equal(found, {
+        ...readConfig(config, "config.json"),
+        quantization: "gguf",
+        quantized_as: `GGUF ${TYPES[name]}`,
+      });
       assert.equal(notices, []);
       assert.is(files.label, location(`test/data/gguf/${name}.gguf`));
     } finally {
@@ -232,13 +245,40 @@ test("a folder with one GGUF file is that model; with several, they are listed; 
   assert.is((await openFiles(described)).config.model_type, "qwen2");
 });
 
+test("a baked GPT-2 is a folder of float32, its linear weights inputs first", async () => {
+  const source = location("test/data/gguf/gpt2-00001-of-00002.gguf");
+  const baked = await bakeModel(source, []);
+  const folder: File[] = [];
+  for (const { name, read } of baked.files) {
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    for await (const piece of read()) pieces.push(new Uint8Array(piece));
+    folder.push(new File(pieces, name));
+  }
+  await baked.close();
+  const { config, checkpoint } = await openFiles(folder);
+  assert.equal([config.quantization, config.quantized_as], [undefined, undefined]);
+  assert.equal(checkpoint.tensors.get("transformer.h.0.mlp.c_fc.weight")?.shape, [96, 384]);
+  const files = await openSource(source);
+  const stored = await (files.weights as NonNullable<typeof files.weights>).open();
+  const matrix = stored.quantized?.get("transformer.h.0.mlp.c_fc.weight");
+  assert.ok(matrix);
+  const row = dequantize(await matrix.readRows(stored, 5, 6, undefined), matrix);
+  const all = new Float32Array((await checkpoint.read("transformer.h.0.mlp.c_fc.weight", 0, 96 * 384 * 4)).buffer);
+  assert.equal(
+    row,
+    row.map((_, k) => all[k * 384 + 5] as number),
+  );
+  await stored.close();
+});
+
 test("made files can be read as bytes, like any others", async () => {
   const files = await openSource(location("test/data/gguf/gpt2-00002-of-00002.gguf"));
   for (const path of ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]) {
     assert.ok(await files.exists(path), path);
     const bytes = await files.readAll(path);
     assert.is(bytes.length, await files.size(path));
-    assert.equal(JSON.parse(new TextDecoder().decode(bytes)), await readJsonFile(files, path));
+    const value = JSON.stringify(await readJsonFile(files, path));
+    assert.equal(JSON.parse(new TextDecoder().decode(bytes)), JSON.parse(value));
     assert.equal(await files.read(path, 1, 5), bytes.slice(1, 5));
   }
   assert.is(await files.exists("vocab.json"), false);

@@ -9,6 +9,7 @@ import { dequantize } from "../dequantized.ts";
 import type { QuantizedMatrix, QuantizedRows, TensorReader } from "../quantized-matrix.ts";
 import type { Span } from "../read-ahead.ts";
 import { checkRange, type FileSource } from "../source.ts";
+import { LastTurned, turn } from "../turned.ts";
 import { BLOCK_CODECS, type BlockCodec, unpackBlocks } from "./blocks.ts";
 import type { Architecture } from "./config.ts";
 import { HeadOrder } from "./head-order.ts";
@@ -67,8 +68,7 @@ class GgufCheckpoint implements Checkpoint {
   readonly #source: FileSource;
   readonly #stored = new Map<string, Stored>();
   readonly #heads: Heads;
-  /** The last tensor that was turned, whole: its readers ask for parts of it one after another. */
-  #turned: { readonly name: string; readonly bytes: Promise<Uint8Array> } | undefined;
+  readonly #turned = new LastTurned();
 
   constructor(source: FileSource, label: string, parts: readonly GgufPart[], arch: Architecture, heads: Heads) {
     this.#source = source;
@@ -106,7 +106,7 @@ class GgufCheckpoint implements Checkpoint {
     const size = FLOAT_BYTES.get(info.dtype);
     // Blocks are read as they are stored.
     if (size === undefined) return this.#raw(stored, begin, end, signal);
-    if (arrangement === "turned") return (await this.#turn(stored, size, signal)).slice(begin, end);
+    if (arrangement === "turned") return this.#turned.read(name, begin, end, () => this.#turn(stored, signal));
     const rows = (from: number, to: number): Promise<Uint8Array> =>
       widen ? this.#widened(stored, widen, from, to, signal) : this.#raw(stored, from, to, signal);
     const order = this.#orderOf(arrangement);
@@ -115,7 +115,7 @@ class GgufCheckpoint implements Checkpoint {
   }
 
   close(): Promise<void> {
-    this.#turned = undefined;
+    this.#turned.clear();
     return this.#source.close();
   }
 
@@ -145,30 +145,9 @@ class GgufCheckpoint implements Checkpoint {
     return new Uint8Array(values.buffer).slice(begin - first * block * 4, end - first * block * 4);
   }
 
-  /** A matrix with its axes exchanged. */
-  async #turn(stored: Stored, size: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const { name } = stored.info;
-    if (this.#turned?.name !== name) {
-      const bytes = this.#readTurned(stored, size, signal);
-      this.#turned = { name, bytes };
-      // A failure is not kept: the next read tries again.
-      bytes.catch(() => {
-        this.#turned = undefined;
-      });
-    }
-    return this.#turned.bytes;
-  }
-
-  async #readTurned(stored: Stored, size: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const [inputs = 1, outputs = 1] = stored.info.shape;
-    const bytes = await this.#raw(stored, 0, stored.tensor.byteLength, signal);
-    const Words = size === 4 ? Uint32Array : Uint16Array;
-    const from = new Words(bytes.buffer, bytes.byteOffset, inputs * outputs);
-    const to = new Words(inputs * outputs);
-    for (let n = 0, at = 0; n < outputs; n++) {
-      for (let k = 0, target = n; k < inputs; k++, target += outputs) to[target] = from[at++] as number;
-    }
-    return new Uint8Array(to.buffer);
+  async #turn(stored: Stored, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const [inputs = 0, outputs = 0] = stored.info.shape;
+    return turn(await this.#raw(stored, 0, stored.tensor.byteLength, signal), outputs, inputs);
   }
 
   #matrix(name: string, tensor: GgufTensor, arrangement: Arrangement, codec: BlockCodec): QuantizedMatrix {
@@ -181,6 +160,7 @@ class GgufCheckpoint implements Checkpoint {
       coding: codec.coding,
       tensors: [name],
       format: tensor.dtype,
+      ...(arrangement === "turned" && { turned: true }),
       async readRows(stored: TensorReader, first, end, signal): Promise<QuantizedRows> {
         const read = (begin: number, last: number) => stored.read(name, begin, last, signal);
         const from = first * rowBytes;
