@@ -169,9 +169,9 @@ function unreadable(path: string, cause: unknown, hint?: string): SluiceError {
   return new SluiceError("not_found", `${path} ${problem}`, { cause, ...(hint ? { hint } : {}) });
 }
 
-/** Users copy `owner/name` from Hugging Face's pages. */
+/** Models of the hub are often called by the second half of their names. */
 function hintForMissing(path: string): string {
-  return /^[\w.-]+\/[\w.-]+$/.test(path) && !path.startsWith(".")
-    ? `If you mean the model on Hugging Face, give https://huggingface.co/${path}/resolve/main`
+  return /^\w[\w.-]*$/.test(path)
+    ? "A model of the Hugging Face hub is named with its owner, such as openai-community/gpt2."
     : "Give the folder that holds config.json and the safetensors files.";
 }

@@ -3,7 +3,6 @@ import { entry } from "../arguments/entry.ts";
 import { path } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
-import { DEFAULT_REVISION, parseReference } from "./reference.ts";
 import type { CachedModel, HubStore } from "./store.ts";
 
 export const listModelsDoor = entry("listModels");
@@ -39,23 +38,23 @@ export interface FoundModel {
 
 /** @throws SluiceError `not_found` if it is not in the store */
 export function findCached(name: string, store: HubStore, models: readonly CachedModel[]): FoundModel {
-  const reference = parseReference(name);
-  const model = models.find(({ repo }) => repo === reference?.repo);
-  if (!reference || !model) {
+  // Not parseReference: Python's tools also keep models whose names have one word.
+  const [, repo = "", wanted] = /^(?:hf:\/\/)?([^@]*)(?:@(.*))?$/s.exec(name) ?? [];
+  const model = models.find((candidate) => candidate.repo === repo);
+  if (!model) {
     throw new SluiceError("not_found", `${showText(name)} is not in ${store.label}`, {
       hint: "`sluice models list`, or listModels() of the library, shows what is.",
     });
   }
-  if (reference.revision === DEFAULT_REVISION && !name.includes("@")) return { model, commit: undefined };
-  const revision = model.revisions.find(
-    ({ commit, refs }) => commit === reference.revision || refs.includes(reference.revision),
-  );
+  if (wanted === undefined) return { model, commit: undefined };
+  const isShort = /^[0-9a-f]{7,40}$/.test(wanted);
+  const revision =
+    model.revisions.find(({ refs }) => refs.includes(wanted)) ??
+    model.revisions.find(({ commit }) => (isShort ? commit.startsWith(wanted) : commit === wanted));
   if (revision) return { model, commit: revision.commit };
-  throw new SluiceError(
-    "not_found",
-    `${reference.repo} has no revision ${showText(reference.revision)} in ${store.label}`,
-    { hint: `It has ${model.revisions.map(({ commit, refs }) => [...refs, commit].join(" = ")).join("; ")}.` },
-  );
+  throw new SluiceError("not_found", `${repo} has no revision ${showText(wanted)} in ${store.label}`, {
+    hint: `It has ${model.revisions.map(({ commit, refs }) => [...refs, commit].join(" = ")).join("; ")}.`,
+  });
 }
 
 async function theStore(): Promise<HubStore> {

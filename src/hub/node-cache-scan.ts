@@ -4,7 +4,8 @@ import { lstat, readdir, readFile, readlink, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { CachedFile, CachedModel, CachedRevision } from "./store.ts";
 
-const FOLDER = /^models--([^/]+?)--(.+)$/;
+/** `models--org--name`, or `models--name` of the hub's early models. */
+const FOLDER = /^models--(.+)$/;
 
 /** A file of a snapshot, by its path there. */
 export interface ScannedFile extends CachedFile {
@@ -18,9 +19,9 @@ export interface ScannedFile extends CachedFile {
 export async function scanCache(cache: string): Promise<readonly CachedModel[]> {
   const models: CachedModel[] = [];
   for (const entry of await entriesOf(cache)) {
-    const [, org, name] = FOLDER.exec(entry.name) ?? [];
-    if (org === undefined || name === undefined || !entry.isDirectory()) continue;
-    models.push(await scanModel(`${org}/${name}`, join(cache, entry.name)));
+    const [, name] = FOLDER.exec(entry.name) ?? [];
+    if (name === undefined || !entry.isDirectory()) continue;
+    models.push(await scanModel(name.replace("--", "/"), join(cache, entry.name)));
   }
   return models.sort((a, b) => (a.repo < b.repo ? -1 : 1));
 }

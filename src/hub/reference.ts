@@ -24,11 +24,19 @@ const ID = new RegExp(`^(${PART}/${PART})(?=$|[@:/])(.*)$`);
 /** Revisions that have a slash themselves: pull requests and conversions of the hub. */
 const REF_PATH = /^(refs\/(?:pr|convert|heads|tags)\/[^/:]+)/;
 
+/** The page of a model, of its files at a revision, or of one of these: what users copy from their browser. */
+const PAGE = /^https:\/\/(?:huggingface\.co|hf\.co)\/([^/?#]+\/[^/?#]+)(?:\/(?:tree|blob)\/([^?#]+?))?\/?(?:[?#].*)?$/;
+/** What else the hub has under two words. */
+const OTHER_PAGES = /^(?:datasets|spaces|docs|blog|api|models|collections|organizations|settings|papers)\//;
+
 /**
  * Reads `[hf://]org/name[@revision][/file.gguf][:QUANTISATION]`; `/file.gguf` may come before `@revision` too.
+ * Also the address of a model's page on huggingface.co.
  * @returns null for anything else: a path such as `./a/b`, `a/b/c` or `/a/b`, an address, a single word
  */
 export function parseReference(text: string): HubReference | null {
+  const [, page, at] = PAGE.exec(text) ?? [];
+  if (page !== undefined) return OTHER_PAGES.test(page) ? null : parseReference(`hf://${page}${at ? `@${at}` : ""}`);
   const isExplicit = text.startsWith("hf://");
   const [, repo, rest] = ID.exec(isExplicit ? text.slice("hf://".length) : text) ?? [];
   if (repo === undefined || rest === undefined || !isAllowedId(repo)) return null;

@@ -56,11 +56,7 @@ test("a file: URL is a folder", async () => {
 test("a missing path and a file in place of a folder are refused with a remedy", async () => {
   await refusal("not_found", () => openSource(join(folder, "nowhere")), "nowhere does not exist", "config.json");
   await refusal("not_found", () => openSource(join(folder, "data")), "is a file, not a folder");
-  await refusal(
-    "not_found",
-    () => openSource("some-owner/some-model"),
-    "huggingface.co/some-owner/some-model/resolve/main",
-  );
+  await refusal("not_found", () => openSource("some-model"), "named with its owner, such as openai-community/gpt2");
   const source = await openSource(folder);
   await refusal("not_found", () => source.read("nothing", 0, 1), join(folder, "nothing"), "does not exist");
   await refusal("not_found", () => source.size("sub"), "not a file");

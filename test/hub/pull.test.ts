@@ -4,6 +4,7 @@ import { lstat, mkdir, readFile, symlink, utimes, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { findCached } from "../../src/hub/cached-models.ts";
 import type { DownloadProgress } from "../../src/hub/progress.ts";
 import { refusal } from "../formats/refusal.ts";
 import { inFolder } from "../support/folder.ts";
@@ -238,6 +239,8 @@ test("models are listed with their sizes, and removed with what no other revisio
       ],
     );
     assert.ok((single?.lastUsed?.getTime() ?? 0) > Date.now() - 60_000);
+    assert.is(findCached(`org/single@${OLD.slice(0, 8)}`, store, await store.models()).commit, OLD);
+    assert.is(findCached("hf://org/single", store, await store.models()).commit, undefined);
     // Both commits have {}: it stays.
     assert.is(await store.remove("org/single", OLD), 4000 + 40);
     assert.is((await pull(hub, folder, "org/single", { isOffline: true })).commit, NEW);

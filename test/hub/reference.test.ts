@@ -25,6 +25,9 @@ test("a name may have a revision, a file or a quantisation", () => {
   ]);
   assert.equal(read("org/name@v2/sub/a.gguf"), ["org/name", "v2", "sub/a.gguf", null, false]);
   assert.equal(read("org/name@refs/pr/3/a.gguf"), ["org/name", "refs/pr/3", "a.gguf", null, false]);
+  assert.equal(read("https://huggingface.co/org/name"), ["org/name", "main", null, null, true]);
+  assert.equal(read("https://hf.co/org/name/tree/v2"), ["org/name", "v2", null, null, true]);
+  assert.equal(read("https://huggingface.co/org/name/blob/main/a.gguf"), ["org/name", "main", "a.gguf", null, true]);
   assert.equal(read("org/name/a.gguf@v2"), ["org/name", "v2", "a.gguf", null, false]);
 });
 
@@ -38,6 +41,8 @@ test("paths, addresses and ids that the hub does not allow are no names", () => 
     "org/name/folder",
     "org/name/model.bin",
     "https://host/name",
+    "https://huggingface.co/datasets/name",
+    "https://huggingface.co/org/name/resolve/main",
     "org//name",
     "-org/name",
     "org/.name",
