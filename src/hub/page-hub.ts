@@ -5,6 +5,7 @@
 import { SluiceError } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
 import type { FileSource } from "../formats/source.ts";
+import { fetchFile } from "../formats/url-fetch.ts";
 import { HubClient } from "./client.ts";
 import type { HubOptions } from "./hub-options.ts";
 import { openStored, pullModel, streamModel } from "./open-hub.ts";
@@ -31,12 +32,11 @@ export async function openReference(
   options: OpenModelOptions,
 ): Promise<FileSource> {
   await options.beforeFetching?.();
-  const beside = reference.isExplicit ? null : await besideThePage(name, options.signal);
-  if (beside) {
+  if (!reference.isExplicit && (await isBesideThePage(name, reference, options.signal))) {
     options.onNotice?.(
       `${name} is read from the page's own server; the hub's model of that name would be hf://${name}`,
     );
-    return beside;
+    return openSource(name);
   }
   const files = await openPageFiles();
   if (!files.isLasting) options.onNotice?.("This browser keeps no files for this page: the model is fetched each time");
@@ -52,17 +52,25 @@ export async function openCache(): Promise<PageCache> {
   return new PageCache(await openPageFiles());
 }
 
-/** A model's folder at that address, relative to the page; null if there is none. */
-async function besideThePage(name: string, signal: AbortSignal | undefined): Promise<FileSource | null> {
-  const files = await openSource(name).catch(() => null);
-  const isThere = await files?.exists("config.json", signal).catch((error: unknown) => {
+/** Whether there is a model at that address, relative to the page. */
+async function isBesideThePage(
+  name: string,
+  { file }: HubReference,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const page = globalThis.document?.baseURI ?? globalThis.location?.href;
+  const address = file === null ? `${name}/config.json` : name;
+  if (!/^https?:/.test(page) || !URL.canParse(address, page)) return false;
+  try {
+    // Asked once: without a network the model that is kept is to be there at once.
+    const answer = await fetchFile(new URL(address, page), name, { range: [0, 1] }, signal);
+    await answer?.body.cancel();
+    return answer !== null;
+  } catch (error) {
     if (error instanceof SluiceError && error.code === "aborted") throw error;
     // Whatever is wrong with that address, it is the hub's model that is meant.
     return false;
-  });
-  if (isThere) return files;
-  await files?.close();
-  return null;
+  }
 }
 
 function downloadOptions(store: PageCache, { hub = {}, signal, onNotice, onDownload }: OpenModelOptions): HubOptions {

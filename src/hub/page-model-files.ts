@@ -1,5 +1,6 @@
 /** The files of a commit in a page's storage, for reading. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { ReadAhead, type Span } from "../formats/read-ahead.ts";
 import {
   checkPath,
   checkRange,
@@ -23,6 +24,10 @@ export class PageModelFiles implements FileSource {
   readonly label: string;
   readonly #commit: StoredCommit;
   readonly #found = new Map<string, ContentReader>();
+  /** Blobs are read by another process: what is needed next is on its way while this one is worked on. */
+  readonly #ahead = new ReadAhead(async (path, begin, target) => {
+    target.set(await this.#readFound(path, begin, begin + target.length));
+  });
   #closed = false;
 
   constructor(label: string, commit: StoredCommit) {
@@ -46,14 +51,14 @@ export class PageModelFiles implements FileSource {
     checkRange(this.describe(path), begin, end);
     const file = await this.#find(path, signal);
     if (end > file.size) throw endsEarly(this.describe(path), file.size, end);
-    const bytes = await file.read(begin, end).catch((cause: unknown) => {
-      throw new SluiceError("not_found", `${this.describe(path)} cannot be read`, {
-        hint: "The browser, or another page, may have removed it meanwhile. Load the model again.",
-        cause,
-      });
-    });
+    const bytes = new Uint8Array(end - begin);
+    if (!(await this.#ahead.read(path, begin, bytes))) bytes.set(await this.#readFound(path, begin, end));
     throwIfAborted(signal);
     return bytes;
+  }
+
+  readAhead(path: string, spans: readonly Span[]): void {
+    if (this.#found.has(path)) this.#ahead.add(path, spans);
   }
 
   async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
@@ -74,6 +79,18 @@ export class PageModelFiles implements FileSource {
 
   async close(): Promise<void> {
     this.#closed = true;
+  }
+
+  /** Bytes of a file that was looked up before. */
+  async #readFound(path: string, begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      return await (this.#found.get(path) as ContentReader).read(begin, end);
+    } catch (cause) {
+      throw new SluiceError("not_found", `${this.describe(path)} cannot be read`, {
+        hint: "The browser, or another page, may have removed it meanwhile. Load the model again.",
+        cause,
+      });
+    }
   }
 
   async #find(path: string, signal: AbortSignal | undefined): Promise<ContentReader> {
