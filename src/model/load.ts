@@ -6,6 +6,7 @@ import { fuse } from "../compile/fuse.ts";
 import { lower } from "../compile/lower.ts";
 import { WeightLayout } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import { withoutWithheld } from "../formats/optional-files.ts";
 import { alreadyQuantized, checkQuantFormat, describeError, QuantizationLoss } from "../formats/quantized-block.ts";
@@ -40,6 +41,9 @@ const EXPECTED_FILES: readonly string[] = [
   "added_tokens.json",
   "chat_template.jinja",
 ];
+
+/** Weights larger than this are not fetched before it is known that the device can hold them. */
+const LARGE_BYTES = 256e6;
 
 /**
  * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json.
@@ -79,7 +83,8 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     lora = await openLora(options.lora, options);
     expectFiles(files, (progress) => isOpening && onProgress(progress), signal);
     const { config: stored, checkpoint, graph } = await openModel(files, note, signal, lora?.adapt);
-    checkpoint.readAhead?.(tensorsOf(graph), signal);
+    const isLarge = sizeOf(checkpoint) > LARGE_BYTES;
+    if (!isLarge) checkpoint.readAhead?.(tensorsOf(graph), signal);
     const quantize = options.quantize === undefined ? undefined : checkQuantFormat(options.quantize);
     if (quantize && stored.quantization) throw alreadyQuantized(files.label, stored);
     const quantization = quantize ?? stored.quantization;
@@ -99,6 +104,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     // If even the smallest session is impossible, fail before anything is uploaded.
     const subgroups = features.subgroups !== null;
     lower(graph, ops, layout, { family, reference, cache, subgroups, sequences: 1, capacity: 1, ...limits });
+    if (isLarge) checkpoint.readAhead?.(tensorsOf(graph), signal);
     isOpening = false;
     const error = new QuantizationLoss();
     const upload = uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
@@ -139,6 +145,10 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     await files?.close();
     await lora?.close();
   }
+}
+
+function sizeOf({ tensors }: Checkpoint): number {
+  return [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** What a model needs beyond its weights to read and write text. */
