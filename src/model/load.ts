@@ -46,8 +46,9 @@ const EXPECTED_FILES: readonly string[] = [
 const LARGE_BYTES = 256e6;
 
 /**
- * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json.
- * @param source a folder (Node), an http(s) address of one, the name of a model on the hub such as `org/name`, or the
+ * Loads a Hugging Face folder: config.json, safetensors weights, tokenizer.json and generation_config.json; or a GGUF
+ * file, which holds all of these.
+ * @param source a folder or GGUF file (Node), an http(s) address of one, the name of a model on the hub such as `org/name`, or the
  *   files that a user picked in a page
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `bad_weights`, `no_adapter`, `device_limit`, `aborted`
  */

@@ -19,7 +19,7 @@ import type { Counted } from "../pace.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
 export const modelArgument = argument(
-  "a folder in Hugging Face's layout, the web address of one, or a model of the hub: org/name, org/name@revision, " +
+  "a folder in Hugging Face's layout, a GGUF file, the web address of either, or a model of the hub: org/name, org/name@revision, " +
     "org/name/file.gguf or org/name:Q4_K_M",
 );
 

@@ -126,11 +126,16 @@ function preTokenizerOf(metadata: Metadata, arch: string): PreTokenizer {
   throw unsupported(metadata, `\`tokenizer.ggml.pre\` is ${show(name)}, a way to cut words that is not known`);
 }
 
-/** Files from before the key have the tokenizer of their family, or Llama's before Llama 3, which llama.cpp calls default. */
+/** Tokens of Llama 3, whose first files did not name their pre-tokenizer. */
+const LLAMA3_TOKENS = 128256;
+
+/** As stated. Files from before the key have the tokenizer of their family. */
 function preTokenizerName(metadata: Metadata, arch: string): string {
   const stated = metadata.text("tokenizer.ggml.pre");
   if (stated !== undefined) return stated;
-  return arch === "gpt2" ? "gpt-2" : arch === "qwen2" ? "qwen2" : "default";
+  if (arch === "gpt2") return "gpt-2";
+  if (arch === "qwen2") return "qwen2";
+  return metadata.texts("tokenizer.ggml.tokens")?.length === LLAMA3_TOKENS ? "llama-bpe" : "default";
 }
 
 /** Llama's normaliser and decoder, as its tokenizer.json has them. */
