@@ -267,7 +267,8 @@ export class FakeHub {
 
 /** The same but for the last byte. */
 function damaged(content: Uint8Array): Uint8Array {
-  const bytes = content.slice();
+  // Not slice(), which is a view of a Node Buffer.
+  const bytes = Uint8Array.from(content);
   bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
   return bytes;
 }
