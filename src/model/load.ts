@@ -65,6 +65,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const adapter = await findAdapter(options);
     opening = openFound(adapter, options);
     opening.catch(() => undefined);
+    onProgress({ phase: "open", done: 0, total: EXPECTED_FILES.length });
   };
   // If this fails, the first kernel tries again and reports the error.
   openLinker().catch(() => undefined);
@@ -170,7 +171,6 @@ function expectFiles(files: FileSource, onProgress: ProgressListener, signal: Ab
   if (!files.expect) return;
   const total = EXPECTED_FILES.length;
   files.expect(EXPECTED_FILES, signal, (done) => onProgress({ phase: "open", done, total }));
-  onProgress({ phase: "open", done: 0, total });
 }
 
 /** Reports a download as a phase like others. */
