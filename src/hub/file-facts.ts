@@ -65,6 +65,8 @@ export class FileFacts {
     // Where redirects are hidden, a list says more than headers, which are then another host's.
     const seen = this.#client.access.redirects === "seen";
     const listing = this.#listed();
+    // If the headers fail first, nobody waits for the list.
+    listing.catch(() => undefined);
     const heads = seen ? await this.#headsOf(paths, isOptional) : new Map<string, FileHead | null>();
     const listed = await listing;
     const unknown = paths.filter((path) => !fetchable(path, listed.get(path) ?? null, heads.get(path) ?? null));
