@@ -60,13 +60,14 @@ struct Args {
 @if(wte_a4) const BLOCK_WORDS = 16u; // of 32 columns' numbers
 @if(wte_a8) const BLOCK_WORDS = 32u;
 @if(wte_by16) const GROUP4 = 4u; // vec4s of columns that share a scale
-@if((wte_a4 || wte_a8) && !wte_by16) const GROUP4 = 8u;
+@if(wte_by64) const GROUP4 = 16u;
+@if((wte_a4 || wte_a8) && !wte_by16 && !wte_by64) const GROUP4 = 8u;
 @if((wte_a4 || wte_a8) && (!wte_scale_f32 || wte_centred)) const ENTRY_WORDS = 4u; // of their scales and offsets
 @if(wte_scale_f32 && !wte_centred) const ENTRY_WORDS = 8u;
 
 @if(wte_a4 || wte_a8) fn token_vector(row: u32, n4: u32) -> vec4f {
   let lane = row & 3u;
-  let strip = (row >> 2u) * (q_blocks(D4) * (BLOCK_WORDS + 8u / GROUP4 * ENTRY_WORDS));
+  let strip = (row >> 2u) * (q_blocks(D4) * BLOCK_WORDS + q_blocks(D4) * 8u / GROUP4 * ENTRY_WORDS);
   let at = strip + q_blocks(D4) * BLOCK_WORDS + n4 / GROUP4 * ENTRY_WORDS;
   @if(wte_scale_f16) let scale = unpack2x16float(wte[at + lane / 2u] >> (lane % 2u * 16u)).x;
   @if(wte_scale_f16) let offset = unpack2x16float(wte[at + 2u + lane / 2u] >> (lane % 2u * 16u)).x;

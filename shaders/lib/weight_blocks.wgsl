@@ -28,7 +28,7 @@ fn block(strip: u32, k4: u32) -> mat4x4f {
   @if(quantised) return scaled_block(strip, k4, scales_at(strip, k4));
 }
 
-// The scales of inputs 4·k4 …: the same for eight k4 in a row (four: `by16`), so that a loop over k4 can keep them.
+// The scales of inputs 4·k4 …: the same for eight k4 in a row (four: `by16`; sixteen: `by64`), so that a loop over k4 can keep them.
 @if(q8 || q4) fn scales_at(strip: u32, k4: u32) -> vec4f {
   @if(q8) {
     let pair = weights[strip * STRIP_BLOCKS + K32 * 8u + k4 / 16u];

@@ -16,7 +16,7 @@
 // The scales are 1/17 (1/9) of the bytes.
 //
 // a4 and a8 are what other programs' files hold: unsigned numbers, and a scale and an offset for each output and 32 inputs
-// (16: `by16`); a weight is number times scale plus offset. Numbers lie as those of q4 and q8. Then, per group of inputs,
+// (16 or 64: `by16`, `by64`); a weight is number times scale plus offset. Numbers lie as those of q4 and q8. Then, per group of inputs,
 // four scales and four offsets, of the type that the file has: scale_f16, scale_bf16 or scale_f32. `centred`: numbers
 // of 6 bits around 32, and no offsets. K is a multiple of 32. The product is exact in f32 for numbers and scales of
 // at most 24 bits together, and the sum rounds once.
@@ -35,13 +35,14 @@ import constants::K4;
 
 @if(a4 || a8) const K32 = (K4 + 7u) / 8u;
 @if(by16) const GROUP4 = 4u; // blocks of four inputs that share a scale
-@if((a4 || a8) && !by16) const GROUP4 = 8u;
+@if(by64) const GROUP4 = 16u;
+@if((a4 || a8) && !by16 && !by64) const GROUP4 = 8u;
 @if(a4 && !scale_f32) const ENTRY = 2u; // the scales and offsets of a group, in blocks
 @if(a4 && scale_f32) const ENTRY = 4u;
 @if(a8 && !scale_f32) const ENTRY = 1u;
 @if(a8 && scale_f32 && !centred) const ENTRY = 2u;
 @if(centred) const ENTRY = 1u;
-@if(a4 || a8) const STRIP_BLOCKS = K32 * (8u + 8u / GROUP4 * ENTRY);
+@if(a4 || a8) const STRIP_BLOCKS = K32 * 8u + K32 * 8u / GROUP4 * ENTRY;
 @if(a4) const BLOCK_WORDS = 2u;
 @if(a8) const BLOCK_WORDS = 4u;
 @if(a4 || a8) const STRIP_WORDS = STRIP_BLOCKS * BLOCK_WORDS;

@@ -8,7 +8,7 @@ import type { StoredDtype } from "./checkpoint.ts";
 import type { Coding } from "./quantized-matrix.ts";
 
 /**
- * a4 and a8: unsigned codes with an offset, by the type of the scales; per 32 inputs, `by16`: per 16.
+ * a4 and a8: unsigned codes with an offset, by the type of the scales; per 32 inputs, `by16` and `by64`: per 16 or 64.
  * s6: signed codes of 6 bits without an offset, in bytes, with a scale per 16 inputs.
  */
 export type BlockFormat =
@@ -18,6 +18,10 @@ export type BlockFormat =
   | "a8_f16"
   | "a8_bf16"
   | "a8_f32"
+  | "a4_f16_by64"
+  | "a4_bf16_by64"
+  | "a8_f16_by64"
+  | "a8_bf16_by64"
   | "a8_f32_by16"
   | "s6_f32_by16";
 
@@ -26,14 +30,14 @@ export interface BlockLayout {
   /** Bits that a code takes. */
   readonly bits: 4 | 8;
   /** Inputs that share a scale. */
-  readonly group: 16 | 32;
+  readonly group: 16 | 32 | 64;
   readonly scales: StoredDtype;
   readonly offsets: boolean;
   /** What is added to a signed code, so that it is stored unsigned. */
   readonly zero: (coding: Coding) => number;
 }
 
-const affine = (bits: 4 | 8, scales: StoredDtype, group: 16 | 32 = 32): BlockLayout => ({
+const affine = (bits: 4 | 8, scales: StoredDtype, group: BlockLayout["group"] = 32): BlockLayout => ({
   bits,
   group,
   scales,
@@ -48,6 +52,10 @@ const LAYOUTS: Readonly<Record<BlockFormat, BlockLayout>> = {
   a8_f16: affine(8, "F16"),
   a8_bf16: affine(8, "BF16"),
   a8_f32: affine(8, "F32"),
+  a4_f16_by64: affine(4, "F16", 64),
+  a4_bf16_by64: affine(4, "BF16", 64),
+  a8_f16_by64: affine(8, "F16", 64),
+  a8_bf16_by64: affine(8, "BF16", 64),
   a8_f32_by16: affine(8, "F32", 16),
   s6_f32_by16: { bits: 8, group: 16, scales: "F32", offsets: false, zero: () => 32 },
 };
@@ -65,7 +73,7 @@ export function zeroOf({ bits, signed }: Coding): number {
   return signed ? 2 ** (bits - 1) : 0;
 }
 
-/** Bytes of one strip of a matrix with `k` inputs, a multiple of 32. */
+/** Bytes of one strip of a matrix with `k` inputs, a multiple of 32 and of the format's group. */
 export function blockStripBytes(k: number, format: BlockFormat): number {
   const { bits, group, scales, offsets } = LAYOUTS[format];
   return (k * bits) / 2 + (k / group) * 4 * (offsets ? 2 : 1) * (scales === "F32" ? 4 : 2);
@@ -91,6 +99,7 @@ export function commonFormat(codings: readonly Coding[]): BlockFormat | QuantFor
   const scales = first !== undefined && others.length === 0 ? first : "F32";
   if (!unsigned && scales === "F16") return bits === 4 ? "q4" : "q8";
   // An offset of -128 scales may leave float16.
-  const type = signed ? "f32" : ({ F16: "f16", BF16: "bf16", F32: "f32" } as const)[scales];
-  return `a${bits}_${type}`;
+  if (signed || scales === "F32") return `a${bits}_f32`;
+  const format = `a${bits}_${scales === "F16" ? "f16" : "bf16"}` as const;
+  return codings.every(({ group }) => group >= 64) ? `${format}_by64` : format;
 }

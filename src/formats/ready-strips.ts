@@ -61,7 +61,7 @@ async function* packBlocks(
 /** What a strip holds of each weight. */
 interface StripLayout {
   readonly bits: 4 | 8;
-  readonly group: 16 | 32;
+  readonly group: 16 | 32 | 64;
   readonly scales: StoredDtype;
   readonly offsets: boolean;
   /** What is added to a code of the file. */

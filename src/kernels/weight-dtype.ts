@@ -10,6 +10,10 @@ type QuantisedDtype =
   | "a8_f16"
   | "a8_bf16"
   | "a8_f32"
+  | "a4_f16_by64"
+  | "a4_bf16_by64"
+  | "a8_f16_by64"
+  | "a8_bf16_by64"
   | "a8_f32_by16"
   | "s6_f32_by16";
 
@@ -26,9 +30,9 @@ interface Storage {
   readonly conditions: readonly string[];
 }
 
-const affine = (bits: 4 | 8, scales: "f16" | "bf16" | "f32"): Storage => ({
-  bytes: bits / 8 + (scales === "f32" ? 8 : 4) / 32,
-  conditions: [`a${bits}`, `scale_${scales}`],
+const affine = (bits: 4 | 8, scales: "f16" | "bf16" | "f32", group: 16 | 32 | 64 = 32): Storage => ({
+  bytes: bits / 8 + (scales === "f32" ? 8 : 4) / group,
+  conditions: [`a${bits}`, `scale_${scales}`, ...(group === 32 ? [] : [`by${group}`])],
 });
 
 const QUANTISED: Readonly<Record<QuantisedDtype, Storage>> = {
@@ -40,7 +44,11 @@ const QUANTISED: Readonly<Record<QuantisedDtype, Storage>> = {
   a8_f16: affine(8, "f16"),
   a8_bf16: affine(8, "bf16"),
   a8_f32: affine(8, "f32"),
-  a8_f32_by16: { bytes: 1 + 8 / 16, conditions: ["a8", "scale_f32", "by16"] },
+  a4_f16_by64: affine(4, "f16", 64),
+  a4_bf16_by64: affine(4, "bf16", 64),
+  a8_f16_by64: affine(8, "f16", 64),
+  a8_bf16_by64: affine(8, "bf16", 64),
+  a8_f32_by16: affine(8, "f32", 16),
   s6_f32_by16: { bytes: 1 + 4 / 16, conditions: ["a8", "scale_f32", "by16", "centred"] },
 };
 

@@ -22,6 +22,7 @@ const codings = {
   q5_k: { bits: 5, signed: false, group: 32, scales: "F32" },
   q6_k: { bits: 6, signed: true, group: 16, scales: "F32" },
   mlx4: { bits: 4, signed: false, group: 64, scales: "BF16" },
+  mlx4_32: { bits: 4, signed: false, group: 32, scales: "BF16" },
   mlx8: { bits: 8, signed: false, group: 128, scales: "BF16" },
 } as const satisfies Record<string, Coding>;
 
@@ -35,8 +36,9 @@ const EXPECTED: readonly (readonly [readonly (keyof typeof codings)[], string])[
   [["q5_k"], "a8_f32"],
   [["q6_k"], "s6_f32_by16"],
   [["q4_k", "q6_k"], "a8_f32_by16"],
-  [["mlx4", "mlx4"], "a4_bf16"],
-  [["mlx4", "mlx8"], "a8_bf16"],
+  [["mlx4", "mlx4"], "a4_bf16_by64"],
+  [["mlx4", "mlx8"], "a8_bf16_by64"],
+  [["mlx4", "mlx4_32"], "a4_bf16"],
   [["mlx4", "q4_1"], "a4_f32"],
   [["q4_0", "q4_1"], "a4_f32"],
   [["q8_0", "q6_k", "mlx4"], "a8_f32_by16"],

@@ -112,7 +112,7 @@ test("embeds exactly from quantised tables", async () => {
 
 test("embeds exactly from tables in every block format", async () => {
   for (const wte of myTurns(Object.keys(blockFormats) as TestedBlockFormat[])) {
-    await check({ width: 96, vocab: 23, wte, maxRows: 8 }, 16, [22, 0, 7, 8, 15, 16, 9], [0, 8, 16]);
+    await check({ width: 192, vocab: 23, wte, maxRows: 8 }, 16, [22, 0, 7, 8, 15, 16, 9], [0, 8, 16]);
   }
 });
 

@@ -35,6 +35,10 @@ export const blockFormats = {
   a8_f16: { bits: 8, group: 32, scales: "f16", offsets: true },
   a8_bf16: { bits: 8, group: 32, scales: "bf16", offsets: true },
   a8_f32: { bits: 8, group: 32, scales: "f32", offsets: true },
+  a4_f16_by64: { bits: 4, group: 64, scales: "f16", offsets: true },
+  a4_bf16_by64: { bits: 4, group: 64, scales: "bf16", offsets: true },
+  a8_f16_by64: { bits: 8, group: 64, scales: "f16", offsets: true },
+  a8_bf16_by64: { bits: 8, group: 64, scales: "bf16", offsets: true },
   a8_f32_by16: { bits: 8, group: 16, scales: "f32", offsets: true },
   s6_f32_by16: { bits: 8, group: 16, scales: "f32", offsets: false },
 } as const;
