@@ -64,6 +64,7 @@ class UrlBase implements FileSource {
   readonly #sequential = new Map<string, SequentialFile>();
   /** Ends what is under way when the source is closed. */
   readonly #closing = new AbortController();
+  readonly #stops = new Map<AbortSignal, AbortSignal>();
   #closed = false;
 
   constructor(base: URL, delays: readonly number[]) {
@@ -314,8 +315,23 @@ class UrlBase implements FileSource {
     const url = new URL(this.#base);
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/${path.split("/").map(encodeURIComponent).join("/")}`;
     url.hash = "";
-    const closing = this.#closing.signal;
-    return fetchFile(url, this.describe(path), request, signal ? AbortSignal.any([signal, closing]) : closing);
+    return fetchFile(url, this.describe(path), request, this.#stopFor(signal));
+  }
+
+  /** Fires with the caller's signal, and when the source is closed. Older browsers lack `AbortSignal.any`. */
+  #stopFor(signal: AbortSignal | undefined): AbortSignal {
+    if (!signal) return this.#closing.signal;
+    const known = this.#stops.get(signal);
+    if (known) return known;
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort(signal.reason);
+    signal.addEventListener("abort", onAbort);
+    this.#closing.signal.addEventListener("abort", () => {
+      signal.removeEventListener("abort", onAbort);
+      stop.abort();
+    });
+    this.#stops.set(signal, stop.signal);
+    return stop.signal;
   }
 
   #check(path: string, signal: AbortSignal | undefined): void {
