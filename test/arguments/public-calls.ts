@@ -31,6 +31,7 @@ import {
   sessionDoors,
   weightsDigestDoor,
 } from "../../src/model/doors.ts";
+import { measureModelDoor } from "../../src/model/footprint.ts";
 import { quantizeModelDoor } from "../../src/model/quantize-model.ts";
 import { readModelConfigDoor } from "../../src/model/read-model-config.ts";
 import { tuneDoor } from "../../src/model/tuning.ts";
@@ -142,6 +143,7 @@ export async function publicCalls(): Promise<{
       tuneModel: of(tuneDoor, [model, aborted], s.tuneModel),
       bakeModel: of(bakeModelDoor, [folder, [bundle], { dtype: "f32", ...aborted }], s.bakeModel),
       quantizeModel: of(quantizeModelDoor, [folder, "q8", aborted], s.quantizeModel),
+      measureModel: of(measureModelDoor, [folder, { ...aborted }], s.measureModel),
       readModelConfig: of(readModelConfigDoor, [folder, aborted], s.readModelConfig),
       fitAura: of(auraDoor, [model, options], s.fitAura),
       fitDirection: of(directionDoor, [model, "ace", options], s.fitDirection),
