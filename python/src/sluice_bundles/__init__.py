@@ -1,0 +1,34 @@
+"""Bundles of interventions for language models: read, checked, made, written, and run on transformers models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .bundle import Bundle
+from .compose import Composition, compose
+from .errors import BundleError
+from .shape import ModelShape
+from .tensors import StoredTensor
+
+if TYPE_CHECKING:
+    from .applied import Applied, apply
+
+__all__ = [
+    "Applied",
+    "Bundle",
+    "BundleError",
+    "Composition",
+    "ModelShape",
+    "StoredTensor",
+    "apply",
+    "compose",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs torch is imported when it is first asked for."""
+    if name in ("Applied", "apply"):
+        from . import applied
+
+        return getattr(applied, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
