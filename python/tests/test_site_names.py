@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 import sluice_bundles
 from sluice_bundles import BundleError, ModelShape
 from sluice_bundles.site_names import site_of_hook
