@@ -1,13 +1,16 @@
 /** GGUF files as the folders that they stand for: their config.json, their weights, their parts, and what is refused. */
+import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openModel } from "../../src/architectures/open-model.ts";
 import { readConfig } from "../../src/architectures/read-config.ts";
 import { inverseFrequencies } from "../../src/architectures/rope.ts";
+import { SluiceError } from "../../src/errors.ts";
 import { dequantize, dequantized } from "../../src/formats/dequantized.ts";
 import { openSource } from "../../src/formats/open-source.ts";
 import { readJson as readJsonFile } from "../../src/formats/source.ts";
 import { bakeModel } from "../../src/model/bake-model.ts";
+import { loadTokenizer } from "../../src/tokenizer/load.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { type Field, type WrittenTensor, writeGguf } from "../support/gguf-writer.ts";
 import { refusal } from "./refusal.ts";
@@ -243,6 +246,26 @@ test("a folder with one GGUF file is that model; with several, they are listed; 
   assert.is(source.weights, undefined);
   const described = [model, new File(["{}"], "config.json")];
   assert.is((await openFiles(described)).config.model_type, "qwen2");
+});
+
+test("whatever byte of a header is changed, the model is read or refused", async () => {
+  const sound = await readBytes("test/data/gguf/stories260K-Q8_0.gguf");
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 24, max: 14_000 }), fc.nat(255), async (at, value) => {
+      const changed = sound.slice();
+      changed[at] = value;
+      const source = await openSource([file("model.gguf", changed)]);
+      try {
+        const { config } = await openModel(source, () => undefined);
+        (await loadTokenizer(source, config))?.encode("Once upon a time");
+      } catch (error) {
+        if (!(error instanceof SluiceError)) throw error;
+      } finally {
+        await source.close();
+      }
+    }),
+    { numRuns: 150 },
+  );
 });
 
 test("a baked GPT-2 is a folder of float32, its linear weights inputs first", async () => {

@@ -25,6 +25,12 @@ interface Unpacked {
 const halfAt = (bytes: Uint8Array, at: number): number =>
   f16ToF32((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
 
+const wordAt = (bytes: Uint8Array, at: number): number =>
+  (bytes[at] as number) |
+  ((bytes[at + 1] as number) << 8) |
+  ((bytes[at + 2] as number) << 16) |
+  ((bytes[at + 3] as number) << 24);
+
 /**
  * A block of 32 numbers with one scale, and an offset unless the codes are signed: d, (m), (the fifth bits), then
  * element i and i + 16 in the halves of byte i.
@@ -41,12 +47,12 @@ function simple(bits: 4 | 5, signed: boolean): BlockCodec {
     unpack(source, at, to, { codes, scales, offsets }) {
       scales[to / 32] = halfAt(source, at);
       if (!signed) offsets[to / 32] = halfAt(source, at + 2);
-      const high = at + head;
-      const low = high + fifth;
-      for (let i = 0; i < 32; i++) {
-        const code = ((source[low + (i & 15)] as number) >> (i < 16 ? 0 : 4)) & 15;
-        const bit = bits === 5 ? (((source[high + (i >> 3)] as number) >> (i & 7)) & 1) << 4 : 0;
-        codes[to + i] = (code | bit) - zero;
+      const high = bits === 5 ? wordAt(source, at + head) : 0;
+      const low = at + head + fifth;
+      for (let i = 0; i < 16; i++) {
+        const both = source[low + i] as number;
+        codes[to + i] = ((both & 15) | (((high >>> i) << 4) & 16)) - zero;
+        codes[to + i + 16] = ((both >> 4) | ((high >>> (i + 12)) & 16)) - zero;
       }
     },
   };
@@ -59,7 +65,7 @@ const q8: BlockCodec = {
   bytes: 34,
   unpack(source, at, to, { codes, scales }) {
     scales[to / 32] = halfAt(source, at);
-    codes.set(source.subarray(at + 2, at + 34), to);
+    for (let i = 0; i < 32; i++) codes[to + i] = source[at + 2 + i] as number;
   },
 };
 
@@ -102,7 +108,10 @@ function sixBits(source: Uint8Array, at: number, group: number, first: 0 | 4): n
   return low | (((source[at + first + group - 4] as number) >> 6) << 4);
 }
 
-/** A block of 256 in sixteen groups: the low four bits, the high two, sixteen signed scales, d. */
+/**
+ * A block of 256 in sixteen groups: the low four bits, the high two, sixteen signed scales, d. Of 128 elements, 64 bytes
+ * hold the low bits of element j and, above them, of j + 64; 32 bytes hold the high bits of four elements.
+ */
 const q6: BlockCodec = {
   coding: { bits: 6, signed: true, group: 16, scales: "F32" },
   block: 256,
@@ -112,13 +121,19 @@ const q6: BlockCodec = {
     for (let group = 0; group < 16; group++) {
       scales[to / 16 + group] = d * (((source[at + 192 + group] as number) << 24) >> 24);
     }
-    for (let i = 0; i < 256; i++) {
-      // Of 128 elements, 64 bytes hold the low bits of element j and, above them, of j + 64; 32 bytes the high bits of four.
-      const half = i >> 7;
-      const j = i & 127;
-      const low = ((source[at + half * 64 + (j & 63)] as number) >> (j < 64 ? 0 : 4)) & 15;
-      const high = ((source[at + 128 + half * 32 + (j & 31)] as number) >> (2 * (j >> 5))) & 3;
-      codes[to + i] = (low | (high << 4)) - 32;
+    for (let half = 0; half < 2; half++) {
+      const low = at + half * 64;
+      const high = at + 128 + half * 32;
+      for (let i = 0; i < 32; i++) {
+        const first = source[low + i] as number;
+        const second = source[low + 32 + i] as number;
+        const upper = source[high + i] as number;
+        const element = to + half * 128 + i;
+        codes[element] = ((first & 15) | ((upper << 4) & 48)) - 32;
+        codes[element + 32] = ((second & 15) | ((upper << 2) & 48)) - 32;
+        codes[element + 64] = ((first >> 4) | (upper & 48)) - 32;
+        codes[element + 96] = ((second >> 4) | ((upper >> 2) & 48)) - 32;
+      }
     }
   },
 };
