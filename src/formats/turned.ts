@@ -2,9 +2,11 @@
 
 /** @param bytes of a matrix of that many rows and columns, whose elements have 4 or 2 bytes */
 export function turn(bytes: Uint8Array<ArrayBuffer>, rows: number, columns: number): Uint8Array<ArrayBuffer> {
-  const Words = bytes.length === 4 * rows * columns ? Uint32Array : Uint16Array;
-  const from = new Words(bytes.buffer, bytes.byteOffset, rows * columns);
-  const to = new Words(rows * columns);
+  const count = rows * columns;
+  const [from, to] =
+    bytes.length === 4 * count
+      ? [new Uint32Array(bytes.buffer, bytes.byteOffset, count), new Uint32Array(count)]
+      : [new Uint16Array(bytes.buffer, bytes.byteOffset, count), new Uint16Array(count)];
   for (let row = 0, at = 0; row < rows; row++) {
     for (let column = 0, target = row; column < columns; column++, target += rows) to[target] = from[at++] as number;
   }
