@@ -1,6 +1,8 @@
 /** How far a download is: of each file, and of all. */
 
+/** How far the download of one file is. */
 export interface FileProgress {
+  /** The file, in its repository. */
   readonly path: string;
   /** Bytes that are there. */
   readonly done: number;
@@ -8,6 +10,7 @@ export interface FileProgress {
   readonly total: number | null;
 }
 
+/** How far a download is, of each file and of all. */
 export interface DownloadProgress {
   /** Bytes that are there, of all files. */
   readonly done: number;
@@ -15,6 +18,7 @@ export interface DownloadProgress {
   readonly total: number;
   /** The part of `done` that an earlier download had brought. */
   readonly kept: number;
+  /** Those under way and those that are done. */
   readonly files: readonly FileProgress[];
   /** Over the last seconds; null before anything can be said. */
   readonly bytesPerSecond: number | null;

@@ -69,6 +69,7 @@ export interface PartialFile {
 
 /** A model in a store. */
 export interface CachedModel {
+  /** `org/name` */
   readonly repo: string;
   /** The folder that holds it, or what is like one. */
   readonly where: string;
@@ -78,20 +79,25 @@ export interface CachedModel {
   readonly partialBytes: number;
   /** When one of its files was last read or written; null if unknown. */
   readonly lastUsed: Date | null;
+  /** Its commits, of which files are there. */
   readonly revisions: readonly CachedRevision[];
 }
 
 /** A commit of a model in a store. */
 export interface CachedRevision {
+  /** Its name, 40 hexadecimal digits on the hub. */
   readonly commit: string;
   /** Branches and tags that were at this commit when they were last asked for. */
   readonly refs: readonly string[];
+  /** Those that are there. */
   readonly files: readonly CachedFile[];
 }
 
 /** A file of a commit in a store. */
 export interface CachedFile {
+  /** The file, in its repository. */
   readonly path: string;
+  /** Its length. */
   readonly bytes: number;
   /** The name of its content; null if the store kept none, as on systems without symbolic links. */
   readonly etag: string | null;

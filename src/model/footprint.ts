@@ -50,6 +50,7 @@ export interface WeightFootprint {
 export interface ModelFootprint {
   /** The folder, address or id. */
   readonly model: string;
+  /** As config.json names the family. */
   readonly model_type: string;
   /** Weights that the model computes with; a head that is the embedding counts once. */
   readonly parameters: number;
@@ -57,7 +58,9 @@ export interface ModelFootprint {
   readonly stored: string;
   /** Bytes of the weights and of the files beside them. */
   readonly download_bytes: number;
+  /** Positions per sequence that the cache holds. */
   readonly context: number;
+  /** Sequences that the cache holds. */
   readonly sequences: number;
   /** Bytes of keys and values of all sequences, each with its whole context. */
   readonly cache_bytes: number;

@@ -1,6 +1,7 @@
-/** Progress of slow phases, for a bar or a line on the terminal. */
+/** What slow phases report. */
 import type { DownloadProgress } from "../hub/progress.ts";
 
+/** Progress of slow phases, for a bar or a line on the terminal. */
 export interface Progress {
   /**
    * `open` counts answers of the server that a model comes from, `download` bytes that a hub has sent, `upload` bytes of
