@@ -16,7 +16,7 @@ interface Kind {
 }
 
 const DOWNLOAD = "Download the file itself again.";
-const IMPORT = "`sluice bundle import` makes a bundle of a control vector, if it is one.";
+const IMPORT = "`sluice bundle import` makes a bundle of it, if it holds an intervention.";
 const CONVERT = "Use the model's safetensors weights instead, or convert it with transformers' save_pretrained.";
 
 const GIT_LFS: Kind = {
@@ -40,14 +40,17 @@ const SAFETENSORS: Kind = {
 };
 const torch = (what: string): Kind => ({
   what,
-  hint: (expected) =>
-    expected === "weights"
-      ? CONVERT
-      : "PyTorch files are not read. Save the tensors with safetensors.torch.save_file, or use the project's GGUF file.",
+  hint: (expected) => {
+    if (expected === "weights") return CONVERT;
+    return expected === "bundle"
+      ? IMPORT
+      : "PyTorch files are not read here. Save the tensors with safetensors.torch.save_file.";
+  },
 });
 const numpy = (what: string): Kind => ({
   what,
-  hint: () => "NumPy files are not read. Save the arrays with safetensors.numpy.save_file.",
+  hint: (expected) =>
+    expected === "bundle" ? IMPORT : "NumPy files are not read here. Save the arrays with safetensors.numpy.save_file.",
 });
 const archive = (what: string): Kind => ({ what, hint: () => "Unpack it and give its contents." });
 const message = (text: string): Kind => ({

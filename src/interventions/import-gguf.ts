@@ -6,7 +6,7 @@
 
 import { entry, optional } from "../arguments/entry.ts";
 import { bytes as anyBytes, callback, fileName } from "../arguments/rules.ts";
-import { parseGguf } from "../formats/gguf/whole-file.ts";
+import { type GgufFile, parseGguf } from "../formats/gguf/whole-file.ts";
 import type { StoredTensor } from "../formats/safetensors.ts";
 import { show, showText } from "../show.ts";
 import { modelShape } from "./arguments.ts";
@@ -40,18 +40,11 @@ export function importControlVector(
 ): Bundle {
   const [whole] = importDoor.read(bytes, file, config, onWarning);
   const { metadata, tensors } = parseGguf(whole, file);
-  const architecture = metadata.get("general.architecture");
-  if (architecture !== "controlvector") {
-    throw refuse(file, "general.architecture", `is ${show(architecture)}, not "controlvector"`);
-  }
-  const directions = new Map<string, StoredTensor>();
-  const layers: number[] = [];
-  for (const [name, tensor] of tensors) {
-    const layer = /^direction\.(\d+)$/.exec(name)?.[1];
-    if (layer === undefined) throw refuse(file, `tensor ${showText(name)}`, "is not a direction.N");
-    layers.push(Number(layer));
-    directions.set(layerTensorName("control", Number(layer), "direction"), tensor);
-  }
+  const byLayer = directionsOf({ metadata, tensors }, file);
+  const layers = [...byLayer.keys()];
+  const directions = new Map(
+    [...byLayer].map(([layer, tensor]) => [layerTensorName("control", layer, "direction"), tensor]),
+  );
   warnOfOthers(metadata, layers, file, config, onWarning);
   const name = file.replace(/^.*[\\/]/, "").replace(/\.gguf$/i, "");
   const manifest = {
@@ -73,11 +66,29 @@ export function importControlVector(
   return bundle;
 }
 
+/**
+ * The directions of a control vector by the numbers that the file gives them.
+ * @throws `bad_bundle` for a file that is no control vector
+ */
+export function directionsOf({ metadata, tensors }: GgufFile, file: string): ReadonlyMap<number, StoredTensor> {
+  const architecture = metadata.get("general.architecture");
+  if (architecture !== "controlvector") {
+    throw refuse(file, "general.architecture", `is ${show(architecture)}, not "controlvector"`);
+  }
+  const directions = new Map<number, StoredTensor>();
+  for (const [name, tensor] of tensors) {
+    const layer = /^direction\.(\d+)$/.exec(name)?.[1];
+    if (layer === undefined) throw refuse(file, `tensor ${showText(name)}`, "is not a direction.N");
+    directions.set(Number(layer), tensor);
+  }
+  return directions;
+}
+
 /** What writers put if they do not know. */
 const NO_HINTS: readonly unknown[] = ["", "unknown"];
 
 /** What the file says of the model that it was made for, if that is another kind or size. */
-function warnOfOthers(
+export function warnOfOthers(
   metadata: ReadonlyMap<string, unknown>,
   layers: readonly number[],
   file: string,

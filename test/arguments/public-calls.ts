@@ -18,6 +18,7 @@ import * as sluice from "../../src/index.ts";
 import { openAttribution } from "../../src/index.ts";
 import { readBundleDoor, writeBundleDoor } from "../../src/interventions/bundle.ts";
 import { checkDoor } from "../../src/interventions/check.ts";
+import { importBundleDoor } from "../../src/interventions/import/import-bundle.ts";
 import { importDoor } from "../../src/interventions/import-gguf.ts";
 import { inspectDoor } from "../../src/interventions/inspect.ts";
 import { mergeDoor } from "../../src/interventions/merge.ts";
@@ -168,6 +169,11 @@ export async function publicCalls(): Promise<{
         s.checkBundle,
       ),
       importControlVector: of(importDoor, [new Uint8Array(8), "a file", config], s.importControlVector),
+      importBundle: of(
+        importBundleDoor,
+        [{ "v.npy": new Uint8Array(8) }, "v.npy", config, { as: "ace", layers: [0], scale: 1, site: "resid_post" }],
+        s.importBundle,
+      ),
       inspectBundle: of(inspectDoor, [bundle], s.inspectBundle),
       mergeBundles: of(mergeDoor, [[bundle], "merged"], s.mergeBundles),
       listModels: of(listModelsDoor, [], s.listModels),

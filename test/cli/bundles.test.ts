@@ -123,10 +123,38 @@ test("bundle inspect, compose and import do what they say", async () => {
   const gguf = location("test/data/control-vectors/create.gguf");
   const imported = await run("bundle", "import", gguf, golden, "--out", join(folder, "c.safetensors"));
   assert.is(imported.code, 1);
-  assert.match(imported.err, /stage "control"/);
+  assert.match(imported.err, /direction\.\d+ has 4096 values, but the model's stream is \d+ wide/);
   const half = await run("bundle");
   assert.is(half.code, 2);
   assert.match(half.err, /bundle inspect/);
+});
+
+test("bundle import takes files, folders and what they leave open", async () => {
+  const out = join(folder, "made.safetensors");
+  const stories = location("weights/gpt2-stories");
+  const edges = location("test/data/foreign/edge-pruning-layout-gpt2-stories.json");
+  const circuit = await run("bundle", "import", edges, stories, "--out", out);
+  assert.is(circuit.code, 0, circuit.err);
+  assert.match(circuit.out, /circuit, an edge mask/);
+  assert.match(circuit.err, /replaced by zeros/);
+  assert.is((await run("bundle", "inspect", out)).code, 0);
+  const direction = location("test/data/foreign/torch/direction-view-f64.pt");
+  const refused = await run("bundle", "import", direction, stories, "--as", "ace", "--out", out);
+  assert.is(refused.code, 2);
+  assert.match(refused.err, /leaves open which layer[\s\S]*--layer 15/);
+  const ranged = await run("bundle", "import", direction, stories, "--as", "ace", "--layers", "1..2", "--out", out);
+  assert.is(ranged.code, 0, ranged.err);
+  assert.match(ranged.out, /steer, 2 layers/);
+  const both = await run("bundle", "import", direction, stories, "--layer", "1", "--layers", "all", "--out", out);
+  assert.is(both.code, 2);
+  await writeFile(join(folder, "direction.pt"), await readFile(direction));
+  await writeFile(join(folder, "direction_metadata.json"), '{"pos": -2, "layer": 3}');
+  const added = await run("bundle", "import", join(folder, "direction.pt"), stories, "--as", "addition", "--out", out);
+  assert.is(added.code, 0, added.err);
+  assert.is(readBundle(await readFile(out), "made").tensors.has("refusal.3.direction"), true);
+  const wholeFolder = await run("bundle", "import", folder, stories, "--out", out);
+  assert.is(wholeFolder.code, 0, wholeFolder.err);
+  assert.match(wholeFolder.out, /refusal_resid_pre, 4 layers/);
 });
 
 test.run();

@@ -290,7 +290,8 @@ async function writeFiles(folder: string): Promise<void> {
 test("every option of every command has an effect", () =>
   inFolder(async (folder) => {
     await writeFiles(folder);
-    // bundle import reads a file of its own kind, and has --out alone; the others need a hub: test/hub/commands.test.ts.
+    // No file takes every option of bundle import: test/interventions/import-bundle.test.ts. The others need a hub:
+    // test/hub/commands.test.ts.
     const untried = COMMANDS.map(({ name }) => name).filter((name) => LINES[name] === undefined);
     assert.equal(untried, ["bundle import", "pull", "models list", "models remove", "models verify"]);
     const idle: string[] = [];

@@ -2,7 +2,7 @@
 
 type Part = string | number | Uint8Array;
 
-function join(parts: readonly Part[]): Uint8Array {
+function join(parts: readonly Part[]): Uint8Array<ArrayBuffer> {
   const pieces = parts.map((part) => {
     if (typeof part === "number") return Uint8Array.of(part);
     return typeof part === "string" ? new TextEncoder().encode(part) : part;
@@ -17,17 +17,17 @@ function join(parts: readonly Part[]): Uint8Array {
 }
 
 /** A pickle of protocol 2 with this body. */
-export function pickle(body: readonly Part[]): Uint8Array {
+export function pickle(body: readonly Part[]): Uint8Array<ArrayBuffer> {
   return join([0x80, 2, ...body, "."]);
 }
 
 /** A text of less than 256 bytes, as an instruction. */
-export function shortText(value: string): Uint8Array {
+export function shortText(value: string): Uint8Array<ArrayBuffer> {
   const bytes = new TextEncoder().encode(value);
   return join([0x8c, bytes.length, bytes]);
 }
 
-function int(value: number): Uint8Array {
+function int(value: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(5);
   bytes[0] = "J".charCodeAt(0);
   new DataView(bytes.buffer).setInt32(1, value, true);
@@ -77,7 +77,10 @@ export function tensor({
 }
 
 /** A file of torch.save: the pickle, and a storage `0` of the floats 0, 1, 2 and 3. */
-export function torchZip(data: Uint8Array, storage = new Uint8Array(Float32Array.of(0, 1, 2, 3).buffer)): Uint8Array {
+export function torchZip(
+  data: Uint8Array,
+  storage = new Uint8Array(Float32Array.of(0, 1, 2, 3).buffer),
+): Uint8Array<ArrayBuffer> {
   return zip([
     ["t/data.pkl", data],
     ["t/data/0", storage],
@@ -86,7 +89,7 @@ export function torchZip(data: Uint8Array, storage = new Uint8Array(Float32Array
 }
 
 /** A zip archive of stored entries. */
-export function zip(entries: readonly (readonly [string, Uint8Array])[]): Uint8Array {
+export function zip(entries: readonly (readonly [string, Uint8Array])[]): Uint8Array<ArrayBuffer> {
   const locals: Uint8Array[] = [];
   const central: Uint8Array[] = [];
   let at = 0;
@@ -113,7 +116,7 @@ function record(
   signature: number,
   fields: readonly (readonly [number, number])[],
   name: string,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size + name.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, signature, true);

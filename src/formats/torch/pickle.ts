@@ -76,6 +76,12 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** An integer of more bytes than a bigint needs to be is made to cost time. */
 const MOST_INTEGER_BYTES = 64;
 
+/**
+ * Lists, tuples and dicts that a file may have, and values that may be under way at a time. A circuit of GPT-2 small,
+ * which has the most, has half as many; nesting without end takes more.
+ */
+const MOST_CONTAINERS = 1 << 18;
+
 export class PickleReader {
   /** The next byte: after {@link read}, the first one after the pickle. */
   at: number;
@@ -87,6 +93,7 @@ export class PickleReader {
   #stack: PickleValue[] = [];
   #marks: number[] = [];
   #memo = new Map<number, PickleValue>();
+  #containers = 0;
   /** Bytes that texts may still be turned into: no honest file needs more than it has. */
   #encoded: number;
 
@@ -219,7 +226,16 @@ export class PickleReader {
   }
 
   tuple(count: number): void {
-    this.push(this.popLast(count));
+    this.container(this.popLast(count));
+  }
+
+  /** Pushes a list, tuple or dict. */
+  container(value: PickleList | PickleDict): void {
+    this.#containers++;
+    if (this.#containers > MOST_CONTAINERS) {
+      throw this.bad(`holds more than ${MOST_CONTAINERS} lists and dicts, or nests them without end`);
+    }
+    this.push(value);
   }
 
   memoize(index: number): void {
@@ -369,18 +385,18 @@ const STEPS: ReadonlyMap<number, (reader: PickleReader) => void> = new Map<numbe
   [0x43, (r) => r.push(r.bytes(r.u8()))],
   [0x8e, (r) => r.push(r.bytes(r.u64()))],
   // EMPTY_TUPLE, TUPLE1, TUPLE2, TUPLE3, TUPLE
-  [0x29, (r) => r.push([])],
+  [0x29, (r) => r.container([])],
   [0x85, (r) => r.tuple(1)],
   [0x86, (r) => r.tuple(2)],
   [0x87, (r) => r.tuple(3)],
-  [0x74, (r) => r.push(r.popMark())],
+  [0x74, (r) => r.container(r.popMark())],
   // EMPTY_LIST, LIST, APPEND, APPENDS
-  [0x5d, (r) => r.push([])],
-  [0x6c, (r) => r.push(r.popMark())],
+  [0x5d, (r) => r.container([])],
+  [0x6c, (r) => r.container(r.popMark())],
   [0x61, (r) => r.append([r.pop()])],
   [0x65, (r) => r.append(r.popMark())],
   // EMPTY_DICT, SETITEM, SETITEMS
-  [0x7d, (r) => r.push(new Map())],
+  [0x7d, (r) => r.container(new Map())],
   [0x73, (r) => r.setItems(r.popLast(2))],
   [0x75, (r) => r.setItems(r.popMark())],
 ]);
