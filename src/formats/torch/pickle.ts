@@ -117,7 +117,7 @@ export class PickleReader {
     for (;;) {
       const begin = this.at;
       const opcode = this.#bytes[this.#take(1)] as number;
-      if (opcode === STOP) return this.#pop();
+      if (opcode === STOP) return this.pop();
       const step = STEPS.get(opcode);
       if (!step) {
         const code = `0x${opcode.toString(16).padStart(2, "0")}`;
@@ -200,10 +200,6 @@ export class PickleReader {
     this.#stack.push(value);
   }
 
-  pop(): PickleValue {
-    return this.#pop();
-  }
-
   top(): PickleValue {
     if (this.#stack.length <= (this.#marks.at(-1) ?? 0)) throw this.bad("is a damaged pickle: its stack is empty");
     return this.#stack.at(-1) as PickleValue;
@@ -222,7 +218,7 @@ export class PickleReader {
 
   /** The last values, in the order in which they were pushed. */
   popLast(count: number): PickleValue[] {
-    return Array.from({ length: count }, () => this.#pop()).reverse();
+    return Array.from({ length: count }, () => this.pop()).reverse();
   }
 
   tuple(count: number): void {
@@ -261,21 +257,21 @@ export class PickleReader {
   }
 
   persistentId(): void {
-    const id = this.#pop();
+    const id = this.pop();
     const { persistentId } = this.#format;
     if (!persistentId) throw this.bad("is a pickle that refers to data outside itself: torch.save did not write it");
     this.push(persistentId(id, this));
   }
 
   call(): void {
-    const args = this.#pop();
-    const callee = this.#pop();
+    const args = this.pop();
+    const callee = this.pop();
     if (!(callee instanceof PythonName) || !Array.isArray(args)) throw this.bad("calls what cannot be called");
     this.push(callee.call(args, this));
   }
 
   build(): void {
-    const state = this.#pop();
+    const state = this.pop();
     const target = this.top();
     if (target instanceof PickledObject) {
       if (!(state instanceof Map)) throw this.bad(`has a ${target.type} without attributes`);
@@ -316,7 +312,7 @@ export class PickleReader {
     return bytes;
   }
 
-  #pop(): PickleValue {
+  pop(): PickleValue {
     const value = this.top();
     this.#stack.pop();
     return value;
