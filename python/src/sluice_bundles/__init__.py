@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .bundle import Bundle
 from .compose import Composition, compose
 from .errors import BundleError
+from .importers import from_nnsight, from_pyvene, from_repeng, from_transformer_lens
 from .shape import ModelShape
 from .tensors import StoredTensor
 
@@ -22,6 +23,10 @@ __all__ = [
     "StoredTensor",
     "apply",
     "compose",
+    "from_nnsight",
+    "from_pyvene",
+    "from_repeng",
+    "from_transformer_lens",
 ]
 
 
