@@ -32,7 +32,10 @@ def difference(actual, expected) -> float:
     return float((actual - expected).abs().max()) / scale
 
 
-@pytest.mark.parametrize(("name", "case"), [(name, case) for name in MODELS for case in cases(name)])
+CASES = [pytest.param(name, case, id=f"{name}-{case['case']}") for name in MODELS for case in cases(name)]
+
+
+@pytest.mark.parametrize(("name", "case"), CASES)
 def test_golden(name, case):
     model = model_of(name)
     expected = load_file(GOLDEN / name / case["expected"])

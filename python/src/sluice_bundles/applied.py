@@ -84,6 +84,7 @@ class Applied:
         self._edges = EdgeInputs(masks[0], self._shape) if masks else None
         self._streams: dict[int, Tensor] = {}
         self._handles: list[Any] = []
+        self._generate: Callable[..., Any] | None = None
 
     def set(
         self, stage_id: str, *, strength: float | None = None, alpha: float | None = None, positions: Any = None
@@ -120,7 +121,9 @@ class Applied:
             handle.remove()
         self._handles.clear()
         self._streams.clear()
-        self._model.__dict__.pop("generate", None)
+        if self._generate is not None and self._model.__dict__.get("generate") is self._generate:
+            del self._model.__dict__["generate"]
+        self._generate = None
         if hasattr(self._layout.base, _MARK):
             delattr(self._layout.base, _MARK)
 
@@ -164,7 +167,7 @@ class Applied:
             finally:
                 self._roles.end_generate()
 
-        self._model.__dict__["generate"] = wrapped
+        self._generate = self._model.__dict__["generate"] = wrapped
 
     def _hook_block(self, layer: int, block: Block) -> None:
         self._on_input(block.block, lambda rows: self._enter_block(layer, rows))
