@@ -276,6 +276,18 @@ test("EAP-IG's graphs of scores alone are refused without a number of edges to k
   await refusal("usage", () => made(json("g.json", graph), stories), "--keep");
   const { bundle } = await made(json("g.json", graph), stories, { keep: 2 });
   assert.equal(keptCells(bundle), ["18,0", "76,0"]);
+  // A matrix alone: 29 sources, and the queries, keys and values of 24 heads, 4 MLPs and the logits.
+  const count = 29 * 77;
+  const scores = new Float32Array(count);
+  // Of the second head of layer 0 to the MLP of layer 0, and of the embedding to the keys of the first head of layer 1.
+  scores[2 * 77 + 18] = -3;
+  scores[19 + 6] = 2;
+  const matrix = torchZip(pickle(tensor({ count, shape: [29, 77], stride: [77, 1] })), new Uint8Array(scores.buffer));
+  await refusal("usage", () => made(new Map([["scores.pt", matrix]]), stories), "--keep");
+  assert.equal(keptCells((await made(new Map([["scores.pt", matrix]]), stories, { keep: 2 })).bundle), [
+    "18,2",
+    "25,0",
+  ]);
   await refusal(
     "bad_bundle",
     () => made(json("g.json", { ...graph, cfg: { parallel_attn_mlp: true } }), stories),

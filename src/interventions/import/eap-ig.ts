@@ -2,7 +2,9 @@
 import { SluiceError } from "../../errors.ts";
 import type { StridedArray } from "../../formats/strided.ts";
 import { arrayIn } from "../../formats/torch/globals.ts";
+import type { PickleValue } from "../../formats/torch/pickle.ts";
 import { listSources, sourceName } from "../edges.ts";
+import type { ModelShape } from "../sites.ts";
 import { type ForeignKind, type Given, type Imported, open, unfit } from "./foreign-kind.ts";
 import { type HeadInput, KeptEdges } from "./kept-edges.ts";
 
@@ -18,7 +20,8 @@ interface ScoredEdge {
 export const eapIg: ForeignKind = {
   name: "EAP-IG",
   takes: ["keep"],
-  matches: ({ files }) => files.length === 1 && (isGraph(files[0]?.json) || matrixOf(files[0]?.value) !== null),
+  matches: ({ files, config }) =>
+    files.length === 1 && (isGraph(files[0]?.json) || matrixOf(files[0]?.value, config) !== null),
   read(given) {
     const [file] = given.files;
     const edges = new KeptEdges(given);
@@ -90,8 +93,22 @@ interface Matrix {
   readonly cfg: ReadonlyMap<unknown, unknown>;
 }
 
-/** What Graph.to_pt writes: `[sources, destinations]`, a destination for the queries, keys and values of each head. */
-function matrixOf(value: unknown): Matrix | null {
+/**
+ * What Graph.to_pt writes, or a matrix alone: `[sources, destinations]`, with a destination for the queries, keys and values
+ * of each head.
+ */
+function matrixOf(value: PickleValue | undefined, config: ModelShape): Matrix | null {
+  const alone = arrayIn(value);
+  if (alone) {
+    const { num_hidden_layers: layers, num_attention_heads: heads } = config;
+    const isMatrix = alone.shape[0] === 1 + layers * (heads + 1) && alone.shape[1] === layers * (3 * heads + 1) + 1;
+    if (!isMatrix || alone.shape.length !== 2) return null;
+    return {
+      scores: alone.dtype === "BOOL" ? null : alone,
+      inGraph: alone.dtype === "BOOL" ? alone : null,
+      cfg: new Map(),
+    };
+  }
   if (!(value instanceof Map)) return null;
   const scores = arrayIn(value.get("edges_scores") ?? value.get("scores"));
   const inGraph = arrayIn(value.get("edges_in_graph") ?? value.get("in_graph"));
@@ -101,7 +118,7 @@ function matrixOf(value: unknown): Matrix | null {
 }
 
 function ofMatrix(given: Given, kept: KeptEdges): readonly ScoredEdge[] {
-  const { scores, inGraph, cfg } = matrixOf(given.files[0]?.value) as Matrix;
+  const { scores, inGraph, cfg } = matrixOf(given.files[0]?.value, given.config) as Matrix;
   checkConfig(given, (name) => cfg.get(name));
   const { num_hidden_layers: layers, num_attention_heads: heads } = given.config;
   const sources = listSources(given.config).map(sourceName);
