@@ -1,81 +1,16 @@
 /** Other projects' files as bundles: what they become, for whom, and what is refused. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readConfig } from "../../src/architectures/read-config.ts";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { arrayIn } from "../../src/formats/torch/globals.ts";
 import { readTorchFile } from "../../src/formats/torch/torch-file.ts";
-import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
-import type { Bundle } from "../../src/interventions/bundle-types.ts";
-import { compose } from "../../src/interventions/compose.ts";
-import type { ImportOptions } from "../../src/interventions/import/import-bundle.ts";
-import { importBundle } from "../../src/interventions/import/import-bundle.ts";
-import type { ModelShape } from "../../src/interventions/sites.ts";
 import { refusal } from "../formats/refusal.ts";
 import { pickle, shortText, tensor, torchZip, zip } from "../formats/torch-files.ts";
 import { readBytes, readJson } from "../support/files.ts";
+import { FOLDER, imported, json, llamaLike, made, stories, values } from "./import-samples.ts";
 
-const FOLDER = "test/data/foreign";
-
-const llamaLike = (hidden: number, layers: number, type = "llama"): ModelShape =>
-  readConfig(
-    {
-      model_type: type,
-      num_hidden_layers: layers,
-      hidden_size: hidden,
-      num_attention_heads: 4,
-      num_key_value_heads: 2,
-      intermediate_size: 2 * hidden,
-      vocab_size: 11,
-    },
-    type,
-  );
-
-const stories = readConfig(
-  { model_type: "gpt2", n_layer: 4, n_embd: 96, n_head: 6, vocab_size: 11, n_positions: 32 },
-  "gpt2",
-);
 /** As wide as the vectors of EasySteer. */
 const wide = llamaLike(4096, 32);
-
-interface Result {
-  readonly bundle: Bundle;
-  readonly warnings: string;
-}
-
-/** The bundle of files of the samples, as it is read back from its own file. */
-async function imported(
-  names: readonly string[],
-  config: ModelShape,
-  options: ImportOptions = {},
-  name = names[0] ?? "",
-): Promise<Result> {
-  const files = new Map<string, Uint8Array>();
-  for (const each of names) files.set(each, await readBytes(`${FOLDER}/${each.replace("#", "%23")}`));
-  return made(files, config, options, name);
-}
-
-async function made(
-  files: ReadonlyMap<string, Uint8Array>,
-  config: ModelShape,
-  options: ImportOptions = {},
-  name = [...files.keys()][0] ?? "",
-): Promise<Result> {
-  const warnings: string[] = [];
-  const bundle = await importBundle(files, name, config, { ...options, onWarning: (text) => warnings.push(text) });
-  const read = readBundle(writeBundle(bundle), "made.safetensors");
-  compose(config, [{ bundle: read }]);
-  return { bundle: read, warnings: warnings.join("\n") };
-}
-
-const json = (name: string, value: unknown): ReadonlyMap<string, Uint8Array> =>
-  new Map([[name, new TextEncoder().encode(JSON.stringify(value))]]);
-
-function values({ tensors }: Bundle, name: string): number[] {
-  const found = tensors.get(name);
-  assert.ok(found, `${name} is among ${[...tensors.keys()].slice(0, 8)}`);
-  return [...toFloat32(found)];
-}
 
 const floats = (...list: readonly number[]): Uint8Array<ArrayBuffer> => new Uint8Array(Float32Array.from(list).buffer);
 
@@ -239,60 +174,6 @@ test("LoReFT becomes low_rank, equal to what its formula gives", async () => {
   const [stage] = bundle.manifest.stages;
   assert.ok(stage?.kind === "affine");
   assert.equal(stage.positions, [0, -1]);
-});
-
-/** The cells of a mask that are kept, as `[destination, source]` in canonical order. */
-function keptCells(bundle: Bundle): readonly string[] {
-  const [, sources = 1] = bundle.tensors.get("circuit.mask")?.shape ?? [];
-  return values(bundle, "circuit.mask").flatMap((each, i) =>
-    each === 1 ? [`${Math.floor(i / sources)},${i % sources}`] : [],
-  );
-}
-
-test("EAP-IG, Edge-Pruning and ACDC keep the same edges", async () => {
-  const graph = await imported(["eap-ig-layout-gpt2-stories.json"], stories);
-  const pairs = await imported(["edge-pruning-layout-gpt2-stories.json"], stories);
-  assert.ok(keptCells(graph.bundle).length > 100);
-  assert.equal(keptCells(graph.bundle), keptCells(pairs.bundle));
-  assert.match(graph.warnings, /zeros/);
-  const bias = ({ bundle }: Result): unknown =>
-    bundle.manifest.stages[0]?.kind === "edge_mask" && bundle.manifest.stages[0].attn_bias;
-  assert.is(bias(graph), "separate");
-  assert.is(bias(pairs), "per_head");
-  // Sources: embed, then 6 heads and an MLP per layer; destinations: 18 inputs of heads and an MLP per layer.
-  const tuples = await imported(["acdc-tuples-as-json.json"], stories);
-  assert.equal(keptCells(tuples.bundle), ["21,5", "56,0"]);
-  await refusal(
-    "bad_bundle",
-    () => imported(["edge-pruning-layout-gpt2-stories.json"], llamaLike(96, 2)),
-    "edge",
-    "another model",
-  );
-  await refusal("bad_bundle", () => imported(["eap-ig-layout-gpt2-stories.json"], llamaLike(96, 4)), "cfg.n_heads");
-});
-
-test("EAP-IG's graphs of scores alone are refused without a number of edges to keep", async () => {
-  const graph = { cfg: { n_layers: 4 }, edges: { "input->m0": 0.5, "input->logits": -2, "a0.h1->a1.h2<k>": 0.1 } };
-  await refusal("usage", () => made(json("g.json", graph), stories), "--keep");
-  const { bundle } = await made(json("g.json", graph), stories, { keep: 2 });
-  assert.equal(keptCells(bundle), ["18,0", "76,0"]);
-  // A matrix alone: 29 sources, and the queries, keys and values of 24 heads, 4 MLPs and the logits.
-  const count = 29 * 77;
-  const scores = new Float32Array(count);
-  // Of the second head of layer 0 to the MLP of layer 0, and of the embedding to the keys of the first head of layer 1.
-  scores[2 * 77 + 18] = -3;
-  scores[19 + 6] = 2;
-  const matrix = torchZip(pickle(tensor({ count, shape: [29, 77], stride: [77, 1] })), new Uint8Array(scores.buffer));
-  await refusal("usage", () => made(new Map([["scores.pt", matrix]]), stories), "--keep");
-  assert.equal(keptCells((await made(new Map([["scores.pt", matrix]]), stories, { keep: 2 })).bundle), [
-    "18,2",
-    "25,0",
-  ]);
-  await refusal(
-    "bad_bundle",
-    () => made(json("g.json", { ...graph, cfg: { parallel_attn_mlp: true } }), stories),
-    "parallel_attn_mlp",
-  );
 });
 
 test("Neuronpedia's methods", async () => {
