@@ -43,6 +43,11 @@ def test_constructors_refuse_what_does_not_fit():
         addition + addition
 
 
+def test_any_text_is_kept():
+    bundle = Bundle.addition(GPT2, {0: np.ones(8)}, description="café \ud800")
+    assert Bundle.from_bytes(bundle.to_bytes()).manifest == bundle.manifest
+
+
 def test_a_damaged_file_is_refused():
     with pytest.raises(BundleError, match="not a safetensors file") as caught:
         Bundle.from_bytes(b"1234567")

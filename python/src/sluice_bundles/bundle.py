@@ -219,6 +219,6 @@ def _manifest_text(manifest: Mapping[str, Any], file: str) -> str:
         raise TypeError(f"{type(value).__name__} has no form in JSON")
 
     try:
-        return json.dumps(manifest, allow_nan=False, ensure_ascii=False, default=plain)
+        return json.dumps(manifest, allow_nan=False, default=plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise BundleError("bad_bundle", f"{file}: manifest has no form in JSON: {error}") from error
