@@ -1,4 +1,5 @@
 /** The kinds of options that commands declare: how each is written, explained and checked. */
+import { listed } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { showText } from "../show.ts";
 
@@ -174,7 +175,7 @@ export function decimal({ min, max, aboveMin = false }: NumberRange = {}): Parse
 export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
   return (given, option) => {
     const choice = choices.find((candidate) => candidate === given);
-    if (choice === undefined) throw refused(option, choices.join(" or "), given);
+    if (choice === undefined) throw refused(option, listed(choices), given);
     return choice;
   };
 }

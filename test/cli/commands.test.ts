@@ -322,7 +322,10 @@ test("explain and info print text; info --json one object", async () => {
     { parts: ["graph", "plan"] },
     "reference",
   ]);
-  assert.match((await run(["explain", "m", "--plan=fast"])).stderr, /--plan takes default or reference, not "fast"/);
+  assert.match(
+    (await run(["explain", "m", "--plan=fast"])).stderr,
+    /--plan takes default, reference or f16-cache, not "fast"/,
+  );
   const library = fakeLibrary();
   assert.is((await run(["info"], { library })).stdout, "Adapters\n");
   assert.is((await run(["info", "--adapter", "x", "--json"], { library })).stdout, '{"adapters":[]}\n');
