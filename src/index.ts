@@ -127,6 +127,7 @@ export type {
   DigestOptions,
   ExplainOptions,
   ExplainPart,
+  FileOptions,
   GenerateOptions,
   LoadOptions,
   LogitsOptions,

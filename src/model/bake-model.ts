@@ -9,6 +9,7 @@ import { dequantized } from "../formats/dequantized.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import { isQuantFormat } from "../formats/quantized-block.ts";
 import { openModelFiles } from "../hub/open-model.ts";
+import type { HubChoice } from "../hub/open-options.ts";
 import {
   type BundleInput,
   bundles as bundleList,
@@ -22,12 +23,14 @@ import type { Bundle } from "../interventions/bundle-types.ts";
 import { compose } from "../interventions/compose.ts";
 import { remainderOf } from "../interventions/decompose.ts";
 import { type ChangedModel, changedFiles } from "./changed-model.ts";
-import { modelSource } from "./doors.ts";
+import { hubChoice, modelSource } from "./doors.ts";
 
 /** How {@link bakeModel} bakes. */
 export interface BakeModelOptions extends BakeOptions {
   /** Strengths, alphas and positions by stage id, instead of the bundles' own; digests that bundles are compared with. */
   readonly settings?: SettingsInput;
+  /** As for {@link load}. */
+  readonly hub?: HubChoice;
   /** Ends the work with the error `aborted`. */
   readonly signal?: AbortSignal;
   /** Called with notices for the user, for example if a bundle was made for other weights. */
@@ -57,6 +60,7 @@ export const bakeModelDoor = entry(
     fields<BakeModelOptions>()({
       dtype: oneOf(["f32", "stored"]),
       settings: composeSettings,
+      hub: hubChoice,
       signal: abortSignal,
       onNotice: callback<(message: string) => void>(),
     }),
@@ -76,12 +80,12 @@ export async function bakeModel(
   bundles: readonly (BundleInput | PrefixedBundle)[],
   options: BakeModelOptions = {},
 ): Promise<BakedModel> {
-  const [place, given, { dtype = "f32", settings = {}, signal, onNotice }] = bakeModelDoor.read(
+  const [place, given, { dtype = "f32", settings = {}, hub, signal, onNotice }] = bakeModelDoor.read(
     source,
     bundles,
     options,
   );
-  const files = await openModelFiles(place, { signal });
+  const files = await openModelFiles(place, { hub, signal, onNotice });
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (isQuantFormat(config.quantization)) {

@@ -26,12 +26,12 @@ export async function digestsFor(
   source: ModelSource,
   options: DigestOptions = {},
 ): Promise<NonNullable<ComposeSettings["digests"]>> {
-  const [given, place, { signal, onProgress }] = digestsDoor.read(bundles, source, options);
+  const [given, place, { hub, signal, onProgress }] = digestsDoor.read(bundles, source, options);
   const bases = given.map(({ bundle }) => bundle.manifest.base);
   const wantsWeights = bases.some(({ weights_sha256 }) => weights_sha256 !== undefined);
   const wantsTokenizer = bases.some(({ tokenizer_sha256 }) => tokenizer_sha256 !== undefined);
   if (!wantsWeights && !wantsTokenizer) return {};
-  const files = await openModelFiles(place, { signal });
+  const files = await openModelFiles(place, { hub, signal });
   try {
     const hasTokenizer = wantsTokenizer && (await files.exists("tokenizer.json", signal));
     return {
@@ -49,7 +49,7 @@ export async function digestsFor(
  */
 export async function weightsDigestOf(source: ModelSource, options: DigestOptions = {}): Promise<string> {
   const [place, wanted] = weightsDigestDoor.read(source, options);
-  const files = await openModelFiles(place, { signal: wanted.signal });
+  const files = await openModelFiles(place, { hub: wanted.hub, signal: wanted.signal });
   try {
     return await weightsDigest(files, wanted);
   } finally {

@@ -67,6 +67,9 @@ function isFileList(value: unknown): boolean {
   return true;
 }
 
+/** How a hub is reached. */
+export const hubChoice = fields<HubChoice>()({ endpoint: text, token: text, offline: flag });
+
 /** Methods of a model. */
 export const modelDoors = {
   with: entry("with", ["bundles", bundles], options(composeSettings, "settings")),
@@ -119,7 +122,7 @@ export const loadDoor = entry(
       family: oneOf<KernelFamily>(["register", "tiled"]),
       tune: either(flag, oneOf(["remembered"])),
       quantize: oneOf<QuantFormat>(["q8", "q4"]),
-      hub: fields<HubChoice>()({ endpoint: text, token: text, offline: flag }),
+      hub: hubChoice,
       lora: either(path, listOf(either(modelSource, loraChoice))),
       signal,
       onProgress: callback<ProgressListener>(),
@@ -139,7 +142,7 @@ function isBundleSource(value: unknown): boolean {
   return isFile || path.suits(value);
 }
 
-const digestOptions = fields<DigestOptions>()({ signal, onProgress });
+const digestOptions = fields<DigestOptions>()({ hub: hubChoice, signal, onProgress });
 export const digestsDoor = entry("digestsFor", ["bundles", bundles], ["source", modelSource], options(digestOptions));
 export const weightsDigestDoor = entry("weightsDigestOf", ["source", modelSource], options(digestOptions));
 

@@ -19,13 +19,14 @@ import { type Graph, tensorsOf, weightsOf } from "../graph/graph.ts";
 import { openModelFiles } from "../hub/open-model.ts";
 import type { QuantFormat } from "../model-config.ts";
 import { COMPANIONS } from "./changed-model.ts";
-import { modelSource } from "./doors.ts";
+import { hubChoice, modelSource } from "./doors.ts";
 import { MOST_SEQUENCES } from "./generate-arguments.ts";
 import type { LoadOptions, PlanName } from "./options.ts";
 import { checkContext, DEFAULT_CONTEXT } from "./session-options.ts";
 
 /** Options of {@link measureModel}. */
-export interface FootprintOptions extends Pick<LoadOptions, "adapter" | "device" | "plan" | "signal" | "onNotice"> {
+export interface FootprintOptions
+  extends Pick<LoadOptions, "adapter" | "device" | "plan" | "hub" | "signal" | "onNotice"> {
   /** Positions per sequence that the cache holds; default: the model's, at most 2048. */
   readonly context?: number;
   /** Sequences; default 1. */
@@ -82,6 +83,7 @@ export const measureModelDoor = entry(
       plan: oneOf<PlanName>(["default", "reference", "f16-cache"]),
       context: whole({ least: 1 }),
       sequences: whole({ least: 1, most: MOST_SEQUENCES }),
+      hub: hubChoice,
       signal: abortSignal,
       onNotice: callback<(message: string) => void>(),
     }),
@@ -97,7 +99,7 @@ export const measureModelDoor = entry(
 export async function measureModel(source: ModelSource, options: FootprintOptions = {}): Promise<ModelFootprint> {
   const [place, read] = measureModelDoor.read(source, options);
   const { signal, sequences = 1, onNotice: note = () => undefined } = read;
-  const files = await openModelFiles(place, { signal, onNotice: note, streams: true });
+  const files = await openModelFiles(place, { hub: read.hub, signal, onNotice: note, streams: true });
   try {
     const { config, checkpoint, graph } = await openModel(files, note, signal);
     const context = checkContext(read.context ?? Math.min(DEFAULT_CONTEXT, config.max_position_embeddings), config);

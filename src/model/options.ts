@@ -161,10 +161,16 @@ export interface ExplainOptions {
   readonly kernel?: string;
 }
 
-/** Options of reading files for their digests. */
-export interface DigestOptions {
+/** Options of functions that read a model's files alone. */
+export interface FileOptions {
+  /** As for {@link load}. */
+  readonly hub?: HubChoice;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+}
+
+/** Options of reading files for their digests. */
+export interface DigestOptions extends FileOptions {
   /** Bytes read so far, and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }

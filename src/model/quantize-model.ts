@@ -10,7 +10,8 @@ import { alreadyQuantized, QuantizationLoss } from "../formats/quantized-block.t
 import { openModelFiles } from "../hub/open-model.ts";
 import type { QuantFormat } from "../model-config.ts";
 import { type ChangedModel, changedFiles } from "./changed-model.ts";
-import { modelSource } from "./doors.ts";
+import { hubChoice, modelSource } from "./doors.ts";
+import type { FileOptions } from "./options.ts";
 
 /** What {@link quantizeModel} writes: Sluice's own formats, or MLX's with 4 or 8 bits, which other programs run too. */
 export type QuantizeTarget = QuantFormat | "mlx4" | "mlx8";
@@ -37,7 +38,7 @@ export const quantizeModelDoor = entry(
   "quantizeModel",
   ["source", modelSource],
   ["format", oneOf<QuantizeTarget>(["q8", "q4", "mlx4", "mlx8"])],
-  optionsOf(fields<{ readonly signal?: AbortSignal }>()({ signal: abortSignal })),
+  optionsOf(fields<FileOptions>()({ hub: hubChoice, signal: abortSignal })),
 );
 
 /**
@@ -50,10 +51,10 @@ export const quantizeModelDoor = entry(
 export async function quantizeModel(
   source: ModelSource,
   format: QuantizeTarget,
-  options: { readonly signal?: AbortSignal } = {},
+  options: FileOptions = {},
 ): Promise<QuantizedModel> {
-  const [place, to, { signal }] = quantizeModelDoor.read(source, format, options);
-  const files = await openModelFiles(place, { signal });
+  const [place, to, { hub, signal }] = quantizeModelDoor.read(source, format, options);
+  const files = await openModelFiles(place, { hub, signal });
   try {
     const { config, checkpoint, graph } = await openModel(files, () => undefined, signal);
     if (config.quantization) throw alreadyQuantized(files.label, config);

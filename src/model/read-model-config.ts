@@ -6,12 +6,13 @@ import { signal as abortSignal } from "../arguments/rules.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import { openModelFiles } from "../hub/open-model.ts";
 import type { ModelConfig } from "../model-config.ts";
-import { modelSource } from "./doors.ts";
+import { hubChoice, modelSource } from "./doors.ts";
+import type { FileOptions } from "./options.ts";
 
 export const readModelConfigDoor = entry(
   "readModelConfig",
   ["source", modelSource],
-  optionsOf(fields<{ readonly signal?: AbortSignal }>()({ signal: abortSignal })),
+  optionsOf(fields<FileOptions>()({ hub: hubChoice, signal: abortSignal })),
 );
 
 /**
@@ -19,12 +20,9 @@ export const readModelConfigDoor = entry(
  * @param source the model's folder, address or files
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `aborted`
  */
-export async function readModelConfig(
-  source: ModelSource,
-  options: { readonly signal?: AbortSignal } = {},
-): Promise<ModelConfig> {
-  const [place, { signal }] = readModelConfigDoor.read(source, options);
-  const files = await openModelFiles(place, { signal, streams: true });
+export async function readModelConfig(source: ModelSource, options: FileOptions = {}): Promise<ModelConfig> {
+  const [place, { hub, signal }] = readModelConfigDoor.read(source, options);
+  const files = await openModelFiles(place, { hub, signal, streams: true });
   try {
     return await loadConfig(files, () => undefined, signal);
   } finally {

@@ -7,11 +7,10 @@ import type { ModelShape } from "../sites.ts";
 import type { AffineSite } from "../stage.ts";
 import type { ForeignFile } from "./foreign-file.ts";
 
-/** What becomes of a direction. */
-export const importMethods = ["addition", "ablation", "ace", "clamp"] as const;
+/** What becomes of a direction: it is added, taken away, or the coordinate along it is set (`ace`) or bounded (`clamp`). */
+export type ImportMethod = "addition" | "ablation" | "ace" | "clamp";
 
-/** `addition` adds it, `ablation` takes it away, `ace` sets the coordinate along it, `clamp` bounds that. */
-export type ImportMethod = (typeof importMethods)[number];
+export const importMethods: readonly ImportMethod[] = ["addition", "ablation", "ace", "clamp"];
 
 /** What a foreign file may leave open. */
 export interface ImportChoices {
