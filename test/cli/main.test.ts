@@ -84,7 +84,7 @@ test("what cannot be understood exits with 2 before anything is loaded", async (
     [["generate", "m", "a", "--top-p", "1.01"], /of at least 0 and at most 1/],
     [["generate", "m", "a", "--repetition-penalty", "0"], /above 0/],
     [["generate", "m", "a", "--stop", ""], /--stop is empty/],
-    [["generate", "m", "a", "--plan", "fast"], /default or reference or f16-cache, not "fast"/],
+    [["generate", "m", "a", "--plan", "fast"], /default, reference or f16-cache, not "fast"/],
     [["generate", "m", "--tokens", ""], /not a token id/],
     [["generate", "m", "--tokens", "1,,2"], /item 2 is empty/],
     [["generate", "m", "--tokens", "1,-2"], /"-2" \(item 2\) is not a token id/],

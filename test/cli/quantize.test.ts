@@ -109,7 +109,7 @@ test("quantize --to mlx4 writes MLX's layout under mlx-lm's names, and says so i
 
 test("unknown formats are refused by the command line", async () => {
   for (const [formats, ...argv] of [
-    ["q8 or q4 or mlx8 or mlx4", "quantize", model, "--to", "q5", "--out", join(folder, "x")],
+    ["q8, q4, mlx8 or mlx4", "quantize", model, "--to", "q5", "--out", join(folder, "x")],
     ["q8 or q4", "logits", model, "--tokens", "1", "--quantize", "int4", "--out", join(folder, "x")],
   ] as const) {
     const { code, err } = await run(...argv);

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { refusal } from "../formats/refusal.ts";
 import { inFolder } from "../support/folder.ts";
 import type { FakeHub, Misbehaviour } from "../support/hub-server.ts";
-import { NEW, noise, pull, startHub, tree, WEIGHTS } from "./fixtures.ts";
+import { NEW, noise, pull, startHub, tree, WEIGHTS } from "./node-fixtures.ts";
 
 let hub: FakeHub;
 test.before(async () => {

@@ -9,7 +9,7 @@ import { runReal } from "../cli/real-library.ts";
 import { location } from "../support/files.ts";
 import { inFolder } from "../support/folder.ts";
 import { FakeHub } from "../support/hub-server.ts";
-import { NEW, tree } from "./fixtures.ts";
+import { NEW, tree } from "./node-fixtures.ts";
 
 const GGUF = location("test/data/gguf/stories260K-Q8_0.gguf");
 

@@ -9,7 +9,7 @@ import { type ServedPage, serveTestPage } from "../page/open.ts";
 import { openChromium } from "../support/chromium.ts";
 import { location } from "../support/files.ts";
 import { FakeHub } from "../support/hub-server.ts";
-import { NEW, noise } from "./fixtures.ts";
+import { NEW, noise } from "./node-fixtures.ts";
 
 const MODEL = "org/stories";
 

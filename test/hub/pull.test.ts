@@ -9,7 +9,7 @@ import type { DownloadProgress } from "../../src/hub/progress.ts";
 import { refusal } from "../formats/refusal.ts";
 import { inFolder } from "../support/folder.ts";
 import { type FakeHub, gitOid } from "../support/hub-server.ts";
-import { NEW, noise, OLD, optionsFor, pull, startHub, tree, WEIGHTS } from "./fixtures.ts";
+import { NEW, noise, OLD, optionsFor, pull, startHub, tree, WEIGHTS } from "./node-fixtures.ts";
 
 let hub: FakeHub;
 test.before(async () => {

@@ -8,7 +8,7 @@ import { parseReference } from "../../src/hub/reference.ts";
 import { refusal } from "../formats/refusal.ts";
 import { inFolder } from "../support/folder.ts";
 import type { FakeHub } from "../support/hub-server.ts";
-import { optionsFor, type PullChoices, SHARDS, startHub, tree, WEIGHTS } from "./fixtures.ts";
+import { optionsFor, type PullChoices, SHARDS, startHub, tree, WEIGHTS } from "./node-fixtures.ts";
 
 const path = "model.safetensors";
 
