@@ -6,6 +6,7 @@ import type { LoadOptions, Model, ModelSource } from "../../src/index.ts";
 import { location, readBytes, readText } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { myTurns } from "../support/turns.ts";
 
 const TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3];
 
@@ -26,7 +27,7 @@ test("logits differ by what float16 rounds away, and keys and values take half t
       buffers: await model.explain({ parts: ["buffers"], context: 64 }),
       greedy: (await model.generate(TOKENS, { maxNewTokens: 4, temperature: 0 }).result()).tokens.length,
     }));
-  for (const family of ["register", "tiled"] as const) {
+  for (const family of myTurns(["register", "tiled"] as const)) {
     const [wide, narrow] = [await of("default", family), await of("f16-cache", family)];
     const largest = wide.logits.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const off = narrow.logits.reduce(

@@ -7,7 +7,7 @@ import { location, readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { modelFiles, quantizedFolder, widenedFiles } from "../support/model-files.ts";
 import { codeOf } from "../support/refusal-code.ts";
-import { sharedOut } from "../support/turns.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
 
 const inTurn = sharedOut(test);
 
@@ -31,11 +31,11 @@ async function using<T>(loading: Promise<Model>, use: (model: Model) => Promise<
 }
 
 // Few of the combinations: each plan is compiled anew.
-for (const [name, format, bundled] of [
+for (const [name, format, bundled] of myTurns([
   ["gpt2-tiny", "q4", "everything"],
   ["llama-tiny", "q8", null],
   ["llama3-tiny", "q8", "edges-dense-qkv_groups"],
-] as const) {
+] as const)) {
   const folder = `test/golden/${name}`;
 
   test(`${name} in ${format}: from load or from its folder, the bits of the weights it represents`, async () => {

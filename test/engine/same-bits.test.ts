@@ -37,7 +37,7 @@ test("logits of the reference plan under the limits that both have", async () =>
     await close();
     assert.is(inPage.error, undefined);
     const inNode = await referenceBits(shared, "swiftshader");
-    assert.is(Object.keys(inNode).length, 5);
+    assert.is(Object.keys(inNode).length, 4);
     for (const [name, bits] of Object.entries(inNode)) {
       assert.ok(bits.split(" ").length > 100, `${name} has logits`);
       assert.ok(bits === inPage[name], `${name} differs between Node and Chromium`);

@@ -14,7 +14,9 @@ import { assertClose } from "../support/closeness.ts";
 import { choicesFor } from "../support/kernel-choices.ts";
 import { load } from "../support/load.ts";
 import { MemoryStore } from "../support/memory-store.ts";
-import { myTurns } from "../support/turns.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 /** Dispatches of which steps of so many rows run two kernels. */
 const splitAt = ({ body }: Plan, rows: number): readonly string[] =>
@@ -69,7 +71,7 @@ for (const { seed, f, summation } of myTurns([
 }
 
 // Seed 50: heads of 16, and an edge mask that gives each its own row.
-test("a choice of four parts is followed in every layer, heads that read variants included", async () => {
+inTurn("a choice of four parts is followed in every layer, heads that read variants included", async () => {
   const random = await openRandomModel(50);
   const model = await load(random.files, { family: "tiled" });
   try {

@@ -7,7 +7,6 @@ const SOME_TOKENS = [1, 5, 9, 2, 30, 7, 7, 11, 0, 3];
 const RUNS = [
   { folder: "test/golden/gpt2-tiny", family: "register", tokens: SOME_TOKENS },
   { folder: "test/golden/llama3-tiny", family: "register", tokens: SOME_TOKENS },
-  { folder: "weights/stories260K", family: "register", tokens: [1, 403, 407, 261, 378] },
   { folder: "test/golden/gpt2-tiny", family: "tiled", tokens: SOME_TOKENS },
   { folder: "test/golden/llama-tiny", family: "tiled", tokens: SOME_TOKENS },
 ] as const;
