@@ -6,6 +6,26 @@ export type ActivationName = "gelu_new" | "gelu" | "gelu_quick" | "relu" | "silu
 /** Quantised weights in blocks of 32 inputs: whole numbers of 8 or 4 bits, and one float16 scale per block. */
 export type QuantFormat = "q8" | "q4";
 
+/**
+ * How matrices that a file holds quantised lie on the GPU, beside q8 and q4: formats/block-formats.ts.
+ *
+ * a4 and a8: unsigned codes with an offset, by the type of the scales; per 32 inputs, `by16` and `by64`: per 16 or 64.
+ * s6: signed codes of 6 bits without an offset, in bytes, with a scale per 16 inputs.
+ */
+export type BlockFormat =
+  | "a4_f16"
+  | "a4_bf16"
+  | "a4_f32"
+  | "a8_f16"
+  | "a8_bf16"
+  | "a8_f32"
+  | "a4_f16_by64"
+  | "a4_bf16_by64"
+  | "a8_f16_by64"
+  | "a8_bf16_by64"
+  | "a8_f32_by16"
+  | "s6_f32_by16";
+
 /** Other programs' files of quantised weights, which are read as they are. */
 export type ReadyMade = "mlx" | "gguf";
 

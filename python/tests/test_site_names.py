@@ -24,5 +24,5 @@ def test_hooks_have_sites_where_they_hold_the_same_values():
     assert site_of_hook(GPT2, "blocks.2.attn.hook_z") == ("attn_z", 2)
     with pytest.raises(BundleError, match="differ here"):
         site_of_hook(GPT2, "blocks.1.ln1.hook_normalized")
-    with pytest.raises(BundleError, match="is no hook"):
+    with pytest.raises(BundleError, match="is not a hook"):
         site_of_hook(GPT2, "blocks.1.hook_attn_in")

@@ -6,7 +6,7 @@
 
 import { pairAdjacentOrder } from "../architectures/rope.ts";
 import { SluiceError } from "../errors.ts";
-import { type BlockFormat, blockStripBytes, commonFormat, isBlockFormat } from "../formats/block-formats.ts";
+import { blockStripBytes, commonFormat, isBlockFormat } from "../formats/block-formats.ts";
 import type { Checkpoint, StoredDtype } from "../formats/checkpoint.ts";
 import {
   type GroupOrder,
@@ -21,7 +21,7 @@ import { isQuantFormat } from "../formats/quantized-block.ts";
 import { quantizedStripBytes } from "../formats/quantized-strips.ts";
 import { stripBytes } from "../formats/strips.ts";
 import { isKeptAsStored, type MatrixRef, type VectorRef, weightsOf } from "../graph/graph.ts";
-import type { ModelConfig, QuantFormat } from "../model-config.ts";
+import type { BlockFormat, ModelConfig, QuantFormat } from "../model-config.ts";
 import { type FusedLinear, type FusedOp, type LinearPart, labelOf } from "./fused.ts";
 
 /** Elements of a stored vector. */

@@ -3,27 +3,9 @@
  * and scales, most with offsets, per group of inputs, w = code·scale + offset. Scales and offsets are kept in the float
  * type that the file has, so that every weight is what the file says.
  */
-import type { QuantFormat } from "../model-config.ts";
+import type { BlockFormat, QuantFormat } from "../model-config.ts";
 import type { StoredDtype } from "./checkpoint.ts";
 import type { Coding } from "./quantized-matrix.ts";
-
-/**
- * a4 and a8: unsigned codes with an offset, by the type of the scales; per 32 inputs, `by16` and `by64`: per 16 or 64.
- * s6: signed codes of 6 bits without an offset, in bytes, with a scale per 16 inputs.
- */
-export type BlockFormat =
-  | "a4_f16"
-  | "a4_bf16"
-  | "a4_f32"
-  | "a8_f16"
-  | "a8_bf16"
-  | "a8_f32"
-  | "a4_f16_by64"
-  | "a4_bf16_by64"
-  | "a8_f16_by64"
-  | "a8_bf16_by64"
-  | "a8_f32_by16"
-  | "s6_f32_by16";
 
 /** What a block format's strips hold. */
 export interface BlockLayout {

@@ -6,8 +6,8 @@
  * inputs a word with their four outputs' numbers, the even input in the lower half. Then, per group of inputs, four scales
  * and four offsets, one for each output. See shaders/lib/weights.wgsl; q8 and q4 are in quantized-strips.ts.
  */
-import type { QuantFormat } from "../model-config.ts";
-import { type BlockFormat, blockLayout, blockStripBytes, isBlockFormat } from "./block-formats.ts";
+import type { BlockFormat, QuantFormat } from "../model-config.ts";
+import { blockLayout, blockStripBytes, isBlockFormat } from "./block-formats.ts";
 import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
 import { dequantized } from "./dequantized.ts";
 import { f32ToBf16, f32ToF16 } from "./half.ts";

@@ -21,10 +21,13 @@ export interface FileResponse {
 /** A failure that another attempt may repair; `report` is thrown if none did. */
 export class TransientFailure extends Error {
   readonly report: SluiceError;
+  /** Milliseconds to wait at least. */
+  readonly afterMs: number;
 
-  constructor(report: SluiceError) {
+  constructor(report: SluiceError, afterMs = 0) {
     super(report.message, { cause: report });
     this.report = report;
+    this.afterMs = afterMs;
   }
 }
 
@@ -71,12 +74,14 @@ export async function fetchFile(
 /**
  * Repeats `task` until it succeeds or fails permanently, pausing after each {@link TransientFailure}.
  * @param delaysMs the pauses; there is one attempt more than pauses
+ * @param isHopeless whether another attempt is pointless after this failure of attempt 0, 1, …
  * @throws the last failure's report, or any other error of the task
  */
 export async function retrying<T>(
   delaysMs: readonly number[],
   signal: AbortSignal | undefined,
   task: () => Promise<T>,
+  isHopeless: (failure: TransientFailure, attempt: number) => boolean = () => false,
 ): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -84,8 +89,8 @@ export async function retrying<T>(
     } catch (error) {
       if (!(error instanceof TransientFailure)) throw error;
       const delay = delaysMs[attempt];
-      if (delay === undefined) throw error.report;
-      await pause(delay, signal);
+      if (delay === undefined || isHopeless(error, attempt)) throw error.report;
+      await pause(Math.max(delay, error.afterMs), signal);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** The routes of a hub, by its API and by the addresses of its files. */
 import { SluiceError } from "../errors.ts";
-import { pause, TransientFailure } from "../formats/url-fetch.ts";
-import { BusyServer, HubError, htmlInstead } from "./errors.ts";
+import { retrying, type TransientFailure } from "../formats/url-fetch.ts";
+import { HubError, htmlInstead } from "./errors.ts";
 import {
   type FileHead,
   isFileName,
@@ -204,23 +204,14 @@ export class HubClient {
     return requestHub(this.access, address, request, signal);
   }
 
-  async #retrying<T>(
+  #retrying<T>(
     signal: AbortSignal | undefined,
     task: () => Promise<T>,
     // Short questions are not worth the last, long pauses of a download.
     delays: readonly number[] = this.access.retryDelaysMs.slice(0, 3),
   ): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await task();
-      } catch (error) {
-        if (!(error instanceof TransientFailure)) throw error;
-        const delay = delays[attempt];
-        // Without a network, waiting for one helps nobody who may have meant a folder.
-        if (delay === undefined || (attempt > 0 && isUnreachable(error))) throw error.report;
-        await pause(Math.max(delay, error instanceof BusyServer ? error.afterMs : 0), signal);
-      }
-    }
+    // Without a network, waiting for one helps nobody who may have meant a folder.
+    return retrying(delays, signal, task, (failure, attempt) => attempt > 0 && isUnreachable(failure));
   }
 }
 

@@ -20,15 +20,7 @@ export class HubError extends SluiceError {
 }
 
 /** A failure that another attempt may repair, which the server may have said to make later. */
-export class BusyServer extends TransientFailure {
-  /** Milliseconds to wait at least. */
-  readonly afterMs: number;
-
-  constructor(report: SluiceError, afterMs = 0) {
-    super(report);
-    this.afterMs = afterMs;
-  }
-}
+export class BusyServer extends TransientFailure {}
 
 /** Whoever asks: what an error needs to know of it to say what to do. */
 export interface Asking {
@@ -102,7 +94,7 @@ function unknownRepository(endpoint: string, repo: string, hasToken: boolean, an
   );
 }
 
-/** The error for a page in place of data: of a proxy that wants a login, or of a server that is no hub. */
+/** The error for a page in place of data: of a proxy that wants a login, or of a server that is not a hub. */
 export function htmlInstead(endpoint: string, where: string): HubError {
   return new HubError(
     "unserved",

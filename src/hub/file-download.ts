@@ -3,7 +3,6 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import { pause, TransientFailure } from "../formats/url-fetch.ts";
 import type { FileBody, HubClient } from "./client.ts";
 import { ContentDigest } from "./digest.ts";
-import { BusyServer } from "./errors.ts";
 import { onAbort } from "./on-abort.ts";
 import type { Metered } from "./progress.ts";
 import type { HubFile } from "./repo-files.ts";
@@ -115,7 +114,7 @@ export class FileDownload implements Metered {
     try {
       return this.#partial ? await this.#partial.read(begin, end) : null;
     } catch (error) {
-      // It was thrown away in between: whoever reads it is told why.
+      // It was thrown away in between: its readers are told why.
       await this.run();
       throw error;
     }
@@ -221,7 +220,7 @@ export class FileDownload implements Metered {
         if (partial.size > before) attempt = 0;
         const delay = retryDelaysMs[attempt++];
         if (delay === undefined) throw error.report;
-        await pause(Math.max(delay, error instanceof BusyServer ? error.afterMs : 0), signal);
+        await pause(Math.max(delay, error.afterMs), signal);
       }
     }
   }

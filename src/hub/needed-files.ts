@@ -34,7 +34,7 @@ const TOKENIZER = "tokenizer.json";
 /** Needed only if there is no tokenizer.json. */
 const OLDER_TOKENIZERS: readonly string[] = ["tokenizer.model", "vocab.json", "merges.txt"];
 
-/** A PEFT adapter, which is no model but can be merged into one. */
+/** A PEFT adapter, which is not a model but can be merged into one. */
 const ADAPTER: readonly string[] = ["adapter_config.json", "adapter_model.safetensors"];
 
 /** Further chat templates. */

@@ -88,7 +88,7 @@ async function sayingBoth<T>(name: string, reference: HubReference, work: () => 
     const [problem = ""] = error.message.split("\n");
     throw new SluiceError(
       "not_found",
-      `${name} is no folder (${resolve(name)} does not exist), and as a model of the hub it cannot be had: ${problem}`,
+      `${name} is not a folder (${resolve(name)} does not exist), and as a model of the hub it cannot be had: ${problem}`,
       { ...(error.hint !== undefined && { hint: error.hint }), cause: error },
     );
   }

@@ -81,7 +81,7 @@ async function fetchAll(
   }
 }
 
-/** @throws SluiceError `not_found` that says what a repository holds that is no model for us */
+/** @throws SluiceError `not_found` that says what a repository holds instead of a model */
 async function refuseWithoutModel(reference: HubReference, resolution: Resolution, options: HubOptions): Promise<void> {
   const { small, weights, index, gguf } = resolution.needed;
   if (gguf !== null) return;

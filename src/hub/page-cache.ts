@@ -96,7 +96,7 @@ export class PageCache implements HubStore {
   }
 
   async open(repo: string, commit: string): Promise<FileSource> {
-    // That it cannot be noted when it was used is no reason not to use it.
+    // That it cannot be noted when it was used does not keep it from being used.
     await this.#files.write(`${folderOf(repo)}/used`, "").catch(() => undefined);
     return new PageModelFiles(`${repo} in ${this.label}`, {
       paths: async () => [...(await this.files(repo, commit)).keys()],

@@ -7,7 +7,7 @@ import type { CachedModel, HubStore } from "./store.ts";
 /**
  * - `right`: its digest is what its name says.
  * - `wrong`: it is not, and the file was thrown away.
- * - `unknown`: its name is no digest, so nobody can tell.
+ * - `unknown`: its name is not a digest, so nobody can tell.
  */
 export type VerifiedState = "right" | "wrong" | "unknown";
 

@@ -1,21 +1,9 @@
 /** How matrices lie in GPU memory, as kernels read them (shaders/lib/weights.wgsl). */
 
-/** Quantised weights, beside floats; formats/block-formats.ts says what a4, a8 and s6 are. */
-type QuantisedDtype =
-  | "q8"
-  | "q4"
-  | "a4_f16"
-  | "a4_bf16"
-  | "a4_f32"
-  | "a8_f16"
-  | "a8_bf16"
-  | "a8_f32"
-  | "a4_f16_by64"
-  | "a4_bf16_by64"
-  | "a8_f16_by64"
-  | "a8_bf16_by64"
-  | "a8_f32_by16"
-  | "s6_f32_by16";
+import type { BlockFormat, QuantFormat } from "../model-config.ts";
+
+/** Quantised weights, beside floats. */
+type QuantisedDtype = QuantFormat | BlockFormat;
 
 /**
  * How a matrix lies in GPU memory, in strips (src/formats/strips.ts, quantized-strips.ts, ready-strips.ts); 16-bit types and

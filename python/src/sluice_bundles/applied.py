@@ -137,7 +137,7 @@ class Applied:
                 hint = (
                     f"Known are {', '.join(sorted(known))}, each but embed and final_norm with a layer: resid_post.0."
                 )
-                raise BundleError("usage", f"{show(name)} is no site of this model that can be captured here", hint)
+                raise BundleError("usage", f"{show(name)} is not a site of this model that can be captured here", hint)
 
     # Hooks
 

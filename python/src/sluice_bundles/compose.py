@@ -43,7 +43,7 @@ def compose(
     """Checks bundles against a model and resolves them to stages.
 
     A pair `(bundle, prefix)` makes the bundle's ids `PREFIX/ID`. Strengths, params (`{"id": {"alpha": a}}`) and
-    positions go by stage id and stand in place of the bundles' own. Raises `BundleError`: `bad_bundle` naming file,
+    positions go by stage id and replace the bundles' own. Raises `BundleError`: `bad_bundle` naming file,
     stage and field, `usage` for settings that name no stage.
     """
     composition = Composition()

@@ -38,7 +38,7 @@ def from_transformer_lens(
     """Tensors by hook name, such as `blocks.7.hook_resid_post`; `hook_z` may be `[heads, head_dim]`.
 
     A hook whose values differ from every site's is refused. TransformerLens' `from_pretrained` centres what GPT-2
-    writes to the stream, and folds norms, unless it is told not to (`from_pretrained_no_processing`): directions
+    writes to the stream, and folds norms, unless told not to (`from_pretrained_no_processing`): directions
     measured there then lack their mean, and its norms' outputs are others.
     """
     shape = ModelShape.of(model)
@@ -208,7 +208,7 @@ def _site_of_path(shape: ModelShape, path: str) -> tuple[str, int]:
     if match and match[2] in sites:
         return sites[match[2]], int(match[1])
     hint = f"Known in a layer are {', '.join(sites)}. Changing a norm's input leaves the stream as it is."
-    raise BundleError("usage", f"{show(path)} is no place of a {shape.model_type} that has a site here", hint)
+    raise BundleError("usage", f"{show(path)} is not a place of a {shape.model_type} that has a site here", hint)
 
 
 _PYVENE = {
@@ -229,7 +229,7 @@ def _site_of_component(shape: ModelShape, key: str | tuple[int, str]) -> tuple[s
         match = re.fullmatch(r"layer[._](\d+)[._](?:repr|comp)[._](\w+?)[._]unit[._].*", key)
         if match is None:
             raise BundleError(
-                "usage", f"{show(key)} is no key of pyvene's", 'Give (layer, component): (8, "block_output").'
+                "usage", f"{show(key)} is not a key of pyvene's", 'Give (layer, component): (8, "block_output").'
             )
         layer, component = int(match[1]), match[2]
     else:
@@ -238,5 +238,5 @@ def _site_of_component(shape: ModelShape, key: str | tuple[int, str]) -> tuple[s
         hint = "pyvene's mlp_activation is the activated gate there, before it is multiplied; no site has these values."
         raise BundleError("usage", f"mlp_activation has no site in a {shape.model_type}", hint)
     if component not in _PYVENE:
-        raise BundleError("usage", f"{show(component)} is no component with a site", f"Known are {', '.join(_PYVENE)}.")
+        raise BundleError("usage", f"{show(component)} is not a component with a site", f"Known are {', '.join(_PYVENE)}.")
     return _PYVENE[component], layer

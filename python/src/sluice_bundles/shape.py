@@ -44,7 +44,7 @@ class ModelShape:
         config = model if isinstance(model, dict) else getattr(model, "config", model)
         if not isinstance(config, dict):
             if not hasattr(config, "to_dict"):
-                raise BundleError("usage", f"{show(config)} is no model, configuration, folder or ModelShape")
+                raise BundleError("usage", f"{show(config)} is not a model, configuration, folder or ModelShape")
             config = config.to_dict()
         return _of_config(config)
 

@@ -55,4 +55,4 @@ def site_of_hook(shape: ModelShape, hook: str) -> tuple[str, int | None]:
             raise BundleError("usage", f"{hook} of TransformerLens and {entry['site']} differ here", hint)
         return entry["site"], layer
     known = ", ".join(entry["transformer_lens"] for entry in sites_of(shape))
-    raise BundleError("usage", f"{hook!r} is no hook of TransformerLens that has a site here", f"Known are {known}.")
+    raise BundleError("usage", f"{hook!r} is not a hook of TransformerLens that has a site here", f"Known are {known}.")

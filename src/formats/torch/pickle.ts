@@ -1,5 +1,5 @@
 /**
- * Reads Python pickles as data: numbers, texts, lists, dicts, and the arrays of PyTorch and NumPy. It is no unpickler:
+ * Reads Python pickles as data: numbers, texts, lists, dicts, and the arrays of PyTorch and NumPy. It is not an unpickler:
  * nothing is run, names of Python are looked up in a fixed list (`globals.ts`), and every other name or instruction is
  * refused. Time and memory stay within a small multiple of the file's size.
  */
