@@ -16,6 +16,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/model/"],
   ["src/fit/", "src/profile/", "src/evaluate/"],
   ["src/index.ts"],
+  ["src/worker/", "src/serve/"],
   ["src/cli/"],
 ];
 
