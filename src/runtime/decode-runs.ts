@@ -9,7 +9,7 @@ import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
 import type { Read } from "./run.ts";
-import { seenBits } from "./sampling.ts";
+import { setSeen } from "./sampler-state.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** Maximum at once: the one read next, the one after it, and one that was dropped before it was done. */
@@ -96,10 +96,8 @@ export class DecodeRuns {
 
   /** Drops what a run computed for a sequence after the tokens that its caller has seen. */
   rewind({ sequence, tokens }: Continued): void {
-    const { slots, executor, plan } = this.#sequences;
-    slots.truncate(sequence, tokens.length - 1);
-    if (this.#tail !== "sample") return;
-    executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
+    this.#sequences.slots.truncate(sequence, tokens.length - 1);
+    if (this.#tail === "sample") setSeen(this.#sequences, sequence, tokens);
   }
 
   /** Keeps keys and values of tokens that the caller has seen, as far as the runs that made them are known to have run. */

@@ -8,14 +8,14 @@
 
 import type { Plan, Tail } from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
-import { packSettings, SETTING_BYTES } from "../kernels/sample/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { type Continued, type DecodeRun, DecodeRuns, RUNS_UNDER_WAY } from "./decode-runs.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
 import { notFinite } from "./not-finite.ts";
 import type { Read } from "./run.ts";
-import { type SamplingOptions, seenBits } from "./sampling.ts";
+import { setSampling, tailFor } from "./sampler-state.ts";
+import type { SamplingOptions } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** What a sampler writes instead of an id for logits that are not finite. */
@@ -82,11 +82,10 @@ class Decoding {
     this.#prompts = prompts;
     this.#options = options;
     this.#stopped = stopped;
-    this.#tail = isGreedy(options) ? "greedy" : "sample";
-    const { plan, executor } = sequences;
+    this.#tail = tailFor(options);
+    const { plan } = sequences;
     for (const { sequence, tokens, seed = options.seed } of this.#tail === "sample" ? prompts : []) {
-      executor.write({ role: "settings" }, sequence * SETTING_BYTES, packSettings([{ ...options, seed }]));
-      executor.write({ role: "seen" }, sequence * plan.seenWords * 4, seenBits(tokens, plan.seenWords));
+      setSampling(sequences, sequence, tokens, { ...options, seed });
     }
     this.#all = new Map(
       prompts.map(({ sequence, tokens }): [number, Continued] => {
@@ -237,7 +236,7 @@ export async function prepareDecode(
   options: DecodeOptions,
 ): Promise<void> {
   const { plan, executor } = sequences;
-  const tail: Tail = isGreedy(options) ? "greedy" : "sample";
+  const tail = tailFor(options);
   const total = prompts.reduce((sum, { tokens, reused }) => sum + tokens.length - reused, 0);
   const full = Math.min(total, plan.chunkRows);
   const sizes = [full, total % plan.chunkRows].filter((rows) => rows > 0).map((rows) => ({ rows, outs: 1 }));
@@ -264,8 +263,4 @@ function rowsOfEveryKernel(plans: readonly Plan[], most: number): readonly numbe
     [...body, ...head].flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
   );
   return [...new Set([...limits.filter((rows) => rows < most), most])];
-}
-
-function isGreedy({ temperature, repetitionPenalty }: SamplingOptions): boolean {
-  return temperature === 0 && repetitionPenalty === 1;
 }
