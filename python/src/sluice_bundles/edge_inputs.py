@@ -62,7 +62,7 @@ class EdgeInputs:
         sources = self._stacked
         row = self.stage.mask[self._index[destination], : len(sources)]
         kept = torch.as_tensor(1 - self.stage.strength * (1 - row), dtype=sources.dtype, device=sources.device)
-        x = torch.tensordot(kept, sources, 1)
+        x: Tensor = torch.tensordot(kept, sources, 1)
         if self.stage.constants is not None and self.stage.replace[_class(destination)] == "constants":
             constants = torch.tensor(self.stage.constants[: len(sources)], dtype=x.dtype, device=x.device)
             x = x + (1 - kept) @ constants

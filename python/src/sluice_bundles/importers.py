@@ -238,5 +238,7 @@ def _site_of_component(shape: ModelShape, key: str | tuple[int, str]) -> tuple[s
         hint = "pyvene's mlp_activation is the activated gate there, before it is multiplied; no site has these values."
         raise BundleError("usage", f"mlp_activation has no site in a {shape.model_type}", hint)
     if component not in _PYVENE:
-        raise BundleError("usage", f"{show(component)} is not a component with a site", f"Known are {', '.join(_PYVENE)}.")
+        raise BundleError(
+            "usage", f"{show(component)} is not a component with a site", f"Known are {', '.join(_PYVENE)}."
+        )
     return _PYVENE[component], layer
