@@ -12,6 +12,9 @@ export const generateDefaults = {
   repetitionPenalty: 1,
 } as const;
 
+/** Defaults of a running batch: sequences, and rows of prompts that a step takes beside those that decode. */
+export const batchDefaults = { sequences: 16, prefillRows: 64 } as const;
+
 export const compareDefaults = { most: 10 } as const;
 
 /** Tokens, if the context allows; repetitions for a model alone, and with interventions for comparison. */

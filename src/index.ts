@@ -108,6 +108,7 @@ export type {
 export type { PoolReduction } from "./kernels/fit/pool.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export { type BakedModel, type BakeModelOptions, bakeModel } from "./model/bake-model.ts";
+export type { Batch } from "./model/batch.ts";
 export type { ChangedModel, ModelFile } from "./model/changed-model.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";
@@ -123,6 +124,8 @@ export { load } from "./model/load.ts";
 export { loadBundle } from "./model/load-bundle.ts";
 export type { Model } from "./model/model.ts";
 export type {
+  BatchGenerateOptions,
+  BatchOptions,
   CompareOptions,
   DigestOptions,
   ExplainOptions,
@@ -168,6 +171,7 @@ export type {
 export { reportOf } from "./profile/report.ts";
 export type { ReportOrigin } from "./profile/report-origin.ts";
 export { traceOf } from "./profile/trace.ts";
+export type { BatchStats } from "./runtime/batch/request.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";

@@ -13,6 +13,7 @@ import type { QuantFormat } from "../model-config.ts";
 import type { StageChange } from "../runtime/live-stages.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import {
+  batchGenerateOptions,
   compareOptions,
   generateOptions,
   MOST_SEQUENCES,
@@ -20,6 +21,7 @@ import {
   sessionGenerateOptions,
 } from "./generate-arguments.ts";
 import type {
+  BatchOptions,
   DigestOptions,
   ExplainOptions,
   ExplainPart,
@@ -81,6 +83,18 @@ export const modelDoors = {
     options(generateOptions),
   ),
   session: entry("session", options(sessionOptions)),
+  batch: entry(
+    "batch",
+    options(
+      fields<BatchOptions>()({
+        sequences: sessionFields.sequences,
+        context: sessionFields.context,
+        prefillRows: whole({ least: 1 }),
+        maxQueue: whole({ least: 0 }),
+        signal,
+      }),
+    ),
+  ),
   logits: entry("logits", ["tokens", tokens], options(fields<LogitsOptions>()({ last: flag, promptLength, signal }))),
   capture: entry(
     "capture",
@@ -145,6 +159,11 @@ function isBundleSource(value: unknown): boolean {
 const digestOptions = fields<DigestOptions>()({ hub: hubChoice, signal, onProgress });
 export const digestsDoor = entry("digestsFor", ["bundles", bundles], ["source", modelSource], options(digestOptions));
 export const weightsDigestDoor = entry("weightsDigestOf", ["source", modelSource], options(digestOptions));
+
+/** Methods of a running batch. */
+export const batchDoors = {
+  generate: entry("batch.generate", ["prompt", prompt], options(batchGenerateOptions)),
+};
 
 /** Methods of a session. */
 export const sessionDoors = {

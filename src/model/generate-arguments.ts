@@ -6,7 +6,7 @@ import { test } from "../arguments/rule.ts";
 import { finite, oneOf, signal, text, whole } from "../arguments/rules.ts";
 import { MIN_TEMPERATURE } from "../kernels/sample/sample.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
-import type { CompareOptions, GenerateOptions, SessionGenerateOptions } from "./options.ts";
+import type { BatchGenerateOptions, CompareOptions, GenerateOptions, SessionGenerateOptions } from "./options.ts";
 
 /** Maximum number of sequences in a session or a batch. On no device is a larger batch faster than several batches. */
 export const MOST_SEQUENCES = 4096;
@@ -45,6 +45,8 @@ export const sessionGenerateOptions = fields<SessionGenerateOptions>()({
   ...inSession,
   sequence: whole({ least: 0 }),
 });
+
+export const batchGenerateOptions = fields<BatchGenerateOptions>()(inSession);
 
 const { overflow: _overflow, seeds: _seeds, samples: _samples, ...compared } = inSession;
 export const compareOptions = fields<CompareOptions>()({ ...compared, most: whole({ least: 0 }) });

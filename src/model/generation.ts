@@ -67,7 +67,7 @@ export interface StageEvent extends StageNotice {
 }
 
 /** One running continuation: its tokens, and its printable text so far. */
-class Output {
+export class Output {
   readonly tokens: number[] = [];
   readonly changes: StageEvent[] = [];
   finish: FinishReason = "length";
@@ -133,6 +133,9 @@ export interface GenerationRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Tokens as they come, and at the end a summary per prompt and sample. */
+export type TokenStream = AsyncGenerator<GeneratedToken, readonly GenerateResult[]>;
+
 /** The right to run sequences, until it is released. */
 export interface Lease {
   readonly sequences: Sequences;
@@ -146,16 +149,14 @@ export interface Lease {
  * It runs once, and starts at the first of these calls.
  */
 export class Generation implements AsyncIterable<GeneratedToken> {
-  readonly #request: GenerationRequest;
-  readonly #open: () => Promise<Lease>;
+  readonly #run: () => TokenStream;
   #isStarted = false;
   readonly #results: Promise<readonly GenerateResult[]>;
   #end: { resolve(results: readonly GenerateResult[]): void; reject(error: unknown): void } | undefined;
 
-  /** @param open called once, when the generation starts */
-  constructor(request: GenerationRequest, open: () => Promise<Lease>) {
-    this.#request = request;
-    this.#open = open;
+  /** @param run called once, when the generation starts */
+  constructor(run: () => TokenStream) {
+    this.#run = run;
     this.#results = new Promise((resolve, reject) => {
       this.#end = { resolve, reject };
     });
@@ -168,7 +169,7 @@ export class Generation implements AsyncIterable<GeneratedToken> {
     if (this.#isStarted)
       throw new SluiceError("usage", "This generation has already been started; call generate again for another");
     this.#isStarted = true;
-    const run = generateAll(this.#request, this.#open);
+    const run = this.#run();
     try {
       for (let next = await run.next(); ; next = await run.next()) {
         if (next.done) {
@@ -210,10 +211,8 @@ export class Generation implements AsyncIterable<GeneratedToken> {
   }
 }
 
-async function* generateAll(
-  request: GenerationRequest,
-  open: () => Promise<Lease>,
-): AsyncGenerator<GeneratedToken, readonly GenerateResult[]> {
+/** What runs a request on sequences that it has for itself. @param open called once */
+export async function* generateAlone(request: GenerationRequest, open: () => Promise<Lease>): TokenStream {
   const { tokenizer, sampling, stop, stopTokens, signal } = request;
   const called = performance.now();
   const { sequences, check, release } = await open();
@@ -266,13 +265,13 @@ async function* generateAll(
   }
 }
 
-function timingsOf(
+export function timingsOf(
   called: number,
   started: number,
   firstToken: number,
   ended: number,
-  prompts: readonly Prompt[],
-  outputs: readonly Output[],
+  prompts: readonly Pick<Prompt, "tokens" | "reused">[],
+  outputs: readonly Pick<Output, "tokens">[],
 ): Timings {
   const perSecond = (count: number, ms: number): number => (ms > 0 ? (count * 1000) / ms : 0);
   const prefilled = prompts.reduce((sum, { tokens, reused }) => sum + tokens.length - reused, 0);

@@ -21,14 +21,16 @@ import type { Executor } from "../runtime/executor.ts";
 import { LiveStages } from "../runtime/live-stages.ts";
 import { checkVocabulary, Sequences } from "../runtime/sequences.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Batch } from "./batch.ts";
 import { type Comparison, comparePair, nothingToCompare } from "./compare.ts";
 import { modelDoors } from "./doors.ts";
 import { explainPlan } from "./explain.ts";
-import { type GenerateResult, Generation } from "./generation.ts";
+import { type GenerateResult, Generation, generateAlone } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { openExecutor } from "./open-executor.ts";
 import type {
+  BatchOptions,
   CompareOptions,
   ExplainOptions,
   GenerateOptions,
@@ -169,6 +171,17 @@ export class Model {
     return new Session(cached, boundsOf(this.#parts, cached.plan.capacity), this.#parts.onNotice);
   }
 
+  /**
+   * Opens a running batch: requests join and leave it while it runs, and share prefixes. For servers, and for pages with
+   * several conversations. The caller disposes of it.
+   * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
+   */
+  async batch(options: BatchOptions = {}): Promise<Batch> {
+    const [wanted] = this.#enter(modelDoors.batch, options);
+    const { openBatch } = await import("./batch.ts");
+    return openBatch((session) => this.openSequences(session), this.#parts, wanted);
+  }
+
   /** Logits at every position of `tokens`, or at the last position only: `[T, vocab_size]` or `[1, vocab_size]`. */
   async logits(tokens: TokenIds, options: LogitsOptions = {}): Promise<Matrix> {
     const [ids, wanted] = this.#enter(modelDoors.logits, tokens, options);
@@ -283,11 +296,12 @@ export class Model {
 
   #generation(prompts: readonly ReadPrompt[], options: GenerateOptions): Generation {
     const { request, context } = this.#settle(prompts, options);
-    return new Generation(request, async () => {
+    const open = async () => {
       const count = request.prompts.length;
       const sequences = await this.openSequences({ sequences: count, context, signal: options.signal });
       return { sequences, check: () => undefined, release: () => sequences.dispose() };
-    });
+    };
+    return new Generation(() => generateAlone(request, open));
   }
 
   #settle(prompts: readonly ReadPrompt[], options: GenerateOptions): SettledRequest {

@@ -115,6 +115,26 @@ export interface SessionGenerateOptions extends Omit<GenerateOptions, "context">
   readonly sequence?: number;
 }
 
+/** Options of {@link Model.batch}. */
+export interface BatchOptions {
+  /** Requests that run at once; default 16. */
+  readonly sequences?: number;
+  /** Positions per sequence; default: the model's, at most 2048. */
+  readonly context?: number;
+  /**
+   * Rows of a step that prompts may take, default 64: a prompt of any length delays each token of the other requests by at
+   * most that many rows.
+   */
+  readonly prefillRows?: number;
+  /** Requests that may wait for a sequence; further ones fail with `busy`. Default: any number. */
+  readonly maxQueue?: number;
+  /** Aborts the call, which then fails with `aborted`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of {@link Batch.generate}; the context is the batch's. */
+export interface BatchGenerateOptions extends Omit<GenerateOptions, "context"> {}
+
 /** Both sides draw with one seed; otherwise their continuations would differ by chance. */
 export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds" | "samples"> {
   /** Maximum number of moved tokens to report; default 10. */

@@ -6,7 +6,7 @@ import type { StageValues } from "../interventions/stage.ts";
 import type { LiveStages, StageChange, StageState } from "../runtime/live-stages.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { sessionDoors } from "./doors.ts";
-import { type GenerateResult, Generation, type GenerationRequest, type Lease } from "./generation.ts";
+import { type GenerateResult, Generation, type GenerationRequest, generateAlone, type Lease } from "./generation.ts";
 import type { SessionGenerateOptions } from "./options.ts";
 import { numberSequences, type PromptInput, type ReadPrompt, type RequestBounds, settleRequest } from "./request.ts";
 
@@ -136,7 +136,7 @@ export class Session {
     for (const { sequence } of prompts) this.#checkSequence(sequence);
     const { request } = settleRequest(this.#bounds, prompts, options);
     this.#warnOfPositions(request);
-    return new Generation(request, async () => this.#lease());
+    return new Generation(() => generateAlone(request, async () => this.#lease()));
   }
 
   #warnOfPositions({ prompts, promptLength, maxNewTokens }: GenerationRequest): void {

@@ -3,7 +3,7 @@
  * next one already: what it waits for is neither the host's encoding nor its callers. A run ahead is thrown away if it
  * turns out to be of no use: every sequence has ended, or a stage was changed, which acts from the next run on.
  */
-import type { Tail } from "../compile/plan.ts";
+import type { Plan, Tail } from "../compile/plan.ts";
 import { DECODE_RUN_MS } from "../execution/pacer.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
@@ -139,4 +139,12 @@ export class DecodeRuns {
     const { bytes } = await executor.submit({ steps, head: "logits", tail: this.#tail, reads, signal: this.#signal });
     return { ...beginning, beginning, bytes, isShort: perStep <= DECODE_RUN_MS };
   }
+}
+
+/** Numbers of rows up to `most` that between them use every kernel that this many rows can use. */
+export function rowsOfEveryKernel(plans: readonly Plan[], most: number): readonly number[] {
+  const limits = plans.flatMap(({ body, head }) =>
+    [...body, ...head].flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
+  );
+  return [...new Set([...limits.filter((rows) => rows < most), most])];
 }

@@ -6,10 +6,10 @@
  * back: however decoding ends, the cache holds keys and values of tokens that the caller has seen, and of no others.
  */
 
-import type { Plan, Tail } from "../compile/plan.ts";
+import type { Tail } from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { StepRows } from "../kernels/step.ts";
-import { type Continued, type DecodeRun, DecodeRuns, RUNS_UNDER_WAY } from "./decode-runs.ts";
+import { type Continued, type DecodeRun, DecodeRuns, RUNS_UNDER_WAY, rowsOfEveryKernel } from "./decode-runs.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
 import { notFinite } from "./not-finite.ts";
@@ -19,7 +19,7 @@ import type { SamplingOptions } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** What a sampler writes instead of an id for logits that are not finite. */
-const NOT_FINITE = 0xffffffff;
+export const NOT_FINITE = 0xffffffff;
 
 export interface DecodeOptions extends SamplingOptions {
   readonly maxNewTokens: number;
@@ -255,12 +255,4 @@ export async function prepareDecode(
     [...sizes, ...decoding, ...again].map((size) => ({ keys: size.rows, ...size, head: "logits", tail }) as const),
     options.signal,
   );
-}
-
-/** Numbers of rows up to `most` that between them use every kernel that this many rows can use. */
-function rowsOfEveryKernel(plans: readonly Plan[], most: number): readonly number[] {
-  const limits = plans.flatMap(({ body, head }) =>
-    [...body, ...head].flatMap(({ candidates }) => candidates.map(({ maxRows }) => maxRows)),
-  );
-  return [...new Set([...limits.filter((rows) => rows < most), most])];
 }

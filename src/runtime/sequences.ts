@@ -165,6 +165,34 @@ export class Sequences {
     return unchanged;
   }
 
+  /** Drops what a sequence holds from a position on. */
+  truncate(sequence: number, length: number): void {
+    this.#forget(sequence, length);
+  }
+
+  /** Lets a sequence hold the first tokens of another, in place of its own. */
+  fork(from: number, to: number, length: number): void {
+    this.slots.fork(from, to, length);
+    this.#tokens[to] = (this.#tokens[from] as number[]).slice(0, length);
+  }
+
+  /**
+   * Of the first `common` tokens of a sequence, how many are what they would be in a prompt of their own: up to the first
+   * that some stage treats as prompt under one P and not under the other.
+   */
+  usable(sequence: number, common: number, promptLength: number): number {
+    if (!this.stages) return common;
+    const roles = this.#roles[sequence] as Roles;
+    const tokens = (this.#tokens[sequence] as number[]).slice(0, common);
+    return this.stages.firstNewRole(sequence, tokens, (position) => roles.promptLengthAt(position), promptLength);
+  }
+
+  /** Says that all of a sequence's positions, also those that it holds, are those of a prompt with this P. */
+  beginAs(sequence: number, promptLength: number): void {
+    (this.#roles[sequence] as Roles).begin(0, promptLength);
+    this.stages?.setPromptLength(sequence, promptLength);
+  }
+
   /** Says which of a sequence's positions from here on count as its prompt's: [0, P). What it holds keeps its roles. */
   beginPrompt(sequence: number, promptLength: number): void {
     (this.#roles[sequence] as Roles).begin(this.slots.lengthOf(sequence), promptLength);

@@ -30,6 +30,12 @@ export class SlotTable {
     this.#changedFrom = this.table.length;
   }
 
+  /** Slots there are, and how many hold something. */
+  get usage(): { readonly slots: number; readonly used: number } {
+    const { length } = this.#references;
+    return { slots: length, used: length - this.#free.length };
+  }
+
   /** Positions that the sequence holds. */
   lengthOf(sequence: number): number {
     return this.#lengths[this.#checked(sequence)] as number;

@@ -10,6 +10,7 @@ import * as assert from "uvu/assert";
 import type { ObjectRule } from "../../src/arguments/fields.ts";
 import { EdgeAttribution } from "../../src/attribution/attribute-edges.ts";
 import * as sluice from "../../src/index.ts";
+import { Batch } from "../../src/model/batch.ts";
 import { Generation } from "../../src/model/generation.ts";
 import { Model } from "../../src/model/model.ts";
 import { Session } from "../../src/model/session.ts";
@@ -34,7 +35,7 @@ test("every exported function and every method has a door", () => {
     ([name, value]) => typeof value === "function" && name !== "SluiceError",
   );
   assert.equal(functions.map(([name]) => name).sort(), Object.keys(calls.functions).sort());
-  for (const type of [Model, Session, Generation, EdgeAttribution]) {
+  for (const type of [Model, Session, Batch, Generation, EdgeAttribution]) {
     const known = calls.methods.filter(([owner]) => owner instanceof type).flatMap(([, own]) => Object.keys(own));
     const methods = Object.entries(Object.getOwnPropertyDescriptors(type.prototype))
       .filter(([name, { value }]) => typeof value === "function" && ![...WITHOUT_ARGUMENTS, ...INTERNAL].includes(name))

@@ -25,6 +25,7 @@ import { mergeDoor } from "../../src/interventions/merge.ts";
 import { listSitesDoor } from "../../src/interventions/site-names.ts";
 import { bakeModelDoor } from "../../src/model/bake-model.ts";
 import {
+  batchDoors,
   digestsDoor,
   loadBundleDoor,
   loadDoor,
@@ -74,6 +75,7 @@ export async function publicCalls(): Promise<{
   );
   const edited = model.with([bundle]);
   const session = await edited.session({ context: 8 });
+  const batch = await model.batch({ sequences: 1, context: 8, prefillRows: 8 });
   const sentences = [1, 2, 3, 4, 5].map((id) => [id, id + 1]);
   const classes = { positive: sentences, negative: sentences.map((ids) => [...ids, 9]) };
   const attribution = await openAttribution(model, [[1, 2, 3]]);
@@ -197,6 +199,7 @@ export async function publicCalls(): Promise<{
         generate: [[1, 2], aborted],
         generateBatch: [[[1, 2]], aborted],
         session: [aborted],
+        batch: [aborted],
         logits: [[1, 2], aborted],
         capture: [[1, 2], ["resid_post.0"], aborted],
         perplexity: [sentences, aborted],
@@ -211,6 +214,7 @@ export async function publicCalls(): Promise<{
         generate: [[1, 2], aborted],
         generateBatch: [[[1, 2]], aborted],
       }),
+      on(batch, batchDoors, { generate: [[1, 2], aborted] }),
       on(attribution, attributionDoors, { run: [{}, aborted], losses: [[{}], aborted], means: [aborted] }),
       on(tokenizer, tokenizerDoors, {
         encode: ["Once", {}],
@@ -223,6 +227,7 @@ export async function publicCalls(): Promise<{
     ],
     dispose() {
       attribution.dispose();
+      batch.dispose();
       session.dispose();
       texted.dispose();
       model.dispose();

@@ -1,0 +1,93 @@
+/** A request in a running batch: its tokens as they come, and its summaries at the end. */
+import { SluiceError, throwIfAborted } from "../errors.ts";
+import type { BatchRequest } from "../runtime/batch/request.ts";
+import type { Scheduler } from "../runtime/batch/scheduler.ts";
+import type { Sequences } from "../runtime/sequences.ts";
+import { type GeneratedToken, type GenerateResult, type GenerationRequest, Output, timingsOf } from "./generation.ts";
+import { TokenQueue } from "./token-queue.ts";
+
+/** A sample of the request. */
+interface Continuation {
+  readonly request: BatchRequest;
+  readonly output: Output;
+  readonly seed: number;
+  reused: number;
+  joined: number;
+  first: number;
+  ended: number;
+}
+
+/** @returns as `generateAlone`; timings are the request's own, from when it joined. */
+export async function* generateInBatch(
+  wanted: GenerationRequest,
+  sequences: Sequences,
+  scheduler: Scheduler,
+): AsyncGenerator<GeneratedToken, readonly GenerateResult[]> {
+  const { prompts, sampling, signal } = wanted;
+  const called = performance.now();
+  throwIfAborted(signal);
+  sequences.check(prompts);
+  const queue = new TokenQueue<GeneratedToken>();
+  let open = prompts.length;
+  const all = prompts.map(({ tokens, seed = sampling.seed }, sample): Continuation => {
+    const output = new Output(wanted.tokenizer, tokens, wanted.stop, wanted.stopTokens);
+    const continuation: Continuation = {
+      output,
+      seed,
+      reused: 0,
+      joined: 0,
+      first: 0,
+      ended: 0,
+      request: {
+        tokens,
+        sampling: { ...sampling, seed },
+        maxNewTokens: wanted.maxNewTokens,
+        stopTokens: wanted.stopTokens,
+        promptLength: wanted.promptLength ?? tokens.length,
+        listener: {
+          onJoin(reused) {
+            continuation.reused = reused;
+            continuation.joined = performance.now();
+          },
+          onToken({ token, finish }) {
+            continuation.ended = performance.now();
+            continuation.first ||= continuation.ended;
+            const text = output.push({ sequence: sample, token, finish, changes: [] });
+            queue.push({ token, text, sequence: sample });
+            const isLast = finish !== undefined || output.stoppedByText;
+            if (isLast && --open === 0) queue.end();
+            return !isLast;
+          },
+          onError: (error) => queue.fail(error),
+        },
+      },
+    };
+    return continuation;
+  });
+  const onAbort = (): void => {
+    for (const { request } of all) scheduler.cancel(request);
+    queue.fail(new SluiceError("aborted", "The operation was aborted", { cause: signal?.reason }));
+  };
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    scheduler.add(all.map(({ request }) => request));
+    yield* queue;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    for (const { request } of all) scheduler.cancel(request);
+  }
+  return all.map(({ request: { tokens }, output, reused, seed, joined, first, ended }) => ({
+    prompt_tokens: tokens,
+    reused_tokens: reused,
+    tokens: output.tokens,
+    text: output.text,
+    finish: output.finish,
+    changes: [],
+    seed: sampling.temperature > 0 ? seed : null,
+    // Nothing was compiled for it; it may have waited for a sequence.
+    timings: {
+      ...timingsOf(joined, joined, first, ended, [{ tokens, reused }], [output]),
+      time_to_first_token_ms: first - called,
+    },
+  }));
+}
