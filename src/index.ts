@@ -147,6 +147,7 @@ export type { Perplexity } from "./model/perplexity.ts";
 export { type MovedWeights, type QuantizedModel, type QuantizeTarget, quantizeModel } from "./model/quantize-model.ts";
 export { readModelConfig } from "./model/read-model-config.ts";
 export type { PromptInput } from "./model/request.ts";
+export { type SealOptions, sealBundle } from "./model/seal-bundle.ts";
 export type { Session } from "./model/session.ts";
 export { tuneModel } from "./model/tuning.ts";
 export type { ActivationName, ModelConfig, QuantFormat, ReadyMade, RopeConfig } from "./model-config.ts";

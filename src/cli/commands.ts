@@ -7,6 +7,7 @@ import { bundleCheck } from "./commands/bundle-check.ts";
 import { bundleCompose } from "./commands/bundle-compose.ts";
 import { bundleImport } from "./commands/bundle-import.ts";
 import { bundleInspect } from "./commands/bundle-inspect.ts";
+import { bundleSeal } from "./commands/bundle-seal.ts";
 import { capture } from "./commands/capture.ts";
 import { chat } from "./commands/chat.ts";
 import { compare } from "./commands/compare.ts";
@@ -54,6 +55,7 @@ export const COMMANDS: readonly Command[] = [
   bake,
   bundleInspect,
   bundleCheck,
+  bundleSeal,
   bundleCompose,
   bundleImport,
   pull,

@@ -34,6 +34,7 @@ import type {
   ProbeOptions,
   Profile,
   ProfileOptions,
+  SealOptions,
   Session,
   TuneModelOptions,
   TuningReport,
@@ -124,6 +125,8 @@ export interface Library {
   fitProbe(model: LoadedModel, options: ProbeOptions): Promise<Probe>;
   /** @param source the model's folder */
   fitNeurons(model: LoadedModel, source: string, options: NeuronOptions): Promise<NeuronFit>;
+  /** Gives a bundle checks, measured on a model. */
+  sealBundle(model: LoadedModel, bundle: Bundle, options: SealOptions): Promise<Bundle>;
   /** Compares a model with interventions and without them. */
   evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation>;
   fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions): Promise<UnigramClassifier>;

@@ -55,6 +55,10 @@ export const library: Library = {
     const { fitNeurons } = await import("../fit/neurons.ts");
     return fitNeurons(own(model), source, options);
   },
+  async sealBundle(model, bundle, options) {
+    const { sealBundle } = await import("../model/seal-bundle.ts");
+    return sealBundle(own(model), bundle, options);
+  },
   async evaluate(model, options) {
     const { evaluate } = await import("../evaluate/evaluate.ts");
     return evaluate(own(model), options);

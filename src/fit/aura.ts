@@ -26,6 +26,7 @@ import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
 import { classTables, type ResponseTable } from "./class-tables.ts";
 import { provenance, requireBothClasses, responseStore, sentences } from "./classes.ts";
 import type { ResponseStore } from "./responses.ts";
+import { sealed } from "./sealed.ts";
 
 /** Options of {@link fitAura}. */
 export interface AuraOptions {
@@ -164,7 +165,7 @@ export async function fitAura(model: Model, options: AuraOptions): Promise<AuraF
   };
   const deviation = aurocNullDeviation(positive.length, negative.length);
   return {
-    bundle: makeBundle(model, sites, areas, scaleOf, wanted),
+    bundle: await sealed(model, makeBundle(model, sites, areas, scaleOf, wanted), wanted.signal),
     strongest: ranked.slice(0, SHOWN).map((neuron) => ({ ...neuron, scale: scaleOf(neuron) })),
     neurons: ranked.length,
     beyondChance: ranked.filter((neuron) => neuron.auroc > 0.5 + 3 * deviation).length,

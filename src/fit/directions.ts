@@ -30,6 +30,7 @@ import {
 import { StreamedCovariance } from "./covariance.ts";
 import { type Erasure, eraseDifference } from "./erasure.ts";
 import { Measurement, type ResponseStore } from "./responses.ts";
+import { sealed } from "./sealed.ts";
 
 /**
  * `ace` sets the coordinate along the direction, `ablation` removes it, `addition` adds the direction, `leace` erases
@@ -195,6 +196,15 @@ async function* meansByPart(
  *   covariance without full rank; and errors of pooling
  */
 export async function fitDirection(model: Model, method: DirectionMethod, options: DirectionOptions): Promise<Bundle> {
+  return sealed(model, await measureDirection(model, method, options), options.signal);
+}
+
+/** {@link fitDirection} without checks, for fits that go on from its bundle. @internal */
+export async function measureDirection(
+  model: Model,
+  method: DirectionMethod,
+  options: DirectionOptions,
+): Promise<Bundle> {
   const [{ config }, , wanted] = directionDoor.read(model, method, options);
   const { site: named = "resid_post", shrinkage = "auto" } = wanted;
   requireBothClasses(wanted);

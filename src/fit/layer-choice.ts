@@ -20,9 +20,10 @@ import {
   type DirectionOptions,
   directionFields,
   directionMethod,
-  fitDirection,
+  measureDirection,
 } from "./directions.ts";
 import { meanDivergence } from "./edges/judge.ts";
+import { sealed } from "./sealed.ts";
 
 /** Options of {@link chooseLayer}. */
 export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers" | "alone"> {
@@ -92,7 +93,7 @@ export async function chooseLayer(
   const judged = positive.held.length + negative.held.length;
   const total = sentences + count * judged;
   let before = 0;
-  const fitted = await fitDirection(model, method, {
+  const fitted = await measureDirection(model, method, {
     ...others,
     ...(signal && { signal }),
     site,
@@ -127,7 +128,8 @@ export async function chooseLayer(
   }
   const chosen = oneLayer(fitted, best.layer);
   const fit = { ...chosen.manifest.fit, layers: { chosen: best.layer, kl_bound: klBound, table } };
-  return { layer: best.layer, table, bundle: { ...chosen, manifest: { ...chosen.manifest, fit } } };
+  const bundle = await sealed(model, { ...chosen, manifest: { ...chosen.manifest, fit } }, signal);
+  return { layer: best.layer, table, bundle };
 }
 
 function split(sentences: readonly (readonly number[])[]) {

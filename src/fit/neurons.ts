@@ -31,6 +31,7 @@ import { dot } from "../numbers/dot.ts";
 import { provenance, sentences } from "./classes.ts";
 import { poolResponses } from "./pool.ts";
 import type { Probe } from "./probe.ts";
+import { sealed } from "./sealed.ts";
 
 /**
  * T and A: the value vector points along the probe's direction, or against it. P and N: the mean activation is positive, or
@@ -198,28 +199,29 @@ export async function fitNeurons(
     };
   };
   const groups = { TP: sumOf("TP"), TN: sumOf("TN"), AP: sumOf("AP"), AN: sumOf("AN") };
+  const bundle: Bundle = {
+    file: "the fitted bundle",
+    manifest: {
+      name: name ?? "neurons",
+      base: baseOf(config),
+      stages: [{ id: ID, kind: "neuron_scale", site: "mlp_post", layers: "all" }],
+      fit: {
+        method: "neuron groups",
+        probe: `${probe.site}.${probe.layer}`,
+        alpha,
+        share,
+        texts: texts.length,
+        groups,
+        ...sources,
+      },
+    },
+    tensors,
+    metadata: new Map(),
+  };
   return {
     groups,
     strongest: [...readings].sort((a, b) => Math.abs(b.readout) - Math.abs(a.readout)).slice(0, SHOWN),
-    bundle: {
-      file: "the fitted bundle",
-      manifest: {
-        name: name ?? "neurons",
-        base: baseOf(config),
-        stages: [{ id: ID, kind: "neuron_scale", site: "mlp_post", layers: "all" }],
-        fit: {
-          method: "neuron groups",
-          probe: `${probe.site}.${probe.layer}`,
-          alpha,
-          share,
-          texts: texts.length,
-          groups,
-          ...sources,
-        },
-      },
-      tensors,
-      metadata: new Map(),
-    },
+    bundle: await sealed(model, bundle, wanted.signal),
   };
 }
 

@@ -36,6 +36,7 @@ import {
 import { measureModelDoor } from "../../src/model/footprint.ts";
 import { quantizeModelDoor } from "../../src/model/quantize-model.ts";
 import { readModelConfigDoor } from "../../src/model/read-model-config.ts";
+import { sealBundleDoor } from "../../src/model/seal-bundle.ts";
 import { tuneDoor } from "../../src/model/tuning.ts";
 import { benchDoor } from "../../src/profile/bench.ts";
 import { profileDoor } from "../../src/profile/profile.ts";
@@ -142,6 +143,7 @@ export async function publicCalls(): Promise<{
       fitUnigramClassifier: of(unigramDoor, [classes, {}], s.fitUnigramClassifier),
       attributeEdges: of(attributeEdgesDoor, [model, [1, 2], aborted], s.attributeEdges),
       openAttribution: of(openAttributionDoor, [model, sentences, aborted], s.openAttribution),
+      sealBundle: of(sealBundleDoor, [model, bundle, aborted], s.sealBundle),
       fitEdges: of(fitEdgesDoor, [model, { good: sentences, bad: sentences, ...aborted }], s.fitEdges),
       tuneModel: of(tuneDoor, [model, aborted], s.tuneModel),
       bakeModel: of(bakeModelDoor, [folder, [bundle], { dtype: "f32", ...aborted }], s.bakeModel),

@@ -107,6 +107,32 @@ test("a bundle without checks, and one for another model", async () => {
   assert.match(other.err, /base\.model_type is "llama", but the model's is "gpt2"/);
 });
 
+test("a bundle that is sealed here passes here, and one that is composed with the model at hand is sealed", async () => {
+  await write({ checks: [{ tokens, top: [[1, 99]], atol: 0.002 }] });
+  const sealed = await run("bundle", "seal", path, MODEL);
+  assert.is(sealed.out, `${path}: 3 checks, in place of 1\n`, sealed.err);
+  const { code, out } = await run("bundle", "check", path, MODEL);
+  assert.is(code, 0, out);
+  assert.match(out, /^✓ check 3: /m);
+  const both = join(folder, "both.safetensors");
+  const line = ["bundle", "compose", path, `${path}:as=again`, "--out", both];
+  const bare = await run(...line);
+  assert.match(bare.err, /has no checks; sluice bundle seal/);
+  assert.match((await run("bundle", "check", both, MODEL)).out, /no checks of its own/);
+  assert.is((await run(...line, "--model", MODEL)).err, "");
+  assert.match((await run("bundle", "check", both, MODEL)).out, /^✓ check 3: /m);
+});
+
+test("what is imported for a model at hand has checks", async () => {
+  const csv = join(folder, "neurons.csv");
+  await writeFile(csv, "layer_idx,neuron_idx,assigned_value\n0,1,0.5\n2,7,-3\n");
+  const line = ["bundle", "import", csv, MODEL, "--out", path];
+  assert.is((await run(...line)).err, "");
+  assert.match((await run("bundle", "check", path, MODEL)).out, /^✓ check 3: /m);
+  assert.is((await run(...line, "--no-checks")).err, "");
+  assert.match((await run("bundle", "check", path, MODEL)).out, /no checks of its own/);
+});
+
 test("other weights than the bundle was made for are a warning; the same ones are none", async () => {
   const { manifest } = make({});
   const digest = createHash("sha256")

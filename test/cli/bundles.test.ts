@@ -1,11 +1,13 @@
-/** bake, bundle inspect, bundle compose and bundle import as a user runs them; none of them needs a GPU. */
+/** bake, bundle inspect, bundle compose and bundle import as a user runs them on a machine without a GPU: none needs one. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readConfig } from "../../src/architectures/read-config.ts";
+import { library } from "../../src/cli/library.ts";
 import { main } from "../../src/cli/main.ts";
+import { SluiceError } from "../../src/errors.ts";
 import { parseSafetensors, toFloat32 } from "../../src/formats/safetensors.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
 import { bundleOf, filled } from "../interventions/model-configs.ts";
@@ -14,10 +16,15 @@ import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
 
 const golden = location("test/golden/gpt2-tiny");
 
+async function withoutGpu(): Promise<never> {
+  throw new SluiceError("no_adapter", "There is no GPU here");
+}
+
 async function run(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
   const stdout = new FakeOutput();
   const stderr = new FakeOutput();
-  const code = await main(argv, { stdin: input([]), stdout, stderr, signals: new FakeSignals(), env: {} });
+  const process = { stdin: input([]), stdout, stderr, signals: new FakeSignals(), env: {} };
+  const code = await main(argv, { library: { ...library, load: withoutGpu }, ...process });
   return { code, out: stdout.text, err: stderr.text };
 }
 
@@ -137,6 +144,7 @@ test("bundle import takes files, folders and what they leave open", async () => 
   assert.is(circuit.code, 0, circuit.err);
   assert.match(circuit.out, /circuit, an edge mask/);
   assert.match(circuit.err, /replaced by zeros/);
+  assert.match(circuit.err, /has no checks: There is no GPU here; sluice bundle seal .* adds them/);
   assert.is((await run("bundle", "inspect", out)).code, 0);
   const direction = location("test/data/foreign/torch/direction-view-f64.pt");
   const refused = await run("bundle", "import", direction, stories, "--as", "ace", "--out", out);
@@ -144,6 +152,7 @@ test("bundle import takes files, folders and what they leave open", async () => 
   assert.match(refused.err, /leaves open which layer[\s\S]*--layer 15/);
   const ranged = await run("bundle", "import", direction, stories, "--as", "ace", "--layers", "1..2", "--out", out);
   assert.is(ranged.code, 0, ranged.err);
+  assert.match(ranged.err, /has no checks/);
   assert.match(ranged.out, /steer, 2 layers/);
   const both = await run("bundle", "import", direction, stories, "--layer", "1", "--layers", "all", "--out", out);
   assert.is(both.code, 2);

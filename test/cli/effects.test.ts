@@ -45,6 +45,7 @@ const LINES: Readonly<Record<string, string>> = {
   bake: `${location("weights/gpt2-stories")} --with b --out …/folder --remainder …/left`,
   "bundle inspect": "b",
   "bundle check": "b m",
+  "bundle seal": "b m --out …/out",
   "bundle compose": "b c:as=two --out …/out",
   info: "weights/stories260K",
 };
@@ -103,6 +104,7 @@ const VALUES: Readonly<Record<string, string | readonly [beside: string, value: 
   system: "Brief.",
   kernel: "norm",
   start: "b",
+  model: "m",
   maxTexts: "2",
   context: "64",
   repetitions: "7",

@@ -5,6 +5,7 @@ import { fetchModel } from "../fetch-model.ts";
 import { prepareOutFolder, writeModelFolder } from "../model-folder.ts";
 import { name, oneOf, optional, output, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
+import { withChecks } from "./checks.ts";
 import { interventionOptions, interventionsFrom } from "./interventions.ts";
 import { modelArgument } from "./model.ts";
 
@@ -75,7 +76,8 @@ export const bake = defineCommand({
         note(`everything was baked; ${values.remainder} is not written`);
         return;
       }
-      await remainder.write(writeBundle(baked.remainder));
+      const left = await withChecks(baked.remainder, { model: values.out }, values.remainder, context);
+      await remainder.write(writeBundle(left));
       const ids = baked.remainder.manifest.stages.map(({ id }) => id).join(", ");
       stdout.write(`${values.remainder}: apply it to the baked model with --with: ${ids}\n`);
     } finally {

@@ -8,10 +8,11 @@ import { layerTensorNamed } from "../../interventions/tensor-names.ts";
 import { showText } from "../../show.ts";
 import { argument, defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { decimal, name, oneOf, optional, output, type Parser, required, wholeNumber } from "../options.ts";
+import { decimal, flag, name, oneOf, optional, output, type Parser, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
-import { modelArgument } from "./model.ts";
+import { withChecks } from "./checks.ts";
+import { adapterOption, modelArgument } from "./model.ts";
 
 /** Endings of files that importers read; a folder's others are left alone. */
 const READ = /\.(?:gguf|pt|pth|bin|pkl|statedict|npy|npz|safetensors|svec|json|csv)$/i;
@@ -42,6 +43,7 @@ export const bundleImport = defineCommand({
       "and features of SAELens. The kind is recognised by content.",
     "What a file leaves open, options decide; without them it is refused with the choices. Files of PyTorch are read as data: " +
       "nothing in them is run.",
+    "The model's config says what fits. If its weights are on this machine too, the bundle gets checks: the highest logits after three prompts.",
   ],
   positionals: { file: argument("The file or folder to import"), model: modelArgument },
   options: {
@@ -58,6 +60,8 @@ export const bundleImport = defineCommand({
     feature: optional("N", "Which feature of a sparse autoencoder", wholeNumber(0)),
     keep: optional("N", "How many edges to keep of a file of scores, the largest first", wholeNumber(1)),
     out: output(required("FILE", "The bundle to write", name)),
+    noChecks: flag("Do not run the model to give the bundle checks"),
+    adapter: adapterOption,
   },
   examples: [
     {
@@ -69,7 +73,8 @@ export const bundleImport = defineCommand({
       shows: "A bare vector of PyTorch, taken away from the stream after layer 15:",
     },
   ],
-  async run({ file, model, out, layer, layers, ...choices }, { signal, stdout, note }) {
+  async run({ file, model, out, layer, layers, noChecks, adapter, ...choices }, context) {
+    const { signal, stdout, note } = context;
     if (layer !== undefined && layers !== undefined) {
       throw new SluiceError("usage", "--layer and --layers cannot be given together", {
         hint: "Leave one of them out.",
@@ -90,7 +95,8 @@ export const bundleImport = defineCommand({
       ...defined({ as, scale, site, numbering, feature, keep, layers: chosen }),
       onWarning: note,
     });
-    await target.write(writeBundle(bundle));
+    const whole = noChecks ? bundle : await withChecks(bundle, { model, adapter }, out, context);
+    await target.write(writeBundle(whole));
     for (const { id, kind } of bundle.manifest.stages) {
       const count = new Set(
         [...bundle.tensors.keys()].map(layerTensorNamed).flatMap((each) => (each?.id === id ? [each.layer] : [])),

@@ -73,6 +73,8 @@ export interface ModelChoice {
   readonly lora?: readonly LoraChoice[] | undefined;
   /** Present in commands that use measured kernels. */
   readonly noTune?: boolean;
+  /** Whether nothing may be downloaded: a model of the hub is in the cache, or is not found. */
+  readonly isOffline?: boolean;
   /** Whether the command computes enough for a first measurement to pay off. */
   readonly long?: boolean;
 }
@@ -140,7 +142,7 @@ export function writeFitted(bundle: Bundle, weights: string | undefined): Uint8A
   return writeBundle({ ...bundle, manifest: { ...bundle.manifest, base } });
 }
 
-function isAddress(model: string): boolean {
+export function isAddress(model: string): boolean {
   return /^https?:/i.test(model);
 }
 
@@ -159,7 +161,7 @@ export async function loadBundles(
 
 /** Loads a model, calls `use` with it, and always frees it. */
 export async function withModel<Result>(
-  { model: source, adapter, plan, quantize, lora = [], noTune = true, long = false }: ModelChoice,
+  { model: source, adapter, plan, quantize, lora = [], noTune = true, long = false, isOffline = false }: ModelChoice,
   context: CommandContext,
   use: (model: LoadedModel, loadMs: number) => Promise<Result>,
 ): Promise<Result> {
@@ -170,6 +172,7 @@ export async function withModel<Result>(
   const loading = library.load(source, {
     ...defined({ adapter, plan, quantize, tune }),
     ...(lora.length > 0 && { lora }),
+    ...(isOffline && { hub: { offline: true } }),
     signal,
     onProgress(step) {
       if (step.phase === "download") isDownloading = step.done < step.total;

@@ -20,8 +20,9 @@ import type { Model } from "../../model/model.ts";
 import { model as anyModel } from "../../model/model-argument.ts";
 import { holdOutShare } from "../../numbers/hold-out.ts";
 import { openAttribution } from "../attribution.ts";
+import { sealed } from "../sealed.ts";
 import { cutGreedily } from "./greedy.ts";
-import { checkOf, meanDivergence } from "./judge.ts";
+import { meanDivergence } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
 import { Objective, type PairLoss, type Replacement, type TextPair } from "./objective.ts";
 import { startFrom } from "./start.ts";
@@ -209,8 +210,8 @@ export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<Edg
       texts,
       held_out: report,
     };
-    const checks = [await checkOf(edited, good.held[0] as readonly number[], signal)];
-    return { ...report, summary, bundle: { ...bundle, manifest: { ...bundle.manifest, fit, checks } } };
+    const complete = { ...bundle, manifest: { ...bundle.manifest, fit } };
+    return { ...report, summary, bundle: await sealed(model, complete, signal) };
   } finally {
     held.dispose();
   }

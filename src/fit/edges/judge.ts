@@ -1,6 +1,5 @@
-/** How far a bundle moves a model's predictions, and a self-test for its users. Both run the bundle itself. */
+/** How far a bundle moves a model's predictions. */
 
-import type { Check } from "../../interventions/manifest.ts";
 import type { Model } from "../../model/model.ts";
 import { divergence } from "../../numbers/distributions.ts";
 
@@ -26,21 +25,4 @@ export async function meanDivergence(
     }
   }
   return sum / positions;
-}
-
-/** Number of highest logits in a check. */
-const CHECKED = 5;
-
-/** The highest logits after some tokens with the bundle applied, with the tolerance for other devices. */
-export async function checkOf(
-  edited: Model,
-  tokens: readonly number[],
-  signal: AbortSignal | undefined,
-): Promise<Check> {
-  const { data } = await edited.logits(tokens, { last: true, ...(signal && { signal }) });
-  const top = Array.from(data, (logit, token) => [token, logit] as const)
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, CHECKED);
-  const scale = data.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-  return { tokens, prompt_length: tokens.length, top, atol: 2e-3 * scale };
 }
