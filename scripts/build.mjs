@@ -88,7 +88,16 @@ async function buildForScripts() {
  * compiler needs no `skipLibCheck`.
  */
 const globals = `${[
-  ...["AbortSignal", "Blob", "File", "URL", "ReadableStream<R = any>"],
+  ...[
+    "AbortSignal",
+    "Blob",
+    "File",
+    "URL",
+    "ReadableStream<R = any>",
+    "Worker",
+    "MessagePort",
+    "MessageEvent<T = any>",
+  ],
   ...[
     "GPUAdapter",
     "GPUAdapterInfo",
@@ -188,6 +197,12 @@ function makeTypes() {
     stdio: "inherit",
   });
   const types = join(dist, "types");
+  /** Where an application's compiler begins, and the way from there to the names of the platform. */
+  const entries = /** @type {Record<string, string>} */ ({
+    "index.d.ts": "./",
+    "worker/index.d.ts": "../",
+    "worker/entry.d.ts": "../",
+  });
   for (const file of readdirSync(types, { recursive: true, encoding: "utf8" })) {
     if (!file.endsWith(".d.ts")) continue;
     const text = readFileSync(join(types, file), "utf8");
@@ -199,7 +214,8 @@ function makeTypes() {
     const named = text
       .replace(/(from |import\()"(\.[^"]*)\.ts"/g, '$1"$2.js"')
       .replaceAll("GPUBufferUsageFlags", "number");
-    const head = file === "index.d.ts" ? '/// <reference path="./globals.d.ts" />\n' : "";
+    const globalsFrom = entries[file.split(sep).join("/")];
+    const head = globalsFrom === undefined ? "" : `/// <reference path="${globalsFrom}globals.d.ts" />\n`;
     writeFileSync(join(types, file), head + named);
   }
   writeFileSync(join(types, "globals.d.ts"), globals);

@@ -4,6 +4,7 @@
  */
 import { SluiceError } from "../errors.ts";
 import { openSource } from "../formats/open-source.ts";
+import { pageBase } from "../formats/page-base.ts";
 import type { FileSource } from "../formats/source.ts";
 import { fetchFile } from "../formats/url-fetch.ts";
 import { HubClient } from "./client.ts";
@@ -58,7 +59,7 @@ async function isBesideThePage(
   { file }: HubReference,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const page = globalThis.document?.baseURI ?? globalThis.location?.href;
+  const page = pageBase() ?? "";
   const address = file === null ? `${name}/config.json` : name;
   if (!/^https?:/.test(page) || !URL.canParse(address, page)) return false;
   try {

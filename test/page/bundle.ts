@@ -45,9 +45,11 @@ export function bundleForPage(script: string): Promise<Bundle> {
 async function bundle(script: string): Promise<Bundle> {
   const { outputFiles } = await build({
     absWorkingDir: root,
+    // The engine's worker looks for its script beside the page's.
+    entryPoints: { entry: "src/worker/entry.ts" },
     stdin: { contents: script, resolveDir: root, sourcefile: "page.ts", loader: "ts" },
     outdir: join(root, "bundle"),
-    entryNames: "page",
+    entryNames: "[name]",
     write: false,
     bundle: true,
     splitting: true,
@@ -73,5 +75,6 @@ async function bundle(script: string): Promise<Bundle> {
         .join("/");
       return `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
     });
-  return { entry: "/bundle/page.js", files, readable };
+  // What esbuild calls a module given as text.
+  return { entry: "/bundle/stdin.js", files, readable };
 }

@@ -1,0 +1,223 @@
+/** The engine through a port: what a page gets equals what the library gives, and nothing queues or leaks. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import * as sluice from "../../src/index.ts";
+import { serveEngine } from "../../src/worker/host.ts";
+import { type Engine, openEngine, SluiceError, type WorkerModel } from "../../src/worker/index.ts";
+import { attributionMethods, functions, modelMethods, sessionMethods } from "../../src/worker/methods.ts";
+import { location, readBytes } from "../support/files.ts";
+import { load, sharedDevice } from "../support/load.ts";
+
+const MODEL = "test/golden/llama-tiny";
+
+let engine: Engine;
+let served: MessagePort;
+let model: WorkerModel;
+let own: sluice.Model;
+const heard: sluice.Progress[] = [];
+
+async function open(): Promise<Engine> {
+  const { port1, port2 } = new MessageChannel();
+  served = port1;
+  serveEngine(port1, { device: await sharedDevice() });
+  return openEngine({ worker: port2 });
+}
+
+test.before(async () => {
+  engine = await open();
+  own = await load(location(MODEL), { plan: "reference" });
+  model = await engine.load(location(MODEL), {
+    plan: "reference",
+    onProgress: (progress) => void heard.push(progress),
+  });
+});
+test.after(() => {
+  model.dispose();
+  engine.dispose();
+  served.close();
+  own.dispose();
+});
+
+const codeOf = async (call: Promise<unknown>): Promise<string> => {
+  try {
+    await call;
+    return "no error";
+  } catch (error) {
+    return error instanceof SluiceError ? error.code : `raw: ${String(error)}`;
+  }
+};
+
+/** Not for a page: needs functions called synchronously, or returns files to be read one by one. */
+const LIBRARY_ONLY = [
+  "SluiceError",
+  "bakeModel",
+  "fitUnigramClassifier",
+  "importControlVector",
+  "load",
+  "measureInPage",
+  "parseSafetensors",
+  "poolResponses",
+  "quantizeModel",
+  "writeSafetensors",
+];
+
+test("every export of the library can be called, or is known not to be for pages", () => {
+  const exported = Object.entries(sluice)
+    .filter(([, value]) => typeof value === "function")
+    .map(([name]) => name);
+  assert.equal(exported.sort(), [...functions, ...LIBRARY_ONLY].sort());
+});
+
+test("every method can be called", async () => {
+  const internal = ["constructor", "dispose", "generate", "openSequences", "plan", "withStages"];
+  const methodsOf = (object: object) =>
+    Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(object)))
+      .filter(([name, { value }]) => typeof value === "function" && !internal.includes(name))
+      .map(([name]) => name)
+      .sort();
+  const session = await own.session({ context: 8 });
+  const attribution = await sluice.openAttribution(own, [[1, 2]]);
+  assert.equal(methodsOf(own), [...modelMethods]);
+  assert.equal(methodsOf(session), [...sessionMethods]);
+  assert.equal(methodsOf(attribution), [...attributionMethods]);
+  session.dispose();
+  attribution.dispose();
+});
+
+test("a model's facts are the library's", async () => {
+  assert.equal(model.config, own.config);
+  assert.equal(model.sites, own.sites);
+  assert.equal(model.stages, []);
+  assert.equal(model.device, own.device);
+  assert.ok((await model.gpuBytes) > 0);
+  assert.ok(
+    heard.some(({ phase, done, total }) => phase === "upload" && done === total),
+    "the upload is seen to end",
+  );
+});
+
+test("logits, captures, perplexity and explanations equal the library's bit for bit", async () => {
+  const tokens = [1, 5, 9, 13];
+  assert.equal(await model.logits(tokens), await own.logits(tokens));
+  const captured = await model.capture(Uint32Array.from(tokens), ["resid_post.0"]);
+  assert.equal(captured, await own.capture(tokens, ["resid_post.0"]));
+  assert.equal(await model.perplexity([tokens]), await own.perplexity([tokens]));
+  assert.is(await model.explain({ parts: ["graph"] }), await own.explain({ parts: ["graph"] }));
+});
+
+test("a generation is streamed, and ends as the library's", async () => {
+  const options = { maxNewTokens: 100, stopTokens: [], temperature: 1, seed: 3 };
+  const expected = await own.generate([1, 2, 3], options).result();
+  const generation = model.generate([1, 2, 3], options);
+  const tokens: number[] = [];
+  for await (const { token } of generation) tokens.push(token);
+  assert.equal(tokens, expected.tokens);
+  assert.equal((await generation.result()).tokens, expected.tokens);
+  assert.equal((await model.generate([1, 2, 3], options).result()).tokens, expected.tokens);
+  assert.is(await codeOf(generation[Symbol.asyncIterator]().next()), "usage");
+});
+
+test("the engine waits for a page that does not take its tokens, and stops when the page does", async () => {
+  let told = 0;
+  const slow = await engine.load(location(MODEL), {
+    onProgress: ({ phase, done }) => {
+      if (phase === "decode") told = Math.max(told, done);
+    },
+  });
+  const session = await slow.session({ context: 256 });
+  for await (const _ of session.generate([1], { maxNewTokens: 250, stopTokens: [] })) {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    break;
+  }
+  assert.ok(told < 200, `${told} tokens were made for one that was taken`);
+  // The session is free at once.
+  assert.is((await session.generate([1], { maxNewTokens: 1 }).result()).tokens.length, 1);
+  session.dispose();
+  assert.is(await codeOf(session.tokens()), "usage");
+  slow.dispose();
+  assert.is(await codeOf(slow.logits([1])), "usage");
+});
+
+test("an abort ends a call, before and while it runs", async () => {
+  assert.is(await codeOf(model.logits([1, 2], { signal: AbortSignal.abort() })), "aborted");
+  const controller = new AbortController();
+  const run = async () => {
+    for await (const _ of model.generate([1], { maxNewTokens: 200, stopTokens: [], signal: controller.signal })) {
+      controller.abort();
+    }
+  };
+  assert.is(await codeOf(run()), "aborted");
+});
+
+test("an error keeps its code, message, hint and field", async () => {
+  const failing = [1, 2];
+  const options = { site: "nowhere" };
+  const errors = await Promise.all(
+    [
+      own.capture(failing, [options.site]),
+      model.capture(failing, [options.site]),
+      sluice.fitAura(own, { positive: [[1]], negative: [[2]], variant: "det0" }),
+      engine.fitAura(model, { positive: [[1]], negative: [[2]], variant: "det0" }),
+    ].map((call) => call.then(() => undefined).catch((error: SluiceError) => error)),
+  );
+  const parts = errors.map((error) => [error?.name, error?.code, error?.message, error?.hint, error?.field]);
+  assert.is(parts[0]?.[0], "SluiceError");
+  assert.equal(parts[1], parts[0]);
+  assert.equal(parts[3], parts[2]);
+});
+
+test("stages act from the next token on, as in the library", async () => {
+  const bundle = await engine.fitDirection(model, "addition", { positive: [[1, 2]], negative: [[3, 4]] });
+  const edited = await model.with([bundle]);
+  assert.equal(
+    edited.stages.map(({ id }) => id),
+    ["addition_resid_post"],
+  );
+  const here = await sluice.fitDirection(own, "addition", { positive: [[1, 2]], negative: [[3, 4]] });
+  assert.equal(bundle, here);
+  assert.equal(await edited.logits([1, 2]), await own.with([here]).logits([1, 2]));
+  const session = await edited.session({ context: 64 });
+  const id = "addition_resid_post";
+  let isChanged = false;
+  const generation = session.generate([1, 2], { maxNewTokens: 40, stopTokens: [] });
+  for await (const _ of generation) {
+    if (!isChanged) await session.set(id, { strength: 0 });
+    isChanged = true;
+  }
+  const [change] = (await generation.result()).changes;
+  assert.is(change?.strength, 0);
+  assert.is((await session.stage(id)).strength, 0);
+  session.dispose();
+  edited.dispose();
+});
+
+test("models and functions cross: evaluate asks the page's scorer", async () => {
+  const prompts = [[1, 2]];
+  const scorer = ({ tokens }: { readonly tokens: readonly number[] }) => tokens.length;
+  const bundle = await engine.fitDirection(model, "addition", { positive: [[1, 2]], negative: [[3, 4]] });
+  const options = { prompts, newTokens: 4, temperature: 0 };
+  const edited = await model.with([bundle]);
+  const { continuations } = await engine.evaluate(edited, { ...options, scorer });
+  assert.is(continuations?.mean.plain.value, 4);
+});
+
+test("bundles are read and written, and what cannot cross is refused", async () => {
+  const bytes = await readBytes("test/data/gpt-nano-sort-circuit.safetensors");
+  const bundle = await engine.readBundle(bytes, "circuit");
+  assert.is(await engine.inspectBundle(bundle), sluice.inspectBundle(sluice.readBundle(bytes, "circuit")));
+  assert.equal(await engine.writeBundle(bundle), sluice.writeBundle(bundle));
+  assert.ok(bytes.length > 0, "the page's bytes stay the page's");
+  const store = { read: async () => null, write: async () => undefined };
+  assert.is(await codeOf(engine.tuneModel(model, { store } as object)), "usage");
+});
+
+test("an engine that is disposed of fails its calls", async () => {
+  const other = await open();
+  const call = other.listModels();
+  other.dispose();
+  assert.is(await codeOf(call), "aborted");
+  assert.is(await codeOf(other.listModels()), "aborted");
+  served.close();
+});
+
+test.run();
