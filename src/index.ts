@@ -54,6 +54,7 @@ export {
 export { type PooledRows, type Pooling, type PoolOptions, poolResponses } from "./fit/pool.ts";
 export { fitProbe, type Probe, type ProbeOptions, type ProbeReport, readProbe, writeProbe } from "./fit/probe.ts";
 export type { MeasuredPart, ResponseStore } from "./fit/responses.ts";
+export type { Sentence, SentenceOptions, TokenChoice } from "./fit/sentences.ts";
 export type { ModelSource } from "./formats/open-source.ts";
 export type { Expected as ExpectedFile } from "./formats/recognise.ts";
 export {

@@ -1,9 +1,15 @@
-/** Prompts and texts from files: plain text, or JSON lines with `text` or `tokens`. */
+/** Prompts, texts and conversations from files: plain text, or JSON lines with `text`, `tokens` or `messages`. */
+import { Place } from "../arguments/place.ts";
 import { SluiceError } from "../errors.ts";
+import type { ChatMessage } from "../index.ts";
+import { chatMessages } from "../tokenizer/checked.ts";
 import { readWholeFile } from "./read-file.ts";
 
 /** A text, or token ids, which need no tokenizer. */
 export type Document = string | readonly number[];
+
+/** Messages, or a text, which is the user's only message. */
+export type Conversation = string | readonly ChatMessage[];
 
 /**
  * The documents of a file: one per line of a `.jsonl` file; any other file is one text.
@@ -11,7 +17,7 @@ export type Document = string | readonly number[];
  */
 export async function readDocuments(path: string, signal: AbortSignal): Promise<readonly Document[]> {
   const content = await readTextFile(path, signal);
-  return isJsonLines(path) ? parseJsonLines(content, path) : [content];
+  return isJsonLines(path) ? parseJsonLines(content, path, parseDocument) : [content];
 }
 
 /**
@@ -24,9 +30,30 @@ export async function readLines(
   what: "prompt" | "sentence" | "text",
   signal: AbortSignal,
 ): Promise<readonly Document[]> {
-  const content = await readTextFile(path, signal);
+  return linesOf(await readTextFile(path, signal), path, what, parseDocument);
+}
+
+/**
+ * The conversations of a file, one per line: `{"messages": […]}`, a list of messages or `{"text": "…"}` in a `.jsonl` file,
+ * the user's only message in any other. Blank lines are skipped.
+ * @throws SluiceError as {@link readLines}
+ */
+export async function readConversations(
+  path: string,
+  what: "sentence" | "text",
+  signal: AbortSignal,
+): Promise<readonly Conversation[]> {
+  return linesOf<Conversation>(await readTextFile(path, signal), path, what, parseConversation);
+}
+
+function linesOf<Line>(
+  content: string,
+  path: string,
+  what: string,
+  parse: (line: string, where: string) => Line,
+): readonly (Line | string)[] {
   const lines = isJsonLines(path)
-    ? parseJsonLines(content, path)
+    ? parseJsonLines(content, path, parse)
     : content.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length > 0) return lines;
   throw new SluiceError("bad_file", `${path} holds no ${what}`, { hint: `Write one ${what} per line.` });
@@ -46,21 +73,43 @@ function isJsonLines(path: string): boolean {
   return path.toLowerCase().endsWith(".jsonl");
 }
 
-function parseJsonLines(content: string, path: string): readonly Document[] {
+function parseJsonLines<Line>(
+  content: string,
+  path: string,
+  parse: (line: string, where: string) => Line,
+): readonly Line[] {
   return content
     .split(/\r?\n/)
-    .flatMap((line, index) => (line.trim() === "" ? [] : [parseDocument(line, `${path}, line ${index + 1}`)]));
+    .flatMap((line, index) => (line.trim() === "" ? [] : [parse(line, `${path}, line ${index + 1}`)]));
+}
+
+function parseJson(line: string, where: string, hint: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    throw new SluiceError("bad_file", `${where} is not JSON: ${(cause as Error).message}`, { hint, cause });
+  }
+}
+
+function parseConversation(line: string, where: string): Conversation {
+  const hint =
+    'Each line is {"messages": [{"role": "user", "content": "…"}]}, or {"text": "…"} for one message of the user.';
+  const value = parseJson(line, where, hint);
+  const { messages, text } = (Array.isArray(value) ? { messages: value } : (value ?? {})) as Record<string, unknown>;
+  if (messages !== undefined) {
+    const read = chatMessages.read(messages, new Place(where, "messages", "bad_file"));
+    if (read.length > 0) return read as readonly ChatMessage[];
+    throw new SluiceError("bad_file", `${where}: "messages" is empty`, { hint });
+  }
+  if (typeof text === "string") return text;
+  const fault = text === undefined ? 'neither "messages" nor "text"' : '"text" that is not a string';
+  throw new SluiceError("bad_file", `${where} has ${fault}`, { hint });
 }
 
 function parseDocument(line: string, where: string): Document {
   const hint = 'Each line is an object: {"text": "…"} or {"tokens": [1, 2, 3]}.';
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (cause) {
-    throw new SluiceError("bad_file", `${where} is not JSON: ${(cause as Error).message}`, { hint, cause });
-  }
-  const { text, tokens } = (value ?? {}) as { readonly text?: unknown; readonly tokens?: unknown };
+  const value = parseJson(line, where, hint);
+  const { text, tokens, messages } = (value ?? {}) as Readonly<Record<string, unknown>>;
   // Data sets may have both. The ids are exact, so they win.
   if (tokens !== undefined) {
     if (isTokenList(tokens)) return tokens;
@@ -68,7 +117,10 @@ function parseDocument(line: string, where: string): Document {
   }
   if (typeof text === "string") return text;
   const fault = text === undefined ? 'neither "text" nor "tokens"' : '"text" that is not a string';
-  throw new SluiceError("bad_file", `${where} has ${fault}`, { hint });
+  const isConversation = messages !== undefined || Array.isArray(value);
+  throw new SluiceError("bad_file", `${where} has ${fault}`, {
+    hint: isConversation ? "Fits read conversations with --chat." : hint,
+  });
 }
 
 function isTokenList(value: unknown): value is readonly number[] {

@@ -67,7 +67,6 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   o: ["out"],
   output: ["out"],
   "output-file": ["out"],
-  layer: ["layers"],
   "n-layer": ["layer", "layers"],
   hook: ["site"],
   "hook-point": ["site"],

@@ -1,5 +1,5 @@
 /**
- * AurA, Damp and Det-zero: neurons whose greatest response to a sentence separates the positive class from the negative are
+ * AurA, Damp and Det-zero: neurons whose greatest response to a sentence (or the one at a chosen token) separates the positive class from the negative are
  * scaled down (Suau et al. 2024, arXiv 2407.12824).
  */
 
@@ -24,16 +24,13 @@ import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
 import { classTables, type ResponseTable } from "./class-tables.ts";
-import { provenance, requireBothClasses, responseStore, sentences } from "./classes.ts";
+import { type LabelledSentences, labelledFields, provenance, requireBothClasses, responseStore } from "./classes.ts";
 import type { ResponseStore } from "./responses.ts";
 import { sealed } from "./sealed.ts";
+import { describeReading, readClasses } from "./sentences.ts";
 
 /** Options of {@link fitAura}. */
-export interface AuraOptions {
-  /** Token ids of the sentences of both classes. */
-  readonly positive: readonly (readonly number[])[];
-  /** Token ids of each sentence of the negative class. */
-  readonly negative: readonly (readonly number[])[];
+export interface AuraOptions extends LabelledSentences {
   /** Default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama. */
   readonly sites?: readonly NeuronSite[];
   /** `aura` (default) scales by 1 − Gini; `damp` by a fixed factor, `det0` by 0, for the `top` neurons of highest AUROC. */
@@ -81,8 +78,7 @@ export const auraDoor = entry(
   ["model", anyModel],
   optionsOf(
     fields<AuraOptions>()({
-      positive: sentences,
-      negative: sentences,
+      ...labelledFields,
       sites: listOf(neuronSite, { least: 1 }),
       variant: oneOf(["aura", "damp", "det0"]),
       top: whole({ least: 1 }),
@@ -185,7 +181,9 @@ async function measure(
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const modules = sites.flatMap((kind) => layersOf(model.config).map((layer) => siteName({ kind, layer })));
   const areas = new Map<string, Float32Array>();
-  for await (const { modules: group, positive, negative } of classTables(model, modules, "max", options)) {
+  const { pooling, ...classes } = readClasses(model, options, "max");
+  const tables = classTables(model, modules, pooling, { ...options, ...classes });
+  for await (const { modules: group, positive, negative } of tables) {
     for (const site of group) areas.set(site, areasOf(positive, negative, site));
   }
   return areas;
@@ -203,8 +201,9 @@ function makeBundle(
   sites: readonly NeuronSite[],
   areas: ReadonlyMap<string, Float32Array>,
   scaleOf: (neuron: Omit<RankedNeuron, "scale">) => number,
-  { positive, negative, variant = "aura", top, factor, name, sources }: AuraOptions,
+  options: AuraOptions,
 ): Bundle {
+  const { positive, negative, variant = "aura", top, factor, name, sources } = options;
   const { config } = model;
   const tensors = new Map<string, StoredTensor>();
   const stages: StageManifest[] = [];
@@ -230,7 +229,7 @@ function makeBundle(
       stages,
       fit: {
         method: variant,
-        pooling: "max over tokens",
+        ...describeReading(options, "max over tokens"),
         n_positive: positive.length,
         n_negative: negative.length,
         ...settings,

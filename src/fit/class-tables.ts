@@ -1,9 +1,9 @@
 /** Pooled responses of two classes as tables, for as many modules at a time as the memory limit allows. */
 import { SluiceError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
-import type { LabelledSentences } from "./classes.ts";
-import { type PooledRows, type PooledSite, type Pooling, pooledSites } from "./pool.ts";
+import { type PooledRows, type PooledSentence, type PooledSite, type Pooling, pooledSites } from "./pool.ts";
 import { Measurement, type ResponseStore, widthOf } from "./responses.ts";
+import type { ReadClasses } from "./sentences.ts";
 
 /** Responses of some modules to one class: one row per sentence. */
 export class ResponseTable {
@@ -60,7 +60,7 @@ export interface ClassTables {
   readonly negative: ResponseTable;
 }
 
-export interface ClassTableOptions extends LabelledSentences {
+export interface ClassTableOptions extends Pick<ReadClasses, "positive" | "negative"> {
   readonly signal?: AbortSignal | undefined;
   readonly store?: ResponseStore | undefined;
   /** Maximum bytes of tables at a time; default 1 GiB. A single module may take twice that. */
@@ -88,10 +88,7 @@ export async function* classTables(
     runs.map((sites) => ({ rows, width: widthOf(pooledSites(model, sites)) })),
     store,
   );
-  async function* measured(
-    sites: readonly string[],
-    sentences: ClassTableOptions["positive"],
-  ): AsyncGenerator<PooledRows> {
+  async function* measured(sites: readonly string[], sentences: readonly PooledSentence[]): AsyncGenerator<PooledRows> {
     for await (const batch of measurement.run(model, sentences, sites, pooling, signal)) {
       yield batch;
       onProgress?.(measurement.done, runs.length * rows, measurement.kept);

@@ -1,6 +1,5 @@
 /** Rules for the input of fits from two classes of sentences. */
-import { needed } from "../arguments/fields.ts";
-import { isOptions, listOf, tokens } from "../arguments/lists.ts";
+import { isOptions, listOf } from "../arguments/lists.ts";
 import { either, test } from "../arguments/rule.ts";
 import { oneOf, thing, whole } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
@@ -8,17 +7,17 @@ import { type AffineSite, affineSites } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import type { ResponseStore } from "./responses.ts";
+import { type Sentence, type SentenceOptions, sentenceFields, sentences } from "./sentences.ts";
 
-/** Token ids of the sentences of both classes. */
-export interface LabelledSentences {
-  /** Token ids of each sentence of the positive class. */
-  readonly positive: readonly (readonly number[])[];
-  /** Token ids of each sentence of the negative class. */
-  readonly negative: readonly (readonly number[])[];
+/** The sentences of both classes. */
+export interface LabelledSentences extends SentenceOptions {
+  /** Sentences of the positive class. */
+  readonly positive: readonly Sentence[];
+  /** Sentences of the negative class. */
+  readonly negative: readonly Sentence[];
 }
 
 /** Rules that fits share. */
-export const sentences = needed(listOf(tokens));
 export const provenance = test<Readonly<Record<string, unknown>>>("an object", isOptions);
 export const layerNumbers = either(oneOf(["all"]), listOf(whole({ least: 0 })));
 export const responseStore = thing<ResponseStore>("a store with begin, read and append", {
@@ -27,8 +26,11 @@ export const responseStore = thing<ResponseStore>("a store with begin, read and 
   append: "function",
 });
 
+/** The rules of {@link LabelledSentences}. */
+export const labelledFields = { positive: sentences, negative: sentences, ...sentenceFields };
+
 /** @throws SluiceError `usage` for a class without sentences */
-export function requireBothClasses({ positive, negative }: LabelledSentences): void {
+export function requireBothClasses({ positive, negative }: Pick<LabelledSentences, "positive" | "negative">): void {
   if (positive.length > 0 && negative.length > 0) return;
   const empty = positive.length === 0 ? "positive" : "negative";
   throw new SluiceError("usage", `The ${empty} class has no sentence`, { hint: "Both classes are needed." });

@@ -1,5 +1,5 @@
 /**
- * Directions from the means of two classes at the last token: affine concept editing (Marshall et al. 2024, arXiv
+ * Directions from the means of two classes at the last token, or a chosen one: affine concept editing (Marshall et al. 2024, arXiv
  * 2411.09003), directional ablation (Arditi et al. 2024, arXiv 2406.11717), contrastive activation addition (Rimsky et
  * al. 2023, arXiv 2312.06681), and least-squares concept erasure (erasure.ts).
  */
@@ -19,18 +19,22 @@ import { layerTensorName } from "../interventions/tensor-names.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import {
+  type LabelledSentences,
+  labelledFields,
   layerNumbers,
   layersFrom,
   provenance,
   requireAffineSite,
   requireBothClasses,
   responseStore,
-  sentences,
 } from "./classes.ts";
 import { StreamedCovariance } from "./covariance.ts";
 import { type Erasure, eraseDifference } from "./erasure.ts";
+import { requireOneLayer, takenEverywhere } from "./everywhere.ts";
+import type { PooledSentence } from "./pool.ts";
 import { Measurement, type ResponseStore } from "./responses.ts";
 import { sealed } from "./sealed.ts";
+import { describeReading, type ReadClasses, readClasses } from "./sentences.ts";
 
 /**
  * `ace` sets the coordinate along the direction, `ablation` removes it, `addition` adds the direction, `leace` erases
@@ -39,15 +43,16 @@ import { sealed } from "./sealed.ts";
 export type DirectionMethod = "ace" | "ablation" | "addition" | "leace";
 
 /** Options of {@link fitDirection}. */
-export interface DirectionOptions {
-  /** Token ids of each sentence that shows the concept. */
-  readonly positive: readonly (readonly number[])[];
-  /** Token ids of each sentence that does not. */
-  readonly negative: readonly (readonly number[])[];
+export interface DirectionOptions extends LabelledSentences {
   /** Default `resid_post`. */
   readonly site?: AffineSite;
   /** Default: all. */
   readonly layers?: "all" | readonly number[];
+  /**
+   * ablation: takes one layer's direction out of everything that writes to the stream, the embedding and every layer's
+   * attention and MLP, so that no layer's stream has a component along it. `layers` names the one layer.
+   */
+  readonly everywhere?: boolean;
   /**
    * leace: λ from 0 to 1; the covariance is replaced by (1 − λ)·Σ + λ·diag(Σ). 0 is LEACE as published and needs more sentences
    * than the site is wide; `auto`, the default, estimates λ from the sentences; it is near 0 if there are many.
@@ -76,10 +81,10 @@ export interface DirectionOptions {
 
 /** The rules of {@link DirectionOptions}. */
 export const directionFields = {
-  positive: sentences,
-  negative: sentences,
+  ...labelledFields,
   site: affineSite,
   layers: layerNumbers,
+  everywhere: flag,
   shrinkage: either(oneOf(["auto"]), finite({ least: 0, most: 1 })),
   alone: flag,
   name: text,
@@ -118,14 +123,15 @@ export interface MeansProgress {
 }
 
 /**
- * Means of a site at the last token of each class's sentences, summed in float64 as they come.
+ * Means of a site over each class's sentences, at what is read of them, summed in float64 as they come.
  * @param withSpread with the covariance over both
  */
 export async function classMeans(
   model: Model,
   site: AffineSite,
   layers: readonly number[],
-  { positive, negative, signal }: Pick<DirectionOptions, "positive" | "negative" | "signal">,
+  { positive, negative, pooling }: ReadClasses,
+  signal: AbortSignal | undefined,
   withSpread = false,
   { measurement, onRows }: MeansProgress = {},
 ): Promise<readonly ClassMeans[]> {
@@ -133,9 +139,9 @@ export async function classMeans(
   const spreads = layers.map(() => (withSpread ? new StreamedCovariance(width) : undefined));
   const names = layers.map((layer) => `${site}.${layer}`);
   const measured = measurement ?? (await Measurement.begin([], undefined));
-  const meansOf = async (sentences: readonly (readonly number[])[]): Promise<Float64Array[]> => {
+  const meansOf = async (sentences: readonly PooledSentence[]): Promise<Float64Array[]> => {
     const sums = names.map(() => new Float64Array(width));
-    for await (const rows of measured.run(model, sentences, names, "last", signal)) {
+    for await (const rows of measured.run(model, sentences, names, pooling, signal)) {
       for (const row of rows) {
         sums.forEach((sum, i) => {
           const response = row.subarray(i * width, (i + 1) * width);
@@ -166,6 +172,7 @@ async function* meansByPart(
   method: DirectionMethod,
   site: AffineSite,
   layers: readonly number[],
+  classes: ReadClasses,
   options: DirectionOptions,
   editedBy: (layers: readonly number[]) => Model,
 ): AsyncGenerator<ClassMeans> {
@@ -176,7 +183,7 @@ async function* meansByPart(
   const parts = Array.from({ length: Math.ceil(layers.length / most) }, (_, i) =>
     layers.slice(i * most, (i + 1) * most),
   );
-  const rows = options.positive.length + options.negative.length;
+  const rows = classes.positive.length + classes.negative.length;
   const measurement = await Measurement.begin(
     parts.map((own) => ({ rows, width: own.length * model.config.hidden_size })),
     options.store,
@@ -184,16 +191,17 @@ async function* meansByPart(
   const onRows = (): void => options.onProgress?.(measurement.done, parts.length * rows, measurement.kept);
   for (const [part, own] of parts.entries()) {
     const current = sequential && part > 0 ? editedBy(layers.slice(0, part)) : model;
-    yield* await classMeans(current, site, own, options, withSpread, { measurement, onRows });
+    yield* await classMeans(current, site, own, classes, options.signal, withSpread, { measurement, onRows });
   }
 }
 
 /**
  * Fits one `affine` stage with id `METHOD_SITE`: direction r⁺ − r⁻, and for ace the reference r⁻; for leace a projection of
- * rank 1, `low_rank`. The class means are stored as `mean_pos` and `mean_neg`. A model with interventions
- * keeps them in force, and the bundle is to be applied after them.
+ * rank 1, `low_rank`. The class means are stored as `mean_pos` and `mean_neg`. With `everywhere` there are three stages,
+ * `ablation_resid_pre`, `ablation_attn_out` and `ablation_mlp_out`. A model with interventions keeps them in force, and the
+ * bundle is to be applied after them.
  * @throws SluiceError `usage` for an empty class, a site or layer that the model does not have, classes of equal means, a
- *   covariance without full rank; and errors of pooling
+ *   covariance without full rank; `everywhere` for another method or several layers; errors of reading sentences and of pooling
  */
 export async function fitDirection(model: Model, method: DirectionMethod, options: DirectionOptions): Promise<Bundle> {
   return sealed(model, await measureDirection(model, method, options), options.signal);
@@ -210,6 +218,7 @@ export async function measureDirection(
   requireBothClasses(wanted);
   const site = requireAffineSite(ourSiteKind(config, named));
   const layers = layersFrom(config, wanted.layers);
+  if (wanted.everywhere) requireOneLayer(method, layers);
   const id = `${method}_${site}`;
   const tensors = new Map<string, StoredTensor>();
   const erased: ErasedLayer[] = [];
@@ -220,7 +229,8 @@ export async function measureDirection(
       warnings: [],
     });
   };
-  for await (const means of meansByPart(model, method, site, layers, wanted, editedBy)) {
+  const classes = readClasses(model, wanted, "last");
+  for await (const means of meansByPart(model, method, site, layers, classes, wanted, editedBy)) {
     const { layer, spread } = means;
     const direction = means.positive.map((value, i) => value - (means.negative[i] as number));
     if (direction.every((value) => Math.fround(value) === 0)) {
@@ -244,7 +254,8 @@ export async function measureDirection(
     put("mean_pos", means.positive);
     put("mean_neg", means.negative);
   }
-  return makeBundle(model, method, site, layers, tensors, erased, wanted);
+  const bundle = makeBundle(model, method, site, layers, tensors, erased, wanted);
+  return wanted.everywhere ? takenEverywhere(bundle, config, layers[0] as number) : bundle;
 }
 
 /** Provenance of an erased layer. */
@@ -275,8 +286,9 @@ function makeBundle(
   layers: readonly number[],
   tensors: ReadonlyMap<string, StoredTensor>,
   erased: readonly ErasedLayer[],
-  { positive, negative, alone = false, name = method, sources }: DirectionOptions,
+  options: DirectionOptions,
 ): Bundle {
+  const { positive, negative, alone = false, name = method, sources } = options;
   return {
     file: "the fitted bundle",
     manifest: {
@@ -285,7 +297,7 @@ function makeBundle(
       stages: [{ id: `${method}_${site}`, kind: "affine", method: STAGE_METHODS[method], site, layers }],
       fit: {
         method,
-        pooling: "last token",
+        ...describeReading(options, "last token"),
         n_positive: positive.length,
         n_negative: negative.length,
         ...(method === "leace" && { sequential: !alone, erased }),

@@ -23,7 +23,10 @@ import {
   measureDirection,
 } from "./directions.ts";
 import { meanDivergence } from "./edges/judge.ts";
+import { requireAblation, takenEverywhere } from "./everywhere.ts";
+import type { PooledSentence } from "./pool.ts";
 import { sealed } from "./sealed.ts";
+import { readClasses } from "./sentences.ts";
 
 /** Options of {@link chooseLayer}. */
 export interface LayerChoiceOptions extends Omit<DirectionOptions, "layers" | "alone"> {
@@ -54,7 +57,7 @@ export interface JudgedLayer {
 export interface LayerChoice {
   /** The chosen layer, from 0. */
   readonly layer: number;
-  /** Fitted at the chosen layer from all sentences. */
+  /** Fitted at the chosen layer, from the sentences that are not held out. */
   readonly bundle: Bundle;
   /** Effects and costs of all layers, ascending. */
   readonly table: readonly JudgedLayer[];
@@ -69,7 +72,8 @@ const REMOVING: Readonly<Partial<Record<DirectionMethod, number>>> = { ace: 0, a
 
 /**
  * The layer with the greatest effect among those whose cost stays within the bound, and its bundle. Effects are those
- * of removing the concept: alpha 0 for ace, −1 for addition.
+ * of removing the concept: alpha 0 for ace, −1 for addition. With `everywhere`, each layer's direction is judged by taking
+ * it out everywhere.
  * @throws SluiceError `usage` if no layer stays within the bound, or for too few sentences; as `fitDirection`
  */
 export async function chooseLayer(
@@ -78,11 +82,23 @@ export async function chooseLayer(
   options: LayerChoiceOptions,
 ): Promise<LayerChoice> {
   const [, , wanted] = layerChoiceDoor.read(model, method, options);
-  const { klBound = layerChoiceDefaults.klBound, site: named = "resid_post", signal, onProgress, ...others } = wanted;
+  const {
+    klBound = layerChoiceDefaults.klBound,
+    site: named = "resid_post",
+    everywhere = false,
+    signal,
+    onProgress,
+    ...others
+  } = wanted;
+  if (everywhere) requireAblation(method);
   const site = requireAffineSite(ourSiteKind(model.config, named));
   requireBothClasses(wanted);
+  // All at once, so that errors number the sentences as they were given.
+  const read = readClasses(model, wanted, "last");
   const [positive, negative] = [split(wanted.positive), split(wanted.negative)];
-  if (positive.held.length === 0 || negative.held.length === 0) {
+  // An edit is judged on all tokens of a sentence.
+  const held = { positive: idsOf(split(read.positive).held), negative: idsOf(split(read.negative).held) };
+  if (held.positive.length === 0 || held.negative.length === 0) {
     throw new SluiceError("usage", `Choosing a layer needs at least ${HELD_EVERY} sentences of each class`, {
       hint: "Give more sentences, or name the layers.",
     });
@@ -90,7 +106,7 @@ export async function chooseLayer(
   const count = model.config.num_hidden_layers;
   const sentences = positive.fitted.length + negative.fitted.length;
   // In the progress, judging a layer counts as its share of the judged sentences.
-  const judged = positive.held.length + negative.held.length;
+  const judged = held.positive.length + held.negative.length;
   const total = sentences + count * judged;
   let before = 0;
   const fitted = await measureDirection(model, method, {
@@ -106,14 +122,17 @@ export async function chooseLayer(
       onProgress?.((done / all) * sentences, total, before);
     },
   });
+  const editAt = (layer: number): Bundle => {
+    const bundle = oneLayer(fitted, layer);
+    return everywhere ? takenEverywhere(bundle, model.config, layer) : bundle;
+  };
   const id = `${method}_${site}`;
   const alpha = REMOVING[method];
   const table: JudgedLayer[] = [];
   for (let layer = 0; layer < count; layer++) {
-    const bundle = oneLayer(fitted, layer);
-    const edited = model.with([bundle], alpha === undefined ? {} : { params: new Map([[id, { alpha }]]) });
-    const effect = await meanDivergence(model, edited, positive.held, signal);
-    table.push({ layer, effect, cost: await meanDivergence(model, edited, negative.held, signal) });
+    const edited = model.with([editAt(layer)], alpha === undefined ? {} : { params: new Map([[id, { alpha }]]) });
+    const effect = await meanDivergence(model, edited, held.positive, signal);
+    table.push({ layer, effect, cost: await meanDivergence(model, edited, held.negative, signal) });
     onProgress?.(sentences + (layer + 1) * judged, total, before);
   }
   const within = table.filter(({ cost }) => cost <= klBound);
@@ -126,13 +145,17 @@ export async function chooseLayer(
       { hint: "Raise the bound, or name the layers.", field: "klBound" },
     );
   }
-  const chosen = oneLayer(fitted, best.layer);
+  const chosen = editAt(best.layer);
   const fit = { ...chosen.manifest.fit, layers: { chosen: best.layer, kl_bound: klBound, table } };
   const bundle = await sealed(model, { ...chosen, manifest: { ...chosen.manifest, fit } }, signal);
   return { layer: best.layer, table, bundle };
 }
 
-function split(sentences: readonly (readonly number[])[]) {
+function idsOf(sentences: readonly PooledSentence[]): readonly (readonly number[])[] {
+  return sentences.map(({ tokens }) => tokens);
+}
+
+function split<Item>(sentences: readonly Item[]) {
   const { fitted, held } = holdOutEvery(sentences, HELD_EVERY);
   return { fitted, held: held.slice(0, MOST_JUDGED) };
 }

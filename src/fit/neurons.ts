@@ -28,10 +28,18 @@ import { modelSource } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import { dot } from "../numbers/dot.ts";
-import { provenance, sentences } from "./classes.ts";
-import { poolResponses } from "./pool.ts";
+import { provenance } from "./classes.ts";
+import { poolSentences } from "./pool.ts";
 import type { Probe } from "./probe.ts";
 import { sealed } from "./sealed.ts";
+import {
+  describeReading,
+  readSentences,
+  type Sentence,
+  type SentenceOptions,
+  sentenceFields,
+  sentences,
+} from "./sentences.ts";
 
 /**
  * T and A: the value vector points along the probe's direction, or against it. P and N: the mean activation is positive, or
@@ -40,11 +48,11 @@ import { sealed } from "./sealed.ts";
 export type NeuronGroup = "TP" | "TN" | "AP" | "AN";
 
 /** Options of {@link fitNeurons}. */
-export interface NeuronOptions {
+export interface NeuronOptions extends SentenceOptions {
   /** The probe whose direction neurons are read along: `weight` is float32 `[hidden_size]`. */
   readonly probe: Pick<Probe, "weight" | "site" | "layer">;
-  /** Token ids of the texts over which activations are averaged. */
-  readonly texts: readonly (readonly number[])[];
+  /** The texts over which activations are averaged, as sentences of other fits. */
+  readonly texts: readonly Sentence[];
   /** How far the means are moved: by 1 − alpha for TP and AN, 1 + alpha for AP and TN. Default 0.05. */
   readonly alpha?: number;
   /**
@@ -79,6 +87,7 @@ export const neuronsDoor = entry(
     fields<NeuronOptions>()({
       probe: needed(probeWeight),
       texts: sentences,
+      ...sentenceFields,
       alpha: finite(),
       share: finite({ least: 0, most: 1 }),
       name: text,
@@ -210,6 +219,7 @@ export async function fitNeurons(
         probe: `${probe.site}.${probe.layer}`,
         alpha,
         share,
+        ...describeReading(wanted, "all tokens"),
         texts: texts.length,
         groups,
         ...sources,
@@ -293,18 +303,19 @@ function outputProjection({ internals }: Model, layer: number): MatrixRef {
   throw new Error(`The graph has no output projection of the MLP of layer ${layer}`);
 }
 
-/** Mean activation of every neuron over all tokens of the texts, by layer, `[intermediate_size]`. */
-async function meanActivations(
-  model: Model,
-  { texts, signal, onProgress }: NeuronOptions,
-): Promise<readonly Float64Array[]> {
+/** Mean activation of every neuron over all tokens of the texts, or the chosen ones, by layer, `[intermediate_size]`. */
+async function meanActivations(model: Model, options: NeuronOptions): Promise<readonly Float64Array[]> {
+  const { texts, signal, onProgress } = options;
   if (texts.length === 0) throw new SluiceError("usage", "There is no text to average activations over");
   const { num_hidden_layers, intermediate_size } = model.config;
   const sites = Array.from({ length: num_hidden_layers }, (_, layer) => `mlp_post.${layer}`);
   const sums = sites.map(() => new Float64Array(intermediate_size));
-  const tokens = texts.reduce((sum, { length }) => sum + length, 0);
+  const { sentences: read, pooling } = readSentences(model, texts, options, "mean", "Text");
+  // Of every text the same number of tokens is read, or all.
+  const weights = read.map(({ tokens }) => (options.token === undefined ? tokens.length : 1));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
   const add = (text: number, responses: ReadonlyMap<string, Float32Array>): void => {
-    const weight = (texts[text]?.length ?? 0) / tokens;
+    const weight = (weights[text] as number) / total;
     sites.forEach((site, layer) => {
       const sum = sums[layer] as Float64Array;
       responses.get(site)?.forEach((value, i) => {
@@ -312,7 +323,7 @@ async function meanActivations(
       });
     });
   };
-  await poolResponses(model, texts, sites, "mean", add, {
+  await poolSentences(model, read, sites, pooling, add, {
     signal,
     onProgress: (done, total) => onProgress?.(done, total),
   });

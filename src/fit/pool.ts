@@ -3,7 +3,8 @@
 import { entry, options as optionsOf } from "../arguments/entry.ts";
 import { fields } from "../arguments/fields.ts";
 import { listOf, tokens } from "../arguments/lists.ts";
-import { signal as abortSignal, callback, oneOf, text } from "../arguments/rules.ts";
+import { test } from "../arguments/rule.ts";
+import { signal as abortSignal, callback, text } from "../arguments/rules.ts";
 import { MAX_ROWS } from "../compile/lower.ts";
 import type { PooledLayout } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
@@ -15,8 +16,15 @@ import { model as anyModel } from "../model/model-argument.ts";
 import type { SessionOptions } from "../model/options.ts";
 import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
 
-/** How a sentence's tokens become one response: the greatest, the last token's, or the mean. */
-export type Pooling = "max" | "last" | "mean";
+/** How a sentence's tokens become one response: the greatest, the last token's, the mean, or the mean of the last k (`mean:k`). */
+export type Pooling = "max" | "last" | "mean" | `mean:${number}`;
+
+/** A sentence to be measured. */
+export interface PooledSentence {
+  readonly tokens: readonly number[];
+  /** Number of its first tokens that are run and pooled. The others only make the prompt longer, on which stages may depend. */
+  readonly end: number;
+}
 
 /** Options of {@link poolResponses}. */
 export interface PoolOptions {
@@ -26,12 +34,21 @@ export interface PoolOptions {
   onProgress?(done: number, total: number): void;
 }
 
+const poolingName = test<Pooling>('"max", "last", "mean" or "mean:k" with k from 1', (value) => {
+  return typeof value === "string" && (["max", "last", "mean"].includes(value) || isMeanOfLast(value));
+});
+
+/** `mean:3`. */
+export function isMeanOfLast(value: string): value is `mean:${number}` {
+  return /^mean:[1-9]\d{0,8}$/.test(value);
+}
+
 export const poolDoor = entry(
   "poolResponses",
   ["model", anyModel],
   ["sentences", listOf(tokens)],
   ["sites", listOf(text, { least: 1 })],
-  ["pooling", oneOf<Pooling>(["max", "last", "mean"])],
+  ["pooling", poolingName],
   ["take", callback<(sentence: number, responses: ReadonlyMap<string, Float32Array>) => void>()],
   optionsOf(
     fields<PoolOptions>()({
@@ -73,6 +90,19 @@ export async function poolResponses(
   options: PoolOptions = {},
 ): Promise<void> {
   poolDoor.read(model, sentences, sites, pooling, take, options);
+  const whole = sentences.map((tokens): PooledSentence => ({ tokens, end: tokens.length }));
+  await poolSentences(model, whole, sites, pooling, take, options);
+}
+
+/** The same for sentences of which only the first tokens are run. */
+export async function poolSentences(
+  model: Model,
+  sentences: readonly PooledSentence[],
+  sites: readonly string[],
+  pooling: Pooling,
+  take: (sentence: number, responses: ReadonlyMap<string, Float32Array>) => void,
+  options: PoolOptions = {},
+): Promise<void> {
   const ours = sites.map((site) => ourSiteName(model.config, site));
   const columns = new Map(pooledSites(model, ours).map((column) => [column.site, column]));
   const named = sites.map((site, i) => [site, columns.get(ours[i] as string) as PooledSite] as const);
@@ -105,14 +135,14 @@ export function pooledSites(model: Model, sites: readonly string[]): readonly Po
  */
 export async function* pooledBatches(
   model: Model,
-  sentences: readonly (readonly number[])[],
+  sentences: readonly PooledSentence[],
   sites: readonly string[],
   pooling: Pooling,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<PooledRows> {
-  checkLengths(sentences, model.config.max_position_embeddings);
-  if (sentences.length === 0) return;
-  const longest = sentences.reduce((most, { length }) => Math.max(most, length), 0);
+  const spans = spansOf(sentences, pooling, model.config.max_position_embeddings);
+  if (spans.length === 0) return;
+  const longest = spans.reduce((most, { end }) => Math.max(most, end), 0);
   const rowBytes = pooledOf(model.plan({ context: 1, captures: sites, pooling: "max" })).stride * 4;
   const fitting = Math.min(MOST_POOLED_BYTES, model.device.limits.maxStorageBufferBindingSize) / rowBytes;
   const session: SessionOptions = {
@@ -121,15 +151,15 @@ export async function* pooledBatches(
     slots: Math.max(longest, MAX_ROWS),
     captures: sites,
     // The last token's response is the maximum over one token.
-    pooling: pooling === "mean" ? "sum" : "max",
+    pooling: isMean(pooling) ? "sum" : "max",
     signal,
   };
   const sequences = await model.openSequences(session);
   // While the device works on one group, the host sends the next and reads the one before.
   let underWay: Promise<PromiseSettledResult<PooledRows>> | undefined;
   try {
-    for (const group of groupsOf(sentences, sequences)) {
-      const steps = await submitGroup(sequences, group, pooling, signal);
+    for (const group of groupsOf(spans, sequences)) {
+      const steps = await submitGroup(sequences, group, signal);
       const before = underWay;
       underWay = settled(rowsOf(steps, group, pooling, pooledOf(sequences.plan)));
       if (before) yield rowsFrom(await before);
@@ -152,8 +182,14 @@ function rowsFrom(outcome: PromiseSettledResult<PooledRows>): PooledRows {
   return outcome.value;
 }
 
-function checkLengths(sentences: readonly (readonly number[])[], most: number): void {
-  sentences.forEach((tokens, i) => {
+/** A sentence of which the positions from `first` to before `end` are pooled. */
+interface Span extends PooledSentence {
+  readonly first: number;
+}
+
+function spansOf(sentences: readonly PooledSentence[], pooling: Pooling, most: number): readonly Span[] {
+  const reach = reachOf(pooling);
+  return sentences.map(({ tokens, end }, i) => {
     if (tokens.length === 0) {
       throw new SluiceError("usage", `Sentence ${i + 1} has no tokens`, { hint: "Leave out empty sentences." });
     }
@@ -164,26 +200,45 @@ function checkLengths(sentences: readonly (readonly number[])[], most: number): 
         { hint: "Cut it into pieces, or use only the first tokens of each sentence.", field: "maxTokens" },
       );
     }
+    if (reach !== null && reach > end) {
+      throw new SluiceError("usage", `Sentence ${i + 1} has ${counted(end)}, too few for ${pooling}`, {
+        hint: "Leave it out, or take the mean of fewer tokens.",
+      });
+    }
+    return { tokens, end, first: reach === null ? 0 : end - reach };
   });
+}
+
+/** `1 token`, `7 tokens` */
+export function counted(tokens: number): string {
+  return tokens === 1 ? "1 token" : `${tokens} tokens`;
+}
+
+/** How many of the last tokens are pooled; null: all. */
+function reachOf(pooling: Pooling): number | null {
+  if (pooling === "last") return 1;
+  return isMeanOfLast(pooling) ? Number(pooling.slice("mean:".length)) : null;
+}
+
+function isMean(pooling: Pooling): boolean {
+  return pooling === "mean" || isMeanOfLast(pooling);
 }
 
 /** Sends a group. The device works in order, so the sequences are free for the next group at once. */
 async function submitGroup(
   sequences: Sequences,
-  group: readonly (readonly number[])[],
-  pooling: Pooling,
+  group: readonly Span[],
   signal: AbortSignal | undefined,
 ): Promise<readonly SubmittedStep[]> {
   const { stride } = pooledOf(sequences.plan);
-  group.forEach((tokens, sequence) => sequences.beginPrompt(sequence, tokens.length));
-  const outs = pooling === "last" ? ("last" as const) : ("all" as const);
+  group.forEach(({ tokens }, sequence) => sequences.beginPrompt(sequence, tokens.length));
   const steps = await sequences.submit(
-    group.map((tokens, sequence) => ({ sequence, tokens, outs })),
+    group.map(({ tokens, first, end }, sequence) => ({ sequence, tokens: tokens.slice(0, end), outs: end - first })),
     {
       head: "norm",
       tail: "none",
       signal,
-      writes: (step) => [{ role: { role: "segments" }, offset: 0, words: segmentsOf(step, group, pooling, sequences) }],
+      writes: (step) => [{ role: { role: "segments" }, offset: 0, words: segmentsOf(step, group, sequences) }],
       reads: () => [{ role: { role: "pooled" }, offset: 0, byteLength: group.length * stride * 4 }],
     },
   );
@@ -194,38 +249,36 @@ async function submitGroup(
 /** One row per sentence, from the results of its steps. */
 async function rowsOf(
   steps: readonly SubmittedStep[],
-  group: readonly (readonly number[])[],
+  group: readonly Span[],
   pooling: Pooling,
   layout: PooledLayout,
 ): Promise<PooledRows> {
-  const totals = group.map(() => new Float64Array(layout.stride).fill(pooling === "mean" ? 0 : -Infinity));
+  const totals = group.map(() => new Float64Array(layout.stride).fill(isMean(pooling) ? 0 : -Infinity));
   const left = await Promise.all(steps.map(({ bytes }) => bytes));
   steps.forEach(({ step }, i) => {
     const parts = new Float32Array(left[i]?.[0] as ArrayBuffer);
     for (const sequence of new Set(step.rows.map((row) => row.sequence))) {
-      // Only the last step of a long sentence has its last token.
-      if (pooling === "last" && !endsIn(step, sequence, group)) continue;
+      // A long sentence's steps before the pooled tokens have nothing for it.
+      const first = group[sequence]?.first ?? 0;
+      if (!step.rows.some((row) => row.sequence === sequence && row.position >= first)) continue;
       const part = parts.subarray(sequence * layout.stride, (sequence + 1) * layout.stride);
       addPart(totals[sequence] as Float64Array, part, pooling);
     }
   });
-  return group.map((tokens, i) => finishRow(totals[i] as Float64Array, layout, pooling === "mean" ? tokens.length : 1));
+  return group.map(({ first, end }, i) =>
+    finishRow(totals[i] as Float64Array, layout, isMean(pooling) ? end - first : 1),
+  );
 }
 
 /** The plan's table of segments: the rows and out rows of the step over which each sequence is pooled. */
-function segmentsOf(
-  step: StepRows,
-  group: readonly (readonly number[])[],
-  pooling: Pooling,
-  { plan }: Sequences,
-): Uint32Array<ArrayBuffer> {
+function segmentsOf(step: StepRows, group: readonly Span[], { plan }: Sequences): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(2 * plan.sequences * SEGMENT_WORDS);
   const note = (
     { sequence, position }: StepRows["rows"][number] | StepRows["outs"][number],
     at: number,
     table: number,
   ): void => {
-    if (pooling === "last" && position !== (group[sequence]?.length ?? 0) - 1) return;
+    if (position < (group[sequence]?.first ?? 0)) return;
     const entry = (table * plan.sequences + sequence) * SEGMENT_WORDS;
     if (words[entry + 1] === 0) words[entry] = at;
     words[entry + 1] = (words[entry + 1] as number) + 1;
@@ -235,16 +288,11 @@ function segmentsOf(
   return words;
 }
 
-function endsIn({ rows }: StepRows, sequence: number, group: readonly (readonly number[])[]): boolean {
-  const last = (group[sequence]?.length ?? 0) - 1;
-  return rows.some((row) => row.sequence === sequence && row.position === last);
-}
-
 function addPart(total: Float64Array, part: Float32Array, pooling: Pooling): void {
   for (let j = 0; j < total.length; j++) {
     const before = total[j] as number;
     const value = part[j] as number;
-    total[j] = pooling === "mean" ? before + value : Math.max(before, value);
+    total[j] = isMean(pooling) ? before + value : Math.max(before, value);
   }
 }
 
@@ -273,20 +321,17 @@ function pooledOf({ pooled }: Sequences["plan"]): PooledLayout {
 }
 
 /** Neighbouring sentences that fill a step without exceeding its rows; each group has at least one. */
-function* groupsOf(
-  sentences: readonly (readonly number[])[],
-  { plan }: Sequences,
-): Generator<readonly (readonly number[])[]> {
-  let group: (readonly number[])[] = [];
+function* groupsOf(sentences: readonly Span[], { plan }: Sequences): Generator<readonly Span[]> {
+  let group: Span[] = [];
   let rows = 0;
-  for (const tokens of sentences) {
-    if (group.length > 0 && (group.length === plan.sequences || rows + tokens.length > plan.chunkRows)) {
+  for (const sentence of sentences) {
+    if (group.length > 0 && (group.length === plan.sequences || rows + sentence.end > plan.chunkRows)) {
       yield group;
       group = [];
       rows = 0;
     }
-    group.push(tokens);
-    rows += tokens.length;
+    group.push(sentence);
+    rows += sentence.end;
   }
   if (group.length > 0) yield group;
 }

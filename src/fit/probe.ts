@@ -1,5 +1,5 @@
 /**
- * A linear probe: logistic regression on a site's mean over each sentence's tokens. The DPO studies (Lee et al. 2024, arXiv
+ * A linear probe: logistic regression on a site's mean over each sentence's tokens, or on what is chosen of them. The DPO studies (Lee et al. 2024, arXiv
  * 2401.01967; Yang et al. 2024, arXiv 2411.06424) read neurons along its direction; unlike in their code, padding is not part
  * of the mean.
  */
@@ -31,9 +31,16 @@ import { model as anyModel } from "../model/model-argument.ts";
 import { dot } from "../numbers/dot.ts";
 import { holdOutShare } from "../numbers/hold-out.ts";
 import { auroc } from "./auroc.ts";
-import { type LabelledSentences, layersFrom, requireAffineSite, requireBothClasses, sentences } from "./classes.ts";
+import {
+  type LabelledSentences,
+  labelledFields,
+  layersFrom,
+  requireAffineSite,
+  requireBothClasses,
+} from "./classes.ts";
 import { fitLogistic } from "./logistic.ts";
-import { poolResponses } from "./pool.ts";
+import { type PooledSentence, poolSentences } from "./pool.ts";
+import { readClasses } from "./sentences.ts";
 
 /** Options of {@link fitProbe}. */
 export interface ProbeOptions extends LabelledSentences {
@@ -56,8 +63,7 @@ export const probeDoor = entry(
   ["model", anyModel],
   optionsOf(
     fields<ProbeOptions>()({
-      positive: sentences,
-      negative: sentences,
+      ...labelledFields,
       site: affineSite,
       layer: whole({ least: 0 }),
       l2: finite({ above: 0 }),
@@ -78,7 +84,7 @@ export interface ProbeReport {
   readonly held_out: { readonly n: number; readonly accuracy: number; readonly auroc: number } | null;
 }
 
-/** A linear classifier of a site's mean over a sentence. */
+/** A linear classifier of a site's values, pooled over a sentence. */
 export interface Probe extends ProbeReport {
   /** Site that it reads. */
   readonly site: AffineSite;
@@ -124,18 +130,19 @@ const METADATA = "sluice_probe";
 /** @throws SluiceError `usage` for an empty class, a site or layer that the model does not have; as `poolResponses` */
 export async function fitProbe(model: Model, options: ProbeOptions): Promise<Probe> {
   const [{ config }, wanted] = probeDoor.read(model, options);
-  const { positive, negative, l2 = probeDefaults.l2, heldOut = 0.2, signal, onProgress } = wanted;
+  const { l2 = probeDefaults.l2, heldOut = 0.2, signal, onProgress } = wanted;
   requireBothClasses(wanted);
   const site = requireAffineSite(ourSiteKind(config, wanted.site ?? "resid_post"));
   const [layer = 0] = layersFrom(config, [wanted.layer ?? model.config.num_hidden_layers - 1]);
   const name = `${site}.${layer}`;
+  const { positive, negative, pooling } = readClasses(model, wanted, "mean");
   const total = positive.length + negative.length;
-  const meansOf = async (sentences: readonly (readonly number[])[], before: number): Promise<Float32Array[]> => {
+  const meansOf = async (sentences: readonly PooledSentence[], before: number): Promise<Float32Array[]> => {
     const rows: Float32Array[] = [];
     const take = (i: number, responses: ReadonlyMap<string, Float32Array>): void => {
       rows[i] = Float32Array.from(responses.get(name) ?? []);
     };
-    await poolResponses(model, sentences, [name], "mean", take, {
+    await poolSentences(model, sentences, [name], pooling, take, {
       signal,
       onProgress: (done) => onProgress?.(before + done, total),
     });

@@ -1,6 +1,6 @@
 /** Pooled responses for a fit, row by row, from the model or from what an interrupted run kept. */
 import type { Model } from "../model/model.ts";
-import { type PooledRows, type PooledSite, type Pooling, pooledBatches } from "./pool.ts";
+import { type PooledRows, type PooledSentence, type PooledSite, type Pooling, pooledBatches } from "./pool.ts";
 
 /** Rows that a fit measures together. */
 export interface MeasuredPart {
@@ -48,7 +48,7 @@ export class Measurement {
    */
   async *run(
     model: Model,
-    sentences: readonly (readonly number[])[],
+    sentences: readonly PooledSentence[],
     sites: readonly string[],
     pooling: Pooling,
     signal: AbortSignal | undefined,

@@ -184,15 +184,20 @@ export function encodePrompt(reader: PromptReader, prompt: ReadPrompt): readonly
   return tokens;
 }
 
-function encodeText({ tokenizer, tokenizerError, onNotice }: PromptReader, text: string): readonly number[] {
+/** @throws SluiceError `bad_tokens` if the model has none, or why it could not be read */
+export function requireTokenizer({ tokenizer, tokenizerError }: PromptReader): Tokenizer {
   if (tokenizerError) throw tokenizerError;
-  if (!tokenizer) {
-    throw new SluiceError("bad_tokens", "This model's folder has no tokenizer, so it cannot read text", {
-      hint: "Give token ids, or add tokenizer.json.",
-      field: "tokens",
-    });
-  }
-  const tokens = tokenizer.encode(text, onNotice && { onNotice });
+  if (tokenizer) return tokenizer;
+  throw new SluiceError("bad_tokens", "This model's folder has no tokenizer, so it cannot read text", {
+    hint: "Give token ids, or add tokenizer.json.",
+    field: "tokens",
+  });
+}
+
+/** Ids of a text, with the special tokens that the tokenizer adds. @throws SluiceError `bad_tokens` */
+export function encodeText(reader: PromptReader, text: string): readonly number[] {
+  const { onNotice } = reader;
+  const tokens = requireTokenizer(reader).encode(text, onNotice && { onNotice });
   if (tokens.length === 0 && text !== "") {
     throw new SluiceError("bad_tokens", `The tokenizer has no token for anything in ${show(text)}`, {
       hint: "The vocabulary lacks these characters and has no unknown token: change the text, or give token ids.",

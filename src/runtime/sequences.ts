@@ -17,8 +17,8 @@ import { SlotTable } from "./slot-table.ts";
 export interface Feed {
   readonly sequence: number;
   readonly tokens: readonly number[];
-  /** Which of these tokens go through the head: none, the last, all, or all that have a successor in `tokens`. */
-  readonly outs: "none" | "last" | "all" | "predicting";
+  /** Which of these tokens go through the head: none, the last, that many last ones, all, or all that have a successor in `tokens`. */
+  readonly outs: "none" | "last" | "all" | "predicting" | number;
 }
 
 /** A step that ran, and the requested bytes. */
@@ -349,7 +349,11 @@ export class Sequences {
       this.executor.writeTokens(this.tokenIndex(sequence, first), Uint32Array.from(tokens));
       for (let i = 0; i < tokens.length; i++) {
         const isLast = i === tokens.length - 1;
-        const isOut = wanted === "all" || (wanted === "last" && isLast) || (wanted === "predicting" && !isLast);
+        const isOut =
+          wanted === "all" ||
+          (wanted === "last" && isLast) ||
+          (wanted === "predicting" && !isLast) ||
+          (typeof wanted === "number" && i >= tokens.length - wanted);
         const position = first + i;
         // All rows of a sequence in one step have one P.
         const promptLength = roles.promptLengthAt(position);

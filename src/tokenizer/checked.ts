@@ -23,6 +23,11 @@ interface Message {
 const plain = test<Readonly<Record<string, unknown>>>("an object", isOptions);
 const skipSpecialTokens = flag;
 
+/** A conversation. */
+export const chatMessages = listOf(
+  fields<Message>("a message { role, content }", "kept")({ role: needed(text), content: anyContent() }),
+);
+
 export const tokenizerDoors = {
   encode: entry(
     "encode",
@@ -36,10 +41,7 @@ export const tokenizerDoors = {
   push: entry("stream.push", ["token", whole({ least: 0 })]),
   applyChatTemplate: entry(
     "applyChatTemplate",
-    [
-      "messages",
-      listOf(fields<Message>("a message { role, content }", "kept")({ role: needed(text), content: anyContent() })),
-    ],
+    ["messages", chatMessages],
     options(
       fields<ChatTemplateOptions>()({
         addGenerationPrompt: flag,

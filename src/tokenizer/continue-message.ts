@@ -40,14 +40,23 @@ export function continueFinalMessage(
 
 /** The text to continue, and the field's value followed by the tag. */
 function tag(value: unknown): { text: string; tagged: unknown } {
-  if (typeof value === "string") return { text: value, tagged: value + TAG };
-  if (!Array.isArray(value)) refuse(`the last message is ${show(value)}, not text`);
-  const parts = value as readonly unknown[];
+  const found = followedBy(value, TAG);
+  if (found) return found;
+  refuse(
+    Array.isArray(value) ? "the last message has no part with text" : `the last message is ${show(value)}, not text`,
+  );
+}
+
+/** The text of a message's content, or of its last part with text, and the content with an addition to it; null without text. */
+export function followedBy(content: unknown, addition: string): { text: string; tagged: unknown } | null {
+  if (typeof content === "string") return { text: content, tagged: content + addition };
+  if (!Array.isArray(content)) return null;
+  const parts = content as readonly unknown[];
   const place = parts.findLastIndex((part) => isObject(part) && typeof part.text === "string");
   const part = parts[place];
-  if (!isObject(part)) refuse("the last message has no part with text");
+  if (!isObject(part)) return null;
   const text = part.text as string;
-  return { text, tagged: parts.map((one, i) => (i === place ? { ...part, text: text + TAG } : one)) };
+  return { text, tagged: parts.map((one, i) => (i === place ? { ...part, text: text + addition } : one)) };
 }
 
 function refuse(reason: string): never {

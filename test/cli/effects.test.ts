@@ -72,6 +72,7 @@ const VALUES: Readonly<Record<string, string | readonly [beside: string, value: 
   site: "mlp_out",
   layers: "0",
   layer: "0",
+  token: "-2",
   destinations: "qkv_groups",
   method: "masks",
   epochs: ["--method masks", "3"],

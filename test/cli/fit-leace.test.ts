@@ -93,7 +93,7 @@ test("one table gives both classes, by its columns", async () => {
   const { code, stderr } = await run(line.split(" "), { library: playing(asked) });
   assert.is(code, 0, stderr);
   const said = (sentences: DirectionOptions["positive"] = []) =>
-    sentences.map((tokens) => String.fromCodePoint(...tokens.slice(1)));
+    sentences.map((tokens) => String.fromCodePoint(...(tokens as readonly number[]).slice(1)));
   assert.equal(said(asked[0]?.positive), ['a, "b"', "d\ne"]);
   assert.equal(said(asked[0]?.negative), ["c"]);
 });

@@ -96,7 +96,6 @@ test("names that other programs use, and misspelt ones, suggest what this comman
     ["logits m a -o f", "--out"],
     ["capture m a --hook x", "--site"],
     ["compare m a --control-vector f", "--with"],
-    ["fit ace m --layer 3", "--layers"],
   ];
   for (const [line, ours] of suggested) {
     const { code, stderr } = await run(line.split(" "));

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { classMeans } from "../../src/fit/directions.ts";
+import { readClasses } from "../../src/fit/sentences.ts";
 import { toFloat32 } from "../../src/formats/safetensors.ts";
 import { type Bundle, type DirectionOptions, fitDirection, type Model } from "../../src/index.ts";
 import { readBundle, writeBundle } from "../../src/interventions/bundle.ts";
@@ -20,8 +21,9 @@ async function distances(
   layers: readonly number[],
 ): Promise<number[]> {
   const found: number[] = [];
+  const read = readClasses(model, classes, "last");
   for (const layer of layers) {
-    for (const { positive, negative } of await classMeans(model, site, [layer], classes)) {
+    for (const { positive, negative } of await classMeans(model, site, [layer], read, undefined)) {
       found.push(Math.hypot(...positive.map((value, i) => value - (negative[i] as number))));
     }
   }

@@ -9,7 +9,7 @@ import { defined } from "../defined.ts";
 import { type Document, readDocuments, readLines } from "../documents.ts";
 import { decimal, flag, input, name, needing, oneOf, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
-import { classOptions, readClasses } from "../sentences.ts";
+import { classOptions, type LabelledDocuments, readClasses } from "../sentences.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
 import { modelArgument, modelOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
@@ -197,7 +197,7 @@ function checkChoice({ with: bundles, texts, prompts, positive, negative, scorer
 
 async function fitJudge(
   model: LoadedModel,
-  classes: Awaited<ReturnType<typeof readClasses>>,
+  classes: LabelledDocuments<Document>,
   choice: { readonly maxNewTokens: number; readonly judge: "logistic" | "log-odds"; readonly l2: number },
   { library, progress }: CommandContext,
 ): Promise<UnigramClassifier> {

@@ -20,7 +20,7 @@ import {
   withDefault,
 } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { classOptions, encodeAll, readClasses } from "../sentences.ts";
+import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
@@ -28,14 +28,14 @@ export const fitAura = defineCommand({
   name: "fit aura",
   summary: "Fit a bundle that damps the neurons that distinguish two classes of sentences",
   description: [
-    "Measures each neuron's greatest response to every sentence and how well it separates the positive class from " +
+    "Measures each neuron's greatest response to every sentence (or its response at --token) and how well it separates the positive class from " +
       "the negative one (AUROC), and scales the neuron down accordingly: AurA (arXiv 2407.12824). Sentences given as tokens are used exactly " +
       "as they are; texts get the special tokens that the tokenizer adds. If the fit is interrupted, it keeps its measurements in " +
       "OUT.partial and continues from there when it is run again.",
   ],
   positionals: { model: modelArgument },
   options: {
-    ...classOptions,
+    ...fitClassOptions,
     site: repeated(
       "SITE",
       "Where to measure and scale (default: mlp_pre and mlp_out on GPT-2; gate_pre, up and mlp_out on Llama)",
@@ -63,6 +63,7 @@ export const fitAura = defineCommand({
       shows: "Damp what makes stories sound like plays:",
     },
   ],
+  check: checkReading,
   async run(values, context) {
     const { progress, signal, stdout } = context;
     const documents = await readClasses(values, context);
@@ -73,8 +74,9 @@ export const fitAura = defineCommand({
     const { fit, store, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const { variant, neurons: top, factor } = values;
       const sentences = {
-        positive: encodeAll(model, documents.positive, values.maxTokens),
-        negative: encodeAll(model, documents.negative, values.maxTokens),
+        positive: sentencesFor(model, documents.positive, values),
+        negative: sentencesFor(model, documents.negative, values),
+        ...readingOf(values),
       };
       const inputs = { model: source, out, weights, own: { method: "aura", sites } };
       const store = await openStore(inputs, model, sentences, context);

@@ -6,11 +6,11 @@ import { readProbe } from "../../fit/probe.ts";
 import type { NeuronFit, Probe } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { readLines } from "../documents.ts";
+import { readConversations, readLines } from "../documents.ts";
 import { decimal, flag, input, name, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
-import { encodeAll } from "../sentences.ts";
+import { checkReading, readingOf, readingOptions, sentencesFor } from "../sentences.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 
 export const fitNeurons = defineCommand({
@@ -28,6 +28,7 @@ export const fitNeurons = defineCommand({
     texts: input(
       required("FILE", "Texts to average activations over: one per line, or .jsonl with text or tokens", name),
     ),
+    ...readingOptions,
     maxTokens: optional("N", "Take only the first N tokens of each text", wholeNumber(1)),
     alpha: optional("A", "How far means are moved, relative to their values", decimal(), neuronDefaults.alpha),
     share: optional(
@@ -47,18 +48,20 @@ export const fitNeurons = defineCommand({
       shows: "Which neurons write what the probe reads:",
     },
   ],
+  check: checkReading,
   async run(values, context) {
     const { progress, signal, stdout } = context;
     const [probe, documents] = await Promise.all([
       openProbe(values.probe, signal),
-      readLines(values.texts, "text", signal),
+      (values.chat ? readConversations : readLines)(values.texts, "text", signal),
     ]);
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values, context);
     const { fit, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const work = context.library.fitNeurons(model, values.model, {
         probe,
-        texts: encodeAll(model, documents, values.maxTokens),
+        texts: sentencesFor(model, documents, values),
+        ...readingOf(values),
         ...defined({ alpha: values.alpha, share: values.share, name: values.name }),
         sources: { texts_from: basename(values.texts) },
         signal,

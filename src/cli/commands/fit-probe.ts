@@ -6,19 +6,19 @@ import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, output, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
-import { classOptions, encodeAll, readClasses } from "../sentences.ts";
+import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 
 export const fitProbe = defineCommand({
   name: "fit probe",
   summary: "Fit a logistic probe that distinguishes two classes of sentences",
   description: [
-    "Averages a site over the tokens of each sentence and fits a logistic regression with an L2 penalty to the means. A " +
+    "Averages a site over the tokens of each sentence (or reads it at --token) and fits a logistic regression with an L2 penalty to the means. A " +
       "fifth of each class is held out, and the probe is judged on it. `sluice fit neurons` reads neurons along it.",
   ],
   positionals: { model: modelArgument },
   options: {
-    ...classOptions,
+    ...fitClassOptions,
     site: withDefault("SITE", "Where to measure", oneOf(...affineSites), "resid_post"),
     layer: optional("N", "At which layer (default: the last)", wholeNumber(0)),
     l2: optional("W", "Weight of ½‖w‖² against the sum of losses", decimal({ min: 0 }), probeDefaults.l2),
@@ -32,14 +32,16 @@ export const fitProbe = defineCommand({
       shows: "What separates plays from tales in the last layer's stream:",
     },
   ],
+  check: checkReading,
   async run(values, context) {
     const { progress, signal, stdout } = context;
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
     const { probe, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const work = context.library.fitProbe(model, {
-        positive: encodeAll(model, documents.positive, values.maxTokens),
-        negative: encodeAll(model, documents.negative, values.maxTokens),
+        positive: sentencesFor(model, documents.positive, values),
+        negative: sentencesFor(model, documents.negative, values),
+        ...readingOf(values),
         site: values.site,
         ...defined({ layer: values.layer, l2: values.l2 }),
         signal,

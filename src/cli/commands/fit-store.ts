@@ -1,5 +1,6 @@
 /** Opens the file in which a fit from two classes of sentences keeps its measurements. */
 import type { LabelledSentences } from "../../fit/classes.ts";
+import { readClasses } from "../../fit/sentences.ts";
 import { engineVersion } from "../../kernels/engine-version.gen.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { FileStore } from "../response-store.ts";
@@ -22,10 +23,17 @@ export interface FittedInputs {
  */
 export async function openStore(
   { model: source, out, weights, own }: FittedInputs,
-  { config, device }: LoadedModel,
-  { positive, negative }: LabelledSentences,
+  model: LoadedModel,
+  sentences: LabelledSentences,
   context: CommandContext,
 ): Promise<FileStore> {
+  const { config, device } = model;
+  const { positive, negative } = readClasses(
+    { ...model, tokenizerError: model.tokenizerError ?? null },
+    sentences,
+    "max",
+  );
+  const { chat, token } = sentences;
   const store = await FileStore.open(out, {
     // Weights are identified by their digest, since a folder's contents may change; or else by their address.
     model: weights ?? source,
@@ -36,8 +44,12 @@ export async function openStore(
     // contexts would then not tie.
     device,
     // Ids, not texts, since a tokenizer may change too.
-    positive,
-    negative,
+    positive: positive.map(({ tokens }) => tokens),
+    negative: negative.map(({ tokens }) => tokens),
+    chat,
+    token,
+    // Where an instruction ends is up to the template, which may change too.
+    ...(token === "last-instruction" && { ends: [...positive, ...negative].map(({ end }) => end) }),
     ...own,
   });
   if (store.isBegun) context.note(`continuing from ${store.path}`);
