@@ -6,7 +6,7 @@
  */
 export const layers: readonly (readonly string[])[] = [
   ["src/errors.ts", "src/defaults.ts", "src/show.ts", "src/model-config.ts"],
-  ["src/arguments/", "src/numbers/", "src/jinja/"],
+  ["src/arguments/", "src/numbers/", "src/jinja/", "src/grammar/"],
   ["src/formats/", "src/graph/", "src/kernels/"],
   ["src/hub/"],
   ["src/gpu/", "src/tokenizer/", "src/interventions/", "src/architectures/"],

@@ -3,7 +3,7 @@
 import type { AddedToken, FoundToken } from "./added-tokens.ts";
 import type { ChatRenderer } from "./chat-template.ts";
 import { streamTokens, type TokenTexts } from "./decode-stream.ts";
-import { type DecoderStep, decodeTokens } from "./decoder.ts";
+import { type DecoderStep, decodeTokens, tokenBytes } from "./decoder.ts";
 import type { TokenizerModel } from "./models/vocabulary.ts";
 import type { Piece } from "./pipeline.ts";
 import type { PostProcess } from "./post-processor.ts";
@@ -74,6 +74,10 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
       return stream;
     },
     applyChatTemplate: (messages, options) => parts.chat.render(messages, options),
+    tokenBytes(id: number): Uint8Array | undefined {
+      const token = tokenOf(id, true);
+      return token === undefined ? undefined : tokenBytes(decoder, token);
+    },
     ...(bosTokenId !== undefined && { bosTokenId }),
     ...(eosTokenId !== undefined && { eosTokenId }),
     specialTokens: specials,

@@ -38,6 +38,7 @@ export const tokenizerDoors = {
   ),
   decode: entry("decode", ["ids", tokens], options(fields<DecodeOptions>()({ skipSpecialTokens }))),
   stream: entry("stream", options(fields<StreamOptions>()({ skipSpecialTokens, context: tokens }))),
+  tokenBytes: entry("tokenBytes", ["id", whole({ least: 0 })]),
   push: entry("stream.push", ["token", whole({ least: 0 })]),
   applyChatTemplate: entry(
     "applyChatTemplate",
@@ -72,6 +73,7 @@ export function checkedTokenizer(tokenizer: Tokenizer): Tokenizer {
     stream: (given) => checkedStream(tokenizer.stream(...tokenizerDoors.stream.read(given))),
     applyChatTemplate: (...given) =>
       tokenizer.applyChatTemplate(...tokenizerDoors.applyChatTemplate.read(given[0], given[1])),
+    tokenBytes: tokenizer.tokenBytes && ((id) => tokenizer.tokenBytes?.(...tokenizerDoors.tokenBytes.read(id))),
     bosTokenId: tokenizer.bosTokenId,
     eosTokenId: tokenizer.eosTokenId,
     vocabSize: tokenizer.vocabSize,

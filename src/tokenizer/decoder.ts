@@ -37,6 +37,21 @@ export function decodeTokens(steps: readonly DecoderStep[], tokens: readonly str
   return steps.reduce(applyStep, tokens).join("");
 }
 
+/** The bytes of a token that is not the first of its text; undefined if they depend on the tokens around it. */
+export function tokenBytes(steps: readonly DecoderStep[], token: string): Uint8Array | undefined {
+  let text = token;
+  for (const step of steps) {
+    if (step.kind === "list") return undefined;
+    if (step.kind === "token") text = step.step(text, 1);
+    else if (step.kind === "byte-level") return byteLevelBytes(text);
+    else if (step.kind === "byte-fallback") {
+      const byte = fallbackByte(text);
+      if (byte !== undefined) return Uint8Array.of(byte);
+    }
+  }
+  return utf8.encode(text);
+}
+
 function applyStep(tokens: readonly string[], step: DecoderStep): readonly string[] {
   switch (step.kind) {
     case "token":

@@ -98,6 +98,11 @@ export interface Tokenizer {
   readonly bosTokenId?: number;
   /** Id of the token that ends a text; absent if there is none. */
   readonly eosTokenId?: number;
+  /**
+   * The bytes that a token stands for in the middle of a text; undefined for special tokens, ids outside the vocabulary,
+   * and tokenizers whose tokens have no bytes of their own.
+   */
+  tokenBytes?(id: number): Uint8Array | undefined;
   /** The tokens that `decode` leaves out, and their texts. */
   readonly specialTokens?: ReadonlyMap<number, string>;
   /** Highest id + 1. */

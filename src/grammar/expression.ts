@@ -1,0 +1,82 @@
+/** Expressions over bytes, of which grammars are made. UTF-8 is spelled out, so that a token may end within a character. */
+
+/** What a text of bytes may look like. */
+export type Expression =
+  /** One byte of a set; bit b & 31 of word b >> 5 is set if byte b belongs to it. */
+  | { readonly kind: "byte"; readonly set: Uint32Array }
+  /** One part after another; without parts: the empty text. */
+  | { readonly kind: "all"; readonly parts: readonly Expression[] }
+  /** One of the choices. */
+  | { readonly kind: "any"; readonly choices: readonly Expression[] }
+  /** As often as it fits, also never. */
+  | { readonly kind: "many"; readonly part: Expression }
+  /** An expression that may contain itself. */
+  | { readonly kind: "rule"; readonly rule: Rule };
+
+/** A named expression; its body is set once, after the expressions that refer to it may have been made. */
+export class Rule {
+  readonly name: string;
+  #body: Expression | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  define(body: Expression): Expression {
+    this.#body = body;
+    return { kind: "rule", rule: this };
+  }
+
+  get body(): Expression {
+    if (!this.#body) throw new Error(`Rule ${this.name} was never defined`);
+    return this.#body;
+  }
+}
+
+const utf8 = new TextEncoder();
+
+/** One byte within any of these ranges, both ends included. */
+export function byte(...ranges: readonly (readonly [from: number, to: number])[]): Expression {
+  const set = new Uint32Array(8);
+  for (const [from, to] of ranges) {
+    for (let b = from; b <= to; b++) set[b >> 5] = (set[b >> 5] as number) | (1 << (b & 31));
+  }
+  return { kind: "byte", set };
+}
+
+/** Exactly these bytes in UTF-8. */
+export function literal(text: string): Expression {
+  return all(...Array.from(utf8.encode(text), (b) => byte([b, b])));
+}
+
+/** One ASCII character of a text. */
+export function oneOf(characters: string): Expression {
+  return byte(...Array.from(utf8.encode(characters), (b): [number, number] => [b, b]));
+}
+
+export function all(...parts: readonly Expression[]): Expression {
+  return parts.length === 1 ? (parts[0] as Expression) : { kind: "all", parts };
+}
+
+export function any(...choices: readonly Expression[]): Expression {
+  return choices.length === 1 ? (choices[0] as Expression) : { kind: "any", choices };
+}
+
+export function many(part: Expression): Expression {
+  return { kind: "many", part };
+}
+
+export const empty: Expression = all();
+
+export function optional(part: Expression): Expression {
+  return any(part, empty);
+}
+
+/** A part `least` to `most` times. */
+export function repeat(part: Expression, least: number, most: number): Expression {
+  const fixed = Array.from({ length: least }, () => part);
+  if (most === Number.POSITIVE_INFINITY) return all(...fixed, many(part));
+  let rest = empty;
+  for (let i = least; i < most; i++) rest = optional(all(part, rest));
+  return all(...fixed, rest);
+}

@@ -1,0 +1,220 @@
+/** Texts drawn at random from a schema's grammar are JSON that fits the schema, and JSON that fits is accepted. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { SluiceError } from "../../src/errors.ts";
+import { Automaton, type State } from "../../src/grammar/automaton.ts";
+import { anyObject, compileSchema } from "../../src/grammar/json-schema.ts";
+import { mulberry32 } from "../../src/numbers/sampling.ts";
+
+const test = suite("JSON schemas as grammars");
+
+/** What a text ends in: complete, incomplete, or nothing. */
+function judge(automaton: Automaton, text: string): "complete" | "open" | "refused" {
+  let state: State | null = automaton.start;
+  for (const byte of new TextEncoder().encode(text)) {
+    if (!state) return "refused";
+    state = automaton.follow(state, byte);
+  }
+  if (!state) return "refused";
+  return state.accepts ? "complete" : "open";
+}
+
+/** A text drawn byte by byte; it is brought to an end after `most` bytes. */
+function draw(automaton: Automaton, random: () => number, most: number): string | undefined {
+  const bytes: number[] = [];
+  let state = automaton.start;
+  for (let i = 0; i < 4 * most; i++) {
+    if (state.isEnd || (state.accepts && random() < 0.3)) break;
+    const next = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => automaton.follow(state, byte));
+    // Brackets, quotes and commas decide; letters would drown them.
+    const ends = next.filter((byte) => '"}],:'.includes(String.fromCharCode(byte)));
+    const from = ends.length > 0 && (random() < 0.3 || i > most) ? (i > most ? ends.slice(-1) : ends) : next;
+    const byte = from[Math.floor(random() * from.length)] as number;
+    bytes.push(byte);
+    state = automaton.follow(state, byte) as State;
+  }
+  if (!state.accepts) return undefined;
+  return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes));
+}
+
+interface Case {
+  readonly name: string;
+  readonly schema: unknown;
+  readonly fits: readonly string[];
+  readonly refused: readonly string[];
+  /** Whether a parsed value fits. */
+  readonly holds: (value: never) => boolean;
+}
+
+const person = {
+  type: "object",
+  properties: {
+    name: { type: "string", minLength: 1, maxLength: 8 },
+    age: { type: "integer", minimum: 0, maximum: 150 },
+    tags: { type: "array", items: { enum: ["a", "b"] }, maxItems: 2 },
+  },
+  required: ["name", "age"],
+  additionalProperties: false,
+};
+
+const cases: readonly Case[] = [
+  {
+    name: "an object with needed and optional members",
+    schema: person,
+    fits: [
+      '{"name":"x","age":3}',
+      '{ "name": "é\\n", "age": 150, "tags": ["a", "b"] }',
+      ' {"name":"x","age":0,"tags":[]}',
+    ],
+    refused: [
+      '{"age":3}',
+      '{"name":"","age":3}',
+      '{"name":"x","age":151}',
+      '{"name":"x","age":03}',
+      '{"name":"x"}',
+      "[]",
+      '{"name":"x","age":1,"b":2}',
+    ],
+    holds: ({ name, age, tags = [] }: { name: string; age: number; tags?: string[] }) =>
+      [...name].length >= 1 &&
+      [...name].length <= 8 &&
+      Number.isInteger(age) &&
+      age >= 0 &&
+      age <= 150 &&
+      tags.every((tag) => tag === "a" || tag === "b"),
+  },
+  {
+    name: "all members optional",
+    schema: { type: "object", properties: { a: { type: "null" }, b: { type: "boolean" }, c: { type: "number" } } },
+    fits: ["{}", '{"b":true}', '{"a":null,"c":-1.5e3}', '{"c":0}'],
+    refused: ['{"b":true,"a":null}', "{,}", '{"a":null,}', '{"c":1.}', '{"c":.5}'],
+    holds: (value: object) => Object.keys(value).every((key) => "abc".includes(key)),
+  },
+  {
+    name: "members that no property names",
+    schema: { type: "object", properties: { ab: { type: "integer" } }, additionalProperties: { type: "string" } },
+    fits: ['{"ab":1,"a":"x"}', '{"abc":"x","b":"y"}', '{"":"x"}'],
+    refused: ['{"ab":"x"}', '{"a":1}', '{"ab":1,"ab":"x"}'],
+    holds: (value: object) =>
+      Object.entries(value).every(([key, each]) => typeof each === (key === "ab" ? "number" : "string")),
+  },
+  {
+    name: "a schema that contains itself",
+    schema: {
+      $defs: {
+        node: {
+          type: "object",
+          properties: { v: { type: "integer" }, next: { anyOf: [{ $ref: "#/$defs/node" }, { type: "null" }] } },
+          required: ["v", "next"],
+          additionalProperties: false,
+        },
+      },
+      $ref: "#/$defs/node",
+    },
+    fits: ['{"v":1,"next":{"v":2,"next":null}}'],
+    refused: ['{"v":1}', '{"v":1,"next":{}}'],
+    holds: (value: { v: number; next: unknown }) => Number.isInteger(value.v) && "next" in value,
+  },
+  {
+    name: "lists and tuples",
+    schema: { type: "array", prefixItems: [{ type: "integer" }, { const: { x: [1] } }], items: false },
+    fits: ['[3,{"x":[1]}]', '[ -3 , { "x" : [ 1 ] } ]'],
+    refused: ["[3]", '[3,{"x":[2]}]', '[3,{"x":[1]},1]'],
+    holds: (value: unknown[]) => value.length === 2,
+  },
+  {
+    name: "counted lists",
+    schema: { type: "array", items: { type: ["boolean", "null"] }, minItems: 2, maxItems: 3 },
+    fits: ["[true,null]", "[null,null,false]"],
+    refused: ["[]", "[true]", "[true,true,true,true]"],
+    holds: (value: unknown[]) => value.length === 2 || value.length === 3,
+  },
+  {
+    name: "whole numbers within bounds",
+    schema: { type: "integer", exclusiveMinimum: -13, maximum: 1204 },
+    fits: ["-12", "0", "7", "99", "1000", "1204"],
+    refused: ["-13", "1205", "-0", "2000", "1.5", "00"],
+    holds: (value: number) => value > -13 && value <= 1204,
+  },
+  {
+    name: "patterns",
+    schema: { type: "string", pattern: '^[a-c]{2,3}-(\\d+|x)[^\\d"]?$' },
+    fits: ['"ab-1"', '"abc-x"', '"cc-12!"', '"ab-1é"'],
+    refused: ['"a-1"', '"abcd-1"', '"ab-"', '"ab-1"x', '"ab-1\\""'],
+    holds: (value: string) => /^[a-c]{2,3}-(\d+|x)[^\d"]?$/u.test(value),
+  },
+  {
+    name: "formats",
+    schema: { type: "string", format: "date-time" },
+    fits: ['"2026-11-29T23:59:59Z"', '"2026-02-28T00:00:00.5+02:00"'],
+    refused: ['"2026-13-01T00:00:00Z"', '"2026-02-28"'],
+    holds: (value: string) => Number.isFinite(Date.parse(value)),
+  },
+  {
+    name: "anything",
+    schema: true,
+    fits: ["[]", '{"a":{"b":[1,"\\u00e9"]}}', "null"],
+    refused: ["nul ", "{a:1}", '"\n"'],
+    holds: () => true,
+  },
+];
+
+for (const { name, schema, fits, refused, holds } of cases) {
+  test(name, () => {
+    const automaton = new Automaton(compileSchema(schema));
+    for (const text of fits) assert.is(judge(automaton, text), "complete", text);
+    for (const text of refused) assert.is.not(judge(automaton, text), "complete", text);
+    const random = mulberry32(7);
+    let drawn = 0;
+    for (let i = 0; i < 100; i++) {
+      const text = draw(automaton, random, 60);
+      if (text === undefined) continue;
+      drawn++;
+      assert.ok(holds(JSON.parse(text) as never), text);
+    }
+    assert.ok(drawn > 30, `${drawn} of 100 texts came to an end`);
+  });
+}
+
+test("any object", () => {
+  const automaton = new Automaton(anyObject);
+  assert.is(judge(automaton, '{"a": [1, {"b": "\\"}"}], "c": {}}'), "complete");
+  assert.is(judge(automaton, "[1]"), "refused");
+  assert.is(judge(automaton, '{"a": [1}'), "refused");
+  assert.is(judge(automaton, '{"a"'), "open");
+  assert.is(judge(automaton, "{}}"), "refused");
+});
+
+test("a text never spaces itself out for ever", () => {
+  const automaton = new Automaton(anyObject);
+  assert.is(judge(automaton, `{${" ".repeat(2)}`), "refused");
+  assert.is(judge(automaton, `{\n${" ".repeat(20)}`), "open");
+  assert.is(judge(automaton, `{\n${" ".repeat(21)}`), "refused");
+});
+
+test("what cannot be held to is refused by name", () => {
+  const refusals: readonly (readonly [unknown, RegExp])[] = [
+    [{ type: "string", contentEncoding: "base64" }, /#\/contentEncoding is not supported/],
+    [{ type: "object", properties: { a: { type: "number", minimum: 1 } } }, /#\/properties\/a bounds a number/],
+    [{ type: "text" }, /#\/type is "text"; there are object/],
+    [{ $ref: "other.json" }, /#\/\$ref is "other.json"; only places within the schema/],
+    [{ $ref: "#/$defs/none" }, /which the schema does not have/],
+    [{ type: "string", pattern: "(?=a)b" }, /has \(\?, which is not supported/],
+    [{ type: "string", maxLength: 1_000_000 }, /too many forms/],
+    [{ $ref: "#" }, /refers to itself without end/],
+    [false, /no value fits/],
+    [7, /a schema is an object/],
+  ];
+  for (const [schema, expected] of refusals) {
+    try {
+      new Automaton(compileSchema(schema));
+      assert.unreachable(JSON.stringify(schema));
+    } catch (error) {
+      assert.instance(error, SluiceError);
+      assert.is((error as SluiceError).code, "usage");
+      assert.match((error as SluiceError).message, expected);
+    }
+  }
+});
+
+test.run();
