@@ -10,6 +10,8 @@ export const generateDefaults = {
   topP: 1,
   minP: 0,
   repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
 } as const;
 
 /** Defaults of a running batch: sequences, and rows of prompts that a step takes beside those that decode. */

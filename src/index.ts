@@ -148,8 +148,10 @@ export type { Perplexity } from "./model/perplexity.ts";
 export { type MovedWeights, type QuantizedModel, type QuantizeTarget, quantizeModel } from "./model/quantize-model.ts";
 export { readModelConfig } from "./model/read-model-config.ts";
 export type { PromptInput } from "./model/request.ts";
+export type { FramedJson, JsonSchema, ResponseFormat } from "./model/response-format.ts";
 export { type SealOptions, sealBundle } from "./model/seal-bundle.ts";
 export type { Session } from "./model/session.ts";
+export type { TokenLogprob, TokenLogprobs } from "./model/token-logprobs.ts";
 export { tuneModel } from "./model/tuning.ts";
 export type { ActivationName, ModelConfig, QuantFormat, ReadyMade, RopeConfig } from "./model-config.ts";
 export { type BenchOptions, type BenchResult, type BenchSpread, benchModel } from "./profile/bench.ts";
@@ -177,7 +179,7 @@ export type { BatchStats } from "./runtime/batch/request.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
-export type { SamplingOptions } from "./runtime/sampling.ts";
+export type { LogitBias, SamplingOptions } from "./runtime/sampling.ts";
 export type {
   ChatContentPart,
   ChatMessage,

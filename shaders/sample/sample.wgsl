@@ -1,5 +1,8 @@
 // Sampling: one token per out row, by the rules and in the order of Hugging Face's logits processors:
+//   0. with `adjusted`: the sequence's own addend of the token is added to its logit;
 //   1. repetition penalty p: the logit l of a token seen before becomes l * p if l < 0, else l / p;
+//      with `adjusted`: then OpenAI's penalties: count * frequency_penalty is subtracted, and presence_penalty if the
+//      token was drawn before; and of a constrained sequence only the tokens of its mask remain;
 //   2. temperature T: z = (l - largest l) / T; 0 takes the largest l and ends here;
 //   3. top-k: the k largest l stay; all that equal the k-th stay too;
 //   4. top-p: of these the most probable stay, as few as hold a share of at least p, at least one. A token stays if
@@ -14,7 +17,8 @@
 //
 // Bindings: 1 logits [out_count][V4], see logits.wgsl; 2 settings by sequence; 4 token ids, written at the out row's
 // place; 5 seen [sequence][SEEN_WORDS], a bit per token: the host sets those of the prompt, and the winner's is set
-// here. A row with a logit that is not finite, or is not after the penalty, gets NO_TOKEN. A sequence may have one
+// here; with `adjusted` 6 adjustments [sequence][2][V4]: addends, then counts of draws, to which the winner's is added;
+// 7 allowed [sequence][SEEN_WORDS], a bit per token. A row with a logit that is not finite, or is not after the penalty, gets NO_TOKEN. A sequence may have one
 // out row per step.
 // Parallel: a workgroup per row; thread t holds vec4s t, t + THREADS, ..., see trip.wgsl. 256 threads on GPUs; 64 on
 // software devices, whose barriers and compile times grow with the threads.
@@ -37,13 +41,23 @@ struct Setting {
   top_k: u32,              // 0: off
   seed_low: u32,
   seed_high: u32,
-  flags: u32,              // none defined; 0
+  flags: u32,              // ADDENDS, CONSTRAINED; shaders/sample/logprobs.wgsl has more
+  presence_penalty: f32,   // 0: off
+  frequency_penalty: f32,  // 0: off
 }
 
 @group(1) @binding(1) var<storage, read> logits: array<vec4u>;
 @group(1) @binding(2) var<storage, read> settings: array<Setting>;
 @group(1) @binding(4) var<storage, read_write> tokens: array<u32>;
 @group(1) @binding(5) var<storage, read_write> seen: array<u32>;
+@if(adjusted) @group(1) @binding(6) var<storage, read_write> adjustments: array<vec4f>;
+@if(adjusted) @group(1) @binding(7) var<storage, read> allowed: array<u32>;
+
+// Flags of a setting: the sequence has addends or counts; a mask.
+@if(adjusted) const ADDENDS = 1u;
+@if(adjusted) const CONSTRAINED = 2u;
+// Bits whose order key is NO_KEY: what lies outside the mask is like padding.
+@if(adjusted) const OUTSIDE = 0xffffffffu;
 
 const SEEN_WORDS = (VOCAB + 31u) / 32u;
 const LANES = vec4u(0u, 1u, 2u, 3u);
@@ -57,12 +71,20 @@ struct RowState {
   penalty: f32,
   inverse_temperature: f32,
   largest: f32,     // penalised logit
+  @if(adjusted) flags: u32,
+  @if(adjusted) adjustment_start: u32, // first vec4 of its sequence in adjustments
+  @if(adjusted) presence_penalty: f32,
+  @if(adjusted) frequency_penalty: f32,
 }
 
 // Penalised logits of vec4s `first`, `first` + THREADS, ... What keys() says of those past the end is NO_KEY.
 @if(four) fn trip_from(row: RowState, first: u32) -> Trip {
   let i = min(vec4u(first) + THREADS * LANES, vec4u(V4 - 1u));
   let bits = Trip(logits[row.start + i.x], logits[row.start + i.y], logits[row.start + i.z], logits[row.start + i.w]);
+  @if(adjusted) if (row.flags != 0u) {
+    return Trip(adjusted(row, bits.a, i.x), adjusted(row, bits.b, i.y), adjusted(row, bits.c, i.z),
+      adjusted(row, bits.d, i.w));
+  }
   if (row.penalty == 1.0) {
     return bits;
   }
@@ -85,9 +107,39 @@ fn changed(row: RowState, bits: vec4u, word: u32, i: u32) -> vec4u {
   return select(bits, after, is_seen & !not_finite(bits));
 }
 
+// `value` where both it and the bits that it came from are of use; else these bits.
+@if(adjusted) fn finite_only(bits: vec4u, value: vec4f) -> vec4u {
+  return select(bitcast<vec4u>(value), bits, not_finite(bits));
+}
+
+// Bits of the logits of vec4 `i` after steps 0 and 1.
+@if(adjusted) fn adjusted(row: RowState, bits: vec4u, i: u32) -> vec4u {
+  var v = bits;
+  let has_addends = (row.flags & ADDENDS) != 0u;
+  if (has_addends) {
+    v = finite_only(v, bitcast<vec4f>(v) + adjustments[row.adjustment_start + i]);
+  }
+  if (row.penalty != 1.0) {
+    v = changed(row, v, seen_word(row, i), i);
+  }
+  if (has_addends) {
+    let counts = adjustments[row.adjustment_start + V4 + i];
+    let less = counts * row.frequency_penalty + select(vec4f(), vec4f(row.presence_penalty), counts > vec4f());
+    v = finite_only(v, bitcast<vec4f>(v) - less);
+  }
+  if ((row.flags & CONSTRAINED) != 0u) {
+    let inside = (vec4u(allowed[row.seen_start + i / 8u]) >> (vec4u(4u * (i & 7u)) + LANES)) & vec4u(1u);
+    v = select(vec4u(OUTSIDE), v, inside == vec4u(1u));
+  }
+  return v;
+}
+
 // One vec4 of penalised logits.
 fn penalised(row: RowState, i: u32) -> vec4u {
   let bits = logits[row.start + i];
+  @if(adjusted) if (row.flags != 0u) {
+    return adjusted(row, bits, i);
+  }
   if (row.penalty == 1.0) {
     return bits;
   }
@@ -285,8 +337,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   }
   let target_row = step.outs[group.x];
   let setting = settings[target_row.sequence];
-  var row = RowState(group.x * V4, target_row.sequence * SEEN_WORDS, setting.repetition_penalty,
-    1.0 / max(setting.temperature, 1e-6), 0.0);
+  let inverse_temperature = 1.0 / max(setting.temperature, 1e-6);
+  @if(!adjusted) var row = RowState(group.x * V4, target_row.sequence * SEEN_WORDS, setting.repetition_penalty,
+    inverse_temperature, 0.0);
+  @if(adjusted) var row = RowState(group.x * V4, target_row.sequence * SEEN_WORDS, setting.repetition_penalty,
+    inverse_temperature, 0.0, setting.flags & (ADDENDS | CONSTRAINED), target_row.sequence * 2u * V4,
+    setting.presence_penalty, setting.frequency_penalty);
 
   // the largest logit: the result at temperature 0
   let top = largest_logit(tid, row);
@@ -302,11 +358,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   }
 
   // the token, and its bit of `seen`
-  storageBarrier(); // after the last reads of seen by other threads
+  storageBarrier(); // after the last reads of seen and counts by other threads
   if (tid == 0u) {
     tokens[target_row.token_index] = id;
     if (id != NO_TOKEN) {
       seen[row.seen_start + id / 32u] |= 1u << (id & 31u);
+      @if(adjusted) if ((row.flags & ADDENDS) != 0u) {
+        adjustments[row.adjustment_start + V4 + id / 4u][id & 3u] += 1.0;
+      }
     }
   }
 }

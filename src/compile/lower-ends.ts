@@ -4,7 +4,7 @@ import { embedKernel } from "../kernels/embed.ts";
 import type { ArgValues, Kernel } from "../kernels/kernel.ts";
 import { argmaxKernels } from "../kernels/sample/argmax.ts";
 import { crossEntropyKernels } from "../kernels/sample/cross-entropy.ts";
-import { sampleKernel } from "../kernels/sample/sample.ts";
+import { logprobsKernel, sampleKernel } from "../kernels/sample/sample.ts";
 import type { FusedNode } from "./fused.ts";
 import {
   activation,
@@ -74,6 +74,9 @@ export function lowerTails(ctx: LoweringContext): Plan["tails"] {
     settings: { role: "settings" },
     seen: { role: "seen" },
     losses: { role: "losses" },
+    adjustments: { role: "adjustments" },
+    allowed: { role: "allowed" },
+    logprobs: { role: "logprobs" },
   };
   const tail = (label: string, kernel: Kernel, args: ArgValues = {}): Dispatch => ({
     label,
@@ -84,9 +87,12 @@ export function lowerTails(ctx: LoweringContext): Plan["tails"] {
     args,
     bind,
   });
+  const adjusted = tail("sample adjusted", sampleKernel(shape, { ...ctx.options, adjusted: true }));
   return {
     greedy: [tail("argmax partial", argmax.partial), tail("argmax", argmax.final)],
     sample: [tail("sample", sampleKernel(shape, ctx.options))],
+    adjusted: [adjusted],
+    scored: [adjusted, tail("log probabilities", logprobsKernel(shape, ctx.options))],
     loss: [tail("cross_entropy partial", loss.partial), tail("cross_entropy", loss.final, { offset: 0 })],
   };
 }

@@ -167,7 +167,7 @@ class Lowering {
       body,
       finalNorm,
       head,
-      tails: pooling ? { greedy: [], sample: [], loss: [] } : lowerTails(context),
+      tails: pooling ? { greedy: [], sample: [], adjusted: [], scored: [], loss: [] } : lowerTails(context),
       activations: this.#activations.byteLengths,
       partialBytes: Math.max(0, ...[...body, ...head].map((dispatch) => this.#partialBytes(dispatch))),
       ...(!pooling && {

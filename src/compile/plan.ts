@@ -41,6 +41,8 @@ export type BufferRole =
   /** Sampling settings and seen-token bits, per sequence. */
   | { readonly role: "settings" }
   | { readonly role: "seen" }
+  /** Addends and counts of draws per sequence and token; which tokens are allowed; records of log probabilities. */
+  | { readonly role: "adjustments" | "allowed" | "logprobs" }
   /** Cross-entropy per out row. */
   | { readonly role: "losses" }
   /** The first norm that met a row beyond float32, per sequence: shaders/norm/overflow.wgsl. */
@@ -111,8 +113,11 @@ export interface PooledLayout {
   readonly stride: number;
 }
 
-/** What follows the logits of a step. */
-export type Tail = "none" | "greedy" | "sample" | "loss";
+/**
+ * What follows the logits of a step. `adjusted`: as `sample`, also for sequences with addends, counts or masks; `scored`:
+ * as `adjusted`, and log probabilities are recorded.
+ */
+export type Tail = "none" | "greedy" | "sample" | "adjusted" | "scored" | "loss";
 
 export interface Plan {
   readonly family: KernelFamily;
@@ -199,6 +204,8 @@ export function allDispatches(plan: Plan): readonly Dispatch[] {
     ...plan.head,
     ...plan.tails.greedy,
     ...plan.tails.sample,
+    ...plan.tails.adjusted,
+    ...plan.tails.scored,
     ...plan.tails.loss,
   ];
 }

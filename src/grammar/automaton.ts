@@ -89,6 +89,13 @@ export class Automaton {
         return expression.parts.reduceRight((after, part) => this.#build(part, after), next);
       case "any":
         return { kind: "fork", id: this.#newId(), next: expression.choices.map((each) => this.#build(each, next)) };
+      case "upTo": {
+        let after = next;
+        for (let i = 0; i < expression.most; i++) {
+          after = { kind: "fork", id: this.#newId(), next: [this.#build(expression.part, after), next] };
+        }
+        return after;
+      }
       case "many": {
         const fork: Node = { kind: "fork", id: this.#newId(), next: [next] };
         fork.next.unshift(this.#build(expression.part, fork));

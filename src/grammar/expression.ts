@@ -8,6 +8,8 @@ export type Expression =
   | { readonly kind: "all"; readonly parts: readonly Expression[] }
   /** One of the choices. */
   | { readonly kind: "any"; readonly choices: readonly Expression[] }
+  /** Up to a number of times. */
+  | { readonly kind: "upTo"; readonly part: Expression; readonly most: number }
   /** As often as it fits, also never. */
   | { readonly kind: "many"; readonly part: Expression }
   /** An expression that may contain itself. */
@@ -76,7 +78,5 @@ export function optional(part: Expression): Expression {
 export function repeat(part: Expression, least: number, most: number): Expression {
   const fixed = Array.from({ length: least }, () => part);
   if (most === Number.POSITIVE_INFINITY) return all(...fixed, many(part));
-  let rest = empty;
-  for (let i = least; i < most; i++) rest = optional(all(part, rest));
-  return all(...fixed, rest);
+  return all(...fixed, { kind: "upTo", part, most: most - least });
 }

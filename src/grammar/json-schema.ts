@@ -43,6 +43,8 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
 
 const TYPES = Object.keys(KEYWORDS);
 const CHOOSING = new Set(["type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"]);
+/** Largest number in a minLength, maxItems and the like. */
+const MOST_COUNT = 10_000;
 /** Maximum depth of schemas within schemas. */
 const MOST_DEPTH = 64;
 
@@ -89,7 +91,9 @@ class Compiler {
     const rule = new Rule($ref);
     // Defined before its body is read, which may refer to it.
     this.#rules.set($ref, { kind: "rule", rule });
-    return rule.define(this.compile(this.#at($ref, path), $ref, depth + 1));
+    const body = this.compile(this.#at($ref, path), $ref, depth + 1);
+    if (body.kind === "rule" && body.rule === rule) throw refusal(path, "refers to itself without end");
+    return rule.define(body);
   }
 
   #at(reference: string, path: string): unknown {
@@ -177,7 +181,7 @@ class Compiler {
       throw refusal(`${path}/prefixItems`, "needs items: false, or as many minItems and maxItems");
     }
     const parts = prefixItems.map((each: unknown, i) => this.compile(each, `${path}/prefixItems/${i}`, depth + 1));
-    const joined = parts.flatMap((part, i) => (i === 0 ? [part] : [json.space, literal(","), json.space, part]));
+    const joined = parts.flatMap((part, i) => (i === 0 ? [part] : [literal(","), json.space, part]));
     return all(literal("["), json.space, ...joined, json.space, literal("]"));
   }
 }
@@ -188,12 +192,12 @@ interface Member {
 }
 
 function memberOf(key: Expression, value: Expression): Expression {
-  return all(key, json.space, literal(":"), json.space, value);
+  return all(key, literal(":"), json.space, value);
 }
 
 /** Members in their order, the optional ones or not, then any number of others; commas between. Ends with a space. */
 function inOrder(members: readonly Member[], others: Expression | undefined): Expression {
-  const comma = all(json.space, literal(","), json.space);
+  const comma = all(literal(","), json.space);
   const more = others && { kind: "many" as const, part: all(comma, others) };
   // What may follow member i, if one was written before it, and if none was.
   let [after, first] = more ? [more as Expression, any(all(others as Expression, more), empty)] : [empty, empty];
@@ -256,6 +260,9 @@ function counts(schema: Schema, low: string, high: string, path: string): readon
     throw refusal(`${path}/${key}`, `is ${show(given)}; it must be a whole number of at least 0`);
   };
   const [least, most] = [read(low, 0), read(high, Number.POSITIVE_INFINITY)];
+  if (least > MOST_COUNT || (Number.isFinite(most) && most > MOST_COUNT)) {
+    throw refusal(path, `counts to more than ${MOST_COUNT}`);
+  }
   if (least > most) throw refusal(path, `has ${low} ${least} above ${high} ${most}`);
   return [least, most];
 }

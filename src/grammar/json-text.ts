@@ -68,17 +68,17 @@ export const number = all(
 export function listOf(item: Expression, least = 0, most = Number.POSITIVE_INFINITY): Expression {
   const none = all(literal("["), space, literal("]"));
   if (most === 0) return none;
-  const more = repeat(all(space, literal(","), space, item), Math.max(0, least - 1), most - 1);
+  const more = repeat(all(literal(","), space, item), Math.max(0, least - 1), most - 1);
   const some = all(literal("["), space, item, more, space, literal("]"));
   return least === 0 ? any(some, none) : some;
 }
 
 /** `{"a": 1}`, or `{}` where `least` is 0. */
 export function objectOf(key: Expression, value: Expression, least = 0, most = Number.POSITIVE_INFINITY): Expression {
-  const member = all(key, space, literal(":"), space, value);
+  const member = all(key, literal(":"), space, value);
   const none = all(literal("{"), space, literal("}"));
   if (most === 0) return none;
-  const more = repeat(all(space, literal(","), space, member), Math.max(0, least - 1), most - 1);
+  const more = repeat(all(literal(","), space, member), Math.max(0, least - 1), most - 1);
   const some = all(literal("{"), space, member, more, space, literal("}"));
   return least === 0 ? any(some, none) : some;
 }
@@ -105,7 +105,7 @@ export function constant(given: unknown): Expression {
   }
   if (typeof given === "object" && given !== null) {
     const members = Object.entries(given).map(([key, each]) =>
-      all(literal(JSON.stringify(key)), space, literal(":"), space, constant(each)),
+      all(literal(JSON.stringify(key)), literal(":"), space, constant(each)),
     );
     return bracketed("{", members, "}");
   }
@@ -113,7 +113,7 @@ export function constant(given: unknown): Expression {
 }
 
 function bracketed(open: string, parts: readonly Expression[], close: string): Expression {
-  const joined = parts.flatMap((part, i) => (i === 0 ? [part] : [space, literal(","), space, part]));
+  const joined = parts.flatMap((part, i) => (i === 0 ? [part] : [literal(","), space, part]));
   return all(literal(open), space, ...joined, ...(parts.length > 0 ? [space] : []), literal(close));
 }
 

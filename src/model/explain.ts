@@ -70,6 +70,7 @@ async function printPlan(plan: Plan): Promise<string> {
     ["head", plan.head],
     ["after the head: greedy", plan.tails.greedy],
     ["after the head: sampling", plan.tails.sample],
+    ["after the head: log probabilities", plan.tails.scored],
     ["after the head: loss", plan.tails.loss],
   ] as const;
   const printed: string[] = [];

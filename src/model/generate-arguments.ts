@@ -1,12 +1,13 @@
 /** Rules and defaults of the options of generation, also for functions built on it. */
 
 import { fields } from "../arguments/fields.ts";
-import { listOf, tokens } from "../arguments/lists.ts";
-import { test } from "../arguments/rule.ts";
-import { finite, oneOf, signal, text, whole } from "../arguments/rules.ts";
-import { MIN_TEMPERATURE } from "../kernels/sample/sample.ts";
-import type { SamplingOptions } from "../runtime/sampling.ts";
+import { isTable, listOf, tokens } from "../arguments/lists.ts";
+import { type Rule, test } from "../arguments/rule.ts";
+import { finite, flag, oneOf, signal, text, whole } from "../arguments/rules.ts";
+import { MIN_TEMPERATURE, MOST_TOP_LOGPROBS } from "../kernels/sample/sample.ts";
+import type { LogitBias, SamplingOptions } from "../runtime/sampling.ts";
 import type { BatchGenerateOptions, CompareOptions, GenerateOptions, SessionGenerateOptions } from "./options.ts";
+import { responseFormat } from "./response-format.ts";
 
 /** Maximum number of sequences in a session or a batch. On no device is a larger batch faster than several batches. */
 export const MOST_SEQUENCES = 4096;
@@ -14,12 +15,34 @@ export const MOST_SEQUENCES = 4096;
 export const temperature = test<number>(`0 or a finite number of at least ${MIN_TEMPERATURE}`, (value) =>
   Number.isFinite(value) && (value === 0 || (value as number) >= MIN_TEMPERATURE));
 
+const penalty = finite({ least: -2, most: 2 });
+const addend = finite({ least: -100, most: 100 });
+
+/** Addends by token id, as a Map or an object; copied. */
+const logitBias: Rule<ReadonlyMap<number, number>, LogitBias> = {
+  takes: "a Map or an object from token ids to numbers from -100 to 100",
+  suits: isTable,
+  read(value, place) {
+    if (!isTable(value)) throw place.refuse(value, this.takes);
+    const addends = new Map<number, number>();
+    for (const [key, given] of value instanceof Map ? value : Object.entries(value)) {
+      const id = typeof key === "string" && /^\d+$/.test(key) ? Number(key) : key;
+      if (!Number.isSafeInteger(id) || (id as number) < 0) throw place.refuse(key, "a token id as each key");
+      addends.set(id as number, addend.read(given, place.field(String(key))));
+    }
+    return addends;
+  },
+};
+
 const sampling = {
   temperature,
   topK: whole({ least: 0 }),
   topP: finite({ least: 0, most: 1 }),
   minP: finite({ least: 0, most: 1 }),
   repetitionPenalty: finite({ least: 1e-30, most: 1e30 }),
+  frequencyPenalty: penalty,
+  presencePenalty: penalty,
+  logitBias,
   seed: whole({ least: 0 }),
 };
 
@@ -33,6 +56,9 @@ const generation = {
   context: whole({ least: 1 }),
   overflow: oneOf(["stop", "error", "truncate"]),
   promptLength: test<number>("a whole number of at least 1", (value) => typeof value === "number"),
+  logprobs: flag,
+  topLogprobs: whole({ least: 0, most: MOST_TOP_LOGPROBS }),
+  responseFormat,
   signal,
 };
 
@@ -48,5 +74,13 @@ export const sessionGenerateOptions = fields<SessionGenerateOptions>()({
 
 export const batchGenerateOptions = fields<BatchGenerateOptions>()(inSession);
 
-const { overflow: _overflow, seeds: _seeds, samples: _samples, ...compared } = inSession;
+const {
+  overflow: _overflow,
+  seeds: _seeds,
+  samples: _samples,
+  logprobs: _logprobs,
+  topLogprobs: _topLogprobs,
+  responseFormat: _responseFormat,
+  ...compared
+} = inSession;
 export const compareOptions = fields<CompareOptions>()({ ...compared, most: whole({ least: 0 }) });

@@ -4,6 +4,7 @@ import type { BatchRequest } from "../runtime/batch/request.ts";
 import type { Scheduler } from "../runtime/batch/scheduler.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { type GeneratedToken, type GenerateResult, type GenerationRequest, Output, timingsOf } from "./generation.ts";
+import { grammarFor } from "./response-format.ts";
 import { TokenQueue } from "./token-queue.ts";
 
 /** A sample of the request. */
@@ -27,6 +28,10 @@ export async function* generateInBatch(
   const called = performance.now();
   throwIfAborted(signal);
   sequences.check(prompts);
+  const grammar = await grammarFor(wanted.responseFormat, { ...wanted, vocabSize: sequences.vocabSize });
+  // Refused here if no token can begin it, not in the middle of the others' steps.
+  grammar?.begin().mask();
+  throwIfAborted(signal);
   const queue = new TokenQueue<GeneratedToken>();
   let open = prompts.length;
   const all = prompts.map(({ tokens, seed = sampling.seed }, sample): Continuation => {
@@ -40,7 +45,7 @@ export async function* generateInBatch(
       ended: 0,
       request: {
         tokens,
-        sampling: { ...sampling, seed },
+        sampling: { ...sampling, seed, grammar },
         maxNewTokens: wanted.maxNewTokens,
         stopTokens: wanted.stopTokens,
         promptLength: wanted.promptLength ?? tokens.length,
@@ -49,11 +54,12 @@ export async function* generateInBatch(
             continuation.reused = reused;
             continuation.joined = performance.now();
           },
-          onToken({ token, finish }) {
+          onToken({ token, finish, logprobs: drawn }) {
             continuation.ended = performance.now();
             continuation.first ||= continuation.ended;
-            const text = output.push({ sequence: sample, token, finish, changes: [] });
-            queue.push({ token, text, sequence: sample });
+            const text = output.push({ sequence: sample, token, finish, logprobs: drawn, changes: [] });
+            const logprobs = output.logprobs.at(-1);
+            queue.push({ token, text, sequence: sample, ...(logprobs && { logprobs }) });
             const isLast = finish !== undefined || output.stoppedByText;
             if (isLast && --open === 0) queue.end();
             return !isLast;
@@ -81,6 +87,7 @@ export async function* generateInBatch(
     reused_tokens: reused,
     tokens: output.tokens,
     text: output.text,
+    ...(sampling.topLogprobs !== undefined && { logprobs: output.logprobs }),
     finish: output.finish,
     changes: [],
     seed: sampling.temperature > 0 ? seed : null,

@@ -9,10 +9,12 @@ import {
   prepareDecode,
 } from "../runtime/decode.ts";
 import type { StageNotice } from "../runtime/live-stages.ts";
-import type { SamplingOptions } from "../runtime/sampling.ts";
+import type { SettledSampling } from "../runtime/sampling.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import type { TextStream, Tokenizer } from "../tokenizer/tokenizer.ts";
+import { grammarFor, type ResponseFormat } from "./response-format.ts";
+import { type TokenLogprobs, tokenLogprobs } from "./token-logprobs.ts";
 
 /** A new token, as soon as it is known. */
 export interface GeneratedToken {
@@ -22,6 +24,8 @@ export interface GeneratedToken {
   readonly text: string | null;
   /** Which prompt of a batch it belongs to, or which sequence of a session; 0 for a single one. */
   readonly sequence: number;
+  /** Its log probability and the most likely tokens in its place; absent unless asked for. */
+  readonly logprobs?: TokenLogprobs;
 }
 
 /** Times of a call, on the host's clock. */
@@ -50,6 +54,8 @@ export interface GenerateResult {
   readonly tokens: readonly number[];
   /** Their text, without stop id or stop text; null without a tokenizer. */
   readonly text: string | null;
+  /** One per token; absent unless asked for. */
+  readonly logprobs?: readonly TokenLogprobs[];
   /** The reason why it ended. */
   readonly finish: FinishReason;
   /** Stages that were changed while it ran, each with the first of `tokens` that it acted on. */
@@ -70,8 +76,10 @@ export interface StageEvent extends StageNotice {
 export class Output {
   readonly tokens: number[] = [];
   readonly changes: StageEvent[] = [];
+  readonly logprobs: TokenLogprobs[] = [];
   finish: FinishReason = "length";
   text: string | null;
+  readonly #tokenizer: Tokenizer | null;
   readonly #stream: TextStream | undefined;
   /** Tokens without visible text, which stop strings may still name. */
   readonly #specials: ReadonlyMap<number, string>;
@@ -85,6 +93,7 @@ export class Output {
     stop: readonly string[],
     stopTokens: ReadonlySet<number>,
   ) {
+    this.#tokenizer = tokenizer;
     this.#stream = tokenizer?.stream({ context: prompt });
     this.#specials = tokenizer?.specialTokens ?? new Map();
     this.#matcher = this.#stream && new StopStrings(stop, this.#specials.values());
@@ -93,7 +102,8 @@ export class Output {
   }
 
   /** Takes a token; returns the text that became printable. The last token releases all text held back. */
-  push({ token, finish, changes }: DecodedToken): string | null {
+  push({ token, finish, changes, logprobs }: DecodedToken): string | null {
+    if (logprobs) this.logprobs.push(tokenLogprobs(this.#tokenizer, token, logprobs));
     for (const change of changes) this.changes.push({ ...change, first_token: this.tokens.length });
     this.tokens.push(token);
     if (finish) this.finish = finish;
@@ -125,7 +135,9 @@ export interface GenerationRequest {
   /** Prompts and the sequences that they continue. */
   readonly prompts: readonly Omit<Prompt, "reused">[];
   readonly tokenizer: Tokenizer | null;
-  readonly sampling: SamplingOptions;
+  readonly tokenizerError?: SluiceError | null | undefined;
+  readonly responseFormat?: ResponseFormat | undefined;
+  readonly sampling: SettledSampling;
   readonly maxNewTokens: number;
   readonly promptLength: number | undefined;
   readonly stop: readonly string[];
@@ -228,7 +240,8 @@ export async function* generateAlone(request: GenerationRequest, open: () => Pro
     const outputs = new Map(
       prompts.map(({ sequence, tokens }) => [sequence, new Output(tokenizer, tokens, stop, stopTokens)]),
     );
-    const options: DecodeOptions = { ...sampling, maxNewTokens: request.maxNewTokens, stopTokens, signal };
+    const grammar = await grammarFor(request.responseFormat, { ...request, vocabSize: sequences.vocabSize });
+    const options: DecodeOptions = { ...sampling, grammar, maxNewTokens: request.maxNewTokens, stopTokens, signal };
     await prepareDecode(sequences, prompts, options);
     const started = performance.now();
     let firstToken: number | undefined;
@@ -243,7 +256,8 @@ export async function* generateAlone(request: GenerationRequest, open: () => Pro
       if (output.stoppedByText) stopped.add(sequence);
       count++;
       sequences.onProgress({ phase: "decode", done: count, total: prompts.length * request.maxNewTokens });
-      yield { token, text, sequence };
+      const logprobs = output.logprobs.at(-1);
+      yield { token, text, sequence, ...(logprobs && { logprobs }) };
     }
     const ended = performance.now();
     const timings = timingsOf(called, started, firstToken ?? ended, ended, counted, [...outputs.values()]);
@@ -254,6 +268,7 @@ export async function* generateAlone(request: GenerationRequest, open: () => Pro
         reused_tokens: reused,
         tokens: output.tokens,
         text: output.text,
+        ...(sampling.topLogprobs !== undefined && { logprobs: output.logprobs }),
         finish: output.finish,
         changes: output.changes,
         seed: sampling.temperature > 0 ? seed : null,

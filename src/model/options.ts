@@ -7,6 +7,7 @@ import type { QuantFormat } from "../model-config.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
 import type { TuningStore } from "../tune/remembered.ts";
+import type { ResponseFormat } from "./response-format.ts";
 
 /** An adapter, for {@link LoadOptions.lora}. */
 export interface LoraChoice {
@@ -102,6 +103,15 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   readonly overflow?: Overflow;
   /** P, for stages that act on the prompt or after it: its positions are [0, P). Default: the length of the prompt. */
   readonly promptLength?: number;
+  /**
+   * Reports each new token's log probability: of the model's own distribution, before penalties, biases, temperature and
+   * `responseFormat`. Default: only with `topLogprobs`.
+   */
+  readonly logprobs?: boolean;
+  /** Also reports this number of most likely tokens at each place, at most 20; default 0. */
+  readonly topLogprobs?: number;
+  /** What the text must be; a text that ends early (`length`, `context`) is the beginning of one. Needs a tokenizer. */
+  readonly responseFormat?: ResponseFormat;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
 }
@@ -136,7 +146,11 @@ export interface BatchOptions {
 export interface BatchGenerateOptions extends Omit<GenerateOptions, "context"> {}
 
 /** Both sides draw with one seed; otherwise their continuations would differ by chance. */
-export interface CompareOptions extends Omit<GenerateOptions, "context" | "overflow" | "seeds" | "samples"> {
+export interface CompareOptions
+  extends Omit<
+    GenerateOptions,
+    "context" | "overflow" | "seeds" | "samples" | "logprobs" | "topLogprobs" | "responseFormat"
+  > {
   /** Maximum number of moved tokens to report; default 10. */
   readonly most?: number;
 }

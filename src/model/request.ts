@@ -84,6 +84,18 @@ export function settleRequest(
     if (id < config.vocab_size) continue;
     throw new SluiceError("bad_tokens", `Stop token ${id} is outside the vocabulary (0 to ${config.vocab_size - 1})`);
   }
+  const { topLogprobs, ...settled } = settleSampling(options);
+  const sampling = {
+    ...settled,
+    ...(topLogprobs !== undefined && { topLogprobs: Math.min(topLogprobs, config.vocab_size) }),
+  };
+  for (const id of sampling.logitBias?.keys() ?? []) {
+    if (id < config.vocab_size) continue;
+    throw new SluiceError(
+      "bad_tokens",
+      `logitBias: token ${id} is outside the vocabulary (0 to ${config.vocab_size - 1})`,
+    );
+  }
   const promptLength = checkPromptLength(options.promptLength, encoded);
   const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
   // The last new token is never fed back, so it needs no place in the cache.
@@ -105,7 +117,6 @@ export function settleRequest(
   const truncated = overflow === "truncate" ? encoded.map((each) => lastTokens(each, kept)) : encoded;
 
   // For ids without text, only generation_config.json or the caller names stop tokens.
-  const sampling = settleSampling(options);
   if ((options.samples ?? 1) > 1 && sampling.temperature === 0) {
     throw new SluiceError(
       "usage",
@@ -124,6 +135,8 @@ export function settleRequest(
     request: {
       prompts: truncated.map((prompt, i) => ({ ...prompt, seed: seeds?.[i] ?? laterSeed(sampling.seed, i) })),
       tokenizer,
+      tokenizerError: bounds.tokenizerError,
+      responseFormat: options.responseFormat,
       sampling,
       maxNewTokens: maxNewTokens ?? generateDefaults.maxNewTokens,
       promptLength: promptLength && promptLengthLeft(promptLength, encoded, truncated),

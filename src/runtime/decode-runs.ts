@@ -3,13 +3,21 @@
  * next one already: what it waits for is neither the host's encoding nor its callers. A run ahead is thrown away if it
  * turns out to be of no use: every sequence has ended, or a stage was changed, which acts from the next run on.
  */
-import type { Plan, Tail } from "../compile/plan.ts";
+import type { Plan } from "../compile/plan.ts";
 import { DECODE_RUN_MS } from "../execution/pacer.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
 import type { Read } from "./run.ts";
-import { setSeen } from "./sampler-state.ts";
+import {
+  type DrawingTail,
+  type DrawnLogprobs,
+  logprobsRead,
+  readLogprobs,
+  setDrawn,
+  tailFor,
+} from "./sampler-state.ts";
+import type { SettledSampling } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** Maximum at once: the one read next, the one after it, and one that was dropped before it was done. */
@@ -43,16 +51,25 @@ export interface DecodeRun extends Beginning {
   readonly isShort: boolean;
 }
 
+/** What a run drew for one sequence, in order. */
+export interface Drawn {
+  readonly ids: Uint32Array;
+  /** One per id, if they are wanted. */
+  readonly logprobs: readonly DrawnLogprobs[] | undefined;
+}
+
 export class DecodeRuns {
   readonly #sequences: Sequences;
-  readonly #tail: Tail;
+  readonly #sampling: SettledSampling;
+  readonly #tail: DrawingTail;
   readonly #signal: AbortSignal | undefined;
   /** Of runs that are not known to have run, oldest first. */
   readonly #open: Beginning[] = [];
 
-  constructor(sequences: Sequences, tail: Tail, signal: AbortSignal | undefined) {
+  constructor(sequences: Sequences, sampling: SettledSampling, signal: AbortSignal | undefined) {
     this.#sequences = sequences;
-    this.#tail = tail;
+    this.#sampling = sampling;
+    this.#tail = tailFor(sampling);
     this.#signal = signal;
   }
 
@@ -75,17 +92,25 @@ export class DecodeRuns {
    * @returns undefined if it must wait: for what callers make of the first one, or because that is long already
    */
   async beginBehind({ isShort }: DecodeRun, active: readonly Continued[]): Promise<DecodeRun | undefined> {
+    // What may come next is known when this run's token is.
+    if (this.#sampling.grammar) return undefined;
     const further = active.filter((continued) => this.#left(continued) > 0);
     if (!isShort || further.length === 0 || this.areChanged(further)) return undefined;
     return this.#submit(further);
   }
 
-  /** The new ids of each of its sequences. @throws SluiceError whatever running it threw */
-  async read({ bytes, beginning }: DecodeRun): Promise<readonly Uint32Array[]> {
+  /** What it drew for each of its sequences. @throws SluiceError whatever running it threw */
+  async read({ bytes, beginning, running }: DecodeRun): Promise<readonly Drawn[]> {
     const list = await bytes();
     // What was begun before it has run, too.
     this.#open.splice(0, this.#open.indexOf(beginning) + 1);
-    return list.map((ids) => new Uint32Array(ids));
+    return running.map((_, i) => {
+      const records = list[running.length + i];
+      return {
+        ids: new Uint32Array(list[i] as ArrayBuffer),
+        logprobs: records && readLogprobs(records, this.#sampling),
+      };
+    });
   }
 
   /** Whether stages were changed since these last began a run. */
@@ -95,9 +120,9 @@ export class DecodeRuns {
   }
 
   /** Drops what a run computed for a sequence after the tokens that its caller has seen. */
-  rewind({ sequence, tokens }: Continued): void {
+  rewind({ sequence, tokens, promptLength }: Continued): void {
     this.#sequences.slots.truncate(sequence, tokens.length - 1);
-    if (this.#tail === "sample") setSeen(this.#sequences, sequence, tokens);
+    if (this.#tail !== "greedy") setDrawn(this.#sequences, sequence, tokens, this.#sampling, promptLength);
   }
 
   /** Keeps keys and values of tokens that the caller has seen, as far as the runs that made them are known to have run. */
@@ -128,14 +153,19 @@ export class DecodeRuns {
       steps.push(this.#sequences.nextStep(alive));
       if (steps.length > 1) continue;
       perStep = executor.estimateStep(steps[0] as StepRows, "logits", this.#tail);
-      wanted = Math.max(1, Math.min(most, MAX_STEPS_PER_RUN, Math.floor(DECODE_RUN_MS / perStep)));
+      const fitting = this.#sampling.grammar ? 1 : Math.floor(DECODE_RUN_MS / perStep);
+      wanted = Math.max(1, Math.min(most, MAX_STEPS_PER_RUN, fitting));
     }
     this.#sequences.sync(names);
-    const reads = names.map((sequence, i): Read => {
+    const drawn = names.map((sequence, i) => {
       const length = beginning.lengths[i] as number;
-      const offset = this.#sequences.tokenIndex(sequence, length + 1) * 4;
-      return { role: { role: "tokens" }, offset, byteLength: (slots.lengthOf(sequence) - length) * 4 };
+      return { index: this.#sequences.tokenIndex(sequence, length + 1), count: slots.lengthOf(sequence) - length };
     });
+    const ids = drawn.map(({ index, count }): Read => {
+      return { role: { role: "tokens" }, offset: index * 4, byteLength: count * 4 };
+    });
+    const records = this.#tail === "scored" ? drawn.map(({ index, count }) => logprobsRead(index, count)) : [];
+    const reads = [...ids, ...records];
     const { bytes } = await executor.submit({ steps, head: "logits", tail: this.#tail, reads, signal: this.#signal });
     return { ...beginning, beginning, bytes, isShort: perStep <= DECODE_RUN_MS };
   }

@@ -6,29 +6,45 @@
  * back: however decoding ends, the cache holds keys and values of tokens that the caller has seen, and of no others.
  */
 
-import type { Tail } from "../compile/plan.ts";
 import { throwIfAborted } from "../errors.ts";
+import type { Constraint } from "../grammar/constraint.ts";
+import { LOGPROB_WORDS } from "../kernels/sample/sample.ts";
 import type { StepRows } from "../kernels/step.ts";
-import { type Continued, type DecodeRun, DecodeRuns, RUNS_UNDER_WAY, rowsOfEveryKernel } from "./decode-runs.ts";
+import {
+  type Continued,
+  type DecodeRun,
+  DecodeRuns,
+  type Drawn,
+  RUNS_UNDER_WAY,
+  rowsOfEveryKernel,
+} from "./decode-runs.ts";
 import { MAX_STEPS_PER_RUN } from "./executor.ts";
 import type { StageNotice } from "./live-stages.ts";
 import { notFinite } from "./not-finite.ts";
 import type { Read } from "./run.ts";
-import { setSampling, tailFor } from "./sampler-state.ts";
-import type { SamplingOptions } from "./sampling.ts";
+import {
+  type DrawingTail,
+  type DrawnLogprobs,
+  logprobsRead,
+  readLogprobs,
+  setMask,
+  setSampling,
+  tailFor,
+} from "./sampler-state.ts";
+import type { SettledSampling } from "./sampling.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** What a sampler writes instead of an id for logits that are not finite. */
 export const NOT_FINITE = 0xffffffff;
 
-export interface DecodeOptions extends SamplingOptions {
+export interface DecodeOptions extends SettledSampling {
   readonly maxNewTokens: number;
   /** Ids that end a sequence. */
   readonly stopTokens: ReadonlySet<number>;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Why a sequence ended: a stop token, `maxNewTokens`, or the end of its context. */
+/** Why a sequence ended: a stop token or a complete constrained text, `maxNewTokens`, or the end of its context. */
 export type FinishReason = "stop" | "length" | "context";
 
 /** A new token of a sequence; with `finish`, its last. */
@@ -36,6 +52,8 @@ export interface DecodedToken {
   readonly sequence: number;
   readonly token: number;
   readonly finish: FinishReason | undefined;
+  /** If they are wanted. */
+  readonly logprobs?: DrawnLogprobs | undefined;
   /** Changes of stages that act from this token on. */
   readonly changes: readonly StageNotice[];
 }
@@ -71,7 +89,9 @@ class Decoding {
   readonly #prompts: readonly Prompt[];
   readonly #options: DecodeOptions;
   readonly #stopped: ReadonlySet<number>;
-  readonly #tail: Tail;
+  readonly #tail: DrawingTail;
+  /** What the texts of constrained sequences are so far. */
+  readonly #constraints = new Map<number, Constraint>();
   /** By sequence. */
   readonly #all: ReadonlyMap<number, Continued>;
   /** Sequences that have a token and continue. */
@@ -84,8 +104,12 @@ class Decoding {
     this.#stopped = stopped;
     this.#tail = tailFor(options);
     const { plan } = sequences;
-    for (const { sequence, tokens, seed = options.seed } of this.#tail === "sample" ? prompts : []) {
+    for (const { sequence, tokens, seed = options.seed } of this.#tail === "greedy" ? [] : prompts) {
       setSampling(sequences, sequence, tokens, { ...options, seed });
+      if (!options.grammar) continue;
+      const constraint = options.grammar.begin();
+      this.#constraints.set(sequence, constraint);
+      setMask(sequences, sequence, constraint.mask());
     }
     this.#all = new Map(
       prompts.map(({ sequence, tokens }): [number, Continued] => {
@@ -107,7 +131,10 @@ class Decoding {
       this.#takeNotices(sequence);
       return { sequence, tokens: tokens.slice(reused), outs: "last" as const };
     });
-    const reads = (step: StepRows): readonly Read[] => step.outs.map((out) => idsRead(out.token_index, 1));
+    const reads = ({ outs }: StepRows): readonly Read[] => [
+      ...outs.map(({ token_index }) => idsRead(token_index, 1)),
+      ...(this.#tail === "scored" ? outs.map(({ token_index }) => logprobsRead(token_index, 1)) : []),
+    ];
     const first = { head: "logits", tail: this.#tail, reads, signal, isReported: true } as const;
     /** Whose first token is still to come; of these, which hold what was computed under other values than those of now. */
     const waiting = new Set(this.#all.values());
@@ -117,7 +144,7 @@ class Decoding {
         const continued = this.#all.get(sequence) as Continued;
         if (mixed.has(continued)) continue;
         waiting.delete(continued);
-        yield await this.#begin(continued, idsOf(bytes[i])[0] as number);
+        yield await this.#begin(continued, bytes, i, step.outs.length);
         throwIfAborted(signal);
       }
       // Of prompts that run in several steps: what changed meanwhile acts from the next of them on.
@@ -133,7 +160,7 @@ class Decoding {
       while (sequences.isOutdated(sequence)) await sequences.refresh([sequence], signal);
       continued.changes = [...continued.changes, ...this.#takeNotices(sequence)];
       for await (const { bytes } of sequences.feed([{ sequence, tokens: last, outs: "last" }], first)) {
-        yield await this.#begin(continued, idsOf(bytes[0])[0] as number);
+        yield await this.#begin(continued, bytes, 0, 1);
         throwIfAborted(signal);
       }
     }
@@ -143,7 +170,7 @@ class Decoding {
   async *furtherTokens(): AsyncGenerator<DecodedToken> {
     this.#dropStopped();
     const begun = this.#active;
-    const runs = new DecodeRuns(this.#sequences, this.#tail, this.#options.signal);
+    const runs = new DecodeRuns(this.#sequences, this.#options, this.#options.signal);
     try {
       let run = begun.length > 0 ? await runs.begin(begun) : undefined;
       while (run) {
@@ -163,13 +190,13 @@ class Decoding {
   }
 
   /** The tokens of a run, step by step, of the sequences that had not ended before. */
-  async *#tokensOf({ running }: DecodeRun, ids: readonly Uint32Array[]): AsyncGenerator<DecodedToken> {
-    const longest = ids.reduce((most, { length }) => Math.max(most, length), 0);
+  async *#tokensOf({ running }: DecodeRun, drawn: readonly Drawn[]): AsyncGenerator<DecodedToken> {
+    const longest = drawn.reduce((most, { ids }) => Math.max(most, ids.length), 0);
     for (let s = 0; s < longest; s++) {
       for (const [i, continued] of running.entries()) {
-        const token = ids[i]?.[s];
+        const token = drawn[i]?.ids[s];
         if (token === undefined || !this.#active.includes(continued)) continue;
-        const decoded = await this.#accept(continued, token);
+        const decoded = await this.#accept(continued, token, drawn[i]?.logprobs?.[s]);
         if (decoded.finish) this.#active = this.#active.filter((other) => other !== continued);
         yield decoded;
         throwIfAborted(this.#options.signal);
@@ -178,14 +205,16 @@ class Decoding {
     }
   }
 
-  /** The first token of a sequence, which continues unless that token ends it. */
-  async #begin(continued: Continued, token: number): Promise<DecodedToken> {
-    const decoded = await this.#accept(continued, token);
+  /** The first token of a sequence, read as out row `i` of `outs`; the sequence continues unless that token ends it. */
+  async #begin(continued: Continued, bytes: readonly ArrayBuffer[], i: number, outs: number): Promise<DecodedToken> {
+    const records = bytes[outs + i];
+    const [logprobs] = records ? readLogprobs(records, this.#options) : [];
+    const decoded = await this.#accept(continued, idsOf(bytes[i])[0] as number, logprobs);
     if (!decoded.finish) this.#active = [...this.#active, continued];
     return decoded;
   }
 
-  async #accept(continued: Continued, token: number): Promise<DecodedToken> {
+  async #accept(continued: Continued, token: number, logprobs: DrawnLogprobs | undefined): Promise<DecodedToken> {
     const { sequence, promptLength, budget, changes } = continued;
     const { stopTokens, maxNewTokens } = this.#options;
     const position = continued.tokens.length;
@@ -203,9 +232,20 @@ class Decoding {
     continued.tokens.push(token);
     continued.changes = [];
     const count = continued.tokens.length - promptLength;
-    if (stopTokens.has(token)) return { sequence, token, finish: "stop", changes };
-    if (count < budget) return { sequence, token, finish: undefined, changes };
-    return { sequence, token, finish: count < maxNewTokens ? "context" : "length", changes };
+    const known = { sequence, token, changes, ...(logprobs && { logprobs }) };
+    if (stopTokens.has(token) || this.#completes(sequence, token)) return { ...known, finish: "stop" };
+    if (count < budget) return { ...known, finish: undefined };
+    return { ...known, finish: count < maxNewTokens ? "context" : "length" };
+  }
+
+  /** Whether a constrained text is complete with this token and cannot go on; if it can, what may come next is set. */
+  #completes(sequence: number, token: number): boolean {
+    const constraint = this.#constraints.get(sequence);
+    if (!constraint) return false;
+    constraint.accept(token);
+    if (constraint.isDone) return true;
+    setMask(this.#sequences, sequence, constraint.mask());
+    return false;
   }
 
   #takeNotices(sequence: number): readonly StageNotice[] {
@@ -251,6 +291,9 @@ export async function prepareDecode(
   );
   sequences.sync(prompts.map(({ sequence }) => sequence));
   executor.reserveReads(RUNS_UNDER_WAY * prompts.length, MAX_STEPS_PER_RUN * 4);
+  if (tail === "scored") {
+    executor.reserveReads(RUNS_UNDER_WAY * prompts.length, MAX_STEPS_PER_RUN * 4 * LOGPROB_WORDS);
+  }
   await executor.prepare(
     [...sizes, ...decoding, ...again].map((size) => ({ keys: size.rows, ...size, head: "logits", tail }) as const),
     options.signal,

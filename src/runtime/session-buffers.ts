@@ -3,7 +3,7 @@ import { type BufferRole, type Plan, roleKey } from "../compile/plan.ts";
 import type { OwnedBuffers } from "../execution/owned-buffers.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { SEGMENT_WORDS } from "../kernels/fit/pool.ts";
-import { SETTING_BYTES } from "../kernels/sample/sample.ts";
+import { adjustmentBytes, LOGPROB_WORDS, SETTING_BYTES } from "../kernels/sample/sample.ts";
 import type { GpuWeights } from "./weights.ts";
 
 /** Of a new session's scope buffer: positions that list hundreds of tokens make it grow. */
@@ -22,10 +22,17 @@ export interface SessionBufferOptions {
 export class SessionBuffers {
   readonly #owned: OwnedBuffers;
   readonly #byRole = new Map<string, GPUBuffer>();
+  /** Bytes of buffers that are made when a kernel that reads them is first bound. */
+  readonly #later: ReadonlyMap<string, number>;
 
   /** @param owned frees the buffers */
   constructor(owned: OwnedBuffers, { gpu, weights, plan, plain, rope }: SessionBufferOptions) {
     this.#owned = owned;
+    this.#later = new Map([
+      ["adjustments", plan.sequences * adjustmentBytes(plan.logits?.stride ?? 0)],
+      ["allowed", plan.sequences * plan.seenWords * 4],
+      ["logprobs", plan.sequences * (plan.capacity + 1) * LOGPROB_WORDS * 4],
+    ]);
     const add = (role: BufferRole, byteLength: number, contents?: Float32Array<ArrayBuffer>): void => {
       const buffer = owned.make(roleKey(role), byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
       if (contents) gpu.device.queue.writeBuffer(buffer, 0, contents);
@@ -67,7 +74,12 @@ export class SessionBuffers {
 
   /** The buffer of a role. Logits have no buffer of their own: they are an activation of the plan that ran. */
   of(role: BufferRole): GPUBuffer {
-    const buffer = this.#byRole.get(roleKey(role));
+    const key = roleKey(role);
+    const later = this.#later.get(key);
+    if (later !== undefined && !this.#byRole.has(key)) {
+      this.#byRole.set(key, this.#owned.make(key, later, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC));
+    }
+    const buffer = this.#byRole.get(key);
     if (!buffer) throw new Error(`The session has no buffer for ${roleKey(role)}`);
     return buffer;
   }

@@ -1,4 +1,5 @@
 /** A request that has a sequence of a running batch, and how far it is. */
+import type { Constraint } from "../../grammar/constraint.ts";
 import type { BatchRequest } from "./request.ts";
 
 export class Place {
@@ -13,6 +14,8 @@ export class Place {
   /** When it last had a row in a step. */
   turn = 0;
   isEnded = false;
+  /** What a constrained text is so far. */
+  readonly constraint: Constraint | undefined;
 
   /** @param capacity positions of a sequence */
   constructor(request: BatchRequest, sequence: number, reused: number, capacity: number) {
@@ -20,6 +23,7 @@ export class Place {
     this.sequence = sequence;
     this.tokens = [...request.tokens];
     this.submitted = reused;
+    this.constraint = request.sampling.grammar?.begin();
     this.budget = Math.min(request.maxNewTokens, capacity + 1 - request.tokens.length);
   }
 
@@ -30,6 +34,11 @@ export class Place {
   /** Whether some of its prompt is still to be submitted. */
   get isPrefilling(): boolean {
     return this.submitted < this.promptTokens;
+  }
+
+  /** Whether its next token may be drawn: of a constrained text once the one before is known. */
+  get isReady(): boolean {
+    return !this.isPrefilling && this.left > 0 && (!this.constraint || this.submitted < this.tokens.length);
   }
 
   /** New tokens that are neither known nor under way. */

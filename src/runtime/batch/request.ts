@@ -1,12 +1,12 @@
 /** What a running batch is asked for, and what it reports. */
 import type { DecodedToken } from "../decode.ts";
-import type { SamplingOptions } from "../sampling.ts";
+import type { SettledSampling } from "../sampling.ts";
 
 /** One continuation. */
 export interface BatchRequest {
   /** The prompt: at least one token, and no more than a sequence holds. */
   readonly tokens: readonly number[];
-  readonly sampling: SamplingOptions;
+  readonly sampling: SettledSampling;
   readonly maxNewTokens: number;
   /** Ids that end it. */
   readonly stopTokens: ReadonlySet<number>;

@@ -11,7 +11,7 @@ import { NOT_FINITE } from "../decode.ts";
 import { MAX_STEPS_PER_RUN } from "../executor.ts";
 import { notFinite } from "../not-finite.ts";
 import type { Read } from "../run.ts";
-import { setSampling, tailFor } from "../sampler-state.ts";
+import { type DrawnLogprobs, logprobsRead, readLogprobs, setMask, setSampling, tailForAll } from "../sampler-state.ts";
 import type { Sequences } from "../sequences.ts";
 import { Place } from "./place.ts";
 import { Prefixes } from "./prefixes.ts";
@@ -144,14 +144,22 @@ export class Scheduler {
     for (const { rows } of steps) this.#counts.rows += rows.length;
     this.#sequences.sync([...places].map(({ sequence }) => sequence));
     const reads = readsOf([...places], steps);
+    const tail = tailForAll([...places].map(({ request }) => request.sampling));
+    // Records of all, so that they lie as the ids do.
+    const records = tail === "scored" ? reads : [];
     const { bytes } = await executor.submit({
       steps,
       head: "logits",
-      tail: [...places].every(({ request }) => tailFor(request.sampling) === "greedy") ? "greedy" : "sample",
-      reads: reads.map(({ place, from, count }): Read => {
-        const offset = this.#sequences.tokenIndex(place.sequence, from) * 4;
-        return { role: { role: "tokens" }, offset, byteLength: count * 4 };
-      }),
+      tail,
+      reads: [
+        ...reads.map(({ place, from, count }): Read => {
+          const offset = this.#sequences.tokenIndex(place.sequence, from) * 4;
+          return { role: { role: "tokens" }, offset, byteLength: count * 4 };
+        }),
+        ...records.map(({ place, from, count }) =>
+          logprobsRead(this.#sequences.tokenIndex(place.sequence, from), count),
+        ),
+      ],
     });
     return { reads, bytes, isShort: perStep <= DECODE_RUN_MS };
   }
@@ -160,7 +168,7 @@ export class Scheduler {
   #nextStep(): { readonly step: StepRows; readonly places: readonly Place[]; readonly isMixed: boolean } | undefined {
     const builder = new StepBuilder(this.#sequences);
     const places: Place[] = [];
-    const decoding = this.#places.filter(({ isPrefilling, left }) => !isPrefilling && left > 0);
+    const decoding = this.#places.filter(({ isReady }) => isReady);
     const isWaiting = this.#queue.length > 0 || this.#places.some(({ isPrefilling }) => isPrefilling);
     // Where there are more sequences than rows, prompts keep theirs, and sequences take turns.
     const { chunkRows, chunkOuts } = this.#sequences.plan;
@@ -203,6 +211,7 @@ export class Scheduler {
     this.#sequences.beginAs(sequence, promptLength);
     setSampling(this.#sequences, sequence, tokens, sampling);
     const place = new Place(request, sequence, reused, plan.capacity);
+    if (place.constraint) setMask(this.#sequences, sequence, place.constraint.mask());
     this.#places.push(place);
     this.#counts.reused_tokens += reused;
     listener.onJoin(reused);
@@ -211,15 +220,18 @@ export class Scheduler {
 
   #land({ reads }: Flight, bytes: readonly ArrayBuffer[]): void {
     for (const [i, { place }] of reads.entries()) {
-      for (const token of new Uint32Array(bytes[i] as ArrayBuffer)) {
+      const records = bytes[reads.length + i];
+      const { sampling } = place.request;
+      const logprobs = records && sampling.topLogprobs !== undefined ? readLogprobs(records, sampling) : [];
+      for (const [n, token] of new Uint32Array(bytes[i] as ArrayBuffer).entries()) {
         if (place.isEnded) break;
-        this.#accept(place, token);
+        this.#accept(place, token, logprobs[n]);
       }
     }
   }
 
-  #accept(place: Place, token: number): void {
-    const { request, sequence, tokens, promptTokens, budget } = place;
+  #accept(place: Place, token: number, logprobs: DrawnLogprobs | undefined): void {
+    const { request, sequence, tokens } = place;
     const position = tokens.length;
     if (token === NOT_FINITE) {
       const error = notFinite(this.#sequences, sequence, `The logits for position ${position}`);
@@ -232,22 +244,25 @@ export class Scheduler {
     tokens.push(token);
     this.#sequences.learn(sequence, position, token);
     this.#counts.decode_tokens++;
-    const count = tokens.length - promptTokens;
-    const isFull = count >= budget;
-    const finish = request.stopTokens.has(token)
-      ? "stop"
-      : isFull
-        ? count < request.maxNewTokens
-          ? "context"
-          : "length"
-        : undefined;
-    if (finish) this.#end(place);
     try {
-      if (!request.listener.onToken({ token, finish })) this.#end(place);
+      const finish = this.#finishOf(place, token);
+      if (finish) this.#end(place);
+      if (!request.listener.onToken({ token, finish, logprobs })) this.#end(place);
     } catch (error) {
       this.#end(place);
       request.listener.onError(error);
     }
+  }
+
+  /** Why a request ends with this token, if it does; if not, what may come next is set for a constrained text. */
+  #finishOf({ request, sequence, tokens, promptTokens, budget, constraint }: Place, token: number) {
+    if (request.stopTokens.has(token)) return "stop";
+    constraint?.accept(token);
+    if (constraint?.isDone) return "stop";
+    const count = tokens.length - promptTokens;
+    if (count >= budget) return count < request.maxNewTokens ? "context" : "length";
+    if (constraint) setMask(this.#sequences, sequence, constraint.mask());
+    return undefined;
   }
 
   /** Frees a request's sequence, which keeps the keys and values of the tokens that are known. */
