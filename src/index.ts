@@ -73,6 +73,8 @@ export type { KeptStage } from "./interventions/bake-plan.ts";
 export { readBundle, writeBundle } from "./interventions/bundle.ts";
 export type { Bundle, ComposedBundle, ComposeSettings, WidenedEdges } from "./interventions/bundle-types.ts";
 export { type CheckedLogit, type CheckResult, checkBundle } from "./interventions/check.ts";
+export { type ExportOptions, exportBundle } from "./interventions/export/export-bundle.ts";
+export type { ExportName } from "./interventions/export/export-format.ts";
 export type { ImportChoices, ImportMethod } from "./interventions/import/foreign-kind.ts";
 export { type ImportOptions, importBundle } from "./interventions/import/import-bundle.ts";
 export { importControlVector } from "./interventions/import-gguf.ts";

@@ -5,6 +5,7 @@ import { bake } from "./commands/bake.ts";
 import { bench } from "./commands/bench.ts";
 import { bundleCheck } from "./commands/bundle-check.ts";
 import { bundleCompose } from "./commands/bundle-compose.ts";
+import { bundleExport } from "./commands/bundle-export.ts";
 import { bundleImport } from "./commands/bundle-import.ts";
 import { bundleInspect } from "./commands/bundle-inspect.ts";
 import { bundleSeal } from "./commands/bundle-seal.ts";
@@ -58,6 +59,7 @@ export const COMMANDS: readonly Command[] = [
   bundleSeal,
   bundleCompose,
   bundleImport,
+  bundleExport,
   pull,
   modelsList,
   modelsRemove,

@@ -60,6 +60,22 @@ export async function writeModelFolder(
   }
 }
 
+/** Writes a folder of files that are in memory, as {@link writeModelFolder} does. */
+export async function writeFolder(
+  path: string,
+  contents: ReadonlyMap<string, Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  const files = [...contents].map(([name, bytes]) => ({
+    name,
+    byteLength: bytes.length,
+    async *read() {
+      yield bytes;
+    },
+  }));
+  await writeModelFolder(path, { files }, () => undefined, signal);
+}
+
 /** Replaces an empty folder of that name. */
 async function takePlace(fresh: string, target: string): Promise<void> {
   await rmdir(target).catch((cause: NodeJS.ErrnoException) => {

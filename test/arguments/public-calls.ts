@@ -18,6 +18,7 @@ import * as sluice from "../../src/index.ts";
 import { openAttribution } from "../../src/index.ts";
 import { readBundleDoor, writeBundleDoor } from "../../src/interventions/bundle.ts";
 import { checkDoor } from "../../src/interventions/check.ts";
+import { exportBundleDoor } from "../../src/interventions/export/export-bundle.ts";
 import { importBundleDoor } from "../../src/interventions/import/import-bundle.ts";
 import { importDoor } from "../../src/interventions/import-gguf.ts";
 import { inspectDoor } from "../../src/interventions/inspect.ts";
@@ -143,6 +144,7 @@ export async function publicCalls(): Promise<{
       fitUnigramClassifier: of(unigramDoor, [classes, {}], s.fitUnigramClassifier),
       attributeEdges: of(attributeEdgesDoor, [model, [1, 2], aborted], s.attributeEdges),
       openAttribution: of(openAttributionDoor, [model, sentences, aborted], s.openAttribution),
+      exportBundle: of(exportBundleDoor, [bundle, "npz", {}], s.exportBundle),
       sealBundle: of(sealBundleDoor, [model, bundle, aborted], s.sealBundle),
       fitEdges: of(fitEdgesDoor, [model, { good: sentences, bad: sentences, ...aborted }], s.fitEdges),
       tuneModel: of(tuneDoor, [model, aborted], s.tuneModel),

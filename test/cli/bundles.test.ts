@@ -166,4 +166,43 @@ test("bundle import takes files, folders and what they leave open", async () => 
   assert.match(wholeFolder.out, /refusal_resid_pre, 4 layers/);
 });
 
+test("bundle export writes files, folders and pairs, and not over the bundle", async () => {
+  const path = join(folder, "calm.hooks.safetensors");
+  const config = readConfig(JSON.parse(await readFile(join(golden, "config.json"), "utf8")), "config.json");
+  const stages = [
+    { id: "calm", kind: "affine", method: "addition", site: "resid_post", layers: [1] },
+    { id: "quiet", kind: "neuron_scale", site: "mlp_pre", layers: [0] },
+  ];
+  const tensors = {
+    "calm.1.direction": filled([config.hidden_size]),
+    "quiet.0.scale": filled([config.intermediate_size]),
+  };
+  await writeFile(path, writeBundle(bundleOf(config, stages, tensors)));
+  const gguf = join(folder, "calm.gguf");
+  const made = await run("bundle", "export", path, "--to", "gguf", "--out", gguf);
+  assert.is(made.code, 0, made.err);
+  assert.match(made.err, /stage "quiet" is of the kind neuron_scale.*\(possible: hf-hooks\); it is left out/);
+  const again = await run("bundle", "import", gguf, golden, "--no-checks", "--out", join(folder, "again.safetensors"));
+  assert.is(again.code, 0, again.err);
+  const reft = await run("bundle", "export", path, "--to", "pyreft", "--out", join(folder, "reft"));
+  assert.is(reft.code, 0, reft.err);
+  assert.equal((await readdir(join(folder, "reft"))).sort(), [
+    "config.json",
+    "intkey_layer_1_comp_block_output_unit_pos_nunit_1#0.bin",
+  ]);
+  const over = await run("bundle", "export", path, "--to", "hf-hooks", "--out", join(folder, "calm.py"));
+  assert.is(over.code, 2);
+  assert.match(over.err, /would overwrite/);
+  const pair = await run("bundle", "export", path, "--to", "hf-hooks", "--out", join(folder, "h.py"));
+  assert.is(pair.err, "");
+  const whole = await run("bundle", "export", path, "--to", "hf-hooks", "--out", join(folder, "hooks"));
+  assert.is(whole.code, 0, whole.err);
+  assert.equal((await readdir(join(folder, "hooks"))).sort(), ["test.hooks.safetensors", "test.py"]);
+  const written = await readdir(folder);
+  for (const name of ["h.py", "h.hooks.safetensors"]) assert.ok(written.includes(name), name);
+  const refused = await run("bundle", "export", path, "--to", "csv", "--out", join(folder, "x.csv"));
+  assert.is(refused.code, 1);
+  assert.match(refused.err, /cannot be written as csv: stage "calm".*gguf, npz, pyreft, hf-hooks[\s\S]*stage "quiet"/);
+});
+
 test.run();

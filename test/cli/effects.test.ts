@@ -47,6 +47,7 @@ const LINES: Readonly<Record<string, string>> = {
   "bundle check": "b m",
   "bundle seal": "b m --out …/out",
   "bundle compose": "b c:as=two --out …/out",
+  "bundle export": "c --to npz --out …/out",
   info: "weights/stories260K",
 };
 
@@ -83,6 +84,7 @@ const VALUES: Readonly<Record<string, string | readonly [beside: string, value: 
   factor: ["--variant damp --neurons 3", "0.25"],
   judge: "log-odds",
   to: "q4",
+  "bundle export to": "hf-hooks",
   dtype: "stored",
   quantize: "q8",
   lora: "calm=0.5",
@@ -113,6 +115,7 @@ const VALUES: Readonly<Record<string, string | readonly [beside: string, value: 
 
 /** What of a line an option takes the place of. */
 const GIVES_WAY: Readonly<Record<string, string | RegExp>> = {
+  to: / --to npz/,
   tokens: " Hi",
   prompts: " Hi",
   scorer: / --positive.*$/,
@@ -303,7 +306,7 @@ test("every option of every command has an effect", () =>
       if (line === undefined) continue;
       const whole = await seen(name, line, folder);
       for (const [key, { value }] of Object.entries(options)) {
-        const given = VALUES[key] ?? "3";
+        const given = VALUES[`${name} ${key}`] ?? VALUES[key] ?? "3";
         const [beside, text] = typeof given === "string" ? ["", given] : given;
         const base = line.replace(GIVES_WAY[key] ?? "\0", "");
         const besideLine = `${base} ${beside}`;

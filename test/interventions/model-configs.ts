@@ -5,6 +5,7 @@ import { type StoredTensor, storeFloat32 } from "../../src/formats/safetensors.t
 import type { Bundle } from "../../src/interventions/bundle-types.ts";
 import { baseOf } from "../../src/interventions/compose.ts";
 import type { Manifest } from "../../src/interventions/manifest.ts";
+import type { ModelShape } from "../../src/interventions/sites.ts";
 
 /** 3 layers, d 8, 2 heads, f 16. */
 export const gpt2 = readConfig(
@@ -36,7 +37,7 @@ export function filled(shape: readonly number[], value = 0.5): StoredTensor {
 
 /** A bundle whose manifest is given as any JSON at all. */
 export function bundleOf(
-  config: typeof gpt2,
+  config: ModelShape,
   stages: readonly unknown[],
   tensors: Readonly<Record<string, StoredTensor>> = {},
   extra: Readonly<Record<string, unknown>> = {},

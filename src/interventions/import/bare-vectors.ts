@@ -1,8 +1,9 @@
 /** Vectors without a format: CAA, BiPO, rows of decoders, EasySteer; one per file, or a list or dict of them by layer. */
 import type { StridedArray } from "../../formats/strided.ts";
 import { arrayIn } from "../../formats/torch/globals.ts";
+import { type AffineSite, affineSites } from "../stage.ts";
 import type { ForeignFile } from "./foreign-file.ts";
-import { type ForeignKind, type Given, open, unfit } from "./foreign-kind.ts";
+import { type ForeignKind, type Given, type Imported, open, unfit } from "./foreign-kind.ts";
 import { placed, rowOf, VECTOR_CHOICES, vectorStages } from "./vectors.ts";
 
 /** As CAA names its files. */
@@ -14,6 +15,8 @@ export const bareVectors: ForeignKind = {
   matches: ({ files }) => files.some((file) => tensorFile(file)),
   read(given) {
     const files = given.files.filter(tensorFile);
+    const bySite = files.length === 1 ? vectorsBySite(given, files[0] as ForeignFile) : null;
+    if (bySite) return stagesBySite(given, bySite);
     const isCaa = files.every(({ base }) => CAA.test(base));
     const vectors = files.length === 1 ? ofFile(given, files[0] as ForeignFile) : ofFiles(given, files);
     // CAA adds its vector from the end of the instruction on.
@@ -30,6 +33,33 @@ function tensorFile({ form }: ForeignFile): boolean {
 function layerInName({ base }: ForeignFile): number | undefined {
   const layer = /(?:^|[^a-z])layers?[_.-]?(\d{1,4})(?!\d)/i.exec(base)?.[1];
   return layer === undefined ? undefined : Number(layer);
+}
+
+type Vectors = ReadonlyMap<number, Float64Array>;
+
+/** Vectors by site and layer, if every array of the file is named `resid_post.12`, as bundle export names them. */
+function vectorsBySite(given: Given, file: ForeignFile): ReadonlyMap<AffineSite, Vectors> | null {
+  if (file.form !== "npz" && file.form !== "safetensors") return null;
+  const found = new Map<AffineSite, Map<number, Float64Array>>();
+  for (const [name, array] of arraysIn(given, file)) {
+    const [, kind, layer] = /^([a-z_]+)\.(\d{1,6})$/.exec(name) ?? [];
+    const site = affineSites.find((each) => each === kind);
+    if (!site) return null;
+    const vectors = found.get(site) ?? new Map<number, Float64Array>();
+    found.set(site, vectors.set(Number(layer), rowOf(given, array, name)));
+  }
+  return found.size > 0 ? found : null;
+}
+
+/** A stage per site, named for it if there are several. */
+function stagesBySite(given: Given, bySite: ReadonlyMap<AffineSite, Vectors>): Imported {
+  const parts = [...bySite].map(([site, vectors]) => {
+    return vectorStages(given, { id: bySite.size === 1 ? "steer" : `steer_${site}`, vectors, site });
+  });
+  return {
+    stages: parts.flatMap(({ stages }) => stages),
+    tensors: new Map(parts.flatMap(({ tensors }) => [...tensors])),
+  };
 }
 
 function ofFiles(given: Given, files: readonly ForeignFile[]): ReadonlyMap<number, Float64Array> {

@@ -3,6 +3,7 @@ import { type StoredTensor, storeFloat32 } from "../../formats/safetensors.ts";
 import type { StridedArray } from "../../formats/strided.ts";
 import { arrayIn } from "../../formats/torch/globals.ts";
 import type { PickleValue } from "../../formats/torch/pickle.ts";
+import { dot } from "../../numbers/dot.ts";
 import type { AffineManifest } from "../manifest.ts";
 import type { AffineSite } from "../stage.ts";
 import { layerTensorName } from "../tensor-names.ts";
@@ -50,8 +51,7 @@ function stageOf(given: Given, file: ForeignFile, tensors: Map<string, StoredTen
   const put = (id: string, name: string, values: Float64Array, shape: readonly number[]): void => {
     tensors.set(layerTensorName(id, layer, name), storeFloat32(Float32Array.from(values), shape));
   };
-  const rotation =
-    part("rotate_layer") ?? part("rotate_layer.weight") ?? part("rotate_layer.parametrizations.weight.original");
+  const rotation = rotationOf(given, file, part);
   if (!rotation) {
     const [only, ...others] = [...value.values()].flatMap((each) => arrayIn(each as PickleValue) ?? []);
     if (!only || others.length > 0) throw unfit(given, file.base, "is neither LoReFT, DiReFT nor a bias");
@@ -78,7 +78,7 @@ function stageOf(given: Given, file: ForeignFile, tensors: Map<string, StoredTen
     );
   }
   const id = `${kind}_${site}_${layer}`;
-  const r = rotation.values();
+  const r = rotation.values;
   const w = weight.values();
   const u = Float64Array.from(
     { length: rank * width },
@@ -94,6 +94,60 @@ function stageOf(given: Given, file: ForeignFile, tensors: Map<string, StoredTen
   put(id, "u", u, [rank, width]);
   if (bias) put(id, "c", bias.values(), [rank]);
   return { ...common, id, method: "low_rank" };
+}
+
+interface Rotation {
+  readonly shape: readonly number[];
+  /** `[d, r]`, row-major. */
+  readonly values: Float64Array;
+}
+
+/** R, `[d, r]`, which LoReFT's files have as it is, and others as the parts that PyTorch makes it of. */
+function rotationOf(given: Given, file: ForeignFile, part: (name: string) => StridedArray | null): Rotation | null {
+  const whole = part("rotate_layer") ?? part("rotate_layer.weight");
+  if (whole) return { shape: whole.shape, values: whole.values() };
+  const original = part("rotate_layer.parametrizations.weight.original");
+  if (!original) return null;
+  const base = part("rotate_layer.parametrizations.weight.0.base");
+  const [d = 0, rank = 0] = original.shape;
+  if (original.shape.length !== 2 || rank >= d || (base && (base.shape[0] !== d || base.shape[1] !== d))) {
+    throw unfit(
+      given,
+      file.base,
+      `has a rotation of shape [${original.shape.join(", ")}] in parts that are not PyTorch's`,
+      "Save the rotation itself, as LoReFT does: rotate_layer.weight.data.",
+    );
+  }
+  const values = reflected(original.values(), base?.values() ?? identity(d), rank);
+  return { shape: [d, rank], values };
+}
+
+/**
+ * PyTorch's orthogonal parametrization, by Householder reflections: B·(H₀·…·H_{r−1})[:, :r]·diag(X), with
+ * H_i = I − 2·v_i·v_iᵀ/(1 + ‖a_i‖²), where a_i is column i of X below its diagonal and v_i the same with a 1 there.
+ */
+function reflected(x: Float64Array, base: Float64Array, rank: number): Float64Array {
+  const d = x.length / rank;
+  const product = base.slice();
+  for (let i = 0; i < rank; i++) {
+    const v = Float64Array.from({ length: d }, (_, row) =>
+      row < i ? 0 : row === i ? 1 : (x[row * rank + i] as number),
+    );
+    const twice = 2 / v.reduce((sum, value) => sum + value * value, 0);
+    for (let row = 0; row < d; row++) {
+      const own = product.subarray(row * d, (row + 1) * d);
+      const along = twice * dot(own, v);
+      v.forEach((value, j) => (own[j] = (own[j] as number) - along * value));
+    }
+  }
+  return Float64Array.from({ length: d * rank }, (_, at) => {
+    const column = at % rank;
+    return (product[Math.floor(at / rank) * d + column] as number) * Math.trunc(x[column * rank + column] as number);
+  });
+}
+
+function identity(size: number): Float64Array {
+  return Float64Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
 }
 
 /** By the class that config.json names for the intervention. */
