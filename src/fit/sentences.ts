@@ -149,6 +149,7 @@ function endOf(length: number, token: TokenChoice | undefined, instruction: numb
     throw lacks(
       `${where} is cut to ${counted(length)}, before its instruction ends`,
       "Take more tokens of each sentence.",
+      "maxTokens",
     );
   } else if (Number(token.slice("mean:".length)) <= length) return length;
   throw lacks(
@@ -157,8 +158,8 @@ function endOf(length: number, token: TokenChoice | undefined, instruction: numb
   );
 }
 
-function lacks(message: string, hint: string): SluiceError {
-  return new SluiceError("usage", message, { hint, field: "token" });
+function lacks(message: string, hint: string, field = "token"): SluiceError {
+  return new SluiceError("usage", message, { hint, field });
 }
 
 function idsOf(model: PromptReader, sentence: Sentence, where: string): readonly number[] {
