@@ -1,0 +1,35 @@
+/** The cases of a target: each is made of its number and the seed alone, so any can be made again. */
+import fc from "fast-check";
+import { anyEdit, bytesAlone, type Edit, editFile } from "./edit-file.ts";
+import { share } from "./json-edits.ts";
+import type { Files, Target } from "./target.ts";
+
+/** Which files a case begins with, and what is done to them. */
+export interface Plan {
+  readonly set: number;
+  readonly edits: readonly { readonly file: number; readonly edit: Edit }[];
+}
+
+export function planOf(target: Target, sets: number, seed: number, index: number): Plan {
+  const edit = target.hasJson === false ? bytesAlone : anyEdit;
+  const plan = fc.record({
+    set: fc.nat({ max: sets - 1 }),
+    edits: fc.array(fc.record({ file: share(), edit }), { minLength: 1, maxLength: 3 }),
+  });
+  // Numbers of one seed and of the next have nothing in common.
+  const [made] = fc.sample(plan, {
+    seed: Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(index + 1, 0xc2b2ae35),
+    numRuns: 1,
+  });
+  return made as Plan;
+}
+
+export function filesOf(target: Target, sets: readonly Files[], plan: Plan): Files {
+  const files = new Map(sets[plan.set]);
+  const paths = [...files.keys()].filter(target.edits ?? (() => true));
+  for (const { file, edit } of plan.edits) {
+    const path = paths[Math.floor(file * paths.length)] as string;
+    files.set(path, editFile(files.get(path) as Uint8Array<ArrayBuffer>, edit));
+  }
+  return files;
+}

@@ -1,0 +1,48 @@
+/** How a case ended, and what counts as a fault. */
+import { SluiceError } from "../../src/errors.ts";
+import type { Files, Target } from "./target.ts";
+
+export interface Outcome {
+  /** `read`, the code of the error that refused the files, or `fault`. */
+  readonly result: string;
+  /** The first line of what was thrown. */
+  readonly said: string;
+  /** Processor time of this process. */
+  readonly cpuMs: number;
+  /** By how much the process's greatest memory grew. */
+  readonly grownMb: number;
+}
+
+export async function tryFiles(target: Target, files: Files): Promise<Outcome> {
+  const memory = process.resourceUsage().maxRSS;
+  const before = process.cpuUsage();
+  const { result, said } = await target.read(files).then(
+    () => ({ result: "read", said: "" }),
+    (error: unknown) => ({
+      result: error instanceof SluiceError && isRefusal(error) ? error.code : "fault",
+      said: firstLine(error),
+    }),
+  );
+  const { user, system } = process.cpuUsage(before);
+  return { result, said, cpuMs: (user + system) / 1000, grownMb: (process.resourceUsage().maxRSS - memory) / 1024 };
+}
+
+/** A refusal says something, and not everything. */
+function isRefusal({ message }: SluiceError): boolean {
+  return message.length > 0 && message.length < 4000 && !/\[object |defect in Sluice/.test(message);
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : `thrown: ${typeof error}`;
+  const place =
+    error instanceof Error && !(error instanceof SluiceError) ? (error.stack ?? "").split("\n    at ")[1] : "";
+  return `${text.split("\n")[0]?.slice(0, 300)}${place ? ` (${place.replace(/^.*\/(src|scripts)\//, "$1/").slice(0, 120)})` : ""}`;
+}
+
+/** Time and memory that files of this size may take: a second for each 10 MB, and 64 MB more than they have. */
+export function overspent({ cpuMs, grownMb }: Outcome, files: Files): string | null {
+  const megabytes = [...files.values()].reduce((sum, { length }) => sum + length, 0) / 1e6;
+  if (cpuMs > 1000 * Math.max(1, megabytes / 10)) return `${Math.round(cpuMs)} ms of processor time`;
+  if (grownMb > megabytes + 64) return `${Math.round(grownMb)} MB more memory`;
+  return null;
+}

@@ -1,0 +1,49 @@
+/** What a format's fuzzing needs: sound files to begin with, and what reads them. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Files by their paths. */
+export type Files = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+
+export interface Target {
+  readonly name: string;
+  /** Sets of files that are right, each of which `read` accepts. */
+  seeds(): readonly Files[];
+  /** Which files of a set are edited; default: all. */
+  readonly edits?: (path: string) => boolean;
+  /** Whether files have a part in JSON; default: yes. */
+  readonly hasJson?: boolean;
+  /**
+   * Reads files as the product does, and uses what it read.
+   * @throws SluiceError if they are refused; anything else, {@link Broken} included, is a fault
+   */
+  read(files: Files): Promise<void>;
+}
+
+/** What was read contradicts itself. */
+export class Broken extends Error {
+  override readonly name = "Broken";
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A file of the repository, under its own name. */
+export function fileOf(path: string, name = path.replace(/^.*\//, "")): Files {
+  return new Map([[name, Uint8Array.from(readFileSync(join(root, path)))]]);
+}
+
+/** The files of a folder of the repository. */
+export function folderOf(path: string, keep: (name: string) => boolean = () => true): Files {
+  const folder = join(root, path);
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  const files = names.filter((name) => statSync(join(folder, name)).isFile() && keep(name));
+  return new Map(files.map((name) => [relative(".", name), Uint8Array.from(readFileSync(join(folder, name)))]));
+}
+
+/** A set with further files, or others in the place of its own. */
+export function withFiles(files: Files, others: Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>): Files {
+  const bytes = (content: string | Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
+    typeof content === "string" ? new TextEncoder().encode(content) : content;
+  return new Map([...files, ...Object.entries(others).map(([path, content]) => [path, bytes(content)] as const)]);
+}

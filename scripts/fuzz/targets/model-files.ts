@@ -1,0 +1,140 @@
+/** Models' files: configurations, weights, indices, and what is quantised. */
+import { loadGenerationConfig } from "../../../src/architectures/generation-config.ts";
+import { openModel } from "../../../src/architectures/open-model.ts";
+import { fuse } from "../../../src/compile/fuse.ts";
+import { openSource } from "../../../src/formats/open-source.ts";
+import { parseSafetensors, type StoredTensor, writeSafetensors } from "../../../src/formats/safetensors.ts";
+import type { FileSource } from "../../../src/formats/source.ts";
+import { measureModel } from "../../../src/model/footprint.ts";
+import { openLora } from "../../../src/model/lora.ts";
+import { drawnModel } from "../../../test/support/mlx-files.ts";
+import { Broken, type Files, fileOf, folderOf, type Target, withFiles } from "../target.ts";
+
+/** As a page gets them from a picked folder. */
+export function picked(files: Files): File[] {
+  return [...files].map(([path, content]) => {
+    const file = new File([content], path.replace(/^.*\//, ""));
+    Object.defineProperty(file, "webkitRelativePath", { value: `model/${path}` });
+    return file;
+  });
+}
+
+/** Opens a model as `load` does, up to the device, and reads all its weights. */
+async function readModel(files: Files): Promise<void> {
+  const source = await openSource(picked(files));
+  try {
+    await readOpened(source);
+  } finally {
+    await source.close();
+  }
+  await measureModel(picked(files), { adapter: NO_ADAPTER });
+}
+
+/** No adapter is called this, so nothing is opened. */
+const NO_ADAPTER = "none of them";
+
+async function readOpened(source: FileSource): Promise<void> {
+  const { config, checkpoint, graph } = await openModel(source, () => undefined);
+  await loadGenerationConfig(source, config, () => undefined);
+  fuse(graph);
+  for (const [name, { byteLength }] of checkpoint.tensors) {
+    const bytes = await checkpoint.read(name, 0, byteLength);
+    if (bytes.length !== byteLength) throw new Broken(`${name} has ${byteLength} bytes, and ${bytes.length} are read`);
+  }
+  for (const [name, matrix] of checkpoint.quantized ?? []) {
+    const { codes } = await matrix.readRows(checkpoint, 0, matrix.outputs, undefined);
+    if (codes.length !== matrix.outputs * matrix.inputs) throw new Broken(`${name} has ${codes.length} codes`);
+  }
+}
+
+const sort = folderOf("weights/gpt-nano-sort", (name) => name === "config.json" || name === "model.safetensors");
+const stories = folderOf("weights/stories260K", (name) => /config\.json$|model\.safetensors$/.test(name));
+
+/** The weights in two files, with the index that says which tensor is in which. */
+function sharded(files: Files): Files {
+  const { tensors } = parseSafetensors(files.get("model.safetensors") as Uint8Array);
+  const names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+  const parts = [new Map<string, StoredTensor>(), new Map<string, StoredTensor>()];
+  const weightMap: Record<string, string> = {};
+  [...tensors].forEach(([name, tensor], i) => {
+    parts[i % 2]?.set(name, tensor);
+    weightMap[name] = names[i % 2] as string;
+  });
+  const rest = new Map([...files].filter(([name]) => name !== "model.safetensors"));
+  return withFiles(rest, {
+    [names[0] as string]: writeSafetensors(parts[0] as Map<string, StoredTensor>),
+    [names[1] as string]: writeSafetensors(parts[1] as Map<string, StoredTensor>),
+    "model.safetensors.index.json": JSON.stringify({ metadata: { total_size: 1 }, weight_map: weightMap }),
+  });
+}
+
+export const modelFolder: Target = {
+  name: "model",
+  seeds: () => [sort, stories],
+  edits: (path) => path.endsWith(".json"),
+  read: readModel,
+};
+
+export const weightIndex: Target = {
+  name: "index",
+  seeds: () => [sharded(sort), sharded(stories)],
+  edits: (path) => path.endsWith(".index.json"),
+  read: readModel,
+};
+
+export const weights: Target = {
+  name: "safetensors",
+  seeds: () => [sort, sharded(sort)],
+  edits: (path) => path.endsWith(".safetensors"),
+  read: readModel,
+};
+
+export const gguf: Target = {
+  name: "gguf",
+  seeds: () => ["llama", "qwen2", "stories260K-Q8_0"].map((name) => fileOf(`test/data/gguf/${name}.gguf`)),
+  hasJson: false,
+  read: readModel,
+};
+
+export const mlx: Target = {
+  name: "mlx",
+  seeds: () => mlxSeeds,
+  read: readModel,
+};
+
+const mlxModel = drawnModel({
+  config: {
+    model_type: "llama",
+    hidden_size: 64,
+    intermediate_size: 96,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    head_dim: 32,
+    vocab_size: 40,
+    max_position_embeddings: 16,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: false,
+  },
+  usual: { bits: 4, group: 32 },
+  modules: { "model.layers.0.mlp.up_proj": { bits: 8, group: 64 } },
+  scales: "F16",
+  seed: 7,
+});
+const mlxSeeds: readonly Files[] = [
+  new Map(
+    await Promise.all(
+      mlxModel.quantised.map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())] as const),
+    ),
+  ),
+];
+
+/** The models that test/data/lora's adapters are for. */
+export const lora: Target = {
+  name: "lora",
+  seeds: () => [folderOf("test/data/lora/llama-patterns"), folderOf("test/data/lora/llama-rslora")],
+  read: async (files) => {
+    const opened = await openLora([picked(files)], {});
+    await opened?.close();
+  },
+};
