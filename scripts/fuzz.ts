@@ -12,7 +12,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { filesOf, planOf } from "./fuzz/cases.ts";
+import { filesOf, planOf, randomOf } from "./fuzz/cases.ts";
 import { tryFiles } from "./fuzz/outcome.ts";
 import { runTarget, type Summary } from "./fuzz/supervise.ts";
 import { targets } from "./fuzz/targets.ts";
@@ -74,6 +74,6 @@ async function tryOne(index: number, folder: string | undefined): Promise<void> 
       mkdirSync(dirname(place), { recursive: true });
       writeFileSync(place, content);
     }
-    console.log(await tryFiles(target, files));
+    console.log(await tryFiles(target, files, randomOf(seed, index)));
   }
 }

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { anyEdit, bytesAlone, type Edit, editFile } from "./edit-file.ts";
 import { share } from "./json-edits.ts";
-import type { Files, Target } from "./target.ts";
+import type { Files, Random, Target } from "./target.ts";
 
 /** Which files a case begins with, and what is done to them. */
 export interface Plan {
@@ -27,9 +27,26 @@ export function planOf(target: Target, sets: number, seed: number, index: number
 export function filesOf(target: Target, sets: readonly Files[], plan: Plan): Files {
   const files = new Map(sets[plan.set]);
   const paths = [...files.keys()].filter(target.edits ?? (() => true));
-  for (const { file, edit } of plan.edits) {
+  for (const { file, edit } of paths.length > 0 ? plan.edits : []) {
     const path = paths[Math.floor(file * paths.length)] as string;
     files.set(path, editFile(files.get(path) as Uint8Array<ArrayBuffer>, edit));
   }
   return files;
 }
+
+/** Draws for a case: xorshift, of its seed and number. */
+export function randomOf(seed: number, index: number): Random {
+  let state = (Math.imul(seed + 1, 0x9e3779b9) ^ Math.imul(index + 1, 0x85ebca6b)) | 1;
+  const next: Random = () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+  // The first draws of neighbouring numbers resemble each other.
+  for (let i = 0; i < 8; i++) next();
+  return next;
+}
+
+/** Draws that spoil nothing. */
+export const spoilsNothing: Random = () => 0.999;

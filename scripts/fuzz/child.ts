@@ -2,7 +2,7 @@
  * Tries a range of cases in a process of its own, which a case may end or hold up; reports each to the parent.
  *   child.ts TARGET SEED FIRST END
  */
-import { filesOf, planOf } from "./cases.ts";
+import { filesOf, planOf, randomOf, spoilsNothing } from "./cases.ts";
 import { overspent, tryFiles } from "./outcome.ts";
 import { targets } from "./targets.ts";
 
@@ -23,12 +23,12 @@ const sets = target.seeds();
 
 // What is done once, such as compiling and importing, belongs to no case.
 for (const files of sets) {
-  const outcome = await tryFiles(target, files);
+  const outcome = await tryFiles(target, files, spoilsNothing);
   if (outcome.result !== "read") throw new Error(`A sound set of ${name} is refused: ${outcome.said}`);
 }
 for (let index = Number(first); index < Number(end); index++) {
   const files = filesOf(target, sets, planOf(target, sets.length, Number(seed), index));
-  const outcome = await tryFiles(target, files);
+  const outcome = await tryFiles(target, files, randomOf(Number(seed), index));
   const report: Report = { index, ...outcome, overspent: overspent(outcome, files) };
   process.send(report);
 }

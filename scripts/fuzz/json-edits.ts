@@ -37,6 +37,9 @@ export function picked<Item>(list: readonly Item[], pick: number): Item {
   return list[Math.floor(pick * list.length)] as Item;
 }
 
+/** A list repeated within a repeated list makes texts that say nothing new. */
+const MOST_TEXT = 8_000_000;
+
 /** @returns the edited text; null if the text is not JSON, or has no place for the edit */
 export function editJson(text: string, edit: JsonEdit): string | null {
   const parsed = parsedOrNull(text);
@@ -45,7 +48,8 @@ export function editJson(text: string, edit: JsonEdit): string | null {
   const places: Place[] = [];
   collect(root, places);
   apply(picked(places, edit.at), edit);
-  return root.items.map(print).join(",");
+  const edited = root.items.map(print).join(",");
+  return edited.length > MOST_TEXT ? null : edited;
 }
 
 /** What an earlier edit has nested this deeply is left as it is: walking through it would need a stack of its own. */

@@ -1,6 +1,6 @@
 /** How a case ended, and what counts as a fault. */
 import { SluiceError } from "../../src/errors.ts";
-import type { Files, Target } from "./target.ts";
+import type { Files, Random, Target } from "./target.ts";
 
 export interface Outcome {
   /** `read`, the code of the error that refused the files, or `fault`. */
@@ -13,10 +13,10 @@ export interface Outcome {
   readonly grownMb: number;
 }
 
-export async function tryFiles(target: Target, files: Files): Promise<Outcome> {
+export async function tryFiles(target: Target, files: Files, random: Random): Promise<Outcome> {
   const memory = process.resourceUsage().maxRSS;
   const before = process.cpuUsage();
-  const { result, said } = await target.read(files).then(
+  const { result, said } = await target.read(files, random).then(
     () => ({ result: "read", said: "" }),
     (error: unknown) => ({
       result: error instanceof SluiceError && isRefusal(error) ? error.code : "fault",

@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 /** Files by their paths. */
 export type Files = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 
+/** Draws from [0, 1), the same for the same case. */
+export type Random = () => number;
+
 export interface Target {
   readonly name: string;
   /** Sets of files that are right, each of which `read` accepts. */
@@ -16,9 +19,10 @@ export interface Target {
   readonly hasJson?: boolean;
   /**
    * Reads files as the product does, and uses what it read.
+   * @param random for what is drawn beside the files; for the sound files that come first it gives 0.999 alone
    * @throws SluiceError if they are refused; anything else, {@link Broken} included, is a fault
    */
-  read(files: Files): Promise<void>;
+  read(files: Files, random: Random): Promise<void>;
 }
 
 /** What was read contradicts itself. */

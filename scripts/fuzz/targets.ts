@@ -2,6 +2,7 @@
 import type { Target } from "./target.ts";
 import { bundle, controlVector, edgeFiles, numpyFiles, torchFiles } from "./targets/bundles.ts";
 import { gguf, lora, mlx, modelFolder, weightIndex, weights } from "./targets/model-files.ts";
+import { hub, web } from "./targets/server-answers.ts";
 import { csv, jsonLines, partial, probe } from "./targets/tables.ts";
 import { chatTemplate, sentencePiece, tokenizer, tokenizerConfig, vocabMerges } from "./targets/text-files.ts";
 
@@ -26,4 +27,6 @@ export const targets: readonly Target[] = [
   csv,
   partial,
   probe,
+  hub,
+  web,
 ];

@@ -97,9 +97,20 @@ function fitter(fields: ConfigFields, name: string, key: string): (module: strin
       throw fields.refuse(name, `${show(key)} cannot be used as a pattern: ${error.message}`);
     }
   };
-  // As Python's `re.match(rf"(.*\.)?({key})$", module)`.
+  // As Python's `re.match(rf"(.*\.)?({key})$", module)`. Most keys are paths, and adapters have hundreds of them.
+  if (/^[\w.]+$/.test(key)) return (module) => endsInPath(module, key);
   const pattern = read(() => compilePattern(`\\A(?:.*\\.)?(?:${key})\\z`));
   return (module) => read(() => pattern.matches(module, new Effort(module.length)).length > 0);
+}
+
+/** Whether a path ends in `key`, at the beginning of one of its names; a full stop in the key is any character, as in a pattern. */
+function endsInPath(module: string, key: string): boolean {
+  const begin = module.length - key.length;
+  if (begin < 0 || (begin > 0 && module[begin - 1] !== ".")) return false;
+  for (let i = 0; i < key.length; i++) {
+    if (key[i] !== "." && key[i] !== module[begin + i]) return false;
+  }
+  return true;
 }
 
 function valueFor(module: string, patterns: readonly ModulePattern[]): number | undefined {

@@ -1,6 +1,6 @@
 /** Reads and checks the fields of a configuration file; every refusal names field, value and file. */
 import { SluiceError } from "../errors.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
 
 /** Counts and sizes reach shaders as u32, and products of two of them must stay exact. */
 const MAX_INTEGER = 2 ** 31 - 1;
@@ -90,7 +90,9 @@ export class ConfigFields {
   /** The fields of a nested object; undefined if it is absent or null. */
   object(name: string): ConfigFields | undefined {
     const value = this.raw(name);
-    return value === undefined ? undefined : new ConfigFields(value, this.label, this.note, `${this.#prefix}${name}.`);
+    return value === undefined
+      ? undefined
+      : new ConfigFields(value, this.label, this.note, `${showText(`${this.#prefix}${name}`)}.`);
   }
 
   /**

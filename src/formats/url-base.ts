@@ -1,5 +1,6 @@
 /** A model's folder on a web server, read by HTTP ranges. Runs in Node and in browsers. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { show } from "../show.ts";
 import { Arrival } from "./arrival.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import { RANGE_BYTES, ReadAhead, type Span } from "./read-ahead.ts";
@@ -283,7 +284,7 @@ class UrlBase implements FileSource {
     const { contentRange, body } = response;
     if (contentRange !== null && !isRange(contentRange, begin, size)) {
       await body.cancel();
-      const problem = `the server answered "${contentRange}" for bytes ${begin} to ${end} of ${size}`;
+      const problem = `the server answered ${show(contentRange)} for bytes ${begin} to ${end} of ${size}`;
       throw new SluiceError("bad_file", `${this.describe(path)}: ${problem}`, {
         hint: "The file was replaced while it was read, or the server's ranges are wrong. Load the model again.",
       });
