@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { filesOf, planOf, randomOf } from "./fuzz/cases.ts";
 import { tryFiles } from "./fuzz/outcome.ts";
-import { runTarget, type Summary } from "./fuzz/supervise.ts";
+import { runTargets, type Summary } from "./fuzz/supervise.ts";
 import { targets } from "./fuzz/targets.ts";
 
 const { values } = parseArgs({
@@ -44,11 +44,15 @@ function wholeNumber(name: string, text: string): number {
 
 async function tryAll(): Promise<void> {
   let faults = 0;
-  for (const target of chosen) {
-    const summary = await runTarget(target, seed, 0, count);
+  for await (const summary of runTargets(
+    chosen.map(({ name }) => name),
+    seed,
+    count,
+  )) {
     console.log(lineOf(summary));
-    for (const { index, what } of summary.faults.slice(0, 20))
+    for (const { index, what } of summary.faults.slice(0, 20)) {
       console.log(`  ✘ --seed ${seed} --only ${index}: ${what}`);
+    }
     faults += summary.faults.length;
   }
   console.log(`${chosen.length} formats, ${chosen.length * count} cases, ${faults} faults`);

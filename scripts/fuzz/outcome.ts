@@ -13,6 +13,9 @@ export interface Outcome {
   readonly grownMb: number;
 }
 
+/** How an error begins that says that a target's own sets are wrong. */
+export const UNSOUND = "A sound set is refused";
+
 export async function tryFiles(target: Target, files: Files, random: Random): Promise<Outcome> {
   const memory = process.resourceUsage().maxRSS;
   const before = process.cpuUsage();

@@ -1,8 +1,8 @@
-/** Runs the cases of a target in processes that may be lost, and confirms what looks wrong. */
+/** Runs cases in a process that may be lost, and confirms what looks wrong. */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Report } from "./child.ts";
-import type { Target } from "./target.ts";
+import type { Range, Report } from "./child.ts";
+import { UNSOUND } from "./outcome.ts";
 
 /** A case without an answer for this long hangs, whatever else the machine does. */
 const HANG_MS = 20_000;
@@ -23,82 +23,111 @@ export interface Summary {
   readonly worstMs: number;
 }
 
-export async function runTarget(target: Target, seed: number, first: number, end: number): Promise<Summary> {
-  const results = new Map<string, number>();
-  const faults: Fault[] = [];
-  let worstMs = 0;
-  let next = first;
-  while (next < end) {
-    const lost = await runRange(target.name, seed, next, end, async (report) => {
-      next = report.index + 1;
+/** Tries cases 0 to `count` of each target, in order; yields a summary after each. */
+export async function* runTargets(names: readonly string[], seed: number, count: number): AsyncGenerator<Summary> {
+  // One process serves all targets, as long as none of their cases ends it.
+  const run = new Run(
+    seed,
+    names.map((target) => ({ target, first: 0, end: count })),
+  );
+  for (const target of names) {
+    const results = new Map<string, number>();
+    const faults: Fault[] = [];
+    let worstMs = 0;
+    for (let index = 0; index < count; index++) {
+      const report = await run.report(target, index);
+      if (typeof report === "string") {
+        faults.push({ index, what: report });
+        continue;
+      }
       worstMs = Math.max(worstMs, report.cpuMs);
       results.set(report.result, (results.get(report.result) ?? 0) + 1);
-      if (report.result === "fault") faults.push({ index: report.index, what: report.said });
-      else if (report.overspent) faults.push({ index: report.index, what: report.overspent });
-    });
-    if (lost === null) break;
-    faults.push({ index: next, what: lost });
-    next += 1;
-  }
-  return { target: target.name, cases: end - first, results, faults: await confirmed(target, seed, faults), worstMs };
-}
-
-/** What was slow or large once may have been the machine's doing: it counts if it happens again, in a fresh process. */
-async function confirmed(target: Target, seed: number, faults: readonly Fault[]): Promise<readonly Fault[]> {
-  const kept: Fault[] = [];
-  for (const fault of faults) {
-    if (!/ of processor time$| more memory$/.test(fault.what)) {
-      kept.push(fault);
-      continue;
+      if (report.result === "fault") faults.push({ index, what: report.said });
+      else if (report.overspent && (await overspendsAgain(target, seed, index))) {
+        faults.push({ index, what: report.overspent });
+      }
     }
-    let again: string | null = null;
-    const lost = await runRange(target.name, seed, fault.index, fault.index + 1, (report) => {
-      again = report.overspent;
-    });
-    if (lost ?? again) kept.push({ index: fault.index, what: lost ?? (again as unknown as string) });
+    yield { target, cases: count, results, faults, worstMs };
   }
-  return kept;
 }
 
-/** @returns why the process ended before the last case; null if it did not */
-function runRange(
-  name: string,
-  seed: number,
-  first: number,
-  end: number,
-  take: (report: Report) => void,
-): Promise<string | null> {
-  return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(new URL("./child.ts", import.meta.url)), [name, `${seed}`, `${first}`, `${end}`], {
-      execArgv: [...process.execArgv, `--max-old-space-size=${HEAP_MB}`],
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-    });
+/** What was slow or large once may have been the machine's doing: it counts if a fresh process does it again. */
+async function overspendsAgain(target: string, seed: number, index: number): Promise<boolean> {
+  const report = await new Run(seed, [{ target, first: index, end: index + 1 }]).report(target, index);
+  return typeof report === "string" || report.overspent !== null;
+}
+
+/** The cases of some ranges, one after another; a process that ends at one is replaced by another after it. */
+class Run {
+  readonly #seed: number;
+  #ranges: readonly Range[];
+  readonly #reports: Report[] = [];
+  #lost: string | null | undefined;
+  #isRunning = false;
+  #wake: () => void = () => undefined;
+
+  constructor(seed: number, ranges: readonly Range[]) {
+    this.#seed = seed;
+    this.#ranges = ranges;
+  }
+
+  /** What became of a case; a text says how it ended the process. Cases are asked for in order. */
+  async report(target: string, index: number): Promise<Report | string> {
+    for (;;) {
+      const next = this.#reports.shift();
+      if (next) return next;
+      if (!this.#isRunning && this.#lost !== undefined) {
+        const lost = this.#lost;
+        // This is the fuzzer's own fault, and the same for every case.
+        if (lost?.includes(UNSOUND)) throw new Error(lost);
+        this.#lost = undefined;
+        const at = this.#ranges.findIndex((range) => range.target === target);
+        this.#ranges = this.#ranges.slice(at).map((range, i) => (i === 0 ? { ...range, first: index + 1 } : range));
+        return lost ?? "the process ended without a report";
+      }
+      if (!this.#isRunning) this.#start();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #start(): void {
+    const child = fork(
+      fileURLToPath(new URL("./child.ts", import.meta.url)),
+      [`${this.#seed}`, JSON.stringify(this.#ranges)],
+      {
+        execArgv: [...process.execArgv, `--max-old-space-size=${HEAP_MB}`],
+        stdio: ["ignore", "ignore", "pipe", "ipc"],
+      },
+    );
+    this.#isRunning = true;
     let said = "";
     let isHanging = false;
-    let isBegun = false;
     const giveUp = (): void => {
       isHanging = true;
       child.kill("SIGKILL");
     };
+    // The first answer waits for the modules too.
     let timer = setTimeout(giveUp, 3 * HANG_MS);
     child.stderr?.on("data", (text: Buffer) => {
       said = (said + text.toString()).slice(-4000);
     });
     child.on("message", (report: Report) => {
-      isBegun = true;
       clearTimeout(timer);
       timer = setTimeout(giveUp, HANG_MS);
-      take(report);
+      this.#reports.push(report);
+      this.#wake();
     });
-    child.on("error", reject);
     child.on("close", (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) resolve(null);
-      else if (isHanging) resolve(`no answer in ${HANG_MS / 1000} s`);
-      else if (!isBegun && /A sound set|Cannot find|SyntaxError/.test(said)) reject(new Error(said));
-      else resolve(`the process ended (${signal ?? `code ${code}`}): ${lastError(said)}`);
+      this.#isRunning = false;
+      if (isHanging) this.#lost = `no answer in ${HANG_MS / 1000} s`;
+      else if (code === 0) this.#lost = null;
+      else this.#lost = `the process ended (${signal ?? `code ${code}`}): ${lastError(said)}`;
+      this.#wake();
     });
-  });
+  }
 }
 
 function lastError(text: string): string {
