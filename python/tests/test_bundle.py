@@ -52,3 +52,16 @@ def test_a_damaged_file_is_refused():
     with pytest.raises(BundleError, match="not a safetensors file") as caught:
         Bundle.from_bytes(b"1234567")
     assert caught.value.code == "bad_file"
+
+
+def test_checks_are_kept(tmp_path):
+    check = {"tokens": [1, 2, 3], "prompt_length": 2, "top": [[5, 9.31], [7, 8.2]], "atol": 0.002}
+    bundle = Bundle.addition(GPT2, {0: np.ones(8)})
+    bundle.manifest["checks"] = [check, {**check, "tokens": [4]} | {"prompt_length": 1}, check]
+    path = tmp_path / "b.safetensors"
+    bundle.write(path)
+    assert Bundle.read(path).manifest["checks"] == bundle.manifest["checks"]
+    assert "checks" not in (bundle + Bundle.addition(GPT2, {1: np.ones(8)}, id="more")).manifest
+    bundle.manifest["checks"] = [{**check, "tokens": [11]}]
+    with pytest.raises(BundleError, match=r"checks\[0\] names token 11"):
+        bundle.write(path)

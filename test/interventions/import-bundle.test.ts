@@ -4,6 +4,9 @@ import * as assert from "uvu/assert";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import { arrayIn } from "../../src/formats/torch/globals.ts";
 import { readTorchFile } from "../../src/formats/torch/torch-file.ts";
+import { compose } from "../../src/interventions/compose.ts";
+import { affine } from "../../src/interventions/kinds/affine.ts";
+import { dot } from "../../src/numbers/dot.ts";
 import { refusal } from "../formats/refusal.ts";
 import { pickle, shortText, tensor, torchZip, zip } from "../formats/torch-files.ts";
 import { readBytes, readJson } from "../support/files.ts";
@@ -174,6 +177,37 @@ test("LoReFT becomes low_rank, equal to what its formula gives", async () => {
   const [stage] = bundle.manifest.stages;
   assert.ok(stage?.kind === "affine");
   assert.equal(stage.positions, [0, -1]);
+});
+
+test("DiReFT, with its rotation in PyTorch's parts or whole, and biases do what PyTorch computes", async () => {
+  const shape = llamaLike(8, 2);
+  const expected = await readJson<Record<string, number[][]>>(`${FOLDER}/pyreft-expected.json`);
+  for (const [name, component, site] of [
+    ["direft", "block_output", "resid_post"],
+    ["direft-whole", "mlp_output", "mlp_out"],
+    ["bias", "block_input", "resid_pre"],
+  ] as const) {
+    const folder = `pyreft-${name}`;
+    const files = ["config.json", `intkey_layer_1_comp_${component}_unit_pos_nunit_1#0.bin`];
+    const { bundle } = await imported(
+      files.map((each) => `${folder}/${each}`),
+      shape,
+      {},
+      folder,
+    );
+    const [stage] = compose(shape, [{ bundle }]).stages;
+    assert.ok(stage?.kind === "affine" && stage.site === site && affine.lowering.form === "row");
+    assert.equal([stage.layers, stage.positions], [[1], [0, -1]]);
+    const { v, u, c, b } = affine.lowering.lower(stage, stage.values.get(1) ?? {}, 8);
+    expected.h?.forEach((h, row) => {
+      const taken = v.map((each, i) => dot(h, each) - (c[i] ?? 0));
+      h.forEach((value, j) => {
+        const result = value + (b?.[j] ?? 0) - taken.reduce((sum, each, i) => sum + each * (u[i]?.[j] ?? 0), 0);
+        const wanted = expected[name]?.[row]?.[j] ?? Number.NaN;
+        assert.ok(Math.abs(result - wanted) < 1e-6, `${name} [${row}, ${j}]: ${result}, not ${wanted}`);
+      });
+    });
+  }
 });
 
 test("Neuronpedia's methods", async () => {
