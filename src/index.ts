@@ -18,6 +18,7 @@ export type {
   MaskValues,
   ShapedValues,
 } from "./attribution/attribute-edges.ts";
+export type { EnvelopeOptions } from "./compile/envelope.ts";
 export { type ErrorCode, SluiceError, type SluiceErrorOptions } from "./errors.ts";
 export type { Estimate } from "./evaluate/bootstrap.ts";
 export type { ContinuationPair, ScoredText, Scorer } from "./evaluate/continuations.ts";
@@ -112,6 +113,7 @@ export type { PoolReduction } from "./kernels/fit/pool.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
 export { type BakedModel, type BakeModelOptions, bakeModel } from "./model/bake-model.ts";
 export type { Batch } from "./model/batch.ts";
+export type { BatchBundle } from "./model/batch-bundles.ts";
 export type { ChangedModel, ModelFile } from "./model/changed-model.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";
@@ -128,6 +130,7 @@ export { loadBundle } from "./model/load-bundle.ts";
 export type { Model } from "./model/model.ts";
 export type {
   BatchGenerateOptions,
+  BatchIntervention,
   BatchOptions,
   CompareOptions,
   DigestOptions,

@@ -77,6 +77,7 @@ export function dispatchesToLint(): readonly Dispatch[] {
       const isMask = ({ kind }: Stage) => kind === "edge_mask";
       for (const captured of [[], captures]) {
         for (const subgroups of [true, false]) plan(config, all, { family, subgroups, captures: captured });
+        if (captured.length === 0) plan(config, all, { family, programs: { stages: 4, ranks: 4 } });
         // Without an edge mask, and with nothing else.
         plan(config, { ...all, stages: all.stages.filter((stage) => !isMask(stage)) }, { family, captures: captured });
         plan(config, { ...all, stages: all.stages.filter(isMask) }, { family, captures: captured });

@@ -32,6 +32,7 @@ import package::stages::affine::affine;
 @if(sourced) import package::stages::edge_mask::{edge_mask, SourceRow};
 import package::stages::neuron_scale::{scaled, scaled_by_all, Scaling};
 import package::stages::table::{stages, strength_of, NONE};
+@if(programs) import package::stages::table::program_of;
 import constants::{D, D4, THREADS};
 
 @if(quads) enable subgroups;
@@ -44,10 +45,8 @@ struct Args {
   record_stride: u32,  // records of a row
   variant_stride: u32, // vec4s from one variant of the output to the next
   first_variant: u32,
-  first_group: u32,    // vec4 of the stage table; groups at delta, then those of 2., then those of 3.
-  delta_groups: u32,
-  post_groups: u32,
-  pre_groups: u32,
+  @if(programs) program: u32,      // the norm's place in the directory of a program: groups, list_norm, mask
+  @if(!programs) groups: vec4u,    // vec4 of the stage table; groups at delta, then those of 2., then those of 3.
   has_delta: u32,      // 1: the row begins with `delta`
   tracks_delta: u32,   // 1: changes of delta belong to no source
   writes_stream: u32,
@@ -57,9 +56,8 @@ struct Args {
   @if(sourced) e_in: u32,          // E, what no source wrote, before and after this norm
   @if(sourced) e_out: u32,
   @if(sourced) private_e: u32,
-  @if(sourced) variants_at: u32,   // Variants of stages/edge_mask.wgsl
-  @if(sourced) edge_stage: u32,
-  list_norm: vec4u,    // stages at the norm: stages/neuron_scale.wgsl
+  @if(sourced && !programs) mask: vec4u, // Variants of stages/edge_mask.wgsl, and the mask's record
+  @if(!programs) list_norm: vec4u, // stages at the norm: stages/neuron_scale.wgsl
   @if(tap_delta) tap_delta: u32,
   @if(tap_resid_post) tap_resid_post: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
@@ -116,6 +114,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   @if(outs) let step_row = step.outs[row].row;
   @else let step_row = row;
   let records = step_row * args.record_stride;
+  @if(programs) let program = program_of(records) + args.program;
+  @if(programs) let groups = stages[program];
+  @else let groups = args.groups;
   let in_at = step_row * D4;
   let at = variant * args.variant_stride + row * D4;
 
@@ -143,7 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
       }
       place.moved = true;
       let delta_track = select(NONE, track_at, args.tracks_delta != 0u);
-      place.moved = run_groups(args.first_group, args.delta_groups, records, place, delta_track, tid);
+      place.moved = run_groups(groups.x, groups.y, records, place, delta_track, tid);
       for (var i = tid; i < D4; i += THREADS) {
         let x = output[at + i];
         // site: attn_out or mlp_out
@@ -155,12 +156,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   }
 
   // 2. resid_post of the block before, or resid_mid
-  let post_at = args.first_group + args.delta_groups;
-  place.moved = run_groups(post_at, args.post_groups, records, place, track_at, tid);
+  let post_at = groups.x + groups.y;
+  place.moved = run_groups(post_at, groups.z, records, place, track_at, tid);
   @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, place, tid);
 
   // 3. resid_pre
-  place.moved = run_groups(post_at + args.post_groups, args.pre_groups, records, place, track_at, tid);
+  place.moved = run_groups(post_at + groups.z, groups.w, records, place, track_at, tid);
   // site: resid_pre or resid_mid
   @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
@@ -180,9 +181,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
 
   // 4. the edge mask
   @if(sourced) {
-    if (args.variants_at != NONE) {
+    @if(programs) let mask = stages[program + 2u];
+    @else let mask = args.mask;
+    if (mask.x != NONE) {
       let sources_at = SourceRow(in_at, args.slot_stride);
-      let is_mixed = edge_mask(args.variants_at, variant, records + args.edge_stage, place, sources_at, tid);
+      let is_mixed = edge_mask(mask.x, variant, records + mask.y, place, sources_at, tid);
       place.moved = place.moved || is_mixed;
     }
   }
@@ -190,7 +193,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   // 5. the norm. The head reads one variant, and that is the final norm; other norms are captured uncorrected.
   @if(outs) let is_captured = owner;
   @else let is_captured = variant == 0u;
-  norm_row(row, is_captured, args.list_norm, records, place, tid);
+  @if(programs) let list_norm = stages[program + 1u];
+  @else let list_norm = args.list_norm;
+  norm_row(row, is_captured, list_norm, records, place, tid);
 }
 
 // Keeps delta as a source, for the norms after this one, and for this variant of this one.
@@ -216,6 +221,7 @@ fn run_groups(
   first: u32, count: u32, records: u32, start: RowPlace, track_at: u32, tid: u32,
 ) -> bool {
   var place = start;
+  // By data: the groups of a program, from the stage table, the same in all threads.
   for (var g = 0u; g < count; g++) {
     let words = stages[first + g];
     // By data: the form of a stage, from the stage table, the same in all threads.

@@ -1,12 +1,13 @@
 // Stages of single elements, a ← a + s·((scale − 1)⊙a + shift): an epilogue of the kernel that makes the site.
 //
 // The first stage at a site lies in the kernel's args, where it costs nothing to read; further ones (`stacked`) are listed
-// in the stage table. A stage that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the
+// in the stage table. `programs`: it lies in the directory of the row's program, and the args say at which place. A stage that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the
 // bits of the plain model. Computed as a·(1 + s(scale − 1)) + s·shift: with scale 0 at strength 1 the result is exactly
 // the shift.
 //
 // Bindings: 9, the stage table. Parallel: as the kernel that calls it, four elements at a time.
 import package::stages::table::{floats_at, stages, strength_of, NONE};
+@if(programs) import package::stages::table::program_of;
 
 // A stage at a site. src/compile/stage-layout.ts lists the same fields, and the lint compares the two.
 struct Scaling {
@@ -21,7 +22,9 @@ fn scaling_of(words: vec4u) -> Scaling {
 }
 
 // The value `v` at vec4 `n4` of a row after all stages of a site. `records`: where the row's records begin.
-fn neuron_scale(list: vec4u, records: u32, n4: u32, v: vec4f) -> vec4f {
+fn neuron_scale(place: vec4u, records: u32, n4: u32, v: vec4f) -> vec4f {
+  @if(programs) let list = stages[program_of(records) + place.x];
+  @else let list = place;
   let first = scaling_of(list);
   if (first.stage == NONE) {
     return v;

@@ -3,7 +3,8 @@
 //
 // A sequence's record of a stage is (strength, alpha, at, count): `count` instructions of the scope buffer, from vec4 `at`
 // on, say whether the stage acts; NONE: it acts everywhere, and the record is copied as it is (an edge mask has blocks in
-// place of alpha and at). The row's record is the same with strength 0 if the stage does not act.
+// place of alpha and at). The row's record is the same with strength 0 if the stage does not act. `programs`: the first
+// record says how many there are (stages/table.wgsl).
 //
 // Instructions are in postfix order and work on a stack of bits. Lists are packed, four numbers per vec4. The host
 // (src/compile/scope-buffer.ts) bounds nesting, and so the stack.
@@ -35,8 +36,10 @@ const SCOPE_NOT = 3u;    // turn the topmost
 // `sequences`.
 fn write_records(row: u32, token: u32, count: u32, sequences: u32, first: u32, stride: u32) {
   let own = sequences + step.rows[row].sequence * count;
-  // By data: the stages of a model.
-  for (var i = first; i < count; i += stride) {
+  @if(programs) let used = stage_table[own].y;
+  @else let used = count;
+  // By data: the stages of a model, or of a sequence.
+  for (var i = first; i < used; i += stride) {
     var record = stage_table[own + i];
     if (record.w != NONE && !acts(record.z, record.w, step.rows[row].position, token)) {
       record.x = 0u;

@@ -8,6 +8,11 @@
 //
 // The host lays it out (src/compile/stage-table.ts) and rewrites records and vectors between submits.
 //
+// `programs`: each sequence has a program of its own (src/compile/programs.ts), which its rows go through whatever the
+// others' are. The first record of a row and of a sequence is (program, records, –, NONE): the vec4 at which its program
+// begins, and how many records there are, this one included. A program begins with a directory, which has a place for all
+// that this plan's kernels may look for.
+//
 // Binding 9. It is bound as integers: floats that hold small integers are subnormal, and devices may flush those to zero.
 @group(1) @binding(9) var<storage, read> stages: array<vec4u>;
 
@@ -21,6 +26,11 @@ fn floats_at(at: u32) -> vec4f {
 // Element `index` of a packed array of floats that starts at vec4 `at`.
 fn scalar_at(at: u32, index: u32) -> f32 {
   return bitcast<f32>(stages[at + index / 4u][index % 4u]);
+}
+
+// Where the program of a row begins.
+@if(programs) fn program_of(records: u32) -> u32 {
+  return stages[records].x;
 }
 
 // How strongly a stage acts on a row whose records begin at vec4 `records`: its strength, or 0 outside its positions.

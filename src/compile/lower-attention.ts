@@ -28,7 +28,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedNode<"attention">)
     kv_heads: config.num_key_value_heads,
     head_dim: config.head_dim,
     taps: taps.names,
-    ...(ctx.stages.isStaged(op) && { staged: true }),
+    ...(ctx.stages.isStaged(op) && { staged: true, programs: ctx.stages.hasPrograms }),
     cache: ctx.options.cache,
     maxRows: MAX_ROWS,
   };
@@ -58,7 +58,7 @@ export function lowerAttention(ctx: LoweringContext, op: FusedNode<"attention">)
       rows: "rows",
       readsCache: true,
       label: labelOf(`${op.role} pattern`, op.layer),
-      ...servedBy(patternKernel({ ...shape, staged: false })),
+      ...servedBy(patternKernel({ ...shape, staged: false, programs: false })),
       args: { ...args, offset: pattern.offset, key_stride: pattern.stride },
       bind: { ...bind, pattern: { role: "capture" } },
     },

@@ -41,6 +41,7 @@ export function lowerEmbed(ctx: LoweringContext, op: FusedNode<"embed">): Dispat
     ...(positions && { wpe: kernelDtype(positions.dtype) }),
     taps: ctx.captures.tapsOf(op).names,
     staged: ctx.stages.isStaged(op),
+    programs: ctx.stages.isStaged(op) && ctx.stages.hasPrograms,
     sourced: op.source !== undefined,
     maxRows: MAX_ROWS,
   });

@@ -82,6 +82,7 @@ function partShape(ctx: LoweringContext, op: FusedLinear, { strips }: Pick<Weigh
     outs: rowsOf(op) === "outs",
     edits: ctx.stages.editsOf(op),
     stacked: ctx.stages.isStacked(op),
+    ...(ctx.stages.hasPrograms && { programs: true }),
     ...(ctx.stages.isSourced(op) && { sourced: true }),
     ...(op.epilogue.kind === "qkv" && ctx.stages.isStaged(op) && { grouped: true }),
     maxRows: MAX_ROWS,

@@ -18,8 +18,7 @@ const ofEdgeMasks: ReadonlySet<string> = new Set([
   "e_in",
   "e_out",
   "private_e",
-  "variants_at",
-  "edge_stage",
+  "mask",
 ]);
 
 export function lowerNorm(ctx: LoweringContext, op: FusedNorm): Dispatch {
@@ -75,6 +74,7 @@ function editedNorm(
     sourced: slots.count > 0,
     tracked: slots.tracked,
     ranks,
+    programs: ctx.stages.hasPrograms,
   };
   const args = Object.entries(part.args).filter(([name]) => shape.sourced || !ofEdgeMasks.has(name));
   return {

@@ -20,6 +20,7 @@ import { lowerTails } from "./lower-ends.ts";
 import { lowerPools } from "./lower-pool.ts";
 import { lowerOperation } from "./operations.ts";
 import type { Dispatch, Plan } from "./plan.ts";
+import type { ProgramBounds } from "./programs.ts";
 import { SourceSlots } from "./source-slots.ts";
 import { StageLowering } from "./stage-lowering.ts";
 import { linearSources, type WeightLayout } from "./weight-layout.ts";
@@ -53,6 +54,8 @@ export interface LowerOptions {
   readonly chunkRows?: number;
   /** The stages that the graph was rewritten for; default: none. */
   readonly composition?: Composition;
+  /** Each sequence has stages of its own, at the sites of the composition's: see compile/programs.ts. */
+  readonly programs?: ProgramBounds;
 }
 
 /**
@@ -122,6 +125,7 @@ class Lowering {
     this.#stages = new StageLowering(ops, sources, {
       config: graph.config,
       composition: options.composition ?? noStages,
+      programs: options.programs,
       sequences,
       chunkRows: this.#chunkRows,
       outputBias: (layer) => this.#outputBias(layer),
@@ -153,7 +157,7 @@ class Lowering {
     }
     const cacheRowBytes = ceil4(config.num_key_value_heads * config.head_dim) * (cache === "f16" ? 2 : 4);
     this.#checkCache(cacheRowBytes);
-    const { image, sourceBytes } = this.#stages;
+    const { image, programs, sourceBytes } = this.#stages;
     const split = splitRule(body);
     return {
       family,
@@ -174,7 +178,8 @@ class Lowering {
         logits: { index: this.#activations.indexOf(this.#graph.logits), stride: ceil4(config.vocab_size) },
       }),
       ...(split && { split }),
-      ...(image && { stages: { image, sourceBytes } }),
+      ...(image && { stages: { image, byteLength: image.byteLength, sourceBytes } }),
+      ...(programs && { stages: { programs, byteLength: programs.end * 16, sourceBytes } }),
       captures: this.#captures.regions,
       captureBytes: this.#captures.byteLength,
       ...(this.#captures.pooled && { pooled: this.#captures.pooled }),

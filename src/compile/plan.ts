@@ -10,6 +10,7 @@ import {
 } from "../kernels/kernel.ts";
 import type { CacheDtype } from "../kernels/linear/epilogue.ts";
 import type { Operation } from "../kernels/variants.ts";
+import type { ProgramLayout } from "./programs.ts";
 import type { StageImage } from "./stage-image.ts";
 
 /** What a binding of a dispatch is connected to; the executor knows the buffer of each. */
@@ -146,7 +147,14 @@ export interface Plan {
   /** Absent if no step splits attention. */
   readonly split?: SplitRule;
   /** What stages need at run time; absent without any. */
-  readonly stages?: { readonly image: StageImage; readonly sourceBytes: number };
+  readonly stages?: {
+    /** What all sequences go through, or the layout of the programs of which each has one. */
+    readonly image?: StageImage;
+    readonly programs?: ProgramLayout;
+    /** Bytes of the stage table; programs make it grow. */
+    readonly byteLength: number;
+    readonly sourceBytes: number;
+  };
   readonly captures: readonly CaptureRegion[];
   readonly captureBytes: number;
   /**

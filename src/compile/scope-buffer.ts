@@ -3,7 +3,7 @@
  * (shaders/stages/records.wgsl), since the ids of tokens that were sampled are known there alone.
  */
 import { type Positions, resolvePositions, type Scope } from "../interventions/positions.ts";
-import type { ScopePlace, SequenceSettings } from "../interventions/settings.ts";
+import type { ScopePlace } from "../interventions/settings.ts";
 import { codeOf, packed } from "./stage-layout.ts";
 
 export interface ScopeLayout {
@@ -12,7 +12,9 @@ export interface ScopeLayout {
   readonly places: readonly (readonly ScopePlace[])[];
 }
 
-export function layOutScopes(sequences: readonly SequenceSettings[]): ScopeLayout {
+export function layOutScopes(
+  sequences: readonly { readonly positions: readonly Positions[]; readonly promptLength: number }[],
+): ScopeLayout {
   const builder = new ScopeBuilder();
   const places = sequences.map(({ positions, promptLength }) =>
     positions.map((each) => builder.place(each, promptLength)),

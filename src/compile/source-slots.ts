@@ -6,7 +6,7 @@
 import type { EdgeVariant, Value } from "../graph/graph.ts";
 import { type FusedNorm, type FusedOp, keptBy, labelOf } from "./fused.ts";
 import { NONE } from "./stage-image.ts";
-import type { ProgramSlots } from "./stage-table.ts";
+import type { ProgramSlots } from "./stage-placer.ts";
 
 /** Source tables take at most this many bytes for the rows of a step; more sources make the steps smaller. */
 const SOURCE_BYTES = 64 << 20;

@@ -9,11 +9,13 @@ import { type Composition, edgeMaskIn } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { linearLists } from "../kernels/linear/linear.ts";
 import type { ModelConfig } from "../model-config.ts";
-import type { FusedLinear, FusedNode, FusedNorm, FusedOp } from "./fused.ts";
+import { type FusedLinear, type FusedNode, type FusedNorm, type FusedOp, labelOf } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
+import { listPlace, type ProgramBounds, type ProgramLayout, ProgramPlaces } from "./programs.ts";
 import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";
 import { visibleLayers } from "./stage-edges.ts";
 import { NONE, type StageImage } from "./stage-image.ts";
+import type { StagePlacer } from "./stage-placer.ts";
 import { StageTableBuilder } from "./stage-table.ts";
 
 /** What a dispatch takes over. */
@@ -32,6 +34,8 @@ export interface StageBounds {
   readonly sequences: number;
   /** Rows of a step. */
   readonly chunkRows: number;
+  /** Each sequence has a program of its own, within these bounds; default: all have the composition's stages. */
+  readonly programs?: ProgramBounds | undefined;
   /** Place in `params` of a layer's output bias, in vec4s; undefined if the model has none. */
   outputBias(layer: number): number | undefined;
 }
@@ -40,10 +44,12 @@ export class StageLowering {
   readonly slots: SourceSlots;
   /** Most coordinates that a group of affine stages has. */
   readonly ranks: number;
+  /** The table of the composition's stages, or the layout of programs; neither without stages. */
   readonly image: StageImage | undefined;
+  readonly programs: ProgramLayout | undefined;
   readonly #ops: readonly FusedOp[];
   readonly #bounds: StageBounds;
-  readonly #table: StageTableBuilder;
+  readonly #table: StagePlacer;
   readonly #staged = new Set<string>();
   /** By role of a linear operation: the values that stages edit somewhere, and whether several follow one another. */
   readonly #edits = new Map<string, Set<string>>();
@@ -56,7 +62,9 @@ export class StageLowering {
     this.#ops = ops;
     this.#bounds = bounds;
     this.slots = slots;
-    this.#table = new StageTableBuilder(bounds.composition, bounds, edgeVariants(ops));
+    const places = bounds.programs && new ProgramPlaces(bounds.programs, bounds);
+    const table = places ? undefined : new StageTableBuilder(bounds.composition, bounds, edgeVariants(ops));
+    this.#table = (places ?? table) as StagePlacer;
     for (const op of ops) {
       if (op.kind === "norm") continue;
       if (op.kind === "linear") this.#noteEdits(op);
@@ -71,7 +79,13 @@ export class StageLowering {
       else if (op.kind !== "norm") this.#lists.set(op, this.#partOf(op));
     }
     this.ranks = this.#table.ranks;
-    this.image = isEmpty ? undefined : this.#table.finish();
+    this.image = isEmpty ? undefined : table?.finish();
+    this.programs = isEmpty ? undefined : places?.finish();
+  }
+
+  /** Whether kernels look up what a row's own sequence goes through. */
+  get hasPrograms(): boolean {
+    return this.#bounds.programs !== undefined;
   }
 
   get sourceBytes(): number {
@@ -89,7 +103,7 @@ export class StageLowering {
 
   /** Whether the kernel must be able to run several stages one after the other at one value. */
   isStacked(op: FusedLinear): boolean {
-    return this.#stacked.has(op.role);
+    return this.#stacked.has(op.role) || (this.hasPrograms && this.#edits.has(op.role));
   }
 
   isSourced(op: FusedOp): boolean {
@@ -155,15 +169,18 @@ export class StageLowering {
             eSlot: (variant) => slots.eSlot(op, variant),
             fixedBiases: (variant) => this.#fixedBiases(variant),
           });
-    return this.#table.program({
-      delta: edit.delta?.stages,
-      post: edit.post,
-      pre: edit.pre,
-      norm: edit.norm,
-      writesStream: edit.stream !== undefined,
-      edges,
-      slots: slots.programSlots(op),
-    });
+    return this.#table.program(
+      {
+        delta: edit.delta?.stages,
+        post: edit.post,
+        pre: edit.pre,
+        norm: edit.norm,
+        writesStream: edit.stream !== undefined,
+        edges,
+        slots: slots.programSlots(op),
+      },
+      labelOf(op.role, op.layer),
+    );
   }
 
   /** Output biases that belong to no head, of the layers that a destination sees. */
@@ -182,7 +199,10 @@ export class StageLowering {
     if (op.kind === "embed") return this.#embedPart(op);
     if (op.list === undefined || !this.isStaged(op)) return nothing;
     return {
-      args: { record_stride: this.#table.recordStride, [`list_${op.list}`]: this.#table.list(op.stages) },
+      args: {
+        record_stride: this.#table.recordStride,
+        [`list_${op.list}`]: this.#table.list(op.stages, listPlace(op, op.list)),
+      },
       bind: { stages: { role: "stages" } },
       names: idsOf(op.stages),
     };
@@ -225,7 +245,9 @@ export class StageLowering {
   }
 
   #linearLists(op: FusedLinear): Record<string, readonly number[]> {
-    return Object.fromEntries(this.editsOf(op).map((name) => [`list_${name}`, this.#table.list(op.stages.get(name))]));
+    return Object.fromEntries(
+      this.editsOf(op).map((name) => [`list_${name}`, this.#table.list(op.stages.get(name), listPlace(op, name))]),
+    );
   }
 
   #headPart(op: FusedNode<"head_sources">): StagePart {

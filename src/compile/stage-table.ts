@@ -17,17 +17,15 @@ import type { RowStage } from "./fused.ts";
 import { EdgeBlocks } from "./stage-edges.ts";
 import { makeImage, NONE, type Origin, type Region, type StageImage } from "./stage-image.ts";
 import { codeOf, packed } from "./stage-layout.ts";
+import {
+  type NormPlaces,
+  type NormProgram,
+  normSwitches,
+  type StagePlacer,
+  type VariantPlaces,
+} from "./stage-placer.ts";
 
-/** Where the source table's rows are, for the programs of norms. */
-export interface ProgramSlots {
-  readonly delta: number;
-  readonly privateDelta: number;
-  readonly eIn: number;
-  readonly eOut: number;
-  readonly privateE: number;
-}
-
-export class StageTableBuilder {
+export class StageTableBuilder implements StagePlacer {
   readonly #composition: Composition;
   readonly #width: number;
   readonly #structure: { readonly at: number; readonly words: readonly number[] }[] = [];
@@ -39,31 +37,40 @@ export class StageTableBuilder {
   /** Most coordinates of a group so far. */
   ranks = 0;
 
-  /** vec4 at which the records of sequences begin, after those of a step's rows. */
   readonly sequenceRecords: number;
+  /** vec4 of the table at which what is built begins. */
+  readonly #base4: number;
+  /** Number of the first stage's record among those of a row. */
+  readonly #firstRecord: number;
 
-  /** @param variants every variant of an edge mask that the plan makes */
+  /**
+   * @param variants every variant of an edge mask that the plan makes
+   * @param at for the program of a sequence, which has neither rows nor sequences: the vec4 at which it begins, and how
+   *   many records come before those of its stages
+   */
   constructor(
     composition: Composition,
     { config, sequences, chunkRows }: { config: ModelConfig; sequences: number; chunkRows: number },
     variants: readonly EdgeVariant[],
+    { base4, firstRecord }: { readonly base4: number; readonly firstRecord: number } = { base4: 0, firstRecord: 0 },
   ) {
     this.#composition = composition;
     this.#width = config.hidden_size;
+    this.#base4 = base4;
+    this.#firstRecord = firstRecord;
     this.sequenceRecords = chunkRows * composition.stages.length;
-    this.#end4 = this.sequenceRecords + sequences * composition.stages.length;
+    this.#end4 = base4 + this.sequenceRecords + sequences * composition.stages.length;
     this.#edges = new EdgeBlocks(composition, config, sequences, variants, (count4) => this.#take(count4));
     for (let sequence = 0; sequence < sequences; sequence++) this.#placeRecords(sequence);
   }
 
-  /** Records of a row, and of a sequence. */
   get recordStride(): number {
     return this.#composition.stages.length;
   }
 
   /** A list of stages of single elements, as shaders/stages/neuron_scale.wgsl reads it: the first, and where the others are. */
   list(uses: readonly StageUse[] = []): readonly number[] {
-    const [first, ...others] = uses.map((use) => ({ stage: use.stage, ...this.#elementVectors(use) }));
+    const [first, ...others] = uses.map((use) => ({ stage: this.#recordOf(use), ...this.#elementVectors(use) }));
     if (!first) return packed("Scaling", { stage: NONE, scale: NONE, shift: NONE, more: NONE });
     const more =
       others.length > 0 ? this.#listed(others.map((each) => packed("Scaling", { ...each, more: NONE }))) : NONE;
@@ -76,16 +83,8 @@ export class StageTableBuilder {
   }
 
   /** The program of an edited norm, as args: see shaders/norm/edited.wgsl. */
-  program(program: {
-    readonly delta: readonly RowStage[] | undefined;
-    readonly post: readonly RowStage[];
-    readonly pre: readonly RowStage[];
-    readonly norm: readonly StageUse[];
-    readonly writesStream: boolean;
-    readonly edges: number;
-    readonly slots: ProgramSlots;
-  }): ArgValues {
-    const { delta, post, pre, slots } = program;
+  program(program: NormProgram): ArgValues & NormPlaces {
+    const { delta, post, pre } = program;
     const [ofDelta, ofPost, ofPre] = [delta ?? [], post, pre].map((stages) => this.#groups(stages)) as [
       number[][],
       number[][],
@@ -94,36 +93,15 @@ export class StageTableBuilder {
     const groups = [...ofDelta, ...ofPost, ...ofPre];
     const edgeStage = this.#composition.stages.findIndex(({ kind }) => kind === "edge_mask");
     return {
-      first_group: groups.length > 0 ? this.#fixed(groups) : 0,
-      delta_groups: ofDelta.length,
-      post_groups: ofPost.length,
-      pre_groups: ofPre.length,
-      has_delta: delta ? 1 : 0,
-      writes_stream: program.writesStream ? 1 : 0,
-      tracks_delta: delta?.some(({ tracked }) => tracked) === true ? 1 : 0,
-      delta_slot: slots.delta,
-      private_delta: slots.privateDelta,
-      e_in: slots.eIn,
-      e_out: slots.eOut,
-      private_e: slots.privateE,
+      groups: [groups.length > 0 ? this.#fixed(groups) : 0, ofDelta.length, ofPost.length, ofPre.length],
+      ...normSwitches(program),
       list_norm: this.list(program.norm),
-      variants_at: program.edges,
-      edge_stage: Math.max(0, edgeStage),
+      mask: [program.edges, Math.max(0, edgeStage) + this.#firstRecord],
     };
   }
 
-  /**
-   * The vec4 of a norm's variants: the uncorrected one, then one a destination.
-   * @param fixedBiases places in `params` of the output biases that a destination sees and no head has
-   */
-  variants(
-    variants: readonly EdgeVariant[],
-    place: {
-      slotOf(source: number, variant: number): number;
-      eSlot(variant: number): number;
-      fixedBiases(variant: EdgeVariant): readonly number[];
-    },
-  ): number {
+  /** The vec4 of a norm's variants: the uncorrected one, then one a destination. */
+  variants(variants: readonly EdgeVariant[], place: VariantPlaces): number {
     const entries = variants.map((variant, i) => {
       const terms = variant.terms.map(({ source, edge }) =>
         packed("Term", { slot: place.slotOf(source, i + 1), edge: edge ?? NONE }),
@@ -145,7 +123,7 @@ export class StageTableBuilder {
   }
 
   finish(): StageImage {
-    return makeImage(this.#end4 * 4, this.#structure, [...this.#regions, ...this.#edges.regions]);
+    return makeImage((this.#end4 - this.#base4) * 4, this.#structure, [...this.#regions, ...this.#edges.regions]);
   }
 
   /** Stages in a row as groups: those of whole rows that follow one another share a reduction. */
@@ -165,7 +143,7 @@ export class StageTableBuilder {
     for (const { form, use } of stages) {
       if (form === "elements") {
         flush();
-        const own = { form: codeOf("GROUP", form), stage: use.stage };
+        const own = { form: codeOf("GROUP", form), stage: this.#recordOf(use) };
         groups.push(packed("ElementGroup", { ...own, ...this.#elementVectors(use) }));
         continue;
       }
@@ -201,7 +179,7 @@ export class StageTableBuilder {
       const vectors = this.#rowVectors(use, rank, adds !== "nothing");
       entries.push(
         packed("Entry", {
-          stage: use.stage,
+          stage: this.#recordOf(use),
           gate: codeOf("GATE", typeof gate === "object" ? "clamp" : gate),
           reads: rank,
           adds: codeOf("ADDS", adds),
@@ -286,6 +264,10 @@ export class StageTableBuilder {
     });
   }
 
+  #recordOf({ stage }: StageUse): number {
+    return this.#firstRecord + stage;
+  }
+
   #stageOf({ stage, id }: StageUse): SiteStage {
     const found = this.#composition.stages[stage];
     if (!found || !isAtSite(found)) throw new Error(`Stage ${id} does not act at a site`);
@@ -329,7 +311,7 @@ export class StageTableBuilder {
   #fixed(vec4s: readonly (readonly number[])[]): number {
     const words = vec4s.flat();
     const at = this.#take(words.length / 4);
-    this.#structure.push({ at: at * 4, words });
+    this.#structure.push({ at: this.#wordOf(at), words });
     return at;
   }
 
@@ -344,13 +326,24 @@ export class StageTableBuilder {
     if (known !== undefined) return known;
     const at = this.#take(count4);
     this.#placed.set(key, at);
+    const [from, length] = [this.#wordOf(at), count4 * 4];
     this.#regions.push({
-      at: at * 4,
-      length: count4 * 4,
+      at: from,
+      length,
       origins,
-      write: ({ floats }, settings) => write(floats.subarray(at * 4, (at + count4) * 4), settings),
+      write: ({ floats }, settings) => write(floats.subarray(from, from + length), settings),
     });
     return at;
+  }
+
+  /** Where a vec4 of the table lies in what is built. */
+  #wordOf(at: number): number {
+    return (at - this.#base4) * 4;
+  }
+
+  /** Places structure first of all: its words may change until `finish`. */
+  begin(words: readonly number[]): void {
+    this.#structure.push({ at: this.#wordOf(this.#take(words.length / 4)), words });
   }
 
   #take(count4: number): number {

@@ -17,6 +17,8 @@ export interface EmbedShape {
   readonly taps?: readonly string[];
   /** The records of stages are made for the rows: args `record_stride` and `sequence_records`. */
   readonly staged?: boolean;
+  /** Each sequence has a program of its own, and as many records as that needs. */
+  readonly programs?: boolean;
   /** The embedding is kept in the source table of an edge mask, where arg `source` says. */
   readonly sourced?: boolean;
 }
@@ -27,7 +29,7 @@ export interface EmbedShape {
  * of the vocabulary the bound part holds. An id outside the vocabulary gives zeros.
  */
 export function embedKernel(shape: EmbedShape): Kernel {
-  const { width, vocab, wte, wpe, maxRows, staged = false, sourced = false } = shape;
+  const { width, vocab, wte, wpe, maxRows, staged = false, programs = false, sourced = false } = shape;
   if (wpe && isQuantised(wpe)) throw new Error("Tables of positions are not quantised");
   const width4 = Math.ceil(width / 4);
   const taps = SITES.filter((site) => shape.taps?.includes(site));
@@ -36,6 +38,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
     name: [
       ...["embed", tables, `${vocab}x${width}`, `m${maxRows}`],
       ...(staged ? ["staged"] : []),
+      ...(programs ? ["programs"] : []),
       ...(sourced ? ["sourced"] : []),
       ...taps,
     ].join("_"),
@@ -47,6 +50,7 @@ export function embedKernel(shape: EmbedShape): Kernel {
         wpe_f16: wpe === "f16",
         wpe_bf16: wpe === "bf16",
         ...(staged && { staged }),
+        ...(programs && { programs }),
         ...(sourced && { sourced }),
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },

@@ -5,10 +5,13 @@ import { fields, needed } from "../arguments/fields.ts";
 import { isList, listOf, prompt, tokens } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
 import { callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
+import type { EnvelopeOptions } from "../compile/envelope.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import type { HubChoice } from "../hub/open-options.ts";
-import { bundles, composeSettings, maskedEdges, positions, stageValues } from "../interventions/arguments.ts";
+import { bundle, bundles, composeSettings, maskedEdges, positions, stageValues } from "../interventions/arguments.ts";
+import { neuronSites } from "../interventions/stage.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
+import { MOST_RANKS } from "../kernels/norm/edited.ts";
 import type { QuantFormat } from "../model-config.ts";
 import type { StageChange } from "../runtime/live-stages.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
@@ -72,6 +75,9 @@ function isFileList(value: unknown): boolean {
 /** How a hub is reached. */
 export const hubChoice = fields<HubChoice>()({ endpoint: text, token: text, offline: flag });
 
+/** Stages that one request to a batch may have. */
+const MOST_STAGES = 1024;
+
 /** Methods of a model. */
 export const modelDoors = {
   with: entry("with", ["bundles", bundles], options(composeSettings, "settings")),
@@ -91,6 +97,11 @@ export const modelDoors = {
         context: sessionFields.context,
         prefillRows: whole({ least: 1 }),
         maxQueue: whole({ least: 0 }),
+        envelope: fields<EnvelopeOptions>("what bundles may have { affineRank, neuronScales, stages }")({
+          affineRank: whole({ least: 1, most: MOST_RANKS }),
+          neuronScales: either(flag, listOf(oneOf(neuronSites))),
+          stages: whole({ least: 1, most: MOST_STAGES }),
+        }),
         signal,
       }),
     ),
@@ -160,8 +171,14 @@ const digestOptions = fields<DigestOptions>()({ hub: hubChoice, signal, onProgre
 export const digestsDoor = entry("digestsFor", ["bundles", bundles], ["source", modelSource], options(digestOptions));
 export const weightsDigestDoor = entry("weightsDigestOf", ["source", modelSource], options(digestOptions));
 
+const bundleName = test<string>("a text of 1 to 256 characters", (value) => {
+  return typeof value === "string" && value !== "" && value.length <= 256;
+});
+
 /** Methods of a running batch. */
 export const batchDoors = {
+  addBundle: entry("batch.addBundle", ["name", bundleName], ["bundle", bundle]),
+  removeBundle: entry("batch.removeBundle", ["name", text]),
   generate: entry("batch.generate", ["prompt", prompt], options(batchGenerateOptions)),
 };
 

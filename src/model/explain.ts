@@ -154,7 +154,7 @@ function printBuffers(plan: Plan, layout: WeightLayout): string {
     `  keys[0..${plan.layers - 1}], values[0..${plan.layers - 1}]  ${bytes(plan.slots * plan.cacheRowBytes)} each, ${plan.slots} slots, ${plan.cache === "f16" ? "float16" : "float32"}`,
   );
   if (plan.stages) {
-    lines.push(`  stages  ${bytes(plan.stages.image.byteLength)}  strengths, programs and vectors of stages`);
+    lines.push(`  stages  ${bytes(plan.stages.byteLength)}  strengths, programs and vectors of stages`);
     lines.push("  scopes  where stages act; grows with the positions and token ids that they list");
     if (plan.stages.sourceBytes > 0)
       lines.push(`  sources  ${bytes(plan.stages.sourceBytes)}  what sources of masked edges wrote`);

@@ -1,12 +1,20 @@
 /** Rules and defaults of the options of generation, also for functions built on it. */
 
-import { fields } from "../arguments/fields.ts";
-import { isTable, listOf, tokens } from "../arguments/lists.ts";
+import { fields, needed } from "../arguments/fields.ts";
+import { isTable, listOf, tableOf, tokens } from "../arguments/lists.ts";
 import { type Rule, test } from "../arguments/rule.ts";
-import { finite, flag, oneOf, signal, text, whole } from "../arguments/rules.ts";
+import { finite, flag, float32, oneOf, signal, text, whole } from "../arguments/rules.ts";
+import { positions } from "../interventions/arguments.ts";
 import { MIN_TEMPERATURE, MOST_TOP_LOGPROBS } from "../kernels/sample/sample.ts";
+import type { StageChange } from "../runtime/live-stages.ts";
 import type { LogitBias, SamplingOptions } from "../runtime/sampling.ts";
-import type { BatchGenerateOptions, CompareOptions, GenerateOptions, SessionGenerateOptions } from "./options.ts";
+import type {
+  BatchGenerateOptions,
+  BatchIntervention,
+  CompareOptions,
+  GenerateOptions,
+  SessionGenerateOptions,
+} from "./options.ts";
 import { responseFormat } from "./response-format.ts";
 
 /** Maximum number of sequences in a session or a batch. On no device is a larger batch faster than several batches. */
@@ -72,7 +80,21 @@ export const sessionGenerateOptions = fields<SessionGenerateOptions>()({
   sequence: whole({ least: 0 }),
 });
 
-export const batchGenerateOptions = fields<BatchGenerateOptions>()(inSession);
+export const batchGenerateOptions = fields<BatchGenerateOptions>()({
+  ...inSession,
+  interventions: listOf(
+    fields<BatchIntervention>("a bundle { bundle, stages }")({
+      bundle: needed(text),
+      stages: tableOf(
+        fields<Omit<StageChange, "edges">>("new values { strength, alpha, positions }")({
+          strength: float32,
+          alpha: float32,
+          positions,
+        }),
+      ),
+    }),
+  ),
+});
 
 const {
   overflow: _overflow,

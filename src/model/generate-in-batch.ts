@@ -3,9 +3,18 @@ import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { BatchRequest } from "../runtime/batch/request.ts";
 import type { Scheduler } from "../runtime/batch/scheduler.ts";
 import type { Sequences } from "../runtime/sequences.ts";
+import type { StagesLease } from "./batch-bundles.ts";
 import { type GeneratedToken, type GenerateResult, type GenerationRequest, Output, timingsOf } from "./generation.ts";
 import { grammarFor } from "./response-format.ts";
 import { TokenQueue } from "./token-queue.ts";
+
+/** What a request runs on. */
+export interface BatchLease {
+  readonly sequences: Sequences;
+  readonly scheduler: Scheduler;
+  /** What acts on the request. Called when it starts. */
+  lease(): StagesLease;
+}
 
 /** A sample of the request. */
 interface Continuation {
@@ -21,8 +30,7 @@ interface Continuation {
 /** @returns as `generateAlone`; timings are the request's own, from when it joined. */
 export async function* generateInBatch(
   wanted: GenerationRequest,
-  sequences: Sequences,
-  scheduler: Scheduler,
+  { sequences, scheduler, lease }: BatchLease,
 ): AsyncGenerator<GeneratedToken, readonly GenerateResult[]> {
   const { prompts, sampling, signal } = wanted;
   const called = performance.now();
@@ -32,6 +40,7 @@ export async function* generateInBatch(
   // Refused here if no token can begin it, not in the middle of the others' steps.
   grammar?.begin().mask();
   throwIfAborted(signal);
+  const { stages, release } = lease();
   const queue = new TokenQueue<GeneratedToken>();
   let open = prompts.length;
   const all = prompts.map(({ tokens, seed = sampling.seed }, sample): Continuation => {
@@ -49,6 +58,7 @@ export async function* generateInBatch(
         maxNewTokens: wanted.maxNewTokens,
         stopTokens: wanted.stopTokens,
         promptLength: wanted.promptLength ?? tokens.length,
+        stages,
         listener: {
           onJoin(reused) {
             continuation.reused = reused;
@@ -81,6 +91,7 @@ export async function* generateInBatch(
   } finally {
     signal?.removeEventListener("abort", onAbort);
     for (const { request } of all) scheduler.cancel(request);
+    release();
   }
   return all.map(({ request: { tokens }, output, reused, seed, joined, first, ended }) => ({
     prompt_tokens: tokens,

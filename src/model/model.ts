@@ -11,6 +11,7 @@ import { PipelineCache } from "../execution/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { BundleInput, PrefixedBundle, SettingsInput } from "../interventions/arguments.ts";
+import type { ComposedBundle } from "../interventions/bundle-types.ts";
 import { compose } from "../interventions/compose.ts";
 import { positionWarnings } from "../interventions/position-warnings.ts";
 import { rewrite } from "../interventions/rewrite.ts";
@@ -54,6 +55,13 @@ import {
 import { Session } from "./session.ts";
 import { checkContext } from "./session-options.ts";
 
+/** What makes a model with stages of another. */
+interface ModelEdit {
+  readonly owner: Model;
+  readonly composition: Composition;
+  readonly bundles: readonly ComposedBundle[];
+}
+
 /** A model with stages written into its graph. */
 interface Edited {
   readonly composition: Composition;
@@ -76,19 +84,22 @@ export class Model {
   readonly tokenizerError: SluiceError | null;
   readonly #parts: ModelParts;
   readonly #pipelines: PipelineCache;
+  /** What the stages come from, if it was given to `with`. */
+  readonly #bundles: readonly ComposedBundle[];
   /** Absent without interventions, or if their structure changes nothing. */
   readonly #edited: Edited | undefined;
   /** The model that owns the weights, for one that was made by `with`. */
   readonly #owner: Model | undefined;
   #disposed = false;
 
-  constructor(parts: ModelParts, edit?: { readonly owner: Model; readonly composition: Composition }) {
+  constructor(parts: ModelParts, edit?: ModelEdit) {
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.generationDefaults = parts.generationConfig.defaults;
     this.tokenizerError = parts.tokenizerError;
     this.#parts = parts;
     this.#owner = edit?.owner;
+    this.#bundles = edit?.bundles ?? [];
     this.#pipelines = edit ? edit.owner.#pipelines : new PipelineCache(parts.gpu);
     if (edit && edit.composition.stages.length > 0) {
       const graph = rewrite(parts.graph, edit.composition);
@@ -104,14 +115,15 @@ export class Model {
    * @throws SluiceError `bad_bundle` naming file, stage and field; `usage` for settings that name an unknown stage
    */
   with(bundles: readonly (BundleInput | PrefixedBundle)[], settings: SettingsInput = {}): Model {
-    const composition = compose(this.config, ...this.#enter(modelDoors.with, bundles, settings));
+    const [read, wanted] = this.#enter(modelDoors.with, bundles, settings);
+    const composition = compose(this.config, read, wanted);
     for (const warning of composition.warnings) this.#parts.onNotice(warning);
-    return this.withStages(composition);
+    return this.withStages(composition, read);
   }
 
   /** `with` for stages that are already checked against this model. @internal */
-  withStages(composition: Composition): Model {
-    const model = new Model(this.#parts, { owner: this.#owner ?? this, composition });
+  withStages(composition: Composition, bundles: readonly ComposedBundle[] = []): Model {
+    const model = new Model(this.#parts, { owner: this.#owner ?? this, composition, bundles });
     // Refuse now, not at the first session, what the device cannot run.
     if (model.#edited) model.plan({ context: 1 });
     return model;
@@ -172,14 +184,20 @@ export class Model {
   }
 
   /**
-   * Opens a running batch: requests join and leave it while it runs, and share prefixes. For servers, and for pages with
-   * several conversations. The caller disposes of it.
+   * Opens a running batch: requests join and leave it while it runs, share prefixes, and have each its own interventions.
+   * For servers, and for pages with several conversations. This model's bundles are registered with it, by the names of
+   * their files without ending, or of their manifests. The caller disposes of it.
    * @throws SluiceError `context_overflow` for a context beyond the model's, `device_limit`
    */
   async batch(options: BatchOptions = {}): Promise<Batch> {
     const [wanted] = this.#enter(modelDoors.batch, options);
     const { openBatch } = await import("./batch.ts");
-    return openBatch((session) => this.openSequences(session), this.#parts, wanted);
+    return openBatch(
+      { parts: this.#parts, pipelines: this.#pipelines },
+      this.#edited?.composition,
+      this.#bundles,
+      wanted,
+    );
   }
 
   /** Logits at every position of `tokens`, or at the last position only: `[T, vocab_size]` or `[1, vocab_size]`. */

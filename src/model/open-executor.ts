@@ -1,6 +1,7 @@
 /** The executor of a session: its plans, its buffers, and the pipelines that it shares with its model. */
 
 import { ropeTable } from "../architectures/rope.ts";
+import type { ProgramBounds } from "../compile/programs.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
 import type { Composition } from "../interventions/stage.ts";
@@ -16,7 +17,9 @@ import { planSession } from "./plan-session.ts";
 export async function openExecutor(
   parts: ModelParts,
   pipelines: PipelineCache,
-  edited: (Pick<ModelParts, "graph" | "ops"> & { readonly composition: Composition }) | undefined,
+  edited:
+    | (Pick<ModelParts, "graph" | "ops"> & { readonly composition: Composition; readonly programs?: ProgramBounds })
+    | undefined,
   options: SessionOptions,
 ): Promise<Executor> {
   const { gpu, weights, onProgress } = parts;

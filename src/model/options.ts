@@ -1,9 +1,12 @@
 /** Options of a model's functions and methods. The rules that check them are in doors.ts. */
+import type { Table } from "../arguments/lists.ts";
+import type { EnvelopeOptions } from "../compile/envelope.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import type { HubChoice } from "../hub/open-options.ts";
 import type { PoolReduction } from "../kernels/fit/pool.ts";
 import type { KernelFamily } from "../kernels/kernel.ts";
 import type { QuantFormat } from "../model-config.ts";
+import type { StageChange } from "../runtime/live-stages.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
 import type { TuningStore } from "../tune/remembered.ts";
@@ -136,6 +139,11 @@ export interface BatchOptions {
    * most that many rows.
    */
   readonly prefillRows?: number;
+  /**
+   * Which bundles may be registered while it runs: what the plan is compiled for. Default: what the model's own bundles
+   * need; none for a model without.
+   */
+  readonly envelope?: EnvelopeOptions;
   /** Requests that may wait for a sequence; further ones fail with `busy`. Default: any number. */
   readonly maxQueue?: number;
   /** Aborts the call, which then fails with `aborted`. */
@@ -143,7 +151,21 @@ export interface BatchOptions {
 }
 
 /** Options of {@link Batch.generate}; the context is the batch's. */
-export interface BatchGenerateOptions extends Omit<GenerateOptions, "context"> {}
+export interface BatchGenerateOptions extends Omit<GenerateOptions, "context"> {
+  /**
+   * The bundles that act on this request, in order, and nothing else. Default: the model's own, as {@link Model.generate}
+   * has them.
+   */
+  readonly interventions?: readonly BatchIntervention[];
+}
+
+/** A bundle of a running batch that acts on a request. */
+export interface BatchIntervention {
+  /** Its name: {@link Batch.addBundle}. */
+  readonly bundle: string;
+  /** New values for its stages by id; what is left out is the bundle's own. */
+  readonly stages?: Table<Omit<StageChange, "edges">>;
+}
 
 /** Both sides draw with one seed; otherwise their continuations would differ by chance. */
 export interface CompareOptions

@@ -2,20 +2,21 @@
 
 import { lower } from "../compile/lower.ts";
 import type { Plan } from "../compile/plan.ts";
+import type { ProgramBounds } from "../compile/programs.ts";
 import type { Composition } from "../interventions/stage.ts";
 import type { ModelParts } from "./model-parts.ts";
 import type { SessionOptions } from "./options.ts";
 import { checkContext, DEFAULT_CONTEXT } from "./session-options.ts";
 
 /**
- * @param work the operations: those of the plain graph, or of the one with stages
+ * @param work the operations: those of the plain graph, or of the one with stages; `programs`: each sequence has its own
  * @param composition whose stages act; absent for a model without interventions
  * @param chunkRows rows of a step, if another plan has decided them; default: as many as the device allows
  * @throws SluiceError `usage`, `context_overflow`, `device_limit`
  */
 export function planSession(
   parts: ModelParts,
-  { graph, ops }: Pick<ModelParts, "graph" | "ops">,
+  { graph, ops, programs }: Pick<ModelParts, "graph" | "ops"> & { readonly programs?: ProgramBounds },
   composition: Composition | undefined,
   { sequences = 1, context, ...session }: SessionOptions,
   chunkRows?: number,
@@ -24,6 +25,7 @@ export function planSession(
   return lower(graph, ops, layout, {
     ...session,
     ...(composition && { composition }),
+    ...(programs && { programs }),
     family,
     reference,
     cache,

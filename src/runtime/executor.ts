@@ -108,8 +108,15 @@ export class Executor {
 
   /** Writes the whole scope buffer, which grows if it is too small. */
   writeScopes(words: Uint32Array<ArrayBuffer>): void {
-    if (this.#buffers.growScopes(words.byteLength)) this.#prepared.forget("scopes");
+    if (this.#buffers.grow("scopes", words.byteLength)) this.#prepared.forget("scopes");
     this.write({ role: "scopes" }, 0, words);
+  }
+
+  /** Makes room in the stage table. @returns whether its contents are lost */
+  growStages(byteLength: number): boolean {
+    const grown = this.#buffers.grow("stages", byteLength, this.#gpu.profile.limits.maxStorageBufferBindingSize);
+    if (grown) this.#prepared.forget("stages");
+    return grown;
   }
 
   /** Prepares staging buffers for a number of simultaneous reads of a size. @throws SluiceError `device_limit` */

@@ -10,7 +10,7 @@ import { destinationName, listDestinations, listSources, sourceName } from "../i
 import { methodsWithAlpha } from "../interventions/kinds/affine-methods.ts";
 import { hasAlpha, kindOf, stageName } from "../interventions/kinds/kinds.ts";
 import { isFloat32 } from "../interventions/manifest-fields.ts";
-import { acts, dependsOnPrompt, type Positions, resolvePositions, type Scope } from "../interventions/positions.ts";
+import { dependsOnPrompt, type Positions } from "../interventions/positions.ts";
 import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
 import {
   type Composition,
@@ -21,6 +21,8 @@ import {
 } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
+import { firstNewRole } from "./new-roles.ts";
+import type { SequenceStages } from "./sequence-stages.ts";
 
 /** New values for a stage; those left out stay. */
 export interface StageChange {
@@ -62,7 +64,7 @@ export interface StageBuffers {
   readonly mostScopeBytes: number;
 }
 
-export class LiveStages {
+export class LiveStages implements SequenceStages {
   readonly #composition: Composition;
   readonly #config: ModelConfig;
   readonly #image: StageImage | undefined;
@@ -222,25 +224,8 @@ export class LiveStages {
     if (settings.positions.some(dependsOnPrompt)) this.#areScopesStale = true;
   }
 
-  /**
-   * The first of a sequence's tokens on which some stage acts under one P and not under another; stages that are off do
-   * not count. The number of tokens if there is none.
-   * @param before P for the token at a position, as it was computed
-   * @param now P for all of them
-   */
   firstNewRole(sequence: number, tokens: readonly number[], before: (position: number) => number, now: number): number {
-    const { strengths, positions } = this.#of(sequence);
-    const relative = positions.filter((each, stage) => strengths[stage] !== 0 && dependsOnPrompt(each));
-    const scopesUnder = scopesByPromptLength(relative);
-    const first = tokens.findIndex((token, position) => {
-      const old = before(position);
-      if (old === now || relative.length === 0) return false;
-      const scopes = scopesUnder(now);
-      return scopesUnder(old).some((scope, i) => {
-        return acts(scope, position, token) !== acts(scopes[i] as Scope, position, token);
-      });
-    });
-    return first < 0 ? tokens.length : first;
+    return firstNewRole(this.#of(sequence), tokens, before, now);
   }
 
   /** Ids and positions of the stages in a sequence. */
@@ -355,16 +340,6 @@ function numberEdges(stage: EdgeMaskStage, config: ModelConfig): ReadonlyMap<str
   return new Map(
     stage.edges.map(({ source, destination }, i) => [`${sources[source]} → ${destinations[destination]}`, i]),
   );
-}
-
-/** Positions resolved once per requested P. */
-function scopesByPromptLength(positions: readonly Positions[]): (promptLength: number) => readonly Scope[] {
-  const known = new Map<number, readonly Scope[]>();
-  return (promptLength) => {
-    const scopes = known.get(promptLength) ?? positions.map((each) => resolvePositions(each, promptLength));
-    known.set(promptLength, scopes);
-    return scopes;
-  };
 }
 
 function isSame(a: Origin, b: Origin): boolean {

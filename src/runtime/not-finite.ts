@@ -21,13 +21,13 @@ export async function overflowOf(
   sequence: number,
   what?: string,
 ): Promise<SluiceError | undefined> {
-  const { executor, stages } = sequences;
+  const { executor } = sequences;
+  const isEdited = !sequences.isPlain(sequence);
   const role = { role: "overflow" } as const;
   const [rank = 0] = new Uint32Array(await executor.read({ role, offset: sequence * 4, byteLength: 4 }));
   if (rank === 0) return undefined;
   executor.write(role, sequence * 4, new Uint32Array(1));
   const norm = allDispatches(executor.activePlan).find(({ args, norms }) => norms && args.rank === rank);
-  const isEdited = stages !== undefined && !stages.areOff([sequence]);
   const where = `stream at ${norm?.norms ?? "some layer"} leaves float32: the norm after it (${norm?.label}) meets values that are not finite or whose squares are not`;
   return new SluiceError("non_finite", what === undefined ? `The ${where}` : `${what} are not finite: the ${where}`, {
     hint: isEdited

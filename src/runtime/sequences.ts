@@ -11,6 +11,7 @@ import type { LiveStages } from "./live-stages.ts";
 import type { ProgressListener } from "./progress.ts";
 import { commonLength, Roles } from "./roles.ts";
 import type { Head, Read, Write } from "./run.ts";
+import type { SequenceStages } from "./sequence-stages.ts";
 import { SlotTable } from "./slot-table.ts";
 
 /** Tokens that follow what a sequence already holds. */
@@ -59,8 +60,10 @@ export function checkVocabulary(tokens: readonly number[], vocabSize: number): v
 export class Sequences {
   readonly executor: Executor;
   readonly slots: SlotTable;
-  /** The stages that act on them; absent for a model without interventions. */
+  /** The stages that act on them, if all go through the same; absent for a model without interventions. */
   readonly stages: LiveStages | undefined;
+  /** Whatever acts on them. */
+  readonly #acting: SequenceStages | undefined;
   readonly #roles: Roles[];
   /** Sequences whose cache was filled under values that no longer hold. */
   readonly #outdated = new Set<number>();
@@ -75,9 +78,11 @@ export class Sequences {
     vocabSize: number,
     stages?: LiveStages,
     onProgress: ProgressListener = () => undefined,
+    acting: SequenceStages | undefined = stages,
   ) {
     this.executor = executor;
     this.stages = stages;
+    this.#acting = acting;
     this.#roles = Array.from({ length: executor.plan.sequences }, () => new Roles());
     this.slots = new SlotTable(executor.plan.sequences, executor.plan.capacity, executor.plan.slots);
     this.#tokens = Array.from({ length: executor.plan.sequences }, () => []);
@@ -181,16 +186,16 @@ export class Sequences {
    * that some stage treats as prompt under one P and not under the other.
    */
   usable(sequence: number, common: number, promptLength: number): number {
-    if (!this.stages) return common;
+    if (!this.#acting) return common;
     const roles = this.#roles[sequence] as Roles;
     const tokens = (this.#tokens[sequence] as number[]).slice(0, common);
-    return this.stages.firstNewRole(sequence, tokens, (position) => roles.promptLengthAt(position), promptLength);
+    return this.#acting.firstNewRole(sequence, tokens, (position) => roles.promptLengthAt(position), promptLength);
   }
 
   /** Says that all of a sequence's positions, also those that it holds, are those of a prompt with this P. */
   beginAs(sequence: number, promptLength: number): void {
     (this.#roles[sequence] as Roles).begin(0, promptLength);
-    this.stages?.setPromptLength(sequence, promptLength);
+    this.#acting?.setPromptLength(sequence, promptLength);
   }
 
   /** Says which of a sequence's positions from here on count as its prompt's: [0, P). What it holds keeps its roles. */
@@ -309,13 +314,18 @@ export class Sequences {
   sync(sequences: readonly number[]): void {
     const { from, to } = this.slots.takeChanges();
     if (from < to) this.executor.write({ role: "slots" }, from * 4, this.slots.table.subarray(from, to));
-    if (!this.stages) return;
-    this.stages.flush();
-    this.executor.setEdited(!this.stages.areOff(sequences));
+    if (!this.#acting) return;
+    this.#acting.flush();
+    this.executor.setEdited(!this.#acting.areOff(sequences));
   }
 
   dispose(): void {
     this.executor.dispose();
+  }
+
+  /** Whether no stage acts in a sequence. */
+  isPlain(sequence: number): boolean {
+    return this.#acting?.areOff([sequence]) ?? true;
   }
 
   /** Drops a sequence's cache and roles from a position on. */

@@ -48,7 +48,7 @@ export class SessionBuffers {
     const partialBytes = Math.max(plan.partialBytes, plain?.partialBytes ?? 0);
     if (partialBytes > 0) add({ role: "partials" }, partialBytes);
     if (plan.stages) {
-      add({ role: "stages" }, plan.stages.image.byteLength);
+      add({ role: "stages" }, plan.stages.byteLength);
       add({ role: "scopes" }, SCOPE_BYTES);
       if (plan.stages.sourceBytes > 0) add({ role: "sources" }, plan.stages.sourceBytes);
     }
@@ -84,13 +84,18 @@ export class SessionBuffers {
     return buffer;
   }
 
-  /** Grows the scope buffer to this size; its contents are lost. @returns whether the buffer changed */
-  growScopes(byteLength: number): boolean {
-    const key = roleKey({ role: "scopes" });
-    const old = this.of({ role: "scopes" });
+  /**
+   * Grows the scope buffer or the stage table to at least this size; its contents are lost.
+   * @param most bytes that it may have
+   * @returns whether the buffer changed
+   */
+  grow(role: "scopes" | "stages", byteLength: number, most = Number.POSITIVE_INFINITY): boolean {
+    const key = roleKey({ role });
+    const old = this.of({ role });
     if (old.size >= byteLength) return false;
+    const size = Math.max(byteLength, Math.min(2 ** Math.ceil(Math.log2(byteLength)), most));
     this.#owned.release(old);
-    this.#byRole.set(key, this.#owned.make(key, 2 ** Math.ceil(Math.log2(byteLength)), GPUBufferUsage.STORAGE));
+    this.#byRole.set(key, this.#owned.make(key, size, GPUBufferUsage.STORAGE));
     return true;
   }
 }

@@ -77,7 +77,7 @@ export async function publicCalls(): Promise<{
   );
   const edited = model.with([bundle]);
   const session = await edited.session({ context: 8 });
-  const batch = await model.batch({ sequences: 1, context: 8, prefillRows: 8 });
+  const batch = await edited.batch({ sequences: 1, context: 8, prefillRows: 8 });
   const sentences = [1, 2, 3, 4, 5].map((id) => [id, id + 1]);
   const classes = { positive: sentences, negative: sentences.map((ids) => [...ids, 9]) };
   const attribution = await openAttribution(model, [[1, 2, 3]]);
@@ -218,7 +218,11 @@ export async function publicCalls(): Promise<{
         generate: [[1, 2], aborted],
         generateBatch: [[[1, 2]], aborted],
       }),
-      on(batch, batchDoors, { generate: [[1, 2], aborted] }),
+      on(batch, batchDoors, {
+        generate: [[1, 2], aborted],
+        addBundle: ["another", bundle],
+        removeBundle: ["another"],
+      }),
       on(attribution, attributionDoors, { run: [{}, aborted], losses: [[{}], aborted], means: [aborted] }),
       on(tokenizer, tokenizerDoors, {
         encode: ["Once", {}],

@@ -42,7 +42,10 @@ export function imaginedPlan(
     quantize,
     ...options
   }: Partial<
-    Pick<LowerOptions, "family" | "captures" | "choices" | "pooling" | "reference" | "sequences" | "subgroups">
+    Pick<
+      LowerOptions,
+      "family" | "captures" | "choices" | "pooling" | "reference" | "sequences" | "subgroups" | "programs"
+    >
   > & {
     readonly dtype?: StoredDtype;
     readonly quantize?: QuantFormat;

@@ -15,6 +15,8 @@ export interface AttentionShape {
   readonly taps: readonly string[];
   /** neuron_scale stages may act at attn_z: args `record_stride` and `list_z`. */
   readonly staged?: boolean;
+  /** Each sequence has a program of its own: `list_z` is the list's place in it. */
+  readonly programs?: boolean;
   /** How keys and values are cached; default f32. With f16, `head_dim` % 4 = 0. */
   readonly cache?: CacheDtype;
   /** MAX_ROWS of the step uniform. */
@@ -41,8 +43,17 @@ export function checkAttentionShape(shape: AttentionShape): void {
 }
 
 /** `12of12x64_128rows`, then `_z` where z is tapped: everything of a shape that changes a source. */
-export function shapeName({ heads, kv_heads, head_dim, taps, staged, cache, maxRows }: AttentionShape): string {
-  return `${heads}of${kv_heads}x${head_dim}_${maxRows}rows${staged ? "_staged" : ""}${cache === "f16" ? "_f16cache" : ""}${taps.map((tap) => `_${tap}`).join("")}`;
+export function shapeName({
+  heads,
+  kv_heads,
+  head_dim,
+  taps,
+  staged,
+  programs,
+  cache,
+  maxRows,
+}: AttentionShape): string {
+  return `${heads}of${kv_heads}x${head_dim}_${maxRows}rows${staged ? "_staged" : ""}${programs ? "_programs" : ""}${cache === "f16" ? "_f16cache" : ""}${taps.map((tap) => `_${tap}`).join("")}`;
 }
 
 /** The linker's constants and conditions that every attention shader takes, with a shader's own added. */
@@ -65,6 +76,7 @@ export function attentionShader(
     conditions: {
       ...conditions,
       ...(shape.staged && { staged: true, stacked: true }),
+      ...(shape.programs && { programs: true }),
       ...(shape.cache === "f16" && { f16_cache: true }),
       ...Object.fromEntries(shape.taps.map((tap) => [`tap_${tap}`, true])),
     },

@@ -20,7 +20,7 @@ export function splitBytes({ heads, head_dim }: AttentionShape, parts: number, r
 
 /** The first of the two: as `attentionDecode`, each row's keys dealt to that many workgroups. `head_dim` % 4 = 0. */
 export function attentionSplit(shape: AttentionShape, parts: number): Kernel {
-  const plain: AttentionShape = { ...shape, taps: [], staged: false };
+  const plain: AttentionShape = { ...shape, taps: [], staged: false, programs: false };
   const { constants, conditions, headTiles } = decodeTiling(shape);
   return {
     name: `attention_split${parts}_${shapeName(plain)}`,

@@ -154,7 +154,7 @@ interface Design {
 function describe(whole: LinearShape, design: Design): Kernel {
   const shape = design.half ? halfOf(whole, design.half) : whole;
   const { K, N, strips, dtype, epilogue, bias, outs = false, maxRows } = shape;
-  const { sourced = false, grouped = false, stacked = false, heads } = shape;
+  const { sourced = false, grouped = false, stacked = false, programs = false, heads } = shape;
   const edits = editsOf(shape);
   const ending = epilogueShader(epilogue);
   const taps = linearTaps(epilogue.kind).filter((tap) => shape.taps.includes(tap));
@@ -167,7 +167,7 @@ function describe(whole: LinearShape, design: Design): Kernel {
     follows || grouped ? ending.name : "",
     bias ? "bias" : "",
     outs ? "outs" : "",
-    edits.length > 0 ? `edits_${edits.join("_")}${stacked ? "_stacked" : ""}` : "",
+    edits.length > 0 ? `edits_${edits.join("_")}${stacked ? "_stacked" : ""}${programs ? "_programs" : ""}` : "",
     sourced ? "sourced" : "",
     heads ? `heads${heads.count}${heads.bias ? "_shared_bias" : ""}` : "",
     grouped && design.entry !== "linear/grouped" ? "grouped" : "",
@@ -185,7 +185,7 @@ function describe(whole: LinearShape, design: Design): Kernel {
         ...(reads && weightConditions(dtype)),
         bias,
         outs,
-        ...(edits.length > 0 && { staged: true, stacked }),
+        ...(edits.length > 0 && { staged: true, stacked, ...(programs && { programs }) }),
         ...Object.fromEntries(edits.map((name) => [`edits_${name}`, true])),
         ...(sourced && { sourced }),
         ...(heads && { heads: true, head_bias: heads.bias }),

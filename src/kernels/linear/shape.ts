@@ -19,6 +19,8 @@ export interface LinearShape {
   readonly edits?: readonly string[];
   /** Several stages may follow one another at one of these values. */
   readonly stacked?: boolean;
+  /** Each sequence has a program of its own: a `list_` is the list's place in it. */
+  readonly programs?: boolean;
   /** The value at mlp_out is kept in the source table, where arg `source` says. */
   readonly sourced?: boolean;
   /**

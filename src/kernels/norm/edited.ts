@@ -16,6 +16,8 @@ export interface EditedNormShape extends NormShape {
   readonly tracked: boolean;
   /** Most coordinates of one group of affine stages. */
   readonly ranks: number;
+  /** Each sequence has a program of its own: arg `program` in place of `groups`, `list_norm` and `mask`. */
+  readonly programs?: boolean;
 }
 
 /**
@@ -23,14 +25,14 @@ export interface EditedNormShape extends NormShape {
  * `variant_stride`, `slot_stride`, `first_variant`, and the row's program as the stage table has it. The dispatch asks for `variants` variants.
  */
 export function editedNormKernel(shape: EditedNormShape, variants: number, choice: NormChoice): Kernel {
-  const { kind, width, outs = false, maxRows, deltas, sourced, tracked } = shape;
+  const { kind, width, outs = false, maxRows, deltas, sourced, tracked, programs = false } = shape;
   const ranks = rankClass(shape.ranks);
   // The threads of a quad keep copies of all coordinates.
   const subgroups = choice.subgroups === true && ranks <= MOST_RANKS / 2;
   const { threads, design, conditions: meeting, constants } = normThreads(width, { ...choice, subgroups });
   const layer = kind === "layer";
   const taps = tapsOf(shape);
-  const switches = { deltas, sourced, tracked };
+  const switches = { deltas, sourced, tracked, programs };
   const flagged = notesOverflow(shape);
   const on = Object.entries(switches).flatMap(([name, value]) => (value ? [name] : []));
   return {

@@ -1,6 +1,7 @@
 /** What a running batch is asked for, and what it reports. */
 import type { DecodedToken } from "../decode.ts";
 import type { SettledSampling } from "../sampling.ts";
+import type { RequestStages } from "./program-stages.ts";
 
 /** One continuation. */
 export interface BatchRequest {
@@ -12,6 +13,8 @@ export interface BatchRequest {
   readonly stopTokens: ReadonlySet<number>;
   /** P: positions that count as the prompt's. */
   readonly promptLength: number;
+  /** What acts on its rows; undefined: nothing. */
+  readonly stages: RequestStages | undefined;
   readonly listener: BatchListener;
 }
 

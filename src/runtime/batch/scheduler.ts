@@ -15,6 +15,7 @@ import { type DrawnLogprobs, logprobsRead, readLogprobs, setMask, setSampling, t
 import type { Sequences } from "../sequences.ts";
 import { Place } from "./place.ts";
 import { Prefixes } from "./prefixes.ts";
+import type { ProgramStages } from "./program-stages.ts";
 import type { BatchRequest, BatchStats } from "./request.ts";
 import { StepBuilder } from "./step-builder.ts";
 
@@ -23,6 +24,8 @@ export interface SchedulerOptions {
   readonly prefillRows: number;
   /** Requests that may wait; default: any number. */
   readonly maxQueue?: number | undefined;
+  /** What acts on sequences; absent if nothing can. */
+  readonly stages?: ProgramStages | undefined;
 }
 
 /** Steps under way. */
@@ -205,9 +208,11 @@ export class Scheduler {
   #join(request: BatchRequest): Place {
     const { tokens, promptLength, sampling, listener } = request;
     const { plan } = this.#sequences;
+    const { stages } = this.#options;
     const { sequence, reused } = this.#prefixes.take(tokens, (from, common) =>
-      this.#sequences.usable(from, common, promptLength),
+      stages?.isFilledUnder(from, request.stages) === false ? 0 : this.#sequences.usable(from, common, promptLength),
     );
+    stages?.begin(sequence, request.stages);
     this.#sequences.beginAs(sequence, promptLength);
     setSampling(this.#sequences, sequence, tokens, sampling);
     const place = new Place(request, sequence, reused, plan.capacity);
