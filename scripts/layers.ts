@@ -21,7 +21,7 @@ export const layers: readonly (readonly string[])[] = [
 ];
 
 /** Modules that may use Node's builtins and the packages that exist only for Node. All others run in pages too. */
-export const nodeModules = /^src\/(?:gpu|formats|hub|tune)\/node[^/]*\.ts$|^src\/cli\//;
+export const nodeModules = /^src\/(?:gpu|formats|hub|tune|serve)\/node[^/]*\.ts$|^src\/cli\//;
 
 /** Packages that only work in Node. */
 export const nodePackages: readonly string[] = ["webgpu", "@sparticuz/chromium"];

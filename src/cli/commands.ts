@@ -27,12 +27,14 @@ import { perplexity } from "./commands/perplexity.ts";
 import { profile } from "./commands/profile.ts";
 import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
+import { serve } from "./commands/serve.ts";
 import { sites } from "./commands/sites.ts";
 import { tune } from "./commands/tune.ts";
 
 export const COMMANDS: readonly Command[] = [
   generate,
   chat,
+  serve,
   logits,
   capture,
   sites,

@@ -41,6 +41,7 @@ import type {
   UnigramClassifier,
   UnigramOptions,
 } from "../index.ts";
+import type { RunningServer, ServeOptions } from "../serve/node-serve.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
 import type { RunRecord } from "./run-record.ts";
@@ -136,6 +137,8 @@ export interface Library {
     prompt: string | readonly number[] | undefined,
     options: ProfileOptions,
   ): Promise<Profile>;
+  /** Answers requests over HTTP. */
+  serve(model: LoadedModel, options: ServeOptions): Promise<RunningServer>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
   /** The size of a model, before it is loaded. */
   measureModel(source: string, options: FootprintOptions): Promise<ModelFootprint>;
@@ -158,6 +161,8 @@ export interface CommandContext {
   say(text: string): void;
   /** A line editor if a user types on a terminal; otherwise null. */
   openEditor(completer: Completer): LineSource | null;
+  /** Makes Ctrl-C and SIGTERM call the handler, once, instead of ending the command; the next ends the process. */
+  onShutdown(handler: () => void): void;
   /** Makes Ctrl-C call the handler instead of ending the command, until the returned function is called. */
   divertInterrupts(handler: () => void): () => void;
 }

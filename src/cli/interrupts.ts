@@ -14,6 +14,8 @@ export interface Interrupts {
   readonly exitCode: number | null;
   /** Makes Ctrl-C call the handler instead of ending the command, until the returned function is called. */
   divert(handler: () => void): () => void;
+  /** Makes the first signal of either kind call the handler; the second ends the process. */
+  takeOver(handler: () => void): void;
   /** Stops listening for signals. */
   release(): void;
 }
@@ -32,7 +34,15 @@ export function watchInterrupts(
   let waiting: NodeJS.Timeout | undefined;
   let exitCode: number | null = null;
   let diverted: (() => void) | null = null;
+  let shutDown: (() => void) | null = null;
+  let isShuttingDown = false;
   const interrupt = (code: number): void => {
+    if (isShuttingDown) exit(code);
+    if (shutDown) {
+      isShuttingDown = true;
+      shutDown();
+      return;
+    }
     if (exitCode !== null) exit(code);
     exitCode = code;
     stop();
@@ -51,6 +61,9 @@ export function watchInterrupts(
       return () => {
         diverted = null;
       };
+    },
+    takeOver(handler) {
+      shutDown = handler;
     },
     release() {
       clearTimeout(waiting);

@@ -73,6 +73,11 @@ export const library: Library = {
     const { spreadTokens } = await import("../profile/bench.ts");
     return profileModel(whole, prompt ?? spreadTokens(64, whole.config.vocab_size), options);
   },
+  async serve(model, options) {
+    const whole = own(model);
+    const { serveModel } = await import("../serve/node-serve.ts");
+    return serveModel(whole, options);
+  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);

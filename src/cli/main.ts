@@ -81,6 +81,7 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
       stderr.write(text);
     },
     openEditor: world.openEditor,
+    onShutdown: (handler) => interrupts.takeOver(handler),
     divertInterrupts: (handler) => interrupts.divert(handler),
   };
   let error: unknown = null;

@@ -27,7 +27,7 @@ const penalty = finite({ least: -2, most: 2 });
 const addend = finite({ least: -100, most: 100 });
 
 /** Addends by token id, as a Map or an object; copied. */
-const logitBias: Rule<ReadonlyMap<number, number>, LogitBias> = {
+export const logitBias: Rule<ReadonlyMap<number, number>, LogitBias> = {
   takes: "a Map or an object from token ids to numbers from -100 to 100",
   suits: isTable,
   read(value, place) {

@@ -1,6 +1,7 @@
 /** A conversation, and the part of it that the model sees, laid out by a chat template within a context. */
 import { SluiceError } from "../../errors.ts";
 import type { ChatMessage, Tokenizer } from "../../index.ts";
+import { tokenAfterAnswer } from "../../tokenizer/end-of-turn.ts";
 
 /** A message and its answer. The last turn has none until it is complete. */
 interface Turn {
@@ -73,7 +74,7 @@ export class Conversation {
   /** Tokens that end an answer: the tokenizer's end of text, and the special token that the template puts after an answer. */
   get endOfTurn(): readonly number[] {
     const { eosTokenId } = this.#tokenizer;
-    const after = this.#tokenAfterAnswer();
+    const after = tokenAfterAnswer(this.#tokenizer, this.#template === undefined ? {} : { template: this.#template });
     return [...new Set([eosTokenId, after].filter((id) => id !== undefined))];
   }
 
@@ -169,19 +170,5 @@ export class Conversation {
       addGenerationPrompt,
       ...(this.#template !== undefined && { template: this.#template }),
     });
-  }
-
-  /** Many folders name only an end of text, although the template ends an answer with a token such as `<|im_end|>`. */
-  #tokenAfterAnswer(): number | undefined {
-    const mark = "answer-0f3c";
-    const text = this.#render([{ user: "?", answer: mark }], false);
-    const at = text.lastIndexOf(mark);
-    if (at < 0) return undefined;
-    const [id] = this.#tokenizer.encode(text.slice(at + mark.length).trimStart(), { addSpecialTokens: false });
-    if (id === undefined) return undefined;
-    const isSpecial =
-      this.#tokenizer.decode([id], { skipSpecialTokens: true }) === "" &&
-      this.#tokenizer.decode([id], { skipSpecialTokens: false }) !== "";
-    return isSpecial ? id : undefined;
   }
 }

@@ -1,0 +1,149 @@
+/** The server's routes and what guards them. Free of Node: it takes requests and returns responses. */
+import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { readBundle } from "../index.ts";
+import { chat } from "./chat.ts";
+import { complete } from "./completions.ts";
+import { checkName } from "./interventions.ts";
+import type { ApiKeys } from "./keys.ts";
+import { limits } from "./limits.ts";
+import { Problem, problemOf } from "./problem.ts";
+import type { Service } from "./service.ts";
+
+export interface AppOptions {
+  /** Who may use it; absent: everybody who reaches it. */
+  readonly keys?: ApiKeys | undefined;
+  /** Origins of pages that may use it; `*` for any. */
+  readonly origins: readonly string[];
+  /** Whether bundles may be uploaded and deleted. */
+  readonly allowUploads: boolean;
+  /** Told of faults of the server. */
+  readonly onFault: (error: unknown) => void;
+}
+
+/** A server without a socket. */
+export interface App {
+  fetch(request: Request, env?: unknown): Response | Promise<Response>;
+  /** From now on requests are refused; those under way go on. */
+  drain(): void;
+}
+
+export function makeApp(service: Service, { keys, origins, allowUploads, onFault }: AppOptions): App {
+  const app = new Hono();
+  const { metrics, engine } = service;
+  let isDraining = false;
+
+  const refuse = (c: Context, error: unknown): Response => {
+    const problem = problemOf(error);
+    if (problem.status === 500) onFault(error);
+    return c.json(problem.body, problem.status as 400, { ...problem.headers });
+  };
+  app.onError((error, c) => refuse(c, error));
+  app.notFound((c) =>
+    refuse(c, new Problem(404, `There is no ${c.req.method} ${c.req.path} here`, { code: "unknown_url" })),
+  );
+
+  app.use(async (c, next) => {
+    const began = performance.now();
+    await next();
+    const route = c.req.routePath === "/*" ? "other" : c.req.routePath;
+    metrics.answered(route, c.res.status, (performance.now() - began) / 1000);
+  });
+  app.use(guardOrigins(origins));
+  app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], allowMethods: ["GET", "POST", "PUT", "DELETE"] }));
+
+  app.get("/health", (c) => c.json({ status: isDraining ? "draining" : "ok" }, isDraining ? 503 : 200));
+
+  app.use(async (c, next) => {
+    if (keys && !(await keys.admits(c.req.header("Authorization")))) {
+      throw new Problem(401, "This server needs an API key: Authorization: Bearer KEY", { code: "invalid_api_key" });
+    }
+    await next();
+  });
+  app.get("/metrics", (c) => {
+    return c.text(metrics.print(engine.stats, engine.bundles.size), 200, {
+      "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+    });
+  });
+  app.use(async (c, next) => {
+    if (isDraining && c.req.method !== "GET") {
+      c.header("Connection", "close");
+      throw new Problem(503, "The server is shutting down", { code: "draining" });
+    }
+    await next();
+  });
+
+  const models = () => [{ id: service.name, object: "model", created: service.created, owned_by: "sluice" }];
+  app.get("/v1/models", (c) => c.json({ object: "list", data: models() }));
+  app.get("/v1/models/:name{.+}", (c) => {
+    service.checkModel(c.req.param("name"));
+    return c.json(models()[0] as object);
+  });
+  const limited = bodyLimit({ maxSize: limits.bodyBytes, onError: () => tooLarge(limits.bodyBytes) });
+  app.post("/v1/completions", limited, async (c) => complete(service, await jsonOf(c), c.req.raw.signal));
+  app.post("/v1/chat/completions", limited, async (c) => chat(service, await jsonOf(c), c.req.raw.signal));
+
+  const { bundles } = engine;
+  app.get("/v1/bundles", (c) => c.json({ object: "list", data: bundles.names.map((name) => bundles.describe(name)) }));
+  app.get("/v1/bundles/:name", (c) => c.json(bundles.describe(c.req.param("name"))));
+  const uploads: MiddlewareHandler = async (_, next) => {
+    if (!allowUploads)
+      throw new Problem(403, "This server does not take bundles: start it with --allow-uploads", {
+        code: "uploads_off",
+      });
+    await next();
+  };
+  const limitedBundle = bodyLimit({ maxSize: limits.bundleBytes, onError: () => tooLarge(limits.bundleBytes) });
+  app.put("/v1/bundles/:name", uploads, limitedBundle, async (c) => {
+    const name = checkName(c.req.param("name"));
+    const bytes = new Uint8Array(await c.req.arrayBuffer());
+    const isNew = engine.addBundle(name, readBundle(bytes, name));
+    return c.json(bundles.describe(name), isNew ? 201 : 200);
+  });
+  app.delete("/v1/bundles/:name", uploads, (c) => {
+    const name = c.req.param("name");
+    engine.removeBundle(name);
+    return c.json({ id: name, object: "bundle", deleted: true });
+  });
+
+  return {
+    fetch: (request, env) => app.fetch(request, env as Record<string, unknown>),
+    drain() {
+      isDraining = true;
+    },
+  };
+}
+
+/** Pages of other origins are refused, since a browser sends them a user's reach. */
+function guardOrigins(allowed: readonly string[]): MiddlewareHandler {
+  return async (c, next) => {
+    const origin = c.req.header("Origin");
+    if (origin !== undefined && !allowed.includes("*") && !allowed.includes(origin)) {
+      throw new Problem(
+        403,
+        `Pages of ${origin.slice(0, 200)} may not use this server: start it with --cors ${origin.slice(0, 200)}`,
+        { code: "origin_refused" },
+      );
+    }
+    await next();
+  };
+}
+
+function tooLarge(most: number): never {
+  throw new Problem(413, `The body is larger than ${most} bytes`, { code: "body_too_large" });
+}
+
+async function jsonOf(c: Context): Promise<unknown> {
+  const type = c.req.header("Content-Type") ?? "";
+  // A page's form could post any other type without being asked for its origin.
+  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) {
+    throw new Problem(415, "The body must be JSON, with Content-Type: application/json", { code: "bad_content_type" });
+  }
+  const text = await c.req.text();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new Problem(400, `The body is not JSON: ${(cause as Error).message}`, { code: "bad_json" });
+  }
+}

@@ -1,0 +1,154 @@
+/** `/v1/chat/completions`: a conversation gets its next answer, through the model's chat template. */
+import type { ChatMessage, GenerateOptions } from "../index.ts";
+import { finishReason, RequestEnd, runAll, usageOf } from "./answering.ts";
+import { type ChatFields, chatFields, readFields } from "./fields.ts";
+import { readInterventions } from "./foreign-steering.ts";
+import { chatLogprob, textLogprobs } from "./logprob-shapes.ts";
+import { messagesOf } from "./messages.ts";
+import { optionsFor } from "./options.ts";
+import { Problem } from "./problem.ts";
+import type { Service } from "./service.ts";
+import { answerStream } from "./streaming.ts";
+import { AnswerStream, parseAnswer, type Tool, type ToolCall } from "./tool-calls.ts";
+import { forcedCalls, readTools } from "./tool-forms.ts";
+
+export async function chat(service: Service, given: unknown, client: AbortSignal): Promise<Response> {
+  const { engine, metrics } = service;
+  const { body: rest, interventions } = readInterventions(given, engine.bundles);
+  const body = readFields(chatFields, "chat/completions", rest);
+  const model = service.checkModel(body.model);
+  if (body.top_logprobs !== undefined && !body.logprobs) {
+    throw new Problem(400, "top_logprobs needs logprobs: true", { param: "top_logprobs" });
+  }
+  const { tokenizer } = service;
+  const wish = toolWish(service, body);
+  const text = tokenizer.applyChatTemplate(messagesOf(body.messages) as readonly ChatMessage[], {
+    addGenerationPrompt: true,
+    ...(wish.shown.length > 0 && { tools: wish.shown }),
+    ...(body.chat_template_kwargs && { variables: body.chat_template_kwargs }),
+  });
+  // The template has put BOS and the like into the text already.
+  const tokens = tokenizer.encode(text, { addSpecialTokens: false });
+  if (tokens.length > engine.context) {
+    throw new Problem(400, `The conversation has ${tokens.length} tokens and the context holds ${engine.context}`, {
+      code: "context_length_exceeded",
+      param: "messages",
+    });
+  }
+  const end = new RequestEnd(client);
+  const { n = 1, logprobs = false } = body;
+  const mostCalls = body.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY;
+  const stopTokens = service.endOfTurn;
+  const choices = Array.from({ length: n }, (_, i) => {
+    const options = optionsFor(body, engine.model, i);
+    const wanted: GenerateOptions = {
+      ...options,
+      ...(wish.format && { responseFormat: wish.format }),
+      stopTokens: [...(options.stopTokens ?? []), ...stopTokens],
+      maxNewTokens: body.max_completion_tokens ?? body.max_tokens ?? engine.context + 1 - tokens.length,
+      ...(logprobs && { logprobs, topLogprobs: body.top_logprobs ?? 0 }),
+      signal: end.signal,
+    };
+    return engine.generate(tokens, wanted, interventions);
+  });
+  const head = { id: `chatcmpl-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
+  const isStop = (token: number): boolean => service.isStopToken(token);
+
+  if (body.stream) {
+    const answers = choices.map(() => new AnswerStream(wish.tools));
+    const calls = choices.map(() => 0);
+    return answerStream(end, async (events) => {
+      const chunk = (index: number, delta: object, rest: object = {}) => {
+        const choice = { index, delta, logprobs: null, finish_reason: null, ...rest };
+        const usage = body.stream_options?.include_usage && { usage: null };
+        events.send({ ...head, object: "chat.completion.chunk", choices: [choice], ...usage });
+      };
+      const tell = (
+        index: number,
+        answer: { readonly content: string; readonly calls: readonly ToolCall[] },
+        scored: object | null,
+      ) => {
+        if (answer.content !== "" || scored) chunk(index, { content: answer.content }, { logprobs: scored });
+        for (const call of answer.calls) {
+          const place = calls[index] as number;
+          if (place >= mostCalls) break;
+          calls[index] = place + 1;
+          chunk(index, { tool_calls: [{ index: place, ...shapedCall(call) }] });
+        }
+      };
+      const results = await runAll(choices, metrics, end, (index, { token, text: piece, logprobs: scores }) => {
+        if (!events.hasBegun(index)) chunk(index, { role: "assistant", content: "" });
+        const scored = scores && !isStop(token) ? { content: [chatLogprob(tokenizer, scores)], refusal: null } : null;
+        const answer = answers[index] as AnswerStream;
+        tell(index, wish.tools.length > 0 ? answer.push(piece ?? "") : { content: piece ?? "", calls: [] }, scored);
+      });
+      results.forEach((result, index) => {
+        if (wish.tools.length > 0) tell(index, (answers[index] as AnswerStream).end(), null);
+        chunk(index, {}, { finish_reason: (calls[index] as number) > 0 ? "tool_calls" : finishReason(result) });
+      });
+      if (body.stream_options?.include_usage) {
+        events.send({ ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(results, n) });
+      }
+    });
+  }
+  const results = await runAll(choices, metrics, end).finally(() => end.end());
+  const answered = results.map((result, index) => {
+    const { content, calls } =
+      wish.tools.length > 0 ? parseAnswer(result.text ?? "", wish.tools) : { content: result.text ?? "", calls: [] };
+    const scores = logprobs
+      ? { content: textLogprobs(result, isStop).map((each) => chatLogprob(tokenizer, each)), refusal: null }
+      : null;
+    const message = {
+      role: "assistant",
+      content: content === "" && calls.length > 0 ? null : content,
+      refusal: null,
+      ...(calls.length > 0 && { tool_calls: calls.slice(0, mostCalls).map(shapedCall) }),
+    };
+    return { index, message, logprobs: scores, finish_reason: calls.length > 0 ? "tool_calls" : finishReason(result) };
+  });
+  return Response.json({ ...head, object: "chat.completion", choices: answered, usage: usageOf(results, n) });
+}
+
+function shapedCall({ name, arguments: given }: ToolCall): object {
+  return {
+    id: `call_${crypto.randomUUID().replaceAll("-", "").slice(0, 24)}`,
+    type: "function",
+    function: { name, arguments: given },
+  };
+}
+
+/** What a request wants of tools. */
+interface ToolWish {
+  /** Those that an answer may call. */
+  readonly tools: readonly Tool[];
+  /** As the template is shown them. */
+  readonly shown: readonly Readonly<Record<string, unknown>>[];
+  /** What the answer must be, if it must call one. */
+  readonly format?: NonNullable<GenerateOptions["responseFormat"]>;
+}
+
+function toolWish(service: Service, { tools: given = [], tool_choice: choice, response_format }: ChatFields): ToolWish {
+  const tools = readTools(given);
+  const refuse = (message: string, param = "tool_choice"): never => {
+    throw new Problem(400, message, { param });
+  };
+  if (tools.length === 0) {
+    if (choice !== undefined && choice !== "none" && choice !== "auto") refuse("tool_choice needs tools");
+    return { tools: [], shown: [] };
+  }
+  if (choice === "none") return { tools: [], shown: [] };
+  const form = service.toolForm ?? refuse("The model's chat template does not show tools", "tools");
+  if (choice === undefined || choice === "auto") return { tools, shown: given };
+  if (response_format && response_format.type !== "text")
+    refuse("A required tool call and a response_format exclude each other");
+  const name =
+    typeof choice === "string" ? undefined : (choice.function as { readonly name?: unknown } | undefined)?.name;
+  const wanted = choice === "required" ? tools : tools.filter((tool) => tool.name === name);
+  if (wanted.length === 0)
+    refuse(`tool_choice must be none, auto, required or { type: "function", function: { name } } of one of the tools`);
+  return {
+    tools,
+    shown: given,
+    format: { type: "framed_json", framed_json: forcedCalls(form as "tagged" | "bare", wanted) },
+  };
+}

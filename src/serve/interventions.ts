@@ -1,0 +1,108 @@
+/** The bundles that requests can name, and what a request says of them. */
+import { fields, needed } from "../arguments/fields.ts";
+import { listOf, type Table, tableOf } from "../arguments/lists.ts";
+import { float32, text } from "../arguments/rules.ts";
+import type { Bundle, Positions } from "../index.ts";
+import { maskedEdges, positions } from "../interventions/arguments.ts";
+import { limits } from "./limits.ts";
+import { Problem } from "./problem.ts";
+
+/** Values of a stage; those left out are the bundle's own. */
+export interface StageValues {
+  readonly strength?: number;
+  readonly alpha?: number;
+  readonly positions?: Positions;
+}
+
+/** A bundle that acts on a request. */
+export interface InterventionInput {
+  readonly bundle: string;
+  /** By stage id. */
+  readonly stages?: Table<StageValues>;
+  /** [source, destination, m] of edges that the bundle's edge mask lists. */
+  readonly edges?: readonly (readonly [source: string, destination: string, m: number])[];
+}
+
+export interface Intervention extends Omit<InterventionInput, "stages"> {
+  readonly stages?: ReadonlyMap<string, StageValues>;
+}
+
+export const interventionsRule = listOf(
+  fields<InterventionInput>("an intervention { bundle, stages, edges }")({
+    bundle: needed(text),
+    stages: tableOf(
+      fields<StageValues>("values { strength, alpha, positions }")({ strength: float32, alpha: float32, positions }),
+    ),
+    edges: maskedEdges,
+  }),
+  { most: 64 },
+);
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** @throws Problem 400 for a name that cannot be part of an address */
+export function checkName(name: string): string {
+  if (NAME.test(name)) return name;
+  throw new Problem(400, `"${name.slice(0, 60)}" cannot name a bundle: letters, digits, ., _ and - can, at most 128`, {
+    param: "name",
+  });
+}
+
+export class Bundles {
+  readonly #bundles = new Map<string, Bundle>();
+
+  get size(): number {
+    return this.#bundles.size;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#bundles.keys()];
+  }
+
+  /** @returns whether the name was free */
+  set(name: string, bundle: Bundle): boolean {
+    const isNew = !this.#bundles.has(name);
+    if (isNew && this.#bundles.size >= limits.bundles) {
+      throw new Problem(400, `There are ${limits.bundles} bundles already`, { code: "too_many_bundles" });
+    }
+    this.#bundles.set(name, bundle);
+    return isNew;
+  }
+
+  /** @throws Problem 404 */
+  delete(name: string): void {
+    if (!this.#bundles.delete(name)) throw this.#unknown(name, 404);
+  }
+
+  /** @throws Problem 404 */
+  describe(name: string): object {
+    const bundle = this.#bundles.get(name);
+    if (!bundle) throw this.#unknown(name, 404);
+    const stages = bundle.manifest.stages.map(({ id, kind }) => ({ id, kind }));
+    return { id: name, object: "bundle", name: bundle.manifest.name, stages };
+  }
+
+  /** @throws Problem 400 for a name that is not registered, or a stage that its bundle does not have */
+  get(intervention: Intervention, index: number): Bundle {
+    const { bundle: name, stages } = intervention;
+    const bundle = this.#bundles.get(name);
+    if (!bundle) throw this.#unknown(name, 400, `interventions[${index}].bundle`);
+    const ids = bundle.manifest.stages.map(({ id }) => id);
+    for (const id of stages?.keys() ?? []) {
+      if (ids.includes(id)) continue;
+      throw new Problem(400, `Bundle "${name}" has no stage "${id}"; it has ${ids.join(", ")}`, {
+        code: "unknown_stage",
+        param: `interventions[${index}].stages`,
+      });
+    }
+    return bundle;
+  }
+
+  #unknown(name: string, status: number, param: string | null = null): Problem {
+    const choices = this.#bundles.size > 0 ? `there are ${this.names.join(", ")}` : "there are none";
+    return new Problem(status, `There is no bundle "${name.slice(0, 128)}"; ${choices}`, {
+      code: "unknown_bundle",
+      param,
+    });
+  }
+}

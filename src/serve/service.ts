@@ -1,0 +1,67 @@
+/** What the routes share: the model by its name, its engine, its conversations. */
+import type { Tokenizer } from "../index.ts";
+import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
+import type { Engine } from "./engine.ts";
+import type { Metrics } from "./metrics.ts";
+import { Problem } from "./problem.ts";
+import { type ToolForm, toolFormOf } from "./tool-forms.ts";
+
+export class Service {
+  readonly engine: Engine;
+  readonly metrics: Metrics;
+  /** The model's name; a request may name it in full, or leave it out. */
+  readonly name: string;
+  readonly #fullName: string;
+  readonly created = Math.floor(Date.now() / 1000);
+  #endOfTurn: readonly number[] | undefined;
+  #toolForm: ToolForm | null | undefined;
+
+  /** @param fullName as the server was started with: a folder, an address, a hub's name */
+  constructor(engine: Engine, metrics: Metrics, fullName: string) {
+    this.engine = engine;
+    this.metrics = metrics;
+    this.#fullName = fullName;
+    this.name =
+      fullName
+        .replace(/[/\\]+$/, "")
+        .replace(/^.*[/\\]/, "")
+        .replace(/\.gguf$/i, "") || fullName;
+  }
+
+  /** @returns the name for the answer. @throws Problem 404 for another model's */
+  checkModel(wanted: string | undefined): string {
+    if (wanted === undefined || wanted === this.name || wanted === this.#fullName) return wanted ?? this.name;
+    throw new Problem(404, `There is no model "${wanted.slice(0, 128)}"; this server runs ${this.name}`, {
+      code: "model_not_found",
+      param: "model",
+    });
+  }
+
+  /** @throws Problem 400 without one */
+  get tokenizer(): Tokenizer {
+    const { tokenizer, tokenizerError } = this.engine.model;
+    if (tokenizer) return tokenizer;
+    throw new Problem(400, tokenizerError?.message ?? "This model has no tokenizer: send token ids as the prompt", {
+      code: "no_tokenizer",
+    });
+  }
+
+  /** Ids that end an answer in a conversation. */
+  get endOfTurn(): readonly number[] {
+    const { tokenizer } = this;
+    this.#endOfTurn ??= [tokenizer.eosTokenId, tokenAfterAnswer(tokenizer)].filter((id) => id !== undefined);
+    return this.#endOfTurn;
+  }
+
+  /** How the model writes tool calls; null if its chat template knows none. */
+  get toolForm(): ToolForm | null {
+    this.#toolForm ??= toolFormOf(this.tokenizer);
+    return this.#toolForm;
+  }
+
+  /** Whether a token ends texts, so that it is no part of one. */
+  isStopToken(token: number): boolean {
+    const { config, tokenizer } = this.engine.model;
+    return config.eos_token_ids.includes(token) || (tokenizer?.specialTokens?.has(token) ?? false);
+  }
+}
