@@ -6,8 +6,9 @@
  *   npm run docs:check              all pages
  *   npm run docs:check -- fitting   the pages whose path fits a regular expression
  *
- * See scripts/docs/blocks.ts for what can stand after a fence. PYTHON names a Python with numpy and safetensors for
- * the blocks in Python; without one they are listed as not run.
+ * See scripts/docs/blocks.ts for what can stand after a fence. Blocks in Python run in the environment that
+ * `npm run test:python` makes, or in the Python that PYTHON names; one that needs more than is installed there, such as
+ * torch, is listed as not run, and `npm run test:oracles` runs it.
  */
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from sluice_bundles import Bundle, BundleError, ModelShape, apply  # noqa: E402
+from sluice_bundles import Bundle, BundleError, ModelShape, apply, seal  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -148,3 +148,16 @@ def test_a_position_before_the_prompt_is_nowhere_with_a_warning():
 def test_a_bundle_for_another_model_is_refused():
     with pytest.raises(BundleError, match=r"base\.model_type"):
         apply(model_of("llama"), Bundle.addition(model_of("gpt2"), {0: np.ones(16)}))
+
+
+def test_a_sealed_bundle_carries_what_torch_computes():
+    model = model_of("qwen2")
+    sealed = seal(model, bundle_of(model), PROMPTS)
+    first, second = sealed.manifest["checks"]
+    assert (first["tokens"], first["prompt_length"]) == (PROMPTS[0], 5)
+    with torch.no_grad(), apply(model, sealed):
+        logits = model(torch.tensor([PROMPTS[1]])).logits[0, -1]
+    assert [token for token, _ in second["top"]] == logits.topk(5).indices.tolist()
+    assert second["top"][0][1] == pytest.approx(float(logits.max()), abs=1e-5)
+    with pytest.raises(BundleError, match="no prompts"):
+        seal(model, sealed, [])

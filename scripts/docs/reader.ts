@@ -8,6 +8,7 @@ import { delimiter, join } from "node:path";
 import { UNCHECKED } from "../../test/support/chromium.ts";
 import { installPacked, root } from "../packed.ts";
 import type { Block } from "./blocks.ts";
+import { packagePath } from "./python.ts";
 
 /** What a reader has in addition to the package: the parts of a checkout that the pages name. */
 const readersFiles = ["weights", "test/data", "docs"];
@@ -42,7 +43,7 @@ export async function openReader(): Promise<Reader> {
   await writeFile(npx, `#!/bin/sh\nprogram=$1; shift\nexec "${bin}/$program" "$@"\n`);
   await chmod(npx, 0o755);
   const path = [programs, process.env["PATH"] ?? ""].join(delimiter);
-  const env = { ...process.env, PATH: path, NO_COLOR: "1", SLUICE_DAWN_FLAGS: UNCHECKED };
+  const env = { ...process.env, PATH: path, PYTHONPATH: packagePath, NO_COLOR: "1", SLUICE_DAWN_FLAGS: UNCHECKED };
   return { folder, run: (file, args) => runIn(folder, file, args, env) };
 }
 

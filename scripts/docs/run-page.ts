@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Block, Page } from "./blocks.ts";
 import { programsOf, runProgram, typeErrors, writeProgram } from "./programs.ts";
+import { docsPython, missingModules } from "./python.ts";
 import { atItsLines, fileFor, type Outcome, type Reader } from "./reader.ts";
 import { openInChromium } from "./web-page.ts";
 
@@ -33,10 +34,15 @@ export async function runPage(
     if (first) programs.set(first, await writeProgram(reader, program));
   }
   const errors = await typeErrors(reader, [...programs.values()]);
+  let lacking: string | undefined;
   for (const block of page.blocks) {
     // The first block of a program represents all of them.
     const program = programs.get(block);
-    const notRun = block.reason ?? missingPython(block) ?? (slow ? undefined : block.slow);
+    // What comes after Python's blocks may need the files that they write.
+    if (block.language === "python" && block.reason === undefined && docsPython() === undefined) {
+      lacking = "there is no Python: npm run test:python makes an environment, or PYTHON names one";
+    }
+    const notRun = block.reason ?? lacking ?? missingPackages(block) ?? (slow ? undefined : block.slow);
     if (notRun !== undefined) {
       onResult({ block, seconds: 0, fault: errors.get(program ?? "")?.join("\n"), notRun });
       continue;
@@ -83,13 +89,15 @@ function readJson(block: Block): Outcome {
   }
 }
 
-function missingPython({ language }: Block): string | undefined {
-  if (language !== "python" || process.env["PYTHON"]) return undefined;
-  return "PYTHON names no Python with numpy and safetensors";
+function missingPackages({ language, text }: Block): string | undefined {
+  const python = docsPython();
+  if (language !== "python" || python === undefined) return undefined;
+  const missing = missingModules(python, text);
+  return missing.length > 0 ? `${python} has no ${missing.join(", ")}` : undefined;
 }
 
 async function runPython(reader: Reader, block: Block): Promise<Outcome> {
   const file = fileFor(block, ".py");
   await writeFile(join(reader.folder, file), atItsLines([block]));
-  return reader.run(process.env["PYTHON"] ?? "python3", [file]);
+  return reader.run(docsPython() ?? "python3", [file]);
 }

@@ -32,6 +32,19 @@ const read = (name: string): unknown =>
 const cases = read("cases.json") as Cases;
 const now = (): Date => new Date(2024, 6, 26, 9, 5, 3, 45);
 
+const SAMPLES = [
+  "alpaca",
+  "deepseek-r1-distill-llama",
+  "deepseek-r1-distill-qwen",
+  "functionary-3.1",
+  "mistral-instruct",
+  "mistral-nemo",
+  "phi-3.5",
+  "qwen2.5",
+  "qwq",
+  "zephyr",
+];
+
 const templates = new Map<string, Template>();
 
 /** The text, or null for a refusal. Nothing else may be thrown. */
@@ -65,7 +78,7 @@ test("random templates", () => {
 test("templates of models", () => {
   const conversations = read("conversations.json") as Readonly<Record<string, { messages: unknown; tools?: unknown }>>;
   const specials = { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>", pad_token: "<pad>" };
-  for (const name of ["deepseek-r1-distill-qwen", "mistral-nemo", "phi-3.5", "qwen2.5", "qwq", "zephyr"]) {
+  for (const name of SAMPLES) {
     const sample = read(`${name}.json`) as Sample;
     for (const { conversation, add_generation_prompt, text } of sample.cases) {
       const { messages, tools = null } = conversations[conversation] as (typeof conversations)[string];

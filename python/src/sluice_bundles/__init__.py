@@ -13,6 +13,7 @@ from .tensors import StoredTensor
 
 if TYPE_CHECKING:
     from .applied import Applied, apply
+    from .sealing import seal
 
 __all__ = [
     "Applied",
@@ -27,6 +28,7 @@ __all__ = [
     "from_pyvene",
     "from_repeng",
     "from_transformer_lens",
+    "seal",
 ]
 
 
@@ -36,4 +38,8 @@ def __getattr__(name: str) -> Any:
         from . import applied
 
         return getattr(applied, name)
+    if name == "seal":
+        from .sealing import seal
+
+        return seal
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,7 @@
-// Virtual environments of Python for the tests, made of lock files, with whatever of uv, pip, venv and virtualenv a
-// machine has.
+/**
+ * Virtual environments of Python for the tests, made of lock files, with whatever of uv, pip, venv and virtualenv a
+ * machine has.
+ */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,20 +17,30 @@ const LIMIT_MS = 10 * 60_000;
 const UNREACHABLE =
   /No matching distribution|Could not find a version|Failed to (?:fetch|establish)|[Cc]onnection|timed out|Temporary failure|name resolution|dns error/;
 
-/** The interpreter of an environment. @param {string} environment its folder */
-export function pythonOf(environment) {
+/** The interpreter of an environment. @param environment its folder */
+export function pythonOf(environment: string): string {
   return join(environment, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
+}
+
+export interface EnvironmentOptions {
+  /** Whether the lock file has hashes, which are then required. */
+  readonly hashes: boolean;
+  /** By default $PYTHON or python3. */
+  readonly interpreter?: string;
 }
 
 /**
  * Makes an environment, or leaves one that is already of this lock file and interpreter.
- * @param {string} environment folder, which is replaced
- * @param {string} lock requirements file
- * @param {{ hashes: boolean, interpreter?: string }} options whether the lock file has hashes; by default $PYTHON or python3
- * @returns {string} its interpreter
- * @throws {PythonUnavailable} if this machine cannot make one
+ * @param environment folder, which is replaced
+ * @param lock requirements file
+ * @returns its interpreter
+ * @throws PythonUnavailable if this machine cannot make one
  */
-export function makeEnvironment(environment, lock, { hashes, interpreter = process.env.PYTHON || "python3" }) {
+export function makeEnvironment(
+  environment: string,
+  lock: string,
+  { hashes, interpreter = process.env["PYTHON"] || "python3" }: EnvironmentOptions,
+): string {
   const version = versionOf(interpreter);
   const python = pythonOf(environment);
   const stamp = join(environment, "made-of");
@@ -38,8 +50,8 @@ export function makeEnvironment(environment, lock, { hashes, interpreter = proce
   const listed = [...(hashes ? ["--require-hashes"] : []), "-r", lock];
   const pip = ["pip", "--disable-pip-version-check"];
   const install = ["install", "--quiet", "--no-compile", ...listed];
-  /** @type {readonly (readonly string[])[][]} Ways to make it, the fastest first. */
-  const ways = [
+  // The fastest first.
+  const ways: readonly (readonly (readonly string[])[])[] = [
     [
       ["uv", "venv", "--quiet", "--python", interpreter, environment],
       // The processor's build of torch, where there is one.
@@ -58,7 +70,7 @@ export function makeEnvironment(environment, lock, { hashes, interpreter = proce
       [python, "-m", ...pip, ...install],
     ],
   ];
-  const reports = [];
+  const reports: string[] = [];
   for (const way of ways) {
     rmSync(environment, { recursive: true, force: true });
     const failed = way.map(attempt).find((report) => report !== undefined);
@@ -80,15 +92,15 @@ export function makeEnvironment(environment, lock, { hashes, interpreter = proce
 /** What a machine without a tool says: it is not there, or it lacks the module. */
 const CANNOT = /ENOENT|No module named|ensurepip is not available|no such option|No such file/;
 
-/** @param {readonly string[]} command @returns {string | undefined} its words if it fails */
-function attempt([program = "", ...args]) {
+/** Runs a command. @returns its words if it fails */
+function attempt([program = "", ...args]: readonly string[]): string | undefined {
   const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: LIMIT_MS });
   if (status === 0) return undefined;
   return [`${program} ${args.slice(0, 3).join(" ")} …`, error?.message, stdout, stderr].filter(Boolean).join("\n");
 }
 
-/** @param {string} interpreter @returns {string} its version, which is new enough */
-function versionOf(interpreter) {
+/** The version of an interpreter, which is new enough. */
+function versionOf(interpreter: string): string {
   const { stdout, error } = spawnSync(interpreter, ["-c", "import sys; print(*sys.version_info[:3], sep='.')"], {
     encoding: "utf8",
   });

@@ -1,19 +1,20 @@
-// Tests python/ in a virtual environment of its own, python/.venv, made of what python/requirements-test.txt locks by
-// hashes: numpy, safetensors and pytest. Tests that need torch are left out: `npm run test:oracles` runs them.
-//
-//   npm run test:python -- [arguments of pytest]
-//
-// The interpreter is $PYTHON, or python3, 3.10 or later. The last line is `N passed, N failed`. On a machine without
-// Python or without a package index the exit code is 3 and the last line says that Python was not tested.
+/**
+ * Tests python/ in a virtual environment of its own, python/.venv, made of what python/requirements-test.txt locks by
+ * hashes: numpy, safetensors and pytest. Tests that need torch are left out: `npm run test:oracles` runs them.
+ *
+ *   npm run test:python -- [arguments of pytest]
+ *
+ * The interpreter is $PYTHON, or python3, 3.10 or later. The last line is `N passed, N failed`. On a machine without
+ * Python or without a package index the exit code is 3 and the last line says that Python was not tested.
+ */
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeEnvironment, PythonUnavailable } from "./python-environment.mjs";
+import { makeEnvironment, PythonUnavailable } from "./python-environment.ts";
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), "../python");
 
-/** @returns {string} */
-function environment() {
+function environment(): string {
   try {
     return makeEnvironment(join(folder, ".venv"), join(folder, "requirements-test.txt"), { hashes: true });
   } catch (error) {
@@ -29,8 +30,8 @@ const { status, stdout, stderr } = spawnSync(environment(), args, { cwd: folder,
 process.stdout.write(stdout);
 process.stderr.write(stderr);
 
-/** @param {string} word as in pytest's summary, `129 passed, 2 skipped in 0.45s` */
-const count = (word) =>
+/** How many tests there are of a kind in pytest's summary, `129 passed, 2 skipped in 0.45s`. */
+const count = (word: string): number =>
   Number(new RegExp(`(\\d+) ${word}s?\\b`).exec(stdout.trimEnd().split("\n").at(-1) ?? "")?.[1] ?? 0);
 const passed = count("passed");
 const failed = count("failed") + count("error");
