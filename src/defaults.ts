@@ -19,6 +19,10 @@ export const batchDefaults = { sequences: 16, prefillRows: 64 } as const;
 
 export const compareDefaults = { most: 10 } as const;
 
+export const compareTokensDefaults = { top: 5 } as const;
+
+export const lensDefaults = { top: 3 } as const;
+
 /** Tokens, if the context allows; repetitions for a model alone, and with interventions for comparison. */
 export const benchDefaults = { promptTokens: 64, newTokens: 16, repetitions: 5, pairedRepetitions: 11 } as const;
 

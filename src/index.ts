@@ -116,6 +116,7 @@ export type { Batch } from "./model/batch.ts";
 export type { BatchBundle } from "./model/batch-bundles.ts";
 export type { ChangedModel, ModelFile } from "./model/changed-model.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
+export type { ComparedToken, TokenComparison, TokenPrediction } from "./model/compare-tokens.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";
 export {
   type FootprintOptions,
@@ -125,6 +126,7 @@ export {
 } from "./model/footprint.ts";
 export type { GeneratedToken, GenerateResult, Generation, StageEvent, Timings } from "./model/generation.ts";
 export type { Matrix } from "./model/inspect.ts";
+export type { Lens, LensCell, LensLayer } from "./model/lens.ts";
 export { load } from "./model/load.ts";
 export { loadBundle } from "./model/load-bundle.ts";
 export type { Model } from "./model/model.ts";
@@ -133,11 +135,13 @@ export type {
   BatchIntervention,
   BatchOptions,
   CompareOptions,
+  CompareTokensOptions,
   DigestOptions,
   ExplainOptions,
   ExplainPart,
   FileOptions,
   GenerateOptions,
+  LensOptions,
   LoadOptions,
   LogitsOptions,
   LoraChoice,
@@ -157,6 +161,7 @@ export type { FramedJson, JsonSchema, ResponseFormat } from "./model/response-fo
 export { type SealOptions, sealBundle } from "./model/seal-bundle.ts";
 export type { Session } from "./model/session.ts";
 export type { TokenLogprob, TokenLogprobs } from "./model/token-logprobs.ts";
+export type { TokenOdds, TokenProbability } from "./model/token-odds.ts";
 export { tuneModel } from "./model/tuning.ts";
 export type { ActivationName, ModelConfig, QuantFormat, ReadyMade, RopeConfig } from "./model-config.ts";
 export { type BenchOptions, type BenchResult, type BenchSpread, benchModel } from "./profile/bench.ts";

@@ -21,6 +21,7 @@ import { fitNeurons } from "./commands/fit-neurons.ts";
 import { fitProbe } from "./commands/fit-probe.ts";
 import { generate } from "./commands/generate.ts";
 import { info } from "./commands/info.ts";
+import { lens } from "./commands/lens.ts";
 import { logits } from "./commands/logits.ts";
 import { modelsList, modelsRemove, modelsVerify } from "./commands/models.ts";
 import { perplexity } from "./commands/perplexity.ts";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   logits,
   capture,
+  lens,
   sites,
   attribute,
   compare,

@@ -75,6 +75,7 @@ export interface LoadedModel
     | "logits"
     | "capture"
     | "compare"
+    | "lens"
     | "perplexity"
     | "explain"
     | "dispose"

@@ -1,15 +1,14 @@
 /** Compares a model with and without interventions: their continuations, and the distance of their predictions. */
 
-import { logitsOf } from "../compile/plan.ts";
 import { compareDefaults } from "../defaults.ts";
 import { checkWhole, SluiceError } from "../errors.ts";
-import { divergence, logSumExp } from "../numbers/distributions.ts";
+import { divergence } from "../numbers/distributions.ts";
 import type { FinishReason } from "../runtime/decode.ts";
-import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerateResult, GenerationRequest } from "./generation.ts";
 import type { CompareOptions } from "./options.ts";
+import { PLAIN, predictPair } from "./paired-predictions.ts";
 import type { PromptInput } from "./request.ts";
 import type { Session } from "./session.ts";
 
@@ -62,9 +61,6 @@ export interface Comparison {
   /** The seed of both draws; null if nothing was drawn. */
   readonly seed: number | null;
 }
-
-const PLAIN = 0;
-const EDITED = 1;
 
 export function nothingToCompare(): SluiceError {
   return new SluiceError("usage", "This model has no interventions to compare with", {
@@ -119,53 +115,16 @@ interface Scores {
   readonly edited: Float64Array;
 }
 
-/**
- * Feeds the prompt to both sequences, in parts small enough that a step holds the same positions of both. So at most
- * one step's logits are on the host.
- */
 async function scorePrompt(
   sequences: Sequences,
   tokens: readonly number[],
-  { promptLength, signal }: GenerationRequest,
+  request: GenerationRequest,
 ): Promise<Scores> {
-  const { chunkRows, chunkOuts } = sequences.plan;
-  const { stride } = logitsOf(sequences.plan);
-  for (const sequence of [PLAIN, EDITED]) sequences.beginPrompt(sequence, promptLength ?? tokens.length);
   const positions: number[] = [];
-  /** Predictions of the plain model that wait for the edited model's. */
-  const waiting = new Map<number, Float64Array>();
   let last: Omit<Scores, "positions"> | undefined;
-  const part = Math.max(1, Math.floor(Math.min(chunkRows, chunkOuts) / 2));
-  for (let from = 0; from < tokens.length; from += part) {
-    sequences.onProgress({ phase: "run", done: from, total: tokens.length });
-    const feeds = [PLAIN, EDITED].map((sequence) => {
-      return { sequence, tokens: tokens.slice(from, from + part), outs: "all" as const };
-    });
-    const steps = sequences.feed(feeds, {
-      head: "logits",
-      tail: "none",
-      signal,
-      reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
-    });
-    for await (const { step, bytes } of steps) {
-      const rows = new Float32Array(bytes[0] as ArrayBuffer);
-      for (const [i, { sequence, position }] of step.outs.entries()) {
-        const begin = i * stride;
-        const row = logSoftmax(rows.subarray(begin, begin + sequences.vocabSize));
-        if (!row.every(Number.isFinite)) {
-          const which = sequence === PLAIN ? "plain" : "edited";
-          throw await notFinite(sequences, sequence, `The ${which} model's logits at position ${position}`);
-        }
-        if (sequence === PLAIN) {
-          waiting.set(position, row);
-          continue;
-        }
-        const plain = waiting.get(position) as Float64Array;
-        waiting.delete(position);
-        positions.push(divergence(plain, row, 0, 0));
-        last = { plain, edited: row };
-      }
-    }
+  for await (const { plain, edited } of predictPair(sequences, tokens, request)) {
+    positions.push(divergence(plain, edited, 0, 0));
+    last = { plain, edited };
   }
   return { positions, ...(last as Omit<Scores, "positions">) };
 }
@@ -191,10 +150,4 @@ function movedMost(
       plain: Math.exp(plain[token] as number),
       edited: Math.exp(edited[token] as number),
     }));
-}
-
-/** Log-probabilities of logits. */
-function logSoftmax(logits: Float32Array): Float64Array {
-  const shift = logSumExp(logits);
-  return Float64Array.from(logits, (value) => value - shift);
 }

@@ -2,7 +2,7 @@
 
 import { entry, optional, options } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
-import { isList, listOf, prompt, tokens } from "../arguments/lists.ts";
+import { isList, listOf, prompt, tableOf, tokens } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
 import { callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
 import type { EnvelopeOptions } from "../compile/envelope.ts";
@@ -25,9 +25,11 @@ import {
 } from "./generate-arguments.ts";
 import type {
   BatchOptions,
+  CompareTokensOptions,
   DigestOptions,
   ExplainOptions,
   ExplainPart,
+  LensOptions,
   LoadOptions,
   LogitsOptions,
   LoraChoice,
@@ -41,6 +43,12 @@ import type {
 const promptLength = test<number>("a whole number of at least 1", (value) => typeof value === "number");
 const onProgress = callback<(done: number, total: number) => void>();
 const documents = listOf(tokens);
+const stageChange = fields<StageChange>("new values { strength, alpha, positions, edges }")({
+  strength: float32,
+  alpha: float32,
+  positions,
+  edges: maskedEdges,
+});
 
 const sessionFields = {
   sequences: whole({ least: 1, most: MOST_SEQUENCES }),
@@ -126,6 +134,26 @@ export const modelDoors = {
     ),
   ),
   compare: entry("compare", ["prompt", prompt], options(compareOptions)),
+  compareTokens: entry(
+    "compareTokens",
+    ["prompt", prompt],
+    options(
+      fields<CompareTokensOptions>()({ top: whole({ least: 0 }), changes: tableOf(stageChange), promptLength, signal }),
+    ),
+  ),
+  lens: entry(
+    "lens",
+    ["prompt", prompt],
+    options(
+      fields<LensOptions>()({
+        layers: listOf(whole({ least: 0 }), { least: 1 }),
+        top: whole({ least: 0 }),
+        asked: tokens,
+        promptLength,
+        signal,
+      }),
+    ),
+  ),
   explain: entry("explain", options(planOptions)),
 };
 
@@ -188,15 +216,7 @@ export const sessionDoors = {
   set: entry(
     "session.set",
     ["id", text],
-    [
-      "change",
-      fields<StageChange>("new values { strength, alpha, positions, edges }")({
-        strength: float32,
-        alpha: float32,
-        positions,
-        edges: maskedEdges,
-      }),
-    ],
+    ["change", stageChange],
     options(
       fields<{ readonly sequence?: number; readonly cache?: "recompute" | "continue" }>()({
         sequence: whole({ least: 0 }),

@@ -24,17 +24,21 @@ import { checkVocabulary, Sequences } from "../runtime/sequences.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Batch } from "./batch.ts";
 import { type Comparison, comparePair, nothingToCompare } from "./compare.ts";
+import type { TokenComparison } from "./compare-tokens.ts";
 import { modelDoors } from "./doors.ts";
 import { explainPlan } from "./explain.ts";
 import { type GenerateResult, Generation, generateAlone } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
+import type { Lens } from "./lens.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { openExecutor } from "./open-executor.ts";
 import type {
   BatchOptions,
   CompareOptions,
+  CompareTokensOptions,
   ExplainOptions,
   GenerateOptions,
+  LensOptions,
   LogitsOptions,
   PerplexityOptions,
   RunOptions,
@@ -249,6 +253,34 @@ export class Model {
     return this.#withSequences({ sequences: 2, context, signal: wanted.signal }, (sequences) =>
       comparePair(sequences, new Session(sequences, boundsOf(this.#parts, context)), given, request, wanted),
     );
+  }
+
+  /**
+   * Compares how a text is predicted with and without the interventions, token by token, in one batch: probabilities,
+   * ranks, the likeliest tokens, and the distance of the predictions.
+   * @throws SluiceError `usage` for a model without interventions, `non_finite`, `bad_tokens`, `context_overflow`
+   */
+  async compareTokens(prompt: PromptInput, options: CompareTokensOptions = {}): Promise<TokenComparison> {
+    const [given, wanted] = this.#enter(modelDoors.compareTokens, prompt, options);
+    if (!this.#edited) throw nothingToCompare();
+    const ids = this.encode(given);
+    const context = this.#checkRun(ids, wanted.promptLength);
+    const { comparePredictions } = await import("./compare-tokens.ts");
+    return this.#withSequences({ sequences: 2, context, signal: wanted.signal }, (sequences) =>
+      comparePredictions(sequences, ids, this.tokenizer, wanted),
+    );
+  }
+
+  /**
+   * The logit lens: the final norm and the head, as they are without interventions, on the stream after the embedding and
+   * after each block. So it shows what the model would predict if it ended there; after the last block that is `logits`,
+   * unless a stage acts later.
+   * @throws SluiceError `usage` for a layer that the model does not have; `bad_tokens`, `context_overflow`, `aborted`
+   */
+  async lens(prompt: PromptInput, options: LensOptions = {}): Promise<Lens> {
+    const [given, wanted] = this.#enter(modelDoors.lens, prompt, options);
+    const { runLens } = await import("./lens.ts");
+    return runLens(this, this.encode(given), wanted);
   }
 
   /**

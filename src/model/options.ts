@@ -1,5 +1,5 @@
 /** Options of a model's functions and methods. The rules that check them are in doors.ts. */
-import type { Table } from "../arguments/lists.ts";
+import type { Table, TokenIds } from "../arguments/lists.ts";
 import type { EnvelopeOptions } from "../compile/envelope.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import type { HubChoice } from "../hub/open-options.ts";
@@ -175,6 +175,24 @@ export interface CompareOptions
   > {
   /** Maximum number of moved tokens to report; default 10. */
   readonly most?: number;
+}
+
+/** Options of {@link Model.compareTokens}. */
+export interface CompareTokensOptions extends RunOptions {
+  /** How many of the likeliest tokens to report in each place; default 5. */
+  readonly top?: number;
+  /** New values of stages by id, as `session.set` takes them: what sliders show, instead of the model's own values. */
+  readonly changes?: Table<StageChange>;
+}
+
+/** Options of {@link Model.lens}. */
+export interface LensOptions extends RunOptions {
+  /** Blocks after which to look; default: all, and the embedding. */
+  readonly layers?: readonly number[];
+  /** How many of the likeliest tokens to report in each cell; default 3. */
+  readonly top?: number;
+  /** Tokens whose probability and rank to report in every cell. */
+  readonly asked?: TokenIds;
 }
 
 /** Options of one forward pass. */

@@ -39,6 +39,7 @@ export const library: { readonly [Each in Name]: () => Promise<(typeof Library)[
   readValueVectors: async () => (await neurons()).readValueVectors,
   removeModel: async () => (await cache()).removeModel,
   reportOf: async () => (await import("../profile/report.ts")).reportOf,
+  sealBundle: async () => (await import("../model/seal-bundle.ts")).sealBundle,
   traceOf: async () => (await import("../profile/trace.ts")).traceOf,
   tuneModel: async () => (await import("../model/tuning.ts")).tuneModel,
   weightsDigestOf: async () => (await digests()).weightsDigestOf,

@@ -208,6 +208,8 @@ export async function publicCalls(): Promise<{
         capture: [[1, 2], ["resid_post.0"], aborted],
         perplexity: [sentences, aborted],
         compare: [[1, 2], aborted],
+        compareTokens: [[1, 2], aborted],
+        lens: [[1, 2], aborted],
         explain: [aborted],
       }),
       on(session, sessionDoors, {

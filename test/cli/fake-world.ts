@@ -227,6 +227,10 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       const kl_nats = { last: 0.25, mean: 0.0000125, positions: [0, 0.25] };
       return { prompt_tokens: plain.prompt_tokens, plain, edited, common_tokens: 1, kl_nats, moved, seed: null };
     },
+    async lens(prompt, { asked } = {}) {
+      const tokens = typeof prompt === "string" ? [1] : Array.from(prompt, Number);
+      return { tokens, texts: null, asked: Array.from(asked ?? [], Number), layers: [] };
+    },
     async perplexity(documents, { stride } = {}) {
       calls.perplexity.push({ documents: documents.map((tokens) => Array.from(tokens, Number)), stride });
       return { perplexity: Math.E, nll: 1, tokens: 9 };

@@ -69,7 +69,7 @@ test("every export of the library can be called, or is known not to be for pages
 });
 
 test("every method can be called", async () => {
-  const internal = ["constructor", "dispose", "generate", "openSequences", "plan", "withStages"];
+  const internal = ["batch", "constructor", "dispose", "generate", "openSequences", "plan", "withStages"];
   const methodsOf = (object: object) =>
     Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(object)))
       .filter(([name, { value }]) => typeof value === "function" && !internal.includes(name))
