@@ -5,12 +5,14 @@
  *
  *   npm run test:oracles                everything, and the page
  *   npm run test:oracles -- llama       the matrix for models whose name fits a regular expression, and no page
+ *   npm run test:oracles -- --keep      goes on with the steps that an earlier run has finished
  *
  * It makes a virtual environment of python/requirements-oracles.txt (torch, transformers and others) in
  * python/.venv-oracles, or uses the interpreter that PYTHON_ORACLES names. PYTHON_LENS names one that has
  * TransformerLens 2 too, which otherwise takes no part in the comparison of speed. Not part of CI.
  */
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 import { delimiter, join } from "node:path";
@@ -29,7 +31,8 @@ import { makeEnvironment } from "./python-environment.ts";
 
 process.env["SLUICE_DAWN_FLAGS"] ??= UNCHECKED;
 
-const patterns = process.argv.slice(2);
+const keep = process.argv.includes("--keep");
+const patterns = process.argv.slice(2).filter((arg) => arg !== "--keep");
 const pattern = new RegExp(patterns.join("|"));
 const folder = join(root, "python");
 const python =
@@ -39,27 +42,36 @@ const work = location(WORK);
 /** Chromium runs one in so many cases of what sweeps: it computes the same bits, which the page counts. */
 const EVERY = 3;
 
-await rm(work, { recursive: true, force: true });
+if (!keep) await rm(work, { recursive: true, force: true });
 await mkdir(work, { recursive: true });
-await timed("models and bundles", () => runPython(join("oracles", "prepare.py"), work, join(root, "weights")));
-const models = (await readModels()).filter(({ name }) => pattern.test(name));
-await writeFile(join(work, "models.json"), JSON.stringify(models));
-await timed("quantised, baked and imported", async () => {
-  for (const model of models) await prepareModel(model);
+const models = await step("models and bundles", async () => {
+  await runPython(join("oracles", "prepare.py"), work, join(root, "weights"));
+  const chosen = (await readModels()).filter(({ name }) => pattern.test(name));
+  await writeFile(join(work, "models.json"), JSON.stringify(chosen));
+  return chosen;
 });
-await timed("transformers", () => runPython(join("oracles", "expect.py"), work, join(root, "weights")));
+await step("quantised, baked and imported", async () => {
+  for (const model of models) await prepareModel(model);
+  return true;
+});
+await step("transformers", async () => {
+  await runPython(join("oracles", "expect.py"), work, join(root, "weights"));
+  return true;
+});
 // Each keeps about one core busy.
 const [node, chromium] = await Promise.all([
-  timed("the engine in Node", async () => {
+  step("the engine in Node", async () => {
     const results: CaseResult[] = [];
-    for (const model of models) results.push(...(await runModel(model)));
+    for (const model of models) results.push(...(await step(`Node, ${model.name}`, () => runModel(model))));
     return results;
   }),
-  timed("the engine in Chromium", () => runInChromium(models, EVERY)),
+  step("the engine in Chromium", () => runInChromium(models, EVERY)),
 ]);
-await timed("texts of the libraries", () => runPython(join("oracles", "text.py"), work));
-const text = await timed("texts", runText);
-const speed = patterns.length > 0 ? [] : await timed("speed", () => runSpeed(process.env["PYTHON_LENS"] || python));
+const text = await step("texts", async () => {
+  await runPython(join("oracles", "text.py"), work);
+  return runText();
+});
+const speed = patterns.length > 0 ? [] : await step("speed", () => runSpeed(process.env["PYTHON_LENS"] || python));
 
 const found: Found = {
   date: new Date().toISOString().slice(0, 10),
@@ -127,6 +139,15 @@ function run(program: string, args: readonly string[], cwd: string): Promise<voi
     child.on("error", reject);
     child.on("close", (code) => (code === 0 ? resolve() : reject(new Error(`${args.join(" ")} ended with ${code}`))));
   });
+}
+
+/** Does a step of the matrix and keeps its result, or takes the one that was kept. */
+async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
+  const file = join(location(WORK), `${what.replace(/\W+/g, "-")}.step.json`);
+  if (keep && existsSync(file)) return JSON.parse(await readFile(file, "utf8")) as T;
+  const result = await timed(what, work);
+  await writeFile(file, JSON.stringify(result));
+  return result;
 }
 
 async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -45,9 +45,9 @@ export async function runInChromium(models: readonly OracleModel[], every: numbe
         else adapter = name;
       });
     });
-    const [{ detail: error }] = (await done) as [CustomEvent<string | undefined>];
+    const [{ detail: error }] = (await done) as [CustomEvent<string | null>];
     await close();
-    if (error !== undefined) throw new Error(`In Chromium: ${error}`);
+    if (error !== null) throw new Error(`In Chromium: ${error}`);
     return { results, adapter, version: browser.version() };
   } finally {
     await browser.close();

@@ -52,9 +52,6 @@ export function pageOf(found: Found): string {
   const titled = new Map(models.map(({ name, title }) => [name, title]));
   const main = models.filter(({ imports }) => !imports);
   const carriers = models.filter(({ imports }) => imports);
-  const inNode = new Map(node.map((each) => [keyOf(each), each.digest]));
-  const both = chromium.filter((each) => inNode.has(keyOf(each)));
-  const equal = both.filter((each) => inNode.get(keyOf(each)) === each.digest);
   const cell = (model: string, column: string): string =>
     cellOf(all.filter((each) => each.model === model && each.column === column));
   const bakedIn = (model: string): string => cellOf(python.baked.filter((each) => each.model === model));
@@ -68,7 +65,7 @@ What the engine computes, against transformers in float64. ${date}; ${all.length
 
 ${environment.map((line) => `- ${line}`).join("\n")}
 
-A cell is the largest error of its cases, relative to each case's largest value, in Node and in Chromium, and how many comparisons that were. Node runs every case; Chromium runs all but the sweeps (neurons, affine, edges, imports), of which it runs every third. Of ${both.length} comparisons that ran in both, ${equal.length} have the same bits.
+A cell is the largest error of its cases, relative to each case's largest value, and how many comparisons that were. ${sharedPart(node, chromium)}
 
 ${table(["model", ...COLUMNS.map(headOf), "baked, in transformers"], rows)}
 
@@ -115,6 +112,15 @@ ${table(
 - **TransformerLens' hooks** are not what their names say everywhere: \`sluice sites\` lists which differ, and why.
 
 ${speedPart(speed)}`;
+}
+
+/** What ran where, and whether both gave the same bits. */
+function sharedPart(node: readonly CaseResult[], chromium: readonly CaseResult[]): string {
+  if (chromium.length === 0) return "These are of Node; Chromium did not take part in this run.";
+  const inNode = new Map(node.map((each) => [keyOf(each), each.digest]));
+  const both = chromium.filter((each) => inNode.has(keyOf(each)));
+  const equal = both.filter((each) => inNode.get(keyOf(each)) === each.digest);
+  return `Node runs every case; Chromium runs all but the sweeps (neurons, affine, edges, imports), of which it runs every third. Of ${both.length} comparisons that ran in both, ${equal.length} have the same bits.`;
 }
 
 function speedPart(speed: readonly SpeedResult[]): string {
