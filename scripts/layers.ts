@@ -15,6 +15,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/runtime/", "src/tune/", "src/attribution/"],
   ["src/model/"],
   ["src/fit/", "src/profile/", "src/evaluate/"],
+  ["src/device-report/"],
   ["src/index.ts"],
   ["src/worker/", "src/serve/"],
   ["src/cli/"],

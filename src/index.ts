@@ -19,6 +19,8 @@ export type {
   ShapedValues,
 } from "./attribution/attribute-edges.ts";
 export type { EnvelopeOptions } from "./compile/envelope.ts";
+export type { KernelCheck } from "./device-report/check-kernels.ts";
+export { type DeviceReport, type DeviceReportOptions, deviceReport } from "./device-report/device-report.ts";
 export { type ErrorCode, SluiceError, type SluiceErrorOptions } from "./errors.ts";
 export type { Estimate } from "./evaluate/bootstrap.ts";
 export type { ContinuationPair, ScoredText, Scorer } from "./evaluate/continuations.ts";

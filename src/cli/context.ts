@@ -9,6 +9,8 @@ import type {
   Bundle,
   ComposedBundle,
   ComposeSettings,
+  DeviceReport,
+  DeviceReportOptions,
   DigestOptions,
   DirectionMethod,
   DirectionOptions,
@@ -113,6 +115,8 @@ export interface Library {
   weightsDigestOf(source: string, options: DigestOptions): Promise<string>;
   /** Speed of a model, and of the same model with interventions. */
   bench(model: LoadedModel, edited: LoadedModel | undefined, options: BenchOptions): Promise<BenchResult>;
+  /** What a device is, how fast and whether it computes right. */
+  deviceReport(model: LoadedModel, options: DeviceReportOptions): Promise<DeviceReport>;
   /** Measures which kernels are fastest for a model, and stores the choice. */
   tune(model: LoadedModel, options: TuneModelOptions): Promise<TuningReport>;
   attributeEdges(

@@ -23,6 +23,10 @@ export const library: Library = {
     const { benchModel } = await import("../profile/bench.ts");
     return benchModel(own(model), edited && own(edited), options);
   },
+  async deviceReport(model, options) {
+    const { deviceReport } = await import("../device-report/device-report.ts");
+    return deviceReport(own(model), options);
+  },
   async tune(model, options) {
     const { tuneModel } = await import("../model/tuning.ts");
     return tuneModel(own(model), options);

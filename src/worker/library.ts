@@ -16,6 +16,7 @@ export const library: { readonly [Each in Name]: () => Promise<(typeof Library)[
   benchModel: async () => (await import("../profile/bench.ts")).benchModel,
   checkBundle: async () => (await import("../interventions/check.ts")).checkBundle,
   chooseLayer: async () => (await import("../fit/layer-choice.ts")).chooseLayer,
+  deviceReport: async () => (await import("../device-report/device-report.ts")).deviceReport,
   digestsFor: async () => (await digests()).digestsFor,
   evaluate: async () => (await import("../evaluate/evaluate.ts")).evaluate,
   fitAura: async () => (await import("../fit/aura.ts")).fitAura,

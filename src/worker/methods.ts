@@ -11,6 +11,7 @@ export const functions = [
   "benchModel",
   "checkBundle",
   "chooseLayer",
+  "deviceReport",
   "digestsFor",
   "evaluate",
   "fitAura",

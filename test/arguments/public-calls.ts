@@ -2,6 +2,7 @@
 
 import type { Argument, Entry } from "../../src/arguments/entry.ts";
 import { attributionDoors } from "../../src/attribution/attribute-edges.ts";
+import { deviceReportDoor } from "../../src/device-report/device-report.ts";
 import { evaluateDoor } from "../../src/evaluate/evaluate.ts";
 import { scoreDoor, unigramDoor } from "../../src/evaluate/unigram-classifier.ts";
 import { attributeEdgesDoor, openAttributionDoor } from "../../src/fit/attribution.ts";
@@ -186,6 +187,7 @@ export async function publicCalls(): Promise<{
       removeModel: of(removeModelDoor, ["nobody/nothing"], s.removeModel),
       listSites: of(listSitesDoor, [config], s.listSites),
       benchModel: of(benchDoor, [model, undefined, aborted], s.benchModel),
+      deviceReport: of(deviceReportDoor, [model, aborted], s.deviceReport),
       hostTimeOfToken: of(hostTimeDoor, [[]], s.hostTimeOfToken),
       measureInPage: of(measureDoor, [profile], s.measureInPage),
       profileModel: of(profileDoor, [model, [1, 2], aborted], s.profileModel),

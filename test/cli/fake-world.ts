@@ -317,6 +317,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async profile() {
       throw new SluiceError("usage", "Played models are not profiled");
     },
+    async deviceReport() {
+      throw new SluiceError("usage", "Played models run on no device");
+    },
     async bench() {
       throw new SluiceError("usage", "Played models have no speed");
     },

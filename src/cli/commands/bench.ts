@@ -1,9 +1,11 @@
 /** `sluice bench` */
 import { benchDefaults } from "../../defaults.ts";
-import type { BenchResult } from "../../index.ts";
+import { SluiceError } from "../../errors.ts";
+import type { BenchResult, DeviceReport } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
-import { flag, optional, renamed, wholeNumber } from "../options.ts";
+import { flag, name, needing, oneOf, optional, output, renamed, wholeNumber } from "../options.ts";
+import { prepareOutFile } from "../out-file.ts";
 import type { RunRecord } from "../run-record.ts";
 import { type InterventionChoice, interventionsFrom } from "./interventions.ts";
 import { editedOptions, loadBundles, modelArgument, tuneOptions, withModel } from "./model.ts";
@@ -36,12 +38,33 @@ export const bench = defineCommand({
       `How often to measure (default ${benchDefaults.repetitions}; with --with ${benchDefaults.pairedRepetitions})`,
       wholeNumber(5),
     ),
+    report: output(
+      optional(
+        "FILE",
+        "Write a report on the device as JSON, to attach to an issue: adapter, limits, all of these figures, and every " +
+          "kernel compared with the CPU",
+        name,
+      ),
+    ),
+    checks: needing(
+      optional(
+        "all|quick|none",
+        "With --report: compare every kernel that tuning could choose, the engine's own choice alone, or none",
+        oneOf("all", "quick", "none"),
+        "all",
+      ),
+      "report",
+    ),
     json: flag("Print one JSON object"),
     ...editedOptions,
     ...tuneOptions,
   },
   examples: [
     { line: "bench weights/stories260K", shows: "How fast is the small Llama here?" },
+    {
+      line: "bench weights/stories260K --report device.json",
+      shows: "A report on this device, to attach to an issue:",
+    },
     {
       line: "bench path/to/gpt2 --with bundle.safetensors --json",
       shows: "What do interventions cost, for a program:",
@@ -53,19 +76,45 @@ export const bench = defineCommand({
     const bundles = await loadBundles(choice, context);
     const { promptTokens, maxNewTokens: newTokens, json } = values;
     const { progress, signal, stdout } = context;
-    const result = await withModel({ ...values, long: true }, context, async (model) => {
+    if (values.report !== undefined && bundles.length > 0) {
+      throw new SluiceError("usage", "--report is about the device, and takes no interventions", {
+        hint: "Leave --with out.",
+      });
+    }
+    const file = values.report === undefined ? undefined : await prepareOutFile(values.report);
+    const { result, report } = await withModel({ ...values, long: true }, context, async (model) => {
       const edited = bundles.length > 0 ? model.with(bundles, { strengths, params, positions }) : undefined;
-      const work = context.library.bench(model, edited, {
+      const options = {
         ...defined({ promptTokens, newTokens, repetitions: values.repetitions }),
         signal,
-        onProgress: (doing, done, total) => progress.count(doing, { done, total, unit: "runs" }),
-      });
-      return progress.during("measuring", work);
+        onProgress: (doing: string, done: number, total: number) =>
+          progress.count(doing, { done, total, unit: "runs" }),
+      };
+      if (file) {
+        const report = await progress.during(
+          "measuring",
+          context.library.deviceReport(model, { ...options, ...defined({ checks: values.checks }) }),
+        );
+        return { result: report.bench, report };
+      }
+      return { result: await progress.during("measuring", context.library.bench(model, edited, options)) };
     });
     const run = context.record(result.device);
+    await file?.write(new TextEncoder().encode(`${JSON.stringify({ ...report, run }, null, 1)}\n`));
     stdout.write(json ? `${JSON.stringify({ ...result, run })}\n` : table(result, run));
+    if (!json && report) stdout.write(checkLine(report, values.report ?? ""));
   },
 });
+
+/** Whether the device computes right. */
+function checkLine({ checks }: DeviceReport, file: string): string {
+  const { passed = 0, failed = 0 } = checks ?? {};
+  const verdict =
+    failed === 0
+      ? `all ${passed} comparisons with the CPU agree`
+      : `${failed} of ${passed + failed} comparisons with the CPU differ`;
+  return `${"kernels".padEnd(16)}${verdict}; ${file} has them\n`;
+}
 
 function table(result: BenchResult, run: RunRecord): string {
   const { ceilings, spread, time_to_first_token_ms: first } = result;
