@@ -52,7 +52,7 @@ import type { Completer, InputStream, LineSource } from "./streams.ts";
 /** What the commands report about a generation that has ended. */
 export type GenerationSummary = Pick<
   GenerateResult,
-  "prompt_tokens" | "tokens" | "text" | "finish" | "changes" | "seed" | "timings"
+  "prompt_tokens" | "tokens" | "text" | "logprobs" | "finish" | "changes" | "seed" | "timings"
 >;
 
 /** A running generation: iterate once over its tokens, then read its summary. */

@@ -98,7 +98,7 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
   app.put("/v1/bundles/:name", uploads, limitedBundle, async (c) => {
     const name = checkName(c.req.param("name"));
     const bytes = new Uint8Array(await c.req.arrayBuffer());
-    const isNew = engine.addBundle(name, readBundle(bytes, name));
+    const isNew = await engine.addBundle(name, readBundle(bytes, name));
     return c.json(bundles.describe(name), isNew ? 201 : 200);
   });
   app.delete("/v1/bundles/:name", uploads, (c) => {

@@ -1,12 +1,18 @@
-/** What the server runs requests on: one running batch. */
+/**
+ * What the server runs requests on: one running batch. A bundle that the batch cannot take, such as one with an edge mask,
+ * or one of a kind that no bundle had when the server began, runs in sessions beside it, one request at a time.
+ */
+import { SluiceError } from "../errors.ts";
 import type { Batch, BatchStats, Bundle, GeneratedToken, GenerateOptions, GenerateResult, Model } from "../index.ts";
-import type { Bundles, Intervention } from "./interventions.ts";
+import { Bundles, type Intervention } from "./interventions.ts";
 import { Problem } from "./problem.ts";
 
 export interface EngineOptions {
   readonly sequences: number;
   readonly context: number | undefined;
   readonly maxQueue: number;
+  /** Bundles may come later: the batch is opened for the usual kinds. */
+  readonly allowUploads: boolean;
 }
 
 /** A choice on its way: tokens as they come, then the summary. */
@@ -19,20 +25,43 @@ export class Engine {
   readonly bundles: Bundles;
   readonly #batch: Batch;
   readonly #maxQueue: number;
+  /** Bundles that the batch has. */
+  readonly #inBatch: Set<string>;
   /** Requests with interventions that run or wait, each in a session of its own, one at a time. */
   #edited = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(model: Model, batch: Batch, bundles: Bundles, maxQueue: number) {
+    this.#inBatch = new Set(batch.bundles.map(({ name }) => name));
     this.model = model;
     this.bundles = bundles;
     this.#batch = batch;
     this.#maxQueue = maxQueue;
   }
 
-  static async open(model: Model, bundles: Bundles, { sequences, context, maxQueue }: EngineOptions): Promise<Engine> {
-    const batch = await model.batch({ sequences, maxQueue, ...(context !== undefined && { context }) });
-    return new Engine(model, batch, bundles, maxQueue);
+  /** @param given the first bundles, by name. @throws SluiceError `bad_bundle` for one that does not fit the model */
+  static async open(model: Model, given: ReadonlyMap<string, Bundle>, options: EngineOptions): Promise<Engine> {
+    const { sequences, context, maxQueue, allowUploads } = options;
+    // A batch names its model's bundles by their files.
+    const batched = [...given]
+      .map(([name, bundle]) => ({ ...bundle, file: `${name}.safetensors` }))
+      .filter(isBatchable);
+    const prefixed = batched.map((bundle, i) => ({ bundle, prefix: `b${i}` }));
+    const edited = batched.length > 0 ? model.with(prefixed) : model;
+    const batch = await edited.batch({
+      ...{ sequences, maxQueue },
+      ...(context !== undefined && { context }),
+      ...(allowUploads && { envelope: { affineRank: UPLOADED_RANK, neuronScales: true } }),
+    });
+    const bundles = new Bundles();
+    const engine = new Engine(model, batch, bundles, maxQueue);
+    try {
+      for (const [name, bundle] of given) await engine.addBundle(name, bundle);
+    } catch (error) {
+      batch.dispose();
+      throw error;
+    }
+    return engine;
   }
 
   /** Positions of a sequence. */
@@ -55,8 +84,19 @@ export class Engine {
     options: GenerateOptions,
     interventions: readonly Intervention[],
   ): RunningChoice {
-    if (interventions.length === 0) return this.#batch.generate(prompt, options);
     const bundles = interventions.map((each, i) => this.bundles.get(each, i));
+    if (interventions.every(({ bundle, edges }) => this.#inBatch.has(bundle) && !edges)) {
+      return this.#batch.generate(prompt, { ...options, interventions });
+    }
+    return this.#generateApart(prompt, options, interventions, bundles);
+  }
+
+  #generateApart(
+    prompt: string | readonly number[],
+    options: GenerateOptions,
+    interventions: readonly Intervention[],
+    bundles: readonly Bundle[],
+  ): RunningChoice {
     const prefixes = interventions.map((_, i) => (interventions.length > 1 ? `b${i}` : undefined));
     const model = this.model.with(
       bundles.map((bundle, i) => ({ bundle, ...(prefixes[i] !== undefined && { prefix: prefixes[i] }) })),
@@ -117,18 +157,38 @@ export class Engine {
   }
 
   /** @returns whether the name was free. @throws SluiceError `bad_bundle` for a bundle that does not fit the model */
-  addBundle(name: string, bundle: Bundle): boolean {
+  async addBundle(name: string, bundle: Bundle): Promise<boolean> {
     // Composed and compiled as far as it can be, so that no request fails for it later.
     this.model.with([bundle]);
-    return this.bundles.set(name, bundle);
+    const isNew = this.bundles.set(name, bundle);
+    if (isNew && this.#inBatch.has(name)) return isNew;
+    if (this.#inBatch.delete(name)) this.#batch.removeBundle(name);
+    if (!isBatchable(bundle)) return isNew;
+    try {
+      await this.#batch.addBundle(name, bundle);
+      this.#inBatch.add(name);
+    } catch (error) {
+      // It fits the model, but not what the batch was opened for.
+      if (!(error instanceof SluiceError) || error.code !== "bad_bundle") throw error;
+    }
+    return isNew;
   }
 
   /** @throws Problem 404 */
   removeBundle(name: string): void {
     this.bundles.delete(name);
+    if (this.#inBatch.delete(name)) this.#batch.removeBundle(name);
   }
 
   dispose(): void {
     this.#batch.dispose();
   }
+}
+
+/** Rank of the \`affine\` stages that a batch is opened for if bundles may be uploaded. */
+const UPLOADED_RANK = 4;
+
+/** Whether a batch can take a bundle: an edge mask acts on whole steps. */
+function isBatchable({ manifest }: Pick<Bundle, "manifest">): boolean {
+  return manifest.stages.every(({ kind }) => kind !== "edge_mask");
 }

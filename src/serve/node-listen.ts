@@ -1,5 +1,5 @@
 /** A socket for the server, in Node. */
-import type { Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
 import { SluiceError } from "../errors.ts";
 import type { App } from "./app.ts";
@@ -23,6 +23,15 @@ export async function listen(app: App, host: string, port: number): Promise<List
       keepAliveTimeout: 5000,
     },
   }) as Server;
+  const open = new Set<ServerResponse>();
+  let onQuiet: () => void = () => undefined;
+  server.on("request", (_: IncomingMessage, response: ServerResponse) => {
+    open.add(response);
+    response.on("close", () => {
+      open.delete(response);
+      if (open.size === 0) onQuiet();
+    });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const why = cause.code === "EADDRINUSE" ? "something else listens there" : cause.message;
@@ -42,7 +51,10 @@ export async function listen(app: App, host: string, port: number): Promise<List
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
+        // Connections whose answer is given may still be sending what nobody reads.
+        onQuiet = () => server.closeAllConnections();
         server.closeIdleConnections();
+        if (open.size === 0) onQuiet();
       }),
   };
 }

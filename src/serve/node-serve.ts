@@ -2,7 +2,7 @@
 import type { Bundle, Model } from "../index.ts";
 import { makeApp } from "./app.ts";
 import { Engine } from "./engine.ts";
-import { Bundles, checkName } from "./interventions.ts";
+import { checkName } from "./interventions.ts";
 import { ApiKeys } from "./keys.ts";
 import { limits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
@@ -40,10 +40,10 @@ export interface RunningServer {
 export async function serveModel(model: Model, options: ServeOptions): Promise<RunningServer> {
   const { sequences, context, host, port, origins, allowUploads, onFault } = options;
   const keys = options.keys === undefined ? undefined : await ApiKeys.read(options.keys);
+  for (const name of options.bundles.keys()) checkName(name);
   const maxQueue = sequences * limits.queuePerSequence;
-  const engine = await Engine.open(model, new Bundles(), { sequences, context, maxQueue });
+  const engine = await Engine.open(model, options.bundles, { sequences, context, maxQueue, allowUploads });
   try {
-    for (const [name, bundle] of options.bundles) engine.addBundle(checkName(name), bundle);
     const app = makeApp(new Service(engine, new Metrics(), options.name), { keys, origins, allowUploads, onFault });
     const listening = await listen(app, host, port);
     return {

@@ -194,7 +194,11 @@ for (const template of ["tagged", "bare"] as const) {
         // The conversation goes on with the call and its result.
         const next = await client.chat.completions.create({
           ...{ ...asked, tool_choice: "auto" as const, max_tokens: 3 },
-          messages: [...asked.messages, choice?.message as never, { role: "tool", tool_call_id: call.id, content: "rain" }],
+          messages: [
+            ...asked.messages,
+            choice?.message as never,
+            { role: "tool", tool_call_id: call.id, content: "rain" },
+          ],
         });
         assert.is(next.choices.length, 1);
       },

@@ -54,7 +54,7 @@ export async function openServer(
   const faults: unknown[] = [];
   const { key, ...serving } = options;
   const server = await serveModel(model, {
-    ...{ name: folder.path, host: "127.0.0.1", port: 0, sequences: 4, context: 256, origins: [], allowUploads: false },
+    ...{ name: folder.path, host: "127.0.0.1", port: 0, sequences: 4, context: 512, origins: [], allowUploads: false },
     bundles: new Map<string, Bundle>(),
     onFault: (error) => faults.push(error),
     ...(key !== undefined && { keys: `${key}\n` }),

@@ -210,7 +210,7 @@ test("what cannot be honoured is refused by name, and what changes nothing is ig
   assert.match((await refused({ temprature: 1 })).message, /Did you mean temperature/);
   assert.is((await refused({ messages: [{ role: "user", content: [{ type: "image_url" }] }] })).status, 400);
   assert.is(
-    (await refused({ messages: [{ role: "user", content: "word ".repeat(300) }] })).code,
+    (await refused({ messages: [{ role: "user", content: "word ".repeat(600) }] })).code,
     "context_length_exceeded",
   );
   assert.is((await refused({ model: "gpt-4o" })).status, 404);

@@ -7,6 +7,7 @@ import type { CommandContext, GenerationSummary, LoadedModel } from "../context.
 import { defined } from "../defined.ts";
 import { type Document, readLines } from "../documents.ts";
 import { flag, input, name, optional, renamed, wholeNumber, withDefault } from "../options.ts";
+import { chosenTokenOptions, chosenTokensFrom } from "./chosen-tokens.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
@@ -39,6 +40,7 @@ export const generate = defineCommand({
       generateDefaults.maxNewTokens,
     ),
     ...samplingOptions,
+    ...chosenTokenOptions,
     json: flag(
       "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of several continuations, {results: […]}",
     ),
@@ -53,7 +55,13 @@ export const generate = defineCommand({
     },
     { line: "generate weights/gpt-nano-sort --tokens 2,0,1,1,0,2 --max-new-tokens 6", shows: "Continue token ids:" },
   ],
-  check({ prompts: file, prompt, tokens, samples, temperature }) {
+  check({ prompts: file, prompt, tokens, samples, temperature, jsonObject, jsonSchema }) {
+    if (jsonObject && jsonSchema !== undefined) {
+      throw new SluiceError(
+        "usage",
+        "--json-object and --json-schema exclude each other: a schema says what the JSON is",
+      );
+    }
     if (file !== undefined && (prompt !== undefined || tokens !== undefined)) {
       throw new SluiceError("usage", "--prompts reads the prompts from its file: leave the other prompt out");
     }
@@ -67,6 +75,7 @@ export const generate = defineCommand({
     const { prompts: file, maxNewTokens, samples, json } = values;
     const options: GenerateOptions = {
       ...samplingFrom(values, context),
+      ...(await chosenTokensFrom(values, context.signal)),
       ...defined({ context: values.context, promptLength: values.promptLength }),
       maxNewTokens,
     };
@@ -164,11 +173,12 @@ function titleOf(prompt: Document, index: number, seed: number | null, { prompts
 }
 
 function reported(result: GenerationSummary, loadMs: number): object {
-  const { prompt_tokens, tokens, text, finish, changes, seed, timings } = result;
+  const { prompt_tokens, tokens, text, logprobs, finish, changes, seed, timings } = result;
   return {
     prompt_tokens,
     tokens,
     text,
+    ...(logprobs && { logprobs }),
     finish,
     ...(changes.length > 0 && { changes }),
     ...(seed !== null && { seed }),
