@@ -120,6 +120,24 @@ test("a worker that Vite builds generates", async () => {
   }
 });
 
+test("the engine in its worker generates, as Vite builds it, under a strict policy", async () => {
+  const { build } = await import("vite");
+  const outDir = join(app, "dist-engine");
+  const rollupOptions = { input: join(app, "engine.html") };
+  await build({
+    root: app,
+    logLevel: "error",
+    worker: { format: "es" },
+    build: { outDir, rollupOptions, target: "es2022" },
+  });
+  const server = await serve({ folders: { "/": outDir } });
+  try {
+    assert.equal(await tokensOfPage(`${server.origin}/engine.html`), expected);
+  } finally {
+    await server.close();
+  }
+});
+
 test("a page that Vite serves generates", async () => {
   const { createServer } = await import("vite");
   const server = await createServer({ root: app, logLevel: "error", server: { host: "127.0.0.1" } });
