@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,7 +22,8 @@ export const UNCHECKED = "enable-dawn-features=disable_robustness";
 
 /** Starts a headless browser that offers WebGPU on SwiftShader. The caller closes it. @param flags of Chromium, more */
 export async function openChromium(flags: readonly string[] = []): Promise<Browser> {
-  const folder = await unpackChromium();
+  // By its own name: several checkouts may share an installation.
+  const folder = await realpath(await unpackChromium());
   return chromium.launch({
     executablePath: join(folder, "chromium"),
     args: [
@@ -39,9 +40,38 @@ export async function openChromium(flags: readonly string[] = []): Promise<Brows
       PATH: process.env.PATH ?? "",
       HOME: folder,
       LD_LIBRARY_PATH: join(folder, "al2023/lib"),
-      FONTCONFIG_PATH: join(folder, "fonts"),
+      FONTCONFIG_PATH: await nameFonts(folder),
     },
   });
+}
+
+/**
+ * Tells the browser where fonts are, its own and the system's: it looks for them at the place where the package's own
+ * function unpacks them. Without a font it ends where it meets a text field.
+ * @returns the folder of fontconfig's configuration
+ */
+async function nameFonts(folder: string): Promise<string> {
+  const path = join(folder, "fontconfig");
+  if (existsSync(path)) return path;
+  const fresh = `${path}.${process.pid}`;
+  await mkdir(fresh, { recursive: true });
+  const fonts = `<dir>${join(folder, "fonts")}</dir><dir>/usr/share/fonts</dir>`;
+  const places = `${fonts}<cachedir>${join(path, "cache")}</cachedir>`;
+  const head = '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">';
+  await writeFile(join(fresh, "fonts.conf"), `${head}<fontconfig>${places}</fontconfig>\n`);
+  await takePlace(fresh, path);
+  return path;
+}
+
+/** Renames a complete folder to where others look for it. */
+async function takePlace(fresh: string, path: string): Promise<void> {
+  try {
+    await rename(fresh, path);
+  } catch (error) {
+    // Another process was first; its copy is as good.
+    if (!existsSync(path)) throw error;
+    await rm(fresh, { recursive: true });
+  }
 }
 
 /**
@@ -65,12 +95,6 @@ async function unpackChromium(): Promise<string> {
     // Naming this Lambda runtime makes the package unpack the shared libraries too.
     { cwd: root, env: { ...process.env, TMPDIR: fresh, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" } },
   );
-  try {
-    await rename(fresh, folder);
-  } catch (error) {
-    // Another process was first; its copy is as good.
-    if (!existsSync(folder)) throw error;
-    await rm(fresh, { recursive: true });
-  }
+  await takePlace(fresh, folder);
   return folder;
 }
