@@ -15,6 +15,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
   ".txt": "text/plain; charset=utf-8",
   ".wasm": "application/wasm",
+  ".webmanifest": "application/manifest+json",
 };
 
 export interface ServedFiles {
@@ -50,7 +51,10 @@ export async function serve(served: ServedFiles): Promise<Server> {
 
 async function answer(served: ServedFiles, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
-  response.setHeader("content-type", contentTypes[extname(path)] ?? "application/octet-stream");
+  response.setHeader(
+    "content-type",
+    contentTypes[extname(path.replace(/\/$/, "/index.html"))] ?? "application/octet-stream",
+  );
   response.setHeader("cache-control", "no-store");
   // Isolation gives the page timers of 5 µs instead of 100 µs.
   response.setHeader("cross-origin-opener-policy", "same-origin");
