@@ -1,0 +1,56 @@
+/** The page: its bar, the model, and the room that is open. */
+import { Circuit } from "./circuit/circuit.tsx";
+import { Fit } from "./fit/fit.tsx";
+import { Look } from "./look/look.tsx";
+import { Measure } from "./measure/measure.tsx";
+import { DropTarget } from "./parts/drop-target.tsx";
+import { Logo } from "./parts/icons.tsx";
+import { panelId, Tabs, tabId } from "./parts/tabs.tsx";
+import { ThemeButton } from "./parts/theme-button.tsx";
+import { type Room, room, rooms } from "./state/room.ts";
+import { ModelBar } from "./steer/model-bar.tsx";
+import { Steer } from "./steer/steer.tsx";
+
+const contents: Readonly<Record<Room, () => preact.JSX.Element>> = {
+  Steer,
+  Circuit,
+  Fit,
+  Look,
+  Measure,
+};
+
+export function App() {
+  const open = room.value;
+  const Contents = contents[open];
+  return (
+    <DropTarget>
+      <header class="topbar">
+        <div class="topbar-inner">
+          <h1 class="brand">
+            <Logo />
+            Sluice
+          </h1>
+          <Tabs
+            label="Rooms"
+            names={rooms}
+            open={open}
+            onOpen={(name) => {
+              room.value = name;
+            }}
+          />
+          <ThemeButton />
+        </div>
+      </header>
+      <main class="shell">
+        <ModelBar />
+        <div role="tabpanel" id={panelId} aria-labelledby={tabId(open)}>
+          <Contents />
+        </div>
+        <footer class="footer">
+          The model runs in this page, on this machine's GPU. Nothing you type leaves it. This page needs no network
+          after the first visit.
+        </footer>
+      </main>
+    </DropTarget>
+  );
+}

@@ -1,0 +1,110 @@
+/** What the edit costs: perplexity and KL of a text that it should leave alone. */
+import { signal } from "@preact/signals";
+import { FailureNotice } from "../parts/notice.tsx";
+import { bundleInputs, changeOf, composeSettings, hasStages, settings } from "../state/bundles.ts";
+import { type Failure, failureOf } from "../state/failure.ts";
+import { model, speaks } from "../state/model.ts";
+import { isBusy, sides } from "./run.ts";
+
+interface Cost {
+  readonly plain: number;
+  readonly edited: number;
+  readonly kl: number;
+  readonly tokens: number;
+}
+
+const text = signal(
+  "One day, a little girl named Lily found a needle in her room. She knew it was difficult to play with it because it was sharp. Lily wanted to share the needle with her mom, so she could sew a button on her shirt.",
+);
+const cost = signal<Cost | null>(null);
+const failure = signal<Failure | null>(null);
+const isMeasuring = signal(false);
+
+export function CostCard() {
+  if (!model.value || !speaks.value || !hasStages.value) return null;
+  const records = sides.value.edited.records;
+  const effect = records && records.length > 0 ? records.reduce((sum, { kl }) => sum + kl, 0) / records.length : null;
+  return (
+    <section class="card stack after" aria-label="Effect and cost">
+      <h2>Effect and cost</h2>
+      <label class="field">
+        <span>Text that the edit should leave alone</span>
+        <textarea
+          rows={3}
+          value={text.value}
+          onInput={({ currentTarget }) => {
+            text.value = currentTarget.value;
+            cost.value = null;
+          }}
+        />
+      </label>
+      <div class="row">
+        <button
+          type="button"
+          class="button"
+          disabled={isMeasuring.value || isBusy.value}
+          onClick={() => void measure()}
+        >
+          Measure cost
+        </button>
+        {isMeasuring.value && <span class="soft small">Measuring …</span>}
+      </div>
+      {failure.value && <FailureNotice failure={failure.value} />}
+      <dl class="figures">
+        {effect !== null && (
+          <div class="figure">
+            <dt>Effect on the edited text</dt>
+            <dd>
+              {effect.toFixed(3)}
+              <small>nats per token, KL(plain ‖ edited)</small>
+            </dd>
+          </div>
+        )}
+        {cost.value && <Figures cost={cost.value} />}
+      </dl>
+    </section>
+  );
+}
+
+function Figures({ cost: { plain, edited, kl, tokens } }: { readonly cost: Cost }) {
+  return (
+    <>
+      <div class="figure">
+        <dt>Perplexity</dt>
+        <dd>
+          × {(edited / plain).toFixed(3)}
+          <small>
+            {plain.toFixed(2)} plain, {edited.toFixed(2)} edited, {tokens} tokens
+          </small>
+        </dd>
+      </div>
+      <div class="figure">
+        <dt>Cost on this text</dt>
+        <dd>
+          {kl.toFixed(3)}
+          <small>nats per token, KL(plain ‖ edited)</small>
+        </dd>
+      </div>
+    </>
+  );
+}
+
+async function measure(): Promise<void> {
+  const opened = model.value;
+  if (!opened) return;
+  isMeasuring.value = true;
+  failure.value = null;
+  try {
+    const ids = await opened.encode(text.value);
+    const edited = await opened.with(bundleInputs(), composeSettings());
+    const changes = new Map(settings.value.map((stage) => [stage.id, changeOf(stage)]));
+    const { perplexity, kl_nats } = await edited.compareTokens(ids, { top: 1, changes });
+    if (perplexity.plain === null || perplexity.edited === null) throw new Error("The text has no token to predict");
+    cost.value = { plain: perplexity.plain, edited: perplexity.edited, kl: kl_nats, tokens: ids.length };
+    edited.dispose();
+  } catch (error) {
+    failure.value = failureOf(error);
+  } finally {
+    isMeasuring.value = false;
+  }
+}

@@ -1,0 +1,224 @@
+/** A run: plain and edited in one batch of two sequences, token by token, while sliders move. */
+import { computed, effect, signal, untracked } from "@preact/signals";
+import type { StageChange } from "sluice";
+import type { WorkerModel, WorkerSession } from "../engine.ts";
+import {
+  bundleInputs,
+  changeOf,
+  clearBundles,
+  composeSettings,
+  hasStages,
+  settings,
+  whenStagesChange,
+} from "../state/bundles.ts";
+import { type Failure, failureOf, wasStopped } from "../state/failure.ts";
+import { chosen, model } from "../state/model.ts";
+import { analyse } from "./analyse.ts";
+import { EDITED, PairBuffer, runPair, type Sampling } from "./pair.ts";
+import type { RecordedRun, TokenRecord } from "./records.ts";
+
+export interface RunToken {
+  readonly id: number;
+  /** What became printable with it; the id where the model has no tokenizer. */
+  readonly text: string;
+}
+
+export type SideName = "plain" | "edited";
+
+export interface Side {
+  readonly tokens: readonly RunToken[];
+  /** What both models thought of each token; null until that is known. */
+  readonly records: readonly TokenRecord[] | null;
+}
+
+/** `idle` shows nothing, `recorded` what a script of the repository recorded. */
+export type RunState = "idle" | "recorded" | "starting" | "running" | "done" | "stopped" | "failed";
+
+const empty: Side = { tokens: [], records: null };
+
+export const prompt = signal("The king said");
+export const asChat = signal(false);
+export const sampling = signal<Sampling>({ temperature: 0.6, seed: 5, maxNewTokens: 60 });
+export const runState = signal<RunState>("idle");
+export const sides = signal<Readonly<Record<SideName, Side>>>({ plain: empty, edited: empty });
+/** The prompt of what the sides show. */
+export const shownPrompt = signal("");
+export const runFailure = signal<Failure | null>(null);
+export const recorded = signal<RecordedRun | null>(null);
+/** Changes of stages in the middle of the run, by the number of tokens that were there. */
+export const changedAt = signal<readonly { readonly token: number; readonly id: string }[]>([]);
+/** The token that is looked at. */
+export const chosenToken = signal<{ readonly side: SideName; readonly index: number } | null>(null);
+export const tokensPerSecond = signal<number | null>(null);
+/** Whether the analysis of tokens runs. */
+export const analysing = signal(false);
+/** Ids of the last run's prompt. */
+export const promptIds = signal<readonly number[]>([]);
+
+export const isBusy = computed(() => runState.value === "starting" || runState.value === "running");
+/** What the edited model is compared by: the same model with its stages, for the tokens' analysis. */
+export const editedModel = signal<WorkerModel | null>(null);
+
+/** Whether the model has a template for chats. */
+export const hasTemplate = signal(false);
+
+let stopper: AbortController | null = null;
+let last: string | null = null;
+
+// What was said, and what edited it, belongs to the model that was open.
+effect(() => {
+  const opened = model.value;
+  if (opened) untracked(() => startWith(opened));
+});
+
+function startWith(opened: WorkerModel): void {
+  clearRun();
+  if (chosen.value?.id !== last) clearBundles();
+  last = chosen.value?.id ?? null;
+  const isIds = /^[\d\s,]+$/.test(prompt.value);
+  if (!opened.tokenizer && !isIds) prompt.value = "2 0 1 1 0 2";
+  if (opened.tokenizer && isIds) prompt.value = "Once upon a time";
+  hasTemplate.value = false;
+  asChat.value = false;
+  opened.tokenizer?.applyChatTemplate([{ role: "user", content: "?" }], { addGenerationPrompt: true }).then(
+    () => {
+      hasTemplate.value = model.value === opened;
+    },
+    () => {
+      hasTemplate.value = false;
+    },
+  );
+}
+
+/** Shows the recorded run until something live takes its place. */
+export async function showRecorded(): Promise<void> {
+  const response = await fetch(new URL("shelf/recorded.json", document.baseURI));
+  const run = (await response.json()) as RecordedRun;
+  recorded.value = run;
+  if (runState.value !== "idle") return;
+  const side = (records: readonly TokenRecord[]): Side => ({ tokens: records, records });
+  sides.value = { plain: side(run.plain), edited: side(run.edited) };
+  prompt.value = run.prompt;
+  shownPrompt.value = run.prompt;
+  sampling.value = { ...sampling.value, ...run.settings };
+  runState.value = "recorded";
+}
+
+/** Leaves the sides empty, as for a model that was just opened. */
+export function clearRun(): void {
+  stop();
+  runState.value = "idle";
+  sides.value = { plain: empty, edited: empty };
+  chosenToken.value = null;
+  runFailure.value = null;
+  changedAt.value = [];
+}
+
+export function stop(): void {
+  stopper?.abort();
+}
+
+/** Continues the prompt, plain and edited. Resolves when the run has ended, however it did. */
+export async function generate(): Promise<void> {
+  const opened = model.value;
+  if (!opened || isBusy.value) return;
+  const mine = new AbortController();
+  stopper = mine;
+  clearFor();
+  try {
+    const given = await readPrompt(opened, prompt.value, asChat.value);
+    promptIds.value = given;
+    const edited = hasStages.value ? await opened.with(bundleInputs(), composeSettings()) : null;
+    editedModel.value = edited;
+    const buffer = new PairBuffer<RunToken>((plain, changed) => {
+      const side = { tokens: plain, records: null };
+      // Without a bundle the edited model is the plain one.
+      sides.value = { plain: side, edited: edited ? { tokens: changed, records: null } : side };
+    });
+    const run = runPair(opened, edited, given, {
+      sampling: sampling.value,
+      signal: mine.signal,
+      stages: settings.value.map((stage) => ({ id: stage.id, change: changeOf(stage) })),
+      onSession: follow,
+    });
+    for (let next = await run.next(); ; next = await run.next()) {
+      if (next.done) {
+        tokensPerSecond.value = next.value;
+        break;
+      }
+      runState.value = "running";
+      buffer.push(next.value.side, next.value);
+    }
+    buffer.flush();
+    runState.value = "done";
+  } catch (error) {
+    if (wasStopped(error)) runState.value = "stopped";
+    else {
+      runFailure.value = failureOf(error);
+      runState.value = "failed";
+    }
+  } finally {
+    whenStagesChange(null);
+    if (stopper === mine) stopper = null;
+  }
+  if (runState.value !== "failed") await analyseSides();
+}
+
+function clearFor(): void {
+  chosenToken.value = null;
+  runFailure.value = null;
+  changedAt.value = [];
+  tokensPerSecond.value = null;
+  sides.value = { plain: empty, edited: empty };
+  shownPrompt.value = prompt.value;
+  runState.value = "starting";
+}
+
+/** Sends every change to the edited sequence; it acts on the next token, and what was said stays. */
+function follow(session: WorkerSession): void {
+  whenStagesChange((id: string, change: StageChange) => {
+    changedAt.value = [...changedAt.value, { token: sides.value.edited.tokens.length, id }];
+    session.set(id, change, { sequence: EDITED, cache: "continue" }).catch((error: unknown) => {
+      runFailure.value = failureOf(error);
+    });
+  });
+}
+
+async function analyseSides(): Promise<void> {
+  const edited = editedModel.value;
+  const { plain, edited: changed } = sides.value;
+  if (!edited || plain.tokens.length === 0 || changedAt.value.length > 0) return;
+  const changes = new Map(settings.value.map((stage) => [stage.id, changeOf(stage)]));
+  analysing.value = true;
+  try {
+    const of = async (side: Side) => ({
+      ...side,
+      records: side.tokens.length > 0 ? await analyse(edited, changes, promptIds.value, side.tokens) : null,
+    });
+    const compared = { plain: await of(plain), edited: await of(changed) };
+    if (sides.value.plain === plain && sides.value.edited === changed) sides.value = compared;
+  } catch (error) {
+    runFailure.value = failureOf(error);
+  } finally {
+    analysing.value = false;
+  }
+}
+
+/** Text through the tokenizer, or the chat's template; ids for a model without one. */
+export async function readPrompt(opened: WorkerModel, text: string, chat: boolean): Promise<readonly number[]> {
+  const { tokenizer } = opened;
+  if (!tokenizer) return idsIn(text);
+  if (!chat) return opened.encode(text);
+  const turn = await tokenizer.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true });
+  return tokenizer.encode(turn, { addSpecialTokens: false });
+}
+
+/** `2 0 1` or `CAB`: letters are ids from 0. */
+function idsIn(text: string): number[] {
+  const letters = text.replace(/[\s,]/g, "");
+  if (/^[A-Za-z]+$/.test(letters)) return [...letters.toUpperCase()].map((letter) => letter.charCodeAt(0) - 65);
+  return text
+    .split(/[\s,]+/)
+    .filter((word) => word !== "")
+    .map(Number);
+}

@@ -1,0 +1,139 @@
+/** What both models thought at a token. */
+
+import { hasStages } from "../state/bundles.ts";
+import type { Alternative, TokenRecord } from "./records.ts";
+import { analysing, changedAt, chosenToken, sides } from "./run.ts";
+
+export function TokenDetail() {
+  const chosen = chosenToken.value;
+  if (!chosen) return null;
+  const side = sides.value[chosen.side];
+  const record = side.records?.[chosen.index];
+  const token = side.tokens[chosen.index];
+  if (!token) return null;
+  return (
+    <section class="card stack after" aria-label="Token">
+      <div class="row spread">
+        <h2>
+          Token {chosen.index + 1}, {chosen.side} <span class="token-name">{shown(token.text)}</span>{" "}
+          <small class="soft">id {token.id}</small>
+        </h2>
+        <button
+          type="button"
+          class="button small quiet"
+          onClick={() => {
+            chosenToken.value = null;
+          }}
+        >
+          Close
+        </button>
+      </div>
+      {record ? <Details record={record} /> : <p class="soft">{why()}</p>}
+    </section>
+  );
+}
+
+function why(): string {
+  if (analysing.value) return "Comparing token by token …";
+  if (!hasStages.value) return "Add a bundle: then plain and edited are compared at every token.";
+  if (changedAt.value.length > 0)
+    return "A slider moved during this run, so its tokens were drawn from several models. Generate again to compare.";
+  return "Plain and edited are compared when the run has ended.";
+}
+
+function Details({ record }: { readonly record: TokenRecord }) {
+  const { plain, edited, plain_rank, edited_rank, kl, alternatives } = record;
+  return (
+    <div class="token-detail">
+      <div class="stack">
+        <div class="measures">
+          <span>Plain</span>
+          <Bar side="plain" value={plain} />
+          <span>
+            {percent(plain)}, rank {plain_rank.toLocaleString("en")}
+          </span>
+          <span>Edited</span>
+          <Bar side="edited" value={edited} />
+          <span>
+            {percent(edited)}, rank {edited_rank.toLocaleString("en")}
+          </span>
+        </div>
+        <p class="soft small">
+          The edit makes this token {change(plain, edited)}. The predictions here are {kl.toFixed(3)} nats apart:
+          KL(plain ‖ edited).
+        </p>
+      </div>
+      <table>
+        <caption class="unseen">What else could have come</caption>
+        <thead>
+          <tr>
+            <th scope="col">Alternatives</th>
+            <th scope="col" class="right">
+              Plain
+            </th>
+            <th scope="col" class="right">
+              Edited
+            </th>
+            <th scope="col" class="right">
+              Change
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {alternatives.map((each) => (
+            <AlternativeRow key={each.id} each={each} isThis={each.id === record.id} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function AlternativeRow({ each, isThis }: { readonly each: Alternative; readonly isThis: boolean }) {
+  const { plain, edited } = each;
+  return (
+    <tr>
+      <th scope="row" class="token-cell">
+        <span class="token-name">{shown(each.text)}</span>
+        {isThis && <small> this one</small>}
+      </th>
+      <td class="right">{plain === null ? "less likely" : percent(plain)}</td>
+      <td class="right">{edited === null ? "less likely" : percent(edited)}</td>
+      <td class="right">{moved(plain, edited)}</td>
+    </tr>
+  );
+}
+
+/** The change between two probabilities; of one that is not known only the direction is. */
+function moved(plain: number | null, edited: number | null): string {
+  if (plain === null) return "▲";
+  if (edited === null) return "▼";
+  return edited >= plain ? `▲ +${percent(edited - plain)}` : `▼ −${percent(plain - edited)}`;
+}
+
+function Bar({ side, value }: { readonly side: "plain" | "edited"; readonly value: number }) {
+  return (
+    <span class={`bar ${side}`} aria-hidden="true">
+      <i style={{ "--share": String(value) }} />
+    </span>
+  );
+}
+
+function change(plain: number, edited: number): string {
+  const [more, less] = [Math.max(plain, edited), Math.min(plain, edited)];
+  if (more < less * 1.05) return "neither more nor less likely";
+  return `${times(more / less)} ${edited > plain ? "more" : "less"} likely`;
+}
+
+function times(ratio: number): string {
+  return ratio < 10 ? `${ratio.toFixed(1)} times` : `${Math.round(ratio).toLocaleString("en")} times`;
+}
+
+export function percent(value: number): string {
+  const share = value * 100;
+  return `${share >= 10 ? share.toFixed(1) : share >= 0.1 ? share.toFixed(2) : share.toPrecision(1)} %`;
+}
+
+function shown(text: string): string {
+  return text.replace(/\n/g, "⏎") || "·";
+}
