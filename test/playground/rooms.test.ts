@@ -1,0 +1,109 @@
+/** The other rooms of the playground in a real browser: fit, circuit, look, measure. */
+import { readFile } from "node:fs/promises";
+import type { Browser } from "playwright-core";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseSafetensors } from "../../src/index.ts";
+import { openChromium, UNCHECKED } from "../support/chromium.ts";
+import { openSmall, type Site, servePlayground, type Visit, visit } from "./site.ts";
+
+let site: Site;
+let browser: Browser;
+let visited: Visit;
+
+test.before(async () => {
+  site = await servePlayground();
+  browser = await openChromium([`--${UNCHECKED}`]);
+  visited = await visit(browser, site.url);
+});
+
+test.after(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+const room = (name: string) => visited.page.getByRole("tab", { name, exact: true }).click();
+
+test("the circuit of sorting breaks while edges are cut, and mends", async () => {
+  const { page } = visited;
+  await openSmall(page, "gpt-nano-sort");
+  await room("Circuit");
+  await page.getByText("0 of 82 edges cut").waitFor();
+  await page.getByText("729 of 729 inputs sorted").waitFor();
+  await page.getByRole("searchbox", { name: "Find edges" }).fill("blocks.2.mlp → logits");
+  const circuit = page.getByRole("application", { name: "Circuit" });
+  await circuit.focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Enter");
+  await page.getByText("1 of 82 edges cut").waitFor();
+  assert.match((await page.locator("#circuit-cut").textContent()) ?? "", /blocks\.2\.mlp → logits/);
+  const broken = page.getByText(/^\d+ of 729 inputs sorted$/);
+  await page.waitForFunction(() => {
+    const text = document.querySelector("section[aria-label=Sorting] output")?.textContent ?? "";
+    return / of 729/.test(text) && !text.startsWith("729");
+  });
+  assert.ok(Number.parseInt((await broken.textContent()) ?? "", 10) < 729);
+  await page.getByRole("button", { name: "Restore all" }).click();
+  await page.getByText("729 of 729 inputs sorted").waitFor();
+});
+
+test("two lists become a bundle that can be downloaded and used", async () => {
+  const { page } = visited;
+  await openSmall(page, "stories260K");
+  await room("Fit");
+  await page
+    .getByRole("textbox", { name: "Positive" })
+    .fill("The sun was warm.\nHe was happy.\nThey all laughed.\nWhat a fun day!");
+  await page
+    .getByRole("textbox", { name: "Negative" })
+    .fill("The rain was cold.\nHe was sad.\nThey all cried.\nWhat a bad day!");
+  await page.getByRole("combobox", { name: "Method" }).selectOption("ace");
+  await page.getByRole("button", { name: "Fit", exact: true }).click();
+  const link = page.getByRole("link", { name: "Download bundle" });
+  await link.waitFor();
+  const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
+  const file = parseSafetensors(new Uint8Array(await readFile(await download.path())));
+  assert.is(file.metadata.get("format"), "sluice.interventions/1");
+  await page.getByText("Cost on negative sentences").waitFor();
+  await page.getByRole("button", { name: "Use it" }).click();
+  await page.getByRole("group", { name: "ace_resid_post", exact: true }).waitFor();
+});
+
+test("a prompt is looked at from the inside", async () => {
+  const { page } = visited;
+  await room("Look");
+  await page.getByRole("textbox", { name: "Text" }).fill("Once upon a time");
+  await page.getByRole("button", { name: "Look", exact: true }).click();
+  const lens = page.getByRole("region", { name: "Logit lens" });
+  await lens.waitFor();
+  // A row for the head of the table, the embedding, and each of five layers.
+  assert.is(await lens.getByRole("row").count(), 7);
+  assert.is(await page.getByRole("button", { name: /^Head \d+$/ }).count(), 8);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download captures" }).click(),
+  ]);
+  const { tensors } = parseSafetensors(new Uint8Array(await readFile(await download.path())));
+  assert.ok(tensors.has("resid_post.4"));
+});
+
+test("the device is measured, and the report saved", async () => {
+  const { page } = visited;
+  await room("Measure");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  const link = page.getByRole("link", { name: "Save report" });
+  await link.waitFor({ timeout: 240_000 });
+  const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
+  const report = JSON.parse(await readFile(await download.path(), "utf8"));
+  assert.is(report.schema, 1);
+  assert.match(report.user_agent, /Chrome/);
+  assert.ok(report.bench.decode_tokens_per_s > 0);
+  assert.ok(report.adapter.limits.maxBufferSize > 0);
+  await page.getByRole("region", { name: "Flame chart" }).waitFor();
+});
+
+test("nothing was asked of another host, and nothing failed unseen", () => {
+  assert.equal(visited.faults, []);
+});
+
+test.run();

@@ -1,0 +1,77 @@
+/** The playground as its visitors get it: built, and served from a folder of a server. */
+import { join } from "node:path";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { serve } from "../page/server.ts";
+import { root } from "../run-files.ts";
+
+let built: Promise<unknown> | undefined;
+
+/** Builds it once per process. */
+export function buildPlayground(): Promise<unknown> {
+  built ??= import("vite").then(({ build }) =>
+    build({ configFile: join(root, "playground/vite.config.ts"), logLevel: "error" }),
+  );
+  return built;
+}
+
+export interface Site {
+  /** Of the first page. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Below a folder, as on a server that holds other sites too. */
+export async function servePlayground(): Promise<Site> {
+  await buildPlayground();
+  const folders = { "/some/folder/": join(root, "playground/dist"), "/weights/": join(root, "weights") };
+  const { origin, close } = await serve({ folders });
+  return { url: `${origin}/some/folder/`, close };
+}
+
+export interface Visit {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** Requests to other hosts, and errors that nobody caught. */
+  readonly faults: string[];
+}
+
+/** A visitor with an empty profile. */
+export async function visit(browser: Browser, url: string): Promise<Visit> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  const { host } = new URL(url);
+  context.on("request", (request) => {
+    const asked = new URL(request.url());
+    if (asked.protocol.startsWith("http") && asked.host !== host) faults.push(`request to ${request.url()}`);
+  });
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") faults.push(message.text());
+  });
+  page.setDefaultTimeout(60_000);
+  await page.goto(url);
+  return { context, page, faults };
+}
+
+/** Opens one of the models that come with the site, and waits until it can be used. */
+export async function openSmall(page: Page, name: string): Promise<void> {
+  await page.getByRole("button", { name, exact: true }).click();
+  await page.locator(".model-line", { hasText: name }).waitFor();
+}
+
+/** Texts of a region's tokens. */
+export function tokensOf(page: Page, region: "Plain" | "Edited"): Promise<string[]> {
+  return page.getByRole("region", { name: region, exact: true }).locator(".token").allTextContents();
+}
+
+/** Sets a slider as a hand does. */
+export async function slide(page: Page, group: string, name: "Strength" | "Alpha", value: number): Promise<void> {
+  await page.getByRole("group", { name: group, exact: true }).getByRole("slider", { name }).fill(String(value));
+}
+
+/** Presses Generate, and waits for the end. */
+export async function generate(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Generate" }).click();
+  await page.getByText("Done.", { exact: true }).waitFor();
+}
