@@ -90,6 +90,8 @@ test("a prompt is looked at from the inside", async () => {
 test("the device is measured, and the report saved", async () => {
   const { page } = visited;
   await room("Measure");
+  // What the comparison says is tested where it is made; here it would compile for a minute.
+  await page.getByRole("combobox", { name: "Compare with the CPU" }).selectOption("none");
   await page.getByRole("button", { name: "Run", exact: true }).click();
   const link = page.getByRole("link", { name: "Save report" });
   await link.waitFor({ timeout: 240_000 });

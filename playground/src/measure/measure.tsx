@@ -5,10 +5,21 @@ import { Progress } from "../parts/controls.tsx";
 import { NeedsModel } from "../parts/needs-model.tsx";
 import { FailureNotice } from "../parts/notice.tsx";
 import { model } from "../state/model.ts";
+import { Correctness } from "./correctness.tsx";
 import { Flame } from "./flame.tsx";
 import type { PageReport } from "./report.ts";
 import { Roofline } from "./roofline.tsx";
-import { doing, type Measured, measure, measured, measureFailure, stopMeasuring } from "./state.ts";
+import {
+  type Checks,
+  checks,
+  defaultChecks,
+  doing,
+  type Measured,
+  measure,
+  measured,
+  measureFailure,
+  stopMeasuring,
+} from "./state.ts";
 
 const copied = signal("");
 
@@ -47,6 +58,20 @@ export function Measure() {
           <button type="button" class="button" disabled={doing.value === null} onClick={stopMeasuring}>
             Stop
           </button>
+          <label class="row">
+            <span class="label">Compare with the CPU</span>
+            <select
+              style={{ width: "auto" }}
+              value={checks.value ?? defaultChecks(opened)}
+              onChange={({ currentTarget }) => {
+                checks.value = currentTarget.value as Checks;
+              }}
+            >
+              <option value="all">every kernel</option>
+              <option value="quick">the kernels in use</option>
+              <option value="none">nothing</option>
+            </select>
+          </label>
           {measured.value && <ReportLinks report={measured.value.report} />}
         </div>
         {doing.value && (
@@ -154,6 +179,11 @@ function Results({ measured: { model: id, profile, report } }: { readonly measur
           />
         </dl>
       </section>
+      {report.checks ? (
+        <Correctness report={report} />
+      ) : (
+        doing.value && <p class="notice">Comparing kernels with the CPU: the report is complete when this has ended.</p>
+      )}
       <Roofline profile={profile} />
       <Flame profile={profile} />
     </>

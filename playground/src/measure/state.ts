@@ -1,10 +1,10 @@
 /** Measurements of this device: speed, where the time goes, and whether every kernel computes what it should. */
 import { signal } from "@preact/signals";
-import type { Profile } from "sluice";
+import type { DeviceReport, Profile } from "sluice";
 import { engine, type WorkerModel } from "../engine.ts";
 import { type Failure, failureOf, wasStopped } from "../state/failure.ts";
 import { chosen, model } from "../state/model.ts";
-import { type PageReport, reportOf } from "./report.ts";
+import { type PageReport, pageReport } from "./report.ts";
 
 export interface Measured {
   readonly model: string;
@@ -21,6 +21,16 @@ export interface Doing {
 export const measured = signal<Measured | null>(null);
 export const doing = signal<Doing | null>(null);
 export const measureFailure = signal<Failure | null>(null);
+
+/** How much is compared with the CPU. */
+export type Checks = "all" | "quick" | "none";
+/** Null until somebody chooses. */
+export const checks = signal<Checks | null>(null);
+
+/** Compiling every kernel takes minutes where the CPU computes. */
+export function defaultChecks({ device }: WorkerModel): Checks {
+  return device.software ? "quick" : "all";
+}
 
 let abort: AbortController | null = null;
 
@@ -41,20 +51,29 @@ export async function measure(): Promise<void> {
   try {
     const library = await engine();
     const context = opened.config.max_position_embeddings;
-    const bench = await library.benchModel(opened, undefined, {
+    const sizes = {
       promptTokens: Math.max(1, Math.min(64, Math.floor(context / 2))),
       newTokens: Math.max(1, Math.min(16, Math.floor(context / 2) - 1)),
-      signal: stopped,
-      onProgress,
-    });
+    };
+    const options = { ...sizes, signal: stopped, onProgress };
+    const speed = await library.deviceReport(opened, { ...options, checks: "none" });
     const profile = await library.profileModel(opened, await promptOf(opened), {
       newTokens: Math.max(1, Math.min(8, Math.floor(context / 2) - 1)),
       measures: false,
       signal: stopped,
       onProgress,
     });
-    const name = chosen.value?.id ?? "";
-    measured.value = { model: name, profile, report: await reportOf(name, opened, bench, profile) };
+    const gpuBytes = await opened.gpuBytes;
+    const show = async (report: DeviceReport): Promise<void> => {
+      const whole = await pageReport(report, profile, gpuBytes);
+      measured.value = { model: chosen.value?.id ?? "", profile, report: whole };
+    };
+    await show(speed);
+    // What is known is shown, and can be saved, while the comparison with the CPU takes its time.
+    const extent = checks.value ?? defaultChecks(opened);
+    if (extent === "none") return;
+    const { checks: compared } = await library.deviceReport(opened, { ...options, checks: extent });
+    await show({ ...speed, checks: compared });
   } catch (error) {
     if (!wasStopped(error)) measureFailure.value = failureOf(error);
   } finally {
