@@ -3,16 +3,17 @@
  * the programs may have (compile/envelope.ts); its kernels look a row's stages up in a directory with which its sequence's
  * program begins, at places that are the same in all programs. Lists and vectors follow the directory.
  */
-import type { StageUse } from "../graph/graph.ts";
+import type { EdgeVariant, StageUse } from "../graph/graph.ts";
 import { initialSettings } from "../interventions/settings.ts";
 import type { Composition } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { type FusedOp, labelOf } from "./fused.ts";
 import { edgeVariants } from "./source-slots.ts";
+import type { EdgeBlocks } from "./stage-edges.ts";
 import { NONE } from "./stage-image.ts";
 import { packed } from "./stage-layout.ts";
-import { type NormProgram, normSwitches, type StagePlacer } from "./stage-placer.ts";
+import { type NormProgram, normSwitches, type StagePlacer, type VariantPlaces } from "./stage-placer.ts";
 import { StageTableBuilder } from "./stage-table.ts";
 
 /** What the programs of a plan have in common. */
@@ -27,6 +28,10 @@ export interface ProgramLayout {
   readonly places: ReadonlyMap<string, number>;
   /** Structure that all share, and the vec4 at which it lies. */
   readonly shared: readonly { readonly at: number; readonly words: readonly number[] }[];
+  /** Destinations that a norm has inputs for, by its label, and where these find what they read. */
+  readonly variants: ReadonlyMap<string, { readonly list: readonly EdgeVariant[]; readonly places: VariantPlaces }>;
+  /** Where the mask values and vectors of the first sequence lie, and the vec4s of a sequence's. */
+  readonly edges: { readonly at: number; readonly values: number; readonly vectors: number };
   /** vec4 from which on programs lie. */
   readonly end: number;
 }
@@ -54,13 +59,25 @@ export class ProgramPlaces implements StagePlacer {
   readonly #directory: number[] = [];
   readonly #places = new Map<string, number>();
   readonly #shared: { readonly at: number; readonly words: readonly number[] }[] = [];
+  readonly #variants = new Map<string, { readonly list: readonly EdgeVariant[]; readonly places: VariantPlaces }>();
+  readonly #edges: ProgramLayout["edges"];
   #end: number;
 
-  constructor({ stages, ranks }: ProgramBounds, { sequences, chunkRows }: { sequences: number; chunkRows: number }) {
+  /** @param variants of all norms */
+  constructor(
+    { stages, ranks }: ProgramBounds,
+    { sequences, chunkRows, config }: { sequences: number; chunkRows: number; config: ModelConfig },
+    variants: readonly EdgeVariant[],
+  ) {
     this.ranks = ranks;
     this.recordStride = HEAD_RECORDS + stages;
     this.sequenceRecords = chunkRows * this.recordStride;
-    this.#end = this.sequenceRecords + sequences * this.recordStride;
+    const at = this.sequenceRecords + sequences * this.recordStride;
+    const edges = variants.reduce((sum, { terms }) => sum + terms.length, 0);
+    const values = Math.ceil((edges + variants.length) / 4);
+    const vectors = variants.length * Math.ceil(config.hidden_size / 4);
+    this.#edges = { at, values, vectors };
+    this.#end = at + sequences * (values + vectors);
   }
 
   list(_: readonly StageUse[] | undefined, place: string): readonly number[] {
@@ -79,8 +96,9 @@ export class ProgramPlaces implements StagePlacer {
     return at;
   }
 
-  /** Programs say which variants there are. */
-  variants(): number {
+  /** Programs say which of the variants are corrected. */
+  variants(list: readonly EdgeVariant[], places: VariantPlaces, place: string): number {
+    this.#variants.set(place, { list, places });
     return NONE;
   }
 
@@ -91,6 +109,8 @@ export class ProgramPlaces implements StagePlacer {
       directory: this.#directory,
       places: this.#places,
       shared: this.#shared,
+      variants: this.#variants,
+      edges: this.#edges,
       end: this.#end,
     };
   }
@@ -108,10 +128,11 @@ export function listPlace(op: FusedOp, list: string): string {
   return `${labelOf(op.role, op.layer)} ${list}`;
 }
 
-/** A program as words for the table, from vec4 `base4` on, and the most coordinates of a group in it. */
+/** A program as words for the table, from vec4 `base4` on. */
 export interface Program {
   readonly words: Uint32Array<ArrayBuffer>;
-  readonly ranks: number;
+  /** Mask values and vectors of a sequence, by m of each edge. */
+  readonly edges: EdgeBlocks;
 }
 
 /**
@@ -139,17 +160,24 @@ export function buildProgram(
     if (op.kind === "norm") {
       if (!op.edit) continue;
       const { delta, post, pre, norm } = op.edit;
+      const known = op.edit.variants.length > 0 ? layout.variants.get(labelOf(op.role, op.layer)) : undefined;
+      const own = op.edit.variants;
+      const edges = known
+        ? table.variants(
+            known.list.map(({ destination }) => own.find((each) => each.destination === destination)),
+            known.places,
+          )
+        : NONE;
       const unplaced = { delta: NONE, privateDelta: NONE, eIn: NONE, eOut: NONE, privateE: NONE };
-      const { groups, list_norm } = table.program({
-        ...{ delta: delta?.stages, post, pre, norm, writesStream: false, edges: NONE, slots: unplaced },
+      const { groups, list_norm, mask } = table.program({
+        ...{ delta: delta?.stages, post, pre, norm, writesStream: false, edges, slots: unplaced },
       });
-      put(labelOf(op.role, op.layer), [...groups, ...list_norm]);
+      put(labelOf(op.role, op.layer), [...groups, ...list_norm, ...mask]);
     } else if (op.kind === "linear") {
       for (const [list, uses] of op.stages) if (uses.length > 0) put(listPlace(op, list), table.list(uses));
     } else if (op.list !== undefined && op.stages.length > 0) {
       put(listPlace(op, op.list), table.list(op.stages));
     }
   }
-  const { ranks } = table;
-  return { words: table.finish().contents(initialSettings(composition, 0)).integers, ranks };
+  return { words: table.finish().contents(initialSettings(composition, 0)).integers, edges: table.edges };
 }

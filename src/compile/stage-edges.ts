@@ -47,6 +47,41 @@ export class EdgeBlocks {
     this.regions = Array.from({ length: sequences }, (_, sequence) => this.#regionsOf(sequence)).flat();
   }
 
+  /** vec4s of a sequence's values, and of its vectors. */
+  get sizes(): readonly [values: number, kappa: number] {
+    return [this.#values4, this.#kappa4];
+  }
+
+  /** A sequence's block of values. @param edges m of each edge */
+  values(edges: ArrayLike<number>): Float32Array<ArrayBuffer> {
+    const floats = new Float32Array(this.#values4 * 4);
+    floats.set(edges);
+    for (const variant of this.#variants) {
+      const cut = variant.terms.reduce((sum, { edge }) => sum + (edge === null ? 0 : 1 - (edges[edge] as number)), 0);
+      floats[this.cutOf(variant)] = cut;
+    }
+    return floats;
+  }
+
+  /** A sequence's block of vectors. @param constants what replaces each source; zeros if absent */
+  vectors(edges: ArrayLike<number>, constants: Float32Array | undefined): Float32Array<ArrayBuffer> {
+    const floats = new Float32Array(this.#kappa4 * 4);
+    for (const variant of this.#variants) {
+      const index = this.#kappa.get(variant.destination);
+      if (index === undefined || !constants) continue;
+      const sum = new Float64Array(this.#width);
+      for (const { source, edge } of variant.terms) {
+        const cut = edge === null ? 0 : 1 - (edges[edge] as number);
+        if (cut === 0) continue;
+        for (let i = 0; i < sum.length; i++) {
+          sum[i] = (sum[i] as number) + cut * (constants[source * this.#width + i] as number);
+        }
+      }
+      floats.set(sum, index * this.#width4 * 4);
+    }
+    return floats;
+  }
+
   /** vec4s at which a sequence's values and vectors begin. */
   blocksOf(sequence: number): readonly [values: number, kappa: number] {
     return [this.#valuesAt + sequence * this.#values4, this.#kappaAt + sequence * this.#kappa4];
@@ -74,42 +109,21 @@ export class EdgeBlocks {
         at: values,
         length: this.#values4 * 4,
         origins,
-        write: (into: StageWords, settings: LiveSettings) => this.#writeValues(into, settings, sequence, values),
+        write: ({ floats }: StageWords, settings: LiveSettings) =>
+          floats.set(this.values(this.#edgesOf(settings, sequence)), values),
       },
       {
         at: kappa,
         length: this.#kappa4 * 4,
         origins,
-        write: (into: StageWords, settings: LiveSettings) => this.#writeVectors(into, settings, sequence, kappa),
+        write: ({ floats }: StageWords, settings: LiveSettings) =>
+          floats.set(this.vectors(this.#edgesOf(settings, sequence), settings.constants), kappa),
       },
     ].filter(({ length }) => length > 0);
   }
 
-  #writeValues({ floats }: StageWords, { sequences }: LiveSettings, sequence: number, at: number): void {
-    const edges = sequences[sequence]?.edges ?? new Float64Array(0);
-    floats.set(edges, at);
-    for (const variant of this.#variants) {
-      const cut = variant.terms.reduce((sum, { edge }) => sum + (edge === null ? 0 : 1 - (edges[edge] as number)), 0);
-      floats[at + this.cutOf(variant)] = cut;
-    }
-  }
-
-  #writeVectors({ floats }: StageWords, settings: LiveSettings, sequence: number, at: number): void {
-    const { constants } = settings;
-    const edges = settings.sequences[sequence]?.edges ?? new Float64Array(0);
-    for (const variant of this.#variants) {
-      const index = this.#kappa.get(variant.destination);
-      if (index === undefined || !constants) continue;
-      const sum = new Float64Array(this.#width);
-      for (const { source, edge } of variant.terms) {
-        const cut = edge === null ? 0 : 1 - (edges[edge] as number);
-        if (cut === 0) continue;
-        for (let i = 0; i < sum.length; i++) {
-          sum[i] = (sum[i] as number) + cut * (constants[source * this.#width + i] as number);
-        }
-      }
-      floats.set(sum, at + index * this.#width4 * 4);
-    }
+  #edgesOf({ sequences }: LiveSettings, sequence: number): Float64Array {
+    return sequences[sequence]?.edges ?? new Float64Array(0);
   }
 }
 

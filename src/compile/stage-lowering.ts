@@ -62,7 +62,7 @@ export class StageLowering {
     this.#ops = ops;
     this.#bounds = bounds;
     this.slots = slots;
-    const places = bounds.programs && new ProgramPlaces(bounds.programs, bounds);
+    const places = bounds.programs && new ProgramPlaces(bounds.programs, bounds, edgeVariants(ops));
     const table = places ? undefined : new StageTableBuilder(bounds.composition, bounds, edgeVariants(ops));
     this.#table = (places ?? table) as StagePlacer;
     for (const op of ops) {
@@ -164,11 +164,15 @@ export class StageLowering {
     const edges =
       edit.variants.length === 0
         ? NONE
-        : this.#table.variants(edit.variants, {
-            slotOf: (source, variant) => slots.sourceSlot(op, source, variant),
-            eSlot: (variant) => slots.eSlot(op, variant),
-            fixedBiases: (variant) => this.#fixedBiases(variant),
-          });
+        : this.#table.variants(
+            edit.variants,
+            {
+              slotOf: (source, variant) => slots.sourceSlot(op, source, variant),
+              eSlot: (variant) => slots.eSlot(op, variant),
+              fixedBiases: (variant) => this.#fixedBiases(variant),
+            },
+            labelOf(op.role, op.layer),
+          );
     return this.#table.program(
       {
         delta: edit.delta?.stages,

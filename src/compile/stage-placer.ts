@@ -23,7 +23,7 @@ export interface StagePlacer {
   list(uses: readonly StageUse[] | undefined, place: string): readonly number[];
   heads(heads: readonly { readonly head: number; readonly slot: number }[]): number;
   program(program: NormProgram, place: string): ArgValues;
-  variants(variants: readonly EdgeVariant[], places: VariantPlaces): number;
+  variants(variants: readonly EdgeVariant[], places: VariantPlaces, place: string): number;
 }
 
 /** What an edited norm does to its rows. */

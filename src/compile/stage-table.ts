@@ -100,9 +100,17 @@ export class StageTableBuilder implements StagePlacer {
     };
   }
 
-  /** The vec4 of a norm's variants: the uncorrected one, then one a destination. */
-  variants(variants: readonly EdgeVariant[], place: VariantPlaces): number {
+  /** Values of the edge mask, by sequence. */
+  get edges(): EdgeBlocks {
+    return this.#edges;
+  }
+
+  /** The vec4 of a norm's variants: the uncorrected one, then one a destination; undefined: that is uncorrected, too. */
+  variants(variants: readonly (EdgeVariant | undefined)[], place: VariantPlaces): number {
+    const form = codeOf("FORM", "plain");
+    const plain = packed("Variant", { form, terms: 0, terms_at: 0, kappa: 0, fixed_at: NONE, cut: 0, e_slot: NONE });
     const entries = variants.map((variant, i) => {
+      if (!variant) return plain;
       const terms = variant.terms.map(({ source, edge }) =>
         packed("Term", { slot: place.slotOf(source, i + 1), edge: edge ?? NONE }),
       );
@@ -117,9 +125,7 @@ export class StageTableBuilder implements StagePlacer {
         e_slot: place.eSlot(i + 1),
       });
     });
-    const form = codeOf("FORM", "plain");
-    const plain = { form, terms: 0, terms_at: 0, kappa: 0, fixed_at: NONE, cut: 0, e_slot: NONE };
-    return this.#fixed([packed("Variant", plain), ...entries]);
+    return this.#fixed([plain, ...entries]);
   }
 
   finish(): StageImage {

@@ -3,6 +3,7 @@ import type { Envelope } from "../compile/envelope.ts";
 import { fuse } from "../compile/fuse.ts";
 import { buildProgram } from "../compile/programs.ts";
 import { mostScopeVec4s } from "../compile/scope-buffer.ts";
+import type { EdgeBlocks } from "../compile/stage-edges.ts";
 import { SluiceError } from "../errors.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { checkPositions } from "../interventions/check-positions.ts";
@@ -12,9 +13,10 @@ import type { Manifest } from "../interventions/manifest.ts";
 import type { Positions } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import { type Composition, isAtSite, type Stage } from "../interventions/stage.ts";
+import type { ModelConfig } from "../model-config.ts";
 import type { RequestStages } from "../runtime/batch/program-stages.ts";
 import type { ProgramBlock, ProgramStore } from "../runtime/batch/program-store.ts";
-import type { StageChange } from "../runtime/live-stages.ts";
+import { numberEdges, type StageChange } from "../runtime/live-stages.ts";
 import { show } from "../show.ts";
 import type { ModelParts } from "./model-parts.ts";
 
@@ -38,6 +40,7 @@ export interface ReadIntervention {
   readonly bundle: string;
   /** By id. */
   readonly stages?: ReadonlyMap<string, Omit<StageChange, "edges">>;
+  readonly edges?: NonNullable<StageChange["edges"]>;
 }
 
 interface Registered {
@@ -51,6 +54,7 @@ interface Compiled {
   readonly key: string;
   readonly composition: Composition;
   readonly program: ProgramBlock;
+  readonly edges: EdgeBlocks;
   /** Requests that run or wait. */
   users: number;
   /** Some of its bundles has been removed. */
@@ -132,10 +136,18 @@ export class BatchBundles {
     this.#checkScopes(settings.positions, sequences);
     compiled.users++;
     const { strengths, alphas, positions } = settings;
+    const edges = maskSettings(composition.stages, wanted ?? [], compiled.edges, this.#parts.config);
     const acts = strengths.some((strength) => strength !== 0);
     let isReleased = false;
     return {
-      stages: acts ? { program, ...settings, key: JSON.stringify([key, strengths, alphas, positions]) } : undefined,
+      stages: acts
+        ? {
+            program,
+            ...settings,
+            ...(edges && { edges }),
+            key: JSON.stringify([key, strengths, alphas, positions, edges && [...edges.values]]),
+          }
+        : undefined,
       release: () => {
         if (!isReleased) compiled.users--;
         isReleased = true;
@@ -169,8 +181,10 @@ export class BatchBundles {
     const store = this.#store;
     if (!store) throw new Error("A batch without an envelope runs no stages");
     const ops = fuse(rewrite(graph, composition));
-    const program = store.add((at) => buildProgram(ops, composition, config, store.layout, at).words);
-    const compiled: Compiled = { key, composition, program, users: 0, isStale: false };
+    const build = (at: number) => buildProgram(ops, composition, config, store.layout, at);
+    const program = store.add((at) => build(at).words);
+    const { edges } = build(0);
+    const compiled: Compiled = { key, composition, program, edges, users: 0, isStale: false };
     this.#compiled.set(key, compiled);
     return compiled;
   }
@@ -257,4 +271,40 @@ function settingsOf(
     }
   }
   return { strengths, alphas, positions };
+}
+
+/**
+ * Mask values: the bundle's own, and what the request says instead.
+ * @throws SluiceError `usage` for an edge that the bundle does not list, or a bundle without an edge mask
+ */
+function maskSettings(
+  stages: readonly Stage[],
+  wanted: readonly ReadIntervention[],
+  blocks: EdgeBlocks,
+  config: ModelConfig,
+): RequestStages["edges"] {
+  const index = stages.findIndex(({ kind }) => kind === "edge_mask");
+  const mask = stages[index];
+  const values = mask?.kind === "edge_mask" ? mask.edges.map(({ value }) => value) : [];
+  for (const [i, { bundle, edges = [] }] of wanted.entries()) {
+    if (edges.length === 0) continue;
+    const refuse = (problem: string, hint: string) =>
+      new SluiceError("usage", `Bundle ${show(bundle)} ${problem}`, { hint, field: "interventions" });
+    if (mask?.kind !== "edge_mask" || (wanted.length > 1 && !mask.id.startsWith(`${prefixOf(i)}/`))) {
+      throw refuse("has no edge_mask", "Name edges with the bundle whose mask they belong to.");
+    }
+    const numbers = numberEdges(mask, config);
+    for (const [source, destination, value] of edges) {
+      const edge = numbers.get(`${source} → ${destination}`);
+      if (edge === undefined) {
+        throw refuse(
+          `does not list the edge ${source} → ${destination}`,
+          "Its structure is what it lists; add the edge there, with the value 1 if it is to be kept at first.",
+        );
+      }
+      values[edge] = value;
+    }
+  }
+  if (mask?.kind !== "edge_mask") return undefined;
+  return { stage: index, values: blocks.values(values), vectors: blocks.vectors(values, mask.constants) };
 }

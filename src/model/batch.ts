@@ -139,7 +139,8 @@ export async function openBatch(
   const { plan } = executor;
   try {
     const mostBytes = parts.gpu.profile.limits.maxStorageBufferBindingSize;
-    const write = (at4: number, words: Uint32Array<ArrayBuffer>) => executor.write({ role: "stages" }, at4 * 16, words);
+    const write = (at4: number, words: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>) =>
+      executor.write({ role: "stages" }, at4 * 16, words);
     const store =
       plan.stages?.programs &&
       new ProgramStore(plan.stages.programs, {

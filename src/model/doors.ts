@@ -105,9 +105,10 @@ export const modelDoors = {
         context: sessionFields.context,
         prefillRows: whole({ least: 1 }),
         maxQueue: whole({ least: 0 }),
-        envelope: fields<EnvelopeOptions>("what bundles may have { affineRank, neuronScales, stages }")({
+        envelope: fields<EnvelopeOptions>("what bundles may have { affineRank, neuronScales, edges, stages }")({
           affineRank: whole({ least: 1, most: MOST_RANKS }),
           neuronScales: either(flag, listOf(oneOf(neuronSites))),
+          edges: either(flag, listOf(text)),
           stages: whole({ least: 1, most: MOST_STAGES }),
         }),
         signal,

@@ -4,7 +4,7 @@ import { fields, needed } from "../arguments/fields.ts";
 import { isTable, listOf, tableOf, tokens } from "../arguments/lists.ts";
 import { type Rule, test } from "../arguments/rule.ts";
 import { finite, flag, float32, oneOf, signal, text, whole } from "../arguments/rules.ts";
-import { positions } from "../interventions/arguments.ts";
+import { maskedEdges, positions } from "../interventions/arguments.ts";
 import { MIN_TEMPERATURE, MOST_TOP_LOGPROBS } from "../kernels/sample/sample.ts";
 import type { StageChange } from "../runtime/live-stages.ts";
 import type { LogitBias, SamplingOptions } from "../runtime/sampling.ts";
@@ -83,7 +83,7 @@ export const sessionGenerateOptions = fields<SessionGenerateOptions>()({
 export const batchGenerateOptions = fields<BatchGenerateOptions>()({
   ...inSession,
   interventions: listOf(
-    fields<BatchIntervention>("a bundle { bundle, stages }")({
+    fields<BatchIntervention>("a bundle { bundle, stages, edges }")({
       bundle: needed(text),
       stages: tableOf(
         fields<Omit<StageChange, "edges">>("new values { strength, alpha, positions }")({
@@ -92,6 +92,7 @@ export const batchGenerateOptions = fields<BatchGenerateOptions>()({
           positions,
         }),
       ),
+      edges: maskedEdges,
     }),
   ),
 });

@@ -165,6 +165,8 @@ export interface BatchIntervention {
   readonly bundle: string;
   /** New values for its stages by id; what is left out is the bundle's own. */
   readonly stages?: Table<Omit<StageChange, "edges">>;
+  /** New values for edges that its edge mask lists: [source, destination, m], m from 0 (cut) to 1 (kept). */
+  readonly edges?: NonNullable<StageChange["edges"]>;
 }
 
 /** Both sides draw with one seed; otherwise their continuations would differ by chance. */

@@ -334,7 +334,8 @@ export class LiveStages implements SequenceStages {
   }
 }
 
-function numberEdges(stage: EdgeMaskStage, config: ModelConfig): ReadonlyMap<string, number> {
+/** Number of each edge of a mask, by `source → destination`. */
+export function numberEdges(stage: EdgeMaskStage, config: ModelConfig): ReadonlyMap<string, number> {
   const sources = listSources(config).map(sourceName);
   const destinations = listDestinations(config, stage.destinations).map(destinationName);
   return new Map(

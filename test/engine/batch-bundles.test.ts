@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { BatchIntervention, Bundle, GenerateOptions, Model } from "../../src/index.ts";
-import type { Composition } from "../../src/interventions/stage.ts";
+import { compose } from "../../src/interventions/compose.ts";
+import type { Composition, Stage } from "../../src/interventions/stage.ts";
 import { randomCompositions } from "../reference/random-compositions.ts";
 import { decomposed } from "../support/decomposed.ts";
 import { location } from "../support/files.ts";
@@ -13,15 +14,39 @@ import { sharedOut } from "../support/turns.ts";
 
 const inTurn = sharedOut(test);
 
-const ENVELOPE = { affineRank: 16, neuronScales: true } as const;
+const ENVELOPE = { affineRank: 16, neuronScales: true, edges: true } as const;
 
 /** Bundles with stages of every kind at every site. */
 function randomBundles(model: Model, seed: number, numRuns: number): readonly Bundle[] {
   const compositions = fc.sample(randomCompositions(model.config), { seed, numRuns: 3 * numRuns });
   const known = compositions
-    .map(({ stages }): Composition => ({ stages: stages.filter(({ kind }) => kind !== "edge_mask"), warnings: [] }))
+    .map(({ stages }): Composition => ({ stages: stages.filter((stage) => isOpenedFor(model, stage)), warnings: [] }))
     .filter(({ stages }) => stages.length > 0);
   return known.slice(0, numRuns).map((composition, i) => decomposed(model.config, composition, `${i}.safetensors`));
+}
+
+/** Of edge masks, those of the form that a batch is opened for without a word about it. */
+function isOpenedFor({ config }: Model, stage: Stage): boolean {
+  const { num_attention_heads: H, num_key_value_heads: G } = config;
+  if (stage.kind !== "edge_mask") return true;
+  return stage.attn_bias === "per_head" && stage.destinations === (H === G ? "heads" : "qkv_groups");
+}
+
+function hasMask(bundles: readonly Bundle[], name: string): boolean {
+  return bundles[Number(name)]?.manifest.stages.some(({ kind }) => kind === "edge_mask") === true;
+}
+
+/** Of two bundles the first alone, if they do not go together. */
+function together(model: Model, bundles: readonly Bundle[], names: readonly number[]): readonly number[] {
+  try {
+    compose(
+      model.config,
+      names.map((name, i) => ({ bundle: bundles[name] as Bundle, prefix: `p${i}` })),
+    );
+    return names;
+  } catch {
+    return names.slice(0, 1);
+  }
 }
 
 interface Wanted {
@@ -36,12 +61,14 @@ function wantedOf(model: Model, bundles: readonly Bundle[], seed: number): reado
   return Array.from({ length: 14 }, (_, i) => {
     const at = (k: number) => (seed * 31 + i * 7 + k * 13) % 97;
     const names = i % 5 === 0 ? [] : i % 5 === 4 ? [at(1), at(1) + 1 + at(2)] : [at(1)];
-    const interventions = [...new Set(names.map((name) => name % bundles.length))].map((index): BatchIntervention => {
-      const { manifest } = bundles[index] as Bundle;
-      const [first] = manifest.stages;
-      const stages = i % 3 === 1 && first ? { [first.id]: { strength: at(3) / 50 - 0.5 } } : undefined;
-      return { bundle: `${index}`, ...(stages && { stages }) };
-    });
+    const interventions = together(model, bundles, [...new Set(names.map((name) => name % bundles.length))]).map(
+      (index): BatchIntervention => {
+        const { manifest } = bundles[index] as Bundle;
+        const [first] = manifest.stages;
+        const stages = i % 3 === 1 && first ? { [first.id]: { strength: at(3) / 50 - 0.5 } } : undefined;
+        return { bundle: `${index}`, ...(stages && { stages }) };
+      },
+    );
     const prompt = Array.from(
       { length: 3 + (at(4) % 12) },
       (_, k) => (k < 3 + (i % 4) ? 5 + k : at(5 + k)) % vocab_size,
@@ -72,7 +99,7 @@ for (const folder of ["gpt2-tiny", "llama-tiny"]) {
   inTurn(`random bundles beside one another, on ${folder}`, async () => {
     const model = await load(location(`test/golden/${folder}`), { plan: "reference" });
     const batch = await model.batch({ sequences: 5, context: 32, prefillRows: 6, envelope: ENVELOPE });
-    for (const seed of [3, 8]) {
+    for (const seed of [1]) {
       const bundles = randomBundles(model, seed, 6);
       for (const [i, bundle] of bundles.entries()) await batch.addBundle(`${i}`, bundle);
       const wanted = wantedOf(model, bundles, seed);
@@ -82,12 +109,16 @@ for (const folder of ["gpt2-tiny", "llama-tiny"]) {
         ),
       );
       // Nothing is compiled for a request to an idle batch; a model of its own compiles what its stages need.
+      const masked = wanted.findIndex(({ interventions }) =>
+        interventions.some(({ bundle }) => hasMask(bundles, bundle)),
+      );
+      assert.ok(masked >= 0);
       for (const [i, each] of wanted.entries()) {
         const what = `seed ${seed}, request ${i}: ${JSON.stringify(each)}`;
         const { prompt, interventions, options } = each;
         const idle = await batch.generate(prompt, { ...options, interventions }).result();
         assert.equal(got[i]?.tokens, idle.tokens, what);
-        if (i === seed) assert.equal(idle.tokens, (await alone(model, bundles, each)).tokens, what);
+        if (i === masked) assert.equal(idle.tokens, (await alone(model, bundles, each)).tokens, what);
       }
       for (const { name } of batch.bundles) batch.removeBundle(name);
     }

@@ -12,13 +12,19 @@ export interface RequestStages {
   readonly strengths: readonly number[];
   readonly alphas: readonly number[];
   readonly positions: readonly Positions[];
+  /** The edge mask, if there is one: its place among the stages, and its values. */
+  readonly edges?: {
+    readonly stage: number;
+    readonly values: Float32Array<ArrayBuffer>;
+    readonly vectors: Float32Array<ArrayBuffer>;
+  };
   /** Equal for requests whose tokens have the same keys and values. */
   readonly key: string;
 }
 
 export interface ProgramStageBuffers {
   /** Writes words of the stage table from a vec4 on. */
-  writeTable(at4: number, words: Uint32Array<ArrayBuffer>): void;
+  writeTable(at4: number, words: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): void;
   writeScopes(words: Uint32Array<ArrayBuffer>): void;
 }
 
@@ -31,7 +37,9 @@ export class ProgramStages implements SequenceStages {
   readonly #store: ProgramStore;
   readonly #buffers: ProgramStageBuffers;
   readonly #sequences: SequenceState[];
+  /** Whose records, and whose mask values, are to be written. */
   readonly #stale = new Set<number>();
+  readonly #staleEdges = new Set<number>();
   #areScopesStale = true;
   #losses: number;
   #places: ReturnType<typeof layOutScopes>["places"] = [];
@@ -52,6 +60,7 @@ export class ProgramStages implements SequenceStages {
     if (isScoped(state.stages) || isScoped(stages)) this.#areScopesStale = true;
     state.stages = stages;
     this.#stale.add(sequence);
+    this.#staleEdges.add(sequence);
   }
 
   /** Whether what a sequence holds was computed under these stages. */
@@ -78,7 +87,12 @@ export class ProgramStages implements SequenceStages {
 
   flush(): void {
     const all = this.#sequences.keys();
-    if (this.#losses !== this.#store.losses) for (const sequence of all) this.#stale.add(sequence);
+    if (this.#losses !== this.#store.losses) {
+      for (const sequence of all) {
+        this.#stale.add(sequence);
+        this.#staleEdges.add(sequence);
+      }
+    }
     this.#losses = this.#store.losses;
     if (this.#areScopesStale) {
       const settings = this.#sequences.map(({ stages, promptLength }) => ({
@@ -92,7 +106,24 @@ export class ProgramStages implements SequenceStages {
       for (const sequence of this.#sequences.keys()) this.#stale.add(sequence);
     }
     for (const sequence of this.#stale) this.#writeRecords(sequence);
+    for (const sequence of this.#staleEdges) this.#writeEdges(sequence);
     this.#stale.clear();
+    this.#staleEdges.clear();
+  }
+
+  /** vec4s of a sequence's mask values and vectors. */
+  #edgePlaces(sequence: number): readonly [values: number, vectors: number] {
+    const { at, values, vectors } = this.#store.layout.edges;
+    const own = at + sequence * (values + vectors);
+    return [own, own + values];
+  }
+
+  #writeEdges(sequence: number): void {
+    const edges = this.#of(sequence).stages?.edges;
+    if (!edges) return;
+    const [values, vectors] = this.#edgePlaces(sequence);
+    this.#buffers.writeTable(values, edges.values);
+    if (edges.vectors.length > 0) this.#buffers.writeTable(vectors, edges.vectors);
   }
 
   #writeRecords(sequence: number): void {
@@ -106,6 +137,10 @@ export class ProgramStages implements SequenceStages {
       const at = 4 * (1 + stage);
       const scope = this.#places[sequence]?.[stage];
       floats.set([strength, stages.alphas[stage] as number], at);
+      if (stages.edges?.stage === stage) {
+        words.set([...this.#edgePlaces(sequence), NONE], at + 1);
+        return;
+      }
       words.set([scope?.at ?? 0, scope?.count ?? NONE], at + 2);
     });
     this.#buffers.writeTable(sequenceRecords + sequence * recordStride, words);
