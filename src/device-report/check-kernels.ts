@@ -22,8 +22,11 @@ import { type SmallModel, smallGpt2, smallLlama } from "./small-models.ts";
 export interface KernelCheck {
   /** The small model, and how it ran. */
   readonly model: "gpt2" | "llama";
+  /** Which family of kernels ran. */
   readonly family: KernelFamily;
+  /** On which plan. */
   readonly plan: PlanName;
+  /** How its weights were kept. */
   readonly weights: "f32" | QuantFormat;
   /** Which of each operation's kernels, as the tuner may choose them; null: the engine's own choice. */
   readonly variant: number | null;
@@ -37,6 +40,7 @@ export interface KernelCheck {
   readonly tolerance: number;
   /** Where the difference was greatest. */
   readonly at: string;
+  /** Whether the error is within the tolerance. */
   readonly passed: boolean;
   /** Why it could not be compared; absent if it could. */
   readonly failure?: string;

@@ -27,7 +27,7 @@ export interface DeviceReportOptions extends BenchOptions {
 
 /** What a device is, how fast it is, and whether it is right. */
 export interface DeviceReport {
-  /** {@link REPORT_SCHEMA}. */
+  /** The version of this shape: 1. */
   readonly schema: number;
   /** When it was made, in UTC: `2026-11-29T00:21:53Z`. */
   readonly date: string;

@@ -11,8 +11,11 @@ export type JsonSchema = Readonly<Record<string, unknown>> | boolean;
 
 /** A JSON value of a schema between two fixed texts, such as a tool call. */
 export interface FramedJson {
+  /** The text before the JSON. */
   readonly begin: string;
+  /** What the JSON must fit. */
   readonly schema: JsonSchema;
+  /** The text after it. */
   readonly end: string;
 }
 

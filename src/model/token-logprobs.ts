@@ -4,6 +4,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** A token and the logarithm of its probability. */
 export interface TokenLogprob {
+  /** Its id. */
   readonly token: number;
   /** Its text in the middle of a text; U+FFFD for parts of characters, null without a tokenizer. */
   readonly text: string | null;

@@ -5,10 +5,18 @@ import type { ModelShape } from "../sites.ts";
 import type { AffineStage, NeuronScaleStage, Stage } from "../stage.ts";
 
 /** Formats that bundles can be written in. */
-export const exportNames = ["gguf", "npz", "pyreft", "eap-json", "edge-pruning", "csv", "hf-hooks"] as const;
+export const exportNames: readonly ExportName[] = [
+  "gguf",
+  "npz",
+  "pyreft",
+  "eap-json",
+  "edge-pruning",
+  "csv",
+  "hf-hooks",
+];
 
 /** A format that bundles can be written in. */
-export type ExportName = (typeof exportNames)[number];
+export type ExportName = "gguf" | "npz" | "pyreft" | "eap-json" | "edge-pruning" | "csv" | "hf-hooks";
 
 /** What is written: stages that have a form in the format, and what is known of the model. */
 export interface Exported {
