@@ -113,7 +113,6 @@ export type {
 } from "./interventions/stage.ts";
 export type { PoolReduction } from "./kernels/fit/pool.ts";
 export type { KernelFamily } from "./kernels/kernel.ts";
-export type { KernelChoices } from "./kernels/variants.ts";
 export { type BakedModel, type BakeModelOptions, bakeModel } from "./model/bake-model.ts";
 export type { Batch } from "./model/batch.ts";
 export type { BatchBundle } from "./model/batch-bundles.ts";

@@ -7,7 +7,6 @@ import { fields } from "../arguments/fields.ts";
 import { signal as abortSignal, callback, oneOf, whole } from "../arguments/rules.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { engineVersion } from "../kernels/engine-version.gen.ts";
-import type { KernelChoices } from "../kernels/variants.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import { type BenchOptions, type BenchResult, benchModel } from "../profile/bench.ts";
@@ -56,7 +55,7 @@ export interface DeviceReport {
   /** Speed, memory and ceilings. */
   readonly bench: BenchResult;
   /** Kernels that tuning chose, by operation and number of rows. */
-  readonly tuned: KernelChoices;
+  readonly tuned: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Comparisons with the CPU in float64; null if none were made. */
   readonly checks: {
     readonly passed: number;
