@@ -1,6 +1,6 @@
 /**
- * What the server runs requests on: one running batch. A bundle that the batch cannot take, such as one with an edge mask,
- * or one of a kind that no bundle had when the server began, runs in sessions beside it, one request at a time.
+ * What the server runs requests on: one running batch. A bundle that the batch cannot take, such as one of a kind that no
+ * bundle had when the server began, runs in sessions beside it, one request at a time.
  */
 import { SluiceError } from "../errors.ts";
 import type { Batch, BatchStats, Bundle, GeneratedToken, GenerateOptions, GenerateResult, Model } from "../index.ts";
@@ -43,9 +43,10 @@ export class Engine {
   static async open(model: Model, given: ReadonlyMap<string, Bundle>, options: EngineOptions): Promise<Engine> {
     const { sequences, context, maxQueue, allowUploads } = options;
     // A batch names its model's bundles by their files.
-    const batched = [...given]
-      .map(([name, bundle]) => ({ ...bundle, file: `${name}.safetensors` }))
-      .filter(isBatchable);
+    const named = [...given].map(([name, bundle]) => ({ ...bundle, file: `${name}.safetensors` }));
+    // A model takes one edge mask. The batch may take the others too, if they have the first one's destinations.
+    const mask = named.find(hasMask);
+    const batched = named.filter((bundle) => bundle === mask || !hasMask(bundle));
     const prefixed = batched.map((bundle, i) => ({ bundle, prefix: `b${i}` }));
     const edited = batched.length > 0 ? model.with(prefixed) : model;
     const batch = await edited.batch({
@@ -85,7 +86,7 @@ export class Engine {
     interventions: readonly Intervention[],
   ): RunningChoice {
     const bundles = interventions.map((each, i) => this.bundles.get(each, i));
-    if (interventions.every(({ bundle, edges }) => this.#inBatch.has(bundle) && !edges)) {
+    if (interventions.every(({ bundle }) => this.#inBatch.has(bundle))) {
       return this.#batch.generate(prompt, { ...options, interventions });
     }
     return this.#generateApart(prompt, options, interventions, bundles);
@@ -163,7 +164,6 @@ export class Engine {
     const isNew = this.bundles.set(name, bundle);
     if (isNew && this.#inBatch.has(name)) return isNew;
     if (this.#inBatch.delete(name)) this.#batch.removeBundle(name);
-    if (!isBatchable(bundle)) return isNew;
     try {
       await this.#batch.addBundle(name, bundle);
       this.#inBatch.add(name);
@@ -185,10 +185,9 @@ export class Engine {
   }
 }
 
-/** Rank of the \`affine\` stages that a batch is opened for if bundles may be uploaded. */
+/** Rank of the `affine` stages that a batch is opened for if bundles may be uploaded. */
 const UPLOADED_RANK = 4;
 
-/** Whether a batch can take a bundle: an edge mask acts on whole steps. */
-function isBatchable({ manifest }: Pick<Bundle, "manifest">): boolean {
-  return manifest.stages.every(({ kind }) => kind !== "edge_mask");
+function hasMask({ manifest }: Pick<Bundle, "manifest">): boolean {
+  return manifest.stages.some(({ kind }) => kind === "edge_mask");
 }

@@ -23,6 +23,7 @@ const LINES: Readonly<Record<string, string>> = {
   chat: "m",
   logits: "m Hi --out …/out",
   capture: "m Hi --site embed --out …/out",
+  lens: "m Hi",
   sites: location("weights/stories260K"),
   attribute: "m Hi --out …/out",
   compare: "m Hi --with b",
@@ -54,6 +55,10 @@ const LINES: Readonly<Record<string, string>> = {
 /** What is added for an option: its value, and before it what it makes sense with, of which the effect is not counted. */
 const VALUES: Readonly<Record<string, string | readonly [beside: string, value: string]>> = {
   tokens: "5,6",
+  "lens top": "7",
+  report: "…/elsewhere",
+  checks: ["--report …/elsewhere", "none"],
+  ask: "7,8",
   prompts: "…/other.jsonl",
   texts: "…/other.jsonl",
   positive: "…/other.csv",
@@ -131,6 +136,7 @@ const wall = { plain_ms: 1, recorded_ms: 1, profiled_ms: 1 };
 /** Answers of the library where the played one has none. */
 const answers: Readonly<Record<string, (...args: readonly never[]) => unknown>> = {
   evaluate: () => ({ predictions: null, continuations: null }),
+  deviceReport: () => ({ bench: answers.bench?.(), checks: null }),
   fitUnigramClassifier: () => ({ accuracy: 1, fitted: 1, heldOut: 1, weights: new Map(), score: () => 0 }),
   bench: () => ({
     device: "d",

@@ -11,7 +11,13 @@ import { fakeLibrary, run } from "./fake-world.ts";
 
 /** A line that gives a command all that it must have, and for an option this value. */
 function lineFor(command: (typeof COMMANDS)[number], key: string, value: string, good: string): string[] {
-  const positionals = Object.entries(command.positionals).flatMap(([word, { required }]) => (required ? [word] : []));
+  if (command.name === "chat" && key === "apiKeyFile") {
+    return ["chat", "--server", "http://127.0.0.1:9", optionName(key), value];
+  }
+  // A chat is with a model unless it is with a server.
+  const positionals = Object.entries(command.positionals).flatMap(([word, { required }]) =>
+    required || (command.name === "chat" && word === "model") ? [word] : [],
+  );
   const others = Object.entries(command.options).filter(([name, option]) => name !== key && needed(option));
   return [
     ...command.name.split(" "),

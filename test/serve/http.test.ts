@@ -17,6 +17,15 @@ async function pushBundle(name: string, strength = 1) {
   return { ...bundle, manifest: { ...bundle.manifest, name } };
 }
 
+/** A bundle for stories260K that keeps the last two MLPs from the logits. */
+async function cutBundle() {
+  const model = await load(location("weights/stories260K"));
+  const { config } = model;
+  model.dispose();
+  const edges = ["blocks.3.mlp", "blocks.4.mlp"].map((source) => [source, "logits", 0] as const);
+  return bundleOf(config, [{ id: "cut", kind: "edge_mask", destinations: "qkv_groups", edges }], {});
+}
+
 async function withServer(
   options: Parameters<typeof openServer>[1],
   use: (open: OpenServer) => Promise<void>,
@@ -72,76 +81,87 @@ test("keys, origins, types and sizes are guarded", async () => {
 
 test("each request has its own interventions; bundles come and go", async () => {
   const push = await pushBundle("push");
-  await withServer(
-    { bundles: new Map([["push", push]]), allowUploads: true },
-    async ({ server: { address }, client, model }) => {
-      const prompt = "Once upon a time";
-      const ask = async (more: object): Promise<string> => {
-        const asked = { model: "stories260K", prompt, max_tokens: 12, temperature: 0, ...more };
-        return (
-          (await client.completions.create(asked as never as { model: string; prompt: string })).choices[0]?.text ?? ""
-        );
-      };
-      const plain = (await model.generate(prompt, { maxNewTokens: 12 }).result()).text;
-      const edited = (await model.with([push]).generate(prompt, { maxNewTokens: 12 }).result()).text;
-      const strong = (
-        await model
-          .with([push], { strengths: { push: 6 } })
-          .generate(prompt, { maxNewTokens: 12 })
-          .result()
-      ).text;
-      const texts = await Promise.all([
-        ask({}),
-        ask({ interventions: [{ bundle: "push" }] }),
-        ask({ interventions: [{ bundle: "push", stages: { push: { strength: 6 } } }] }),
-        ask({ interventions: [{ bundle: "push", stages: { push: { strength: 0 } } }] }),
-        ask({ interventions: [] }),
-        ask({ steer_vector_request: { steer_vector_name: "push", steer_vector_int_id: 1, scale: 6 } }),
-        ask({ steer_vector_request: { steer_vector_local_path: "/nowhere/push.gguf" } }),
-      ]);
-      assert.equal(texts, [plain, edited, strong, plain, plain, strong, edited]);
-      assert.ok(new Set(texts).size === 3);
+  const cut = await cutBundle();
+  const bundles = new Map([
+    ["push", push],
+    ["cut", cut],
+  ]);
+  await withServer({ bundles, allowUploads: true }, async ({ server: { address }, client, model }) => {
+    const prompt = "Once upon a time";
+    const ask = async (more: object): Promise<string> => {
+      const asked = { model: "stories260K", prompt, max_tokens: 12, temperature: 0, ...more };
+      return (
+        (await client.completions.create(asked as never as { model: string; prompt: string })).choices[0]?.text ?? ""
+      );
+    };
+    const plain = (await model.generate(prompt, { maxNewTokens: 12 }).result()).text;
+    const edited = (await model.with([push]).generate(prompt, { maxNewTokens: 12 }).result()).text;
+    const strong = (
+      await model
+        .with([push], { strengths: { push: 6 } })
+        .generate(prompt, { maxNewTokens: 12 })
+        .result()
+    ).text;
+    const without = (await model.with([cut]).generate(prompt, { maxNewTokens: 12 }).result()).text;
+    const whole = ["blocks.3.mlp", "blocks.4.mlp"].map((source) => [source, "logits", 1]);
+    const masked = await Promise.all([
+      ask({ interventions: [{ bundle: "cut" }] }),
+      ask({ interventions: [{ bundle: "cut", edges: whole }] }),
+      ask({ interventions: [{ bundle: "push" }, { bundle: "cut", edges: whole }] }),
+    ]);
+    assert.equal(masked, [without, plain, edited]);
+    assert.is.not(without, plain);
+    const texts = await Promise.all([
+      ask({}),
+      ask({ interventions: [{ bundle: "push" }] }),
+      ask({ interventions: [{ bundle: "push", stages: { push: { strength: 6 } } }] }),
+      ask({ interventions: [{ bundle: "push", stages: { push: { strength: 0 } } }] }),
+      ask({ interventions: [] }),
+      ask({ steer_vector_request: { steer_vector_name: "push", steer_vector_int_id: 1, scale: 6 } }),
+      ask({ steer_vector_request: { steer_vector_local_path: "/nowhere/push.gguf" } }),
+    ]);
+    assert.equal(texts, [plain, edited, strong, plain, plain, strong, edited]);
+    assert.ok(new Set(texts).size === 3);
 
-      const refused = async (more: object) => {
-        const answer = await fetch(`${address}/v1/completions`, {
-          method: "POST",
-          headers: { "Content-Type": "application/json" },
-          body: JSON.stringify({ prompt, ...more }),
-        });
-        return `${answer.status} ${((await answer.json()) as { error?: { message: string } }).error?.message}`;
-      };
-      assert.match(
-        await refused({ interventions: [{ bundle: "pull" }] }),
-        /^400 There is no bundle "pull"; there are push/,
-      );
-      assert.match(
-        await refused({ interventions: [{ bundle: "push", stages: { pull: {} } }] }),
-        /^400 .*no stage "pull"; it has push/,
-      );
-      assert.match(await refused({ interventions: [{ bundle: "push", strength: 1 }] }), /^400 .*strength is not known/);
-      assert.match(
-        await refused({ steer_vector_request: { steer_vector_name: "push", target_layers: [3] } }),
-        /^400 .*target_layers/,
-      );
+    const refused = async (more: object) => {
+      const answer = await fetch(`${address}/v1/completions`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ prompt, ...more }),
+      });
+      return `${answer.status} ${((await answer.json()) as { error?: { message: string } }).error?.message}`;
+    };
+    assert.match(
+      await refused({ interventions: [{ bundle: "pull" }] }),
+      /^400 There is no bundle "pull"; there are push, cut/,
+    );
+    assert.match(
+      await refused({ interventions: [{ bundle: "push", stages: { pull: {} } }] }),
+      /^400 .*no stage "pull"; it has push/,
+    );
+    assert.match(await refused({ interventions: [{ bundle: "push", strength: 1 }] }), /^400 .*strength is not known/);
+    assert.match(
+      await refused({ steer_vector_request: { steer_vector_name: "push", target_layers: [3] } }),
+      /^400 .*target_layers/,
+    );
 
-      const put = (name: string, body: BodyInit) => fetch(`${address}/v1/bundles/${name}`, { method: "PUT", body });
-      const bytes = writeBundle(await pushBundle("other", 6)) as Uint8Array<ArrayBuffer>;
-      assert.is((await put("other", bytes)).status, 201);
-      assert.is(await ask({ interventions: [{ bundle: "other" }] }), strong);
-      assert.is((await put("other", writeBundle(push) as Uint8Array<ArrayBuffer>)).status, 200);
-      assert.is(await ask({ interventions: [{ bundle: "other" }] }), edited);
-      assert.is((await put("broken", bytes.slice(0, 40))).status, 400);
-      assert.is((await put("..%2Fetc", bytes)).status, 400);
-      const listed = (await (await fetch(`${address}/v1/bundles`)).json()) as { data: { id: string }[] };
-      assert.equal(
-        listed.data.map(({ id }) => id),
-        ["push", "other"],
-      );
-      assert.is((await fetch(`${address}/v1/bundles/other`, { method: "DELETE" })).status, 200);
-      assert.is((await fetch(`${address}/v1/bundles/other`)).status, 404);
-      assert.match(await refused({ interventions: [{ bundle: "other" }] }), /^400 /);
-    },
-  );
+    const put = (name: string, body: BodyInit) => fetch(`${address}/v1/bundles/${name}`, { method: "PUT", body });
+    const bytes = writeBundle(await pushBundle("other", 6)) as Uint8Array<ArrayBuffer>;
+    assert.is((await put("other", bytes)).status, 201);
+    assert.is(await ask({ interventions: [{ bundle: "other" }] }), strong);
+    assert.is((await put("other", writeBundle(push) as Uint8Array<ArrayBuffer>)).status, 200);
+    assert.is(await ask({ interventions: [{ bundle: "other" }] }), edited);
+    assert.is((await put("broken", bytes.slice(0, 40))).status, 400);
+    assert.is((await put("..%2Fetc", bytes)).status, 400);
+    const listed = (await (await fetch(`${address}/v1/bundles`)).json()) as { data: { id: string }[] };
+    assert.equal(
+      listed.data.map(({ id }) => id),
+      ["push", "cut", "other"],
+    );
+    assert.is((await fetch(`${address}/v1/bundles/other`, { method: "DELETE" })).status, 200);
+    assert.is((await fetch(`${address}/v1/bundles/other`)).status, 404);
+    assert.match(await refused({ interventions: [{ bundle: "other" }] }), /^400 /);
+  });
 });
 
 const tools = [

@@ -108,7 +108,8 @@ export const bench = defineCommand({
 
 /** Whether the device computes right. */
 function checkLine({ checks }: DeviceReport, file: string): string {
-  const { passed = 0, failed = 0 } = checks ?? {};
+  const { passed, failed } = checks ?? { passed: 0, failed: 0 };
+  if (passed + failed === 0) return `${"kernels".padEnd(16)}not compared with the CPU; ${file} has the rest\n`;
   const verdict =
     failed === 0
       ? `all ${passed} comparisons with the CPU agree`
