@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const target = join(dirname(fileURLToPath(import.meta.url)), "../src/tokenizer/gpt2-merges.gen.ts");
 const { version } = createRequire(import.meta.url)("gpt-tokenizer/package.json");
-const header = `// Made by scripts/embed-gpt2.mjs from gpt-tokenizer ${version}. Do not edit.\n`;
+const header = `// Made by scripts/embed-gpt2.mjs from gpt-tokenizer ${version}. Do not edit it.\n`;
 
 if (!existsSync(target) || !readFileSync(target, "utf8").startsWith(header)) {
   const text =
@@ -18,7 +18,7 @@ if (!existsSync(target) || !readFileSync(target, "utf8").startsWith(header)) {
     " * For each merge, in order, the ids of the two tokens that it joins: two bytes each, low byte first, in base64.\n" +
     " * Tokens 0 to 255 are the byte-level characters by their code points; merge i makes token 256 + i.\n" +
     " */\n" +
-    `export const gpt2Merges = "${Buffer.from((await findMerges()).buffer).toString("base64")}";\n`;
+    `export const gpt2Merges: string = "${Buffer.from((await findMerges()).buffer).toString("base64")}";\n`;
   // Whole or not at all: a test or a build may be reading the file at this moment.
   const fresh = `${target}.${process.pid}`;
   writeFileSync(fresh, text);

@@ -3,7 +3,7 @@
  * it, in which the blocks of pages run in order, each with what those before it left.
  */
 import { spawn } from "node:child_process";
-import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, symlink, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { UNCHECKED } from "../../test/support/chromium.ts";
 import { installPacked, root } from "../packed.ts";
@@ -37,6 +37,9 @@ export async function openReader(): Promise<Reader> {
   }
   const programs = join(application, "programs");
   await mkdir(programs);
+  // Where a reader who starts in the application's folder has it: a server is stopped by its own process, not by npx.
+  await mkdir(join(folder, "node_modules"));
+  await symlink(join(application, "node_modules/.bin"), join(folder, "node_modules/.bin"));
   // Says in milliseconds what npx takes a second for: the program is the one that npx starts.
   const npx = join(programs, "npx");
   const bin = join(application, "node_modules/.bin");
