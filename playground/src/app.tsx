@@ -47,8 +47,8 @@ export function App() {
           <Contents />
         </div>
         <footer class="footer">
-          The model runs in this page, on this machine's GPU. Nothing you type leaves it. This page needs no network
-          after the first visit.
+          The model runs in this page, on this machine. Nothing you type leaves it. This page needs no network after the
+          first visit.
         </footer>
       </main>
     </DropTarget>

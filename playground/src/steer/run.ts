@@ -95,7 +95,8 @@ export async function showRecorded(): Promise<void> {
   const response = await fetch(new URL("shelf/recorded.json", document.baseURI));
   const run = (await response.json()) as RecordedRun;
   recorded.value = run;
-  if (runState.value !== "idle") return;
+  // What is live, or about to be, is not replaced.
+  if (runState.value !== "idle" || model.value) return;
   const side = (records: readonly TokenRecord[]): Side => ({ tokens: records, records });
   sides.value = { plain: side(run.plain), edited: side(run.edited) };
   prompt.value = run.prompt;
