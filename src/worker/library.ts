@@ -19,6 +19,7 @@ export const library: { readonly [Each in Name]: () => Promise<(typeof Library)[
   deviceReport: async () => (await import("../device-report/device-report.ts")).deviceReport,
   digestsFor: async () => (await digests()).digestsFor,
   evaluate: async () => (await import("../evaluate/evaluate.ts")).evaluate,
+  exportBundle: async () => (await import("../interventions/export/export-bundle.ts")).exportBundle,
   fitAura: async () => (await import("../fit/aura.ts")).fitAura,
   fitDirection: async () => (await import("../fit/directions.ts")).fitDirection,
   fitEdges: async () => (await import("../fit/edges/fit-edges.ts")).fitEdges,

@@ -14,6 +14,7 @@ export const functions = [
   "deviceReport",
   "digestsFor",
   "evaluate",
+  "exportBundle",
   "fitAura",
   "fitDirection",
   "fitEdges",
