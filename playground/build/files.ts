@@ -7,7 +7,7 @@ import type { Plugin } from "vite";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const types: Readonly<Record<string, string>> = { ".json": "application/json" };
 
-/** What tests of the engine expect of the weights is no part of a model. */
+/** Files that only the engine's tests read are not part of a model. */
 const isNeeded = (path: string) => !/expected[^/]*$|\.md$|\.cache/.test(path);
 
 /** weights/ as models/. */

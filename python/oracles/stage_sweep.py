@@ -82,7 +82,7 @@ def mixture(model: Any, tokens: list[int], rng: Rng) -> Bundle:
     bundles = []
     for index in range(int(rng.integers(3, 6))):
         settings = {"positions": pick(rng, position_forms(tokens)), "strength": pick(rng, STRENGTHS), "id": f"s{index}"}
-        # No stage may stand at attn_out where heads of the layer have masked edges.
+        # A layer whose heads have masked edges takes no stage at attn_out.
         closed = {"attn_out"} if masked else set()
         if rng.random() < 0.4:
             sites = [site for site in NEURON_SITES if site_width(shape, site) is not None and site not in closed]

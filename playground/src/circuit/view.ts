@@ -9,7 +9,7 @@ export interface View {
 }
 
 export interface Filter {
-  /** Only so many edges of the largest attribution; all if null. */
+  /** Only that many edges, those of the largest attribution; all if null. */
   readonly most: number | null;
   readonly fromLayer: number;
   readonly toLayer: number;

@@ -93,7 +93,7 @@ export async function startFit(): Promise<void> {
     };
     const effect = await judge(from.judge, "Measuring the effect");
     const cost = await judge(against.judge, "Measuring the cost");
-    judged.value = { effect, cost, heldOut: from.judge !== from.fit };
+    judged.value = { effect, cost, heldOut: from.judge !== from.fit && against.judge !== against.fit };
     edited.dispose();
   } catch (error) {
     if (!wasStopped(error)) fitFailure.value = failureOf(error);

@@ -54,7 +54,7 @@ export const hasStages = computed(() => settings.value.length > 0);
 type Listener = (id: string, change: StageChange) => void;
 let listener: Listener | null = null;
 
-/** Whoever runs is told of every change of a stage, from the moment it is made. */
+/** Reports every change of a stage to whoever runs, as soon as it is made. */
 export function whenStagesChange(tell: Listener | null): void {
   listener = tell;
 }
@@ -132,7 +132,7 @@ export function resetStage(id: string): void {
   listener?.(id, changeOf(made));
 }
 
-/** What a session is told so that a stage is as it is set. */
+/** The change that puts a stage of a session in the state that is set here. */
 export function changeOf({ on, strength, alpha, scope, manifest, edges }: StageSetting): StageChange {
   const made = (manifest as { readonly positions?: StageChange["positions"] }).positions ?? "all";
   return {
