@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { root } from "./run-files.ts";
-import { type FileResult, isUvuMark, runFile } from "./run-suite.ts";
+import { type FileResult, isUvuMark, measureTests, runFile } from "./run-suite.ts";
 import type { Turn } from "./support/turns.ts";
 
 /** What this process says: that it wants a file, and what came of the one before. */
@@ -18,6 +18,7 @@ export interface Answered {
 if (!process.send) throw new Error("run-node.ts is started by run.ts");
 const send = process.send.bind(process);
 globalThis.testTurn = JSON.parse(process.argv[2] ?? "") as Turn;
+if (process.argv[3] === "--times") measureTests();
 
 const write = process.stdout.write.bind(process.stdout) as (...args: unknown[]) => boolean;
 process.stdout.write = (text: string | Uint8Array, ...rest: unknown[]) =>

@@ -8,6 +8,7 @@ import { root } from "./run-files.ts";
 import type { Answered, Asked } from "./run-node.ts";
 import type { FileResult } from "./run-suite.ts";
 import { openFirefox } from "./support/firefox.ts";
+import { ProcessorTime } from "./support/processor-time.ts";
 import type { Turn } from "./support/turns.ts";
 
 /** A file that takes longer than this has hung. */
@@ -26,21 +27,25 @@ export type Session = (next: NextFile, onResult: (result: FileResult) => void) =
  * Files in one process, so that they share the GPU device and the compiled pipelines.
  * @param turn in shared sweeps
  * @param dawnFlags see src/gpu/node-dawn.ts
+ * @param times whether to measure tests and processor time
  */
-export function nodeSession(turn: Turn, dawnFlags: string): Session {
+export function nodeSession(turn: Turn, dawnFlags: string, times: boolean): Session {
   const env = { ...process.env, SLUICE_DAWN_FLAGS: dawnFlags };
-  return (next, onResult) => runInNode(turn, env, next, onResult);
+  return (next, onResult) => runInNode(turn, env, times, next, onResult);
 }
 
 function runInNode(
   turn: Turn,
   env: NodeJS.ProcessEnv,
+  times: boolean,
   next: NextFile,
   onResult: (result: FileResult) => void,
 ): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const args = ["--import", "tsx", join(root, "test/run-node.ts"), JSON.stringify(turn)];
+    if (times) args.push("--times");
     const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const processor = times && child.pid !== undefined ? new ProcessorTime(child.pid) : undefined;
     let hung: string | undefined;
     const watchdog = new Watchdog((reason) => {
       hung = reason;
@@ -49,27 +54,39 @@ function runInNode(
     child.on("message", (message) => {
       watchdog.reset();
       const { result } = message as Asked;
-      if (result) onResult(result);
+      if (result) onResult({ ...result, ...lap(processor) });
       child.send({ file: next() ?? null } satisfies Answered);
     });
     child.on("error", reject);
     child.on("close", (code, signal) => {
       watchdog.stop();
+      processor?.stop();
       resolve(hung ?? (code === 0 ? undefined : `The process ended with ${signal ?? `exit code ${code}`}.`));
     });
   });
 }
 
-/** Files in one page of the given Chromium. @param files all that it may be asked to run @param turn in shared sweeps */
-export function pageSession(browser: Browser, files: readonly string[], turn: Turn): Session {
+/** What a result says of processor time. */
+function lap(processor: ProcessorTime | undefined): Pick<FileResult, "processorSeconds"> {
+  return processor ? { processorSeconds: processor.lap() } : {};
+}
+
+/**
+ * Files in one page of the given Chromium.
+ * @param files all that it may be asked to run
+ * @param turn in shared sweeps
+ * @param times whether to measure tests and processor time
+ */
+export function pageSession(browser: Browser, files: readonly string[], turn: Turn, times: boolean): Session {
   return async (next, onResult) => {
+    const processor = times ? new ProcessorTime(await processOf(browser)) : undefined;
     let end: (reason: string | undefined) => void = () => undefined;
     const ended = new Promise<string | undefined>((resolve) => {
       end = resolve;
     });
     const watchdog = new Watchdog(end);
 
-    const opened = await openTestPage(browser, scriptFor(files, turn), async (page, readable) => {
+    const opened = await openTestPage(browser, scriptFor(files, turn, times), async (page, readable) => {
       page.on("console", (message) => {
         // The engine asks for files that a folder may lack; the browser logs each such answer of the server.
         if (!message.text().startsWith("Failed to load resource")) console.log(readable(message.text()));
@@ -79,7 +96,7 @@ export function pageSession(browser: Browser, files: readonly string[], turn: Tu
       page.on("close", () => end("The page was closed."));
       await page.exposeFunction("sendResult", (result: FileResult) => {
         watchdog.reset();
-        onResult({ ...result, report: readable(result.report) });
+        onResult({ ...result, report: readable(result.report), ...lap(processor) });
       });
       await page.exposeFunction("nextFile", () => {
         const file = next();
@@ -91,9 +108,20 @@ export function pageSession(browser: Browser, files: readonly string[], turn: Tu
       return await ended;
     } finally {
       watchdog.stop();
+      processor?.stop();
       await opened.close();
     }
   };
+}
+
+/** The id of the browser's first process, which starts all others. */
+async function processOf(browser: Browser): Promise<number> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  const first = processInfo.find(({ type }) => type === "browser");
+  if (!first) throw new Error("The browser names no process of its own");
+  return first.id;
 }
 
 /** Files in one page of a Firefox of its own, which posts what the other pages hand over by Playwright. */
@@ -105,7 +133,7 @@ export function firefoxSession(files: readonly string[], turn: Turn): Session {
     });
     const watchdog = new Watchdog(end);
     const served = await serveTestPage(
-      `import { postResults } from "./test/page/post.ts"; postResults(); ${scriptFor(files, turn)}`,
+      `import { postResults } from "./test/page/post.ts"; postResults(); ${scriptFor(files, turn, false)}`,
       (text) => {
         watchdog.reset();
         const { result, uncaught, next: asks } = JSON.parse(text) as Posted;
@@ -131,10 +159,10 @@ export function firefoxSession(files: readonly string[], turn: Turn): Session {
 }
 
 /** The script of a page that runs files. */
-function scriptFor(files: readonly string[], turn: Turn): string {
+function scriptFor(files: readonly string[], turn: Turn, times: boolean): string {
   const tests = files.map((file) => `${JSON.stringify(file)}: () => import(${JSON.stringify(`./${file}`)})`);
   return `import { runInPage } from "./test/page/main.ts"; globalThis.testTurn = ${JSON.stringify(turn)};
-    await runInPage({${tests.join(", ")}});`;
+    await runInPage({${tests.join(", ")}}, { times: ${times} });`;
 }
 
 /** Calls back with a reason if it is not reset in time. */

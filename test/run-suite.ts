@@ -9,6 +9,15 @@ export interface FileResult {
   readonly milliseconds: number;
   /** What to print of the failures: names, differences, stacks. Empty if there are none. */
   readonly report: string;
+  /** How long each test took, if the run was asked for times. */
+  readonly tests?: readonly TestTime[];
+  /** Processor time of the file's process and its children, if the run was asked for times. */
+  readonly processorSeconds?: number;
+}
+
+export interface TestTime {
+  readonly name: string;
+  readonly milliseconds: number;
 }
 
 /** What `test.run()` of uvu leaves in its queue. A hook that throws ends the suite without an error text. */
@@ -22,6 +31,28 @@ declare global {
 // Read by uvu when it is first imported, which must be later: suites then wait in the queue for us.
 globalThis.UVU_DEFER = 1;
 
+/** The tests of the file that runs. */
+let tests: TestTime[] = [];
+
+/**
+ * Measures tests from here on. uvu writes the name of the test that runs into a suite's state, an object without that
+ * property if this is called before uvu is imported: a setter on the prototype then hears of each.
+ */
+export function measureTests(): void {
+  let current = "";
+  let begun = 0;
+  Object.defineProperty(Object.prototype, "__test__", {
+    configurable: true,
+    get: () => current,
+    set: (name: string) => {
+      const now = performance.now();
+      if (current !== "") tests.push({ name: current, milliseconds: now - begun });
+      current = name;
+      begun = now;
+    },
+  });
+}
+
 /**
  * Loads a test file and runs the suites that it queues. Whatever keeps tests from running counts as a failure: a file
  * that does not load, that queues nothing, or whose hooks throw.
@@ -29,6 +60,7 @@ globalThis.UVU_DEFER = 1;
 export async function runFile(file: string, load: () => Promise<unknown>): Promise<FileResult> {
   const queue: QueuedSuite[] = [];
   globalThis.UVU_QUEUE = [queue];
+  tests = [];
   const started = performance.now();
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const reports: string[] = [];
@@ -51,7 +83,8 @@ export async function runFile(file: string, load: () => Promise<unknown>): Promi
   } catch (error) {
     fail(`  ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   }
-  return { file, ...counts, milliseconds: performance.now() - started, report: reports.join("\n") };
+  const milliseconds = performance.now() - started;
+  return { file, ...counts, milliseconds, report: reports.join("\n"), ...(tests.length > 0 && { tests }) };
 }
 
 /** Whether a text that goes to the console is one of uvu's own marks: suite names, dots, counts. */

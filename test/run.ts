@@ -7,6 +7,7 @@
  *   npm test -- --firefox PATTERN in the system's Firefox, on the system's Vulkan driver: test/support/firefox.ts
  *   npm run test:package          the packed package, installed in an empty folder, and the documentation with it
  *   npm run test:all              all of these but Firefox, of what was built last
+ *   npm test -- --times PATTERN   and which files and tests took longest (processor time: on Linux)
  *
  * One line per file and environment, everything about failures, and `N passed, N failed` as the last line. The exit
  * code is 0 only if something ran in every environment and nothing failed.
@@ -17,14 +18,16 @@ import type { Browser } from "playwright-core";
 import { type Environment, testFiles } from "./run-files.ts";
 import { firefoxSession, nodeSession, pageSession, type Session } from "./run-sessions.ts";
 import type { FileResult } from "./run-suite.ts";
+import { shortName, type Timed, timesTable } from "./run-times.ts";
 import { openChromium, UNCHECKED } from "./support/chromium.ts";
 
-const flags = process.argv.slice(2).filter((arg) => arg.startsWith("--"));
+const times = process.argv.includes("--times");
+const flags = process.argv.slice(2).filter((arg) => arg.startsWith("--") && arg !== "--times");
 const patterns = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
 const pattern = new RegExp(patterns.join("|"));
 const chosen = (["node", "package", "page", "firefox"] as const).filter((name) => flags.includes(`--${name}`));
 if (chosen.length < flags.length) {
-  console.error(`Unknown among ${flags.join(" ")}; there are --node, --page, --firefox and --package`);
+  console.error(`Unknown among ${flags.join(" ")}; there are --node, --page, --firefox, --package and --times`);
   process.exit(2);
 }
 /** A file keeps about one core busy, and memory is shared by all. */
@@ -61,6 +64,7 @@ for (const environment of environments) {
   if (files.length === 0) fail(part, "There are no test files for it.");
 }
 
+const timed: Timed[] = [];
 const workers = Math.min(availableParallelism(), MOST_WORKERS);
 const started = performance.now();
 await Promise.all(Array.from({ length: workers }, (_, i) => work([...parts.slice(i), ...parts.slice(0, i)])));
@@ -72,6 +76,7 @@ for (const { environment, files, passed, failed, skipped } of parts) {
   total.passed += passed;
   total.failed += failed;
 }
+if (times) console.log(`\n${timesTable(timed)}\n`);
 if (parts.length === 0) {
   console.log(`No test file fits ${patterns.join(" ")}`);
   total.failed += 1;
@@ -110,8 +115,8 @@ function sessionFor({ environment, files }: Part, browser: Browser | undefined):
   const sharers = parts.filter((part) => part.environment === "node" || part.environment === "page");
   const turn = { index: sharers.findIndex((part) => part.environment === environment), of: sharers.length };
   return browser && environment === "page"
-    ? pageSession(browser, files, turn)
-    : nodeSession(turn, environment === "package" ? "" : UNCHECKED);
+    ? pageSession(browser, files, turn, times)
+    : nodeSession(turn, environment === "package" ? "" : UNCHECKED, times);
 }
 
 /** Runs what is waiting of a part, and goes on in a fresh process or page after a file that ended it. */
@@ -140,6 +145,7 @@ function count(part: Part, result: FileResult): void {
   part.passed += result.passed;
   part.failed += result.failed;
   part.skipped += result.skipped;
+  timed.push({ environment: part.environment, result });
   printResult(part.environment, result);
 }
 
@@ -149,7 +155,7 @@ function fail(part: Part, text: string): void {
 }
 
 function printResult(environment: Environment, { file, passed, failed, skipped, milliseconds, report }: FileResult) {
-  const name = `${file.replace(/^test\//, "").replace(/\.test\.ts$/, "")}`.padEnd(36);
+  const name = shortName(file).padEnd(36);
   const notes = `${failed > 0 ? `, ${failed} failed` : ""}${skipped > 0 ? `, ${skipped} skipped` : ""}`;
   const seconds = (milliseconds / 1000).toFixed(2).padStart(7);
   console.log(

@@ -1,5 +1,5 @@
 /** Runs test files inside a page: asks the process that opened it for one after the other, and sends it each result. */
-import { type FileResult, isUvuMark, runFile } from "../run-suite.ts";
+import { type FileResult, isUvuMark, measureTests, runFile } from "../run-suite.ts";
 
 declare global {
   /** Provided by the process that opened the page. */
@@ -9,7 +9,11 @@ declare global {
 }
 
 /** Runs files until none is left. @param files what imports each, by its path in the repository */
-export async function runInPage(files: Readonly<Record<string, () => Promise<unknown>>>): Promise<void> {
+export async function runInPage(
+  files: Readonly<Record<string, () => Promise<unknown>>>,
+  { times = false }: { times?: boolean } = {},
+): Promise<void> {
+  if (times) measureTests();
   const log = console.log;
   console.log = (...values: unknown[]) => {
     if (!(typeof values[0] === "string" && isUvuMark(values[0]))) log(...values);
