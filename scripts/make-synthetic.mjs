@@ -1,7 +1,7 @@
 // Writes a model of a real one's shape with random weights, for measuring sizes and speeds without downloading one.
 //
-//   node scripts/make-synthetic.mjs OUT --shape gpt2-tiny|gpt2-124m|smollm-135m|llama-1.1b [--dtype f32|f16|bf16] [--seed N]
-//     [--layers N] [--context N]
+//   node scripts/make-synthetic.mjs OUT --shape gpt2-tiny|gpt2-narrow|gpt2-124m|smollm-135m|llama-1.1b
+//     [--dtype f32|f16|bf16] [--seed N] [--layers N] [--context N]
 //
 // One model.safetensors and config.json, no tokenizer. Weights are uniform with the spread of a fresh initialisation, so
 // that logits stay finite; memory stays at one block, whatever the size.
@@ -13,6 +13,8 @@ import { parseArgs } from "node:util";
 
 const shapes = {
   "gpt2-tiny": gpt2({ hidden: 256, layers: 4, heads: 4, vocab: 8192 }),
+  // As many blocks, heads and so edges (11,611) as the 124m, and little else.
+  "gpt2-narrow": gpt2({ hidden: 48, layers: 12, heads: 12, vocab: 512 }),
   "gpt2-124m": gpt2({ hidden: 768, layers: 12, heads: 12, vocab: 50257 }),
   "smollm-135m": llama({ hidden: 576, layers: 30, heads: 9, groups: 3, mlp: 1536, vocab: 49152, tied: true }),
   "llama-1.1b": llama({ hidden: 2048, layers: 22, heads: 32, groups: 4, mlp: 5632, vocab: 32000, tied: false }),

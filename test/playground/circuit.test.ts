@@ -53,6 +53,8 @@ test("filters keep layers, names, cut edges, and the largest", () => {
   assert.is(names({}).length, 82);
   assert.is(names({}).at(0), "blocks.2.mlp → logits");
   assert.equal(names({ most: 1 }), ["blocks.2.mlp → logits"]);
+  const smallest = graph.edges.reduce((a, b) => (a.index < b.index ? a : b));
+  assert.equal(names({ most: 1 }, [smallest.index]), ["blocks.2.mlp → logits", smallest.name], "what is cut is shown");
   assert.is(names({ text: "EMBED → blocks.0" }).length, 4);
   assert.is(names({ toLayer: 0, text: "blocks.1" }).filter((name) => name.includes("→ blocks.1")).length, 0);
   const [first] = graph.edges;

@@ -1,8 +1,9 @@
 /** The diagram: point at an edge to read it, click to cut or restore it, drag to move, wheel or keys to zoom. */
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { draw, paletteOf } from "./draw.ts";
+import { type Palette, paletteOf } from "./draw.ts";
 import type { Edge } from "./graph.ts";
+import { createPainter, type Painter } from "./painter.ts";
 import { attribution, cut, cutEdges, graph, hovered, shareOf, shownEdges, toggle } from "./state.ts";
 import { edgeAt, fitted, type View, zoomed } from "./view.ts";
 
@@ -15,21 +16,23 @@ export function CircuitCanvas() {
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = useSignal<Size>({ width: 0, height: 0 });
   const view = useSignal<View | null>(null);
-  const theme = useSignal(0);
+  const palette = useSignal<Palette | null>(null);
   const drag = useRef<{ x: number; y: number; moved: boolean } | null>(null);
-  const stop = useRef<(() => void) | null>(null);
+  const painter = useRef<Painter | null>(null);
 
   useEffect(() => {
     const element = canvas.current;
     if (!element) return;
+    painter.current = createPainter(element);
     const observer = new ResizeObserver(() => {
       size.value = { width: element.clientWidth, height: element.clientHeight };
     });
     observer.observe(element);
     const dark = matchMedia("(prefers-color-scheme: dark)");
     const repaint = () => {
-      theme.value += 1;
+      palette.value = paletteOf(element.parentElement ?? element);
     };
+    repaint();
     dark.addEventListener("change", repaint);
     const themes = new MutationObserver(repaint);
     themes.observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -37,9 +40,9 @@ export function CircuitCanvas() {
       observer.disconnect();
       themes.disconnect();
       dark.removeEventListener("change", repaint);
-      stop.current?.();
+      painter.current?.stop();
     };
-  }, [size, theme]);
+  }, [size, palette]);
 
   const viewNow = (): View | null => {
     const { width, height } = size.value;
@@ -48,30 +51,14 @@ export function CircuitCanvas() {
   };
 
   useSignalEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    const [shown, now] = [graph.value, viewNow()];
-    // Read here so that a change draws anew.
-    attribution.value;
-    theme.value;
-    if (!element || !context || !shown || !now) return;
+    const [shown, now, colours] = [graph.value, viewNow(), palette.value];
+    const [edges, cuts, pointedAt] = [shownEdges.value, cut.value, hovered.value];
+    if (!shown || !now || !colours) return;
     const ratio = Math.min(2, devicePixelRatio);
-    const [width, height] = [Math.round(size.value.width * ratio), Math.round(size.value.height * ratio)];
-    if (element.width !== width || element.height !== height) {
-      element.width = width;
-      element.height = height;
-    }
-    stop.current?.();
-    stop.current = draw(context, {
-      graph: shown,
-      edges: shownEdges.value,
-      cut: cut.value,
-      share: shareOf,
-      hovered: hovered.value,
-      view: now,
-      palette: paletteOf(element.parentElement ?? element),
-      ratio,
-    });
+    painter.current?.show(
+      { graph: shown, edges, cut: cuts, share: shareOf, view: now, palette: colours, ratio },
+      pointedAt,
+    );
   });
 
   const at = (event: MouseEvent): readonly [number, number] => {

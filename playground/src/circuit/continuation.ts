@@ -5,7 +5,7 @@ import { type Failure, failureOf, wasStopped } from "../state/failure.ts";
 import { model } from "../state/model.ts";
 import { circuitBundle, type Means } from "./bundle.ts";
 import type { Graph } from "./graph.ts";
-import { attribution, cut, graph } from "./state.ts";
+import { cut, graph, showAttribution } from "./state.ts";
 
 export interface Said {
   readonly plain: string;
@@ -69,7 +69,7 @@ export async function attributeText(): Promise<void> {
   failure.value = null;
   try {
     const ids = await opened.encode(text.value);
-    attribution.value = await gradientOf(shown, [ids], await meansOf(shown));
+    showAttribution(await gradientOf(shown, [ids], await meansOf(shown)));
   } catch (error) {
     failure.value = failureOf(error);
   } finally {

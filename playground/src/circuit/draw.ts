@@ -1,4 +1,4 @@
-/** Draws the diagram, many edges over several frames, so that the page answers in between. */
+/** Draws edges and nodes of the diagram. When, and onto what, is the painter's to say (painter.ts). */
 import type { Edge, Graph, Node } from "./graph.ts";
 import { curveOf, pointOn, type View } from "./view.ts";
 
@@ -6,7 +6,6 @@ export interface Palette {
   readonly ink: string;
   readonly soft: string;
   readonly card: string;
-  readonly line: string;
   readonly helps: string;
   readonly harms: string;
   readonly cut: string;
@@ -16,52 +15,28 @@ export interface Picture {
   readonly graph: Graph;
   /** Those to draw, the most important first. */
   readonly edges: readonly Edge[];
+  /** Mask indices. */
   readonly cut: ReadonlySet<number>;
-  /** Attribution by mask index, as a share of the largest, with its sign. */
+  /** Attribution of an edge as a share of the largest, with its sign. */
   readonly share: (edge: Edge) => number;
-  readonly hovered: Edge | null;
   readonly view: View;
   readonly palette: Palette;
   /** Pixels of the screen per unit of CSS. */
   readonly ratio: number;
 }
 
-/** Edges per frame. */
-const BATCH = 900;
-
-/** @returns stops drawing */
-export function draw(context: CanvasRenderingContext2D, picture: Picture): () => void {
-  const { edges, view, ratio } = picture;
-  let frame = 0;
-  // The least important first, so that the others lie on top of them.
-  let left = edges.length;
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
-  const place = () =>
-    context.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, view.x * ratio, view.y * ratio);
-  const step = () => {
-    place();
-    const end = Math.max(0, left - BATCH);
-    for (let i = left - 1; i >= end; i--) drawEdge(context, edges[i] as Edge, picture);
-    left = end;
-    if (left > 0) {
-      frame = requestAnimationFrame(step);
-      return;
-    }
-    if (picture.hovered) drawEdge(context, picture.hovered, picture);
-    for (const node of picture.graph.nodes) drawNode(context, node, picture);
-  };
-  step();
-  return () => cancelAnimationFrame(frame);
+/** Lets the context draw in units of the diagram. */
+export function place(context: CanvasRenderingContext2D, { view, ratio }: Pick<Picture, "view" | "ratio">): void {
+  context.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, view.x * ratio, view.y * ratio);
 }
 
-function drawEdge(
+export function drawEdge(
   context: CanvasRenderingContext2D,
   edge: Edge,
-  { cut, share, hovered, view, palette, edges }: Picture,
+  { cut, share, view, palette, edges }: Picture,
+  isHovered = false,
 ): void {
   const isCut = cut.has(edge.index);
-  const isHovered = hovered === edge;
   const value = share(edge);
   const size = Math.abs(value);
   // Lines keep their width on the screen whatever the zoom; the more there are, the fainter each.
@@ -105,8 +80,14 @@ function drawCross(context: CanvasRenderingContext2D, edge: Edge, thin: number):
   context.stroke();
 }
 
-function drawNode(context: CanvasRenderingContext2D, node: Node, { hovered, palette, view }: Picture): void {
-  const isEnd = hovered?.source === node || hovered?.destination === node;
+/** @param isEnd of the edge that is pointed at */
+export function drawNode(
+  context: CanvasRenderingContext2D,
+  node: Node,
+  { palette, view }: Picture,
+  font: string,
+  isEnd: boolean,
+): void {
   const [w, h] = node.kind === "head" ? [26, 24] : node.kind === "input" ? [28, 20] : [56, 30];
   context.beginPath();
   context.roundRect(node.x - w / 2, node.y - h / 2, w, h, node.kind === "head" ? 12 : 6);
@@ -117,7 +98,7 @@ function drawNode(context: CanvasRenderingContext2D, node: Node, { hovered, pale
   context.stroke();
   if (view.scale < 0.32) return;
   context.fillStyle = isEnd ? palette.card : palette.ink;
-  context.font = `600 ${node.kind === "input" ? 10 : 12}px ${getComputedStyle(context.canvas).fontFamily}`;
+  context.font = `600 ${node.kind === "input" ? 10 : 12}px ${font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.fillText(node.label, node.x, node.y + 0.5);
@@ -135,7 +116,6 @@ export function paletteOf(element: Element): Palette {
     ink: colour("--ink"),
     soft: colour("--line-strong"),
     card: colour("--card"),
-    line: colour("--line"),
     helps: colour("--plain"),
     harms: colour("--edited"),
     cut: colour("--bad"),

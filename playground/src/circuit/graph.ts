@@ -3,6 +3,7 @@
  * Names and canonical order are those of bundles (docs/bundle-format.md, `edge_mask`).
  */
 import type { ModelConfig } from "sluice";
+import { liftOf } from "./view.ts";
 
 export interface Node {
   readonly name: string;
@@ -40,19 +41,25 @@ export interface Graph {
 type Shape = Pick<ModelConfig, "num_hidden_layers" | "num_attention_heads" | "num_key_value_heads">;
 
 const COLUMN = 120;
-/** Between heads: less if there are many, so that the diagram keeps its shape. */
-const [LEAST_ROW, MOST_ROW, COLUMN_HEIGHT] = [34, 72, 300] as const;
+/** Between heads: less if there are many and few layers, so that the diagram keeps a shape that fits a screen. */
+const [LEAST_ROW, MOST_ROW] = [34, 72] as const;
+/** Height of the blocks to the width of the diagram. */
+const ASPECT = 0.34;
 
 export function graphOf({ num_hidden_layers: L, num_attention_heads: H, num_key_value_heads: G }: Shape): Graph {
   const grouped = H !== G;
   const readers = grouped ? H + 2 * G : H;
-  const ROW = Math.min(MOST_ROW, Math.max(LEAST_ROW, COLUMN_HEIGHT / readers));
-  // MLPs have a row of their own below the heads, so that edges that pass them are seen.
-  const height = (readers + 2.2) * ROW;
-  const middle = ((readers + 0.6) * ROW) / 2;
-  const floor = (readers + 1.4) * ROW;
   const perLayer = grouped ? 3 : 2;
   const columnOf = (layer: number, part: number) => (1 + layer * perLayer + part) * COLUMN;
+  const width = columnOf(L, 0) + COLUMN / 2;
+  // MLPs have a row of their own below the heads, so that edges that pass them are seen.
+  const rows = readers + 2.2;
+  const ROW = Math.min(MOST_ROW, Math.max(LEAST_ROW, (ASPECT * width) / rows));
+  // Above the blocks pass the longest edges. A cubic curve rises by three quarters of what its control points do.
+  const above = 0.75 * liftOf(width);
+  const height = above + rows * ROW;
+  const middle = above + ((readers + 0.6) * ROW) / 2;
+  const floor = above + (readers + 1.4) * ROW;
   const spread = (i: number, count: number) => middle + (i - (count - 1) / 2) * ROW;
   const node = (name: string, kind: Node["kind"], layer: number, x: number, y: number, label: string): Node => {
     return { name, kind, layer, x, y, label };
@@ -93,7 +100,7 @@ export function graphOf({ num_hidden_layers: L, num_attention_heads: H, num_key_
     nodes: [...sources, ...inputs, logits],
     edges,
     layers: L,
-    width: columnOf(L, 0) + COLUMN / 2,
+    width,
     height,
     shape: [destinations.length, sources.length],
     destinations: grouped ? "qkv_groups" : "heads",

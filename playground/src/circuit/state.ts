@@ -28,9 +28,20 @@ export function shareOf({ index }: Edge): number {
   return most > 0 ? (attribution.value?.[index] ?? 0) / most : 0;
 }
 
+/** More edges than this cannot be told apart on a screen. */
+const LEGIBLE = 400;
+
+/** Of a circuit with thousands of edges the largest are shown first; the filter brings the others back. */
+export function showAttribution(values: Float32Array): void {
+  attribution.value = values;
+  const count = graph.value?.edges.length ?? 0;
+  if (filter.value.most === null && count > 4 * LEGIBLE) filter.value = { ...filter.value, most: LEGIBLE };
+}
+
 export const shownEdges = computed(() => {
   if (!graph.value) return [];
-  return filtered(graph.value, filter.value, cut.value, (edge) => Math.abs(shareOf(edge)));
+  const values = attribution.value;
+  return filtered(graph.value, filter.value, cut.value, ({ index }) => Math.abs(values?.[index] ?? 0));
 });
 
 export const cutEdges = computed(() => graph.value?.edges.filter(({ index }) => cut.value.has(index)) ?? []);

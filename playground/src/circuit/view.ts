@@ -9,7 +9,7 @@ export interface View {
 }
 
 export interface Filter {
-  /** Only that many edges, those of the largest attribution; all if null. */
+  /** Only that many edges, those of the largest attribution, and what is cut; all if null. */
   readonly most: number | null;
   readonly fromLayer: number;
   readonly toLayer: number;
@@ -47,7 +47,14 @@ export function filtered(
     return words === "" || name.toLowerCase().includes(words);
   });
   const sorted = passing.sort((a, b) => size(b) - size(a) || a.index - b.index);
-  return filter.most === null ? sorted : sorted.slice(0, filter.most);
+  // However small, an edge that is cut stays in sight.
+  const { most } = filter;
+  return most === null ? sorted : sorted.filter(({ index }, place) => place < most || cut.has(index));
+}
+
+/** How far the control points of an edge over `span` units lie above its ends. */
+export function liftOf(span: number): number {
+  return Math.min(160, 0.16 * Math.max(0, span - 130));
 }
 
 /** The control points of an edge's cubic curve. Edges over several columns bend away from the blocks that they pass. */
@@ -57,7 +64,7 @@ export function curveOf({
 }: Edge): readonly [number, number, number, number, number, number, number, number] {
   const span = destination.x - source.x;
   const bend = Math.max(24, span * 0.42);
-  const lift = -0.16 * Math.max(0, span - 130);
+  const lift = -liftOf(span);
   const [y0, y3] = [source.y, destination.y];
   return [source.x, y0, source.x + bend, y0 + lift, destination.x - bend, y3 + lift, destination.x, y3];
 }
@@ -77,7 +84,9 @@ const REACH = 9;
 export function edgeAt(edges: readonly Edge[], { scale, x, y }: View, atX: number, atY: number): Edge | null {
   let best: Edge | null = null;
   let least = REACH * REACH;
+  const [diagramX, diagramY, reach] = [(atX - x) / scale, (atY - y) / scale, REACH / scale];
   for (const edge of edges) {
+    if (!mayPass(edge, diagramX, diagramY, reach)) continue;
     let [fromX, fromY] = [edge.source.x * scale + x, edge.source.y * scale + y];
     for (let i = 1; i <= SAMPLES; i++) {
       const [px, py] = pointOn(edge, i / SAMPLES);
@@ -88,6 +97,17 @@ export function edgeAt(edges: readonly Edge[], { scale, x, y }: View, atX: numbe
     }
   }
   return best;
+}
+
+/** False for most of the edges that a point is far from: their curves lie between their control points. */
+function mayPass(edge: Edge, x: number, y: number, reach: number): boolean {
+  const [x0, y0, x1, y1, x2, y2, x3, y3] = curveOf(edge);
+  return (
+    x >= Math.min(x0, x2) - reach &&
+    x <= Math.max(x1, x3) + reach &&
+    y >= Math.min(y0, y1, y2, y3) - reach &&
+    y <= Math.max(y0, y3) + reach
+  );
 }
 
 /** Squared. */
