@@ -2,6 +2,7 @@
 import { endsOf } from "../architectures/build.ts";
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
+import { areFinite, nonFiniteTensor } from "../formats/finite.ts";
 import { widen } from "../formats/half.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { show, showText } from "../show.ts";
@@ -168,8 +169,11 @@ function productOf(
   };
 }
 
-async function floats(from: Checkpoint, { name, dtype, byteLength }: TensorInfo, signal: AbortSignal | undefined) {
-  return widen(dtype, await from.read(name, 0, byteLength, signal));
+async function floats(from: Checkpoint, info: TensorInfo, signal: AbortSignal | undefined) {
+  const values = widen(info.dtype, await from.read(info.name, 0, info.byteLength, signal));
+  const error = areFinite(values) ? undefined : await nonFiniteTensor(from, info, signal);
+  if (error) throw error;
+  return values;
 }
 
 function unfit(adapter: Adapter, tensor: TensorInfo, fitting: readonly number[]): SluiceError {

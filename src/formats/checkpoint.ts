@@ -10,6 +10,8 @@ export interface TensorInfo {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly byteLength: number;
+  /** What the file calls it, if that is another name: GGUF's. */
+  readonly storedAs?: string;
 }
 
 export interface Checkpoint extends TensorReader {

@@ -6,6 +6,7 @@
 import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { Checkpoint, StoredDtype, TensorInfo } from "./checkpoint.ts";
+import { areFinite, nonFiniteTensor, withFiniteScales } from "./finite.ts";
 import { widen } from "./half.ts";
 import type { QuantizedMatrix, TensorReader } from "./quantized-matrix.ts";
 
@@ -34,7 +35,8 @@ export function mlxCheckpoint(stored: Checkpoint, quantization: MlxQuantization)
   for (const name of stored.tensors.keys()) {
     if (!name.endsWith(SCALES)) continue;
     const matrix = matrixOf(stored, name.slice(0, -SCALES.length), quantization);
-    quantized.set(`${name.slice(0, -SCALES.length)}.weight`, matrix);
+    const weight = `${name.slice(0, -SCALES.length)}.weight`;
+    quantized.set(weight, withFiniteScales(matrix, stored.tensors.get(weight) as TensorInfo));
   }
   const { tensors, missing, label, forwardOnly, readAhead } = stored;
   return {
@@ -110,13 +112,15 @@ function unpacked(packed: Uint8Array): Uint8Array {
 
 async function floats(
   reader: TensorReader,
-  { name, dtype }: TensorInfo,
+  info: TensorInfo,
   first: number,
   end: number,
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
-  const size = dtype === "F32" ? 4 : 2;
-  return widen(dtype, await reader.read(name, first * size, end * size, signal));
+  const size = info.dtype === "F32" ? 4 : 2;
+  const values = widen(info.dtype, await reader.read(info.name, first * size, end * size, signal));
+  if (areFinite(values)) return values;
+  throw (await nonFiniteTensor(reader, info, signal)) ?? new Error(`Tensor ${info.name} changed while it was read`);
 }
 
 function unfit(path: string, problem: string): SluiceError {

@@ -23,11 +23,14 @@ const ROWS_TOGETHER = 64;
  */
 export function placeRows(placed: readonly Placed[], words: Words, first: number, k: number, target: Words): void {
   const sorted = [...placed].sort((a, b) => a.to - b.to);
+  const wide = target instanceof Uint16Array ? pairs(target) : null;
   for (let i = 0; i < sorted.length; ) {
     const row = (lane: number): number => ((sorted[i + lane] as Placed).from - first) * k;
     const at = placeOf((sorted[i] as Placed).to, k);
     if (isStrip(sorted, i)) {
-      interleave(words, [row(0), row(1), row(2), row(3)], k, target, at);
+      const rows = [row(0), row(1), row(2), row(3)] as const;
+      if (wide) interleaveHalves(words, rows, k, wide, at / 2);
+      else interleave(words, rows, k, target, at);
       i += 4;
     } else {
       scatter(words, row(0), k, target, at);
@@ -116,6 +119,20 @@ function interleave(
     target[at + 1] = words[b + i] as number;
     target[at + 2] = words[c + i] as number;
     target[at + 3] = words[d + i] as number;
+  }
+}
+
+/** As {@link interleave}, of 16-bit words, two of which are written as one. */
+function interleaveHalves(
+  words: Words,
+  [a, b, c, d]: readonly [number, number, number, number],
+  count: number,
+  target: Words,
+  to: number,
+): void {
+  for (let i = 0, at = to; i < count; i++, at += 2) {
+    target[at] = (words[a + i] as number) | ((words[b + i] as number) << 16);
+    target[at + 1] = (words[c + i] as number) | ((words[d + i] as number) << 16);
   }
 }
 

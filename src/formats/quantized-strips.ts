@@ -7,7 +7,8 @@
  * the outputs' scales; q8 ends on 16 bytes, so that four inputs are one load of a vec4. See shaders/lib/weights.wgsl.
  */
 import type { QuantFormat } from "../model-config.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { nonFiniteBlocks } from "./finite.ts";
 import { f16ToF32 } from "./half.ts";
 import type { MatrixSource } from "./matrix-source.ts";
 import {
@@ -134,6 +135,7 @@ async function* packBlocks(
   const stripsEach = Math.max(1, Math.floor(maxChunkBytes / bytesEach));
   const chunk = new Uint8Array(Math.min(stripsEach, strips) * bytesEach);
   const codes = new Int8Array(QUANT_BLOCK);
+  const infoOf = (tensor: string): TensorInfo => checkpoint.tensors.get(tensor) as TensorInfo;
   for (let done = 0; done < strips; done += stripsEach) {
     const count = Math.min(stripsEach, strips - done);
     const target = new StripWriter(chunk.subarray(0, count * bytesEach).fill(0), source.k, format);
@@ -143,7 +145,10 @@ async function* packBlocks(
         for (const { to, from } of placed) {
           for (let block = 0; block < blocks; block++) {
             const at = (from - first) * rowBytes + block * BLOCK_BYTES[format];
-            target.put(to, block, readBlock(format, rows, at, codes), codes);
+            const scale = readBlock(format, rows, at, codes);
+            if ((scale & 0x7c00) === 0x7c00)
+              throw await nonFiniteBlocks(checkpoint, infoOf(span.tensor), format, signal);
+            target.put(to, block, scale, codes);
           }
         }
       }

@@ -7,6 +7,7 @@
  */
 import { SluiceError } from "../errors.ts";
 import type { Checkpoint, StoredDtype } from "./checkpoint.ts";
+import { holdsNonFinite, nonFiniteMatrix } from "./finite.ts";
 import { widenBf16, widenF16 } from "./half.ts";
 import { type MatrixSource, matrixDtype, orderedElement, type RowSpan, storedDtype } from "./matrix-source.ts";
 import { type Placed, placeColumns, placeRows, type Words } from "./place-words.ts";
@@ -45,7 +46,7 @@ export interface Taken {
 /**
  * Packs strips [firstStrip, firstStrip + strips) and yields them in ascending order, chunk by chunk. Host memory stays
  * within about three chunks.
- * @throws SluiceError errors of reading; `bad_weights`
+ * @throws SluiceError errors of reading; `bad_weights`, naming the tensor, for weights that are not finite
  */
 export async function* packStrips(
   checkpoint: Checkpoint,
@@ -65,6 +66,7 @@ export async function* packStrips(
     for (const taken of takenBy(source, (firstStrip + done) * 4, count * 4)) {
       await place(checkpoint, taken, source.k, dtype, target, maxChunkBytes, signal);
     }
+    if (holdsNonFinite(bytes, dtype)) throw await nonFiniteMatrix(checkpoint, source, signal);
     yield { offset: done * bytesEach, bytes };
   }
 }

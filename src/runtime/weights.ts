@@ -6,6 +6,7 @@ import type { WeightLayout, WeightMatrix } from "../compile/weight-layout.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { HeldTensors, inFileOrder, type Need, needOf } from "../formats/file-order.ts";
+import { areFinite, nonFiniteTensor } from "../formats/finite.ts";
 import { orderedElement, storedDtype } from "../formats/matrix-source.ts";
 import { isQuantFormat, type QuantizationLoss } from "../formats/quantized-block.ts";
 import { packQuantizedStrips } from "../formats/quantized-strips.ts";
@@ -178,5 +179,11 @@ async function readVector(
 ): Promise<Float32Array> {
   const info = checkpoint.tensors.get(tensor);
   if (!info) throw new Error(`Tensor ${tensor} was checked and is gone`);
-  return widenStored(await checkpoint.read(tensor, 0, info.byteLength, signal), storedDtype(checkpoint, tensor));
+  const values = widenStored(
+    await checkpoint.read(tensor, 0, info.byteLength, signal),
+    storedDtype(checkpoint, tensor),
+  );
+  const error = areFinite(values) ? undefined : await nonFiniteTensor(checkpoint, info, signal);
+  if (error) throw error;
+  return values;
 }

@@ -6,6 +6,7 @@ import { SluiceError } from "../../errors.ts";
 import { show } from "../../show.ts";
 import type { Checkpoint, TensorInfo } from "../checkpoint.ts";
 import { dequantize } from "../dequantized.ts";
+import { withFiniteScales } from "../finite.ts";
 import type { QuantizedMatrix, QuantizedRows, TensorReader } from "../quantized-matrix.ts";
 import type { Span } from "../read-ahead.ts";
 import { checkRange, type FileSource } from "../source.ts";
@@ -87,7 +88,7 @@ class GgufCheckpoint implements Checkpoint {
         const isKept = codec !== undefined && isMatrix && tensor.shape.length === 2;
         const info = presented(name, tensor, arrangement, codec, isKept);
         this.#stored.set(name, { info, part, tensor, arrangement, ...(codec && !isKept && { widen: codec }) });
-        if (isKept) quantized.set(name, this.#matrix(name, tensor, arrangement, codec));
+        if (isKept) quantized.set(name, withFiniteScales(this.#matrix(name, tensor, arrangement, codec), info));
       }
     }
     this.tensors = new Map([...this.#stored].map(([name, { info }]) => [name, info]));
@@ -196,15 +197,15 @@ class GgufCheckpoint implements Checkpoint {
 /** The shape and dtype under which a tensor is presented. */
 function presented(
   name: string,
-  { dtype, shape, byteLength }: GgufTensor,
+  { name: storedAs, dtype, shape, byteLength }: GgufTensor,
   arrangement: Arrangement,
   codec: BlockCodec | undefined,
   isKept: boolean,
 ): TensorInfo {
-  if (isKept) return { name, dtype, shape, byteLength };
+  if (isKept) return { name, storedAs, dtype, shape, byteLength };
   const turned = arrangement === "turned" && shape.length === 2 ? [...shape].reverse() : shape;
-  if (!codec) return { name, dtype, shape: turned, byteLength };
-  return { name, dtype: "F32", shape: turned, byteLength: 4 * turned.reduce((a, b) => a * b, 1) };
+  if (!codec) return { name, storedAs, dtype, shape: turned, byteLength };
+  return { name, storedAs, dtype: "F32", shape: turned, byteLength: 4 * turned.reduce((a, b) => a * b, 1) };
 }
 
 /** Elements of a row: 1 for a vector, whose elements are rows. */
