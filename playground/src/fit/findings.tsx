@@ -1,6 +1,7 @@
 /** What a fit found: plots, effect and cost, and what to do with it. */
 import { useEffect, useMemo } from "preact/hooks";
 import type { AuraFit, EdgeFit } from "sluice";
+import { Figure, FiguresRow, FiguresTable } from "../parts/figures.tsx";
 import { Bars } from "../parts/plots.tsx";
 import { addBundle } from "../state/bundles.ts";
 import { room } from "../state/room.ts";
@@ -74,31 +75,15 @@ function AuraFindings({
           would put {expectedByChance.toFixed(1)} there.
         </p>
       </div>
-      <table>
-        <caption class="unseen">Strongest neurons</caption>
-        <thead>
-          <tr>
-            <th scope="col">Strongest neurons</th>
-            <th scope="col" class="right">
-              AUROC
-            </th>
-            <th scope="col" class="right">
-              Factor
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {strongest.slice(0, 10).map(({ site, layer, neuron, auroc, scale }) => (
-            <tr key={`${site}.${layer}.${neuron}`}>
-              <th scope="row">
-                {site}.{layer} {neuron}
-              </th>
-              <td class="right">{auroc.toFixed(3)}</td>
-              <td class="right">{scale.toFixed(3)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <FiguresTable caption="Strongest neurons" words={["Strongest neurons"]} figures={["AUROC", "Factor"]}>
+        {strongest.slice(0, 10).map(({ site, layer, neuron, auroc, scale }) => (
+          <FiguresRow
+            key={`${site}.${layer}.${neuron}`}
+            name={`${site}.${layer} ${neuron}`}
+            figures={[auroc.toFixed(3), scale.toFixed(3)]}
+          />
+        ))}
+      </FiguresTable>
     </div>
   );
 }
@@ -107,36 +92,16 @@ function EdgeFindings({ fit: { summary, edges, before, after } }: { readonly fit
   return (
     <div class="stack">
       <p>{summary}</p>
-      <table>
-        <caption class="unseen">Edges that were cut</caption>
-        <thead>
-          <tr>
-            <th scope="col">Edge</th>
-            <th scope="col" class="right">
-              Loss on positive, alone
-            </th>
-            <th scope="col" class="right">
-              on negative
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {edges.map(({ source, destination, alone }) => (
-            <tr key={`${source}>${destination}`}>
-              <th scope="row">
-                {source} → {destination}
-              </th>
-              <td class="right">{signed(alone.bad - before.bad)}</td>
-              <td class="right">{signed(alone.good - before.good)}</td>
-            </tr>
-          ))}
-          <tr>
-            <th scope="row">all together</th>
-            <td class="right">{signed(after.bad - before.bad)}</td>
-            <td class="right">{signed(after.good - before.good)}</td>
-          </tr>
-        </tbody>
-      </table>
+      <FiguresTable caption="Edges that were cut" words={["Edge"]} figures={["Loss on positive, alone", "on negative"]}>
+        {edges.map(({ source, destination, alone }) => (
+          <FiguresRow
+            key={`${source}>${destination}`}
+            name={`${source} → ${destination}`}
+            figures={[signed(alone.bad - before.bad), signed(alone.good - before.good)]}
+          />
+        ))}
+        <FiguresRow name="all together" figures={[signed(after.bad - before.bad), signed(after.good - before.good)]} />
+      </FiguresTable>
     </div>
   );
 }
@@ -146,30 +111,24 @@ function Verdict({ judged: { effect, cost, heldOut } }: { readonly judged: Judge
     <>
       <dl class="figures">
         {effect && (
-          <div class="figure">
-            <dt>Effect on positive sentences</dt>
-            <dd>
-              {effect.kl_nats.value.toFixed(3)}
-              <small>nats per token {interval(effect.kl_nats)}</small>
-            </dd>
-          </div>
+          <Figure
+            name="Effect on positive sentences"
+            value={effect.kl_nats.value.toFixed(3)}
+            unit={`nats per token ${interval(effect.kl_nats)}`}
+          />
         )}
         {cost && (
           <>
-            <div class="figure">
-              <dt>Cost on negative sentences</dt>
-              <dd>
-                {cost.kl_nats.value.toFixed(3)}
-                <small>nats per token {interval(cost.kl_nats)}</small>
-              </dd>
-            </div>
-            <div class="figure">
-              <dt>Perplexity of these</dt>
-              <dd>
-                × {cost.perplexity.ratio.value.toFixed(3)}
-                <small>{interval(cost.perplexity.ratio)}</small>
-              </dd>
-            </div>
+            <Figure
+              name="Cost on negative sentences"
+              value={cost.kl_nats.value.toFixed(3)}
+              unit={`nats per token ${interval(cost.kl_nats)}`}
+            />
+            <Figure
+              name="Perplexity of these"
+              value={`× ${cost.perplexity.ratio.value.toFixed(3)}`}
+              unit={interval(cost.perplexity.ratio)}
+            />
           </>
         )}
       </dl>

@@ -1,4 +1,5 @@
 /** Every kernel family on this device, against float64 on the CPU. */
+import { FiguresRow, FiguresTable } from "../parts/figures.tsx";
 import { Scroller } from "../parts/scroller.tsx";
 import type { PageReport } from "./report.ts";
 
@@ -21,39 +22,25 @@ export function Correctness({ report: { checks } }: { readonly report: PageRepor
       <details open={failed > 0}>
         <summary>Comparisons, the largest error first</summary>
         <Scroller label="Comparisons">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Model and part</th>
-                <th scope="col">Family, plan, weights</th>
-                <th scope="col" class="right">
-                  Error
-                </th>
-                <th scope="col" class="right">
-                  Allowed
-                </th>
-                <th scope="col">At</th>
-              </tr>
-            </thead>
-            <tbody>
-              {sorted.map(
-                ({ model, part, family, plan, weights, variant, error, tolerance, at, passed: right, failure }, i) => (
-                  <tr key={i}>
-                    <th scope="row">
-                      {right ? "✓" : "✗"} {model}, {part}
-                    </th>
-                    <td>
-                      {family}, {plan}, {weights}
-                      {variant !== null && `, kernel ${variant}`}
-                    </td>
-                    <td class="right">{error.toExponential(1)}</td>
-                    <td class="right">{tolerance.toExponential(1)}</td>
-                    <td>{failure ?? at}</td>
-                  </tr>
-                ),
-              )}
-            </tbody>
-          </table>
+          <FiguresTable
+            caption="Comparisons"
+            words={["Model and part", "Family, plan, weights", "At"]}
+            figures={["Error", "Allowed"]}
+          >
+            {sorted.map(
+              ({ model, part, family, plan, weights, variant, error, tolerance, at, passed: right, failure }, i) => (
+                <FiguresRow
+                  key={i}
+                  name={`${right ? "✓" : "✗"} ${model}, ${part}`}
+                  words={[
+                    `${family}, ${plan}, ${weights}${variant === null ? "" : `, kernel ${variant}`}`,
+                    failure ?? at ?? "",
+                  ]}
+                  figures={[error.toExponential(1), tolerance.toExponential(1)]}
+                />
+              ),
+            )}
+          </FiguresTable>
         </Scroller>
       </details>
     </section>

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { Progress } from "../parts/controls.tsx";
+import { Figure } from "../parts/figures.tsx";
 import { NeedsModel } from "../parts/needs-model.tsx";
 import { FailureNotice } from "../parts/notice.tsx";
 import { model } from "../state/model.ts";
@@ -187,18 +188,6 @@ function Results({ measured: { model: id, profile, report } }: { readonly measur
       <Roofline profile={profile} />
       <Flame profile={profile} />
     </>
-  );
-}
-
-function Figure({ name, value, unit }: { readonly name: string; readonly value: string; readonly unit: string }) {
-  return (
-    <div class="figure">
-      <dt>{name}</dt>
-      <dd>
-        {value}
-        <small>{unit}</small>
-      </dd>
-    </div>
   );
 }
 

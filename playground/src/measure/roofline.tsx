@@ -1,5 +1,6 @@
 /** The roofline (Williams et al. 2009): every kernel under the device's ceilings, on logarithmic axes. */
 import type { Profile, ProfileRow } from "sluice";
+import { FiguresRow, FiguresTable } from "../parts/figures.tsx";
 import { Scroller } from "../parts/scroller.tsx";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [640, 300, 56, 36] as const;
@@ -61,38 +62,25 @@ export function Roofline({ profile }: { readonly profile: Profile }) {
       <details>
         <summary>Kernels</summary>
         <Scroller label="Kernels">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Kernel</th>
-                <th scope="col">Phase</th>
-                <th scope="col" class="right">
-                  Share
-                </th>
-                <th scope="col" class="right">
-                  GB/s
-                </th>
-                <th scope="col" class="right">
-                  Gflop/s
-                </th>
-                <th scope="col" class="right">
-                  Of roofline
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {by_kernel.map((row) => (
-                <tr key={`${row.phase} ${row.name}`}>
-                  <th scope="row">{row.name}</th>
-                  <td>{row.phase}</td>
-                  <td class="right">{percent(row.share)}</td>
-                  <td class="right">{row.gb_per_s?.toPrecision(3) ?? "–"}</td>
-                  <td class="right">{row.gflop_per_s?.toPrecision(3) ?? "–"}</td>
-                  <td class="right">{percent(row.share_of_roofline)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <FiguresTable
+            caption="Kernels"
+            words={["Kernel", "Phase"]}
+            figures={["Share", "GB/s", "Gflop/s", "Of roofline"]}
+          >
+            {by_kernel.map(({ name, phase, share, gb_per_s, gflop_per_s, share_of_roofline }) => (
+              <FiguresRow
+                key={`${phase} ${name}`}
+                name={name}
+                words={[phase]}
+                figures={[
+                  percent(share),
+                  gb_per_s?.toPrecision(3) ?? "–",
+                  gflop_per_s?.toPrecision(3) ?? "–",
+                  percent(share_of_roofline),
+                ]}
+              />
+            ))}
+          </FiguresTable>
         </Scroller>
       </details>
     </section>

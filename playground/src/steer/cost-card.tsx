@@ -1,5 +1,6 @@
 /** What the edit costs: perplexity and KL of a text that it should leave alone. */
 import { signal } from "@preact/signals";
+import { Figure } from "../parts/figures.tsx";
 import { FailureNotice } from "../parts/notice.tsx";
 import { bundleInputs, changeOf, composeSettings, hasStages, settings } from "../state/bundles.ts";
 import { type Failure, failureOf } from "../state/failure.ts";
@@ -52,13 +53,11 @@ export function CostCard() {
       {failure.value && <FailureNotice failure={failure.value} />}
       <dl class="figures">
         {effect !== null && (
-          <div class="figure">
-            <dt>Effect on the edited text</dt>
-            <dd>
-              {effect.toFixed(3)}
-              <small>nats per token, KL(plain ‖ edited)</small>
-            </dd>
-          </div>
+          <Figure
+            name="Effect on the edited text"
+            value={effect.toFixed(3)}
+            unit="nats per token, KL(plain ‖ edited)"
+          />
         )}
         {cost.value && <Figures cost={cost.value} />}
       </dl>
@@ -69,22 +68,12 @@ export function CostCard() {
 function Figures({ cost: { plain, edited, kl, tokens } }: { readonly cost: Cost }) {
   return (
     <>
-      <div class="figure">
-        <dt>Perplexity</dt>
-        <dd>
-          × {(edited / plain).toFixed(3)}
-          <small>
-            {plain.toFixed(2)} plain, {edited.toFixed(2)} edited, {tokens} tokens
-          </small>
-        </dd>
-      </div>
-      <div class="figure">
-        <dt>Cost on this text</dt>
-        <dd>
-          {kl.toFixed(3)}
-          <small>nats per token, KL(plain ‖ edited)</small>
-        </dd>
-      </div>
+      <Figure
+        name="Perplexity"
+        value={`× ${(edited / plain).toFixed(3)}`}
+        unit={`${plain.toFixed(2)} plain, ${edited.toFixed(2)} edited, ${tokens} tokens`}
+      />
+      <Figure name="Cost on this text" value={kl.toFixed(3)} unit="nats per token, KL(plain ‖ edited)" />
     </>
   );
 }

@@ -1,5 +1,6 @@
 /** What both models thought at a token. */
 
+import { FiguresRow, FiguresTable } from "../parts/figures.tsx";
 import { hasStages } from "../state/bundles.ts";
 import type { Alternative, TokenRecord } from "./records.ts";
 import { analysing, changedAt, chosenToken, sides } from "./run.ts";
@@ -63,28 +64,15 @@ function Details({ record }: { readonly record: TokenRecord }) {
           KL(plain ‖ edited).
         </p>
       </div>
-      <table>
-        <caption class="unseen">What else could have come</caption>
-        <thead>
-          <tr>
-            <th scope="col">Alternatives</th>
-            <th scope="col" class="right">
-              Plain
-            </th>
-            <th scope="col" class="right">
-              Edited
-            </th>
-            <th scope="col" class="right">
-              Change
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {alternatives.map((each) => (
-            <AlternativeRow key={each.id} each={each} isThis={each.id === record.id} />
-          ))}
-        </tbody>
-      </table>
+      <FiguresTable
+        caption="What else could have come"
+        words={["Alternatives"]}
+        figures={["Plain", "Edited", "Change"]}
+      >
+        {alternatives.map((each) => (
+          <AlternativeRow key={each.id} each={each} isThis={each.id === record.id} />
+        ))}
+      </FiguresTable>
     </div>
   );
 }
@@ -92,15 +80,19 @@ function Details({ record }: { readonly record: TokenRecord }) {
 function AlternativeRow({ each, isThis }: { readonly each: Alternative; readonly isThis: boolean }) {
   const { plain, edited } = each;
   return (
-    <tr>
-      <th scope="row" class="token-cell">
-        <span class="token-name">{shown(each.text)}</span>
-        {isThis && <small> this one</small>}
-      </th>
-      <td class="right">{plain === null ? "less likely" : percent(plain)}</td>
-      <td class="right">{edited === null ? "less likely" : percent(edited)}</td>
-      <td class="right">{moved(plain, edited)}</td>
-    </tr>
+    <FiguresRow
+      name={
+        <span class="token-cell">
+          <span class="token-name">{shown(each.text)}</span>
+          {isThis && <small> this one</small>}
+        </span>
+      }
+      figures={[
+        plain === null ? "less likely" : percent(plain),
+        edited === null ? "less likely" : percent(edited),
+        moved(plain, edited),
+      ]}
+    />
   );
 }
 
