@@ -5,8 +5,8 @@
  * and from its own path; paths that share a layer do not import each other.
  */
 export const layers: readonly (readonly string[])[] = [
-  ["src/errors.ts", "src/defaults.ts", "src/show.ts", "src/model-config.ts"],
-  ["src/arguments/", "src/numbers/", "src/jinja/", "src/grammar/"],
+  ["src/errors.ts", "src/defaults.ts", "src/show.ts", "src/model-config.ts", "src/resources.ts"],
+  ["src/on-abort.ts", "src/arguments/", "src/numbers/", "src/jinja/", "src/grammar/"],
   ["src/formats/", "src/graph/", "src/kernels/"],
   ["src/hub/"],
   ["src/gpu/", "src/tokenizer/", "src/interventions/", "src/architectures/"],

@@ -187,6 +187,7 @@ export type {
 export { reportOf } from "./profile/report.ts";
 export type { ReportOrigin } from "./profile/report-origin.ts";
 export { traceOf } from "./profile/trace.ts";
+export { type Resources, resources } from "./resources.ts";
 export type { BatchStats } from "./runtime/batch/request.ts";
 export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";

@@ -48,6 +48,9 @@ export class Dispatcher {
   readonly #args: ArgsArena;
   readonly #backlog: Backlog;
   #steps: StepUniforms | undefined;
+  /** Bind groups that were made and not let go of. */
+  #groups = 0;
+  #isDisposed = false;
 
   constructor(options: DispatcherOptions) {
     const { gpu, label } = options;
@@ -62,6 +65,7 @@ export class Dispatcher {
   makeSteps(count: number): StepUniforms {
     const { gpu, pipelines, label, maxRows } = this.#options;
     this.#steps = new StepUniforms(gpu, this.owned, { layout: pipelines.stepLayout, label, maxRows, count });
+    this.#countGroups(1);
     return this.#steps;
   }
 
@@ -89,6 +93,7 @@ export class Dispatcher {
   /** Forgets all args: earlier bind groups must not be launched again. */
   clearArgs(): void {
     this.#args.clear();
+    this.#countGroups(1 - this.#groups);
   }
 
   /** Runs launches in order, in submits of the length that `pace` allows: see {@link runPaced}. */
@@ -101,10 +106,23 @@ export class Dispatcher {
     );
   }
 
+  /** Says that bind groups made here are let go of. */
+  forget(groups: readonly BoundKernel[]): void {
+    this.#countGroups(-groups.length);
+  }
+
   /** Frees its buffers; reads under way fail. */
   dispose(): void {
+    this.#countGroups(-this.#groups);
+    this.#isDisposed = true;
     this.readbacks.dispose();
     this.owned.dispose();
+  }
+
+  #countGroups(change: number): void {
+    if (this.#isDisposed) return;
+    this.#groups += change;
+    this.#options.gpu.tally.take("bind_groups", change);
   }
 
   #groupOf(
@@ -117,6 +135,8 @@ export class Dispatcher {
       if (!resource) throw new Error(`${label}: nothing is connected to ${role} of ${name}`);
       return { binding, resource };
     });
-    return this.#options.gpu.device.createBindGroup({ label: `${label} ${name}`, layout, entries });
+    const group = this.#options.gpu.device.createBindGroup({ label: `${label} ${name}`, layout, entries });
+    this.#countGroups(1);
+    return group;
   }
 }

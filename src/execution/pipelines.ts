@@ -47,6 +47,9 @@ export class PipelineCache {
   /** Keys of the sources that need no compiling any more. */
   readonly #ready = new Set<string>();
   readonly #compiled: CompiledPipeline[] = [];
+  /** Pipelines that are kept. */
+  #kept = 0;
+  #isDisposed = false;
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
@@ -56,6 +59,16 @@ export class PipelineCache {
         { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } },
       ],
     });
+  }
+
+  /** Lets go of all pipelines: those that run something are freed after it. */
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#gpu.tally.giveBack("pipelines", this.#kept);
+    this.#kept = 0;
+    this.#kernels.clear();
+    this.#ready.clear();
+    this.#layouts.clear();
   }
 
   /** How many pipelines were compiled so far. */
@@ -141,6 +154,10 @@ export class PipelineCache {
     }
     // A device that was lost meanwhile may hand out pipelines that do nothing.
     this.#gpu.checkAlive();
+    if (!this.#isDisposed) {
+      this.#gpu.tally.take("pipelines");
+      this.#kept++;
+    }
     const { name } = kernel;
     this.#compiled.push({ name, began, linkMs: started - began, compileMs: performance.now() - started });
     return { pipeline, layout: layouts.own, bindings, args };

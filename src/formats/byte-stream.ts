@@ -1,9 +1,12 @@
 /** A response's body as bytes in order; holds only the current chunk. */
+import { alive } from "../resources.ts";
+
 export class ByteStream {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #failure: (cause: unknown) => unknown;
   #chunk: Uint8Array = new Uint8Array(0);
   #position = 0;
+  #isOpen: boolean;
 
   /**
    * @param body null for none, as after HEAD
@@ -11,6 +14,8 @@ export class ByteStream {
    */
   constructor(body: ReadableStream<Uint8Array> | null, failure: (cause: unknown) => unknown) {
     this.#reader = body?.getReader();
+    if (body) alive.take("files");
+    this.#isOpen = body !== null;
     this.#failure = failure;
   }
 
@@ -48,6 +53,12 @@ export class ByteStream {
   async cancel(): Promise<void> {
     // A failed stream rejects with its failure again, which its reader already has.
     await this.#reader?.cancel().catch(() => undefined);
+    this.#ended();
+  }
+
+  #ended(): void {
+    if (this.#isOpen) alive.giveBack("files");
+    this.#isOpen = false;
   }
 
   #take(count: number): Uint8Array {
@@ -61,9 +72,13 @@ export class ByteStream {
   async #more(): Promise<boolean> {
     while (this.#chunk.length === 0) {
       const next = await this.#reader?.read().catch((cause: unknown) => {
+        this.#ended();
         throw this.#failure(cause);
       });
-      if (!next || next.done) return false;
+      if (!next || next.done) {
+        this.#ended();
+        return false;
+      }
       this.#chunk = next.value;
     }
     return true;

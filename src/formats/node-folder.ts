@@ -3,6 +3,7 @@ import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { alive } from "../resources.ts";
 import { RECOGNISED_BYTES, recognise } from "./recognise.ts";
 import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
 
@@ -40,7 +41,7 @@ async function openModelFile(path: string): Promise<FileSource> {
     }
     throw fileForFolder(path, head);
   } finally {
-    await handle.close();
+    await closeFile(handle);
   }
 }
 
@@ -128,7 +129,7 @@ class NodeFolder implements FileSource {
     this.#closed = true;
     const handles = await Promise.allSettled(this.#handles.values());
     this.#handles.clear();
-    await Promise.all(handles.map((handle) => (handle.status === "fulfilled" ? handle.value.close() : undefined)));
+    await Promise.all(handles.map((handle) => (handle.status === "fulfilled" ? closeFile(handle.value) : undefined)));
   }
 
   #check(path: string, signal: AbortSignal | undefined): void {
@@ -154,9 +155,19 @@ async function openFile(path: string): Promise<FileHandle> {
   const handle = await open(path, "r").catch((cause: unknown) => {
     throw unreadable(path, cause);
   });
-  if ((await handle.stat()).isFile()) return handle;
+  alive.take("files");
+  try {
+    if ((await handle.stat()).isFile()) return handle;
+    throw new SluiceError("not_found", `${path} is not a file`);
+  } catch (error) {
+    await closeFile(handle);
+    throw error;
+  }
+}
+
+async function closeFile(handle: FileHandle): Promise<void> {
+  alive.giveBack("files");
   await handle.close();
-  throw new SluiceError("not_found", `${path} is not a file`);
 }
 
 function isMissing(cause: unknown): boolean {

@@ -1,5 +1,7 @@
 /** A model's folder on a web server, read by HTTP ranges. Runs in Node and in browsers. */
+
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import { show } from "../show.ts";
 import { Arrival } from "./arrival.ts";
 import type { ByteStream } from "./byte-stream.ts";
@@ -325,10 +327,9 @@ class UrlBase implements FileSource {
     const known = this.#stops.get(signal);
     if (known) return known;
     const stop = new AbortController();
-    const onAbort = (): void => stop.abort(signal.reason);
-    signal.addEventListener("abort", onAbort);
-    this.#closing.signal.addEventListener("abort", () => {
-      signal.removeEventListener("abort", onAbort);
+    const forget = onAbort(signal, () => stop.abort(signal.reason));
+    onAbort(this.#closing.signal, () => {
+      forget();
       stop.abort();
     });
     this.#stops.set(signal, stop.signal);

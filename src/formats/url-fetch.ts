@@ -1,5 +1,6 @@
 /** One HTTP request for a file, with four outcomes: found, missing, refused, or worth another attempt. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import { ByteStream } from "./byte-stream.ts";
 
 export interface FileRequest {
@@ -100,7 +101,7 @@ export function pause(ms: number, signal: AbortSignal | undefined): Promise<void
   return new Promise((resolve, reject) => {
     const wake = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", wake);
+      forget();
       try {
         resolve(throwIfAborted(signal));
       } catch (error) {
@@ -108,7 +109,7 @@ export function pause(ms: number, signal: AbortSignal | undefined): Promise<void
       }
     };
     const timer = setTimeout(wake, ms);
-    signal?.addEventListener("abort", wake);
+    const forget = onAbort(signal, wake);
   });
 }
 

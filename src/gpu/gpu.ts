@@ -1,5 +1,7 @@
 /** A device with what the bare one lacks: counted buffers, errors that surface, and a loss that is always reported. */
 import { SluiceError } from "../errors.ts";
+import { alive, Tally } from "../resources.ts";
+import { onLoss } from "./loss.ts";
 import { type DeviceProfile, describeDeficits, limitDeficits } from "./profile.ts";
 import { unhurried, Waiter } from "./waiting.ts";
 
@@ -23,7 +25,12 @@ export class Gpu {
   readonly lost: Promise<SluiceError>;
   /** Waits for the queue's work: for `mapAsync` and the like. */
   readonly waiter: Waiter;
+  /** What was made on it and not given back. */
+  readonly tally = new Tally(alive);
   readonly #options: GpuOptions;
+  readonly #forgetLoss: () => void;
+  /** Failed operations that wait for a report of the loss. */
+  readonly #graces = new Set<() => void>();
   readonly #sizes = new Map<GPUBuffer, number>();
   readonly #errors: string[] = [];
   #errorCount = 0;
@@ -31,7 +38,6 @@ export class Gpu {
   #outOfMemory: SluiceError | undefined;
   #lossError: SluiceError | undefined;
   #destroyed = false;
-  #bytesInUse = 0;
   #peakBytes = 0;
 
   constructor(device: GPUDevice, profile: DeviceProfile, options: GpuOptions) {
@@ -40,18 +46,23 @@ export class Gpu {
     this.#options = options;
     this.waiter = new Waiter(device.queue);
     device.addEventListener("uncapturederror", this.#onUncaptured);
+    let reportLoss: (error: SluiceError) => void;
     this.lost = new Promise((resolve) => {
-      void device.lost.then((info) => {
-        if (this.#destroyed) return;
-        this.#lossError = lossError(profile, info);
-        resolve(this.#lossError);
-      });
+      reportLoss = resolve;
     });
+    this.#forgetLoss = onLoss(device, (info) => {
+      this.#lossError = lossError(profile, info);
+      reportLoss(this.#lossError);
+      for (const end of this.#graces) end();
+    });
+    this.tally.take("devices");
+    // Of uncaptured errors, and of the loss.
+    this.tally.take("listeners", 2);
   }
 
   /** Bytes of the buffers that are in use. */
   get bytesInUse(): number {
-    return this.#bytesInUse;
+    return this.tally.counts.bytes;
   }
 
   /** The maximum number of bytes in use at once. */
@@ -95,8 +106,9 @@ export class Gpu {
       ),
     );
     this.#sizes.set(buffer, size);
-    this.#bytesInUse += size;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#bytesInUse);
+    this.tally.take("buffers");
+    this.tally.take("bytes", size);
+    this.#peakBytes = Math.max(this.#peakBytes, this.bytesInUse);
     return buffer;
   }
 
@@ -105,7 +117,8 @@ export class Gpu {
     const size = this.#sizes.get(buffer);
     if (size === undefined) return;
     this.#sizes.delete(buffer);
-    this.#bytesInUse -= size;
+    this.tally.giveBack("buffers");
+    this.tally.giveBack("bytes", size);
     buffer.destroy();
   }
 
@@ -142,6 +155,19 @@ export class Gpu {
   }
 
   /**
+   * Waits until the first bytes of a buffer can be read.
+   * @param byteLength default: all of it
+   * @throws SluiceError `device_lost`, `gpu`, `usage` if the device was released meanwhile
+   */
+  async map(buffer: GPUBuffer, byteLength = buffer.size): Promise<void> {
+    try {
+      await this.waiter.until(() => buffer.mapAsync(GPUMapMode.READ, 0, byteLength));
+    } catch (cause) {
+      throw await this.failure(`Reading back ${buffer.label || "a buffer"} failed`, cause);
+    }
+  }
+
+  /**
    * Throws the errors since the last call. An error is reported once; a loss is reported every time.
    * @throws SluiceError `device_lost`, `device_limit` if there was no memory for a buffer, `gpu` for errors that the
    *   device reported on its own, `usage` after `destroy()`
@@ -165,7 +191,7 @@ export class Gpu {
 
   /** The error to throw for an operation that the device failed: its loss, if that is why. */
   async failure(doing: string, cause: unknown): Promise<SluiceError> {
-    await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, LOSS_GRACE_MS))]);
+    if (!this.#lossError && !this.#destroyed) await this.#grace();
     if (this.#lossError) return this.#lossError;
     if (this.#destroyed) return new SluiceError("usage", `${doing}: the device was released meanwhile`, { cause });
     return new SluiceError("gpu", `${doing} on ${this.profile.name}: ${describe(cause)}`, { cause });
@@ -176,11 +202,26 @@ export class Gpu {
     if (this.#destroyed) return;
     this.#destroyed = true;
     this.device.removeEventListener("uncapturederror", this.#onUncaptured);
+    this.#forgetLoss();
+    for (const end of this.#graces) end();
     for (const buffer of this.#sizes.keys()) buffer.destroy();
     this.#sizes.clear();
-    this.#bytesInUse = 0;
+    this.tally.close();
     if (this.#options.ownsDevice) this.device.destroy();
     this.#options.onDestroy?.();
+  }
+
+  /** A while in which a loss may be reported. */
+  #grace(): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#graces.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, LOSS_GRACE_MS);
+      this.#graces.add(end);
+    });
   }
 
   readonly #onUncaptured = (event: GPUUncapturedErrorEvent): void => {
@@ -203,7 +244,7 @@ export class Gpu {
   #memoryError(label: string, size: number, cause: GPUError): SluiceError {
     return new SluiceError(
       "device_limit",
-      `${this.profile.name} has no memory for buffer ${label} of ${megabytes(size)}, of ${megabytes(this.#bytesInUse)} requested in all`,
+      `${this.profile.name} has no memory for buffer ${label} of ${megabytes(size)}, of ${megabytes(this.bytesInUse)} requested in all`,
       { hint: "Choose a smaller model or context, or close other programs that use the GPU.", cause },
     );
   }

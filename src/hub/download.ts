@@ -1,10 +1,10 @@
 /** A model's files on their way into the store: small ones at once, weights when they are wanted, all verified. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import type { FileSource } from "../formats/source.ts";
+import { onAbort } from "../on-abort.ts";
 import { HubError } from "./errors.ts";
 import { type DownloadContext, FileDownload } from "./file-download.ts";
 import type { HubOptions } from "./hub-options.ts";
-import { onAbort } from "./on-abort.ts";
 import { DownloadMeter } from "./progress.ts";
 import type { HubReference } from "./reference.ts";
 import { type Resolution, shardsOf } from "./resolve.ts";

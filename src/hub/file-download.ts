@@ -1,9 +1,9 @@
 /** One file on its way into the store: continued where an earlier download ended, readable as it comes, verified at its end. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { pause, TransientFailure } from "../formats/url-fetch.ts";
+import { onAbort } from "../on-abort.ts";
 import type { FileBody, HubClient } from "./client.ts";
 import { ContentDigest } from "./digest.ts";
-import { onAbort } from "./on-abort.ts";
 import type { Metered } from "./progress.ts";
 import type { HubFile } from "./repo-files.ts";
 import type { HubStore, PartialFile } from "./store.ts";

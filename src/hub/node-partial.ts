@@ -1,6 +1,7 @@
 /** The beginning of a content in Hugging Face's cache: `blobs/ETAG.incomplete`, which becomes `blobs/ETAG`. */
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { endsEarly } from "../formats/source.ts";
+import { alive } from "../resources.ts";
 import type { Lock } from "./node-lock.ts";
 import { notWritten } from "./node-refusal.ts";
 import type { PartialFile } from "./store.ts";
@@ -32,7 +33,14 @@ export class NodePartial implements PartialFile {
       if (error.code === "ENOENT") return open(path, "wx+");
       throw error;
     });
-    return new NodePartial(path, handle, (await handle.stat()).size, lock, place);
+    alive.take("files");
+    try {
+      return new NodePartial(path, handle, (await handle.stat()).size, lock, place);
+    } catch (error) {
+      alive.giveBack("files");
+      await handle.close();
+      throw error;
+    }
   }
 
   get size(): number {
@@ -76,6 +84,7 @@ export class NodePartial implements PartialFile {
   }
 
   async #close(): Promise<void> {
+    alive.giveBack("files");
     await this.#handle.close();
     if (this.#isDone) return;
     if (this.#size === 0) await rm(this.#path, { force: true });

@@ -1,7 +1,8 @@
 /** One request to a hub: deadlines, redirects that never carry the token elsewhere, and a body that can be read in pieces. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
+import { alive } from "../resources.ts";
 import { type Asking, BusyServer, htmlInstead, refusalOf } from "./errors.ts";
-import { onAbort } from "./on-abort.ts";
 
 /** How a hub is reached. */
 export interface HubAccess {
@@ -47,6 +48,7 @@ export class HubResponse {
   readonly isElsewhere: boolean;
   readonly #deadline: Deadline;
   readonly #body: ReadableStream<Uint8Array> | null;
+  #isOpen: boolean;
 
   constructor(response: Response, hub: { headers: Headers; isElsewhere: boolean }, deadline: Deadline) {
     this.status = response.status;
@@ -55,6 +57,8 @@ export class HubResponse {
     this.isElsewhere = hub.isElsewhere;
     this.#body = response.body;
     this.#deadline = deadline;
+    this.#isOpen = response.body !== null;
+    if (this.#isOpen) alive.take("files");
   }
 
   /** The body, piece by piece. Leaving the loop early drops the connection. @throws BusyServer if the connection fails */
@@ -69,14 +73,20 @@ export class HubResponse {
     } finally {
       // A failed stream fails again here, which its reader has been told already.
       await reader?.cancel().catch(() => undefined);
-      this.#deadline.end();
+      this.#end();
     }
   }
 
   /** Drops the body and its connection. */
   async cancel(): Promise<void> {
     await this.#body?.cancel().catch(() => undefined);
+    this.#end();
+  }
+
+  #end(): void {
     this.#deadline.end();
+    if (this.#isOpen) alive.giveBack("files");
+    this.#isOpen = false;
   }
 }
 

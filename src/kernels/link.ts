@@ -18,6 +18,9 @@ export interface ShaderSource {
   readonly modules?: Readonly<Record<string, string>>;
 }
 
+/** Kept at most, so that a process that runs for long does not keep every context and model that it ever saw. */
+const MOST_LINKED = 1000;
+
 const linked = new Map<string, Promise<string>>();
 
 /** The linked WGSL of a shader. Equal sources are linked once. */
@@ -25,8 +28,12 @@ export function linkShader(source: ShaderSource): Promise<string> {
   const key = JSON.stringify(source);
   let result = linked.get(key);
   if (!result) {
+    const oldest = linked.size >= MOST_LINKED ? linked.keys().next() : undefined;
+    if (oldest && !oldest.done) linked.delete(oldest.value);
     result = linkNow(source);
     linked.set(key, result);
+    // A page may have lost its network for a moment.
+    result.catch(() => linked.delete(key));
   }
   return result;
 }

@@ -1,5 +1,7 @@
 /** A request in a running batch: its tokens as they come, and its summaries at the end. */
+
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import type { BatchRequest } from "../runtime/batch/request.ts";
 import type { Scheduler } from "../runtime/batch/scheduler.ts";
 import type { Sequences } from "../runtime/sequences.ts";
@@ -80,16 +82,15 @@ export async function* generateInBatch(
     };
     return continuation;
   });
-  const onAbort = (): void => {
+  const forget = onAbort(signal, () => {
     for (const { request } of all) scheduler.cancel(request);
     queue.fail(new SluiceError("aborted", "The operation was aborted", { cause: signal?.reason }));
-  };
-  signal?.addEventListener("abort", onAbort, { once: true });
+  });
   try {
     scheduler.add(all.map(({ request }) => request));
     yield* queue;
   } finally {
-    signal?.removeEventListener("abort", onAbort);
+    forget();
     for (const { request } of all) scheduler.cancel(request);
     release();
   }

@@ -18,6 +18,7 @@ import { rewrite } from "../interventions/rewrite.ts";
 import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-names.ts";
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
+import type { Resources } from "../resources.ts";
 import type { Executor } from "../runtime/executor.ts";
 import { LiveStages } from "../runtime/live-stages.ts";
 import { checkVocabulary, Sequences } from "../runtime/sequences.ts";
@@ -105,6 +106,7 @@ export class Model {
     this.#owner = edit?.owner;
     this.#bundles = edit?.bundles ?? [];
     this.#pipelines = edit ? edit.owner.#pipelines : new PipelineCache(parts.gpu);
+    if (!edit) parts.gpu.tally.take("models");
     if (edit && edit.composition.stages.length > 0) {
       const graph = rewrite(parts.graph, edit.composition);
       this.#edited = { composition: edit.composition, graph, ops: fuse(graph) };
@@ -151,6 +153,11 @@ export class Model {
   /** GPU bytes in use: weights and open sessions. */
   get gpuBytes(): number {
     return this.#parts.gpu.bytesInUse;
+  }
+
+  /** What this model, and those that share its weights, hold on the device; nothing after `dispose`. */
+  get resources(): Resources {
+    return this.#parts.gpu.tally.counts;
   }
 
   /**
@@ -339,9 +346,8 @@ export class Model {
     if (this.#disposed) return;
     this.#disposed = true;
     if (this.#owner) return;
-    const { gpu, weights } = this.#parts;
-    for (const buffer of [...weights.parts, weights.params]) gpu.release(buffer);
-    gpu.destroy();
+    this.#pipelines.dispose();
+    this.#parts.gpu.destroy();
   }
 
   #generation(prompts: readonly ReadPrompt[], options: GenerateOptions): Generation {
@@ -355,7 +361,7 @@ export class Model {
   }
 
   #settle(prompts: readonly ReadPrompt[], options: GenerateOptions): SettledRequest {
-    const wanted = options.context === undefined ? undefined : this.#contextFor(options.context);
+    const wanted = options.context === undefined ? undefined : checkContext(options.context, this.config);
     const settled = settleRequest(boundsOf(this.#parts, wanted), numberSequences(prompts, options.samples), options);
     const { prompts: encoded, promptLength, maxNewTokens } = settled.request;
     const longest = Math.max(...encoded.map(({ tokens }) => tokens.length));
@@ -369,16 +375,12 @@ export class Model {
     checkVocabulary(tokens, this.config.vocab_size);
     checkPromptLength(promptLength, [{ tokens }]);
     this.#warnOfPositions(promptLength ?? length, length);
-    return this.#contextFor(length);
+    return checkContext(length, this.config);
   }
 
   /** Stages that begin after a run's last token change nothing: not an error, but a notice. */
   #warnOfPositions(promptLength: number, length: number): void {
     positionWarnings(this.stages, { promptLength, length }).forEach(this.#parts.onNotice);
-  }
-
-  #contextFor(positions: number): number {
-    return checkContext(positions, this.config);
   }
 
   async #withSequences<Result>(

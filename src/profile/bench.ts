@@ -121,13 +121,14 @@ export async function benchModel(model: Model, edited?: Model, options: BenchOpt
   const { gpu } = model.internals;
   // Kernels of the ceilings are not the model's.
   const pipelines = new PipelineCache(gpu);
-  const survey = await surveyCeilings(gpu, pipelines, {
-    signal,
-    onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
-  });
-  const plain = await Lane.open(model, context, prompt, newTokens, signal);
+  let plain: Lane | undefined;
   let other: Lane | undefined;
   try {
+    const survey = await surveyCeilings(gpu, pipelines, {
+      signal,
+      onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
+    });
+    plain = await Lane.open(model, context, prompt, newTokens, signal);
     const cold = await plain.first();
     const gpu_bytes = model.gpuBytes;
     if (edited) {
@@ -170,8 +171,9 @@ export async function benchModel(model: Model, edited?: Model, options: BenchOpt
       ...(other && ratios(own, runs.get(other) as Run[])),
     };
   } finally {
-    plain.dispose();
+    plain?.dispose();
     other?.dispose();
+    pipelines.dispose();
   }
 }
 

@@ -11,6 +11,7 @@ import { engineVersion } from "../kernels/engine-version.gen.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import type { PromptInput } from "../model/request.ts";
+import type { Sequences } from "../runtime/sequences.ts";
 import { surveyAgain, surveyCeilings } from "./ceilings.ts";
 import { chooseClock } from "./clocks.ts";
 import { describeDispatch, layerOf, rowsOf, siteOf } from "./dispatch-rows.ts";
@@ -73,12 +74,13 @@ export async function profileModel(model: Model, prompt: PromptInput, options: P
   } = model.internals;
   // The ceilings' kernels are not the model's.
   const apart = new PipelineCache(gpu);
-  const survey = await surveyCeilings(gpu, apart, {
-    signal,
-    onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
-  });
-  const sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
+  let sequences: Sequences | undefined;
   try {
+    const survey = await surveyCeilings(gpu, apart, {
+      signal,
+      onProgress: (done, total) => options.onProgress?.("measuring ceilings", done, total),
+    });
+    sequences = await model.openSequences({ context: tokens.length + newTokens, signal });
     const lane = new ProfiledLane(sequences, tokens, newTokens, { tokenizer: model.tokenizer, signal });
     // Compiles, and fills caches.
     await lane.run();
@@ -127,7 +129,8 @@ export async function profileModel(model: Model, prompt: PromptInput, options: P
     if (measures) measureInPage(profile);
     return profile;
   } finally {
-    sequences.dispose();
+    sequences?.dispose();
+    apart.dispose();
   }
 }
 

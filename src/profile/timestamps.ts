@@ -46,7 +46,7 @@ export class TimestampObserver implements DispatchClock {
   async take(): Promise<readonly TimedDispatch[]> {
     const works = this.#works;
     this.#works = [];
-    await this.#gpu.waiter.until(() => this.#readable.mapAsync(GPUMapMode.READ, 0, works.length * 16));
+    await this.#gpu.map(this.#readable, works.length * 16);
     const stamps = new BigUint64Array(this.#readable.getMappedRange(0, works.length * 16).slice(0));
     this.#readable.unmap();
     return works.map((work, i) => {

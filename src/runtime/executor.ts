@@ -43,6 +43,7 @@ export class Executor {
   readonly #dispatcher: Dispatcher;
   readonly #buffers: SessionBuffers;
   readonly #prepared: PreparedPlans;
+  #isDisposed = false;
 
   constructor(options: ExecutorOptions) {
     const { gpu, pipelines, plan, plain } = options;
@@ -53,8 +54,14 @@ export class Executor {
     this.#gpu = gpu;
     this.#pacer = new Pacer(plan.family);
     this.#dispatcher = new Dispatcher({ gpu, pipelines, label: "session", maxRows: plan.maxRows });
-    this.#buffers = new SessionBuffers(this.#dispatcher.owned, options);
-    this.#dispatcher.makeSteps(MAX_STEPS_PER_RUN);
+    try {
+      this.#buffers = new SessionBuffers(this.#dispatcher.owned, options);
+      this.#dispatcher.makeSteps(MAX_STEPS_PER_RUN);
+    } catch (error) {
+      this.#dispatcher.dispose();
+      throw error;
+    }
+    gpu.tally.take("sessions");
     this.#prepared = new PreparedPlans({
       plans: plain ? [plan, plain] : [plan],
       dispatcher: this.#dispatcher,
@@ -166,6 +173,10 @@ export class Executor {
 
   /** Frees every buffer of the session. The weights are not its own. */
   dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#gpu.tally.giveBack("sessions");
+    this.#prepared.dispose();
     this.#dispatcher.dispose();
   }
 

@@ -87,11 +87,14 @@ export class PreparedPlans {
       const kernels = [...missing.keys()].flatMap(({ chosen }) => inOrder(chosen));
       await pipelines.prepare(kernels, onCompile, signal);
       for (const [candidate, planned] of missing) {
-        candidate.bound ??= await dispatcher.bind(candidate.chosen, {
+        const bound = await dispatcher.bind(candidate.chosen, {
           label: planned.label,
           args: planned.args,
           bufferOf: (name) => this.#bindingOf(planned, name),
         });
+        // Another call may have bound it meanwhile.
+        if (candidate.bound) dispatcher.forget(bound);
+        else candidate.bound = bound;
       }
     }
     for (const { key } of unknown) this.#ready.add(key);
@@ -101,9 +104,22 @@ export class PreparedPlans {
   forget(role: BufferRole["role"]): void {
     for (const { planned, candidates } of this.#dispatches.values()) {
       if (!Object.values(planned.bind).some((bound) => bound.role === role)) continue;
-      for (const candidate of candidates) candidate.bound = undefined;
+      this.#unbind(candidates);
     }
     this.#ready.clear();
+  }
+
+  /** Lets go of everything that is bound. */
+  dispose(): void {
+    for (const { candidates } of this.#dispatches.values()) this.#unbind(candidates);
+    this.#ready.clear();
+  }
+
+  #unbind(candidates: readonly PreparedCandidate[]): void {
+    for (const candidate of candidates) {
+      if (candidate.bound) this.#options.dispatcher.forget(candidate.bound);
+      candidate.bound = undefined;
+    }
   }
 
   /** What a step runs, in order. */

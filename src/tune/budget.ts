@@ -1,5 +1,7 @@
 /** A time limit, and waiting within it. */
+
 import { throwIfAborted } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 
 /** Longer timers fire at once (HTML, timers: 32 bits); this is 24 days. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -41,8 +43,7 @@ export class Budget {
     throwIfAborted(this.#signal);
     const given = new AbortController();
     // AbortSignal.any is missing from the first releases of Node 20.
-    const forward = (): void => given.abort(this.#signal?.reason);
-    this.#signal?.addEventListener("abort", forward, { once: true });
+    const forget = onAbort(this.#signal, () => given.abort(this.#signal?.reason));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<false>((resolve) => {
       const left = this.#ends - performance.now();
@@ -56,7 +57,7 @@ export class Budget {
       return await Promise.race([begin(given.signal).then(() => true), late]);
     } finally {
       clearTimeout(timer);
-      this.#signal?.removeEventListener("abort", forward);
+      forget();
     }
   }
 }

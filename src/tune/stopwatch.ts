@@ -156,7 +156,7 @@ class GpuStopwatch implements Stopwatch {
     encoder.copyBufferToBuffer(this.#resolved, 0, this.#readable, 0, 16);
     device.queue.submit([encoder.finish()]);
     await this.#gpu.idle();
-    await this.#gpu.waiter.until(() => this.#readable.mapAsync(GPUMapMode.READ));
+    await this.#gpu.map(this.#readable);
     const [begin = 0n, end = 0n] = new BigUint64Array(this.#readable.getMappedRange());
     this.#readable.unmap();
     return begin !== 0n && end >= begin ? [begin, end] : null;

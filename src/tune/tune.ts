@@ -171,6 +171,7 @@ export async function tuneKernels(
   } finally {
     stopwatch?.dispose();
     bench.dispose();
+    pipelines.dispose();
   }
 }
 

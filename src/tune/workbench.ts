@@ -36,15 +36,26 @@ export class Workbench {
     this.#plan = plan;
     this.#weights = weights;
     this.#dispatcher = new Dispatcher({ gpu, pipelines, label: "tuner", maxRows: plan.maxRows });
+    try {
+      this.#makeBuffers(rope);
+      this.#dispatcher.makeSteps(1);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  #makeBuffers(rope: Float32Array<ArrayBuffer> | undefined): void {
+    const plan = this.#plan;
+    const { queue } = this.#gpu.device;
     plan.activations.forEach((bytes, index) => this.#own({ role: "activation", index }, bytes));
     // The variants may leave more partial sums than the plan's own kernels.
     this.#own({ role: "partials" }, MOST_PARTIAL_BYTES);
     // One layer's cache stands for all.
     for (const role of ["keys", "values"] as const) this.#own({ role, layer: 0 }, plan.slots * plan.cacheRowBytes);
     const slots = Uint32Array.from({ length: plan.capacity }, (_, i) => i);
-    gpu.device.queue.writeBuffer(this.#own({ role: "slots" }, slots.byteLength), 0, slots);
-    if (rope) gpu.device.queue.writeBuffer(this.#own({ role: "rope" }, rope.byteLength), 0, rope);
-    this.#dispatcher.makeSteps(1);
+    queue.writeBuffer(this.#own({ role: "slots" }, slots.byteLength), 0, slots);
+    if (rope) queue.writeBuffer(this.#own({ role: "rope" }, rope.byteLength), 0, rope);
   }
 
   /**

@@ -80,6 +80,9 @@ function modelOf(connection: Connection, { handle, facts }: Handle, end = (): vo
     get gpuBytes(): Promise<unknown> {
       return connection.ask(handle, "gpuBytes", []);
     },
+    get resources(): Promise<unknown> {
+      return connection.ask(handle, "resources", []);
+    },
     generate: (...args: readonly unknown[]) => generationOf(connection, handle, args),
     dispose(): void {
       connection.release(handle);

@@ -1,5 +1,7 @@
 /** The page's end of the line to the engine: numbers its calls, and keeps what their answers need. */
+
 import { SluiceError } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import { errorOf, failureOf } from "./failure.ts";
 import { CREDIT, type Mark, type Outcome, type Port, PROTOCOL, type Reply, type Request } from "./protocol.ts";
 
@@ -171,9 +173,7 @@ export class Connection {
       const place = { at, ...(field !== undefined && { field }) };
       if (value instanceof AbortSignal) {
         const number = this.#number();
-        const abort = () => this.#send({ type: "abort", signal: number });
-        value.addEventListener("abort", abort);
-        undo.push(() => value.removeEventListener("abort", abort));
+        undo.push(onAbort(value, () => this.#send({ type: "abort", signal: number })));
         marks.push({ ...place, kind: "signal", number, aborted: value.aborted });
         return undefined;
       }

@@ -134,7 +134,7 @@ class Host {
       return this.#generate(call, (object.generate as AnyFunction).apply(object, [...given]) as Generation);
     }
     if (object instanceof Model) {
-      if (method === "gpuBytes") return object.gpuBytes;
+      if (method === "gpuBytes" || method === "resources") return object[method];
       if (method.startsWith("tokenizer.")) return callTokenizer(object, method.slice("tokenizer.".length), given);
     }
     if (!methodsOf[kind].includes(method)) throw unknownMethod(method);

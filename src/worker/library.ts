@@ -1,5 +1,6 @@
 /** The functions that a page may call, each loaded when it is first called. */
 import type * as Library from "../index.ts";
+import { resources } from "../resources.ts";
 import type { functions } from "./methods.ts";
 
 type Name = (typeof functions)[number];
@@ -41,6 +42,7 @@ export const library: { readonly [Each in Name]: () => Promise<(typeof Library)[
   readValueVectors: async () => (await neurons()).readValueVectors,
   removeModel: async () => (await cache()).removeModel,
   reportOf: async () => (await import("../profile/report.ts")).reportOf,
+  resources: async () => resources,
   sealBundle: async () => (await import("../model/seal-bundle.ts")).sealBundle,
   traceOf: async () => (await import("../profile/trace.ts")).traceOf,
   tuneModel: async () => (await import("../model/tuning.ts")).tuneModel,

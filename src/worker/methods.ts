@@ -36,6 +36,7 @@ export const functions = [
   "readValueVectors",
   "removeModel",
   "reportOf",
+  "resources",
   "sealBundle",
   "traceOf",
   "tuneModel",

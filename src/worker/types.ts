@@ -13,6 +13,7 @@ import type { GenerateOptions, LoadOptions, SessionGenerateOptions } from "../mo
 import type { PromptInput } from "../model/request.ts";
 import type { Session } from "../model/session.ts";
 import type { ModelConfig } from "../model-config.ts";
+import type { Resources } from "../resources.ts";
 import type { ChatTemplateOptions, Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { attributionMethods, functions, modelMethods, sessionMethods } from "./methods.ts";
 
@@ -74,6 +75,8 @@ export interface WorkerModel extends AskedAll<Model, (typeof modelMethods)[numbe
   readonly device: DeviceProfile;
   /** GPU bytes in use now: weights and open sessions. */
   readonly gpuBytes: Promise<number>;
+  /** What it holds on the device; `engine.resources()` counts the whole worker. */
+  readonly resources: Promise<Resources>;
   /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
   generate(prompt: PromptInput, options?: GenerateOptions): WorkerGeneration;
   /** Frees the weights; sessions and models made by `with` end with them. */
