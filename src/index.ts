@@ -142,6 +142,7 @@ export type {
   ExplainOptions,
   ExplainPart,
   FileOptions,
+  GenerateBatchOptions,
   GenerateOptions,
   LensOptions,
   LoadOptions,
@@ -151,8 +152,10 @@ export type {
   PerplexityOptions,
   PlanName,
   RunOptions,
+  SessionBatchOptions,
   SessionGenerateOptions,
   SessionOptions,
+  TokenListener,
   TuneModelOptions,
 } from "./model/options.ts";
 export type { Perplexity } from "./model/perplexity.ts";

@@ -18,6 +18,7 @@ import type { ProgressListener } from "../runtime/progress.ts";
 import {
   batchGenerateOptions,
   compareOptions,
+  generateBatchOptions,
   generateOptions,
   MOST_SEQUENCES,
   sessionBatchOptions,
@@ -94,7 +95,7 @@ export const modelDoors = {
   generateBatch: entry(
     "generateBatch",
     ["prompts", listOf(prompt, { most: MOST_SEQUENCES })],
-    options(generateOptions),
+    options(generateBatchOptions),
   ),
   session: entry("session", options(sessionOptions)),
   batch: entry(

@@ -3,7 +3,7 @@
 import { fields, needed } from "../arguments/fields.ts";
 import { isTable, listOf, tableOf, tokens } from "../arguments/lists.ts";
 import { type Rule, test } from "../arguments/rule.ts";
-import { finite, flag, float32, oneOf, signal, text, whole } from "../arguments/rules.ts";
+import { callback, finite, flag, float32, oneOf, signal, text, whole } from "../arguments/rules.ts";
 import { maskedEdges, positions } from "../interventions/arguments.ts";
 import { MIN_TEMPERATURE, MOST_TOP_LOGPROBS } from "../kernels/sample/sample.ts";
 import type { StageChange } from "../runtime/live-stages.ts";
@@ -12,8 +12,11 @@ import type {
   BatchGenerateOptions,
   BatchIntervention,
   CompareOptions,
+  GenerateBatchOptions,
   GenerateOptions,
+  SessionBatchOptions,
   SessionGenerateOptions,
+  TokenListener,
 } from "./options.ts";
 import { responseFormat } from "./response-format.ts";
 
@@ -74,7 +77,9 @@ export const samplingOptions = fields<Partial<SamplingOptions>>()(sampling);
 export const generateOptions = fields<GenerateOptions>()(generation);
 
 const { context: _, ...inSession } = generation;
-export const sessionBatchOptions = fields<Omit<SessionGenerateOptions, "sequence">>()(inSession);
+const onToken = callback<NonNullable<TokenListener["onToken"]>>();
+export const generateBatchOptions = fields<GenerateBatchOptions>()({ ...generation, onToken });
+export const sessionBatchOptions = fields<SessionBatchOptions>()({ ...inSession, onToken });
 export const sessionGenerateOptions = fields<SessionGenerateOptions>()({
   ...inSession,
   sequence: whole({ least: 0 }),

@@ -223,6 +223,15 @@ export class Generation implements AsyncIterable<GeneratedToken> {
   }
 }
 
+/** Runs a generation to its end. @param onToken called with each token as it comes */
+export async function tellTokens(
+  generation: Generation,
+  onToken: (token: GeneratedToken) => void,
+): Promise<readonly GenerateResult[]> {
+  for await (const token of generation) onToken(token);
+  return generation.results();
+}
+
 /** What runs a request on sequences that it has for itself. @param open called once */
 export async function* generateAlone(request: GenerationRequest, open: () => Promise<Lease>): TokenStream {
   const { tokenizer, sampling, stop, stopTokens, signal } = request;

@@ -28,7 +28,7 @@ import { type Comparison, comparePair, nothingToCompare } from "./compare.ts";
 import type { TokenComparison } from "./compare-tokens.ts";
 import { modelDoors } from "./doors.ts";
 import { explainPlan } from "./explain.ts";
-import { type GenerateResult, Generation, generateAlone } from "./generation.ts";
+import { type GenerateResult, Generation, generateAlone, tellTokens } from "./generation.ts";
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import type { Lens } from "./lens.ts";
 import type { ModelParts } from "./model-parts.ts";
@@ -38,6 +38,7 @@ import type {
   CompareOptions,
   CompareTokensOptions,
   ExplainOptions,
+  GenerateBatchOptions,
   GenerateOptions,
   LensOptions,
   LogitsOptions,
@@ -177,10 +178,12 @@ export class Model {
   /** Continues several prompts in one batch; results are in their order, the samples of each together. */
   async generateBatch(
     prompts: readonly PromptInput[],
-    options: GenerateOptions = {},
+    options: GenerateBatchOptions = {},
   ): Promise<readonly GenerateResult[]> {
-    const [given, wanted] = this.#enter(modelDoors.generateBatch, prompts, options);
-    return given.length === 0 ? [] : this.#generation(given, wanted).results();
+    const [given, { onToken, ...wanted }] = this.#enter(modelDoors.generateBatch, prompts, options);
+    if (given.length === 0) return [];
+    const generation = this.#generation(given, wanted);
+    return onToken ? tellTokens(generation, onToken) : generation.results();
   }
 
   /**

@@ -10,6 +10,7 @@ import type { StageChange } from "../runtime/live-stages.ts";
 import type { ProgressListener } from "../runtime/progress.ts";
 import type { SamplingOptions } from "../runtime/sampling.ts";
 import type { TuningStore } from "../tune/remembered.ts";
+import type { GeneratedToken } from "./generation.ts";
 import type { ResponseFormat } from "./response-format.ts";
 
 /** An adapter, for {@link LoadOptions.lora}. */
@@ -127,6 +128,18 @@ export interface SessionGenerateOptions extends Omit<GenerateOptions, "context">
   /** Which sequence to continue; default 0. Further samples continue the sequences after it; a batch continues the first ones. */
   readonly sequence?: number;
 }
+
+/** Tells of the tokens of several prompts as they come. */
+export interface TokenListener {
+  /** Called with each new token; `sequence` says whose it is. What it throws ends the call. */
+  readonly onToken?: (token: GeneratedToken) => void;
+}
+
+/** Options of {@link Model.generateBatch}. */
+export interface GenerateBatchOptions extends GenerateOptions, TokenListener {}
+
+/** Options of {@link Session.generateBatch}. */
+export interface SessionBatchOptions extends Omit<SessionGenerateOptions, "sequence">, TokenListener {}
 
 /** Options of {@link Model.batch}. */
 export interface BatchOptions {

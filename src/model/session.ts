@@ -6,8 +6,15 @@ import type { StageValues } from "../interventions/stage.ts";
 import type { LiveStages, StageChange, StageState } from "../runtime/live-stages.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { sessionDoors } from "./doors.ts";
-import { type GenerateResult, Generation, type GenerationRequest, generateAlone, type Lease } from "./generation.ts";
-import type { SessionGenerateOptions } from "./options.ts";
+import {
+  type GenerateResult,
+  Generation,
+  type GenerationRequest,
+  generateAlone,
+  type Lease,
+  tellTokens,
+} from "./generation.ts";
+import type { SessionBatchOptions, SessionGenerateOptions } from "./options.ts";
 import { numberSequences, type PromptInput, type ReadPrompt, type RequestBounds, settleRequest } from "./request.ts";
 
 /**
@@ -115,10 +122,12 @@ export class Session {
   /** Continues several prompts in one batch, the first in sequence 0; results in their order. */
   async generateBatch(
     prompts: readonly PromptInput[],
-    options: Omit<SessionGenerateOptions, "sequence"> = {},
+    options: SessionBatchOptions = {},
   ): Promise<readonly GenerateResult[]> {
-    const [given, wanted] = sessionDoors.generateBatch.read(prompts, options);
-    return given.length === 0 ? [] : this.#generation(numberSequences(given, wanted.samples), wanted).results();
+    const [given, { onToken, ...wanted }] = sessionDoors.generateBatch.read(prompts, options);
+    if (given.length === 0) return [];
+    const generation = this.#generation(numberSequences(given, wanted.samples), wanted);
+    return onToken ? tellTokens(generation, onToken) : generation.results();
   }
 
   /** Frees the session's buffers. A running call ends with an error at its next token. */

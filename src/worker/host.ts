@@ -8,6 +8,7 @@ import { load } from "../model/load.ts";
 import { Model } from "../model/model.ts";
 import type { LoadOptions } from "../model/options.ts";
 import { Session } from "../model/session.ts";
+import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
 import type { ModelFacts } from "./client.ts";
 import { failureOf } from "./failure.ts";
 import { library } from "./library.ts";
@@ -251,6 +252,7 @@ function callTokenizer({ tokenizer, tokenizerError }: Model, method: string, giv
   if (!tokenizer) throw tokenizerError ?? new SluiceError("bad_tokens", "This model has no tokenizer");
   const name = tokenizerMethods.find((each) => each === method);
   if (!name) throw unknownMethod(method);
+  if (name === "tokenAfterAnswer") return tokenAfterAnswer(tokenizer);
   return (tokenizer[name] as AnyFunction)(...given);
 }
 

@@ -71,7 +71,7 @@ export const sessionMethods = [
 export const attributionMethods = ["losses", "means", "run"] as const satisfies readonly (keyof EdgeAttribution)[];
 
 /** Of a model's tokenizer; called on the model. */
-export const tokenizerMethods = ["applyChatTemplate", "decode", "encode"] as const;
+export const tokenizerMethods = ["applyChatTemplate", "decode", "encode", "tokenAfterAnswer"] as const;
 
 /** What may be called on an object of each kind. */
 export const methodsOf: Readonly<Record<RemoteKind, readonly string[]>> = {

@@ -94,6 +94,11 @@ export interface WorkerTokenizer extends Pick<Tokenizer, "bosTokenId" | "eosToke
     messages: Parameters<Tokenizer["applyChatTemplate"]>[0],
     options?: Omit<ChatTemplateOptions, "now">,
   ): Promise<string>;
+  /**
+   * The special token that the chat template puts after an answer: besides the end of text, it ends a turn. Undefined if it
+   * puts none. @throws SluiceError as {@link applyChatTemplate}
+   */
+  tokenAfterAnswer(): Promise<number | undefined>;
 }
 
 /** A session in the worker. A change of a stage acts from the next submit on, also in the middle of a generation. */

@@ -1,7 +1,7 @@
 /** Sessions: the cache lasts from call to call, whatever happened in between; and what does not fit a context. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Session } from "../../src/index.ts";
+import type { GeneratedToken, Session } from "../../src/index.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
@@ -46,7 +46,13 @@ test("sequences continue side by side, and share prefixes", async () => {
     [1, 403, 407, 261, 378],
     [1, 403, 410],
   ];
-  const batch = await session.generateBatch(prompts, { maxNewTokens: 6 });
+  const told: number[][] = prompts.map(() => []);
+  const onToken = ({ sequence, token }: GeneratedToken) => told[sequence]?.push(token);
+  const batch = await session.generateBatch(prompts, { maxNewTokens: 6, onToken });
+  assert.equal(
+    told,
+    batch.map(({ tokens }) => tokens),
+  );
   const longer = prompts.map((prompt, i) => [...prompt, ...(batch[i]?.tokens ?? []), 265]);
   const next = await session.generateBatch(longer, { maxNewTokens: 6 });
   for (const [i, prompt] of longer.entries()) {
