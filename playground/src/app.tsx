@@ -7,7 +7,9 @@ import { DropTarget } from "./parts/drop-target.tsx";
 import { Logo } from "./parts/icons.tsx";
 import { panelId, Tabs, tabId } from "./parts/tabs.tsx";
 import { ThemeButton } from "./parts/theme-button.tsx";
+import { NeedsPage } from "./server/needs-page.tsx";
 import { type Room, room, rooms } from "./state/room.ts";
+import { server } from "./state/server.ts";
 import { ModelBar } from "./steer/model-bar.tsx";
 import { Steer } from "./steer/steer.tsx";
 
@@ -44,11 +46,20 @@ export function App() {
       <main class="shell">
         <ModelBar />
         <div role="tabpanel" id={panelId} aria-labelledby={tabId(open)}>
-          <Contents />
+          {server.value && open !== "Steer" ? <NeedsPage room={open} /> : <Contents />}
         </div>
         <footer class="footer">
-          The model runs in this page, on this machine. Nothing you type leaves it. This page needs no network after the
-          first visit.
+          {server.value ? (
+            <>
+              The model runs on {server.value.address}. What you send goes there, and nowhere else; the server's key is
+              kept for this visit alone.
+            </>
+          ) : (
+            <>
+              The model runs in this page, on this machine. Nothing you type leaves it. This page needs no network after
+              the first visit.
+            </>
+          )}
         </footer>
       </main>
     </DropTarget>

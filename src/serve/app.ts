@@ -86,7 +86,7 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
 
   const { bundles } = engine;
   app.get("/v1/bundles", (c) => c.json({ object: "list", data: bundles.names.map((name) => bundles.describe(name)) }));
-  app.get("/v1/bundles/:name", (c) => c.json(bundles.describe(c.req.param("name"))));
+  app.get("/v1/bundles/:name", (c) => c.json(bundles.detail(c.req.param("name"))));
   const uploads: MiddlewareHandler = async (_, next) => {
     if (!allowUploads)
       throw new Problem(403, "This server does not take bundles: start it with --allow-uploads", {

@@ -82,6 +82,11 @@ export class Bundles {
     return { id: name, object: "bundle", name: bundle.manifest.name, stages };
   }
 
+  /** As {@link describe}, with the stages as the manifest has them: what they do, and their values. @throws Problem 404 */
+  detail(name: string): object {
+    return { ...this.describe(name), stages: this.#bundles.get(name)?.manifest.stages };
+  }
+
   /** @throws Problem 400 for a name that is not registered, or a stage that its bundle does not have */
   get(intervention: Intervention, index: number): Bundle {
     const { bundle: name, stages } = intervention;

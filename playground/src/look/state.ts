@@ -41,7 +41,7 @@ export async function look(): Promise<void> {
   const withStages = usesStages.value && hasStages.value;
   try {
     const subject = withStages ? await opened.with(bundleInputs(), composeSettings()) : opened;
-    const ids = (await readPrompt(opened, text.value, false)).slice(0, MOST_TOKENS);
+    const ids = (await readPrompt(opened, text.value)).slice(0, MOST_TOKENS);
     const layers = Array.from({ length: opened.config.num_hidden_layers }, (_, i) => i);
     const patterns = layers.map((i) => `attn_pattern.${i}`);
     const sites = normSites.flatMap((site) => layers.map((i) => `${site}.${i}`));

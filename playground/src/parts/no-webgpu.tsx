@@ -25,7 +25,7 @@ export function NoWebGpu() {
     <div class="notice bad" role="alert">
       <strong>{titles[why]}</strong>
       <span>{advice(why)}</span>
-      <span>Until then, this page shows a recorded run.</span>
+      <span>Until then, this page shows a recorded run; or connect to a server, which runs the model elsewhere.</span>
     </div>
   );
 }

@@ -10,11 +10,15 @@ import type { ShelfBundle } from "./shelf.ts";
 export type Origin =
   | { readonly kind: "shelf"; readonly id: string }
   | { readonly kind: "link"; readonly address: string }
+  | { readonly kind: "server"; readonly name: string }
   | { readonly kind: "file" };
 
 export interface OpenBundle {
-  readonly bundle: Bundle;
+  /** What acts in this page; null of a server, which has it. */
+  readonly bundle: Bundle | null;
+  readonly manifest: Pick<Bundle["manifest"], "name" | "stages" | "fit">;
   readonly bytes: Uint8Array;
+  /** Of a server: a name of its own. */
   readonly sha256: string;
   readonly title: string;
   readonly origin: Origin;
@@ -70,15 +74,12 @@ export async function addBundle(
     const bundle = await (await engine()).readBundle(bytes.slice(), title);
     const sha256 = await digest(bytes);
     if (bundles.value.some((open) => open.sha256 === sha256)) return true;
-    const taken = new Set(settings.value.map(({ id }) => id));
-    const clashes = bundle.manifest.stages.some(({ id }) => taken.has(id));
-    const prefix = clashes ? `b${bundles.value.length + 1}` : null;
+    const { manifest } = bundle;
+    const prefix = prefixFor(manifest.stages);
     // Refused now, in words, and not when it is to act.
     const tried = await model.value?.with([...bundleInputs(), prefix === null ? { bundle } : { bundle, prefix }]);
     tried?.dispose();
-    bundles.value = [...bundles.value, { bundle, bytes, sha256, title, origin, prefix, shelf }];
-    settings.value = [...settings.value, ...bundle.manifest.stages.map((stage) => initial(stage, prefix))];
-    bundleFailure.value = null;
+    keep({ bundle, manifest, bytes, sha256, title, origin, prefix, shelf });
     return true;
   } catch (error) {
     bundleFailure.value = failureOf(error, title);
@@ -86,11 +87,31 @@ export async function addBundle(
   }
 }
 
+/** Adds a bundle that a server has. */
+export function addServerBundle(name: string, manifest: OpenBundle["manifest"]): void {
+  const sha256 = `server:${name}`;
+  if (bundles.value.some((open) => open.sha256 === sha256)) return;
+  const known = { bundle: null, bytes: new Uint8Array(), title: name, shelf: null };
+  keep({ ...known, manifest, sha256, origin: { kind: "server", name }, prefix: prefixFor(manifest.stages) });
+}
+
+function keep(open: OpenBundle): void {
+  bundles.value = [...bundles.value, open];
+  settings.value = [...settings.value, ...open.manifest.stages.map((stage) => initial(stage, open.prefix))];
+  bundleFailure.value = null;
+}
+
+/** Null unless another bundle has a stage of the same id. */
+function prefixFor(stages: readonly StageManifest[]): string | null {
+  const taken = new Set(settings.value.map(({ id }) => id));
+  return stages.some(({ id }) => taken.has(id)) ? `b${bundles.value.length + 1}` : null;
+}
+
 export function removeBundle(sha256: string): void {
   const index = bundles.value.findIndex((open) => open.sha256 === sha256);
   if (index < 0) return;
-  const before = bundles.value.slice(0, index).reduce((sum, { bundle }) => sum + bundle.manifest.stages.length, 0);
-  const count = bundles.value[index]?.bundle.manifest.stages.length ?? 0;
+  const before = bundles.value.slice(0, index).reduce((sum, { manifest }) => sum + manifest.stages.length, 0);
+  const count = bundles.value[index]?.manifest.stages.length ?? 0;
   settings.value = settings.value.filter((_, i) => i < before || i >= before + count);
   bundles.value = bundles.value.filter((_, i) => i !== index);
 }
@@ -103,7 +124,7 @@ export function clearBundles(): void {
 
 /** Stages of a bundle, as they are set. */
 export function settingsOf(open: OpenBundle): readonly StageSetting[] {
-  const ids = new Set(open.bundle.manifest.stages.map(({ id }) => idOf(id, open.prefix)));
+  const ids = new Set(open.manifest.stages.map(({ id }) => idOf(id, open.prefix)));
   return settings.value.filter(({ id }) => ids.has(id));
 }
 
@@ -151,7 +172,10 @@ function withoutEdges({ edges: _, ...change }: StageChange): StageChange {
 
 /** The bundles as `model.with` takes them. */
 export function bundleInputs(): readonly PrefixedBundle[] {
-  return bundles.value.map(({ bundle, prefix }) => (prefix === null ? { bundle } : { bundle, prefix }));
+  return bundles.value.flatMap(({ bundle, prefix }) => {
+    if (bundle === null) return [];
+    return [prefix === null ? { bundle } : { bundle, prefix }];
+  });
 }
 
 /** The settings as `model.with` takes them; edges are set in the session. */

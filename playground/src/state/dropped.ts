@@ -2,6 +2,7 @@
 import { addBundle, bundleFailure } from "./bundles.ts";
 import { failureOf } from "./failure.ts";
 import { openModel } from "./model.ts";
+import { server } from "./server.ts";
 
 /** Opens what was dropped on the page: folders are walked. */
 export async function openDropped(data: DataTransfer): Promise<void> {
@@ -21,7 +22,12 @@ export async function openFiles(files: readonly File[]): Promise<void> {
 
 export async function addBundleFiles(files: readonly File[]): Promise<void> {
   bundleFailure.value = null;
+  const upload = server.value && (await import("../server/connect.ts")).uploadBundle;
   for (const file of files) {
+    if (upload) {
+      await upload(file);
+      continue;
+    }
     try {
       await addBundle(new Uint8Array(await file.arrayBuffer()), file.name, { kind: "file" });
     } catch (error) {

@@ -3,6 +3,7 @@ import { computed, signal } from "@preact/signals";
 import type { Progress } from "sluice";
 import { engine, type WorkerModel } from "../engine.ts";
 import { type Failure, failureOf } from "./failure.ts";
+import { server } from "./server.ts";
 
 /** Models that come with the site. */
 export const smallModels = [
@@ -54,6 +55,7 @@ export async function openModel(choice: ModelChoice): Promise<void> {
     });
     if (abort !== mine) return opened.dispose();
     const previous = model.value;
+    server.value = null;
     chosen.value = choice;
     model.value = opened;
     previous?.dispose();
@@ -62,6 +64,16 @@ export async function openModel(choice: ModelChoice): Promise<void> {
   } finally {
     if (abort === mine) loading.value = null;
   }
+}
+
+/** Frees the model: a server takes its place. */
+export function closeModel(): void {
+  stopLoading();
+  model.value?.dispose();
+  model.value = null;
+  chosen.value = null;
+  notices.value = [];
+  modelFailure.value = null;
 }
 
 /** Stops loading; the model that was open stays. */

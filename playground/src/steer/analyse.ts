@@ -2,7 +2,7 @@
 import type { ComparedToken, StageChange } from "sluice";
 import type { WorkerModel } from "../engine.ts";
 import type { Alternative, TokenRecord } from "./records.ts";
-import type { RunToken } from "./run.ts";
+import type { RunToken } from "./run-state.ts";
 
 /** Likeliest tokens of each model that are shown. */
 const TOP = 6;
@@ -16,14 +16,18 @@ export async function analyse(
   changes: ReadonlyMap<string, StageChange>,
   prompt: readonly number[],
   tokens: readonly RunToken[],
+  signal?: AbortSignal,
 ): Promise<readonly TokenRecord[]> {
-  const ids = [...prompt, ...tokens.map(({ id }) => id)];
-  const compared = await edited.compareTokens(ids, { top: TOP, promptLength: prompt.length, changes });
+  const ids = [...prompt, ...tokens.map(({ id }) => id ?? 0)];
+  const compared = await edited.compareTokens(ids, {
+    ...{ top: TOP, promptLength: prompt.length, changes },
+    ...(signal && { signal }),
+  });
   return tokens.map((token, i) => recordOf(token, compared.tokens[prompt.length + i]));
 }
 
 function recordOf({ id, text }: RunToken, compared: ComparedToken | undefined): TokenRecord {
-  if (!compared?.plain || !compared.edited) throw new Error(`Token ${id} was not compared`);
+  if (!compared?.plain || !compared.edited) throw new Error(`Token ${id ?? text} was not compared`);
   const { plain, edited, kl_nats } = compared;
   const alternatives = new Map<number, Alternative>();
   for (const { token, text: shown, probability } of plain.top) {

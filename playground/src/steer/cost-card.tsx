@@ -5,7 +5,9 @@ import { FailureNotice } from "../parts/notice.tsx";
 import { bundleInputs, changeOf, composeSettings, hasStages, settings } from "../state/bundles.ts";
 import { type Failure, failureOf } from "../state/failure.ts";
 import { model, speaks } from "../state/model.ts";
-import { isBusy, sides } from "./run.ts";
+import { meanKl } from "./records.ts";
+import { isBusy } from "./run-state.ts";
+import { latest } from "./shown.ts";
 
 interface Cost {
   readonly plain: number;
@@ -23,8 +25,7 @@ const isMeasuring = signal(false);
 
 export function CostCard() {
   if (!model.value || !speaks.value || !hasStages.value) return null;
-  const records = sides.value.edited.records;
-  const effect = records && records.length > 0 ? records.reduce((sum, { kl }) => sum + kl, 0) / records.length : null;
+  const effect = meanKl(latest.value.edited.records);
   return (
     <section class="card stack after" aria-label="Effect and cost">
       <h2>Effect and cost</h2>

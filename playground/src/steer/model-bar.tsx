@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { FileButton, Progress } from "../parts/controls.tsx";
 import { NoWebGpu } from "../parts/no-webgpu.tsx";
 import { FailureNotice } from "../parts/notice.tsx";
+import { ServerForm } from "../server/server-form.tsx";
 import { openFiles } from "../state/dropped.ts";
 import {
   choiceOf,
@@ -17,7 +18,8 @@ import {
   stopLoading,
 } from "../state/model.ts";
 import { room } from "../state/room.ts";
-import { runState } from "./run.ts";
+import { server } from "../state/server.ts";
+import { runState } from "./run-state.ts";
 
 const phases: Readonly<Record<string, string>> = {
   open: "Asking for",
@@ -29,7 +31,8 @@ const phases: Readonly<Record<string, string>> = {
 
 export function ModelBar() {
   const text = useSignal("");
-  const isFirst = model.value === null && runState.value === "recorded" && room.value === "Steer";
+  const isFirst =
+    model.value === null && server.value === null && runState.value === "recorded" && room.value === "Steer";
   return (
     <section class="opener" aria-label="Model">
       {isFirst && (
@@ -37,7 +40,7 @@ export function ModelBar() {
           Change what a language model says <em>from the inside</em>, while it speaks.
         </p>
       )}
-      <NoWebGpu />
+      {!server.value && <NoWebGpu />}
       <form
         class="opener-form"
         onSubmit={(event) => {
@@ -83,6 +86,7 @@ export function ModelBar() {
           </button>
         ))}
       </div>
+      <ServerForm />
       {loading.value && <LoadingLine state={loading.value} />}
       {modelFailure.value && <FailureNotice failure={modelFailure.value} />}
       <OpenModel />

@@ -78,6 +78,12 @@ export class PairBuffer<Token> {
     this.#frame ||= requestAnimationFrame(() => this.flush());
   }
 
+  /** Replaces the last token of a side, if there is one. */
+  amend(side: "plain" | "edited", change: (last: Token) => Token): void {
+    const last = this[side].pop();
+    if (last !== undefined) this.push(side, change(last));
+  }
+
   flush(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;

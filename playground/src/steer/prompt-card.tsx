@@ -1,20 +1,42 @@
-/** What the model continues, and how it draws. */
-import { NumberField, Switch } from "../parts/controls.tsx";
-import { loading, model } from "../state/model.ts";
-import { asChat, generate, hasTemplate, isBusy, prompt, runState, sampling, stop } from "./run.ts";
-import { copyLink } from "./share.ts";
+/** What the model continues or talks about, and how it draws. */
+import { ChatHead } from "../chat/chat-head.tsx";
+import { Choice } from "../parts/choice.tsx";
+import { model } from "../state/model.ts";
+import { canGenerate, generate, hasTemplate, isChat, prompt, sampling, wantsChat } from "./run.ts";
+import { isBusy, runState, stop } from "./run-state.ts";
+import { RunStatus } from "./run-status.tsx";
+import { SamplingFields } from "./sampling-fields.tsx";
+import { CopyLink } from "./share-button.tsx";
+
+const modes = ["Prompt", "Chat"] as const;
 
 export function PromptCard() {
-  const opened = model.value;
-  const set = (change: Partial<typeof sampling.value>) => {
-    sampling.value = { ...sampling.value, ...change };
-  };
-  const { temperature, seed, maxNewTokens } = sampling.value;
-  const isReady = opened !== null && loading.value === null && !isBusy.value && prompt.value.trim() !== "";
   return (
     <section class="card prompt-card" aria-label="Prompt and settings">
+      {hasTemplate.value && (
+        <Choice
+          label="Mode"
+          names={modes}
+          chosen={isChat.value ? "Chat" : "Prompt"}
+          disabled={isBusy.value}
+          onChoose={(name) => {
+            wantsChat.value = name === "Chat";
+            if (runState.value === "done" || runState.value === "stopped") runState.value = "idle";
+          }}
+        />
+      )}
+      {isChat.value ? <ChatHead /> : <PromptForm />}
+    </section>
+  );
+}
+
+function PromptForm() {
+  const opened = model.value;
+  const isReady = canGenerate.value && prompt.value.trim() !== "";
+  return (
+    <>
       <label class="field">
-        <span>{asChat.value ? "Message" : opened && !opened.tokenizer ? "Token ids" : "Text to continue"}</span>
+        <span>{opened && !opened.tokenizer ? "Token ids" : "Text to continue"}</span>
         <textarea
           aria-label="Prompt"
           rows={2}
@@ -29,33 +51,7 @@ export function PromptCard() {
           }}
         />
       </label>
-      <div class="settings">
-        <NumberField
-          label="New tokens"
-          value={maxNewTokens}
-          least={1}
-          most={opened?.config.max_position_embeddings ?? 1024}
-          step={1}
-          onChange={(value) => set({ maxNewTokens: Math.round(value) })}
-        />
-        <NumberField
-          label="Temperature"
-          value={temperature}
-          least={0}
-          most={5}
-          step={0.1}
-          onChange={(value) => set({ temperature: value })}
-        />
-        <NumberField
-          label="Seed"
-          value={seed}
-          least={0}
-          most={2 ** 32}
-          step={1}
-          onChange={(value) => set({ seed: Math.round(value) })}
-        />
-        {hasTemplate.value && <ChatSwitch />}
-      </div>
+      <SamplingFields sampling={sampling} />
       <div class="row">
         <button type="button" class="button primary" disabled={!isReady} onClick={() => void generate()}>
           Generate
@@ -63,35 +59,9 @@ export function PromptCard() {
         <button type="button" class="button" disabled={!isBusy.value} onClick={stop}>
           Stop
         </button>
-        <button type="button" class="button" disabled={!opened} onClick={() => void copyLink()}>
-          Copy link
-        </button>
-        <span class="soft small" role="status">
-          {opened ? said[runState.value] : "Open a model to run it here."}
-        </span>
+        <CopyLink />
+        <RunStatus />
       </div>
-    </section>
+    </>
   );
 }
-
-function ChatSwitch() {
-  return (
-    <Switch
-      label="Chat"
-      checked={asChat.value}
-      onChange={(checked) => {
-        asChat.value = checked;
-      }}
-    />
-  );
-}
-
-const said: Readonly<Record<typeof runState.value, string>> = {
-  idle: "",
-  recorded: "",
-  starting: "Preparing …",
-  running: "Generating …",
-  done: "Done.",
-  stopped: "Stopped.",
-  failed: "Failed.",
-};

@@ -2,7 +2,8 @@
 
 /** Another token that could have come. */
 export interface Alternative {
-  readonly id: number;
+  /** Null of a server. */
+  readonly id: number | null;
   readonly text: string;
   /** Probability in the plain model; null if it is not among its likeliest. */
   readonly plain: number | null;
@@ -11,20 +12,27 @@ export interface Alternative {
 }
 
 export interface TokenRecord {
-  readonly id: number;
+  /** Null of a server. */
+  readonly id: number | null;
   /** Text that became printable with it. */
   readonly text: string;
-  /** Probability in the plain model, after the same tokens. */
-  readonly plain: number;
-  /** Probability in the edited model. */
-  readonly edited: number;
-  /** Its place among all tokens, from 1. */
-  readonly plain_rank: number;
-  readonly edited_rank: number;
-  /** KL(plain ‖ edited) of the two predictions at this place, in nats. */
-  readonly kl: number;
+  /** Probability in the plain model, after the same tokens; null if a server did not tell. */
+  readonly plain: number | null;
+  /** Probability in the edited model; null likewise. */
+  readonly edited: number | null;
+  /** Its place among all tokens, from 1; null if it is not known. */
+  readonly plain_rank: number | null;
+  readonly edited_rank: number | null;
+  /** KL(plain ‖ edited) of the two predictions at this place, in nats; null if it is not known. */
+  readonly kl: number | null;
   /** The most likely tokens of either model. */
   readonly alternatives: readonly Alternative[];
+}
+
+/** Mean of a side's KL in nats per token; null if none is known. */
+export function meanKl(records: readonly TokenRecord[] | null): number | null {
+  const known = (records ?? []).flatMap(({ kl }) => (kl === null ? [] : [kl]));
+  return known.length > 0 ? known.reduce((sum, kl) => sum + kl, 0) / known.length : null;
 }
 
 /** A run that a script of the repository made: scripts/playground-shelf.ts. */

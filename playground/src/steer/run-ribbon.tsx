@@ -2,7 +2,8 @@
 import { FailureNotice } from "../parts/notice.tsx";
 import { loading, modelFailure, openModel } from "../state/model.ts";
 import { addFromShelf } from "../state/shelf.ts";
-import { generate, prompt, recorded, runFailure, runState, sampling } from "./run.ts";
+import { generate, isChat, prompt, recorded, sampling } from "./run.ts";
+import { runFailure, runState } from "./run-state.ts";
 import { follow, linkFailure, linkNotice, waiting } from "./share.ts";
 
 export function RunRibbon() {
@@ -30,8 +31,14 @@ export function RunRibbon() {
         <div class="ribbon">
           <span>
             This link asks for the model <strong>{link.model}</strong>
-            {link.bundles.length > 0 && <> and {link.bundles.map(({ title }) => title).join(", ")}</>} from another
-            host.
+            {link.bundles.length > 0 && <> and {link.bundles.map(({ title }) => title).join(", ")}</>}{" "}
+            {link.server === undefined ? (
+              "from another host."
+            ) : (
+              <>
+                of the server <strong>{link.server}</strong>. If it needs a key, connect first.
+              </>
+            )}
           </span>
           <button type="button" class="button small primary" onClick={() => void follow(link)}>
             Fetch and run
@@ -44,7 +51,7 @@ export function RunRibbon() {
         </div>
       )}
       {linkFailure.value && <FailureNotice failure={linkFailure.value} />}
-      {runFailure.value && <FailureNotice failure={runFailure.value} />}
+      {runFailure.value && !isChat.value && <FailureNotice failure={runFailure.value} />}
     </>
   );
 }

@@ -11,58 +11,53 @@ import {
   settings,
   whenStagesChange,
 } from "../state/bundles.ts";
-import { type Failure, failureOf, wasStopped } from "../state/failure.ts";
-import { chosen, model } from "../state/model.ts";
+import { failureOf, wasStopped } from "../state/failure.ts";
+import { chosen, loading, model } from "../state/model.ts";
+import { type Server, server } from "../state/server.ts";
 import { analyse } from "./analyse.ts";
 import { EDITED, PairBuffer, runPair, type Sampling } from "./pair.ts";
 import type { RecordedRun, TokenRecord } from "./records.ts";
-
-export interface RunToken {
-  readonly id: number;
-  /** What became printable with it; the id where the model has no tokenizer. */
-  readonly text: string;
-}
-
-export type SideName = "plain" | "edited";
-
-export interface Side {
-  readonly tokens: readonly RunToken[];
-  /** What both models thought of each token; null until that is known. */
-  readonly records: readonly TokenRecord[] | null;
-}
-
-/** `idle` shows nothing, `recorded` what a script of the repository recorded. */
-export type RunState = "idle" | "recorded" | "starting" | "running" | "done" | "stopped" | "failed";
-
-const empty: Side = { tokens: [], records: null };
+import {
+  analysing,
+  beginRun,
+  changedAt,
+  clearRunState,
+  empty,
+  isBusy,
+  type RunToken,
+  runFailure,
+  runState,
+  type Side,
+  type SideName,
+  tokensPerSecond,
+} from "./run-state.ts";
 
 export const prompt = signal("The king said");
-export const asChat = signal(false);
 export const sampling = signal<Sampling>({ temperature: 0.6, seed: 5, maxNewTokens: 60 });
-export const runState = signal<RunState>("idle");
 export const sides = signal<Readonly<Record<SideName, Side>>>({ plain: empty, edited: empty });
 /** The prompt of what the sides show. */
 export const shownPrompt = signal("");
-export const runFailure = signal<Failure | null>(null);
 export const recorded = signal<RecordedRun | null>(null);
-/** Changes of stages in the middle of the run, by the number of tokens that were there. */
-export const changedAt = signal<readonly { readonly token: number; readonly id: string }[]>([]);
-/** The token that is looked at. */
-export const chosenToken = signal<{ readonly side: SideName; readonly index: number } | null>(null);
-export const tokensPerSecond = signal<number | null>(null);
-/** Whether the analysis of tokens runs. */
-export const analysing = signal(false);
 /** Ids of the last run's prompt. */
 export const promptIds = signal<readonly number[]>([]);
 
-export const isBusy = computed(() => runState.value === "starting" || runState.value === "running");
 /** What the edited model is compared by: the same model with its stages, for the tokens' analysis. */
 export const editedModel = signal<WorkerModel | null>(null);
 
 /** Whether the model has a template for chats. */
 export const hasTemplate = signal(false);
+/** What the user wants, if the model can. */
+export const wantsChat = signal(false);
+/** Whether there is a model to run. */
+export const hasModel = computed(() => model.value !== null || server.value !== null);
+export const canGenerate = computed(() => hasModel.value && loading.value === null && !isBusy.value);
+export const isChat = computed(() => wantsChat.value && hasTemplate.value);
 
-let stopper: AbortController | null = null;
+// A server tells only when it is asked.
+effect(() => {
+  if (server.value) hasTemplate.value = true;
+});
+
 let last: string | null = null;
 
 // What was said, and what edited it, belongs to the model that was open.
@@ -79,7 +74,6 @@ function startWith(opened: WorkerModel): void {
   if (!opened.tokenizer && !isIds) prompt.value = "2 0 1 1 0 2";
   if (opened.tokenizer && isIds) prompt.value = "Once upon a time";
   hasTemplate.value = false;
-  asChat.value = false;
   opened.tokenizer?.applyChatTemplate([{ role: "user", content: "?" }], { addGenerationPrompt: true }).then(
     () => {
       hasTemplate.value = model.value === opened;
@@ -107,50 +101,21 @@ export async function showRecorded(): Promise<void> {
 
 /** Leaves the sides empty, as for a model that was just opened. */
 export function clearRun(): void {
-  stop();
-  runState.value = "idle";
+  clearRunState();
   sides.value = { plain: empty, edited: empty };
-  chosenToken.value = null;
-  runFailure.value = null;
-  changedAt.value = [];
-}
-
-export function stop(): void {
-  stopper?.abort();
 }
 
 /** Continues the prompt, plain and edited. Resolves when the run has ended, however it did. */
 export async function generate(): Promise<void> {
-  const opened = model.value;
-  if (!opened || isBusy.value) return;
-  const mine = new AbortController();
-  stopper = mine;
-  clearFor();
+  const [opened, asked] = [model.value, server.value];
+  if (isBusy.value || !(opened || asked)) return;
+  const stopping = beginRun();
+  sides.value = { plain: empty, edited: empty };
+  shownPrompt.value = prompt.value;
+  editedModel.value = null;
   try {
-    const given = await readPrompt(opened, prompt.value, asChat.value);
-    promptIds.value = given;
-    const edited = hasStages.value ? await opened.with(bundleInputs(), composeSettings()) : null;
-    editedModel.value = edited;
-    const buffer = new PairBuffer<RunToken>((plain, changed) => {
-      const side = { tokens: plain, records: null };
-      // Without a bundle the edited model is the plain one.
-      sides.value = { plain: side, edited: edited ? { tokens: changed, records: null } : side };
-    });
-    const run = runPair(opened, edited, given, {
-      sampling: sampling.value,
-      signal: mine.signal,
-      stages: settings.value.map((stage) => ({ id: stage.id, change: changeOf(stage) })),
-      onSession: follow,
-    });
-    for (let next = await run.next(); ; next = await run.next()) {
-      if (next.done) {
-        tokensPerSecond.value = next.value;
-        break;
-      }
-      runState.value = "running";
-      buffer.push(next.value.side, next.value);
-    }
-    buffer.flush();
+    if (asked) await continueByServer(asked, stopping);
+    else if (opened) await continueHere(opened, stopping);
     runState.value = "done";
   } catch (error) {
     if (wasStopped(error)) runState.value = "stopped";
@@ -160,19 +125,53 @@ export async function generate(): Promise<void> {
     }
   } finally {
     whenStagesChange(null);
-    if (stopper === mine) stopper = null;
   }
   if (runState.value !== "failed") await analyseSides();
 }
 
-function clearFor(): void {
-  chosenToken.value = null;
-  runFailure.value = null;
-  changedAt.value = [];
-  tokensPerSecond.value = null;
-  sides.value = { plain: empty, edited: empty };
-  shownPrompt.value = prompt.value;
-  runState.value = "starting";
+async function continueByServer(asked: Server, stopping: AbortSignal): Promise<void> {
+  const { speakByServer, recordsOf } = await import("../server/speak.ts");
+  const input = { prompt: prompt.value };
+  await speakByServer(asked, {
+    path: "/v1/completions",
+    input: { plain: input, edited: input },
+    sampling: sampling.value,
+    signal: stopping,
+    onTokens: (both) => {
+      runState.value = "running";
+      const side = (name: SideName): Side => {
+        return { tokens: both[name].map(({ token }) => token), records: recordsOf(both, name, true) };
+      };
+      sides.value = { plain: side("plain"), edited: side("edited") };
+    },
+  });
+}
+
+async function continueHere(opened: WorkerModel, stopping: AbortSignal): Promise<void> {
+  const given = await readPrompt(opened, prompt.value);
+  promptIds.value = given;
+  const edited = hasStages.value ? await opened.with(bundleInputs(), composeSettings()) : null;
+  editedModel.value = edited;
+  const buffer = new PairBuffer<RunToken>((plain, changed) => {
+    const side = { tokens: plain, records: null };
+    // Without a bundle the edited model is the plain one.
+    sides.value = { plain: side, edited: edited ? { tokens: changed, records: null } : side };
+  });
+  const run = runPair(opened, edited, given, {
+    sampling: sampling.value,
+    signal: stopping,
+    stages: settings.value.map((stage) => ({ id: stage.id, change: changeOf(stage) })),
+    onSession: follow,
+  });
+  for (let next = await run.next(); ; next = await run.next()) {
+    if (next.done) {
+      tokensPerSecond.value = next.value;
+      break;
+    }
+    runState.value = "running";
+    buffer.push(next.value.side, next.value);
+  }
+  buffer.flush();
 }
 
 /** Sends every change to the edited sequence; it acts on the next token, and what was said stays. */
@@ -205,13 +204,9 @@ async function analyseSides(): Promise<void> {
   }
 }
 
-/** Text through the tokenizer, or the chat's template; ids for a model without one. */
-export async function readPrompt(opened: WorkerModel, text: string, chat: boolean): Promise<readonly number[]> {
-  const { tokenizer } = opened;
-  if (!tokenizer) return idsIn(text);
-  if (!chat) return opened.encode(text);
-  const turn = await tokenizer.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true });
-  return tokenizer.encode(turn, { addSpecialTokens: false });
+/** Text through the tokenizer; ids for a model without one. */
+export async function readPrompt(opened: WorkerModel, text: string): Promise<readonly number[]> {
+  return opened.tokenizer ? opened.encode(text) : idsIn(text);
 }
 
 /** `2 0 1` or `CAB`: letters are ids from 0. */

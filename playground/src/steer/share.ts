@@ -1,12 +1,19 @@
 /** Links that reproduce: everything a run depends on, in the fragment of the address, which no server sees. */
 import { signal } from "@preact/signals";
-import { addBundle, bundles, clearBundles, type Origin, type Scope, setStage, settings } from "../state/bundles.ts";
+import { ask, newChat } from "../chat/chat.ts";
+import { givenTurn } from "../chat/given-turn.ts";
+import { chatSampling, message, system, type Turn, turns } from "../chat/turns.ts";
+import { addNamed, connect } from "../server/connect.ts";
+import { addBundle, bundles, clearBundles, type Origin } from "../state/bundles.ts";
 import { type Failure, failureOf } from "../state/failure.ts";
 import { choiceOf, chosen, model, modelFailure, openModel, smallModels } from "../state/model.ts";
+import { server } from "../state/server.ts";
+import { type SharedStage, setStages, stagesNow } from "../state/shared-stages.ts";
 import { addFromShelf } from "../state/shelf.ts";
 import { packed, unpacked } from "./packed-text.ts";
 import type { Sampling } from "./pair.ts";
-import { asChat, changedAt, clearRun, generate, prompt, runState, sampling, sides } from "./run.ts";
+import { clearRun, generate, isChat, prompt, sampling, sides, wantsChat } from "./run.ts";
+import { changedAt, runState, type SideName } from "./run-state.ts";
 
 /** Bundles of at most this many bytes travel in the link. */
 const INLINE_BYTES = 32 << 10;
@@ -19,20 +26,24 @@ interface SharedBundle {
   readonly bytes?: string;
 }
 
-interface SharedStage {
-  readonly id: string;
-  readonly on: boolean;
-  readonly strength: number;
-  readonly alpha: number | null;
-  readonly scope: Scope;
-  /** Edges that differ from the bundle, by their index. */
-  readonly edges: readonly (readonly [index: number, value: number])[];
+/** Ids; texts of a server, which tells no ids. */
+export type SharedTokens = Readonly<Record<SideName, readonly (number | string)[]>>;
+
+interface SharedTurn {
+  readonly message: string;
+  readonly sampling: Sampling;
+  readonly stages: readonly SharedStage[];
+  readonly tokens: SharedTokens;
+  /** Whether the answers were stopped, or sliders moved: they are shown as the link has them. */
+  readonly isGiven: boolean;
 }
 
 /** What a link holds. */
 interface Shared {
   readonly v: 1;
   readonly model: string;
+  /** Who runs it, if this page does not. Never with its key. */
+  readonly server?: string;
   readonly bundles: readonly SharedBundle[];
   readonly stages: readonly SharedStage[];
   readonly prompt: string;
@@ -40,7 +51,10 @@ interface Shared {
   readonly sampling: Sampling;
   readonly device: string;
   /** What came out, so that whoever opens it sees whether it is the same. */
-  readonly tokens?: { readonly plain: readonly number[]; readonly edited: readonly number[] };
+  readonly tokens?: SharedTokens;
+  /** Of a chat. */
+  readonly system?: string;
+  readonly turns?: readonly SharedTurn[];
 }
 
 /** What is said of a link that was opened or copied. */
@@ -51,32 +65,38 @@ export const waiting = signal<Shared | null>(null);
 
 /** The address of what is on the screen. @throws if a bundle is too large to travel and has no address */
 export async function linkOf(): Promise<string> {
-  const id = chosen.value?.id ?? "";
+  const asked = server.value;
   const shared: Shared = {
     v: 1,
-    model: id,
+    model: asked?.model ?? chosen.value?.id ?? "",
+    ...(asked && { server: asked.address }),
     bundles: bundles.value.map(({ title, sha256, origin, bytes }) => {
       const inline = origin.kind === "file" && bytes.length <= INLINE_BYTES;
       return { title, sha256, from: origin, ...(inline && { bytes: base64(bytes) }) };
     }),
-    stages: settings.value.map(({ id: stage, on, strength, alpha, scope, edges, manifest }) => {
-      const made = manifest.kind === "edge_mask" ? (manifest.edges ?? []) : [];
-      const moved = edges.flatMap(({ value }, i) => (value === made[i]?.[2] ? [] : [[i, value] as const]));
-      return { id: stage, on, strength, alpha, scope, edges: moved };
-    }),
+    stages: stagesNow(),
     prompt: prompt.value,
-    chat: asChat.value,
-    sampling: sampling.value,
+    chat: isChat.value,
+    sampling: isChat.value ? chatSampling.value : sampling.value,
     device: model.value?.device.name ?? "",
-    ...(runState.value === "done" &&
-      changedAt.value.length === 0 && {
-        tokens: {
-          plain: sides.value.plain.tokens.map((token) => token.id),
-          edited: sides.value.edited.tokens.map((token) => token.id),
-        },
-      }),
+    ...(isChat.value ? { system: system.value, turns: turns.value.map(sharedTurn) } : runTokens()),
   };
   return `${location.href.replace(/#.*$/, "")}#s=${await packed(JSON.stringify(shared))}`;
+}
+
+function runTokens(): Pick<Shared, "tokens"> {
+  if (runState.value !== "done" || changedAt.value.length > 0) return {};
+  return { tokens: tokensOf(sides.value) };
+}
+
+function tokensOf(both: Turn["answers"] | typeof sides.value): SharedTokens {
+  const ids = (side: SideName) => both[side].tokens.map(({ id, text }) => id ?? text);
+  return { plain: ids("plain"), edited: ids("edited") };
+}
+
+function sharedTurn({ message: text, sampling: drawn, stages, isMoved, answers }: Turn): SharedTurn {
+  const isStopped = [answers.plain, answers.edited].some(({ end }) => end === "stopped" || end === "given");
+  return { message: text, sampling: drawn, stages, tokens: tokensOf(answers), isGiven: isMoved || isStopped };
 }
 
 /** Puts the link on the clipboard and into the address bar. */
@@ -106,9 +126,7 @@ export async function openLink(): Promise<boolean> {
     const shared = JSON.parse(await unpacked(text)) as Shared;
     if (shared.v !== 1) throw new Error("This link was made by another version of the playground.");
     prompt.value = shared.prompt;
-    asChat.value = shared.chat;
-    sampling.value = shared.sampling;
-    const isHere = smallModels.some(({ id }) => id === shared.model);
+    const isHere = shared.server === undefined && smallModels.some(({ id }) => id === shared.model);
     if (isHere && shared.bundles.every(({ from }) => from.kind !== "link")) await follow(shared);
     else waiting.value = shared;
     return true;
@@ -120,35 +138,71 @@ export async function openLink(): Promise<boolean> {
 
 /** Does what a link says: model, bundles, settings, run. */
 export async function follow(shared: Shared): Promise<void> {
+  if (shared.server === undefined) {
+    waiting.value = null;
+    clearRun();
+    await openModel(choiceOf(shared.model));
+    if (modelFailure.value) return;
+  } else if (!(await reach(shared.server, shared.model))) return;
   waiting.value = null;
-  clearRun();
-  await openModel(choiceOf(shared.model));
-  if (modelFailure.value) return;
   clearBundles();
-  prompt.value = shared.prompt;
-  asChat.value = shared.chat;
   const missing: string[] = [];
   for (const bundle of shared.bundles) if (!(await fetchBundle(bundle))) missing.push(bundle.title);
+  wantsChat.value = shared.chat;
+  (shared.chat ? chatSampling : sampling).value = shared.sampling;
   if (missing.length > 0) {
+    prompt.value = shared.prompt;
     linkNotice.value = `Add ${missing.join(" and ")} yourself: the link does not hold it.`;
     return;
   }
-  for (const { id, edges, ...change } of shared.stages) {
-    const stage = settings.value.find((each) => each.id === id);
-    const moved = new Map(edges);
-    if (stage)
-      setStage(id, {
-        ...change,
-        edges: stage.edges.map((edge, i) => ({ ...edge, value: moved.get(i) ?? edge.value })),
-      });
+  if (shared.chat) await followChat(shared);
+  else {
+    prompt.value = shared.prompt;
+    setStages(shared.stages);
+    await generate();
+    const isSame = shared.tokens && runState.value === "done" ? sameTokens(shared.tokens, tokensOf(sides.value)) : null;
+    linkNotice.value = verdict(shared, isSame);
   }
-  await generate();
-  linkNotice.value = verdict(shared);
+}
+
+/** Connects, unless the user has: a link brings no key. */
+async function reach(address: string, name: string): Promise<boolean> {
+  if (server.value?.address !== address && !(await connect(address, ""))) return false;
+  const open = server.value;
+  if (open?.models.includes(name)) server.value = { ...open, model: name };
+  return true;
+}
+
+/** The chat again, turn by turn, each with the sliders of its time. A link of one turn has its message as the prompt. */
+async function followChat(shared: Shared): Promise<void> {
+  newChat();
+  system.value = shared.system ?? "";
+  let isSame: boolean | null = null;
+  if (shared.turns === undefined) await ask(shared.prompt, shared.sampling);
+  for (const turn of shared.turns ?? []) {
+    setStages(turn.stages);
+    if (turn.isGiven) {
+      await givenTurn(turn);
+      continue;
+    }
+    await ask(turn.message, turn.sampling);
+    const said = turns.value.at(-1)?.answers;
+    if (runState.value !== "done" || !said) break;
+    isSame = isSame !== false && sameTokens(turn.tokens, tokensOf(said));
+  }
+  setStages(shared.stages);
+  message.value = "";
+  linkNotice.value = verdict(shared, isSame);
+}
+
+function sameTokens(one: SharedTokens, other: SharedTokens): boolean {
+  return JSON.stringify([one.plain, one.edited]) === JSON.stringify([other.plain, other.edited]);
 }
 
 async function fetchBundle({ title, sha256, from, bytes }: SharedBundle): Promise<boolean> {
   if (from.kind === "shelf") await addFromShelf(from.id);
   else if (from.kind === "link") await addFromLink(from.address);
+  else if (from.kind === "server") return addNamed(from.name);
   else if (bytes !== undefined) {
     await addBundle(
       Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)),
@@ -170,14 +224,12 @@ export async function addFromLink(address: string): Promise<boolean> {
   return addBundle(new Uint8Array(await response.arrayBuffer()), name, { kind: "link", address });
 }
 
-function verdict({ tokens, device }: Shared): string {
+/** @param isSame null if there is nothing to compare */
+function verdict({ device }: Shared, isSame: boolean | null): string {
   const here = model.value?.device.name ?? "";
   const other = device !== "" && device !== here ? ` The link was made on ${device}; here it is ${here}.` : "";
-  if (!tokens || runState.value !== "done") return `Opened from a link.${other}`;
-  const same = (["plain", "edited"] as const).every(
-    (side) => tokens[side].join() === sides.value[side].tokens.map(({ id }) => id).join(),
-  );
-  return same
+  if (isSame === null) return `Opened from a link.${other}`;
+  return isSame
     ? `Opened from a link: the same tokens as when it was made.${other}`
     : `Opened from a link, but the tokens differ from those when it was made.${other || " The engine may be of another version."}`;
 }

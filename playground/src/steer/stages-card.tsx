@@ -2,10 +2,12 @@
 import { useSignal } from "@preact/signals";
 import { FileButton } from "../parts/controls.tsx";
 import { FailureNotice } from "../parts/notice.tsx";
+import { ServerShelf } from "../server/server-shelf.tsx";
 import { bundleFailure, bundles, type OpenBundle, removeBundle, settingsOf } from "../state/bundles.ts";
 import { addBundleFiles } from "../state/dropped.ts";
 import { failureOf } from "../state/failure.ts";
 import { chosen, model } from "../state/model.ts";
+import { server } from "../state/server.ts";
 import { addFromShelf, shelf } from "../state/shelf.ts";
 import { prompt } from "./run.ts";
 import { addFromLink } from "./share.ts";
@@ -15,6 +17,9 @@ import { conceptOf } from "./words.ts";
 export function StagesCard() {
   return (
     <>
+      {server.value && bundles.value.length > 0 && (
+        <p class="soft small">With a server, a slider acts on the next run: Generate again.</p>
+      )}
       {bundles.value.map((open) => (
         <BundleCard key={open.sha256} open={open} />
       ))}
@@ -26,9 +31,9 @@ export function StagesCard() {
             From a file…
           </FileButton>
         </div>
-        <LinkForm />
+        {!server.value && <LinkForm />}
         {bundleFailure.value && <FailureNotice failure={bundleFailure.value} />}
-        <Shelf />
+        {server.value ? <ServerShelf server={server.value} /> : <Shelf />}
       </section>
     </>
   );
@@ -107,7 +112,7 @@ function Shelf() {
 }
 
 function BundleCard({ open }: { readonly open: OpenBundle }) {
-  const { manifest } = open.bundle;
+  const { manifest } = open;
   const concept = conceptOf(open.shelf, manifest.fit);
   return (
     <section class="card stack" aria-label={open.title}>

@@ -1,23 +1,26 @@
 /** What both models thought at a token. */
 
+import { turns } from "../chat/turns.ts";
 import { FiguresRow, FiguresTable } from "../parts/figures.tsx";
 import { hasStages } from "../state/bundles.ts";
 import type { Alternative, TokenRecord } from "./records.ts";
-import { analysing, changedAt, chosenToken, sides } from "./run.ts";
+import { isChat } from "./run.ts";
+import { analysing, changedAt, chosenToken } from "./run-state.ts";
+import { chosenSide } from "./shown.ts";
 
 export function TokenDetail() {
   const chosen = chosenToken.value;
-  if (!chosen) return null;
-  const side = sides.value[chosen.side];
-  const record = side.records?.[chosen.index];
-  const token = side.tokens[chosen.index];
-  if (!token) return null;
+  const side = chosenSide.value;
+  const token = chosen && side?.tokens[chosen.index];
+  if (!chosen || !token) return null;
+  const record = side?.records?.[chosen.index];
   return (
     <section class="card stack after" aria-label="Token">
       <div class="row spread">
         <h2>
-          Token {chosen.index + 1}, {chosen.side} <span class="token-name">{shown(token.text)}</span>{" "}
-          <small class="soft">id {token.id}</small>
+          Token {chosen.index + 1}, {chosen.side}
+          {isChat.value && `, turn ${chosen.turn + 1}`} <span class="token-name">{shown(token.text)}</span>{" "}
+          {token.id !== null && <small class="soft">id {token.id}</small>}
         </h2>
         <button
           type="button"
@@ -29,15 +32,16 @@ export function TokenDetail() {
           Close
         </button>
       </div>
-      {record ? <Details record={record} /> : <p class="soft">{why()}</p>}
+      {record ? <Details record={record} /> : <p class="soft">{why(chosen.turn)}</p>}
     </section>
   );
 }
 
-function why(): string {
+function why(turn: number): string {
+  const wasMoved = isChat.value ? turns.value[turn]?.isMoved : changedAt.value.length > 0;
   if (analysing.value) return "Comparing token by token …";
   if (!hasStages.value) return "Add a bundle: then plain and edited are compared at every token.";
-  if (changedAt.value.length > 0)
+  if (wasMoved)
     return "A slider moved during this run, so its tokens were drawn from several models. Generate again to compare.";
   return "Plain and edited are compared when the run has ended.";
 }
@@ -50,19 +54,21 @@ function Details({ record }: { readonly record: TokenRecord }) {
         <div class="measures">
           <span>Plain</span>
           <Bar side="plain" value={plain} />
-          <span>
-            {percent(plain)}, rank {plain_rank.toLocaleString("en")}
-          </span>
+          <span>{likelihood(plain, plain_rank)}</span>
           <span>Edited</span>
           <Bar side="edited" value={edited} />
-          <span>
-            {percent(edited)}, rank {edited_rank.toLocaleString("en")}
-          </span>
+          <span>{likelihood(edited, edited_rank)}</span>
         </div>
-        <p class="soft small">
-          The edit makes this token {change(plain, edited)}. The predictions here are {kl.toFixed(3)} nats apart:
-          KL(plain ‖ edited).
-        </p>
+        {plain !== null && edited !== null ? (
+          <p class="soft small">
+            The edit makes this token {change(plain, edited)}.
+            {kl !== null && ` The predictions here are ${kl.toFixed(3)} nats apart: KL(plain ‖ edited).`}
+          </p>
+        ) : (
+          <p class="soft small">
+            A server tells the likeliest tokens after its own text: what the other side thought here is not known.
+          </p>
+        )}
       </div>
       <FiguresTable
         caption="What else could have come"
@@ -70,7 +76,7 @@ function Details({ record }: { readonly record: TokenRecord }) {
         figures={["Plain", "Edited", "Change"]}
       >
         {alternatives.map((each) => (
-          <AlternativeRow key={each.id} each={each} isThis={each.id === record.id} />
+          <AlternativeRow key={each.id ?? each.text} each={each} isThis={isSame(each, record)} />
         ))}
       </FiguresTable>
     </div>
@@ -103,10 +109,20 @@ function moved(plain: number | null, edited: number | null): string {
   return edited >= plain ? `▲ +${percent(edited - plain)}` : `▼ −${percent(plain - edited)}`;
 }
 
-function Bar({ side, value }: { readonly side: "plain" | "edited"; readonly value: number }) {
+/** A server tells texts, not ids. */
+function isSame(one: Pick<Alternative, "id" | "text">, other: Pick<TokenRecord, "id" | "text">): boolean {
+  return one.id === null ? one.text === other.text : one.id === other.id;
+}
+
+function likelihood(probability: number | null, rank: number | null): string {
+  if (probability === null) return "not known";
+  return rank === null ? percent(probability) : `${percent(probability)}, rank ${rank.toLocaleString("en")}`;
+}
+
+function Bar({ side, value }: { readonly side: "plain" | "edited"; readonly value: number | null }) {
   return (
     <span class={`bar ${side}`} aria-hidden="true">
-      <i style={{ "--share": String(value) }} />
+      <i style={{ "--share": String(value ?? 0) }} />
     </span>
   );
 }

@@ -2,20 +2,23 @@
 import { memo } from "preact/compat";
 import { useRef } from "preact/hooks";
 import { heatOf } from "./heat.ts";
-import { chosenToken, type RunToken, type Side, type SideName } from "./run.ts";
+import { chosenToken, type RunToken, type Side, type SideName } from "./run-state.ts";
 import { showsHeat } from "./sides.tsx";
 
 interface Props {
   readonly name: SideName;
   readonly side: Side;
+  /** Of a chat. */
+  readonly turn?: number;
 }
 
-export function Tokens({ name, side: { tokens, records } }: Props) {
+export function Tokens({ name, side: { tokens, records }, turn = 0 }: Props) {
   const list = useRef<HTMLSpanElement>(null);
-  const chosen = chosenToken.value?.side === name ? chosenToken.value.index : -1;
+  const { value } = chosenToken;
+  const chosen = value?.side === name && value.turn === turn ? value.index : -1;
   const stop = chosen >= 0 ? chosen : 0;
   const toggle = (index: number) => {
-    chosenToken.value = index === chosen ? null : { side: name, index };
+    chosenToken.value = index === chosen ? null : { side: name, turn, index };
   };
   const go = (event: KeyboardEvent) => {
     const buttons = [...(list.current?.querySelectorAll<HTMLElement>(".token") ?? [])];
