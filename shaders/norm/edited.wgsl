@@ -135,35 +135,42 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     }
   }
 
-  // 1. the residual add
+  // 1. to 3. One call of run_groups in a loop: compilers copy it to each place that calls it, and it is most of the kernel.
   var place = RowPlace(in_at, at, false);
-  @if(deltas) {
-    if (args.has_delta != 0u) {
-      for (var i = tid; i < D4; i += THREADS) {
-        output[at + i] = delta[in_at + i];
-      }
-      place.moved = true;
-      let delta_track = select(NONE, track_at, args.tracks_delta != 0u);
-      place.moved = run_groups(groups.x, groups.y, records, place, delta_track, tid);
-      for (var i = tid; i < D4; i += THREADS) {
-        let x = output[at + i];
-        // site: attn_out or mlp_out
-        @if(tap_delta) { if (owner) { tap(args.tap_delta, step_row, D4, i, x); } }
-        @if(sourced) keep_delta(owner, variant, in_at, i, x);
-        output[at + i] = input[in_at + i] + x;
+  var first = groups.x;
+  // By data: the groups of a program, from the stage table, the same in all threads.
+  for (var part = 0u; part < 3u; part++) {
+    let is_delta = part == 0u && args.has_delta != 0u;
+    @if(deltas) {
+      if (is_delta) {
+        for (var i = tid; i < D4; i += THREADS) {
+          output[at + i] = delta[in_at + i];
+        }
+        place.moved = true;
       }
     }
+    @if(deltas) let part_track = select(track_at, NONE, part == 0u && args.tracks_delta == 0u);
+    @else let part_track = track_at;
+    let count = select(groups[1u + part], 0u, part == 0u && !is_delta);
+    place.moved = run_groups(first, count, records, place, part_track, tid);
+    first += groups[1u + part];
+    @if(deltas) {
+      // 1. the residual add
+      if (is_delta) {
+        for (var i = tid; i < D4; i += THREADS) {
+          let x = output[at + i];
+          // site: attn_out or mlp_out
+          @if(tap_delta) { if (owner) { tap(args.tap_delta, step_row, D4, i, x); } }
+          @if(sourced) keep_delta(owner, variant, in_at, i, x);
+          output[at + i] = input[in_at + i] + x;
+        }
+      }
+    }
+    // 2. resid_post of the block before, or resid_mid
+    @if(tap_resid_post) { if (part == 1u) { tap_row(args.tap_resid_post, row, owner, place, tid); } }
+    // 3. resid_pre, or resid_mid
+    @if(tap_resid_pre) { if (part == 2u) { tap_row(args.tap_resid_pre, row, owner, place, tid); } }
   }
-
-  // 2. resid_post of the block before, or resid_mid
-  let post_at = groups.x + groups.y;
-  place.moved = run_groups(post_at, groups.z, records, place, track_at, tid);
-  @if(tap_resid_post) tap_row(args.tap_resid_post, row, owner, place, tid);
-
-  // 3. resid_pre
-  place.moved = run_groups(post_at + groups.z, groups.w, records, place, track_at, tid);
-  // site: resid_pre or resid_mid
-  @if(tap_resid_pre) tap_row(args.tap_resid_pre, row, owner, place, tid);
   @if(!outs) {
     if (owner && args.writes_stream != 0u) {
       for (var i = tid; i < D4; i += THREADS) {

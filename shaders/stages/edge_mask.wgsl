@@ -59,6 +59,9 @@ fn mask_of(words: vec4u) -> Mask {
   return Mask(bitcast<f32>(words.x), words.y, words.z);
 }
 
+// Columns of a row that a thread has at a time, at most.
+const COLUMNS = min(4u, (D4 + THREADS - 1u) / THREADS);
+
 // Where the rows of the source table are: row `row_at` of slot s begins at s·stride + row_at.
 struct SourceRow {
   at: u32,
@@ -100,11 +103,14 @@ fn edge_mask(variants: u32, number: u32, record: u32, place: RowPlace, rows: Sou
       }
     }
 
-    // the row
-    finish_column(variant, mask, place, rows, i, a0);
-    if (i + THREADS < D4) { finish_column(variant, mask, place, rows, i1, a1); }
-    if (i + 2u * THREADS < D4) { finish_column(variant, mask, place, rows, i2, a2); }
-    if (i + 3u * THREADS < D4) { finish_column(variant, mask, place, rows, i3, a3); }
+    // the row, by one call of finish_column, which compilers copy to each place that calls it
+    for (var c = 0u; c < COLUMNS; c++) {
+      let column = i + c * THREADS;
+      if (column < D4) {
+        let sum = select(select(a0, a1, c == 1u), select(a2, a3, c == 3u), c >= 2u);
+        finish_column(variant, mask, place, rows, column, sum);
+      }
+    }
   }
   return true;
 }

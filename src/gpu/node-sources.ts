@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { HostAdapter } from "./host.ts";
+import { isKnownSoftware } from "./known-devices.ts";
 import { INSTALL_COMMAND, isNamed, listNames, requestNamed } from "./node-dawn.ts";
 import { type Carrier, findCarrier, findUnpacked, unpackDriver } from "./node-swiftshader.ts";
 import { findDriverFiles, hasVulkanLoader, loadError, loadVulkanLoader } from "./node-vulkan.ts";
@@ -75,7 +76,8 @@ export async function carriedSource(unpack = true): Promise<Source | Absence> {
 export async function bestAdapter(source: Source): Promise<HostAdapter | Absence> {
   const { files, kind, origin } = source;
   const listed = await listNames(files);
-  const adapter = listed.length > 0 ? await requestNamed(files, null) : null;
+  const software = listed.every(({ name }) => isSoftwareName(name));
+  const adapter = listed.length > 0 ? await requestNamed(files, null, software) : null;
   if (!adapter) return { kind, origin, absent: whyNone(source) };
   const entry = listed.find(({ name }) => isNamed(adapter.info, name));
   const first = {
@@ -95,10 +97,16 @@ export async function bestAdapter(source: Source): Promise<HostAdapter | Absence
 export async function allAdapters({ files, origin }: Source): Promise<readonly HostAdapter[]> {
   const found: HostAdapter[] = [];
   for (const { name, backend } of await listNames(files)) {
-    const adapter = await requestNamed(files, name);
+    const adapter = await requestNamed(files, name, isSoftwareName(name));
     if (adapter) found.push({ adapter, name, backend, origin });
   }
   return found;
+}
+
+/** Whether a name from {@link listNames} is that of a device which computes on the CPU. */
+function isSoftwareName(name: string): boolean {
+  const device = name.toLowerCase();
+  return isKnownSoftware({ vendor: "", architecture: "", device, description: device });
 }
 
 /** The reason why a source offers no adapter, as a sentence without its full stop. */

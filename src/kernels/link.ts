@@ -38,30 +38,55 @@ export function linkShader(source: ShaderSource): Promise<string> {
   return result;
 }
 
+/** The linker, and what it has parsed of the shaders that lie in one file. */
+interface Linker {
+  readonly wesl: typeof import("wesl/core");
+  readonly shaders: InstanceType<typeof import("wesl/core").RecordResolver>;
+}
+
+let linker: Promise<Linker> | undefined;
+let instrumentShaders: Promise<Linker["shaders"]> | undefined;
+
 /**
  * Loads the linker and the shaders, which are half of the engine's code: `load` asks for them while the weights come, and
- * a page shows something before they are there.
+ * a page shows something before they are there. Each shader is parsed once, when it is first linked.
  */
-export async function openLinker(): Promise<{
-  readonly link: typeof import("wesl/core").link;
-  readonly shaderFiles: Readonly<Record<string, string>>;
-}> {
-  const [{ link }, { shaderFiles }] = await Promise.all([import("wesl/core"), import("./shaders.gen.ts")]);
-  return { link, shaderFiles };
+export function openLinker(): Promise<Linker> {
+  linker ??= openNow();
+  linker.catch(() => {
+    linker = undefined;
+  });
+  return linker;
+}
+
+async function openNow(): Promise<Linker> {
+  const [wesl, { shaderFiles }] = await Promise.all([import("wesl/core"), import("./shaders.gen.ts")]);
+  return { wesl, shaders: resolverOf(wesl, shaderFiles) };
+}
+
+async function openInstruments(wesl: Linker["wesl"]): Promise<Linker["shaders"]> {
+  return resolverOf(wesl, (await import("./instrument-shaders.gen.ts")).shaderFiles);
+}
+
+function resolverOf({ RecordResolver }: Linker["wesl"], files: Readonly<Record<string, string>>): Linker["shaders"] {
+  return new RecordResolver(Object.fromEntries(Object.entries(files).map(([path, text]) => [`${path}.wesl`, text])));
 }
 
 async function linkNow(source: ShaderSource): Promise<string> {
-  const { link, shaderFiles } = await openLinker();
-  const files: Record<string, string> = {};
-  const more = instruments.test(source.entry) ? (await import("./instrument-shaders.gen.ts")).shaderFiles : {};
-  for (const [path, text] of Object.entries({ ...shaderFiles, ...more, ...source.modules }))
-    files[`${path}.wesl`] = text;
+  const { wesl, shaders } = await openLinker();
+  const resolvers = [shaders];
+  if (instruments.test(source.entry)) {
+    instrumentShaders ??= openInstruments(wesl);
+    resolvers.unshift(await instrumentShaders);
+  }
+  if (source.modules) resolvers.unshift(resolverOf(wesl, source.modules));
   try {
-    const result = await link({
-      weslSrc: files,
+    const result = await wesl.link({
+      resolver: wesl.composeResolvers(...resolvers),
       rootModuleName: source.entry,
       conditions: { ...source.conditions },
       constants: { ...source.constants },
+      sourceMap: false,
     });
     return result.dest;
   } catch (cause) {

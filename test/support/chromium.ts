@@ -29,6 +29,8 @@ export async function openChromium(flags: readonly string[] = []): Promise<Brows
     args: [
       "--enable-unsafe-webgpu",
       "--use-webgpu-adapter=swiftshader",
+      // As src/gpu/node-dawn.ts does, which says why: kernels with workgroup memory compile up to ten times faster.
+      "--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension",
       // Chromium refuses its sandbox to root, which is who runs things in containers.
       ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
       // Containers often have a /dev/shm of 64 MB, too small for a renderer.
