@@ -6,6 +6,7 @@ import { fitAura, fitDirection } from "../../src/index.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
+import { myTurns } from "../support/turns.ts";
 
 interface FitCase {
   readonly case: string;
@@ -14,7 +15,7 @@ interface FitCase {
   readonly expected: string;
 }
 
-for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
+for (const name of myTurns(["gpt2-tiny", "llama-tiny", "llama3-tiny"])) {
   const folder = `test/golden/${name}`;
 
   test(`${name}: AurA and ACE meet the golden fits`, async () => {

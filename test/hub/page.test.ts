@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { CachedModel, LoadOptions } from "../../src/index.ts";
 import { type ServedPage, serveTestPage } from "../page/open.ts";
-import { openChromium } from "../support/chromium.ts";
+import { openChromium, UNCHECKED } from "../support/chromium.ts";
 import { location } from "../support/files.ts";
 import { FakeHub } from "../support/hub-server.ts";
 import { NEW, noise } from "./node-fixtures.ts";
@@ -50,7 +50,7 @@ test.before(async () => {
   }
   hub = await FakeHub.start({ [MODEL]: { commits: [{ sha: NEW, files }] } });
   served = await serveTestPage(SCRIPT);
-  browser = await openChromium();
+  browser = await openChromium([`--${UNCHECKED}`]);
 });
 
 test.before.each(async () => {

@@ -20,7 +20,7 @@ interface GoldenCase {
 
 const MODELS = ["gpt2-tiny", "llama-tiny", "llama3-tiny"];
 
-/** Scopes that end or begin within the tokens: every split between prefill and cached decode counts. */
+/** Scopes that end or begin within the tokens: every split between prefill and cached decode counts, in Node or Chromium. */
 const SCOPED = /^(?:addition-generated|everything)$/;
 
 for (const name of MODELS) {
@@ -58,7 +58,7 @@ for (const name of MODELS) {
       if (!mine.has(what) && !SCOPED.test(what)) return;
       const whole = await model.logits(tokens, { promptLength: prompt_len });
       assertClose(whole.data, expected, what);
-      const ends = SCOPED.test(what) ? tokens.map((_, i) => i).slice(1) : [tokens.length - 2];
+      const ends = SCOPED.test(what) ? myTurns(tokens.map((_, i) => i).slice(1)) : [tokens.length - 2];
       for (const split of ends) await assertSplit(model, tokens, prompt_len, split, expected, `${what} from ${split}`);
     });
   });

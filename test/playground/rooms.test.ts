@@ -1,51 +1,17 @@
 /** The other rooms of the playground in a real browser: fit, circuit, look, measure. */
 import { readFile } from "node:fs/promises";
-import type { Browser } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors } from "../../src/index.ts";
-import { openChromium, UNCHECKED } from "../support/chromium.ts";
-import { openSmall, type Site, servePlayground, type Visit, visit } from "./site.ts";
+import { openSmall, sharedVisit, type Visit } from "./site.ts";
 
-let site: Site;
-let browser: Browser;
 let visited: Visit;
 
 test.before(async () => {
-  site = await servePlayground();
-  browser = await openChromium([`--${UNCHECKED}`]);
-  visited = await visit(browser, site.url);
-});
-
-test.after(async () => {
-  await browser?.close();
-  await site?.close();
+  ({ visited } = await sharedVisit());
 });
 
 const room = (name: string) => visited.page.getByRole("tab", { name, exact: true }).click();
-
-test("the circuit of sorting breaks while edges are cut, and mends", async () => {
-  const { page } = visited;
-  await openSmall(page, "gpt-nano-sort");
-  await room("Circuit");
-  await page.getByText("0 of 82 edges cut").waitFor();
-  await page.getByText("729 of 729 inputs sorted").waitFor();
-  await page.getByRole("searchbox", { name: "Find edges" }).fill("blocks.2.mlp → logits");
-  const circuit = page.getByRole("application", { name: "Circuit" });
-  await circuit.focus();
-  await page.keyboard.press("ArrowRight");
-  await page.keyboard.press("Enter");
-  await page.getByText("1 of 82 edges cut").waitFor();
-  assert.match((await page.locator("#circuit-cut").textContent()) ?? "", /blocks\.2\.mlp → logits/);
-  const broken = page.getByText(/^\d+ of 729 inputs sorted$/);
-  await page.waitForFunction(() => {
-    const text = document.querySelector("section[aria-label=Sorting] output")?.textContent ?? "";
-    return / of 729/.test(text) && !text.startsWith("729");
-  });
-  assert.ok(Number.parseInt((await broken.textContent()) ?? "", 10) < 729);
-  await page.getByRole("button", { name: "Restore all" }).click();
-  await page.getByText("729 of 729 inputs sorted").waitFor();
-});
 
 test("two lists become a bundle that can be downloaded and used", async () => {
   const { page } = visited;
@@ -85,6 +51,29 @@ test("a prompt is looked at from the inside", async () => {
   ]);
   const { tensors } = parseSafetensors(new Uint8Array(await readFile(await download.path())));
   assert.ok(tensors.has("resid_post.4"));
+});
+
+test("the circuit of sorting breaks while edges are cut, and mends", async () => {
+  const { page } = visited;
+  await openSmall(page, "gpt-nano-sort");
+  await room("Circuit");
+  await page.getByText("0 of 82 edges cut").waitFor();
+  await page.getByText("729 of 729 inputs sorted").waitFor();
+  await page.getByRole("searchbox", { name: "Find edges" }).fill("blocks.2.mlp → logits");
+  const circuit = page.getByRole("application", { name: "Circuit" });
+  await circuit.focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Enter");
+  await page.getByText("1 of 82 edges cut").waitFor();
+  assert.match((await page.locator("#circuit-cut").textContent()) ?? "", /blocks\.2\.mlp → logits/);
+  const broken = page.getByText(/^\d+ of 729 inputs sorted$/);
+  await page.waitForFunction(() => {
+    const text = document.querySelector("section[aria-label=Sorting] output")?.textContent ?? "";
+    return / of 729/.test(text) && !text.startsWith("729");
+  });
+  assert.ok(Number.parseInt((await broken.textContent()) ?? "", 10) < 729);
+  await page.getByRole("button", { name: "Restore all" }).click();
+  await page.getByText("729 of 729 inputs sorted").waitFor();
 });
 
 test("the device is measured, and the report saved", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { serve } from "../page/server.ts";
 import { root } from "../run-files.ts";
+import { openChromium, UNCHECKED } from "../support/chromium.ts";
 
 let built: Promise<unknown> | undefined;
 
@@ -26,6 +27,25 @@ export async function servePlayground(): Promise<Site> {
   const folders = { "/some/folder/": join(root, "playground/dist"), "/weights/": join(root, "weights") };
   const { origin, close } = await serve({ folders });
   return { url: `${origin}/some/folder/`, close };
+}
+
+export interface Shared {
+  readonly site: Site;
+  readonly browser: Browser;
+  /** A visitor who stays. Whatever model a test finds open there, {@link openSmall} makes sure of the one it wants. */
+  readonly visited: Visit;
+}
+
+let shared: Promise<Shared> | undefined;
+
+/** One site, browser and visitor for the files of a process, which closes them when it ends: what is compiled stays. */
+export function sharedVisit(): Promise<Shared> {
+  shared ??= (async () => {
+    const site = await servePlayground();
+    const browser = await openChromium([`--${UNCHECKED}`]);
+    return { site, browser, visited: await visit(browser, site.url) };
+  })();
+  return shared;
 }
 
 export interface Visit {
@@ -54,8 +74,9 @@ export async function visit(browser: Browser, url: string): Promise<Visit> {
   return { context, page, faults };
 }
 
-/** Opens one of the models that come with the site, and waits until it can be used. */
+/** Opens one of the models that come with the site unless it is open, and waits until it can be used. */
 export async function openSmall(page: Page, name: string): Promise<void> {
+  if ((await page.locator(".model-line", { hasText: name }).count()) > 0) return;
   await page.getByRole("button", { name, exact: true }).click();
   await page.locator(".model-line", { hasText: name }).waitFor();
 }

@@ -4,46 +4,41 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load } from "../../src/index.ts";
 import { root } from "../run-files.ts";
-import { openChromium, UNCHECKED } from "../support/chromium.ts";
 import { readJson } from "../support/files.ts";
-import { generate, openSmall, type Site, servePlayground, slide, tokensOf, type Visit, visit } from "./site.ts";
+import { load } from "../support/load.ts";
+import { generate, openSmall, type Site, sharedVisit, slide, tokensOf, type Visit, visit } from "./site.ts";
 
 let site: Site;
 let browser: Browser;
 let visited: Visit;
 
 test.before(async () => {
-  site = await servePlayground();
-  browser = await openChromium([`--${UNCHECKED}`]);
-  visited = await visit(browser, site.url);
-});
-
-test.after(async () => {
-  await browser?.close();
-  await site?.close();
+  ({ site, browser, visited } = await sharedVisit());
+  await visited.page.getByRole("tab", { name: "Steer", exact: true }).click();
 });
 
 test("the first screen shows a run, and says that it is recorded", async () => {
-  const { page } = visited;
+  const { page, context, faults } = await visit(browser, site.url);
   await page.getByText("Recorded run.").waitFor();
   const recorded = await readJson<{ plain: { text: string }[] }>("playground/shelf/recorded.json");
   assert.equal(
     await tokensOf(page, "Plain"),
     recorded.plain.map(({ text }) => text),
   );
+  assert.equal(faults, []);
+  await context.close();
 });
 
 test("a small model opens and says what the library says", async () => {
   const { page } = visited;
-  await openSmall(page, "stories260K");
+  await openSmall(page, "gpt2-stories");
   assert.is(await page.getByText("Recorded run.").count(), 0);
   await page.getByRole("textbox", { name: "Prompt" }).fill("Once upon a time");
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
   await page.getByRole("spinbutton", { name: "Temperature" }).fill("0");
   await generate(page);
-  const model = await load(join(root, "weights/stories260K"));
+  const model = await load(join(root, "weights/gpt2-stories"));
   const { text } = await model.generate("Once upon a time", { maxNewTokens: 12, temperature: 0 }).result();
   model.dispose();
   assert.is((await tokensOf(page, "Plain")).join(""), text);
@@ -51,27 +46,26 @@ test("a small model opens and says what the library says", async () => {
 
 test("a run stops", async () => {
   const { page } = visited;
-  await page.getByRole("spinbutton", { name: "New tokens" }).fill("400");
+  await page.getByRole("spinbutton", { name: "New tokens" }).fill("200");
   await page.getByRole("button", { name: "Generate" }).click();
   await page.getByRole("region", { name: "Plain" }).locator(".token").nth(5).waitFor();
   await page.getByRole("button", { name: "Stop", exact: true }).click();
   await page.getByText("Stopped.").waitFor();
-  assert.ok((await tokensOf(page, "Plain")).length < 400);
+  assert.ok((await tokensOf(page, "Plain")).length < 200);
 });
 
 test("a bundle's stage has sliders and a switch, and acts", async () => {
   const { page } = visited;
-  await openSmall(page, "gpt2-stories");
   await page.getByLabel("Add bundle").setInputFiles(join(root, "playground/shelf/shakespeare-ace.safetensors"));
   const group = page.getByRole("group", { name: "shakespeare", exact: true });
   await group.getByRole("slider", { name: "Strength" }).waitFor();
   assert.ok(await group.getByRole("switch", { name: "On" }).isChecked());
   await page.getByRole("textbox", { name: "Prompt" }).fill("The king said");
-  await page.getByRole("spinbutton", { name: "New tokens" }).fill("16");
+  await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
   await slide(page, "shakespeare", "Alpha", 2);
   await generate(page);
   const [plain, edited] = [await tokensOf(page, "Plain"), await tokensOf(page, "Edited")];
-  assert.is(plain.length, 16);
+  assert.is(plain.length, 12);
   assert.is.not(plain.join(), edited.join());
   // Off, the edited model is the plain one.
   await group.getByRole("switch", { name: "On" }).click();
@@ -97,7 +91,7 @@ test("a token tells how likely both models held it", async () => {
 
 test("a slider acts on the next token in the middle of a run", async () => {
   const { page } = visited;
-  await page.getByRole("spinbutton", { name: "New tokens" }).fill("100");
+  await page.getByRole("spinbutton", { name: "New tokens" }).fill("60");
   await slide(page, "shakespeare", "Alpha", 0);
   await generate(page);
   const still = await tokensOf(page, "Edited");
@@ -109,12 +103,12 @@ test("a slider acts on the next token in the middle of a run", async () => {
   const moved = await tokensOf(page, "Edited");
   const parted = moved.findIndex((text, i) => text !== still[i]);
   assert.ok(parted > 3, `they part at token ${parted}`);
-  assert.ok(parted < 100);
+  assert.ok(parted < 60);
 });
 
 test("a link gives another visitor the same tokens", async () => {
   const { page } = visited;
-  await page.getByRole("spinbutton", { name: "New tokens" }).fill("20");
+  await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
   await slide(page, "shakespeare", "Alpha", 1.5);
   await page.getByRole("spinbutton", { name: "Temperature" }).fill("0.8");
   await generate(page);

@@ -7,6 +7,7 @@ import { load, tuneModel } from "../../src/index.ts";
 import { standIns } from "../../src/tune/stand-ins.ts";
 import { location } from "../support/files.ts";
 import { MemoryStore } from "../support/memory-store.ts";
+import { myTurns } from "../support/turns.ts";
 
 const MB = 1 << 20;
 
@@ -44,8 +45,11 @@ test("a model of a gigabyte has enough for 256 MB, spread out; a model with that
   assert.equal(standIns(64 * MB, new Set([0]), [64 * MB, 18 * MB], 256), []);
 });
 
-test("on devices other than software, kernels are also timed on other weights", async () => {
-  for (const software of [true, false]) {
+for (const software of myTurns([true, false])) {
+  const title = software
+    ? "on a software device, kernels are timed on their own weights"
+    : "on other devices, on others' weights too";
+  test(title, async () => {
     const model = await load(location("test/golden/gpt2-tiny"));
     try {
       const { gpu } = model.internals;
@@ -70,7 +74,7 @@ test("on devices other than software, kernels are also timed on other weights", 
     } finally {
       model.dispose();
     }
-  }
-});
+  });
+}
 
 test.run();
