@@ -153,6 +153,34 @@ test("gpt2-stories gives the expected ids and text", async () => {
   model.dispose();
 });
 
+test("gpt2-stories does not draw the tokens that its training never saw", async () => {
+  // 2, 4, 5, 7, 8 and 14 are such tokens: as inputs they must not lead to others.
+  const odd = [
+    [50256, 2, 4, 5, 464, 5822, 531],
+    [7, 8, 14, 7454, 2402, 257],
+    [31373, 995, 40000, 11, 23000, 198, 198],
+  ];
+  const model = await load(location("weights/gpt2-stories"));
+  for (const tokens of odd) {
+    const { data } = await model.logits(tokens);
+    const width = model.config.vocab_size;
+    for (let row = 0; row < tokens.length; row++) {
+      const logits = data.subarray(row * width, (row + 1) * width);
+      const unseen = logits[2] as number;
+      const most = logits.reduce((a, b) => Math.max(a, b));
+      let [count, seen] = [0, 0];
+      for (const logit of logits) {
+        if (logit === unseen) count++;
+        else seen += Math.exp(logit - most);
+      }
+      assert.is(count, 36_616);
+      const below = most + Math.log(seen) - unseen;
+      assert.ok(below > 25, `after ${tokens.slice(0, row + 1)}: only ${below} below`);
+    }
+  }
+  model.dispose();
+});
+
 test("a prompt beyond the context, ids beyond the vocabulary and an empty prompt are refused", async () => {
   const model = await load(location("weights/gpt-nano-sort"));
   assert.is(await codeOf(() => model.generate(Array(12).fill(0)).result()), "context_overflow");
