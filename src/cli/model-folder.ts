@@ -3,6 +3,7 @@ import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import type { ChangedModel } from "../model/changed-model.ts";
+import { notWritten } from "./not-written.ts";
 
 /**
  * Checks in advance, as far as possible, that a folder can be made. An empty folder may exist already.
@@ -86,6 +87,6 @@ async function takePlace(fresh: string, target: string): Promise<void> {
 
 async function refuseOf<T>(path: string, work: Promise<T>): Promise<T> {
   return work.catch((cause: Error) => {
-    throw new SluiceError("not_written", `${path} cannot be written: ${cause.message}`, { cause });
+    throw notWritten(path, cause);
   });
 }

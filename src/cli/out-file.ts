@@ -1,8 +1,9 @@
 /** Result files: refused before the work if they cannot be written, never visible half-written. */
 import { constants } from "node:fs";
-import { access, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, chmod, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
+import { notWritten } from "./not-written.ts";
 
 export interface OutFile {
   /** Replaces the file's contents by the bytes. @throws SluiceError `not_written` if that fails */
@@ -36,20 +37,24 @@ export async function prepareOutFile(
   return {
     async write(bytes) {
       try {
-        if (replaced) await replaceFile(target, bytes);
+        if (replaced) await replaceFile(target, bytes, existing?.mode);
         else await writeFile(target, bytes);
       } catch (cause) {
-        throw new SluiceError("not_written", `${path} cannot be written: ${(cause as Error).message}`, { cause });
+        throw notWritten(path, cause);
       }
     },
   };
 }
 
-/** A reader sees the old file or the new one, never a part: the new file is written next to the old one, then renamed. */
-async function replaceFile(target: string, bytes: Uint8Array): Promise<void> {
+/**
+ * A reader sees the old file or the new one, never a part: the new file is written next to the old one, then renamed.
+ * @param mode of the old file, which the new one gets
+ */
+async function replaceFile(target: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {
   const fresh = `${target}.${process.pid}.part`;
   try {
     await writeFile(fresh, bytes);
+    if (mode !== undefined) await chmod(fresh, mode & 0o7777);
     await rename(fresh, target);
   } catch (error) {
     await rm(fresh, { force: true });

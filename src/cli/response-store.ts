@@ -1,11 +1,13 @@
 /**
- * Keeps what a fit has measured, in a file next to its result that only grows, in case the fit is interrupted.
+ * Keeps what a fit has measured, in a file next to its result, in case the fit is interrupted.
  *
  * A header names the inputs and the shape of the rows; then follows one record per row: its float32 values, and 8 bytes of a
  * digest over its number and values. When the file is read again, the first record that is cut off or fails its digest
- * is dropped, with all after it. Records have fixed places, so two runs of one fit do not harm each other.
+ * does not count, nor do those after it. Records have fixed places, nothing is cut off, and each run holds the file open
+ * while it needs it: two runs of one fit at once do not harm each other, and the first to end removes only the name.
  */
 import { createHash } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { SluiceError } from "../errors.ts";
 import type { PooledRows } from "../fit/pool.ts";
@@ -29,8 +31,8 @@ export class FileStore implements ResponseStore {
   /** Whether an earlier run left rows. */
   readonly isBegun: boolean;
   readonly #inputs: Buffer;
-  /** Whether the file is known to hold rows of these inputs. */
-  #isOwn = false;
+  /** The file, once it is known to hold rows of these inputs. */
+  #file: FileHandle | undefined;
   #parts: readonly PlacedPart[] = [];
   #rows = 0;
 
@@ -72,25 +74,28 @@ export class FileStore implements ResponseStore {
     }
     this.#parts = placed;
     const header = Buffer.concat([MAGIC, this.#inputs, digestOf(Buffer.from(JSON.stringify(parts)))]);
-    const size = (await sizeOf(this.path)) ?? 0;
-    await withFile(this.path, size === 0 ? "w+" : "r+", async (file) => {
+    await this.close();
+    const file = await opened(this.path, WRITING);
+    try {
+      const found = await readAt(file, 0, HEADER_BYTES);
       // A file cut off within its header holds nothing.
-      if (size < HEADER_BYTES) await writeAt(file, 0, header);
-      else if (!header.equals(await readAt(file, 0, HEADER_BYTES))) throw foreign(this.path);
+      if (found.length < HEADER_BYTES) await writeAt(file, 0, header);
+      else if (!header.equals(found)) throw foreign(this.path);
       this.#rows = 0;
       for await (const rows of this.#scan(file, 0, first)) this.#rows += rows.length;
-      await file.truncate(this.#offsetOf(this.#rows));
-    });
-    this.#isOwn = true;
+    } catch (cause) {
+      await file.close();
+      throw refused(this.path, WRITING, cause);
+    }
+    this.#file = file;
     return this.#rows;
   }
 
   async *read(first: number, count: number): AsyncGenerator<PooledRows> {
-    const file = await opened(this.path, "r");
     try {
-      yield* this.#scan(file, first, count);
-    } finally {
-      await file.close();
+      yield* this.#scan(this.#begun, first, count);
+    } catch (cause) {
+      throw refused(this.path, "r", cause);
     }
   }
 
@@ -100,7 +105,11 @@ export class FileStore implements ResponseStore {
       const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
       return [bytes, checkOf(this.#rows + i, bytes)];
     });
-    await withFile(this.path, "r+", (file) => writeAt(file, offset, Buffer.concat(records)));
+    try {
+      await writeAt(this.#begun, offset, Buffer.concat(records));
+    } catch (cause) {
+      throw refused(this.path, WRITING, cause);
+    }
     this.#rows += rows.length;
   }
 
@@ -112,14 +121,29 @@ export class FileStore implements ResponseStore {
     try {
       return await fit;
     } catch (error) {
-      if (this.#isOwn && error instanceof SluiceError && error.code === "usage") await this.remove();
+      if (this.#file && error instanceof SluiceError && error.code === "usage") await this.remove();
       throw error;
+    } finally {
+      await this.close();
     }
   }
 
   /** Deletes the file once the result is written. */
   async remove(): Promise<void> {
+    await this.close();
     await rm(this.path, { force: true });
+  }
+
+  /** Lets go of the file, which stays. */
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+
+  get #begun(): FileHandle {
+    if (!this.#file) throw new Error("The store was not begun");
+    return this.#file;
   }
 
   /** Up to `count` rows from `first` on, in batches, as long as records are intact. */
@@ -211,15 +235,17 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-/** `r` only reads; the others also write. */
-type Flags = "r" | "r+" | "w+";
+/** Makes the file if there is none. "a" would write at the end alone, "w" would drop what another run has written. */
+const WRITING = constants.O_RDWR | constants.O_CREAT;
+
+type Flags = "r" | typeof WRITING;
 
 async function withFile<Result>(path: string, flags: Flags, use: (file: FileHandle) => Promise<Result>) {
   const file = await opened(path, flags);
   try {
     return await use(file);
   } catch (cause) {
-    throw cause instanceof SluiceError ? cause : unusable(path, flags, cause);
+    throw refused(path, flags, cause);
   } finally {
     await file.close();
   }
@@ -231,6 +257,10 @@ async function opened(path: string, flags: Flags): Promise<FileHandle> {
   } catch (cause) {
     throw unusable(path, flags, cause);
   }
+}
+
+function refused(path: string, flags: Flags, cause: unknown): Error {
+  return cause instanceof SluiceError ? cause : unusable(path, flags, cause);
 }
 
 function unusable(path: string, flags: Flags, cause: unknown): SluiceError {

@@ -95,7 +95,7 @@ export async function runPaced<L extends PacedLaunch>(
   return {
     bytes: async () => {
       const bytes = await collected;
-      gpu.checkAlive();
+      await gpu.checkAllocations();
       return bytes;
     },
   };

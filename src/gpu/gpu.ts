@@ -35,6 +35,10 @@ export class Gpu {
   readonly #errors: string[] = [];
   #errorCount = 0;
   #allocations: Promise<void>[] = [];
+  /** Allocations that the device has not answered for. */
+  #unanswered = 0;
+  /** Buffers that got no memory: whatever uses them is an error of the device's that says nothing new. */
+  readonly #withoutMemory = new Map<GPUBuffer, SluiceError>();
   #outOfMemory: SluiceError | undefined;
   #lossError: SluiceError | undefined;
   #destroyed = false;
@@ -95,17 +99,19 @@ export class Gpu {
     }
     this.device.pushErrorScope("out-of-memory");
     const buffer = this.device.createBuffer({ label, size, usage });
-    this.#allocations.push(
-      unhurried(() => this.device.popErrorScope()).then(
-        (error) => {
-          if (error) this.#outOfMemory ??= this.#memoryError(label, size, error);
-        },
-        () => {
-          // Scopes only fail to pop when the device is lost, and `device.lost` reports that.
-        },
-      ),
-    );
     this.#sizes.set(buffer, size);
+    this.#unanswered++;
+    const answered = unhurried(() => this.device.popErrorScope()).then(
+      (error) => {
+        this.#unanswered--;
+        if (error) this.#lacksMemory(buffer, this.#memoryError(label, size, error));
+      },
+      () => {
+        // Scopes only fail to pop when the device is lost, and `device.lost` reports that.
+        this.#unanswered--;
+      },
+    );
+    this.#allocations.push(answered);
     this.tally.take("buffers");
     this.tally.take("bytes", size);
     this.#peakBytes = Math.max(this.#peakBytes, this.bytesInUse);
@@ -120,6 +126,7 @@ export class Gpu {
     this.tally.giveBack("buffers");
     this.tally.giveBack("bytes", size);
     buffer.destroy();
+    if (this.#withoutMemory.has(buffer)) this.#forgetMissing(buffer);
   }
 
   /**
@@ -139,7 +146,7 @@ export class Gpu {
    */
   async idle(): Promise<void> {
     await this.workDone();
-    this.checkAlive();
+    await this.checkAllocations();
   }
 
   /**
@@ -186,11 +193,18 @@ export class Gpu {
       this.#takeErrors();
       throw error;
     }
-    if (this.#errors.length > 0) throw this.#takeErrors();
+    // A buffer without memory causes errors before its own is known: who waits for results is told of it.
+    if (this.#errors.length === 0 || this.#unanswered > 0) return;
+    const reported = this.#takeErrors();
+    const [missing] = this.#withoutMemory.values();
+    throw missing ?? reported;
   }
 
   /** The error to throw for an operation that the device failed: its loss, if that is why. */
   async failure(doing: string, cause: unknown): Promise<SluiceError> {
+    await Promise.all(this.#allocations);
+    const [missing] = this.#withoutMemory.values();
+    if (missing) return missing;
     if (!this.#lossError && !this.#destroyed) await this.#grace();
     if (this.#lossError) return this.#lossError;
     if (this.#destroyed) return new SluiceError("usage", `${doing}: the device was released meanwhile`, { cause });
@@ -209,6 +223,18 @@ export class Gpu {
     this.tally.close();
     if (this.#options.ownsDevice) this.device.destroy();
     this.#options.onDestroy?.();
+  }
+
+  #lacksMemory(buffer: GPUBuffer, error: SluiceError): void {
+    this.#outOfMemory ??= error;
+    this.#withoutMemory.set(buffer, error);
+    if (!this.#sizes.has(buffer)) this.#forgetMissing(buffer);
+  }
+
+  /** Once the device has reported the errors of its uses. */
+  #forgetMissing(buffer: GPUBuffer): void {
+    const forget = (): unknown => this.#withoutMemory.delete(buffer);
+    unhurried(() => this.device.queue.onSubmittedWorkDone()).then(forget, forget);
   }
 
   /** A while in which a loss may be reported. */

@@ -52,11 +52,10 @@ for (const [name, bundleOf] of Object.entries(fits)) {
       const open = () => FileStore.open(out, { name });
       const stop = new AbortController();
       const stopAt = name === "leace" ? 2 * SENTENCES + 100 : SENTENCES + 20;
-      const interrupted = bundleOf(model, {
-        store: await open(),
-        signal: stop.signal,
-        onProgress: (done) => done >= stopAt && stop.abort(),
-      });
+      const begun = await open();
+      const interrupted = begun.during(
+        bundleOf(model, { store: begun, signal: stop.signal, onProgress: (done) => done >= stopAt && stop.abort() }),
+      );
       assert.is(await codeOf(() => interrupted), "aborted");
       const { path } = await open();
       await copyFile(path, `${path}.kept`);
@@ -69,7 +68,8 @@ for (const [name, bundleOf] of Object.entries(fits)) {
           most = kept;
           seen.push(done);
         };
-        assert.equal(writeBundle(await bundleOf(model, { store: await open(), onProgress })), whole, what);
+        const store = await open();
+        assert.equal(writeBundle(await store.during(bundleOf(model, { store, onProgress }))), whole, what);
         assert.ok((seen[0] ?? 0) <= Math.max(most, 64), `${what}: what was kept is handed out first`);
         return most;
       };
@@ -142,6 +142,22 @@ test("the file only grows while a fit runs, and goes when it is through", () =>
     model.dispose();
   }));
 
+test("two runs of one fit at once give one result each, though the first to end removes what both kept", () =>
+  inFolder(async (out) => {
+    const model = await load(location("test/golden/gpt2-tiny"), { plan: "reference" });
+    const whole = writeBundle(await (fits.aura as (typeof fits)[string])(model, {}));
+    const run = async (): Promise<void> => {
+      const store = await FileStore.open(out, {});
+      assert.equal(writeBundle(await store.during((fits.aura as (typeof fits)[string])(model, { store }))), whole);
+      await store.remove();
+    };
+    const first = run();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await Promise.all([first, run()]);
+    assert.not.ok((await FileStore.open(out, {})).isBegun);
+    model.dispose();
+  }));
+
 test("files of fits with other weights, sentences or options are refused, and so are foreign files", () =>
   inFolder(async (out) => {
     const inputs = { model: "digest", sites: ["up"] };
@@ -156,6 +172,7 @@ test("files of fits with other weights, sentences or options are refused, and so
     assert.equal(rows, [[4, Number.NaN, -0]]);
     assert.is(await codeOf(() => FileStore.open(out, { ...inputs, model: "another" })), "usage");
     assert.is(await codeOf(async () => (await FileStore.open(out, inputs)).begin([{ rows: 3, width: 4 }])), "usage");
+    await Promise.all([store.close(), again.close()]);
     await writeFile(store.path, "something else");
     assert.is(await codeOf(() => FileStore.open(out, inputs)), "bad_file");
   }));

@@ -1,0 +1,66 @@
+/**
+ * Random schedules of what goes wrong, in one process: aborts, ends in mid-work, lost devices, too little memory, full disks,
+ * outputs in the way, files that change while they are read, processes that are killed. After each step the error must say
+ * what to do, nothing may be held, and nothing half-written may lie under its final name; after each schedule the next load
+ * must work and give the ids of before.
+ *
+ *   npm run faults                              100 schedules
+ *   npm run faults -- --count 1000 --seed 7     as every night
+ *   npm run faults -- --seed 7 --only 41        one schedule again
+ *   npm run faults -- --quick                   without what starts processes
+ *   npm run faults -- --out FILE                the table as Markdown
+ *
+ * The exit status is 1 if a promise was broken.
+ */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { runFaults } from "./faults/run.ts";
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "1" },
+    count: { type: "string", default: "100" },
+    only: { type: "string" },
+    quick: { type: "boolean", default: false },
+    out: { type: "string" },
+  },
+});
+
+function wholeNumber(name: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} is ${text}; it must be a whole number below 10^9`);
+  return Number(text);
+}
+
+const seed = wholeNumber("seed", values.seed);
+const count = wholeNumber("count", values.count);
+const { only, quick: isQuick } = values;
+const indices = only === undefined ? Array.from({ length: count }, (_, i) => i) : [wholeNumber("only", only)];
+const began = performance.now();
+const { kinds, hasDisk } = await runFaults({
+  seed,
+  indices,
+  isQuick,
+  onStep(index, kind, ended, isBroken) {
+    if (isBroken) console.log(`✘ --seed ${seed} --only ${index}: ${kind}: ${ended}`);
+    else if (only !== undefined) console.log(`${kind}: ${ended}`);
+  },
+});
+
+const rows = kinds.map(({ name, outcomes, broken }) => {
+  const ended = [...outcomes].sort(([, a], [, b]) => b - a);
+  const steps = ended.reduce((sum, [, times]) => sum + times, broken.length);
+  return `| ${name} | ${steps} | ${ended.map(([outcome, times]) => `${outcome} ${times}`).join(", ")} | ${broken.length} |`;
+});
+const lines = [
+  "| what went wrong | steps | how they ended | broken promises |",
+  "| --- | ---: | --- | ---: |",
+  ...rows,
+];
+const broken = kinds.reduce((sum, kind) => sum + kind.broken.length, 0);
+const { user, system } = process.cpuUsage();
+const seconds = [(user + system) / 1e6, (performance.now() - began) / 1000].map((each) => each.toFixed(0));
+const note = hasDisk ? "" : " No small disk could be mounted: full disks were not tried.";
+const sentence = `${indices.length} schedules of seed ${seed}: ${broken} broken promises; ${seconds[0]} s of processor time, ${seconds[1]} s.${note}`;
+console.log([...lines, "", sentence].join("\n"));
+if (values.out !== undefined) writeFileSync(values.out, [...lines, "", sentence, ""].join("\n"));
+process.exit(broken > 0 ? 1 : 0);

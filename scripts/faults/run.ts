@@ -1,0 +1,159 @@
+/** Runs schedules, and keeps what became of them. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openAdapter } from "../../src/gpu/node.ts";
+import { load } from "../../src/index.ts";
+import { location } from "../../test/support/files.ts";
+import { rememberPipelines } from "../../test/support/remember-pipelines.ts";
+import { randomOf } from "../fuzz/cases.ts";
+import type { Random } from "../fuzz/target.ts";
+import { deviceKinds } from "./device-steps.ts";
+import { diskKinds } from "./disk-steps.ts";
+import { fileKinds } from "./file-steps.ts";
+import { mustBeFree } from "./judge.ts";
+import { killKinds } from "./kill-steps.ts";
+import { Broken, type Ground, type Kind, type SmallDisk, wholeOf } from "./step.ts";
+import { MODEL } from "./works.ts";
+
+const DISK_BYTES = 512 << 10;
+
+const kinds: readonly Kind[] = [...deviceKinds, ...diskKinds, ...fileKinds, ...killKinds];
+
+export interface FaultOptions {
+  readonly seed: number;
+  /** Numbers of the schedules: each is made of its number and the seed alone. */
+  readonly indices: readonly number[];
+  /** Leaves out what starts processes. */
+  readonly isQuick?: boolean;
+  /** Told of each step: `generate: aborted`, or the promise that was broken. */
+  readonly onStep?: (index: number, kind: string, ended: string, isBroken: boolean) => void;
+}
+
+/** What became of the steps of a kind. */
+export interface KindSummary {
+  readonly name: string;
+  /** How often each outcome was seen. */
+  readonly outcomes: ReadonlyMap<string, number>;
+  readonly broken: readonly string[];
+}
+
+export interface FaultSummary {
+  readonly kinds: readonly KindSummary[];
+  /** Whether full disks could be tried. */
+  readonly hasDisk: boolean;
+}
+
+export async function runFaults(options: FaultOptions): Promise<FaultSummary> {
+  const root = mkdtempSync(join(tmpdir(), "sluice-faults-"));
+  const disk = mountDisk(join(root, "disk"));
+  try {
+    const run = await FaultRun.begin(root, disk, options);
+    for (const index of options.indices) await run.schedule(index);
+    return { kinds: run.summaries, hasDisk: disk !== null };
+  } finally {
+    if (disk) execFileSync("umount", [disk.folder]);
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+/** A device that Sluice does not count as its own. */
+async function newDevice(): Promise<GPUDevice> {
+  const { adapter } = await openAdapter({});
+  return adapter.requestDevice();
+}
+
+/** A file system of a few hundred kilobytes; only root can mount one. */
+function mountDisk(folder: string): SmallDisk | null {
+  try {
+    execFileSync("mkdir", [folder]);
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_BYTES}`, "tmpfs", folder], { stdio: "ignore" });
+    return { folder, bytes: DISK_BYTES };
+  } catch {
+    // Then what it would show is not tried, and the summary says so.
+    return null;
+  }
+}
+
+/** What a sound load and a generation give. */
+async function nextLoad(device: GPUDevice): Promise<string> {
+  const model = await load(location(MODEL), { device, plan: "reference" });
+  try {
+    return (await model.generate([1, 2, 3], { maxNewTokens: 6 }).result()).tokens.join();
+  } finally {
+    model.dispose();
+  }
+}
+
+class FaultRun {
+  readonly #root: string;
+  readonly #disk: SmallDisk | null;
+  readonly #options: FaultOptions;
+  readonly #device: GPUDevice;
+  /** Ids of before. */
+  readonly #right: string;
+  readonly #kinds: readonly Kind[];
+  readonly #seen = new Map<string, { readonly outcomes: Map<string, number>; readonly broken: string[] }>();
+
+  private constructor(root: string, disk: SmallDisk | null, options: FaultOptions, device: GPUDevice, right: string) {
+    this.#root = root;
+    this.#disk = disk;
+    this.#options = options;
+    this.#device = device;
+    this.#right = right;
+    this.#kinds = kinds.filter(({ isSlow }) => !(options.isQuick && isSlow));
+    for (const { name } of this.#kinds) this.#seen.set(name, { outcomes: new Map(), broken: [] });
+  }
+
+  static async begin(root: string, disk: SmallDisk | null, options: FaultOptions): Promise<FaultRun> {
+    const device = rememberPipelines(await newDevice());
+    return new FaultRun(root, disk, options, device, await nextLoad(device));
+  }
+
+  get summaries(): readonly KindSummary[] {
+    return [...this.#seen].map(([name, seen]) => ({ name, ...seen }));
+  }
+
+  /** One to three steps, and the next load. */
+  async schedule(index: number): Promise<void> {
+    const random = randomOf(this.#options.seed, index);
+    const steps = wholeOf(random, 1, 3);
+    for (let step = 0; step < steps; step++) await this.#step(index, random);
+    const found = await nextLoad(this.#device).catch((error: unknown) => `${error}`);
+    if (found !== this.#right) this.#note(index, "next load", `the next load gave ${found}, not ${this.#right}`);
+  }
+
+  async #step(index: number, random: Random): Promise<void> {
+    const kind = this.#draw(random);
+    const folder = mkdtempSync(join(this.#root, "step-"));
+    const ground: Ground = { random, device: this.#device, openDevice: newDevice, folder, disk: this.#disk };
+    try {
+      const { what, outcome } = await kind.take(ground);
+      await mustBeFree(`${kind.name}: ${what}`);
+      const outcomes = this.#seen.get(kind.name)?.outcomes;
+      outcomes?.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      this.#options.onStep?.(index, kind.name, `${what}: ${outcome}`, false);
+    } catch (error) {
+      this.#note(index, kind.name, error instanceof Broken ? error.message : ((error as Error).stack ?? `${error}`));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  #draw(random: Random): Kind {
+    let left = random() * this.#kinds.reduce((sum, { weight }) => sum + weight, 0);
+    for (const kind of this.#kinds) {
+      left -= kind.weight;
+      if (left < 0) return kind;
+    }
+    return this.#kinds[0] as Kind;
+  }
+
+  #note(index: number, kind: string, what: string): void {
+    const seen = this.#seen.get(kind) ?? { outcomes: new Map<string, number>(), broken: [] };
+    this.#seen.set(kind, seen);
+    seen.broken.push(what);
+    this.#options.onStep?.(index, kind, what, true);
+  }
+}
