@@ -7,6 +7,7 @@
  *   npm run faults                              100 schedules
  *   npm run faults -- --count 1000 --seed 7     as every night
  *   npm run faults -- --seed 7 --only 41        one schedule again
+ *   npm run faults -- --seconds 600             as many as begin in ten minutes
  *   npm run faults -- --quick                   without what starts processes
  *   npm run faults -- --out FILE                the table as Markdown
  *
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     count: { type: "string", default: "100" },
     only: { type: "string" },
+    seconds: { type: "string" },
     quick: { type: "boolean", default: false },
     out: { type: "string" },
   },
@@ -36,8 +38,9 @@ const count = wholeNumber("count", values.count);
 const { only, quick: isQuick } = values;
 const indices = only === undefined ? Array.from({ length: count }, (_, i) => i) : [wholeNumber("only", only)];
 const began = performance.now();
-const { kinds, hasDisk } = await runFaults({
+const { schedules, kinds, hasDisk } = await runFaults({
   seed,
+  ...(values.seconds !== undefined && { seconds: wholeNumber("seconds", values.seconds) }),
   indices,
   isQuick,
   onStep(index, kind, ended, isBroken) {
@@ -60,7 +63,7 @@ const broken = kinds.reduce((sum, kind) => sum + kind.broken.length, 0);
 const { user, system } = process.cpuUsage();
 const seconds = [(user + system) / 1e6, (performance.now() - began) / 1000].map((each) => each.toFixed(0));
 const note = hasDisk ? "" : " No small disk could be mounted: full disks were not tried.";
-const sentence = `${indices.length} schedules of seed ${seed}: ${broken} broken promises; ${seconds[0]} s of processor time, ${seconds[1]} s.${note}`;
+const sentence = `${schedules} schedules of seed ${seed}: ${broken} broken promises; ${seconds[0]} s of processor time, ${seconds[1]} s.${note}`;
 console.log([...lines, "", sentence].join("\n"));
 if (values.out !== undefined) writeFileSync(values.out, [...lines, "", sentence, ""].join("\n"));
 process.exit(broken > 0 ? 1 : 0);

@@ -26,7 +26,7 @@ const commands: readonly Command[] = [
     line: ["capture", location(MODEL), "--tokens", "1,2", "--site", "resid_post.1"],
     writes: "file",
   },
-  { name: "bundle compose", line: ["bundle", "compose", BUNDLE, BUNDLE, "--as", "a", "--as", "b"], writes: "file" },
+  { name: "bundle compose", line: ["bundle", "compose", `${BUNDLE}:as=a`, `${BUNDLE}:as=b`], writes: "file" },
   { name: "quantize", line: ["quantize", location(MODEL), "--to", "q8"], writes: "folder" },
   { name: "bake", line: ["bake", location(MODEL), "--with", BUNDLE], writes: "folder" },
 ];

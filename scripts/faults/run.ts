@@ -25,6 +25,8 @@ export interface FaultOptions {
   readonly seed: number;
   /** Numbers of the schedules: each is made of its number and the seed alone. */
   readonly indices: readonly number[];
+  /** Begins no further schedule after this. */
+  readonly seconds?: number;
   /** Leaves out what starts processes. */
   readonly isQuick?: boolean;
   /** Told of each step: `generate: aborted`, or the promise that was broken. */
@@ -40,6 +42,8 @@ export interface KindSummary {
 }
 
 export interface FaultSummary {
+  /** How many were run. */
+  readonly schedules: number;
   readonly kinds: readonly KindSummary[];
   /** Whether full disks could be tried. */
   readonly hasDisk: boolean;
@@ -49,9 +53,15 @@ export async function runFaults(options: FaultOptions): Promise<FaultSummary> {
   const root = mkdtempSync(join(tmpdir(), "sluice-faults-"));
   const disk = mountDisk(join(root, "disk"));
   try {
+    const began = performance.now();
     const run = await FaultRun.begin(root, disk, options);
-    for (const index of options.indices) await run.schedule(index);
-    return { kinds: run.summaries, hasDisk: disk !== null };
+    let schedules = 0;
+    for (const index of options.indices) {
+      if (performance.now() - began > (options.seconds ?? Number.POSITIVE_INFINITY) * 1000) break;
+      await run.schedule(index);
+      schedules++;
+    }
+    return { schedules, kinds: run.summaries, hasDisk: disk !== null };
   } finally {
     if (disk) execFileSync("umount", [disk.folder]);
     rmSync(root, { recursive: true, force: true });

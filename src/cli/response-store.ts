@@ -77,10 +77,9 @@ export class FileStore implements ResponseStore {
     await this.close();
     const file = await opened(this.path, WRITING);
     try {
-      const found = await readAt(file, 0, HEADER_BYTES);
       // A file cut off within its header holds nothing.
-      if (found.length < HEADER_BYTES) await writeAt(file, 0, header);
-      else if (!header.equals(found)) throw foreign(this.path);
+      if ((await file.stat()).size < HEADER_BYTES) await writeAt(file, 0, header);
+      else if (!header.equals(await readAt(file, 0, HEADER_BYTES))) throw foreign(this.path);
       this.#rows = 0;
       for await (const rows of this.#scan(file, 0, first)) this.#rows += rows.length;
     } catch (cause) {

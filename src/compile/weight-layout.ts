@@ -248,6 +248,7 @@ function splitMatrix(source: MatrixSource, dtype: MatrixDtype, limits: BufferLim
     throw new SluiceError(
       "device_limit",
       `Two strips of ${source.label} take ${2 * each} bytes; this device binds at most ${limit}`,
+      { hint: "This model is too wide for the device: choose a smaller one, or another device." },
     );
   }
   const parts: WeightPart[] = [];

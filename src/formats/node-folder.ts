@@ -61,6 +61,8 @@ function fileForFolder(path: string, head: Uint8Array): SluiceError {
 class NodeFolder implements FileSource {
   readonly label: string;
   readonly #handles = new Map<string, Promise<FileHandle>>();
+  /** What each file was when it was opened. */
+  readonly #opened = new Map<string, string>();
   #closed = false;
 
   constructor(folder: string) {
@@ -125,10 +127,23 @@ class NodeFolder implements FileSource {
     });
   }
 
+  /** Another program may write into a file while it is read: what was read would then be of two files. */
+  async settle(signal?: AbortSignal): Promise<void> {
+    for (const [path, stamp] of this.#opened) {
+      throwIfAborted(signal);
+      const handle = await this.#handles.get(path);
+      if (!handle || (await stampOf(handle)) === stamp) continue;
+      throw new SluiceError("bad_file", `${this.describe(path)} was changed while it was read`, {
+        hint: "Try again when whatever writes it is done.",
+      });
+    }
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     const handles = await Promise.allSettled(this.#handles.values());
     this.#handles.clear();
+    this.#opened.clear();
     await Promise.all(handles.map((handle) => (handle.status === "fulfilled" ? closeFile(handle.value) : undefined)));
   }
 
@@ -142,7 +157,10 @@ class NodeFolder implements FileSource {
     this.#check(path, signal);
     let handle = this.#handles.get(path);
     if (!handle) {
-      handle = openFile(this.describe(path));
+      handle = openFile(this.describe(path)).then(async (opened) => {
+        this.#opened.set(path, await stampOf(opened));
+        return opened;
+      });
       this.#handles.set(path, handle);
       // A failure is not cached: the file may exist the next time.
       handle.catch(() => this.#handles.delete(path));
@@ -163,6 +181,12 @@ async function openFile(path: string): Promise<FileHandle> {
     await closeFile(handle);
     throw error;
   }
+}
+
+/** Differs if the file was written to. */
+async function stampOf(handle: FileHandle): Promise<string> {
+  const { size, mtimeNs } = await handle.stat({ bigint: true });
+  return `${size} ${mtimeNs}`;
 }
 
 async function closeFile(handle: FileHandle): Promise<void> {

@@ -51,7 +51,7 @@ export interface FileSource {
   list(folder?: string): Promise<readonly string[] | null>;
   /**
    * Resolves when everything that was read is known to be right: a source that is read while it is fetched verifies
-   * files at their ends. Absent if what is read is what there is.
+   * files at their ends, a folder looks whether a file was written to meanwhile. Absent if what is read is what there is.
    * @throws `bad_file` if a file was wrong
    */
   settle?(signal?: AbortSignal): Promise<void>;

@@ -68,6 +68,8 @@ export async function changedFiles(
     async *read(signal) {
       yield head;
       for (const name of names) yield* tensors.get(name)?.read(signal) ?? [];
+      // Whoever writes them learns before the end if what was read is not what is there.
+      await source.settle?.(signal);
     },
   };
   return [...files, weights];

@@ -111,8 +111,9 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const error = new QuantizationLoss();
     const upload = uploadWeights(gpu, layout, checkpoint, onProgress, signal, error);
     const [weights, textParts] = await Promise.all([upload, text]);
-    // What was uploaded while it came from a hub may be wrong until its files are verified.
+    // What came from a hub may be wrong until its files are verified, and another program may have written into a file.
     await files.settle?.(signal);
+    await lora?.settle();
     if (layout.widened.length > 0) note(widenedNotice(layout.widened));
     if (quantize) note(`Weights quantised to ${quantize}: ${describeError(error)}`);
     const parts: ModelParts = {

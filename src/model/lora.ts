@@ -1,6 +1,7 @@
 /** The adapters that a caller names, opened and ready to be merged. */
 import type { Adapter } from "../adapters/lora.ts";
 import type { Adapt } from "../architectures/open-model.ts";
+import type { FileSource } from "../formats/source.ts";
 import { openModelFiles } from "../hub/open-model.ts";
 import type { LoadOptions, LoraChoice } from "./options.ts";
 
@@ -9,6 +10,8 @@ type Given = LoadOptions["lora"];
 /** Opened adapters. */
 export interface OpenedLora {
   readonly adapt: Adapt;
+  /** As `FileSource.settle`. */
+  settle(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -27,17 +30,24 @@ export async function openLora(
   const { openAdapter } = await import("../adapters/lora.ts");
   const { withAdapters } = await import("../adapters/adapted-checkpoint.ts");
   const adapters: Adapter[] = [];
+  const sources: FileSource[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(adapters.map(({ checkpoint }) => checkpoint.close()));
   };
   try {
-    for (const { source, scale = 1 } of choices)
-      adapters.push(await openAdapter(await openModelFiles(source, { signal, onNotice, hub }), scale, signal));
+    for (const { source, scale = 1 } of choices) {
+      const files = await openModelFiles(source, { signal, onNotice, hub });
+      sources.push(files);
+      adapters.push(await openAdapter(files, scale, signal));
+    }
   } catch (error) {
     await close();
     throw error;
   }
-  return { adapt: (stored, config) => withAdapters(stored, adapters, config), close };
+  const settle = async (): Promise<void> => {
+    await Promise.all(sources.map((files) => files.settle?.(signal)));
+  };
+  return { adapt: (stored, config) => withAdapters(stored, adapters, config), settle, close };
 }
 
 function named(choice: Exclude<NonNullable<Given>, string>[number]): LoraChoice {
