@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { runFaults } from "../../scripts/faults/run.ts";
 
 /** A schedule takes half a second of the processor's time. */
-const SCHEDULES = 6;
+const SCHEDULES = 4;
 
 test("schedules of faults", async () => {
   const indices = Array.from({ length: SCHEDULES }, (_, i) => i);

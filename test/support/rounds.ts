@@ -99,11 +99,11 @@ export const allRounds: readonly Rounds[] = [
   onModel("sessions never used", 2, withBundle, async (model, edited, turn) => {
     (await (turn % 2 === 0 ? model : edited).session({ context: 32 })).dispose();
   }),
-  onModel("sessions", 6, withBundle, async (model, edited, turn) => {
+  onModel("sessions", 4, withBundle, async (model, edited, turn) => {
     const session = await (turn % 2 === 0 ? model : edited).session({ context: 32 });
     const generation = session.generate(PROMPT, { maxNewTokens: 3 });
-    // Every third is left in the middle.
-    for await (const _ of generation) if (turn % 3 === 0) break;
+    // Two of four are left in the middle.
+    for await (const _ of generation) if (turn % 4 < 2) break;
     session.dispose();
   }),
   onModel("captures and fits", 3, withBundle, async (model, edited, turn) => {
@@ -124,11 +124,11 @@ export const allRounds: readonly Rounds[] = [
   }),
   onModel(
     "requests to a batch",
-    3,
+    2,
     (model) => model.batch({ sequences: 2, context: 32 }),
     async (_, batch, turn) => {
       const generation = batch.generate(PROMPT, { maxNewTokens: 3 });
-      for await (const _ of generation) if (turn % 3 === 0) break;
+      for await (const _ of generation) if (turn % 2 === 0) break;
     },
   ),
   {
