@@ -1,24 +1,31 @@
 /**
- * What different bundles cost in a running batch: decode of 16 sequences with 16 bundles, of 64 with 64 strengths of one, and
- * of 16 with one bundle while 1, 16 and 256 are registered, each beside plain requests of the same batch, in turns.
+ * What a server costs over `generateBatch`, and what different bundles cost in a running batch: 16 clients of a server, who
+ * read streams, and a running batch of 16, each beside `generateBatch` of the same 16 prompts; decode of 16 sequences with 16
+ * bundles, of 64 with 64 strengths of one, and of 16 with one bundle while 1, 16 and 256 are registered, each beside plain
+ * requests of the same batch. All in turns.
  *
- *   npm run bench -- --serve [MODEL] [--rounds N] [--new-tokens N] [--wall]
+ *   npm run bench -- --serve [MODEL] [--rounds N] [--new-tokens N] [--only TEXT] [--wall]
  *
  * MODEL is a folder with a GPT-2 (default: weights/gpt2-stories; `node scripts/make-synthetic.mjs OUT --shape gpt2-124m`
  * makes a larger one). On a software device the process's CPU time is compared, which is the work done, regardless of
- * other users of the machine; with --wall, and on GPUs, the clock.
+ * other users of the machine; with --wall, and on GPUs, the clock. The clients are a process of their own. --only takes the
+ * rows whose name has TEXT in it.
  */
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { storeFloat32 } from "../src/formats/safetensors.ts";
-import { type Batch, type BatchIntervention, type Bundle, load } from "../src/index.ts";
-import { baseOf } from "../src/interventions/compose.ts";
+import { type Batch, type BatchIntervention, type GenerateResult, load } from "../src/index.ts";
 import { median, medianInterval } from "../src/profile/statistics.ts";
+import { serveModel } from "../src/serve/node-serve.ts";
+import type { Landed, Volley } from "./serve-clients.ts";
+import { steering } from "./steering.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: "string", default: "11" },
     "new-tokens": { type: "string", default: "24" },
+    only: { type: "string", default: "" },
     wall: { type: "boolean", default: false },
   },
 });
@@ -26,100 +33,115 @@ const rounds = Number(values.rounds);
 const newTokens = Number(values["new-tokens"]);
 const model = await load(positionals[0] ?? "weights/gpt2-stories");
 const byClock = values.wall || !model.device.software;
-const { hidden_size: d, num_hidden_layers, vocab_size } = model.config;
-const layers = Array.from({ length: num_hidden_layers }, (_, layer) => layer);
-
-/** A vector of its own in every layer: what steering servers serve. */
-function steering(index: number): Bundle {
-  const direction = (layer: number) =>
-    storeFloat32(
-      Float32Array.from({ length: d }, (_, i) => Math.sin(0.7 * i + layer + 3 * index)),
-      [d],
-    );
-  return {
-    file: `${index}.safetensors`,
-    manifest: {
-      name: `vector ${index}`,
-      base: baseOf(model.config),
-      stages: [{ id: "push", kind: "affine", method: "addition", site: "resid_post", layers, strength: 0.01 }],
-    },
-    tensors: new Map(layers.map((layer) => [`push.${layer}.direction`, direction(layer)])),
-    metadata: new Map(),
-  };
-}
+const { vocab_size } = model.config;
 
 /** A batch with that many bundles registered, opened for what the first needs. */
 async function open(sequences: number, bundles: number): Promise<Batch> {
-  const own = model.with([steering(0)]);
+  const own = model.with([steering(model, 0)]);
   const batch = await own.batch({ sequences, context: newTokens + 8 });
-  for (let i = 1; i < bundles; i++) await batch.addBundle(`${i}`, steering(i));
+  for (let i = 1; i < bundles; i++) await batch.addBundle(`${i}`, steering(model, i));
   return batch;
-}
-
-/** Milliseconds per token of as many requests as there are sequences, all begun at once. */
-async function time(
-  batch: Batch,
-  interventionsOf: (sequence: number) => readonly BatchIntervention[],
-): Promise<number> {
-  const requests = Array.from({ length: batch.sequences }, (_, i) =>
-    batch.generate([(31 * i + 7) % vocab_size, (17 * i + 3) % vocab_size], {
-      maxNewTokens: newTokens,
-      stopTokens: [],
-      interventions: interventionsOf(i),
-    }),
-  );
-  const [clock, cpu] = [performance.now(), process.cpuUsage()];
-  await Promise.all(requests.map((request) => request.result()));
-  const { user, system } = process.cpuUsage(cpu);
-  return (byClock ? performance.now() - clock : (user + system) / 1000) / (batch.sequences * newTokens);
 }
 
 interface Case {
   readonly name: string;
-  readonly batch: Batch;
-  readonly of: (sequence: number) => readonly BatchIntervention[];
+  /** Makes tokens. @returns how many */
+  run(): Promise<number>;
 }
 
-const plain = () => [];
+/** Milliseconds per token. */
+async function time(work: Case): Promise<number> {
+  const [clock, cpu] = [performance.now(), process.cpuUsage()];
+  const tokens = await work.run();
+  const { user, system } = process.cpuUsage(cpu);
+  return (byClock ? performance.now() - clock : (user + system) / 1000) / tokens;
+}
+
+/** A prompt of two ids that no other sequence has. */
+const promptOf = (i: number): number[] => [(31 * i + 7) % vocab_size, (17 * i + 3) % vocab_size];
+const CLIENTS = 16;
+const prompts = Array.from({ length: CLIENTS }, (_, i) => promptOf(i));
+
+function count(results: readonly GenerateResult[]): number {
+  return results.reduce((sum, { tokens }) => sum + tokens.length, 0);
+}
+
+/** As many requests as there are sequences, all begun at once. */
+function inBatch(name: string, batch: Batch, of: (sequence: number) => readonly BatchIntervention[] = () => []): Case {
+  const run = async () => {
+    const requests = Array.from({ length: batch.sequences }, (_, i) =>
+      batch.generate(promptOf(i), { maxNewTokens: newTokens, stopTokens: [], interventions: of(i) }),
+    );
+    return count(await Promise.all(requests.map((request) => request.result())));
+  };
+  return { name, run };
+}
+
+const session = await model.session({ sequences: CLIENTS, context: newTokens + 8 });
+const alone: Case = {
+  name: "generateBatch of 16",
+  run: async () => count(await session.generateBatch(prompts, { maxNewTokens: newTokens })),
+};
+const plainBatch = await model.batch({ sequences: CLIENTS, context: newTokens + 8 });
+const runningBatch: Case = {
+  name: "a running batch of 16",
+  run: async () => {
+    const requests = prompts.map((prompt) => plainBatch.generate(prompt, { maxNewTokens: newTokens }));
+    return count(await Promise.all(requests.map((request) => request.result())));
+  },
+};
+const server = await serveModel(model, {
+  ...{ name: "measured", host: "127.0.0.1", port: 0, sequences: CLIENTS, context: newTokens + 8 },
+  ...{ bundles: new Map(), origins: [], allowUploads: false },
+  onFault: (error) => console.error(error),
+});
+const clients = fork(fileURLToPath(new URL("serve-clients.ts", import.meta.url)), {
+  execArgv: ["--import", import.meta.resolve("tsx")],
+});
+const served: Case = {
+  name: "a server under 16 clients",
+  run: () =>
+    new Promise((resolve, reject) => {
+      clients.once("exit", () => reject(new Error("The clients' process ended")));
+      clients.once("message", ({ tokens }: Landed) => {
+        clients.removeAllListeners("exit");
+        resolve(tokens);
+      });
+      const bodies = prompts.map((prompt) => ({ model: "measured", prompt, max_tokens: newTokens, temperature: 0 }));
+      clients.send({ address: server.address, bodies } satisfies Volley);
+    }),
+};
+
 const wide = await open(16, 256);
 const [few, one] = [await open(16, 16), await open(16, 1)];
 const strengths = await open(64, 1);
 const first = () => [{ bundle: "0" }];
-/** Each with the plain requests that it is compared with. */
+/** Each with what it is compared with. */
 const pairs: readonly (readonly [Case, Case])[] = [
+  [served, alone] as const,
+  [runningBatch, alone] as const,
+  [inBatch("16 sequences, 16 bundles", few, (i) => [{ bundle: `${i}` }]), inBatch("16 plain", few)] as const,
   [
-    { name: "16 sequences, 16 bundles", batch: few, of: (i) => [{ bundle: `${i}` }] },
-    { name: "16 plain", batch: few, of: plain },
-  ],
-  [
-    {
-      name: "64 sequences, 64 strengths of one bundle",
-      batch: strengths,
-      of: (i) => [{ bundle: "0", stages: { push: { strength: (i + 1) / 6400 } } }],
-    },
-    { name: "64 plain", batch: strengths, of: plain },
-  ],
-  ...(
-    [
-      [one, 1],
-      [few, 16],
-      [wide, 256],
-    ] as const
-  ).map(
-    ([batch, count]) =>
+    inBatch("64 sequences, 64 strengths of one bundle", strengths, (i) => [
+      { bundle: "0", stages: { push: { strength: (i + 1) / 6400 } } },
+    ]),
+    inBatch("64 plain", strengths),
+  ] as const,
+  ...([one, few, wide] as const).map(
+    (batch) =>
       [
-        { name: `16 sequences, one bundle of ${count} registered`, batch, of: first },
-        { name: "16 plain", batch, of: plain },
+        inBatch(`16 sequences, one bundle of ${batch.bundles.length} registered`, batch, first),
+        inBatch("16 plain", batch),
       ] as const,
   ),
-];
+].filter(([{ name }]) => name.includes(values.only));
 const [ratios, costs] = [pairs.map((): number[] => []), pairs.map((): number[] => [])];
 for (let round = -1; round < rounds; round++) {
   for (const [i, [edited, beside]] of pairs.entries()) {
     // The order alternates, so that a machine that grows slower favours neither.
     const order = round % 2 === 0 ? [edited, beside] : [beside, edited];
     const times = new Map<Case, number>();
-    for (const each of order) times.set(each, await time(each.batch, each.of));
+    for (const each of order) times.set(each, await time(each));
     if (round < 0) continue;
     ratios[i]?.push((times.get(beside) as number) / (times.get(edited) as number));
     costs[i]?.push(times.get(edited) as number);
@@ -127,17 +149,21 @@ for (let round = -1; round < rounds; round++) {
 }
 const unit = byClock ? "ms per token" : "ms of CPU per token";
 console.log(`${model.device.description}, ${rounds} rounds, ${newTokens} new tokens each`);
-console.log(`\n| case | ${unit} | speed over plain, median | 95 % of it |\n| --- | --- | --- | --- |`);
-for (const [i, [{ name }]] of pairs.entries()) {
+console.log(`\n| case | ${unit} | beside it | speed over that, median | 95 % of it |\n| --- | --- | --- | --- | --- |`);
+for (const [i, [{ name }, beside]] of pairs.entries()) {
   const [low, high] = medianInterval(ratios[i] as number[]);
   const middle = median(ratios[i] as number[]);
   const cells = [
     name,
     median(costs[i] as number[]).toFixed(3),
+    beside.name,
     middle.toFixed(3),
     `${low.toFixed(3)} to ${high.toFixed(3)}`,
   ];
   console.log(`| ${cells.join(" | ")} |`);
 }
-for (const batch of [wide, few, one, strengths]) batch.dispose();
+clients.disconnect();
+await server.drain();
+session.dispose();
+for (const batch of [plainBatch, wide, few, one, strengths]) batch.dispose();
 model.dispose();

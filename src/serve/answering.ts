@@ -1,7 +1,6 @@
 /** Runs the choices of a request together: all of them, or none. */
 import type { GeneratedToken, GenerateResult } from "../index.ts";
 import type { RunningChoice } from "./engine.ts";
-import { limits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import { Problem } from "./problem.ts";
 
@@ -11,13 +10,13 @@ export class RequestEnd {
   readonly signal: AbortSignal;
   readonly #timeout: ReturnType<typeof setTimeout>;
 
-  /** @param client fires if the client leaves */
-  constructor(client: AbortSignal) {
+  /** @param client fires if the client leaves. @param mostMs time for all of the answer */
+  constructor(client: AbortSignal, mostMs: number) {
     this.signal = AbortSignal.any([client, this.#controller.signal]);
     this.#timeout = setTimeout(() => {
-      const problem = new Problem(408, `The answer took longer than ${limits.answerMs / 1000} s`, { code: "timeout" });
+      const problem = new Problem(408, `The answer took longer than ${mostMs / 1000} s`, { code: "timeout" });
       this.#controller.abort(problem);
-    }, limits.answerMs);
+    }, mostMs);
   }
 
   end(reason?: unknown): void {

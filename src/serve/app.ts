@@ -1,13 +1,13 @@
 /** The server's routes and what guards them. Free of Node: it takes requests and returns responses. */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { readBundle } from "../index.ts";
+import { bytesOf, jsonOf } from "./body.ts";
 import { chat } from "./chat.ts";
 import { complete } from "./completions.ts";
 import { checkName } from "./interventions.ts";
 import type { ApiKeys } from "./keys.ts";
-import { limits } from "./limits.ts";
+import { steer } from "./neuronpedia.ts";
 import { Problem, problemOf } from "./problem.ts";
 import type { Service } from "./service.ts";
 
@@ -31,7 +31,7 @@ export interface App {
 
 export function makeApp(service: Service, { keys, origins, allowUploads, onFault }: AppOptions): App {
   const app = new Hono();
-  const { metrics, engine } = service;
+  const { metrics, engine, limits } = service;
   let isDraining = false;
 
   const refuse = (c: Context, error: unknown): Response => {
@@ -47,13 +47,18 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
   app.use(async (c, next) => {
     const began = performance.now();
     await next();
+    // Whoever comes again shall find another server.
+    if (isDraining) c.header("Connection", "close");
     const route = c.req.routePath === "/*" ? "other" : c.req.routePath;
     metrics.answered(route, c.res.status, (performance.now() - began) / 1000);
   });
   app.use(guardOrigins(origins));
   app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], allowMethods: ["GET", "POST", "PUT", "DELETE"] }));
 
-  app.get("/health", (c) => c.json({ status: isDraining ? "draining" : "ok" }, isDraining ? 503 : 200));
+  app.get("/health", (c) => {
+    if (!isDraining) return c.json({ status: "ok" });
+    return c.json({ status: "draining" }, 503, { ...draining().headers });
+  });
 
   app.use(async (c, next) => {
     if (keys && !(await keys.admits(c.req.header("Authorization")))) {
@@ -67,10 +72,7 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
     });
   });
   app.use(async (c, next) => {
-    if (isDraining && c.req.method !== "GET") {
-      c.header("Connection", "close");
-      throw new Problem(503, "The server is shutting down", { code: "draining" });
-    }
+    if (isDraining && c.req.method !== "GET") throw draining();
     await next();
   });
 
@@ -80,9 +82,17 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
     service.checkModel(c.req.param("name"));
     return c.json(models()[0] as object);
   });
-  const limited = bodyLimit({ maxSize: limits.bodyBytes, onError: () => tooLarge(limits.bodyBytes) });
-  app.post("/v1/completions", limited, async (c) => complete(service, await jsonOf(c), c.req.raw.signal));
-  app.post("/v1/chat/completions", limited, async (c) => chat(service, await jsonOf(c), c.req.raw.signal));
+  const body = (c: Context) => jsonOf(c, limits.bodyBytes);
+  app.post("/v1/completions", async (c) => complete(service, await body(c), c.req.raw.signal));
+  app.post("/v1/chat/completions", async (c) => chat(service, await body(c), c.req.raw.signal));
+
+  app.post("/api/steer", async (c) => {
+    const texts = await steer(service, await body(c), c.req.raw.signal);
+    return c.json(Object.fromEntries(texts.map(({ type, output }) => [type, output])));
+  });
+  app.post("/v1/steer/completion", async (c) => {
+    return c.json({ outputs: await steer(service, await body(c), c.req.raw.signal) });
+  });
 
   const { bundles } = engine;
   app.get("/v1/bundles", (c) => c.json({ object: "list", data: bundles.names.map((name) => bundles.describe(name)) }));
@@ -94,10 +104,9 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
       });
     await next();
   };
-  const limitedBundle = bodyLimit({ maxSize: limits.bundleBytes, onError: () => tooLarge(limits.bundleBytes) });
-  app.put("/v1/bundles/:name", uploads, limitedBundle, async (c) => {
+  app.put("/v1/bundles/:name", uploads, async (c) => {
     const name = checkName(c.req.param("name"));
-    const bytes = new Uint8Array(await c.req.arrayBuffer());
+    const bytes = await bytesOf(c, limits.bundleBytes);
     const isNew = await engine.addBundle(name, readBundle(bytes, name));
     return c.json(bundles.describe(name), isNew ? 201 : 200);
   });
@@ -130,20 +139,6 @@ function guardOrigins(allowed: readonly string[]): MiddlewareHandler {
   };
 }
 
-function tooLarge(most: number): never {
-  throw new Problem(413, `The body is larger than ${most} bytes`, { code: "body_too_large" });
-}
-
-async function jsonOf(c: Context): Promise<unknown> {
-  const type = c.req.header("Content-Type") ?? "";
-  // A page's form could post any other type without being asked for its origin.
-  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) {
-    throw new Problem(415, "The body must be JSON, with Content-Type: application/json", { code: "bad_content_type" });
-  }
-  const text = await c.req.text();
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    throw new Problem(400, `The body is not JSON: ${(cause as Error).message}`, { code: "bad_json" });
-  }
+function draining(): Problem {
+  return new Problem(503, "The server is shutting down", { code: "draining" });
 }

@@ -35,7 +35,7 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
       param: "messages",
     });
   }
-  const end = new RequestEnd(client);
+  const end = new RequestEnd(client, service.limits.answerMs);
   const { n = 1, logprobs = false } = body;
   const mostCalls = body.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY;
   const stopTokens = service.endOfTurn;
@@ -57,7 +57,7 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
   if (body.stream) {
     const answers = choices.map(() => new AnswerStream(wish.tools));
     const calls = choices.map(() => 0);
-    return answerStream(end, async (events) => {
+    return answerStream(end, service.limits, async (events) => {
       const chunk = (index: number, delta: object, rest: object = {}) => {
         const choice = { index, delta, logprobs: null, finish_reason: null, ...rest };
         const usage = body.stream_options?.include_usage && { usage: null };
@@ -67,8 +67,11 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
         index: number,
         answer: { readonly content: string; readonly calls: readonly ToolCall[] },
         scored: object | null,
+        ids?: { readonly token_ids: readonly number[] },
       ) => {
-        if (answer.content !== "" || scored) chunk(index, { content: answer.content }, { logprobs: scored });
+        if (answer.content !== "" || scored || ids) {
+          chunk(index, { content: answer.content }, { logprobs: scored, ...ids });
+        }
         for (const call of answer.calls) {
           const place = calls[index] as number;
           if (place >= mostCalls) break;
@@ -80,7 +83,8 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
         if (!events.hasBegun(index)) chunk(index, { role: "assistant", content: "" });
         const scored = scores && !isStop(token) ? { content: [chatLogprob(tokenizer, scores)], refusal: null } : null;
         const answer = answers[index] as AnswerStream;
-        tell(index, wish.tools.length > 0 ? answer.push(piece ?? "") : { content: piece ?? "", calls: [] }, scored);
+        const parsed = wish.tools.length > 0 ? answer.push(piece ?? "") : { content: piece ?? "", calls: [] };
+        tell(index, parsed, scored, body.return_token_ids ? { token_ids: [token] } : undefined);
       });
       results.forEach((result, index) => {
         if (wish.tools.length > 0) tell(index, (answers[index] as AnswerStream).end(), null);
@@ -104,9 +108,23 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
       refusal: null,
       ...(calls.length > 0 && { tool_calls: calls.slice(0, mostCalls).map(shapedCall) }),
     };
-    return { index, message, logprobs: scores, finish_reason: calls.length > 0 ? "tool_calls" : finishReason(result) };
+    const finish_reason = calls.length > 0 ? "tool_calls" : finishReason(result);
+    return {
+      index,
+      message,
+      logprobs: scores,
+      finish_reason,
+      ...(body.return_token_ids && { token_ids: result.tokens }),
+    };
   });
-  return Response.json({ ...head, object: "chat.completion", choices: answered, usage: usageOf(results, n) });
+  const prompted = body.return_token_ids && { prompt_token_ids: tokens };
+  return Response.json({
+    ...head,
+    object: "chat.completion",
+    choices: answered,
+    usage: usageOf(results, n),
+    ...prompted,
+  });
 }
 
 function shapedCall({ name, arguments: given }: ToolCall): object {

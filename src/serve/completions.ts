@@ -3,7 +3,6 @@ import type { GenerateOptions } from "../index.ts";
 import { finishReason, RequestEnd, runAll, usageOf } from "./answering.ts";
 import { completionFields, readFields } from "./fields.ts";
 import { readInterventions } from "./foreign-steering.ts";
-import { limits } from "./limits.ts";
 import { completionLogprobs, textLogprobs } from "./logprob-shapes.ts";
 import { optionsFor } from "./options.ts";
 import { Problem } from "./problem.ts";
@@ -23,8 +22,8 @@ export async function complete(service: Service, given: unknown, client: AbortSi
     typeof prompt === "string" || typeof prompt[0] === "number"
       ? [prompt as string | readonly number[]]
       : (prompt as readonly (string | readonly number[])[]);
-  if (prompts.length * n > limits.choices) {
-    throw new Problem(400, `${prompts.length} prompts of ${n} choices each are more than ${limits.choices}`, {
+  if (prompts.length * n > service.limits.choices) {
+    throw new Problem(400, `${prompts.length} prompts of ${n} choices each are more than ${service.limits.choices}`, {
       param: "n",
     });
   }
@@ -33,7 +32,7 @@ export async function complete(service: Service, given: unknown, client: AbortSi
       param: "echo",
     });
   }
-  const end = new RequestEnd(client);
+  const end = new RequestEnd(client, service.limits.answerMs);
   const choices = prompts.flatMap((each, p) =>
     Array.from({ length: n }, (_, i) => {
       const options: GenerateOptions = {
@@ -59,7 +58,7 @@ export async function complete(service: Service, given: unknown, client: AbortSi
 
   if (body.stream) {
     const offsets = choices.map((_, i) => (echoed[Math.floor(i / n)] ?? "").length);
-    return answerStream(end, async (events) => {
+    return answerStream(end, service.limits, async (events) => {
       const chunk = (index: number, text: string, rest: object = {}) => {
         const choice = { index, text, logprobs: null, finish_reason: null, ...rest };
         events.send({ ...head, choices: [choice], ...(body.stream_options?.include_usage && { usage: null }) });
@@ -71,7 +70,8 @@ export async function complete(service: Service, given: unknown, client: AbortSi
         const scored =
           token.logprobs && !isStop(token.token) ? completionLogprobs([token.logprobs], logprobs ?? 0, begin) : null;
         if (token.logprobs) offsets[index] = begin + (token.logprobs.text ?? "").length;
-        if (text !== "" || scored) chunk(index, text, { logprobs: scored });
+        const ids = body.return_token_ids && { token_ids: [token.token] };
+        if (text !== "" || scored || ids) chunk(index, text, { logprobs: scored, ...ids });
       });
       results.forEach((result, index) => chunk(index, "", { finish_reason: finishReason(result) }));
       if (body.stream_options?.include_usage) events.send({ ...head, choices: [], usage: usageOf(results, n) });
@@ -83,7 +83,8 @@ export async function complete(service: Service, given: unknown, client: AbortSi
     const text = before + (result.text ?? result.tokens.join(" "));
     const scored =
       logprobs === undefined ? null : completionLogprobs(textLogprobs(result, isStop), logprobs, before.length);
-    return { index, text, logprobs: scored, finish_reason: finishReason(result) };
+    const ids = body.return_token_ids && { token_ids: result.tokens, prompt_token_ids: result.prompt_tokens };
+    return { index, text, logprobs: scored, finish_reason: finishReason(result), ...ids };
   });
   return Response.json({ ...head, choices: answered, usage: usageOf(results, n) });
 }

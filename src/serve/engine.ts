@@ -5,12 +5,13 @@
 import { SluiceError } from "../errors.ts";
 import type { Batch, BatchStats, Bundle, GeneratedToken, GenerateOptions, GenerateResult, Model } from "../index.ts";
 import { Bundles, type Intervention } from "./interventions.ts";
+import type { Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 
 export interface EngineOptions {
   readonly sequences: number;
   readonly context: number | undefined;
-  readonly maxQueue: number;
+  readonly limits: Limits;
   /** Bundles may come later: the batch is opened for the usual kinds. */
   readonly allowUploads: boolean;
 }
@@ -41,7 +42,8 @@ export class Engine {
 
   /** @param given the first bundles, by name. @throws SluiceError `bad_bundle` for one that does not fit the model */
   static async open(model: Model, given: ReadonlyMap<string, Bundle>, options: EngineOptions): Promise<Engine> {
-    const { sequences, context, maxQueue, allowUploads } = options;
+    const { sequences, context, limits, allowUploads } = options;
+    const maxQueue = sequences * limits.queuePerSequence;
     // A batch names its model's bundles by their files.
     const named = [...given].map(([name, bundle]) => ({ ...bundle, file: `${name}.safetensors` }));
     // A model takes one edge mask. The batch may take the others too, if they have the first one's destinations.
@@ -54,7 +56,7 @@ export class Engine {
       ...(context !== undefined && { context }),
       ...(allowUploads && { envelope: { affineRank: UPLOADED_RANK, neuronScales: true } }),
     });
-    const bundles = new Bundles();
+    const bundles = new Bundles(limits);
     const engine = new Engine(model, batch, bundles, maxQueue);
     try {
       for (const [name, bundle] of given) await engine.addBundle(name, bundle);
@@ -90,6 +92,11 @@ export class Engine {
       return this.#batch.generate(prompt, { ...options, interventions });
     }
     return this.#generateApart(prompt, options, interventions, bundles);
+  }
+
+  /** Continues a prompt under a bundle that is not registered, in a session of its own. */
+  generateWith(prompt: readonly number[], options: GenerateOptions, bundle: Bundle): RunningChoice {
+    return this.#generateApart(prompt, options, [{ bundle: bundle.file }], [bundle]);
   }
 
   #generateApart(

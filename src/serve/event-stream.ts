@@ -1,31 +1,33 @@
 /** Server-sent events for one reader, who may be slow: what it has not taken is bounded, in bytes and in time. */
-import { limits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
 
 export class EventStream {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly #encoder = new TextEncoder();
+  readonly #limits: Limits;
   readonly #onGone: (why: "left" | "slow") => void;
   #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | undefined;
+  /** Bytes so far, and how many of them the reader had taken when somebody looked. */
+  #sent = 0;
+  #taken = 0;
   #takenAt = performance.now();
   #saidAt = performance.now();
   readonly #watch: ReturnType<typeof setInterval>;
 
   /** @param onGone called once if the reader leaves or takes nothing; nothing more is sent then */
-  constructor(onGone: (why: "left" | "slow") => void) {
+  constructor(limits: Limits, onGone: (why: "left" | "slow") => void) {
+    this.#limits = limits;
     this.#onGone = onGone;
     this.body = new ReadableStream<Uint8Array<ArrayBuffer>>(
       {
         start: (controller) => {
           this.#controller = controller;
         },
-        pull: () => {
-          this.#takenAt = performance.now();
-        },
         cancel: () => this.#end("left"),
       },
       { highWaterMark: limits.backlogBytes, size: (chunk) => chunk.byteLength },
     );
-    this.#watch = setInterval(() => this.#look(), 1000);
+    this.#watch = setInterval(() => this.#look(), Math.min(1000, limits.stallMs / 4));
     // A stream alone does not keep a process alive, where that is a question.
     (this.#watch as { unref?: () => void }).unref?.();
   }
@@ -43,17 +45,22 @@ export class EventStream {
   #write(text: string): void {
     const controller = this.#controller;
     if (!controller) return;
-    controller.enqueue(this.#encoder.encode(text));
+    const bytes = this.#encoder.encode(text);
+    controller.enqueue(bytes);
+    this.#sent += bytes.byteLength;
     this.#saidAt = performance.now();
     if ((controller.desiredSize ?? 0) <= 0) this.#end("slow");
   }
 
   #look(): void {
+    const { backlogBytes, stallMs, quietMs } = this.#limits;
     const now = performance.now();
-    const waits = (this.#controller?.desiredSize ?? limits.backlogBytes) < limits.backlogBytes;
-    if (!waits) this.#takenAt = now;
-    if (now - this.#takenAt > limits.stallMs) this.#end("slow");
-    else if (now - this.#saidAt > limits.quietMs) this.#write(": still here\n\n");
+    const waiting = backlogBytes - (this.#controller?.desiredSize ?? backlogBytes);
+    const taken = this.#sent - waiting;
+    if (waiting === 0 || taken > this.#taken) this.#takenAt = now;
+    this.#taken = taken;
+    if (now - this.#takenAt > stallMs) this.#end("slow");
+    else if (now - this.#saidAt > quietMs) this.#write(": still here\n\n");
   }
 
   #end(why: "left" | "slow"): void {

@@ -10,7 +10,7 @@ import type { LogitBias, ResponseFormat } from "../index.ts";
 import { logitBias, temperature } from "../model/generate-arguments.ts";
 import { responseFormat } from "../model/response-format.ts";
 import { type InterventionInput, interventionsRule } from "./interventions.ts";
-import { limits } from "./limits.ts";
+import { defaultLimits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 
 /** Fields of both kinds of requests. */
@@ -32,6 +32,8 @@ export interface CommonFields {
   readonly min_p?: number;
   readonly repetition_penalty?: number;
   readonly stop_token_ids?: readonly number[];
+  /** Adds `token_ids` to choices and chunks, as vLLM does. */
+  readonly return_token_ids?: boolean;
   readonly interventions?: readonly InterventionInput[];
 }
 
@@ -70,7 +72,7 @@ const anySeed = test<number>("a whole number", (value) => Number.isSafeInteger(v
 
 const common = {
   model: text,
-  n: whole({ least: 1, most: limits.choices }),
+  n: whole({ least: 1, most: defaultLimits.choices }),
   stop: either(text, listOf(text, { most: 16 })),
   seed: anySeed,
   stream: flag,
@@ -89,6 +91,7 @@ const common = {
   min_p: finite({ least: 0, most: 1 }),
   repetition_penalty: finite({ above: 0 }),
   stop_token_ids: tokens,
+  return_token_ids: flag,
   interventions: interventionsRule,
 };
 
@@ -98,7 +101,7 @@ const prompt: Rule<string | readonly number[] | readonly (string | readonly numb
   suits: (value) => typeof value === "string" || Array.isArray(value),
   read(value, place) {
     if (Array.isArray(value) && value.length > 0 && typeof value[0] !== "number") {
-      return listOf(onePrompt, { least: 1, most: limits.choices }).read(value, place);
+      return listOf(onePrompt, { least: 1, most: defaultLimits.choices }).read(value, place);
     }
     return onePrompt.read(value, place);
   },

@@ -4,7 +4,7 @@ import { listOf, type Table, tableOf } from "../arguments/lists.ts";
 import { float32, text } from "../arguments/rules.ts";
 import type { Bundle, Positions } from "../index.ts";
 import { maskedEdges, positions } from "../interventions/arguments.ts";
-import { limits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 
 /** Values of a stage; those left out are the bundle's own. */
@@ -50,6 +50,11 @@ export function checkName(name: string): string {
 
 export class Bundles {
   readonly #bundles = new Map<string, Bundle>();
+  readonly #limits: Limits;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
 
   get size(): number {
     return this.#bundles.size;
@@ -61,9 +66,16 @@ export class Bundles {
 
   /** @returns whether the name was free */
   set(name: string, bundle: Bundle): boolean {
+    const { bundles, allBundlesBytes } = this.#limits;
     const isNew = !this.#bundles.has(name);
-    if (isNew && this.#bundles.size >= limits.bundles) {
-      throw new Problem(400, `There are ${limits.bundles} bundles already`, { code: "too_many_bundles" });
+    if (isNew && this.#bundles.size >= bundles) {
+      throw new Problem(400, `There are ${bundles} bundles already`, { code: "too_many_bundles" });
+    }
+    const others = [...this.#bundles].filter(([other]) => other !== name).map(([, other]) => other);
+    if ([...others, bundle].reduce((sum, each) => sum + bytesOf(each), 0) > allBundlesBytes) {
+      throw new Problem(400, `The tensors of all bundles would be larger than ${allBundlesBytes} bytes`, {
+        code: "too_many_bundles",
+      });
     }
     this.#bundles.set(name, bundle);
     return isNew;
@@ -110,4 +122,8 @@ export class Bundles {
       param,
     });
   }
+}
+
+function bytesOf({ tensors }: Bundle): number {
+  return [...tensors.values()].reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
 }

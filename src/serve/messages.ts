@@ -1,4 +1,5 @@
 /** Messages of a request as chat templates expect them. */
+import { show } from "../show.ts";
 import { Problem } from "./problem.ts";
 
 type Given = Readonly<Record<string, unknown>>;
@@ -35,7 +36,7 @@ function contentOf(content: unknown, param: string, mayLack: boolean): string | 
     .map((part: unknown) => {
       const { type, text } = (part ?? {}) as { readonly type?: unknown; readonly text?: unknown };
       if ((type === "text" || type === "refusal") && typeof text === "string") return text;
-      throw new Problem(400, `${param} has a part of the type ${JSON.stringify(type)}: this model reads text alone`, {
+      throw new Problem(400, `${param} has a part of the type ${show(type)}: this model reads text alone`, {
         param,
       });
     })

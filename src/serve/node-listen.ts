@@ -1,36 +1,46 @@
 /** A socket for the server, in Node. */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { SluiceError } from "../errors.ts";
 import type { App } from "./app.ts";
-import { limits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import { OpenAnswers } from "./node-open-answers.ts";
+import { Problem } from "./problem.ts";
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  readonly limits: Limits;
+}
 
 /** A server that listens. */
 export interface Listening {
   readonly address: string;
-  /** Takes no more connections and resolves when the last answer is given. */
+  /** Goes on listening until the answers under way are given, then ends every connection. */
   close(): Promise<void>;
 }
 
 /** @throws SluiceError `usage` if the port is taken or may not be used */
-export async function listen(app: App, host: string, port: number): Promise<Listening> {
+export async function listen(app: App, { host, port, limits }: ListenOptions): Promise<Listening> {
+  const { headersMs, requestMs } = limits;
   const server = createAdaptorServer({
     fetch: (request, env) => app.fetch(request, env),
     serverOptions: {
       maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersMs,
-      requestTimeout: limits.requestMs,
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(10_000, headersMs / 2, requestMs / 2),
       keepAliveTimeout: 5000,
     },
   }) as Server;
-  const open = new Set<ServerResponse>();
-  let onQuiet: () => void = () => undefined;
-  server.on("request", (_: IncomingMessage, response: ServerResponse) => {
-    open.add(response);
-    response.on("close", () => {
-      open.delete(response);
-      if (open.size === 0) onQuiet();
-    });
+  server.maxConnections = limits.connections;
+  const answers = new OpenAnswers(limits.stallMs);
+  server.on("request", (_: IncomingMessage, response: ServerResponse) => answers.add(response));
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (socket.writable && !answers.hasBegun(socket)) socket.end(refusal(error));
+    else socket.destroy();
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
@@ -48,13 +58,38 @@ export async function listen(app: App, host: string, port: number): Promise<List
   const actual = typeof bound === "object" && bound ? bound.port : port;
   return {
     address: `http://${host.includes(":") ? `[${host}]` : host}:${actual}`,
-    close: () =>
-      new Promise((resolve) => {
+    async close() {
+      await answers.ended();
+      await new Promise<void>((resolve) => {
         server.close(() => resolve());
         // Connections whose answer is given may still be sending what nobody reads.
-        onQuiet = () => server.closeAllConnections();
-        server.closeIdleConnections();
-        if (open.size === 0) onQuiet();
-      }),
+        server.closeAllConnections();
+      });
+      answers.dispose();
+    },
   };
+}
+
+/** What a client is told whose request could not be read as HTTP. */
+function refusal({ code }: NodeJS.ErrnoException): string {
+  const problem =
+    code === "HPE_HEADER_OVERFLOW"
+      ? new Problem(431, "The headers are too large", { code: "headers_too_large" })
+      : code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? new Problem(408, "The request took too long to arrive", { code: "timeout" })
+        : new Problem(400, "This is not an HTTP request", { code: "bad_http" });
+  const phrases: Readonly<Record<number, string>> = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+  };
+  const body = JSON.stringify(problem.body);
+  return [
+    `HTTP/1.1 ${problem.status} ${phrases[problem.status]}`,
+    "Content-Type: application/json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    "Connection: close",
+    "",
+    body,
+  ].join("\r\n");
 }

@@ -4,7 +4,7 @@ import { makeApp } from "./app.ts";
 import { Engine } from "./engine.ts";
 import { checkName } from "./interventions.ts";
 import { ApiKeys } from "./keys.ts";
-import { limits } from "./limits.ts";
+import { defaultLimits, type Limits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { listen } from "./node-listen.ts";
 import { Service } from "./service.ts";
@@ -24,6 +24,8 @@ export interface ServeOptions {
   readonly keys?: string | undefined;
   readonly origins: readonly string[];
   readonly allowUploads: boolean;
+  /** Where they differ from the usual ones. */
+  readonly limits?: Partial<Limits>;
   /** Told of faults of the server. */
   readonly onFault: (error: unknown) => void;
 }
@@ -41,17 +43,23 @@ export async function serveModel(model: Model, options: ServeOptions): Promise<R
   const { sequences, context, host, port, origins, allowUploads, onFault } = options;
   const keys = options.keys === undefined ? undefined : await ApiKeys.read(options.keys);
   for (const name of options.bundles.keys()) checkName(name);
-  const maxQueue = sequences * limits.queuePerSequence;
-  const engine = await Engine.open(model, options.bundles, { sequences, context, maxQueue, allowUploads });
+  const limits = { ...defaultLimits, ...options.limits };
+  const engine = await Engine.open(model, options.bundles, { sequences, context, limits, allowUploads });
   try {
-    const app = makeApp(new Service(engine, new Metrics(), options.name), { keys, origins, allowUploads, onFault });
-    const listening = await listen(app, host, port);
+    const app = makeApp(new Service(engine, new Metrics(), limits, options.name), {
+      keys,
+      origins,
+      allowUploads,
+      onFault,
+    });
+    const listening = await listen(app, { host, port, limits });
     return {
       address: listening.address,
       sequences,
       context: engine.context,
       async drain() {
         app.drain();
+        // Until then it listens, so that those who come are told to go elsewhere.
         await listening.close();
         engine.dispose();
       },

@@ -1,6 +1,6 @@
 /** Errors in OpenAI's shape, with their status codes. */
 import { type ErrorCode, SluiceError } from "../errors.ts";
-import { limits } from "./limits.ts";
+import { defaultLimits } from "./limits.ts";
 
 export interface ProblemBody {
   readonly error: {
@@ -35,7 +35,7 @@ export class Problem extends Error {
 
   get headers(): Readonly<Record<string, string>> {
     if (this.status === 401) return { "WWW-Authenticate": "Bearer" };
-    return this.status === 429 || this.status === 503 ? { "Retry-After": String(limits.retryAfterSeconds) } : {};
+    return this.status === 429 || this.status === 503 ? { "Retry-After": String(defaultLimits.retryAfterSeconds) } : {};
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Tokenizer } from "../index.ts";
 import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
 import type { Engine } from "./engine.ts";
+import type { Limits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import { Problem } from "./problem.ts";
 import { type ToolForm, toolFormOf } from "./tool-forms.ts";
@@ -9,6 +10,7 @@ import { type ToolForm, toolFormOf } from "./tool-forms.ts";
 export class Service {
   readonly engine: Engine;
   readonly metrics: Metrics;
+  readonly limits: Limits;
   /** The model's name; a request may name it in full, or leave it out. */
   readonly name: string;
   readonly #fullName: string;
@@ -17,9 +19,10 @@ export class Service {
   #toolForm: ToolForm | null | undefined;
 
   /** @param fullName as the server was started with: a folder, an address, a hub's name */
-  constructor(engine: Engine, metrics: Metrics, fullName: string) {
+  constructor(engine: Engine, metrics: Metrics, limits: Limits, fullName: string) {
     this.engine = engine;
     this.metrics = metrics;
+    this.limits = limits;
     this.#fullName = fullName;
     this.name =
       fullName

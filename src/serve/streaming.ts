@@ -1,6 +1,7 @@
 /** Answers that are streams: errors before the first event have a status of their own, later ones are an event. */
 import type { RequestEnd } from "./answering.ts";
 import { EventStream } from "./event-stream.ts";
+import type { Limits } from "./limits.ts";
 import { problemOf } from "./problem.ts";
 
 /** What a streamed answer is told with. */
@@ -13,9 +14,13 @@ export interface Events {
 /** Time to wait for a first event or an error before the stream begins. */
 const PATIENCE_MS = 2000;
 
-export async function answerStream(end: RequestEnd, tell: (events: Events) => Promise<void>): Promise<Response> {
+export async function answerStream(
+  end: RequestEnd,
+  limits: Limits,
+  tell: (events: Events) => Promise<void>,
+): Promise<Response> {
   let isGone = false;
-  const stream = new EventStream(() => {
+  const stream = new EventStream(limits, () => {
     isGone = true;
     end.end();
   });

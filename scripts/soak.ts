@@ -1,0 +1,47 @@
+/**
+ * A server under clients that generate, leave, stall and send rubbish, for some minutes: every answer must be the one that
+ * the same request gets alone, and the server's memory must be flat.
+ *
+ *   npm run soak -- [MODEL] [--minutes N] [--clients N] [--seed N]
+ *
+ * MODEL is a folder (default: weights/stories260K). The exit code is 1 if an answer was wrong or lost, if the engine holds
+ * more buffers at the end than after the first half of the time, or if the process grew by more than 5 % since then.
+ */
+import { parseArgs } from "node:util";
+import { slopeOf } from "./soak/slope.ts";
+import { soak } from "./soak/soak.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    minutes: { type: "string", default: "5" },
+    clients: { type: "string", default: "32" },
+    seed: { type: "string", default: "1" },
+  },
+});
+const seconds = Number(values.minutes) * 60;
+const clients = Number(values.clients);
+const model = positionals[0] ?? "weights/stories260K";
+const { counts, tokens, faults, samples } = await soak({ model, seconds, clients, seed: Number(values.seed) });
+
+const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+console.log(`${model}, ${clients} clients, ${seconds} s, ${tokens} tokens: ${JSON.stringify(counts)}`);
+console.log("\n| after | RSS | heap | buffers of the engine | their bytes |\n| --- | --- | --- | --- | --- |");
+for (const { seconds: at, rss, heap, buffers, bufferBytes } of samples) {
+  console.log(`| ${at.toFixed(0)} s | ${mib(rss)} MiB | ${mib(heap)} MiB | ${buffers} | ${mib(bufferBytes)} MiB |`);
+}
+const settled = samples.filter(({ seconds: at }) => at >= seconds / 2);
+const rss = slopeOf(settled.map((sample) => [sample.seconds / 60, sample.rss / 2 ** 20]));
+const heap = slopeOf(settled.map((sample) => [sample.seconds / 60, sample.heap / 2 ** 20]));
+const shown = ({ slope, error }: { slope: number; error: number }): string =>
+  `${slope.toFixed(2)} ± ${error.toFixed(2)} MiB per minute`;
+console.log(`\nafter the first half: RSS ${shown(rss)}, heap ${shown(heap)} (slope and its standard error)`);
+const [first, last] = [settled[0], settled.at(-1)];
+const hasGrown = first && last && (last.buffers > first.buffers || last.rss > first.rss * 1.05);
+for (const [label, count] of Object.entries(last?.labels ?? {})) {
+  const before = samples[0]?.labels[label] ?? 0;
+  if (count !== before) console.log(`buffers "${label}": ${before}, then ${count}`);
+}
+for (const fault of faults.slice(0, 20)) console.error(`\n${fault}`);
+console.log(`${faults.length} faults${hasGrown ? "; the server grew" : ""}`);
+if (faults.length > 0 || hasGrown) process.exitCode = 1;

@@ -1,0 +1,57 @@
+/** Bodies of requests, of a size that is bounded before it is read. */
+import type { Context } from "hono";
+import { Problem } from "./problem.ts";
+
+/** @throws Problem 413 for more than `most` bytes, 400 if the sender leaves before the end, which is no fault of the server */
+export async function bytesOf(c: Context, most: number): Promise<Uint8Array> {
+  const length = c.req.header("Content-Length");
+  if (length !== undefined) {
+    if (Number(length) > most) throw tooLarge(most);
+    return new Uint8Array(await arrived(c.req.arrayBuffer()));
+  }
+  const reader = c.req.raw.body?.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const chunk = reader && (await arrived(reader.read()));
+    if (!chunk?.value) break;
+    size += chunk.value.byteLength;
+    if (size > most) throw tooLarge(most);
+    chunks.push(chunk.value);
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return bytes;
+}
+
+/** @throws Problem 413, 415, 400 for what is not JSON */
+export async function jsonOf(c: Context, most: number): Promise<unknown> {
+  const type = c.req.header("Content-Type") ?? "";
+  // A page's form could post any other type without being asked for its origin.
+  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) {
+    throw new Problem(415, "The body must be JSON, with Content-Type: application/json", { code: "bad_content_type" });
+  }
+  const text = new TextDecoder().decode(await bytesOf(c, most));
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new Problem(400, `The body is not JSON: ${(cause as Error).message}`, { code: "bad_json" });
+  }
+}
+
+/** Reading a body fails only if its connection does. */
+async function arrived<Part>(part: Promise<Part>): Promise<Part> {
+  try {
+    return await part;
+  } catch {
+    throw new Problem(400, "The body did not arrive in full", { code: "aborted" });
+  }
+}
+
+function tooLarge(most: number): Problem {
+  return new Problem(413, `The body is larger than ${most} bytes`, { code: "body_too_large" });
+}

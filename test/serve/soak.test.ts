@@ -1,0 +1,23 @@
+/** The soak (`npm run soak`) for some seconds: other clients change no answer, and the engine keeps no buffers. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { soak } from "../../scripts/soak/soak.ts";
+import { location } from "../support/files.ts";
+
+test("whatever other clients do, every answer is the one that it is alone", async () => {
+  const { counts, faults, samples } = await soak({ model: location("weights/stories260K"), seconds: 10, clients: 32 });
+  assert.equal(faults, []);
+  assert.ok(
+    Object.values(counts).every((count) => count > 0),
+    JSON.stringify(counts),
+  );
+  // All kinds of requests have run before the first sample: what is held then is held at the end, but for a few more
+  // buffers that are used again.
+  const [first, last] = [samples[0], samples.at(-1)];
+  assert.ok(
+    first && last && last.bufferBytes <= first.bufferBytes * 1.1,
+    `${first?.bufferBytes}, ${last?.bufferBytes}`,
+  );
+});
+
+test.run();
