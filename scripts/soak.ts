@@ -5,7 +5,8 @@
  *   npm run soak -- [MODEL] [--minutes N] [--clients N] [--seed N]
  *
  * MODEL is a folder (default: weights/stories260K). The exit code is 1 if an answer was wrong or lost, if the engine holds
- * more buffers at the end than after the first half of the time, or if the process grew by more than 5 % since then.
+ * 1 % more bytes in buffers at the end than after the first half of the time, or if the process grew by more than 5 %
+ * since then.
  */
 import { parseArgs } from "node:util";
 import { slopeOf } from "./soak/slope.ts";
@@ -37,7 +38,7 @@ const shown = ({ slope, error }: { slope: number; error: number }): string =>
   `${slope.toFixed(2)} ± ${error.toFixed(2)} MiB per minute`;
 console.log(`\nafter the first half: RSS ${shown(rss)}, heap ${shown(heap)} (slope and its standard error)`);
 const [first, last] = [settled[0], settled.at(-1)];
-const hasGrown = first && last && (last.buffers > first.buffers || last.rss > first.rss * 1.05);
+const hasGrown = first && last && (last.bufferBytes > first.bufferBytes * 1.01 || last.rss > first.rss * 1.05);
 for (const [label, count] of Object.entries(last?.labels ?? {})) {
   const before = samples[0]?.labels[label] ?? 0;
   if (count !== before) console.log(`buffers "${label}": ${before}, then ${count}`);

@@ -21,7 +21,8 @@ interface Described {
   readonly name: unknown;
   readonly path: unknown;
   readonly scale: unknown;
-  readonly layers: unknown;
+  /** By the name that it has in this form. */
+  readonly layers: { readonly field: string; readonly given: unknown };
   readonly positions: Positions | undefined;
   /** Fields of which only some values have a counterpart. */
   readonly rest: Fields;
@@ -54,7 +55,15 @@ export function fromSteering(given: unknown, bundles: Bundles): readonly Interve
   return several(vectors, `${param}.vectors`, conflict).map(([fields, place]) => {
     const { name, source: path, scale, layers, apply, ...others } = fields;
     return interventionOf(
-      { param: place, name, path, scale, layers, positions: appliedAt(apply, place), rest: others },
+      {
+        param: place,
+        name,
+        path,
+        scale,
+        layers: { field: "layers", given: layers },
+        positions: appliedAt(apply, place),
+        rest: others,
+      },
       bundles,
     );
   });
@@ -74,7 +83,7 @@ function firstForm(fields: Fields, param: string): Described {
     isAll(prefill, param, "prefill_trigger_tokens"),
     isAll(generate, param, "generate_trigger_tokens"),
   );
-  return { param, name, path, scale, layers: target_layers, positions, rest };
+  return { param, name, path, scale, layers: { field: "target_layers", given: target_layers }, positions, rest };
 }
 
 /** A trigger of -1 is every token of its phase. */
@@ -130,9 +139,10 @@ function interventionOf(
     throw new Problem(400, `${param}: the scale must be a number`, { param });
   }
   const { stages } = bundles.get({ bundle }, 0).manifest;
-  if (layers !== undefined && layers !== null) {
+  if (layers.given !== undefined && layers.given !== null) {
     for (const stage of stages)
-      if (!isSameLayers("layers" in stage ? stage.layers : undefined, layers)) throw otherLayers(param, bundle);
+      if (!isSameLayers("layers" in stage ? stage.layers : undefined, layers.given))
+        throw otherLayers(param, layers, bundle);
   }
   return {
     bundle,
@@ -151,8 +161,10 @@ function isSameLayers(own: unknown, wanted: unknown): boolean {
   return Array.isArray(own) && Array.isArray(wanted) && sorted(own) === sorted(wanted);
 }
 
-function otherLayers(param: string, bundle: string): Problem {
-  return new Problem(400, `${param}: the layers are not those of the bundle "${bundle}", which are fixed`, { param });
+function otherLayers(param: string, { field }: Described["layers"], bundle: string): Problem {
+  return new Problem(400, `${param}.${field}: these are not the layers of the bundle "${bundle}", which are fixed`, {
+    param,
+  });
 }
 
 function fieldsOf(given: unknown, param: string): Fields {

@@ -1,12 +1,16 @@
 /** Server-sent events for one reader, who may be slow: what it has not taken is bounded, in bytes and in time. */
 import type { Limits } from "./limits.ts";
 
+/** After what is ready to run. A page would have no `setImmediate`. */
+const soon: (run: () => void) => unknown = globalThis.setImmediate ?? ((run) => setTimeout(run, 0));
+
 export class EventStream {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly #encoder = new TextEncoder();
   readonly #limits: Limits;
   readonly #onGone: (why: "left" | "slow") => void;
   #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | undefined;
+  #pending = "";
   /** Bytes so far, and how many of them the reader had taken when somebody looked. */
   #sent = 0;
   #taken = 0;
@@ -32,14 +36,24 @@ export class EventStream {
     (this.#watch as { unref?: () => void }).unref?.();
   }
 
+  /** Events of one turn of the event loop, such as the tokens of one run of steps, go out as one chunk. */
   send(data: object | string): void {
-    this.#write(`data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`);
+    if (!this.#controller) return;
+    if (this.#pending === "") soon(() => this.#flush());
+    this.#pending += `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
   }
 
   close(): void {
+    this.#flush();
     clearInterval(this.#watch);
     this.#controller?.close();
     this.#controller = undefined;
+  }
+
+  #flush(): void {
+    const text = this.#pending;
+    this.#pending = "";
+    if (text !== "") this.#write(text);
   }
 
   #write(text: string): void {

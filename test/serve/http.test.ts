@@ -174,7 +174,10 @@ test("each request has its own interventions; bundles come and go", async () => 
 
 test("requests of EasySteer and Neuronpedia mean what they mean there, or are refused", async () => {
   const push = await pushBundle("push");
-  const bundles = new Map([["1-res-9", push]]);
+  const bundles = new Map([
+    ["1-res-9", push],
+    ["still", await pushBundle("still", 0)],
+  ]);
   await withServer({ bundles }, async ({ server: { address }, model }) => {
     const prompt = "Once upon a time";
     const post = async (path: string, body: object) => {
@@ -207,7 +210,7 @@ test("requests of EasySteer and Neuronpedia mean what they mean there, or are re
           steer_vector_request: {
             ...numbered,
             conflict_resolution: "sequential",
-            vector_configs: [3, 3].map((scale) => ({ path: "1-res-9.gguf", scale })),
+            vector_configs: [{ path: "1-res-9.gguf", scale: 6 }, { path: "still.gguf" }],
           },
         }),
         easy({ steering: { vectors: [{ ...later, apply: { prompt: "all", generation: "all" } }] } }),

@@ -18,6 +18,8 @@ export const nginx: string | undefined = ["nginx", "/usr/sbin/nginx"].find((path
 
 export interface Balancer {
   readonly address: string;
+  /** What nginx complained of. */
+  log(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -46,9 +48,11 @@ export async function openBalancer(ports: readonly [number, number]): Promise<Ba
   const child = spawn(nginx as string, ["-p", folder, "-e", log, "-c", file, "-g", "daemon off;"], { stdio: "ignore" });
   const address = `http://127.0.0.1:${port}`;
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  await answering(address, child, () => readFile(log, "utf8"));
+  const readLog = () => readFile(log, "utf8");
+  await answering(address, child, readLog);
   return {
     address,
+    log: readLog,
     async close() {
       child.kill("SIGTERM");
       await ended;

@@ -57,7 +57,19 @@ const name = "replicas behind nginx: prompts stay with a server, streams flow, o
 suite(nginx ? name : `NGINX IS NOT INSTALLED, so not tested: ${name}`, async () => {
   const replicas = await Promise.all([startReplica(), startReplica()]);
   const balancer = await openBalancer([portOf(replicas[0].address), portOf(replicas[1].address)]);
-  const { address } = balancer;
+  try {
+    await loseBoth(replicas, balancer.address);
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${await balancer.log()}`, {
+      cause: error,
+    });
+  } finally {
+    for (const { process: child } of replicas) child.kill("SIGKILL");
+    await balancer.close();
+  }
+});
+
+async function loseBoth(replicas: readonly [Replica, Replica], address: string): Promise<void> {
   // Where each prompt goes, and what comes of it.
   const prompts = Array.from({ length: 12 }, (_, i) => `${"Lily and Tom saw a dog. ".repeat(i % 3)}Story ${i}:`);
   const places: number[] = [];
@@ -103,16 +115,23 @@ suite(nginx ? name : `NGINX IS NOT INSTALLED, so not tested: ${name}`, async () 
     const answer = await post(address, { prompt, max_tokens: 300, stream: isStreamed });
     return { status: answer.status, body: await answer.text() };
   });
-  await until(async () => (await running(replicas[killed].address)) === places.filter((at) => at === killed).length);
+  await until(async () => (await Promise.all(replicas.map((replica) => running(replica.address)))).every((n) => n > 1));
   replicas[killed].process.kill("SIGKILL");
-  const ended = await Promise.allSettled(load);
-  for (const [i, outcome] of ended.entries()) {
-    const isLost = places[i] === killed;
-    const isWhole =
+  const outcomes = await Promise.allSettled(load);
+  const whole = outcomes.map(
+    (outcome, i) =>
       outcome.status === "fulfilled" &&
       outcome.value.status === 200 &&
-      (i % 2 === 0 ? outcome.value.body.includes("data: [DONE]") : outcome.value.body.includes('"usage"'));
-    assert.is(isWhole, !isLost, `request ${i}, of the server that was ${isLost ? "killed" : "left"}`);
+      outcome.value.body.includes(i % 2 === 0 ? "data: [DONE]" : '"usage"'),
+  );
+  const lost = whole.filter((isWhole) => !isWhole).length;
+  assert.ok(lost > 0, "what it had begun fails");
+  for (const [i, isWhole] of whole.entries()) {
+    const told = JSON.stringify(outcomes[i]).slice(-200);
+    assert.ok(
+      isWhole || places[i] === killed,
+      `request ${i} was not of the server that was killed, and failed: ${told}`,
+    );
   }
   for (const [i, prompt] of prompts.entries()) {
     const answer = await post(address, { prompt, max_tokens: 40 });
@@ -130,8 +149,7 @@ suite(nginx ? name : `NGINX IS NOT INSTALLED, so not tested: ${name}`, async () 
   assert.is(await left.exit, 143);
   await last;
   assert.is((await post(address, { prompt: "x" })).status, 502);
-  await balancer.close();
-});
+}
 
 interface Completion {
   readonly choices: readonly { readonly text: string }[];
@@ -153,6 +171,41 @@ suite(nginx ? drained : `NGINX IS NOT INSTALLED, so not tested: ${drained}`, asy
   );
   assert.equal(new Set(told.map(({ status }) => status)), new Set([200]));
   assert.ok((counts[0] as number) > 0, "some were of the server that shuts down");
+  await balancer.close();
+  for (const server of servers) server.close();
+});
+
+const sticky = "a conversation stays where it began, whatever else its requests say";
+suite(nginx ? sticky : `NGINX IS NOT INSTALLED, so not tested: ${sticky}`, async () => {
+  const servers = await Promise.all(
+    [0, 1].map((place) => listening(createServer((_, response) => response.end(`${place}`)))),
+  );
+  const [one, two] = servers.map((server) => (server.address() as AddressInfo).port);
+  const balancer = await openBalancer([one as number, two as number]);
+  const placeOf = async (body: object): Promise<string> => (await post(balancer.address, body)).text();
+  const places: string[] = [];
+  for (let i = 0; i < 12; i++) {
+    const first = { role: "user", content: `Story ${i} "quoted" {it} [1]` };
+    const system = { role: "system", content: "You tell stories." };
+    const talks = [[first], [first, { role: "assistant", content: "Well." }, { role: "user", content: "And?" }]];
+    const told = [
+      ...talks.map((messages, n) => placeOf({ messages: [system, ...messages], max_tokens: n, stream: n > 0 })),
+    ];
+    const prompted = [
+      placeOf({ prompt: `Story "${i}"`, max_tokens: 3 }),
+      placeOf({ max_tokens: 5, prompt: `Story "${i}"`, stream: true }),
+    ];
+    const keyed = [
+      placeOf({ prompt_cache_key: `key ${i}`, prompt: "a" }),
+      placeOf({ prompt: "b", prompt_cache_key: `key ${i}` }),
+    ];
+    for (const pair of [told, prompted, keyed]) {
+      const [a, b] = await Promise.all(pair);
+      assert.is(a, b);
+      places.push(a as string);
+    }
+  }
+  assert.equal(new Set(places), new Set(["0", "1"]));
   await balancer.close();
   for (const server of servers) server.close();
 });
