@@ -27,9 +27,21 @@ const { counts, tokens, faults, samples } = await soak({ model, seconds, clients
 
 const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
 console.log(`${model}, ${clients} clients, ${seconds} s, ${tokens} tokens: ${JSON.stringify(counts)}`);
-console.log("\n| after | RSS | heap | buffers of the engine | their bytes |\n| --- | --- | --- | --- | --- |");
-for (const { seconds: at, rss, heap, buffers, bufferBytes } of samples) {
-  console.log(`| ${at.toFixed(0)} s | ${mib(rss)} MiB | ${mib(heap)} MiB | ${buffers} | ${mib(bufferBytes)} MiB |`);
+const columns = [
+  "after",
+  "RSS",
+  "heap",
+  "buffers of the engine",
+  "their bytes",
+  "sessions",
+  "bind groups",
+  "listeners",
+];
+console.log(`\n| ${columns.join(" | ")} |\n| ${columns.map(() => "---").join(" | ")} |`);
+for (const { seconds: at, rss, heap, resources } of samples) {
+  const { buffers, bytes, sessions, bind_groups, listeners } = resources;
+  const cells = [`${at.toFixed(0)} s`, `${mib(rss)} MiB`, `${mib(heap)} MiB`, buffers, `${mib(bytes)} MiB`];
+  console.log(`| ${[...cells, sessions, bind_groups, listeners].join(" | ")} |`);
 }
 const settled = samples.filter(({ seconds: at }) => at >= seconds / 2);
 const rss = slopeOf(settled.map((sample) => [sample.seconds / 60, sample.rss / 2 ** 20]));
@@ -38,11 +50,7 @@ const shown = ({ slope, error }: { slope: number; error: number }): string =>
   `${slope.toFixed(2)} ± ${error.toFixed(2)} MiB per minute`;
 console.log(`\nafter the first half: RSS ${shown(rss)}, heap ${shown(heap)} (slope and its standard error)`);
 const [first, last] = [settled[0], settled.at(-1)];
-const hasGrown = first && last && (last.bufferBytes > first.bufferBytes * 1.01 || last.rss > first.rss * 1.05);
-for (const [label, count] of Object.entries(last?.labels ?? {})) {
-  const before = samples[0]?.labels[label] ?? 0;
-  if (count !== before) console.log(`buffers "${label}": ${before}, then ${count}`);
-}
+const hasGrown = first && last && (last.resources.bytes > first.resources.bytes * 1.01 || last.rss > first.rss * 1.05);
 for (const fault of faults.slice(0, 20)) console.error(`\n${fault}`);
 console.log(`${faults.length} faults${hasGrown ? "; the server grew" : ""}`);
 if (faults.length > 0 || hasGrown) process.exitCode = 1;

@@ -3,8 +3,7 @@
  * and what it holds when asked. Run with --expose-gc.
  */
 import { steering } from "../../bench/steering.ts";
-import { openGpu } from "../../src/gpu/open.ts";
-import { load } from "../../src/index.ts";
+import { load, type Resources, resources } from "../../src/index.ts";
 import { serveModel } from "../../src/serve/node-serve.ts";
 
 /** What the parent starts it with. */
@@ -20,11 +19,8 @@ export interface SoakedServer {
 export interface Holdings {
   readonly rss: number;
   readonly heap: number;
-  /** The engine's buffers on the device, and their bytes. */
-  readonly buffers: number;
-  readonly bufferBytes: number;
-  /** How many of them there are of each label. */
-  readonly labels: Readonly<Record<string, number>>;
+  /** What the engine says that it holds. */
+  readonly resources: Resources;
   /** What the server reported as faults of its own. */
   readonly faults: readonly string[];
 }
@@ -35,9 +31,7 @@ export type FromServer = { readonly address: string } | { readonly holdings: Hol
 
 const { model: path, key, sequences, context, stallMs } = JSON.parse(process.argv[2] ?? "{}") as SoakedServer;
 const faults: string[] = [];
-const { device } = await openGpu();
-const live = countBuffers(device);
-const model = await load(path, { plan: "reference", device });
+const model = await load(path, { plan: "reference" });
 const server = await serveModel(model, {
   ...{ name: "soaked", host: "127.0.0.1", port: 0, sequences, context, origins: [], allowUploads: false },
   bundles: new Map([0, 1, 2].map((index) => [`vector${index}`, steering(model, index, 1)])),
@@ -57,31 +51,11 @@ async function measure(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   const { rss, heapUsed } = process.memoryUsage();
-  const bufferBytes = [...live].reduce((sum, { size }) => sum + size, 0);
-  const labels: Record<string, number> = {};
-  for (const { label } of live) labels[label] = (labels[label] ?? 0) + 1;
-  tell({ holdings: { rss, heap: heapUsed, buffers: live.size, bufferBytes, labels, faults } });
+  tell({ holdings: { rss, heap: heapUsed, resources: resources(), faults } });
 }
 
 async function stop(): Promise<void> {
   await server.drain();
   model.dispose();
   process.disconnect?.();
-}
-
-/** The buffers that were made on a device and not destroyed. */
-function countBuffers(gpu: GPUDevice): ReadonlySet<GPUBuffer> {
-  const buffers = new Set<GPUBuffer>();
-  const create = gpu.createBuffer.bind(gpu);
-  gpu.createBuffer = (descriptor) => {
-    const buffer = create(descriptor);
-    const destroy = buffer.destroy.bind(buffer);
-    buffer.destroy = () => {
-      buffers.delete(buffer);
-      return destroy();
-    };
-    buffers.add(buffer);
-    return buffer;
-  };
-  return buffers;
 }

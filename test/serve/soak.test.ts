@@ -14,10 +14,9 @@ test("whatever other clients do, every answer is the one that it is alone", asyn
   // All kinds of requests have run before the first sample: what is held then is held at the end, but for a few more
   // buffers that are used again.
   const [first, last] = [samples[0], samples.at(-1)];
-  assert.ok(
-    first && last && last.bufferBytes <= first.bufferBytes * 1.1,
-    `${first?.bufferBytes}, ${last?.bufferBytes}`,
-  );
+  assert.ok(first && last);
+  assert.ok(last.resources.bytes <= first.resources.bytes * 1.1, `${first.resources.bytes}, ${last.resources.bytes}`);
+  assert.is(last.resources.sessions, first.resources.sessions);
 });
 
 test.run();
