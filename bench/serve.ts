@@ -112,29 +112,48 @@ const served: Case = {
     }),
 };
 
-const wide = await open(16, 256);
-const [few, one] = [await open(16, 16), await open(16, 1)];
-const strengths = await open(64, 1);
+/** Opened when a row first needs them. */
+const opened: Batch[] = [];
+function lazily(sequences: number, bundles: number): () => Promise<Batch> {
+  let batch: Promise<Batch> | undefined;
+  return () => {
+    batch ??= open(sequences, bundles).then((each) => {
+      opened.push(each);
+      return each;
+    });
+    return batch;
+  };
+}
+
+const few = lazily(16, 16);
 const first = () => [{ bundle: "0" }];
-/** Each with what it is compared with. */
-const pairs: readonly (readonly [Case, Case])[] = [
-  [served, alone] as const,
-  [runningBatch, alone] as const,
-  [inBatch("16 sequences, 16 bundles", few, (i) => [{ bundle: `${i}` }]), inBatch("16 plain", few)] as const,
+type Row = readonly [name: string, pair: (name: string) => Promise<readonly [Case, Case]>];
+/** Each case with what it is compared with. */
+const rows: readonly Row[] = [
+  [served.name, async () => [served, alone]],
+  [runningBatch.name, async () => [runningBatch, alone]],
   [
-    inBatch("64 sequences, 64 strengths of one bundle", strengths, (i) => [
-      { bundle: "0", stages: { push: { strength: (i + 1) / 6400 } } },
-    ]),
-    inBatch("64 plain", strengths),
-  ] as const,
-  ...([one, few, wide] as const).map(
-    (batch) =>
-      [
-        inBatch(`16 sequences, one bundle of ${batch.bundles.length} registered`, batch, first),
-        inBatch("16 plain", batch),
-      ] as const,
+    "16 sequences, 16 bundles",
+    async (name) => [inBatch(name, await few(), (i) => [{ bundle: `${i}` }]), inBatch("16 plain", await few())],
+  ],
+  [
+    "64 sequences, 64 strengths of one bundle",
+    async (name) => {
+      const batch = await open(64, 1);
+      opened.push(batch);
+      const strengths = (i: number) => [{ bundle: "0", stages: { push: { strength: (i + 1) / 6400 } } }];
+      return [inBatch(name, batch, strengths), inBatch("64 plain", batch)];
+    },
+  ],
+  ...[lazily(16, 1), few, lazily(16, 256)].map(
+    (batch, i): Row => [
+      `16 sequences, one bundle of ${[1, 16, 256][i]} registered`,
+      async (name) => [inBatch(name, await batch(), first), inBatch("16 plain", await batch())],
+    ],
   ),
-].filter(([{ name }]) => name.includes(values.only));
+];
+const pairs: (readonly [Case, Case])[] = [];
+for (const [name, pair] of rows) if (name.includes(values.only)) pairs.push(await pair(name));
 const [ratios, costs] = [pairs.map((): number[] => []), pairs.map((): number[] => [])];
 for (let round = -1; round < rounds; round++) {
   for (const [i, [edited, beside]] of pairs.entries()) {
@@ -165,5 +184,5 @@ for (const [i, [{ name }, beside]] of pairs.entries()) {
 clients.disconnect();
 await server.drain();
 session.dispose();
-for (const batch of [plainBatch, wide, few, one, strengths]) batch.dispose();
+for (const batch of [plainBatch, ...opened]) batch.dispose();
 model.dispose();
