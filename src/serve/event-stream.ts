@@ -1,8 +1,9 @@
 /** Server-sent events for one reader, who may be slow: what it has not taken is bounded, in bytes and in time. */
 import type { Limits } from "./limits.ts";
 
-/** After what is ready to run. A page would have no `setImmediate`. */
-const soon: (run: () => void) => unknown = globalThis.setImmediate ?? ((run) => setTimeout(run, 0));
+const { setImmediate: immediately } = globalThis as { readonly setImmediate?: (run: () => void) => unknown };
+/** After what is ready to run. Pages have no `setImmediate`. */
+const soon = immediately ?? ((run: () => void): unknown => setTimeout(run, 0));
 
 export class EventStream {
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
