@@ -29,11 +29,13 @@ export function Transcript() {
   }, [all]);
   return (
     <>
-      <div class="chat">
-        <Column name="plain" title="Plain" />
-        <Column name="edited" title="Edited" />
+      <div>
+        <div class="chat">
+          <Column name="plain" title="Plain" />
+          <Column name="edited" title="Edited" />
+        </div>
+        <div ref={end} class="chat-end" />
       </div>
-      <div ref={end} class="chat-end" />
       <HeatKey isCompared={all.some(({ answers }) => meanKl(answers.edited.records) !== null)} />
     </>
   );

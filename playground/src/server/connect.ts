@@ -66,12 +66,10 @@ export async function uploadBundle(file: File): Promise<void> {
   const open = server.value;
   if (!open) return;
   // As the server names bundles.
-  const name = file.name
-    .replace(/\.safetensors$/, "")
-    .replace(/[^A-Za-z0-9._-]+/g, "-")
-    .replace(/^[^A-Za-z0-9]+/, "");
+  const stem = file.name.replace(/\.safetensors$/, "").replace(/[^A-Za-z0-9._-]+/g, "-");
+  const name = stem.replace(/^[^A-Za-z0-9]+/, "") || "bundle";
   try {
-    await ask(open, `/v1/bundles/${encodeURIComponent(name || "bundle")}`, { ...soon(), method: "PUT", body: file });
+    await ask(open, `/v1/bundles/${encodeURIComponent(name)}`, { ...soon(), method: "PUT", body: file });
     server.value = { ...open, bundles: [...new Set([...open.bundles, name])] };
     await addNamed(name);
   } catch (error) {

@@ -8,6 +8,7 @@ import { connect, disconnect, isConnecting, serverFailure } from "./connect.ts";
 export function ServerForm() {
   const address = useSignal("");
   const key = useSignal("");
+  const showsKey = address.value.trim() !== "";
   return (
     <>
       <form
@@ -17,7 +18,7 @@ export function ServerForm() {
           if (address.value.trim() !== "" && !isConnecting.value) void connect(address.value, key.value);
         }}
       >
-        <div class="server-fields">
+        <div class={`server-fields${showsKey ? " keyed" : ""}`}>
           <label class="field">
             <span>Server</span>
             <input
@@ -33,18 +34,20 @@ export function ServerForm() {
               }}
             />
           </label>
-          <label class="field key">
-            <span>Its key</span>
-            <input
-              type="password"
-              value={key.value}
-              placeholder="if it asks for one"
-              autocomplete="off"
-              onInput={({ currentTarget }) => {
-                key.value = currentTarget.value;
-              }}
-            />
-          </label>
+          {showsKey && (
+            <label class="field">
+              <span>Its key</span>
+              <input
+                type="password"
+                value={key.value}
+                placeholder="if it asks for one"
+                autocomplete="off"
+                onInput={({ currentTarget }) => {
+                  key.value = currentTarget.value;
+                }}
+              />
+            </label>
+          )}
         </div>
         <button type="submit" class="button" disabled={isBusy.value}>
           Connect

@@ -53,12 +53,14 @@ export const hasModel = computed(() => model.value !== null || server.value !== 
 export const canGenerate = computed(() => hasModel.value && loading.value === null && !isBusy.value);
 export const isChat = computed(() => wantsChat.value && hasTemplate.value);
 
-// A server tells only when it is asked.
-effect(() => {
-  if (server.value) hasTemplate.value = true;
-});
-
 let last: string | null = null;
+
+// Whether a server has a template shows when it is asked.
+effect(() => {
+  if (!server.value) return;
+  hasTemplate.value = true;
+  last = null;
+});
 
 // What was said, and what edited it, belongs to the model that was open.
 effect(() => {
