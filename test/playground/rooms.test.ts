@@ -58,7 +58,8 @@ test("the circuit of sorting breaks while edges are cut, and mends", async () =>
   await openSmall(page, "gpt-nano-sort");
   await room("Circuit");
   await page.getByText("0 of 82 edges cut").waitFor();
-  await page.getByText("729 of 729 inputs sorted").waitFor();
+  // In three parts; what is cut meanwhile counts from the next part on.
+  await page.getByText(/^(?:243 of 243|486 of 486|729 of 729) inputs sorted$/).waitFor();
   await page.getByRole("searchbox", { name: "Find edges" }).fill("blocks.2.mlp → logits");
   const circuit = page.getByRole("application", { name: "Circuit" });
   await circuit.focus();
@@ -66,12 +67,11 @@ test("the circuit of sorting breaks while edges are cut, and mends", async () =>
   await page.keyboard.press("Enter");
   await page.getByText("1 of 82 edges cut").waitFor();
   assert.match((await page.locator("#circuit-cut").textContent()) ?? "", /blocks\.2\.mlp → logits/);
-  const broken = page.getByText(/^\d+ of 729 inputs sorted$/);
   await page.waitForFunction(() => {
     const text = document.querySelector("section[aria-label=Sorting] output")?.textContent ?? "";
-    return / of 729/.test(text) && !text.startsWith("729");
+    const [right = 0, done = 0] = text.match(/\d+/g)?.map(Number) ?? [];
+    return right < done;
   });
-  assert.ok(Number.parseInt((await broken.textContent()) ?? "", 10) < 729);
   await page.getByRole("button", { name: "Restore all" }).click();
   await page.getByText("729 of 729 inputs sorted").waitFor();
 });
