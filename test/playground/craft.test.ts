@@ -6,8 +6,7 @@ import { gzipSync } from "node:zlib";
 import type { Browser, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { root } from "../run-files.ts";
-import { generate, openSmall, type Site, sharedVisit, tokensOf, type Visit, visit } from "./site.ts";
+import { buildPlayground, generate, openSmall, type Site, sharedVisit, tokensOf, type Visit, visit } from "./site.ts";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let site: Site;
@@ -42,7 +41,7 @@ interface Axe {
 }
 
 test("the first load is small", async () => {
-  const dist = join(root, "playground/dist");
+  const dist = await buildPlayground();
   const html = await readFile(join(dist, "index.html"), "utf8");
   const named = [...html.matchAll(/(?:src|href)="\.\/([^"]+\.(?:js|css))"/g)].map((match) => match[1] as string);
   assert.ok(named.length >= 2);

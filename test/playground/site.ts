@@ -1,18 +1,27 @@
 /** The playground as its visitors get it: built, and served from a folder of a server. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { serve } from "../page/server.ts";
 import { root } from "../run-files.ts";
 import { openChromium, UNCHECKED } from "../support/chromium.ts";
 
-let built: Promise<unknown> | undefined;
+let built: Promise<string> | undefined;
 
-/** Builds it once per process. */
-export function buildPlayground(): Promise<unknown> {
-  built ??= import("vite").then(({ build }) =>
-    build({ configFile: join(root, "playground/vite.config.ts"), logLevel: "error" }),
-  );
+/** Builds it once per process, and returns its folder: of each process its own, since several may build at a time. */
+export function buildPlayground(): Promise<string> {
+  built ??= build();
   return built;
+}
+
+async function build(): Promise<string> {
+  const outDir = mkdtempSync(join(tmpdir(), "sluice-playground-"));
+  process.once("exit", () => rmSync(outDir, { recursive: true, force: true }));
+  const vite = await import("vite");
+  const configFile = join(root, "playground/vite.config.ts");
+  await vite.build({ configFile, logLevel: "error", build: { outDir, emptyOutDir: true } });
+  return outDir;
 }
 
 export interface Site {
@@ -23,8 +32,7 @@ export interface Site {
 
 /** Below a folder, as on a server that holds other sites too. */
 export async function servePlayground(): Promise<Site> {
-  await buildPlayground();
-  const folders = { "/some/folder/": join(root, "playground/dist"), "/weights/": join(root, "weights") };
+  const folders = { "/some/folder/": await buildPlayground(), "/weights/": join(root, "weights") };
   const { origin, close } = await serve({ folders });
   return { url: `${origin}/some/folder/`, close };
 }
