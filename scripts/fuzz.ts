@@ -1,27 +1,33 @@
 /**
- * Tries damaged, careless and hostile files on everything that reads them: each is read rightly, or refused with a
- * typed error, within a second per 10 MB and the files' size + 64 MB.
+ * Tries damaged, careless and hostile files and requests on everything that reads them: each is read rightly, or refused
+ * with a typed error, within a second per 10 MB and the files' size + 64 MB.
  *
  *   npm run fuzz                                     2,000 cases of each format
  *   npm run fuzz -- --target gguf --count 100000     more of one
+ *   npm run fuzz -- --count 100000 --table bench/trust/fuzz.md
+ *                                                    a night's run, whose rows go into a table
  *   npm run fuzz -- --target gguf --seed 7 --only 4711 --keep FOLDER
  *                                                    one case again, its files written to a folder
  *
- * `--target` takes several names with commas. The exit status is 1 if there was a fault.
+ * `--target` takes several names with commas; `--first` begins at another case than 0. The exit status is 1 if there was
+ * a fault.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { filesOf, planOf, randomOf } from "./fuzz/cases.ts";
 import { tryFiles } from "./fuzz/outcome.ts";
-import { runTargets, type Summary } from "./fuzz/supervise.ts";
+import { runTargets } from "./fuzz/supervise.ts";
+import { lineOf, writeRow } from "./fuzz/table.ts";
 import { targets } from "./fuzz/targets.ts";
 
 const { values } = parseArgs({
   options: {
     target: { type: "string" },
     seed: { type: "string", default: "1" },
+    first: { type: "string", default: "0" },
     count: { type: "string", default: "2000" },
+    table: { type: "string" },
     only: { type: "string" },
     keep: { type: "string" },
   },
@@ -32,7 +38,8 @@ const chosen = names.map((name) => {
   if (!target) throw new Error(`There is no target ${name}. They are ${targets.map((each) => each.name).join(", ")}`);
   return target;
 });
-const [seed, count] = [wholeNumber("seed", values.seed), wholeNumber("count", values.count)];
+const [seed, first] = [wholeNumber("seed", values.seed), wholeNumber("first", values.first)];
+const count = wholeNumber("count", values.count);
 
 if (values.only !== undefined) await tryOne(wholeNumber("only", values.only), values.keep);
 else await tryAll();
@@ -44,27 +51,21 @@ function wholeNumber(name: string, text: string): number {
 
 async function tryAll(): Promise<void> {
   let faults = 0;
-  for await (const summary of runTargets(
-    chosen.map(({ name }) => name),
-    seed,
-    count,
-  )) {
+  let cpuMs = 0;
+  for await (const summary of runTargets(names, seed, first, count)) {
     console.log(lineOf(summary));
     for (const { index, what } of summary.faults.slice(0, 20)) {
-      console.log(`  ✘ --seed ${seed} --only ${index}: ${what}`);
+      console.log(`  ✘ --target ${summary.target} --seed ${seed} --only ${index}: ${what}`);
     }
+    if (values.table !== undefined) writeRow(values.table, seed, first, summary);
     faults += summary.faults.length;
+    cpuMs += summary.cpuMs;
   }
-  console.log(`${chosen.length} formats, ${chosen.length * count} cases, ${faults} faults`);
+  const seconds = (cpuMs / 1000).toFixed(0);
+  console.log(
+    `${chosen.length} formats, ${chosen.length * count} cases in ${seconds} s of processor, ${faults} faults`,
+  );
   process.exitCode = faults > 0 ? 1 : 0;
-}
-
-function lineOf({ target, cases, results, faults, worstMs }: Summary): string {
-  const read = results.get("read") ?? 0;
-  const refused = [...results].filter(([result]) => result !== "read" && result !== "fault");
-  const codes = refused.sort(([, a], [, b]) => b - a).map(([code, times]) => `${code} ${times}`);
-  const numbers = `${cases} cases, ${read} read, refused: ${codes.join(", ") || "none"}`;
-  return `${target.padEnd(18)} ${numbers}, at most ${Math.round(worstMs)} ms, ${faults.length} faults`;
 }
 
 async function tryOne(index: number, folder: string | undefined): Promise<void> {

@@ -1,7 +1,8 @@
 /**
- * Tries cases in a process of its own, which a case may end or hold up; reports each to the parent.
- *   child.ts SEED RANGES, where RANGES is JSON of a list of {@link Range}
+ * Tries cases in a process of its own, which a case may end or hold up; reports them to the parent on descriptor 3.
+ *   child.ts SEED RANGES MOST, where RANGES is JSON of a list of {@link Range}, and at most MOST cases wait for a report
  */
+import { writeSync } from "node:fs";
 import { filesOf, planOf, randomOf, spoilsNothing } from "./cases.ts";
 import { type Outcome, overspent, tryFiles, UNSOUND } from "./outcome.ts";
 import { targets } from "./targets.ts";
@@ -20,15 +21,19 @@ export interface Report extends Outcome {
   readonly overspent: string | null;
 }
 
-const [seedText = "", ranges = ""] = process.argv.slice(2);
+const REPORTS = 3;
+const EVERY_MS = 250;
+
+const [seedText = "", ranges = "", most = ""] = process.argv.slice(2);
 const seed = Number(seedText);
+let waiting: string[] = [];
+let toldAt = performance.now();
 
 for (const range of JSON.parse(ranges) as readonly Range[]) await run(range);
-process.disconnect();
 
 async function run({ target: name, first, end }: Range): Promise<void> {
   const target = targets.find((each) => each.name === name);
-  if (!target || !process.send) throw new Error("Run scripts/fuzz.ts, which starts this");
+  if (!target) throw new Error(`There is no target ${name}`);
   const sets = target.seeds();
   // What is done once, such as compiling and importing, belongs to no case.
   for (const files of sets) {
@@ -38,7 +43,20 @@ async function run({ target: name, first, end }: Range): Promise<void> {
   for (let index = first; index < end; index++) {
     const files = filesOf(target, sets, planOf(target, sets.length, seed, index));
     const outcome = await tryFiles(target, files, randomOf(seed, index));
-    const report: Report = { target: name, index, ...outcome, overspent: overspent(outcome, files) };
-    process.send(report);
+    report({ target: name, index, ...outcome, overspent: overspent(outcome, files) });
   }
+  tell();
+}
+
+function report(report: Report): void {
+  waiting.push(JSON.stringify(report));
+  if (waiting.length >= Number(most) || performance.now() - toldAt > EVERY_MS) tell();
+}
+
+function tell(): void {
+  if (waiting.length === 0) return;
+  const bytes = new TextEncoder().encode(`${waiting.join("\n")}\n`);
+  for (let at = 0; at < bytes.length; ) at += writeSync(REPORTS, bytes, at);
+  waiting = [];
+  toldAt = performance.now();
 }

@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { SluiceError } from "../../src/errors.ts";
 import { ZipFile } from "../../src/formats/zip.ts";
 import { type ByteEdit, byteEdit, editBytes, joined } from "./byte-edits.ts";
-import { editJson, type JsonEdit, jsonEdit, parsedOrNull } from "./json-edits.ts";
+import { editJson, type JsonEdit, jsonEdit } from "./json-edits.ts";
+import { type JsonText, readJsonText } from "./json-places.ts";
 
 export type Edit = ByteEdit | JsonEdit;
 
@@ -23,9 +24,26 @@ export function editFile(bytes: Uint8Array<ArrayBuffer>, edit: Edit): Uint8Array
   if (isZip(bytes)) return editZip(bytes, edit);
   if (edit.kind === "bytes") return editBytes(bytes, edit);
   if (isSafetensors(bytes)) return editHeader(bytes, edit);
-  if (bytes[0] === 0x7b && decoder.decode(bytes).includes("}\n{")) return editLine(bytes, edit);
-  const text = editJson(decoder.decode(bytes), edit);
-  return text === null ? bytes : encoder.encode(text);
+  if (bytes[0] === 0x7b && isJsonLines(bytes)) return editLine(bytes, edit);
+  const text = once(wholeTexts, bytes, () => readJsonText(decoder.decode(bytes)));
+  return text === null ? bytes : encoder.encode(editJson(text, edit));
+}
+
+/** What was read of files: most edits begin with one of few. */
+const wholeTexts = new WeakMap<Uint8Array, JsonText | null>();
+const headers = new WeakMap<Uint8Array, Header>();
+const lines = new WeakMap<Uint8Array, boolean>();
+
+function once<Value>(known: WeakMap<Uint8Array, Value>, bytes: Uint8Array, make: () => Value): Value {
+  const before = known.get(bytes);
+  if (before !== undefined) return before;
+  const made = make();
+  known.set(bytes, made);
+  return made;
+}
+
+function isJsonLines(bytes: Uint8Array): boolean {
+  return once(lines, bytes, () => decoder.decode(bytes).includes("}\n{"));
 }
 
 function isSafetensors(bytes: Uint8Array<ArrayBuffer>): boolean {
@@ -36,34 +54,45 @@ function headerLength(bytes: Uint8Array<ArrayBuffer>): number {
   return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 }
 
-/** The header, or the manifest that a bundle has in it as a text; the stated length follows. */
+/** The header of a safetensors file, and the manifest that a bundle has in it as a text. */
+interface Header {
+  readonly text: JsonText | null;
+  readonly manifest: JsonText | null;
+  /** The header with another manifest. */
+  readonly withManifest: (manifest: string) => string;
+}
+
+function headerOf(bytes: Uint8Array<ArrayBuffer>): Header {
+  const text = readJsonText(decoder.decode(bytes.subarray(8, 8 + headerLength(bytes))));
+  const parsed: unknown = text && JSON.parse(text.text);
+  const metadata = (parsed as { __metadata__?: { manifest?: unknown } | null } | null)?.__metadata__;
+  const manifest = typeof metadata?.manifest === "string" ? readJsonText(metadata.manifest) : null;
+  return {
+    text,
+    manifest,
+    withManifest: (other) => JSON.stringify({ ...(parsed as object), __metadata__: { ...metadata, manifest: other } }),
+  };
+}
+
+/** The header, or the manifest in it; the stated length follows. */
 function editHeader(bytes: Uint8Array<ArrayBuffer>, edit: JsonEdit): Uint8Array<ArrayBuffer> {
-  const length = headerLength(bytes);
-  const text = decoder.decode(bytes.subarray(8, 8 + length));
+  const { text, manifest, withManifest } = once(headers, bytes, () => headerOf(bytes));
+  if (!text) return bytes;
   const isForManifest = edit.pick * 1000 - Math.floor(edit.pick * 1000) < 0.8;
-  const edited = (isForManifest ? editManifest(text, edit) : null) ?? editJson(text, edit);
-  if (edited === null) return bytes;
+  const edited = manifest && isForManifest ? withManifest(editJson(manifest, edit)) : editJson(text, edit);
   const header = encoder.encode(edited);
   const size = new Uint8Array(8);
   new DataView(size.buffer).setBigUint64(0, BigInt(header.length), true);
-  return joined([size, header, bytes.subarray(8 + length)]);
-}
-
-function editManifest(header: string, edit: JsonEdit): string | null {
-  const parsed = parsedOrNull(header);
-  const metadata = (parsed as { __metadata__?: { manifest?: unknown } | null } | null)?.__metadata__;
-  if (typeof metadata?.manifest !== "string") return null;
-  const manifest = editJson(metadata.manifest, edit);
-  if (manifest === null) return null;
-  return JSON.stringify({ ...(parsed as object), __metadata__: { ...metadata, manifest } });
+  return joined([size, header, bytes.subarray(8 + headerLength(bytes))]);
 }
 
 /** One of the lines of a file of JSON lines. */
 function editLine(bytes: Uint8Array<ArrayBuffer>, edit: JsonEdit): Uint8Array<ArrayBuffer> {
-  const lines = decoder.decode(bytes).split("\n");
-  const index = Math.floor(edit.at * 1000) % lines.length;
-  lines[index] = editJson(lines[index] as string, edit) ?? (lines[index] as string);
-  return encoder.encode(lines.join("\n"));
+  const all = decoder.decode(bytes).split("\n");
+  const index = Math.floor(edit.at * 1000) % all.length;
+  const line = readJsonText(all[index] as string);
+  if (line) all[index] = editJson(line, edit);
+  return encoder.encode(all.join("\n"));
 }
 
 function isZip(bytes: Uint8Array): boolean {

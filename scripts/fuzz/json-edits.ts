@@ -1,16 +1,7 @@
-/** Edits of JSON: a tree whose objects may hold a key twice, and whose places are counted. */
+/** Edits of JSON texts: one value is changed where it stands, so objects may come to hold a key twice. */
 import fc from "fast-check";
+import type { JsonText, Place, Span } from "./json-places.ts";
 import { knownNames, oddNumbers, oddTexts, oddValues, Raw } from "./odd-values.ts";
-
-/** Objects are lists of entries. */
-type Tree = { readonly entries: [string, Tree][] } | { readonly items: Tree[] } | { readonly leaf: unknown };
-
-/** Where something stands: the list that holds it, and its index there. */
-interface Place {
-  readonly value: Tree;
-  readonly within: { readonly entries: [string, Tree][] } | { readonly items: Tree[] };
-  readonly index: number;
-}
 
 /** One change of a JSON text. `at` is a share of all places. */
 export interface JsonEdit {
@@ -40,107 +31,72 @@ export function picked<Item>(list: readonly Item[], pick: number): Item {
 /** A list repeated within a repeated list makes texts that say nothing new. */
 const MOST_TEXT = 8_000_000;
 
-/** @returns the edited text; null if the text is not JSON, or has no place for the edit */
-export function editJson(text: string, edit: JsonEdit): string | null {
-  const parsed = parsedOrNull(text);
-  if (parsed === null) return null;
-  const root: Tree = { items: [treeOf(parsed)] };
-  const places: Place[] = [];
-  collect(root, places);
-  apply(picked(places, edit.at), edit);
-  const edited = root.items.map(print).join(",");
-  return edited.length > MOST_TEXT ? null : edited;
-}
-
-/** What an earlier edit has nested this deeply is left as it is: walking through it would need a stack of its own. */
-const DEEP = /\[{1000}|(?:\{"a":){1000}/;
-
-/** What an earlier edit has made no JSON, no further edit of JSON reaches. */
-export function parsedOrNull(text: string): unknown {
-  if (DEEP.test(text)) return null;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
+/** @returns the edited text */
+export function editJson({ text, places }: JsonText, { at, change, pick }: JsonEdit): string {
+  const place = picked(places, at);
+  const { value, key, siblings } = place;
+  const put = (span: Span, by: string): string => text.slice(0, span.begin) + by + text.slice(span.end);
+  const own = text.slice(place.begin, place.end);
+  const beside = (other: string): string => put(place, `${own},${other}`);
+  switch (change) {
+    case "replace":
+      return put(value, print(picked(oddValues, pick)));
+    case "tweak":
+      return place.hasParts ? text : put(value, tweaked(text.slice(value.begin, value.end), pick));
+    case "remove":
+      return put(withComma(place), "");
+    case "repeat": {
+      const times = picked([1, 1, 2, 100, 5000], pick);
+      if (text.length + times * (own.length + 6) > MOST_TEXT) return text;
+      const valueText = text.slice(value.begin, value.end);
+      const again = (i: number): string => (key ? `${keyWith(text, key, String(i))}:${valueText}` : valueText);
+      return beside(Array.from({ length: times }, (_, i) => again(i)).join(","));
+    }
+    case "rename":
+      return key ? put(key, JSON.stringify(picked(oddTexts, pick))) : put(value, print(picked(oddValues, pick)));
+    case "twice": {
+      const odd = print(picked(oddValues, pick));
+      return key ? beside(`${text.slice(key.begin, key.end)}:${odd}`) : put(value, odd);
+    }
+    case "swap": {
+      if (key) return beside(`${JSON.stringify(picked(knownNames, pick))}:${text.slice(value.begin, value.end)}`);
+      const whole = { begin: (siblings[0] as Place).begin, end: (siblings.at(-1) as Place).end };
+      const reversed = siblings.map(({ begin, end }) => text.slice(begin, end)).reverse();
+      return put(whole, reversed.join(","));
+    }
   }
 }
 
-function treeOf(value: unknown): Tree {
-  if (Array.isArray(value)) return { items: value.map(treeOf) };
-  if (typeof value === "object" && value !== null && !(value instanceof Raw)) {
-    return { entries: Object.entries(value).map(([key, each]) => [key, treeOf(each)]) };
-  }
-  return { leaf: value };
+/** A place and the comma that its absence makes superfluous. */
+function withComma({ begin, end, siblings }: Place): Span {
+  const index = siblings.findIndex((each) => each.begin === begin);
+  if (index > 0) return { begin: (siblings[index - 1] as Place).end, end };
+  return { begin, end: siblings[1]?.begin ?? end };
 }
 
-/** Long lists are sampled: a vocabulary would otherwise take nearly all edits. */
-const MOST_OF_A_LIST = 40;
-
-function collect(tree: Tree, places: Place[]): void {
-  if ("leaf" in tree) return;
-  const children = "entries" in tree ? tree.entries.map(([, value]) => value) : tree.items;
-  const step = Math.max(1, Math.ceil(children.length / MOST_OF_A_LIST));
-  for (let index = 0; index < children.length; index += step) {
-    const value = children[index] as Tree;
-    places.push({ value, within: tree, index });
-    collect(value, places);
-  }
+function keyWith(text: string, { begin, end }: Span, more: string): string {
+  return `${text.slice(begin, end - 1)}${more}"`;
 }
 
-function apply({ value, within, index }: Place, { change, pick }: JsonEdit): void {
-  const put = (tree: Tree): void => {
-    if ("entries" in within) (within.entries[index] as [string, Tree])[1] = tree;
-    else within.items[index] = tree;
-  };
-  if (change === "replace") put(treeOf(picked(oddValues, pick)));
-  else if (change === "tweak") put(tweaked(value, pick));
-  else if (change === "remove") ("entries" in within ? within.entries : within.items).splice(index, 1);
-  else if (change === "repeat") repeat(within, index, picked([1, 1, 2, 100, 5000], pick));
-  else if ("items" in within) {
-    if (change === "swap") within.items.reverse();
-    else put(treeOf(picked(oddValues, pick)));
-  } else if (change === "rename") (within.entries[index] as [string, Tree])[0] = picked(oddTexts, pick);
-  else if (change === "twice") within.entries.push([within.entries[index]?.[0] ?? "", treeOf(picked(oddValues, pick))]);
-  else within.entries.push([picked(knownNames, pick), value]);
-}
-
-function repeat(within: Place["within"], index: number, times: number): void {
-  if ("items" in within) {
-    within.items.splice(index, 0, ...Array.from({ length: times }, () => within.items[index] as Tree));
-    return;
-  }
-  const [key, value] = within.entries[index] as [string, Tree];
-  for (let i = 0; i < times; i++) within.entries.push([`${key}${i}`, value]);
-}
-
-function tweaked(tree: Tree, pick: number): Tree {
-  if (!("leaf" in tree)) return tree;
-  const { leaf } = tree;
+function tweaked(text: string, pick: number): string {
+  const leaf: unknown = JSON.parse(text);
   if (typeof leaf === "number") {
-    return { leaf: picked([leaf + 1, leaf - 1, -leaf, leaf * 2, leaf * 1000, leaf + 0.5, ...oddNumbers], pick) };
+    return print(picked([leaf + 1, leaf - 1, -leaf, leaf * 2, leaf * 1000, leaf + 0.5, ...oddNumbers], pick));
   }
-  if (typeof leaf !== "string") return { leaf: picked(oddValues, pick) };
+  if (typeof leaf !== "string") return print(picked(oddValues, pick));
   const middle = leaf.length >> 1;
-  return {
-    leaf: picked(
-      [
-        leaf + leaf,
-        leaf.slice(0, middle),
-        leaf.toUpperCase(),
-        `${leaf.slice(0, middle)}${picked(oddTexts, (pick * 7) % 1)}${leaf.slice(middle)}`,
-        ...oddTexts,
-      ],
-      pick,
-    ),
-  };
+  const [head, tail] = [leaf.slice(0, middle), leaf.slice(middle)];
+  const within = `${head}${picked(oddTexts, (pick * 7) % 1)}${tail}`;
+  return print(picked([leaf + leaf, head, leaf.toUpperCase(), within, ...oddTexts], pick));
 }
 
-function print(tree: Tree): string {
-  if ("items" in tree) return `[${tree.items.map(print).join(",")}]`;
-  if ("entries" in tree) {
-    return `{${tree.entries.map(([key, value]) => `${JSON.stringify(key)}:${print(value)}`).join(",")}}`;
-  }
-  if (tree.leaf instanceof Raw) return tree.leaf.text;
-  return Object.is(tree.leaf, -0) ? "-0" : (JSON.stringify(tree.leaf) ?? "null");
+const printed = new Map<unknown, string>();
+
+/** Odd values are few, and some are long. */
+function print(value: unknown): string {
+  const known = printed.get(value);
+  if (known !== undefined) return known;
+  const text = value instanceof Raw ? value.text : Object.is(value, -0) ? "-0" : (JSON.stringify(value) ?? "null");
+  if (typeof value === "object") printed.set(value, text);
+  return text;
 }

@@ -1,6 +1,7 @@
 /** How a case ended, and what counts as a fault. */
+import { openSync, writeSync } from "node:fs";
 import { SluiceError } from "../../src/errors.ts";
-import type { Files, Random, Target } from "./target.ts";
+import { type Files, type Random, Refusal, type Target } from "./target.ts";
 
 export interface Outcome {
   /** `read`, the code of the error that refused the files, or `fault`. */
@@ -9,7 +10,7 @@ export interface Outcome {
   readonly said: string;
   /** Processor time of this process. */
   readonly cpuMs: number;
-  /** By how much the process's greatest memory grew. */
+  /** How much more memory the process had at its peak than before. */
   readonly grownMb: number;
 }
 
@@ -17,17 +18,28 @@ export interface Outcome {
 export const UNSOUND = "A sound set is refused";
 
 export async function tryFiles(target: Target, files: Files, random: Random): Promise<Outcome> {
+  forgetPeak();
   const memory = process.resourceUsage().maxRSS;
   const before = process.cpuUsage();
   const { result, said } = await target.read(files, random).then(
     () => ({ result: "read", said: "" }),
-    (error: unknown) => ({
-      result: error instanceof SluiceError && isRefusal(error) ? error.code : "fault",
-      said: firstLine(error),
-    }),
+    (error: unknown) => ({ result: codeOf(error), said: firstLine(error) }),
   );
   const { user, system } = process.cpuUsage(before);
   return { result, said, cpuMs: (user + system) / 1000, grownMb: (process.resourceUsage().maxRSS - memory) / 1024 };
+}
+
+let peak: number | null | undefined;
+
+/** From here on the process's greatest memory is counted anew, where the system can do that (Linux). */
+function forgetPeak(): void {
+  if (peak === undefined) peak = process.platform === "linux" ? openSync("/proc/self/clear_refs", "w") : null;
+  if (peak !== null) writeSync(peak, "5");
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof Refusal) return error.code;
+  return error instanceof SluiceError && isRefusal(error) ? error.code : "fault";
 }
 
 /** A refusal says something, and not everything. */

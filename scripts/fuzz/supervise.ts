@@ -1,17 +1,32 @@
 /** Runs cases in a process that may be lost, and confirms what looks wrong. */
-import { fork } from "node:child_process";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
 import type { Range, Report } from "./child.ts";
 import { UNSOUND } from "./outcome.ts";
 
-/** A case without an answer for this long hangs, whatever else the machine does. */
+/** A process that says nothing for this long hangs, whatever else the machine does. */
 const HANG_MS = 20_000;
 /** Of a process's heap; what files take outside it counts by the process's memory. */
 const HEAP_MB = 400;
+/** Cases that wait for a report; after a loss each is reported at once, which shows at which the process ends. */
+const MOST_UNTOLD = 64;
+/** After more processes that reported nothing it is not the cases that end them. */
+const MOST_LOSSES = 10;
 
 export interface Fault {
   readonly index: number;
   readonly what: string;
+}
+
+/** The greatest number of a target's cases, and the case that had it. */
+export interface Worst {
+  readonly value: number;
+  readonly index: number;
 }
 
 export interface Summary {
@@ -20,34 +35,47 @@ export interface Summary {
   /** How many cases ended with each result: `read`, or the code of a refusal. */
   readonly results: ReadonlyMap<string, number>;
   readonly faults: readonly Fault[];
-  readonly worstMs: number;
+  readonly slowestMs: Worst;
+  readonly mostMb: Worst;
+  /** Processor time of all cases. */
+  readonly cpuMs: number;
 }
 
-/** Tries cases 0 to `count` of each target, in order; yields a summary after each. */
-export async function* runTargets(names: readonly string[], seed: number, count: number): AsyncGenerator<Summary> {
+/** Tries cases `first` to `first + count` of each target, in order; yields a summary after each. */
+export async function* runTargets(
+  names: readonly string[],
+  seed: number,
+  first: number,
+  count: number,
+): AsyncGenerator<Summary> {
   // One process serves all targets, as long as none of their cases ends it.
+  const end = first + count;
   const run = new Run(
     seed,
-    names.map((target) => ({ target, first: 0, end: count })),
+    names.map((target) => ({ target, first, end })),
   );
   for (const target of names) {
     const results = new Map<string, number>();
     const faults: Fault[] = [];
-    let worstMs = 0;
-    for (let index = 0; index < count; index++) {
+    let slowestMs: Worst = { value: 0, index: first };
+    let mostMb = slowestMs;
+    let cpuMs = 0;
+    for (let index = first; index < end; index++) {
       const report = await run.report(target, index);
       if (typeof report === "string") {
         faults.push({ index, what: report });
         continue;
       }
-      worstMs = Math.max(worstMs, report.cpuMs);
+      cpuMs += report.cpuMs;
+      if (report.cpuMs > slowestMs.value) slowestMs = { value: report.cpuMs, index };
+      if (report.grownMb > mostMb.value) mostMb = { value: report.grownMb, index };
       results.set(report.result, (results.get(report.result) ?? 0) + 1);
       if (report.result === "fault") faults.push({ index, what: report.said });
       else if (report.overspent && (await overspendsAgain(target, seed, index))) {
         faults.push({ index, what: report.overspent });
       }
     }
-    yield { target, cases: count, results, faults, worstMs };
+    yield { target, cases: count, results, faults, slowestMs, mostMb, cpuMs };
   }
 }
 
@@ -60,10 +88,13 @@ async function overspendsAgain(target: string, seed: number, index: number): Pro
 /** The cases of some ranges, one after another; a process that ends at one is replaced by another after it. */
 class Run {
   readonly #seed: number;
-  #ranges: readonly Range[];
+  readonly #ranges: readonly Range[];
   readonly #reports: Report[] = [];
-  #lost: string | null | undefined;
   #isRunning = false;
+  /** How the last process ended; null for one that did all that it should. */
+  #lost: string | null | undefined;
+  #lossesInARow = 0;
+  #mostUntold = MOST_UNTOLD;
   #wake: () => void = () => undefined;
 
   constructor(seed: number, ranges: readonly Range[]) {
@@ -75,31 +106,40 @@ class Run {
   async report(target: string, index: number): Promise<Report | string> {
     for (;;) {
       const next = this.#reports.shift();
-      if (next) return next;
-      if (!this.#isRunning && this.#lost !== undefined) {
-        const lost = this.#lost;
-        // This is the fuzzer's own fault, and the same for every case.
-        if (lost?.includes(UNSOUND)) throw new Error(lost);
-        this.#lost = undefined;
-        const at = this.#ranges.findIndex((range) => range.target === target);
-        this.#ranges = this.#ranges.slice(at).map((range, i) => (i === 0 ? { ...range, first: index + 1 } : range));
-        return lost ?? "the process ended without a report";
+      if (next) {
+        this.#lossesInARow = 0;
+        return next;
       }
-      if (!this.#isRunning) this.#start();
+      if (!this.#isRunning && this.#lost !== undefined) {
+        const lost = this.#lost ?? "the process ended without a report";
+        this.#lost = undefined;
+        // This is the fuzzer's own fault, and the same for every case.
+        if (lost.includes(UNSOUND) || this.#lossesInARow++ > MOST_LOSSES) throw new Error(lost);
+        if (this.#mostUntold === 1) {
+          this.#mostUntold = MOST_UNTOLD;
+          return lost;
+        }
+        this.#mostUntold = 1;
+      }
+      if (!this.#isRunning) this.#start(target, index);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
   }
 
-  #start(): void {
-    const child = fork(
-      fileURLToPath(new URL("./child.ts", import.meta.url)),
-      [`${this.#seed}`, JSON.stringify(this.#ranges)],
-      {
-        execArgv: [...process.execArgv, `--max-old-space-size=${HEAP_MB}`],
-        stdio: ["ignore", "ignore", "pipe", "ipc"],
-      },
+  /** Begins with a case of a target; the other targets follow. */
+  #start(target: string, first: number): void {
+    const at = this.#ranges.findIndex((range) => range.target === target);
+    const ranges = this.#ranges.slice(at).map((range, i) => (i === 0 ? { ...range, first } : range));
+    const child = spawn(
+      process.execPath,
+      [
+        `--max-old-space-size=${HEAP_MB}`,
+        builtChild(),
+        ...[`${this.#seed}`, JSON.stringify(ranges), `${this.#mostUntold}`],
+      ],
+      { stdio: ["ignore", "ignore", "pipe", "pipe"] },
     );
     this.#isRunning = true;
     let said = "";
@@ -113,10 +153,13 @@ class Run {
     child.stderr?.on("data", (text: Buffer) => {
       said = (said + text.toString()).slice(-4000);
     });
-    child.on("message", (report: Report) => {
+    let rest = "";
+    (child.stdio[3] as Readable).setEncoding("utf8").on("data", (text: string) => {
       clearTimeout(timer);
       timer = setTimeout(giveUp, HANG_MS);
-      this.#reports.push(report);
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.#reports.push(JSON.parse(line) as Report);
       this.#wake();
     });
     child.on("close", (code, signal) => {
@@ -130,6 +173,27 @@ class Run {
   }
 }
 
+let built: string | undefined;
+
+/** The child as one file: each of its late imports would otherwise ask the loader of TypeScript again, in every case. */
+function builtChild(): string {
+  if (built === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), "sluice-fuzz-"));
+    process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+    built = join(folder, "child.mjs");
+    const own = new URL("./child.ts", import.meta.url);
+    buildSync({
+      entryPoints: [fileURLToPath(own)],
+      outfile: built,
+      ...{ bundle: true, platform: "node", format: "esm", target: "node20", logLevel: "warning" },
+      // What it does not need is not looked for.
+      external: ["webgpu", "@sparticuz/chromium", "vite", "playwright-core"],
+      define: { "import.meta.url": JSON.stringify(own.href) },
+    });
+  }
+  return built;
+}
+
 function lastError(text: string): string {
-  return (/^.*(?:Error|heap).*$/m.exec(text)?.[0] ?? text.trim().split("\n").at(-1) ?? "").slice(0, 300);
+  return (/^(?:\w*Error: |FATAL).*$/m.exec(text)?.[0] ?? text.trim().split("\n").at(-1) ?? "").slice(0, 300);
 }

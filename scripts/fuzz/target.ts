@@ -30,6 +30,17 @@ export class Broken extends Error {
   override readonly name = "Broken";
 }
 
+/** A refusal that is no error of the library, such as an answer of the server with a status of 4xx. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly code: string;
+
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** A file of the repository, under its own name. */

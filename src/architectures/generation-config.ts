@@ -4,6 +4,7 @@
  */
 import { SluiceError } from "../errors.ts";
 import { type FileSource, readJson } from "../formats/source.ts";
+import { MIN_TEMPERATURE, REPETITION_PENALTIES } from "../kernels/sample/sample.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import { ConfigFields, type Notice } from "./config-fields.ts";
@@ -88,12 +89,14 @@ function readDefaults(fields: ConfigFields): GenerationDefaults {
     return undefined;
   };
   const share = (value: number): boolean => value >= 0 && value <= 1;
-  const temperature = number("temperature", (value) => value >= 0);
+  const temperature = number("temperature", (value) => value === 0 || value >= MIN_TEMPERATURE);
   // vLLM writes -1 for no bound.
   const topK = number("top_k", (value) => Number.isSafeInteger(value) && value >= -1);
   const topP = number("top_p", share);
   const minP = number("min_p", share);
-  const repetitionPenalty = number("repetition_penalty", (value) => value > 0);
+  const repetitionPenalty = number("repetition_penalty", (value) => {
+    return value >= REPETITION_PENALTIES.least && value <= REPETITION_PENALTIES.most;
+  });
   const maxNewTokens = number("max_new_tokens", (value) => Number.isSafeInteger(value) && value > 0);
   const stop = stopStrings(fields);
   const isSampled = fields.raw("do_sample") ?? [temperature, topK, topP, minP].some((value) => value !== undefined);

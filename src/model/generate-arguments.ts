@@ -5,7 +5,7 @@ import { isTable, listOf, tableOf, tokens } from "../arguments/lists.ts";
 import { type Rule, test } from "../arguments/rule.ts";
 import { callback, finite, flag, float32, oneOf, signal, text, whole } from "../arguments/rules.ts";
 import { maskedEdges, positions } from "../interventions/arguments.ts";
-import { MIN_TEMPERATURE, MOST_TOP_LOGPROBS } from "../kernels/sample/sample.ts";
+import { MIN_TEMPERATURE, MOST_TOP_LOGPROBS, REPETITION_PENALTIES } from "../kernels/sample/sample.ts";
 import type { StageChange } from "../runtime/live-stages.ts";
 import type { LogitBias, SamplingOptions } from "../runtime/sampling.ts";
 import type {
@@ -50,7 +50,7 @@ const sampling = {
   topK: whole({ least: 0 }),
   topP: finite({ least: 0, most: 1 }),
   minP: finite({ least: 0, most: 1 }),
-  repetitionPenalty: finite({ least: 1e-30, most: 1e30 }),
+  repetitionPenalty: finite(REPETITION_PENALTIES),
   frequencyPenalty: penalty,
   presencePenalty: penalty,
   logitBias,

@@ -41,7 +41,10 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
   };
   app.onError((error, c) => refuse(c, error));
   app.notFound((c) =>
-    refuse(c, new Problem(404, `There is no ${c.req.method} ${c.req.path} here`, { code: "unknown_url" })),
+    refuse(
+      c,
+      new Problem(404, `There is no ${c.req.method} ${c.req.path.slice(0, 200)} here`, { code: "unknown_url" }),
+    ),
   );
 
   app.use(async (c, next) => {

@@ -65,31 +65,33 @@ const CODES: Readonly<Partial<Record<ErrorCode, string>>> = {
 };
 
 /** Options of the library by the names that requests use. */
-const FIELDS: Readonly<Record<string, string>> = {
-  maxNewTokens: "max_tokens",
-  topK: "top_k",
-  topP: "top_p",
-  minP: "min_p",
-  repetitionPenalty: "repetition_penalty",
-  frequencyPenalty: "frequency_penalty",
-  presencePenalty: "presence_penalty",
-  logitBias: "logit_bias",
-  topLogprobs: "top_logprobs",
-  responseFormat: "response_format",
-  stopTokens: "stop_token_ids",
-  json_schema: "response_format",
-};
+const FIELDS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    maxNewTokens: "max_tokens",
+    topK: "top_k",
+    topP: "top_p",
+    minP: "min_p",
+    repetitionPenalty: "repetition_penalty",
+    frequencyPenalty: "frequency_penalty",
+    presencePenalty: "presence_penalty",
+    logitBias: "logit_bias",
+    topLogprobs: "top_logprobs",
+    responseFormat: "response_format",
+    stopTokens: "stop_token_ids",
+    json_schema: "response_format",
+  }),
+);
 
 /** What a client is told of an error. Faults of the server are told without their inside. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof SluiceError))
     return new Problem(500, "The server failed; its log says why", { code: "internal_error" });
-  const param = error.field === undefined ? null : (FIELDS[error.field] ?? error.field);
+  const param = error.field === undefined ? null : (FIELDS.get(error.field) ?? error.field);
   const status = STATUS[error.code] ?? 500;
   // Usage errors name their call first, which a client did not make.
   const message = error.message
     .replace(/^generate(?:Batch)?: /, "")
-    .replaceAll(/\b[a-z]+[A-Z]\w*\b/g, (word) => FIELDS[word] ?? word);
+    .replaceAll(/\b[a-z]+[A-Z]\w*\b/g, (word) => FIELDS.get(word) ?? word);
   return new Problem(status, message, { code: CODES[error.code] ?? error.code, param });
 }

@@ -1,37 +1,29 @@
 /** Models' files: configurations, weights, indices, and what is quantised. */
 import { loadGenerationConfig } from "../../../src/architectures/generation-config.ts";
 import { openModel } from "../../../src/architectures/open-model.ts";
+import { Place } from "../../../src/arguments/place.ts";
 import { fuse } from "../../../src/compile/fuse.ts";
 import { openSource } from "../../../src/formats/open-source.ts";
 import { parseSafetensors, type StoredTensor, writeSafetensors } from "../../../src/formats/safetensors.ts";
 import type { FileSource } from "../../../src/formats/source.ts";
 import { measureModel } from "../../../src/model/footprint.ts";
+import { generateOptions } from "../../../src/model/generate-arguments.ts";
 import { openLora } from "../../../src/model/lora.ts";
 import { drawnModel } from "../../../test/support/mlx-files.ts";
-import { Broken, type Files, fileOf, folderOf, type Target, withFiles } from "../target.ts";
+import { imaginedDevice } from "../imagined-device.ts";
+import { picked } from "../picked-files.ts";
+import { Broken, type Files, fileOf, folderOf, type Random, type Target, withFiles } from "../target.ts";
 
-/** As a page gets them from a picked folder. */
-export function picked(files: Files): File[] {
-  return [...files].map(([path, content]) => {
-    const file = new File([content], path.replace(/^.*\//, ""));
-    Object.defineProperty(file, "webkitRelativePath", { value: `model/${path}` });
-    return file;
-  });
-}
-
-/** Opens a model as `load` does, up to the device, and reads all its weights. */
-async function readModel(files: Files): Promise<void> {
+/** Opens a model as `load` does, up to the device, and reads all its weights; one in four is measured too. */
+async function readModel(files: Files, random: Random): Promise<void> {
   const source = await openSource(picked(files));
   try {
     await readOpened(source);
   } finally {
     await source.close();
   }
-  await measureModel(picked(files), { adapter: NO_ADAPTER });
+  if (random() > 0.75) await measureModel(picked(files), { device: imaginedDevice });
 }
-
-/** No adapter is called this, so nothing is opened. */
-const NO_ADAPTER = "none of them";
 
 async function readOpened(source: FileSource): Promise<void> {
   const { config, checkpoint, graph } = await openModel(source, () => undefined);
@@ -73,6 +65,31 @@ export const modelFolder: Target = {
   seeds: () => [sort, stories],
   edits: (path) => path.endsWith(".json"),
   read: readModel,
+};
+
+/** Sampling settings and ends of texts, of which what is unusable is left out with a notice. */
+export const generationConfig: Target = {
+  name: "generation_config",
+  seeds: () =>
+    [sort, stories].map((files) =>
+      withFiles(files, {
+        "generation_config.json": JSON.stringify({
+          ...{ bos_token_id: 1, eos_token_id: [2, 0], do_sample: true, temperature: 0.7, top_k: 20, top_p: 0.9 },
+          ...{ min_p: 0.05, repetition_penalty: 1.1, max_new_tokens: 40, stop_strings: ["a", "b"] },
+        }),
+      }),
+    ),
+  edits: (path) => path === "generation_config.json",
+  read: async (files) => {
+    const source = await openSource(picked(files));
+    const { config } = await openModel(source, () => undefined);
+    const { eos_token_ids: ends, defaults } = await loadGenerationConfig(source, config, () => undefined);
+    await source.close();
+    const ids = ends ?? [];
+    if (!ids.every((id) => Number.isInteger(id) && id >= 0)) throw new Broken(`a text ends at ${ids}`);
+    // What the library offers as defaults, it takes as options.
+    generateOptions.read(defaults, new Place("generate", "options"));
+  },
 };
 
 export const weightIndex: Target = {

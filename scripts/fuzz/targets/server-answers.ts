@@ -3,14 +3,15 @@
  * or be refused. Lengths, places and digests are known, so nothing wrong can pass for right.
  */
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { openUrl } from "../../../src/formats/open-url.ts";
 import type { FileSource } from "../../../src/formats/source.ts";
 import { openModelFiles } from "../../../src/hub/open-model.ts";
+import { openReference } from "../../../src/hub/page-hub.ts";
+import type { HubReference } from "../../../src/hub/reference.ts";
 import { editBytes } from "../byte-edits.ts";
 import { editJson, picked } from "../json-edits.ts";
+import { readJsonText } from "../json-places.ts";
+import { onDisk } from "../scratch.ts";
 import { Broken, type Files, folderOf, type Random, type Target } from "../target.ts";
 
 const model = folderOf("weights/gpt-nano-sort", (name) => name === "config.json" || name === "model.safetensors");
@@ -33,7 +34,13 @@ const json = (value: unknown): Answer => ({
 
 const missing = (): Answer => ({ status: 404, headers: { "x-error-code": "EntryNotFound" }, body: new Uint8Array() });
 
-const digestOf = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex");
+const digests = new WeakMap<Uint8Array, string>();
+
+function digestOf(content: Uint8Array): string {
+  const known = digests.get(content) ?? createHash("sha256").update(content).digest("hex");
+  digests.set(content, known);
+  return known;
+}
 
 const entryOf = ([path, content]: readonly [string, Uint8Array]) => ({
   type: "file",
@@ -128,13 +135,10 @@ function spoil(answer: Answer, random: Random, hasDigests: boolean): Answer {
       body: new TextEncoder().encode("<!doctype html><p>Sign in"),
     };
   if (isJson) {
-    const text = editJson(new TextDecoder().decode(answer.body), {
-      kind: "json",
-      at: random(),
-      change: "replace",
-      pick: random(),
-    });
-    return { ...answer, body: text === null ? answer.body : new TextEncoder().encode(text) };
+    const text = readJsonText(new TextDecoder().decode(answer.body));
+    if (!text) return answer;
+    const edited = editJson(text, { kind: "json", at: random(), change: "replace", pick: random() });
+    return { ...answer, body: new TextEncoder().encode(edited) };
   }
   return hasDigests ? { ...answer, body: editBytes(answer.body, edit) } : answer;
 }
@@ -186,23 +190,41 @@ async function compare(source: FileSource, files: Files): Promise<void> {
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
+/** Into the store of a page, which is in memory here; one case in eight into Hugging Face's cache on disk. */
 export const hub: Target = {
   name: "hub",
   seeds: () => [model],
   edits: () => false,
-  read: async (files, random) => {
-    const home = mkdtempSync(join(tmpdir(), "sluice-fuzz-"));
-    Object.assign(process.env, { HF_HOME: home, HF_ENDPOINT: hubUrl });
-    try {
-      await withServer(
-        (url, range) => spoil(hubAnswer(files, url, range), random, true),
-        async () => compare(await openModelFiles("org/name", {}), files),
-      );
-    } finally {
-      rmSync(home, { recursive: true });
-    }
+  read: (files, random) => {
+    const open = random() < 1 / 8 ? openOnDisk : openInPage;
+    return withServer(
+      (url, range) => spoil(hubAnswer(files, url, range), random, true),
+      () => open((source) => compare(source, files)),
+    );
   },
 };
+
+const reference: HubReference = {
+  repo: "org/name",
+  revision: "main",
+  file: null,
+  quantization: null,
+  isExplicit: true,
+};
+
+// A page's store asks the browser to keep what it holds; there is none.
+if (globalThis.navigator === undefined) Object.defineProperty(globalThis, "navigator", { value: {} });
+
+async function openInPage(use: (source: FileSource) => Promise<void>): Promise<void> {
+  await use(await openReference("org/name", reference, { hub: { endpoint: hubUrl }, streams: true }));
+}
+
+function openOnDisk(use: (source: FileSource) => Promise<void>): Promise<void> {
+  return onDisk(new Map(), async (home) => {
+    Object.assign(process.env, { HF_HOME: home, HF_ENDPOINT: hubUrl });
+    await use(await openModelFiles("org/name", {}));
+  });
+}
 
 export const web: Target = {
   name: "web",

@@ -3,8 +3,8 @@ import { readConfig } from "../../../src/architectures/read-config.ts";
 import { openSource } from "../../../src/formats/open-source.ts";
 import { loadTokenizer } from "../../../src/tokenizer/load.ts";
 import type { Tokenizer } from "../../../src/tokenizer/tokenizer.ts";
+import { picked } from "../picked-files.ts";
 import { Broken, type Files, fileOf, folderOf, type Target, withFiles } from "../target.ts";
-import { picked } from "./model-files.ts";
 
 const sentences = [
   "Once upon a time, there was a little girl named Lily.",
@@ -96,7 +96,7 @@ export const sentencePiece: Target = {
 const templateNames = ["deepseek-r1-distill-qwen", "mistral-nemo", "phi-3.5", "qwen2.5", "qwq", "zephyr"];
 
 /** The stories' tokenizer with a published template. */
-function withTemplate(name: string): Files {
+export function withTemplate(name: string): Files {
   const published = fileOf(`test/data/jinja/${name}.json`);
   const record: unknown = JSON.parse(new TextDecoder().decode([...published.values()][0]));
   const { template } = record as { readonly template: string };

@@ -37,6 +37,8 @@ export const LOGPROB_WORDS = 1 + 2 * MOST_TOP_LOGPROBS;
 
 /** Lower temperatures than this are taken for it. */
 export const MIN_TEMPERATURE = 1e-6;
+/** Bounds of repetition penalties, whose products with logits float32 holds. */
+export const REPETITION_PENALTIES = { least: 1e-30, most: 1e30 } as const;
 
 /** At this temperature all tokens are equally likely already. */
 const MOST_TEMPERATURE = 1e30;
