@@ -16,6 +16,7 @@ import type { Scheduler } from "../../src/runtime/batch/scheduler.ts";
 import type { Sequences } from "../../src/runtime/sequences.ts";
 import { type App, makeApp } from "../../src/serve/app.ts";
 import { Engine } from "../../src/serve/engine.ts";
+import { defaultLimits } from "../../src/serve/limits.ts";
 import { Metrics } from "../../src/serve/metrics.ts";
 import { Service } from "../../src/serve/service.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
@@ -141,9 +142,9 @@ export async function imaginedServer(
   } as unknown as Model;
   const faults: unknown[] = [];
   const engine = await Engine.open(model, bundles as never, {
-    ...{ sequences: 4, context: CONTEXT, maxQueue: 32, allowUploads: true },
+    ...{ sequences: 4, context: CONTEXT, limits: defaultLimits, allowUploads: true },
   });
-  const app = makeApp(new Service(engine, new Metrics(), "stories260K"), {
+  const app = makeApp(new Service(engine, new Metrics(), defaultLimits, "stories260K"), {
     ...{ origins: ["https://good.example"], allowUploads: true },
     onFault: (error) => faults.push(error),
   });
