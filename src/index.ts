@@ -117,6 +117,7 @@ export { type BakedModel, type BakeModelOptions, bakeModel } from "./model/bake-
 export type { Batch } from "./model/batch.ts";
 export type { BatchBundle } from "./model/batch-bundles.ts";
 export type { ChangedModel, ModelFile } from "./model/changed-model.ts";
+export type { FiniteCheck, FiniteInput, NonFinite } from "./model/check-finite.ts";
 export type { Comparison, Continuation, Divergence, MovedToken } from "./model/compare.ts";
 export type { ComparedToken, TokenComparison, TokenPrediction } from "./model/compare-tokens.ts";
 export { digestsFor, weightsDigestOf } from "./model/digests.ts";

@@ -1,9 +1,10 @@
 // What every attention kernel agrees on: which keys are seen, and how masks and zeros are written.
 
 // In place of minus infinity: finite, because WGSL lets a compiler assume that infinities do not occur; and so far from
-// the lowest float that no difference to a score is infinite either, nor its 1.44-fold, which a driver that has exp2
-// alone makes of exp's argument. Scores, which are products of normed rows, are nowhere near it.
-const MASKED = -1e30;
+// the lowest float that no difference to a score above it is infinite either, nor its 1.44-fold, which a driver that has
+// exp2 alone makes of exp's argument. Were all scores of a row below it, masked keys would count in their place; interventions
+// reach scores of 1e33, and before 1e38 the products that they are sums of leave float32.
+const MASKED = -1e38;
 
 // First key position that a row at `position` sees through a window (0 = no window).
 fn first_visible(position: u32, window: u32) -> u32 {

@@ -4,13 +4,15 @@
 // y = (x - mean)·r·gain + bias with r = 1 / sqrt(mean((x - mean)²) + eps); RMS norm has no mean and no bias. With
 // n = (x - mean)·r and g = dy·gain,
 //   dx = r·(g - mean(g) - n·mean(g·n)),   RMS: dx = r·(g - n·mean(g·n)).
-// A row that a mask has cut to nothing has r = 1 / sqrt(eps): large, and finite.
+// A row that a mask has cut to nothing has r = 1 / sqrt(eps): large, and finite. One whose squares leave float32 becomes NaN,
+// as in norm/overflow.wgsl.
 //
 // Bindings: 1 x [variants][rows][D4]; 2 params; 3 dy (condition gradient) [variants][rows][D4]; 4 y or dx, the same.
 // Pad lanes come out as 0.
 // Parallel: a thread per row (x) and variant (y), workgroups of four, the SIMD lanes of a software device.
 // Summation class vec4_serial: four chains, lane l over columns l, l + 4, … ascending; then (0 + 1) + (2 + 3).
 import package::lib::step::step;
+import package::norm::overflow::scale_within;
 import constants::{D, D4};
 
 struct Args {
@@ -59,7 +61,8 @@ fn centred(v: vec4f, mean: f32, i: u32) -> vec4f {
     let v = centred(input[at + i], mean, i);
     squares = fma(v, v, squares);
   }
-  let scale = inverseSqrt(lane_sum(squares) / f32(D) + args.eps);
+  let sum_of_squares = lane_sum(squares);
+  let scale = scale_within(sum_of_squares, inverseSqrt(sum_of_squares / f32(D) + args.eps));
 
   // normalise
   @if(!gradient) for (var i = 0u; i < D4; i++) {

@@ -76,6 +76,7 @@ export interface LoadedModel
     | "stages"
     | "logits"
     | "capture"
+    | "checkFinite"
     | "compare"
     | "lens"
     | "perplexity"

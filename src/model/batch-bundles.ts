@@ -32,6 +32,8 @@ export interface BatchBundle {
 export interface StagesLease {
   /** Undefined if nothing acts. */
   readonly stages: RequestStages | undefined;
+  /** Where each of them acts. */
+  readonly scopes: readonly { readonly id: string; readonly positions: Positions }[];
   release(): void;
 }
 
@@ -130,7 +132,7 @@ export class BatchBundles {
    */
   lease(wanted: readonly ReadIntervention[] | undefined, sequences: number): StagesLease {
     const compiled = wanted ? this.#wanted(wanted) : this.#default;
-    if (!compiled) return { stages: undefined, release: () => undefined };
+    if (!compiled) return { stages: undefined, scopes: [], release: () => undefined };
     const { composition, program, key } = compiled;
     const settings = settingsOf(composition.stages, wanted ?? [], this.#parts.config.vocab_size);
     this.#checkScopes(settings.positions, sequences);
@@ -148,6 +150,9 @@ export class BatchBundles {
             key: JSON.stringify([key, strengths, alphas, positions, edges && [...edges.values]]),
           }
         : undefined,
+      scopes: composition.stages.flatMap(({ id }, i) =>
+        strengths[i] === 0 ? [] : [{ id, positions: positions[i] as Positions }],
+      ),
       release: () => {
         if (!isReleased) compiled.users--;
         isReleased = true;

@@ -8,6 +8,7 @@ import type { Graph } from "../graph/graph.ts";
 import type { BundleInput } from "../interventions/arguments.ts";
 import type { Bundle, ComposedBundle } from "../interventions/bundle-types.ts";
 import { compose } from "../interventions/compose.ts";
+import { positionWarnings } from "../interventions/position-warnings.ts";
 import { rewrite } from "../interventions/rewrite.ts";
 import type { Composition } from "../interventions/stage.ts";
 import { prepareBatch } from "../runtime/batch/prepare.ts";
@@ -16,14 +17,17 @@ import { ProgramStore } from "../runtime/batch/program-store.ts";
 import type { BatchStats } from "../runtime/batch/request.ts";
 import { Scheduler } from "../runtime/batch/scheduler.ts";
 import { Sequences } from "../runtime/sequences.ts";
-import { type BatchBundle, BatchBundles } from "./batch-bundles.ts";
+import { type BatchBundle, BatchBundles, type StagesLease } from "./batch-bundles.ts";
 import { batchDoors } from "./doors.ts";
 import { generateInBatch } from "./generate-in-batch.ts";
-import { Generation } from "./generation.ts";
+import { Generation, type GenerationRequest } from "./generation.ts";
 import type { ModelParts } from "./model-parts.ts";
 import { openExecutor } from "./open-executor.ts";
 import type { BatchGenerateOptions, BatchOptions } from "./options.ts";
 import { boundsOf, numberSequences, type PromptInput, type RequestBounds, settleRequest } from "./request.ts";
+
+/** A batch of a server meets any number of stages. */
+const MOST_WARNINGS = 1000;
 
 /**
  * Requests join between two steps and leave when they have ended, so none waits for another to end while there is a
@@ -36,10 +40,20 @@ export class Batch {
   readonly #bounds: RequestBounds;
   readonly #sequences: Sequences;
   readonly #bundles: BatchBundles;
+  readonly #onNotice: (message: string) => void;
+  /** Stages of which was said that they act on no token. */
+  readonly #warned = new Set<string>();
   #isDisposed = false;
 
   /** @internal */
-  constructor(sequences: Sequences, scheduler: Scheduler, bounds: RequestBounds, bundles: BatchBundles) {
+  constructor(
+    sequences: Sequences,
+    scheduler: Scheduler,
+    bounds: RequestBounds,
+    bundles: BatchBundles,
+    onNotice: (message: string) => void,
+  ) {
+    this.#onNotice = onNotice;
     this.#bundles = bundles;
     this.#sequences = sequences;
     this.#scheduler = scheduler;
@@ -72,8 +86,10 @@ export class Batch {
     const { interventions } = wanted;
     const lease = () => this.#bundles.lease(interventions, this.sequences);
     // What is wrong with it is told now; its stages are those of the moment at which it starts.
-    lease().release();
+    const { scopes, release } = lease();
+    release();
     const { request } = settleRequest(this.#bounds, numberSequences([given], wanted.samples), wanted);
+    this.#warnOfPositions(scopes, request);
     const run = { sequences: this.#sequences, scheduler: this.#scheduler, lease };
     return new Generation(() => generateInBatch(request, run));
   }
@@ -110,6 +126,21 @@ export class Batch {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.#scheduler.dispose();
+  }
+
+  /** Stages that act on none of a request's tokens: a notice, once for each of a batch's. */
+  #warnOfPositions(scopes: StagesLease["scopes"], { prompts, promptLength, maxNewTokens }: GenerationRequest): void {
+    // Samples have one prompt.
+    const length = prompts[0]?.tokens.length ?? 0;
+    const run = { promptLength: promptLength ?? length, length: length + maxNewTokens - 1 };
+    for (const scope of scopes) {
+      const key = JSON.stringify(scope);
+      if (this.#warned.has(key) || this.#warned.size >= MOST_WARNINGS) continue;
+      for (const warning of positionWarnings([scope], run)) {
+        this.#warned.add(key);
+        this.#onNotice(warning);
+      }
+    }
   }
 
   #checkOpen(): void {
@@ -159,7 +190,7 @@ export async function openBatch(
     for (const { bundle } of bundles) registry.add(nameOf(bundle, registry.list), bundle);
     await prepareBatch(sequences, prefillRows, signal);
     const scheduler = new Scheduler(sequences, { prefillRows, maxQueue, stages });
-    return new Batch(sequences, scheduler, boundsOf(parts, plan.capacity), registry);
+    return new Batch(sequences, scheduler, boundsOf(parts, plan.capacity), registry, parts.onNotice);
   } catch (error) {
     executor.dispose();
     throw error;

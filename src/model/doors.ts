@@ -123,6 +123,7 @@ export const modelDoors = {
     ["sites", listOf(text, { least: 1 })],
     options(fields<RunOptions>()({ promptLength, signal })),
   ),
+  checkFinite: entry("checkFinite", ["prompt", prompt], options(fields<RunOptions>()({ promptLength, signal }))),
   perplexity: entry(
     "perplexity",
     ["documents", documents],

@@ -24,6 +24,7 @@ import { LiveStages } from "../runtime/live-stages.ts";
 import { checkVocabulary, Sequences } from "../runtime/sequences.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Batch } from "./batch.ts";
+import type { FiniteCheck } from "./check-finite.ts";
 import { type Comparison, comparePair, nothingToCompare } from "./compare.ts";
 import type { TokenComparison } from "./compare-tokens.ts";
 import { modelDoors } from "./doors.ts";
@@ -243,6 +244,21 @@ export class Model {
     const session = { context, captures: ours, signal: wanted.signal };
     const captured = await this.#withSequences(session, (sequences) => captureSites(sequences, ids, wanted));
     return new Map(names.map((site, i) => [site, captured.get(ours[i] as string) as Matrix]));
+  }
+
+  /**
+   * Looks through every value of a run, with the interventions in force, for the first operation whose output is not
+   * finite: where it is, what it read, and which stage made it. Other runs pay nothing for it; this one reads all values back.
+   * @throws SluiceError `bad_tokens`, `context_overflow`, `device_limit`, `aborted`
+   */
+  async checkFinite(prompt: PromptInput, options: RunOptions = {}): Promise<FiniteCheck> {
+    const [given, wanted] = this.#enter(modelDoors.checkFinite, prompt, options);
+    const ids = this.encode(given);
+    const context = this.#checkRun(ids, wanted.promptLength);
+    const { runFiniteCheck } = await import("./check-finite.ts");
+    const { graph, ops } = this.#edited ?? this.#parts;
+    const open = (session: SessionOptions) => this.openSequences(session);
+    return runFiniteCheck({ graph, ops, stages: this.stages, context, open }, ids, wanted);
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */

@@ -114,7 +114,7 @@ export class ProfiledLane {
     const prefillSteps = ordinal;
     for (let i = 0; i < this.#newTokens; i++) {
       begin();
-      await execute("decode", i, sequences.nextStep([0]));
+      await execute("decode", i, sequences.nextSteps([0])[0] as StepRows);
     }
     const ended = performance.now();
     const phased = (span: RecordedSpan): PhasedSpan =>

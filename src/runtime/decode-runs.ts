@@ -146,15 +146,16 @@ export class DecodeRuns {
     this.#open.push(beginning);
     const most = Math.max(...running.map((continued) => this.#left(continued)));
     const steps: StepRows[] = [];
-    let [wanted, perStep] = [1, 0];
-    while (steps.length < wanted) {
+    let [rounds, wanted, perRound] = [0, 1, 0];
+    for (; rounds < wanted; rounds++) {
       const alive = names.filter((sequence) => slots.lengthOf(sequence) < plan.capacity);
       if (alive.length === 0) break;
-      steps.push(this.#sequences.nextStep(alive));
-      if (steps.length > 1) continue;
-      perStep = executor.estimateStep(steps[0] as StepRows, "logits", this.#tail);
-      const fitting = this.#sampling.grammar ? 1 : Math.floor(DECODE_RUN_MS / perStep);
-      wanted = Math.max(1, Math.min(most, MAX_STEPS_PER_RUN, fitting));
+      const round = this.#sequences.nextSteps(alive);
+      steps.push(...round);
+      if (rounds > 0) continue;
+      perRound = round.reduce((sum, step) => sum + executor.estimateStep(step, "logits", this.#tail), 0);
+      const fitting = this.#sampling.grammar ? 1 : Math.floor(DECODE_RUN_MS / perRound);
+      wanted = Math.max(1, Math.min(most, Math.floor(MAX_STEPS_PER_RUN / round.length), fitting));
     }
     this.#sequences.sync(names);
     const drawn = names.map((sequence, i) => {
@@ -166,8 +167,13 @@ export class DecodeRuns {
     });
     const records = this.#tail === "scored" ? drawn.map(({ index, count }) => logprobsRead(index, count)) : [];
     const reads = [...ids, ...records];
-    const { bytes } = await executor.submit({ steps, head: "logits", tail: this.#tail, reads, signal: this.#signal });
-    return { ...beginning, beginning, bytes, isShort: perStep <= DECODE_RUN_MS };
+    const extent = { head: "logits", tail: this.#tail, signal: this.#signal } as const;
+    // A round of very many sequences.
+    while (steps.length > MAX_STEPS_PER_RUN) {
+      await executor.submit({ steps: steps.splice(0, MAX_STEPS_PER_RUN), reads: [], ...extent });
+    }
+    const { bytes } = await executor.submit({ steps, reads, ...extent });
+    return { ...beginning, beginning, bytes, isShort: perRound <= DECODE_RUN_MS };
   }
 }
 

@@ -285,9 +285,10 @@ export async function prepareDecode(
   const plans = executor.plansInUse;
   // With one plan in use nothing is turned on or off, and no cache is computed again.
   const again = plans.length === 1 ? [] : rowsOfEveryKernel(plans, most).map((rows) => ({ rows, outs: 0 }));
+  const mostDecoding = Math.min(prompts.length, plan.chunkRows, plan.chunkOuts);
   // Short contexts and long ones may use different kernels.
   const decoding = [1, longest].flatMap((keys) =>
-    rowsOfEveryKernel(plans, prompts.length).map((rows) => ({ rows, outs: rows, keys })),
+    rowsOfEveryKernel(plans, mostDecoding).map((rows) => ({ rows, outs: rows, keys })),
   );
   sequences.sync(prompts.map(({ sequence }) => sequence));
   executor.reserveReads(RUNS_UNDER_WAY * prompts.length, MAX_STEPS_PER_RUN * 4);

@@ -296,8 +296,20 @@ export class Sequences {
     return sequence * (this.plan.capacity + 1) + position;
   }
 
-  /** A decode step: the next position of each sequence, whose token the GPU already holds. Appends to the cache. */
-  nextStep(sequences: readonly number[]): StepRows {
+  /**
+   * A decode step: the next position of each sequence, whose token the GPU already holds; several steps if they are more
+   * than one takes. Appends to the cache.
+   */
+  nextSteps(sequences: readonly number[]): readonly StepRows[] {
+    const most = Math.min(this.plan.chunkRows, this.plan.chunkOuts);
+    const steps: StepRows[] = [];
+    for (let first = 0; first < sequences.length; first += most) {
+      steps.push(this.#nextStep(sequences.slice(first, first + most)));
+    }
+    return steps;
+  }
+
+  #nextStep(sequences: readonly number[]): StepRows {
     const rows: StepRow[] = [];
     const outs: StepOut[] = [];
     for (const sequence of sequences) {

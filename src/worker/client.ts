@@ -3,11 +3,20 @@ import { SluiceError } from "../errors.ts";
 import type { GeneratedToken, GenerateResult } from "../model/generation.ts";
 import { type Connection, TokenStream } from "./connection.ts";
 import { errorOf } from "./failure.ts";
-import { attributionMethods, functions, modelMethods, sessionMethods, tokenizerMethods } from "./methods.ts";
+import {
+  attributionMethods,
+  batchFacts,
+  batchMethods,
+  functions,
+  modelMethods,
+  sessionMethods,
+  tokenizerMethods,
+} from "./methods.ts";
 import { ENGINE, type Failure, type Handle, type RemoteKind } from "./protocol.ts";
 import type {
   Engine,
   WorkerAttribution,
+  WorkerBatch,
   WorkerGeneration,
   WorkerModel,
   WorkerSession,
@@ -48,6 +57,7 @@ function methods(connection: Connection, handle: number, names: readonly string[
 const makers: Readonly<Record<RemoteKind, (connection: Connection, handle: Handle) => object>> = {
   model: modelOf,
   session: sessionOf,
+  batch: batchOf,
   attribution: attributionOf,
 };
 
@@ -100,6 +110,19 @@ function sessionOf(connection: Connection, { handle, facts }: Handle): WorkerSes
     dispose: () => connection.release(handle),
   };
   return connection.stands(session, handle) as unknown as WorkerSession;
+}
+
+function batchOf(connection: Connection, { handle, facts }: Handle): WorkerBatch {
+  const batch = {
+    ...(facts as object),
+    ...methods(connection, handle, batchMethods),
+    generate: (...args: readonly unknown[]) => generationOf(connection, handle, args),
+    dispose: () => connection.release(handle),
+  };
+  for (const name of batchFacts) {
+    Object.defineProperty(batch, name, { get: () => connection.ask(handle, name, []), enumerable: true });
+  }
+  return connection.stands(batch, handle) as unknown as WorkerBatch;
 }
 
 function attributionOf(connection: Connection, { handle, facts }: Handle): WorkerAttribution {

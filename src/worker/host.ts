@@ -3,6 +3,7 @@ import { EdgeAttribution } from "../attribution/attribute-edges.ts";
 import { SluiceError } from "../errors.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import { usePageBase } from "../formats/page-base.ts";
+import type { Batch } from "../model/batch.ts";
 import type { Generation } from "../model/generation.ts";
 import { load } from "../model/load.ts";
 import { Model } from "../model/model.ts";
@@ -12,7 +13,7 @@ import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
 import type { ModelFacts } from "./client.ts";
 import { failureOf } from "./failure.ts";
 import { library } from "./library.ts";
-import { methodsOf, tokenizerMethods } from "./methods.ts";
+import { batchFacts, batchMethods, methodsOf, tokenizerMethods } from "./methods.ts";
 import {
   buffersOf,
   CREDIT,
@@ -33,7 +34,7 @@ type AnyFunction = (...args: readonly unknown[]) => unknown;
 
 interface Kept {
   readonly kind: RemoteKind;
-  readonly object: Model | Session | EdgeAttribution;
+  readonly object: Model | Session | Batch | EdgeAttribution;
 }
 
 /** Tokens that the page can take now. */
@@ -138,6 +139,8 @@ class Host {
       if (method === "gpuBytes" || method === "resources") return object[method];
       if (method.startsWith("tokenizer.")) return callTokenizer(object, method.slice("tokenizer.".length), given);
     }
+    const fact = batchFacts.find((name) => name === method);
+    if (fact && isBatch(object)) return object[fact];
     if (!methodsOf[kind].includes(method)) throw unknownMethod(method);
     return (object as unknown as Readonly<Record<string, AnyFunction>>)[method]?.(...given);
   }
@@ -211,7 +214,7 @@ class Host {
   #object(handle: number): Kept {
     const kept = this.#kept.get(handle);
     if (kept) return kept;
-    throw new SluiceError("usage", "This model, session or attribution has been disposed of; make it again");
+    throw new SluiceError("usage", "This model, session, batch or attribution has been disposed of; make it again");
   }
 
   #sendable(value: unknown): unknown {
@@ -219,6 +222,10 @@ class Host {
     if (value instanceof Session) {
       const { context, sequences } = value;
       return this.#keep({ kind: "session", object: value }, { context, sequences });
+    }
+    if (isBatch(value)) {
+      const { context, sequences } = value;
+      return this.#keep({ kind: "batch", object: value }, { context, sequences });
     }
     if (value instanceof EdgeAttribution) {
       const { destinations, masks } = value;
@@ -272,6 +279,11 @@ function factsOf(model: Model): ModelFacts {
     },
     tokenizerError: tokenizerError && failureOf(tokenizerError),
   };
+}
+
+/** By its methods, so that the batch's module is imported when one is opened. */
+function isBatch(value: unknown): value is Batch {
+  return typeof value === "object" && value !== null && batchMethods.every((name) => name in value);
 }
 
 function isHandle(value: unknown): boolean {

@@ -20,6 +20,7 @@ export type {
   Engine,
   EngineFunctions,
   WorkerAttribution,
+  WorkerBatch,
   WorkerGeneration,
   WorkerLoadOptions,
   WorkerModel,

@@ -1,6 +1,7 @@
 /** The names that can be called across threads. Client and host make their tables of these. */
 import type { EdgeAttribution } from "../attribution/attribute-edges.ts";
 import type * as Library from "../index.ts";
+import type { Batch } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Session } from "../model/session.ts";
 import type { RemoteKind } from "./protocol.ts";
@@ -47,7 +48,9 @@ export const functions = [
 
 /** Methods of a model; `generate` is a stream of its own. */
 export const modelMethods = [
+  "batch",
   "capture",
+  "checkFinite",
   "compare",
   "compareTokens",
   "encode",
@@ -68,6 +71,11 @@ export const sessionMethods = [
   "tokens",
 ] as const satisfies readonly (keyof Session)[];
 
+export const batchMethods = ["addBundle", "removeBundle"] as const satisfies readonly (keyof Batch)[];
+
+/** Of a batch, what changes while it runs: a question each time. */
+export const batchFacts = ["bundles", "stats"] as const satisfies readonly (keyof Batch)[];
+
 export const attributionMethods = ["losses", "means", "run"] as const satisfies readonly (keyof EdgeAttribution)[];
 
 /** Of a model's tokenizer; called on the model. */
@@ -77,5 +85,6 @@ export const tokenizerMethods = ["applyChatTemplate", "decode", "encode", "token
 export const methodsOf: Readonly<Record<RemoteKind, readonly string[]>> = {
   model: modelMethods,
   session: sessionMethods,
+  batch: batchMethods,
   attribution: attributionMethods,
 };

@@ -22,7 +22,7 @@ export interface Handle {
   readonly facts: unknown;
 }
 
-export type RemoteKind = "model" | "session" | "attribution";
+export type RemoteKind = "model" | "session" | "batch" | "attribution";
 
 /** What an argument, or a field of an argument, stands for, since it cannot be copied. */
 export interface Mark {

@@ -7,24 +7,27 @@ import type { DeviceProfile } from "../gpu/profile.ts";
 import type * as Library from "../index.ts";
 import type { SiteInfo } from "../interventions/site-names.ts";
 import type { Stage } from "../interventions/stage.ts";
+import type { Batch } from "../model/batch.ts";
 import type { GeneratedToken, GenerateResult, Generation } from "../model/generation.ts";
 import type { Model } from "../model/model.ts";
-import type { GenerateOptions, LoadOptions, SessionGenerateOptions } from "../model/options.ts";
+import type { BatchGenerateOptions, GenerateOptions, LoadOptions, SessionGenerateOptions } from "../model/options.ts";
 import type { PromptInput } from "../model/request.ts";
 import type { Session } from "../model/session.ts";
 import type { ModelConfig } from "../model-config.ts";
 import type { Resources } from "../resources.ts";
 import type { ChatTemplateOptions, Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { attributionMethods, functions, modelMethods, sessionMethods } from "./methods.ts";
+import type { attributionMethods, batchMethods, functions, modelMethods, sessionMethods } from "./methods.ts";
 
 /** What a result of the library is in a page: objects that stay in the worker have counterparts. */
 type Got<Value> = Value extends Model
   ? WorkerModel
   : Value extends Session
     ? WorkerSession
-    : Value extends EdgeAttribution
-      ? WorkerAttribution
-      : Value;
+    : Value extends Batch
+      ? WorkerBatch
+      : Value extends EdgeAttribution
+        ? WorkerAttribution
+        : Value;
 
 /** What a page gives for an argument. Devices and stores cannot go to a worker. */
 type Given<Value> = Value extends Model
@@ -110,6 +113,22 @@ export interface WorkerSession extends AskedAll<Session, (typeof sessionMethods)
   /** Continues a prompt. Nothing runs until the result is iterated or awaited. */
   generate(prompt: PromptInput, options?: SessionGenerateOptions): WorkerGeneration;
   /** Frees the session's buffers. */
+  dispose(): void;
+}
+
+/** A running batch in the worker: requests join and leave it while it runs. */
+export interface WorkerBatch extends AskedAll<Batch, (typeof batchMethods)[number]> {
+  /** Positions of each sequence. */
+  readonly context: number;
+  /** Number of sequences: the most requests that run at once. */
+  readonly sequences: number;
+  /** What it is doing now, and what it did since it was opened. */
+  readonly stats: Promise<Batch["stats"]>;
+  /** The bundles that requests can name now. */
+  readonly bundles: Promise<Batch["bundles"]>;
+  /** Continues a prompt beside whatever else runs. It joins when the result is iterated or awaited. */
+  generate(prompt: PromptInput, options?: BatchGenerateOptions): WorkerGeneration;
+  /** Frees the batch's buffers. Requests that run or wait end with an error. */
   dispose(): void;
 }
 

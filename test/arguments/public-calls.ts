@@ -211,6 +211,7 @@ export async function publicCalls(): Promise<{
         perplexity: [sentences, aborted],
         compare: [[1, 2], aborted],
         compareTokens: [[1, 2], aborted],
+        checkFinite: [[1, 2], aborted],
         lens: [[1, 2], aborted],
         explain: [aborted],
       }),

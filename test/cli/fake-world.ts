@@ -217,6 +217,10 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       calls.capture.push({ tokens: Array.from(tokens, Number), sites });
       return new Map(sites.map((site) => [site, matrix([tokens.length, 2])]));
     },
+    async checkFinite(prompt) {
+      const tokens = typeof prompt === "string" ? [1] : Array.from(prompt, Number);
+      return { finite: true, tokens, sites: 3, largest: { site: "embed", position: 0, value: 2.5 }, first: null };
+    },
     async compare(prompt, options = {}) {
       calls.compare.push({ prompt, options });
       const [plain, edited] = [0, 1].map((i) => resultOf(prompt, says[i] ?? "", options)) as [Said, Said];

@@ -1,15 +1,20 @@
-/** Requests to one running batch, each with bundles of its own: ids are those of the request alone, whatever runs beside it. */
+/**
+ * Requests to one running batch, each with bundles of its own: ids and log probabilities are those of the request alone,
+ * bit for bit, whatever runs beside it.
+ */
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { BatchIntervention, Bundle, GenerateOptions, Model } from "../../src/index.ts";
 import { compose } from "../../src/interventions/compose.ts";
+import type { Positions } from "../../src/interventions/positions.ts";
 import type { Composition, Stage } from "../../src/interventions/stage.ts";
 import { randomCompositions } from "../reference/random-compositions.ts";
 import { decomposed } from "../support/decomposed.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { pushStage } from "../support/stages.ts";
 import { sharedOut } from "../support/turns.ts";
 
 const inTurn = sharedOut(test);
@@ -76,7 +81,7 @@ function wantedOf(model: Model, bundles: readonly Bundle[], seed: number): reado
     return {
       prompt,
       interventions,
-      options: { maxNewTokens: 2 + (at(6) % 9), temperature: 2, seed: i, stopTokens: [] },
+      options: { maxNewTokens: 2 + (at(6) % 9), temperature: 2, seed: i, stopTokens: [], topLogprobs: 20 },
     };
   });
 }
@@ -117,8 +122,11 @@ for (const folder of ["gpt2-tiny", "llama-tiny"]) {
         const what = `seed ${seed}, request ${i}: ${JSON.stringify(each)}`;
         const { prompt, interventions, options } = each;
         const idle = await batch.generate(prompt, { ...options, interventions }).result();
-        assert.equal(got[i]?.tokens, idle.tokens, what);
-        if (i === masked) assert.equal(idle.tokens, (await alone(model, bundles, each)).tokens, what);
+        // The log probabilities are made of all logits, so that a bit of any of them shows.
+        assert.equal([got[i]?.tokens, got[i]?.logprobs], [idle.tokens, idle.logprobs], what);
+        if (i !== masked) continue;
+        const own = await alone(model, bundles, each);
+        assert.equal([idle.tokens, idle.logprobs], [own.tokens, own.logprobs], what);
       }
       for (const { name } of batch.bundles) batch.removeBundle(name);
     }
@@ -153,6 +161,28 @@ inTurn("what a batch was not opened for is refused, with the envelope that it ne
   edited.removeBundle("0");
   assert.is(await codeOf(() => edited.generate([1], { interventions: [{ bundle: "0" }] })), "usage");
   edited.dispose();
+  model.dispose();
+});
+
+inTurn("a stage that acts on none of a request's tokens is a notice, once", async () => {
+  const notices: string[] = [];
+  const model = await load(location("test/golden/gpt2-tiny"), { onNotice: (text) => notices.push(text) });
+  const push = pushStage(new Float32Array(48).fill(1));
+  const bundle = decomposed(model.config, { stages: [push], warnings: [] }, "push.safetensors");
+  const batch = await model.batch({ sequences: 2, context: 16, envelope: { affineRank: 1 } });
+  await batch.addBundle("push", bundle);
+  const asked = (positions: Positions) => ({
+    maxNewTokens: 2,
+    interventions: [{ bundle: "push", stages: { push: { positions } } }],
+  });
+  notices.length = 0;
+  await batch.generate([1, 2, 3], asked([2])).result();
+  assert.equal(notices, []);
+  await batch.generate([1, 2, 3], asked([9])).result();
+  await batch.generate([1, 2, 4], asked([9])).result();
+  assert.is(notices.length, 1);
+  assert.match(notices[0] as string, /Stage "push" \(positions \[9\]\) acts on none of this run's tokens/);
+  batch.dispose();
   model.dispose();
 });
 

@@ -1,7 +1,7 @@
 /** A running batch: each request has the bits that it has alone, whatever joins, leaves or is aborted beside it. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Batch, GenerateOptions, Model } from "../../src/index.ts";
+import type { Batch, GeneratedToken, GenerateOptions, Model } from "../../src/index.ts";
 import type { Stage } from "../../src/interventions/stage.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
@@ -48,6 +48,8 @@ function wantedBy(next: () => number): Wanted {
         topK: whole(40),
         repetitionPenalty: 1 + next(),
       }),
+      // Made of all logits, so that a bit of any of them shows.
+      ...(next() < 0.7 && { topLogprobs: 20 }),
       ...(next() < 0.3 && { stopTokens: [300 + whole(100), 13 + whole(100)] }),
     },
     leavesAfter: next() < 0.25 ? whole(6) : undefined,
@@ -55,8 +57,14 @@ function wantedBy(next: () => number): Wanted {
   };
 }
 
+/** A token, and if they are wanted its log probability and those of the likeliest. */
+interface Step {
+  readonly token: number;
+  readonly logprobs: GeneratedToken["logprobs"] | undefined;
+}
+
 /** Runs requests as they come; the tokens of each, as far as it got. */
-async function schedule(batch: Batch, all: readonly Wanted[]): Promise<readonly (readonly number[])[]> {
+async function schedule(batch: Batch, all: readonly Wanted[]): Promise<readonly (readonly Step[])[]> {
   let made = 0;
   let waiters: (() => void)[] = [];
   const made$ = (count: number): Promise<void> =>
@@ -72,10 +80,10 @@ async function schedule(batch: Batch, all: readonly Wanted[]): Promise<readonly 
     all.map(async ({ prompt, options, leavesAfter, comesAt }, i) => {
       await made$(comesAt);
       const abort = new AbortController();
-      const tokens: number[] = [];
+      const tokens: Step[] = [];
       try {
-        for await (const { token } of batch.generate(prompt, { ...options, signal: abort.signal })) {
-          tokens.push(token);
+        for await (const { token, logprobs } of batch.generate(prompt, { ...options, signal: abort.signal })) {
+          tokens.push({ token, logprobs });
           made++;
           wake();
           if (leavesAfter === undefined || tokens.length <= leavesAfter) continue;
@@ -97,14 +105,15 @@ async function checkSchedule(model: Model, batch: Batch, seed: number): Promise<
   const all = Array.from({ length: 12 }, () => wantedBy(next));
   const got = await schedule(batch, all);
   for (const [i, { prompt, options, leavesAfter }] of all.entries()) {
-    const { tokens } = await model.generate(prompt, options).result();
-    const known = got[i] as readonly number[];
-    if (leavesAfter === undefined) assert.equal(known, tokens, `seed ${seed}, request ${i}`);
-    else assert.equal(known, tokens.slice(0, known.length), `seed ${seed}, request ${i}, which left`);
+    const steps: Step[] = [];
+    for await (const { token, logprobs } of model.generate(prompt, options)) steps.push({ token, logprobs });
+    const known = got[i] as readonly Step[];
+    if (leavesAfter === undefined) assert.equal(known, steps, `seed ${seed}, request ${i}`);
+    else assert.equal(known, steps.slice(0, known.length), `seed ${seed}, request ${i}, which left`);
   }
 }
 
-test("random schedules: ids are those of the request alone", async () => {
+test("random schedules: ids and log probabilities are those of the request alone, bit for bit", async () => {
   const model = await stories();
   const batch = await model.batch({ sequences: 4, context: 64, prefillRows: 5 });
   for (const seed of [1, 2, 3]) await checkSchedule(model, batch, seed);
@@ -190,6 +199,31 @@ test("values that leave float32 end their own request", async () => {
   assert.equal(next.tokens, (await plain.generate([65, 7], options).result()).tokens);
   batch.dispose();
   plain.dispose();
+});
+
+test("more sequences than a step has rows: in a batch, and in a session", async () => {
+  const model = await load(location("weights/gpt-nano-sort"), { plan: "reference" });
+  const options = { maxNewTokens: 3, stopTokens: [] };
+  const prompts = Array.from({ length: 27 }, (_, i) => [i % 3, Math.floor(i / 3) % 3, Math.floor(i / 9)]);
+  const alone = (await model.generateBatch(prompts, options)).map(({ tokens }) => tokens);
+  const many = Array.from({ length: 300 }, (_, i) => i % 27);
+  const wanted = many.map((i) => alone[i]);
+  const session = await model.generateBatch(
+    many.map((i) => prompts[i] as number[]),
+    options,
+  );
+  assert.equal(
+    session.map(({ tokens }) => tokens),
+    wanted,
+  );
+  const batch = await model.batch({ sequences: 300, context: 6, prefillRows: 200 });
+  const results = await Promise.all(many.map((i) => batch.generate(prompts[i] as number[], options).result()));
+  assert.equal(
+    results.map(({ tokens }) => tokens),
+    wanted,
+  );
+  batch.dispose();
+  model.dispose();
 });
 
 test.run();

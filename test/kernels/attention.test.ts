@@ -186,4 +186,15 @@ test("shapes that no kernel serves are refused by name", () => {
   assert.throws(choose({ taps: ["pattern"] }), /no site pattern/);
 });
 
+test("scores far beyond what weights make: the greatest takes all, also if every score is very negative", async () => {
+  for (const head_dim of [8, 6]) {
+    // A row that sees itself alone has a score of either sign.
+    const chunks = [...MIXED, { sequence: 1, first: 0, count: 3 }];
+    for (const size of [1e4, 1e20, 1e32, 1e36]) {
+      const given = problem({ heads: 4, kv_heads: 2, head_dim, chunks, gain: () => size });
+      for (const kernel of kernelsOf(given.shape)) assertZ(kernel, given, (await run(kernel, given)).get("z"));
+    }
+  }
+});
+
 test.run();

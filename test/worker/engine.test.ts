@@ -1,10 +1,19 @@
 /** The engine through a port: what a page gets equals what the library gives, and nothing queues or leaks. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { storeFloat32 } from "../../src/formats/safetensors.ts";
 import * as sluice from "../../src/index.ts";
 import { serveEngine } from "../../src/worker/host.ts";
 import { type Engine, openEngine, SluiceError, type WorkerModel } from "../../src/worker/index.ts";
-import { attributionMethods, functions, modelMethods, sessionMethods } from "../../src/worker/methods.ts";
+import {
+  attributionMethods,
+  batchFacts,
+  batchMethods,
+  functions,
+  modelMethods,
+  sessionMethods,
+} from "../../src/worker/methods.ts";
+import { bundleOf } from "../interventions/model-configs.ts";
 import { location, readBytes } from "../support/files.ts";
 import { load, sharedDevice } from "../support/load.ts";
 
@@ -69,7 +78,7 @@ test("every export of the library can be called, or is known not to be for pages
 });
 
 test("every method can be called", async () => {
-  const internal = ["batch", "constructor", "dispose", "generate", "openSequences", "plan", "withStages"];
+  const internal = ["constructor", "dispose", "generate", "openSequences", "plan", "withStages"];
   const methodsOf = (object: object) =>
     Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(object)))
       .filter(([name, { value }]) => typeof value === "function" && !internal.includes(name))
@@ -80,6 +89,12 @@ test("every method can be called", async () => {
   assert.equal(methodsOf(own), [...modelMethods]);
   assert.equal(methodsOf(session), [...sessionMethods]);
   assert.equal(methodsOf(attribution), [...attributionMethods]);
+  const batch = await own.batch({ sequences: 1, context: 8 });
+  assert.equal(methodsOf(batch), [...batchMethods]);
+  const fields = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(batch)));
+  const facts = fields.filter(([, { get }]) => get).map(([name]) => name);
+  assert.equal(facts.sort(), [...batchFacts, "context", "sequences"].sort());
+  batch.dispose();
   session.dispose();
   attribution.dispose();
 });
@@ -115,6 +130,34 @@ test("a generation is streamed, and ends as the library's", async () => {
   assert.equal((await generation.result()).tokens, expected.tokens);
   assert.equal((await model.generate([1, 2, 3], options).result()).tokens, expected.tokens);
   assert.is(await codeOf(generation[Symbol.asyncIterator]().next()), "usage");
+});
+
+test("a running batch: requests side by side, its own bundles, and what it is doing", async () => {
+  const options = { maxNewTokens: 5, stopTokens: [] };
+  const direction = new Float32Array(own.config.hidden_size).fill(1);
+  const bundle = bundleOf(
+    own.config,
+    [{ id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [0] }],
+    { "push.0.direction": storeFloat32(direction, [direction.length]) },
+  );
+  const batch = await model.batch({ sequences: 2, context: 16, envelope: { affineRank: 1 } });
+  assert.equal([batch.sequences, batch.context], [2, 16]);
+  await batch.addBundle("push", bundle);
+  assert.equal(
+    (await batch.bundles).map(({ name }) => name),
+    ["push"],
+  );
+  const edited = batch.generate([1, 2, 3], { ...options, interventions: [{ bundle: "push" }] });
+  const plain = batch.generate([1, 2, 3], options).result();
+  const tokens: number[] = [];
+  for await (const { token } of edited) tokens.push(token);
+  assert.equal(tokens, (await own.with([bundle]).generate([1, 2, 3], options).result()).tokens);
+  assert.equal((await plain).tokens, (await own.generate([1, 2, 3], options).result()).tokens);
+  assert.is((await batch.stats).decode_tokens, 10);
+  await batch.removeBundle("push");
+  assert.is(await codeOf(batch.generate([1], { interventions: [{ bundle: "push" }] }).result()), "usage");
+  batch.dispose();
+  assert.is(await codeOf(batch.generate([1]).result()), "usage");
 });
 
 test("the engine waits for a page that does not take its tokens, and stops when the page does", async () => {

@@ -6,6 +6,7 @@ import { defined } from "../defined.ts";
 import { flag, name, output, repeated, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { wroteJson, wroteText } from "../wrote.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -26,6 +27,7 @@ export const capture = defineCommand({
     ),
     out: output(required("FILE", "The safetensors file to write", name)),
     json: flag("Print one JSON object: the file, and its tensors with dtypes and shapes"),
+    checkFinite: checkFiniteOption,
     ...runOptions,
   },
   examples: [
@@ -45,7 +47,9 @@ export const capture = defineCommand({
     const file = await prepareOutFile(values.out);
     await withEditedModel(values, context, async (model) => {
       const options = { signal: context.signal, ...defined({ promptLength: values.promptLength }) };
-      const work = model.capture(encodePrompt(model, prompt), sites, options);
+      const tokens = encodePrompt(model, prompt);
+      await checkFinite(values.checkFinite, model, [tokens], values.promptLength, context);
+      const work = model.capture(tokens, sites, options);
       const captured = await context.progress.during("running the model", work);
       const tensors = new Map([...captured].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)]));
       await file.write(writeSafetensors(tensors));

@@ -10,6 +10,7 @@ import { type Document, readDocuments, readLines } from "../documents.ts";
 import { decimal, flag, input, name, needing, oneOf, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { loadScorer } from "../scorer.ts";
 import { classOptions, type LabelledDocuments, readClasses } from "../sentences.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
 import { modelArgument, modelOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
@@ -98,6 +99,7 @@ export const evaluate = defineCommand({
       "prompts",
     ),
     json: flag("Print one JSON object, with every continuation and its score"),
+    checkFinite: checkFiniteOption,
     ...modelOptions,
     ...tuneOptions,
   },
@@ -126,12 +128,13 @@ export const evaluate = defineCommand({
     const own = values.scorer === undefined ? undefined : await loadScorer(values.scorer);
     const choice = { ...values, promptLength: undefined };
     const report = await withEditedModel(choice, context, async (model, _, composed) => {
+      const documents = texts && documentsOf(model, texts.slice(0, values.maxTexts), values, context);
+      await checkFinite(values.checkFinite, model, [...(documents ?? []), ...(prompts ?? [])], undefined, context);
       const classifier = classes && (await fitJudge(model, classes, values, context));
       const judge: Scorer | undefined = classifier ? ({ tokens }) => classifier.score(tokens) : own;
       const threshold = values.threshold ?? (classifier ? 0 : undefined);
       const work = library.evaluate(model, {
-        ...defined({ prompts, threshold, scorer: judge }),
-        ...(texts && { documents: documentsOf(model, texts.slice(0, values.maxTexts), values, context) }),
+        ...defined({ documents, prompts, threshold, scorer: judge }),
         continuations: values.samples,
         newTokens: values.maxNewTokens,
         temperature: values.temperature,

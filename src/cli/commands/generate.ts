@@ -7,6 +7,7 @@ import type { CommandContext, GenerationSummary, LoadedModel } from "../context.
 import { defined } from "../defined.ts";
 import { type Document, readLines } from "../documents.ts";
 import { flag, input, name, optional, renamed, wholeNumber, withDefault } from "../options.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { chosenTokenOptions, chosenTokensFrom } from "./chosen-tokens.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
@@ -44,6 +45,7 @@ export const generate = defineCommand({
     json: flag(
       "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of several continuations, {results: […]}",
     ),
+    checkFinite: checkFiniteOption,
     ...runOptions,
     ...tuneOptions,
   },
@@ -83,7 +85,8 @@ export const generate = defineCommand({
     const prompts = file === undefined ? [] : await readLines(file, "prompt", context.signal);
     const given = single === undefined ? prompts : [single];
     const long = maxNewTokens * given.length * samples >= LONG_TOKENS;
-    await withEditedModel({ ...values, long }, context, (model, loadMs, bundles) => {
+    await withEditedModel({ ...values, long }, context, async (model, loadMs, bundles) => {
+      await checkFinite(values.checkFinite, model, given, values.promptLength, context);
       const task = { options, json, loadMs, bundles };
       if (single !== undefined && samples === 1) return runOne(model, single, task, context);
       return runBatch(model, { prompts: given, samples }, task, context);

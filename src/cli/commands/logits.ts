@@ -5,6 +5,7 @@ import { defined } from "../defined.ts";
 import { flag, name, output, required } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { wroteJson, wroteText } from "../wrote.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -21,6 +22,7 @@ export const logits = defineCommand({
     out: output(required("FILE", "The safetensors file to write", name)),
     last: flag("Only the last position: [1, vocabulary]"),
     json: flag("Print one JSON object: the file, and its tensors with dtypes and shapes"),
+    checkFinite: checkFiniteOption,
     ...runOptions,
   },
   examples: [
@@ -32,7 +34,9 @@ export const logits = defineCommand({
     await withEditedModel(values, context, async (model) => {
       const { last, promptLength } = values;
       const options = { last, signal: context.signal, ...defined({ promptLength }) };
-      const work = model.logits(encodePrompt(model, prompt), options);
+      const tokens = encodePrompt(model, prompt);
+      await checkFinite(values.checkFinite, model, [tokens], promptLength, context);
+      const work = model.logits(tokens, options);
       const { data, shape } = await context.progress.during("running the model", work);
       const tensors = new Map([["logits", storeFloat32(data, shape)]]);
       await file.write(writeSafetensors(tensors));

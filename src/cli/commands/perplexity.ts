@@ -5,6 +5,7 @@ import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readDocuments } from "../documents.ts";
 import { flag, input, name, optional, renamed, required, wholeNumber } from "../options.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { modelArgument, runOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 
 export const perplexity = defineCommand({
@@ -27,6 +28,7 @@ export const perplexity = defineCommand({
     maxTexts: optional("N", "Take the first N documents", wholeNumber(1)),
     stride: optional("S", "Tokens that the window moves on long documents (default: half the context)", wholeNumber(1)),
     json: flag("Print one JSON object with perplexity, nll and tokens"),
+    checkFinite: checkFiniteOption,
     ...runOptions,
     ...tuneOptions,
   },
@@ -40,7 +42,9 @@ export const perplexity = defineCommand({
     const { progress, signal, stdout } = context;
     const texts = (await readDocuments(values.texts, signal)).slice(0, values.maxTexts);
     const result = await withEditedModel(values, context, async (model) => {
-      const work = model.perplexity(documentsOf(model, texts, values, context), {
+      const documents = documentsOf(model, texts, values, context);
+      await checkFinite(values.checkFinite, model, documents, values.promptLength, context);
+      const work = model.perplexity(documents, {
         ...defined({ stride: values.stride, promptLength: values.promptLength }),
         signal,
         onProgress: (done, total) => progress.count("measuring", { done, total, unit: "tokens" }),
