@@ -72,9 +72,8 @@ export interface FiniteCheck {
 export interface Checked {
   readonly graph: Graph;
   readonly ops: readonly FusedOp[];
-  readonly stages: readonly Stage[];
   readonly context: number;
-  open(options: SessionOptions): Promise<Sequences>;
+  readonly model: { readonly stages: readonly Stage[]; openSequences(options: SessionOptions): Promise<Sequences> };
 }
 
 /** Bytes of a row's captures that one pass takes; further sites are looked at in further passes. */
@@ -123,8 +122,8 @@ export async function runFiniteCheck(
     positions: bad.bad.reduce((a, b) => a + b, 0),
     inputs: read,
     inputs_finite: read.every(({ finite }) => finite),
-    stage: await stageAt(checked.stages, bad, row, scan),
-    finite_without_stages: await isFiniteWithout(checked.stages, scan),
+    stage: await stageAt(checked.model.stages, bad, row, scan),
+    finite_without_stages: await isFiniteWithout(checked.model.stages, scan),
   };
   return { finite: false, ...report, first };
 }
@@ -148,7 +147,7 @@ type Scan = (off: readonly string[]) => Promise<ReadonlyMap<string, SiteScan>>;
 
 /** The sites in the order in which a forward pass reaches them, up to the group with the first that is not finite. */
 async function scanSites(
-  { graph, ops, context, open }: Checked,
+  { graph, ops, context, model }: Checked,
   ids: readonly number[],
   { promptLength, signal }: RunOptions,
   off: readonly string[],
@@ -174,7 +173,7 @@ async function scanSites(
     const isLast = number === groups.length - 1;
     const logits = isLast ? begin(LOGITS, null, graph.logits.width) : undefined;
     const captures = group.map(({ site }) => siteName(site));
-    const sequences = await open({ context, captures, signal });
+    const sequences = await model.openSequences({ context, captures, signal });
     try {
       for (const id of off) sequences.stages?.set(id, { strength: 0 });
       sequences.beginPrompt(0, checkPromptLength(promptLength, [{ tokens: ids }]) ?? ids.length);

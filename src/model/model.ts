@@ -4,12 +4,10 @@ import type { GenerationDefaults } from "../architectures/generation-config.ts";
 import type { Argument, Arguments, Entry } from "../arguments/entry.ts";
 import type { TokenIds } from "../arguments/lists.ts";
 import { fuse } from "../compile/fuse.ts";
-import type { FusedOp } from "../compile/fused.ts";
 import type { Plan } from "../compile/plan.ts";
 import { SluiceError } from "../errors.ts";
 import { PipelineCache } from "../execution/pipelines.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
-import type { Graph } from "../graph/graph.ts";
 import type { BundleInput, PrefixedBundle, SettingsInput } from "../interventions/arguments.ts";
 import type { ComposedBundle } from "../interventions/bundle-types.ts";
 import { compose } from "../interventions/compose.ts";
@@ -19,9 +17,7 @@ import { listSites, ourSiteName, type SiteInfo } from "../interventions/site-nam
 import type { Composition, Stage } from "../interventions/stage.ts";
 import type { ModelConfig } from "../model-config.ts";
 import type { Resources } from "../resources.ts";
-import type { Executor } from "../runtime/executor.ts";
-import { LiveStages } from "../runtime/live-stages.ts";
-import { checkVocabulary, Sequences } from "../runtime/sequences.ts";
+import { checkVocabulary, type Sequences } from "../runtime/sequences.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Batch } from "./batch.ts";
 import type { FiniteCheck } from "./check-finite.ts";
@@ -33,7 +29,7 @@ import { type GenerateResult, Generation, generateAlone, tellTokens } from "./ge
 import { captureSites, computeLogits, type Matrix } from "./inspect.ts";
 import type { Lens } from "./lens.ts";
 import type { ModelParts } from "./model-parts.ts";
-import { openExecutor } from "./open-executor.ts";
+import { type Edited, openSequences } from "./open-sequences.ts";
 import type {
   BatchOptions,
   CompareOptions,
@@ -67,13 +63,6 @@ interface ModelEdit {
   readonly owner: Model;
   readonly composition: Composition;
   readonly bundles: readonly ComposedBundle[];
-}
-
-/** A model with stages written into its graph. */
-interface Edited {
-  readonly composition: Composition;
-  readonly graph: Graph;
-  readonly ops: readonly FusedOp[];
 }
 
 /**
@@ -247,8 +236,8 @@ export class Model {
   }
 
   /**
-   * Looks through every value of a run, with the interventions in force, for the first operation whose output is not
-   * finite: where it is, what it read, and which stage made it. Other runs pay nothing for it; this one reads all values back.
+   * Looks through every value of a run, interventions in force, for the first operation whose output is not finite: where it
+   * is, what it read, which stage made it. It reads all values back.
    * @throws SluiceError `bad_tokens`, `context_overflow`, `device_limit`, `aborted`
    */
   async checkFinite(prompt: PromptInput, options: RunOptions = {}): Promise<FiniteCheck> {
@@ -256,9 +245,7 @@ export class Model {
     const ids = this.encode(given);
     const context = this.#checkRun(ids, wanted.promptLength);
     const { runFiniteCheck } = await import("./check-finite.ts");
-    const { graph, ops } = this.#edited ?? this.#parts;
-    const open = (session: SessionOptions) => this.openSequences(session);
-    return runFiniteCheck({ graph, ops, stages: this.stages, context, open }, ids, wanted);
+    return runFiniteCheck({ ...(this.#edited ?? this.#parts), context, model: this }, ids, wanted);
   }
 
   /** Perplexity over documents of token ids: the exponential of the mean loss over all predicted tokens. */
@@ -346,18 +333,7 @@ export class Model {
   /** Makes the buffers of sequences; kernels compile when a step first needs them. The caller disposes of them. @internal */
   async openSequences(options: SessionOptions = {}): Promise<Sequences> {
     this.#checkOpen();
-    const executor = await openExecutor(this.#parts, this.#pipelines, this.#edited, options);
-    const stages = this.#edited && this.#liveStages(executor, this.#edited.composition);
-    return new Sequences(executor, this.config.vocab_size, stages, this.#parts.onProgress);
-  }
-
-  #liveStages(executor: Executor, composition: Composition): LiveStages {
-    const { stages, sequences } = executor.plan;
-    return new LiveStages(composition, this.config, stages?.image, sequences, {
-      writeTable: (offset, words) => executor.write({ role: "stages" }, offset, words),
-      writeScopes: (words) => executor.writeScopes(words),
-      mostScopeBytes: this.#parts.gpu.profile.limits.maxStorageBufferBindingSize / 2,
-    });
+    return openSequences(this.#parts, this.#pipelines, this.#edited, options);
   }
 
   /** Frees the weights and the device, if the model opened it. Open sessions end with it. */

@@ -296,10 +296,7 @@ export class Sequences {
     return sequence * (this.plan.capacity + 1) + position;
   }
 
-  /**
-   * A decode step: the next position of each sequence, whose token the GPU already holds; several steps if they are more
-   * than one takes. Appends to the cache.
-   */
+  /** The next position of each sequence, whose token the GPU holds: a step, or several for many. Appends to the cache. */
   nextSteps(sequences: readonly number[]): readonly StepRows[] {
     const most = Math.min(this.plan.chunkRows, this.plan.chunkOuts);
     const steps: StepRows[] = [];

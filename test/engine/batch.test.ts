@@ -116,7 +116,7 @@ async function checkSchedule(model: Model, batch: Batch, seed: number): Promise<
 test("random schedules: ids and log probabilities are those of the request alone, bit for bit", async () => {
   const model = await stories();
   const batch = await model.batch({ sequences: 4, context: 64, prefillRows: 5 });
-  for (const seed of [1, 2, 3]) await checkSchedule(model, batch, seed);
+  for (const seed of [1, 2]) await checkSchedule(model, batch, seed);
   const { running, waiting, slots, slots_used } = batch.stats;
   assert.equal([running, waiting], [0, 0]);
   assert.ok(slots_used <= slots);
