@@ -37,8 +37,12 @@ test("a sound model is finite at every site, and its largest value is where a ca
   try {
     const { finite, first, sites, largest, tokens } = await model.checkFinite(TOKENS);
     assert.equal([finite, first, tokens], [true, null, TOKENS]);
-    // Three layers of 14 sites, two ends, the logits; resid_pre.0 is embed, and the softmax is not looked at.
-    assert.is(sites, model.sites.filter(({ name }) => !name.startsWith("attn_pattern")).length + 1);
+    const looked = model.sites.filter(({ name }) => !name.startsWith("attn_pattern"));
+    assert.is(
+      sites,
+      looked.reduce((sum, { layers }) => sum + (layers ?? 1), 0) + 1,
+      "all but the softmax, and the logits",
+    );
     const { data = new Float32Array(), shape = [] } =
       (await model.capture(TOKENS, [largest.site])).get(largest.site) ?? {};
     const most = data.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
