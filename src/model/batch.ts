@@ -51,7 +51,7 @@ export class Batch {
     scheduler: Scheduler,
     bounds: RequestBounds,
     bundles: BatchBundles,
-    onNotice: (message: string) => void,
+    onNotice: (message: string) => void = () => undefined,
   ) {
     this.#onNotice = onNotice;
     this.#bundles = bundles;
