@@ -104,7 +104,7 @@ class NamedBundles {
   }
 
   lease() {
-    return { stages: undefined, release: () => undefined };
+    return { stages: undefined, scopes: [], release: () => undefined };
   }
 }
 
