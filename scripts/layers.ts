@@ -14,6 +14,7 @@ export const layers: readonly (readonly string[])[] = [
   ["src/compile/"],
   ["src/runtime/", "src/tune/", "src/attribution/"],
   ["src/model/"],
+  ["src/shards/"],
   ["src/fit/", "src/profile/", "src/evaluate/"],
   ["src/device-report/"],
   ["src/index.ts"],

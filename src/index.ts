@@ -33,6 +33,15 @@ export {
   type SideBySide,
 } from "./evaluate/evaluate.ts";
 export {
+  type CellPrompts,
+  type Sweep,
+  type SweepCell,
+  type SweepOptions,
+  type SweptPrompt,
+  sweep,
+} from "./evaluate/sweep.ts";
+export type { CellTexts, PromptEffect } from "./evaluate/sweep-cell.ts";
+export {
   fitUnigramClassifier,
   type LabelledTexts,
   type UnigramClassifier,
@@ -197,6 +206,7 @@ export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
 export type { LogitBias, SamplingOptions } from "./runtime/sampling.ts";
+export type { Shard, ShardCall, ShardKind, ShardRunner } from "./shards/shards.ts";
 export type {
   ChatContentPart,
   ChatMessage,

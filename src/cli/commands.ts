@@ -30,6 +30,7 @@ import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
 import { serve } from "./commands/serve.ts";
 import { sites } from "./commands/sites.ts";
+import { sweep } from "./commands/sweep.ts";
 import { tune } from "./commands/tune.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -44,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   compare,
   perplexity,
   evaluate,
+  sweep,
   bench,
   profile,
   tune,

@@ -32,12 +32,15 @@ import type {
   ModelFootprint,
   NeuronFit,
   NeuronOptions,
+  PrefixedBundle,
   Probe,
   ProbeOptions,
   Profile,
   ProfileOptions,
   SealOptions,
   Session,
+  Sweep,
+  SweepOptions,
   TuneModelOptions,
   TuningReport,
   UnigramClassifier,
@@ -136,6 +139,8 @@ export interface Library {
   sealBundle(model: LoadedModel, bundle: Bundle, options: SealOptions): Promise<Bundle>;
   /** Compares a model with interventions and without them. */
   evaluate(model: LoadedModel, options: EvaluateOptions): Promise<Evaluation>;
+  /** Measures interventions at many strengths and layers. */
+  sweep(model: LoadedModel, bundles: readonly PrefixedBundle[], options: SweepOptions): Promise<Sweep>;
   fitUnigramClassifier(texts: LabelledTexts, options: UnigramOptions): Promise<UnigramClassifier>;
   /** Where a model's time goes. The default prompt is 64 ids spread over the vocabulary. */
   profile(

@@ -67,6 +67,10 @@ export const library: Library = {
     const { evaluate } = await import("../evaluate/evaluate.ts");
     return evaluate(own(model), options);
   },
+  async sweep(model, bundles, options) {
+    const { sweep } = await import("../evaluate/sweep.ts");
+    return sweep(own(model), bundles, options);
+  },
   async fitUnigramClassifier(texts, options) {
     const { fitUnigramClassifier } = await import("../evaluate/unigram-classifier.ts");
     return fitUnigramClassifier(texts, options);

@@ -7,16 +7,15 @@ import { fields } from "../arguments/fields.ts";
 import { listOf, prompt, tokens } from "../arguments/lists.ts";
 import { signal as abortSignal, callback, finite, whole } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
-import { dependsOnPrompt } from "../interventions/positions.ts";
-import { isAtSite, type Stage } from "../interventions/stage.ts";
 import { temperature } from "../model/generate-arguments.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import type { PromptInput } from "../model/request.ts";
-import { windowsOf } from "../model/windows.ts";
+import { inProcess, type ShardRunner, shardRunner } from "../shards/shards.ts";
 import { bootstrap, type Estimate } from "./bootstrap.ts";
-import { type ContinuationPair, continuePairs, MOST_PAIRS, type Scorer } from "./continuations.ts";
-import { comparePredictions, MOST_WINDOWS, type WindowSums } from "./predictions.ts";
+import { type ContinuationPair, continuationShards, continued, type Scorer, scored } from "./continuations.ts";
+import { amountOf, predicted, predictionShards, type WindowSums, windowsIn } from "./predictions.ts";
+import { hasPromptScope, withoutPromptScopes } from "./prompt-scopes.ts";
 
 /** Options of {@link evaluate}: texts to predict, prompts to continue, or both. */
 export interface EvaluateOptions {
@@ -38,6 +37,8 @@ export interface EvaluateOptions {
   readonly seed?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Does the work elsewhere, such as on other machines. The result is the same on one kind of device. */
+  readonly runner?: ShardRunner;
   /** Called with tokens predicted or continuations written so far, and in all. */
   onProgress?(phase: "predicting" | "continuing", done: number, total: number): void;
 }
@@ -56,6 +57,7 @@ export const evaluateDoor = entry(
       temperature,
       seed: whole({ least: 0 }),
       signal: abortSignal,
+      runner: shardRunner,
       onProgress: callback<NonNullable<EvaluateOptions["onProgress"]>>(),
     }),
   ),
@@ -132,11 +134,11 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
 }
 
 type Settled = EvaluateOptions &
-  Required<Pick<EvaluateOptions, "continuations" | "newTokens" | "temperature" | "seed">>;
+  Required<Pick<EvaluateOptions, "continuations" | "newTokens" | "temperature" | "seed" | "runner">>;
 
 function settle(model: Model, options: EvaluateOptions): Settled {
   const { documents, prompts, scorer } = options;
-  const settled = { continuations: 1, newTokens: 24, temperature: 1, seed: 0, ...options };
+  const settled = { continuations: 1, newTokens: 24, temperature: 1, seed: 0, runner: inProcess, ...options };
   if (model.stages.length === 0) {
     throw new SluiceError("usage", "This model has no interventions to evaluate", {
       hint: "Make one that has them: model.with(bundles).",
@@ -159,25 +161,16 @@ function settle(model: Model, options: EvaluateOptions): Settled {
 async function predict(
   model: Model,
   documents: readonly (readonly number[])[],
-  { seed, signal, onProgress }: Settled,
+  { seed, signal, runner, onProgress }: Settled,
 ): Promise<PredictionReport> {
   const widened = model.stages.filter(hasPromptScope);
-  const everywhere = widened.length === 0 ? model : withoutPromptScopes(model);
-  const longest = documents.reduce((most, { length }) => Math.max(most, length), 0);
-  const context = Math.min(longest, model.config.max_position_embeddings);
-  const windows = documents.flatMap((tokens) => windowsOf(tokens, context, Math.max(1, context >> 1)));
-  const total = windows.reduce((sum, { counted }) => sum + counted, 0);
-  const pairs = Math.min(MOST_WINDOWS, windows.length);
-  const sequences = await everywhere.openSequences({ sequences: 2 * pairs, context, signal });
-  let sums: readonly WindowSums[];
-  try {
-    for (const { id } of model.stages) {
-      for (let i = 0; i < pairs; i++) sequences.stages?.set(id, { strength: 0 }, 2 * i);
-    }
-    sums = await comparePredictions(sequences, windows, signal, (done) => onProgress?.("predicting", done, total));
-  } finally {
-    sequences.dispose();
-  }
+  const everywhere = withoutPromptScopes(model);
+  const windows = windowsIn(documents, model.config);
+  const total = amountOf(windows);
+  const shards = predictionShards(everywhere, windows);
+  const onDone = (done: number): void => onProgress?.("predicting", done, total);
+  const sums: WindowSums[] = [];
+  for await (const some of runner.run(predicted, shards, { signal, onProgress: onDone })) sums.push(...some);
   const mean = (name: "plain" | "edited" | "divergence" | "agreeing") => (units: ArrayLike<number>) => {
     let [value, tokens] = [0, 0];
     for (let i = 0; i < units.length; i++) {
@@ -209,46 +202,18 @@ async function predict(
   };
 }
 
-function hasPromptScope(stage: Stage): boolean {
-  return isAtSite(stage) && dependsOnPrompt(stage.positions);
-}
-
-/** A bundle for generated tokens alone would leave most of a text unchanged, so its cost is measured at all tokens. */
-function withoutPromptScopes(model: Model): Model {
-  const stages = model.stages.map((stage): Stage => {
-    return hasPromptScope(stage) ? ({ ...stage, positions: "all" } as Stage) : stage;
-  });
-  return model.withStages({ stages, warnings: [] });
-}
-
 async function speak(
   model: Model,
   prompts: readonly PromptInput[],
   scorer: Scorer,
-  { continuations, newTokens, temperature, seed, threshold, signal, onProgress }: Settled,
+  { continuations, newTokens, temperature, seed, threshold, signal, runner, onProgress }: Settled,
 ): Promise<ContinuationReport> {
   const total = prompts.length * continuations;
-  const pairs = Math.min(MOST_PAIRS, total);
-  const longest = Math.max(...prompts.map((prompt) => model.encode(prompt).length));
-  const context = Math.min(longest + newTokens - 1, model.config.max_position_embeddings);
-  const session = await model.session({ sequences: 2 * pairs, context, live: false, signal });
-  let said: readonly ContinuationPair[];
-  try {
-    for (const { id } of model.stages) {
-      for (let i = 0; i < pairs; i++) session.set(id, { strength: 0 }, { sequence: 2 * i });
-    }
-    said = await continuePairs(session, {
-      prompts,
-      continuations,
-      newTokens,
-      temperature,
-      seed,
-      scorer,
-      signal,
-      onProgress: (done) => onProgress?.("continuing", done, total),
-    });
-  } finally {
-    session.dispose();
+  const shards = continuationShards(model, { prompts, continuations, newTokens, temperature, seed });
+  const onDone = (done: number): void => onProgress?.("continuing", done, total);
+  const said: ContinuationPair[] = [];
+  for await (const pairs of runner.run(continued, shards, { signal, onProgress: onDone })) {
+    for (const pair of pairs) said.push(await scored(pair, scorer));
   }
   const same = ({ plain, edited }: ContinuationPair): boolean =>
     plain.tokens.length === edited.tokens.length && plain.tokens.every((token, i) => token === edited.tokens[i]);

@@ -1,9 +1,13 @@
 /** How a plain and an edited model predict the same texts, token by token. */
-import { logitsOf } from "../compile/plan.ts";
-import { groupsOf, type Window } from "../model/windows.ts";
+import { logitsOf, type Plan } from "../compile/plan.ts";
+import type { Model } from "../model/model.ts";
+import { groupsOf, type Window, windowsOf } from "../model/windows.ts";
+import type { ModelConfig } from "../model-config.ts";
 import { divergence, logSumExp } from "../numbers/distributions.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
+import { labelOf, type Shard, type ShardKind } from "../shards/shards.ts";
+import { openPairs } from "./prompt-scopes.ts";
 
 /** Sums over those predictions of one window that count. */
 export interface WindowSums {
@@ -19,7 +23,66 @@ export interface WindowSums {
 }
 
 /** Maximum number of windows packed into one step: enough to fill it with short texts. */
-export const MOST_WINDOWS = 8;
+const MOST_WINDOWS = 8;
+/** Steps' groups of a shard. */
+const GROUPS = 8;
+
+/** Texts, cut where they are longer than the model's context. */
+export function windowsIn(
+  documents: readonly (readonly number[])[],
+  { max_position_embeddings }: Pick<ModelConfig, "max_position_embeddings">,
+): readonly Window[] {
+  const longest = documents.reduce((most, { length }) => Math.max(most, length), 0);
+  const context = Math.min(longest, max_position_embeddings);
+  return documents.flatMap((tokens) => windowsOf(tokens, context, Math.max(1, context >> 1)));
+}
+
+/** Predicted tokens. */
+export function amountOf(windows: readonly Pick<Window, "counted">[]): number {
+  return windows.reduce((sum, { counted }) => sum + counted, 0);
+}
+
+/** Windows, and the sequences that they run through: kernels may depend on these. */
+export interface PredictionInput {
+  readonly windows: readonly Window[];
+  readonly pairs: number;
+  readonly context: number;
+}
+
+/** How a model predicts windows with its interventions and without them. */
+export const predicted: ShardKind<PredictionInput, readonly WindowSums[]> = {
+  name: "predict",
+  amount: ({ windows }) => amountOf(windows),
+  async run(model, { windows, pairs, context }, { signal, onProgress }) {
+    const sequences = await openPairs(model, pairs, context, signal);
+    try {
+      return await comparePredictions(sequences, windows, signal, (done) => onProgress?.(done));
+    } finally {
+      sequences.dispose();
+    }
+  },
+};
+
+/** Neighbouring windows in shards. A shard is made of whole groups, so that steps hold the same rows wherever it runs. */
+export function predictionShards(model: Model, windows: readonly Window[]): readonly Shard<PredictionInput>[] {
+  const context = windows.reduce((most, { tokens }) => Math.max(most, tokens.length), 0);
+  const pairs = Math.min(MOST_WINDOWS, windows.length);
+  const groups = [...groupsOf(windows, pairs, pairRows(model.plan({ sequences: 2 * pairs, context })))];
+  const shards: Shard<PredictionInput>[] = [];
+  let first = 0;
+  for (let i = 0; i < groups.length; i += GROUPS) {
+    const some = groups.slice(i, i + GROUPS).flat();
+    const label = labelOf("window", "windows", first, some.length);
+    shards.push({ label: `${label} of the texts`, model, input: { windows: some, pairs, context } });
+    first += some.length;
+  }
+  return shards;
+}
+
+/** Rows of either model in a step. */
+function pairRows({ chunkRows, chunkOuts }: Pick<Plan, "chunkRows" | "chunkOuts">): number {
+  return Math.max(1, Math.floor(Math.min(chunkRows, chunkOuts) / 2));
+}
 
 /**
  * Runs windows through pairs of sequences, 2i plain and 2i + 1 edited, and compares their predictions as they come: at most
@@ -27,14 +90,13 @@ export const MOST_WINDOWS = 8;
  * @param sequences empty; the even ones have strength 0
  * @throws SluiceError `non_finite` naming the model, `bad_tokens`, `aborted`
  */
-export async function comparePredictions(
+async function comparePredictions(
   sequences: Sequences,
   windows: readonly Window[],
   signal: AbortSignal | undefined,
   onProgress: (done: number) => void,
 ): Promise<readonly WindowSums[]> {
-  const { chunkRows, chunkOuts } = sequences.plan;
-  const rows = Math.max(1, Math.floor(Math.min(chunkRows, chunkOuts) / 2));
+  const rows = pairRows(sequences.plan);
   const results: WindowSums[] = [];
   for (const group of groupsOf(windows, sequences.plan.sequences >> 1, rows)) {
     group.forEach(({ tokens }, i) => {
@@ -119,7 +181,7 @@ function add(
 }
 
 /** Index of the largest logit, the first of equal ones. */
-function likeliest(logits: Float32Array): number {
+export function likeliest(logits: Float32Array): number {
   let top = 0;
   for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[top] as number)) top = i;
   return top;

@@ -21,6 +21,7 @@ import { layerTensorName } from "../interventions/tensor-names.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import type { ModelConfig } from "../model-config.ts";
+import { type ShardRunner, shardRunner } from "../shards/shards.ts";
 import { show } from "../show.ts";
 import { auraFactor, auroc, aurocNullDeviation } from "./auroc.ts";
 import { classTables, type ResponseTable } from "./class-tables.ts";
@@ -47,6 +48,8 @@ export interface AuraOptions extends LabelledSentences {
   readonly signal?: AbortSignal;
   /** Keeps pooled responses, so that an interrupted fit can continue. */
   readonly store?: ResponseStore;
+  /** Does the measuring elsewhere, such as on other machines. The result is the same on one kind of device. */
+  readonly runner?: ShardRunner;
   /**
    * Maximum bytes of pooled responses in memory, default 1 GiB; a single module may take twice that. With a store the
    * sentences are run once; without one, once per group of modules that fits.
@@ -87,6 +90,7 @@ export const auraDoor = entry(
       sources: provenance,
       signal: abortSignal,
       store: responseStore,
+      runner: shardRunner,
       heldBytes: whole({ least: 1 }),
       onProgress: callback<NonNullable<AuraOptions["onProgress"]>>(),
     }),

@@ -1,6 +1,7 @@
 /** Pooled responses of two classes as tables, for as many modules at a time as the memory limit allows. */
 import { SluiceError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
+import type { ShardRunner } from "../shards/shards.ts";
 import { type PooledRows, type PooledSentence, type PooledSite, type Pooling, pooledSites } from "./pool.ts";
 import { Measurement, type ResponseStore, widthOf } from "./responses.ts";
 import type { ReadClasses } from "./sentences.ts";
@@ -63,6 +64,8 @@ export interface ClassTables {
 export interface ClassTableOptions extends Pick<ReadClasses, "positive" | "negative"> {
   readonly signal?: AbortSignal | undefined;
   readonly store?: ResponseStore | undefined;
+  /** Measures elsewhere what the store does not hold. */
+  readonly runner?: ShardRunner | undefined;
   /** Maximum bytes of tables at a time; default 1 GiB. A single module may take twice that. */
   readonly heldBytes?: number | undefined;
   onProgress?(done: number, total: number, kept: number): void;
@@ -79,7 +82,7 @@ export async function* classTables(
   pooling: Pooling,
   options: ClassTableOptions,
 ): AsyncGenerator<ClassTables> {
-  const { positive, negative, signal, store, heldBytes = 1 << 30, onProgress } = options;
+  const { positive, negative, signal, store, runner, heldBytes = 1 << 30, onProgress } = options;
   if (!(heldBytes > 0)) throw new SluiceError("usage", `heldBytes is ${heldBytes}; it must be more than 0`);
   const rows = positive.length + negative.length;
   const groups = groupBySize(pooledSites(model, modules), rows, heldBytes);
@@ -87,6 +90,7 @@ export async function* classTables(
   const measurement = await Measurement.begin(
     runs.map((sites) => ({ rows, width: widthOf(pooledSites(model, sites)) })),
     store,
+    runner,
   );
   async function* measured(sites: readonly string[], sentences: readonly PooledSentence[]): AsyncGenerator<PooledRows> {
     for await (const batch of measurement.run(model, sentences, sites, pooling, signal)) {

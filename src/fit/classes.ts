@@ -1,10 +1,9 @@
 /** Rules for the input of fits from two classes of sentences. */
-import { isOptions, listOf } from "../arguments/lists.ts";
-import { either, test } from "../arguments/rule.ts";
-import { oneOf, thing, whole } from "../arguments/rules.ts";
+import { isOptions } from "../arguments/lists.ts";
+import { test } from "../arguments/rule.ts";
+import { thing } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { type AffineSite, affineSites } from "../interventions/stage.ts";
-import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import type { ResponseStore } from "./responses.ts";
 import { type Sentence, type SentenceOptions, sentenceFields, sentences } from "./sentences.ts";
@@ -19,7 +18,6 @@ export interface LabelledSentences extends SentenceOptions {
 
 /** Rules that fits share. */
 export const provenance = test<Readonly<Record<string, unknown>>>("an object", isOptions);
-export const layerNumbers = either(oneOf(["all"]), listOf(whole({ least: 0 })));
 export const responseStore = thing<ResponseStore>("a store with begin, read and append", {
   begin: "function",
   read: "function",
@@ -43,23 +41,4 @@ export function requireAffineSite(site: string): AffineSite {
   throw new SluiceError("usage", `Directions cannot act at ${show(site)}`, {
     hint: `Sites are ${affineSites.join(", ")}.`,
   });
-}
-
-/**
- * Layers in ascending order; all by default.
- * @throws SluiceError `usage` for one that the model does not have, or that is named twice
- */
-export function layersFrom(
-  { num_hidden_layers: count }: Pick<ModelConfig, "num_hidden_layers">,
-  layers: "all" | readonly number[] = "all",
-): readonly number[] {
-  if (layers === "all") return Array.from({ length: count }, (_, layer) => layer);
-  const sorted = [...layers].sort((a, b) => a - b);
-  sorted.forEach((layer, i) => {
-    if (Number.isInteger(layer) && layer >= 0 && layer < count && sorted.indexOf(layer) === i) return;
-    throw new SluiceError("usage", `There is no layer ${layer}, or it is named twice`, {
-      hint: `Layers are 0 to ${count - 1}.`,
-    });
-  });
-  return sorted;
 }

@@ -16,13 +16,13 @@ import { baseOf, compose } from "../interventions/compose.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
 import type { AffineSite } from "../interventions/stage.ts";
 import { layerTensorName } from "../interventions/tensor-names.ts";
+import { layerNumbers, layersFrom } from "../model/layer-numbers.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
+import { type ShardRunner, shardRunner } from "../shards/shards.ts";
 import {
   type LabelledSentences,
   labelledFields,
-  layerNumbers,
-  layersFrom,
   provenance,
   requireAffineSite,
   requireBothClasses,
@@ -72,6 +72,8 @@ export interface DirectionOptions extends LabelledSentences {
   readonly signal?: AbortSignal;
   /** Keeps the measurements of each sentence, so that an interrupted fit can continue. */
   readonly store?: ResponseStore;
+  /** Does the measuring elsewhere, such as on other machines. The result is the same on one kind of device. */
+  readonly runner?: ShardRunner;
   /**
    * Called with sentences done so far, and in all.
    * @param kept sentences of those done that an interrupted fit had measured
@@ -91,6 +93,7 @@ export const directionFields = {
   sources: provenance,
   signal: abortSignal,
   store: responseStore,
+  runner: shardRunner,
   onProgress: callback<NonNullable<DirectionOptions["onProgress"]>>(),
 };
 
@@ -187,6 +190,7 @@ async function* meansByPart(
   const measurement = await Measurement.begin(
     parts.map((own) => ({ rows, width: own.length * model.config.hidden_size })),
     options.store,
+    options.runner,
   );
   const onRows = (): void => options.onProgress?.(measurement.done, parts.length * rows, measurement.kept);
   for (const [part, own] of parts.entries()) {

@@ -28,6 +28,7 @@ import { modelSource } from "../model/doors.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import { dot } from "../numbers/dot.ts";
+import { type ShardRunner, shardRunner } from "../shards/shards.ts";
 import { provenance } from "./classes.ts";
 import { poolSentences } from "./pool.ts";
 import type { Probe } from "./probe.ts";
@@ -66,6 +67,8 @@ export interface NeuronOptions extends SentenceOptions {
   readonly sources?: Readonly<Record<string, unknown>>;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Does the measuring elsewhere, such as on other machines. The result is the same on one kind of device. */
+  readonly runner?: ShardRunner;
   /** Called with texts run so far, and in all. */
   onProgress?(done: number, total: number): void;
 }
@@ -93,6 +96,7 @@ export const neuronsDoor = entry(
       name: text,
       sources: provenance,
       signal: abortSignal,
+      runner: shardRunner,
       onProgress: callback<NonNullable<NeuronOptions["onProgress"]>>(),
     }),
   ),
@@ -305,7 +309,7 @@ function outputProjection({ internals }: Model, layer: number): MatrixRef {
 
 /** Mean activation of every neuron over all tokens of the texts, or the chosen ones, by layer, `[intermediate_size]`. */
 async function meanActivations(model: Model, options: NeuronOptions): Promise<readonly Float64Array[]> {
-  const { texts, signal, onProgress } = options;
+  const { texts, signal, runner, onProgress } = options;
   if (texts.length === 0) throw new SluiceError("usage", "There is no text to average activations over");
   const { num_hidden_layers, intermediate_size } = model.config;
   const sites = Array.from({ length: num_hidden_layers }, (_, layer) => `mlp_post.${layer}`);
@@ -325,6 +329,7 @@ async function meanActivations(model: Model, options: NeuronOptions): Promise<re
   };
   await poolSentences(model, read, sites, pooling, add, {
     signal,
+    runner,
     onProgress: (done, total) => onProgress?.(done, total),
   });
   return sums;

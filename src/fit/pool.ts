@@ -15,6 +15,7 @@ import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import type { SessionOptions } from "../model/options.ts";
 import type { Sequences, SubmittedStep } from "../runtime/sequences.ts";
+import { labelOf, type Shard, type ShardKind, type ShardRunner } from "../shards/shards.ts";
 
 /** How a sentence's tokens become one response: the greatest, the last token's, the mean, or the mean of the last k (`mean:k`). */
 export type Pooling = "max" | "last" | "mean" | `mean:${number}`;
@@ -101,13 +102,13 @@ export async function poolSentences(
   sites: readonly string[],
   pooling: Pooling,
   take: (sentence: number, responses: ReadonlyMap<string, Float32Array>) => void,
-  options: PoolOptions = {},
+  options: PoolOptions & { readonly runner?: ShardRunner | undefined } = {},
 ): Promise<void> {
   const ours = sites.map((site) => ourSiteName(model.config, site));
   const columns = new Map(pooledSites(model, ours).map((column) => [column.site, column]));
   const named = sites.map((site, i) => [site, columns.get(ours[i] as string) as PooledSite] as const);
   let done = 0;
-  for await (const rows of pooledBatches(model, sentences, ours, pooling, options.signal)) {
+  for await (const rows of pooledBatches(model, sentences, ours, pooling, options.signal, options.runner)) {
     for (const row of rows) {
       const responses = named.map(([site, { first, width }]) => [site, row.subarray(first, first + width)] as const);
       take(done++, new Map(responses));
@@ -132,6 +133,7 @@ export function pooledSites(model: Model, sites: readonly string[]): readonly Po
 /**
  * The rows of {@link poolResponses}, one per sentence, its sites side by side in the model's own order of columns: a batch
  * per step or long sentence.
+ * @param runner measures them in parts, elsewhere; default: here
  */
 export async function* pooledBatches(
   model: Model,
@@ -139,9 +141,14 @@ export async function* pooledBatches(
   sites: readonly string[],
   pooling: Pooling,
   signal: AbortSignal | undefined,
+  runner?: ShardRunner,
 ): AsyncGenerator<PooledRows> {
   const spans = spansOf(sentences, pooling, model.config.max_position_embeddings);
   if (spans.length === 0) return;
+  if (runner) {
+    yield* runner.run(pooledShard, shardsOf(model, sentences, sites, pooling), { signal });
+    return;
+  }
   const longest = spans.reduce((most, { end }) => Math.max(most, end), 0);
   const rowBytes = pooledOf(model.plan({ context: 1, captures: sites, pooling: "max" })).stride * 4;
   const fitting = Math.min(MOST_POOLED_BYTES, model.device.limits.maxStorageBufferBindingSize) / rowBytes;
@@ -169,6 +176,45 @@ export async function* pooledBatches(
     await underWay;
     sequences.dispose();
   }
+}
+
+/** Sentences that are measured together elsewhere. */
+interface PooledPart {
+  readonly sentences: readonly PooledSentence[];
+  readonly sites: readonly string[];
+  readonly pooling: Pooling;
+}
+
+/** Maximum bytes of a part's rows: what is lost when its worker is. */
+const MOST_PART_BYTES = 8 << 20;
+
+/** The rows of some sentences. On the reference plan they do not depend on which sentences are measured together. */
+export const pooledShard: ShardKind<PooledPart, PooledRows> = {
+  name: "pool",
+  amount: ({ sentences }) => sentences.length,
+  async run(model, { sentences, sites, pooling }, { signal, onProgress }) {
+    const all: Float32Array<ArrayBuffer>[] = [];
+    for await (const rows of pooledBatches(model, sentences, sites, pooling, signal)) {
+      all.push(...rows);
+      onProgress?.(all.length);
+    }
+    return all;
+  },
+};
+
+function shardsOf(
+  model: Model,
+  sentences: readonly PooledSentence[],
+  sites: readonly string[],
+  pooling: Pooling,
+): readonly Shard<PooledPart>[] {
+  const rowBytes = 4 * pooledSites(model, sites).reduce((sum, { width }) => sum + width, 0);
+  const count = Math.max(1, Math.min(MOST_SEQUENCES, Math.floor(MOST_PART_BYTES / rowBytes)));
+  return Array.from({ length: Math.ceil(sentences.length / count) }, (_, i) => {
+    const some = sentences.slice(i * count, (i + 1) * count);
+    const label = labelOf("sentence", "sentences", i * count, some.length);
+    return { label, model, input: { sentences: some, sites, pooling } };
+  });
 }
 
 /** Stores a promise's outcome: a failure is thrown when it is read, and is not an unhandled rejection until then. */

@@ -26,18 +26,14 @@ import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../
 import { affineSite } from "../interventions/arguments.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
 import { type AffineSite, affineSites } from "../interventions/stage.ts";
+import { layersFrom } from "../model/layer-numbers.ts";
 import type { Model } from "../model/model.ts";
 import { model as anyModel } from "../model/model-argument.ts";
 import { dot } from "../numbers/dot.ts";
 import { holdOutShare } from "../numbers/hold-out.ts";
+import { type ShardRunner, shardRunner } from "../shards/shards.ts";
 import { auroc } from "./auroc.ts";
-import {
-  type LabelledSentences,
-  labelledFields,
-  layersFrom,
-  requireAffineSite,
-  requireBothClasses,
-} from "./classes.ts";
+import { type LabelledSentences, labelledFields, requireAffineSite, requireBothClasses } from "./classes.ts";
 import { fitLogistic } from "./logistic.ts";
 import { type PooledSentence, poolSentences } from "./pool.ts";
 import { readClasses } from "./sentences.ts";
@@ -54,6 +50,8 @@ export interface ProbeOptions extends LabelledSentences {
   readonly heldOut?: number;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Does the measuring elsewhere, such as on other machines. The result is the same on one kind of device. */
+  readonly runner?: ShardRunner;
   /** Called with sentences run so far, and in all. */
   onProgress?(done: number, total: number): void;
 }
@@ -69,6 +67,7 @@ export const probeDoor = entry(
       l2: finite({ above: 0 }),
       heldOut: finite({ least: 0, below: 1 }),
       signal: abortSignal,
+      runner: shardRunner,
       onProgress: callback<NonNullable<ProbeOptions["onProgress"]>>(),
     }),
   ),
@@ -130,7 +129,7 @@ const METADATA = "sluice_probe";
 /** @throws SluiceError `usage` for an empty class, a site or layer that the model does not have; as `poolResponses` */
 export async function fitProbe(model: Model, options: ProbeOptions): Promise<Probe> {
   const [{ config }, wanted] = probeDoor.read(model, options);
-  const { l2 = probeDefaults.l2, heldOut = 0.2, signal, onProgress } = wanted;
+  const { l2 = probeDefaults.l2, heldOut = 0.2, signal, runner, onProgress } = wanted;
   requireBothClasses(wanted);
   const site = requireAffineSite(ourSiteKind(config, wanted.site ?? "resid_post"));
   const [layer = 0] = layersFrom(config, [wanted.layer ?? model.config.num_hidden_layers - 1]);
@@ -144,6 +143,7 @@ export async function fitProbe(model: Model, options: ProbeOptions): Promise<Pro
     };
     await poolSentences(model, sentences, [name], pooling, take, {
       signal,
+      runner,
       onProgress: (done) => onProgress?.(before + done, total),
     });
     return rows;

@@ -1,5 +1,6 @@
 /** Pooled responses for a fit, row by row, from the model or from what an interrupted run kept. */
 import type { Model } from "../model/model.ts";
+import type { ShardRunner } from "../shards/shards.ts";
 import { type PooledRows, type PooledSentence, type PooledSite, type Pooling, pooledBatches } from "./pool.ts";
 
 /** Rows that a fit measures together. */
@@ -23,18 +24,27 @@ export interface ResponseStore {
 /** Measures the parts of a fit one after another, starting with the rows that a store holds. */
 export class Measurement {
   readonly #store: ResponseStore | undefined;
+  readonly #runner: ShardRunner | undefined;
   /** Rows that an earlier run measured: the first of all parts. */
   readonly kept: number;
   #done = 0;
 
-  private constructor(store: ResponseStore | undefined, kept: number) {
+  private constructor(store: ResponseStore | undefined, runner: ShardRunner | undefined, kept: number) {
     this.#store = store;
+    this.#runner = runner;
     this.kept = kept;
   }
 
-  /** @param parts all parts that will be read, in order */
-  static async begin(parts: readonly MeasuredPart[], store: ResponseStore | undefined): Promise<Measurement> {
-    return new Measurement(store, (await store?.begin(parts)) ?? 0);
+  /**
+   * @param parts all parts that will be read, in order
+   * @param runner measures what the store does not hold; default: this process
+   */
+  static async begin(
+    parts: readonly MeasuredPart[],
+    store: ResponseStore | undefined,
+    runner?: ShardRunner,
+  ): Promise<Measurement> {
+    return new Measurement(store, runner, (await store?.begin(parts)) ?? 0);
   }
 
   /** Rows handed out so far, of all parts. */
@@ -61,7 +71,8 @@ export class Measurement {
         yield rows;
       }
     }
-    for await (const rows of pooledBatches(model, sentences.slice(kept), sites, pooling, signal)) {
+    const left = sentences.slice(kept);
+    for await (const rows of pooledBatches(model, left, sites, pooling, signal, this.#runner)) {
       await this.#store?.append(rows);
       this.#done += rows.length;
       yield rows;

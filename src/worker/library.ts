@@ -44,6 +44,7 @@ export const library: { readonly [Each in Name]: () => Promise<(typeof Library)[
   reportOf: async () => (await import("../profile/report.ts")).reportOf,
   resources: async () => resources,
   sealBundle: async () => (await import("../model/seal-bundle.ts")).sealBundle,
+  sweep: async () => (await import("../evaluate/sweep.ts")).sweep,
   traceOf: async () => (await import("../profile/trace.ts")).traceOf,
   tuneModel: async () => (await import("../model/tuning.ts")).tuneModel,
   weightsDigestOf: async () => (await digests()).weightsDigestOf,

@@ -39,6 +39,7 @@ export const functions = [
   "reportOf",
   "resources",
   "sealBundle",
+  "sweep",
   "traceOf",
   "tuneModel",
   "weightsDigestOf",

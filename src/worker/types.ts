@@ -29,11 +29,11 @@ type Got<Value> = Value extends Model
         ? WorkerAttribution
         : Value;
 
-/** What a page gives for an argument. Devices and stores cannot go to a worker. */
+/** What a page gives for an argument. Devices, stores and runners cannot go to a worker. */
 type Given<Value> = Value extends Model
   ? WorkerModel
-  : Value extends { readonly [Name in "device" | "store" | "adapter"]?: unknown }
-    ? Omit<Value, "device" | "store" | "adapter">
+  : Value extends { readonly [Name in "device" | "store" | "adapter" | "runner"]?: unknown }
+    ? Omit<Value, "device" | "store" | "adapter" | "runner">
     : Value;
 
 /** A function of the library, called from a page. */

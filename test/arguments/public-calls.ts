@@ -4,6 +4,7 @@ import type { Argument, Entry } from "../../src/arguments/entry.ts";
 import { attributionDoors } from "../../src/attribution/attribute-edges.ts";
 import { deviceReportDoor } from "../../src/device-report/device-report.ts";
 import { evaluateDoor } from "../../src/evaluate/evaluate.ts";
+import { sweepDoor } from "../../src/evaluate/sweep.ts";
 import { scoreDoor, unigramDoor } from "../../src/evaluate/unigram-classifier.ts";
 import { attributeEdgesDoor, openAttributionDoor } from "../../src/fit/attribution.ts";
 import { auraDoor } from "../../src/fit/aura.ts";
@@ -141,6 +142,7 @@ export async function publicCalls(): Promise<{
   const options = { ...classes, ...aborted };
   return {
     functions: {
+      sweep: of(sweepDoor, [model, [bundle], { strengths: [1], documents: sentences, ...aborted }], s.sweep),
       evaluate: of(evaluateDoor, [edited, { documents: sentences, ...aborted }], s.evaluate),
       fitUnigramClassifier: of(unigramDoor, [classes, {}], s.fitUnigramClassifier),
       attributeEdges: of(attributeEdgesDoor, [model, [1, 2], aborted], s.attributeEdges),

@@ -30,6 +30,7 @@ const LINES: Readonly<Record<string, string>> = {
   perplexity: "m --texts …/texts.jsonl",
   evaluate:
     "m --with b --texts …/texts.jsonl --prompts …/texts.jsonl --positive …/positive.csv --negative …/negative.csv --label-column kind",
+  sweep: "m --with b --strengths 0,1 --texts …/texts.jsonl --prompts …/texts.jsonl",
   bench: "m",
   profile: "m",
   tune: "m",
@@ -77,6 +78,10 @@ const VALUES: Readonly<Record<string, string | readonly [beside: string, value: 
   jsonSchema: "…/schema",
   scorer: "…/scorer.mjs",
   out: "…/elsewhere",
+  strengths: "2,3",
+  stages: "y",
+  plot: "…/page.html",
+  "sweep scorer": ["--max-new-tokens 2", "…/scorer.mjs"],
   trace: "…/trace.json",
   html: "…/page.html",
   remainder: "…/rest",
@@ -133,9 +138,12 @@ const GIVES_WAY: Readonly<Record<string, string | RegExp>> = {
 
 const spread = { min: 0, max: 1 };
 const wall = { plain_ms: 1, recorded_ms: 1, profiled_ms: 1 };
+const texts = { tokens: 1, perplexity: 2, plain_perplexity: 1, kl_nats: 1, agreement: 1 };
+const cell = { layer: null, strength: 1, texts, prompts: null };
 /** Answers of the library where the played one has none. */
 const answers: Readonly<Record<string, (...args: readonly never[]) => unknown>> = {
   evaluate: () => ({ predictions: null, continuations: null }),
+  sweep: () => ({ stages: ["x"], strengths: [0, 1], layers: [null], widened: [], cells: [cell] }),
   deviceReport: () => ({ bench: answers.bench?.(), checks: null }),
   fitUnigramClassifier: () => ({ accuracy: 1, fitted: 1, heldOut: 1, weights: new Map(), score: () => 0 }),
   bench: () => ({

@@ -308,6 +308,9 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
     async evaluate() {
       throw new SluiceError("usage", "Played models cannot be evaluated");
     },
+    async sweep() {
+      throw new SluiceError("usage", "Played models cannot be swept");
+    },
     async sealBundle(_, bundle) {
       const check = { tokens: [1, 2], prompt_length: 2, top: [[5, 1.5]] as const, atol: 0.002 };
       return { ...bundle, manifest: { ...bundle.manifest, checks: [check, check, check] } };

@@ -22,7 +22,13 @@ function lineFor(command: (typeof COMMANDS)[number], key: string, value: string,
   return [
     ...command.name.split(" "),
     ...positionals,
-    ...others.flatMap(([name, { reads }]) => [optionName(name), reads ? good : `${good}.out`]),
+    ...others.flatMap(([name, { reads }]) => [
+      optionName(name),
+      reads ? good : name === "strengths" ? "1" : `${good}.out`,
+    ]),
+    ...(command.name === "sweep"
+      ? ["--with", "b", ...(key === "scorer" ? ["--prompts", good, "--max-new-tokens", "2"] : [])]
+      : []),
     ...(command.name === "evaluate" ? ["--with", "b", ...(PARTNERS[key] ?? []).flatMap((name) => [name, good])] : []),
     optionName(key),
     value,
