@@ -18,12 +18,12 @@ export const layers: readonly (readonly string[])[] = [
   ["src/fit/", "src/profile/", "src/evaluate/"],
   ["src/device-report/"],
   ["src/index.ts"],
-  ["src/worker/", "src/serve/"],
+  ["src/worker/", "src/serve/", "src/queue/"],
   ["src/cli/"],
 ];
 
 /** Modules that may use Node's builtins and the packages that exist only for Node. All others run in pages too. */
-export const nodeModules = /^src\/(?:gpu|formats|hub|tune|serve)\/node[^/]*\.ts$|^src\/cli\//;
+export const nodeModules = /^src\/(?:gpu|formats|hub|tune|serve|queue)\/node[^/]*\.ts$|^src\/cli\//;
 
 /** Packages that only work in Node. */
 export const nodePackages: readonly string[] = ["webgpu", "@sparticuz/chromium"];

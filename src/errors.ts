@@ -35,6 +35,8 @@ export type ErrorCode =
   | "non_finite"
   /** The session, or the attribution, runs another call. */
   | "busy"
+  /** A queue cannot be reached, or its workers could not compute a part of the job. */
+  | "queue"
   /** The caller's AbortSignal fired. */
   | "aborted";
 

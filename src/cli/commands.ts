@@ -32,11 +32,13 @@ import { serve } from "./commands/serve.ts";
 import { sites } from "./commands/sites.ts";
 import { sweep } from "./commands/sweep.ts";
 import { tune } from "./commands/tune.ts";
+import { worker } from "./commands/worker.ts";
 
 export const COMMANDS: readonly Command[] = [
   generate,
   chat,
   serve,
+  worker,
   logits,
   capture,
   lens,

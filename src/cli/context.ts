@@ -46,6 +46,9 @@ import type {
   UnigramClassifier,
   UnigramOptions,
 } from "../index.ts";
+import type { JobModel } from "../queue/messages.ts";
+import type { QueueOptions, QueueRunner } from "../queue/node-collector.ts";
+import type { RunningWorker, WorkerOptions } from "../queue/node-worker.ts";
 import type { RunningServer, ServeOptions } from "../serve/node-serve.ts";
 import type { TextOutput } from "./output.ts";
 import type { Progress } from "./progress.ts";
@@ -150,6 +153,12 @@ export interface Library {
   ): Promise<Profile>;
   /** Answers requests over HTTP. */
   serve(model: LoadedModel, options: ServeOptions): Promise<RunningServer>;
+  /** A runner whose shards the workers of a queue compute. */
+  openQueue(options: QueueOptions): Promise<QueueRunner>;
+  /** Computes shards of a queue. */
+  openWorker(
+    options: Omit<WorkerOptions, "open"> & { open(about: JobModel): Promise<LoadedModel> },
+  ): Promise<RunningWorker>;
   info(options: { readonly adapter?: string }): Promise<InfoReport>;
   /** The size of a model, before it is loaded. */
   measureModel(source: string, options: FootprintOptions): Promise<ModelFootprint>;

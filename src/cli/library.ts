@@ -86,6 +86,14 @@ export const library: Library = {
     const { serveModel } = await import("../serve/node-serve.ts");
     return serveModel(whole, options);
   },
+  async openQueue(options) {
+    const { openQueue } = await import("../queue/node-collector.ts");
+    return openQueue(options);
+  },
+  async openWorker({ open, ...options }) {
+    const { openWorker } = await import("../queue/node-worker.ts");
+    return openWorker({ ...options, open: async (about) => own(await open(about)) });
+  },
   async info(options) {
     const { formatInfo, gatherInfo } = await import("../gpu/node-info.ts");
     const data = await gatherInfo(options);

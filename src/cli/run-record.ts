@@ -1,5 +1,6 @@
 /** What was run, when and where: measured numbers mean little without. */
 import { cpus, hostname, totalmem } from "node:os";
+import { withoutPasswords } from "../queue/address.ts";
 import { formatBytes } from "./pace.ts";
 
 /** The record in reports and saved results. */
@@ -26,7 +27,7 @@ export function recordOf(words: readonly string[], version: string, device: stri
   return {
     date: began.toISOString().replace(/\.\d+Z$/, "Z"),
     host: `${hostname()}: ${model}, ${processors.length} cores, ${formatBytes(totalmem())}, ${process.platform} ${process.arch}`,
-    command: words.map(quoted).join(" "),
+    command: withoutPasswords(words.map(quoted).join(" ")),
     sluice: version,
     node: process.versions.node,
     device,

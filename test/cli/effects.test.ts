@@ -313,23 +313,31 @@ async function writeFiles(folder: string): Promise<void> {
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
 }
 
-/** Options that talk to a server: test/serve/chat-client.test.ts. */
+/** Options that talk to a server: test/serve/chat-client.test.ts; `queue`: test/queue. */
 const ELSEWHERE = new Set(["chat server", "chat apiKeyFile"]);
 
 test("every option of every command has an effect", () =>
   inFolder(async (folder) => {
     await writeFiles(folder);
     // No file takes every option of bundle import: test/interventions/import-bundle.test.ts. The others need a hub:
-    // test/hub/commands.test.ts. A server is tried in test/serve.
+    // test/hub/commands.test.ts. A server is tried in test/serve, a worker in test/queue.
     const untried = COMMANDS.map(({ name }) => name).filter((name) => LINES[name] === undefined);
-    assert.equal(untried, ["serve", "bundle import", "pull", "models list", "models remove", "models verify"]);
+    assert.equal(untried, [
+      "serve",
+      "worker",
+      "bundle import",
+      "pull",
+      "models list",
+      "models remove",
+      "models verify",
+    ]);
     const idle: string[] = [];
     for (const { name, options } of COMMANDS) {
       const line = LINES[name];
       if (line === undefined) continue;
       const whole = await seen(name, line, folder);
       for (const [key, { value }] of Object.entries(options)) {
-        if (ELSEWHERE.has(`${name} ${key}`)) continue;
+        if (ELSEWHERE.has(`${name} ${key}`) || key === "queue") continue;
         const given = VALUES[`${name} ${key}`] ?? VALUES[key] ?? "3";
         const [beside, text] = typeof given === "string" ? ["", given] : given;
         const base = line.replace(GIVES_WAY[key] ?? "\0", "");

@@ -315,6 +315,12 @@ export function fakeLibrary(model: FakeModelOptions = {}): FakeLibrary {
       const check = { tokens: [1, 2], prompt_length: 2, top: [[5, 1.5]] as const, atol: 0.002 };
       return { ...bundle, manifest: { ...bundle.manifest, checks: [check, check, check] } };
     },
+    async openQueue() {
+      throw new SluiceError("usage", "Played models have no queue");
+    },
+    async openWorker() {
+      throw new SluiceError("usage", "Played models have no queue");
+    },
     async serve() {
       throw new SluiceError("usage", "Played models are not served");
     },

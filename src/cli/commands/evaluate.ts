@@ -1,7 +1,15 @@
 /** `sluice evaluate` */
 import { judgeDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
-import type { ContinuationReport, Estimate, Evaluation, Scorer, SideBySide, UnigramClassifier } from "../../index.ts";
+import type {
+  ContinuationReport,
+  Estimate,
+  EvaluateOptions,
+  Evaluation,
+  Scorer,
+  SideBySide,
+  UnigramClassifier,
+} from "../../index.ts";
 import { left, right, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
@@ -14,6 +22,7 @@ import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
 import { modelArgument, modelOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
+import { queueOption, withRunner } from "./queue.ts";
 
 const { with: bundles, strength, param, positions } = interventionOptions;
 const { textColumn, labelColumn } = classOptions;
@@ -100,6 +109,7 @@ export const evaluate = defineCommand({
     ),
     json: flag("Print one JSON object, with every continuation and its score"),
     checkFinite: checkFiniteOption,
+    queue: queueOption,
     ...modelOptions,
     ...tuneOptions,
   },
@@ -126,24 +136,28 @@ export const evaluate = defineCommand({
         ? undefined
         : await readClasses({ ...values, positive, negative }, context);
     const own = values.scorer === undefined ? undefined : await loadScorer(values.scorer);
-    const choice = { ...values, promptLength: undefined };
+    // Kernels that were chosen by measurement here are not those of other machines.
+    const noTune = values.noTune || values.queue !== undefined;
+    const choice = { ...values, noTune, promptLength: undefined };
     const report = await withEditedModel(choice, context, async (model, _, composed) => {
       const documents = texts && documentsOf(model, texts.slice(0, values.maxTexts), values, context);
       await checkFinite(values.checkFinite, model, [...(documents ?? []), ...(prompts ?? [])], undefined, context);
       const classifier = classes && (await fitJudge(model, classes, values, context));
       const judge: Scorer | undefined = classifier ? ({ tokens }) => classifier.score(tokens) : own;
       const threshold = values.threshold ?? (classifier ? 0 : undefined);
-      const work = library.evaluate(model, {
-        ...defined({ documents, prompts, threshold, scorer: judge }),
-        continuations: values.samples,
-        newTokens: values.maxNewTokens,
-        temperature: values.temperature,
-        seed: values.seed,
-        signal,
-        onProgress: (phase, done, total) =>
-          progress.count(phase, { done, total, unit: phase === "predicting" ? "tokens" : "continuations" }),
-      });
-      const evaluation = await progress.during("evaluating", work);
+      const measure = (runner: Pick<EvaluateOptions, "runner">) =>
+        library.evaluate(model, {
+          ...runner,
+          ...defined({ documents, prompts, threshold, scorer: judge }),
+          continuations: values.samples,
+          newTokens: values.maxNewTokens,
+          temperature: values.temperature,
+          seed: values.seed,
+          signal,
+          onProgress: (phase, done, total) =>
+            progress.count(phase, { done, total, unit: phase === "predicting" ? "tokens" : "continuations" }),
+        });
+      const evaluation = await progress.during("evaluating", withRunner(choice, context, measure));
       const judged = classifier && judgeOf(classifier, evaluation.continuations);
       const interventions = reportInterventions(composed, model.stages);
       return { evaluation, judge: judged, interventions, device: model.device.name };

@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import { auraDefaults } from "../../defaults.ts";
-import type { AuraFit } from "../../index.ts";
+import type { AuraFit, AuraOptions } from "../../index.ts";
 import { type NeuronSite, neuronSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
@@ -23,6 +23,7 @@ import { prepareOutFile } from "../out-file.ts";
 import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
+import { queueOption, withRunner } from "./queue.ts";
 
 export const fitAura = defineCommand({
   name: "fit aura",
@@ -55,6 +56,7 @@ export const fitAura = defineCommand({
     name: optional("NAME", "Name of the bundle", name),
     out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),
+    queue: queueOption,
     ...fitModelOptions,
   },
   examples: [
@@ -78,18 +80,26 @@ export const fitAura = defineCommand({
         negative: sentencesFor(model, documents.negative, values),
         ...readingOf(values),
       };
-      const inputs = { model: source, out, weights, own: { method: "aura", sites } };
+      const inputs = {
+        model: source,
+        out,
+        weights,
+        own: { method: "aura", sites, queued: values.queue !== undefined },
+      };
       const store = await openStore(inputs, model, sentences, context);
-      const work = context.library.fitAura(model, {
-        ...sentences,
-        ...(sites.length > 0 && { sites }),
-        variant,
-        ...defined({ top, factor, name: values.name }),
-        sources: { positive: basename(values.positive), negative: basename(values.negative) },
-        signal,
-        store,
-        onProgress: (done, total, kept) => progress.count("measuring", { done, total, unit: "sentences", kept }),
-      });
+      const fitted = (runner: Pick<AuraOptions, "runner">) =>
+        context.library.fitAura(model, {
+          ...sentences,
+          ...runner,
+          ...(sites.length > 0 && { sites }),
+          variant,
+          ...defined({ top, factor, name: values.name }),
+          sources: { positive: basename(values.positive), negative: basename(values.negative) },
+          signal,
+          store,
+          onProgress: (done, total, kept) => progress.count("measuring", { done, total, unit: "sentences", kept }),
+        });
+      const work = withRunner({ ...values, plan: "reference" }, context, fitted, weights);
       return { fit: await progress.during("measuring", store.during(work)), store, device: model.device.name };
     });
     await file.write(writeFitted(fit.bundle, weights));

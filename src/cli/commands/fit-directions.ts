@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { layerChoiceDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
 import { toFloat32 } from "../../formats/safetensors.ts";
-import type { DirectionMethod, JudgedLayer } from "../../index.ts";
+import type { DirectionMethod, DirectionOptions, JudgedLayer } from "../../index.ts";
 import type { Bundle } from "../../interventions/bundle-types.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { layerTensorNamed } from "../../interventions/tensor-names.ts";
@@ -16,6 +16,7 @@ import { prepareOutFile } from "../out-file.ts";
 import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
+import { queueOption, withRunner } from "./queue.ts";
 
 const layerList: Parser<"all" | "auto" | readonly number[]> = (given, option) => {
   if (given === "all" || given === "auto") return given;
@@ -103,6 +104,7 @@ const describe = (method: DirectionMethod) =>
       name: optional("NAME", "Name of the bundle", name),
       out: output(required("FILE", "The bundle to write", name)),
       json: flag("Print one JSON object"),
+      queue: queueOption,
       ...fitModelOptions,
     },
     examples: [
@@ -132,7 +134,8 @@ const describe = (method: DirectionMethod) =>
             negative: sentencesFor(model, documents.negative, values),
             ...readingOf(values),
           };
-          const inputs = { model: source, out, weights, own: { method, site, layers, shrinkage, everywhere } };
+          const queued = values.queue !== undefined;
+          const inputs = { model: source, out, weights, own: { method, site, layers, shrinkage, everywhere, queued } };
           const store = await openStore(inputs, model, sentences, context);
           const common = {
             ...sentences,
@@ -146,10 +149,11 @@ const describe = (method: DirectionMethod) =>
               progress.count("measuring", { done, total, unit: "sentences", kept }),
           };
           const { library } = context;
-          const work: Promise<FittedDirection> =
+          const fit = async (runner: Pick<DirectionOptions, "runner">): Promise<FittedDirection> =>
             layers === "auto"
-              ? library.chooseLayer(model, method, { ...common, ...defined({ klBound: values.klBound }) })
-              : library.fitDirection(model, method, { ...common, layers }).then((bundle) => ({ bundle }));
+              ? library.chooseLayer(model, method, { ...common, ...runner, ...defined({ klBound: values.klBound }) })
+              : { bundle: await library.fitDirection(model, method, { ...common, ...runner, layers }) };
+          const work = withRunner({ ...values, plan: "reference" }, context, fit, weights);
           return { ...(await progress.during("measuring", store.during(work))), store, device: model.device.name };
         },
       );

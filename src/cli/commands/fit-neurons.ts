@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { neuronDefaults } from "../../defaults.ts";
 import { readProbe } from "../../fit/probe.ts";
-import type { NeuronFit, Probe } from "../../index.ts";
+import type { NeuronFit, NeuronOptions, Probe } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { readConversations, readLines } from "../documents.ts";
@@ -12,6 +12,7 @@ import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { checkReading, readingOf, readingOptions, sentencesFor } from "../sentences.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
+import { queueOption, withRunner } from "./queue.ts";
 
 export const fitNeurons = defineCommand({
   name: "fit neurons",
@@ -40,6 +41,7 @@ export const fitNeurons = defineCommand({
     name: optional("NAME", "Name of the bundle", name),
     out: output(required("FILE", "The bundle to write", name)),
     json: flag("Print one JSON object"),
+    queue: queueOption,
     ...fitModelOptions,
   },
   examples: [
@@ -58,15 +60,18 @@ export const fitNeurons = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values, context);
     const { fit, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const work = context.library.fitNeurons(model, values.model, {
-        probe,
-        texts: sentencesFor(model, documents, values),
-        ...readingOf(values),
-        ...defined({ alpha: values.alpha, share: values.share, name: values.name }),
-        sources: { texts_from: basename(values.texts) },
-        signal,
-        onProgress: (done, total) => progress.count("measuring", { done, total, unit: "texts" }),
-      });
+      const fitted = (runner: Pick<NeuronOptions, "runner">) =>
+        context.library.fitNeurons(model, values.model, {
+          ...runner,
+          probe,
+          texts: sentencesFor(model, documents, values),
+          ...readingOf(values),
+          ...defined({ alpha: values.alpha, share: values.share, name: values.name }),
+          sources: { texts_from: basename(values.texts) },
+          signal,
+          onProgress: (done, total) => progress.count("measuring", { done, total, unit: "texts" }),
+        });
+      const work = withRunner({ ...values, plan: "reference" }, context, fitted, weights);
       return { fit: await progress.during("measuring", work), device: model.device.name };
     });
     await file.write(writeFitted(fit.bundle, weights));

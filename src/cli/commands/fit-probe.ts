@@ -1,6 +1,7 @@
 /** `sluice fit probe` */
 import { probeDefaults } from "../../defaults.ts";
 import { writeProbe } from "../../fit/probe.ts";
+import type { ProbeOptions } from "../../index.ts";
 import { affineSites } from "../../interventions/stage.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
@@ -8,6 +9,7 @@ import { decimal, flag, name, oneOf, optional, output, required, wholeNumber, wi
 import { prepareOutFile } from "../out-file.ts";
 import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
+import { queueOption, withRunner } from "./queue.ts";
 
 export const fitProbe = defineCommand({
   name: "fit probe",
@@ -24,6 +26,7 @@ export const fitProbe = defineCommand({
     l2: optional("W", "Weight of ½‖w‖² against the sum of losses", decimal({ min: 0 }), probeDefaults.l2),
     out: output(required("FILE", "The probe to write: a safetensors file with weight and bias", name)),
     json: flag("Print one JSON object"),
+    queue: queueOption,
     ...fitModelOptions,
   },
   examples: [
@@ -38,15 +41,18 @@ export const fitProbe = defineCommand({
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
     const { probe, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
-      const work = context.library.fitProbe(model, {
-        positive: sentencesFor(model, documents.positive, values),
-        negative: sentencesFor(model, documents.negative, values),
-        ...readingOf(values),
-        site: values.site,
-        ...defined({ layer: values.layer, l2: values.l2 }),
-        signal,
-        onProgress: (done, total) => progress.count("measuring", { done, total, unit: "sentences" }),
-      });
+      const fit = (runner: Pick<ProbeOptions, "runner">) =>
+        context.library.fitProbe(model, {
+          ...runner,
+          positive: sentencesFor(model, documents.positive, values),
+          negative: sentencesFor(model, documents.negative, values),
+          ...readingOf(values),
+          site: values.site,
+          ...defined({ layer: values.layer, l2: values.l2 }),
+          signal,
+          onProgress: (done, total) => progress.count("measuring", { done, total, unit: "sentences" }),
+        });
+      const work = withRunner({ ...values, plan: "reference" }, context, fit);
       return { probe: await progress.during("measuring", work), device: model.device.name };
     });
     await file.write(writeProbe(probe));

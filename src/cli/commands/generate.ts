@@ -1,18 +1,21 @@
 /** `sluice generate` */
 import { generateDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
-import type { ComposedBundle, GenerateOptions } from "../../index.ts";
+import type { ComposedBundle, GenerateOptions, Model } from "../../index.ts";
+import { type GenerateInput, generated, SHARD_PROMPTS } from "../../shards/generated.ts";
+import { inProcess, labelOf, type Shard, type ShardRunner } from "../../shards/shards.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, GenerationSummary, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { type Document, readLines } from "../documents.ts";
-import { flag, input, name, optional, renamed, wholeNumber, withDefault } from "../options.ts";
+import { flag, input, name, needing, optional, renamed, wholeNumber, withDefault } from "../options.ts";
 import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { chosenTokenOptions, chosenTokensFrom } from "./chosen-tokens.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
 import { printStream } from "./print-stream.ts";
 import { givenOrPipedPrompt, promptArgument, promptOptions } from "./prompt.ts";
+import { queueOption, withRunner } from "./queue.ts";
 import { samplingFrom, samplingOptions } from "./sampling.ts";
 
 /** From this number of tokens on, generating takes longer than tuning does, on devices where tuning matters. */
@@ -46,6 +49,7 @@ export const generate = defineCommand({
       "Print one JSON object with prompt_tokens, tokens, text, timings and interventions; of several continuations, {results: […]}",
     ),
     checkFinite: checkFiniteOption,
+    queue: needing(queueOption, "prompts"),
     ...runOptions,
     ...tuneOptions,
   },
@@ -85,11 +89,15 @@ export const generate = defineCommand({
     const prompts = file === undefined ? [] : await readLines(file, "prompt", context.signal);
     const given = single === undefined ? prompts : [single];
     const long = maxNewTokens * given.length * samples >= LONG_TOKENS;
-    await withEditedModel({ ...values, long }, context, async (model, loadMs, bundles) => {
+    // Kernels that were chosen by measurement here are not those of other machines.
+    const noTune = values.noTune || values.queue !== undefined;
+    await withEditedModel({ ...values, noTune, long }, context, async (model, loadMs, bundles) => {
       await checkFinite(values.checkFinite, model, given, values.promptLength, context);
       const task = { options, json, loadMs, bundles };
       if (single !== undefined && samples === 1) return runOne(model, single, task, context);
-      return runBatch(model, { prompts: given, samples }, task, context);
+      return withRunner(values, context, ({ runner = inProcess }) =>
+        runBatch(model, { prompts: given, samples }, task, runner, context),
+      );
     });
   },
 });
@@ -131,11 +139,21 @@ async function runBatch(
   model: LoadedModel,
   { prompts, samples }: Batch,
   { options, json, loadMs, bundles }: Task,
-  { progress, stdout }: CommandContext,
+  runner: ShardRunner,
+  { progress, stdout, signal }: CommandContext,
 ): Promise<void> {
   const all = prompts.flatMap((prompt) => Array.from({ length: samples }, () => prompt));
   const label = `generating ${all.length} continuations`;
-  const results = await progress.during(label, model.generateBatch(all, { ...options, ...seedsFor(all, options) }));
+  const results: GenerationSummary[] = [];
+  const generate = async (): Promise<void> => {
+    const shards = shardsOf(model, all, { ...options, ...seedsFor(all, options) });
+    const onProgress = (done: number): void => {
+      // One shard is not heard of before its end.
+      if (shards.length > 1) progress.count("generating", { done, total: all.length, unit: "continuations" });
+    };
+    for await (const some of runner.run(generated, shards, { signal, onProgress })) results.push(...some);
+  };
+  await progress.during(label, generate());
   if (json) {
     const reports = results.map((result, index) => {
       return { prompt: Math.floor(index / samples), sample: index % samples, ...reported(result, loadMs) };
@@ -149,6 +167,20 @@ async function runBatch(
     if (isText) stdout.write(titleOf(prompt, index, seed, { prompts, samples }));
     stdout.write(`${typeof prompt === "string" ? text : tokens.join(" ")}\n`);
     if (isText && index + 1 < results.length) stdout.write("\n");
+  });
+}
+
+/** Prompts that are continued side by side, each with its own seed. */
+function shardsOf(
+  model: LoadedModel,
+  all: readonly Document[],
+  { signal: _, seeds, ...options }: GenerateOptions,
+): readonly Shard<GenerateInput>[] {
+  return Array.from({ length: Math.ceil(all.length / SHARD_PROMPTS) }, (_, i) => {
+    const [first, end] = [i * SHARD_PROMPTS, (i + 1) * SHARD_PROMPTS];
+    const prompts = all.slice(first, end);
+    const input = { prompts, options: { ...options, ...(seeds && { seeds: Array.from(seeds).slice(first, end) }) } };
+    return { label: labelOf("continuation", "continuations", first, prompts.length), model: model as Model, input };
   });
 }
 

@@ -1,6 +1,6 @@
 /** `sluice sweep` */
 import { SluiceError } from "../../errors.ts";
-import type { Sweep } from "../../index.ts";
+import type { Sweep, SweepOptions } from "../../index.ts";
 import { show, showText } from "../../show.ts";
 import { left, right, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
@@ -24,6 +24,7 @@ import { sweepPlot } from "../sweep-plot.ts";
 import { interventionOptions, interventionsFrom } from "./interventions.ts";
 import { digestsOf, loadBundles, modelArgument, modelOptions, tuneOptions, withModel } from "./model.ts";
 import { documentsOf } from "./perplexity.ts";
+import { queueOption, withRunner } from "./queue.ts";
 
 const { with: bundles, strength, param, positions } = interventionOptions;
 
@@ -91,6 +92,7 @@ export const sweep = defineCommand({
     plot: output(optional("FILE", "Draw the measures over the strengths, as SVG", name)),
     out: output(optional("FILE", "Write the JSON there", name)),
     json: flag("Print one JSON object, with every prompt"),
+    queue: queueOption,
     ...modelOptions,
     ...tuneOptions,
   },
@@ -122,21 +124,28 @@ export const sweep = defineCommand({
     const scorer = values.scorer === undefined ? undefined : await loadScorer(values.scorer);
     const out = values.out === undefined ? undefined : await prepareOutFile(values.out);
     const plot = values.plot === undefined ? undefined : await prepareOutFile(values.plot);
+    // Kernels that were chosen by measurement here are not those of other machines.
+    const noTune = values.noTune || values.queue !== undefined;
     const choice = { ...values, promptLength: undefined };
     const { strengths: own, params, positions: places } = interventionsFrom(choice);
     const composed = await loadBundles(choice, context);
     const digests = await digestsOf(values, composed, context);
-    const { result, device } = await withModel({ ...values, long: true }, context, async (model) => {
-      const work = library.sweep(model, composed, {
-        strengths: values.strengths,
-        ...defined({ layers: values.layers, stages: values.stages, prompts, scorer }),
-        settings: { strengths: own, params, positions: places, digests },
-        ...(texts && { documents: documentsOf(model, texts.slice(0, values.maxTexts), values, context) }),
-        newTokens: values.maxNewTokens,
-        signal,
-        onProgress: (done, total) => progress.count("sweeping", { done, total, unit: "settings" }),
-      });
-      return { result: await progress.during("sweeping", work), device: model.device.name };
+    const { result, device } = await withModel({ ...values, noTune, long: true }, context, async (model) => {
+      const measure = (runner: Pick<SweepOptions, "runner">) =>
+        library.sweep(model, composed, {
+          ...runner,
+          strengths: values.strengths,
+          ...defined({ layers: values.layers, stages: values.stages, prompts, scorer }),
+          settings: { strengths: own, params, positions: places, digests },
+          ...(texts && { documents: documentsOf(model, texts.slice(0, values.maxTexts), values, context) }),
+          newTokens: values.maxNewTokens,
+          signal,
+          onProgress: (done, total) => progress.count("sweeping", { done, total, unit: "settings" }),
+        });
+      return {
+        result: await progress.during("sweeping", withRunner(values, context, measure)),
+        device: model.device.name,
+      };
     });
     for (const id of result.widened) {
       context.note(
