@@ -109,7 +109,7 @@ class SubmittedJob {
     shards: readonly Shard<Input>[],
     { signal, onProgress }: ShardCall,
   ): AsyncGenerator<Output> {
-    const { events } = this.#around;
+    const { client, events } = this.#around;
     const onHeard = ({ jobId }: { readonly jobId: string }): void => this.#hear(jobId);
     const onPart = ({ jobId, data }: { readonly jobId: string; readonly data: unknown }): void => {
       const index = this.#indexOf(jobId);
@@ -117,12 +117,17 @@ class SubmittedJob {
       this.#outstanding.set(index, data);
       this.#wake();
     };
-    const onAbort = (): void => this.#wake();
+    const onAbort = (): void => {
+      // Commands would wait for a server that is gone.
+      if (client.status !== "ready") disconnect(client);
+      this.#wake();
+    };
     events.on("completed", onHeard).on("failed", onHeard).on("progress", onPart);
     signal?.addEventListener("abort", onAbort);
     const begun = performance.now();
     let isLonely = false;
     let finished = 0;
+    let lookedAt = begun;
     try {
       for (let next = 0; next < shards.length; ) {
         while (this.#submitted < shards.length && this.#submitted < next + MOST_OUTSTANDING) {
@@ -133,7 +138,9 @@ class SubmittedJob {
         if (signal?.aborted) throw this.#aborted(shards.length - this.#outstanding.size, shards.length, signal.reason);
         const heard = [...this.#heard];
         this.#heard.clear();
-        for (const index of heard.length > 0 ? heard : this.#outstanding.keys()) {
+        const isDue = performance.now() - lookedAt >= LOOK_MS;
+        if (isDue) lookedAt = performance.now();
+        for (const index of isDue ? this.#outstanding.keys() : heard) {
           if (await this.#collect(kind, shards, index)) finished += kind.amount((shards[index] as Shard<Input>).input);
         }
         if (this.#failures.length > 0) throw this.#failed(kind);
@@ -151,6 +158,9 @@ class SubmittedJob {
         }
         if (this.#heard.size === 0) await this.#wait();
       }
+    } catch (error) {
+      if (!signal?.aborted || error instanceof SluiceError) throw error;
+      throw new SluiceError("aborted", "The operation was aborted", { cause: error });
     } finally {
       events.off("completed", onHeard).off("failed", onHeard).off("progress", onPart);
       signal?.removeEventListener("abort", onAbort);
