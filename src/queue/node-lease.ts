@@ -2,6 +2,7 @@
  * Holds the leases of shards under way from a thread of its own. Compiling kernels can keep the main thread busy for longer
  * than a lease; the shard would be given to another worker as if this one had died.
  */
+import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { QueueAddress } from "./address.ts";
 
@@ -18,6 +19,7 @@ import(packageUrl).then(({ Redis }) => {
   const options = { maxRetriesPerRequest: null };
   const client = "path" in target ? new Redis({ ...options, ...target }) : new Redis(target.url, options);
   client.on("error", () => undefined);
+  client.once("ready", () => parentPort.postMessage("ready"));
   setInterval(async () => {
     for (const [key, token] of leases) if ((await client.get(key)) === token) await client.pexpire(key, leaseMs);
   }, leaseMs / 3);
@@ -32,11 +34,13 @@ export interface LeaseHolder {
   close(): Promise<void>;
 }
 
-export function openLeaseHolder({ target }: QueueAddress, leaseMs: number): LeaseHolder {
+/** Resolves when the thread can hold leases: the first shard may already block the main thread. */
+export async function openLeaseHolder({ target }: QueueAddress, leaseMs: number): Promise<LeaseHolder> {
   const packageUrl = import.meta.resolve("ioredis");
   const thread = new Worker(THREAD, { eval: true, workerData: { packageUrl, target, leaseMs } });
   // Without the thread, BullMQ's own renewals remain.
-  thread.on("error", () => undefined);
+  const failed = new Promise<void>((resolve) => thread.on("error", () => resolve()));
+  await Promise.race([once(thread, "message"), failed]);
   thread.unref();
   return {
     hold: (key, token) => thread.postMessage({ key, token }),

@@ -53,7 +53,7 @@ export async function openWorker(options: WorkerOptions): Promise<RunningWorker>
     onNote(isLost ? `the queue at ${address.shown} was lost; waiting for it` : `the queue at ${address.shown} is back`),
   );
   const kept = new KeptModel(options.open);
-  const leases = openLeaseHolder(address, leaseMs);
+  const leases = await openLeaseHolder(address, leaseMs);
   const keyOf = (id: string | undefined): string => `${PREFIX}:${QUEUE_NAME}:${id}:lock`;
   const work = async (job: Job<ShardMessage>, token = ""): Promise<"done" | "gone"> => {
     leases.hold(keyOf(job.id), token);

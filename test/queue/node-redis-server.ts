@@ -32,7 +32,7 @@ export interface TestWorker {
 
 /** A worker by the built command line. */
 export function startWorker(address: string, name: string, ...more: readonly string[]): TestWorker {
-  const args = [location("bin/sluice.js"), "worker", "--queue", address, "--name", name, "--lease", "2", ...more];
+  const args = [location("bin/sluice.js"), "worker", "--queue", address, "--name", name, "--lease", "5", ...more];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   let text = "";
   const watchers = new Set<() => void>();
