@@ -1,5 +1,5 @@
 /** What must hold however a call ends: a typed error in plain words, and nothing held. */
-import { resources, SluiceError } from "../../src/index.ts";
+import { type Resources, resources, SluiceError } from "../../src/index.ts";
 import { Broken } from "./step.ts";
 
 /** Turns of the loop that what was given up may take to end. */
@@ -19,11 +19,16 @@ export function codeOfGoodError(what: string, error: unknown, codes: readonly st
   return error.code;
 }
 
-/** Waits until nothing is held. @throws Broken naming what is */
-export async function mustBeFree(what: string): Promise<void> {
+/**
+ * Waits until nothing is held but what was before.
+ * @param before of whoever else uses this process
+ * @throws Broken naming what is held
+ */
+export async function mustBeFree(what: string, before: Resources): Promise<void> {
   const began = performance.now();
   for (;;) {
-    const held = Object.entries(resources()).filter(([, count]) => count !== 0);
+    const now = Object.entries(resources()) as [keyof Resources, number][];
+    const held = now.flatMap(([kind, count]) => (count > before[kind] ? [[kind, count - before[kind]] as const] : []));
     if (held.length === 0) return;
     if (performance.now() - began > PATIENCE_MS) {
       throw new Broken(`${what}: holds ${held.map(([kind, count]) => `${count} ${kind}`).join(", ")} afterwards`);

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAdapter } from "../../src/gpu/node.ts";
-import { load } from "../../src/index.ts";
+import { load, resources } from "../../src/index.ts";
 import { location } from "../../test/support/files.ts";
 import { rememberPipelines } from "../../test/support/remember-pipelines.ts";
 import { randomOf } from "../fuzz/cases.ts";
@@ -137,10 +137,11 @@ class FaultRun {
   async #step(index: number, random: Random): Promise<void> {
     const kind = this.#draw(random);
     const folder = mkdtempSync(join(this.#root, "step-"));
+    const before = resources();
     const ground: Ground = { random, device: this.#device, openDevice: newDevice, folder, disk: this.#disk };
     try {
       const { what, outcome } = await kind.take(ground);
-      await mustBeFree(`${kind.name}: ${what}`);
+      await mustBeFree(`${kind.name}: ${what}`, before);
       const outcomes = this.#seen.get(kind.name)?.outcomes;
       outcomes?.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       this.#options.onStep?.(index, kind.name, `${what}: ${outcome}`, false);
