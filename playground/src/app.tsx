@@ -1,29 +1,17 @@
 /** The page: its bar, the model, and the room that is open. */
-import { Circuit } from "./circuit/circuit.tsx";
-import { Fit } from "./fit/fit.tsx";
-import { Look } from "./look/look.tsx";
-import { Measure } from "./measure/measure.tsx";
+import { LateRoom } from "./late-room.tsx";
 import { DropTarget } from "./parts/drop-target.tsx";
 import { Logo } from "./parts/icons.tsx";
 import { panelId, Tabs, tabId } from "./parts/tabs.tsx";
 import { ThemeButton } from "./parts/theme-button.tsx";
 import { NeedsPage } from "./server/needs-page.tsx";
-import { type Room, room, rooms } from "./state/room.ts";
+import { room, rooms } from "./state/room.ts";
 import { server } from "./state/server.ts";
 import { ModelBar } from "./steer/model-bar.tsx";
 import { Steer } from "./steer/steer.tsx";
 
-const contents: Readonly<Record<Room, () => preact.JSX.Element>> = {
-  Steer,
-  Circuit,
-  Fit,
-  Look,
-  Measure,
-};
-
 export function App() {
   const open = room.value;
-  const Contents = contents[open];
   return (
     <DropTarget>
       <header class="topbar">
@@ -46,7 +34,7 @@ export function App() {
       <main class="shell">
         <ModelBar />
         <div role="tabpanel" id={panelId} aria-labelledby={tabId(open)}>
-          {server.value && open !== "Steer" ? <NeedsPage room={open} /> : <Contents />}
+          {open === "Steer" ? <Steer /> : server.value ? <NeedsPage room={open} /> : <LateRoom name={open} />}
         </div>
         <footer class="footer">
           {server.value ? (

@@ -85,6 +85,7 @@ test("axe finds nothing serious in any room, in light and dark", async () => {
     await page.emulateMedia({ colorScheme: scheme });
     for (const name of ["Steer", "Circuit", "Fit", "Look", "Measure"]) {
       await page.getByRole("tab", { name, exact: true }).click();
+      await page.getByRole("tabpanel", { name, exact: true }).locator("section").first().waitFor();
       // In the dark, colours alone are others.
       const rules = scheme === "light" ? null : ["color-contrast"];
       assert.equal(await findings(page, rules), [], `${name}, ${scheme}`);
