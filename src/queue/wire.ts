@@ -55,7 +55,8 @@ export function fromBytes(given: Uint8Array): unknown {
       if ("$number" in value) return Number(value.$number);
       if (!("$array" in value)) return value;
       const { $array, at, length: count } = value as Extract<Marked, { $array: unknown }>;
-      return new ARRAYS[$array](all.buffer, begin + at, count);
+      const kind: new (buffer: ArrayBuffer, at: number, length: number) => unknown = ARRAYS[$array];
+      return new kind(all.buffer, begin + at, count);
     });
   } catch (cause) {
     throw new SluiceError("bad_file", "What the queue holds is damaged, or was not written by Sluice", { cause });
