@@ -26,6 +26,8 @@ const dist = join(root, "dist");
 /** Modules for Node by their counterparts in a page. @type {Record<string, string>} */
 const pageFaces = JSON.parse(readFileSync(join(root, "scripts/page-faces.json"), "utf8"));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+/** @type {{ code: Record<string, string> }} */
+const bundled = JSON.parse(readFileSync(join(root, "scripts/bundled.json"), "utf8"));
 
 /** @type {import("esbuild").BuildOptions} */
 const common = {
@@ -80,6 +82,14 @@ async function buildForScripts() {
   });
   const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
   if (imports.length > 0) throw new Error(`dist/sluice.min.js imports ${imports[0]?.path}`);
+  // Whose code is copied here must be known: THIRD-PARTY.md has its licence.
+  const copied = Object.keys(metafile.inputs).flatMap((file) => file.split("node_modules/").slice(1));
+  const names = [...new Set(copied.map(packageName))].sort();
+  const known = Object.keys(bundled.code).sort();
+  if (names.join() !== known.join())
+    throw new Error(
+      `dist/sluice.min.js holds code of ${names.join(", ")}; scripts/bundled.json says ${known.join(", ")}`,
+    );
 }
 
 /**

@@ -19,6 +19,16 @@ export class RequestEnd {
     }, mostMs);
   }
 
+  /** Begins what the request asks for. If one part is refused, the parts before it end too. */
+  begin<T>(make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      this.end(error);
+      throw error;
+    }
+  }
+
   end(reason?: unknown): void {
     clearTimeout(this.#timeout);
     this.#controller.abort(reason);

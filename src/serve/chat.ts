@@ -39,18 +39,20 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
   const { n = 1, logprobs = false } = body;
   const mostCalls = body.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY;
   const stopTokens = service.endOfTurn;
-  const choices = Array.from({ length: n }, (_, i) => {
-    const options = optionsFor(body, engine.model, i);
-    const wanted: GenerateOptions = {
-      ...options,
-      ...(wish.format && { responseFormat: wish.format }),
-      stopTokens: [...(options.stopTokens ?? []), ...stopTokens],
-      maxNewTokens: body.max_completion_tokens ?? body.max_tokens ?? engine.context + 1 - tokens.length,
-      ...(logprobs && { logprobs, topLogprobs: body.top_logprobs ?? 0 }),
-      signal: end.signal,
-    };
-    return engine.generate(tokens, wanted, interventions);
-  });
+  const choices = end.begin(() =>
+    Array.from({ length: n }, (_, i) => {
+      const options = optionsFor(body, engine.model, i);
+      const wanted: GenerateOptions = {
+        ...options,
+        ...(wish.format && { responseFormat: wish.format }),
+        stopTokens: [...(options.stopTokens ?? []), ...stopTokens],
+        maxNewTokens: body.max_completion_tokens ?? body.max_tokens ?? engine.context + 1 - tokens.length,
+        ...(logprobs && { logprobs, topLogprobs: body.top_logprobs ?? 0 }),
+        signal: end.signal,
+      };
+      return engine.generate(tokens, wanted, interventions);
+    }),
+  );
   const head = { id: `chatcmpl-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
   const isStop = (token: number): boolean => service.isStopToken(token);
 

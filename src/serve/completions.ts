@@ -33,16 +33,18 @@ export async function complete(service: Service, given: unknown, client: AbortSi
     });
   }
   const end = new RequestEnd(client, service.limits.answerMs);
-  const choices = prompts.flatMap((each, p) =>
-    Array.from({ length: n }, (_, i) => {
-      const options: GenerateOptions = {
-        ...optionsFor(body, engine.model, p * n + i),
-        maxNewTokens: body.max_tokens ?? DEFAULT_TOKENS,
-        ...(logprobs !== undefined && { logprobs: true, topLogprobs: logprobs }),
-        signal: end.signal,
-      };
-      return engine.generate(each, options, interventions);
-    }),
+  const choices = end.begin(() =>
+    prompts.flatMap((each, p) =>
+      Array.from({ length: n }, (_, i) => {
+        const options: GenerateOptions = {
+          ...optionsFor(body, engine.model, p * n + i),
+          maxNewTokens: body.max_tokens ?? DEFAULT_TOKENS,
+          ...(logprobs !== undefined && { logprobs: true, topLogprobs: logprobs }),
+          signal: end.signal,
+        };
+        return engine.generate(each, options, interventions);
+      }),
+    ),
   );
   const { tokenizer } = engine.model;
   const echoed = prompts.map((each) =>

@@ -99,12 +99,14 @@ export async function steer(
     maxNewTokens: body.n_tokens ?? body.n_completion_tokens ?? 16,
     signal: end.signal,
   };
-  const choices = types.map((type) => {
-    if (type === "DEFAULT") return engine.generate(tokens, options, []);
-    return "bundle" in edit
-      ? engine.generateWith(tokens, options, edit.bundle)
-      : engine.generate(tokens, options, edit.interventions);
-  });
+  const choices = end.begin(() =>
+    types.map((type) => {
+      if (type === "DEFAULT") return engine.generate(tokens, options, []);
+      return "bundle" in edit
+        ? engine.generateWith(tokens, options, edit.bundle)
+        : engine.generate(tokens, options, edit.interventions);
+    }),
+  );
   const results = await runAll(choices, metrics, end).finally(() => end.end());
   return results.map(({ text: continuation }, i) => ({
     type: types[i] as Kind,
