@@ -4,12 +4,14 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { inspect } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { RequestEnd } from "../../src/serve/answering.ts";
 import { makeApp } from "../../src/serve/app.ts";
 import { Engine } from "../../src/serve/engine.ts";
 import { ApiKeys } from "../../src/serve/keys.ts";
 import { defaultLimits } from "../../src/serve/limits.ts";
 import { Metrics } from "../../src/serve/metrics.ts";
 import { listen } from "../../src/serve/node-listen.ts";
+import { Problem } from "../../src/serve/problem.ts";
 import { Service } from "../../src/serve/service.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
@@ -244,6 +246,21 @@ test("while a server drains it says so, and ends what it began", async () => {
     () => assert.unreachable(),
     (error: Error) => assert.instance(error, TypeError),
   );
+});
+
+test("a request that is refused after a part of it began ends that part, and its timer", () => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const before = timers();
+  const end = new RequestEnd(new AbortController().signal, 600_000);
+  const refusal = new Problem(400, "The second choice is refused");
+  assert.throws(
+    () =>
+      end.begin(() => {
+        throw refusal;
+      }),
+    (error: unknown) => error === refusal,
+  );
+  assert.equal([end.signal.aborted, end.signal.reason, timers()], [true, refusal, before]);
 });
 
 test.run();
