@@ -86,8 +86,8 @@ test("what is not a LoRA for this model is refused by name", async () => {
   await refuse("bad_config", /use_dora is true; DoRA/, await rslora({ use_dora: true }));
   await refuse("bad_config", /init_lora_weights is "pissa"/, await rslora({ init_lora_weights: "pissa" }));
   await refuse("bad_config", /rank_pattern.*"\(a\+"/, await rslora({ rank_pattern: { "(a+": 2 } }));
-    const many = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`[${i}]x`, 2]));
-    await refuse("bad_config", /rank_pattern.*600 patterns/, await rslora({ rank_pattern: many }));
+  const many = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`[${i}]x`, 2]));
+  await refuse("bad_config", /rank_pattern.*600 patterns/, await rslora({ rank_pattern: many }));
   await refuse("bad_config", /alpha_pattern.*must be above 0/, await rslora({ alpha_pattern: { k_proj: "2" } }));
   await refuse("bad_weights", /gate_proj.lora_A.weight.*shape \[4,64\].*\[3,64\]/, await rslora({ r: 3 }));
   await refuse("bad_weights", /no tensor/, await rslora({}, (tensor) => tensor.replace("k_proj", "qk_proj")));
