@@ -70,6 +70,7 @@ async function partialFit(): Promise<Files> {
     await store.append([0, 1, 2].map(rowOf));
     await store.append([3].map(rowOf));
     content = Uint8Array.from(readFileSync(join(folder, "out.partial")));
+    await store.close();
   });
   return new Map([["out.partial", content]]);
 }
@@ -82,16 +83,20 @@ export const partial: Target = {
   read: (files) =>
     onDisk(files, async (folder) => {
       const store = await FileStore.open(join(folder, "out"), { inputs: 1 });
-      const kept = await store.begin(parts);
-      let index = 0;
-      for await (const rows of store.read(0, kept)) {
-        for (const row of rows) {
-          const right = rowOf(index);
-          if (row.some((value, i) => value !== right[i])) throw new Broken(`row ${index} is not what was measured`);
-          index += 1;
+      try {
+        const kept = await store.begin(parts);
+        let index = 0;
+        for await (const rows of store.read(0, kept)) {
+          for (const row of rows) {
+            const right = rowOf(index);
+            if (row.some((value, i) => value !== right[i])) throw new Broken(`row ${index} is not what was measured`);
+            index += 1;
+          }
         }
+        if (index !== kept) throw new Broken(`${kept} rows are kept, and ${index} read`);
+      } finally {
+        await store.close();
       }
-      if (index !== kept) throw new Broken(`${kept} rows are kept, and ${index} read`);
     }),
 };
 
