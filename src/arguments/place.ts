@@ -1,6 +1,9 @@
 /** The place of a value in a call, for the error that refuses it. */
 import { type ErrorCode, SluiceError } from "../errors.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
+
+/** Characters of a name that somebody else chose. */
+const MOST_NAME = 60;
 
 export class Place {
   /** The function that was called: `generate`, `session.set`. */
@@ -18,8 +21,8 @@ export class Place {
 
   /** A field of an object here. Fields of options are named without their object, which is clear. */
   field(name: string): Place {
-    const shown = /^[\w$-]{1,60}$/.test(name) ? `.${name}` : `[${show(name, 60)}]`;
-    return new Place(this.#call, this.path === "options" ? name : this.path + shown, this.#code);
+    const shown = /^[\w$-]{1,60}$/.test(name) ? `.${name}` : `[${show(name, MOST_NAME)}]`;
+    return new Place(this.#call, this.path === "options" ? showText(name, MOST_NAME) : this.path + shown, this.#code);
   }
 
   item(index: number): Place {

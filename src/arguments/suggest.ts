@@ -1,7 +1,12 @@
 /** "Did you mean …?" */
 
+/** No option or field is nearly as long. */
+const MOST_CHARACTERS = 100;
+
 /** The candidate nearest to a mistyped word, or null if none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
+  // Comparing takes time by the length of both, and the word may be a stranger's.
+  if (word.length > MOST_CHARACTERS) return null;
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: distance(word.toLowerCase(), candidate) }))
     .sort((a, b) => a.distance - b.distance);

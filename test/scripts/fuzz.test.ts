@@ -10,6 +10,7 @@ import { Refusal, type Target } from "../../scripts/fuzz/target.ts";
 import { targets } from "../../scripts/fuzz/targets.ts";
 import { readGenerationConfig } from "../../src/architectures/generation-config.ts";
 import { SluiceError } from "../../src/errors.ts";
+import { completionFields, readFields } from "../../src/serve/fields.ts";
 import { problemOf } from "../../src/serve/problem.ts";
 
 /** Per format, which is what CI has time for; docs/trust.md says what a night tries. */
@@ -81,6 +82,15 @@ test("fields named as JavaScript's own are named as they are in the server's err
     const { message, param } = problemOf(new SluiceError("usage", `completions: ${field} is not known`, { field }));
     assert.equal([message, param], [`completions: ${field} is not known`, field]);
   }
+});
+
+test("a field's name of any length is refused at once, in a short error", () => {
+  const began = performance.now();
+  assert.throws(
+    () => readFields(completionFields, "completions", { prompt: "Once", ["x".repeat(1_000_000)]: 1 }),
+    ({ message }: Error) => message.length < 200,
+  );
+  assert.ok(performance.now() - began < 2000);
 });
 
 test.run();

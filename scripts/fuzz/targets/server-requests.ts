@@ -175,7 +175,8 @@ function withSchema(body: string, of: unknown): string | null {
     const own = { ...tool, function: { ...tool.function, parameters: of } };
     return JSON.stringify({ ...parsed, tools: [own], tool_choice: "required" });
   } catch (error) {
-    if (error instanceof SyntaxError) return null;
+    // It is nested too deep to be written again.
+    if (error instanceof SyntaxError || error instanceof RangeError) return null;
     throw error;
   }
 }
