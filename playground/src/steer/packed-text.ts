@@ -8,8 +8,21 @@ export async function packed(text: string): Promise<string> {
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** @throws if it is not what {@link packed} made */
+/** A few bytes can be deflated megabytes. */
+const MOST_BYTES = 8 << 20;
+
+/** @throws if it is not what {@link packed} made, or too long to be it */
 export async function unpacked(text: string): Promise<string> {
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).text();
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    parts.push(next.value);
+    size += next.value.length;
+    if (size <= MOST_BYTES) continue;
+    await reader.cancel();
+    throw new RangeError(`The text is longer than ${MOST_BYTES} bytes`);
+  }
+  return new Blob(parts).text();
 }

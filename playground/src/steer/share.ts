@@ -4,58 +4,23 @@ import { ask, newChat } from "../chat/chat.ts";
 import { givenTurn } from "../chat/given-turn.ts";
 import { chatSampling, message, system, type Turn, turns } from "../chat/turns.ts";
 import { addNamed, connect } from "../server/connect.ts";
-import { addBundle, bundles, clearBundles, type Origin } from "../state/bundles.ts";
+import { addBundle, bundles, clearBundles } from "../state/bundles.ts";
 import { type Failure, failureOf } from "../state/failure.ts";
 import { choiceOf, chosen, model, modelFailure, openModel, smallModels } from "../state/model.ts";
 import { server } from "../state/server.ts";
-import { type SharedStage, setStages, stagesNow } from "../state/shared-stages.ts";
+import { setStages, stagesNow } from "../state/shared-stages.ts";
 import { addFromShelf } from "../state/shelf.ts";
-import { packed, unpacked } from "./packed-text.ts";
-import type { Sampling } from "./pair.ts";
+import { packed } from "./packed-text.ts";
 import { clearRun, generate, isChat, prompt, sampling, sides, wantsChat } from "./run.ts";
 import { changedAt, runState, type SideName } from "./run-state.ts";
-
-/** Bundles of at most this many bytes travel in the link. */
-const INLINE_BYTES = 32 << 10;
-
-interface SharedBundle {
-  readonly title: string;
-  readonly sha256: string;
-  readonly from: Origin;
-  /** Its bytes as base64, if it is small and has no address. */
-  readonly bytes?: string;
-}
-
-/** Ids; texts of a server, which tells no ids. */
-export type SharedTokens = Readonly<Record<SideName, readonly (number | string)[]>>;
-
-interface SharedTurn {
-  readonly message: string;
-  readonly sampling: Sampling;
-  readonly stages: readonly SharedStage[];
-  readonly tokens: SharedTokens;
-  /** Whether the answers were stopped, or sliders moved: they are shown as the link has them. */
-  readonly isGiven: boolean;
-}
-
-/** What a link holds. */
-interface Shared {
-  readonly v: 1;
-  readonly model: string;
-  /** Who runs it, if this page does not. Never with its key. */
-  readonly server?: string;
-  readonly bundles: readonly SharedBundle[];
-  readonly stages: readonly SharedStage[];
-  readonly prompt: string;
-  readonly chat: boolean;
-  readonly sampling: Sampling;
-  readonly device: string;
-  /** What came out, so that whoever opens it sees whether it is the same. */
-  readonly tokens?: SharedTokens;
-  /** Of a chat. */
-  readonly system?: string;
-  readonly turns?: readonly SharedTurn[];
-}
+import {
+  INLINE_BYTES,
+  readLink,
+  type Shared,
+  type SharedBundle,
+  type SharedTokens,
+  type SharedTurn,
+} from "./shared-link.ts";
 
 /** What is said of a link that was opened or copied. */
 export const linkNotice = signal<string | null>(null);
@@ -123,15 +88,14 @@ export async function openLink(): Promise<boolean> {
   const text = /^#s=(.+)$/.exec(location.hash)?.[1];
   if (text === undefined) return false;
   try {
-    const shared = JSON.parse(await unpacked(text)) as Shared;
-    if (shared.v !== 1) throw new Error("This link was made by another version of the playground.");
+    const shared = await readLink(text);
     prompt.value = shared.prompt;
     const isHere = shared.server === undefined && smallModels.some(({ id }) => id === shared.model);
     if (isHere && shared.bundles.every(({ from }) => from.kind !== "link")) await follow(shared);
     else waiting.value = shared;
     return true;
   } catch (error) {
-    linkFailure.value = failureOf(error instanceof SyntaxError ? new Error("This link is damaged.") : error);
+    linkFailure.value = failureOf(error);
     return false;
   }
 }
