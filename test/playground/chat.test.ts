@@ -3,26 +3,23 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { load, type Model } from "../../src/index.ts";
+import type { Model } from "../../src/index.ts";
 import { root } from "../run-files.ts";
-import { openChromium, UNCHECKED } from "../support/chromium.ts";
+import { load } from "../support/load.ts";
 import { pushBundle } from "./push-bundle.ts";
-import { openSmall, type Site, servePlayground, slide, tokensOf, type Visit, visit } from "./site.ts";
+import { openSmall, sharedVisit, slide, tokensOf, type Visit, visit } from "./site.ts";
 
-let site: Site;
 let browser: Browser;
 let visited: Visit;
 
 test.before(async () => {
-  site = await servePlayground();
-  browser = await openChromium([`--${UNCHECKED}`]);
+  const { site, ...shared } = await sharedVisit();
+  browser = shared.browser;
+  // A visitor of its own: the shared one is to see a first screen in another file.
   visited = await visit(browser, site.url);
 });
 
-test.after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+test.after(() => visited?.context.close());
 
 const OPENING = "Once upon a time";
 

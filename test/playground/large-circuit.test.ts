@@ -5,9 +5,8 @@ import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { root } from "../run-files.ts";
-import { openChromium, UNCHECKED } from "../support/chromium.ts";
 import { inFolder } from "../support/folder.ts";
-import { servePlayground, visit } from "./site.ts";
+import { sharedVisit, visit } from "./site.ts";
 
 test("a circuit as large as GPT-2's is searched and cut", async () => {
   await inFolder(async (parent) => {
@@ -18,10 +17,9 @@ test("a circuit as large as GPT-2's is searched and cut", async () => {
       "--shape",
       "gpt2-narrow",
     ]);
-    const site = await servePlayground();
-    const browser = await openChromium([`--${UNCHECKED}`]);
+    const { site, browser } = await sharedVisit();
+    const { page, faults, context } = await visit(browser, site.url);
     try {
-      const { page, faults } = await visit(browser, site.url);
       await page.locator("input[type=file][webkitdirectory]").setInputFiles(folder);
       await page.locator(".model-line", { hasText: "narrow" }).waitFor();
       await page.getByRole("tab", { name: "Circuit", exact: true }).click();
@@ -42,8 +40,7 @@ test("a circuit as large as GPT-2's is searched and cut", async () => {
       assert.match((await page.locator("#circuit-cut").textContent()) ?? "", /blocks\.3\.head\.7 → blocks\.9\.mlp/);
       assert.equal(faults, []);
     } finally {
-      await browser.close();
-      await site.close();
+      await context.close();
     }
   });
 });

@@ -4,9 +4,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Bundle } from "../../src/index.ts";
 import { type OpenServer, openServer } from "../serve/node-open-server.ts";
-import { openChromium } from "../support/chromium.ts";
 import { pushBundle } from "./push-bundle.ts";
-import { generate, type Site, servePlayground, slide, tokensOf, type Visit, visit } from "./site.ts";
+import { generate, type Site, sharedVisit, slide, tokensOf, type Visit, visit } from "./site.ts";
 
 let site: Site;
 let browser: Browser;
@@ -17,17 +16,15 @@ let bytes: Uint8Array;
 
 test.before(async () => {
   ({ bundle, bytes } = await pushBundle());
-  site = await servePlayground();
+  ({ site, browser } = await sharedVisit());
   const { origin } = new URL(site.url);
   const bundles = new Map([["calm", bundle]]);
   open = await openServer("plain", { origins: [origin], key: "the-key", allowUploads: true, bundles });
-  browser = await openChromium();
   visited = await visit(browser, site.url);
 });
 
 test.after(async () => {
-  await browser?.close();
-  await site?.close();
+  await visited?.context.close();
   await open?.close();
 });
 
