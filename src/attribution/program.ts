@@ -4,9 +4,10 @@
  */
 import { throwIfAborted } from "../errors.ts";
 import { Dispatcher } from "../execution/dispatcher.ts";
-import type { PacedLaunch, ReadRange } from "../execution/paced-run.ts";
+import type { PacedLaunch } from "../execution/paced-run.ts";
 import type { Pace } from "../execution/pacer.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
+import type { ReadRange } from "../execution/readback.ts";
 import type { Gpu } from "../gpu/open.ts";
 import { type ArgValues, inOrder, type Kernel } from "../kernels/kernel.ts";
 import type { StepRows } from "../kernels/step.ts";

@@ -6,7 +6,7 @@ import type { Backlog } from "./backlog.ts";
 import { BoundPass, type Launch } from "./bound-pass.ts";
 import type { HostObserver } from "./host-observer.ts";
 import type { Pace } from "./pacer.ts";
-import type { ReadbackPool } from "./readback.ts";
+import type { ReadbackPool, ReadRange } from "./readback.ts";
 import type { StepUniforms } from "./step-uniforms.ts";
 
 /** A launch whose length can be estimated. */
@@ -21,15 +21,6 @@ export interface PassObserver<L> {
   begin(launch: L): GPUComputePassDescriptor;
   /** Called once all passes of the run are encoded. */
   finish(encoder: GPUCommandEncoder): void;
-}
-
-/** A part of a buffer that is read back once the run is done. */
-export interface ReadRange {
-  readonly buffer: GPUBuffer;
-  /** Bytes, a multiple of 4; default 0. */
-  readonly offset?: number;
-  /** A multiple of 4. */
-  readonly byteLength: number;
 }
 
 export interface PacedOptions<L extends PacedLaunch> {
@@ -81,12 +72,10 @@ export async function runPaced<L extends PacedLaunch>(
   }
   submits.endPass();
   observer?.finish(submits.commands);
-  const copies = reads.map(({ buffer, offset = 0, byteLength }) =>
-    readbacks.copy(submits.commands, buffer, offset, byteLength),
-  );
+  const copies = readbacks.copyAll(submits.commands, reads);
   const free = submits.handOver();
   host?.enter("wait");
-  const collected = Promise.all(copies.map((copy) => copy.bytes())).then((bytes) => {
+  const collected = copies.bytes().then((bytes) => {
     host?.leave();
     return bytes;
   });

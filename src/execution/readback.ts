@@ -7,6 +7,14 @@ const MIN_STAGING_BYTES = 256;
 /** Larger ones are for rare reads, such as the logits of a whole text, and freed at once. */
 const MAX_KEPT_BYTES = 16 << 20;
 
+/** A range of a buffer, in bytes; both numbers are multiples of 4. */
+export interface ReadRange {
+  readonly buffer: GPUBuffer;
+  /** Default: 0. */
+  readonly offset?: number | undefined;
+  readonly byteLength: number;
+}
+
 /** A copy that was encoded and can be read once it has been submitted. */
 export interface Readback {
   /**
@@ -42,6 +50,34 @@ export class ReadbackPool {
     return { bytes: () => this.#read(staging, byteLength, source.label) };
   }
 
+  /**
+   * Encodes copies that are read together, as soon as the last of them is there: one buffer to map instead of many, which
+   * takes time per buffer. `bytes` is as {@link Readback.bytes}, one result per range.
+   * @throws SluiceError `device_limit`, `device_lost`, `gpu`
+   */
+  copyAll(encoder: GPUCommandEncoder, ranges: readonly ReadRange[]): { bytes(): Promise<readonly ArrayBuffer[]> } {
+    const total = ranges.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const [first] = ranges;
+    if (!first || total > MAX_KEPT_BYTES) {
+      const copies = ranges.map(({ buffer, offset = 0, byteLength }) => this.copy(encoder, buffer, offset, byteLength));
+      return { bytes: () => Promise.all(copies.map((copy) => copy.bytes())) };
+    }
+    const staging = this.#take(total);
+    let end = 0;
+    const places = ranges.map(({ buffer, offset = 0, byteLength }) => {
+      encoder.copyBufferToBuffer(buffer, offset, staging, end, byteLength);
+      const begin = end;
+      end += byteLength;
+      return [begin, end] as const;
+    });
+    return {
+      bytes: async () => {
+        const bytes = await this.#read(staging, total, first.buffer.label);
+        return places.map((place) => bytes.slice(...place));
+      },
+    };
+  }
+
   /** Frees the staging buffers; reads under way fail. */
   dispose(): void {
     for (const buffer of this.#owned) this.#gpu.release(buffer);
@@ -71,8 +107,11 @@ export class ReadbackPool {
 
   #take(byteLength: number): GPUBuffer {
     const size = stagingSize(byteLength);
-    const kept = this.#free.get(size)?.pop();
-    if (kept) return kept;
+    // A larger one serves as well; what is not kept has its exact size.
+    for (let larger = size; larger <= MAX_KEPT_BYTES; larger *= 2) {
+      const kept = this.#free.get(larger)?.pop();
+      if (kept) return kept;
+    }
     const buffer = this.#gpu.createBuffer(`readback ${size}`, size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     this.#owned.add(buffer);
     return buffer;

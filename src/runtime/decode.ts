@@ -291,10 +291,8 @@ export async function prepareDecode(
     rowsOfEveryKernel(plans, mostDecoding).map((rows) => ({ rows, outs: rows, keys })),
   );
   sequences.sync(prompts.map(({ sequence }) => sequence));
-  executor.reserveReads(RUNS_UNDER_WAY * prompts.length, MAX_STEPS_PER_RUN * 4);
-  if (tail === "scored") {
-    executor.reserveReads(RUNS_UNDER_WAY * prompts.length, MAX_STEPS_PER_RUN * 4 * LOGPROB_WORDS);
-  }
+  const wordsPerToken = tail === "scored" ? 1 + LOGPROB_WORDS : 1;
+  executor.reserveReads(RUNS_UNDER_WAY, prompts.length * MAX_STEPS_PER_RUN * 4 * wordsPerToken);
   await executor.prepare(
     [...sizes, ...decoding, ...again].map((size) => ({ keys: size.rows, ...size, head: "logits", tail }) as const),
     options.signal,

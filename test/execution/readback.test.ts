@@ -51,6 +51,35 @@ test("ranges come back as they are in the buffer", async () => {
   gpu.destroy();
 });
 
+test("ranges of several buffers are read together", async () => {
+  const gpu = await openGpu({ device: await testDevice() });
+  const pool = new ReadbackPool(gpu);
+  const [one, other] = [countingBuffer(gpu, 300), countingBuffer(gpu, 20)];
+  const readAll = async () => {
+    const encoder = gpu.device.createCommandEncoder();
+    const copies = pool.copyAll(encoder, [
+      { buffer: one, offset: 4 * 7, byteLength: 4 },
+      { buffer: other, byteLength: 12 },
+      { buffer: one, offset: 4 * 200, byteLength: 400 },
+    ]);
+    gpu.device.queue.submit([encoder.finish()]);
+    return (await copies.bytes()).map((bytes) => [...new Uint32Array(bytes)]);
+  };
+  const [single, three, hundred] = await readAll();
+  assert.equal([single, three], [[7], [0, 1, 2]]);
+  assert.equal(
+    hundred,
+    Array.from({ length: 100 }, (_, i) => 200 + i),
+  );
+  assert.is(pool.stagingBuffers, 1);
+  // Reads of fewer bytes find the buffer of more.
+  const [readback] = copy(gpu, pool, one, [[3, 2]]);
+  assert.equal([...new Uint32Array(await (readback as Readback).bytes())], [3, 4]);
+  assert.is(pool.stagingBuffers, 1);
+  assert.equal(await pool.copyAll(gpu.device.createCommandEncoder(), []).bytes(), []);
+  gpu.destroy();
+});
+
 test("staging buffers are used again, so that steady use makes none", async () => {
   const gpu = await openGpu({ device: await testDevice() });
   const pool = new ReadbackPool(gpu);

@@ -19,7 +19,7 @@ export async function prepareBatch(
       [rows, capacity].map((keys) => ({ rows, outs, keys, head: "logits" }) as const),
     ),
   );
-  executor.reserveReads(RUNS_UNDER_WAY * sequences, MAX_STEPS_PER_RUN * 4);
+  executor.reserveReads(RUNS_UNDER_WAY, sequences * MAX_STEPS_PER_RUN * 4);
   await executor.prepare(
     sizes.flatMap((size) => (["greedy", "sample"] as const).map((tail): StepSize => ({ ...size, tail }))),
     signal,
