@@ -26,8 +26,9 @@ export interface CellTexts {
 export interface PromptEffect {
   /** KL(plain ‖ edited) of the next token, in nats. */
   readonly kl_nats: number;
-  /** The likeliest next token without the interventions, and with them. */
+  /** The likeliest next token without the interventions. */
   readonly plain_token: number;
+  /** The likeliest next token with them. */
   readonly edited_token: number;
   /** New tokens with the interventions, the likeliest at each step; absent if none were wanted. */
   readonly tokens?: readonly number[];
