@@ -62,7 +62,8 @@ export function fields<T>(what = "an object of options", others: "refused" | "ke
 
 function unknownName(place: Place, name: string, known: readonly string[]): Error {
   const meant = foreignNames.get(name);
-  const camel = name.replace(/[_-]+([a-z])/gi, (_, letter: string) => letter.toUpperCase());
+  // No name is longer; the pattern would take the square of its length.
+  const camel = name.slice(0, 200).replace(/[_-]+([a-z])/gi, (_, letter: string) => letter.toUpperCase());
   const suggested = [meant, camel].find((each) => each !== undefined && known.includes(each)) ?? nearest(camel, known);
   const all = known.length === 0 ? "There are none." : `There are ${known.join(", ")}.`;
   return place.field(name).error("is not known", { hint: suggested ? `Did you mean ${suggested}? ${all}` : all });

@@ -48,6 +48,8 @@ export class State {
 
 /** Maximum number of nodes of a grammar: a megabyte or so. */
 const MOST_NODES = 100_000;
+/** Maximum depth of expressions within expressions: building recurses. */
+const MOST_DEPTH = 1000;
 /** States kept at once. Those in use stay when the others are dropped. */
 const MOST_STATES = 20_000;
 /** Maximum number of places of a state, and of rules entered at one byte: only grammars that call themselves at once have more. */
@@ -57,6 +59,8 @@ export class Automaton {
   readonly start: State;
   readonly #end: Node = { kind: "return", id: 0 };
   readonly #entries = new Map<Rule, Node>();
+  /** What an expression became before a node: expressions share parts, which would be built once per way to them. */
+  readonly #built = new WeakMap<Expression, Map<Node, Node>>();
   #nodes = 1;
   readonly #stacks = new Map<string, Stack>();
   #stackCount = 0;
@@ -81,24 +85,46 @@ export class Automaton {
     return next;
   }
 
-  #build(expression: Expression, next: Node): Node {
+  #build(expression: Expression, next: Node, depth = 0): Node {
+    if (depth > MOST_DEPTH) throw tooLarge();
+    if (expression.kind === "byte") return { kind: "byte", id: this.#newId(), set: expression.set, next };
+    let built = this.#built.get(expression);
+    if (!built) {
+      built = new Map();
+      this.#built.set(expression, built);
+    }
+    let node = built.get(next);
+    if (!node) {
+      node = this.#buildParts(expression, next, depth + 1);
+      built.set(next, node);
+    }
+    return node;
+  }
+
+  #buildParts(expression: Exclude<Expression, { readonly kind: "byte" }>, next: Node, depth: number): Node {
     switch (expression.kind) {
-      case "byte":
-        return { kind: "byte", id: this.#newId(), set: expression.set, next };
-      case "all":
-        return expression.parts.reduceRight((after, part) => this.#build(part, after), next);
-      case "any":
-        return { kind: "fork", id: this.#newId(), next: expression.choices.map((each) => this.#build(each, next)) };
+      case "all": {
+        let after = next;
+        for (let i = expression.parts.length - 1; i >= 0; i--) {
+          after = this.#build(expression.parts[i] as Expression, after, depth);
+        }
+        return after;
+      }
+      case "any": {
+        const fork: Node = { kind: "fork", id: this.#newId(), next: [] };
+        for (const each of expression.choices) fork.next.push(this.#build(each, next, depth));
+        return fork;
+      }
       case "upTo": {
         let after = next;
         for (let i = 0; i < expression.most; i++) {
-          after = { kind: "fork", id: this.#newId(), next: [this.#build(expression.part, after), next] };
+          after = { kind: "fork", id: this.#newId(), next: [this.#build(expression.part, after, depth), next] };
         }
         return after;
       }
       case "many": {
         const fork: Node = { kind: "fork", id: this.#newId(), next: [next] };
-        fork.next.unshift(this.#build(expression.part, fork));
+        fork.next.unshift(this.#build(expression.part, fork, depth));
         return fork;
       }
       case "rule":

@@ -48,7 +48,7 @@ export function byte(...ranges: readonly (readonly [from: number, to: number])[]
 
 /** Exactly these bytes in UTF-8. */
 export function literal(text: string): Expression {
-  return all(...Array.from(utf8.encode(text), (b) => byte([b, b])));
+  return inTurn(Array.from(utf8.encode(text), (b) => byte([b, b])));
 }
 
 /** One ASCII character of a text. */
@@ -57,10 +57,20 @@ export function oneOf(characters: string): Expression {
 }
 
 export function all(...parts: readonly Expression[]): Expression {
-  return parts.length === 1 ? (parts[0] as Expression) : { kind: "all", parts };
+  return inTurn(parts);
 }
 
 export function any(...choices: readonly Expression[]): Expression {
+  return oneAmong(choices);
+}
+
+/** As `all`, for lists of any length: a call takes only so many arguments. */
+export function inTurn(parts: readonly Expression[]): Expression {
+  return parts.length === 1 ? (parts[0] as Expression) : { kind: "all", parts };
+}
+
+/** As `any`, for lists of any length. */
+export function oneAmong(choices: readonly Expression[]): Expression {
   return choices.length === 1 ? (choices[0] as Expression) : { kind: "any", choices };
 }
 
@@ -77,6 +87,6 @@ export function optional(part: Expression): Expression {
 /** A part `least` to `most` times. */
 export function repeat(part: Expression, least: number, most: number): Expression {
   const fixed = Array.from({ length: least }, () => part);
-  if (most === Number.POSITIVE_INFINITY) return all(...fixed, many(part));
-  return all(...fixed, { kind: "upTo", part, most: most - least });
+  const rest: Expression = most === Number.POSITIVE_INFINITY ? many(part) : { kind: "upTo", part, most: most - least };
+  return inTurn([...fixed, rest]);
 }

@@ -28,7 +28,7 @@ function naturals(low: number, high: number): Expression {
 
 /** Digits between two of the same length. */
 function sameLength(from: string, to: string): Expression {
-  if (from === "") return all();
+  if (/^0*$/.test(from) && /^9*$/.test(to)) return repeat(digit, from.length, from.length);
   const [first, last] = [digitOf(from), digitOf(to)];
   const [fromRest, toRest] = [from.slice(1), to.slice(1)];
   if (first === last) return all(exactly(first), sameLength(fromRest, toRest));

@@ -4,8 +4,8 @@
  * so, and `oneOf` is read as `anyOf`. Keywords that restrict values in ways not known here are refused, not ignored.
  */
 import { SluiceError } from "../errors.ts";
-import { show } from "../show.ts";
-import { all, any, type Expression, empty, literal, Rule } from "./expression.ts";
+import { show, showText } from "../show.ts";
+import { all, any, type Expression, empty, inTurn, literal, oneAmong, Rule } from "./expression.ts";
 import { integersBetween } from "./integer-range.ts";
 import * as json from "./json-text.ts";
 import { compilePattern } from "./pattern.ts";
@@ -45,8 +45,13 @@ const TYPES = Object.keys(KEYWORDS);
 const CHOOSING = new Set(["type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"]);
 /** Largest number in a minLength, maxItems and the like. */
 const MOST_COUNT = 10_000;
-/** Maximum depth of schemas within schemas. */
+/** Maximum depth of schemas within schemas, and of values within constants. */
 const MOST_DEPTH = 64;
+/** Maximum number of names and values that a schema lists in all, and of characters in these. */
+const MOST_LISTED = 20_000;
+const MOST_CHARACTERS = 100_000;
+/** Maximum length of a name: other names are told apart from it character by character. */
+const MOST_NAME = 500;
 
 /** A schema's expression, with spaces before it. @throws SluiceError `usage` naming the place in the schema */
 export function compileSchema(schema: unknown): Expression {
@@ -59,6 +64,10 @@ export const anyObject: Expression = all(json.space, json.object);
 class Compiler {
   readonly #root: unknown;
   readonly #rules = new Map<string, Expression>();
+  /** By schema: one that stands for several members is compiled once. */
+  readonly #compiled = new Map<Schema, Expression>();
+  #listed = 0;
+  #characters = 0;
 
   constructor(root: unknown) {
     this.#root = root;
@@ -69,12 +78,52 @@ class Compiler {
     if (schema === true) return json.value;
     if (schema === false) throw refusal(path, "is false, which no value fits");
     if (!isSchema(schema)) throw refusal(path, `is ${show(schema)}; a schema is an object`);
+    let compiled = this.#compiled.get(schema);
+    if (!compiled) {
+      compiled = this.#compileObject(schema, path, depth);
+      this.#compiled.set(schema, compiled);
+    }
+    return compiled;
+  }
+
+  /** Counts what a schema lists, before anything is made of it. */
+  #admit(listed: number, path: string, names: Iterable<unknown> = []): void {
+    this.#listed += listed;
+    if (this.#listed > MOST_LISTED) throw refusal(path, `lists more than ${MOST_LISTED} values, with those before it`);
+    for (const name of names) {
+      if (typeof name !== "string") continue;
+      this.#characters += name.length;
+      if (this.#characters > MOST_CHARACTERS) {
+        throw refusal(path, `has more than ${MOST_CHARACTERS} characters, with those before it`);
+      }
+    }
+  }
+
+  /** Counts what a constant holds, which may be nested. */
+  #admitConstant(value: unknown, path: string, depth = 0): void {
+    if (depth > MOST_DEPTH) throw refusal(path, `is nested deeper than ${MOST_DEPTH} values`);
+    this.#admit(1, path, [value]);
+    if (typeof value === "object" && value !== null) {
+      const isList = Array.isArray(value);
+      for (const [name, each] of Object.entries(value)) {
+        if (!isList) this.#admit(0, path, [name]);
+        this.#admitConstant(each, path, depth + 1);
+      }
+    } else if (value !== null && !["string", "number", "boolean"].includes(typeof value)) {
+      throw refusal(path, `has ${show(value)}, which JSON does not hold`);
+    } else if (typeof value === "number" && !Number.isFinite(value)) {
+      throw refusal(path, `has ${value}, which JSON does not hold`);
+    }
+  }
+
+  #compileObject(schema: Schema, path: string, depth: number): Expression {
     if (schema.$ref !== undefined) return this.#reference(schema, path, depth);
     if (schema.const !== undefined) return this.#constants(schema, "const", [schema.const], path);
     if (schema.enum !== undefined) return this.#constants(schema, "enum", schema.enum, path);
     for (const key of ["anyOf", "oneOf", "allOf"]) {
       if (schema[key] !== undefined) return this.#combined(schema, key, path, depth);
     }
+    if (Array.isArray(schema.type)) this.#admit(schema.type.length, `${path}/type`);
     const types = typesOf(schema, path);
     checkKeywords(schema, types, path);
     return any(...types.map((type) => this.#typed(type, schema, path, depth)));
@@ -99,7 +148,8 @@ class Compiler {
   #at(reference: string, path: string): unknown {
     let found: unknown = this.#root;
     for (const part of reference.split("/").slice(1)) {
-      const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+      if (found === undefined) break;
+      const key = unescaped(part, path).replaceAll("~1", "/").replaceAll("~0", "~");
       const inside: unknown = isSchema(found) && Object.hasOwn(found, key) ? found[key] : undefined;
       found = Array.isArray(found) ? (found as readonly unknown[])[Number(key)] : inside;
     }
@@ -110,10 +160,11 @@ class Compiler {
   #constants(schema: Schema, key: string, values: unknown, path: string): Expression {
     if (!Array.isArray(values) || values.length === 0) throw refusal(`${path}/${key}`, "must be a list of values");
     checkAlone(schema, key, path, ["type"]);
+    for (const value of values) this.#admitConstant(value, `${path}/${key}`);
     const types = schema.type === undefined ? TYPES : typesOf(schema, path);
     const fitting = values.filter((value) => types.some((type) => isOf(value, type)));
     if (fitting.length === 0) throw refusal(`${path}/${key}`, `has no value of the type ${show(schema.type)}`);
-    return any(...fitting.map((value) => json.constant(value)));
+    return oneAmong(fitting.map((value) => json.constant(value)));
   }
 
   #combined(schema: Schema, key: string, path: string, depth: number): Expression {
@@ -122,7 +173,8 @@ class Compiler {
     if (key === "allOf" && list.length > 1)
       throw refusal(`${path}/allOf`, "has several schemas, which cannot be joined");
     checkAlone(schema, key, path);
-    return any(...list.map((each: unknown, i) => this.compile(each, `${path}/${key}/${i}`, depth + 1)));
+    this.#admit(list.length, `${path}/${key}`);
+    return oneAmong(list.map((each: unknown, i) => this.compile(each, `${path}/${key}/${i}`, depth + 1)));
   }
 
   #typed(type: string, schema: Schema, path: string, depth: number): Expression {
@@ -150,10 +202,14 @@ class Compiler {
       throw refusal(`${path}/required`, "must be a list of names");
     }
     const names = Object.keys(properties);
+    this.#admit(names.length + required.length, path, [...names, ...(required as readonly string[])]);
+    const long = [...names, ...(required as readonly string[])].find((name) => name.length > MOST_NAME);
+    if (long !== undefined) throw refusal(path, `has a name of more than ${MOST_NAME} characters, ${show(long)}`);
+    const known = new Set(names);
     const needed = new Set(required as readonly string[]);
     const allows = additionalProperties ?? names.length === 0;
     for (const name of needed) {
-      if (names.includes(name)) continue;
+      if (known.has(name)) continue;
       if (allows === false) throw refusal(`${path}/required`, `names ${show(name)}, which properties lacks`);
       names.push(name);
     }
@@ -180,9 +236,10 @@ class Compiler {
     if (items !== false && !(schema.minItems === prefixItems.length && schema.maxItems === prefixItems.length)) {
       throw refusal(`${path}/prefixItems`, "needs items: false, or as many minItems and maxItems");
     }
+    this.#admit(prefixItems.length, `${path}/prefixItems`);
     const parts = prefixItems.map((each: unknown, i) => this.compile(each, `${path}/prefixItems/${i}`, depth + 1));
     const joined = parts.flatMap((part, i) => (i === 0 ? [part] : [literal(","), json.space, part]));
-    return all(literal("["), json.space, ...joined, json.space, literal("]"));
+    return all(literal("["), json.space, inTurn(joined), json.space, literal("]"));
   }
 }
 
@@ -231,8 +288,8 @@ function stringOf(schema: Schema, path: string): Expression {
 function numberOf(type: "integer" | "number", schema: Schema, path: string): Expression {
   const bound = (key: string): number | undefined => {
     const given = schema[key];
-    if (given === undefined || typeof given === "number") return given;
-    throw refusal(`${path}/${key}`, `is ${show(given)}; it must be a number`);
+    if (given === undefined || (typeof given === "number" && Number.isFinite(given))) return given;
+    throw refusal(`${path}/${key}`, `is ${show(given)}; it must be a finite number`);
   };
   const bounds = [bound("minimum"), bound("maximum"), bound("exclusiveMinimum"), bound("exclusiveMaximum")];
   const [minimum, maximum, above, below] = bounds;
@@ -283,7 +340,7 @@ function typesOf(schema: Schema, path: string): readonly string[] {
     }
   }
   if (types.length === 0) throw refusal(`${path}/type`, "is an empty list");
-  return types as readonly string[];
+  return [...new Set(types as readonly string[])];
 }
 
 function checkKeywords(schema: Schema, types: readonly string[], path: string): void {
@@ -319,8 +376,17 @@ function isSchema(value: unknown): value is Schema {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A part of a reference, in which % begins an escape. */
+function unescaped(part: string, path: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw refusal(`${path}/$ref`, `has ${show(part)}, whose escapes are broken`);
+  }
+}
+
 function refusal(path: string, problem: string, hint?: string): SluiceError {
-  return new SluiceError("usage", `The JSON schema: ${path} ${problem}`, {
+  return new SluiceError("usage", `The JSON schema: ${showText(path, 200)} ${problem}`, {
     ...(hint !== undefined && { hint }),
     field: "json_schema",
   });

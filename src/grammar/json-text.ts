@@ -1,5 +1,19 @@
 /** The syntax of JSON as expressions: RFC 8259, with spaces and digits bounded so that no text goes on for ever. */
-import { all, any, byte, type Expression, empty, literal, many, oneOf, optional, Rule, repeat } from "./expression.ts";
+import {
+  all,
+  any,
+  byte,
+  type Expression,
+  empty,
+  inTurn,
+  literal,
+  many,
+  oneAmong,
+  oneOf,
+  optional,
+  Rule,
+  repeat,
+} from "./expression.ts";
 
 const continuation = byte([0x80, 0xbf]);
 
@@ -114,7 +128,7 @@ export function constant(given: unknown): Expression {
 
 function bracketed(open: string, parts: readonly Expression[], close: string): Expression {
   const joined = parts.flatMap((part, i) => (i === 0 ? [part] : [literal(","), space, part]));
-  return all(literal(open), space, ...joined, ...(parts.length > 0 ? [space] : []), literal(close));
+  return all(literal(open), space, inTurn(joined), ...(parts.length > 0 ? [space] : []), literal(close));
 }
 
 /** A key that is none of these, written without escapes. */
@@ -140,5 +154,5 @@ function differing(names: readonly (readonly number[])[]): Expression {
     choices.push(all(byte([first, first]), differing(rest)));
   }
   if (!names.some((name) => name.length === 0)) choices.push(empty);
-  return any(...choices);
+  return oneAmong(choices);
 }

@@ -5,7 +5,7 @@
  */
 import { SluiceError } from "../errors.ts";
 import { show, showText } from "../show.ts";
-import { all, any, byte, type Expression, empty, literal, many, repeat } from "./expression.ts";
+import { all, any, byte, type Expression, empty, inTurn, literal, many, oneAmong, repeat } from "./expression.ts";
 import { character, plainCharacter } from "./json-text.ts";
 
 /** @param path its place in the schema, for errors */
@@ -24,11 +24,15 @@ const CLASSES: Readonly<Record<string, Characters>> = { d: DIGITS, w: WORD, s: S
 const CONTROLS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", v: "\v" };
 /** A count without an upper bound, and the largest that is taken. */
 const MOST_REPEATS = 1000;
+/** Maximum length of a pattern, and depth of groups within groups. */
+const MOST_CHARACTERS = 10_000;
+const MOST_DEPTH = 100;
 
 class PatternReader {
   readonly #source: string;
   readonly #path: string;
   #at = 0;
+  #depth = 0;
 
   constructor(source: string, path: string) {
     this.#source = source;
@@ -36,6 +40,7 @@ class PatternReader {
   }
 
   read(): Expression {
+    if (this.#source.length > MOST_CHARACTERS) throw this.#refused(`more than ${MOST_CHARACTERS} characters`);
     const anywhere = many(character);
     const alternatives: Expression[] = [];
     do {
@@ -45,20 +50,20 @@ class PatternReader {
       alternatives.push(all(isHeld ? empty : anywhere, body, isEnded ? empty : anywhere));
     } while (this.#take("|"));
     if (this.#at < this.#source.length) throw this.#refused(`${show(this.#source[this.#at])} at ${this.#at}`);
-    return any(...alternatives);
+    return oneAmong(alternatives);
   }
 
   #alternatives(): Expression {
     const choices = [this.#sequence()];
     while (this.#take("|")) choices.push(this.#sequence());
-    return any(...choices);
+    return oneAmong(choices);
   }
 
   #sequence(): Expression {
     const parts: Expression[] = [];
     while (this.#at < this.#source.length && !"|)$".includes(this.#source[this.#at] as string))
       parts.push(this.#counted());
-    return all(...parts);
+    return inTurn(parts);
   }
 
   #counted(): Expression {
@@ -92,7 +97,9 @@ class PatternReader {
       case "(": {
         if (this.#source[this.#at] === "?" && !this.#source.startsWith("?:", this.#at)) throw this.#refused("(?");
         if (this.#take("?")) this.#take(":");
+        if (++this.#depth > MOST_DEPTH) throw this.#refused(`groups nested deeper than ${MOST_DEPTH}`);
         const inner = this.#alternatives();
+        this.#depth--;
         if (!this.#take(")")) throw this.#refused("a group without an end");
         return inner;
       }
@@ -155,11 +162,12 @@ class PatternReader {
       for (let code = low; code <= high; code++) {
         if (code < 128) set.add(code);
         else wide.push(String.fromCodePoint(code));
+        if (wide.length > MOST_CHARACTERS) throw this.#refused(`a class of more than ${MOST_CHARACTERS} characters`);
       }
     }
     if (isNot && wide.length > 0) throw this.#refused("a negated class beyond ASCII");
     const narrow = setOf(set, isNot);
-    return wide.length === 0 ? narrow : any(narrow, ...wide.map((each) => literal(each)));
+    return wide.length === 0 ? narrow : oneAmong([narrow, ...wide.map((each) => literal(each))]);
   }
 
   #member(): string | Characters {
@@ -189,7 +197,7 @@ class PatternReader {
   #refused(what: string): SluiceError {
     return new SluiceError(
       "usage",
-      `The JSON schema: ${this.#path} "${showText(this.#source, 60)}" has ${what}, which is not supported`,
+      `The JSON schema: ${showText(this.#path, 200)} "${showText(this.#source, 60)}" has ${showText(what)}, which is not supported`,
       { hint: "Literals, classes, groups, | and counts are.", field: "json_schema" },
     );
   }

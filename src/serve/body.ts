@@ -1,5 +1,6 @@
 /** Bodies of requests, of a size that is bounded before it is read. */
 import type { Context } from "hono";
+import { MAX_NESTING, nesting } from "../formats/json.ts";
 import { Problem } from "./problem.ts";
 
 /** @throws Problem 413 for more than `most` bytes, 400 if the sender leaves before the end, which is no fault of the server */
@@ -35,11 +36,22 @@ export async function jsonOf(c: Context, most: number): Promise<unknown> {
   if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) {
     throw new Problem(415, "The body must be JSON, with Content-Type: application/json", { code: "bad_content_type" });
   }
-  const text = new TextDecoder().decode(await bytesOf(c, most));
+  return parseJson(new TextDecoder().decode(await bytesOf(c, most)), "The body");
+}
+
+/**
+ * A client's JSON. Its nesting is bounded, so that whoever reads the value may recurse.
+ * @param what names it in errors
+ * @throws Problem 400
+ */
+export function parseJson(text: string, what: string, param: string | null = null): unknown {
+  if (nesting(text, MAX_NESTING) > MAX_NESTING) {
+    throw new Problem(400, `${what} is nested more than ${MAX_NESTING} levels deep`, { code: "bad_json", param });
+  }
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new Problem(400, `The body is not JSON: ${(cause as Error).message}`, { code: "bad_json" });
+    throw new Problem(400, `${what} is not JSON: ${(cause as Error).message}`, { code: "bad_json", param });
   }
 }
 

@@ -153,12 +153,10 @@ function interventionOf(
 }
 
 function isSameLayers(own: unknown, wanted: unknown): boolean {
-  const sorted = (layers: readonly unknown[]): string =>
-    [...layers]
-      .map(Number)
-      .sort((a, b) => a - b)
-      .join();
-  return Array.isArray(own) && Array.isArray(wanted) && sorted(own) === sorted(wanted);
+  const isLayers = (layers: unknown): layers is readonly number[] =>
+    Array.isArray(layers) && layers.every((layer) => Number.isSafeInteger(layer));
+  const sorted = (layers: readonly number[]): string => [...layers].sort((a, b) => a - b).join();
+  return isLayers(own) && isLayers(wanted) && sorted(own) === sorted(wanted);
 }
 
 function otherLayers(param: string, { field }: Described["layers"], bundle: string): Problem {

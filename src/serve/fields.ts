@@ -145,7 +145,7 @@ const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
  */
 export function readFields<Out, In>(rule: ObjectRule<Out, In>, call: string, body: unknown): Out {
   if (!isOptions(body)) throw new Problem(400, "The body must be a JSON object", { code: "bad_json" });
-  const given: Record<string, unknown> = {};
+  const given: [name: string, value: unknown][] = [];
   for (const [name, value] of Object.entries(body)) {
     if (value === null || IGNORED.has(name)) continue;
     const isHarmless = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
@@ -156,7 +156,8 @@ export function readFields<Out, In>(rule: ObjectRule<Out, In>, call: string, bod
         param: name,
       });
     }
-    given[name] = value;
+    given.push([name, value]);
   }
-  return rule.read(given, new Place(call, "options"));
+  // A field called __proto__ is one that is not known.
+  return rule.read(Object.fromEntries(given) as In, new Place(call, "options"));
 }

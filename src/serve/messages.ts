@@ -1,5 +1,6 @@
 /** Messages of a request as chat templates expect them. */
 import { show } from "../show.ts";
+import { parseJson } from "./body.ts";
 import { Problem } from "./problem.ts";
 
 type Given = Readonly<Record<string, unknown>>;
@@ -50,9 +51,6 @@ function callOf(call: unknown, param: string): Given {
   if (typeof name !== "string")
     throw new Problem(400, `${param} must be { id, type, function: { name, arguments } }`, { param });
   if (typeof given !== "string") return call as Given;
-  try {
-    return { ...(call as Given), function: { name, arguments: JSON.parse(given === "" ? "{}" : given) as unknown } };
-  } catch (cause) {
-    throw new Problem(400, `${param}.function.arguments is not JSON: ${(cause as Error).message}`, { param });
-  }
+  const values = parseJson(given === "" ? "{}" : given, `${param}.function.arguments`, param);
+  return { ...(call as Given), function: { name, arguments: values } };
 }

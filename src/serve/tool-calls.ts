@@ -7,6 +7,8 @@
  *     <tool_call><function=f><parameter=a>…</parameter></function></tool_call>   Qwen 3 Coder
  */
 
+import { MAX_NESTING, nesting } from "../formats/json.ts";
+
 /** A tool as requests describe it. */
 export interface Tool {
   readonly name: string;
@@ -176,17 +178,18 @@ function functionCall(text: string, tools: readonly Tool[]): ToolCall | undefine
     return isObject(values) ? { name: tool.name, arguments: JSON.stringify(values) } : undefined;
   }
   const properties = isObject(tool.parameters.properties) ? tool.parameters.properties : {};
-  const values: Record<string, unknown> = {};
+  const values = new Map<string, unknown>();
   for (const [, key = "", written = ""] of body.matchAll(/<parameter=([^>\s]+)>\n?([\s\S]*?)\n?(?:<\/parameter>|$)/g)) {
-    const schema = properties[key];
+    const schema = Object.hasOwn(properties, key) ? properties[key] : undefined;
     const isText = isObject(schema) && schema.type === "string";
-    values[key] = isText ? written : (parsed(written) ?? written);
+    values.set(key, isText ? written : (parsed(written) ?? written));
   }
-  return { name: tool.name, arguments: JSON.stringify(values) };
+  return { name: tool.name, arguments: JSON.stringify(Object.fromEntries(values)) };
 }
 
-/** The value of a JSON text; undefined if it is none: what a model wrote need not be. */
+/** The value of a JSON text; undefined if it is none, or one too deep to be printed: what a model wrote need not be one. */
 function parsed(text: string): unknown {
+  if (nesting(text, MAX_NESTING) > MAX_NESTING) return undefined;
   try {
     return JSON.parse(text) as unknown;
   } catch {

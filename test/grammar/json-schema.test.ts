@@ -218,4 +218,57 @@ test("what cannot be held to is refused by name", () => {
   }
 });
 
+test("schemas from strangers are compiled or refused, in little time", () => {
+  const nested = (levels: number, wrap: (inner: unknown) => unknown): unknown => {
+    let schema: unknown = { type: "string" };
+    for (let i = 0; i < levels; i++) schema = wrap(schema);
+    return schema;
+  };
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `n${i}`);
+  const members = (count: number) => Object.fromEntries(names(count).map((name) => [name, { type: "string" }]));
+  let groups = "()";
+  for (let i = 0; i < 8; i++) groups = `(${groups}){1000}`;
+  const compiled: unknown[] = [
+    { type: "object", properties: members(40), additionalProperties: false },
+    { type: "integer", minimum: 1 },
+    { type: "string", pattern: groups },
+    nested(40, (inner) => ({ type: ["object", "object"], properties: { a: inner }, additionalProperties: false })),
+    JSON.parse(
+      '{"type":"object","properties":{"__proto__":{"type":"string"}},"required":["__proto__","constructor"],"additionalProperties":true}',
+    ),
+  ];
+  const refused: unknown[] = [
+    { const: JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) },
+    JSON.parse(`${'{"anyOf":['.repeat(100_000)}true${"]}".repeat(100_000)}`),
+    { type: "string", pattern: "(".repeat(5000) },
+    { type: "string", pattern: "a|".repeat(200_000) },
+    { $ref: "#/%E0" },
+    { $ref: "#/constructor" },
+    { enum: Array.from({ length: 500_000 }, (_, i) => i % 10) },
+    { enum: [Number.NaN] },
+    { type: Array.from({ length: 300_000 }, () => "string") },
+    { anyOf: Array.from({ length: 300_000 }, () => true) },
+    { const: "x".repeat(4_000_000) },
+    { type: "object", required: names(300_000) },
+    { type: "object", properties: { ["k".repeat(50_000)]: true }, additionalProperties: true },
+    { type: "object", properties: members(3000), required: names(3000), additionalProperties: false },
+    { ["k".repeat(1_000_000)]: 1 },
+    { type: "integer", minimum: Number.POSITIVE_INFINITY },
+    nested(40, (inner) => ({ type: "object", required: ["a", "b", "c"], additionalProperties: inner })),
+    nested(40, (inner) => ({ type: "array", minItems: 10, maxItems: 10, items: inner })),
+  ];
+  const began = performance.now();
+  for (const schema of compiled) new Automaton(compileSchema(schema));
+  for (const [i, schema] of refused.entries()) {
+    try {
+      new Automaton(compileSchema(schema));
+      assert.unreachable(String(i));
+    } catch (error) {
+      assert.instance(error, SluiceError, `${i}: ${String(error)}`);
+      assert.ok((error as SluiceError).message.length < 700, String(i));
+    }
+  }
+  assert.ok(performance.now() - began < 20_000);
+});
+
 test.run();

@@ -87,6 +87,47 @@ test("keys, origins, types and sizes are guarded", async () => {
   );
 });
 
+test("requests of strangers are refused by name, in little time, and are no fault of the server", async () => {
+  await withServer(
+    { bundles: new Map([["push", await pushBundle("push")]]) },
+    async ({ server: { address }, faults }) => {
+      const deep = "[".repeat(100_000) + "]".repeat(100_000);
+      const schema = (text: string) =>
+        `{"prompt":"a","response_format":{"type":"json_schema","json_schema":{"schema":${text}}}}`;
+      const asked = (more: string) => `{"messages":[{"role":"user","content":"a"}],${more}}`;
+      const requests: readonly (readonly [path: string, body: string])[] = [
+        ["v1/completions", `{"prompt":${deep}}`],
+        ["v1/completions", `{"prompt":"a","__proto__":{"temperature":2}}`],
+        ["v1/completions", `{"prompt":"a","constructor":1}`],
+        ["v1/completions", `{"prompt":"a","${"_".repeat(2_000_000)}":1}`],
+        ["v1/completions", `{"prompt":"a","logit_bias":{"__proto__":1}}`],
+        ["v1/completions", `{"prompt":"a","steering":{"vectors":[{"name":"push","layers":[{"toString":1}]}]}}`],
+        ["v1/completions", `{"prompt":"a","steering":{"vectors":[{"name":"push","layers":["1"]}]}}`],
+        [
+          "v1/completions",
+          `{"prompt":"a","steering":{"vectors":[{"name":"push","layers":[[${"[".repeat(500)}${"]".repeat(500)}]]}]}}`,
+        ],
+        ["v1/completions", schema(`{"const":${"[".repeat(400)}${"]".repeat(400)}}`)],
+        ["v1/completions", schema(`{"$ref":"#/%"}`)],
+        ["v1/completions", schema(`{"enum":[${"1,".repeat(500_000)}1]}`)],
+        ["v1/chat/completions", asked(`"chat_template_kwargs":{"a":${deep}}`)],
+        ["v1/chat/completions", asked(`"tools":[{"type":"function","function":{"name":"f","parameters":${deep}}}]`)],
+        ["api/steer", `{"prompt":"a","vectors":[{"steering_vector":${deep},"strength":1,"hook":"x"}]}`],
+      ];
+      for (const [path, body] of requests) {
+        const began = performance.now();
+        const headers = { "Content-Type": "application/json" };
+        const answer = await fetch(`${address}/${path}`, { method: "POST", headers, body });
+        const text = await answer.text();
+        assert.is(answer.status, 400, `${body.slice(0, 80)}: ${text.slice(0, 200)}`);
+        assert.ok(text.length < 1500, body.slice(0, 80));
+        assert.ok(performance.now() - began < 5000, body.slice(0, 80));
+      }
+      assert.equal(faults, []);
+    },
+  );
+});
+
 test("each request has its own interventions; bundles come and go", async () => {
   const push = await pushBundle("push");
   const cut = await cutBundle();

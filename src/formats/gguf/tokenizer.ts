@@ -4,6 +4,7 @@
  */
 import { SluiceError } from "../../errors.ts";
 import { show } from "../../show.ts";
+import { MAX_NESTING, nesting } from "../json.ts";
 import { mergesById, mergesByScore, type Piece } from "../piece-merges.ts";
 import type { Metadata } from "./metadata.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./pre-tokenizers.ts";
@@ -249,6 +250,9 @@ function chatTemplates(metadata: Metadata): Json {
 }
 
 function parse(text: string, metadata: Metadata): unknown {
+  if (nesting(text, MAX_NESTING) > MAX_NESTING) {
+    throw damaged(metadata, `\`tokenizer.huggingface.json\` is nested more than ${MAX_NESTING} levels deep`);
+  }
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
