@@ -11,7 +11,8 @@ export function parseCsv(content: string, where: string): readonly ReadonlyMap<s
   const records = splitRecords(content.replace(/^\uFEFF/, ""), where);
   const [header, ...rows] = records;
   if (!header) return [];
-  const twice = header.fields.find((name, i) => header.fields.indexOf(name) !== i);
+  const seen = new Set<string>();
+  const twice = header.fields.find((name) => seen.size === seen.add(name).size);
   if (twice !== undefined) {
     throw new SluiceError("bad_file", `${where} has two columns ${show(twice)}`, {
       hint: "Give each column a different name.",
@@ -58,6 +59,8 @@ function splitRecords(content: string, where: string): readonly CsvRecord[] {
   return records;
 }
 
+const FIELD_END = /[,\n\r]/g;
+
 /** One field from `at` on, and where it ends: at a comma, a line end, or the end of the text. */
 function readField(
   content: string,
@@ -66,8 +69,8 @@ function readField(
   where: string,
 ): { readonly value: string; readonly end: number; readonly lines: number } {
   if (content[at] !== '"') {
-    const found = /[,\n\r]/.exec(content.slice(at));
-    const end = found ? at + found.index : content.length;
+    FIELD_END.lastIndex = at;
+    const end = FIELD_END.exec(content)?.index ?? content.length;
     return { value: content.slice(at, end), end, lines: 0 };
   }
   let value = "";

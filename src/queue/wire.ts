@@ -55,6 +55,7 @@ export function fromBytes(given: Uint8Array): unknown {
       if ("$number" in value) return Number(value.$number);
       if (!("$array" in value)) return value;
       const { $array, at, length: count } = value as Extract<Marked, { $array: unknown }>;
+      if (!Object.hasOwn(ARRAYS, $array)) throw new Error("no kind of array");
       const kind: new (buffer: ArrayBuffer, at: number, length: number) => unknown = ARRAYS[$array];
       return new kind(all.buffer, begin + at, count);
     });
