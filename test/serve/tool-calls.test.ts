@@ -9,6 +9,8 @@ const tools: readonly Tool[] = [
 ];
 const f = (values: object): ToolCall => ({ name: "f", arguments: JSON.stringify(values) });
 
+const deep = "[".repeat(20_000) + "]".repeat(20_000);
+
 const answers: readonly (readonly [text: string, content: string, calls: readonly ToolCall[]])[] = [
   ["Just text with { braces } and <tags>.", "Just text with { braces } and <tags>.", []],
   // Hermes, Qwen 2.5 and 3
@@ -25,6 +27,14 @@ const answers: readonly (readonly [text: string, content: string, calls: readonl
     "",
     [f({ a: 3, s: "12" })],
   ],
+  // Names that JavaScript knows are names like others.
+  [
+    "<tool_call><function=f><parameter=__proto__>7</parameter><parameter=constructor>x</parameter></function></tool_call>",
+    "",
+    [{ name: "f", arguments: '{"__proto__":7,"constructor":"x"}' }],
+  ],
+  // Too deep to be printed again.
+  [`{"name": "f", "parameters": {"a": ${deep}}}`, `{"name": "f", "parameters": {"a": ${deep}}}`, []],
   // Llama 3
   ['{"name": "f", "parameters": {"a": 4}}', "", [f({ a: 4 })]],
   [
