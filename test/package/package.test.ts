@@ -32,6 +32,8 @@ test.before(async () => {
 test("the package holds what was built and nothing of the checkout", async () => {
   const files = await readdir(join(app, "node_modules/sluice"));
   assert.equal(files.filter((file) => !["LICENSE", "README.md"].includes(file)).sort(), [
+    "SECURITY.md",
+    "THIRD-PARTY.md",
     "bin",
     "dist",
     "docs",

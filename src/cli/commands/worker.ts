@@ -24,7 +24,7 @@ export const worker = defineCommand({
     concurrency: withDefault("N", "Shards to compute at a time, on one model", wholeNumber(1), 1),
     lease: withDefault(
       "SECONDS",
-      "Give a shard to another worker if this one shows no sign of life for so long",
+      "Give a shard to another worker if this one shows no sign of life for that long",
       decimal({ min: 1 }),
       30,
     ),
