@@ -193,7 +193,7 @@ export class Gpu {
       this.#takeErrors();
       throw error;
     }
-    // A buffer without memory causes errors before its own is known: who waits for results is told of it.
+    // A buffer without memory causes other errors before its own is known: those who wait get its own.
     if (this.#errors.length === 0 || this.#unanswered > 0) return;
     const reported = this.#takeErrors();
     const [missing] = this.#withoutMemory.values();

@@ -153,7 +153,7 @@ async function answer(opened: WorkerModel, sampling: Sampling, signal: AbortSign
           runState.value = "running";
           const side = sequence === 0 ? "plain" : "edited";
           const piece = text ?? "";
-          // What ends a turn is no part of it; text that waited for it is.
+          // What ends a turn is not shown; text that was held back until it came is.
           if (!ends.has(token)) buffer.push(side, { id: token, text: piece });
           else if (piece !== "") buffer.amend(side, (last) => ({ ...last, text: last.text + piece }));
         },

@@ -1,4 +1,4 @@
-/** A chat, plain and edited side by side: turns stand beside each other, and each side has its own history. */
+/** A chat, plain and edited side by side; each side has its own history. */
 import { memo } from "preact/compat";
 import { useEffect, useRef } from "preact/hooks";
 import { hasStages } from "../state/bundles.ts";

@@ -81,7 +81,7 @@ async function listOf(known: Pick<Server, "address" | "key">, path: string): Pro
   const response = await ask(known, path, soon());
   const { data } = (await response.json()) as { readonly data?: readonly { readonly id: string }[] };
   if (!Array.isArray(data))
-    throw new Refusal(`${known.address}${path} is no list, so this is no server of this kind`, {});
+    throw new Refusal(`${known.address}${path} is not a list, so this is not a server of this kind`, {});
   return data.map(({ id }) => String(id));
 }
 

@@ -46,7 +46,7 @@ export interface Shared {
   readonly turns?: readonly SharedTurn[];
 }
 
-/** Reads what stands behind `#s=`. @throws an error with a hint for whatever this page did not write */
+/** Reads what follows `#s=`. @throws an error with a hint for whatever this page did not write */
 export async function readLink(text: string): Promise<Shared> {
   let value: unknown;
   try {
