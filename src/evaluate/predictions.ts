@@ -1,9 +1,10 @@
 /** How a plain and an edited model predict the same texts, token by token. */
-import { logitsOf, type Plan } from "../compile/plan.ts";
+import type { Plan } from "../compile/plan.ts";
 import type { Model } from "../model/model.ts";
 import { groupsOf, type Window, windowsOf } from "../model/windows.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { divergence, logSumExp } from "../numbers/distributions.ts";
+import { logitRows } from "../runtime/logit-rows.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 import { labelOf, type Shard, type ShardKind } from "../shards/shards.ts";
@@ -126,39 +127,28 @@ async function compareStep(
   rows: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { stride } = logitsOf(sequences.plan);
   const feeds = group.flatMap(({ tokens }, i) => {
     const part = tokens.slice(from, from + rows);
     return [2 * i, 2 * i + 1].map((sequence) => ({ sequence, tokens: part, outs: "all" as const }));
   });
   /** Logits of plain sequences that wait for those of the edited sequences. */
   const waiting = new Map<string, Float32Array>();
-  const steps = sequences.feed(feeds, {
-    head: "logits",
-    tail: "none",
-    signal,
-    reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
-  });
-  for await (const { step, bytes } of steps) {
-    const logits = new Float32Array(bytes[0] as ArrayBuffer);
-    for (const [out, { sequence, position }] of step.outs.entries()) {
-      const row = logits.subarray(out * stride, out * stride + sequences.vocabSize);
-      const i = sequence >> 1;
-      const key = `${i} ${position}`;
-      if (sequence % 2 === 0) {
-        waiting.set(key, row);
-        continue;
-      }
-      const plain = waiting.get(key) as Float32Array;
-      waiting.delete(key);
-      const { tokens, counted } = group[i] as Window;
-      const next = tokens[position + 1];
-      if (next === undefined || position + 1 < tokens.length - counted) continue;
-      const bad = add(sums[i] as Mutable<WindowSums>, plain, row, next);
-      if (!bad) continue;
-      const [which, owner] = bad === "plain" ? ([bad, 2 * i] as const) : ([bad, sequence] as const);
-      throw await notFinite(sequences, owner, `The ${which} model's logits at position ${position} of a text`);
+  for await (const { sequence, position, row } of logitRows(sequences, feeds, signal)) {
+    const i = sequence >> 1;
+    const key = `${i} ${position}`;
+    if (sequence % 2 === 0) {
+      waiting.set(key, row);
+      continue;
     }
+    const plain = waiting.get(key) as Float32Array;
+    waiting.delete(key);
+    const { tokens, counted } = group[i] as Window;
+    const next = tokens[position + 1];
+    if (next === undefined || position + 1 < tokens.length - counted) continue;
+    const bad = add(sums[i] as Mutable<WindowSums>, plain, row, next);
+    if (!bad) continue;
+    const [which, owner] = bad === "plain" ? ([bad, 2 * i] as const) : ([bad, sequence] as const);
+    throw await notFinite(sequences, owner, `The ${which} model's logits at position ${position} of a text`);
   }
 }
 

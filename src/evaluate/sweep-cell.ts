@@ -1,8 +1,8 @@
 /** What a model with interventions costs and does at one setting: a cell of a sweep. */
-import { logitsOf } from "../compile/plan.ts";
 import type { Model } from "../model/model.ts";
 import type { Window } from "../model/windows.ts";
 import { divergence, logSumExp } from "../numbers/distributions.ts";
+import { logitRows } from "../runtime/logit-rows.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { ShardKind } from "../shards/shards.ts";
 import { likeliest, predicted, predictionShards } from "./predictions.ts";
@@ -106,7 +106,6 @@ async function nextTokens(
   if (prompts.length === 0) return [];
   const context = prompts.reduce((most, { length }) => Math.max(most, length), 0);
   const sequences = await openPairs(model, Math.min(MOST_PROMPTS, prompts.length), context, signal);
-  const { stride } = logitsOf(sequences.plan);
   const effects: PromptEffect[] = [];
   try {
     const most = sequences.plan.sequences >> 1;
@@ -116,18 +115,7 @@ async function nextTokens(
       });
       for (const { sequence, tokens } of feeds) sequences.beginPrompt(sequence, tokens.length);
       const rows: Float32Array[] = [];
-      const steps = sequences.feed(feeds, {
-        head: "logits",
-        tail: "none",
-        signal,
-        reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
-      });
-      for await (const { step, bytes } of steps) {
-        const logits = new Float32Array(bytes[0] as ArrayBuffer);
-        for (const [out, { sequence }] of step.outs.entries()) {
-          rows[sequence] = logits.subarray(out * stride, out * stride + sequences.vocabSize);
-        }
-      }
+      for await (const { sequence, row } of logitRows(sequences, feeds, signal)) rows[sequence] = row;
       for (let i = 0; 2 * i < feeds.length; i++) {
         const [p, q] = [rows[2 * i], rows[2 * i + 1]] as [Float32Array, Float32Array];
         const [plain, edited] = [logSumExp(p), logSumExp(q)];
