@@ -1,6 +1,6 @@
 /** Predictions of a text with and without interventions, in two sequences of one batch. */
-import { logitsOf } from "../compile/plan.ts";
 import { logSumExp } from "../numbers/distributions.ts";
+import { logitRows } from "../runtime/logit-rows.ts";
 import { notFinite } from "../runtime/not-finite.ts";
 import type { Sequences } from "../runtime/sequences.ts";
 
@@ -27,7 +27,6 @@ export async function* predictPair(
   { promptLength, signal }: { readonly promptLength?: number | undefined; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<PairedPrediction> {
   const { chunkRows, chunkOuts } = sequences.plan;
-  const { stride } = logitsOf(sequences.plan);
   for (const sequence of [PLAIN, EDITED]) sequences.beginPrompt(sequence, promptLength ?? tokens.length);
   /** Predictions of the plain model that wait for the edited model's. */
   const waiting = new Map<number, Float64Array>();
@@ -37,29 +36,19 @@ export async function* predictPair(
     const feeds = [PLAIN, EDITED].map((sequence) => {
       return { sequence, tokens: tokens.slice(from, from + part), outs: "all" as const };
     });
-    const steps = sequences.feed(feeds, {
-      head: "logits",
-      tail: "none",
-      signal,
-      reads: (step) => [{ role: { role: "logits" }, offset: 0, byteLength: step.outs.length * stride * 4 }],
-    });
-    for await (const { step, bytes } of steps) {
-      const rows = new Float32Array(bytes[0] as ArrayBuffer);
-      for (const [i, { sequence, position }] of step.outs.entries()) {
-        const begin = i * stride;
-        const row = logSoftmax(rows.subarray(begin, begin + sequences.vocabSize));
-        if (!row.every(Number.isFinite)) {
-          const which = sequence === PLAIN ? "plain" : "edited";
-          throw await notFinite(sequences, sequence, `The ${which} model's logits at position ${position}`);
-        }
-        if (sequence === PLAIN) {
-          waiting.set(position, row);
-          continue;
-        }
-        const plain = waiting.get(position) as Float64Array;
-        waiting.delete(position);
-        yield { position, plain, edited: row };
+    for await (const { sequence, position, row: logits } of logitRows(sequences, feeds, signal)) {
+      const row = logSoftmax(logits);
+      if (!row.every(Number.isFinite)) {
+        const which = sequence === PLAIN ? "plain" : "edited";
+        throw await notFinite(sequences, sequence, `The ${which} model's logits at position ${position}`);
       }
+      if (sequence === PLAIN) {
+        waiting.set(position, row);
+        continue;
+      }
+      const plain = waiting.get(position) as Float64Array;
+      waiting.delete(position);
+      yield { position, plain, edited: row };
     }
   }
 }
