@@ -123,16 +123,18 @@ function sentencesOf(
   label: boolean,
   { textColumn = "text", labelColumn }: ClassChoice,
 ): readonly string[] {
-  const rows = parseCsv(content, path);
-  for (const column of [textColumn, labelColumn]) {
-    if (column === undefined || rows.length === 0 || rows[0]?.has(column)) continue;
-    throw new SluiceError("bad_file", `${path} has no column ${show(column)}`, {
-      hint: `Its columns are ${showText([...(rows[0]?.keys() ?? [])].join(", "), 400)}.`,
+  const wanted = labelColumn === undefined ? [textColumn] : [textColumn, labelColumn];
+  const { names, rows, columns } = parseCsv(content, path, wanted);
+  const missing = wanted.find((column) => rows > 0 && !columns.has(column));
+  if (missing !== undefined) {
+    throw new SluiceError("bad_file", `${path} has no column ${show(missing)}`, {
+      hint: `Its columns are ${showText(names.slice(0, 100).join(", "), 400)}.`,
     });
   }
-  const own =
-    labelColumn === undefined ? rows : rows.filter((row) => isPositive(row.get(labelColumn) ?? "", path) === label);
-  const sentences = own.map((row) => row.get(textColumn) ?? "").filter((sentence) => sentence.trim() !== "");
+  const texts = columns.get(textColumn) ?? [];
+  const labels = labelColumn === undefined ? undefined : columns.get(labelColumn);
+  const own = labels ? texts.filter((_, i) => isPositive(labels[i] ?? "", path) === label) : texts;
+  const sentences = own.filter((sentence) => sentence.trim() !== "");
   if (sentences.length > 0) return sentences;
   throw new SluiceError("bad_file", `${path} holds no sentence of the ${label ? "positive" : "negative"} class`);
 }

@@ -45,7 +45,8 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
     return ids;
   }
 
-  let greatest = -1;
+  // The model's config may name tokens around a text that the tokenizer's files do not have.
+  let greatest = Math.max(-1, bosTokenId ?? -1, eosTokenId ?? -1);
   for (const id of vocabulary.idOf.values()) greatest = Math.max(greatest, id);
   for (const { id } of added) greatest = Math.max(greatest, id);
 

@@ -57,10 +57,15 @@ export const tokenizerDoors = {
   ),
 };
 
+/** Holes of a list, which `every` passes over one by one, are parts too. */
+function isEach(list: readonly unknown[], holds: (part: unknown) => boolean): boolean {
+  return list.findIndex((part) => !holds(part)) < 0;
+}
+
 /** Any content that a chat can have; the template decides what it accepts. */
 function anyContent() {
   return test<NonNullable<ChatMessage["content"]> | null>("a text, a list of parts or null", (value) =>
-    value === null || typeof value === "string" || (Array.isArray(value) && value.every(isOptions)));
+    value === null || typeof value === "string" || (Array.isArray(value) && isEach(value, isOptions)));
 }
 
 /** Every member, so that a new member of the interface is not forgotten here. */

@@ -133,4 +133,18 @@ test("what the caller passes is plain data, of which the numbers are Python's", 
     );
 });
 
+test("values that are too many are refused at once", () => {
+  let twins: unknown = 1;
+  for (let i = 0; i < 200; i++) twins = [twins, twins];
+  for (const x of [new Array(2 ** 32 - 1), { a: [new Array(2 ** 32 - 1)] }, new Uint8Array(1_000_001), twins]) {
+    const start = performance.now();
+    assert.throws(
+      () => render("{{ x }}", { x }),
+      (error: unknown) =>
+        error instanceof NotData && /^x.* is too large: .* at most 1000000 values/.test(error.message),
+    );
+    assert.ok(performance.now() - start < 8000);
+  }
+});
+
 test.run();

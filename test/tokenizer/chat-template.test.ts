@@ -167,4 +167,16 @@ test("a template that does too much is stopped", async () => {
   assert.ok(performance.now() - start < 5000);
 });
 
+test("lists without end are refused at once", async () => {
+  const tokenizer = await withConfig({ chat_template: template });
+  const endless = new Array(2 ** 32 - 1);
+  const refused = refusal("usage", /messages|documents|too large/);
+  assert.throws(() => tokenizer.applyChatTemplate(endless), refused);
+  assert.throws(() => tokenizer.applyChatTemplate([{ role: "user", content: endless }]), refused);
+  assert.throws(() => tokenizer.applyChatTemplate([{ role: "user", content: "", x: endless }]), refused);
+  assert.throws(() => tokenizer.applyChatTemplate(turns, { documents: endless }), refused);
+  assert.throws(() => tokenizer.applyChatTemplate(turns, { variables: { x: endless } }), refused);
+  assert.throws(() => tokenizer.applyChatTemplate(turns, { documents: [{ x: endless }] }), refused);
+});
+
 test.run();

@@ -250,4 +250,12 @@ test("a tokenizer that cannot be read is an error when it is used", async () => 
   assert.match(error?.hint ?? "", /token ids/);
 });
 
+// Found by the fuzzer.
+test("ids around a text that only the model's config names are in the vocabulary", async () => {
+  const piece = new TextEncoder().encode("\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02");
+  const files = { "tokenizer.model": piece, "tokenizer_config.json": { tokenizer_class: "LlamaTokenizer" } };
+  const tokenizer = await loaded(files, { bos_token_id: 1 });
+  assert.equal([tokenizer.encode("")[0], tokenizer.vocabSize], [1, 2]);
+});
+
 test.run();

@@ -47,8 +47,10 @@ export const csv: Target = {
   hasJson: false,
   read: async (files) => {
     for (const [name, bytes] of files) {
-      for (const row of parseCsv(new TextDecoder().decode(bytes), name)) {
-        if ([...row.values()].some((cell) => typeof cell !== "string")) throw new Broken("a cell is not a text");
+      const { rows, columns } = parseCsv(new TextDecoder().decode(bytes), name, ["text", "label", "score"]);
+      for (const cells of columns.values()) {
+        if (cells.length !== rows) throw new Broken(`a column of ${rows} rows has ${cells.length} cells`);
+        if (cells.some((cell) => typeof cell !== "string")) throw new Broken("a cell is not a text");
       }
     }
   },
