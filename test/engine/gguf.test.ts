@@ -1,6 +1,6 @@
 /**
  * Models in GGUF files compute what transformers computes of the numbers that gguf-py reads there
- * (scripts/gguf-fixtures.py), and what a float32 folder of these numbers computes here, edited or not.
+ * (scripts/gguf/generate.py), and what a float32 folder of these numbers computes here, edited or not.
  */
 import fc from "fast-check";
 import { test } from "uvu";

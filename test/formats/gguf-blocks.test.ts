@@ -1,4 +1,4 @@
-/** Quantised blocks give the numbers that gguf-py gives: scripts/gguf-fixtures.py. */
+/** Quantised blocks give the numbers that gguf-py gives: scripts/gguf/generate.py. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { dequantize } from "../../src/formats/dequantized.ts";

@@ -1,4 +1,4 @@
-/** Tokenizers in GGUF files give the ids of the tokenizer.json that they were made from: scripts/gguf-fixtures.py. */
+/** Tokenizers in GGUF files give the ids of the tokenizer.json that they were made from: scripts/gguf/generate.py. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openSource } from "../../src/formats/open-source.ts";
