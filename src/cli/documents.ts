@@ -22,7 +22,7 @@ export async function readDocuments(path: string, signal: AbortSignal): Promise<
 
 /**
  * The lines of a file, one document per line: JSON in a `.jsonl` file, text in any other. Blank lines are skipped.
- * @param the name of a line's content, for messages
+ * @param what the name of a line's content, for messages
  * @throws SluiceError `not_found`, `aborted`, or `bad_file` naming the line
  */
 export async function readLines(

@@ -1,6 +1,6 @@
 /** Model files that a user picked in a page, or dropped there. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
-import { checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
+import { checkRange, closedSource, endsEarly, type FileSource, readWhole } from "./source.ts";
 
 /**
  * @param files of one model's folder. If they were picked as a folder, their paths are relative to it;
@@ -63,10 +63,8 @@ class FileList implements FileSource {
     return new Uint8Array(bytes);
   }
 
-  async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const size = await this.size(path, signal);
-    if (size > maxBytes) throw tooLarge(this.describe(path), size, maxBytes);
-    return this.read(path, 0, size, signal);
+  readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return readWhole(this, path, maxBytes, signal);
   }
 
   isForwardOnly(): boolean {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { alive } from "../resources.ts";
 import { RECOGNISED_BYTES, recognise } from "./recognise.ts";
-import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
+import { checkPath, checkRange, closedSource, endsEarly, type FileSource, readWhole } from "./source.ts";
 
 /** An abort is noticed between reads of this size; the kernel also takes no more than 2 GiB in one call. */
 const READ_BYTES = 16 << 20;
@@ -108,10 +108,8 @@ class NodeFolder implements FileSource {
     return bytes;
   }
 
-  async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const size = await this.size(path, signal);
-    if (size > maxBytes) throw tooLarge(this.describe(path), size, maxBytes);
-    return this.read(path, 0, size, signal);
+  readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return readWhole(this, path, maxBytes, signal);
   }
 
   isForwardOnly(): boolean {

@@ -88,6 +88,18 @@ export function endsEarly(where: string, size: number, end: number): SluiceError
   });
 }
 
+/** A file of at most `maxBytes` in one range: {@link FileSource.readAll} of a source that knows sizes beforehand. */
+export async function readWhole(
+  source: Pick<FileSource, "describe" | "size" | "read">,
+  path: string,
+  maxBytes = MAX_TEXT_BYTES,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const size = await source.size(path, signal);
+  if (size > maxBytes) throw tooLarge(source.describe(path), size, maxBytes);
+  return source.read(path, 0, size, signal);
+}
+
 /** The error for a file too large to be held whole. */
 export function tooLarge(where: string, size: number | null, maxBytes: number): SluiceError {
   const found = size === null ? "more" : `${size} bytes`;

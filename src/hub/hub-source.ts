@@ -1,14 +1,6 @@
 /** A hub model's files while they are on their way: each is read as soon as its bytes have come. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
-import {
-  checkPath,
-  checkRange,
-  closedSource,
-  endsEarly,
-  type FileSource,
-  MAX_TEXT_BYTES,
-  tooLarge,
-} from "../formats/source.ts";
+import { checkPath, checkRange, closedSource, endsEarly, type FileSource, readWhole } from "../formats/source.ts";
 import type { Download } from "./download.ts";
 
 export class HubSource implements FileSource {
@@ -57,10 +49,8 @@ export class HubSource implements FileSource {
     return (await coming.read(begin, end)) ?? (await this.#kept(path, signal)).read(path, begin, end, signal);
   }
 
-  async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const size = await this.size(path, signal);
-    if (size > maxBytes) throw tooLarge(this.describe(path), size, maxBytes);
-    return this.read(path, 0, size, signal);
+  readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return readWhole(this, path, maxBytes, signal);
   }
 
   /** Begins: which files there are is known already, so none need be named. */

@@ -1,15 +1,7 @@
 /** The files of a commit in a page's storage, for reading. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { ReadAhead, type Span } from "../formats/read-ahead.ts";
-import {
-  checkPath,
-  checkRange,
-  closedSource,
-  endsEarly,
-  type FileSource,
-  MAX_TEXT_BYTES,
-  tooLarge,
-} from "../formats/source.ts";
+import { checkPath, checkRange, closedSource, endsEarly, type FileSource, readWhole } from "../formats/source.ts";
 import type { ContentReader } from "./page-content.ts";
 
 /** A commit in a store, whose files may become more. */
@@ -61,10 +53,8 @@ export class PageModelFiles implements FileSource {
     if (this.#found.has(path)) this.#ahead.add(path, spans);
   }
 
-  async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const size = await this.size(path, signal);
-    if (size > maxBytes) throw tooLarge(this.describe(path), size, maxBytes);
-    return this.read(path, 0, size, signal);
+  readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return readWhole(this, path, maxBytes, signal);
   }
 
   isForwardOnly(): boolean {

@@ -21,7 +21,7 @@ import { classOptions, type LabelledDocuments, readClasses } from "../sentences.
 import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { interventionOptions, reportInterventions } from "./interventions.ts";
 import { modelArgument, modelOptions, tokenizerOf, tuneOptions, withEditedModel } from "./model.ts";
-import { documentsOf } from "./perplexity.ts";
+import { documentsOf, predictedTexts } from "./predicted-texts.ts";
 import { queueOption, withRunner } from "./queue.ts";
 
 const { with: bundles, strength, param, positions } = interventionOptions;
@@ -45,16 +45,8 @@ export const evaluate = defineCommand({
     strength,
     param,
     positions,
-    texts: renamed(
-      input(optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens per line", name)),
-      "text",
-    ),
-    prependBos: needing(flag("Begin every text of --texts with the model's BOS token"), "texts"),
-    maxTokens: needing(
-      optional("N", "Take the first N tokens of each text of --texts (BOS not counted)", wholeNumber(1)),
-      "texts",
-    ),
-    maxTexts: needing(optional("N", "Take the first N texts of --texts", wholeNumber(1)), "texts"),
+    ...predictedTexts,
+    texts: renamed(predictedTexts.texts, "text"),
     prompts: input(optional("FILE", "Prompts to continue: one per line, or .jsonl with text or tokens", name)),
     positive: input(
       optional("FILE", "Texts of the class that the judge looks for: one per line, .jsonl or .csv", name),

@@ -8,7 +8,7 @@ import { readDocuments } from "../documents.ts";
 import { decimal, flag, input, name, oneOf, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
-import { documentsOf } from "./perplexity.ts";
+import { documentsOf } from "./predicted-texts.ts";
 
 export const fitEdges = defineCommand({
   name: "fit edges",

@@ -23,7 +23,7 @@ import { loadScorer } from "../scorer.ts";
 import { sweepPlot } from "../sweep-plot.ts";
 import { interventionOptions, interventionsFrom } from "./interventions.ts";
 import { digestsOf, loadBundles, modelArgument, modelOptions, tuneOptions, withModel } from "./model.ts";
-import { documentsOf } from "./perplexity.ts";
+import { documentsOf, predictedTexts } from "./predicted-texts.ts";
 import { queueOption, withRunner } from "./queue.ts";
 
 const { with: bundles, strength, param, positions } = interventionOptions;
@@ -70,13 +70,7 @@ export const sweep = defineCommand({
     strength,
     param,
     positions,
-    texts: input(optional("FILE", "Texts to predict: a text, or .jsonl with text or tokens per line", name)),
-    prependBos: needing(flag("Begin every text of --texts with the model's BOS token"), "texts"),
-    maxTokens: needing(
-      optional("N", "Take the first N tokens of each text of --texts (BOS not counted)", wholeNumber(1)),
-      "texts",
-    ),
-    maxTexts: needing(optional("N", "Take the first N texts of --texts", wholeNumber(1)), "texts"),
+    ...predictedTexts,
     prompts: input(optional("FILE", "Prompts: one per line, or .jsonl with text or tokens", name)),
     maxNewTokens: needing(
       withDefault("N", "Tokens to continue each prompt by, the likeliest at each step; 0: none", wholeNumber(0), 0),

@@ -6,7 +6,7 @@ import { SluiceError } from "../../errors.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { widen } from "../half.ts";
 import { pythonJson } from "../json.ts";
-import { checkRange, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "../source.ts";
+import { checkRange, endsEarly, type FileSource, readWhole } from "../source.ts";
 import { BLOCK_CODECS } from "./blocks.ts";
 import { type GgufPart, openGgufCheckpoint } from "./checkpoint.ts";
 import { type Architecture, architectureOf, configOf, generationConfigOf } from "./config.ts";
@@ -103,10 +103,8 @@ class GgufFolder implements FileSource {
     return bytes.slice(begin, end);
   }
 
-  async readAll(path: string, maxBytes = MAX_TEXT_BYTES, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const size = await this.size(path, signal);
-    if (size > maxBytes) throw tooLarge(this.describe(path), size, maxBytes);
-    return this.read(path, 0, size, signal);
+  readAll(path: string, maxBytes?: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return readWhole(this, path, maxBytes, signal);
   }
 
   isForwardOnly(path: string): boolean {
