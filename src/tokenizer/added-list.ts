@@ -17,14 +17,19 @@ export function readAddedToken(value: unknown, what: string, special = false): A
   if (typeof value === "string") return { ...plainToken(value), special, normalized: !special };
   if (!isObject(value) || typeof value.content !== "string")
     throw malformed(`${what} is ${show(value)}, which has no \`content\``);
-  const isSpecial = typeof value.special === "boolean" ? value.special : special;
+  const flag = (field: "special" | "single_word" | "lstrip" | "rstrip" | "normalized", fallback: boolean): boolean => {
+    const set = value[field] ?? fallback;
+    if (typeof set === "boolean") return set;
+    throw malformed(`${what} has \`${field}\` ${show(set)}, neither true nor false`);
+  };
+  const isSpecial = flag("special", special);
   return {
     content: value.content,
     special: isSpecial,
-    single_word: value.single_word === true,
-    lstrip: value.lstrip === true,
-    rstrip: value.rstrip === true,
-    normalized: typeof value.normalized === "boolean" ? value.normalized : !isSpecial,
+    single_word: flag("single_word", false),
+    lstrip: flag("lstrip", false),
+    rstrip: flag("rstrip", false),
+    normalized: flag("normalized", !isSpecial),
   };
 }
 
@@ -55,7 +60,7 @@ export class AddedTokenList {
 
   /** The id that a token would get. */
   nextId(): number {
-    return Math.max(this.#greatest + 1, this.#vocabulary.idOf.size);
+    return Math.max(this.#greatest + 1, this.#vocabulary.size);
   }
 
   /**

@@ -156,7 +156,7 @@ function replaceMatches(text: string, matches: readonly number[], content: strin
 }
 
 function metaspaceStep(step: Step): TokenStep {
-  const replacement = textOf(step, "replacement", "▁");
+  const replacement = step.get("replacement") === undefined ? "▁" : step.character("replacement");
   // Files from before tokenizers 0.15 say add_prefix_space instead of prepend_scheme.
   const older = step.boolean("add_prefix_space", true) ? "always" : "never";
   const prepends = step.oneOf("prepend_scheme", ["always", "first", "never"], older) !== "never";

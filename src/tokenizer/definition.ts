@@ -4,6 +4,7 @@
  */
 
 import type { ModelConfig } from "../model-config.ts";
+import { show } from "../show.ts";
 import { AddedTokenList, readAddedToken } from "./added-list.ts";
 import { AddedTokens } from "./added-tokens.ts";
 import { assembleTokenizer } from "./assembly.ts";
@@ -11,7 +12,7 @@ import type { ChatRenderer } from "./chat-template.ts";
 import { compileDecoder } from "./decoder.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import { readModel } from "./models/model.ts";
-import { malformed, type TokenizerModel } from "./models/vocabulary.ts";
+import { isTokenId, malformed, type TokenizerModel } from "./models/vocabulary.ts";
 import { compileNormalizer } from "./normalizer.ts";
 import { compilePostProcessor, type PostProcess } from "./post-processor.ts";
 import { compilePreTokenizer } from "./pre-tokenizer.ts";
@@ -45,6 +46,9 @@ export async function createTokenizer(
   chatFor: (specials: Readonly<Record<string, string>>) => Promise<ChatRenderer>,
 ): Promise<Tokenizer> {
   const { config, className } = files;
+  for (const field of ["add_bos_token", "add_eos_token", "add_prefix_space"]) checkSwitch(config, field);
+  const { version = "1.0" } = files.definition;
+  if (version !== "1.0") throw malformed(`tokenizer.json is of version ${show(version)}; "1.0" is supported`);
   const definition = withPrefixSpace(files.definition, config.add_prefix_space, className);
   const tokenizerModel = files.model ?? readModel(definition.model);
   const list = readAddedTokens(definition, tokenizerModel);
@@ -79,12 +83,21 @@ export async function createTokenizer(
   });
 }
 
+/** Fields of tokenizer_config.json that decide about ids are never guessed. */
+function checkSwitch(config: JsonObject, field: string): void {
+  const value = config[field] ?? false;
+  if (typeof value === "boolean") return;
+  throw malformed(`\`${field}\` of tokenizer_config.json is ${show(value)}, neither true nor false`);
+}
+
 function readAddedTokens(definition: JsonObject, model: TokenizerModel): AddedTokenList {
   const listed = definition.added_tokens ?? [];
   if (!Array.isArray(listed)) throw malformed("`added_tokens` is not a list");
   const list = new AddedTokenList(model.vocabulary);
   listed.forEach((token: unknown, index) => {
     if (!isObject(token)) throw malformed(`\`added_tokens[${index}]\` is not an object`);
+    const { id } = token;
+    if (id !== undefined && !isTokenId(id)) throw malformed(`\`added_tokens[${index}]\` has the id ${show(id)}`);
     list.add(readAddedToken(token, `\`added_tokens[${index}]\``));
   });
   return list;

@@ -74,12 +74,10 @@ function readPiece(message: Uint8Array): SentencePiece {
   const fields = [...readMessage(message)];
   const type = TYPES[integer(fields, 3, 1)];
   if (!type) throw malformed("tokenizer.model has a piece of an unknown type");
-  const score = bytes(fields, 2);
-  return {
-    text: text(fields, 1, ""),
-    score: score?.length === 4 ? new DataView(score.buffer, score.byteOffset, 4).getFloat32(0, true) : 0,
-    type,
-  };
+  const stored = bytes(fields, 2);
+  const score = stored?.length === 4 ? new DataView(stored.buffer, stored.byteOffset, 4).getFloat32(0, true) : 0;
+  if (!Number.isFinite(score)) throw malformed(`tokenizer.model has a piece whose score is ${score}`);
+  return { text: text(fields, 1, ""), score, type };
 }
 
 /** The last field of a number counts, as in protocol buffers. */

@@ -70,6 +70,11 @@ function readVocabulary(metadata: Metadata, rows: number): Vocabulary {
   if (types && types.length !== tokens.length) {
     throw damaged(metadata, `it has ${tokens.length} tokens but the types of ${types.length}`);
   }
+  for (let id = 0; id < (types?.length ?? 0); id++) {
+    const type = types?.[id] as number;
+    if (Number.isInteger(type) && type >= 0 && type <= TOKEN_TYPES.byte) continue;
+    throw damaged(metadata, `token ${id} is of the type ${type}; types are from 0 to ${TOKEN_TYPES.byte}`);
+  }
   const typeOf = (id: number): number => types?.[id] ?? TOKEN_TYPES.normal;
   // Without a prototype, so that a token may be called __proto__.
   const ids = Object.create(null) as Record<string, number>;
@@ -185,7 +190,9 @@ function mergesOf(
   }
   const pieces: Piece[] = [];
   for (let id = 0; id < tokens.length; id++) {
-    if (typeOf(id) === TOKEN_TYPES.normal) pieces.push({ text: tokens.at(id), id, score: scores?.[id] ?? 0 });
+    const score = scores?.[id] ?? 0;
+    if (!Number.isFinite(score)) throw damaged(metadata, `the score of token ${id} is ${score}`);
+    if (typeOf(id) === TOKEN_TYPES.normal) pieces.push({ text: tokens.at(id), id, score });
   }
   const isRanked = pieces.some(({ score }) => score !== pieces[0]?.score);
   return isRanked ? mergesByScore(pieces) : mergesById(pieces);

@@ -8,7 +8,7 @@ import { show } from "../../show.ts";
 import type { JsonObject } from "../json.ts";
 import { MergeQueue, type Merges } from "./merge-queue.ts";
 import { PairTable } from "./pair-table.ts";
-import { malformed, noToken, readVocabulary, type TokenizerModel, type Vocabulary } from "./vocabulary.ts";
+import { malformed, noToken, readSwitch, readVocabulary, type TokenizerModel, type Vocabulary } from "./vocabulary.ts";
 import { WordCache } from "./word-cache.ts";
 
 export interface BpeOptions {
@@ -34,15 +34,20 @@ export function readBpe(config: JsonObject): TokenizerModel {
     if (value === undefined || typeof value === "string") return value;
     throw malformed(`\`model.${field}\` is ${show(value)}, not a text`);
   };
+  // It cuts words at random while a model is trained.
+  const dropout = config.dropout ?? 0;
+  if (!(typeof dropout === "number" && dropout >= 0 && dropout <= 1)) {
+    throw malformed(`\`model.dropout\` is ${show(dropout)}, not a number from 0 to 1`);
+  }
   const unk = text("unk_token");
   const unknown = unk === undefined ? undefined : (vocabulary.idOf.get(unk) ?? null);
   const prefix = text("continuing_subword_prefix");
   const merges = readMerges(config.merges, vocabulary, prefix?.length ?? 0);
   return bpeModel(vocabulary, merges, {
-    ignoreMerges: config.ignore_merges === true,
-    byteFallback: config.byte_fallback === true,
+    ignoreMerges: readSwitch(config, "ignore_merges"),
+    byteFallback: readSwitch(config, "byte_fallback"),
     unknown,
-    fuseUnknown: config.fuse_unk === true,
+    fuseUnknown: readSwitch(config, "fuse_unk"),
     ...(prefix !== undefined && { prefix }),
     suffix: text("end_of_word_suffix") ?? "",
   });
@@ -63,7 +68,7 @@ function readMerges(list: unknown, vocabulary: Vocabulary, prefixLength: number)
     if (left === undefined || right === undefined) throw malformed(`merge ${rank} is ${show(entry)}, not two tokens`);
     const a = idOf.get(left);
     const b = idOf.get(right);
-    const whole = idOf.get(left + right.slice(prefixLength));
+    const whole = right.length < prefixLength ? undefined : idOf.get(left + right.slice(prefixLength));
     if (a === undefined || b === undefined || whole === undefined) {
       throw malformed(`merge ${rank}, ${show(entry)}, names a token that \`model.vocab\` lacks`);
     }

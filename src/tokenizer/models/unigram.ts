@@ -7,7 +7,7 @@ import { show } from "../../show.ts";
 import type { JsonObject } from "../json.ts";
 import { bytesOf, byteTokens } from "./bpe.ts";
 import { PairTable } from "./pair-table.ts";
-import { malformed, noToken, type TokenizerModel, Vocabulary } from "./vocabulary.ts";
+import { malformed, noToken, readSwitch, type TokenizerModel, Vocabulary } from "./vocabulary.ts";
 import { WordCache } from "./word-cache.ts";
 
 /** How far the score of an unknown character is below that of the least likely token. */
@@ -19,7 +19,7 @@ export function readUnigram(config: JsonObject): TokenizerModel {
   if (!Array.isArray(vocab) || vocab.length === 0) throw malformed("`model.vocab` is missing or empty");
   vocab.forEach((entry: unknown, id) => {
     const [token, score] = Array.isArray(entry) ? entry : [];
-    if (typeof token === "string" && typeof score === "number") return;
+    if (typeof token === "string" && Number.isFinite(score)) return;
     throw malformed(`\`model.vocab[${id}]\` is ${show(entry)}, not a token and its score`);
   });
   const unknown = config.unk_id ?? undefined;
@@ -29,7 +29,7 @@ export function readUnigram(config: JsonObject): TokenizerModel {
   ) {
     throw malformed(`\`model.unk_id\` is ${show(unknown)}, not the index of one of the ${vocab.length} tokens`);
   }
-  return unigramModel(vocab as [string, number][], unknown as number | undefined, config.byte_fallback === true);
+  return unigramModel(vocab as [string, number][], unknown as number | undefined, readSwitch(config, "byte_fallback"));
 }
 
 /**

@@ -1,17 +1,20 @@
 /** The tokens of a model and their ids. */
 import { SluiceError } from "../../errors.ts";
 import { show } from "../../show.ts";
-import { isObject } from "../json.ts";
+import { isObject, type JsonObject } from "../json.ts";
 
 /** Ids are kept in maps, never as indices: a file may name any of them. */
 export class Vocabulary {
   readonly idOf: ReadonlyMap<string, number>;
+  /** The number of entries, of which two may have one text. */
+  readonly size: number;
   readonly #reverse: () => ReadonlyMap<number, string>;
   #tokenOf: ReadonlyMap<number, string> | undefined;
 
   /** @param reverse the same by ids; by default made at its first use */
   constructor(idOf: ReadonlyMap<string, number>, reverse?: ReadonlyMap<number, string>) {
     this.idOf = idOf;
+    this.size = reverse?.size ?? idOf.size;
     this.#reverse = () => reverse ?? new Map(Array.from(idOf, ([token, id]) => [id, token]));
   }
 
@@ -43,6 +46,16 @@ export function readVocabulary(vocab: unknown, what: string): Vocabulary {
 /** True for a whole number from 0 to 2^31 - 1. */
 export function isTokenId(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
+}
+
+/**
+ * A switch of `model`, off unless it is set.
+ * @throws SluiceError `bad_file` if it is neither true nor false
+ */
+export function readSwitch(config: JsonObject, field: string): boolean {
+  const value = config[field] ?? false;
+  if (typeof value === "boolean") return value;
+  throw malformed(`\`model.${field}\` is ${show(value)}, neither true nor false`);
 }
 
 /** The error of a tokenizer file that is damaged or contradicts itself. */

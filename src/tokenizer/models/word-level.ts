@@ -1,12 +1,15 @@
 /** WordLevel: each piece is one token. */
 
+import { show } from "../../show.ts";
 import type { JsonObject } from "../json.ts";
-import { noToken, readVocabulary, type TokenizerModel } from "./vocabulary.ts";
+import { malformed, noToken, readVocabulary, type TokenizerModel } from "./vocabulary.ts";
 
 /** @throws SluiceError `bad_file` */
 export function readWordLevel(config: JsonObject): TokenizerModel {
   const vocabulary = readVocabulary(config.vocab, "`model.vocab`");
-  const unknown = typeof config.unk_token === "string" ? vocabulary.idOf.get(config.unk_token) : undefined;
+  const unk = config.unk_token ?? undefined;
+  if (unk !== undefined && typeof unk !== "string") throw malformed(`\`model.unk_token\` is ${show(unk)}, not a text`);
+  const unknown = unk === undefined ? undefined : vocabulary.idOf.get(unk);
   return {
     vocabulary,
     encode(text, ids) {
