@@ -1,7 +1,9 @@
 /** Prompts, texts and conversations from files: plain text, or JSON lines with `text`, `tokens` or `messages`. */
 import { Place } from "../arguments/place.ts";
 import { SluiceError } from "../errors.ts";
+import { duplicateKey } from "../formats/strict-json.ts";
 import type { ChatMessage } from "../index.ts";
+import { show } from "../show.ts";
 import { chatMessages } from "../tokenizer/checked.ts";
 import { readWholeFile } from "./read-file.ts";
 
@@ -84,11 +86,15 @@ function parseJsonLines<Line>(
 }
 
 function parseJson(line: string, where: string, hint: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(line);
+    value = JSON.parse(line);
   } catch (cause) {
     throw new SluiceError("bad_file", `${where} is not JSON: ${(cause as Error).message}`, { hint, cause });
   }
+  const twice = duplicateKey(line);
+  if (twice !== null) throw new SluiceError("bad_file", `${where} has ${show(twice)} twice`, { hint });
+  return value;
 }
 
 function parseConversation(line: string, where: string): Conversation {

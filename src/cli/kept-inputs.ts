@@ -1,6 +1,6 @@
 /** A command never overwrites its inputs. */
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import { COMPANIONS } from "../model/changed-model.ts";
 import type { CommandShape } from "./command-shape.ts";
@@ -16,6 +16,19 @@ export async function keepInputs({ options }: Pick<CommandShape, "options">, raw
   const given = [...raw.options].map(([key, texts]) => ({ key, texts, isOutput: options[key]?.isOutput ?? false }));
   const outputs = given.filter(({ isOutput }) => isOutput);
   if (outputs.length === 0) return;
+  const written = new Map<string, string>();
+  for (const { key, texts } of outputs) {
+    for (const path of texts) {
+      const place = await placeOf(path);
+      const other = place === undefined ? undefined : written.get(place);
+      if (other !== undefined) {
+        throw new SluiceError("usage", `${other} and ${optionName(key)} both name ${path}`, {
+          hint: "Name a file for each.",
+        });
+      }
+      if (place !== undefined) written.set(place, optionName(key));
+    }
+  }
   const others = given.filter(({ isOutput }) => !isOutput).flatMap(({ texts }) => texts);
   // `--with FILE:as=PREFIX`
   const inputs = [...raw.positionals, ...others.map((text) => text.replace(/:as=[^:]*$/, ""))];
@@ -36,6 +49,13 @@ export async function keepInputs({ options }: Pick<CommandShape, "options">, raw
   }
 }
 
+/** One key for all names of an output; undefined for what two may write to, such as /dev/null. */
+async function placeOf(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => null);
+  if (found) return found.isFile() || found.isDirectory() ? `${found.dev}:${found.ino}` : undefined;
+  return join(await realpath(dirname(resolve(path))).catch(() => dirname(resolve(path))), basename(path));
+}
+
 /** A file, or the files of a folder that make a model. */
 async function filesOf(path: string): Promise<readonly string[]> {
   // Not a folder: a file, or not a path.
@@ -45,8 +65,8 @@ async function filesOf(path: string): Promise<readonly string[]> {
 }
 
 function isModelFile(name: string): boolean {
-  const isWeights = /^model(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?$/.test(name);
-  return isWeights || name === "config.json" || COMPANIONS.includes(name);
+  const isWeights = /^(?:adapter_)?model(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?$|\.gguf$/.test(name);
+  return isWeights || name === "adapter_config.json" || name === "config.json" || COMPANIONS.includes(name);
 }
 
 /** One key for all names of a file; undefined if there is no file. */

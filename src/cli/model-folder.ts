@@ -1,5 +1,5 @@
 /** A changed model as a Hugging Face folder, written tensor by tensor and visible only when it is complete. */
-import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import type { ChangedModel } from "../model/changed-model.ts";
@@ -35,7 +35,8 @@ export async function writeModelFolder(
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const target = resolve(path);
+  // A link to an empty folder stays a link.
+  const target = await realpath(path).catch(() => resolve(path));
   const fresh = join(dirname(target), `.${basename(target)}.${process.pid}.part`);
   const total = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   let done = 0;
@@ -77,8 +78,10 @@ export async function writeFolder(
   await writeModelFolder(path, { files }, () => undefined, signal);
 }
 
-/** Replaces an empty folder of that name. */
+/** Replaces an empty folder of that name, whose permissions it gets. */
 async function takePlace(fresh: string, target: string): Promise<void> {
+  const existing = await stat(target).catch(() => null);
+  if (existing) await chmod(fresh, existing.mode & 0o777);
   await rmdir(target).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== "ENOENT") throw cause;
   });

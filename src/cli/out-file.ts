@@ -1,6 +1,7 @@
 /** Result files: refused before the work if they cannot be written, never visible half-written. */
-import { constants } from "node:fs";
-import { access, chmod, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { constants, type Stats } from "node:fs";
+import { access, chmod, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import { notWritten } from "./not-written.ts";
@@ -26,14 +27,17 @@ export async function prepareOutFile(
   if (existing && mustBeNew) throw new SluiceError("usage", `${path} exists already; name a new file`);
   if (existing?.isDirectory()) throw new SluiceError("usage", `${path} is a folder; name a file`);
   // A link's target is replaced. A device or a pipe cannot be replaced, so it is written to.
-  const target = existing?.isFile() ? await realpath(path) : resolve(path);
   const replaced = existing === null || existing.isFile();
-  await access(replaced ? dirname(target) : target, constants.W_OK).catch((cause: Error) => {
-    throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, {
-      hint: `Does the folder ${dirname(target)} exist, and may you write there?`,
-      cause,
+  const target = await targetOf(path, existing);
+  // A file that its owner made read-only is not to be replaced, though the folder would allow it.
+  for (const place of [...(replaced ? [dirname(target)] : []), ...(existing ? [target] : [])]) {
+    await access(place, constants.W_OK).catch((cause: Error) => {
+      throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, {
+        hint: `Does the folder ${dirname(target)} exist, and may you write there?`,
+        cause,
+      });
     });
-  });
+  }
   return {
     async write(bytes) {
       try {
@@ -46,15 +50,32 @@ export async function prepareOutFile(
   };
 }
 
+/** The file that a path leads to, which may not exist yet: a link may name one, too. */
+async function targetOf(path: string, existing: Stats | null): Promise<string> {
+  if (existing) return existing.isFile() ? realpath(path) : resolve(path);
+  let target = resolve(path);
+  // A circle of links is refused by `stat`.
+  for (;;) {
+    const next = await readlink(target).catch(() => undefined);
+    if (next === undefined) return target;
+    target = resolve(dirname(target), next);
+  }
+}
+
+/** What a new file allows, less what the process's mask takes away. */
+const NEW_MODE = 0o666;
+
 /**
  * A reader sees the old file or the new one, never a part: the new file is written next to the old one, then renamed.
- * @param mode of the old file, which the new one gets
+ * @param mode of the old file, which the new one gets, but for the right to run as its owner
  */
 async function replaceFile(target: string, bytes: Uint8Array, mode: number | undefined): Promise<void> {
-  const fresh = `${target}.${process.pid}.part`;
+  // A name that nobody can have foreseen and put a link under.
+  const fresh = `${target}.${randomUUID().slice(0, 8)}.part`;
+  const permissions = mode === undefined ? undefined : mode & 0o777;
   try {
-    await writeFile(fresh, bytes);
-    if (mode !== undefined) await chmod(fresh, mode & 0o7777);
+    await writeFile(fresh, bytes, { flag: "wx", mode: permissions ?? NEW_MODE });
+    if (permissions !== undefined) await chmod(fresh, permissions);
     await rename(fresh, target);
   } catch (error) {
     await rm(fresh, { force: true });

@@ -2,7 +2,7 @@
  * Keeps what a fit has measured, in a file next to its result, in case the fit is interrupted.
  *
  * A header names the inputs and the shape of the rows; then follows one record per row: its float32 values, and 8 bytes of a
- * digest over its number and values. When the file is read again, the first record that is cut off or fails its digest
+ * digest over the inputs, its number and its values. When the file is read again, the first record that is cut off or fails its digest
  * does not count, nor do those after it. Records have fixed places, nothing is cut off, and each run holds the file open
  * while it needs it: two runs of one fit at once do not harm each other, and the first to end removes only the name.
  */
@@ -13,7 +13,7 @@ import { SluiceError } from "../errors.ts";
 import type { PooledRows } from "../fit/pool.ts";
 import type { MeasuredPart, ResponseStore } from "../fit/responses.ts";
 
-const MAGIC = Buffer.from("sluice partial 2");
+const MAGIC = Buffer.from("sluice partial 3");
 const DIGEST_BYTES = 32;
 const HEADER_BYTES = MAGIC.length + 2 * DIGEST_BYTES;
 const CHECK_BYTES = 8;
@@ -102,7 +102,7 @@ export class FileStore implements ResponseStore {
     const offset = this.#offsetOf(this.#rows);
     const records = rows.flatMap((row, i) => {
       const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
-      return [bytes, checkOf(this.#rows + i, bytes)];
+      return [bytes, this.#checkOf(this.#rows + i, bytes)];
     });
     try {
       await writeAt(this.#begun, offset, Buffer.concat(records));
@@ -157,7 +157,7 @@ export class FileStore implements ResponseStore {
       const batch: Float32Array<ArrayBuffer>[] = [];
       for (let at = 0; at + record <= bytes.length; at += record) {
         const values = bytes.subarray(at, at + 4 * width);
-        if (!checkOf(next + batch.length, values).equals(bytes.subarray(at + 4 * width, at + record))) break;
+        if (!this.#checkOf(next + batch.length, values).equals(bytes.subarray(at + 4 * width, at + record))) break;
         const row = new Float32Array(width);
         Buffer.from(row.buffer).set(values);
         batch.push(row);
@@ -166,6 +166,14 @@ export class FileStore implements ResponseStore {
       if (batch.length < most) return;
       next += batch.length;
     }
+  }
+
+  /** Of the inputs too: two fits that begin the file in the same moment cannot take each other's rows for their own. */
+  #checkOf(row: number, values: Uint8Array): Buffer {
+    const number = Buffer.alloc(8);
+    number.writeDoubleLE(row);
+    const digest = createHash("sha256").update(this.#inputs).update(number).update(values).digest();
+    return digest.subarray(0, CHECK_BYTES);
   }
 
   #offsetOf(row: number): number {
@@ -183,12 +191,6 @@ export class FileStore implements ResponseStore {
 
 function recordBytes(width: number): number {
   return 4 * width + CHECK_BYTES;
-}
-
-function checkOf(row: number, values: Uint8Array): Buffer {
-  const number = Buffer.alloc(8);
-  number.writeDoubleLE(row);
-  return createHash("sha256").update(number).update(values).digest().subarray(0, CHECK_BYTES);
 }
 
 function digestOf(bytes: Uint8Array): Buffer {

@@ -52,14 +52,26 @@ export function fromBytes(given: Uint8Array): unknown {
     return JSON.parse(new TextDecoder().decode(all.subarray(HEAD_BYTES, HEAD_BYTES + length)), (_, value: unknown) => {
       if (typeof value !== "object" || value === null) return value;
       if ("$map" in value) return new Map(value.$map as readonly (readonly [unknown, unknown])[]);
-      if ("$number" in value) return Number(value.$number);
+      if ("$number" in value) return notFinite(value.$number);
       if (!("$array" in value)) return value;
       const { $array, at, length: count } = value as Extract<Marked, { $array: unknown }>;
       if (!Object.hasOwn(ARRAYS, $array)) throw new Error("no kind of array");
+      if (!isCount(at) || !isCount(count)) throw new Error("no place of an array");
       const kind: new (buffer: ArrayBuffer, at: number, length: number) => unknown = ARRAYS[$array];
       return new kind(all.buffer, begin + at, count);
     });
   } catch (cause) {
     throw new SluiceError("bad_file", "What the queue holds is damaged, or was not written by Sluice", { cause });
   }
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** Other numbers are written as JSON has them. */
+function notFinite(text: unknown): number {
+  const value = Number(text);
+  if (String(value) !== text || Number.isFinite(value)) throw new Error("no number of this kind");
+  return value;
 }

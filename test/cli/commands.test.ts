@@ -170,6 +170,7 @@ test("files that cannot be read exit with 1 and name the file and the line", () 
       ["c.jsonl", '{"text": 3}', /line 1 has "text" that is not a string/],
       ["d.jsonl", '\n{"tokens": [1, -2]}', /line 2: "tokens" is not a list of token ids/],
       ["e.jsonl", "null", /line 1 has neither/],
+      ["h.jsonl", '{"text": "x", "\\u0074ext": "y"}', /line 1 has "text" twice/],
       ["f.txt", Uint8Array.of(0xff, 0xfe), /f\.txt is not UTF-8 text/],
       ["g.txt", "\n \n", /g\.txt holds no prompt/],
     ];

@@ -1,5 +1,5 @@
 /** Files that the command line reads and writes: how failures are distinguished. */
-import { mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -39,6 +39,36 @@ test("a command that is reading a file ends with its signal", () =>
       help: false,
     };
     await refusal("aborted", () => bundleImport.start(raw, { signal: AbortSignal.abort() } as CommandContext));
+  }));
+
+test("an output keeps the permissions of what it replaces, and links stay links", () =>
+  inFolder(async (folder) => {
+    const modeOf = async (name: string): Promise<number> => (await stat(join(folder, name))).mode & 0o7777;
+    const write = async (name: string): Promise<void> =>
+      (await prepareOutFile(join(folder, name))).write(Uint8Array.of(1));
+    // Nobody but the owner may read what is written, and nobody runs it as the owner.
+    for (const [mode, kept] of [
+      [0o600, 0o600],
+      [0o4755, 0o755],
+      [0o664, 0o664],
+    ] as const) {
+      await writeFile(join(folder, "old"), "");
+      await chmod(join(folder, "old"), mode);
+      await write("old");
+      assert.is(await modeOf("old"), kept, mode.toString(8));
+    }
+    await symlink("old", join(folder, "link"));
+    await symlink("later", join(folder, "dangling"));
+    for (const name of ["link", "dangling"]) await write(name);
+    assert.is(await readlink(join(folder, "link")), "old");
+    assert.equal([...(await readFile(join(folder, "later")))], [1]);
+    const model = join(folder, "model");
+    await mkdir(model);
+    await chmod(model, 0o700);
+    await symlink("model", join(folder, "other"));
+    await writeModelFolder(join(folder, "other"), { files: [] }, () => undefined, quiet);
+    assert.is(await modeOf("model"), 0o700);
+    assert.equal((await readdir(folder)).sort(), ["dangling", "later", "link", "model", "old", "other"]);
   }));
 
 test("a failed write is reported as such", () =>

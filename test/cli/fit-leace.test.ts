@@ -102,6 +102,7 @@ test("errors name the file, column, line or option", async () => {
   const bad = await file("bad.csv", "text,label\na,maybe\n");
   const short = await file("short.csv", "text,label\na\n");
   const single = await file("single.csv", "text,label\na,1\n");
+  const doubled = await file("doubled.csv", "text,label,text\na,1,b\n");
   const given = (first: string, second: string, ...rest: string[]) =>
     ["fit", "leace", "M", "--positive", first, "--negative", second, "--out", out, ...rest] as const;
   const refused: readonly (readonly [line: readonly string[], code: number, says: RegExp])[] = [
@@ -115,6 +116,7 @@ test("errors name the file, column, line or option", async () => {
     [given(positive, negative, "--text-column", "said"), 2, /neither file is a \.csv/],
     [given(single, negative, "--text-column", "said"), 1, /single\.csv has no column "said"[\s\S]*text, label/],
     [given(bad, negative, "--label-column", "label"), 1, /bad\.csv: "maybe" is not a label/],
+    [given(doubled, negative), 1, /doubled\.csv has two columns "text"/],
     [given(short, negative), 1, /short\.csv, line 2: 1 fields/],
     [given(single, single, "--label-column", "label"), 1, /single\.csv holds no sentence of the negative class/],
     [given(join(folder, "none.txt"), negative), 1, /none\.txt/],

@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fitNeurons } from "../../src/cli/commands/fit-neurons.ts";
 import { logits } from "../../src/cli/commands/logits.ts";
+import { profile } from "../../src/cli/commands/profile.ts";
 import { keepInputs } from "../../src/cli/kept-inputs.ts";
 import { splitArguments } from "../../src/cli/parse-arguments.ts";
 import { refusal } from "../formats/refusal.ts";
@@ -25,6 +26,11 @@ test("a model's own files, under whatever name, are not written over", () =>
       const path = join(folder, out);
       await refusal("usage", () => check(logits, model, "Once", "--out", path), `--out ${path}`, "which is an input");
     }
+    const adapter = join(folder, "adapter");
+    await mkdir(adapter);
+    await writeFile(join(adapter, "adapter_model.safetensors"), "x");
+    const weights = join(adapter, "adapter_model.safetensors");
+    await refusal("usage", () => check(logits, model, "Once", "--adapter", adapter, "--out", weights), "is an input");
     await check(logits, model, "Once", "--out", join(model, "notes.safetensors"));
     await check(logits, model, "Once", "--out", join(folder, "new"));
   }));
@@ -43,6 +49,15 @@ test("nor is a text, a probe or a bundle that the line names", () =>
     const withBundle = ["m", "a", "--with", `${other}:as=one`, "--out"];
     await refusal("usage", () => check(logits, ...withBundle, other), `overwrite ${other}`);
     assert.is(await check(logits, ...withBundle, texts), undefined);
+  }));
+
+test("two outputs of one line are two files", () =>
+  inFolder(async (folder) => {
+    const out = join(folder, "out");
+    const twice = (trace: string, html: string) => check(profile, "m", "x", "--trace", trace, "--html", html);
+    await refusal("usage", () => twice(out, join(folder, ".", "out")), "--trace and --html both name");
+    await twice(out, join(folder, "other"));
+    await twice("/dev/null", "/dev/null");
   }));
 
 test.run();

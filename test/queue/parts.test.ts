@@ -22,6 +22,29 @@ test("values come back as they were sent, bit for bit", async () => {
   assert.is(await codeOf(() => fromBytes(Uint8Array.of(255, 255, 255, 255, 1))), "bad_file");
 });
 
+test("what was not written by Sluice is a damaged file, whatever JavaScript makes of it", async () => {
+  const written = (json: string): Uint8Array => {
+    const text = new TextEncoder().encode(json);
+    return Uint8Array.of(text.length, 0, 0, 0, ...text, ...new Uint8Array(64));
+  };
+  const array = (kind: string, at: unknown, length: unknown): string => JSON.stringify({ $array: kind, at, length });
+  assert.equal(fromBytes(written(array("u8", 0, 2))), new Uint8Array(2));
+  const damaged = [
+    "",
+    "{",
+    array("constructor", 0, 1),
+    array("f32", 0, 1000),
+    array("f32", -8, 1),
+    array("f32", 0, 0.5),
+    array("f32", "0", 1),
+    '{"$map":3}',
+    '{"$map":[3]}',
+    '{"$number":"ten"}',
+    '{"$number":"3"}',
+  ];
+  for (const json of damaged) assert.is(await codeOf(() => fromBytes(written(json))), "bad_file", json);
+});
+
 test("addresses are shown without user and password, and refused without being repeated", () => {
   assert.is(queueAddress("redis://user:secret@host:6379/2").shown, "redis://host:6379/2");
   assert.equal(queueAddress("valkey://host").target, { url: "redis://host" });

@@ -162,6 +162,10 @@ test("unknown kinds are refused by name, and damage is reported", async () => {
   await refusal("bad_file", () => tokenizerOf({ ...PIECES, "tokenizer.ggml.model": "t5" }), '"t5"');
   const scores = { "tokenizer.ggml.scores": new Float32Array(3) };
   await refusal("bad_file", () => tokenizerOf({ ...PIECES, ...scores }), "11 tokens but the scores of 3");
+  const infinite = { "tokenizer.ggml.scores": new Float32Array(11).fill(Number.NEGATIVE_INFINITY) };
+  await refusal("bad_file", () => tokenizerOf({ ...PIECES, ...infinite }), "score of token 0 is -Infinity");
+  const typed = { "tokenizer.ggml.token_type": new Int32Array(11).fill(9) };
+  await refusal("bad_file", () => tokenizerOf({ ...PIECES, ...typed }), "token 0 is of the type 9");
   await refusal(
     "bad_file",
     () => tokenizerOf({ ...byteLevel("gpt-2"), "tokenizer.ggml.merges": ["zz yy"] }),
