@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { filesOf, planOf, randomOf } from "./fuzz/cases.ts";
 import { tryFiles } from "./fuzz/outcome.ts";
-import { runTargets } from "./fuzz/supervise.ts";
+import { runRanges } from "./fuzz/supervise.ts";
 import { lineOf, writeRow } from "./fuzz/table.ts";
 import { targets } from "./fuzz/targets.ts";
 
@@ -52,7 +52,8 @@ function wholeNumber(name: string, text: string): number {
 async function tryAll(): Promise<void> {
   let faults = 0;
   let cpuMs = 0;
-  for await (const summary of runTargets(names, seed, first, count)) {
+  const ranges = names.map((target) => ({ target, first, end: first + count }));
+  for await (const summary of runRanges(ranges, seed)) {
     console.log(lineOf(summary));
     for (const { index, what } of summary.faults.slice(0, 20)) {
       console.log(`  ✘ --target ${summary.target} --seed ${seed} --only ${index}: ${what}`);

@@ -41,20 +41,11 @@ export interface Summary {
   readonly cpuMs: number;
 }
 
-/** Tries cases `first` to `first + count` of each target, in order; yields a summary after each. */
-export async function* runTargets(
-  names: readonly string[],
-  seed: number,
-  first: number,
-  count: number,
-): AsyncGenerator<Summary> {
+/** Tries the cases of each range, in order; yields a summary after each. No two ranges are of one target. */
+export async function* runRanges(ranges: readonly Range[], seed: number): AsyncGenerator<Summary> {
   // One process serves all targets, as long as none of their cases ends it.
-  const end = first + count;
-  const run = new Run(
-    seed,
-    names.map((target) => ({ target, first, end })),
-  );
-  for (const target of names) {
+  const run = new Run(seed, ranges);
+  for (const { target, first, end } of ranges) {
     const results = new Map<string, number>();
     const faults: Fault[] = [];
     let slowestMs: Worst = { value: 0, index: first };
@@ -75,7 +66,7 @@ export async function* runTargets(
         faults.push({ index, what: report.overspent });
       }
     }
-    yield { target, cases: count, results, faults, slowestMs, mostMb, cpuMs };
+    yield { target, cases: end - first, results, faults, slowestMs, mostMb, cpuMs };
   }
 }
 

@@ -9,6 +9,11 @@ export type Files = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 /** Draws from [0, 1), the same for the same case. */
 export type Random = () => number;
 
+/** One time in sixteen: for what a case may do besides, at many times its cost. */
+export function isRare(random: Random): boolean {
+  return random() > 1 - 1 / 16;
+}
+
 export interface Target {
   readonly name: string;
   /** Sets of files that are right, each of which `read` accepts. */

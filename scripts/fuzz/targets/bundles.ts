@@ -7,7 +7,7 @@ import { type ImportOptions, importBundle } from "../../../src/interventions/imp
 import { inspectBundle } from "../../../src/interventions/inspect.ts";
 import { mergeBundles } from "../../../src/interventions/merge.ts";
 import type { ModelShape } from "../../../src/interventions/sites.ts";
-import { Broken, type Files, fileOf, type Random, type Target } from "../target.ts";
+import { Broken, type Files, fileOf, isRare, type Random, type Target } from "../target.ts";
 
 /** A model that is as wide, deep and named as a foreign file says. */
 function shape(hidden: number, layers: number, type = "llama"): ModelShape {
@@ -76,10 +76,10 @@ function importing(
   };
 }
 
-/** What every import writes is read, which takes longer than the import, one time in four. */
+/** What every import writes is read too, which takes longer than the import, now and then. */
 function useImported(bundle: Bundle, random: Random): void {
   const bytes = writeBundle(bundle);
-  if (random() > 0.75) useBundle(bytes, "imported.safetensors");
+  if (isRare(random)) useBundle(bytes, "imported.safetensors");
 }
 
 export const torchFiles = importing(

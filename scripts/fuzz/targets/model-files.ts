@@ -12,9 +12,9 @@ import { openLora } from "../../../src/model/lora.ts";
 import { drawnModel } from "../../../test/support/mlx-files.ts";
 import { imaginedDevice } from "../imagined-device.ts";
 import { picked } from "../picked-files.ts";
-import { Broken, type Files, fileOf, folderOf, type Random, type Target, withFiles } from "../target.ts";
+import { Broken, type Files, fileOf, folderOf, isRare, type Random, type Target, withFiles } from "../target.ts";
 
-/** Opens a model as `load` does, up to the device, and reads all its weights; one in four is measured too. */
+/** Opens a model as `load` does, up to the device, and reads all its weights, and measures it, which takes longer than all else, now and then. */
 async function readModel(files: Files, random: Random): Promise<void> {
   const source = await openSource(picked(files));
   try {
@@ -22,7 +22,7 @@ async function readModel(files: Files, random: Random): Promise<void> {
   } finally {
     await source.close();
   }
-  if (random() > 0.75) await measureModel(picked(files), { device: imaginedDevice });
+  if (isRare(random)) await measureModel(picked(files), { device: imaginedDevice });
 }
 
 async function readOpened(source: FileSource): Promise<void> {

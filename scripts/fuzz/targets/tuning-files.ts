@@ -5,7 +5,7 @@ import { recall, remember } from "../../../src/tune/remembered.ts";
 import { gpt2Small, imaginedPlan } from "../../../test/support/imagined-plan.ts";
 import { MemoryStore } from "../../../test/support/memory-store.ts";
 import { imaginedDevice } from "../imagined-device.ts";
-import { Broken, type Files, type Target } from "../target.ts";
+import { Broken, type Files, isRare, type Target } from "../target.ts";
 
 const profile = readProfile(imaginedDevice);
 const small = { ...gpt2Small, num_layers: 1, vocab_size: 64 };
@@ -29,7 +29,7 @@ export const tuning: Target = {
   async read(files, random) {
     const store = new MemoryStore([...files].map(([name, content]) => [name, new TextDecoder().decode(content)]));
     const choices = await recall(store, profile, silent);
-    if (random() > 0.75) imaginedPlan(small, { stages: [] } as never, { choices });
+    if (isRare(random)) imaginedPlan(small, { stages: [] } as never, { choices });
     const added = { "linear plain 1x1 f32": { "1": "register1x1" } } as const;
     const all = await remember(store, profile, added, silent);
     if (all["linear plain 1x1 f32"]?.["1"] !== "register1x1") throw new Broken("what was measured is not remembered");
