@@ -181,8 +181,11 @@ export interface CommandContext {
   say(text: string): void;
   /** A line editor if a user types on a terminal; otherwise null. */
   openEditor(completer: Completer): LineSource | null;
-  /** Makes Ctrl-C and SIGTERM call the handler, once, instead of ending the command; the next ends the process. */
-  onShutdown(handler: () => void): void;
+  /**
+   * Resolves at the first Ctrl-C or SIGTERM from now on, which then does not end the command; the next ends the process.
+   * @throws SluiceError `aborted` if one came before
+   */
+  untilShutdown(): Promise<void>;
   /** Makes Ctrl-C call the handler instead of ending the command, until the returned function is called. */
   divertInterrupts(handler: () => void): () => void;
 }

@@ -1,7 +1,7 @@
 /** The command line: finds the command, runs it, and turns the outcome into messages and an exit code. */
 
 import { nearest } from "../arguments/suggest.ts";
-import { SluiceError } from "../errors.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
 import { showText } from "../show.ts";
 import { LineEditor } from "./chat/line-editor.ts";
 import type { Command } from "./command.ts";
@@ -81,7 +81,10 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
       stderr.write(text);
     },
     openEditor: world.openEditor,
-    onShutdown: (handler) => interrupts.takeOver(handler),
+    async untilShutdown() {
+      throwIfAborted(abort.signal);
+      await new Promise<void>((resolve) => interrupts.takeOver(resolve));
+    },
     divertInterrupts: (handler) => interrupts.divert(handler),
   };
   let error: unknown = null;

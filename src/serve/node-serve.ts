@@ -1,4 +1,5 @@
 /** `sluice serve` and its tests: a model, a batch and a socket put together, in Node. */
+import { throwIfAborted } from "../errors.ts";
 import type { Bundle, Model } from "../index.ts";
 import { makeApp } from "./app.ts";
 import { Engine } from "./engine.ts";
@@ -24,6 +25,8 @@ export interface ServeOptions {
   readonly keys?: string | undefined;
   readonly origins: readonly string[];
   readonly allowUploads: boolean;
+  /** Ends the opening: a server that listens is ended by `drain`. */
+  readonly signal?: AbortSignal;
   /** Where they differ from the usual ones. */
   readonly limits?: Partial<Limits>;
   /** Told of faults of the server. */
@@ -46,6 +49,7 @@ export async function serveModel(model: Model, options: ServeOptions): Promise<R
   const limits = { ...defaultLimits, ...options.limits };
   const engine = await Engine.open(model, options.bundles, { sequences, context, limits, allowUploads });
   try {
+    throwIfAborted(options.signal);
     const app = makeApp(new Service(engine, new Metrics(), limits, options.name), {
       keys,
       origins,

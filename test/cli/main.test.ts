@@ -190,6 +190,36 @@ test("a second Ctrl-C does not wait", async () => {
   assert.equal(exits, [130]);
 });
 
+test("a server ends what is under way at Ctrl-C, and one that comes while it is opened is not lost", async () => {
+  for (const [whileOpening, expected, notice] of [
+    [true, 130, ""],
+    [false, 0, "sluice: requests under way end; a second signal does not wait for them\n"],
+  ] as const) {
+    const signals = new FakeSignals();
+    let drained = 0;
+    const server = {
+      address: "http://127.0.0.1:8000",
+      sequences: 16,
+      context: 8,
+      async drain() {
+        drained++;
+      },
+    };
+    const library = {
+      ...fakeLibrary(),
+      async serve() {
+        // When the command has had time to say that it listens.
+        if (whileOpening) signals.send("SIGINT");
+        else setTimeout(() => signals.send("SIGINT"), 50);
+        return server;
+      },
+    };
+    const { code, stdout, stderr } = await run(["serve", "m"], { library, signals });
+    assert.equal({ code, stderr, drained }, { code: expected, stderr: notice, drained: 1 });
+    assert.match(stdout, /^listening at http:\/\/127\.0\.0\.1:8000 /);
+  }
+});
+
 test("Ctrl-C while standard input is awaited ends the wait and releases the input", async () => {
   const signals = new FakeSignals();
   let destroyed = false;

@@ -77,14 +77,18 @@ export const serve = defineCommand({
       const { host, port, sequences, cors: origins, allowUploads } = values;
       const server = await library.serve(model, {
         ...{ name: values.model, host, port, sequences, context: values.context, bundles, keys, origins, allowUploads },
+        signal,
         onFault: (error) => context.note(error instanceof Error ? (error.stack ?? error.message) : String(error)),
       });
       context.progress.clear();
-      stdout.write(`listening at ${server.address} (${server.sequences} sequences of ${server.context} tokens)\n`);
-      await stdout.flush();
-      await new Promise<void>((resolve) => context.onShutdown(resolve));
-      context.note("requests under way end; a second signal does not wait for them");
-      await server.drain();
+      try {
+        stdout.write(`listening at ${server.address} (${server.sequences} sequences of ${server.context} tokens)\n`);
+        await stdout.flush();
+        await context.untilShutdown();
+        context.note("requests under way end; a second signal does not wait for them");
+      } finally {
+        await server.drain();
+      }
     });
   },
 });

@@ -61,10 +61,13 @@ export const worker = defineCommand({
         });
       },
     });
-    stdout.write(`${called} takes shards at ${address.shown}\n`);
-    await stdout.flush();
-    await new Promise<void>((resolve) => context.onShutdown(resolve));
-    context.note("the shards under way are finished; a second signal does not wait for them");
-    await running.drain();
+    try {
+      stdout.write(`${called} takes shards at ${address.shown}\n`);
+      await stdout.flush();
+      await context.untilShutdown();
+      context.note("the shards under way are finished; a second signal does not wait for them");
+    } finally {
+      await running.drain();
+    }
   },
 });
