@@ -3,9 +3,10 @@
 // All are written so that nothing overflows for any finite argument: WGSL does not promise what infinities do, and
 // some devices' tanh returns NaN far out. A NaN that comes in goes out.
 
-// 1 / (1 + e^-x). The exponent stops at 80, where e^80 is still finite and the result is 1.8e-35.
+// 1 / (1 + e^-x). The exponent stops at 80, where e^80 is still finite and the result is 1.8e-35; far beyond, where x times
+// that would be a number again, the result is 0.
 fn sigmoid(x: vec4f) -> vec4f {
-  return 1.0 / (1.0 + exp(min(-x, vec4f(80.0))));
+  return select(1.0 / (1.0 + exp(min(-x, vec4f(80.0)))), vec4f(), x < vec4f(-200.0));
 }
 
 @if(silu) fn act(x: vec4f) -> vec4f {
@@ -44,7 +45,9 @@ fn sigmoid(x: vec4f) -> vec4f {
   p = fma(p, t, vec4f(-0.284496736));
   p = fma(p, t, vec4f(0.254829592));
   let e = exp(-z * z);
-  return 0.5 * select(fma(-(p * t), e, vec4f(2.0)), p * t * e, x < vec4f());
+  let half = 0.5 * select(fma(-(p * t), e, vec4f(2.0)), p * t * e, x < vec4f());
+  // z stops at 9: far beyond, x times what is left there would be a number again.
+  return select(half, vec4f(), x < vec4f(-200.0));
 }
 
 // The derivatives act'(x), for gradients. 1 - sigmoid(x) is written sigmoid(-x), which does not cancel.

@@ -173,7 +173,7 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
 // g(y)
 fn gated(entry: Entry, y: f32) -> f32 {
   if (entry.gate == GATE_RELU) {
-    return max(y, 0.0);
+    return select(y, 0.0, y < 0.0); // not max(), which may drop a NaN
   }
   return select(y, y - min(max(y, entry.lo), entry.hi), entry.gate == GATE_CLAMP);
 }

@@ -2,8 +2,8 @@
 //
 // The first stage at a site lies in the kernel's args, where it costs nothing to read; further ones (`stacked`) are listed
 // in the stage table. `programs`: it lies in the directory of the row's program, and the args say at which place. A stage that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the
-// bits of the plain model. Computed as a·(1 + s(scale − 1)) + s·shift: with scale 0 at strength 1 the result is exactly
-// the shift.
+// bits of the plain model. Computed as a·((1 − s) + s·scale) + s·shift: at strength 1 the factor is the scale, however small; with scale 0 the
+// result is exactly the shift.
 //
 // Bindings: 9, the stage table. Parallel: as the kernel that calls it, four elements at a time.
 import package::stages::table::{floats_at, stages, strength_of, NONE};
@@ -57,7 +57,7 @@ fn scaled_by_all(list: vec4u, s: f32, records: u32, n4: u32, v: vec4f) -> vec4f 
 fn scaled(by: Scaling, n4: u32, s: f32, x: vec4f) -> vec4f {
   var factor = vec4f(1.0);
   if (by.scale != NONE) {
-    factor = fma(vec4f(s), floats_at(by.scale + n4) - 1.0, vec4f(1.0));
+    factor = fma(vec4f(s), floats_at(by.scale + n4), vec4f(1.0 - s));
   }
   var offset = vec4f();
   if (by.shift != NONE) {

@@ -13,6 +13,7 @@ import type { ArgValues } from "../kernels/kernel.ts";
 import { MOST_RANKS } from "../kernels/norm/edited.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { dot } from "../numbers/dot.ts";
+import { balancedRows } from "./balanced-rows.ts";
 import type { RowStage } from "./fused.ts";
 import { EdgeBlocks } from "./stage-edges.ts";
 import { makeImage, NONE, type Origin, type Region, type StageImage } from "./stage-image.ts";
@@ -305,7 +306,8 @@ export class StageTableBuilder implements StagePlacer {
 
   #lowered(use: StageUse, { tensors }: LiveSettings): LoweredRow {
     const { stage, values, lowering } = this.#rowStage(use);
-    return lowering.lower(stage, tensors[use.stage]?.get(use.layer) ?? values, this.#width);
+    const row = lowering.lower(stage, tensors[use.stage]?.get(use.layer) ?? values, this.#width);
+    return balancedRows(row, lowering.gate(stage));
   }
 
   /** Structure: a vec4 with the number of the items, then these. */

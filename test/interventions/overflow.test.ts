@@ -61,6 +61,41 @@ test("below that the logits are those of float64", async () => {
   }
 });
 
+test("directions, references and rows of any scale edit as in float64", async () => {
+  const { config, weights } = await openReference(location(FOLDER));
+  const wave = (k: number, length: number, scale: number) =>
+    Float32Array.from({ length }, (_, i) => scale * Math.sin(i * k + 0.3));
+  const affine = (
+    method: "directional_ablation" | "ace" | "low_rank",
+    values: Record<string, Float32Array>,
+    gate = "identity",
+  ) => of({ ...push, method, gate, values: new Map([[1, values]]) } as Composition["stages"][0]);
+  const full = (value: number) => new Float32Array(192).fill(value);
+  const neurons = (id: string, values: Record<string, Float32Array>) =>
+    ({ ...dampStage(192), id, values: new Map([[1, values]]) }) as Composition["stages"][0];
+  const cases: Readonly<Record<string, Composition>> = {
+    "a direction of subnormals": affine("directional_ablation", { direction: wave(1.7, 48, 1e-40) }),
+    "a huge direction": affine("directional_ablation", { direction: wave(1.7, 48, 1e38) }),
+    "a tiny direction with a reference": affine("ace", {
+      direction: wave(1.7, 48, 1e-40),
+      reference: wave(0.7, 48, 1),
+    }),
+    "huge rows of V, tiny ones of U": affine("low_rank", { v: wave(1.7, 96, 1e38), u: wave(0.7, 96, 1e-40) }),
+    "the other way round, above thresholds": affine(
+      "low_rank",
+      { v: wave(1.7, 96, 1e-40), u: wave(0.7, 96, 1e38), c: wave(1, 2, 1e-40) },
+      "relu",
+    ),
+    "scales that multiply to 1": of(neurons("down", { scale: full(1e-18) }), neurons("up", { scale: full(1e18) })),
+    "activations far below 0": of(neurons("low", { shift: full(-1e38) })),
+  };
+  for (const [name, composition] of Object.entries(cases)) {
+    const { data } = await model.withStages(composition).logits(PROMPT);
+    const { logits } = referenceForward(weights, config, composition, { tokens: PROMPT });
+    assertClose(data, Float32Array.from(logits), name);
+  }
+});
+
 test("in the middle of a session: an error, then the session goes on as if nothing had been", async () => {
   const session = await model.withStages(of(push)).session({ context: 48 });
   const before = await session.generate(PROMPT, { maxNewTokens: 30 }).result();

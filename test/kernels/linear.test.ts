@@ -204,7 +204,9 @@ test("activations are right from tiny to huge arguments, and finite", async () =
     const output = (await runLinear(registerLinear(shape, 8), problem)).get("output") as Float32Array;
     xs.forEach((x, i) => {
       const off = Math.abs((output[4 * i] as number) - activate(activation, x));
-      assert.ok(off <= 1e-6 * Math.max(1, Math.abs(x)), `${activation}(${x}) is off by ${off}`);
+      // Where the result is about 0, a part of a huge argument would be a wrong number, not a rounding.
+      const size = Math.max(1, Math.min(Math.abs(x), 100), Math.abs(activate(activation, x)));
+      assert.ok(off <= 1e-6 * size, `${activation}(${x}) is off by ${off}`);
     });
   }
 });

@@ -45,11 +45,12 @@ export function covers(positions: Positions, position: number, roles: Roles): bo
   return position >= counted(from) && position < (to === "P" ? promptLength : counted(to));
 }
 
-/** a + s·((scale − 1)⊙a + shift) */
+/** a + s·((scale − 1)⊙a + shift), written so that a small scale does not vanish beside 1. */
 function neuronScale(stage: NeuronScaleStage, layer: number, a: Float64Array): Float64Array {
   const values = stage.values.get(layer);
   return a.map(
-    (value, i) => value + stage.strength * (((values?.scale?.[i] ?? 1) - 1) * value + (values?.shift?.[i] ?? 0)),
+    (value, i) =>
+      (1 - stage.strength) * value + stage.strength * ((values?.scale?.[i] ?? 1) * value + (values?.shift?.[i] ?? 0)),
   );
 }
 

@@ -8,6 +8,7 @@ import { flag, input, name, oneOf, optional, output, required } from "../options
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { wroteJson, wroteText } from "../wrote.ts";
+import { checkFinite } from "./check-finite.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
@@ -54,7 +55,9 @@ export const attribute = defineCommand({
     const given = values.mask === undefined ? {} : await readMask(values.mask, signal);
     const file = await prepareOutFile(values.out);
     await withModel({ ...values, plan: undefined }, context, async (model) => {
-      const work = library.attributeEdges(model, encodePrompt(model, prompt), {
+      const tokens = encodePrompt(model, prompt);
+      await checkFinite(values.checkFinite, model, [tokens], undefined, context);
+      const work = library.attributeEdges(model, tokens, {
         ...defined({ destinations: values.destinations }),
         ...given,
         signal,

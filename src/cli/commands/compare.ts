@@ -6,9 +6,10 @@ import { left, right, sideBySide, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, optional, wholeNumber, withDefault } from "../options.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, tuneOptions, withEditedModel } from "./model.ts";
-import { givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
+import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
 
 export const compare = defineCommand({
   name: "compare",
@@ -34,6 +35,7 @@ export const compare = defineCommand({
     ),
     top: withDefault("N", "How many of the tokens that moved most to show", wholeNumber(1), compareDefaults.most),
     json: flag("Print one JSON object, with the divergence at every token of the prompt"),
+    checkFinite: checkFiniteOption,
     ...runOptions,
     ...tuneOptions,
   },
@@ -52,6 +54,7 @@ export const compare = defineCommand({
     const { result, interventions, device } = await withEditedModel(values, context, async (model, _, bundles) => {
       const { maxNewTokens, temperature, seed, promptLength, top: most } = values;
       const options = { maxNewTokens, temperature, most, ...defined({ seed, promptLength }), signal };
+      await checkFinite(values.checkFinite, model, [encodePrompt(model, prompt)], promptLength, context);
       const result = await progress.during("comparing", model.compare(prompt, options));
       return { result, interventions: reportInterventions(bundles, model.stages), device: model.device.name };
     });

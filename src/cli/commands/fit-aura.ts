@@ -21,6 +21,7 @@ import {
 } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
+import { checkFiniteSentences } from "./check-finite.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 import { queueOption, withRunner } from "./queue.ts";
@@ -86,6 +87,8 @@ export const fitAura = defineCommand({
         weights,
         own: { method: "aura", sites, queued: values.queue !== undefined },
       };
+      const both = [...sentences.positive, ...sentences.negative];
+      await checkFiniteSentences(values.checkFinite, model, both, readingOf(values), context);
       const store = await openStore(inputs, model, sentences, context);
       const fitted = (runner: Pick<AuraOptions, "runner">) =>
         context.library.fitAura(model, {

@@ -14,6 +14,7 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, output, type Parser, required, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
+import { checkFiniteSentences } from "./check-finite.ts";
 import { openStore } from "./fit-store.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 import { queueOption, withRunner } from "./queue.ts";
@@ -134,6 +135,8 @@ const describe = (method: DirectionMethod) =>
             negative: sentencesFor(model, documents.negative, values),
             ...readingOf(values),
           };
+          const both = [...sentences.positive, ...sentences.negative];
+          await checkFiniteSentences(values.checkFinite, model, both, readingOf(values), context);
           const queued = values.queue !== undefined;
           const inputs = { model: source, out, weights, own: { method, site, layers, shrinkage, everywhere, queued } };
           const store = await openStore(inputs, model, sentences, context);

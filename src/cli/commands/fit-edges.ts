@@ -7,6 +7,7 @@ import { defined } from "../defined.ts";
 import { readDocuments } from "../documents.ts";
 import { decimal, flag, input, name, oneOf, optional, output, required, wholeNumber } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
+import { checkFinite } from "./check-finite.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 import { documentsOf } from "./predicted-texts.ts";
 
@@ -99,9 +100,10 @@ export const fitEdges = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values, context);
     await withModel({ ...values, plan: "reference" }, context, async (model) => {
+      const texts = { good: tokensOf(model, good, values, context), bad: tokensOf(model, bad, values, context) };
+      await checkFinite(values.checkFinite, model, [...texts.good, ...texts.bad], undefined, context);
       const work = library.fitEdges(model, {
-        good: tokensOf(model, good, values, context),
-        bad: tokensOf(model, bad, values, context),
+        ...texts,
         ...defined({
           start,
           edges: values.edges,

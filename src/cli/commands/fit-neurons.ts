@@ -11,6 +11,7 @@ import { decimal, flag, input, name, optional, output, required, wholeNumber } f
 import { prepareOutFile } from "../out-file.ts";
 import { readWholeFile } from "../read-file.ts";
 import { checkReading, readingOf, readingOptions, sentencesFor } from "../sentences.ts";
+import { checkFiniteSentences } from "./check-finite.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 import { queueOption, withRunner } from "./queue.ts";
 
@@ -60,11 +61,13 @@ export const fitNeurons = defineCommand({
     const file = await prepareOutFile(values.out);
     const weights = await fittedWeights(values, context);
     const { fit, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+      const texts = sentencesFor(model, documents, values);
+      await checkFiniteSentences(values.checkFinite, model, texts, readingOf(values), context);
       const fitted = (runner: Pick<NeuronOptions, "runner">) =>
         context.library.fitNeurons(model, values.model, {
           ...runner,
           probe,
-          texts: sentencesFor(model, documents, values),
+          texts,
           ...readingOf(values),
           ...defined({ alpha: values.alpha, share: values.share, name: values.name }),
           sources: { texts_from: basename(values.texts) },

@@ -8,6 +8,7 @@ import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, output, required, wholeNumber, withDefault } from "../options.ts";
 import { prepareOutFile } from "../out-file.ts";
 import { checkReading, fitClassOptions, readClasses, readingOf, sentencesFor } from "../sentences.ts";
+import { checkFiniteSentences } from "./check-finite.ts";
 import { fitModelOptions, modelArgument, withModel } from "./model.ts";
 import { queueOption, withRunner } from "./queue.ts";
 
@@ -41,11 +42,15 @@ export const fitProbe = defineCommand({
     const documents = await readClasses(values, context);
     const file = await prepareOutFile(values.out);
     const { probe, device } = await withModel({ ...values, plan: "reference" }, context, async (model) => {
+      const positive = sentencesFor(model, documents.positive, values);
+      const negative = sentencesFor(model, documents.negative, values);
+      const both = [...positive, ...negative];
+      await checkFiniteSentences(values.checkFinite, model, both, readingOf(values), context);
       const fit = (runner: Pick<ProbeOptions, "runner">) =>
         context.library.fitProbe(model, {
           ...runner,
-          positive: sentencesFor(model, documents.positive, values),
-          negative: sentencesFor(model, documents.negative, values),
+          positive,
+          negative,
           ...readingOf(values),
           site: values.site,
           ...defined({ layer: values.layer, l2: values.l2 }),

@@ -6,6 +6,7 @@ import { cellsOf, left, printable, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import { defined } from "../defined.ts";
 import { flag, optional, type Parser, tokenIds, wholeNumber, withDefault } from "../options.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { reportInterventions } from "./interventions.ts";
 import { modelArgument, runOptions, withEditedModel } from "./model.ts";
 import { encodePrompt, givenPrompt, promptArgument, promptOptions } from "./prompt.ts";
@@ -36,6 +37,7 @@ export const lens = defineCommand({
     ),
     ask: optional("IDS", "Tokens whose probability and rank to show at every layer too, such as 383,261", tokenIds),
     json: flag("Print one JSON object: likeliest tokens, rank of the next one, KL to the model's prediction, entropy"),
+    checkFinite: checkFiniteOption,
     ...runOptions,
   },
   examples: [
@@ -55,7 +57,9 @@ export const lens = defineCommand({
         ...defined({ layers, asked, promptLength }),
         signal,
       };
-      const result = await progress.during("looking", model.lens(encodePrompt(model, prompt), options));
+      const tokens = encodePrompt(model, prompt);
+      await checkFinite(values.checkFinite, model, [tokens], promptLength, context);
+      const result = await progress.during("looking", model.lens(tokens, options));
       return { result, interventions: reportInterventions(bundles, model.stages), device: model.device.name };
     });
     const run = context.record(device);

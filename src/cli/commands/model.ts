@@ -16,6 +16,7 @@ import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
 import { decimal, flag, name, oneOf, optional, type Parser, repeated } from "../options.ts";
 import type { Counted } from "../pace.ts";
+import { checkFiniteOption } from "./check-finite.ts";
 import { type InterventionChoice, interventionOptions, interventionsFrom } from "./interventions.ts";
 
 export const modelArgument = argument(
@@ -62,8 +63,10 @@ export const tuneOptions = {
 };
 
 const { plan: _, ...withoutPlan } = modelOptions;
+/** For commands that choose the plan themselves. */
+export const plannedOptions = withoutPlan;
 /** Where a fit runs: always on the reference plan, in which equal contexts give equal bits. */
-export const fitModelOptions = withoutPlan;
+export const fitModelOptions = { ...plannedOptions, checkFinite: checkFiniteOption };
 
 export interface ModelChoice {
   readonly model: string;

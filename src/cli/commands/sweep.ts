@@ -21,9 +21,11 @@ import {
 import { prepareOutFile } from "../out-file.ts";
 import { loadScorer } from "../scorer.ts";
 import { sweepPlot } from "../sweep-plot.ts";
+import { checkFinite, checkFiniteOption } from "./check-finite.ts";
 import { interventionOptions, interventionsFrom } from "./interventions.ts";
 import { digestsOf, loadBundles, modelArgument, modelOptions, tuneOptions, withModel } from "./model.ts";
 import { documentsOf, predictedTexts } from "./predicted-texts.ts";
+import { encodePrompt } from "./prompt.ts";
 import { queueOption, withRunner } from "./queue.ts";
 
 const { with: bundles, strength, param, positions } = interventionOptions;
@@ -86,6 +88,7 @@ export const sweep = defineCommand({
     plot: output(optional("FILE", "Draw the measures over the strengths, as SVG", name)),
     out: output(optional("FILE", "Write the JSON there", name)),
     json: flag("Print one JSON object, with every prompt"),
+    checkFinite: checkFiniteOption,
     queue: queueOption,
     ...modelOptions,
     ...tuneOptions,
@@ -125,13 +128,21 @@ export const sweep = defineCommand({
     const composed = await loadBundles(choice, context);
     const digests = await digestsOf(values, composed, context);
     const { result, device } = await withModel({ ...values, noTune, long: true }, context, async (model) => {
+      const documents = texts && documentsOf(model, texts.slice(0, values.maxTexts), values, context);
+      await checkFinite(
+        values.checkFinite,
+        model,
+        [...(documents ?? []), ...(prompts ?? []).map((prompt) => encodePrompt(model, prompt))],
+        undefined,
+        context,
+      );
       const measure = (runner: Pick<SweepOptions, "runner">) =>
         library.sweep(model, composed, {
           ...runner,
           strengths: values.strengths,
           ...defined({ layers: values.layers, stages: values.stages, prompts, scorer }),
           settings: { strengths: own, params, positions: places, digests },
-          ...(texts && { documents: documentsOf(model, texts.slice(0, values.maxTexts), values, context) }),
+          ...(documents && { documents }),
           newTokens: values.maxNewTokens,
           signal,
           onProgress: (done, total) => progress.count("sweeping", { done, total, unit: "settings" }),

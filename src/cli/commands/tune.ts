@@ -3,7 +3,7 @@ import type { TunedOperation, TuningReport } from "../../index.ts";
 import { left, right, table } from "../columns.ts";
 import { defineCommand } from "../command.ts";
 import { decimal, flag, withDefault } from "../options.ts";
-import { fitModelOptions, modelArgument, withModel } from "./model.ts";
+import { modelArgument, plannedOptions, withModel } from "./model.ts";
 
 export const tune = defineCommand({
   name: "tune",
@@ -25,7 +25,7 @@ export const tune = defineCommand({
       60,
     ),
     json: flag("Print one JSON object"),
-    ...fitModelOptions,
+    ...plannedOptions,
   },
   examples: [{ line: "tune weights/gpt2-stories", shows: "Which kernels are the fastest here?" }],
   async run(values, context) {
