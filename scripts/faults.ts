@@ -7,8 +7,8 @@
  *   npm run faults                              100 schedules
  *   npm run faults -- --count 1000 --seed 7     as every night
  *   npm run faults -- --seed 7 --only 41        one schedule again
+ *   npm run faults -- --works generate,fit      with these under way alone
  *   npm run faults -- --seconds 600             as many as begin in ten minutes
- *   npm run faults -- --quick                   without what starts processes
  *   npm run faults -- --out FILE                the table as Markdown
  *
  * The exit status is 1 if a promise was broken.
@@ -22,8 +22,8 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     count: { type: "string", default: "100" },
     only: { type: "string" },
+    works: { type: "string" },
     seconds: { type: "string" },
-    quick: { type: "boolean", default: false },
     out: { type: "string" },
   },
 });
@@ -35,14 +35,14 @@ function wholeNumber(name: string, text: string): number {
 
 const seed = wholeNumber("seed", values.seed);
 const count = wholeNumber("count", values.count);
-const { only, quick: isQuick } = values;
+const { only } = values;
 const indices = only === undefined ? Array.from({ length: count }, (_, i) => i) : [wholeNumber("only", only)];
 const began = performance.now();
 const { schedules, kinds, hasDisk } = await runFaults({
   seed,
   ...(values.seconds !== undefined && { seconds: wholeNumber("seconds", values.seconds) }),
   indices,
-  isQuick,
+  works: values.works?.split(","),
   onStep(index, kind, ended, isBroken) {
     if (isBroken) console.log(`✘ --seed ${seed} --only ${index}: ${kind}: ${ended}`);
     else if (only !== undefined) console.log(`${kind}: ${ended}`);

@@ -4,7 +4,7 @@ import { location } from "../../test/support/files.ts";
 import { codeOfGoodError } from "./judge.ts";
 import { Broken, type Ended, type Ground, type Kind, oneOf, wholeOf } from "./step.ts";
 import { type Watch, watchedDevice } from "./watched-device.ts";
-import { type Disposable, MODEL, type Work, works } from "./works.ts";
+import { type Disposable, MODEL, type Work } from "./works.ts";
 
 /** Calls of the device that a work makes undisturbed, loading included, and its result. */
 interface Known {
@@ -52,7 +52,7 @@ async function disturb(
   codes: readonly string[],
   happen: (moment: Moment) => void,
 ): Promise<Ended> {
-  const work = oneOf(ground.random, works);
+  const work = oneOf(ground.random, ground.works);
   const { calls, loadCalls, result } = await undisturbed(work, ground.device);
   // Loading is short: half of the time it is what is disturbed.
   const at = ground.random() < 0.3 ? wholeOf(ground.random, 1, loadCalls) : wholeOf(ground.random, loadCalls, calls);
@@ -87,17 +87,17 @@ async function disturb(
 export const deviceKinds: readonly Kind[] = [
   {
     name: "aborted",
-    weight: 6,
+    share: 6,
     take: (ground) => disturb(ground, ground.device, {}, ["aborted"], ({ stop }) => stop.abort()),
   },
   {
     name: "model disposed of",
-    weight: 5,
+    share: 5,
     take: (ground) => disturb(ground, ground.device, {}, ["usage"], ({ model }) => model?.dispose()),
   },
   {
     name: "session disposed of",
-    weight: 4,
+    share: 4,
     take: (ground) =>
       disturb(ground, ground.device, {}, ["usage"], ({ opened }) => {
         for (const part of opened) part.dispose();
@@ -105,7 +105,7 @@ export const deviceKinds: readonly Kind[] = [
   },
   {
     name: "device lost",
-    weight: 1,
+    share: 1,
     async take(ground) {
       const device = await ground.openDevice();
       return disturb(ground, device, {}, ["device_lost"], () => device.destroy());
@@ -113,7 +113,7 @@ export const deviceKinds: readonly Kind[] = [
   },
   {
     name: "out of memory",
-    weight: 5,
+    share: 5,
     async take(ground) {
       const from = wholeOf(ground.random, 1, 200);
       const isLasting = ground.random() < 0.5;
@@ -128,7 +128,7 @@ export const deviceKinds: readonly Kind[] = [
   },
   {
     name: "small limits",
-    weight: 3,
+    share: 3,
     async take(ground) {
       const bytes = 2 ** wholeOf(ground.random, 10, 18);
       const limits = { maxBufferSize: bytes, maxStorageBufferBindingSize: bytes };

@@ -148,7 +148,7 @@ async function runCommand(line: readonly string[], device: GPUDevice): Promise<{
 export const diskKinds: readonly Kind[] = [
   {
     name: "output in the way",
-    weight: 6,
+    share: 6,
     async take(ground) {
       const command = oneOf(ground.random, commands);
       const place = oneOf(
@@ -176,7 +176,7 @@ export const diskKinds: readonly Kind[] = [
   },
   {
     name: "measurements cannot be kept",
-    weight: 2,
+    share: 2,
     async take(ground) {
       const kind = oneOf(
         ground.random,

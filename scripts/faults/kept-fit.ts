@@ -1,5 +1,4 @@
-/** A fit that keeps its measurements, as the commands do. In a process of its own it tells of each sentence, to be killed. */
-import { argv } from "node:process";
+/** A fit that keeps its measurements, as the commands do. */
 import { FileStore } from "../../src/cli/response-store.ts";
 import { fitDirection, load, writeBundle } from "../../src/index.ts";
 import { location } from "../../test/support/files.ts";
@@ -27,9 +26,4 @@ export async function keptFit(
   } finally {
     model.dispose();
   }
-}
-
-if (argv[1]?.endsWith("kept-fit.ts")) {
-  await keptFit(argv[2] ?? "", undefined, (done) => process.send?.(done));
-  process.exit(0);
 }

@@ -3,9 +3,9 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { access, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { location, readBytes } from "../../test/support/files.ts";
 import { FakeHub } from "../../test/support/hub-server.ts";
+import { oneFile } from "../one-file.ts";
 import { keptFit } from "./kept-fit.ts";
 import { Broken, type Ended, type Ground, type Kind, wholeOf } from "./step.ts";
 
@@ -13,14 +13,16 @@ const STORIES = location("weights/gpt2-stories");
 const REPO = "org/tiny";
 const TINY = "test/golden/gpt2-tiny";
 
+const command = (): string => oneFile(new URL("./command.ts", import.meta.url));
+
 /** A process of this folder's, with what it says. */
 class Victim {
   readonly child: ChildProcess;
   readonly ended: Promise<number | null>;
   said = "";
 
-  constructor(file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
+  constructor(path: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.child = fork(path, args, {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...process.env, ...env },
     });
@@ -69,9 +71,9 @@ async function quantizeKilled({ random, folder }: Ground): Promise<Ended> {
   const out = join(folder, "out");
   const line = ["quantize", STORIES, "--to", "q8", "--out"];
   const begun = async () => (await readdir(folder)).some((name) => name.endsWith(".part"));
-  const victim = new Victim("./command.ts", [...line, out]);
+  const victim = new Victim(command(), [...line, out]);
   const wasKilled = await victim.killAt(after(begun, wholeOf(random, 0, 400)));
-  const again = new Victim("./command.ts", [...line, join(folder, "again")]);
+  const again = new Victim(command(), [...line, join(folder, "again")]);
   if ((await again.ended) !== 0) throw new Broken(`${what}: the next run fails: ${again.said}`);
   const whole = await digestOfFolder(join(folder, "again"));
   if (await isThere(out)) {
@@ -87,7 +89,7 @@ async function fitKilled({ random, folder, device }: Ground): Promise<Ended> {
   undisturbedFit ??= keptFit(join(folder, "undisturbed"), device).then(({ bundle }) => bundle);
   const right = await undisturbedFit;
   const out = join(folder, "out");
-  const victim = new Victim("./kept-fit.ts", [out]);
+  const victim = new Victim(oneFile(new URL("./fit-command.ts", import.meta.url)), [out]);
   let done = 0;
   victim.child.on("message", (count) => {
     done = count as number;
@@ -119,10 +121,10 @@ async function pullKilled({ random, folder }: Ground): Promise<Ended> {
       }
       return false;
     };
-    const victim = new Victim("./command.ts", ["pull", REPO], env);
+    const victim = new Victim(command(), ["pull", REPO], env);
     const wasKilled = await victim.killAt(after(hasSome, (from / 400_000) * 1000));
     hub.misbehaviour = {};
-    const again = new Victim("./command.ts", ["pull", REPO], env);
+    const again = new Victim(command(), ["pull", REPO], env);
     if ((await again.ended) !== 0) throw new Broken(`${what}: the next pull fails: ${again.said}`);
     const found = await readFile(join(blobs, "..", "snapshots", "a".repeat(40), "model.safetensors"));
     if (Buffer.compare(found, weights) !== 0) throw new Broken(`${what}: resumed to other weights`);
@@ -135,7 +137,7 @@ async function pullKilled({ random, folder }: Ground): Promise<Ended> {
 }
 
 export const killKinds: readonly Kind[] = [
-  { name: "killed while it writes a model", weight: 0.15, isSlow: true, take: quantizeKilled },
-  { name: "killed while it fits", weight: 0.3, isSlow: true, take: fitKilled },
-  { name: "killed while it downloads", weight: 0.15, isSlow: true, take: pullKilled },
+  { name: "killed while it writes a model", share: 1, isSlow: true, take: quantizeKilled },
+  { name: "killed while it fits", share: 1, isSlow: true, take: fitKilled },
+  { name: "killed while it downloads", share: 1, isSlow: true, take: pullKilled },
 ];

@@ -14,21 +14,39 @@ import { diskKinds } from "./disk-steps.ts";
 import { fileKinds } from "./file-steps.ts";
 import { mustBeFree } from "./judge.ts";
 import { killKinds } from "./kill-steps.ts";
-import { Broken, type Ground, type Kind, type SmallDisk, wholeOf } from "./step.ts";
-import { MODEL } from "./works.ts";
+import { Broken, type Ground, type Kind, oneOf, type SmallDisk, wholeOf } from "./step.ts";
+import { MODEL, type Work, works } from "./works.ts";
 
 const DISK_BYTES = 512 << 10;
 
 const kinds: readonly Kind[] = [...deviceKinds, ...diskKinds, ...fileKinds, ...killKinds];
 
+/** What the schedules of a round begin with, in an order of each round's own: every kind comes in every round. */
+const round: readonly Kind[] = kinds.flatMap((kind) => Array.from({ length: kind.share }, () => kind));
+
+/** What later steps are drawn from. */
+const quick = round.filter(({ isSlow }) => !isSlow);
+
+function firstKind(seed: number, index: number): Kind {
+  const random = randomOf(seed, -1 - Math.floor(index / round.length));
+  const order = round.map((kind) => ({ kind, at: random() })).sort((a, b) => a.at - b.at);
+  return order[index % round.length]?.kind as Kind;
+}
+
+/** The schedules of the first round that begin with a kind for the first time: the fewest that try every kind. */
+export function oneOfEachKind(seed: number): readonly number[] {
+  const order = round.map((_, index) => firstKind(seed, index));
+  return kinds.map((kind) => order.indexOf(kind)).sort((a, b) => a - b);
+}
+
 export interface FaultOptions {
   readonly seed: number;
   /** Numbers of the schedules: each is made of its number and the seed alone. */
   readonly indices: readonly number[];
+  /** Names of what may be under way; default: all. */
+  readonly works?: readonly string[] | undefined;
   /** Begins no further schedule after this. */
   readonly seconds?: number;
-  /** Leaves out what starts processes. */
-  readonly isQuick?: boolean;
   /** Told of each step: `generate: aborted`, or the promise that was broken. */
   readonly onStep?: (index: number, kind: string, ended: string, isBroken: boolean) => void;
 }
@@ -101,9 +119,9 @@ class FaultRun {
   readonly #disk: SmallDisk | null;
   readonly #options: FaultOptions;
   readonly #device: GPUDevice;
+  readonly #works: readonly Work[];
   /** Ids of before. */
   readonly #right: string;
-  readonly #kinds: readonly Kind[];
   readonly #seen = new Map<string, { readonly outcomes: Map<string, number>; readonly broken: string[] }>();
 
   private constructor(root: string, disk: SmallDisk | null, options: FaultOptions, device: GPUDevice, right: string) {
@@ -112,8 +130,9 @@ class FaultRun {
     this.#options = options;
     this.#device = device;
     this.#right = right;
-    this.#kinds = kinds.filter(({ isSlow }) => !(options.isQuick && isSlow));
-    for (const { name } of this.#kinds) this.#seen.set(name, { outcomes: new Map(), broken: [] });
+    this.#works = works.filter(({ name }) => options.works?.includes(name) ?? true);
+    if (this.#works.length === 0) throw new Error(`The works are ${works.map(({ name }) => name).join(", ")}`);
+    for (const { name } of kinds) this.#seen.set(name, { outcomes: new Map(), broken: [] });
   }
 
   static async begin(root: string, disk: SmallDisk | null, options: FaultOptions): Promise<FaultRun> {
@@ -129,16 +148,25 @@ class FaultRun {
   async schedule(index: number): Promise<void> {
     const random = randomOf(this.#options.seed, index);
     const steps = wholeOf(random, 1, 3);
-    for (let step = 0; step < steps; step++) await this.#step(index, random);
+    for (let step = 0; step < steps; step++) {
+      const kind = step === 0 ? firstKind(this.#options.seed, index) : oneOf(random, quick);
+      await this.#step(index, kind, random);
+    }
     const found = await nextLoad(this.#device).catch((error: unknown) => `${error}`);
     if (found !== this.#right) this.#note(index, "next load", `the next load gave ${found}, not ${this.#right}`);
   }
 
-  async #step(index: number, random: Random): Promise<void> {
-    const kind = this.#draw(random);
+  async #step(index: number, kind: Kind, random: Random): Promise<void> {
     const folder = mkdtempSync(join(this.#root, "step-"));
     const before = resources();
-    const ground: Ground = { random, device: this.#device, openDevice: newDevice, folder, disk: this.#disk };
+    const ground: Ground = {
+      random,
+      works: this.#works,
+      device: this.#device,
+      openDevice: newDevice,
+      folder,
+      disk: this.#disk,
+    };
     try {
       const { what, outcome } = await kind.take(ground);
       await mustBeFree(`${kind.name}: ${what}`, before);
@@ -150,15 +178,6 @@ class FaultRun {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
-  }
-
-  #draw(random: Random): Kind {
-    let left = random() * this.#kinds.reduce((sum, { weight }) => sum + weight, 0);
-    for (const kind of this.#kinds) {
-      left -= kind.weight;
-      if (left < 0) return kind;
-    }
-    return this.#kinds[0] as Kind;
   }
 
   #note(index: number, kind: string, what: string): void {

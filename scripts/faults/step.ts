@@ -1,9 +1,12 @@
 /** One thing that goes wrong in a schedule. */
 import type { Random } from "../fuzz/target.ts";
+import type { Work } from "./works.ts";
 
 /** What a step has. */
 export interface Ground {
   readonly random: Random;
+  /** What may be under way. */
+  readonly works: readonly Work[];
   /** A sound device, on which pipelines compile once. */
   readonly device: GPUDevice;
   /** A device of the step's own, which it may destroy. */
@@ -31,9 +34,9 @@ export interface Ended {
 /** A kind of step. */
 export interface Kind {
   readonly name: string;
-  /** How often it is drawn, relative to the others. */
-  readonly weight: number;
-  /** Whether it starts processes, which takes a second. */
+  /** How many schedules of a round begin with it, and how often it is drawn for later steps, relative to the others. */
+  readonly share: number;
+  /** Whether it starts processes, which takes a second: no later step does. */
   readonly isSlow?: boolean;
   /** @throws Broken if something is not as it must be */
   take(ground: Ground): Promise<Ended>;

@@ -1,11 +1,7 @@
 /** Runs cases in a process that may be lost, and confirms what looks wrong. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
+import { oneFile } from "../one-file.ts";
 import type { Range, Report } from "./child.ts";
 import { UNSOUND } from "./outcome.ts";
 
@@ -127,7 +123,7 @@ class Run {
       process.execPath,
       [
         `--max-old-space-size=${HEAP_MB}`,
-        builtChild(),
+        oneFile(new URL("./child.ts", import.meta.url)),
         ...[`${this.#seed}`, JSON.stringify(ranges), `${this.#mostUntold}`],
       ],
       { stdio: ["ignore", "ignore", "pipe", "pipe"] },
@@ -162,27 +158,6 @@ class Run {
       this.#wake();
     });
   }
-}
-
-let built: string | undefined;
-
-/** The child as one file: each of its late imports would otherwise ask the loader of TypeScript again, in every case. */
-function builtChild(): string {
-  if (built === undefined) {
-    const folder = mkdtempSync(join(tmpdir(), "sluice-fuzz-"));
-    process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-    built = join(folder, "child.mjs");
-    const own = new URL("./child.ts", import.meta.url);
-    buildSync({
-      entryPoints: [fileURLToPath(own)],
-      outfile: built,
-      ...{ bundle: true, platform: "node", format: "esm", target: "node20", logLevel: "warning" },
-      // What it does not need is not looked for.
-      external: ["webgpu", "@sparticuz/chromium", "vite", "playwright-core"],
-      define: { "import.meta.url": JSON.stringify(own.href) },
-    });
-  }
-  return built;
 }
 
 function lastError(text: string): string {
