@@ -162,7 +162,8 @@ export const diskKinds: readonly Kind[] = [
       const changed = differences(before, await pictureOf(path));
       if (/defect|TypeError|undefined/.test(said)) throw new Broken(`${what}: says ${said}`);
       if (code === 0) {
-        const litter = changed.filter((name) => name !== basename(path) && name !== "old");
+        // Links are followed, as a shell's `>` does: their targets are written.
+        const litter = changed.filter((name) => ![basename(path), "old", "nothing"].includes(name));
         if (litter.length > 0) throw new Broken(`${what}: leaves ${litter.join()}`);
         if (!path.startsWith("/dev/") && !(await isWhole(path, command))) throw new Broken(`${what}: is not whole`);
         return { what, outcome: "done" };

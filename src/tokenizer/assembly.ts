@@ -45,8 +45,9 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
     return ids;
   }
 
-  // The model's config may name tokens around a text that the tokenizer's files do not have.
-  let greatest = Math.max(-1, bosTokenId ?? -1, eosTokenId ?? -1);
+  // Ids around a text may be of no token: config.json names BOS, and post-processors state ids beside names.
+  let greatest = -1;
+  for (const id of postProcess([], true)) greatest = Math.max(greatest, id);
   for (const id of vocabulary.idOf.values()) greatest = Math.max(greatest, id);
   for (const { id } of added) greatest = Math.max(greatest, id);
 

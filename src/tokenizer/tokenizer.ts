@@ -105,6 +105,6 @@ export interface Tokenizer {
   tokenBytes?(id: number): Uint8Array | undefined;
   /** The tokens that `decode` leaves out, and their texts. */
   readonly specialTokens?: ReadonlyMap<number, string>;
-  /** Highest id + 1, ids that the model's config gives to BOS and EOS included. */
+  /** Highest id + 1, ids that are put around a text included. */
   readonly vocabSize: number;
 }

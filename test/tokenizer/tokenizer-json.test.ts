@@ -264,11 +264,14 @@ test("a tokenizer that cannot be read is an error when it is used", async () => 
 });
 
 // Found by the fuzzer.
-test("ids around a text that only the model's config names are in the vocabulary", async () => {
+test("ids around a text are in the vocabulary, even those of no token", async () => {
   const piece = new TextEncoder().encode("\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02");
   const files = { "tokenizer.model": piece, "tokenizer_config.json": { tokenizer_class: "LlamaTokenizer" } };
   const tokenizer = await loaded(files, { bos_token_id: 1 });
   assert.equal([tokenizer.encode("")[0], tokenizer.vocabSize], [1, 2]);
+  const frame = { type: "BertProcessing", cls: ["a", 7], sep: ["b", 9] };
+  const framed = await loaded({ "tokenizer.json": byteLevel({ post_processor: frame }) }, {});
+  assert.equal([framed.encode("").at(-1), framed.vocabSize], [9, 10]);
 });
 
 test.run();
