@@ -8,7 +8,7 @@
 
 import { isOptions } from "../arguments/lists.ts";
 import type { Positions } from "../index.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
 import type { Bundles, Intervention } from "./interventions.ts";
 import { Problem } from "./problem.ts";
 
@@ -173,7 +173,7 @@ function fieldsOf(given: unknown, param: string): Fields {
 function refuseRest(rest: Fields, param: string): void {
   for (const [field, value] of Object.entries(rest)) {
     if (value === null || (Object.hasOwn(NEUTRAL, field) && NEUTRAL[field]?.(value))) continue;
-    throw noCounterpart(`${param}.${field}`, value);
+    throw noCounterpart(`${param}.${showText(field)}`, value);
   }
 }
 

@@ -4,6 +4,7 @@ import { listOf, type Table, tableOf } from "../arguments/lists.ts";
 import { float32, text } from "../arguments/rules.ts";
 import type { Bundle, Positions } from "../index.ts";
 import { maskedEdges, positions } from "../interventions/arguments.ts";
+import { showText } from "../show.ts";
 import type { Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 
@@ -107,16 +108,20 @@ export class Bundles {
     const ids = bundle.manifest.stages.map(({ id }) => id);
     for (const id of stages?.keys() ?? []) {
       if (ids.includes(id)) continue;
-      throw new Problem(400, `Bundle "${name}" has no stage "${id}"; it has ${ids.join(", ")}`, {
-        code: "unknown_stage",
-        param: `interventions[${index}].stages`,
-      });
+      throw new Problem(
+        400,
+        `Bundle "${name}" has no stage "${showText(id)}"; it has ${showText(ids.join(", "), 400)}`,
+        {
+          code: "unknown_stage",
+          param: `interventions[${index}].stages`,
+        },
+      );
     }
     return bundle;
   }
 
   #unknown(name: string, status: number, param: string | null = null): Problem {
-    const choices = this.#bundles.size > 0 ? `there are ${this.names.join(", ")}` : "there are none";
+    const choices = this.#bundles.size > 0 ? `there are ${showText(this.names.join(", "), 400)}` : "there are none";
     return new Problem(status, `There is no bundle "${name.slice(0, 128)}"; ${choices}`, {
       code: "unknown_bundle",
       param,

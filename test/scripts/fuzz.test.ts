@@ -10,6 +10,7 @@ import { Refusal, type Target } from "../../scripts/fuzz/target.ts";
 import { targets } from "../../scripts/fuzz/targets.ts";
 import { readGenerationConfig } from "../../src/architectures/generation-config.ts";
 import { SluiceError } from "../../src/errors.ts";
+import { fromSteerVectorRequest } from "../../src/serve/easy-steer.ts";
 import { completionFields, readFields } from "../../src/serve/fields.ts";
 import { problemOf } from "../../src/serve/problem.ts";
 
@@ -103,6 +104,11 @@ test("a field's name of any length is refused at once, in a short error", () => 
     ({ message }: Error) => message.length < 1000,
   );
   assert.ok(performance.now() - began < 2000);
+  const steering = { steer_vector_name: "push", ["x".repeat(100_000)]: 1 };
+  assert.throws(
+    () => fromSteerVectorRequest(steering, undefined as never),
+    ({ message }: Error) => message.length < 1000 && /has no exact counterpart/.test(message),
+  );
 });
 
 test.run();
