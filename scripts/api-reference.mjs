@@ -6,7 +6,8 @@
 //   npm run docs:api -- --check   writes nothing
 //
 // typedoc reads TypeScript by the compiler's JavaScript interface, which TypeScript 7 no longer has. So it is given the
-// older compiler that the package tests keep for applications with old compilers.
+// older compiler that the package tests keep for applications with old compilers. That one only parses: what it needs is
+// in tsconfig.api.json, and `npm run typecheck` finds errors in a tenth of its time.
 import { register } from "node:module";
 
 const olderCompiler = `export const resolve = (specifier, context, next) =>
