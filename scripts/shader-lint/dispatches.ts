@@ -9,16 +9,16 @@ import { type ArgValues, inOrder, type Kernel } from "../../src/kernels/kernel.t
 import { checkArgs, packArgs } from "../../src/kernels/step.ts";
 import type { Microkernel } from "../../src/profile/microkernels.ts";
 
+/** The kernels that may serve a dispatch, and those that tuning may choose in their place; merges go with their kernels. */
+export function kernelsOf({ candidates, operation }: Dispatch): readonly Kernel[] {
+  return [...candidates, ...(operation?.variants() ?? [])].map(({ kernel }) => kernel);
+}
+
 /** What is wrong between a dispatch and the kernels that may serve it, a sentence each. */
-export async function checkDispatch({
-  label,
-  args,
-  bind,
-  candidates,
-  operation,
-}: Dispatch): Promise<readonly string[]> {
-  const kernels = [...candidates, ...(operation?.variants() ?? [])].map(({ kernel }) => kernel);
-  return (await Promise.all(kernels.map((kernel) => checkKernel(kernel, { label, args, bind })))).flat();
+export async function checkDispatch(dispatch: Dispatch): Promise<readonly string[]> {
+  const { label, args, bind } = dispatch;
+  const checks = kernelsOf(dispatch).map((kernel) => checkKernel(kernel, { label, args, bind }));
+  return (await Promise.all(checks)).flat();
 }
 
 /** The mismatches between a kernel, with its merge, and its arguments, one sentence each. */

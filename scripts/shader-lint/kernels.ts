@@ -60,6 +60,13 @@ const lintedModels: readonly ModelConfig[] = [...attributedModels];
  * captures, pooled, for all families and ways to store weights.
  */
 export function dispatchesToLint(): readonly Dispatch[] {
+  planned ??= planAll();
+  return planned;
+}
+
+let planned: readonly Dispatch[] | undefined;
+
+function planAll(): readonly Dispatch[] {
   const dispatches: Dispatch[] = [];
   const plan = (config: ModelConfig, composition: Composition, options: Parameters<typeof imaginedPlan>[2]): void => {
     dispatches.push(...allDispatches(imaginedPlan(config, composition, options)));
