@@ -13,6 +13,7 @@
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { brokenLinksBelow, readPages } from "./docs/pages.ts";
+import { compilePrograms } from "./docs/programs.ts";
 import { openReader } from "./docs/reader.ts";
 import { type BlockResult, runPage } from "./docs/run-page.ts";
 import { installPacked, root } from "./packed.ts";
@@ -30,7 +31,8 @@ const faults = [
 for (const fault of faults) console.log(`✘ ${fault}`);
 count.failed += faults.length;
 const reader = await openReader();
-for (const page of pages) await runPage(reader, page, { slow: true }, print);
+const programs = await compilePrograms(reader, pages);
+for (const page of pages) await runPage(reader, page, programs, { slow: true }, print);
 console.log(`${count.passed} passed, ${count.failed} failed, ${count.notRun} not run`);
 process.exitCode = count.failed > 0 || count.passed === 0 ? 1 : 0;
 

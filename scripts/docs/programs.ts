@@ -2,9 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { output, root } from "../packed.ts";
-import type { Block } from "./blocks.ts";
+import type { Block, Page } from "./blocks.ts";
 import { atItsLines, fileFor, type Outcome, type Reader } from "./reader.ts";
 
 const require = createRequire(import.meta.url);
@@ -24,33 +23,55 @@ export function programsOf(blocks: readonly Block[]): Block[][] {
   return programs;
 }
 
-/** Writes a program into the reader's folder, each line at the number that it has in its page. */
-export async function writeProgram(reader: Reader, program: readonly Block[]): Promise<string> {
-  const [first] = program;
-  if (!first) throw new Error("a program has at least one block");
-  const file = fileFor(first, ".ts");
-  await writeFile(join(reader.folder, file), atItsLines(program));
-  return file;
+/** The programs of some pages, compiled. */
+export interface Programs {
+  /** The JavaScript of a program, by its first block: a file in the reader's folder. */
+  readonly files: ReadonlyMap<Block, string>;
+  /** What the compiler says of a program, by its first block; none if nothing is wrong. */
+  readonly errors: ReadonlyMap<Block, readonly string[]>;
 }
 
 /**
- * Checks programs as a strict application would, without `skipLibCheck`.
- * @returns the compiler's errors by program
+ * Writes the programs of pages into the reader's folder, each line at the number that it has in its page, and compiles
+ * all of them at once as a strict application would, without `skipLibCheck`: most of the compiler's time goes into the
+ * libraries' declarations.
  */
-export async function typeErrors(reader: Reader, files: readonly string[]): Promise<ReadonlyMap<string, string[]>> {
+export async function compilePrograms(reader: Reader, pages: readonly Page[]): Promise<Programs> {
+  const sources = new Map<string, Block>();
+  for (const program of pages.flatMap(({ blocks }) => programsOf(blocks))) {
+    const [first] = program;
+    if (!first) throw new Error("a program has at least one block");
+    const file = fileFor(first, ".ts");
+    await writeFile(join(reader.folder, file), atItsLines(program));
+    sources.set(file, first);
+  }
+  const errors = await compile(reader, [...sources.keys()]);
+  return {
+    files: new Map([...sources].map(([file, first]) => [first, file.replace(/\.ts$/, ".js")])),
+    errors: new Map(
+      [...sources].flatMap(([file, first]) => (errors.has(file) ? [[first, errors.get(file) ?? []]] : [])),
+    ),
+  };
+}
+
+/** @returns the compiler's errors by file; what it says of no file is said of the first */
+async function compile(reader: Reader, files: readonly string[]): Promise<ReadonlyMap<string, string[]>> {
   const errors = new Map<string, string[]>();
-  if (files.length === 0) return errors;
+  const [first] = files;
+  if (first === undefined) return errors;
   const options = {
     compilerOptions: {
       target: "ES2022",
       module: "nodenext",
+      // A program without imports shares no names with another's.
+      moduleDetection: "force",
       lib: ["ES2023", "DOM", "DOM.Iterable", "DOM.AsyncIterable"],
       // The reader's own `npm install --save-dev @types/node`.
       typeRoots: [join(root, "node_modules/@types")],
       types: ["node"],
       strict: true,
       exactOptionalPropertyTypes: true,
-      noEmit: true,
+      inlineSourceMap: true,
     },
     files,
   };
@@ -62,13 +83,13 @@ export async function typeErrors(reader: Reader, files: readonly string[]): Prom
     reader.folder,
   ).catch((error: { stdout?: string }) => error.stdout ?? String(error));
   for (const line of printed.split("\n").filter((text) => text !== "")) {
-    const file = files.find((name) => line.startsWith(`${name}(`)) ?? files[0] ?? "";
+    const file = files.find((name) => line.startsWith(`${name}(`)) ?? first;
     errors.set(file, [...(errors.get(file) ?? []), line]);
   }
   return errors;
 }
 
-/** Runs a program in Node. Its stack has the page's line numbers. */
+/** Runs a compiled program in Node. Its stack has the page's line numbers. */
 export function runProgram(reader: Reader, file: string): Promise<Outcome> {
-  return reader.run(process.execPath, ["--import", pathToFileURL(require.resolve("tsx")).href, file]);
+  return reader.run(process.execPath, ["--enable-source-maps", file]);
 }

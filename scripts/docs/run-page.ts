@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Block, Page } from "./blocks.ts";
-import { programsOf, runProgram, typeErrors, writeProgram } from "./programs.ts";
+import { type Programs, runProgram } from "./programs.ts";
 import { docsPython, missingModules } from "./python.ts";
 import { atItsLines, fileFor, type Outcome, type Reader } from "./reader.ts";
 import { openInChromium } from "./web-page.ts";
@@ -25,32 +25,27 @@ export interface RunOptions {
 export async function runPage(
   reader: Reader,
   page: Page,
+  programs: Programs,
   { slow }: RunOptions,
   onResult: (result: BlockResult) => void,
 ): Promise<void> {
-  const programs = new Map<Block, string>();
-  for (const program of programsOf(page.blocks)) {
-    const [first] = program;
-    if (first) programs.set(first, await writeProgram(reader, program));
-  }
-  const errors = await typeErrors(reader, [...programs.values()]);
   let lacking: string | undefined;
   for (const block of page.blocks) {
     // The first block of a program represents all of them.
-    const program = programs.get(block);
+    const program = programs.files.get(block);
+    const wrongTypes = programs.errors.get(block)?.join("\n");
     // What comes after Python's blocks may need the files that they write.
     if (block.language === "python" && block.reason === undefined && docsPython() === undefined) {
       lacking = "there is no Python: npm run test:python makes an environment, or PYTHON names one";
     }
     const notRun = block.reason ?? lacking ?? missingPackages(block) ?? (slow ? undefined : block.slow);
     if (notRun !== undefined) {
-      onResult({ block, seconds: 0, fault: errors.get(program ?? "")?.join("\n"), notRun });
+      onResult({ block, seconds: 0, fault: wrongTypes, notRun });
       continue;
     }
     if (block.language === "text" || (block.language === "ts" && program === undefined)) continue;
     const started = performance.now();
-    const wrongTypes = errors.get(program ?? "");
-    const { fault } = wrongTypes ? { fault: wrongTypes.join("\n") } : await runBlock(reader, block, program ?? "");
+    const { fault } = wrongTypes !== undefined ? { fault: wrongTypes } : await runBlock(reader, block, program ?? "");
     onResult({ block, seconds: (performance.now() - started) / 1000, fault, notRun });
   }
 }
