@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { livesElsewhere, staleHomes } from "./run-homes.ts";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -18,11 +19,14 @@ export type Environment = "node" | "page" | "firefox" | "package";
  */
 const aboutNode = [/^node:/, /^webgpu$/, /\/chromium\.ts$/, /\/(?:cli|scripts)\//, /\/node(?:-[^/]*)?\.ts$/];
 
-/** Paths of the test files for an environment, sorted; `pattern` is tried on the path. */
-export function testFiles(environment: Environment, pattern: RegExp): string[] {
+/** Paths of the test files for one of the environments that run, sorted; `pattern` is tried on the path. */
+export function testFiles(environment: Environment, pattern: RegExp, environments: readonly Environment[]): string[] {
+  const stale = staleHomes(root);
+  if (stale.length > 0) throw new Error(`test/run-homes.ts names ${stale.join(", ")}, which does not exist`);
   return readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
     .map((path) => `test/${path.split(sep).join("/")}`)
     .filter((file) => file.endsWith(".test.ts") && pattern.test(file) && runsIn(environment, file))
+    .filter((file) => !livesElsewhere(file, environment, environments))
     .sort();
 }
 

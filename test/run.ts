@@ -56,7 +56,7 @@ interface Part {
 
 const parts: Part[] = [];
 for (const environment of environments) {
-  const files = testFiles(environment, pattern);
+  const files = testFiles(environment, pattern, environments);
   // A pattern may fit files of one environment alone; without one, an environment without tests is a mistake.
   if (files.length === 0 && patterns.length > 0) continue;
   const part: Part = { environment, files, waiting: [...files], begun: false, passed: 0, failed: 0, skipped: 0 };

@@ -47,6 +47,7 @@ import { hostTimeDoor, measureDoor, reportDoor, traceDoor } from "../../src/prof
 import { tokenizerDoors } from "../../src/tokenizer/checked.ts";
 import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 /** One public function. */
 export interface PublicCall {
@@ -68,8 +69,8 @@ export async function publicCalls(): Promise<{
   dispose(): void;
 }> {
   const folder = location("test/golden/gpt2-tiny");
-  const model = await sluice.load(folder);
-  const texted = await sluice.load(location("weights/stories260K"), { device: model.internals.gpu.device });
+  const model = await load(folder);
+  const texted = await load(location("weights/stories260K"));
   const { config } = model;
   const d = config.hidden_size;
   const bundle = bundleOf(

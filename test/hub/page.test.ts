@@ -13,14 +13,15 @@ import { NEW, noise } from "./node-fixtures.ts";
 
 const MODEL = "org/stories";
 
-/** What runs in the pages: the library, and an account of what it reports. */
+/** What runs in the pages: the library, on one device a page, and an account of what it reports. */
 const SCRIPT = `
   import * as sluice from "./src/index.ts";
+  import { load } from "./test/support/load.ts";
   globalThis.sluice = sluice;
   globalThis.events = [];
   globalThis.notices = [];
   globalThis.text = async (name, options, isRun = true) => {
-    const model = await sluice.load(name, {
+    const model = await load(name, {
       ...options,
       onProgress: (event) => events.push(event),
       onNotice: (line) => notices.push(line),
