@@ -22,10 +22,9 @@ import package::linear::operands::{args, input, mac, row_count};
 @if(grouped) import package::linear::operands::variant_start;
 import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 
-// Blocks of four inputs that one turn of the outer loop takes: those of one scale, or all.
+// Blocks of four inputs that share scales.
 @if(by16) const SPAN = 4u;
 @elif(quantised) const SPAN = 8u;
-@else const SPAN = K4;
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -71,17 +70,14 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
 
   // sums. Quantised weights: eight blocks (four: `by16`) share scales, which take as long to fetch and widen as one block's numbers.
   // By data: if heads are summed, which only software devices do, the blocks of one.
-  for (var first = first_block; first < end_block; first += SPAN) {
-    @if(quantised) let d0 = scales_at(s0, first);
-    @if(two_strips && quantised) let d1 = scales_at(s1, first);
-    @if(quantised) let end = min(first + SPAN, end_block);
-    @else let end = end_block;
+  @if(quantised) for (var first = first_block; first < end_block; first += SPAN) {
+    let d0 = scales_at(s0, first);
+    @if(two_strips) let d1 = scales_at(s1, first);
+    let end = min(first + SPAN, end_block);
     // By data: as above.
     for (var k = first; k < end; k++) {
-      @if(quantised) let w0 = scaled_block(s0, k, d0);
-      @else let w0 = block(s0, k);
-      @if(two_strips && quantised) let w1 = scaled_block(s1, k, d1);
-      @if(two_strips && !quantised) let w1 = block(s1, k);
+      let w0 = scaled_block(s0, k, d0);
+      @if(two_strips) let w1 = scaled_block(s1, k, d1);
       { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
       @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
       @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
@@ -91,6 +87,22 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
       @if(rows_8) { let x = input[x6 + k]; a6 = mac(a6, w0, x); @if(two_strips) b6 = mac(b6, w1, x); }
       @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
     }
+  }
+
+  // The same without scales, in a loop of its own: a loop in another compiles a quarter longer on software devices, for which
+  // every accumulator is a variable of both.
+  // By data: as above.
+  @if(!quantised) for (var k = first_block; k < end_block; k++) {
+    let w0 = block(s0, k);
+    @if(two_strips) let w1 = block(s1, k);
+    { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
+    @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
+    @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
+    @if(rows_4) { let x = input[x3 + k]; a3 = mac(a3, w0, x); @if(two_strips) b3 = mac(b3, w1, x); }
+    @if(rows_6) { let x = input[x4 + k]; a4 = mac(a4, w0, x); @if(two_strips) b4 = mac(b4, w1, x); }
+    @if(rows_6) { let x = input[x5 + k]; a5 = mac(a5, w0, x); @if(two_strips) b5 = mac(b5, w1, x); }
+    @if(rows_8) { let x = input[x6 + k]; a6 = mac(a6, w0, x); @if(two_strips) b6 = mac(b6, w1, x); }
+    @if(rows_8) { let x = input[x7 + k]; a7 = mac(a7, w0, x); @if(two_strips) b7 = mac(b7, w1, x); }
   }
 
   // epilogue, row after row through one copy of it: written out eight times it would take most of the compile time
