@@ -1,8 +1,10 @@
 /**
  * A running batch: requests join and leave between steps. A step has a row for each request that decodes and, of those
  * that have just joined, parts of their prompts: at most `prefillRows` rows, so that a long prompt delays the others by no
- * more than these. When nobody waits to join, several steps go into one submit. While the host reads one submit, the device
- * has the next; what that computed for a request that has ended meanwhile is dropped, and the host's writes come after it.
+ * more than these. When nobody waits to join, several steps go into one submit: as many as fit into the time for which
+ * nobody has come, or as many as a submit takes if every sequence has a request. While the host reads one submit, the device
+ * has the next, unless somebody has just joined: others may come with them. What that computed for a request that has ended
+ * meanwhile is dropped, and the host's writes come after it.
  */
 import { SluiceError } from "../../errors.ts";
 import { DECODE_RUN_MS } from "../../execution/pacer.ts";
@@ -13,6 +15,7 @@ import { notFinite } from "../not-finite.ts";
 import type { Read } from "../run.ts";
 import { type DrawnLogprobs, logprobsRead, readLogprobs, setMask, setSampling, tailForAll } from "../sampler-state.ts";
 import type { Sequences } from "../sequences.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Place } from "./place.ts";
 import { Prefixes } from "./prefixes.ts";
 import type { ProgramStages } from "./program-stages.ts";
@@ -33,8 +36,17 @@ interface Flight {
   /** Whose new ids are read, and how many of each. */
   readonly reads: readonly { readonly place: Place; readonly count: number }[];
   bytes(): Promise<readonly ArrayBuffer[]>;
-  /** Short enough for another one after it: who joins waits for both. */
-  readonly isShort: boolean;
+  /** Whether another one may follow before this one is done: whoever comes meanwhile waits for both. */
+  readonly mayBeFollowed: boolean;
+}
+
+/** A step, and whose rows it has. */
+interface NextStep {
+  readonly step: StepRows;
+  readonly places: readonly Place[];
+  /** Whether it has rows of prompts, and whether some of these are the first of a request. */
+  readonly isMixed: boolean;
+  readonly hasJoined: boolean;
 }
 
 export class Scheduler {
@@ -45,6 +57,7 @@ export class Scheduler {
   #queue: BatchRequest[] = [];
   /** Those that have one, in the order in which they joined. */
   #places: Place[] = [];
+  readonly #arrivals = new Arrivals();
   #turns = 0;
   #isRunning = false;
   #isDisposed = false;
@@ -85,6 +98,7 @@ export class Scheduler {
       });
     }
     this.#queue.push(...requests);
+    this.#arrivals.note();
     if (!this.#isRunning) void this.#run();
   }
 
@@ -105,10 +119,11 @@ export class Scheduler {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
+    await this.#arrivals.gathered();
     const flights: Flight[] = [];
     for (;;) {
       try {
-        while (flights.length < 2 && (flights.at(-1)?.isShort ?? true)) {
+        while (flights.length < 2 && (flights.at(-1)?.mayBeFollowed ?? true)) {
           const flight = await this.#launch();
           if (!flight) break;
           flights.push(flight);
@@ -135,7 +150,7 @@ export class Scheduler {
     if (!first) return undefined;
     const places = new Set(first.places);
     const perStep = executor.estimateStep(first.step, "logits", "greedy");
-    const wanted = first.isMixed || this.#queue.length > 0 ? 1 : Math.floor(DECODE_RUN_MS / perStep);
+    const wanted = first.isMixed || this.#queue.length > 0 ? 1 : Math.floor(this.#runMs / perStep);
     const steps: StepRows[] = [first.step];
     while (steps.length < Math.min(wanted, MAX_STEPS_PER_RUN)) {
       const next = this.#nextStep();
@@ -164,11 +179,21 @@ export class Scheduler {
         ),
       ],
     });
-    return { reads, bytes, isShort: perStep <= DECODE_RUN_MS };
+    return { reads, bytes, mayBeFollowed: perStep <= DECODE_RUN_MS && (!first.hasJoined || this.#isFull) };
+  }
+
+  /** Whether nobody can join before somebody leaves. */
+  get #isFull(): boolean {
+    return this.#prefixes.idle.length === 0;
+  }
+
+  /** Milliseconds that the steps of one submit may take, as nobody can join meanwhile. */
+  get #runMs(): number {
+    return this.#isFull ? DECODE_RUN_MS : Math.min(DECODE_RUN_MS, this.#arrivals.quietMs);
   }
 
   /** The next step, once the steps before it are submitted; undefined if nobody needs one. */
-  #nextStep(): { readonly step: StepRows; readonly places: readonly Place[]; readonly isMixed: boolean } | undefined {
+  #nextStep(): NextStep | undefined {
     const builder = new StepBuilder(this.#sequences);
     const places: Place[] = [];
     const decoding = this.#places.filter(({ isReady }) => isReady);
@@ -185,6 +210,7 @@ export class Scheduler {
     }
     let rows = Math.min(this.#options.prefillRows, builder.room);
     let isMixed = false;
+    const known = this.#places.length;
     for (const place of this.#prefilling()) {
       const before = place.submitted;
       builder.feedPrompt(place, rows);
@@ -195,7 +221,8 @@ export class Scheduler {
       rows = Math.min(rows - fed, builder.room);
       if (rows <= 0) break;
     }
-    return builder.rows.length > 0 ? { step: builder.step, places, isMixed } : undefined;
+    const hasJoined = this.#places.length > known;
+    return builder.rows.length > 0 ? { step: builder.step, places, isMixed, hasJoined } : undefined;
   }
 
   /** Places with a prompt to run: those that have begun, then those that join. A later one may share what an earlier one just fed. */
