@@ -6,6 +6,7 @@ import { SluiceError } from "../errors.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { settleSampling } from "../runtime/sampling.ts";
 import { show } from "../show.ts";
+import { encodeWithin } from "../tokenizer/encode-within.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GenerationRequest } from "./generation.ts";
 import type { ModelParts } from "./model-parts.ts";
@@ -66,9 +67,10 @@ export function settleRequest(
   options: GenerateOptions,
 ): SettledRequest {
   const { config, tokenizer, eosTokenIds } = bounds;
+  const mostTokens = options.overflow === "truncate" ? undefined : (bounds.context ?? config.max_position_embeddings);
   // The samples of a prompt share its ids.
   const ids = new Map<ReadPrompt, readonly number[]>();
-  for (const { prompt } of prompts) if (!ids.has(prompt)) ids.set(prompt, encodePrompt(bounds, prompt));
+  for (const { prompt } of prompts) if (!ids.has(prompt)) ids.set(prompt, encodePrompt(bounds, prompt, mostTokens));
   const encoded = prompts.map(({ sequence, prompt }) => ({ sequence, tokens: ids.get(prompt) ?? [] }));
   const { maxNewTokens, overflow = generateDefaults.overflow, seeds, signal } = options;
   if (seeds && seeds.length !== prompts.length) {
@@ -102,9 +104,7 @@ export function settleRequest(
   const wanted = longest + (maxNewTokens ?? generateDefaults.maxNewTokens) - 1;
   const context = bounds.context ?? Math.min(wanted, config.max_position_embeddings);
   if (overflow !== "truncate" && longest > context) {
-    throw new SluiceError("context_overflow", `The prompt has ${longest} tokens and the context holds ${context}`, {
-      hint: "Shorten the prompt, use a larger context, or let the prompt be truncated.",
-    });
+    throw promptTooLong(`${longest}`, context);
   }
   if (overflow === "error" && wanted > context) {
     throw new SluiceError(
@@ -145,6 +145,12 @@ export function settleRequest(
       signal,
     },
   };
+}
+
+function promptTooLong(tokens: string, context: number): SluiceError {
+  return new SluiceError("context_overflow", `The prompt has ${tokens} tokens and the context holds ${context}`, {
+    hint: "Shorten the prompt, use a larger context, or let the prompt be truncated.",
+  });
 }
 
 /** The seed `count` places after another; 0 follows the last. */
@@ -188,11 +194,12 @@ function promptLengthLeft(
 
 /**
  * Ids of a prompt: text through the tokenizer, with the special tokens it adds; ids as they are.
+ * @param most tokens that there may be; default: any number. A text that has many more is not read to its end.
  * @throws SluiceError `bad_tokens` for text without a tokenizer and for text without any known token, `usage` for an
- *   empty prompt, and why the tokenizer could not be read
+ *   empty prompt, `context_overflow`, and why the tokenizer could not be read
  */
-export function encodePrompt(reader: PromptReader, prompt: ReadPrompt): readonly number[] {
-  const tokens = typeof prompt === "string" ? encodeText(reader, prompt) : prompt;
+export function encodePrompt(reader: PromptReader, prompt: ReadPrompt, most?: number): readonly number[] {
+  const tokens = typeof prompt === "string" ? encodeText(reader, prompt, most) : prompt;
   if (tokens.length === 0) throw new SluiceError("usage", "The prompt is empty: there is nothing to continue");
   return tokens;
 }
@@ -207,10 +214,11 @@ export function requireTokenizer({ tokenizer, tokenizerError }: PromptReader): T
   });
 }
 
-/** Ids of a text, with the special tokens that the tokenizer adds. @throws SluiceError `bad_tokens` */
-export function encodeText(reader: PromptReader, text: string): readonly number[] {
+/** Ids of a text, with the special tokens that the tokenizer adds. @throws SluiceError `bad_tokens`, `context_overflow` */
+export function encodeText(reader: PromptReader, text: string, most = Number.POSITIVE_INFINITY): readonly number[] {
   const { onNotice } = reader;
-  const tokens = requireTokenizer(reader).encode(text, onNotice && { onNotice });
+  const tokens = encodeWithin(requireTokenizer(reader), text, most, onNotice && { onNotice });
+  if (!tokens) throw promptTooLong(`more than ${most}`, most);
   if (tokens.length === 0 && text !== "") {
     throw new SluiceError("bad_tokens", `The tokenizer has no token for anything in ${show(text)}`, {
       hint: "The vocabulary lacks these characters and has no unknown token: change the text, or give token ids.",

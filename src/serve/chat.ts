@@ -28,13 +28,7 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
     ...(body.chat_template_kwargs && { variables: body.chat_template_kwargs }),
   });
   // The template has put BOS and the like into the text already.
-  const tokens = tokenizer.encode(text, { addSpecialTokens: false });
-  if (tokens.length > engine.context) {
-    throw new Problem(400, `The conversation has ${tokens.length} tokens and the context holds ${engine.context}`, {
-      code: "context_length_exceeded",
-      param: "messages",
-    });
-  }
+  const tokens = service.encode(text, "The conversation", "messages");
   const end = new RequestEnd(client, service.limits.answerMs);
   const { n = 1, logprobs = false } = body;
   const mostCalls = body.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY;

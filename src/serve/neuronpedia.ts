@@ -89,7 +89,7 @@ export async function steer(
   service.checkModel(body.modelId ?? body.model);
   const { types = kinds, prompt, seed, temperature = 1 } = body;
   const edit = body.vectors ? await vectorsOf(service, body) : featuresOf(service, body);
-  const tokens = [...tokenizer.encode(prompt, { addSpecialTokens: false })];
+  const tokens = [...service.encode(prompt, "The prompt", "prompt")];
   const { bosTokenId } = tokenizer;
   if (bosTokenId !== undefined && tokens[0] !== bosTokenId) tokens.unshift(bosTokenId);
   const end = new RequestEnd(client, service.limits.answerMs);

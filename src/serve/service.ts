@@ -1,5 +1,6 @@
 /** What the routes share: the model by its name, its engine, its conversations. */
 import type { Tokenizer } from "../index.ts";
+import { encodeWithin } from "../tokenizer/encode-within.ts";
 import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
 import type { Engine } from "./engine.ts";
 import type { Limits } from "./limits.ts";
@@ -46,6 +47,22 @@ export class Service {
     if (tokenizer) return tokenizer;
     throw new Problem(400, tokenizerError?.message ?? "This model has no tokenizer: send token ids as the prompt", {
       code: "no_tokenizer",
+    });
+  }
+
+  /**
+   * Ids of a text that has its special tokens.
+   * @param what names the text, and `param` its field, in errors
+   * @throws Problem 400 for more tokens than the context holds, in little time however long the text is
+   */
+  encode(text: string, what: string, param: string): readonly number[] {
+    const { context } = this.engine;
+    const tokens = encodeWithin(this.tokenizer, text, context, { addSpecialTokens: false });
+    if (tokens && tokens.length <= context) return tokens;
+    const count = tokens ? `${tokens.length}` : `more than ${context}`;
+    throw new Problem(400, `${what} has ${count} tokens and the context holds ${context}`, {
+      code: "context_length_exceeded",
+      param,
     });
   }
 

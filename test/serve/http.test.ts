@@ -112,6 +112,9 @@ test("requests of strangers are refused by name, in little time, and are no faul
         ["v1/completions", schema(`{"enum":[${"1,".repeat(500_000)}1]}`)],
         ["v1/chat/completions", asked(`"chat_template_kwargs":{"a":${deep}}`)],
         ["v1/chat/completions", asked(`"tools":[{"type":"function","function":{"name":"f","parameters":${deep}}}]`)],
+        // Read to their ends, these took 14 s.
+        ["v1/completions", `{"prompt":"${"the cat sat. ".repeat(300_000)}"}`],
+        ["v1/chat/completions", `{"messages":[{"role":"user","content":"${"the cat sat. ".repeat(300_000)}"}]}`],
         ["api/steer", `{"prompt":"a","vectors":[{"steering_vector":${deep},"strength":1,"hook":"x"}]}`],
       ];
       for (const [path, body] of requests) {
