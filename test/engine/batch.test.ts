@@ -142,6 +142,16 @@ test("prefixes are shared by requests that run, and kept of those that ended", a
   model.dispose();
 });
 
+test("requests that come together share all their steps", async () => {
+  const model = await stories();
+  const batch = await model.batch({ sequences: 3, context: 64 });
+  const options = { maxNewTokens: 6, stopTokens: [] };
+  await Promise.all([403, 404, 405].map((id) => batch.generate([1, id], options).result()));
+  assert.is(batch.stats.steps, 6);
+  batch.dispose();
+  model.dispose();
+});
+
 test("a long prompt delays others by a stated number of rows", async () => {
   const model = await stories();
   const batch = await model.batch({ sequences: 2, context: 128, prefillRows: 4 });
