@@ -1,8 +1,11 @@
 /** A running batch: each request has the bits that it has alone, whatever joins, leaves or is aborted beside it. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { logitsOf } from "../../src/compile/plan.ts";
 import type { Batch, GeneratedToken, GenerateOptions, Model } from "../../src/index.ts";
 import type { Stage } from "../../src/interventions/stage.ts";
+import { Executor } from "../../src/runtime/executor.ts";
+import type { Run } from "../../src/runtime/run.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
@@ -120,6 +123,56 @@ test("random schedules: ids and log probabilities are those of the request alone
   const { running, waiting, slots, slots_used } = batch.stats;
   assert.equal([running, waiting], [0, 0]);
   assert.ok(slots_used <= slots);
+  batch.dispose();
+  model.dispose();
+});
+
+/** Runs something, and collects the logits of the last step of each submit meanwhile: a row per sequence that draws. */
+async function logitsDuring(run: () => Promise<unknown>): Promise<readonly Float32Array[]> {
+  const rows: Float32Array[] = [];
+  const submit = Executor.prototype.submit;
+  Executor.prototype.submit = async function (this: Executor, wanted: Run) {
+    const { stride } = logitsOf(this.activePlan);
+    const count = wanted.steps.at(-1)?.outs.length ?? 0;
+    const logits = { role: { role: "logits" }, offset: 0, byteLength: count * stride * 4 } as const;
+    const { bytes } = await submit.call(this, { ...wanted, reads: [...wanted.reads, logits] });
+    return {
+      async bytes() {
+        const all = await bytes();
+        for (let i = 0; i < count; i++) rows.push(new Float32Array(all.at(-1) as ArrayBuffer, i * stride * 4, stride));
+        return all;
+      },
+    };
+  };
+  try {
+    await run();
+  } finally {
+    Executor.prototype.submit = submit;
+  }
+  return rows;
+}
+
+test("logits of every step are those of the request alone, bit for bit, with joins, leaves and aborts", async () => {
+  const model = await stories();
+  const batch = await model.batch({ sequences: 4, context: 64, prefillRows: 5 });
+  const next = random(7);
+  const all = Array.from({ length: 10 }, (): Wanted => {
+    const { prompt, leavesAfter, comesAt } = wantedBy(next);
+    return { prompt, leavesAfter, comesAt, options: { maxNewTokens: 12, stopTokens: [] } };
+  });
+  assert.ok(all.some(({ leavesAfter }) => leavesAfter !== undefined));
+  const seen = await logitsDuring(() => schedule(batch, all));
+  const bitsOf = ({ buffer, byteOffset, length }: Float32Array): string =>
+    new Uint32Array(buffer, byteOffset, length).join();
+  const known = new Set<string>();
+  for (const { prompt, options } of all) {
+    const { tokens } = await model.generate(prompt, options).result();
+    const { data } = await model.logits([...prompt, ...tokens]);
+    const { vocab_size } = model.config;
+    for (let at = 0; at < data.length; at += vocab_size) known.add(bitsOf(data.subarray(at, at + vocab_size)));
+  }
+  assert.ok(seen.length > 50, `${seen.length} rows`);
+  for (const [i, row] of seen.entries()) assert.ok(known.has(bitsOf(row)), `row ${i} of ${seen.length}`);
   batch.dispose();
   model.dispose();
 });
