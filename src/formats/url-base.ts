@@ -11,7 +11,9 @@ import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TE
 import {
   type FileRequest,
   type FileResponse,
+  type FileVersion,
   fetchFile,
+  isSameVersion,
   retrying,
   TransientFailure,
   WithheldFile,
@@ -63,6 +65,8 @@ class UrlBase implements FileSource {
   /** How files of weights begin: their headers, in nearly every case. */
   readonly #heads = new Map<string, Arrival>();
   readonly #ahead: ReadAhead;
+  /** Of which content the first part of a file of weights was. */
+  readonly #versions = new Map<string, FileVersion>();
   /** Files whose server does not serve ranges. */
   readonly #sequential = new Map<string, SequentialFile>();
   /** Ends what is under way when the source is closed. */
@@ -314,11 +318,25 @@ class UrlBase implements FileSource {
   }
 
   /** null for a file that does not exist. */
-  #fetch(path: string, request: FileRequest, signal: AbortSignal | undefined): Promise<FileResponse | null> {
+  async #fetch(path: string, request: FileRequest, signal: AbortSignal | undefined): Promise<FileResponse | null> {
     const url = new URL(this.#base);
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/${path.split("/").map(encodeURIComponent).join("/")}`;
     url.hash = "";
-    return fetchFile(url, this.describe(path), request, this.#stopFor(signal));
+    const response = await fetchFile(url, this.describe(path), request, this.#stopFor(signal));
+    // Other files come in one answer.
+    if (!response || !WEIGHTS.test(path)) return response;
+    const { version, body } = response;
+    const known = this.#versions.get(path) ?? version;
+    this.#versions.set(path, known);
+    if (isSameVersion(known, version)) return response;
+    await body.cancel();
+    throw new SluiceError(
+      "bad_file",
+      `${this.describe(path)} was replaced while it was read: the server's ETag or Last-Modified changed`,
+      {
+        hint: "Load the model again.",
+      },
+    );
   }
 
   /** Fires with the caller's signal, and when the source is closed. Older browsers lack `AbortSignal.any`. */

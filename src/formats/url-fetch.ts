@@ -16,7 +16,21 @@ export interface FileResponse {
   readonly length: number | null;
   /** The Content-Range header, which across origins only some servers let a page see. */
   readonly contentRange: string | null;
+  /** What tells this content of the file from another of the same length. */
+  readonly version: FileVersion;
   readonly body: ByteStream;
+}
+
+/** ETag and Last-Modified, null where the server sends none or a page may not see it. */
+export interface FileVersion {
+  readonly etag: string | null;
+  readonly modified: string | null;
+}
+
+/** Whether two answers can be of one content: by their ETags, otherwise by their times; unknown counts as the same. */
+export function isSameVersion(a: FileVersion, b: FileVersion): boolean {
+  if (a.etag !== null && b.etag !== null) return a.etag === b.etag;
+  return a.modified === null || b.modified === null || a.modified === b.modified;
 }
 
 /** A failure that another attempt may repair; `report` is thrown if none did. */
@@ -63,8 +77,17 @@ export async function fetchFile(
   const { status, headers } = response;
   const contentRange = headers.get("content-range");
   // 416 with "bytes */LENGTH" is how a range beyond the file is answered, and thus any range of an empty one.
+  const partial = status === 206 || status === 416;
   if (response.ok ? !isFallbackPage(headers) : status === 416 && contentRange !== null) {
-    return { partial: status !== 200, length: lengthOf(headers), contentRange, body };
+    // The parts of such a body have headers of their own, and nothing asked for several.
+    const isMixed = headers.get("content-type")?.startsWith("multipart/") ?? false;
+    if (partial && (isMixed || !request.range)) {
+      await body.cancel();
+      throw new SluiceError("bad_file", `${where}: the server answered with a part that nobody asked for`, {
+        hint: "The server's ranges are wrong: use another one.",
+      });
+    }
+    return { partial, length: lengthOf(headers), contentRange, version: versionOf(headers), body };
   }
   await body.cancel();
   throwIfAborted(signal);
@@ -111,6 +134,15 @@ export function pause(ms: number, signal: AbortSignal | undefined): Promise<void
     const timer = setTimeout(wake, ms);
     const forget = onAbort(signal, wake);
   });
+}
+
+/** Servers mark the ETag of a body that they compress, or call it weak: the content is the same. */
+function versionOf(headers: Headers): FileVersion {
+  const etag = headers
+    .get("etag")
+    ?.replace(/^W\//, "")
+    .replace(/[-;](?:gzip|br|zstd|deflate)"$/, '"');
+  return { etag: etag ?? null, modified: headers.get("last-modified") };
 }
 
 /** Servers of one-page applications answer every unknown path with that page and status 200. */

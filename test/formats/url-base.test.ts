@@ -13,6 +13,7 @@ import { refusal } from "./refusal.ts";
 const LARGE = 3_000_000;
 const files: Readonly<Record<string, Uint8Array>> = {
   "/m/data.bin": Uint8Array.from({ length: LARGE }, (_, i) => (i * 31 + (i >> 8)) % 256),
+  "/m/long.safetensors": new Uint8Array(600_000),
   // More than a connection's buffers hold.
   "/m/huge.bin": new Uint8Array(64 << 20),
   "/m/empty": new Uint8Array(0),
@@ -231,6 +232,51 @@ test("a range other than the requested one, or of another file", async () => {
   await source.size("data.bin");
   manner = { contentRange: (header) => header.replace(String(LARGE), "77") };
   await refusal("bad_file", () => source.read("data.bin", 5, 10), "/77", "replaced");
+});
+
+test("a file of weights that is replaced at the same length while it is read", async () => {
+  const told = (headers: Readonly<Record<string, string>>): void => {
+    manner = { instead: (_, response) => Boolean(response.setHeaders(new Map(Object.entries(headers)))) && false };
+  };
+  const [before, after] = ["Sat, 28 Nov 2026 10:00:00 GMT", "Sat, 28 Nov 2026 10:00:01 GMT"] as const;
+  const changes: readonly (readonly [first: Record<string, string>, then: Record<string, string>, refused: boolean])[] =
+    [
+      [{ etag: '"a"' }, { etag: '"b"' }, true],
+      [{ "last-modified": before }, { "last-modified": after }, true],
+      [{ etag: '"a"', "last-modified": before }, { "last-modified": after }, true],
+      // The same content, compressed or from another node.
+      [{ etag: '"a"' }, { etag: 'W/"a-gzip"' }, false],
+      [{ etag: '"a"', "last-modified": before }, { etag: '"a"', "last-modified": after }, false],
+      [{ etag: '"a"' }, {}, false],
+    ];
+  for (const ranges of [true, false]) {
+    for (const [first, then, refused] of changes) {
+      const source = openBase();
+      told(first);
+      manner.ranges = ranges;
+      await source.read("long.safetensors", 300_000, 300_010);
+      told(then);
+      manner.ranges = ranges;
+      // A server without ranges sends the file again for a step back.
+      const read = () => source.read("long.safetensors", ranges ? 500_000 : 0, 500_010);
+      if (refused) await refusal("bad_file", read, "replaced", "Load the model again");
+      else assert.is((await read()).length, ranges ? 10 : 500_010);
+      await source.close();
+    }
+  }
+});
+
+test("parts that nobody asked for, and whole files that do not say so", async () => {
+  const part = { "Content-Range": "bytes 0-1/19", "Content-Type": "application/json" };
+  manner = { instead: (_, response) => Boolean(response.writeHead(206, part).end("{}")) };
+  await refusal("bad_file", () => readJson(openBase(), "config.json"), "a part that nobody asked for");
+  const mixed = { "Content-Type": "multipart/byteranges; boundary=x" };
+  manner = { instead: (_, response) => Boolean(response.writeHead(206, mixed).end("--x")) };
+  await refusal("bad_file", () => openBase().read("data.bin", 5, 10), "a part that nobody asked for");
+  const whole = (_: IncomingMessage, response: ServerResponse) =>
+    Boolean(response.writeHead(203, { "Content-Length": LARGE }).end(data(0, LARGE)));
+  manner = { instead: whole };
+  assert.equal(await openBase().read("data.bin", 5, 10), data(5, 10));
 });
 
 test("reads beyond the end, and lengths that lie", async () => {
