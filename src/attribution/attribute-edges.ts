@@ -20,6 +20,7 @@ import { type MaskTables, type MaskValues, maskTables, type ShapedValues } from 
 import { type AttributionParts, placeModel } from "./model.ts";
 import { Program, type RunOptions } from "./program.ts";
 import { Recorder } from "./recorder.ts";
+import { packRows } from "./rows.ts";
 import { makeWorkspace, type Workspace } from "./workspace.ts";
 
 export type { MaskValues, ShapedValues } from "./mask-tables.ts";
@@ -113,9 +114,7 @@ export class EdgeAttribution {
     { destinations: wanted, masks = 1, signal, onProgress, ...memory }: AttributionOptions = {},
   ): Promise<EdgeAttribution> {
     const { config, gpu, pipelines, pace } = parts;
-    const shared = config.num_attention_heads !== config.num_key_value_heads;
-    const destinations = wanted ?? (shared ? "qkv_groups" : "heads");
-    checkDestinations(parts, destinations);
+    const destinations = destinationsOf(parts, wanted);
     throwIfAborted(signal);
     gpu.checkAlive();
     const program = new Program(gpu, pipelines, pace, MAX_ROWS);
@@ -187,6 +186,11 @@ export class EdgeAttribution {
       data[i] = (totals[Math.floor(i / d) * stride + (i % d)] as number) / rows.total;
     }
     return { data, shape: [counts.sources, d] };
+  }
+
+  /** Bytes of the device that it holds. */
+  get bytes(): number {
+    return this.#program.bytes;
   }
 
   /** Frees the buffers. */
@@ -305,13 +309,29 @@ function notFinite(what: string): SluiceError {
   });
 }
 
-function checkDestinations({ config }: AttributionParts, destinations: Destinations): void {
+/**
+ * Refuses what {@link EdgeAttribution.open} would refuse, as far as that can be told without the device.
+ * @throws SluiceError `usage`, `bad_tokens`, `context_overflow`
+ */
+export function checkAttributable(
+  parts: AttributionParts,
+  texts: readonly (readonly number[])[],
+  { destinations, scoreFrom = 1 }: Pick<AttributionOptions, "destinations" | "scoreFrom">,
+): void {
+  destinationsOf(parts, destinations);
+  packRows(texts, { ...parts.config, chunkRows: MAX_ROWS, scoreFrom });
+  placeModel(parts);
+}
+
+/** @throws SluiceError `usage` for destinations that the model does not have */
+function destinationsOf({ config }: AttributionParts, wanted: Destinations | undefined): Destinations {
   const { num_attention_heads: H, num_key_value_heads: G } = config;
-  if (destinations === "heads" && H !== G) {
+  if (wanted === "heads" && H !== G) {
     throw new SluiceError(
       "usage",
       `destinations "heads" needs as many key/value heads as heads; this model has ${G} and ${H}`,
       { hint: 'Use destinations "qkv_groups".' },
     );
   }
+  return wanted ?? (H === G ? "heads" : "qkv_groups");
 }

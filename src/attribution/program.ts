@@ -72,6 +72,11 @@ export class Program {
     this.#dispatcher = new Dispatcher({ gpu, pipelines, label: "attribution", maxRows });
   }
 
+  /** How much its buffers hold. */
+  get bytes(): number {
+    return this.#dispatcher.owned.bytes;
+  }
+
   /** A zero-filled buffer that ends with the program. @throws SluiceError `device_limit` */
   buffer(label: string, byteLength: number): GPUBuffer {
     return this.#dispatcher.owned.make(label, byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);

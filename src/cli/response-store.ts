@@ -1,8 +1,9 @@
 /**
  * Keeps what a fit has measured, in a file next to its result, in case the fit is interrupted.
  *
- * A header names the inputs and the shape of the rows; then follows one record per row: its float32 values, and 8 bytes of a
- * digest over the inputs, its number and its values. When the file is read again, the first record that is cut off or fails its digest
+ * A header names the inputs, the shape of the rows and, if workers of a queue measured them, their kind of device; then
+ * follows one record per row: its float32 values, and 8 bytes of a digest over the inputs, its number and its values. When
+ * the file is read again, the first record that is cut off or fails its digest
  * does not count, nor do those after it. Records have fixed places, nothing is cut off, and each run holds the file open
  * while it needs it: two runs of one fit at once do not harm each other, and the first to end removes only the name.
  */
@@ -12,10 +13,18 @@ import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { SluiceError } from "../errors.ts";
 import type { PooledRows } from "../fit/pool.ts";
 import type { MeasuredPart, ResponseStore } from "../fit/responses.ts";
+import type { Computer } from "../queue/messages.ts";
+import { nameOf } from "../queue/same-kind.ts";
+import { showText } from "../show.ts";
 
 const MAGIC = Buffer.from("sluice partial 3");
 const DIGEST_BYTES = 32;
-const HEADER_BYTES = MAGIC.length + 2 * DIGEST_BYTES;
+/** Of inputs and rows. */
+const INPUTS_BYTES = MAGIC.length + 2 * DIGEST_BYTES;
+/** Who measured: a digest of what results depend on, and a name for people; zeros: this process. */
+const NAME_BYTES = 192;
+const COMPUTER_BYTES = DIGEST_BYTES + NAME_BYTES;
+const HEADER_BYTES = INPUTS_BYTES + COMPUTER_BYTES;
 const CHECK_BYTES = 8;
 /** Bytes read at a time. */
 const BATCH_BYTES = 4 << 20;
@@ -78,8 +87,9 @@ export class FileStore implements ResponseStore {
     const file = await opened(this.path, WRITING);
     try {
       // A file cut off within its header holds nothing.
-      if ((await file.stat()).size < HEADER_BYTES) await writeAt(file, 0, header);
-      else if (!header.equals(await readAt(file, 0, HEADER_BYTES))) throw foreign(this.path);
+      if ((await file.stat()).size < HEADER_BYTES) {
+        await writeAt(file, 0, Buffer.concat([header, Buffer.alloc(COMPUTER_BYTES)]));
+      } else if (!header.equals(await readAt(file, 0, INPUTS_BYTES))) throw foreign(this.path);
       this.#rows = 0;
       for await (const rows of this.#scan(file, 0, first)) this.#rows += rows.length;
     } catch (cause) {
@@ -88,6 +98,25 @@ export class FileStore implements ResponseStore {
     }
     this.#file = file;
     return this.#rows;
+  }
+
+  /**
+   * Notes which kind of device measures the rows that come next.
+   * @throws SluiceError `queue` if rows of another kind are kept: they differ in their last bits
+   */
+  async measuredBy(by: Computer): Promise<void> {
+    // A fit that does not begin the store has nothing to mix.
+    if (!this.#file) return;
+    const name = Buffer.from(nameOf(by)).subarray(0, NAME_BYTES);
+    const own = Buffer.concat([digestOf(Buffer.from(`${by.sluice} ${by.kind}`)), name], COMPUTER_BYTES);
+    try {
+      const kept = await readAt(this.#file, INPUTS_BYTES, COMPUTER_BYTES);
+      const digest = kept.subarray(0, DIGEST_BYTES);
+      if (this.#rows === 0 || digest.every((byte) => byte === 0)) await writeAt(this.#file, INPUTS_BYTES, own);
+      else if (!digest.equals(own.subarray(0, DIGEST_BYTES))) throw mixed(this.path, kept, by);
+    } catch (cause) {
+      throw refused(this.path, WRITING, cause);
+    }
   }
 
   async *read(first: number, count: number): AsyncGenerator<PooledRows> {
@@ -204,6 +233,18 @@ function foreign(path: string): SluiceError {
     {
       hint: "Delete it to start again, or name another --out.",
     },
+  );
+}
+
+function mixed(path: string, kept: Buffer, by: Computer): SluiceError {
+  const before = showText(
+    new TextDecoder().decode(kept.subarray(DIGEST_BYTES)).replace(/[\0\ufffd]+$/, ""),
+    NAME_BYTES,
+  );
+  return new SluiceError(
+    "queue",
+    `${path} was measured by ${before}, and ${nameOf(by)} computes different bits, which must not be mixed`,
+    { hint: "Go on with workers of that kind, or delete the file to start again." },
   );
 }
 

@@ -13,6 +13,11 @@ export class OwnedBuffers {
     this.#gpu = gpu;
   }
 
+  /** How much all of them hold. */
+  get bytes(): number {
+    return [...this.#buffers].reduce((sum, { size }) => sum + size, 0);
+  }
+
   /**
    * A zero-filled buffer that can be written, of at least 16 bytes.
    * @throws SluiceError as `Gpu.createBuffer`

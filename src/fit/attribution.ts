@@ -4,7 +4,9 @@ import { fields } from "../arguments/fields.ts";
 import { listOf, type TokenIds, tokens } from "../arguments/lists.ts";
 import {
   type AttributionOptions,
+  type AttributionParts,
   attributionFields,
+  checkAttributable,
   EdgeAttribution,
   type EdgeGradient,
   type MaskValues,
@@ -61,6 +63,23 @@ export async function openAttribution(
   options: AttributionOptions = {},
 ): Promise<EdgeAttribution> {
   const [, given, wanted] = openAttributionDoor.read(model, texts, options);
+  return EdgeAttribution.open(partsOf(model), given, wanted);
+}
+
+/**
+ * Refuses what `openAttribution` would refuse, as far as that can be told without the device. @internal
+ * @throws SluiceError as {@link attributeEdges}
+ */
+export function checkAttribution(
+  model: Model,
+  texts: readonly (readonly number[])[],
+  options: Pick<AttributionOptions, "destinations">,
+): void {
+  checkAttributable(partsOf(model), texts, options);
+}
+
+/** @throws SluiceError `usage` for a model with stages */
+function partsOf(model: Model): AttributionParts {
   const [stage] = model.stages;
   if (stage) {
     throw new SluiceError("usage", `Edges cannot be attributed through stage "${stage.id}" (${stage.kind})`, {
@@ -68,5 +87,5 @@ export async function openAttribution(
     });
   }
   const { internals } = model;
-  return EdgeAttribution.open({ ...internals, pace: new Pacer(internals.family) }, given, wanted);
+  return { ...internals, pace: new Pacer(internals.family) };
 }

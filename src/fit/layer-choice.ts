@@ -22,7 +22,7 @@ import {
   directionMethod,
   measureDirection,
 } from "./directions.ts";
-import { meanDivergence } from "./edges/judge.ts";
+import { meanDivergences } from "./edges/judge.ts";
 import { requireAblation, takenEverywhere } from "./everywhere.ts";
 import type { PooledSentence } from "./pool.ts";
 import { sealed } from "./sealed.ts";
@@ -86,6 +86,7 @@ export async function chooseLayer(
     klBound = layerChoiceDefaults.klBound,
     site: named = "resid_post",
     everywhere = false,
+    runner,
     signal,
     onProgress,
     ...others
@@ -111,6 +112,7 @@ export async function chooseLayer(
   let before = 0;
   const fitted = await measureDirection(model, method, {
     ...others,
+    ...(runner && { runner }),
     ...(signal && { signal }),
     site,
     layers: "all",
@@ -131,8 +133,8 @@ export async function chooseLayer(
   const table: JudgedLayer[] = [];
   for (let layer = 0; layer < count; layer++) {
     const edited = model.with([editAt(layer)], alpha === undefined ? {} : { params: new Map([[id, { alpha }]]) });
-    const effect = await meanDivergence(model, edited, held.positive, signal);
-    table.push({ layer, effect, cost: await meanDivergence(model, edited, held.negative, signal) });
+    const [effect, cost] = await meanDivergences(edited, [held.positive, held.negative], { runner, signal });
+    table.push({ layer, effect: effect as number, cost: cost as number });
     onProgress?.(sentences + (layer + 1) * judged, total, before);
   }
   const within = table.filter(({ cost }) => cost <= klBound);

@@ -4,9 +4,11 @@ import type { Job, Queue, QueueEvents } from "bullmq";
 import type { Redis } from "ioredis";
 import { SluiceError } from "../errors.ts";
 import type { Shard, ShardCall, ShardKind, ShardRunner } from "../shards/shards.ts";
+import { showText } from "../show.ts";
 import type { QueueAddress } from "./address.ts";
 import {
   ATTEMPTS,
+  type Computer,
   JOB_SECONDS,
   type JobModel,
   keysOf,
@@ -15,7 +17,7 @@ import {
   type ShardMessage,
   type ShardResult,
 } from "./messages.ts";
-import { connect, disconnect, queuePackages, tidy } from "./node-redis.ts";
+import { connect, disconnect, queuePackages, refusedBy, tidy } from "./node-redis.ts";
 import { SameKind } from "./same-kind.ts";
 import { fromBytes, toBytes } from "./wire.ts";
 
@@ -25,6 +27,8 @@ export interface QueueOptions {
   readonly model: JobModel;
   /** Called with what a user should know. */
   onNote(text: string): void;
+  /** Called with whoever computed the first result, before it is handed out; an error ends the job. */
+  onComputer?: ((by: Computer) => Promise<void>) | undefined;
 }
 
 /** A runner whose shards are computed by the workers of a queue. */
@@ -39,13 +43,13 @@ const MOST_OUTSTANDING = 64;
 const LOOK_MS = 2000;
 /** How long nobody may work before a note says so. */
 const LONELY_MS = 5000;
+/** How often a shard may be lost with what it works on. A server that restarts empty does it once. */
+const MOST_LOSSES = 5;
 
 /** @throws SluiceError `not_found` without the packages, `queue` if it cannot be reached */
-export async function openQueue({ address, model, onNote }: QueueOptions): Promise<QueueRunner> {
+export async function openQueue({ address, model, onNote, onComputer }: QueueOptions): Promise<QueueRunner> {
   const { bullmq, Client } = await queuePackages();
-  const client = await connect(Client, address, (isLost) =>
-    onNote(isLost ? `the queue at ${address.shown} was lost; waiting for it` : `the queue at ${address.shown} is back`),
-  );
+  const client = await connect(Client, address, onNote);
   const options = { connection: client, prefix: PREFIX };
   const queue = new bullmq.Queue<ShardMessage>(QUEUE_NAME, { ...options, streams: { events: { maxLen: 1000 } } });
   const events = new bullmq.QueueEvents(QUEUE_NAME, options);
@@ -53,12 +57,18 @@ export async function openQueue({ address, model, onNote }: QueueOptions): Promi
   queue.on("error", () => undefined);
   events.on("error", () => undefined);
   await events.waitUntilReady();
-  const jobs: SubmittedJob[] = [];
+  const sameKind = new SameKind();
+  const accept = async (by: Computer): Promise<void> => {
+    if (sameKind.accept(by)) await onComputer?.(by);
+  };
+  const around: Surroundings = { client, queue, events, shown: address.shown, model, onNote, accept };
+  const jobs = new Set<SubmittedJob>();
   return {
-    run(kind, shards, call) {
-      const job = new SubmittedJob({ client, queue, events, shown: address.shown, model, onNote });
-      jobs.push(job);
-      return job.run(kind, shards, call);
+    async *run(kind, shards, call) {
+      const job = new SubmittedJob(around);
+      jobs.add(job);
+      yield* job.run(kind, shards, call);
+      jobs.delete(job);
     },
     async close() {
       // A server that is gone holds nothing that could be removed.
@@ -80,6 +90,8 @@ interface Surroundings {
   readonly shown: string;
   readonly model: JobModel;
   onNote(text: string): void;
+  /** @throws SluiceError `queue` for a result that must not be mixed with others */
+  accept(by: Computer): Promise<void>;
 }
 
 /** The shards of one call. */
@@ -87,13 +99,14 @@ class SubmittedJob {
   readonly #around: Surroundings;
   readonly #id = randomBytes(6).toString("hex");
   readonly #keys = keysOf(this.#id);
-  readonly #sameKind = new SameKind();
   /** Interventions that the server has. */
   readonly #edits = new Set<string>();
   /** Shards that were submitted and have no result, with how much of each is done. */
   readonly #outstanding = new Map<number, number>();
   /** Results that wait for earlier ones. */
   readonly #results = new Map<number, unknown>();
+  /** How often each shard was lost. */
+  readonly #losses = new Map<number, number>();
   /** Shards that something was heard of. */
   readonly #heard = new Set<number>();
   readonly #failures: string[] = [];
@@ -159,8 +172,9 @@ class SubmittedJob {
         if (this.#heard.size === 0) await this.#wait();
       }
     } catch (error) {
-      if (!signal?.aborted || error instanceof SluiceError) throw error;
-      throw new SluiceError("aborted", "The operation was aborted", { cause: error });
+      if (error instanceof SluiceError) throw error;
+      if (signal?.aborted) throw new SluiceError("aborted", "The operation was aborted", { cause: error });
+      throw refusedBy(this.#around.shown, error);
     } finally {
       events.off("completed", onHeard).off("failed", onHeard).off("progress", onPart);
       signal?.removeEventListener("abort", onAbort);
@@ -227,13 +241,17 @@ class SubmittedJob {
     const job: Job<ShardMessage> | undefined = await queue.getJob(this.#jobId(index));
     if (job && (await job.isFailed())) {
       this.#outstanding.delete(index);
-      const { label } = job.data;
-      const [reason = ""] = job.failedReason.split("\n");
-      this.#failures.push(`${label}: ${reason} (worker ${job.processedBy ?? "unknown"}, tried ${ATTEMPTS} times)`);
+      const { label } = shards[index] as Shard<Input>;
+      const reason = showText(job.failedReason.split("\n")[0] ?? "", MOST_REASON);
+      const worker = showText(job.processedBy ?? "unknown");
+      this.#failures.push(`${label}: ${reason} (worker ${worker}, tried ${ATTEMPTS} times)`);
       await job.remove();
     } else if (!job) {
       // It may have ended between the two looks.
       if (await this.#take(index)) return true;
+      const losses = (this.#losses.get(index) ?? 0) + 1;
+      this.#losses.set(index, losses);
+      if (losses > MOST_LOSSES) throw this.#lost((shards[index] as Shard<Input>).label, losses);
       this.#edits.clear();
       this.#outstanding.set(index, 0);
       await this.#submit(kind, shards, index);
@@ -245,7 +263,7 @@ class SubmittedJob {
     const bytes = await this.#around.client.getdelBuffer(this.#keys.result(index));
     if (!bytes) return false;
     const { by, output } = fromBytes(bytes) as ShardResult;
-    this.#sameKind.accept(by);
+    await this.#around.accept(by);
     this.#outstanding.delete(index);
     this.#results.set(index, output);
     return true;
@@ -301,6 +319,12 @@ class SubmittedJob {
     });
   }
 
+  #lost(label: string, losses: number): SluiceError {
+    return new SluiceError("queue", `The queue at ${this.#around.shown} lost ${label} ${losses} times`, {
+      hint: "Does something delete its keys, or is its memory full? Redis must have maxmemory-policy noeviction.",
+    });
+  }
+
   #aborted(done: number, all: number, cause: unknown): SluiceError {
     const { onNote, shown } = this.#around;
     onNote(`${all - done} of ${all} shards were removed from the queue at ${shown}`);
@@ -308,5 +332,7 @@ class SubmittedJob {
   }
 }
 
+/** Characters of a worker's error. */
+const MOST_REASON = 500;
 /** How long BullMQ remembers a failed shard that no submitter takes. */
 const RETAINED_SECONDS = 3600;

@@ -2,7 +2,8 @@
 import type * as BullMq from "bullmq";
 import type { Redis } from "ioredis";
 import { SluiceError } from "../errors.ts";
-import type { QueueAddress } from "./address.ts";
+import { showText } from "../show.ts";
+import { type QueueAddress, withoutPasswords } from "./address.ts";
 
 /** @throws SluiceError `not_found` if the packages are not installed */
 export async function queuePackages(): Promise<{ readonly bullmq: typeof BullMq; readonly Client: typeof Redis }> {
@@ -17,15 +18,18 @@ export async function queuePackages(): Promise<{ readonly bullmq: typeof BullMq;
   }
 }
 
+/** Needed for what the queue does; older ones lack GETDEL. */
+const LEAST_VERSION = [6, 2] as const;
+
 /**
  * Connects, and connects again whenever the server was lost.
- * @param onLost called when it is lost, and once it is back
- * @throws SluiceError `queue` if there is no server, or if it refuses
+ * @param onNote called when it is lost and once it is back, and with what may go wrong
+ * @throws SluiceError `queue` if there is no server, if it refuses, or if it is too old
  */
 export async function connect(
   Client: typeof Redis,
   { target, shown }: QueueAddress,
-  onLost: (isLost: boolean) => void,
+  onNote: (text: string) => void,
 ): Promise<Redis> {
   let wasReady = false;
   let isLost = false;
@@ -43,27 +47,74 @@ export async function connect(
   client.on("close", () => {
     if (!wasReady || isLost) return;
     isLost = true;
-    onLost(true);
+    onNote(`the queue at ${shown} was lost; waiting for it`);
   });
   client.on("ready", () => {
     wasReady = true;
     if (!isLost) return;
     isLost = false;
-    onLost(false);
+    onNote(`the queue at ${shown} is back`);
   });
   try {
     await client.connect();
-    await client.ping();
+    checkServer(await client.info(), shown, onNote);
   } catch (thrown) {
-    client.disconnect();
-    const { message, code } = (reason ?? thrown) as NodeJS.ErrnoException;
-    const fault = message || code || "no answer";
-    throw new SluiceError("queue", `The queue at ${shown} cannot be reached: ${fault}`, {
-      hint: "Is Redis or Valkey running there, and are the user and password right?",
-      cause: thrown,
-    });
+    disconnect(client);
+    throw thrown instanceof SluiceError ? thrown : unreachable(shown, reason ?? thrown);
   }
   return client;
+}
+
+/** @param info what INFO says */
+function checkServer(info: string, shown: string, onNote: (text: string) => void): void {
+  const told = (key: string): string | undefined => new RegExp(`^${key}:(.*?)\r?$`, "m").exec(info)?.[1];
+  const version = told("redis_version") ?? "";
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major < LEAST_VERSION[0] || (major === LEAST_VERSION[0] && minor < LEAST_VERSION[1])) {
+    throw new SluiceError("queue", `The queue at ${shown} is Redis ${showText(version)}, which is too old`, {
+      hint: `Use Redis ${LEAST_VERSION.join(".")} or later, or Valkey.`,
+    });
+  }
+  const policy = told("maxmemory_policy") ?? "noeviction";
+  if (policy === "noeviction" || told("maxmemory") === "0") return;
+  onNote(`the queue at ${shown} drops keys when its memory is full; set its maxmemory-policy to noeviction`);
+}
+
+/** What a server says of users and passwords, in its own words, and what to do then. */
+const REFUSALS: readonly (readonly [answer: RegExp, fault: string, hint: string])[] = [
+  [/NOAUTH/, "needs a password", "Write redis://:PASSWORD@HOST:PORT, or redis://USER:PASSWORD@HOST:PORT."],
+  [/WRONGPASS|invalid password|without any password/, "refuses the user or password", "Are they right?"],
+  [/NOPERM/, "does not let this user do what queues need", "Give the user all commands and keys: +@all ~*."],
+  [
+    /self.signed|unable to (?:verify|get)|certificate|altnames/i,
+    "has a certificate that Node does not trust",
+    "Name its authority: NODE_EXTRA_CA_CERTS=FILE.pem sluice …",
+  ],
+];
+
+function unreachable(shown: string, error: unknown): SluiceError {
+  const { message, code } = error as NodeJS.ErrnoException;
+  const fault = showText(withoutPasswords(message || code || "no answer"), 200);
+  const [, refusal, hint] = REFUSALS.find(([answer]) => answer.test(fault)) ?? [];
+  return new SluiceError("queue", `The queue at ${shown} ${refusal ?? "cannot be reached"}: ${fault}`, {
+    hint: hint ?? "Is Redis or Valkey running there? Write rediss:// if it expects TLS.",
+    cause: error,
+  });
+}
+
+/** What a server that is there, and answers a command with an error, means for a job. */
+export function refusedBy(shown: string, error: unknown): unknown {
+  const { name, message } = error as Error;
+  if (name !== "ReplyError") return error;
+  const isFull = /\bOOM\b/.test(message);
+  return new SluiceError(
+    "queue",
+    `The queue at ${shown} ${isFull ? "is out of memory" : "refused"}: ${showText(message, 200)}`,
+    {
+      ...(isFull && { hint: "Raise its maxmemory; a job's shards and results lie there until they are collected." }),
+      cause: error,
+    },
+  );
 }
 
 /** Ends a connection for good. */

@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 import { SluiceError } from "../errors.ts";
 import type { Stage } from "../interventions/stage.ts";
 import type { Model } from "../model/model.ts";
+import { showText } from "../show.ts";
 import type { QueueAddress } from "./address.ts";
 import { KeptModel, type OpenModel } from "./kept-model.ts";
 import { kindNamed } from "./kinds.ts";
@@ -42,6 +43,8 @@ export interface RunningWorker {
   drain(): Promise<void>;
 }
 
+/** Characters of an error that are shown. */
+const MOST_REASON = 500;
 /** Between two reports of a shard's progress. */
 const REPORT_MS = 500;
 
@@ -49,9 +52,7 @@ const REPORT_MS = 500;
 export async function openWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { address, name, concurrency, leaseMs, onNote } = options;
   const { bullmq, Client } = await queuePackages();
-  const client = await connect(Client, address, (isLost) =>
-    onNote(isLost ? `the queue at ${address.shown} was lost; waiting for it` : `the queue at ${address.shown} is back`),
-  );
+  const client = await connect(Client, address, onNote);
   const kept = new KeptModel(options.open);
   const leases = await openLeaseHolder(address, leaseMs);
   const keyOf = (id: string | undefined): string => `${PREFIX}:${QUEUE_NAME}:${id}:lock`;
@@ -77,10 +78,11 @@ export async function openWorker(options: WorkerOptions): Promise<RunningWorker>
   });
   // What a lost server means is reported above; a lost lease means that another worker has the shard.
   worker.on("error", ({ message }) => {
-    if (/renew lock|Missing lock/.test(message)) onNote(`a shard was taken over by another worker (${message})`);
+    if (/renew lock|Missing lock/.test(message))
+      onNote(`a shard was taken over by another worker (${showText(message)})`);
   });
   worker.on("failed", (job, { message }) => {
-    if (job) onNote(`failed ${job.data.label}: ${message.split("\n")[0]}`);
+    if (job) onNote(`failed ${showText(job.data.label)}: ${showText(message.split("\n")[0] ?? "", MOST_REASON)}`);
   });
   await worker.waitUntilReady();
   return {
@@ -106,7 +108,9 @@ async function compute(
   kept: KeptModel,
   { name, onNote }: WorkerOptions,
 ): Promise<"done" | "gone"> {
-  const { job: id, index, label, kind: called, edit } = job.data;
+  const { job: id, index, kind: called, edit } = job.data;
+  // Whoever can write to the queue chose them.
+  const [label, shownId] = [showText(job.data.label), showText(id)];
   const keys = keysOf(id);
   const [about, input, stages] = await Promise.all([
     client.getBuffer(keys.about),
@@ -115,8 +119,8 @@ async function compute(
   ]);
   if (!about || !input || (edit !== null && !stages)) return "gone";
   const kind = kindNamed(called);
-  if (!kind) throw new SluiceError("queue", `The worker ${name} knows no shards of the kind ${called}`);
-  onNote(`took ${label} of job ${id} (try ${job.attemptsMade + 1})`);
+  if (!kind) throw new SluiceError("queue", `The worker ${name} knows no shards of the kind ${showText(called)}`);
+  onNote(`took ${label} of job ${shownId} (try ${job.attemptsMade + 1})`);
   const begun = performance.now();
   const abort = new AbortController();
   let toldAt = begun;
@@ -131,9 +135,9 @@ async function compute(
     tell(done).catch(() => undefined);
   };
   const result = await kept
-    .with(fromBytes(about) as JobModel, async (model): Promise<ShardResult> => {
+    .with(fromBytes(about) as JobModel, async (model, left): Promise<ShardResult> => {
       const acting = stages ? edited(model, fromBytes(stages) as readonly Stage[]) : model;
-      const output = await kind.run(acting, fromBytes(input), { signal: abort.signal, onProgress });
+      const output = await kind.run(acting, fromBytes(input), { signal: abort.signal, onProgress, kept: left });
       return { by: computerOf(name, model.device), output };
     })
     .catch((error: unknown) => {
@@ -141,7 +145,7 @@ async function compute(
       throw error;
     });
   if (!result || !(await client.exists(keys.about))) {
-    onNote(`left ${label}: job ${id} was cancelled`);
+    onNote(`left ${label}: job ${shownId} was cancelled`);
     return "gone";
   }
   await client.set(keys.result(index), Buffer.from(toBytes(result)), "EX", RESULT_SECONDS);

@@ -4,6 +4,7 @@
  */
 import { thing } from "../arguments/rules.ts";
 import type { Model } from "../model/model.ts";
+import type { Kept } from "./kept.ts";
 
 /** What is computed of an input. Inputs and outputs are plain data, typed arrays included, that can be sent elsewhere. */
 export interface ShardKind<Input, Output> {
@@ -21,6 +22,8 @@ export interface ShardCall {
   readonly signal?: AbortSignal | undefined;
   /** Called with how much is done. */
   onProgress?(done: number): void;
+  /** Where shards leave what later ones can use; it changes no result. Workers have their own. */
+  readonly kept?: Kept | undefined;
 }
 
 /** A part of a job. */
@@ -51,10 +54,10 @@ export const shardRunner = thing<ShardRunner>("a runner of shards, with run", { 
 
 /** One after another, in this process. */
 export const inProcess: ShardRunner = {
-  async *run(kind, shards, { signal, onProgress }) {
+  async *run(kind, shards, { signal, onProgress, kept }) {
     let before = 0;
     for (const { model, input } of shards) {
-      yield await kind.run(model, input, { signal, onProgress: (done) => onProgress?.(before + done) });
+      yield await kind.run(model, input, { signal, kept, onProgress: (done) => onProgress?.(before + done) });
       before += kind.amount(input);
       onProgress?.(before);
     }

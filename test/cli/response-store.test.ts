@@ -23,6 +23,8 @@ async function inFolder(use: (out: string) => Promise<void>): Promise<void> {
   }
 }
 
+/** Bytes before the first record. */
+const HEADER = 304;
 /** Three batches a class: 64 sentences go into one. */
 const SENTENCES = 150;
 const sentences = (seed: number) =>
@@ -78,8 +80,8 @@ for (const [name, bundleOf] of Object.entries(fits)) {
       // In the last record, in one before it, after a record, in the header, and before it.
       for (const [left, end] of [
         [kept - 1, size - 1],
-        [kept - 3, Math.round(size - (2.5 * (size - 80)) / kept)],
-        [0, 80],
+        [kept - 3, Math.round(size - (2.5 * (size - HEADER)) / kept)],
+        [0, HEADER],
         [0, 33],
         [0, 0],
       ] as const) {
@@ -175,6 +177,33 @@ test("files of fits with other weights, sentences or options are refused, and so
     await Promise.all([store.close(), again.close()]);
     await writeFile(store.path, "something else");
     assert.is(await codeOf(() => FileStore.open(out, inputs)), "bad_file");
+  }));
+
+test("rows that workers of one kind of device measured are not continued by another kind, which is named", () =>
+  inFolder(async (out) => {
+    const parts = [{ rows: 4, width: 1 }];
+    const begun = async (): Promise<FileStore> => {
+      const store = await FileStore.open(out, {});
+      await store.begin(parts);
+      return store;
+    };
+    const here = { worker: "a", sluice: "1", device: "GPU\u001b[2J", kind: "x" };
+    const first = await begun();
+    // Nothing was measured yet, so nothing can be mixed.
+    await first.measuredBy({ ...here, kind: "z" });
+    await first.measuredBy(here);
+    await first.append([Float32Array.of(1)]);
+    await first.close();
+    const second = await begun();
+    await second.measuredBy({ ...here, worker: "b" });
+    const other = { worker: "c", sluice: "1", device: "CPU", kind: "y" };
+    const error = await second.during(second.measuredBy(other)).catch((thrown: unknown) => thrown);
+    assert.match((error as Error).message, /was measured by a \(GPU\\u001b\[2J, Sluice 1\), and c \(CPU, Sluice 1\)/);
+    assert.is((error as SluiceError).code, "queue");
+    // What is kept stays.
+    const third = await FileStore.open(out, {});
+    assert.is(await third.begin(parts), 1);
+    await third.close();
   }));
 
 test("a fit continues only from rows of the same device, config and token ids", () =>

@@ -61,13 +61,14 @@ test("addresses are shown without user and password, and refused without being r
 test("results of two kinds of devices or versions are refused, and both are named", () => {
   const one: Computer = { worker: "a", sluice: "1", device: "GPU", kind: "x" };
   const kinds = new SameKind();
-  kinds.accept(one);
-  kinds.accept({ ...one, worker: "b" });
+  assert.is(kinds.accept(one), true);
+  assert.is(kinds.accept({ ...one, worker: "b" }), false);
   assert.throws(
     () => kinds.accept({ ...one, worker: "c", device: "CPU", kind: "y" }),
     /a \(GPU, Sluice 1\) and c \(CPU, Sluice 1\)/,
   );
   assert.throws(() => kinds.accept({ ...one, sluice: "2" }), /different bits/);
+  assert.throws(() => kinds.accept({ ...one, worker: "\u001b[2J", kind: "y" }), /and \\u001b\[2J \(GPU/);
 });
 
 test.run();

@@ -1,24 +1,41 @@
 /**
  * Work over a real Redis and three worker processes: the same bytes as in this process, whatever happens to workers and
- * server; and nothing is left behind. Needs redis-server and the built command line.
+ * server; and nothing is left behind. Needs redis-server, openssl and the built command line.
  */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { keysOf, PREFIX, QUEUE_NAME, type ShardMessage } from "../../src/queue/messages.ts";
+import { toBytes } from "../../src/queue/wire.ts";
+import { FakeSignals } from "../cli/fake-process.ts";
 import { runReal } from "../cli/real-library.ts";
 import { location } from "../support/files.ts";
-import { hasRedis, startRedis, startWorker, type TestServer, type TestWorker } from "./node-redis-server.ts";
+import { FakeHub } from "../support/hub-server.ts";
+import {
+  hasRedis,
+  startLockedRedis,
+  startRedis,
+  startWorker,
+  type TestServer,
+  type TestWorker,
+} from "./node-redis-server.ts";
 
 const check = hasRedis ? test : test.skip;
 if (!hasRedis) console.log("SKIPPED: test/queue/queue (redis-server is not installed)");
 
-const model = location("weights/gpt-nano-sort");
+const path = location("weights/gpt-nano-sort");
+/** The same model by its name on a hub. */
+const name = "org/sort";
 let folder = "";
+let hub: FakeHub;
 let server: TestServer;
-let workers: TestWorker[] = [];
+let watcher: Redis;
+/** All that were started; the third outlives the first test. */
+let workers: readonly [TestWorker, TestWorker, TestWorker];
 
 /** Token lists, the same in every run. */
 function rows(count: number, seed: number): string {
@@ -29,6 +46,8 @@ function rows(count: number, seed: number): string {
   return `${lines.join("\n")}\n`;
 }
 
+const file = (called: string): string => join(folder, called);
+
 /** How often each shard was begun, over all workers, and finished. */
 function counts(which: RegExp): readonly number[] {
   const all = workers.map((worker) => worker.said()).join("\n");
@@ -37,58 +56,95 @@ function counts(which: RegExp): readonly number[] {
   });
 }
 
-async function keysLeft(): Promise<readonly string[]> {
-  const client = new Redis({ path: server.address.slice("unix:".length) });
-  const keys = await client.keys("*");
-  client.disconnect();
-  return keys;
+/** Resolves once that many shards of a job wait in the server. */
+async function untilSubmitted(shards: number): Promise<void> {
+  while ((await watcher.keys("*:input:*")).length < shards) await new Promise((resolve) => setTimeout(resolve, 20));
 }
+
+const environment = { ...process.env };
 
 test.before(async () => {
   if (!hasRedis) return;
   folder = await mkdtemp(join(tmpdir(), "sluice-queue-"));
+  const files = ["config.json", "model.safetensors"].map(
+    async (part) => [part, await readFile(join(path, part))] as const,
+  );
+  const commit = { sha: "5".repeat(40), files: Object.fromEntries(await Promise.all(files)) };
+  hub = await FakeHub.start({ [name]: { commits: [commit] } });
+  Object.assign(process.env, { HF_HOME: folder, HF_ENDPOINT: hub.url });
   server = await startRedis(folder);
-  await writeFile(join(folder, "positive.jsonl"), rows(100, 1));
-  await writeFile(join(folder, "negative.jsonl"), rows(100, 2));
-  await writeFile(join(folder, "few.jsonl"), rows(5, 3));
+  watcher = new Redis({ path: server.address.slice("unix:".length) });
+  watcher.on("error", () => undefined);
+  await writeFile(file("positive.jsonl"), rows(100, 1));
+  await writeFile(file("negative.jsonl"), rows(100, 2));
+  await writeFile(file("few.jsonl"), rows(5, 3));
 });
 
 test.after(async () => {
   if (!hasRedis) return;
   for (const worker of workers) await worker.kill("SIGKILL");
+  watcher.disconnect();
   await server.stop();
+  await hub.stop();
+  for (const key of ["HF_HOME", "HF_ENDPOINT"]) delete process.env[key];
+  Object.assign(process.env, environment);
   await rm(folder, { recursive: true });
 });
 
 check(
-  "a worker killed in the middle of a shard loses nothing: the bundle has the same bytes, and only that shard ran twice",
+  "of three workers one is killed and one told to stop, each in the middle of a shard: the same bytes",
   async () => {
-    const fit = ["fit", "aura", model, "--positive", join(folder, "positive.jsonl")];
-    fit.push("--negative", join(folder, "negative.jsonl"), "--max-tokens", "8", "--out");
-    const [here, there] = [join(folder, "here.safetensors"), join(folder, "there.safetensors")];
+    const [killed, told, third] = ["killed", "told", "third"].map((each, i) =>
+      startWorker(server.address, each, { more: i === 2 ? ["--concurrency", "2"] : [] }),
+    ) as [TestWorker, TestWorker, TestWorker];
+    workers = [killed, told, third];
+    const fit = ["fit", "aura", path, "--positive", file("positive.jsonl"), "--negative", file("negative.jsonl")];
+    fit.push("--max-tokens", "8", "--out");
+    const [here, there] = [file("here.safetensors"), file("there.safetensors")];
     const plain = await runReal([...fit, here]);
     assert.is(plain.code, 0, plain.stderr);
-    workers = ["first"].map((name) => startWorker(server.address, name));
+    for (const worker of workers) await worker.until(/takes shards/);
     const queued = runReal([...fit, there, "--queue", server.address]);
-    const [first] = workers as [TestWorker];
-    // It says so before it opens the model, so it cannot have finished.
-    await first.until(/took sentences/);
-    await first.kill("SIGKILL");
-    workers.push(startWorker(server.address, "second"), startWorker(server.address, "third"));
+    // They say so before they open the model, so none of them can have finished.
+    await Promise.all([
+      killed.until(/took sentences/).then(() => killed.kill("SIGKILL")),
+      told.until(/took sentences/).then(() => told.kill("SIGTERM")),
+      third.until(/took sentences/),
+    ]);
     const { code, stderr, stdout } = await queued;
     assert.is(code, 0, stderr);
     assert.equal(await readFile(there), await readFile(here));
     assert.is(stdout.replaceAll(there, here), plain.stdout);
-    // Two classes of 100 sentences are two shards each.
+    // Two classes of 100 sentences are two shards each; the killed worker's alone ran twice.
     assert.equal(counts(/sentences/), [5, 4]);
+    assert.not.match(killed.said(), /finished/);
+    // The other finished the one that it was at, and took no more.
+    assert.is(told.said().match(/took/g)?.length, 1);
+    assert.is(told.said().match(/finished/g)?.length, 1);
+  },
+);
+
+check(
+  "edges of a hub's model: means, gradients, candidates and the report as in one process, to the byte",
+  async () => {
+    const fit = ["fit", "edges", name, "--good", file("few.jsonl"), "--bad", file("few.jsonl"), "--edges", "1"];
+    fit.push("--shortlist", "3", "--bad-weight", "2", "--out");
+    const [here, there] = [file("cut-here.safetensors"), file("cut-there.safetensors")];
+    const plain = await runReal([...fit, here]);
+    assert.is(plain.code, 0, plain.stderr);
+    const { code, stderr, stdout } = await runReal([...fit, there, "--queue", server.address]);
+    assert.is(code, 0, stderr);
+    assert.is(stdout, plain.stdout);
+    assert.equal(await readFile(there), await readFile(here));
+    assert.match(workers[2].said(), /finished good texts 1 to 4[\s\S]*finished bad texts? 1/);
   },
 );
 
 check("two jobs at once: continuations in the order of their prompts, and a sweep, as without a queue", async () => {
-  const generate = ["generate", model, "--prompts", join(folder, "positive.jsonl"), "--max-new-tokens", "2"];
+  const generate = ["generate", name, "--prompts", file("positive.jsonl"), "--max-new-tokens", "2"];
   generate.push("--temperature", "1", "--seed", "5", "--plan", "reference");
-  const sweep = ["sweep", model, "--with", join(folder, "here.safetensors"), "--strengths", "0,1"];
-  sweep.push("--prompts", join(folder, "few.jsonl"), "--texts", join(folder, "few.jsonl"));
+  const sweep = ["sweep", name, "--with", file("here.safetensors"), "--strengths", "0,1"];
+  sweep.push("--prompts", file("few.jsonl"), "--texts", file("few.jsonl"));
   const both = (more: readonly string[]) =>
     Promise.all([runReal([...generate, ...more]), runReal([...sweep, ...more])]);
   const here = await both([]);
@@ -99,40 +155,85 @@ check("two jobs at once: continuations in the order of their prompts, and a swee
   );
 });
 
-check("a shard that cannot be computed is named after its tries; nothing is written", async () => {
-  const out = join(folder, "bad.json");
-  const line = ["evaluate", model, "--with", join(folder, "here.safetensors"), "--texts", join(folder, "few.jsonl")];
-  const poisoned = ["--strength", "aura_mlp_out=1e38", "--strength", "aura_mlp_pre=1e38", "--queue", server.address];
-  const { code, stdout, stderr } = await runReal([...line, ...poisoned, "--json"]);
+check("a shard that cannot be computed is named after its tries; nothing is printed", async () => {
+  const line = ["evaluate", name, "--with", file("here.safetensors"), "--texts", file("few.jsonl"), "--json"];
+  line.push("--strength", "aura_mlp_out=1e38", "--strength", "aura_mlp_pre=1e38", "--queue", server.address);
+  const { code, stdout, stderr } = await runReal(line);
   assert.is(code, 1);
   assert.is(stdout, "");
-  assert.match(
-    stderr,
-    /could not compute windows 1 to 5 of the texts: The edited model.*\(worker (?:second|third), tried 3 times\)/,
-  );
-  await readFile(out).then(
-    () => assert.unreachable("something was written"),
-    () => undefined,
-  );
+  assert.match(stderr, /could not compute windows 1 to 5 of the texts: The edited.*\(worker third, tried 3 times\)/);
 });
 
-check("a server that was lost, with all it held, and is back: the job goes on", async () => {
-  const generate = ["generate", model, "--prompts", join(folder, "negative.jsonl"), "--max-new-tokens", "2"];
-  const here = await runReal(generate);
-  for (const worker of workers) await worker.kill("SIGTERM");
-  const queued = runReal([...generate, "--queue", server.address]);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  await server.stop();
-  server = await startRedis(folder);
-  workers = [startWorker(server.address, "fourth")];
-  const { code, stdout, stderr } = await queued;
-  assert.is(code, 0, stderr);
-  assert.is(stdout, here.stdout);
+check("what others put into the queue reaches no terminal as it is", async () => {
+  const queue = new Queue<ShardMessage>(QUEUE_NAME, { connection: watcher, prefix: PREFIX });
+  const keys = keysOf("stranger");
+  for (const key of [keys.about, keys.input(0)])
+    await watcher.set(key, Buffer.from(toBytes({ source: name })), "EX", 60);
+  const message = { job: "stranger", index: 0, label: "a\u001b[2Jb", kind: "\u001b]0;mine\u0007", edit: null };
+  await queue.add("stranger", message, { removeOnFail: true });
+  await workers[2].until(/failed a\\u001b\[2Jb: The worker third knows no shards of the kind \\u001b\]0;mine\\u0007/);
+  for (const control of ["\u001b", "\u0007"]) assert.not.ok(workers[2].said().includes(control));
+  await watcher.del(keys.about, keys.input(0));
+  await queue.close();
 });
 
-check("an end by SIGTERM leaves nothing in the server", async () => {
-  for (const worker of workers) await worker.kill("SIGTERM");
-  assert.equal(await keysLeft(), []);
+check(
+  "Ctrl-C removes a job's shards; and a server that was lost with a job, and is back, is given it again",
+  async () => {
+    const [, , third] = workers;
+    const generate = ["generate", name, "--prompts", file("negative.jsonl"), "--max-new-tokens", "2"];
+    const here = await runReal(generate);
+    third.pause();
+    const signals = new FakeSignals();
+    const interrupted = runReal([...generate, "--queue", server.address], { signals });
+    await untilSubmitted(2);
+    signals.send("SIGINT");
+    const { code, stderr } = await interrupted;
+    assert.is(code, 130);
+    assert.match(stderr, /2 of 2 shards were removed from the queue/);
+    assert.equal(await watcher.keys(`${PREFIX}:${QUEUE_NAME}:*-[01]`), []);
+    assert.equal(await watcher.keys(`${PREFIX}:*:input:*`), []);
+
+    const queued = runReal([...generate, "--queue", server.address]);
+    await untilSubmitted(2);
+    await server.stop();
+    server = await startRedis(folder);
+    third.resume();
+    const ended = await queued;
+    assert.is(ended.code, 0, ended.stderr);
+    assert.is(ended.stdout, here.stdout);
+    assert.match(ended.stderr, /was lost; waiting for it[\s\S]*is back/);
+    await third.kill("SIGTERM");
+    assert.equal(await watcher.keys("*"), []);
+  },
+);
+
+check("passwords and TLS: what is missing is named, and the password is printed nowhere", async () => {
+  const password = "open-sesame";
+  const locked = await startLockedRedis(folder, password);
+  try {
+    const refused = async (address: string): Promise<string> => {
+      const { code, stdout, stderr } = await runReal(["worker", "--queue", address]);
+      assert.equal([code, stdout], [1, ""]);
+      return stderr;
+    };
+    const at = `127.0.0.1:${locked.plainPort}`;
+    assert.match(
+      await refused(`redis://${at}`),
+      /The queue at redis:\/\/127.* needs a password[\s\S]*redis:\/\/:PASSWORD@/,
+    );
+    const wrong = await refused(`redis://:wrong-guess@${at}`);
+    assert.match(wrong, /refuses the user or password/);
+    const secure = `rediss://:${password}@localhost:${locked.tlsPort}`;
+    const untrusted = await refused(secure);
+    assert.match(untrusted, /has a certificate that Node does not trust[\s\S]*NODE_EXTRA_CA_CERTS/);
+    const worker = startWorker(secure, "secure", { env: { NODE_EXTRA_CA_CERTS: locked.certificate } });
+    await worker.until(/takes shards at rediss:\/\/localhost/);
+    await worker.kill("SIGTERM");
+    assert.not.match(wrong + untrusted + worker.said(), /wrong-guess|open-sesame/);
+  } finally {
+    await locked.stop();
+  }
 });
 
 test.run();

@@ -7,6 +7,7 @@ import { load, tuneModel } from "../../src/index.ts";
 import { standIns } from "../../src/tune/stand-ins.ts";
 import { location } from "../support/files.ts";
 import { MemoryStore } from "../support/memory-store.ts";
+import { codeOf } from "../support/refusal-code.ts";
 import { myTurns } from "../support/turns.ts";
 
 const MB = 1 << 20;
@@ -45,6 +46,9 @@ test("a model of a gigabyte has enough for 256 MB, spread out; a model with that
   assert.equal(standIns(64 * MB, new Set([0]), [64 * MB, 18 * MB], 256), []);
 });
 
+/** Decisions after which the tuner is stopped: a number of rounds, since a busy machine makes few in a given time. */
+const DECISIONS = 3;
+
 for (const software of myTurns([true, false])) {
   const title = software
     ? "on a software device, kernels are timed on their own weights"
@@ -66,8 +70,15 @@ for (const software of myTurns([true, false])) {
         }
         return make(descriptor);
       };
-      const report = await tuneModel(model, { seconds: 3, store: new MemoryStore() });
-      assert.ok(report.decided > 0);
+      const enough = new AbortController();
+      let decided = 0;
+      const onProgress = (done: number): void => {
+        decided = done;
+        if (done === DECISIONS) enough.abort();
+      };
+      const tuning = tuneModel(model, { seconds: 600, signal: enough.signal, onProgress, store: new MemoryStore() });
+      assert.is(await codeOf(() => tuning), "aborted");
+      assert.is(decided, DECISIONS);
       assert.ok(weights.size > 0);
       assert.is(elsewhere > 0, !software, `${elsewhere} windows into ${weights.size} buffers`);
       gpu.checkAlive();

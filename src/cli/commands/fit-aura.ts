@@ -102,7 +102,7 @@ export const fitAura = defineCommand({
           store,
           onProgress: (done, total, kept) => progress.count("measuring", { done, total, unit: "sentences", kept }),
         });
-      const work = withRunner({ ...values, plan: "reference" }, context, fitted, weights);
+      const work = withRunner({ ...values, plan: "reference" }, context, fitted, { weights, store });
       return { fit: await progress.during("measuring", store.during(work)), store, device: model.device.name };
     });
     await file.write(writeFitted(fit.bundle, weights));

@@ -156,7 +156,7 @@ const describe = (method: DirectionMethod) =>
             layers === "auto"
               ? library.chooseLayer(model, method, { ...common, ...runner, ...defined({ klBound: values.klBound }) })
               : { bundle: await library.fitDirection(model, method, { ...common, ...runner, layers }) };
-          const work = withRunner({ ...values, plan: "reference" }, context, fit, weights);
+          const work = withRunner({ ...values, plan: "reference" }, context, fit, { weights, store });
           return { ...(await progress.during("measuring", store.during(work))), store, device: model.device.name };
         },
       );

@@ -1,6 +1,7 @@
 /** `sluice fit edges` */
 import { edgeFitDefaults } from "../../defaults.ts";
 import { SluiceError } from "../../errors.ts";
+import type { EdgeFitOptions } from "../../index.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext, LoadedModel } from "../context.ts";
 import { defined } from "../defined.ts";
@@ -10,6 +11,7 @@ import { prepareOutFile } from "../out-file.ts";
 import { checkFinite } from "./check-finite.ts";
 import { fitModelOptions, fittedWeights, modelArgument, withModel, writeFitted } from "./model.ts";
 import { documentsOf } from "./predicted-texts.ts";
+import { queueOption, withRunner } from "./queue.ts";
 
 export const fitEdges = defineCommand({
   name: "fit edges",
@@ -73,6 +75,7 @@ export const fitEdges = defineCommand({
     maxTokens: optional("N", "Take the first N tokens of each text (BOS not counted)", wholeNumber(2)),
     maxTexts: optional("N", "Take the first N texts of each file", wholeNumber(2)),
     json: flag("Print the report as one JSON object"),
+    queue: queueOption,
     ...fitModelOptions,
   },
   examples: [
@@ -102,23 +105,26 @@ export const fitEdges = defineCommand({
     await withModel({ ...values, plan: "reference" }, context, async (model) => {
       const texts = { good: tokensOf(model, good, values, context), bad: tokensOf(model, bad, values, context) };
       await checkFinite(values.checkFinite, model, [...texts.good, ...texts.bad], undefined, context);
-      const work = library.fitEdges(model, {
-        ...texts,
-        ...defined({
-          start,
-          edges: values.edges,
-          method: values.method,
-          destinations: values.destinations,
-          replace: values.replace,
-          badWeight: values.badWeight,
-          badCap: values.badCap,
-          shortlist: values.shortlist,
-          epochs: values.epochs,
-          ramp: values.ramp,
-        }),
-        signal,
-        onProgress: (text) => progress.update("fitting edges", text),
-      });
+      const fit = (runner: Pick<EdgeFitOptions, "runner">) =>
+        library.fitEdges(model, {
+          ...runner,
+          ...texts,
+          ...defined({
+            start,
+            edges: values.edges,
+            method: values.method,
+            destinations: values.destinations,
+            replace: values.replace,
+            badWeight: values.badWeight,
+            badCap: values.badCap,
+            shortlist: values.shortlist,
+            epochs: values.epochs,
+            ramp: values.ramp,
+          }),
+          signal,
+          onProgress: (text) => progress.update("fitting edges", text),
+        });
+      const work = withRunner({ ...values, plan: "reference" }, context, fit, { weights });
       const { bundle, summary, edges, before, after, divergence } = await progress.during("fitting edges", work);
       await file.write(writeFitted(bundle, weights));
       if (values.json)

@@ -74,7 +74,7 @@ export const fitNeurons = defineCommand({
           signal,
           onProgress: (done, total) => progress.count("measuring", { done, total, unit: "texts" }),
         });
-      const work = withRunner({ ...values, plan: "reference" }, context, fitted, weights);
+      const work = withRunner({ ...values, plan: "reference" }, context, fitted, { weights });
       return { fit: await progress.during("measuring", work), device: model.device.name };
     });
     await file.write(writeFitted(fit.bundle, weights));

@@ -7,6 +7,7 @@ import type { JobModel } from "../../queue/messages.ts";
 import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
 import { optional, type Parser } from "../options.ts";
+import type { FileStore } from "../response-store.ts";
 import { fittedWeights, type ModelChoice } from "./model.ts";
 
 export const addressOf: Parser<QueueAddress> = (given) => queueAddress(given);
@@ -19,13 +20,13 @@ export const queueOption = optional(
 
 /**
  * Calls `use` with a runner whose shards go to the queue, or with none without one; cleans up afterwards.
- * @param weights the digest of the model's weights, if it is known already
+ * @param known the digest of the model's weights, if it is known already; the store that keeps what workers measure
  */
 export async function withRunner<Result>(
   choice: ModelChoice & { readonly queue: QueueAddress | undefined },
   context: CommandContext,
   use: (runner: { readonly runner?: ShardRunner }) => Promise<Result>,
-  weights?: string,
+  { weights, store }: { readonly weights?: string | undefined; readonly store?: FileStore } = {},
 ): Promise<Result> {
   const { queue: address, model, plan, quantize, lora } = choice;
   if (address === undefined) return use({});
@@ -35,7 +36,12 @@ export async function withRunner<Result>(
     ...defined({ weights: digest, plan, quantize }),
     ...(lora && { lora: lora.map(withWholePath) }),
   };
-  const runner = await context.library.openQueue({ address, model: about, onNote: (text) => context.note(text) });
+  const runner = await context.library.openQueue({
+    address,
+    model: about,
+    onNote: (text) => context.note(text),
+    ...(store && { onComputer: (by) => store.measuredBy(by) }),
+  });
   try {
     return await use({ runner });
   } finally {

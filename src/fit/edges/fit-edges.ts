@@ -19,12 +19,14 @@ import type { Destinations } from "../../interventions/stage.ts";
 import type { Model } from "../../model/model.ts";
 import { model as anyModel } from "../../model/model-argument.ts";
 import { holdOutShare } from "../../numbers/hold-out.ts";
-import { openAttribution } from "../attribution.ts";
+import { inProcess, labelOf, type ShardRunner, shardRunner } from "../../shards/shards.ts";
+import { checkAttribution } from "../attribution.ts";
 import { sealed } from "../sealed.ts";
+import { partsOf, type Replacement, sourceMeans } from "./edge-shards.ts";
 import { cutGreedily } from "./greedy.ts";
-import { meanDivergence } from "./judge.ts";
+import { meanDivergences } from "./judge.ts";
 import { learnMasks } from "./learn-masks.ts";
-import { Objective, type PairLoss, type Replacement, type TextPair } from "./objective.ts";
+import { Objective, type PairLoss, type TextPair } from "./objective.ts";
 import { startFrom } from "./start.ts";
 
 export type { PairLoss } from "./objective.ts";
@@ -61,6 +63,8 @@ export interface EdgeFitOptions extends TextPair {
   readonly epochs?: number;
   /** Final pull of each edge towards 1 in `masks`, in nats per edge; default 1e-3. */
   readonly ramp?: number;
+  /** Does the computing elsewhere, such as on other machines. The result is the same on one kind of device. */
+  readonly runner?: ShardRunner;
   /** Aborts the call, which then fails with `aborted`. */
   readonly signal?: AbortSignal | undefined;
   /** Called with a line of text after every step. */
@@ -114,6 +118,7 @@ export const fitEdgesDoor = entry(
       corpus: listOf(tokens),
       epochs: whole({ least: 1 }),
       ramp: finite({ least: 0 }),
+      runner: shardRunner,
       signal,
       onProgress: callback(),
     }),
@@ -135,6 +140,7 @@ export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<Edg
     badWeight = edgeFitDefaults.badWeight,
     badCap = Number.POSITIVE_INFINITY,
     heldOut = 0.25,
+    runner = inProcess,
     signal,
     onProgress = () => undefined,
   } = options;
@@ -146,9 +152,9 @@ export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<Edg
   onProgress("means of the sources");
   const corpus = options.corpus ?? good.fitted;
   const replacement = start?.replacement ?? (await replacementFrom(model, destinations, options, corpus));
-  const common = { destinations, badWeight, badCap, replacement, signal };
+  const common = { destinations, badWeight, badCap, replacement, runner, signal };
 
-  const fitted = await Objective.open(
+  const fitted = new Objective(
     model,
     { good: good.fitted, bad: bad.fitted },
     { ...common, mostMasks: options.shortlist ?? SHORTLIST },
@@ -169,7 +175,7 @@ export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<Edg
   const cut = [...(start?.cut ?? []), ...found];
 
   onProgress("judging on held-out texts");
-  const held = await Objective.open(model, { good: good.held, bad: bad.held }, common);
+  const held = new Objective(model, { good: good.held, bad: bad.held }, common);
   try {
     const whole = new Float64Array(held.shape[0] * held.shape[1]).fill(1);
     const without = (edges: readonly number[]): Float64Array => {
@@ -190,10 +196,9 @@ export async function fitEdges(model: Model, given: EdgeFitOptions): Promise<Edg
     const bundle = bundleOf(config, destinations, replacement, edges, summary);
     const edited = model.with([bundle]);
     onProgress("comparing predictions");
-    const divergence = {
-      good: await meanDivergence(model, edited, good.held.slice(0, COMPARED_TEXTS), signal),
-      bad: await meanDivergence(model, edited, bad.held.slice(0, COMPARED_TEXTS), signal),
-    };
+    const compared = [good, bad].map((texts) => texts.held.slice(0, COMPARED_TEXTS));
+    const [moved, unlearned] = await meanDivergences(edited, compared, { runner, signal });
+    const divergence = { good: moved as number, bad: unlearned as number };
     const report = { ...losses, divergence, edges };
     const texts = {
       good: good.fitted.length,
@@ -250,17 +255,29 @@ function split(what: string, texts: readonly (readonly number[])[], share: numbe
 async function replacementFrom(
   model: Model,
   destinations: Destinations,
-  { replace = "mean", signal }: EdgeFitOptions,
+  { replace = "mean", runner = inProcess, signal }: EdgeFitOptions,
   corpus: readonly (readonly number[])[],
 ): Promise<Replacement> {
   const rest = replace === "mean" ? "constants" : "zero";
   if (replace === "zero") return { constants: undefined, replace: { attn: rest, mlp: rest, logits: rest } };
-  const attribution = await openAttribution(model, corpus, { destinations, signal });
-  try {
-    return { constants: await attribution.means({ signal }), replace: { attn: "constants", mlp: rest, logits: rest } };
-  } finally {
-    attribution.dispose();
+  checkAttribution(model, corpus, { destinations });
+  const parts = partsOf(corpus);
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const shards = parts.map(({ texts, first }) => {
+    const label = labelOf("text for the means", "texts for the means", first, texts.length);
+    return { label, model, input: { texts, destinations } };
+  });
+  let sum: Float64Array | undefined;
+  let shape: readonly number[] = [];
+  let done = 0;
+  for await (const means of runner.run(sourceMeans, shards, { signal })) {
+    const share = (parts[done++]?.rows ?? 0) / rows;
+    sum ??= new Float64Array(means.data.length);
+    for (const [i, value] of means.data.entries()) sum[i] = (sum[i] as number) + share * value;
+    shape = means.shape;
   }
+  const constants = { data: Float32Array.from(sum ?? []), shape };
+  return { constants, replace: { attn: "constants", mlp: rest, logits: rest } };
 }
 
 /** `3 of 375 edges: loss on bad text 3.21 → 5.87, on good text 2.10 → 2.14 (held out)` */

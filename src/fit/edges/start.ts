@@ -6,7 +6,7 @@ import { compose } from "../../interventions/compose.ts";
 import { listSources } from "../../interventions/edges.ts";
 import type { Destinations } from "../../interventions/stage.ts";
 import type { ModelConfig } from "../../model-config.ts";
-import type { Replacement } from "./objective.ts";
+import type { Replacement } from "./edge-shards.ts";
 
 export interface FitStart {
   readonly destinations: Destinations;
