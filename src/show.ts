@@ -29,11 +29,28 @@ export function showText(text: string, most = MOST_CHARACTERS): string {
   return cut(quoted, most);
 }
 
+/**
+ * A sentence from outside that was made for people, such as another process's error: on one line, cut short with `…`. Quotes
+ * and backslashes stay as they are.
+ * @param most characters of the result, at least 2
+ */
+export function showSentence(text: string, most: number): string {
+  const line = text
+    .slice(0, most + 1)
+    .replace(/\p{Cc}/gu, escaped)
+    .replace(UNPRINTABLE, escaped);
+  return cut(line, most);
+}
+
 /** Characters that JSON does not escape and that move the cursor, or colour or reorder a terminal's text. */
 const UNPRINTABLE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 function quote(text: string): string {
-  return JSON.stringify(text).replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return JSON.stringify(text).replace(UNPRINTABLE, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 function cut(text: string, most: number): string {

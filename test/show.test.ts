@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { show, showText } from "../src/show.ts";
+import { show, showSentence, showText } from "../src/show.ts";
 
 test("values stand on one line as JSON has them, or are named", () => {
   assert.is(show({ a: [1, "x\n", null, true], b: {} }), '{"a":[1,"x\\n",null,true],"b":{}}');
@@ -24,6 +24,8 @@ test("what is long is cut at the bound, between characters", () => {
 test("control characters and marks that reorder text are escaped", () => {
   assert.is(show("\u001b[31m\u009b\u202e"), '"\\u001b[31m\\u009b\\u202e"');
   assert.is(showText("a\nb\u2028"), "a\\nb\\u2028");
+  assert.is(showSentence('say "\u001b\\" twice\n\u2028', 80), 'say "\\u001b\\" twice\\u000a\\u2028');
+  assert.is(showSentence("a sentence", 5), "a se…");
 });
 
 test("deep, huge and circular values take no time", () => {

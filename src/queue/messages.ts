@@ -43,6 +43,9 @@ export interface ShardResult {
 /** Keys begin with it. */
 export const PREFIX = "sluice";
 
+/** Of everything of BullMQ's. It would print what it thinks of the server; `connect` has looked at that. */
+export const BULLMQ = { prefix: PREFIX, skipVersionCheck: true } as const;
+
 /** Workers of another version have another queue, so that none takes what it would compute differently. */
 export const QUEUE_NAME = `shards-${engineVersion}`;
 

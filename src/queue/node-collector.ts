@@ -4,15 +4,15 @@ import type { Job, Queue, QueueEvents } from "bullmq";
 import type { Redis } from "ioredis";
 import { SluiceError } from "../errors.ts";
 import type { Shard, ShardCall, ShardKind, ShardRunner } from "../shards/shards.ts";
-import { showText } from "../show.ts";
+import { showSentence, showText } from "../show.ts";
 import type { QueueAddress } from "./address.ts";
 import {
   ATTEMPTS,
+  BULLMQ,
   type Computer,
   JOB_SECONDS,
   type JobModel,
   keysOf,
-  PREFIX,
   QUEUE_NAME,
   type ShardMessage,
   type ShardResult,
@@ -50,7 +50,7 @@ const MOST_LOSSES = 5;
 export async function openQueue({ address, model, onNote, onComputer }: QueueOptions): Promise<QueueRunner> {
   const { bullmq, Client } = await queuePackages();
   const client = await connect(Client, address, onNote);
-  const options = { connection: client, prefix: PREFIX };
+  const options = { connection: client, ...BULLMQ };
   const queue = new bullmq.Queue<ShardMessage>(QUEUE_NAME, { ...options, streams: { events: { maxLen: 1000 } } });
   const events = new bullmq.QueueEvents(QUEUE_NAME, options);
   // The connection's own listener reports what is lost, once.
@@ -242,7 +242,7 @@ class SubmittedJob {
     if (job && (await job.isFailed())) {
       this.#outstanding.delete(index);
       const { label } = shards[index] as Shard<Input>;
-      const reason = showText(job.failedReason.split("\n")[0] ?? "", MOST_REASON);
+      const reason = showSentence(job.failedReason.split("\n")[0] ?? "", MOST_REASON);
       const worker = showText(job.processedBy ?? "unknown");
       this.#failures.push(`${label}: ${reason} (worker ${worker}, tried ${ATTEMPTS} times)`);
       await job.remove();

@@ -2,7 +2,7 @@
 import type * as BullMq from "bullmq";
 import type { Redis } from "ioredis";
 import { SluiceError } from "../errors.ts";
-import { showText } from "../show.ts";
+import { showSentence, showText } from "../show.ts";
 import { type QueueAddress, withoutPasswords } from "./address.ts";
 
 /** @throws SluiceError `not_found` if the packages are not installed */
@@ -92,9 +92,12 @@ const REFUSALS: readonly (readonly [answer: RegExp, fault: string, hint: string]
   ],
 ];
 
+/** Characters of an answer that are shown. */
+const MOST_ANSWER = 200;
+
 function unreachable(shown: string, error: unknown): SluiceError {
   const { message, code } = error as NodeJS.ErrnoException;
-  const fault = showText(withoutPasswords(message || code || "no answer"), 200);
+  const fault = showSentence(withoutPasswords(message || code || "no answer"), MOST_ANSWER);
   const [, refusal, hint] = REFUSALS.find(([answer]) => answer.test(fault)) ?? [];
   return new SluiceError("queue", `The queue at ${shown} ${refusal ?? "cannot be reached"}: ${fault}`, {
     hint: hint ?? "Is Redis or Valkey running there? Write rediss:// if it expects TLS.",
@@ -109,7 +112,7 @@ export function refusedBy(shown: string, error: unknown): unknown {
   const isFull = /\bOOM\b/.test(message);
   return new SluiceError(
     "queue",
-    `The queue at ${shown} ${isFull ? "is out of memory" : "refused"}: ${showText(message, 200)}`,
+    `The queue at ${shown} ${isFull ? "is out of memory" : "refused"}: ${showSentence(message, MOST_ANSWER)}`,
     {
       ...(isFull && { hint: "Raise its maxmemory; a job's shards and results lie there until they are collected." }),
       cause: error,

@@ -4,12 +4,13 @@ import type { Redis } from "ioredis";
 import { SluiceError } from "../errors.ts";
 import type { Stage } from "../interventions/stage.ts";
 import type { Model } from "../model/model.ts";
-import { showText } from "../show.ts";
+import { showSentence, showText } from "../show.ts";
 import type { QueueAddress } from "./address.ts";
 import { KeptModel, type OpenModel } from "./kept-model.ts";
 import { kindNamed } from "./kinds.ts";
 import {
   ATTEMPTS,
+  BULLMQ,
   computerOf,
   type JobModel,
   keysOf,
@@ -65,8 +66,8 @@ export async function openWorker(options: WorkerOptions): Promise<RunningWorker>
     }
   };
   const worker = new bullmq.Worker<ShardMessage>(QUEUE_NAME, work, {
+    ...BULLMQ,
     connection: client,
-    prefix: PREFIX,
     name,
     concurrency,
     lockDuration: leaseMs,
@@ -79,10 +80,10 @@ export async function openWorker(options: WorkerOptions): Promise<RunningWorker>
   // What a lost server means is reported above; a lost lease means that another worker has the shard.
   worker.on("error", ({ message }) => {
     if (/renew lock|Missing lock/.test(message))
-      onNote(`a shard was taken over by another worker (${showText(message)})`);
+      onNote(`a shard was taken over by another worker (${showSentence(message, MOST_REASON)})`);
   });
   worker.on("failed", (job, { message }) => {
-    if (job) onNote(`failed ${showText(job.data.label)}: ${showText(message.split("\n")[0] ?? "", MOST_REASON)}`);
+    if (job) onNote(`failed ${showText(job.data.label)}: ${showSentence(message.split("\n")[0] ?? "", MOST_REASON)}`);
   });
   await worker.waitUntilReady();
   return {
@@ -91,7 +92,7 @@ export async function openWorker(options: WorkerOptions): Promise<RunningWorker>
       await leases.close();
       await kept.dispose();
       if (client.status === "ready") {
-        const queue = new bullmq.Queue<ShardMessage>(QUEUE_NAME, { connection: client, prefix: PREFIX });
+        const queue = new bullmq.Queue<ShardMessage>(QUEUE_NAME, { ...BULLMQ, connection: client });
         queue.on("error", () => undefined);
         await tidy(client, queue, 0);
         await queue.close();

@@ -72,6 +72,9 @@ export interface TestWorker {
   resume(): void;
 }
 
+/** How long a worker may take to say something: long, on a machine that is busy. */
+const PATIENCE_MS = 120_000;
+
 /** A worker by the built command line. */
 export function startWorker(
   address: string,
@@ -100,13 +103,20 @@ export function startWorker(
     said: () => text,
     until: (pattern) =>
       new Promise((resolve, reject) => {
+        let isLate = false;
         const watcher = (): void => {
           const isSaid = pattern.test(text);
-          if (!isSaid && child.exitCode === null && child.signalCode === null) return;
+          const isOver = isLate || child.exitCode !== null || child.signalCode !== null;
+          if (!isSaid && !isOver) return;
           watchers.delete(watcher);
+          clearTimeout(timer);
           if (isSaid) resolve();
-          else reject(new Error(`The worker ${name} ended without having said ${pattern}: ${text}`));
+          else reject(new Error(`The worker ${name} has not said ${pattern}: ${text}`));
         };
+        const timer = setTimeout(() => {
+          isLate = true;
+          watcher();
+        }, PATIENCE_MS);
         watchers.add(watcher);
         watcher();
       }),

@@ -75,7 +75,7 @@ test.before(async () => {
   server = await startRedis(folder);
   watcher = new Redis({ path: server.address.slice("unix:".length) });
   watcher.on("error", () => undefined);
-  await writeFile(file("positive.jsonl"), rows(100, 1));
+  await writeFile(file("positive.jsonl"), rows(200, 1));
   await writeFile(file("negative.jsonl"), rows(100, 2));
   await writeFile(file("few.jsonl"), rows(5, 3));
 });
@@ -105,7 +105,7 @@ check(
     assert.is(plain.code, 0, plain.stderr);
     for (const worker of workers) await worker.until(/takes shards/);
     const queued = runReal([...fit, there, "--queue", server.address]);
-    // They say so before they open the model, so none of them can have finished.
+    // The first class has a shard for each of them, and one more. They say so before they open the model, so none has finished.
     await Promise.all([
       killed.until(/took sentences/).then(() => killed.kill("SIGKILL")),
       told.until(/took sentences/).then(() => told.kill("SIGTERM")),
@@ -141,7 +141,7 @@ check(
 );
 
 check("two jobs at once: continuations in the order of their prompts, and a sweep, as without a queue", async () => {
-  const generate = ["generate", name, "--prompts", file("positive.jsonl"), "--max-new-tokens", "2"];
+  const generate = ["generate", name, "--prompts", file("negative.jsonl"), "--max-new-tokens", "2"];
   generate.push("--temperature", "1", "--seed", "5", "--plan", "reference");
   const sweep = ["sweep", name, "--with", file("here.safetensors"), "--strengths", "0,1"];
   sweep.push("--prompts", file("few.jsonl"), "--texts", file("few.jsonl"));
