@@ -115,12 +115,12 @@ check(
     assert.is(code, 0, stderr);
     assert.equal(await readFile(there), await readFile(here));
     assert.is(stdout.replaceAll(there, here), plain.stdout);
-    // Two classes of 100 sentences are two shards each; the killed worker's alone ran twice.
-    assert.equal(counts(/sentences/), [5, 4]);
+    // Classes of 200 and 100 sentences are four and two shards; the killed worker's alone ran twice.
+    assert.equal(counts(/sentences/), [7, 6]);
     assert.not.match(killed.said(), /finished/);
     // The other finished the one that it was at, and took no more.
-    assert.is(told.said().match(/took/g)?.length, 1);
-    assert.is(told.said().match(/finished/g)?.length, 1);
+    assert.is(told.said().match(/took sentences/g)?.length, 1);
+    assert.is(told.said().match(/finished sentences/g)?.length, 1);
   },
 );
 
