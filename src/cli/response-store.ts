@@ -3,9 +3,8 @@
  *
  * A header names the inputs, the shape of the rows and, if workers of a queue measured them, their kind of device; then
  * follows one record per row: its float32 values, and 8 bytes of a digest over the inputs, its number and its values. When
- * the file is read again, the first record that is cut off or fails its digest
- * does not count, nor do those after it. Records have fixed places, nothing is cut off, and each run holds the file open
- * while it needs it: two runs of one fit at once do not harm each other, and the first to end removes only the name.
+ * the file is read again, the first record that is cut off or fails its digest does not count, nor do those after it.
+ * Records have fixed places, nothing is cut off, and each run holds the file open while it needs it: two runs of one fit at once do not harm each other, and the first to end removes only the name.
  */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
@@ -15,9 +14,9 @@ import type { PooledRows } from "../fit/pool.ts";
 import type { MeasuredPart, ResponseStore } from "../fit/responses.ts";
 import type { Computer } from "../queue/messages.ts";
 import { nameOf } from "../queue/same-kind.ts";
-import { showText } from "../show.ts";
+import { showSentence } from "../show.ts";
 
-const MAGIC = Buffer.from("sluice partial 3");
+const MAGIC = Buffer.from("sluice partial 4");
 const DIGEST_BYTES = 32;
 /** Of inputs and rows. */
 const INPUTS_BYTES = MAGIC.length + 2 * DIGEST_BYTES;
@@ -237,13 +236,10 @@ function foreign(path: string): SluiceError {
 }
 
 function mixed(path: string, kept: Buffer, by: Computer): SluiceError {
-  const before = showText(
-    new TextDecoder().decode(kept.subarray(DIGEST_BYTES)).replace(/[\0\ufffd]+$/, ""),
-    NAME_BYTES,
-  );
+  const before = new TextDecoder().decode(kept.subarray(DIGEST_BYTES)).replace(/[\0\ufffd]+$/, "");
   return new SluiceError(
     "queue",
-    `${path} was measured by ${before}, and ${nameOf(by)} computes different bits, which must not be mixed`,
+    `${path} was measured by ${showSentence(before, NAME_BYTES)}, and ${nameOf(by)} computes different bits, which must not be mixed`,
     { hint: "Go on with workers of that kind, or delete the file to start again." },
   );
 }
