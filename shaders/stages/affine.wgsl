@@ -45,13 +45,17 @@ const ADDS_NOTHING = 0u;
 const ADDS_BIAS = 1u;  // b
 const ADDS_ALPHA = 2u; // alpha·b
 
-@if(quads) var<workgroup> coordinates: array<f32, RANKS * THREADS>;
+// A quad is four lanes of a software device, where a private array is memory like any other. Workgroup memory would be zeroed
+// behind a barrier, which is what quads avoid (norm/meet.wgsl).
+@if(quads) var<private> coordinates: array<f32, RANKS>;
 @else var<workgroup> coordinates: array<f32, RANKS>;
 
-// Where the coordinates begin that a thread uses.
-fn coordinates_of(tid: u32) -> u32 {
-  @if(quads) return tid * RANKS;
-  @else return 0u;
+fn coordinate(k: u32) -> f32 {
+  return coordinates[k];
+}
+
+fn keep_coordinate(k: u32, y: f32) {
+  coordinates[k] = y;
 }
 
 // A thread works on every WORKERS-th coordinate, from `worker_of` on.
@@ -71,15 +75,16 @@ fn meet() {
 // Runs a group of `count` stages whose entries begin at vec4 `first` and read `reads` coordinates in all. Tells whether
 // the row was changed, which then lies in `output`. `track_at`: where changes are recorded in `sources`, or NONE.
 fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, track_at: u32, tid: u32) -> bool {
-  let base = coordinates_of(tid);
   let worker = worker_of(tid);
+  // Additions read nothing of the row, and take the last loop alone.
+  let counted = select(count, 0u, reads == 0u);
 
   // coordinates of the unedited row
   var read = 0u;
   // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < count; i++) {
+  for (var i = 0u; i < counted; i++) {
     let entry = entry_at(first + ENTRY_VEC4S * i);
-    read_coordinates(entry.v, entry.reads, place, tid, base + read);
+    read_coordinates(entry.v, entry.reads, place, tid, read);
     read += entry.reads;
   }
   meet();
@@ -87,15 +92,15 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
   // coefficients of U, stage after stage
   read = 0u;
   // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < count; i++) {
+  for (var i = 0u; i < counted; i++) {
     let entry = entry_at(first + ENTRY_VEC4S * i);
     let s = strength_of(entry.stage, records);
     // By data: strength, the same in all threads.
     if (s != 0.0) {
       // By data: a stage's rank.
       for (var k = worker; k < entry.reads; k += WORKERS) {
-        let y = coordinates[base + read + k] - scalar_at(entry.c, k);
-        coordinates[base + read + k] = -s * gated(entry, y);
+        let y = coordinate(read + k) - scalar_at(entry.c, k);
+        keep_coordinate(read + k, -s * gated(entry, y));
       }
       meet();
       // what this stage adds, as the later stages see it
@@ -103,15 +108,15 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
       let added = s * share_of(entry, records);
       // By data: ranks of the stages after it.
       for (var j = worker; j < later; j += WORKERS) {
-        var y = coordinates[base + read + entry.reads + j];
+        var y = coordinate(read + entry.reads + j);
         // By data: a stage's rank.
         for (var k = 0u; k < entry.reads; k++) {
-          y = fma(coordinates[base + read + k], scalar_at(entry.products, k * later + j), y);
+          y = fma(coordinate(read + k), scalar_at(entry.products, k * later + j), y);
         }
         if (entry.adds != ADDS_NOTHING) {
           y = fma(added, scalar_at(entry.products, entry.reads * later + j), y);
         }
-        coordinates[base + read + entry.reads + j] = y;
+        keep_coordinate(read + entry.reads + j, y);
       }
       meet();
     }
@@ -126,7 +131,7 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
     let entry = entry_at(first + ENTRY_VEC4S * i);
     let s = strength_of(entry.stage, records);
     if (s != 0.0) {
-      write_changes(entry, s * share_of(entry, records), row, track_at, tid, base + read);
+      write_changes(entry, s * share_of(entry, records), row, track_at, tid, read);
       row.moved = true;
     }
     read += entry.reads;
@@ -152,7 +157,7 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
     if (worker_of(tid) == 0u) {
       // By data: a stage's rank; four at most.
       for (var lane = 0u; lane < min(4u, reads - k); lane++) {
-        coordinates[to + k + lane] = sums[lane];
+        keep_coordinate(to + k + lane, sums[lane]);
       }
     }
   }
@@ -165,7 +170,7 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
     }
     let sum = total(tid, (y.x + y.y) + (y.z + y.w));
     if (worker_of(tid) == 0u) {
-      coordinates[to + k] = sum;
+      keep_coordinate(to + k, sum);
     }
   }
 }
@@ -190,7 +195,7 @@ fn write_changes(entry: Entry, added: f32, row: RowPlace, track_at: u32, tid: u3
     var change = vec4f();
     // By data: a stage's rank.
     for (var k = 0u; k < entry.reads; k++) {
-      change = fma(vec4f(coordinates[first + k]), floats_at(entry.u + k * D4 + i), change);
+      change = fma(vec4f(coordinate(first + k)), floats_at(entry.u + k * D4 + i), change);
     }
     if (entry.adds != ADDS_NOTHING) {
       change = fma(vec4f(added), floats_at(entry.b + i), change);
