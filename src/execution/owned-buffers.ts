@@ -37,6 +37,7 @@ export class OwnedBuffers {
 
   /** Frees all of them. */
   dispose(): void {
+    this.#gpu.flushWrites();
     for (const buffer of this.#buffers) this.#gpu.release(buffer);
     this.#buffers.clear();
   }

@@ -129,6 +129,11 @@ export class Gpu {
     if (this.#withoutMemory.has(buffer)) this.#forgetMissing(buffer);
   }
 
+  /** Hands over the writes that wait for a submit: a device keeps them until there is one, those to freed buffers too. */
+  flushWrites(): void {
+    if (!this.#destroyed) this.device.queue.submit([]);
+  }
+
   /**
    * Waits until the device has confirmed every buffer made so far.
    * @throws SluiceError `device_limit` if it had no memory for one; and as {@link checkAlive}
@@ -214,6 +219,7 @@ export class Gpu {
   /** Frees all buffers, and the device if Sluice opened it. Nothing works afterwards. */
   destroy(): void {
     if (this.#destroyed) return;
+    if (!this.#options.ownsDevice) this.flushWrites();
     this.#destroyed = true;
     this.device.removeEventListener("uncapturederror", this.#onUncaptured);
     this.#forgetLoss();

@@ -1,6 +1,7 @@
 /** What a call takes is given back: counts of buffers, pipelines, files and listeners are those of before. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { watchedDevice } from "../../scripts/faults/watched-device.ts";
 import { resources } from "../../src/index.ts";
 import { location } from "../support/files.ts";
 import { load, sharedDevice } from "../support/load.ts";
@@ -48,6 +49,25 @@ test("a model counts what it holds, and nothing after its end", async () => {
   assert.ok(Object.values(model.resources).every((count) => count === 0));
   late.dispose();
   assert.equal(resources(), before);
+});
+
+test("after the end of a session or a model no write waits for a submit", async () => {
+  let isWaiting = false;
+  const device = watchedDevice(await sharedDevice(), {
+    onCall: (_, name) => {
+      if (name === "writeBuffer") isWaiting = true;
+      if (name === "submit") isWaiting = false;
+    },
+  });
+  const model = await load(location("test/golden/gpt2-tiny"), { device });
+  const session = await model.session({ context: 16 });
+  assert.ok(isWaiting);
+  session.dispose();
+  assert.not(isWaiting);
+  model.dispose();
+  const unused = await load(location("test/golden/gpt2-tiny"), { device });
+  unused.dispose();
+  assert.not(isWaiting);
 });
 
 test.run();
