@@ -206,6 +206,7 @@ export type { FinishReason } from "./runtime/decode.ts";
 export type { StageChange, StageNotice, StageState } from "./runtime/live-stages.ts";
 export type { Progress, ProgressListener } from "./runtime/progress.ts";
 export type { LogitBias, SamplingOptions } from "./runtime/sampling.ts";
+export type { Held, Kept } from "./shards/kept.ts";
 export type { Shard, ShardCall, ShardKind, ShardRunner } from "./shards/shards.ts";
 export type {
   ChatContentPart,

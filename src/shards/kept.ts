@@ -2,7 +2,9 @@
 
 /** Something that holds memory of the device until it is disposed of. */
 export interface Held {
+  /** Of the device's memory. */
   readonly bytes: number;
+  /** Frees it. */
   dispose(): void;
 }
 
