@@ -1,9 +1,9 @@
 /** What goes wrong with a device, or with what runs on it: aborts, ends in mid-work, losses, and too little memory. */
 import { load, type Model } from "../../src/index.ts";
 import { location } from "../../test/support/files.ts";
+import { type Watch, watchedDevice } from "../../test/support/watched-device.ts";
 import { codeOfGoodError } from "./judge.ts";
 import { Broken, type Ended, type Ground, type Kind, oneOf, wholeOf } from "./step.ts";
-import { type Watch, watchedDevice } from "./watched-device.ts";
 import { type Disposable, MODEL, type Work } from "./works.ts";
 
 /** Calls of the device that a work makes undisturbed, loading included, and its result. */

@@ -3,9 +3,9 @@ import { copyFile, mkdir, open, readFile, rename, rm, stat, truncate, writeFile 
 import { join } from "node:path";
 import { load } from "../../src/index.ts";
 import { location } from "../../test/support/files.ts";
+import { watchedDevice } from "../../test/support/watched-device.ts";
 import { codeOfGoodError } from "./judge.ts";
 import { Broken, type Ground, type Kind, oneOf, wholeOf } from "./step.ts";
-import { watchedDevice } from "./watched-device.ts";
 import { MODEL } from "./works.ts";
 
 interface Change {

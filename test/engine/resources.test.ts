@@ -1,11 +1,11 @@
 /** What a call takes is given back: counts of buffers, pipelines, files and listeners are those of before. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { watchedDevice } from "../../scripts/faults/watched-device.ts";
 import { resources } from "../../src/index.ts";
 import { location } from "../support/files.ts";
 import { load, sharedDevice } from "../support/load.ts";
 import { allRounds } from "../support/rounds.ts";
+import { watchedDevice } from "../support/watched-device.ts";
 
 for (const { name, turns, open } of allRounds) {
   test(`${name}: nothing stays`, async () => {
