@@ -8,7 +8,7 @@
 // Bindings: those of norm/edited_row.wgsl and 9, the stage table, which holds an `Entry` per stage of the group.
 // Parallel: the row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so
 // no barrier is needed for it. The coordinates lie in workgroup memory and become coefficients in place; the threads of a
-// quad, which have no barriers, each keep and change their own copy.
+// quad, which have no barriers, each change a private copy.
 import package::norm::meet::{total, total4};
 import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
@@ -45,18 +45,10 @@ const ADDS_NOTHING = 0u;
 const ADDS_BIAS = 1u;  // b
 const ADDS_ALPHA = 2u; // alpha·b
 
-// A quad is four lanes of a software device, where a private array is memory like any other. Workgroup memory would be zeroed
-// behind a barrier, which is what quads avoid (norm/meet.wgsl).
+// A quad is four lanes of a software device, where a private array is memory like any other; workgroup memory is zeroed
+// first, and waited for at a barrier.
 @if(quads) var<private> coordinates: array<f32, RANKS>;
 @else var<workgroup> coordinates: array<f32, RANKS>;
-
-fn coordinate(k: u32) -> f32 {
-  return coordinates[k];
-}
-
-fn keep_coordinate(k: u32, y: f32) {
-  coordinates[k] = y;
-}
 
 // A thread works on every WORKERS-th coordinate, from `worker_of` on.
 @if(quads) const WORKERS = 1u;
@@ -99,8 +91,8 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
     if (s != 0.0) {
       // By data: a stage's rank.
       for (var k = worker; k < entry.reads; k += WORKERS) {
-        let y = coordinate(read + k) - scalar_at(entry.c, k);
-        keep_coordinate(read + k, -s * gated(entry, y));
+        let y = coordinates[read + k] - scalar_at(entry.c, k);
+        coordinates[read + k] = -s * gated(entry, y);
       }
       meet();
       // what this stage adds, as the later stages see it
@@ -108,15 +100,15 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
       let added = s * share_of(entry, records);
       // By data: ranks of the stages after it.
       for (var j = worker; j < later; j += WORKERS) {
-        var y = coordinate(read + entry.reads + j);
+        var y = coordinates[read + entry.reads + j];
         // By data: a stage's rank.
         for (var k = 0u; k < entry.reads; k++) {
-          y = fma(coordinate(read + k), scalar_at(entry.products, k * later + j), y);
+          y = fma(coordinates[read + k], scalar_at(entry.products, k * later + j), y);
         }
         if (entry.adds != ADDS_NOTHING) {
           y = fma(added, scalar_at(entry.products, entry.reads * later + j), y);
         }
-        keep_coordinate(read + entry.reads + j, y);
+        coordinates[read + entry.reads + j] = y;
       }
       meet();
     }
@@ -157,7 +149,7 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
     if (worker_of(tid) == 0u) {
       // By data: a stage's rank; four at most.
       for (var lane = 0u; lane < min(4u, reads - k); lane++) {
-        keep_coordinate(to + k + lane, sums[lane]);
+        coordinates[to + k + lane] = sums[lane];
       }
     }
   }
@@ -170,7 +162,7 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
     }
     let sum = total(tid, (y.x + y.y) + (y.z + y.w));
     if (worker_of(tid) == 0u) {
-      keep_coordinate(to + k, sum);
+      coordinates[to + k] = sum;
     }
   }
 }
@@ -195,7 +187,7 @@ fn write_changes(entry: Entry, added: f32, row: RowPlace, track_at: u32, tid: u3
     var change = vec4f();
     // By data: a stage's rank.
     for (var k = 0u; k < entry.reads; k++) {
-      change = fma(vec4f(coordinate(first + k)), floats_at(entry.u + k * D4 + i), change);
+      change = fma(vec4f(coordinates[first + k]), floats_at(entry.u + k * D4 + i), change);
     }
     if (entry.adds != ADDS_NOTHING) {
       change = fma(vec4f(added), floats_at(entry.b + i), change);

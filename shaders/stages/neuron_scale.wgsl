@@ -1,8 +1,9 @@
 // Stages of single elements, a ← a + s·((scale − 1)⊙a + shift): an epilogue of the kernel that makes the site.
 //
 // The first stage at a site lies in the kernel's args, where it costs nothing to read; further ones (`stacked`) are listed
-// in the stage table. `programs`: it lies in the directory of the row's program, and the args say at which place. A stage that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the
-// bits of the plain model. Computed as a·((1 − s) + s·scale) + s·shift: at strength 1 the factor is the scale, however small; with scale 0 the
+// in the stage table. `programs`: it lies in the directory of the row's program, and the args say at which place. A stage
+// that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the bits of the plain model.
+// Computed as a·((1 − s) + s·scale) + s·shift: at strength 1 the factor is the scale, however small, and with scale 0 the
 // result is exactly the shift.
 //
 // Bindings: 9, the stage table. Parallel: as the kernel that calls it, four elements at a time.
