@@ -3,7 +3,8 @@
  *
  * Two of them ask where a value comes from. "Data" is what was read from a storage buffer, and whatever was computed from
  * it, across assignments, calls and returns. A loop over data, or a barrier behind a condition on data, may be meant: a
- * comment before the loop or condition that begins with "by data:" says why.
+ * comment before the loop or condition that begins with "by data:" says why. So does "in memory:" before a module's
+ * private array.
  */
 import { type Control, type ScannedShader, type ShaderFunction, scan, type Token } from "./scan.ts";
 
@@ -59,7 +60,11 @@ function storageBuffers({ variables }: ScannedShader): Finding[] {
 function privateArrays({ tokens, variables, constants }: ScannedShader, fn: ShaderFunction): Finding[] {
   const arrays = new Set([
     ...fn.definitions.filter(({ isArray }) => isArray).map(({ name }) => name),
-    ...variables.filter(({ space, type }) => space === "private" && type[0]?.text === "array").map(({ name }) => name),
+    ...variables
+      .filter(({ space, type, comment }) => {
+        return space === "private" && type[0]?.text === "array" && !/\bin memory: \S/i.test(comment);
+      })
+      .map(({ name }) => name),
   ]);
   const loops = fn.controls.filter(isLoop);
   const findings: Finding[] = [];

@@ -44,6 +44,8 @@ export interface ModuleVariable {
   readonly space: string;
   readonly type: readonly Token[];
   readonly line: number;
+  /** The comment directly before it. */
+  readonly comment: string;
 }
 
 export interface ScannedShader {
@@ -99,6 +101,7 @@ class Scanner {
           space: spaced ? this.#text(at + 2) : "handle",
           type: this.#tokens.slice(nameAt + 2, end),
           line: this.#tokens[at]?.line ?? 0,
+          comment: this.#comments.get(at) ?? "",
         });
         at = end;
       } else if (text === "const") {

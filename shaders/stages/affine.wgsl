@@ -45,8 +45,8 @@ const ADDS_NOTHING = 0u;
 const ADDS_BIAS = 1u;  // b
 const ADDS_ALPHA = 2u; // alpha·b
 
-// A quad is four lanes of a software device, where a private array is memory like any other; workgroup memory is zeroed
-// first, and waited for at a barrier.
+// In memory: a quad is four lanes of a software device, where a private array is memory like any other. Workgroup memory
+// would be zeroed first, and waited for at a barrier.
 @if(quads) var<private> coordinates: array<f32, RANKS>;
 @else var<workgroup> coordinates: array<f32, RANKS>;
 

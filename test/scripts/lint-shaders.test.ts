@@ -46,9 +46,10 @@ test("a thread's own array may be indexed by a variable outside of loops, and by
   assert.equal(rulesOf(main(`${declared} sums[k] = 1.0;`)), []);
   assert.equal(rulesOf(main(`${declared} for (var i = 0u; i < SPAN; i++) { sums[2u] += 1.0; sums[SPAN] = 2.0; }`)), []);
   assert.equal(rulesOf(main(`${declared} for (var i = 0u; i < SPAN; i++) { sums[i] += 1.0; }`)), ["private-array"]);
-  assert.equal(rulesOf(`var<private> own: array<f32, 4>;\n${main("while (true) { own[args.k] = 1.0; }")}`), [
-    "private-array",
-  ]);
+  const own = `var<private> own: array<f32, 4>;\n${main("while (true) { own[args.k] = 1.0; }")}`;
+  assert.equal(rulesOf(own), ["private-array"]);
+  assert.equal(rulesOf(`// In memory: for software devices alone.\n${own}`), []);
+  assert.equal(rulesOf(`// Not in memory.\n${own}`), ["private-array"]);
 });
 
 test("loops end where the compiler sees it: at constants, arguments and steps, not at data", () => {
