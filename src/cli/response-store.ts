@@ -4,7 +4,8 @@
  * A header names the inputs, the shape of the rows and, if workers of a queue measured them, their kind of device; then
  * follows one record per row: its float32 values, and 8 bytes of a digest over the inputs, its number and its values. When
  * the file is read again, the first record that is cut off or fails its digest does not count, nor do those after it.
- * Records have fixed places, nothing is cut off, and each run holds the file open while it needs it: two runs of one fit at once do not harm each other, and the first to end removes only the name.
+ * Records have fixed places, nothing is cut off, and each run holds the file open while it needs it: two runs of one fit at
+ * once do not harm each other, and the first to end removes only the name.
  */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";

@@ -14,7 +14,10 @@ import { imaginedDevice } from "../imagined-device.ts";
 import { picked } from "../picked-files.ts";
 import { Broken, type Files, fileOf, folderOf, isRare, type Random, type Target, withFiles } from "../target.ts";
 
-/** Opens a model as `load` does, up to the device, and reads all its weights, and measures it, which takes longer than all else, now and then. */
+/**
+ * Opens a model as `load` does, up to the device, and reads all its weights. Now and then it measures the model too, which
+ * takes longer than all else.
+ */
 async function readModel(files: Files, random: Random): Promise<void> {
   const source = await openSource(picked(files));
   try {
