@@ -9,7 +9,7 @@ export const imaginedDevice = {
   },
   addEventListener: () => undefined,
   removeEventListener: () => undefined,
-  queue: { onSubmittedWorkDone: async () => undefined },
+  queue: { onSubmittedWorkDone: async () => undefined, submit: () => undefined },
   features: new Set<string>(),
   lost: new Promise<never>(() => undefined),
   limits: Object.fromEntries(limitNames.map((name) => [name, name.endsWith("Size") ? 128 << 20 : COUNT])),
