@@ -95,6 +95,13 @@ fn element_group_of(words: vec4u) -> ElementGroup {
 const GROUP_ELEMENTS = 0u;
 const GROUP_ROW = 1u;
 
+// Parts of the groups: those at delta, of 2. and of 3. Those of 2. and 3. are one part unless the row is captured between
+// them. Software devices go through all code of a part, whether or not its groups are there.
+@if(deltas) const FIRST_PART = 0u;
+@else const FIRST_PART = 1u;
+@if(tap_resid_post) const PARTS = 3u;
+@else const PARTS = 2u;
+
 // 1 for the lanes of the last vec4 that lie within the width, 0 for its padding.
 const LAST_LANES = select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) < vec4u(D - 4u * (D4 - 1u)));
 
@@ -137,9 +144,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
 
   // 1. to 3. One call of run_groups in a loop: compilers copy it to each place that calls it, and it is most of the kernel.
   var place = RowPlace(in_at, at, false);
-  var first = groups.x;
+  @if(deltas) var first = groups.x;
+  @else var first = groups.x + groups.y;
   // By data: the groups of a program, from the stage table, the same in all threads.
-  for (var part = 0u; part < 3u; part++) {
+  for (var part = FIRST_PART; part < PARTS; part++) {
     let is_delta = part == 0u && args.has_delta != 0u;
     @if(deltas) {
       if (is_delta) {
@@ -151,9 +159,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     }
     @if(deltas) let part_track = select(track_at, NONE, part == 0u && args.tracks_delta == 0u);
     @else let part_track = track_at;
-    let count = select(groups[1u + part], 0u, part == 0u && !is_delta);
+    var listed = groups[1u + part];
+    @if(!tap_resid_post) { if (part == 1u) { listed += groups.w; } }
+    let count = select(listed, 0u, part == 0u && !is_delta);
     place.moved = run_groups(first, count, records, place, part_track, tid);
-    first += groups[1u + part];
+    first += listed;
     @if(deltas) {
       // 1. the residual add
       if (is_delta) {
@@ -169,7 +179,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     // 2. resid_post of the block before, or resid_mid
     @if(tap_resid_post) { if (part == 1u) { tap_row(args.tap_resid_post, row, owner, place, tid); } }
     // 3. resid_pre, or resid_mid
-    @if(tap_resid_pre) { if (part == 2u) { tap_row(args.tap_resid_pre, row, owner, place, tid); } }
+    @if(tap_resid_pre) { if (part == PARTS - 1u) { tap_row(args.tap_resid_pre, row, owner, place, tid); } }
   }
   @if(!outs) {
     if (owner && args.writes_stream != 0u) {
