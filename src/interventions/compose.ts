@@ -56,7 +56,7 @@ function clash(id: string, first: string, second: string): SluiceError {
 function checkPrefix(prefix: string, file: string): void {
   if (idPattern.test(prefix)) return;
   throw new SluiceError("usage", `The prefix ${show(prefix)} for ${file} is not possible`, {
-    hint: "A prefix is made of letters, digits, _ and -.",
+    hint: "A prefix is made of at most 200 letters, digits, _ and -.",
   });
 }
 

@@ -92,8 +92,8 @@ const MOST: Readonly<Partial<Record<(typeof baseSizes)[number], number>>> = {
 /** Sources that a model may have under an edge mask. */
 const MOST_SOURCES = 1 << 16;
 
-/** Stage ids, and the prefixes that bundles may be given. */
-export const idPattern = /^[A-Za-z0-9_-]+$/;
+/** Stage ids, and the prefixes that bundles may be given. Errors and notices repeat them whole, so they have an end. */
+export const idPattern = /^[A-Za-z0-9_-]{1,200}$/;
 
 /**
  * Checks what the JSON of a manifest holds; the result is the same object.
@@ -163,7 +163,12 @@ function checkCheck(json: unknown, file: string, index: number): void {
 function checkStage(json: unknown, file: string, index: number): string {
   const id = new ManifestFields(json, file, `stages[${index}]`).string("id");
   if (!idPattern.test(id)) {
-    throw refuse(file, `stages[${index}].id`, `is ${show(id)}`, "An id is made of letters, digits, _ and -.");
+    throw refuse(
+      file,
+      `stages[${index}].id`,
+      `is ${show(id)}`,
+      "An id is made of at most 200 letters, digits, _ and -.",
+    );
   }
   const stage = new ManifestFields(json, `${file}: stage "${id}"`);
   allKinds[stage.word("kind", stageKindNames)].check(stage);

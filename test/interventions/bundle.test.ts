@@ -257,6 +257,10 @@ test("a manifest that claims more than a model can have, or nests without end, i
   const abyss = `,"fit":${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`;
   await refusal("bad_bundle", read(text({}, abyss)), "nested more than 512 levels");
   read(text({}))();
+  const named = (id: string) => read(text({}).replace('"id":"e"', `"id":"${id}"`));
+  named("e".repeat(200))();
+  // Messages repeat ids whole.
+  await refusal("bad_bundle", named("e".repeat(100_000)), "An id is made of at most 200 letters");
 });
 
 test.run();
