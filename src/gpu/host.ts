@@ -20,6 +20,8 @@ export interface HostAdapter {
   readonly backend: string | null;
   /** Where it comes from, e.g. `/usr/share/vulkan/icd.d/radeon_icd.json`. */
   readonly origin: string;
+  /** Called with the device that was opened on it. */
+  onDevice?(device: GPUDevice): void;
 }
 
 /** Whether a choice of adapter means that Sluice chooses. */

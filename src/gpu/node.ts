@@ -6,6 +6,7 @@
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { type AdapterRequest, type HostAdapter, isAuto } from "./host.ts";
 import { INSTALL_COMMAND } from "./node-dawn.ts";
+import { destroyAtExit } from "./node-exit.ts";
 import {
   type Absence,
   allAdapters,
@@ -39,7 +40,7 @@ export async function openAdapter({ adapter: choice, signal, onNotice }: Adapter
       `No GPU was found: computing on the CPU with ${found.name} (${found.origin}). \`sluice info\` reports more.`,
     );
   }
-  return found;
+  return { ...found, onDevice: destroyAtExit };
 }
 
 /** Whether a choice names a Vulkan driver file. */

@@ -63,6 +63,7 @@ export async function openDevice(found: HostAdapter, limits: "default" | "adapte
       cause,
     });
   }
+  found.onDevice?.(device);
   return calibrated(new Gpu(device, readProfile(device, { ...found, info: adapter.info }), { ownsDevice: true }));
 }
 
