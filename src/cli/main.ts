@@ -82,7 +82,8 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     },
     openEditor: world.openEditor,
     async untilShutdown() {
-      throwIfAborted(abort.signal);
+      // Not if it is the reader of the output who has gone, such as one who waited for the address.
+      if (interrupts.exitCode !== null) throwIfAborted(abort.signal);
       await new Promise<void>((resolve) => interrupts.takeOver(resolve));
     },
     divertInterrupts: (handler) => interrupts.divert(handler),
