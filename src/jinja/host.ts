@@ -14,7 +14,7 @@ export class NotData extends Error {
 export class HostValues {
   /** UTF-16 units of text seen so far. */
   length = 0;
-  /** Values seen so far. One that stands in two places counts twice: it may hold others in the same way. */
+  /** Values seen so far. One that is in two places counts twice: what it holds is converted twice. */
   #values = 0;
   /** Names and indices that lead to the value being converted. */
   readonly #path: unknown[] = [];

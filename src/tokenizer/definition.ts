@@ -12,7 +12,7 @@ import type { ChatRenderer } from "./chat-template.ts";
 import { compileDecoder } from "./decoder.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import { readModel } from "./models/model.ts";
-import { isTokenId, malformed, type TokenizerModel } from "./models/vocabulary.ts";
+import { isTokenId, malformed, readSwitch, type TokenizerModel } from "./models/vocabulary.ts";
 import { compileNormalizer } from "./normalizer.ts";
 import { compilePostProcessor, type PostProcess } from "./post-processor.ts";
 import { compilePreTokenizer } from "./pre-tokenizer.ts";
@@ -46,7 +46,10 @@ export async function createTokenizer(
   chatFor: (specials: Readonly<Record<string, string>>) => Promise<ChatRenderer>,
 ): Promise<Tokenizer> {
   const { config, className } = files;
-  for (const field of ["add_bos_token", "add_eos_token", "add_prefix_space"]) checkSwitch(config, field);
+  // Fields that decide about ids are never guessed.
+  for (const field of ["add_bos_token", "add_eos_token", "add_prefix_space"]) {
+    readSwitch(config, field, `\`${field}\` of tokenizer_config.json`);
+  }
   const { version = "1.0" } = files.definition;
   if (version !== "1.0") throw malformed(`tokenizer.json is of version ${show(version)}; "1.0" is supported`);
   const definition = withPrefixSpace(files.definition, config.add_prefix_space, className);
@@ -81,13 +84,6 @@ export async function createTokenizer(
     bosTokenId,
     eosTokenId,
   });
-}
-
-/** Fields of tokenizer_config.json that decide about ids are never guessed. */
-function checkSwitch(config: JsonObject, field: string): void {
-  const value = config[field] ?? false;
-  if (typeof value === "boolean") return;
-  throw malformed(`\`${field}\` of tokenizer_config.json is ${show(value)}, neither true nor false`);
 }
 
 function readAddedTokens(definition: JsonObject, model: TokenizerModel): AddedTokenList {

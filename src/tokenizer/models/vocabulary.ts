@@ -49,13 +49,14 @@ export function isTokenId(value: unknown): value is number {
 }
 
 /**
- * A switch of `model`, off unless it is set.
+ * A switch, off unless it is set.
+ * @param name of the field in messages; default: as one of `model`
  * @throws SluiceError `bad_file` if it is neither true nor false
  */
-export function readSwitch(config: JsonObject, field: string): boolean {
+export function readSwitch(config: JsonObject, field: string, name = `\`model.${field}\``): boolean {
   const value = config[field] ?? false;
   if (typeof value === "boolean") return value;
-  throw malformed(`\`model.${field}\` is ${show(value)}, neither true nor false`);
+  throw malformed(`${name} is ${show(value)}, neither true nor false`);
 }
 
 /** The error of a tokenizer file that is damaged or contradicts itself. */

@@ -68,7 +68,7 @@ export interface Program {
   readonly low: readonly Bitmap[];
   /** Register 0 holds the position of \K, if any: where the match begins. */
   readonly registers: number;
-  /** The characters that a match can begin with; undefined: any, or none */
+  /** The characters that a match can begin with; undefined if it can be empty. */
   readonly first: CodeSet | undefined;
   /** Whether a failure at a position holds for every start of the search: not with \G. */
   readonly rememberable: boolean;
