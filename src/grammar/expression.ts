@@ -90,3 +90,28 @@ export function repeat(part: Expression, least: number, most: number): Expressio
   const rest: Expression = most === Number.POSITIVE_INFINITY ? many(part) : { kind: "upTo", part, most: most - least };
   return inTurn([...fixed, rest]);
 }
+
+/** How many bytes texts of an expression have, at least and at most; undefined for one with rules. */
+export function lengthsOf(expression: Expression): readonly [least: number, most: number] | undefined {
+  switch (expression.kind) {
+    case "byte":
+      return [1, 1];
+    case "all":
+    case "any": {
+      const parts = expression.kind === "all" ? expression.parts : expression.choices;
+      const lengths = parts.map(lengthsOf);
+      if (!lengths.every((each) => each !== undefined)) return undefined;
+      const [lows, highs] = [lengths.map(([low]) => low), lengths.map(([, high]) => high)];
+      const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+      return expression.kind === "all" ? [sum(lows), sum(highs)] : [Math.min(...lows), Math.max(...highs)];
+    }
+    case "upTo":
+    case "many": {
+      const part = lengthsOf(expression.part);
+      const most = expression.kind === "many" ? Number.POSITIVE_INFINITY : expression.most;
+      return part && [0, part[1] * most];
+    }
+    default:
+      return undefined;
+  }
+}

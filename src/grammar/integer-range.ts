@@ -19,11 +19,16 @@ export function integersBetween(least: number, most: number): Expression | undef
 function naturals(low: number, high: number): Expression {
   const choices: Expression[] = [];
   for (let length = String(low).length; length <= String(high).length; length++) {
-    const from = length === String(low).length ? String(low) : `1${"0".repeat(length - 1)}`;
-    const to = length === String(high).length ? String(high) : "9".repeat(length);
-    choices.push(sameLength(from, to));
+    choices.push(wholesOfLength(length, low, high));
   }
   return any(...choices);
+}
+
+/** Those of `low` to `high`, which are not negative, that have a number of digits; there are some. */
+export function wholesOfLength(length: number, low: number, high: number): Expression {
+  const from = length === String(low).length ? String(low) : `1${"0".repeat(length - 1)}`;
+  const to = length === String(high).length ? String(high) : "9".repeat(length);
+  return sameLength(from, to);
 }
 
 /** Digits between two of the same length. */
@@ -45,6 +50,7 @@ function digitOf(text: string): number {
   return text.charCodeAt(0) - 0x30;
 }
 
-function exactly(value: number): Expression {
+/** A digit. */
+export function exactly(value: number): Expression {
   return byte([0x30 + value, 0x30 + value]);
 }

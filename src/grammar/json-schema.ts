@@ -5,9 +5,10 @@
  */
 import { SluiceError } from "../errors.ts";
 import { show, showText } from "../show.ts";
-import { all, any, type Expression, empty, inTurn, literal, oneAmong, Rule } from "./expression.ts";
+import { all, any, type Expression, empty, inTurn, lengthsOf, literal, oneAmong, Rule } from "./expression.ts";
 import { integersBetween } from "./integer-range.ts";
 import * as json from "./json-text.ts";
+import { numbersBetween } from "./number-range.ts";
 import { compilePattern } from "./pattern.ts";
 import { formats } from "./string-formats.ts";
 
@@ -28,7 +29,10 @@ const NOTES = new Set([
   "readOnly",
   "writeOnly",
   "strict",
+  "discriminator",
 ]);
+/** Extensions, which say nothing of values, begin so. */
+const EXTENSION = "x-";
 
 /** Keywords by the type of value that they restrict. */
 const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
@@ -270,8 +274,8 @@ function stringOf(schema: Schema, path: string): Expression {
   const { pattern, format } = schema;
   const [least, most] = counts(schema, "minLength", "maxLength", path);
   const isCounted = schema.minLength !== undefined || schema.maxLength !== undefined;
-  if ([pattern !== undefined, format !== undefined, isCounted].filter(Boolean).length > 1) {
-    throw refusal(path, "has several of pattern, format and a length, which cannot be joined");
+  if (pattern !== undefined && (format !== undefined || isCounted)) {
+    throw refusal(path, "has a pattern beside a format or a length, which cannot be joined");
   }
   if (pattern !== undefined) {
     if (typeof pattern !== "string") throw refusal(`${path}/pattern`, "must be a text");
@@ -280,6 +284,14 @@ function stringOf(schema: Schema, path: string): Expression {
   if (format !== undefined) {
     const body = typeof format === "string" ? formats.get(format) : undefined;
     if (!body) throw refusal(`${path}/format`, `is ${show(format)}; there are ${[...formats.keys()].join(", ")}`);
+    // Formats are ASCII.
+    const [shortest, longest] = lengthsOf(body) ?? [0, Infinity];
+    if (shortest < least || longest > most) {
+      throw refusal(
+        path,
+        `has a length beside the format ${format}, which has ${shortest} to ${longest} characters here`,
+      );
+    }
     return all(literal('"'), body, literal('"'));
   }
   return json.stringOf(least, most);
@@ -293,21 +305,40 @@ function numberOf(type: "integer" | "number", schema: Schema, path: string): Exp
   };
   const bounds = [bound("minimum"), bound("maximum"), bound("exclusiveMinimum"), bound("exclusiveMaximum")];
   const [minimum, maximum, above, below] = bounds;
-  if (type === "number" && bounds.some((each) => each !== undefined)) {
-    throw refusal(path, "bounds a number: only whole numbers can be bounded", "Use type integer, or an enum.");
-  }
-  const { multipleOf } = schema;
-  if (multipleOf !== undefined && !(type === "integer" && multipleOf === 1)) {
-    throw refusal(`${path}/multipleOf`, "is not supported");
+  const isBounded = bounds.some((each) => each !== undefined);
+  const places = placesOf(schema, type, path);
+  if (type === "number" && (isBounded || places !== undefined)) {
+    const [least, most] = [
+      Math.max(minimum ?? -Infinity, above ?? -Infinity),
+      Math.min(maximum ?? Infinity, below ?? Infinity),
+    ];
+    const within = numbersBetween({
+      ...{ least, isAbove: above === least, most, isBelow: below === most },
+      ...(places !== undefined && { places }),
+    });
+    if (within) return within;
+    throw refusal(path, `has no number from ${least} to ${most} of at most ${json.MOST_DIGITS} digits`);
   }
   if (type === "number") return json.number;
-  if (bounds.every((each) => each === undefined)) return json.integer;
+  if (!isBounded) return json.integer;
   const least = Math.max(minimum ?? -Infinity, above === undefined ? -Infinity : Math.floor(above) + 1);
   const most = Math.min(maximum ?? Infinity, below === undefined ? Infinity : Math.ceil(below) - 1);
   const within = integersBetween(least, most);
   if (!within)
     throw refusal(path, `has no whole number from ${least} to ${most} of at most ${json.MOST_DIGITS} digits`);
   return within;
+}
+
+/** Digits after the point that a `multipleOf` of 1, 0.1, 0.01, … leaves; undefined without one. */
+function placesOf({ multipleOf }: Schema, type: "integer" | "number", path: string): number | undefined {
+  if (multipleOf === undefined || (type === "integer" && multipleOf === 1)) return undefined;
+  if (type === "number" && multipleOf === 1) return 0;
+  const tenth = typeof multipleOf === "number" && /^0\.(0*)1$/.exec(String(multipleOf));
+  if (type === "number" && tenth) return (tenth[1] as string).length + 1;
+  throw refusal(
+    `${path}/multipleOf`,
+    `is ${show(multipleOf)}; supported are 1 and for numbers also 0.1, 0.01 and the like`,
+  );
 }
 
 function counts(schema: Schema, low: string, high: string, path: string): readonly [least: number, most: number] {
@@ -347,7 +378,7 @@ function checkKeywords(schema: Schema, types: readonly string[], path: string): 
   // Keywords of other types restrict nothing here, as the standard says.
   const known = new Set([...Object.values(KEYWORDS).flat(), ...CHOOSING, ...NOTES]);
   for (const key of Object.keys(schema)) {
-    if (known.has(key)) continue;
+    if (known.has(key) || key.startsWith(EXTENSION)) continue;
     throw refusal(
       `${path}/${key}`,
       "is not supported",
@@ -359,7 +390,7 @@ function checkKeywords(schema: Schema, types: readonly string[], path: string): 
 /** Refuses keywords beside one that decides alone. */
 function checkAlone(schema: Schema, key: string, path: string, beside: readonly string[] = []): void {
   for (const other of Object.keys(schema)) {
-    if (other === key || NOTES.has(other) || beside.includes(other)) continue;
+    if (other === key || NOTES.has(other) || other.startsWith(EXTENSION) || beside.includes(other)) continue;
     throw refusal(`${path}/${other}`, `stands beside ${key}, and the two cannot be joined`);
   }
 }

@@ -137,6 +137,64 @@ const cases: readonly Case[] = [
     holds: (value: number) => value > -13 && value <= 1204,
   },
   {
+    name: "numbers within bounds",
+    schema: { type: "number", minimum: -1.25, exclusiveMaximum: 110.5 },
+    fits: ["-1.25", "-1", "-0.5", "0", "0.000", "0.00000000000001", "7.5", "99.99", "110", "110.4999", "110.0"],
+    refused: ["-1.26", "-1.2500001", "-2", "110.5", "110.50", "111", "1e1", "-0", "-0.0", "01", "1.", "200"],
+    holds: (value: number) => value >= -1.25 && value < 110.5,
+  },
+  {
+    name: "numbers within a narrow range, and above 0",
+    schema: {
+      type: "array",
+      prefixItems: [
+        { type: "number", exclusiveMinimum: 0.123, maximum: 0.1305 },
+        { type: "number", exclusiveMinimum: 0 },
+        { type: "number", maximum: -2.5, minimum: -2.75 },
+        { type: "number", minimum: 0, maximum: 3, multipleOf: 0.01 },
+      ],
+      items: false,
+    },
+    fits: ["[0.1231,0.1,-2.6,3]", "[0.13,5,-2.50,0.25]", "[0.1305,123456.75,-2.75,2.9]"],
+    refused: ["[0.123,1,-2.6,1]", "[0.131,1,-2.6,1]", "[0.124,0,-2.6,1]", "[0.124,0.0,-2.6,1]", "[0.124,1,-2.4,1]"],
+    holds: ([a, b, c, d]: number[]) =>
+      [a, b, c, d].every((each) => each !== undefined) &&
+      (a as number) > 0.123 &&
+      (a as number) <= 0.1305 &&
+      (b as number) > 0 &&
+      (c as number) >= -2.75 &&
+      (c as number) <= -2.5 &&
+      /^[0-3](\.\d{1,2})?$/.test(String(d)),
+  },
+  {
+    name: "addresses and durations",
+    schema: {
+      type: "array",
+      prefixItems: [
+        { type: "string", format: "uri", minLength: 1, maxLength: 2083 },
+        { type: "string", format: "ipv6" },
+        { type: "string", format: "duration" },
+      ],
+      items: false,
+    },
+    fits: [
+      '["https://example.org","::1","PT5M"]',
+      '["http://a.example:8080/x/y%20z?q=1#top","2001:db8::ff00:42:8329","P1Y2M3DT4H5M6S"]',
+      '["ftp://h.org/","1:2:3:4:5:6:7:8","P3W"]',
+    ],
+    refused: [
+      '["example.org","::1","PT5M"]',
+      '["https://example.org","1:2:3","PT5M"]',
+      '["https://example.org","1::2::3","PT5M"]',
+      '["https://example.org","::1","P"]',
+      '["https://example.org","::1","P1Y2D"]',
+    ],
+    holds: ([uri, ipv6, duration]: string[]) =>
+      URL.canParse(uri as string) &&
+      URL.canParse(`http://[${ipv6}]/`) &&
+      /^P(?!$)(\d+W|(\d+Y)?(\d+M)?(\d+D)?(T(?!$)(\d+H)?(\d+M)?(\d+S)?)?)$/.test(duration as string),
+  },
+  {
     name: "patterns",
     schema: { type: "string", pattern: '^[a-c]{2,3}-(\\d+|x)[^\\d"]?$' },
     fits: ['"ab-1"', '"abc-x"', '"cc-12!"', '"ab-1é"'],
@@ -195,7 +253,12 @@ test("a text never spaces itself out for ever", () => {
 test("what cannot be held to is refused by name", () => {
   const refusals: readonly (readonly [unknown, RegExp])[] = [
     [{ type: "string", contentEncoding: "base64" }, /#\/contentEncoding is not supported/],
-    [{ type: "object", properties: { a: { type: "number", minimum: 1 } } }, /#\/properties\/a bounds a number/],
+    [
+      { type: "object", properties: { a: { type: "number", minimum: 2, maximum: 1 } } },
+      /#\/properties\/a has no number from 2 to 1/,
+    ],
+    [{ type: "number", multipleOf: 0.25 }, /#\/multipleOf is 0.25; supported are 1/],
+    [{ type: "string", format: "date", maxLength: 9 }, /has a length beside the format date, which has 10 to 10/],
     [{ type: "text" }, /#\/type is "text"; there are object/],
     [{ $ref: "other.json" }, /#\/\$ref is "other.json"; only places within the schema/],
     [{ $ref: "#/$defs/none" }, /which the schema does not have/],
