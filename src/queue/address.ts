@@ -15,13 +15,21 @@ export interface QueueAddress {
   /** For messages. */
   readonly shown: string;
   /** A path of a socket, or an address that clients read. */
-  readonly target: { readonly path: string } | { readonly url: string };
+  readonly target: { readonly path: string; readonly password?: string } | { readonly url: string };
 }
 
-/** @throws SluiceError `usage` for what is no address of a queue; the message does not repeat it */
-export function queueAddress(given: string): QueueAddress {
+/** The variable of the environment that holds the password: unlike an address, no list of processes shows it. */
+export const PASSWORD_VARIABLE = "SLUICE_QUEUE_PASSWORD";
+
+/**
+ * @param password for an address that has none
+ * @throws SluiceError `usage` for what is no address of a queue; the message does not repeat it
+ */
+export function queueAddress(given: string, password = ""): QueueAddress {
   const [, path] = /^unix:(?:\/\/)?(\/.+)$/.exec(given) ?? [];
-  if (path !== undefined) return { given, shown: `unix:${path}`, target: { path } };
+  if (path !== undefined) {
+    return { given, shown: `unix:${path}`, target: { path, ...(password !== "" && { password }) } };
+  }
   const url = URL.canParse(given) ? new URL(given) : null;
   const protocol = url && PROTOCOLS[url.protocol];
   if (!url || !protocol || url.hostname === "") {
@@ -30,11 +38,13 @@ export function queueAddress(given: string): QueueAddress {
       field: "queue",
     });
   }
+  const shown = `${url.protocol}//${url.host}`;
+  if (url.password === "" && password !== "") url.password = encodeURIComponent(password);
   const database = url.pathname.length > 1 ? url.pathname : "";
   return {
     given,
-    shown: `${url.protocol}//${url.host}${database}`,
-    target: { url: given.replace(/^\w+:/, protocol) },
+    shown: `${shown}${database}`,
+    target: { url: url.href.replace(/^\w+:/, protocol) },
   };
 }
 

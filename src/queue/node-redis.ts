@@ -3,7 +3,7 @@ import type * as BullMq from "bullmq";
 import type { Redis } from "ioredis";
 import { SluiceError } from "../errors.ts";
 import { showSentence, showText } from "../show.ts";
-import { type QueueAddress, withoutPasswords } from "./address.ts";
+import { PASSWORD_VARIABLE, type QueueAddress, withoutPasswords } from "./address.ts";
 
 /** @throws SluiceError `not_found` if the packages are not installed */
 export async function queuePackages(): Promise<{ readonly bullmq: typeof BullMq; readonly Client: typeof Redis }> {
@@ -82,7 +82,11 @@ function checkServer(info: string, shown: string, onNote: (text: string) => void
 
 /** What a server says of users and passwords, in its own words, and what to do then. */
 const REFUSALS: readonly (readonly [answer: RegExp, fault: string, hint: string])[] = [
-  [/NOAUTH/, "needs a password", "Write redis://:PASSWORD@HOST:PORT, or redis://USER:PASSWORD@HOST:PORT."],
+  [
+    /NOAUTH/,
+    "needs a password",
+    `Set ${PASSWORD_VARIABLE}, or write redis://:PASSWORD@HOST:PORT or redis://USER:PASSWORD@HOST:PORT.`,
+  ],
   [/WRONGPASS|invalid password|without any password/, "refuses the user or password", "Are they right?"],
   [/NOPERM/, "does not let this user do what queues need", "Give the user all commands and keys: +@all ~*."],
   [

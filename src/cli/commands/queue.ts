@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { LoraChoice, ShardRunner } from "../../index.ts";
-import { type QueueAddress, queueAddress } from "../../queue/address.ts";
+import { PASSWORD_VARIABLE, type QueueAddress, queueAddress } from "../../queue/address.ts";
 import type { JobModel } from "../../queue/messages.ts";
 import type { CommandContext } from "../context.ts";
 import { defined } from "../defined.ts";
@@ -10,7 +10,7 @@ import { optional, type Parser } from "../options.ts";
 import type { FileStore } from "../response-store.ts";
 import { fittedWeights, type ModelChoice } from "./model.ts";
 
-export const addressOf: Parser<QueueAddress> = (given) => queueAddress(given);
+export const addressOf: Parser<QueueAddress> = (given) => queueAddress(given, process.env[PASSWORD_VARIABLE]);
 
 export const queueOption = optional(
   "ADDRESS",
