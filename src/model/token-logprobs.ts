@@ -19,11 +19,12 @@ export interface TokenLogprobs extends TokenLogprob {
 }
 
 export function tokenLogprobs(tokenizer: Tokenizer | null, token: number, drawn: DrawnLogprobs): TokenLogprobs {
-  const named = (id: number, logprob: number): TokenLogprob => ({ token: id, text: textOf(tokenizer, id), logprob });
+  const named = (id: number, logprob: number): TokenLogprob => ({ token: id, text: tokenText(tokenizer, id), logprob });
   return { ...named(token, drawn.logprob), top: drawn.top.map((each) => named(each.token, each.logprob)) };
 }
 
-function textOf(tokenizer: Tokenizer | null, id: number): string | null {
+/** The text of a token in the middle of a text; special ones have theirs too. Null without a tokenizer. */
+export function tokenText(tokenizer: Tokenizer | null, id: number): string | null {
   if (!tokenizer) return null;
   const bytes = tokenizer.tokenBytes?.(id);
   if (bytes) return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);

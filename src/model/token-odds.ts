@@ -1,4 +1,5 @@
 /** What a distribution says of tokens: probabilities, ranks, the likeliest ones. */
+import { indicesOfLargest } from "../numbers/largest.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** A token and its probability. */
@@ -34,16 +35,7 @@ export function likeliest(
   tokenizer: Tokenizer | null,
   previous: number,
 ): readonly TokenProbability[] {
-  const found: number[] = [];
-  for (let token = 0; token < logProbabilities.length; token++) {
-    const own = logProbabilities[token] as number;
-    if (found.length === count && !(own > (logProbabilities[found[count - 1] as number] as number))) continue;
-    let at = found.length;
-    while (at > 0 && own > (logProbabilities[found[at - 1] as number] as number)) at--;
-    found.splice(at, 0, token);
-    if (found.length > count) found.pop();
-  }
-  return found.map((token) => ({
+  return indicesOfLargest(logProbabilities, count).map((token) => ({
     token,
     text: textAfter(tokenizer, previous, token),
     probability: Math.exp(logProbabilities[token] as number),

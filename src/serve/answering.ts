@@ -34,40 +34,47 @@ export class RequestEnd {
     this.#controller.abort(reason);
   }
 
-  /** The reason for which it ended, for an error that only says that it did. */
-  causeOf(error: unknown): unknown {
-    const { reason } = this.#controller.signal;
-    return reason instanceof Problem ? reason : error;
+  /** Awaits a part of the answer. If it fails, the other parts end too, and the error says why the request ended. */
+  async await<T>(part: Promise<T>): Promise<T> {
+    try {
+      return await part;
+    } catch (error) {
+      const { reason } = this.#controller.signal;
+      const cause: unknown = reason instanceof Problem ? reason : error;
+      this.end(cause);
+      throw cause;
+    }
   }
 }
 
-/** Runs choices to their ends. @param onToken called with each token as it comes */
+/** Who is told of choices as they come. */
+export interface ChoiceListener {
+  onToken(choice: number, token: GeneratedToken): void;
+  /** A choice has ended; others may go on. */
+  onEnd(choice: number, result: GenerateResult): void;
+}
+
+/** Runs choices to their ends. */
 export async function runAll(
   choices: readonly RunningChoice[],
   metrics: Metrics,
   end: RequestEnd,
-  onToken: (choice: number, token: GeneratedToken) => void = () => undefined,
+  listener?: ChoiceListener,
 ): Promise<readonly GenerateResult[]> {
-  try {
-    return await Promise.all(
-      choices.map(async (choice, i) => {
-        for await (const token of choice) onToken(i, token);
-        const result = await choice.result();
-        const { timings, tokens, prompt_tokens } = result;
-        metrics.generated({
-          promptTokens: prompt_tokens.length,
-          newTokens: tokens.length,
-          firstTokenMs: timings.time_to_first_token_ms,
-          decodeMs: timings.decode_ms,
-        });
-        return result;
-      }),
-    );
-  } catch (error) {
-    const cause = end.causeOf(error);
-    end.end(cause);
-    throw cause;
-  }
+  const run = async (choice: RunningChoice, i: number): Promise<GenerateResult> => {
+    for await (const token of choice) listener?.onToken(i, token);
+    const result = await choice.result();
+    const { timings, tokens, prompt_tokens } = result;
+    metrics.generated({
+      promptTokens: prompt_tokens.length,
+      newTokens: tokens.length,
+      firstTokenMs: timings.time_to_first_token_ms,
+      decodeMs: timings.decode_ms,
+    });
+    listener?.onEnd(i, result);
+    return result;
+  };
+  return end.await(Promise.all(choices.map(run)));
 }
 
 /** OpenAI's word for why a text ended. */

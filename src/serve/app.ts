@@ -56,7 +56,13 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
     metrics.answered(route, c.res.status, (performance.now() - began) / 1000);
   });
   app.use(guardOrigins(origins));
-  app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], allowMethods: ["GET", "POST", "PUT", "DELETE"] }));
+  app.use(
+    cors({
+      origin: origins.includes("*") ? "*" : [...origins],
+      allowMethods: ["GET", "POST", "PUT", "DELETE"],
+      exposeHeaders: ["Retry-After"],
+    }),
+  );
 
   app.get("/health", (c) => {
     if (!isDraining) return c.json({ status: "ok" });
@@ -89,13 +95,17 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
   app.post("/v1/completions", async (c) => complete(service, await body(c), c.req.raw.signal));
   app.post("/v1/chat/completions", async (c) => chat(service, await body(c), c.req.raw.signal));
 
-  app.post("/api/steer", async (c) => {
-    const texts = await steer(service, await body(c), c.req.raw.signal);
-    return c.json(Object.fromEntries(texts.map(({ type, output }) => [type, output])));
-  });
-  app.post("/v1/steer/completion", async (c) => {
-    return c.json({ outputs: await steer(service, await body(c), c.req.raw.signal) });
-  });
+  const steered = (shape: Parameters<typeof steer>[3]) => async (c: Context) =>
+    steer(service, await body(c), c.req.raw.signal, shape);
+  app.post(
+    "/api/steer",
+    // What has not begun is null there.
+    steered((texts) => Object.fromEntries(texts.map(({ type, output }) => [type, output === "" ? null : output]))),
+  );
+  app.post(
+    "/v1/steer/completion",
+    steered((outputs) => ({ outputs })),
+  );
 
   const { bundles } = engine;
   app.get("/v1/bundles", (c) => c.json({ object: "list", data: bundles.names.map((name) => bundles.describe(name)) }));
@@ -119,6 +129,15 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
     return c.json({ id: name, object: "bundle", deleted: true });
   });
 
+  for (const [path, methods] of Object.entries(METHODS)) {
+    app.all(path, (c) => {
+      c.header("Allow", methods);
+      throw new Problem(405, `${c.req.path.slice(0, 200)} takes ${methods}, not ${c.req.method.slice(0, 20)}`, {
+        code: "method_not_allowed",
+      });
+    });
+  }
+
   return {
     fetch: (request, env) => app.fetch(request, env as Record<string, unknown>),
     drain() {
@@ -126,6 +145,20 @@ export function makeApp(service: Service, { keys, origins, allowUploads, onFault
     },
   };
 }
+
+/** What addresses take, for requests that do otherwise. */
+const METHODS: Readonly<Record<string, string>> = {
+  "/health": "GET",
+  "/metrics": "GET",
+  "/v1/models": "GET",
+  "/v1/models/:name{.+}": "GET",
+  "/v1/completions": "POST",
+  "/v1/chat/completions": "POST",
+  "/api/steer": "POST",
+  "/v1/steer/completion": "POST",
+  "/v1/bundles": "GET",
+  "/v1/bundles/:name": "GET, PUT, DELETE",
+};
 
 /** Pages of other origins are refused, since a browser sends them a user's reach. */
 function guardOrigins(allowed: readonly string[]): MiddlewareHandler {

@@ -3,8 +3,12 @@ import type { Context } from "hono";
 import { MAX_NESTING, nesting } from "../formats/json.ts";
 import { Problem } from "./problem.ts";
 
-/** @throws Problem 413 for more than `most` bytes, 400 if the sender leaves before the end, which is no fault of the server */
+/** @throws Problem 413 for more than `most` bytes, 415 for compressed ones, 400 if the sender leaves before the end, which is no fault of the server */
 export async function bytesOf(c: Context, most: number): Promise<Uint8Array> {
+  const encoding = c.req.header("Content-Encoding") ?? "identity";
+  if (!/^identity$/i.test(encoding.trim())) {
+    throw new Problem(415, `The body must come as it is, not in ${encoding.slice(0, 40)}`, { code: "bad_encoding" });
+  }
   const length = c.req.header("Content-Length");
   if (length !== undefined) {
     if (Number(length) > most) throw tooLarge(most);

@@ -75,16 +75,18 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
           chunk(index, { tool_calls: [{ index: place, ...shapedCall(call) }] });
         }
       };
-      const results = await runAll(choices, metrics, end, (index, { token, text: piece, logprobs: scores }) => {
-        if (!events.hasBegun(index)) chunk(index, { role: "assistant", content: "" });
-        const scored = scores && !isStop(token) ? { content: [chatLogprob(tokenizer, scores)], refusal: null } : null;
-        const answer = answers[index] as AnswerStream;
-        const parsed = wish.tools.length > 0 ? answer.push(piece ?? "") : { content: piece ?? "", calls: [] };
-        tell(index, parsed, scored, body.return_token_ids ? { token_ids: [token] } : undefined);
-      });
-      results.forEach((result, index) => {
-        if (wish.tools.length > 0) tell(index, (answers[index] as AnswerStream).end(), null);
-        chunk(index, {}, { finish_reason: (calls[index] as number) > 0 ? "tool_calls" : finishReason(result) });
+      const results = await runAll(choices, metrics, end, {
+        onToken(index, { token, text: piece, logprobs: scores }) {
+          if (!events.hasBegun(index)) chunk(index, { role: "assistant", content: "" });
+          const scored = scores && !isStop(token) ? { content: [chatLogprob(tokenizer, scores)], refusal: null } : null;
+          const answer = answers[index] as AnswerStream;
+          const parsed = wish.tools.length > 0 ? answer.push(piece ?? "") : { content: piece ?? "", calls: [] };
+          tell(index, parsed, scored, body.return_token_ids ? { token_ids: [token] } : undefined);
+        },
+        onEnd(index, result) {
+          if (wish.tools.length > 0) tell(index, (answers[index] as AnswerStream).end(), null);
+          chunk(index, {}, { finish_reason: (calls[index] as number) > 0 ? "tool_calls" : finishReason(result) });
+        },
       });
       if (body.stream_options?.include_usage) {
         events.send({ ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(results, n) });

@@ -3,7 +3,18 @@
  * bundle had when the server began, runs in sessions beside it, one request at a time.
  */
 import { SluiceError } from "../errors.ts";
-import type { Batch, BatchStats, Bundle, GeneratedToken, GenerateOptions, GenerateResult, Model } from "../index.ts";
+import type {
+  Batch,
+  BatchStats,
+  Bundle,
+  GeneratedToken,
+  GenerateOptions,
+  GenerateResult,
+  Model,
+  StageChange,
+  TokenLogprobs,
+} from "../index.ts";
+import { scorePrompt } from "../model/score-prompt.ts";
 import { Bundles, type Intervention } from "./interventions.ts";
 import type { Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
@@ -14,6 +25,14 @@ export interface EngineOptions {
   readonly limits: Limits;
   /** Bundles may come later: the batch is opened for the usual kinds. */
   readonly allowUploads: boolean;
+}
+
+/** What a prompt's tokens are scored under. */
+export interface Scoring {
+  readonly interventions: readonly Intervention[];
+  /** How many of the likeliest tokens in each place are listed. */
+  readonly topLogprobs: number;
+  readonly signal: AbortSignal;
 }
 
 /** A choice on its way: tokens as they come, then the summary. */
@@ -105,22 +124,10 @@ export class Engine {
     interventions: readonly Intervention[],
     bundles: readonly Bundle[],
   ): RunningChoice {
-    const prefixes = interventions.map((_, i) => (interventions.length > 1 ? `b${i}` : undefined));
-    const model = this.model.with(
-      bundles.map((bundle, i) => ({ bundle, ...(prefixes[i] !== undefined && { prefix: prefixes[i] }) })),
-    );
+    const { model, changes } = this.#edit(interventions, bundles);
     const open = async () => {
       const session = await model.session({ context: this.context });
-      for (const [i, { stages, edges }] of interventions.entries()) {
-        const named = (id: string): string => (prefixes[i] === undefined ? id : `${prefixes[i]}/${id}`);
-        for (const [id, values] of stages ?? []) session.set(named(id), values);
-        const mask = bundles[i]?.manifest.stages.find(({ kind }) => kind === "edge_mask");
-        if (edges && !mask)
-          throw new Problem(400, `Bundle "${interventions[i]?.bundle}" has no edge mask`, {
-            param: `interventions[${i}].edges`,
-          });
-        if (edges && mask) session.set(named(mask.id), { edges });
-      }
+      for (const [id, values] of changes) session.set(id, values);
       return session;
     };
     let finished: (result: GenerateResult) => void = () => undefined;
@@ -146,6 +153,56 @@ export class Engine {
         }
       },
     };
+  }
+
+  /**
+   * Log probabilities of prompts' own tokens but the first, in a session beside the batch, one request at a time.
+   * @throws Problem 400 for bundles and stages that are not known
+   */
+  async score(
+    prompts: readonly (readonly number[])[],
+    { interventions, topLogprobs, signal }: Scoring,
+  ): Promise<readonly (readonly TokenLogprobs[])[]> {
+    const bundles = interventions.map((each, i) => this.bundles.get(each, i));
+    const { model, changes } = this.#edit(interventions, bundles);
+    const done = await this.#inTurn();
+    try {
+      const context = prompts.reduce((most, { length }) => Math.max(most, length), 1);
+      const sequences = await model.openSequences({ context, live: true, signal });
+      try {
+        for (const [id, values] of changes) sequences.stages?.set(id, values);
+        const { tokenizer } = this.model;
+        const scores: (readonly TokenLogprobs[])[] = [];
+        for (const tokens of prompts)
+          scores.push(await scorePrompt(sequences, tokens, { tokenizer, topLogprobs, signal }));
+        return scores;
+      } finally {
+        sequences.dispose();
+      }
+    } finally {
+      done();
+    }
+  }
+
+  /** The model under a request's bundles, and what the request says of their stages. */
+  #edit(
+    interventions: readonly Intervention[],
+    bundles: readonly Bundle[],
+  ): { readonly model: Model; readonly changes: readonly (readonly [id: string, values: StageChange])[] } {
+    if (interventions.length === 0) return { model: this.model, changes: [] };
+    const prefixes = interventions.map((_, i) => (interventions.length > 1 ? `b${i}` : undefined));
+    const model = this.model.with(
+      bundles.map((bundle, i) => ({ bundle, ...(prefixes[i] !== undefined && { prefix: prefixes[i] }) })),
+    );
+    const changes = interventions.flatMap(({ bundle, stages, edges }, i) => {
+      const named = (id: string): string => (prefixes[i] === undefined ? id : `${prefixes[i]}/${id}`);
+      const values = [...(stages ?? [])].map(([id, each]): readonly [string, StageChange] => [named(id), each]);
+      if (!edges) return values;
+      const mask = bundles[i]?.manifest.stages.find(({ kind }) => kind === "edge_mask");
+      if (mask) return [...values, [named(mask.id), { edges }] as const];
+      throw new Problem(400, `Bundle "${bundle}" has no edge mask`, { param: `interventions[${i}].edges` });
+    });
+    return { model, changes };
   }
 
   /** Waits for those before it. @returns what ends its turn. @throws Problem 429 */

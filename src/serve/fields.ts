@@ -41,6 +41,7 @@ export interface CompletionFields extends CommonFields {
   readonly prompt: string | readonly number[] | readonly (string | readonly number[])[];
   readonly logprobs?: number;
   readonly echo?: boolean;
+  readonly best_of?: number;
 }
 
 export interface ChatFields extends CommonFields {
@@ -110,8 +111,11 @@ const prompt: Rule<string | readonly number[] | readonly (string | readonly numb
 export const completionFields = fields<CompletionFields>("a JSON object")({
   ...common,
   prompt: { ...prompt, isNeeded: true },
+  // None: only the prompt is asked about.
+  max_tokens: whole({ least: 0 }),
   logprobs: whole({ least: 0, most: 20 }),
   echo: flag,
+  best_of: whole({ least: 1, most: defaultLimits.choices }),
 });
 
 export const chatFields = fields<ChatFields>("a JSON object")({
@@ -128,7 +132,6 @@ export const chatFields = fields<ChatFields>("a JSON object")({
 
 /** Fields of OpenAI's interface that change results and cannot be honoured, unless they have these values. */
 const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
-  best_of: (value) => value === 1,
   suffix: (value) => value === "",
   functions: () => false,
   function_call: () => false,

@@ -17,6 +17,16 @@ export class ApiKeys {
     if (keys.length === 0) {
       throw new SluiceError("bad_file", "The file of API keys is empty", { hint: "Write one key per line." });
     }
+    const odd = keys.findIndex((key) => !/^[\x21-\x7e]+$/.test(key));
+    if (odd >= 0) {
+      throw new SluiceError(
+        "bad_file",
+        `API key ${odd + 1} has spaces, or characters that no header carries as they are`,
+        {
+          hint: "Write one key per line, of letters, digits and signs of ASCII.",
+        },
+      );
+    }
     return new ApiKeys(await Promise.all(keys.map(digestOf)));
   }
 

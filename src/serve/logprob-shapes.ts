@@ -1,5 +1,5 @@
 /** Log probabilities in OpenAI's two shapes. */
-import type { GenerateResult, Tokenizer, TokenLogprob, TokenLogprobs } from "../index.ts";
+import type { GenerateResult, TextStream, Tokenizer, TokenLogprob, TokenLogprobs } from "../index.ts";
 
 const utf8 = new TextEncoder();
 
@@ -12,24 +12,64 @@ export function chatLogprob(tokenizer: Tokenizer | null, { top, ...own }: TokenL
   return { ...shaped(own), top_logprobs: top.map(shaped) };
 }
 
-/** As completions report tokens. @param offset of the first in the text of its choice */
-export function completionLogprobs(tokens: readonly TokenLogprobs[], wanted: number, offset: number): object {
-  let at = offset;
-  const text_offset = tokens.map(({ text }) => {
-    const begin = at;
-    at += (text ?? "").length;
+/** A token of a completion, with the place of its text; the first of a text has no log probability. */
+export interface PlacedToken extends Omit<TokenLogprobs, "logprob" | "top"> {
+  readonly logprob: number | null;
+  readonly top: readonly TokenLogprob[] | null;
+  readonly offset: number;
+}
+
+/** Where tokens begin in a text, in characters as Python counts them: OpenAI's interface is Python's. */
+export class Offsets {
+  readonly #stream: TextStream | undefined;
+  #at: number;
+
+  /** @param before tokens before them. @param at where their text begins */
+  constructor(tokenizer: Tokenizer | null, before: readonly number[], at: number) {
+    this.#stream = tokenizer?.stream({ context: before });
+    this.#at = at;
+  }
+
+  /** The place of the next token. */
+  next(token: number): number {
+    const begin = this.#at;
+    this.#at += characters(this.#stream?.push(token) ?? "");
     return begin;
-  });
+  }
+}
+
+export function characters(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
+
+/** As completions report tokens. @param wanted how many of the likeliest; the token itself is always listed */
+export function completionLogprobs(
+  tokenizer: Tokenizer | null,
+  tokens: readonly PlacedToken[],
+  wanted: number,
+): object {
+  const nameOf = (token: number, text: string | null): string => {
+    if (text === null) return String(token);
+    // Parts of characters would all have the same name.
+    const bytes = text.includes("\ufffd") ? tokenizer?.tokenBytes?.(token) : undefined;
+    return bytes ? `bytes:${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}` : text;
+  };
+  const topOf = ({ token, text, logprob, top }: PlacedToken): object | null => {
+    if (!top) return null;
+    const found = new Map<string, number | null>();
+    for (const each of [...top, { token, text, logprob }]) {
+      const name = nameOf(each.token, each.text);
+      if (!found.has(name)) found.set(name, each.logprob);
+    }
+    return Object.fromEntries(found);
+  };
   return {
-    tokens: tokens.map(({ text, token }) => text ?? String(token)),
+    tokens: tokens.map(({ token, text }) => nameOf(token, text)),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs:
-      wanted === 0
-        ? null
-        : tokens.map(({ top }) =>
-            Object.fromEntries(top.map((each) => [each.text ?? String(each.token), each.logprob])),
-          ),
-    text_offset,
+    top_logprobs: wanted === 0 ? null : tokens.map(topOf),
+    text_offset: tokens.map(({ offset }) => offset),
   };
 }
 

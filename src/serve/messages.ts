@@ -18,13 +18,16 @@ export function messagesOf(messages: readonly Given[]): readonly Given[] {
     if (typeof role !== "string" || !ROLES.has(role)) {
       throw new Problem(400, `${param}.role must be one of ${[...ROLES].join(", ")}`, { param: `${param}.role` });
     }
+    // Clients send answers back with the fields that these did not have, and templates ask whether there are any calls.
+    const present = Object.entries(message).filter(([, value]) => value !== null && !isEmptyList(value));
     return {
-      ...message,
+      ...Object.fromEntries(present),
       role: role === "developer" ? "system" : role,
       content: contentOf(content, `${param}.content`, role === "assistant"),
-      ...(Array.isArray(tool_calls) && {
-        tool_calls: tool_calls.map((call: unknown, c) => callOf(call, `${param}.tool_calls[${c}]`)),
-      }),
+      ...(Array.isArray(tool_calls) &&
+        tool_calls.length > 0 && {
+          tool_calls: tool_calls.map((call: unknown, c) => callOf(call, `${param}.tool_calls[${c}]`)),
+        }),
     };
   });
 }
@@ -42,6 +45,10 @@ function contentOf(content: unknown, param: string, mayLack: boolean): string | 
       });
     })
     .join("");
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
 function callOf(call: unknown, param: string): Given {

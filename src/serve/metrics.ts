@@ -55,7 +55,7 @@ export class Metrics {
   }): void {
     this.#promptTokens += promptTokens;
     this.#newTokens += newTokens;
-    this.#firstToken.observe(firstTokenMs / 1000);
+    if (newTokens > 0) this.#firstToken.observe(firstTokenMs / 1000);
     if (newTokens > 1) this.#perToken.observe(decodeMs / (newTokens - 1) / 1000);
   }
 

@@ -12,8 +12,10 @@ import { finite, flag, oneOf, text, whole } from "../arguments/rules.ts";
 import { type Bundle, type GenerateOptions, importBundle } from "../index.ts";
 import { RequestEnd, runAll } from "./answering.ts";
 import type { Intervention } from "./interventions.ts";
+import { seedOf } from "./options.ts";
 import { Problem } from "./problem.ts";
 import type { Service } from "./service.ts";
+import { answerStream, type Events } from "./streaming.ts";
 
 interface Feature {
   readonly modelId?: string;
@@ -70,17 +72,21 @@ const rule = fields<Steering>("a JSON object")({
   n_completion_tokens: count,
   temperature: finite({ least: 0 }),
   freq_penalty: finite(),
-  seed: whole({ least: 0 }),
+  seed: test<number>("a whole number", Number.isSafeInteger),
   stream: flag,
   n_logprobs: whole({ least: 0 }),
 });
 
-/** The texts of a request, by their kinds. */
+/** The texts of a request so far, by their kinds. */
+type Outputs = readonly { readonly type: Kind; readonly output: string }[];
+
+/** Answers a request. @param shape what an answer says of its texts; of a kind that has not begun, the text is empty */
 export async function steer(
   service: Service,
   given: unknown,
   client: AbortSignal,
-): Promise<readonly { readonly type: Kind; readonly output: string }[]> {
+  shape: (outputs: Outputs) => object,
+): Promise<Response> {
   const { engine, metrics, tokenizer } = service;
   if (!isOptions(given)) throw new Problem(400, "The body must be a JSON object", { code: "bad_json" });
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
@@ -95,7 +101,8 @@ export async function steer(
   const end = new RequestEnd(client, service.limits.answerMs);
   const options: GenerateOptions = {
     temperature,
-    ...(seed !== undefined && { seed }),
+    ...(seed !== undefined && { seed: seedOf(seed, 0) }),
+    stopTokens: engine.model.config.eos_token_ids,
     maxNewTokens: body.n_tokens ?? body.n_completion_tokens ?? 16,
     signal: end.signal,
   };
@@ -107,11 +114,22 @@ export async function steer(
         : engine.generate(tokens, options, edit.interventions);
     }),
   );
+  if (body.stream) {
+    const texts = types.map(() => "");
+    const tell = async (events: Events): Promise<void> => {
+      await runAll(choices, metrics, end, {
+        onToken(index, { text }) {
+          texts[index] = (texts[index] || prompt) + (text ?? "");
+          events.send(shape(types.map((type, i) => ({ type, output: texts[i] ?? "" }))));
+        },
+        onEnd: () => undefined,
+      });
+    };
+    return answerStream(end, service.limits, tell, null);
+  }
   const results = await runAll(choices, metrics, end).finally(() => end.end());
-  return results.map(({ text: continuation }, i) => ({
-    type: types[i] as Kind,
-    output: prompt + (continuation ?? ""),
-  }));
+  const outputs = results.map(({ text }, i) => ({ type: types[i] as Kind, output: prompt + (text ?? "") }));
+  return Response.json(shape(outputs));
 }
 
 /** What is computed in another way there than here. */
@@ -125,7 +143,6 @@ function refuseInexact(body: Steering): void {
   if (body.freq_penalty) {
     refuse("freq_penalty", "it counts the prompt there; /v1/completions has frequency_penalty, which does not");
   }
-  if (body.stream) refuse("stream", "steered texts come as a whole; /v1/completions has streams");
   if (body.n_logprobs) refuse("n_logprobs", "/v1/completions has log probabilities");
   if (body.features && (body.steer_method ?? "SIMPLE_ADDITIVE") !== "SIMPLE_ADDITIVE") {
     refuse("steer_method", "the vector of a feature is added: SIMPLE_ADDITIVE");

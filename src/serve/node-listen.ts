@@ -1,12 +1,12 @@
 /** A socket for the server, in Node. */
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { getRequestListener, RequestError } from "@hono/node-server";
 import { SluiceError } from "../errors.ts";
 import type { App } from "./app.ts";
 import type { Limits } from "./limits.ts";
 import { OpenAnswers } from "./node-open-answers.ts";
-import { Problem } from "./problem.ts";
+import { Problem, problemOf } from "./problem.ts";
 
 export interface ListenOptions {
   readonly host: string;
@@ -25,16 +25,25 @@ export interface Listening {
 /** @throws SluiceError `usage` if the port is taken or may not be used */
 export async function listen(app: App, { host, port, limits }: ListenOptions): Promise<Listening> {
   const { headersMs, requestMs } = limits;
-  const server = createAdaptorServer({
-    fetch: (request, env) => app.fetch(request, env),
-    serverOptions: {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: headersMs,
-      requestTimeout: requestMs,
-      connectionsCheckingInterval: Math.min(10_000, headersMs / 2, requestMs / 2),
-      keepAliveTimeout: 5000,
+  const timing = {
+    headersTimeout: headersMs,
+    requestTimeout: requestMs,
+    connectionsCheckingInterval: Math.min(10_000, headersMs / 2, requestMs / 2),
+    keepAliveTimeout: 5000,
+  };
+  const listener = getRequestListener((request, env) => app.fetch(request, env), {
+    // HTTP/1.0 names none.
+    hostname: "localhost",
+    // The routes answer their own errors.
+    errorHandler: (error) => {
+      const { status, body } =
+        error instanceof RequestError
+          ? new Problem(400, "The request's address or Host cannot be read", { code: "bad_http" })
+          : problemOf(error);
+      return Response.json(body, { status });
     },
-  }) as Server;
+  });
+  const server = createServer({ maxHeaderSize: limits.headerBytes, ...timing }, listener);
   server.maxConnections = limits.connections;
   const answers = new OpenAnswers(limits.stallMs);
   server.on("request", (_: IncomingMessage, response: ServerResponse) => answers.add(response));

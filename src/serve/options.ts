@@ -32,7 +32,7 @@ export function optionsFor(body: CommonFields, model: Model, choice: number): Ge
 }
 
 /** A seed may be negative in requests; ours are from 0 to 2^53 - 1. */
-function seedOf(seed: number, choice: number): number {
+export function seedOf(seed: number, choice: number): number {
   const most = Number.MAX_SAFE_INTEGER;
   const first = seed < 0 ? most + seed + 1 : seed;
   return first <= most - choice ? first + choice : choice - (most - first) - 1;

@@ -1,5 +1,6 @@
 /** What the routes share: the model by its name, its engine, its conversations. */
 import type { Tokenizer } from "../index.ts";
+import { boundsOf, encodePrompt } from "../model/request.ts";
 import { encodeWithin } from "../tokenizer/encode-within.ts";
 import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
 import type { Engine } from "./engine.ts";
@@ -59,11 +60,18 @@ export class Service {
     const { context } = this.engine;
     const tokens = encodeWithin(this.tokenizer, text, context, { addSpecialTokens: false });
     if (tokens && tokens.length <= context) return tokens;
-    const count = tokens ? `${tokens.length}` : `more than ${context}`;
-    throw new Problem(400, `${what} has ${count} tokens and the context holds ${context}`, {
-      code: "context_length_exceeded",
-      param,
-    });
+    throw tooLong(what, tokens ? `${tokens.length}` : `more than ${context}`, context, param);
+  }
+
+  /**
+   * Ids of a prompt to be continued: of a text with the special tokens that the tokenizer adds; ids as they are.
+   * @throws SluiceError as the library says of prompts; Problem 400 for more tokens than the context holds
+   */
+  promptTokens(prompt: string | readonly number[]): readonly number[] {
+    const { context, model } = this.engine;
+    const tokens = encodePrompt(boundsOf(model.internals, context), prompt, context);
+    if (tokens.length <= context) return tokens;
+    throw tooLong("The prompt", `${tokens.length}`, context, "prompt");
   }
 
   /** Ids that end an answer in a conversation. */
@@ -84,4 +92,11 @@ export class Service {
     const { config, tokenizer } = this.engine.model;
     return config.eos_token_ids.includes(token) || (tokenizer?.specialTokens?.has(token) ?? false);
   }
+}
+
+function tooLong(what: string, count: string, context: number, param: string): Problem {
+  return new Problem(400, `${what} has ${count} tokens and the context holds ${context}`, {
+    code: "context_length_exceeded",
+    param,
+  });
 }

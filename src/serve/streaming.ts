@@ -14,10 +14,12 @@ export interface Events {
 /** Time to wait for a first event or an error before the stream begins. */
 const PATIENCE_MS = 2000;
 
+/** @param last what says that the stream is complete; null: its end alone does */
 export async function answerStream(
   end: RequestEnd,
   limits: Limits,
   tell: (events: Events) => Promise<void>,
+  last: string | null = "[DONE]",
 ): Promise<Response> {
   let isGone = false;
   const stream = new EventStream(limits, () => {
@@ -43,7 +45,7 @@ export async function answerStream(
   };
   const told = tell(events).then(
     () => {
-      stream.send("[DONE]");
+      if (last !== null) stream.send(last);
       stream.close();
       end.end();
     },

@@ -140,6 +140,74 @@ test("log probabilities in both shapes", async () => {
   assert.equal(streamed, content);
 });
 
+test("a prompt that is given back has the log probabilities that its tokens have as new ones, streamed or not", async () => {
+  const { client, model } = open;
+  const { tokens, logprobs: own = [] } = await model
+    .generate("Once upon a time", { maxNewTokens: 6, topLogprobs: 2 })
+    .result();
+  const start = [...model.encode("Once upon a time")];
+  const asked = { model: "stories260K", prompt: [...start, ...tokens], echo: true, temperature: 0, logprobs: 2 };
+  // Only the prompt is asked about, as evaluation harnesses do.
+  const scored = await client.completions.create({ ...asked, max_tokens: 0 });
+  const [choice] = scored.choices;
+  const { token_logprobs = [], top_logprobs = [], tokens: names = [], text_offset = [] } = choice?.logprobs ?? {};
+  assert.is(choice?.finish_reason, "length");
+  assert.equal([scored.usage?.completion_tokens, scored.usage?.prompt_tokens], [0, start.length + 6]);
+  assert.equal([token_logprobs.length, token_logprobs[0], top_logprobs[0]], [start.length + 6, null, null]);
+  for (const [i, { logprob, top, text }] of own.entries()) {
+    assert.ok(Math.abs((token_logprobs[start.length + i] as number) - logprob) < 1e-4, `${i}`);
+    assert.equal(
+      Object.keys(top_logprobs[start.length + i] ?? {}),
+      top.map((each) => each.text),
+    );
+    assert.is(names[start.length + i], text);
+    // The place of a token is where its text stands.
+    assert.is(choice?.text.slice(text_offset[start.length + i]).startsWith(text ?? ""), true);
+  }
+
+  // With new tokens after it, and none of the others listed.
+  const more = { ...asked, max_tokens: 5, logprobs: 0 };
+  const whole = (await client.completions.create(more)).choices[0];
+  const alone = (await client.completions.create({ ...more, echo: false })).choices[0];
+  assert.is(whole?.text, `${choice?.text}${alone?.text}`);
+  assert.equal(whole?.logprobs?.token_logprobs, [...token_logprobs, ...(alone?.logprobs?.token_logprobs ?? [])]);
+  assert.is(whole?.logprobs?.top_logprobs, null);
+  const streamed = { text: "", offsets: [] as number[], scores: [] as (number | null)[] };
+  for await (const { choices } of await client.completions.create({ ...more, stream: true })) {
+    streamed.text += choices[0]?.text ?? "";
+    streamed.offsets.push(...(choices[0]?.logprobs?.text_offset ?? []));
+    streamed.scores.push(...(choices[0]?.logprobs?.token_logprobs ?? []));
+  }
+  assert.equal(streamed, {
+    text: whole?.text ?? "",
+    offsets: whole?.logprobs?.text_offset ?? [],
+    scores: whole?.logprobs?.token_logprobs ?? [],
+  });
+});
+
+test("the best of several choices is the likeliest", async () => {
+  const { client, model } = open;
+  const asked = { model: "stories260K", prompt: "The dog", max_tokens: 8, temperature: 1, seed: 40 };
+  const all = await Promise.all(
+    [40, 41, 42, 43].map((seed) =>
+      model.generate("The dog", { maxNewTokens: 8, temperature: 1, seed, logprobs: true }).result(),
+    ),
+  );
+  const mean = ({ logprobs = [] }: (typeof all)[number]): number =>
+    logprobs.reduce((sum, { logprob }) => sum + logprob, 0) / logprobs.length;
+  const expected = [...all].sort((a, b) => mean(b) - mean(a)).slice(0, 2);
+  const { choices, usage } = await client.completions.create({ ...asked, n: 2, best_of: 4 });
+  assert.equal(
+    choices.map(({ text, logprobs }) => [text, logprobs]),
+    expected.map(({ text }) => [text, null]),
+  );
+  assert.is(
+    usage?.completion_tokens,
+    all.reduce((sum, { tokens }) => sum + tokens.length, 0),
+  );
+  assert.is((await refusal(client.completions.create({ ...asked, best_of: 4, stream: true }))).param, "best_of");
+});
+
 test("a chat goes through the template, streamed or not, with n choices", async () => {
   const { client, model } = open;
   const asked = { model: "stories260K", messages, max_tokens: 12, temperature: 0.9, seed: 11, n: 2 };
