@@ -85,7 +85,7 @@ function readDefaults(fields: ConfigFields): GenerationDefaults {
     const value = fields.raw(name);
     if (value === undefined) return undefined;
     if (typeof value === "number" && Number.isFinite(value) && holds(value)) return value;
-    fields.note(`${fields.label}: ${name} ${show(value)} is ignored: the value is not allowed`);
+    noteIgnored(fields, name, value);
     return undefined;
   };
   const share = (value: number): boolean => value >= 0 && value <= 1;
@@ -99,18 +99,40 @@ function readDefaults(fields: ConfigFields): GenerationDefaults {
   });
   const maxNewTokens = number("max_new_tokens", (value) => Number.isSafeInteger(value) && value > 0);
   const stop = stopStrings(fields);
-  const isSampled = fields.raw("do_sample") ?? [temperature, topK, topP, minP].some((value) => value !== undefined);
+  const said = fields.raw("do_sample");
+  const doSample = typeof said === "boolean" ? said : undefined;
+  if (said !== doSample) noteIgnored(fields, "do_sample", said);
   const sampling =
-    isSampled === true
+    (doSample ?? [temperature, topK, topP, minP].some((value) => value !== undefined))
       ? defined({ temperature: temperature ?? 1, topK: Math.max(0, topK ?? TOP_K_UNSAID), topP, minP })
-      : defined({ temperature: fields.raw("do_sample") === false ? 0 : undefined });
+      : defined({ temperature: doSample === false ? 0 : undefined });
   return { ...sampling, ...defined({ repetitionPenalty, maxNewTokens, stop }) };
 }
 
+function noteIgnored(fields: ConfigFields, name: string, value: unknown): void {
+  fields.note(`${fields.label}: ${name} ${show(value)} is ignored: the value is not allowed`);
+}
+
+/** Texts that each token's text is compared with: no maker names a hundred. */
+const MOST_STOPS = 1000;
+/** Characters of all of them. */
+const LONGEST_STOPS = 100_000;
+
 function stopStrings(fields: ConfigFields): readonly string[] | undefined {
-  const value = fields.raw("stop_strings");
+  const name = "stop_strings";
+  const value = fields.raw(name);
+  if (value === undefined) return undefined;
   const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
-  const usable = texts.filter((text): text is string => typeof text === "string" && text !== "");
+  const isUsable = (text: unknown): text is string => typeof text === "string" && text !== "";
+  const unusable = texts.find((text) => !isUsable(text));
+  if (unusable !== undefined) noteIgnored(fields, name, unusable);
+  const usable = texts.filter(isUsable);
+  if (usable.length > MOST_STOPS || usable.reduce((sum, { length }) => sum + length, 0) > LONGEST_STOPS) {
+    fields.note(
+      `${fields.label}: ${name} is ignored: it holds more than ${MOST_STOPS} texts or ${LONGEST_STOPS} characters`,
+    );
+    return undefined;
+  }
   return usable.length > 0 ? usable : undefined;
 }
 

@@ -8,6 +8,7 @@ import type { ModelConfig, RopeConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import type { RopeDefaults } from "./llama-families.ts";
+import { inverseFrequencies } from "./rope.ts";
 
 /** What scaling depends on, in addition to its own settings. */
 type Sizes = Pick<ModelConfig, "head_dim" | "max_position_embeddings">;
@@ -38,14 +39,31 @@ export function readRope(config: ConfigFields, defaults: RopeDefaults, sizes: Si
   const rope_theta = theta.fields.positive(theta.name, defaults.rope_theta);
   const fraction = readFraction(anywhere, defaults);
   const scaling = readScaling({ inside, anywhere, defaults, sizes, rope_theta, fraction });
+  const rope: RopeConfig = { rope_theta, scaling, ...(fraction !== 1 && { partial_rotary_factor: fraction }) };
+  checkNumbers(config, rope, sizes);
   if (fraction !== 1 && !defaults.isPartial && scaling.rope_type !== "proportional") {
     config.note(
       `${config.label}: partial_rotary_factor is ${fraction}, and that share of each head is rotated; transformers 5 ` +
         "ignores the field in models of this type, and rotates whole heads",
     );
   }
-  return { rope_theta, scaling, ...(fraction !== 1 && { partial_rotary_factor: fraction }) };
+  return rope;
 }
+
+/** Extreme settings give frequencies or factors that no number holds: each is legal alone. */
+function checkNumbers(config: ConfigFields, rope: RopeConfig, { head_dim, max_position_embeddings }: Sizes): void {
+  // A wrong head_dim, which is found later, would make as many frequencies.
+  if (head_dim > MOST_CHECKED) return;
+  const contexts = [1, max_position_embeddings];
+  const frequencies = contexts.flatMap((positions) => [...inverseFrequencies(rope, head_dim, positions)]);
+  const factor = "attention_factor" in rope.scaling ? rope.scaling.attention_factor : 1;
+  if (frequencies.every(Number.isFinite) && Number.isFinite(Math.fround(factor))) return;
+  const name = ["rope_parameters", "rope_scaling"].find((each) => config.raw(each) !== undefined) ?? "rope_theta";
+  throw config.refuse(name, "it gives rotary frequencies or a factor that are not finite");
+}
+
+/** More values than any head has. */
+const MOST_CHECKED = 1 << 16;
 
 function readScaling(settings: Settings): RopeConfig["scaling"] {
   const { inside, defaults } = settings;

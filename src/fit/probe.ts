@@ -23,6 +23,7 @@ import {
 import { probeDefaults } from "../defaults.ts";
 import { SluiceError } from "../errors.ts";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../formats/safetensors.ts";
+import { duplicateKey } from "../formats/strict-json.ts";
 import { affineSite } from "../interventions/arguments.ts";
 import { ourSiteKind } from "../interventions/site-names.ts";
 import { type AffineSite, affineSites } from "../interventions/stage.ts";
@@ -32,6 +33,7 @@ import { model as anyModel } from "../model/model-argument.ts";
 import { dot } from "../numbers/dot.ts";
 import { holdOutShare } from "../numbers/hold-out.ts";
 import { type ShardRunner, shardRunner } from "../shards/shards.ts";
+import { show } from "../show.ts";
 import { auroc } from "./auroc.ts";
 import { type LabelledSentences, labelledFields, requireAffineSite, requireBothClasses } from "./classes.ts";
 import { fitLogistic } from "./logistic.ts";
@@ -197,6 +199,10 @@ export function readProbe(file: Uint8Array, where: string): Probe {
   if (!weight || !bias || about === undefined) {
     throw new SluiceError("bad_file", `${name} is not a probe`, { hint: "fitProbe and writeProbe make one." });
   }
+  if (weight.shape.length !== 1 || bias.shape.length !== 1 || bias.shape[0] !== 1) {
+    const shapes = `weight is ${show(weight.shape)} and bias ${show(bias.shape)}`;
+    throw new SluiceError("bad_file", `${name}: a probe has a weight per value of the stream, and one bias; ${shapes}`);
+  }
   const numbers = { weight: toFloat32(weight), bias: toFloat32(bias)[0] };
   return probeFields.read({ ...parseAbout(about, name), ...numbers }, new Place(name, "probe", "bad_file"));
 }
@@ -208,6 +214,9 @@ function parseAbout(about: string, where: string): object {
   } catch (cause) {
     throw new SluiceError("bad_file", `${where}: its description of the probe is not JSON`, { cause });
   }
+  const twice = duplicateKey(about);
+  if (twice !== null)
+    throw new SluiceError("bad_file", `${where}: its description of the probe has ${show(twice)} twice`);
   // Earlier versions wrote no counts.
   if (isOptions(json)) return { n_positive: 0, n_negative: 0, held_out: null, ...json };
   throw new SluiceError("bad_file", `${where} does not name the probe's site and layer`);

@@ -1,22 +1,27 @@
 /** A response's body as bytes in order; holds only the current chunk. */
 import { alive } from "../resources.ts";
+import type { Deadline } from "./deadline.ts";
 
 export class ByteStream {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  readonly #failure: (cause: unknown) => unknown;
+  readonly #deadline: Deadline;
+  readonly #stallMs: number;
   #chunk: Uint8Array = new Uint8Array(0);
   #position = 0;
   #isOpen: boolean;
 
   /**
    * @param body null for none, as after HEAD
-   * @param failure turns the stream's own error, such as a lost connection, into the one to throw
+   * @param deadline of the request; the stream ends it, and throws its failure if the connection is lost
+   * @param stallMs how long the next bytes may take that somebody waits for
    */
-  constructor(body: ReadableStream<Uint8Array> | null, failure: (cause: unknown) => unknown) {
+  constructor(body: ReadableStream<Uint8Array> | null, deadline: Deadline, stallMs: number) {
     this.#reader = body?.getReader();
     if (body) alive.take("files");
     this.#isOpen = body !== null;
-    this.#failure = failure;
+    this.#deadline = deadline;
+    this.#stallMs = stallMs;
+    if (!body) deadline.end();
   }
 
   /** Bytes taken or skipped so far. */
@@ -39,6 +44,11 @@ export class ByteStream {
     return done;
   }
 
+  /** The rest, as it comes. */
+  async *pieces(): AsyncGenerator<Uint8Array> {
+    while (await this.#more()) yield this.#take(this.#chunk.length);
+  }
+
   /** Moves on to byte `position`; stops early if the stream ends. */
   async skipTo(position: number): Promise<void> {
     while (this.#position < position && (await this.#more())) this.#take(position - this.#position);
@@ -57,7 +67,10 @@ export class ByteStream {
   }
 
   #ended(): void {
-    if (this.#isOpen) alive.giveBack("files");
+    if (this.#isOpen) {
+      alive.giveBack("files");
+      this.#deadline.end();
+    }
     this.#isOpen = false;
   }
 
@@ -71,10 +84,7 @@ export class ByteStream {
   /** Ensures that at least one byte is ready; false at the end of the stream. */
   async #more(): Promise<boolean> {
     while (this.#chunk.length === 0) {
-      const next = await this.#reader?.read().catch((cause: unknown) => {
-        this.#ended();
-        throw this.#failure(cause);
-      });
+      const next = await this.#read();
       if (!next || next.done) {
         this.#ended();
         return false;
@@ -82,5 +92,14 @@ export class ByteStream {
       this.#chunk = next.value;
     }
     return true;
+  }
+
+  async #read(): Promise<ReadableStreamReadResult<Uint8Array> | undefined> {
+    try {
+      return await this.#deadline.run(this.#stallMs, async () => this.#reader?.read());
+    } catch (error) {
+      this.#ended();
+      throw error;
+    }
   }
 }

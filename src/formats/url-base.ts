@@ -8,6 +8,7 @@ import type { ByteStream } from "./byte-stream.ts";
 import { RANGE_BYTES, ReadAhead, type Span } from "./read-ahead.ts";
 import { SequentialFile } from "./sequential-file.ts";
 import { checkPath, checkRange, closedSource, endsEarly, type FileSource, MAX_TEXT_BYTES, tooLarge } from "./source.ts";
+import { isRange, readWhole } from "./url-answer.ts";
 import {
   type FileRequest,
   type FileResponse,
@@ -15,6 +16,7 @@ import {
   fetchFile,
   isSameVersion,
   retrying,
+  SilentServer,
   TransientFailure,
   WithheldFile,
 } from "./url-fetch.ts";
@@ -22,6 +24,10 @@ import {
 export interface UrlBaseOptions {
   /** Pauses before the second, third, … attempt after a transient failure. */
   readonly retryDelaysMs?: readonly number[];
+  /** How long the server may say nothing. */
+  readonly patienceMs?: number;
+  /** Receives notices for the user. */
+  readonly note?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -40,7 +46,7 @@ export function openUrlBase(base: string | URL, options: UrlBaseOptions = {}): F
       hint: "Download the model's folder and give its path.",
     });
   }
-  return new UrlBase(url, options.retryDelaysMs ?? [250, 1000]);
+  return new UrlBase(url, options);
 }
 
 /** What files of weights are called. */
@@ -56,6 +62,10 @@ class UrlBase implements FileSource {
   readonly label: string;
   readonly #base: URL;
   readonly #delays: readonly number[];
+  readonly #patienceMs: number | undefined;
+  readonly #note: (text: string) => void;
+  /** Files come at once, and what holds up one holds up all: the first to be tried again says so. */
+  #retries = 0;
   /** Lengths of files known to exist; null if the server does not report it. */
   readonly #sizes = new Map<string, number | null>();
   /** Looks under way, which all who ask meanwhile share. */
@@ -74,9 +84,11 @@ class UrlBase implements FileSource {
   readonly #stops = new Map<AbortSignal, AbortSignal>();
   #closed = false;
 
-  constructor(base: URL, delays: readonly number[]) {
+  constructor(base: URL, { retryDelaysMs = [250, 1000], patienceMs, note = () => undefined }: UrlBaseOptions) {
     this.#base = base;
-    this.#delays = delays;
+    this.#delays = retryDelaysMs;
+    this.#patienceMs = patienceMs;
+    this.#note = note;
     this.#ahead = new ReadAhead((path, begin, target, onFilled, signal) =>
       this.#readRetrying(path, begin, target, this.#sizes.get(path) as number, signal, onFilled),
     );
@@ -177,7 +189,7 @@ class UrlBase implements FileSource {
     this.#check(path, signal);
     const known = this.#sizes.get(path);
     if (known !== undefined) return known;
-    const look = this.#looks.get(path) ?? retrying(this.#delays, signal, () => this.#probe(path, headBytes, signal));
+    const look = this.#looks.get(path) ?? this.#retrying(signal, () => this.#probe(path, headBytes, signal));
     this.#looks.set(path, look);
     try {
       const size = await look;
@@ -190,7 +202,7 @@ class UrlBase implements FileSource {
 
   /** Null for a file that does not exist. */
   #readWhole(path: string, maxBytes: number, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer> | null> {
-    return retrying(this.#delays, signal, async () => {
+    return this.#retrying(signal, async () => {
       const response = await this.#fetch(path, {}, signal);
       if (!response) return null;
       try {
@@ -223,7 +235,7 @@ class UrlBase implements FileSource {
   ): Promise<void> {
     // Another attempt goes on where the one before ended.
     let filled = 0;
-    return retrying(this.#delays, signal, async () => {
+    return this.#retrying(signal, async () => {
       const rest = target.subarray(filled);
       const restBegin = begin + filled;
       const onMore = (count: number) => {
@@ -317,12 +329,25 @@ class UrlBase implements FileSource {
     return file;
   }
 
+  #retrying<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+    return retrying(this.#delays, signal, task, {
+      // Who was silent twice is silent a third time.
+      isHopeless: (failure, attempt) => failure instanceof SilentServer && attempt > 0,
+      onRetry: ({ message }, attempt) => {
+        if (attempt < this.#retries) return;
+        this.#retries = attempt + 1;
+        // The hint is for the failure that ends it.
+        this.#note(`${message.split("\n")[0]}; trying again`);
+      },
+    });
+  }
+
   /** null for a file that does not exist. */
   async #fetch(path: string, request: FileRequest, signal: AbortSignal | undefined): Promise<FileResponse | null> {
     const url = new URL(this.#base);
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/${path.split("/").map(encodeURIComponent).join("/")}`;
     url.hash = "";
-    const response = await fetchFile(url, this.describe(path), request, this.#stopFor(signal));
+    const response = await fetchFile(url, this.describe(path), request, this.#stopFor(signal), this.#patienceMs);
     // Other files come in one answer.
     if (!response || !WEIGHTS.test(path)) return response;
     const { version, body } = response;
@@ -368,29 +393,4 @@ class UrlBase implements FileSource {
         : "Give the address of the folder that holds config.json and the safetensors files.";
     return new SluiceError("not_found", `${this.describe(path)} does not exist`, { hint });
   }
-}
-
-/** Does a Content-Range header answer a request for bytes from `begin` of a file of `size` bytes? */
-function isRange(header: string, begin: number, size: number): boolean {
-  const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(header) ?? [];
-  return Number(first) === begin && (total === "*" || Number(total) === size);
-}
-
-/** The whole body; the buffer grows if the length is not announced. */
-async function readWhole(response: FileResponse, where: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  const { body, length } = response;
-  if (length !== null && length > maxBytes) throw tooLarge(where, length, maxBytes);
-  let bytes = new Uint8Array(length ?? 1 << 16);
-  let filled = await body.fill(bytes);
-  while (length === null && filled === bytes.length) {
-    if (filled > maxBytes) throw tooLarge(where, null, maxBytes);
-    const larger = new Uint8Array(filled * 2);
-    larger.set(bytes);
-    bytes = larger;
-    filled += await body.fill(bytes.subarray(filled));
-  }
-  if (filled > maxBytes) throw tooLarge(where, null, maxBytes);
-  if (length !== null && filled < length) throw new TransientFailure(endsEarly(where, filled, length));
-  await body.finish();
-  return filled === bytes.length ? bytes : bytes.slice(0, filled);
 }

@@ -2,6 +2,7 @@
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { onAbort } from "../on-abort.ts";
 import { ByteStream } from "./byte-stream.ts";
+import { Deadline } from "./deadline.ts";
 
 export interface FileRequest {
   readonly method?: "GET" | "HEAD";
@@ -46,11 +47,20 @@ export class TransientFailure extends Error {
   }
 }
 
+/** A server that says nothing. */
+export class SilentServer extends TransientFailure {}
+
 /** The server does not give this file, for whatever reason: there may be none. Buckets answer 403 for what is not there. */
 export class WithheldFile extends SluiceError {}
 
 /** Timeout, too many requests, and a server or gateway in trouble. */
 const BUSY: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+
+/**
+ * How long a server may say nothing, before and within its answer. A page has few connections to a server, and a request
+ * may wait for one, so it is longer than that of a hub.
+ */
+const PATIENCE_MS = 20_000;
 
 /**
  * @param where names the file in errors
@@ -63,17 +73,19 @@ export async function fetchFile(
   where: string,
   request: FileRequest,
   signal: AbortSignal | undefined,
+  patienceMs = PATIENCE_MS,
 ): Promise<FileResponse | null> {
-  throwIfAborted(signal);
-  const lost = (cause: unknown) => lostConnection(where, cause, signal);
-  const response = await fetch(url, {
-    method: request.method ?? "GET",
-    headers: request.range ? { Range: `bytes=${request.range[0]}-${request.range[1] - 1}` } : {},
-    ...(signal ? { signal } : {}),
-  }).catch((cause: unknown) => {
-    throw lost(cause);
-  });
-  const body = new ByteStream(response.body, lost);
+  const deadline = new Deadline(signal, (cause, lateMs) =>
+    lateMs === null ? lostConnection(where, cause) : silentServer(where, cause, lateMs),
+  );
+  const response = await deadline.run(patienceMs, (stop) =>
+    fetch(url, {
+      method: request.method ?? "GET",
+      headers: request.range ? { Range: `bytes=${request.range[0]}-${request.range[1] - 1}` } : {},
+      signal: stop,
+    }),
+  );
+  const body = new ByteStream(response.body, deadline, patienceMs);
   const { status, headers } = response;
   const contentRange = headers.get("content-range");
   // 416 with "bytes */LENGTH" is how a range beyond the file is answered, and thus any range of an empty one.
@@ -95,17 +107,23 @@ export async function fetchFile(
   throw refusal(where, status, response.statusText);
 }
 
+export interface RetryOptions {
+  /** Whether another attempt is pointless after this failure of attempt 0, 1, … */
+  isHopeless?(failure: TransientFailure, attempt: number): boolean;
+  /** Told of each failure after which there is another attempt. */
+  onRetry?(failure: TransientFailure, attempt: number): void;
+}
+
 /**
  * Repeats `task` until it succeeds or fails permanently, pausing after each {@link TransientFailure}.
  * @param delaysMs the pauses; there is one attempt more than pauses
- * @param isHopeless whether another attempt is pointless after this failure of attempt 0, 1, …
  * @throws the last failure's report, or any other error of the task
  */
 export async function retrying<T>(
   delaysMs: readonly number[],
   signal: AbortSignal | undefined,
   task: () => Promise<T>,
-  isHopeless: (failure: TransientFailure, attempt: number) => boolean = () => false,
+  { isHopeless = () => false, onRetry = () => undefined }: RetryOptions = {},
 ): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -114,6 +132,7 @@ export async function retrying<T>(
       if (!(error instanceof TransientFailure)) throw error;
       const delay = delaysMs[attempt];
       if (delay === undefined || isHopeless(error, attempt)) throw error.report;
+      onRetry(error, attempt);
       await pause(Math.max(delay, error.afterMs), signal);
     }
   }
@@ -157,8 +176,16 @@ function lengthOf(headers: Headers): number | null {
   return length !== null && /^\d+$/.test(length) && !encoded ? Number(length) : null;
 }
 
-function lostConnection(where: string, cause: unknown, signal: AbortSignal | undefined): Error {
-  if (signal?.aborted) return new SluiceError("aborted", "The operation was aborted", { cause: signal.reason });
+function silentServer(where: string, cause: unknown, ms: number): SilentServer {
+  return new SilentServer(
+    new SluiceError("not_found", `${where}: nothing came from the server for ${ms / 1000} s`, {
+      hint: "Check the address and the network, and try again.",
+      cause,
+    }),
+  );
+}
+
+function lostConnection(where: string, cause: unknown): Error {
   // Node's fetch says only "fetch failed" and hides the reason in its cause.
   const inner = (cause as Error).cause ?? cause;
   // Browsers give no reason: an answer that the page may not see looks like this too.

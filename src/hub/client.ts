@@ -35,9 +35,21 @@ const MAX_JSON_BYTES = 64_000_000;
 
 export class HubClient {
   readonly access: HubAccess;
+  readonly #note: (text: string) => void;
+  #retries = 0;
 
-  constructor(access: HubAccess) {
+  /** @param note receives notices for the user */
+  constructor(access: HubAccess, note: (text: string) => void = () => undefined) {
     this.access = access;
+    this.#note = note;
+  }
+
+  /** Several questions and files are under way at once: the first to be tried again says so. */
+  tellRetry(message: string, attempt: number): void {
+    if (attempt < this.#retries) return;
+    this.#retries = attempt + 1;
+    // The hint is for the failure that ends it.
+    this.#note(`${message.split("\n")[0]}; trying again`);
   }
 
   /** How messages name a file. */
@@ -211,7 +223,10 @@ export class HubClient {
     delays: readonly number[] = this.access.retryDelaysMs.slice(0, 3),
   ): Promise<T> {
     // Without a network, waiting for one helps nobody who may have meant a folder.
-    return retrying(delays, signal, task, (failure, attempt) => attempt > 0 && isUnreachable(failure));
+    return retrying(delays, signal, task, {
+      isHopeless: (failure, attempt) => attempt > 0 && isUnreachable(failure),
+      onRetry: ({ message }, attempt) => this.tellRetry(message, attempt),
+    });
   }
 }
 

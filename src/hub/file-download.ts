@@ -218,8 +218,9 @@ export class FileDownload implements Metered {
       } catch (error) {
         if (!(error instanceof TransientFailure)) throw error;
         if (partial.size > before) attempt = 0;
-        const delay = retryDelaysMs[attempt++];
+        const delay = retryDelaysMs[attempt];
         if (delay === undefined) throw error.report;
+        client.tellRetry(error.message, attempt++);
         await pause(Math.max(delay, error.afterMs), signal);
       }
     }

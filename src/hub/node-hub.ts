@@ -69,7 +69,7 @@ function downloadOptions(
   // The environment's token is for the environment's hub.
   const token = hub.token ?? (endpoint === access.endpoint ? access.token : null);
   return {
-    client: new HubClient({ ...access, endpoint, token }),
+    client: new HubClient({ ...access, endpoint, token }, onNotice),
     store,
     isOffline: hub.offline ?? isOffline,
     signal,

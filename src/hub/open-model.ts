@@ -10,7 +10,7 @@ import { parseReference } from "./reference.ts";
  */
 export async function openModelFiles(source: ModelSource, options: OpenModelOptions = {}): Promise<FileSource> {
   const reference = typeof source === "string" ? parseReference(source) : null;
-  if (typeof source !== "string" || !reference) return openSource(source);
+  if (typeof source !== "string" || !reference) return openSource(source, options.onNotice);
   // Bundlers for browsers swap this module for page-hub.ts (scripts/page-faces.json says so), hence the late import.
   const { openReference } = await import("./node-hub.ts");
   return openReference(source, reference, options);

@@ -14,6 +14,7 @@ import type { OpenModelOptions } from "./open-options.ts";
 import { PageCache } from "./page-cache.ts";
 import { openPageFiles } from "./page-files.ts";
 import type { HubReference } from "./reference.ts";
+import type { HubAccess } from "./request.ts";
 
 const DEFAULT_ENDPOINT = "https://huggingface.co";
 
@@ -75,15 +76,16 @@ async function isBesideThePage(
 }
 
 function downloadOptions(store: PageCache, { hub = {}, signal, onNotice, onDownload }: OpenModelOptions): HubOptions {
+  const access: HubAccess = {
+    endpoint: (hub.endpoint ?? DEFAULT_ENDPOINT).replace(/\/+$/, ""),
+    token: hub.token ?? null,
+    redirects: "hidden",
+    firstByteMs: PATIENCE_MS,
+    stallMs: PATIENCE_MS,
+    retryDelaysMs: RETRY_DELAYS_MS,
+  };
   return {
-    client: new HubClient({
-      endpoint: (hub.endpoint ?? DEFAULT_ENDPOINT).replace(/\/+$/, ""),
-      token: hub.token ?? null,
-      redirects: "hidden",
-      firstByteMs: PATIENCE_MS,
-      stallMs: PATIENCE_MS,
-      retryDelaysMs: RETRY_DELAYS_MS,
-    }),
+    client: new HubClient(access, onNotice),
     store,
     isOffline: hub.offline ?? false,
     signal,

@@ -1,6 +1,6 @@
 /** One request to a hub: deadlines, redirects that never carry the token elsewhere, and a body that can be read in pieces. */
-import { SluiceError, throwIfAborted } from "../errors.ts";
-import { onAbort } from "../on-abort.ts";
+import { SluiceError } from "../errors.ts";
+import { Deadline } from "../formats/deadline.ts";
 import { alive } from "../resources.ts";
 import { type Asking, BusyServer, htmlInstead, refusalOf } from "./errors.ts";
 
@@ -107,7 +107,7 @@ export async function requestHub(
   /** The hub's own last answer, once it has sent us to another host. */
   let left: Headers | null = null;
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const deadline = new Deadline(request.where, signal);
+    const deadline = deadlineOf(request.where, signal);
     const isHome: boolean = left === null && url.origin === home;
     const response: Response = await deadline.run(firstByteMs, (stop) =>
       fetch(url, {
@@ -185,49 +185,19 @@ function isHtml(headers: Headers): boolean {
   return headers.get("content-type")?.trim().toLowerCase().startsWith("text/html") ?? false;
 }
 
-/** Ends what takes too long, and what is aborted. */
-class Deadline {
-  readonly #where: string;
-  readonly #signal: AbortSignal | undefined;
-  readonly #stop = new AbortController();
-  readonly #forget: () => void;
+/** Ends what takes too long, and what is aborted. @throws (by `run`) BusyServer, SluiceError `aborted` */
+function deadlineOf(where: string, signal: AbortSignal | undefined): Deadline {
+  return new Deadline(
+    signal,
+    (cause, lateMs) => new BusyServer(lateMs === null ? lost(where, cause) : tooLate(where, lateMs, cause)),
+  );
+}
 
-  constructor(where: string, signal: AbortSignal | undefined) {
-    this.#where = where;
-    this.#signal = signal;
-    this.#forget = onAbort(signal, () => this.#stop.abort(signal?.reason));
-  }
-
-  /** Work that must be done within a time. @throws BusyServer if it is not, or fails; SluiceError `aborted` */
-  async run<T>(ms: number, work: (stop: AbortSignal) => Promise<T>): Promise<T> {
-    throwIfAborted(this.#signal);
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      this.#stop.abort();
-    }, ms);
-    try {
-      return await work(this.#stop.signal);
-    } catch (cause) {
-      this.end();
-      throwIfAborted(this.#signal);
-      throw new BusyServer(isLate ? this.#tooLate(ms, cause) : lost(this.#where, cause));
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  /** Nothing is awaited any more. */
-  end(): void {
-    this.#forget();
-  }
-
-  #tooLate(ms: number, cause: unknown): SluiceError {
-    return new SluiceError("not_found", `${this.#where}: nothing came from the server for ${ms / 1000} s`, {
-      hint: "Check the network and try again: what has come is kept.",
-      cause,
-    });
-  }
+function tooLate(where: string, ms: number, cause: unknown): SluiceError {
+  return new SluiceError("not_found", `${where}: nothing came from the server for ${ms / 1000} s`, {
+    hint: "Check the network and try again: what has come is kept.",
+    cause,
+  });
 }
 
 function lost(where: string, cause: unknown): SluiceError {

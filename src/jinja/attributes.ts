@@ -1,6 +1,6 @@
 /** Looking up `a.b.0` in items, and order by it: shared by `map`, `sort`, `groupby` and others. */
 import { order } from "./operators.ts";
-import type { Run } from "./run.ts";
+import { limit, type Run } from "./run.ts";
 import { getItem } from "./subscript.ts";
 import { List, textOf, Undefined, type Value } from "./values.ts";
 
@@ -16,11 +16,20 @@ function ignoreCase(run: Run, value: Value): Value {
   return text.toLowerCase();
 }
 
+/** Parts of an attribute's path, and attributes of a list: no template names a hundred. */
+const MOST_PARTS = 1000;
+
+function checkParts(parts: number): void {
+  if (parts > MOST_PARTS) throw limit("names too many attributes");
+}
+
 function partsOf(attribute: Value): Value[] {
   if (attribute === null) return [];
   const text = textOf(attribute);
   if (text === undefined) return [attribute];
-  return text.split(".").map((part) => (/^\d+$/.test(part) ? BigInt(part) : part));
+  const parts = text.split(".", MOST_PARTS + 1);
+  checkParts(parts.length);
+  return parts.map((part) => (/^\d+$/.test(part) ? BigInt(part) : part));
 }
 
 /** @param fallback replaces missing attributes, unless it is None */
@@ -41,9 +50,9 @@ export function attributeGetter(attribute: Value, caseSensitive = true, fallback
 /** The values of several attributes, with commas between their names, as a list. */
 export function attributesGetter(attribute: Value, caseSensitive: boolean): Getter {
   const text = textOf(attribute);
-  const getters = (text === undefined ? [attribute] : text.split(",")).map((one) =>
-    attributeGetter(one, caseSensitive),
-  );
+  const names = text === undefined ? [attribute] : text.split(",", MOST_PARTS + 1);
+  checkParts(names.length);
+  const getters = names.map((one) => attributeGetter(one, caseSensitive));
   return (run, item) => new List(getters.map((getter) => getter(run, item)));
 }
 

@@ -61,7 +61,10 @@ export function compileMacro(
   const enter = entering(scope);
   const body = compileBody(node.body, inner);
   return (at) => {
+    // A function and its attributes; each call fills its parameters.
+    at.run.spend(8 + names.length);
     const invoke = (run: Run, values: readonly (Value | undefined)[]): Value => {
+      run.spend(slots.length);
       const activation = new Activation(run, at.context, at, owner);
       slots.forEach(({ index }, i) => {
         activation.variables[index] = values[i];

@@ -120,7 +120,8 @@ function* slices(run: Run, self: Value, count: Value, fill: Value): Generator<Va
   const withExtra = items.length - each * total;
   let offset = 0;
   for (let i = 0; i < total; i++) {
-    run.spend(5);
+    // A list takes about 100 bytes.
+    run.spend(15);
     const start = offset + i * each;
     if (i < withExtra) offset++;
     const part = items.slice(start, offset + (i + 1) * each);

@@ -87,9 +87,9 @@ function wordWrap(run: Run, self: Value, width: Value, breakLong: Value, wrapStr
   const separator = wrapString === null ? "\n" : textArgument(wrapString);
   if (self instanceof Undefined) self.refuse();
   const lines = linesOf(run, textArgument(self), false);
-  const wrapped = lines.map((line) => wrapText(run, line, options).join(separator)).join(separator);
-  run.admitText(wrapped.length);
-  return wrapped;
+  const pieces = lines.flatMap((line) => (line === "" ? [""] : wrapText(run, line, options)));
+  run.admitText(pieces.reduce((sum, { length }) => sum + length, 0) + pieces.length * separator.length);
+  return pieces.join(separator);
 }
 
 function replace(run: Run, self: Value, old: Value, by: Value, count: Value): Value {

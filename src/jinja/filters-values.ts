@@ -52,6 +52,7 @@ function round(run: Run, value: Value, precision: Value, method: Value): Value {
   }
   if (value instanceof Undefined) throw failure("TypeError", "type Undefined doesn't define __round__ method");
   const digits = precision === null ? 0 : wholeArgument(precision);
+  run.spend(16 + (Math.min(Math.abs(digits), 5000) >> 2));
   const whole = intOf(value);
   if (whole !== undefined) return roundInt(whole, digits);
   if (typeof value !== "number") throw failure("TypeError", `type ${typeName(value)} doesn't define __round__ method`);

@@ -221,6 +221,7 @@ function formatString(run: Run, text: string, spec: Spec): string {
   if (spec.alternate) throw failure("ValueError", "Alternate form (#) not allowed in string format specifier");
   if (spec.align === "=") throw failure("ValueError", "'=' alignment not allowed in string format specifier");
   if (spec.grouping) throw failure("ValueError", `Cannot specify '${spec.grouping}' with 's'.`);
+  if (spec.precision !== undefined) run.scan(text.length);
   return aligned(run, "", spec.precision === undefined ? text : cut(text, 0, spec.precision), spec, "<");
 }
 
@@ -256,7 +257,7 @@ function formatWhole(run: Run, value: bigint, spec: Spec): string {
     if (spec.alternate) throw failure("ValueError", "Alternate form (#) not allowed with integer format specifier 'c'");
     return aligned(run, "", characterOf(value), spec, ">");
   }
-  const { digits, prefix } = wholeDigits(value, type);
+  const { digits, prefix } = wholeDigits(run, value, type);
   return numeric(run, value < 0n, spec.alternate ? prefix : "", digits, spec, prefix ? 4 : 3);
 }
 

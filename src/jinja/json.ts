@@ -1,9 +1,10 @@
 /** `tojson` as transformers defines it: `json.dumps` without escaping of HTML. */
 import { failure } from "./errors.ts";
-import { floatText, intText } from "./numbers.ts";
+import { floatText } from "./numbers.ts";
 import { order, truth } from "./operators.ts";
-import { str } from "./repr.ts";
+import { str, wholeText } from "./repr.ts";
 import { checkDepth, type Run } from "./run.ts";
+import { replaceEach } from "./text.ts";
 import { Dict, intOf, List, Namespace, Tuple, textOf, typeName, type Value } from "./values.ts";
 
 export interface JsonOptions {
@@ -92,7 +93,7 @@ class Writer {
   #scalar(value: Value): string | undefined {
     if (value === null) return "null";
     if (typeof value === "boolean") return value ? "true" : "false";
-    if (typeof value === "bigint") return intText(value);
+    if (typeof value === "bigint") return wholeText(this.#run, value);
     if (typeof value !== "number") return undefined;
     if (Number.isFinite(value)) return floatText(value);
     return Number.isNaN(value) ? "NaN" : value < 0 ? "-Infinity" : "Infinity";
@@ -110,16 +111,18 @@ class Writer {
 
   #string(text: string): string {
     this.#run.scan(text.length);
+    const escaped = JSON.stringify(text);
+    // Each escape is longer than what it stands for.
+    this.#run.spend(escaped.length - text.length);
     // JSON.stringify escapes lone surrogates, which Python keeps.
-    const body = JSON.stringify(text).replace(
-      /\\(?:u(d[89a-f][0-9a-f]{2})|[\s\S])/g,
-      (all, unit: string | undefined) => {
-        this.#run.spend(1);
-        return unit === undefined ? all : String.fromCharCode(Number.parseInt(unit, 16));
-      },
+    const body = escaped.replace(/\\(?:u(d[89a-f][0-9a-f]{2})|[\s\S])/g, (all, unit: string | undefined) =>
+      unit === undefined ? all : String.fromCharCode(Number.parseInt(unit, 16)),
     );
     this.#run.scan(body.length);
     if (!this.#options.ensureAscii) return body;
-    return body.replace(/[^\0-~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    return replaceEach(body, /[^\0-~]/g, (unit) => {
+      this.#run.spend(1);
+      return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    });
   }
 }

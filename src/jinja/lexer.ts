@@ -33,6 +33,8 @@ const FLOAT = /(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?[eE][+-]?(?:\d+_)*\d+|\.(?:\d+_
 const INTEGER = /0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|[1-9](?:_?\d)*|0(?:_?0)*/y;
 const NAME = /[\p{XID_Continue}\u00b7\u0387\u1369-\u1371\u19da\u2118\u212e\u309b\u309c]+/uy;
 const IDENTIFIER = /^[\p{XID_Start}_][\p{XID_Continue}]*$/u;
+/** Deepest nesting of expressions and of blocks: Jinja itself fails at about half of it. */
+export const DEEPEST_SOURCE = 150;
 /** Maximum length of a number. */
 const LONGEST_NUMBER = 10_000;
 
@@ -202,8 +204,10 @@ class Lexer {
     const operator = OPERATORS.has(pair) ? pair : OPERATORS.has(character) ? character : undefined;
     if (!operator) throw syntaxError(`unexpected char ${JSON.stringify(character)} at ${at}`, this.#line);
     const closing = CLOSING[operator];
-    if (closing) open.push(closing);
-    else if (operator === "}" || operator === ")" || operator === "]") {
+    if (closing) {
+      // The parser refuses it too, but only when all is split.
+      if (open.push(closing) > DEEPEST_SOURCE) throw syntaxError("the template nests too deeply", this.#line);
+    } else if (operator === "}" || operator === ")" || operator === "]") {
       const expected = open.pop();
       if (expected !== operator) {
         throw syntaxError(`unexpected '${operator}'${expected ? `, expected '${expected}'` : ""}`, this.#line);

@@ -42,8 +42,11 @@ const DICT: ReadonlyMap<string, Native> = new Map([
   ],
 ]);
 
+/** An entry takes about 100 bytes. */
+const ENTRY_STEPS = 4;
+
 function copyOf(run: Run, source: Dict): Dict {
-  run.admitList(source.size);
+  run.admitList(ENTRY_STEPS * source.size);
   const copy = new Dict();
   for (const { key, value } of source.entries()) copy.set(key, value);
   return copy;
@@ -51,7 +54,10 @@ function copyOf(run: Run, source: Dict): Dict {
 
 export function dictFromKeys(run: Run, keys: Value, value: Value): Dict {
   const result = new Dict();
-  for (const key of toArray(run, keys)) result.set(usable(run, key), value);
+  for (const key of toArray(run, keys)) {
+    run.spend(ENTRY_STEPS);
+    result.set(usable(run, key), value);
+  }
   return result;
 }
 
@@ -66,6 +72,7 @@ export function makeDict(run: Run, args: Arguments, keywords: Keywords): Dict {
       if (items.length !== 2) {
         throw failure("ValueError", `dictionary update sequence element has length ${items.length}; 2 is required`);
       }
+      run.spend(ENTRY_STEPS);
       result.set(usable(run, items[0] as Value), items[1] as Value);
     }
   }

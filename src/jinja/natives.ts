@@ -19,7 +19,26 @@ interface Parameter {
  */
 export function native(signature: string, body: (run: Run, self: Value, ...args: Value[]) => Value): Native {
   const parameters = parseSignature(signature);
-  return (run, self, args, keywords) => body(run, self, ...bind(parameters, args, keywords));
+  return (run, self, args, keywords) => {
+    pay(run, self);
+    for (const value of args) pay(run, value);
+    for (const value of keywords.values()) pay(run, value);
+    return body(run, self, ...bind(parameters, args, keywords));
+  };
+}
+
+/** Shorter texts and numbers cost no more than the call. */
+const LONG_TEXT = 1024;
+const LONG_NUMBER = 1n << 1024n;
+
+/** Takes the steps of reading a value once: whatever a function does with it, it costs something. */
+function pay(run: Run, value: Value): void {
+  if (typeof value === "bigint") {
+    if (value >= LONG_NUMBER || value <= -LONG_NUMBER) run.spend(value.toString(16).length >> 2);
+    return;
+  }
+  const text = textOf(value);
+  if (text !== undefined && text.length >= LONG_TEXT) run.scan(text.length);
 }
 
 function parseSignature(signature: string): Parameter[] {

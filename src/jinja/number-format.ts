@@ -1,6 +1,7 @@
 /** Numbers laid out for `%` and for `format`: their common part. */
 import { failure } from "./errors.ts";
 import { exponentText, fixedDigits, floatText, generalText, intText } from "./numbers.ts";
+import type { Run } from "./run.ts";
 
 const RADIX: Readonly<Record<string, readonly [number, string]>> = {
   b: [2, "0b"],
@@ -10,11 +11,11 @@ const RADIX: Readonly<Record<string, readonly [number, string]>> = {
 };
 
 /** |value| in the base of `d`, `b`, `o`, `x` or `X`, and the prefix for `#`. */
-export function wholeDigits(value: bigint, type: string): { digits: string; prefix: string } {
+export function wholeDigits(run: Run, value: bigint, type: string): { digits: string; prefix: string } {
   const size = value < 0n ? -value : value;
   const [radix, prefix] = RADIX[type] ?? [10, ""];
-  if (radix === 10) return { digits: intText(size), prefix };
-  const digits = size.toString(radix);
+  const digits = radix === 10 ? intText(size) : size.toString(radix);
+  run.spend(digits.length >> 4);
   return { digits: type === "X" ? digits.toUpperCase() : digits, prefix };
 }
 

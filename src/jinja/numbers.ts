@@ -182,13 +182,32 @@ export function parseInteger(run: Run, text: string, base: number): bigint | und
   digits = digits.replace(/_/g, "").toLowerCase();
   if (digits === "" || (radix & (radix - 1) && digits.length > MOST_DIGITS)) return undefined;
   if (radix === 10) return /^[0-9]+$/.test(digits) ? BigInt(sign === "-" ? `-${digits}` : digits) : undefined;
-  let value = 0n;
-  for (const digit of digits) {
-    const number = Number.parseInt(digit, 36);
-    if (Number.isNaN(number) || number >= radix) return undefined;
-    value = value * BigInt(radix) + BigInt(number);
+  run.spend(digits.length);
+  const value = wholeOf(digits, radix);
+  return sign === "-" && value !== undefined ? -value : value;
+}
+
+/** Digits that are read as one number: 36^10 is below 2^53. */
+const DIGITS_AT_ONCE = 10;
+
+/** The whole number of digits in a base, which have no sign; undefined if one is none of that base. */
+function wholeOf(digits: string, radix: number): bigint | undefined {
+  const highest = (radix - 1).toString(radix);
+  const isDigit = (digit: string): boolean => (digit <= "9" || highest > "9") && digit <= highest;
+  if (!Array.from(digits).every(isDigit)) return undefined;
+  // A power of two: each digit is some bits, and the host reads bits in linear time.
+  const width = Math.log2(radix);
+  if (Number.isInteger(width)) {
+    return BigInt(
+      `0b${Array.from(digits, (digit) => Number.parseInt(digit, 36).toString(2).padStart(width, "0")).join("")}`,
+    );
   }
-  return sign === "-" ? -value : value;
+  let value = 0n;
+  for (let at = 0; at < digits.length; at += DIGITS_AT_ONCE) {
+    const part = digits.slice(at, at + DIGITS_AT_ONCE);
+    value = value * BigInt(radix) ** BigInt(part.length) + BigInt(Number.parseInt(part, radix));
+  }
+  return value;
 }
 
 /** `float(text)`; undefined if Python raises ValueError. */

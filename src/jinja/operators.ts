@@ -6,6 +6,7 @@ import { fraction, toFloat } from "./numbers.ts";
 import { percentFormat } from "./percent.ts";
 import { str } from "./repr.ts";
 import { checkDepth, limit, type Run } from "./run.ts";
+import { finder } from "./search.ts";
 import { compareText, escapeHtml, repeat } from "./text.ts";
 import {
   Custom,
@@ -145,8 +146,7 @@ export function contains(run: Run, container: Value, item: Value): boolean {
     if (part === undefined) {
       throw failure("TypeError", `'in <string>' requires string as left operand, not ${typeName(item)}`);
     }
-    run.scan(text.length);
-    return text.includes(part);
+    return part === "" || finder(run, text, part)(0) >= 0;
   }
   if (container instanceof Dict) return container.has(usable(run, item));
   if (container instanceof DictView && container.kind === "keys") return container.dict.has(usable(run, item));
@@ -231,7 +231,8 @@ function whole(run: Run, operator: Arithmetic, x: bigint, y: bigint): Value {
   }
   if (operator === "**") return power(run, x, y);
   if (y === 0n) throw failure("ZeroDivisionError", "division by zero");
-  run.spend(bitsOf(x) >> 6);
+  const [words, by] = [bitsOf(x) >> 6, bitsOf(y) >> 6];
+  run.spend(words + ((Math.max(0, words - by) * by) >> 6));
   if (operator === "/") return divide(x, y);
   const remainder = x % y;
   const adjust = remainder !== 0n && remainder < 0n !== y < 0n;

@@ -1,7 +1,9 @@
 /** Expressions, by recursive descent with Jinja's precedences. */
+
+import { DEEPEST_SOURCE } from "./lexer.ts";
 import type { Call, CallArguments, Expression, Filter, Keyword, Slice } from "./nodes.ts";
 import type { Arithmetic, Comparison } from "./operators.ts";
-import { DEEPEST_SOURCE, describe, TokenReader } from "./token-reader.ts";
+import { describe, TokenReader } from "./token-reader.ts";
 import type { Value } from "./values.ts";
 
 const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
@@ -54,6 +56,7 @@ export class ExpressionParser extends TokenReader {
     const first = this.#sum();
     const rest: { operator: Comparison; node: Expression }[] = [];
     for (;;) {
+      this.#checkChain(rest.length);
       const token = this.current;
       if (token.type === "operator" && COMPARISONS.has(token.text)) {
         this.next();

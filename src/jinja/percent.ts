@@ -4,7 +4,7 @@ import { characterOf, floatDigits, wholeDigits } from "./number-format.ts";
 import { toFloat, truncated } from "./numbers.ts";
 import { quoted, repr, str } from "./repr.ts";
 import type { Run } from "./run.ts";
-import { cut, escapeHtml, lengthOf } from "./text.ts";
+import { cut, escapeHtml, lengthOf, replaceEach } from "./text.ts";
 import { Dict, intOf, List, Markup, Tuple, textOf, typeName, Undefined, type Value } from "./values.ts";
 
 const DIRECTIVE = /^(?:\(([^()]*)\))?([-+ 0#]*)(\*|\d*)(?:\.(\*|\d*))?[hlL]?([\s\S])?/;
@@ -72,7 +72,9 @@ function formatOne(run: Run, directive: Directive, value: Value, escaping: boole
   const { type, precision, flags } = directive;
   const text = (whole: string): Piece => {
     const safe = escaping && !(value instanceof Markup && type === "s") ? escapeHtml(run, whole) : whole;
-    return plain(precision === undefined ? safe : cut(safe, 0, precision));
+    if (precision === undefined) return plain(safe);
+    run.scan(safe.length);
+    return plain(cut(safe, 0, precision));
   };
   switch (type) {
     case "s":
@@ -80,7 +82,7 @@ function formatOne(run: Run, directive: Directive, value: Value, escaping: boole
     case "r":
       return text(repr(run, value));
     case "a":
-      return text(asciiOnly(repr(run, value)));
+      return text(asciiOnly(run, repr(run, value)));
     case "c": {
       const code = intOf(value);
       const character = code === undefined ? textOf(value) : characterOf(code);
@@ -94,7 +96,7 @@ function formatOne(run: Run, directive: Directive, value: Value, escaping: boole
     case "o":
     case "x":
     case "X":
-      return whole(type, value, precision, flags);
+      return whole(run, type, value, precision, flags);
     case "e":
     case "E":
     case "f":
@@ -111,11 +113,11 @@ function formatOne(run: Run, directive: Directive, value: Value, escaping: boole
   }
 }
 
-function whole(type: string, value: Value, precision: number | undefined, flags: string): Piece {
+function whole(run: Run, type: string, value: Value, precision: number | undefined, flags: string): Piece {
   let number = intOf(value);
   if (number === undefined && typeof value === "number" && "diu".includes(type)) number = truncated(value);
   if (number === undefined) refuseNumber(`%${type} format: a number is required`, value);
-  const { digits, prefix } = wholeDigits(number, type);
+  const { digits, prefix } = wholeDigits(run, number, type);
   const body = digits.padStart(Math.min(precision ?? 0, LONGEST_DIRECTIVE), "0");
   return { sign: signOf(number < 0n, flags), prefix: flags.includes("#") ? prefix : "", body, isNumber: true };
 }
@@ -190,11 +192,13 @@ class Values {
 }
 
 /** The `ascii()` of a representation. */
-function asciiOnly(text: string): string {
-  return Array.from(text, (character) => {
+function asciiOnly(run: Run, text: string): string {
+  const result = replaceEach(text, /[^\0-\x7f]/gu, (character) => {
+    run.spend(2);
     const code = character.codePointAt(0) as number;
-    if (code < 128) return character;
     if (code < 256) return `\\x${code.toString(16)}`;
     return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
-  }).join("");
+  });
+  run.admitText(result.length);
+  return result;
 }

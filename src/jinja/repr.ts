@@ -1,6 +1,7 @@
 /** `str(value)` and `repr(value)`. */
 import { floatText, intText } from "./numbers.ts";
 import { checkDepth, type Run } from "./run.ts";
+import { replaceEach } from "./text.ts";
 import {
   Callable,
   Custom,
@@ -31,7 +32,7 @@ export function repr(run: Run, value: Value, depth = 0): string {
   run.spend(3);
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value === "bigint") return intText(value);
+  if (typeof value === "bigint") return wholeText(run, value);
   if (typeof value === "number") return floatText(value);
   if (typeof value === "string") return quoted(run, value);
   if (value instanceof Markup) return `Markup(${quoted(run, value.text)})`;
@@ -52,6 +53,13 @@ export function repr(run: Run, value: Value, depth = 0): string {
     return own ?? `<jinja2.utils.${typeName(value)} object at 0x0>`;
   }
   return `<${typeName(value)} object at 0x0>`;
+}
+
+/** A whole number; making its digits takes time. */
+export function wholeText(run: Run, value: bigint): string {
+  const text = intText(value);
+  run.spend(text.length >> 4);
+  return text;
 }
 
 function listed(run: Run, items: readonly Value[], depth: number): string {
@@ -79,7 +87,7 @@ const UNPRINTABLE = /[\p{C}\p{Z}\\'](?<! )/gu;
 export function quoted(run: Run, text: string): string {
   run.scan(text.length);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const body = text.replace(UNPRINTABLE, (character) => {
+  const body = replaceEach(text, UNPRINTABLE, (character) => {
     run.spend(1);
     if (character === "'") return quote === "'" ? "\\'" : "'";
     return ESCAPES[character] ?? escaped(character);

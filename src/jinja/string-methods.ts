@@ -6,6 +6,7 @@ import { clampRange, type Native, native, textArgument, wholeArgument } from "./
 import { truth } from "./operators.ts";
 import { isPrintable } from "./repr.ts";
 import type { Run } from "./run.ts";
+import { finder, lastFinder } from "./search.ts";
 import {
   countOf,
   cut,
@@ -128,6 +129,7 @@ function affix(name: "startswith" | "endswith"): void {
       if (affixText === undefined)
         throw failure("TypeError", `${name} first arg must be str or a tuple of str, not ${typeName(one)}`);
       if (!whole && to < from) return false;
+      run.scan(affixText.length);
       return name === "startswith" ? part.startsWith(affixText) : part.endsWith(affixText);
     });
   });
@@ -142,10 +144,14 @@ function find(run: Run, text: string, part: string, start: Value, end: Value, la
   if (from > length || to < from) return -1;
   const begin = isPlain(text) ? from : unitsBefore(text, from);
   const stop = isPlain(text) ? to : unitsBefore(text, to);
-  const within = text.slice(begin, stop);
-  const found = last ? within.lastIndexOf(part) : within.indexOf(part);
+  const found = placeOf(run, text.slice(begin, stop), part, last);
   return found < 0 ? -1 : pointsBefore(text, begin + found);
 }
+function placeOf(run: Run, text: string, part: string, last: boolean): number {
+  if (part === "") return last ? text.length : 0;
+  return last ? lastFinder(run, text, part)(text.length - part.length) : finder(run, text, part)(0);
+}
+
 for (const [name, last] of [
   ["find", false],
   ["rfind", true],
@@ -240,11 +246,16 @@ method("translate", "table, /", (run, text, table: Value) => {
     const found = table.get(BigInt(character.codePointAt(0) as number));
     const code = found === undefined || found === null ? undefined : intOf(found);
     if (found === undefined) result += character;
-    else if (found !== null) result += code === undefined ? textArgument(found) : String.fromCodePoint(Number(code));
+    else if (found !== null) result += code === undefined ? textArgument(found) : mapped(code);
     run.admitText(result.length);
   }
   return result;
 });
+function mapped(code: bigint): string {
+  if (code < 0n || code > 0x10ffffn) throw failure("ValueError", "character mapping must be in range(0x110000)");
+  return String.fromCodePoint(Number(code));
+}
+
 method("maketrans", "x, y=None, z=None, /", (run, _text, x: Value, y: Value, z: Value) => {
   const table = new Dict();
   const code = (character: string): bigint => BigInt(character.codePointAt(0) as number);
@@ -261,7 +272,7 @@ method("maketrans", "x, y=None, z=None, /", (run, _text, x: Value, y: Value, z: 
     return table;
   }
   const [from, to] = [Array.from(textArgument(x)), Array.from(textArgument(y))];
-  run.admitList(from.length);
+  run.admitList(from.length + to.length);
   if (from.length !== to.length) {
     throw failure("ValueError", "the first two maketrans arguments must have equal length");
   }

@@ -192,6 +192,7 @@ export function slice(run: Run, value: Value, start: Value, stop: Value, step: V
   if (value instanceof Undefined) value.refuse();
   const stride = step === null ? 1 : wholeArgument(step);
   const text = textOf(value);
+  if (text !== undefined) run.scan(text.length);
   const plain = text !== undefined && isPlain(text);
   const items = text !== undefined ? (plain ? text : charactersOf(run, text)) : sliceable(value);
   if (items === undefined) {

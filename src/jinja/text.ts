@@ -1,5 +1,6 @@
 /** Text as Python counts it: by code points, with Python's whitespace and line ends. */
 import type { Run } from "./run.ts";
+import { finder, lastFinder } from "./search.ts";
 
 /** Four old separators, which Python counts as whitespace in addition to Unicode's. */
 const SEPARATORS = "\x1c-\x1f";
@@ -137,11 +138,11 @@ export function splitSpaceRight(run: Run, text: string, most: number): string[] 
 
 /** Splits at a separator that is not empty. */
 export function splitAt(run: Run, text: string, separator: string, most: number): string[] {
-  run.scan(text.length);
+  const find = finder(run, text, separator);
   const parts: string[] = [];
   let at = 0;
   while (most < 0 || parts.length < most) {
-    const found = text.indexOf(separator, at);
+    const found = find(at);
     if (found < 0) break;
     run.spend(1);
     parts.push(text.slice(at, found));
@@ -152,11 +153,11 @@ export function splitAt(run: Run, text: string, separator: string, most: number)
 }
 
 export function splitAtRight(run: Run, text: string, separator: string, most: number): string[] {
-  run.scan(text.length);
+  const find = lastFinder(run, text, separator);
   const parts: string[] = [];
   let end = text.length;
   while (most < 0 || parts.length < most) {
-    const found = end >= separator.length ? text.lastIndexOf(separator, end - separator.length) : -1;
+    const found = find(end - separator.length);
     if (found < 0) break;
     run.spend(1);
     parts.push(text.slice(found + separator.length, end));
@@ -192,9 +193,9 @@ export function repeat(run: Run, text: string, times: bigint): string {
 /** Occurrences that do not overlap, as in `str.count`. */
 export function countOf(run: Run, text: string, part: string): number {
   if (part === "") return lengthOf(run, text) + 1;
-  run.scan(text.length);
+  const find = finder(run, text, part);
   let count = 0;
-  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) {
+  for (let at = find(0); at >= 0; at = find(at + part.length)) {
     count++;
     run.spend(1);
   }
@@ -220,11 +221,30 @@ export function replaceText(run: Run, text: string, old: string, by: string, mos
   return parts.join(by);
 }
 
+/** UTF-16 units of a text that are searched at once. */
+const PIECE = 1 << 16;
+
+/**
+ * Replaces every match of a pattern for one character. The host collects all matches before it calls back; so that callbacks
+ * can refuse a text that has too many, it gets the text in pieces.
+ */
+export function replaceEach(text: string, pattern: RegExp, by: (character: string) => string): string {
+  if (text.length <= PIECE) return text.replace(pattern, by);
+  const parts: string[] = [];
+  for (let at = 0; at < text.length; ) {
+    const isCut = at + PIECE < text.length && (text.charCodeAt(at + PIECE) & 0xfc00) === 0xdc00;
+    const end = at + PIECE + (isCut ? 1 : 0);
+    parts.push(text.slice(at, end).replace(pattern, by));
+    at = end;
+  }
+  return parts.join("");
+}
+
 /** Escapes HTML like markupsafe. */
 export function escapeHtml(run: Run, text: string): string {
   run.scan(text.length);
   if (!/[&<>'"]/.test(text)) return text;
-  const escaped = text.replace(/[&<>'"]/g, (character) => {
+  const escaped = replaceEach(text, /[&<>'"]/g, (character) => {
     run.spend(2);
     return HTML[character] as string;
   });

@@ -1,9 +1,6 @@
 /** The tokens of a template, one after another, for the parser. */
 import { syntaxError } from "./errors.ts";
-import type { Token, TokenType } from "./lexer.ts";
-
-/** Deepest nesting of expressions and of blocks: Jinja itself fails at about half of it. */
-export const DEEPEST_SOURCE = 150;
+import { DEEPEST_SOURCE, type Token, type TokenType } from "./lexer.ts";
 
 /** The tokens and the parser's position. */
 export class TokenReader {

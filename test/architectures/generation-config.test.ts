@@ -61,7 +61,12 @@ test("values that cannot be are left out with a notice", () => {
   assert.equal(settled, { temperature: 1, topK: 50 });
   assert.is(notices.length, 6);
   assert.match(notices.join(), /top_p NaN/);
-  assert.equal(defaults({ do_sample: "yes" }), {});
+  const loose = read({ do_sample: "yes", top_p: 0.9, stop_strings: [7, "a"] });
+  assert.equal(loose.defaults, { temperature: 1, topK: 50, topP: 0.9, stop: ["a"] });
+  assert.match(loose.notices.join(), /stop_strings 7 is ignored.*do_sample "yes" is ignored/);
+  const many = read({ stop_strings: Array.from({ length: 60_000 }, (_, i) => `${i}.`) });
+  assert.equal(many.defaults, {});
+  assert.match(many.notices.join(), /stop_strings is ignored: it holds more than/);
 });
 
 test("a file that cannot be read does not keep the model from running", async () => {

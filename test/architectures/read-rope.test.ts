@@ -113,6 +113,18 @@ test("RoPE: the kinds that are run", () => {
   assert.is(read({ ...llama, rope_scaling: {}, rope_theta: 7 }).rope?.rope_theta, 7);
 });
 
+test("RoPE: settings that are legal alone and give no finite angles are refused", async () => {
+  for (const scaling of [
+    { rope_type: "linear", factor: 5e-324 },
+    { ...llama3Scaling, factor: 5e-324 },
+    { rope_type: "yarn", factor: 4, original_max_position_embeddings: 64, beta_fast: 5e-324 },
+    { rope_type: "yarn", factor: 4, original_max_position_embeddings: 64, attention_factor: 1e300 },
+  ]) {
+    await refused(llama, { rope_scaling: scaling }, "rope_scaling is", "not finite");
+  }
+  assert.is(read({ ...llama, rope_theta: 1e-300 }).rope?.rope_theta, 1e-300);
+});
+
 test("RoPE: a part of each head", () => {
   const { config, notices } = readNoting({ ...llama, partial_rotary_factor: 0.5 });
   assert.is(config.rope?.partial_rotary_factor, 0.5);

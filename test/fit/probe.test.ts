@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fitLogistic } from "../../src/fit/logistic.ts";
-import { toFloat32 } from "../../src/formats/safetensors.ts";
+import { storeFloat32, toFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
 import {
   type Bundle,
   chooseLayer,
@@ -84,6 +84,22 @@ inTurn("a probe separates held-out sentences, and its file restores it", async (
   assert.is(await codeOf(() => fitProbe(model, { ...both, positive: [] })), "usage");
   assert.is(await codeOf(() => fitProbe(model, { ...both, layer: 99 })), "usage");
   model.dispose();
+});
+
+test("a file that says something twice, or whose numbers are not those of one direction, is no probe", async () => {
+  const about = '{"site":"resid_post","layer":1,"layer":0}';
+  const fileOf = (text: string, shape: readonly number[]): Uint8Array =>
+    writeSafetensors(
+      new Map([
+        ["weight", storeFloat32(Float32Array.of(1, 2, 3, 4), shape)],
+        ["bias", storeFloat32(Float32Array.of(0), [1])],
+      ]),
+      { sluice_probe: text },
+    );
+  assert.throws(() => readProbe(fileOf(about, [4]), "p"), /has "layer" twice/);
+  const once = about.replace(',"layer":0', "");
+  assert.throws(() => readProbe(fileOf(once, [2, 2]), "p"), /weight is \[2,2\] and bias \[1\]/);
+  assert.is(readProbe(fileOf(once, [4]), "p").layer, 1);
 });
 
 for (const name of ["gpt2-tiny", "llama3-tiny"]) {

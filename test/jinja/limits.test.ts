@@ -30,6 +30,15 @@ const ENDLESS: Readonly<Record<string, string>> = {
   "comparing long text":
     "{% set s = 'a' * 4000000 %}{% for i in range(9999) %}{% set x = s ~ 1 == s ~ 2 %}{% endfor %}",
   "replacing everywhere": "{{ ('a' * 4000000).replace('a', 'bbbbbbbb') }}",
+  "a part that nearly fits everywhere":
+    "{% set s = 'a' * 4000000 %}{% set t = 'b' ~ 'a' * 99999 %}{% for i in range(99) %}{% set x = t in s %}{% endfor %}",
+  "removing what is there":
+    "{% set s = 'x' * 4000000 %}{% for i in range(99999) %}{% set x = s.removeprefix(s) %}{% endfor %}",
+  "numbers in another base":
+    "{% set s = 'f' * 32000 %}{% for i in range(99999) %}{% set x = s | int(0, 16) %}{% endfor %}",
+  "macros of many parameters": `{% macro m(${Array.from({ length: 3000 }, (_, i) => `a${i}=1`)}) %}{% endmacro %}{% for i in range(99999) %}{{ m() }}{% endfor %}`,
+  "dividing long numbers":
+    "{% set a = 3 ** 80000 %}{% set b = 7 ** 20000 %}{% for i in range(99999) %}{% set x = a % b %}{% endfor %}",
   "a billion slices": "{{ [1] | slice(10**9) | list }}",
   "long links": "{{ (('.' * 3999 ~ ' ') * 1000) | urlize }}",
 };
@@ -72,6 +81,27 @@ test("a template that nests too deeply, or is nothing but openings, cannot be re
       assert.ok(error instanceof TemplateError && error.kind === "syntax", template.slice(0, 20));
     }
   }
+});
+
+test("long parts are found where they are", () => {
+  const long = "ab".repeat(40);
+  const text = `${long}${long}c${long}b${long}`;
+  const shown = (expression: string): string =>
+    render(`{{ ${expression} }}`, { text, part: `${long}b`, other: `${long}d` });
+  const at = text.indexOf(`${long}b`);
+  assert.is(shown("text.find(part), text.rfind(part), text.find(other), text.rfind(other)"), `(${at}, ${at}, -1, -1)`);
+  assert.is(shown("part in text, other in text, text.count(part), (text * 3).count(part)"), "(True, False, 1, 3)");
+  assert.is(shown("text.split(part), text.rsplit(part, 1)"), shown("(text.split(part),) * 2"));
+  assert.is(shown("text.replace(part, '') | length"), `${text.length - long.length - 1}`);
+  assert.is(
+    shown("('a' * 200).rfind('a' * 50), ('a' * 200).count('a' * 50), ('a' * 200).rsplit('a' * 70)"),
+    `(150, 4, ['${"a".repeat(60)}', '', ''])`,
+  );
+  assert.is(
+    shown("('z' * 40) | int(0, 36) == 36 ** 40 - 1, ('-' ~ '7' * 30) | int(0, 8) == 1 - 8 ** 30"),
+    "(True, True)",
+  );
+  assert.throws(() => shown("'a'.translate({97: 1114112})"), /character mapping must be in range\(0x110000\)/);
 });
 
 test("a long conversation is no attack", () => {

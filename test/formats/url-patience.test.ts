@@ -1,0 +1,42 @@
+/** Web servers that say nothing, before their answer or in the middle of it. */
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { openUrlBase } from "../../src/formats/url-base.ts";
+import { refusal } from "./refusal.ts";
+
+let begin: (response: ServerResponse) => void;
+let asked = 0;
+const server = createServer((_, response) => {
+  asked++;
+  begin(response);
+});
+
+test.before(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)));
+test.after(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+test("a server that says nothing is tried twice, with a notice, and then reported", async () => {
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/m`;
+  const silences: readonly (typeof begin)[] = [
+    () => undefined,
+    (response) => response.writeHead(200, { "Content-Length": 100 }).write("abc"),
+  ];
+  for (const silence of silences) {
+    begin = silence;
+    asked = 0;
+    const notices: string[] = [];
+    const note = (text: string): number => notices.push(text);
+    const source = openUrlBase(address, { retryDelaysMs: [1, 1], patienceMs: 50, note });
+    await refusal("not_found", () => source.readAll("config.json"), "nothing came from the server for 0.05 s");
+    await source.close();
+    assert.is(asked, 2);
+    assert.is(notices.length, 1);
+    assert.match(notices[0] ?? "", /m\/config\.json: nothing came .*; trying again/);
+  }
+});
+
+test.run();
