@@ -84,7 +84,9 @@ export function settleRequest(
   }
   for (const id of options.stopTokens ?? []) {
     if (id < config.vocab_size) continue;
-    throw new SluiceError("bad_tokens", `Stop token ${id} is outside the vocabulary (0 to ${config.vocab_size - 1})`);
+    throw new SluiceError("bad_tokens", `Stop token ${id} is outside the vocabulary (0 to ${config.vocab_size - 1})`, {
+      field: "stopTokens",
+    });
   }
   const { topLogprobs, ...settled } = settleSampling(options);
   const sampling = {
@@ -96,6 +98,7 @@ export function settleRequest(
     throw new SluiceError(
       "bad_tokens",
       `logitBias: token ${id} is outside the vocabulary (0 to ${config.vocab_size - 1})`,
+      { field: "logitBias" },
     );
   }
   const promptLength = checkPromptLength(options.promptLength, encoded);

@@ -10,7 +10,7 @@ import { Problem } from "./problem.ts";
 import type { Service } from "./service.ts";
 import { answerStream } from "./streaming.ts";
 import { AnswerStream, parseAnswer, type Tool, type ToolCall } from "./tool-calls.ts";
-import { forcedCalls, readTools } from "./tool-forms.ts";
+import { checkSchemas, forcedCalls, readToolChoice, readTools } from "./tool-forms.ts";
 
 export async function chat(service: Service, given: unknown, client: AbortSignal): Promise<Response> {
   const { engine, metrics } = service;
@@ -143,28 +143,25 @@ interface ToolWish {
   readonly format?: NonNullable<GenerateOptions["responseFormat"]>;
 }
 
-function toolWish(service: Service, { tools: given = [], tool_choice: choice, response_format }: ChatFields): ToolWish {
+function toolWish(service: Service, { tools: given = [], tool_choice, response_format }: ChatFields): ToolWish {
   const tools = readTools(given);
   const refuse = (message: string, param = "tool_choice"): never => {
     throw new Problem(400, message, { param });
   };
+  const forms =
+    'none, auto, required, { type: "function", function: { name } } or allowed_tools, with names of the tools';
+  const { mode, names } = readToolChoice(tool_choice) ?? refuse(`tool_choice must be ${forms}`);
   if (tools.length === 0) {
-    if (choice !== undefined && choice !== "none" && choice !== "auto") refuse("tool_choice needs tools");
+    if (mode === "required" || names) refuse("tool_choice needs tools");
     return { tools: [], shown: [] };
   }
-  if (choice === "none") return { tools: [], shown: [] };
+  if (mode === "none") return { tools: [], shown: [] };
+  if (names?.some((name) => !tools.some((tool) => tool.name === name))) refuse(`tool_choice must be ${forms}`);
   const form = service.toolForm ?? refuse("The model's chat template does not show tools", "tools");
-  if (choice === undefined || choice === "auto") return { tools, shown: given };
+  const wanted = names ? tools.filter(({ name }) => names.includes(name)) : tools;
+  if (mode === "auto") return { tools: wanted, shown: given };
   if (response_format && response_format.type !== "text")
     refuse("A required tool call and a response_format exclude each other");
-  const name =
-    typeof choice === "string" ? undefined : (choice.function as { readonly name?: unknown } | undefined)?.name;
-  const wanted = choice === "required" ? tools : tools.filter((tool) => tool.name === name);
-  if (wanted.length === 0)
-    refuse(`tool_choice must be none, auto, required or { type: "function", function: { name } } of one of the tools`);
-  return {
-    tools,
-    shown: given,
-    format: { type: "framed_json", framed_json: forcedCalls(form as "tagged" | "bare", wanted) },
-  };
+  checkSchemas(wanted);
+  return { tools: wanted, shown: given, format: { type: "framed_json", framed_json: forcedCalls(form, wanted) } };
 }

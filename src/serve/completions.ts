@@ -7,7 +7,7 @@ import { readInterventions } from "./foreign-steering.ts";
 import { characters, completionLogprobs, Offsets, textLogprobs } from "./logprob-shapes.ts";
 import { optionsFor } from "./options.ts";
 import { Problem } from "./problem.ts";
-import { type Prompt, placedPrompt, readPrompts } from "./prompts.ts";
+import { listOfPrompts, type Prompt, placedPrompt, readPrompts } from "./prompts.ts";
 import type { Service } from "./service.ts";
 import { answerStream } from "./streaming.ts";
 
@@ -112,7 +112,7 @@ export async function complete(service: Service, given: unknown, client: AbortSi
 
 /** @throws Problem 400 for more choices than there may be, or fewer than are to be chosen from */
 function checkCounts({ prompt, n = 1, best_of = n, stream }: CompletionFields, { limits }: Service): void {
-  const prompts = typeof prompt === "string" || typeof prompt[0] === "number" ? 1 : prompt.length;
+  const prompts = listOfPrompts(prompt).length;
   if (prompts * best_of > limits.choices) {
     const param = best_of > n ? "best_of" : "n";
     throw new Problem(400, `${prompts} prompts of ${best_of} choices each are more than ${limits.choices}`, { param });

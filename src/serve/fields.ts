@@ -69,7 +69,8 @@ const IGNORED = new Set([
 
 const plain = test<Readonly<Record<string, unknown>>>("an object", isOptions);
 const penalty = finite({ least: -2, most: 2 });
-const anySeed = test<number>("a whole number", (value) => Number.isSafeInteger(value));
+/** Of 64 bits, as OpenAI's are; JSON's numbers hold 53 of them. */
+const anySeed = test<number>("a whole number", (value) => Number.isInteger(value));
 
 const common = {
   model: text,

@@ -72,7 +72,7 @@ const rule = fields<Steering>("a JSON object")({
   n_completion_tokens: count,
   temperature: finite({ least: 0 }),
   freq_penalty: finite(),
-  seed: test<number>("a whole number", Number.isSafeInteger),
+  seed: test<number>("a whole number", Number.isInteger),
   stream: flag,
   n_logprobs: whole({ least: 0 }),
 });

@@ -31,9 +31,10 @@ export function optionsFor(body: CommonFields, model: Model, choice: number): Ge
   };
 }
 
-/** A seed may be negative in requests; ours are from 0 to 2^53 - 1. */
+/** A seed may be negative or larger in requests; ours are from 0 to 2^53 - 1. */
 export function seedOf(seed: number, choice: number): number {
   const most = Number.MAX_SAFE_INTEGER;
-  const first = seed < 0 ? most + seed + 1 : seed;
+  const within = seed % (most + 1);
+  const first = within < 0 ? most + within + 1 : within;
   return first <= most - choice ? first + choice : choice - (most - first) - 1;
 }

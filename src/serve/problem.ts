@@ -59,6 +59,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
 };
 
 const CODES: Readonly<Partial<Record<ErrorCode, string>>> = {
+  usage: "invalid_value",
   context_overflow: "context_length_exceeded",
   busy: "queue_full",
   aborted: "timeout",
@@ -87,7 +88,9 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof SluiceError))
     return new Problem(500, "The server failed; its log says why", { code: "internal_error" });
-  const param = error.field === undefined ? null : (FIELDS.get(error.field) ?? error.field);
+  // What is wrong with a request's own fields is said with their path: `completions: stream_options.x is not known`.
+  const [, path] = /^(?:completions|chat\/completions|steer|interventions): ([\w.[\]]+)/.exec(error.message) ?? [];
+  const param = path ?? (error.field === undefined ? null : (FIELDS.get(error.field) ?? error.field));
   const status = STATUS[error.code] ?? 500;
   // Usage errors name their call first, which a client did not make.
   const message = error.message

@@ -11,14 +11,16 @@ export interface Prompt {
   readonly echoed: string;
 }
 
-/** @throws Problem 400, SluiceError for prompts that cannot be continued */
+/** A text, a list of ids, or a list of these, as a list. */
+export function listOfPrompts(prompt: CompletionFields["prompt"]): readonly (string | readonly number[])[] {
+  const isList = typeof prompt !== "string" && (typeof prompt[0] === "string" || Array.isArray(prompt[0]));
+  return isList ? (prompt as readonly (string | readonly number[])[]) : [prompt as string | readonly number[]];
+}
+
+/** @throws Problem 400 for prompts that cannot be continued */
 export function readPrompts({ prompt, echo = false }: CompletionFields, service: Service): readonly Prompt[] {
-  const given =
-    typeof prompt === "string" || typeof prompt[0] === "number"
-      ? [prompt as string | readonly number[]]
-      : (prompt as readonly (string | readonly number[])[]);
   const { tokenizer } = service.engine.model;
-  return given.map((each) => {
+  return listOfPrompts(prompt).map((each) => {
     const tokens = service.promptTokens(each);
     if (!echo) return { tokens, echoed: "" };
     return { tokens, echoed: typeof each === "string" ? each : textOf(tokenizer, tokens) };

@@ -1,12 +1,13 @@
 /** What the routes share: the model by its name, its engine, its conversations. */
 import type { Tokenizer } from "../index.ts";
 import { boundsOf, encodePrompt } from "../model/request.ts";
+import { checkVocabulary } from "../runtime/sequences.ts";
 import { encodeWithin } from "../tokenizer/encode-within.ts";
 import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
 import type { Engine } from "./engine.ts";
 import type { Limits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
-import { Problem } from "./problem.ts";
+import { Problem, problemOf } from "./problem.ts";
 import { type ToolForm, toolFormOf } from "./tool-forms.ts";
 
 export class Service {
@@ -65,13 +66,19 @@ export class Service {
 
   /**
    * Ids of a prompt to be continued: of a text with the special tokens that the tokenizer adds; ids as they are.
-   * @throws SluiceError as the library says of prompts; Problem 400 for more tokens than the context holds
+   * @throws Problem 400 for an empty prompt, ids outside the vocabulary, more tokens than the context holds
    */
   promptTokens(prompt: string | readonly number[]): readonly number[] {
     const { context, model } = this.engine;
-    const tokens = encodePrompt(boundsOf(model.internals, context), prompt, context);
-    if (tokens.length <= context) return tokens;
-    throw tooLong("The prompt", `${tokens.length}`, context, "prompt");
+    try {
+      const tokens = encodePrompt(boundsOf(model.internals, context), prompt, context);
+      checkVocabulary(tokens, model.config.vocab_size);
+      if (tokens.length <= context) return tokens;
+      throw tooLong("The prompt", `${tokens.length}`, context, "prompt");
+    } catch (error) {
+      const { status, message, code } = problemOf(error);
+      throw new Problem(status, message, { code, param: "prompt" });
+    }
   }
 
   /** Ids that end an answer in a conversation. */

@@ -1,7 +1,9 @@
 /** How a model writes tool calls, as its chat template shows, and what it must write if it is told to call one. */
 
 import { SluiceError } from "../errors.ts";
+import { compileSchema } from "../grammar/json-schema.ts";
 import type { FramedJson, Tokenizer } from "../index.ts";
+import type { ChatFields } from "./fields.ts";
 import { Problem } from "./problem.ts";
 import type { Tool } from "./tool-calls.ts";
 
@@ -53,11 +55,49 @@ export function forcedCalls(form: ToolForm, tools: readonly Tool[]): readonly Fr
   });
 }
 
+/** What `tool_choice` says: which tools may be called, and whether one must. */
+export interface ToolChoice {
+  readonly mode: "none" | "auto" | "required";
+  /** Names; undefined: all. */
+  readonly names?: readonly string[];
+}
+
+/** @returns undefined for what is none of OpenAI's forms */
+export function readToolChoice(choice: ChatFields["tool_choice"]): ToolChoice | undefined {
+  if (choice === undefined) return { mode: "auto" };
+  if (typeof choice === "string") {
+    return choice === "none" || choice === "auto" || choice === "required" ? { mode: choice } : undefined;
+  }
+  const nameOf = (tool: unknown): unknown =>
+    (tool as { readonly function?: { readonly name?: unknown } } | null)?.function?.name;
+  if (choice.type === "allowed_tools") {
+    const { mode, tools } = (choice.allowed_tools ?? {}) as { readonly mode?: unknown; readonly tools?: unknown };
+    const names = Array.isArray(tools) ? tools.map(nameOf) : [];
+    if ((mode !== "auto" && mode !== "required") || names.length === 0) return undefined;
+    return names.every((name) => typeof name === "string") ? { mode, names } : undefined;
+  }
+  const name = nameOf(choice);
+  return choice.type === "function" && typeof name === "string" ? { mode: "required", names: [name] } : undefined;
+}
+
+/** @throws Problem 400 for a tool whose schema a call cannot be held to */
+export function checkSchemas(tools: readonly Tool[]): void {
+  for (const { name, parameters } of tools) {
+    try {
+      compileSchema(parameters);
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      throw new Problem(400, `The tool ${name}: ${error.message}`, { code: "invalid_value", param: "tools" });
+    }
+  }
+}
+
 /** Tools of a request. @throws Problem 400 */
 export function readTools(given: readonly Readonly<Record<string, unknown>>[]): readonly Tool[] {
   return given.map((tool, i) => {
     const described = tool.function as { readonly name?: unknown; readonly parameters?: unknown } | undefined;
-    const { name, parameters = { type: "object", properties: {} } } = described ?? {};
+    const { name } = described ?? {};
+    const parameters = described?.parameters ?? { type: "object", properties: {} };
     if (tool.type !== "function" || typeof name !== "string" || !/^[\w.-]{1,64}$/.test(name)) {
       throw new Problem(
         400,

@@ -79,7 +79,10 @@ test("keys, origins, types and sizes are guarded", async () => {
       assert.is((await post({ ...json, ...key }, "{")).status, 400);
       assert.is((await post({ ...json, ...key }, "[]")).status, 400);
       assert.is((await post({ ...json, ...key }, JSON.stringify({ prompt: "x".repeat(5 << 20) }))).status, 413);
+      assert.is((await post({ ...json, ...key, "Content-Encoding": "gzip" })).status, 415);
       assert.is((await fetch(`${address}/v1/nothing`, { headers: key })).status, 404);
+      const wrong = await fetch(`${address}/v1/completions`, { headers: key });
+      assert.equal([wrong.status, wrong.headers.get("Allow")], [405, "POST"]);
       assert.is((await fetch(`${address}/v1/bundles/x`, { method: "PUT", headers: key, body: "x" })).status, 403);
       assert.is((await client.models.list()).data.length, 1);
       assert.equal(faults, []);
@@ -274,6 +277,18 @@ test("requests of EasySteer and Neuronpedia mean what they mean there, or are re
     const steered = { STEERED: prompt + strong, DEFAULT: prompt + plain };
     const doubled = { ...asked, features: [feature], strength_multiplier: 3 };
     assert.equal(await post("/api/steer", doubled), { status: 200, body: steered });
+    // A stream has the answer so far in each event, and no mark at its end.
+    const streamed = await fetch(`${address}/api/steer`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ ...doubled, stream: true }),
+    });
+    const events = (await streamed.text()).trimEnd().split("\n\n");
+    assert.equal(JSON.parse((events.at(-1) ?? "").slice("data: ".length)), steered);
+    for (const event of events) {
+      const { STEERED, DEFAULT } = JSON.parse(event.slice("data: ".length)) as Record<string, string | null>;
+      assert.ok(steered.STEERED.startsWith(STEERED ?? "") && steered.DEFAULT.startsWith(DEFAULT ?? ""), event);
+    }
     const { hidden_size } = model.config;
     const hook = {
       steering_vector: [...new Float32Array(hidden_size).map((_, i) => directionAt(push, i))],
@@ -348,7 +363,11 @@ for (const template of ["tagged", "bare"] as const) {
         assert.is(finish, "tool_calls");
         // The conversation goes on with the call and its result.
         const next = await client.chat.completions.create({
-          ...{ ...asked, tool_choice: "auto" as const, max_tokens: 3 },
+          ...{
+            ...asked,
+            tool_choice: { type: "allowed_tools" as const, allowed_tools: { mode: "auto" as const, tools } },
+          },
+          max_tokens: 3,
           messages: [
             ...asked.messages,
             choice?.message as never,
@@ -356,6 +375,13 @@ for (const template of ["tagged", "bare"] as const) {
           ],
         });
         assert.is(next.choices.length, 1);
+        const odd = { type: "function", function: { name: "f", parameters: { type: "object", not: {} } } };
+        const refused = await client.chat.completions
+          .create({ ...asked, tools: [odd as never] })
+          .catch((error: unknown) => error as { readonly param: unknown; readonly message: string });
+        assert.ok("param" in refused);
+        assert.is(refused.param, "tools");
+        assert.match(refused.message, /The tool f: The JSON schema: #\/not is not supported/);
       },
       template,
     );

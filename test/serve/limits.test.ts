@@ -77,6 +77,9 @@ test("what is no request, too large or too slow is refused in OpenAI's shape", a
         post(JSON.stringify({ prompt: "x".repeat(3000) })).replace("Host", "Connection: close\r\nHost"),
       ),
       rawAnswer(address, post(long).replace("Host", "Connection: close\r\nHost")),
+      // HTTP/1.0 names no host; what is no host is refused.
+      rawAnswer(address, post("{").replace("HTTP/1.1\r\nHost: x", "HTTP/1.0")),
+      rawAnswer(address, post("{}").replace("Host: x", "Connection: close\r\nHost: a b/c")),
     ]);
     assert.equal(answers, [
       { status: 431, code: "headers_too_large" },
@@ -85,6 +88,8 @@ test("what is no request, too large or too slow is refused in OpenAI's shape", a
       { status: 408, code: "timeout" },
       { status: 413, code: "body_too_large" },
       { status: 408, code: "timeout" },
+      { status: 400, code: "bad_json" },
+      { status: 400, code: "bad_http" },
     ]);
     await until(async () => (await metric(address, "sluice_batch_running")) === 0);
     assert.equal(faults, []);
@@ -149,6 +154,15 @@ test("a key is compared by digests and is nowhere in what the server keeps or pr
     assert.is(await keys.admits(wrong), false, wrong);
   }
   assert.not(inspect(keys, { depth: 9, showHidden: true }).includes(key));
+  // What no header carries would refuse everybody.
+  for (const odd of ["two words", "schlüssel"]) {
+    const message = await ApiKeys.read(`${key}\n${odd}\n`).then(
+      () => "",
+      (error: Error) => error.message,
+    );
+    assert.match(message, /API key 2 has spaces, or characters/);
+    assert.not(message.includes(odd));
+  }
   await withServer({ key }, async ({ server, faults, client }) => {
     const texts: string[] = [];
     for (const sent of [key, `${key}x`]) {

@@ -283,6 +283,21 @@ test("what cannot be honoured is refused by name, and what changes nothing is ig
   );
   assert.is((await refused({ model: "gpt-4o" })).status, 404);
   assert.is((await refused({ top_logprobs: 2 })).param, "top_logprobs");
+  // The path of what is wrong, whatever reads it.
+  const paths: readonly (readonly [object, string])[] = [
+    [{ stream_options: { x: true } }, "stream_options.x"],
+    [{ logit_bias: { "3": 101 } }, "logit_bias.3"],
+    [{ logit_bias: { "512": 1 } }, "logit_bias"],
+    [{ response_format: { type: "xml" } }, "response_format.type"],
+    [{ interventions: [{ bundle: "x", strength: 1 }] }, "interventions[0].strength"],
+  ];
+  for (const [more, path] of paths) assert.is((await refused(more)).param, path);
+  for (const prompt of [[], [[]], [99_999]]) {
+    assert.is(
+      (await refusal(client.completions.create({ model: "stories260K", prompt: prompt as never }))).param,
+      "prompt",
+    );
+  }
   assert.is((await refused({ tools: [{ type: "function", function: { name: "f" } }] })).param, "tools");
   const ignored = await client.chat.completions.create({
     ...asked,
@@ -291,8 +306,17 @@ test("what cannot be honoured is refused by name, and what changes nothing is ig
     metadata: { a: "b" },
     service_tier: "auto",
     seed: null,
+    // As an answer's object is sent back by some clients.
+    messages: [
+      ...messages,
+      { role: "assistant", content: "x", refusal: null, tool_calls: null, function_call: null, audio: null } as never,
+      ...messages,
+    ],
   });
   assert.is(ignored.choices.length, 1);
+  const seeded = (seed: number) =>
+    client.completions.create({ model: "stories260K", prompt: "The", max_tokens: 6, seed });
+  assert.is((await seeded(2 ** 60 + 4096)).choices[0]?.text, (await seeded(4096)).choices[0]?.text);
 });
 
 test("a client that leaves frees its sequence", async () => {
