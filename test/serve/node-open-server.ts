@@ -5,6 +5,7 @@ import { join } from "node:path";
 import OpenAI from "openai";
 import type { Bundle, Model } from "../../src/index.ts";
 import { type RunningServer, type ServeOptions, serveModel } from "../../src/serve/node-serve.ts";
+import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
 
@@ -72,4 +73,28 @@ export async function openServer(
       await folder.remove();
     },
   };
+}
+
+/** Closes the server afterwards. */
+export async function withServer(
+  options: Parameters<typeof openServer>[1],
+  use: (open: OpenServer) => Promise<void>,
+  template?: "plain" | "tagged" | "bare",
+) {
+  const open = await openServer(template, options);
+  try {
+    await use(open);
+  } finally {
+    await open.close();
+  }
+}
+
+/** A bundle for stories260K that pushes the stream of its second layer. */
+export async function pushBundle(name: string, strength = 1) {
+  const model = await load(location("weights/stories260K"));
+  const { config } = model;
+  const stage = { id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [1], strength } as const;
+  const bundle = bundleOf(config, [stage], { "push.1.direction": filled([config.hidden_size]) });
+  model.dispose();
+  return { ...bundle, manifest: { ...bundle.manifest, name } };
 }
