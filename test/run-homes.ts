@@ -2,20 +2,22 @@
  * Files that run in one of Node and Chromium when both run: they test what the engine computes and keeps account of, after
  * a model is open, which is the same code on the same SwiftShader (engine/same-bits compares the bits). In both run: how
  * models are found, read and opened, what a device grants, workers, generation, and of every part of the engine the file
- * that covers most of it (engine/golden, engine/generate, engine/random, interventions/golden, interventions/live,
- * interventions/capture, attribution/attribution-shapes, fit/edges, fit/probe, most of kernels). An environment that runs
- * alone, such as Firefox or `npm test -- --node`, runs all that it can.
+ * that compares most of it with what others computed (engine/golden, engine/generate, interventions/golden, fit/golden,
+ * kernels). An environment that runs alone, such as Firefox or `npm test -- --node`, runs all that it can.
+ *
+ * A sweep that two environments share out (support/turns.ts) is whole in a file that has a home: its cases share kernels,
+ * which would compile in both.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 
 /** By the environment. Files whose models need the same kernels have the same, where each kernel compiles once. */
 const HOMES = {
   node: [
     "attribution/attribution",
     "attribution/attribution-runs",
+    "attribution/attribution-shapes",
     "engine/batch",
     "engine/chosen-tokens",
+    "engine/options",
     "engine/perplexity",
     "engine/session",
     "fit/leace",
@@ -24,14 +26,33 @@ const HOMES = {
     "interventions/trace",
     "kernels/attention-bits",
     "model/lens",
+    "reference/golden",
+    "reference/random",
   ],
   page: [
     "architectures/transformers",
     "device-report/device-report",
+    "engine/batch-bundles",
     "engine/check-finite",
+    "engine/edges-of-shape",
+    "engine/f16-cache",
+    "engine/random",
+    "engine/split",
+    "engine/split-sums",
+    "fit/edges",
+    "fit/everywhere",
+    "fit/pool",
+    "fit/probe",
+    "fit/reading",
     "interventions/bake",
+    "interventions/batch",
+    "interventions/capture",
+    "interventions/grouped",
     "interventions/identities",
+    "interventions/live",
     "interventions/live-prompt",
+    "interventions/overflow",
+    "interventions/random",
     "interventions/session-roles",
     "kernels/head-sources",
     "model/changed-model",
@@ -40,15 +61,20 @@ const HOMES = {
   ],
 } as const;
 
+/** Where a file runs when both environments do; undefined if in both. */
+export function homeOf(file: string): "node" | "page" | undefined {
+  const name = /^test\/(.*)\.test\.ts$/.exec(file)?.[1];
+  return (["node", "page"] as const).find((each) => HOMES[each].some((listed) => listed === name));
+}
+
 /** Whether a file has its home in the other of two environments that run side by side. */
 export function livesElsewhere(file: string, environment: string, environments: readonly string[]): boolean {
   if (!environments.includes("node") || !environments.includes("page")) return false;
-  const name = /^test\/(.*)\.test\.ts$/.exec(file)?.[1];
-  const home = (["node", "page"] as const).find((each) => HOMES[each].some((listed) => listed === name));
+  const home = homeOf(file);
   return home !== undefined && home !== environment && (environment === "node" || environment === "page");
 }
 
-/** Names in the lists that no file has any more. */
-export function staleHomes(root: string): readonly string[] {
-  return [...HOMES.node, ...HOMES.page].filter((name) => !existsSync(join(root, "test", `${name}.test.ts`)));
+/** All that have a home. */
+export function filesWithHomes(): readonly string[] {
+  return [...HOMES.node, ...HOMES.page].map((name) => `test/${name}.test.ts`);
 }

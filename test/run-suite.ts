@@ -1,4 +1,5 @@
 /** Runs uvu test files one at a time and returns what came of them. The same in Node and in a page. */
+import { homeOf } from "./run-homes.ts";
 
 export interface FileResult {
   /** Path in the repository. */
@@ -59,6 +60,9 @@ export function measureTests(): void {
  */
 export async function runFile(file: string, load: () => Promise<unknown>): Promise<FileResult> {
   const queue: QueuedSuite[] = [];
+  const turn = globalThis.testTurn;
+  // With whom would it share its sweeps?
+  if (homeOf(file) !== undefined) globalThis.testTurn = undefined;
   globalThis.UVU_QUEUE = [queue];
   tests = [];
   const started = performance.now();
@@ -82,6 +86,8 @@ export async function runFile(file: string, load: () => Promise<unknown>): Promi
     }
   } catch (error) {
     fail(`  ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  } finally {
+    globalThis.testTurn = turn;
   }
   const milliseconds = performance.now() - started;
   return { file, ...counts, milliseconds, report: reports.join("\n"), ...(tests.length > 0 && { tests }) };

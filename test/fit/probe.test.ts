@@ -9,7 +9,6 @@ import {
   fitDirection,
   fitNeurons,
   fitProbe,
-  load,
   readProbe,
   readValueVectors,
   writeProbe,
@@ -20,6 +19,7 @@ import type { ModelConfig } from "../../src/model-config.ts";
 import { dot } from "../../src/numbers/dot.ts";
 import { normal, seeded } from "../kernels/inputs.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { sharedOut } from "../support/turns.ts";
 
