@@ -277,7 +277,11 @@ test("a full queue is refused with a time to come back, and a draining server en
   assert.ok(refused.every(({ headers }) => Number(headers.get("Retry-After")) >= 1));
   assert.ok(answers.filter(({ status }) => status === 200).length >= 8);
   const last = ask(150);
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  // A request that has not arrived by then is refused by the closed port.
+  const isRunning = async () => /^sluice_batch_running 1$/m.test(await (await fetch(`${address}/metrics`)).text());
+  const over = last.then(() => true);
+  const soon = () => new Promise<boolean>((resolve) => setTimeout(resolve, 5, false));
+  while (!(await isRunning()) && !(await Promise.race([over, soon()])));
   const closed = open.close();
   const answer = await last;
   assert.is(answer.status, 200);
