@@ -23,9 +23,21 @@ export function installPacked(): Promise<Installed> {
   return installed;
 }
 
-/** Runs a program to its end and returns its standard output; rejects with its output if it fails. */
-export async function output(file: string, args: readonly string[], cwd: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(file, args, { cwd, maxBuffer: 1 << 26 });
+/**
+ * Runs a program to its end and returns its standard output; rejects with its output if it fails.
+ * @param env what the program sees beside this process's own variables
+ */
+export async function output(
+  file: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { stdout } = await promisify(execFile)(file, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    maxBuffer: 1 << 26,
+  });
   return stdout;
 }
 

@@ -4,12 +4,13 @@
  */
 import { cp, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { Browser } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { installPacked, output, root } from "../../scripts/packed.ts";
 import { grown, lastSizes, measureSizes, sizeTable } from "../../scripts/sizes.ts";
 import { serve } from "../page/server.ts";
-import { openChromium } from "../support/chromium.ts";
+import { openChromium, UNCHECKED } from "../support/chromium.ts";
 import { readJson } from "../support/files.ts";
 
 const NEW_TOKENS = 12;
@@ -20,8 +21,14 @@ const expected = greedy_ids.slice(1, 1 + NEW_TOKENS);
 /** The folder of an application that depends on nothing but the package, and on the browser for its software GPU. */
 let app = "";
 
+/** Of all pages: each has a context of its own. */
+let browser: Promise<Browser> | undefined;
+
 /** Runs a program in the application's folder and returns its standard output. */
-const run = (file: string, args: readonly string[]) => output(file, args, app);
+const run = (file: string, args: readonly string[], env = {}) => output(file, args, app, env);
+
+/** Without the checks of bounds, which take as long to compile as the kernels: the command and the pages have them. */
+const unchecked = { SLUICE_DAWN_FLAGS: UNCHECKED };
 
 test.before(async () => {
   app = (await installPacked()).folder;
@@ -50,7 +57,7 @@ test("the sluice command generates", async () => {
 });
 
 test("a Node module generates", async () => {
-  assert.equal(JSON.parse(await run(process.execPath, ["node.js", weights, String(NEW_TOKENS)])), expected);
+  assert.equal(JSON.parse(await run(process.execPath, ["node.js", weights, String(NEW_TOKENS)], unchecked)), expected);
 });
 
 test("a page that Vite builds generates", async () => {
@@ -101,7 +108,7 @@ test("an application that esbuild bundles for Node generates", async () => {
     format: "esm",
     external,
   });
-  assert.equal(JSON.parse(await run(process.execPath, [outfile, weights, String(NEW_TOKENS)])), expected);
+  assert.equal(JSON.parse(await run(process.execPath, [outfile, weights, String(NEW_TOKENS)], unchecked)), expected);
 });
 
 test("a worker that Vite builds generates", async () => {
@@ -156,9 +163,10 @@ test("a page that Vite serves generates", async () => {
  * @param scripts gets the size in bytes of each script that the page loads
  */
 async function tokensOfPage(address: string, scripts = new Map<string, number>()): Promise<unknown> {
-  const browser = await openChromium();
+  browser ??= openChromium();
+  const context = await (await browser).newContext();
   try {
-    const page = await browser.newPage();
+    const page = await context.newPage();
     page.on("response", async (response) => {
       const { pathname } = new URL(response.url());
       if (pathname.endsWith(".js")) scripts.set(pathname, (await response.body()).length);
@@ -169,8 +177,10 @@ async function tokensOfPage(address: string, scripts = new Map<string, number>()
     await output.waitFor({ state: "attached", timeout: 120_000 });
     return JSON.parse((await output.textContent()) ?? "");
   } finally {
-    await browser.close();
+    await context.close();
   }
 }
+
+test.after(async () => (await browser)?.close());
 
 test.run();
