@@ -14,7 +14,9 @@ test("a 124M-shaped float32 model runs under the default limits, and as without 
   const folder = await mkdtemp(join(tmpdir(), "sluice-124m-"));
   try {
     const script = location("scripts/make-synthetic.mjs");
-    await promisify(execFile)(process.execPath, [script, folder, "--shape", "gpt2-124m"]);
+    // As many layers as fill more than one buffer.
+    const shape = ["--shape", "gpt2-124m", "--layers", "5"];
+    await promisify(execFile)(process.execPath, [script, folder, ...shape]);
     // Ids in both parts of the split embedding.
     const tokens = [1, 50_000, 25_000, 44_000];
     const split = await load(folder, { limits: "default" });

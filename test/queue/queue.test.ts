@@ -182,6 +182,8 @@ check(
   async () => {
     const [, , third] = workers;
     const generate = ["generate", name, "--prompts", file("negative.jsonl"), "--max-new-tokens", "2"];
+    // With the kernels of the test before.
+    generate.push("--plan", "reference");
     const here = await runReal(generate);
     third.pause();
     const signals = new FakeSignals();

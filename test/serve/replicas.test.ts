@@ -76,7 +76,7 @@ async function loseBoth(replicas: readonly [Replica, Replica], address: string):
   const texts: string[] = [];
   for (const prompt of prompts) {
     const before = await answered(replicas[0].address);
-    const { choices } = (await (await post(address, { prompt, max_tokens: 40 })).json()) as Completion;
+    const { choices } = (await (await post(address, { prompt, max_tokens: 16 })).json()) as Completion;
     texts.push(choices[0]?.text ?? "");
     places.push((await answered(replicas[0].address)) > before ? 0 : 1);
   }
@@ -134,7 +134,7 @@ async function loseBoth(replicas: readonly [Replica, Replica], address: string):
     );
   }
   for (const [i, prompt] of prompts.entries()) {
-    const answer = await post(address, { prompt, max_tokens: 40 });
+    const answer = await post(address, { prompt, max_tokens: 16 });
     assert.is(answer.status, 200);
     assert.is(((await answer.json()) as Completion).choices[0]?.text, texts[i]);
   }
