@@ -124,6 +124,7 @@ export async function imaginedServer(
   const { config, tokenizer } = parts;
   const model = {
     ...parts,
+    internals: { ...parts, generationConfig: { eos_token_ids: null, defaults: {} } },
     generationDefaults: {},
     with(given: unknown, settings?: unknown) {
       const [read] = modelDoors.with.read(given as never, settings as never);

@@ -6,8 +6,7 @@ import { fraction, toFloat } from "./numbers.ts";
 import { percentFormat } from "./percent.ts";
 import { str } from "./repr.ts";
 import { checkDepth, limit, type Run } from "./run.ts";
-import { finder } from "./search.ts";
-import { compareText, escapeHtml, repeat } from "./text.ts";
+import { compareText, escapeHtml, finder, repeat } from "./text.ts";
 import {
   Custom,
   Dict,

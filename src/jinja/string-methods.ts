@@ -6,11 +6,12 @@ import { clampRange, type Native, native, textArgument, wholeArgument } from "./
 import { truth } from "./operators.ts";
 import { isPrintable } from "./repr.ts";
 import type { Run } from "./run.ts";
-import { finder, lastFinder } from "./search.ts";
 import {
   countOf,
   cut,
+  finder,
   isPlain,
+  lastFinder,
   lengthOf,
   linesOf,
   pointsBefore,

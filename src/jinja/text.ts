@@ -1,6 +1,6 @@
 /** Text as Python counts it: by code points, with Python's whitespace and line ends. */
 import type { Run } from "./run.ts";
-import { finder, lastFinder } from "./search.ts";
+import { type Find, search, searchLast } from "./search.ts";
 
 /** Four old separators, which Python counts as whitespace in addition to Unicode's. */
 const SEPARATORS = "\x1c-\x1f";
@@ -134,6 +134,23 @@ export function splitSpaceRight(run: Run, text: string, most: number): string[] 
     run.spend(1);
     parts.push(text.slice(end, stop));
   }
+}
+
+/** Finds a part that is not empty, from the left: see {@link search}. */
+export function finder(run: Run, text: string, part: string): Find {
+  payForSearch(run, text, part);
+  return search(text, part);
+}
+
+/** The same from the right. */
+export function lastFinder(run: Run, text: string, part: string): Find {
+  payForSearch(run, text, part);
+  return searchLast(text, part);
+}
+
+function payForSearch(run: Run, text: string, part: string): void {
+  run.scan(text.length);
+  if (part.length <= text.length) run.spend(part.length >> 2);
 }
 
 /** Splits at a separator that is not empty. */

@@ -28,9 +28,16 @@ export function compileDecoder(config: unknown): readonly DecoderStep[] {
     return [{ kind: "token", step: (token, index) => (index === 0 ? token : ` ${token}`) }];
   }
   const steps: DecoderStep[] = [];
-  addDecoder(steps, new Step(config, "decoder"));
+  addDecoder(steps, new Step(config, "decoder"), { factor: 1 });
   return steps;
 }
+
+/** How many times as long as its tokens a text can be made: steps multiply, and there can be many. */
+interface Lengthening {
+  factor: number;
+}
+
+const MOST_LENGTHENING = 1000;
 
 /** The text of a whole list of tokens. */
 export function decodeTokens(steps: readonly DecoderStep[], tokens: readonly string[]): string {
@@ -69,10 +76,10 @@ function applyStep(tokens: readonly string[], step: DecoderStep): readonly strin
   }
 }
 
-function addDecoder(steps: DecoderStep[], step: Step): void {
+function addDecoder(steps: DecoderStep[], step: Step, longer: Lengthening): void {
   switch (step.type) {
     case "Sequence":
-      for (const each of step.steps("decoders")) addDecoder(steps, each);
+      for (const each of step.steps("decoders")) addDecoder(steps, each, longer);
       return;
     case "ByteLevel":
       steps.push({ kind: "byte-level" });
@@ -87,7 +94,7 @@ function addDecoder(steps: DecoderStep[], step: Step): void {
       steps.push(stripStep(step));
       return;
     case "Replace":
-      steps.push({ kind: "token", step: replaceStep(step) });
+      steps.push({ kind: "token", step: replaceStep(step, longer) });
       return;
     case "Metaspace":
       steps.push({ kind: "token", step: metaspaceStep(step) });
@@ -138,9 +145,14 @@ function strip(token: string, { character, start, stop }: Strip): string {
   return token.slice(from, to);
 }
 
-function replaceStep(step: Step): TokenStep {
+function replaceStep(step: Step, longer: Lengthening): TokenStep {
   const pattern = step.pattern("pattern");
   const content = step.string("content");
+  // An expression may match nothing, before and after each character.
+  longer.factor *= Math.max(1, pattern.leastLength > 0 ? content.length / pattern.leastLength : 1 + 2 * content.length);
+  if (longer.factor > MOST_LENGTHENING) {
+    throw step.fail(`can make texts more than ${MOST_LENGTHENING} times as long as their tokens`);
+  }
   return (token) => replaceMatches(token, pattern.matches(token, new Effort(token.length)), content);
 }
 

@@ -84,6 +84,18 @@ test("added tokens that nearly match everywhere take no quadratic time", () => {
   assert.equal(cut("a".repeat(100_000)).length, 1);
 });
 
+test("a long text is searched for in linear time, and a long token takes little memory", () => {
+  const long = "a".repeat(50_000);
+  const [piece] = compile({ normalizer: { type: "Replace", pattern: { String: `${long}b${long}` }, content: "" } })(
+    `${long.repeat(6)}b${long.repeat(2)}`,
+  );
+  assert.is((piece as string).length, 6 * 50_000);
+  const before = process.memoryUsage().arrayBuffers;
+  const cut = compile({ added_tokens: [{ content: "q".repeat(1_000_000) }, { content: "qqq" }] });
+  assert.equal(cut("qqqq"), [[1], "q"]);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 64e6);
+});
+
 test("steps that make a text ever longer are stopped", () => {
   const many = <Item>(item: Item): Item[] => Array.from({ length: 60 }, () => item);
   const double = { type: "Replace", pattern: { String: "a" }, content: "aa" };

@@ -255,6 +255,17 @@ test("an id far beyond the vocabulary costs nothing", async () => {
   assert.is(tokenizer.decode([100_000_000, 2_000_000_000]), "abb");
 });
 
+test("a decoder whose steps can make a text ever longer is refused", async () => {
+  const filesOf = (pattern: unknown, content: string) => {
+    const decoders = Array.from({ length: 40 }, () => ({ type: "Replace", pattern, content }));
+    return { "tokenizer.json": byteLevel({ decoder: { type: "Sequence", decoders } }) };
+  };
+  for (const pattern of [{ String: "a" }, { Regex: "a" }, { Regex: "(?=a)" }, { Regex: "" }]) {
+    assert.match((await refusal(filesOf(pattern, "aa"))).message, /more than 1000 times as long/);
+  }
+  for (const pattern of [{ String: "zz" }, { Regex: "\\s\\s" }]) assert.ok(await loaded(filesOf(pattern, "a")));
+});
+
 test("a tokenizer that cannot be read is an error when it is used", async () => {
   const files = { "tokenizer.json": byteLevel({ normalizer: { type: "Nonsense" } }) };
   const { tokenizer, error } = await triedTokenizer(files);
