@@ -7,7 +7,7 @@
 // Bindings: 1 token ids, read only; 2, 3 tables in strips (lib/table.wgsl), each in its own dtype
 // (conditions wte_f16, wte_bf16, wte_quantised with those of lib/weights.wgsl, else float32; wpe_f16, wpe_bf16); 4 output rows [row_count][D4]; 8 capture;
 // 9 stage table, 10 sources, 11 scopes. `staged`: it also makes the records of the rows' stages (stages/records.wgsl).
-// Parallel: a thread per vec4 of a row, x along the width, y over rows. Threads side by side read words
+// Parallel: a thread per vec4 of a row, x along the width, y over rows, THREADS per workgroup. Threads side by side read words
 // 64 (32) bytes apart: a row is a few KiB, and the strips layout serves the head, which reads the whole table.
 // Summation class: none (one addition).
 import package::lib::step::step;
@@ -16,7 +16,7 @@ import package::lib::table::{q4_numbers, q4_scale_word, q4_word, q8_numbers, q8_
 import package::lib::table::{a4_numbers, a8_numbers, q_blocks};
 import package::lib::tap::tap;
 @if(staged) import package::stages::records::write_records;
-import constants::{D4, VOCAB};
+import constants::{D4, THREADS, VOCAB};
 
 struct Args {
   first_row: u32, // of this part of the vocabulary; a multiple of 4
@@ -96,7 +96,7 @@ struct Args {
 
 @if(sourced) @group(1) @binding(10) var<storage, read_write> sources: array<vec4f>; // [slots][rows][D4]
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let n4 = id.x;
   let row = id.y;

@@ -114,9 +114,9 @@ export function plannedKernels(): readonly Kernel[] {
     ...kernelsIn({ candidates: dispatch.operation?.variants() ?? [] }),
   ]);
   // Coordinates of affine stages take workgroup memory: as many as quads can keep, and as many as there may be.
-  for (const ranks of [MOST_RANKS / 2, MOST_RANKS]) {
+  for (const ranks of [0, 1, MOST_RANKS / 2, MOST_RANKS]) {
     for (const family of ["register", "tiled"] as const) {
-      const edits = { deltas: true, sourced: true, tracked: true, ranks };
+      const edits = { deltas: true, sourced: true, tracked: true, scales: ranks > 1, ranks };
       kernels.push(
         editedNormKernel({ kind: "rms", width: 2048, maxRows: 256, ...edits }, 2, { family, subgroups: true }),
       );

@@ -125,12 +125,13 @@ function normVariants(): readonly Kernel[] {
       [true, false].flatMap((flagged) =>
         [[], ...taps.map((tap) => [tap]), taps].flatMap((wanted) => {
           const shape = { kind, width: 64, maxRows, flagged, taps: wanted };
-          const all = { ...shape, deltas: true, sourced: true, tracked: true, ranks: 4 };
+          const all = { ...shape, deltas: true, sourced: true, tracked: true, scales: true, ranks: 4 };
           return [
             normKernel(shape, { family, subgroups: true }),
             normKernel({ ...shape, outs: true }, { family }),
-            editedNormKernel({ ...shape, deltas: true, sourced: false, tracked: false, ranks: 4 }, 1, { family }),
-            editedNormKernel({ ...shape, deltas: false, sourced: true, tracked: false, ranks: 4 }, 2, { family }),
+            editedNormKernel({ ...all, sourced: false, tracked: false, ranks: 1 }, 1, { family }),
+            editedNormKernel({ ...all, deltas: false, tracked: false, scales: false }, 2, { family }),
+            editedNormKernel({ ...all, scales: false, ranks: 0, programs: true }, 1, { family, subgroups: true }),
             editedNormKernel(all, 3, { family, subgroups: true }),
             editedNormKernel({ ...all, outs: true }, 1, { family }),
           ];

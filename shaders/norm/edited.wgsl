@@ -13,6 +13,9 @@
 // made at once, each from the unedited input: no workgroup waits for another. The first variant of a row is its owner,
 // which writes what all share.
 //
+// `scales`: some norm of the model carries stages of single elements (stages/neuron_scale.wgsl), in its groups or at the
+// norm. RANKS: stages/affine.wgsl.
+//
 // Slots are rows of the source table `sources`, NONE if there is none. Private slots: one per variant, for what the shared
 // slots only get in this dispatch.
 //
@@ -30,8 +33,9 @@ import package::norm::overflow::scale_within;
 import package::norm::row::lane_sum;
 import package::stages::affine::affine;
 @if(sourced) import package::stages::edge_mask::{edge_mask, SourceRow};
-import package::stages::neuron_scale::{scaled, scaled_by_all, Scaling};
-import package::stages::table::{stages, strength_of, NONE};
+@if(scales) import package::stages::neuron_scale::{scaled, scaled_by_all, Scaling};
+import package::stages::table::{stages, NONE};
+@if(scales) import package::stages::table::strength_of;
 @if(programs) import package::stages::table::program_of;
 import constants::{D, D4, THREADS};
 
@@ -57,7 +61,7 @@ struct Args {
   @if(sourced) e_out: u32,
   @if(sourced) private_e: u32,
   @if(sourced && !programs) mask: vec4u, // Variants of stages/edge_mask.wgsl, and the mask's record
-  @if(!programs) list_norm: vec4u, // stages at the norm: stages/neuron_scale.wgsl
+  @if(scales && !programs) list_norm: vec4u, // stages at the norm: stages/neuron_scale.wgsl
   @if(tap_delta) tap_delta: u32,
   @if(tap_resid_post) tap_resid_post: u32,
   @if(tap_resid_pre) tap_resid_pre: u32,
@@ -81,14 +85,14 @@ fn row_group_of(words: vec4u) -> RowGroup {
   return RowGroup(words.x, words.y, words.z, words.w);
 }
 
-struct ElementGroup {
+@if(scales) struct ElementGroup {
   form: u32,  // GROUP_ELEMENTS
   stage: u32, // as in Scaling of stages/neuron_scale.wgsl
   scale: u32,
   shift: u32,
 }
 
-fn element_group_of(words: vec4u) -> ElementGroup {
+@if(scales) fn element_group_of(words: vec4u) -> ElementGroup {
   return ElementGroup(words.x, words.y, words.z, words.w);
 }
 
@@ -181,7 +185,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
     // 3. resid_pre, or resid_mid
     @if(tap_resid_pre) { if (part == PARTS - 1u) { tap_row(args.tap_resid_pre, row, owner, place, tid); } }
   }
-  @if(!outs) {
+  // Before edge masks correct it; if there are none, the norm's first pass writes it.
+  @if(!outs && sourced) {
     if (owner && args.writes_stream != 0u) {
       for (var i = tid; i < D4; i += THREADS) {
         stream[in_at + i] = row_at(place, i);
@@ -210,9 +215,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   // 5. the norm. The head reads one variant, and that is the final norm; other norms are captured uncorrected.
   @if(outs) let is_captured = owner;
   @else let is_captured = variant == 0u;
-  @if(programs) let list_norm = stages[program + 1u];
-  @else let list_norm = args.list_norm;
-  norm_row(row, is_captured, list_norm, records, place, tid);
+  @if(scales && programs) let list = stages[program + 1u];
+  @if(scales && !programs) let list = args.list_norm;
+  @if(!scales) let list = vec4u(NONE);
+  norm_row(row, is_captured, list, records, place, tid);
 }
 
 // Keeps delta as a source, for the norms after this one, and for this variant of this one.
@@ -233,7 +239,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   }
 }
 
-// Runs `count` groups of stages on a row; tells whether it lies in the output then.
+// Runs `count` groups of stages on a row; returns whether the row lies in the output then.
 fn run_groups(
   first: u32, count: u32, records: u32, start: RowPlace, track_at: u32, tid: u32,
 ) -> bool {
@@ -241,30 +247,48 @@ fn run_groups(
   // By data: the groups of a program, from the stage table, the same in all threads.
   for (var g = 0u; g < count; g++) {
     let words = stages[first + g];
-    // By data: the form of a stage, from the stage table, the same in all threads.
-    if (words.x == GROUP_ROW) {
-      let group = row_group_of(words);
-      place.moved = affine(group.entries, group.count, group.reads, records, place, track_at, tid);
-    } else {
-      let group = element_group_of(words);
-      let s = strength_of(group.stage, records);
-      if (s != 0.0) {
-        let by = Scaling(group.stage, group.scale, group.shift, NONE);
-        for (var i = tid; i < D4; i += THREADS) {
-          let x = row_at(place, i);
-          let edited = scaled(by, i, s, x);
-          output[place.output_at + i] = edited;
-          @if(tracked) {
-            if (track_at != NONE) {
-              sources[track_at + i] += edited - x;
-            }
-          }
-        }
-        place.moved = true;
+    @if(scales) {
+      // By data: the form of a stage, from the stage table, the same in all threads.
+      if (words.x == GROUP_ELEMENTS) {
+        place.moved = scale_elements(element_group_of(words), records, place, track_at, tid);
+        continue;
+      }
+    }
+    let group = row_group_of(words);
+    place.moved = affine(group.entries, group.count, group.reads, records, place, track_at, tid);
+  }
+  return place.moved;
+}
+
+// Runs one stage of single elements on a row; returns whether the row lies in the output then.
+@if(scales) fn scale_elements(group: ElementGroup, records: u32, place: RowPlace, track_at: u32, tid: u32) -> bool {
+  let s = strength_of(group.stage, records);
+  if (s == 0.0) {
+    return place.moved;
+  }
+  let by = Scaling(group.stage, group.scale, group.shift, NONE);
+  for (var i = tid; i < D4; i += THREADS) {
+    let x = row_at(place, i);
+    let edited = scaled(by, i, s, x);
+    output[place.output_at + i] = edited;
+    @if(tracked) {
+      if (track_at != NONE) {
+        sources[track_at + i] += edited - x;
       }
     }
   }
-  return place.moved;
+  return true;
+}
+
+// Vec4 `i` of a row, which every row passes through once before it is normalised.
+fn first_read(place: RowPlace, i: u32) -> vec4f {
+  let v = row_at(place, i);
+  @if(!outs && !sourced) {
+    if (args.writes_stream != 0u) {
+      stream[place.input_at + i] = v;
+    }
+  }
+  return v;
 }
 
 fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPlace, tid: u32) {
@@ -274,7 +298,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
   @if(layer) {
     var sum = vec4f();
     for (var i = tid; i < D4; i += THREADS) {
-      sum += row_at(place, i);
+      sum += first_read(place, i);
     }
     mean = total(tid, lane_sum(sum)) / f32(D);
     // variance
@@ -285,7 +309,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
   } @else {
     // mean square
     for (var i = tid; i < D4; i += THREADS) {
-      let v = row_at(place, i);
+      let v = first_read(place, i);
       squares = fma(v, v, squares);
     }
   }
@@ -294,18 +318,21 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
   let scale = scale_within(sum_of_squares, inverseSqrt(sum_of_squares / f32(D) + args.eps));
 
   // normalise
-  let first_stage = list.x;
-  var strength = 0.0;
-  if (first_stage != NONE) {
-    strength = strength_of(first_stage, records);
+  @if(scales) var strength = 0.0;
+  @if(scales) {
+    if (list.x != NONE) {
+      strength = strength_of(list.x, records);
+    }
   }
   for (var i = tid; i < D4; i += THREADS) {
     let v = row_at(place, i);
     @if(layer) let plain = fma((v - mean) * scale, params[args.gain + i], params[args.bias + i]);
     @else let plain = v * scale * params[args.gain + i];
     var normed = plain;
-    if (first_stage != NONE) {
-      normed = scaled_by_all(list, strength, records, i, plain);
+    @if(scales) {
+      if (list.x != NONE) {
+        normed = scaled_by_all(list, strength, records, i, plain);
+      }
     }
     // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm
     @if(tap_out) { if (is_captured) { tap(args.tap_out, row, D4, i, normed); } }

@@ -6,14 +6,20 @@
 // and b. So the row is read once and written once, whatever the number of stages.
 //
 // Bindings: those of norm/edited_row.wgsl and 9, the stage table, which holds an `Entry` per stage of the group.
+// RANKS: the most coordinates that a group reads; `reads`: any at all, `many`: more than one. Software devices execute all
+// code of a loop, whether or not it has a turn to take, so a kernel has none that its plan cannot need.
+//
 // Parallel: the row is where its RowPlace says; thread `tid` owns columns tid, tid + THREADS, … and touches no others, so
 // no barrier is needed for it. The coordinates lie in workgroup memory and become coefficients in place; the threads of a
 // quad, which have no barriers, each change a private copy.
-import package::norm::meet::{total, total4};
+@if(reads) import package::norm::meet::total;
+@if(many) import package::norm::meet::total4;
 import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
-import package::stages::table::{alpha_of, floats_at, scalar_at, stages, strength_of, NONE};
-import constants::{D4, RANKS, THREADS};
+import package::stages::table::{alpha_of, floats_at, stages, strength_of, NONE};
+@if(reads) import package::stages::table::scalar_at;
+import constants::{D4, THREADS};
+@if(reads) import constants::RANKS;
 
 // A stage of a group. src/compile/stage-layout.ts lists the same fields, and the lint compares the two.
 struct Entry {
@@ -47,8 +53,8 @@ const ADDS_ALPHA = 2u; // alpha·b
 
 // In memory: a quad is four lanes of a software device, where a private array is memory like any other. Workgroup memory
 // would be zeroed first, and waited for at a barrier.
-@if(quads) var<private> coordinates: array<f32, RANKS>;
-@else var<workgroup> coordinates: array<f32, RANKS>;
+@if(reads && quads) var<private> coordinates: array<f32, RANKS>;
+@if(reads && !quads) var<workgroup> coordinates: array<f32, RANKS>;
 
 // A thread works on every WORKERS-th coordinate, from `worker_of` on.
 @if(quads) const WORKERS = 1u;
@@ -64,27 +70,48 @@ fn meet() {
   @if(!quads) workgroupBarrier();
 }
 
-// Runs a group of `count` stages whose entries begin at vec4 `first` and read `reads` coordinates in all. Tells whether
-// the row was changed, which then lies in `output`. `track_at`: where changes are recorded in `sources`, or NONE.
+// Runs a group of `count` stages whose entries begin at vec4 `first` and read `reads` coordinates in all. Returns whether
+// the row lies in `output` then. `track_at`: where changes are recorded in `sources`, or NONE.
 fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, track_at: u32, tid: u32) -> bool {
-  let worker = worker_of(tid);
-  // Additions read nothing of the row, and take the last loop alone.
-  let counted = select(count, 0u, reads == 0u);
+  @if(reads) {
+    // Additions read nothing of the row.
+    let readers = select(count, 0u, reads == 0u);
+    read_row(first, readers, place, tid);
+    find_coefficients(first, readers, reads, records, tid);
+  }
+  var read = 0u;
+  var row = place;
+  // By data: the stages of a group, from the stage table, the same in all threads.
+  for (var i = 0u; i < count; i++) {
+    let entry = entry_at(first + ENTRY_VEC4S * i);
+    let s = strength_of(entry.stage, records);
+    if (s != 0.0) {
+      write_changes(entry, s * share_of(entry, records), row, track_at, tid, read);
+      row.moved = true;
+    }
+    read += entry.reads;
+  }
+  return row.moved;
+}
 
-  // coordinates of the unedited row
+// Stores the coordinates of the unedited row, stage after stage.
+@if(reads) fn read_row(first: u32, count: u32, place: RowPlace, tid: u32) {
   var read = 0u;
   // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < counted; i++) {
+  for (var i = 0u; i < count; i++) {
     let entry = entry_at(first + ENTRY_VEC4S * i);
     read_coordinates(entry.v, entry.reads, place, tid, read);
     read += entry.reads;
   }
   meet();
+}
 
-  // coefficients of U, stage after stage
-  read = 0u;
+// Turns the coordinates into coefficients of U, stage after stage.
+@if(reads) fn find_coefficients(first: u32, count: u32, reads: u32, records: u32, tid: u32) {
+  let worker = worker_of(tid);
+  var read = 0u;
   // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < counted; i++) {
+  for (var i = 0u; i < count; i++) {
     let entry = entry_at(first + ENTRY_VEC4S * i);
     let s = strength_of(entry.stage, records);
     // By data: strength, the same in all threads.
@@ -102,7 +129,7 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
       for (var j = worker; j < later; j += WORKERS) {
         var y = coordinates[read + entry.reads + j];
         // By data: a stage's rank.
-        for (var k = 0u; k < entry.reads; k++) {
+        @if(many) for (var k = 0u; k < entry.reads; k++) {
           y = fma(coordinates[read + k], scalar_at(entry.products, k * later + j), y);
         }
         if (entry.adds != ADDS_NOTHING) {
@@ -114,28 +141,13 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
     }
     read += entry.reads;
   }
-
-  // the row
-  read = 0u;
-  var row = place;
-  // By data: the stages of a group, from the stage table, the same in all threads.
-  for (var i = 0u; i < count; i++) {
-    let entry = entry_at(first + ENTRY_VEC4S * i);
-    let s = strength_of(entry.stage, records);
-    if (s != 0.0) {
-      write_changes(entry, s * share_of(entry, records), row, track_at, tid, read);
-      row.moved = true;
-    }
-    read += entry.reads;
-  }
-  return row.moved;
 }
 
 // Stores y_k = V_k · h for k < reads from coordinate `to` on, four rows of V per pass over the row.
-fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
+@if(reads) fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
   var k = 0u;
   // By data: a stage's rank, the same in all threads.
-  for (; k + 1u < reads; k += 4u) {
+  @if(many) for (; k + 1u < reads; k += 4u) {
     let v0 = v + k * D4;
     let v1 = v + min(k + 1u, reads - 1u) * D4;
     let v2 = v + min(k + 2u, reads - 1u) * D4;
@@ -168,7 +180,7 @@ fn read_coordinates(v: u32, reads: u32, row: RowPlace, tid: u32, to: u32) {
 }
 
 // g(y)
-fn gated(entry: Entry, y: f32) -> f32 {
+@if(reads) fn gated(entry: Entry, y: f32) -> f32 {
   if (entry.gate == GATE_RELU) {
     return select(y, 0.0, y < 0.0); // not max(), which may drop a NaN
   }
@@ -186,7 +198,7 @@ fn write_changes(entry: Entry, added: f32, row: RowPlace, track_at: u32, tid: u3
   for (var i = tid; i < D4; i += THREADS) {
     var change = vec4f();
     // By data: a stage's rank.
-    for (var k = 0u; k < entry.reads; k++) {
+    @if(reads) for (var k = 0u; k < entry.reads; k++) {
       change = fma(vec4f(coordinates[first + k]), floats_at(entry.u + k * D4 + i), change);
     }
     if (entry.adds != ADDS_NOTHING) {

@@ -53,12 +53,12 @@ fn acts(at: u32, count: u32, position: u32, token: u32) -> bool {
   // By data: the instructions of a stage's positions.
   for (var i = 0u; i < count; i++) {
     let instruction = instruction_of(scopes[at + i]);
-    if (instruction.operation == SCOPE_AT) {
-      stack = (stack << 1u) | (count_at_most(instruction.list, instruction.length, position) & 1u);
-    } else if (instruction.operation == SCOPE_TOKENS) {
-      let found = count_at_most(instruction.list, instruction.length, token);
-      let is_listed = found > 0u && element(instruction.list, found - 1u) == token;
-      stack = (stack << 1u) | select(0u, 1u, is_listed);
+    let is_of_tokens = instruction.operation == SCOPE_TOKENS;
+    if (is_of_tokens || instruction.operation == SCOPE_AT) {
+      let wanted = select(position, token, is_of_tokens);
+      let found = count_at_most(instruction.list, instruction.length, wanted);
+      let is_listed = found > 0u && element(instruction.list, found - 1u) == wanted;
+      stack = (stack << 1u) | select(found & 1u, u32(is_listed), is_of_tokens);
     } else if (instruction.operation == SCOPE_OR) {
       stack = (stack >> 1u) | (stack & 1u);
     } else {

@@ -64,7 +64,7 @@ function editedNorm(
   edit: NormEdit,
   taps: readonly string[],
 ): { readonly kernel: Kernel; readonly notesOverflow: boolean; readonly part: StagePart } {
-  const { slots, ranks } = ctx.stages;
+  const { slots, ranks, scalesInNorms } = ctx.stages;
   const part = ctx.stages.normPart(op, ctx.activations.variantStride(op.out) / 16, taps.includes("out"));
   const shape = {
     ...normShape(op),
@@ -73,10 +73,13 @@ function editedNorm(
     deltas: ctx.ops.some((other) => other.kind === "norm" && other.edit?.delta !== undefined),
     sourced: slots.count > 0,
     tracked: slots.tracked,
+    scales: scalesInNorms,
     ranks,
     programs: ctx.stages.hasPrograms,
   };
-  const args = Object.entries(part.args).filter(([name]) => shape.sourced || !ofEdgeMasks.has(name));
+  const args = Object.entries(part.args).filter(
+    ([name]) => (shape.sourced || !ofEdgeMasks.has(name)) && (shape.scales || name !== "list_norm"),
+  );
   return {
     kernel: editedNormKernel(shape, part.variants, ctx.options),
     notesOverflow: notesOverflow(shape),

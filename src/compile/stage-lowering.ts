@@ -9,7 +9,7 @@ import { type Composition, edgeMaskIn } from "../interventions/stage.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { linearLists } from "../kernels/linear/linear.ts";
 import type { ModelConfig } from "../model-config.ts";
-import { type FusedLinear, type FusedNode, type FusedNorm, type FusedOp, labelOf } from "./fused.ts";
+import { type FusedLinear, type FusedNode, type FusedNorm, type FusedOp, labelOf, type NormEdit } from "./fused.ts";
 import type { BufferRole } from "./plan.ts";
 import { listPlace, type ProgramBounds, type ProgramLayout, ProgramPlaces } from "./programs.ts";
 import { edgeVariants, readsPlainRows, type SourceSlots, variantsOf } from "./source-slots.ts";
@@ -44,6 +44,8 @@ export class StageLowering {
   readonly slots: SourceSlots;
   /** Most coordinates that a group of affine stages has. */
   readonly ranks: number;
+  /** Whether some norm carries stages of single elements. */
+  readonly scalesInNorms: boolean;
   /** The table of the composition's stages, or the layout of programs; neither without stages. */
   readonly image: StageImage | undefined;
   readonly programs: ProgramLayout | undefined;
@@ -79,6 +81,7 @@ export class StageLowering {
       else if (op.kind !== "norm") this.#lists.set(op, this.#partOf(op));
     }
     this.ranks = this.#table.ranks;
+    this.scalesInNorms = ops.some((op) => op.kind === "norm" && op.edit !== undefined && hasScales(op.edit));
     this.image = isEmpty ? undefined : table?.finish();
     this.programs = isEmpty ? undefined : places?.finish();
   }
@@ -271,6 +274,10 @@ export class StageLowering {
 /** What a dispatch takes that carries the parts of two operations. */
 export function joined(a: StagePart, b: StagePart): StagePart {
   return { args: { ...a.args, ...b.args }, bind: { ...a.bind, ...b.bind }, names: [...a.names, ...b.names] };
+}
+
+function hasScales({ delta, post, pre, norm }: NormEdit): boolean {
+  return norm.length > 0 || [...(delta?.stages ?? []), ...post, ...pre].some(({ form }) => form === "elements");
 }
 
 function idsOf(uses: readonly StageUse[]): readonly string[] {

@@ -32,6 +32,8 @@ export function embedKernel(shape: EmbedShape): Kernel {
   const { width, vocab, wte, wpe, maxRows, staged = false, programs = false, sourced = false } = shape;
   if (wpe && isQuantised(wpe)) throw new Error("Tables of positions are not quantised");
   const width4 = Math.ceil(width / 4);
+  // Narrow rows leave no threads idle, which software devices would run through all of the code.
+  const threads = Math.min(64, 4 * Math.ceil(width4 / 4));
   const taps = SITES.filter((site) => shape.taps?.includes(site));
   const tables = wpe ? `${wte}_${wpe}` : wte;
   return {
@@ -54,10 +56,10 @@ export function embedKernel(shape: EmbedShape): Kernel {
         ...(sourced && { sourced }),
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },
-      constants: { D4: `${width4}u`, VOCAB: `${vocab}u`, MAX_ROWS: `${maxRows}u` },
+      constants: { D4: `${width4}u`, THREADS: `${threads}u`, VOCAB: `${vocab}u`, MAX_ROWS: `${maxRows}u` },
     },
     summation: "none",
-    workgroups: (rows) => [Math.ceil(width4 / 64), rows, 1],
+    workgroups: (rows) => [Math.ceil(width4 / threads), rows, 1],
     cost: ({ rows }) => ({
       flops: wpe ? rows * width : 0,
       bytes: rows * width * (4 + weightBytes(wte) + (wpe ? weightBytes(wpe) : 0)),

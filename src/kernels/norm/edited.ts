@@ -14,7 +14,9 @@ export interface EditedNormShape extends NormShape {
   readonly sourced: boolean;
   /** Changes that no source wrote are recorded for destinations in the kept form. */
   readonly tracked: boolean;
-  /** Most coordinates of one group of affine stages. */
+  /** Some norm carries stages of single elements. */
+  readonly scales: boolean;
+  /** Most coordinates of one group of affine stages; 0 if they only add. */
   readonly ranks: number;
   /** Each sequence has a program of its own: arg `program` in place of `groups`, `list_norm` and `mask`. */
   readonly programs?: boolean;
@@ -25,14 +27,14 @@ export interface EditedNormShape extends NormShape {
  * `variant_stride`, `slot_stride`, `first_variant`, and the row's program as the stage table has it. The dispatch asks for `variants` variants.
  */
 export function editedNormKernel(shape: EditedNormShape, variants: number, choice: NormChoice): Kernel {
-  const { kind, width, outs = false, maxRows, deltas, sourced, tracked, programs = false } = shape;
+  const { kind, width, outs = false, maxRows, deltas, sourced, tracked, scales, programs = false } = shape;
   const ranks = rankClass(shape.ranks);
   // The threads of a quad keep copies of all coordinates.
   const subgroups = choice.subgroups === true && ranks <= MOST_RANKS / 2;
   const { threads, design, conditions: meeting, constants } = normThreads(width, { ...choice, subgroups });
   const layer = kind === "layer";
   const taps = tapsOf(shape);
-  const switches = { deltas, sourced, tracked, programs };
+  const switches = { deltas, sourced, tracked, scales, programs };
   const flagged = notesOverflow(shape);
   const on = Object.entries(switches).flatMap(([name, value]) => (value ? [name] : []));
   return {
@@ -57,13 +59,15 @@ export function editedNormKernel(shape: EditedNormShape, variants: number, choic
         stacked: true,
         ...meeting,
         ...switches,
+        reads: ranks > 0,
+        many: ranks > 1,
         ...Object.fromEntries(taps.map((site) => [`tap_${site}`, true])),
       },
       constants: {
         D: `${width}u`,
         D4: `${Math.ceil(width / 4)}u`,
         MAX_ROWS: `${maxRows}u`,
-        RANKS: `${ranks}u`,
+        ...(ranks > 0 && { RANKS: `${ranks}u` }),
         ...constants,
       },
     },
@@ -89,7 +93,7 @@ function tapsOf({ taps = [], deltas }: EditedNormShape): readonly string[] {
   return SITES.filter((site) => taps.includes(site) && (site !== "delta" || deltas));
 }
 
-/** Workgroup memory is sized by classes, so that bundles of similar rank share a kernel. */
+/** Workgroup memory is sized by classes, so that bundles of similar rank share a kernel. Those up to 1 have simpler code. */
 function rankClass(ranks: number): number {
-  return Math.max(4, 2 ** Math.ceil(Math.log2(Math.max(1, ranks))));
+  return ranks <= 1 ? ranks : Math.max(4, 2 ** Math.ceil(Math.log2(ranks)));
 }
