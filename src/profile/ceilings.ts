@@ -37,6 +37,9 @@ interface MeasureOptions {
   onProgress?(done: number, total: number): void;
 }
 
+/** What was found of devices: which candidates are worth timing, and on how much work. Speeds are measured each time. */
+const found = new WeakMap<Gpu, Pick<Survey, "sizes" | "contenders">>();
+
 /** Measures once, for a figure without comparison. */
 export async function measureCeilings(
   gpu: Gpu,
@@ -48,13 +51,19 @@ export async function measureCeilings(
 
 /**
  * Tries every candidate, then times the best few of each ceiling; takes some seconds on a software device, half of them
- * compiling. It frees its buffers at the end.
+ * compiling. The next survey of the device goes straight to those few. It frees its buffers at the end.
  */
 export async function surveyCeilings(
   gpu: Gpu,
   pipelines: PipelineCache,
   { signal, onProgress }: MeasureOptions = {},
 ): Promise<Survey> {
+  const known = found.get(gpu);
+  if (known) {
+    const ceilings = await surveyAgain(gpu, pipelines, { ...known, ceilings: bestOf(new Map()) }, { signal });
+    onProgress?.(known.contenders.length, known.contenders.length);
+    return { ...known, ceilings };
+  }
   const bench = new MicroBench(gpu, pipelines);
   try {
     const sizes = await bench.hold(await measureSizes(gpu, bench, signal));
@@ -79,6 +88,7 @@ export async function surveyCeilings(
     );
     // A part of the data may come from a cache, so only the whole counts.
     const ceilings = await timeAgain(bench, pick(sizes, contenders), bestOf(new Map()), signal);
+    found.set(gpu, { contenders, sizes });
     return { contenders, sizes, ceilings };
   } finally {
     bench.dispose();
