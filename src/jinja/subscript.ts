@@ -207,7 +207,8 @@ export function slice(run: Run, value: Value, start: Value, stop: Value, step: V
     return new Range(
       value.start + BigInt(from) * value.step,
       value.start + BigInt(to) * value.step,
-      value.step * BigInt(stride),
+      // Exact, though no index is that far.
+      value.step * (intOf(step) ?? 1n),
     );
   }
   const count = Math.max(0, Math.ceil((to - from) / stride));

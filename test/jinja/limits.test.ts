@@ -101,6 +101,7 @@ test("long parts are found where they are", () => {
     shown("('z' * 40) | int(0, 36) == 36 ** 40 - 1, ('-' ~ '7' * 30) | int(0, 8) == 1 - 8 ** 30"),
     "(True, True)",
   );
+  assert.is(shown("range(9)[::-(10**20)]"), `range(8, -1, -1${"0".repeat(20)})`);
   assert.throws(() => shown("'a'.translate({97: 1114112})"), /character mapping must be in range\(0x110000\)/);
 });
 
