@@ -20,6 +20,7 @@ export async function chat(service: Service, given: unknown, client: AbortSignal
   if (body.top_logprobs !== undefined && !body.logprobs) {
     throw new Problem(400, "top_logprobs needs logprobs: true", { param: "top_logprobs" });
   }
+  service.checkChoices(body.n ?? 1, `${body.n} choices`, "n");
   const { tokenizer } = service;
   const wish = toolWish(service, body);
   const text = tokenizer.applyChatTemplate(messagesOf(body.messages) as readonly ChatMessage[], {

@@ -111,12 +111,13 @@ export async function complete(service: Service, given: unknown, client: AbortSi
 }
 
 /** @throws Problem 400 for more choices than there may be, or fewer than are to be chosen from */
-function checkCounts({ prompt, n = 1, best_of = n, stream }: CompletionFields, { limits }: Service): void {
+function checkCounts({ prompt, n = 1, best_of = n, stream }: CompletionFields, service: Service): void {
   const prompts = listOfPrompts(prompt).length;
-  if (prompts * best_of > limits.choices) {
-    const param = best_of > n ? "best_of" : "n";
-    throw new Problem(400, `${prompts} prompts of ${best_of} choices each are more than ${limits.choices}`, { param });
-  }
+  service.checkChoices(
+    prompts * best_of,
+    prompts === 1 ? `${best_of} choices` : `${prompts} prompts of ${best_of} choices each`,
+    best_of > n ? "best_of" : "n",
+  );
   if (best_of < n) throw new Problem(400, `best_of must be at least n, which is ${n}`, { param: "best_of" });
   if (best_of > n && stream) {
     throw new Problem(400, "The best of several choices is known at their end: best_of has no streams", {

@@ -91,6 +91,11 @@ export class Engine {
     return this.#batch.context;
   }
 
+  /** Choices that can run and wait at once: a request for more would be refused for ever. */
+  get mostChoices(): number {
+    return this.#batch.sequences + this.#maxQueue;
+  }
+
   get stats(): BatchStats {
     const { stats } = this.#batch;
     return {

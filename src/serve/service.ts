@@ -43,6 +43,12 @@ export class Service {
     });
   }
 
+  /** @param what the choices are, for the error. @throws Problem 400 for more than a request may have here */
+  checkChoices(count: number, what: string, param: string): void {
+    const most = Math.min(this.limits.choices, this.engine.mostChoices);
+    if (count > most) throw new Problem(400, `${what} are more than ${most}, which is the most here`, { param });
+  }
+
   /** @throws Problem 400 without one */
   get tokenizer(): Tokenizer {
     const { tokenizer, tokenizerError } = this.engine.model;

@@ -265,12 +265,15 @@ for (const template of ["tagged", "bare"] as const) {
 test("a full queue is refused with a time to come back, and a draining server ends what it began", async () => {
   const open = await openServer("plain", { sequences: 1, context: 200 });
   const { address } = open.server;
-  const ask = (max_tokens: number) =>
+  const ask = (max_tokens: number, n = 1) =>
     fetch(`${address}/v1/completions`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ prompt: "Once upon a time", max_tokens, temperature: 0 }),
+      body: JSON.stringify({ prompt: "Once upon a time", max_tokens, n, temperature: 0 }),
     });
+  // More than ever fit are not asked to come back.
+  assert.is((await ask(1, 10)).status, 400);
+  assert.is((await ask(1, 9)).status, 200);
   const answers = await Promise.all(Array.from({ length: 14 }, () => ask(30)));
   const refused = answers.filter(({ status }) => status === 429);
   assert.ok(refused.length >= 4, `${refused.length} were refused`);

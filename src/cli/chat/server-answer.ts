@@ -2,7 +2,7 @@
 import { SluiceError } from "../../errors.ts";
 import { ByteStream } from "../../formats/byte-stream.ts";
 import { Deadline } from "../../formats/deadline.ts";
-import { show, showText } from "../../show.ts";
+import { show, showSentence } from "../../show.ts";
 import { isObject } from "../../tokenizer/json.ts";
 
 export interface ServerQuestion {
@@ -94,13 +94,16 @@ async function refusalOf(status: number, stream: ByteStream): Promise<SluiceErro
   const bytes = new Uint8Array(LONGEST_ERROR);
   const text = new TextDecoder().decode(bytes.subarray(0, await stream.fill(bytes)));
   // Not every proxy answers in JSON: its text is shown as it is.
-  return new SluiceError("usage", `The server refuses (${status}): ${errorIn(readJson(text)) ?? showText(text, 500)}`);
+  return new SluiceError(
+    "usage",
+    `The server refuses (${status}): ${errorIn(readJson(text)) ?? showSentence(text, 500)}`,
+  );
 }
 
 /** The sentence of an answer that is an error. */
 function errorIn(answer: unknown): string | undefined {
   const error = isObject(answer) ? answer.error : undefined;
-  return isObject(error) && typeof error.message === "string" ? showText(error.message, 500) : undefined;
+  return isObject(error) && typeof error.message === "string" ? showSentence(error.message, 500) : undefined;
 }
 
 /** Undefined for what is not JSON. */
