@@ -13,7 +13,7 @@ import { encodePrompt, type PromptReader } from "../../src/model/request.ts";
 import type { ModelConfig } from "../../src/model-config.ts";
 import type { BatchRequest, BatchStats } from "../../src/runtime/batch/request.ts";
 import type { Scheduler } from "../../src/runtime/batch/scheduler.ts";
-import type { Sequences } from "../../src/runtime/sequences.ts";
+import { checkVocabulary, type Feed, type Sequences } from "../../src/runtime/sequences.ts";
 import { type App, makeApp } from "../../src/serve/app.ts";
 import { Engine } from "../../src/serve/engine.ts";
 import { defaultLimits } from "../../src/serve/limits.ts";
@@ -108,6 +108,20 @@ class NamedBundles {
   }
 }
 
+/** Sequences under which every token is as likely as any other. */
+function evenSequences(vocabSize: number): Sequences {
+  const none = (): void => undefined;
+  const sequences = {
+    ...{ plan: { logits: { stride: vocabSize } }, vocabSize, truncate: none, beginPrompt: none, dispose: none },
+    check: (feeds: readonly Feed[]) => feeds.forEach(({ tokens }) => checkVocabulary(tokens, vocabSize)),
+    async *feed([feed]: readonly Feed[]) {
+      const outs = (feed?.tokens ?? []).slice(1).map((_, position) => ({ sequence: 0, position }));
+      yield { step: { rows: [], outs }, bytes: [new ArrayBuffer(outs.length * vocabSize * 4)] };
+    },
+  };
+  return sequences as unknown as Sequences;
+}
+
 export interface ImaginedServer {
   readonly app: App;
   /** What the server called its own fault. */
@@ -124,8 +138,9 @@ export async function imaginedServer(
   const { config, tokenizer } = parts;
   const model = {
     ...parts,
-    internals: { ...parts, generationConfig: { eos_token_ids: null, defaults: {} } },
+    internals: parts,
     generationDefaults: {},
+    openSequences: async () => evenSequences(config.vocab_size),
     with(given: unknown, settings?: unknown) {
       const [read] = modelDoors.with.read(given as never, settings as never);
       compose(config, read as never);

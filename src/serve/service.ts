@@ -1,6 +1,6 @@
 /** What the routes share: the model by its name, its engine, its conversations. */
 import type { Tokenizer } from "../index.ts";
-import { boundsOf, encodePrompt } from "../model/request.ts";
+import { encodePrompt } from "../model/request.ts";
 import { checkVocabulary } from "../runtime/sequences.ts";
 import { encodeWithin } from "../tokenizer/encode-within.ts";
 import { tokenAfterAnswer } from "../tokenizer/end-of-turn.ts";
@@ -77,7 +77,7 @@ export class Service {
   promptTokens(prompt: string | readonly number[]): readonly number[] {
     const { context, model } = this.engine;
     try {
-      const tokens = encodePrompt(boundsOf(model.internals, context), prompt, context);
+      const tokens = encodePrompt(model.internals, prompt, context);
       checkVocabulary(tokens, model.config.vocab_size);
       if (tokens.length <= context) return tokens;
       throw tooLong("The prompt", `${tokens.length}`, context, "prompt");

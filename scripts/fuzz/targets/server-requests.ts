@@ -81,7 +81,7 @@ const requests: readonly Files[] = [
     interventions: [{ bundle: "push", stages: { push: { strength: 2, positions: "generated" } } }],
   }),
   request("POST", "/v1/completions", {
-    ...{ prompt: "A", max_tokens: 2, echo: true, stop_token_ids: [2], user: "me" },
+    ...{ prompt: "A", max_tokens: 2, echo: true, logprobs: 1, best_of: 2, stop_token_ids: [2], user: "me" },
     steer_vector_request: { steer_vector_name: "push", steer_vector_int_id: 1, scale: 6 },
   }),
   request("POST", chatPath, { messages: messages.slice(1), tools: [tool], max_completion_tokens: 4, ...sampling }),
