@@ -79,13 +79,23 @@ class Printer {
 
   add(value: unknown): void {
     if (typeof value === "string") this.#addString(value);
-    else if (typeof value === "object" && value !== null) this.#addObject(value);
+    else if (typeof value === "object" && value !== null) this.#lookAt(value);
     else this.#text += nameOf(value);
   }
 
   #addString(text: string): void {
     // One character more than is shown, so that a cut is noticed.
     this.#text += quote(text.slice(0, this.#most + 1));
+  }
+
+  /** A proxy may throw whatever is asked of it. */
+  #lookAt(value: object): void {
+    const before = this.#text;
+    try {
+      this.#addObject(value);
+    } catch {
+      this.#text = `${before}an object that cannot be looked at`;
+    }
   }
 
   #addObject(value: object): void {

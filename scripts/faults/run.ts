@@ -70,6 +70,17 @@ export interface FaultSummary {
 export async function runFaults(options: FaultOptions): Promise<FaultSummary> {
   const root = mkdtempSync(join(tmpdir(), "sluice-faults-"));
   const disk = mountDisk(join(root, "disk"));
+  const cleanUp = (): void => {
+    if (disk) execFileSync("umount", ["--lazy", disk.folder]);
+    rmSync(root, { recursive: true, force: true });
+  };
+  // A process that a signal ends runs no `finally`.
+  const onSignal = (signal: NodeJS.Signals): void => {
+    cleanUp();
+    for (const each of ENDING) process.off(each, onSignal);
+    process.kill(process.pid, signal);
+  };
+  for (const each of ENDING) process.on(each, onSignal);
   try {
     const began = performance.now();
     const run = await FaultRun.begin(root, disk, options);
@@ -81,10 +92,12 @@ export async function runFaults(options: FaultOptions): Promise<FaultSummary> {
     }
     return { schedules, kinds: run.summaries, hasDisk: disk !== null };
   } finally {
-    if (disk) execFileSync("umount", [disk.folder]);
-    rmSync(root, { recursive: true, force: true });
+    for (const each of ENDING) process.off(each, onSignal);
+    cleanUp();
   }
 }
+
+const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** A device that Sluice does not count as its own. */
 async function newDevice(): Promise<GPUDevice> {

@@ -35,7 +35,7 @@ import package::stages::affine::affine;
 @if(sourced) import package::stages::edge_mask::{edge_mask, SourceRow};
 @if(scales) import package::stages::neuron_scale::{scaled, scaled_by_all, Scaling};
 import package::stages::table::{stages, NONE};
-@if(scales) import package::stages::table::strength_of;
+@if(scales) import package::stages::table::shares_of;
 @if(programs) import package::stages::table::program_of;
 import constants::{D, D4, THREADS};
 
@@ -262,8 +262,8 @@ fn run_groups(
 
 // Runs one stage of single elements on a row; returns whether the row lies in the output then.
 @if(scales) fn scale_elements(group: ElementGroup, records: u32, place: RowPlace, track_at: u32, tid: u32) -> bool {
-  let s = strength_of(group.stage, records);
-  if (s == 0.0) {
+  let s = shares_of(group.stage, records);
+  if (s.x == 0.0) {
     return place.moved;
   }
   let by = Scaling(group.stage, group.scale, group.shift, NONE);
@@ -318,10 +318,10 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
   let scale = scale_within(sum_of_squares, inverseSqrt(sum_of_squares / f32(D) + args.eps));
 
   // normalise
-  @if(scales) var strength = 0.0;
+  @if(scales) var shares = vec2f();
   @if(scales) {
     if (list.x != NONE) {
-      strength = strength_of(list.x, records);
+      shares = shares_of(list.x, records);
     }
   }
   for (var i = tid; i < D4; i += THREADS) {
@@ -331,7 +331,7 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
     var normed = plain;
     @if(scales) {
       if (list.x != NONE) {
-        normed = scaled_by_all(list, strength, records, i, plain);
+        normed = scaled_by_all(list, shares, records, i, plain);
       }
     }
     // site: attn_norm or mlp_norm, of the uncorrected stream, or final_norm

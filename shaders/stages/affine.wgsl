@@ -16,7 +16,7 @@
 @if(many) import package::norm::meet::total4;
 import package::norm::edited_row::{output, row_at, RowPlace};
 @if(tracked) import package::norm::edited_row::sources;
-import package::stages::table::{alpha_of, floats_at, stages, strength_of, NONE};
+import package::stages::table::{factor_of, floats_at, stages, strength_of, NONE};
 @if(reads) import package::stages::table::scalar_at;
 import constants::{D4, THREADS};
 @if(reads) import constants::RANKS;
@@ -48,8 +48,7 @@ const GATE_IDENTITY = 0u;
 const GATE_RELU = 1u;
 const GATE_CLAMP = 2u;
 const ADDS_NOTHING = 0u;
-const ADDS_BIAS = 1u;  // b
-const ADDS_ALPHA = 2u; // alpha·b
+const ADDS_BIAS = 1u; // b
 
 // In memory: a quad is four lanes of a software device, where a private array is memory like any other. Workgroup memory
 // would be zeroed first, and waited for at a barrier.
@@ -86,7 +85,7 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
     let entry = entry_at(first + ENTRY_VEC4S * i);
     let s = strength_of(entry.stage, records);
     if (s != 0.0) {
-      write_changes(entry, s * share_of(entry, records), row, track_at, tid, read);
+      write_changes(entry, factor_of(entry.stage, records), row, track_at, tid, read);
       row.moved = true;
     }
     read += entry.reads;
@@ -124,7 +123,7 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
       meet();
       // what this stage adds, as the later stages see it
       let later = reads - read - entry.reads;
-      let added = s * share_of(entry, records);
+      let added = factor_of(entry.stage, records);
       // By data: ranks of the stages after it.
       for (var j = worker; j < later; j += WORKERS) {
         var y = coordinates[read + entry.reads + j];
@@ -185,11 +184,6 @@ fn affine(first: u32, count: u32, reads: u32, records: u32, place: RowPlace, tra
     return select(y, 0.0, y < 0.0); // not max(), which may drop a NaN
   }
   return select(y, y - min(max(y, entry.lo), entry.hi), entry.gate == GATE_CLAMP);
-}
-
-// The factor of b: 0, 1 or alpha.
-fn share_of(entry: Entry, records: u32) -> f32 {
-  return select(select(0.0, 1.0, entry.adds == ADDS_BIAS), alpha_of(entry.stage, records), entry.adds == ADDS_ALPHA);
 }
 
 // Adds a stage's change to the row, and to the record of what no source wrote if there is one. `added` multiplies b; the

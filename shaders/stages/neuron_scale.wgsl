@@ -3,11 +3,11 @@
 // The first stage at a site lies in the kernel's args, where it costs nothing to read; further ones (`stacked`) are listed
 // in the stage table. `programs`: it lies in the directory of the row's program, and the args say at which place. A stage
 // that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the bits of the plain model.
-// Computed as a·((1 − s) + s·scale) + s·shift: at strength 1 the factor is the scale, however small, and with scale 0 the
+// Computed as a·((1 − s) + s·scale) + s·shift, with 1 − s from the record: at strength 1 the factor is the scale, however small, and with scale 0 the
 // result is exactly the shift.
 //
 // Bindings: 9, the stage table. Parallel: as the kernel that calls it, four elements at a time.
-import package::stages::table::{floats_at, stages, strength_of, NONE};
+import package::stages::table::{floats_at, shares_of, stages, NONE};
 @if(programs) import package::stages::table::program_of;
 
 // A stage at a site. src/compile/stage-layout.ts lists the same fields, and the lint compares the two.
@@ -30,14 +30,14 @@ fn neuron_scale(place: vec4u, records: u32, n4: u32, v: vec4f) -> vec4f {
   if (first.stage == NONE) {
     return v;
   }
-  return scaled_by_all(list, strength_of(first.stage, records), records, n4, v);
+  return scaled_by_all(list, shares_of(first.stage, records), records, n4, v);
 }
 
-// The same for callers that go through a row and know `s`, the strength of the first stage.
-fn scaled_by_all(list: vec4u, s: f32, records: u32, n4: u32, v: vec4f) -> vec4f {
+// The same for callers that go through a row and know `s`, the shares of the first stage.
+fn scaled_by_all(list: vec4u, s: vec2f, records: u32, n4: u32, v: vec4f) -> vec4f {
   let first = scaling_of(list);
   var x = v;
-  if (s != 0.0) {
+  if (s.x != 0.0) {
     x = scaled(first, n4, s, x);
   }
   @if(stacked) if (first.more != NONE) {
@@ -45,24 +45,24 @@ fn scaled_by_all(list: vec4u, s: f32, records: u32, n4: u32, v: vec4f) -> vec4f 
     // By data: the stages at one site, which follow one another.
     for (var i = 1u; i <= count; i++) {
       let next = scaling_of(stages[first.more + i]);
-      let strength = strength_of(next.stage, records);
-      if (strength != 0.0) {
-        x = scaled(next, n4, strength, x);
+      let shares = shares_of(next.stage, records);
+      if (shares.x != 0.0) {
+        x = scaled(next, n4, shares, x);
       }
     }
   }
   return x;
 }
 
-// x after one stage of strength `s`.
-fn scaled(by: Scaling, n4: u32, s: f32, x: vec4f) -> vec4f {
+// x after one stage whose shares are `s`.
+fn scaled(by: Scaling, n4: u32, s: vec2f, x: vec4f) -> vec4f {
   var factor = vec4f(1.0);
   if (by.scale != NONE) {
-    factor = fma(vec4f(s), floats_at(by.scale + n4), vec4f(1.0 - s));
+    factor = fma(vec4f(s.x), floats_at(by.scale + n4), vec4f(s.y));
   }
   var offset = vec4f();
   if (by.shift != NONE) {
-    offset = s * floats_at(by.shift + n4);
+    offset = s.x * floats_at(by.shift + n4);
   }
   return fma(x, factor, offset);
 }

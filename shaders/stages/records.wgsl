@@ -1,9 +1,9 @@
 // The records of a step's rows: which stages act on each row's token, and how strongly. The embedding's kernel makes them,
 // which is the first of a step and knows each row's token; every later kernel reads them (stages/table.wgsl).
 //
-// A sequence's record of a stage is (strength, alpha, at, count): `count` instructions of the scope buffer, from vec4 `at`
+// A sequence's record of a stage is (strength, factor, at, count): `count` instructions of the scope buffer, from vec4 `at`
 // on, say whether the stage acts; NONE: it acts everywhere, and the record is copied as it is (an edge mask has blocks in
-// place of alpha and at). The row's record is the same with strength 0 if the stage does not act. `programs`: the first
+// place of factor and at). The row's record is the same with strength 0 if the stage does not act. `programs`: the first
 // record says how many there are (stages/table.wgsl).
 //
 // Instructions are in postfix order and work on a stack of bits. Lists are packed, four numbers per vec4. The host

@@ -1,6 +1,6 @@
 // The stage table: everything that stages are at run time, in one buffer addressed by vec4 offsets.
 //
-//   1. the records of the step's rows, `stride` of them per row, one per stage: (strength, alpha, –, –), with strength 0 if
+//   1. the records of the step's rows, `stride` of them per row, one per stage: (strength, factor, –, –), with strength 0 if
 //      the stage does not act on the row's token. The first kernel of a step makes them (stages/records.wgsl)
 //   2. the records of sequences, of which it makes them
 //   3. the programs and lists of the plan, which are structure: structs of the shaders in this folder
@@ -38,6 +38,12 @@ fn strength_of(stage: u32, records: u32) -> f32 {
   return bitcast<f32>(stages[records + stage].x);
 }
 
-fn alpha_of(stage: u32, records: u32) -> f32 {
+// What multiplies b of an affine stage: strength times alpha, if it has one.
+fn factor_of(stage: u32, records: u32) -> f32 {
   return bitcast<f32>(stages[records + stage].y);
+}
+
+// A stage of single elements: (strength, 1 − strength).
+fn shares_of(stage: u32, records: u32) -> vec2f {
+  return bitcast<vec2f>(stages[records + stage].xy);
 }

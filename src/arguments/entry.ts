@@ -1,7 +1,7 @@
 /** The door of a public function: its arguments in order, each by a rule. */
 import type { ObjectRule } from "./fields.ts";
 import { Place } from "./place.ts";
-import type { ReadBy, Rule } from "./rule.ts";
+import { type ReadBy, type Rule, readBy } from "./rule.ts";
 
 /** An argument: its name and its rule. */
 export type Argument = readonly [name: string, rule: Rule<unknown, never> & { readonly isOptional?: boolean }];
@@ -30,7 +30,8 @@ export function entry<const All extends readonly Argument[]>(call: string, ...al
     read: (...given) =>
       all.map(([name, rule], i) => {
         const value: unknown = given[i];
-        return value === undefined && rule.isOptional ? undefined : rule.read(value, new Place(call, name));
+        if (value === undefined && rule.isOptional) return undefined;
+        return readBy(rule, value, new Place(call, name));
       }) as unknown as Arguments<All>,
   };
 }

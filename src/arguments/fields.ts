@@ -2,7 +2,7 @@
 import { foreignNames } from "./foreign-names.ts";
 import { isOptions } from "./lists.ts";
 import type { Place } from "./place.ts";
-import type { ReadBy, Rule } from "./rule.ts";
+import { looking, type ReadBy, type Rule, readBy } from "./rule.ts";
 import { nearest } from "./suggest.ts";
 
 /** A field that must be given. */
@@ -50,8 +50,9 @@ export function fields<T>(what = "an object of options", others: "refused" | "ke
         const read: Record<string, unknown> = others === "kept" ? { ...value } : {};
         for (const name of names) {
           const rule = all[name] as (typeof all)[string];
-          const given = value[name];
-          if (given !== undefined) read[name] = rule.read(given, place.field(name));
+          // Once: a getter may give something else the next time.
+          const given = Object.hasOwn(read, name) ? read[name] : looking(place.field(name), () => value[name]);
+          if (given !== undefined) read[name] = readBy(rule, given, place.field(name));
           else if (rule.isNeeded) throw place.field(name).refuse(given, rule.takes);
         }
         return read as Read<T, Fields>;

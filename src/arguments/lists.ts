@@ -1,5 +1,6 @@
 /** Rules for lists of values, mainly token ids, and for tables with names. */
-import { either, type ReadBy, type Rule } from "./rule.ts";
+import { isDetached, isKind } from "./buffers.ts";
+import { either, type ReadBy, type Rule, readBy } from "./rule.ts";
 import { text } from "./rules.ts";
 
 /** A caller's list: an array or a typed array. */
@@ -8,11 +9,20 @@ export type TokenIds = ArrayLike<number> | ArrayLike<bigint>;
 /** A table by name, as a Map or a plain object. */
 export type Table<Value> = ReadonlyMap<string, Value> | Readonly<Record<string, Value>>;
 
+/** Of more values, no copy is made. */
+const MOST_VALUES = 2 ** 28;
+
 /** An array, typed array or other list of indexed values; a text is not a list. */
 export function isList(value: unknown): value is ArrayLike<unknown> {
-  if (typeof value !== "object" || value === null || value instanceof DataView) return false;
+  return lengthOf(value) !== undefined;
+}
+
+/** The length of a list, read once: what is not the platform's own may give another the next time. */
+function lengthOf(value: unknown): number | undefined {
+  if (typeof value !== "object" || value === null || isKind(value, "DataView") || isDetached(value)) return undefined;
   const { length } = value as { readonly length?: unknown };
-  return Number.isSafeInteger(length) && (length as number) >= 0;
+  const isLength = Number.isSafeInteger(length) && (length as number) >= 0 && (length as number) <= MOST_VALUES;
+  return isLength ? (length as number) : undefined;
 }
 
 /** An array, copied. */
@@ -29,11 +39,10 @@ export function listOf<Out, In>(
     takes,
     suits: isList,
     read(value, place) {
-      if (!isList(value) || value.length < least || value.length > (most ?? value.length)) {
-        throw place.refuse(value, takes);
-      }
+      const length = lengthOf(value);
+      if (length === undefined || length < least || length > (most ?? length)) throw place.refuse(value, takes);
       const list: Out[] = [];
-      for (let i = 0; i < value.length; i++) list.push(item.read(value[i], place.item(i)));
+      for (let i = 0; i < length; i++) list.push(readBy(item, (value as ArrayLike<unknown>)[i], place.item(i)));
       return list;
     },
   };
@@ -44,10 +53,11 @@ export const tokens: Rule<readonly number[], TokenIds> = {
   takes: "a list of token ids",
   suits: isList,
   read(value, place) {
-    if (!isList(value)) throw place.refuse(value, this.takes);
+    const length = lengthOf(value);
+    if (length === undefined) throw place.refuse(value, this.takes);
     const ids: number[] = [];
-    for (let i = 0; i < value.length; i++) {
-      const given = value[i];
+    for (let i = 0; i < length; i++) {
+      const given = (value as ArrayLike<unknown>)[i];
       const id = typeof given === "bigint" ? Number(given) : given;
       if (!Number.isSafeInteger(id) || (id as number) < 0) {
         throw place.item(i).refuse(given, "a token id, a whole number of at least 0", undefined, "bad_tokens");
@@ -66,12 +76,19 @@ export const floats: Rule<Float32Array<ArrayBuffer>, ArrayLike<number>> = {
   takes: "a list of finite numbers",
   suits: isList,
   read(value, place) {
-    if (!isList(value)) throw place.refuse(value, this.takes);
-    for (let i = 0; i < value.length; i++) {
-      if (typeof value[i] === "number" && Number.isFinite(Math.fround(value[i] as number))) continue;
-      throw place.item(i).refuse(value[i], "a finite number that float32 holds");
+    const length = lengthOf(value);
+    if (length === undefined) throw place.refuse(value, this.takes);
+    const list = value as ArrayLike<unknown>;
+    // One value first: a list that claims a length it does not have gets no room for it.
+    const copy = new Float32Array(length > 0 && typeof list[0] === "number" ? length : 0);
+    for (let i = 0; i < length; i++) {
+      const given = list[i];
+      if (typeof given !== "number" || !Number.isFinite(Math.fround(given))) {
+        throw place.item(i).refuse(given, "a finite number that float32 holds");
+      }
+      copy[i] = given;
     }
-    return Float32Array.from(value as ArrayLike<number>);
+    return copy;
   },
 };
 
@@ -84,9 +101,9 @@ export function tableOf<Out, In>(item: Rule<Out, In>): Rule<ReadonlyMap<string, 
     read(value, place) {
       if (!isTable(value)) throw place.refuse(value, takes);
       const table = new Map<string, Out>();
-      for (const [name, each] of value instanceof Map ? value : Object.entries(value)) {
+      for (const [name, each] of isKind(value, "Map") ? (value as Map<unknown, unknown>) : Object.entries(value)) {
         if (typeof name !== "string") throw place.refuse(name, "a text as each name");
-        table.set(name, item.read(each, place.field(name)));
+        table.set(name, readBy(item, each, place.field(name)));
       }
       return table;
     },
@@ -95,7 +112,7 @@ export function tableOf<Out, In>(item: Rule<Out, In>): Rule<ReadonlyMap<string, 
 
 /** A Map, or an object that is neither a list nor of a platform class. */
 export function isTable(value: unknown): value is Map<unknown, unknown> | Readonly<Record<string, unknown>> {
-  return value instanceof Map || isOptions(value);
+  return isKind(value, "Map") || isOptions(value);
 }
 
 /** An object that can hold options or fields: of any realm, but not of a platform class. */
@@ -112,8 +129,8 @@ export function tuple<const Rules extends readonly Rule<unknown, never>[]>(
     takes,
     suits: isList,
     read(value, place) {
-      if (!isList(value) || value.length !== rules.length) throw place.refuse(value, takes);
-      return rules.map((rule, i) => rule.read(value[i], place.item(i))) as {
+      if (lengthOf(value) !== rules.length) throw place.refuse(value, takes);
+      return rules.map((rule, i) => readBy(rule, (value as ArrayLike<unknown>)[i], place.item(i))) as {
         readonly [I in keyof Rules]: ReadBy<Rules[I]>;
       };
     },

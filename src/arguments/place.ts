@@ -1,6 +1,7 @@
 /** The place of a value in a call, for the error that refuses it. */
 import { type ErrorCode, SluiceError } from "../errors.ts";
 import { show, showText } from "../show.ts";
+import { isDetached } from "./buffers.ts";
 
 /** Characters of a name that somebody else chose. */
 const MOST_NAME = 60;
@@ -43,7 +44,11 @@ export class Place {
   }
 
   /** Any other error about this value. */
-  error(problem: string, options: { readonly hint?: string } = {}, code = this.#code): SluiceError {
+  error(
+    problem: string,
+    options: { readonly hint?: string; readonly cause?: unknown } = {},
+    code = this.#code,
+  ): SluiceError {
     // The command line adds the option for a field.
     const field = /[\w$]*$/.exec(this.path.replace(/\[\d+\]$/, ""))?.[0];
     return new SluiceError(code, `${this.#call}: ${this.path} ${problem}`, { ...options, ...(field && { field }) });
@@ -59,6 +64,7 @@ function describe(value: unknown): string {
 
 function hintFor(value: unknown): string | undefined {
   if (value === null) return "Leave it out for the default.";
+  if (isDetached(value)) return "Its buffer was transferred to another thread: give a copy, or transfer one.";
   return isNumeral(value) ? "Number(value) converts such a string." : undefined;
 }
 

@@ -1,4 +1,6 @@
 /** A rule for a value of a call: data and a function. It names what it accepts, and reads a value or refuses it. */
+import { SluiceError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Place } from "./place.ts";
 
 /**
@@ -14,6 +16,25 @@ export interface Rule<out Out, in In = Out> {
   read(value: unknown, place: Place): Out;
   /** For the compiler only. */
   readonly given?: (value: In) => void;
+}
+
+/**
+ * Reads a value by a rule. What the value itself throws when it is looked at (a getter, a proxy that was revoked, or that
+ * hides an object of the platform's) becomes an error that names its place.
+ */
+export function readBy<Out>(rule: Rule<Out, never>, value: unknown, place: Place): Out {
+  return looking(place, () => rule.read(value, place));
+}
+
+/** A step of reading that may call code of the value's. */
+export function looking<Result>(place: Place, look: () => Result): Result {
+  try {
+    return look();
+  } catch (cause) {
+    if (cause instanceof SluiceError) throw cause;
+    const hint = "It throws when it is looked at: give a plain value.";
+    throw place.error(`cannot be read: ${show(cause instanceof Error ? cause.message : cause)}`, { hint, cause });
+  }
 }
 
 /** The result of a rule. */

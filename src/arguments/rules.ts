@@ -1,4 +1,5 @@
 /** Rules for single values: numbers, texts, words, functions and what browsers and this package make. */
+import { bytesOf, isDetached } from "./buffers.ts";
 import { type Rule, test } from "./rule.ts";
 
 interface Range {
@@ -104,11 +105,11 @@ function has(value: unknown, name: string, type: string): boolean {
 /** Bytes of a file. */
 export const bytes: Rule<Uint8Array> = {
   takes: "the bytes of a file as a Uint8Array",
-  suits: (value) => value instanceof Uint8Array || value instanceof ArrayBuffer,
+  suits: (value) => bytesOf(value) !== undefined,
   read(value, place) {
-    if (value instanceof Uint8Array) return value;
-    if (value instanceof ArrayBuffer) return new Uint8Array(value);
-    throw place.refuse(value, this.takes);
+    const found = isDetached(value) ? undefined : bytesOf(value);
+    if (!found) throw place.refuse(value, this.takes);
+    return found;
   },
 };
 

@@ -195,6 +195,12 @@ function styleFor(stdout: TextOutput, env: Surroundings["env"]): HelpStyle {
   };
 }
 
+/** Files and folders that a line asks to be written. */
+function outputsOf(shape: CommandShape | null, raw: RawArguments | null): readonly string[] {
+  if (!shape || !raw) return [];
+  return [...raw.options].flatMap(([key, paths]) => (shape.options[key]?.isOutput ? paths : []));
+}
+
 /** Reports what went wrong, if anything did. @returns the exit code */
 function conclude(
   error: unknown,
@@ -207,7 +213,13 @@ function conclude(
     note(`the results could not be written: ${stdout.failure.message}`);
     return 1;
   }
-  if (interrupted !== null) return interrupted;
+  if (interrupted !== null) {
+    const outputs = outputsOf(shape, raw);
+    if (outputs.length > 0 && error instanceof SluiceError && error.code === "aborted") {
+      note(`interrupted: ${outputs.join(" and ")} ${outputs.length > 1 ? "were" : "was"} not written`);
+    }
+    return interrupted;
+  }
   // The reader has seen enough and left: stopping the work then is not a failure.
   if (error === null || (stdout.closed && error instanceof SluiceError && error.code === "aborted")) return 0;
   const { message, stack } = error instanceof Error ? error : new Error(String(error));

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import type { ChangedModel } from "../model/changed-model.ts";
 import { notWritten } from "./not-written.ts";
+import { unfinished } from "./unfinished.ts";
 
 /**
  * Checks in advance, as far as possible, that a folder can be made. An empty folder may exist already.
@@ -41,6 +42,7 @@ export async function writeModelFolder(
   const total = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   let done = 0;
   await refuseOf(path, mkdir(fresh));
+  const finished = unfinished(fresh);
   try {
     for (const file of files) {
       const handle = await refuseOf(path, open(join(fresh, file.name), "w"));
@@ -59,6 +61,8 @@ export async function writeModelFolder(
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
     throw error;
+  } finally {
+    finished();
   }
 }
 

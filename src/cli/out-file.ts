@@ -5,6 +5,7 @@ import { access, chmod, readlink, realpath, rename, rm, stat, writeFile } from "
 import { dirname, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import { notWritten } from "./not-written.ts";
+import { unfinished } from "./unfinished.ts";
 
 export interface OutFile {
   /** Replaces the file's contents by the bytes. @throws SluiceError `not_written` if that fails */
@@ -73,6 +74,7 @@ async function replaceFile(target: string, bytes: Uint8Array, mode: number | und
   // A name that nobody can have foreseen and put a link under.
   const fresh = `${target}.${randomUUID().slice(0, 8)}.part`;
   const permissions = mode === undefined ? undefined : mode & 0o777;
+  const finished = unfinished(fresh);
   try {
     await writeFile(fresh, bytes, { flag: "wx", mode: permissions ?? NEW_MODE });
     if (permissions !== undefined) await chmod(fresh, permissions);
@@ -80,5 +82,7 @@ async function replaceFile(target: string, bytes: Uint8Array, mode: number | und
   } catch (error) {
     await rm(fresh, { force: true });
     throw error;
+  } finally {
+    finished();
   }
 }

@@ -179,5 +179,8 @@ export function buildProgram(
       put(listPlace(op, op.list), table.list(op.stages));
     }
   }
-  return { words: table.finish().contents(initialSettings(composition, 0)).integers, edges: table.edges };
+  return {
+    words: table.finish().contents(initialSettings(composition, 0, config.hidden_size)).integers,
+    edges: table.edges,
+  };
 }

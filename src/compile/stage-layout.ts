@@ -38,7 +38,7 @@ export const stageLayout = {
 /** Values of a field that is one of several words, by number: `GATE_RELU` is 1. */
 export const stageCodes = {
   GATE: ["identity", "relu", "clamp"],
-  ADDS: ["nothing", "bias", "alpha"],
+  ADDS: ["nothing", "bias"],
   GROUP: ["elements", "row"],
   FORM: ["plain", "cut", "kept"],
   SCOPE: ["at", "tokens", "or", "not"],

@@ -5,15 +5,16 @@
 
 import { SluiceError } from "../errors.ts";
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
+import { type BalancedRow, balancedRows, checkClampedRows } from "../interventions/balanced-rows.ts";
 import { kindOf } from "../interventions/kinds/kinds.ts";
-import type { ElementForm, LoweredElements, LoweredRow, RowForm } from "../interventions/kinds/stage-kind.ts";
+import type { ElementForm, LoweredElements, RowForm } from "../interventions/kinds/stage-kind.ts";
 import type { LiveSettings } from "../interventions/settings.ts";
 import { type Composition, isAtSite, type SiteStage, type StageValues } from "../interventions/stage.ts";
+import { factorsOf, unscaled } from "../interventions/stage-scale.ts";
 import type { ArgValues } from "../kernels/kernel.ts";
 import { MOST_RANKS } from "../kernels/norm/edited.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { dot } from "../numbers/dot.ts";
-import { balancedRows } from "./balanced-rows.ts";
 import type { RowStage } from "./fused.ts";
 import { EdgeBlocks } from "./stage-edges.ts";
 import { makeImage, NONE, type Origin, type Region, type StageImage } from "./stage-image.ts";
@@ -181,7 +182,7 @@ export class StageTableBuilder implements StagePlacer {
       read += rank;
       const adds = lowering.adds(stage, values);
       const gate = lowering.gate(stage);
-      const [lo, hi] = typeof gate === "object" ? gate.clamp : [0, 0];
+      checkClampedRows(lowering.lower(stage, values, this.#width), gate, `Stage ${use.id}, layer ${use.layer}`);
       const later = totalReads - read;
       const vectors = this.#rowVectors(use, rank, adds !== "nothing");
       entries.push(
@@ -189,21 +190,38 @@ export class StageTableBuilder implements StagePlacer {
           stage: this.#recordOf(use),
           gate: codeOf("GATE", typeof gate === "object" ? "clamp" : gate),
           reads: rank,
-          adds: codeOf("ADDS", adds),
+          adds: codeOf("ADDS", adds === "nothing" ? adds : "bias"),
           ...vectors,
-          lo,
-          hi,
+          // Bounds follow the scale of the rows: data.
+          lo: 0,
+          hi: 0,
           products: later > 0 ? this.#products(uses, i, later, rank + (adds === "nothing" ? 0 : 1)) : 0,
         }),
       );
     });
-    return this.#fixed(entries);
+    const at = this.#fixed(entries);
+    uses.forEach((use, i) => {
+      const { stage, lowering } = this.#rowStage(use);
+      if (typeof lowering.gate(stage) === "object") this.#placeBounds(use, at + i * ENTRY_VEC4S + BOUNDS_VEC4);
+    });
+    return at;
+  }
+
+  /** Bounds of a clamp, at the end of its entry. */
+  #placeBounds(use: StageUse, at4: number): void {
+    const at = this.#wordOf(at4);
+    this.#regions.push({
+      at,
+      length: 2,
+      origins: [tensorsOf(use)],
+      write: ({ floats }, settings) => floats.set(this.#lowered(use, settings).bounds, at),
+    });
   }
 
   /** V, U, b, c of a stage at a layer. */
   #rowVectors(use: StageUse, rank: number, adds: boolean): Record<"v" | "u" | "b" | "c", number> {
     const w4 = Math.ceil(this.#width / 4);
-    const place = (name: string, count4: number, write: (to: Float32Array, lowered: LoweredRow) => void): number =>
+    const place = (name: string, count4: number, write: (to: Float32Array, lowered: BalancedRow) => void): number =>
       count4 === 0
         ? 0
         : this.#data(`${name} ${use.stage} ${use.layer}`, count4, [tensorsOf(use)], (to, settings) =>
@@ -242,7 +260,8 @@ export class StageTableBuilder implements StagePlacer {
       const key = `${name} ${use.stage} ${use.layer}`;
       return this.#data(key, Math.ceil(length / 4), [tensorsOf(use)], (to, settings) => {
         const now = settings.tensors[use.stage]?.get(use.layer) ?? {};
-        to.set(lowering.lower(stage, now)[name] ?? []);
+        const { row } = settings.scales[use.stage] ?? unscaled;
+        to.set(divided(lowering.lower(stage, now)[name] ?? [], row));
       });
     };
     return { scale: place("scale"), shift: place("shift") };
@@ -255,12 +274,14 @@ export class StageTableBuilder implements StagePlacer {
       at,
       length: stages.length * 4,
       origins: [{ kind: "records", sequence }],
-      write: ({ integers, floats }, { sequences, scopes }) => {
+      write: ({ integers, floats }, { sequences, scopes, scales }) => {
         const { strengths, alphas } = sequences[sequence] as LiveSettings["sequences"][number];
         stages.forEach((stage, i) => {
-          floats[at + 4 * i] = strengths[i] as number;
+          const strength = strengths[i] as number;
+          floats[at + 4 * i] = strength;
           if (isAtSite(stage)) {
-            floats[at + 4 * i + 1] = alphas[i] as number;
+            const given = { strength, alpha: alphas[i] as number };
+            floats.set(factorsOf(stage, given, scales[i] ?? unscaled), at + 4 * i);
             const scope = scopes[sequence]?.[i];
             integers.set([scope?.at ?? 0, scope?.count ?? NONE], at + 4 * i + 2);
           } else {
@@ -304,10 +325,14 @@ export class StageTableBuilder implements StagePlacer {
     return lowering.rank(stage, values, this.#width);
   }
 
-  #lowered(use: StageUse, { tensors }: LiveSettings): LoweredRow {
+  #lowered(use: StageUse, { tensors, scales }: LiveSettings): BalancedRow {
     const { stage, values, lowering } = this.#rowStage(use);
-    const row = lowering.lower(stage, tensors[use.stage]?.get(use.layer) ?? values, this.#width);
-    return balancedRows(row, lowering.gate(stage));
+    const lowered = lowering.lower(stage, tensors[use.stage]?.get(use.layer) ?? values, this.#width);
+    const balanced = balancedRows(lowered, lowering.gate(stage));
+    const { row, added } = scales[use.stage] ?? unscaled;
+    if (row === 1 && added === 1) return balanced;
+    const { u, b } = balanced;
+    return { ...balanced, u: u.map((each) => divided(each, row)), b: b && divided(b, added) };
   }
 
   /** Structure: a vec4 with the number of the items, then these. */
@@ -359,6 +384,15 @@ export class StageTableBuilder implements StagePlacer {
     this.#end4 += count4;
     return at;
   }
+}
+
+/** vec4s of an Entry, and which of them begins with the bounds. */
+const ENTRY_VEC4S = 3;
+const BOUNDS_VEC4 = 2;
+
+/** A vector by a power of two. */
+function divided<Vector extends ArrayLike<number>>(vector: Vector, power: number): Vector | Float64Array {
+  return power === 1 ? vector : Float64Array.from(vector, (value) => value / power);
 }
 
 function tensorsOf({ stage, layer }: StageUse): Origin {

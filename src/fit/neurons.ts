@@ -257,10 +257,10 @@ export async function readValueVectors(
   direction: ArrayLike<number>,
   signal?: AbortSignal,
 ): Promise<readonly ValueReadouts[]> {
-  valueVectorsDoor.read(model, source, direction, signal);
-  const length = Math.sqrt(dot(direction, direction));
+  const [, , wanted] = valueVectorsDoor.read(model, source, direction, signal);
+  const length = Math.sqrt(dot(wanted, wanted));
   if (!(length > 0)) throw new SluiceError("usage", "The probe's direction has no length");
-  const unit = Float64Array.from(direction, (value) => value / length);
+  const unit = Float64Array.from(wanted, (value) => value / length);
   const files = await openModelFiles(source, { signal });
   try {
     const { checkpoint } = await openModel(files, () => undefined, signal);

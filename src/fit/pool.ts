@@ -90,9 +90,9 @@ export async function poolResponses(
   take: (sentence: number, responses: ReadonlyMap<string, Float32Array>) => void,
   options: PoolOptions = {},
 ): Promise<void> {
-  poolDoor.read(model, sentences, sites, pooling, take, options);
-  const whole = sentences.map((tokens): PooledSentence => ({ tokens, end: tokens.length }));
-  await poolSentences(model, whole, sites, pooling, take, options);
+  const [engine, texts, ...rest] = poolDoor.read(model, sentences, sites, pooling, take, options);
+  const whole = texts.map((tokens): PooledSentence => ({ tokens, end: tokens.length }));
+  await poolSentences(engine, whole, ...rest);
 }
 
 /** The same for sentences of which only the first tokens are run. */

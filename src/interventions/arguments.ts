@@ -79,10 +79,14 @@ export const bundles = listOf(prefixedBundle);
 export const positions: Rule<Positions> = {
   takes: "positions",
   suits: () => true,
-  read: (value, place) =>
-    checkPositions(value, (field, problem, hint) =>
-      place.within(field.replace(/^positions/, "")).error(problem, hint === undefined ? {} : { hint }),
-    ),
+  read(value, place) {
+    const check = (given: unknown): Positions =>
+      checkPositions(given, (field, problem, hint) =>
+        place.within(field.replace(/^positions/, "")).error(problem, hint === undefined ? {} : { hint }),
+      );
+    // A copy that stays as it was checked, also of a list that some framework watches.
+    return check(JSON.parse(JSON.stringify(check(value))));
+  },
 };
 
 export const composeSettings = fields<SettingsInput>("an object of settings")({

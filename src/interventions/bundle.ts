@@ -24,8 +24,8 @@ const FORMAT = "sluice.interventions/1";
  * @throws `bad_file` for a damaged safetensors file, `bad_bundle` naming stage and field
  */
 export function readBundle(bytes: Uint8Array, file: string): Bundle {
-  readBundleDoor.read(bytes, file);
-  const { tensors, metadata } = parseSafetensors(bytes, file, "bundle");
+  const [whole] = readBundleDoor.read(bytes, file);
+  const { tensors, metadata } = parseSafetensors(whole, file, "bundle");
   const rest = new Map(metadata);
   const format = metadata.get("format");
   const text = metadata.get("manifest");

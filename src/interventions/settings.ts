@@ -1,6 +1,7 @@
 /** What of a composition can change while it runs: data, never structure. */
 import type { Positions } from "./positions.ts";
 import { type Composition, edgeMaskIn, isAtSite, type StageValues } from "./stage.ts";
+import { type StageScale, scaleOf, unscaled } from "./stage-scale.ts";
 
 /** One sequence's settings; a batch has one for each. Arrays are indexed by stage. */
 export interface SequenceSettings {
@@ -29,10 +30,13 @@ export interface LiveSettings {
   scopes: readonly (readonly ScopePlace[])[];
   /** Tensors by stage and layer, shared by all sequences. */
   readonly tensors: readonly Map<number, StageValues>[];
+  /** By stage; made of its tensors. */
+  readonly scales: StageScale[];
   readonly constants: Float32Array | undefined;
 }
 
-export function initialSettings({ stages }: Composition, sequences: number): LiveSettings {
+/** @param width of the stream */
+export function initialSettings({ stages }: Composition, sequences: number, width: number): LiveSettings {
   const mask = edgeMaskIn(stages);
   return {
     sequences: Array.from({ length: sequences }, () => ({
@@ -44,6 +48,7 @@ export function initialSettings({ stages }: Composition, sequences: number): Liv
     })),
     scopes: [],
     tensors: stages.map((stage) => new Map<number, StageValues>(isAtSite(stage) ? stage.values : [])),
+    scales: stages.map((stage) => (isAtSite(stage) ? scaleOf(stage, stage.values, width) : unscaled)),
     constants: mask?.constants,
   };
 }

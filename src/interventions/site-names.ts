@@ -42,16 +42,16 @@ export const listSitesDoor = door("listSites", ["config", modelShape]);
 
 /** All sites of a model, in the order in which a forward pass reaches them. */
 export function listSites(config: ModelShape): readonly SiteInfo[] {
-  listSitesDoor.read(config);
-  return entriesOf(config).map((entry) => {
+  const [shape] = listSitesDoor.read(config);
+  return entriesOf(shape).map((entry) => {
     const { site: kind } = entry;
     const name = siteForm(kind);
     return {
       name,
-      layers: name.endsWith("LAYER") ? config.num_hidden_layers : null,
-      width: widthOf(entry, config),
+      layers: name.endsWith("LAYER") ? shape.num_hidden_layers : null,
+      width: widthOf(entry, shape),
       stages: siteStageNames.filter((name) => stageKinds[name].sites.some((site) => site === kind)),
-      transformer_lens: isSame(entry, config) ? entry.transformer_lens : null,
+      transformer_lens: isSame(entry, shape) ? entry.transformer_lens : null,
       about: entry.about,
     };
   });

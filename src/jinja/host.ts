@@ -26,7 +26,13 @@ export class HostValues {
    */
   convert(value: unknown, name: string): Value {
     this.#path.length = 0;
-    return this.#convertAt(name, value);
+    try {
+      return this.#convertAt(name, value);
+    } catch (error) {
+      if (error instanceof NotData) throw error;
+      // A getter of the caller's, or a proxy.
+      throw this.#notData("throws when it is looked at");
+    }
   }
 
   #convertAt(key: unknown, value: unknown): Value {

@@ -7,12 +7,15 @@ import type { EdgeBlocks } from "../compile/stage-edges.ts";
 import { SluiceError } from "../errors.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { checkPositions } from "../interventions/check-positions.ts";
+import { checkStrengths } from "../interventions/check-strengths.ts";
 import { compose } from "../interventions/compose.ts";
 import { hasAlpha, stageName } from "../interventions/kinds/kinds.ts";
 import type { Manifest } from "../interventions/manifest.ts";
 import type { Positions } from "../interventions/positions.ts";
 import { rewrite } from "../interventions/rewrite.ts";
+import { initialSettings, type LiveSettings, type SequenceSettings } from "../interventions/settings.ts";
 import { type Composition, isAtSite, type Stage } from "../interventions/stage.ts";
+import { factorsOf, unscaled } from "../interventions/stage-scale.ts";
 import type { ModelConfig } from "../model-config.ts";
 import type { RequestStages } from "../runtime/batch/program-stages.ts";
 import type { ProgramBlock, ProgramStore } from "../runtime/batch/program-store.ts";
@@ -57,6 +60,7 @@ interface Compiled {
   readonly composition: Composition;
   readonly program: ProgramBlock;
   readonly edges: EdgeBlocks;
+  readonly initial: LiveSettings;
   /** Requests that run or wait. */
   users: number;
   /** Some of its bundles has been removed. */
@@ -136,16 +140,24 @@ export class BatchBundles {
     const { composition, program, key } = compiled;
     const settings = settingsOf(composition.stages, wanted ?? [], this.#parts.config.vocab_size);
     this.#checkScopes(settings.positions, sequences);
-    compiled.users++;
     const { strengths, alphas, positions } = settings;
-    const edges = maskSettings(composition.stages, wanted ?? [], compiled.edges, this.#parts.config);
+    const { stages } = composition;
+    const { tensors, scales } = compiled.initial;
+    checkStrengths({ stages, ...settings, tensors, scales, width: this.#parts.config.hidden_size });
+    const edges = maskSettings(stages, wanted ?? [], compiled.edges, this.#parts.config);
     const acts = strengths.some((strength) => strength !== 0);
     let isReleased = false;
+    compiled.users++;
     return {
       stages: acts
         ? {
             program,
-            ...settings,
+            strengths,
+            positions,
+            factors: stages.map((stage, i) => {
+              const given = { strength: strengths[i] as number, alpha: alphas[i] as number };
+              return isAtSite(stage) ? factorsOf(stage, given, scales[i] ?? unscaled) : [given.strength, 0];
+            }),
             ...(edges && { edges }),
             key: JSON.stringify([key, strengths, alphas, positions, edges && [...edges.values]]),
           }
@@ -189,7 +201,8 @@ export class BatchBundles {
     const build = (at: number) => buildProgram(ops, composition, config, store.layout, at);
     const program = store.add((at) => build(at).words);
     const { edges } = build(0);
-    const compiled: Compiled = { key, composition, program, edges, users: 0, isStale: false };
+    const initial = initialSettings(composition, 0, config.hidden_size);
+    const compiled: Compiled = { key, composition, program, edges, initial, users: 0, isStale: false };
     this.#compiled.set(key, compiled);
     return compiled;
   }
@@ -243,7 +256,7 @@ function settingsOf(
   stages: readonly Stage[],
   wanted: readonly ReadIntervention[],
   vocabSize: number,
-): Pick<RequestStages, "strengths" | "alphas" | "positions"> {
+): Pick<SequenceSettings, "strengths" | "alphas" | "positions"> {
   const strengths = stages.map(({ strength }) => strength);
   const alphas = stages.map((stage) => ("alpha" in stage ? stage.alpha : 1));
   const positions = stages.map((stage): Positions => (isAtSite(stage) ? stage.positions : "all"));

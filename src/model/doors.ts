@@ -1,10 +1,11 @@
 /** The doors of a running model: the rule for every argument of every public method. */
 
+import { isKind } from "../arguments/buffers.ts";
 import { entry, optional, options } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { isList, listOf, prompt, tableOf, tokens } from "../arguments/lists.ts";
 import { either, type Rule, test } from "../arguments/rule.ts";
-import { callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
+import { bytes, callback, finite, flag, float32, oneOf, path, signal, text, thing, whole } from "../arguments/rules.ts";
 import type { EnvelopeOptions } from "../compile/envelope.ts";
 import type { ModelSource } from "../formats/open-source.ts";
 import type { HubChoice } from "../hub/open-options.ts";
@@ -68,9 +69,15 @@ const planOptions = fields<SessionOptions & ExplainOptions>()({
 });
 
 /** A folder, an address, the name of a hub's model, or files that a user picked. */
-export const modelSource: Rule<ModelSource> =
-  test("a folder's path, an http(s) address, a hub model's name or a list of files", (value) =>
-    path.suits(value) || value instanceof URL || isFileList(value));
+export const modelSource: Rule<ModelSource> = {
+  ...test<ModelSource>("a folder's path, an http(s) address, a hub model's name or a list of files", (value) =>
+    path.suits(value) || isKind(value, "URL") || isFileList(value)),
+  read(value, place) {
+    if (isKind(value, "URL")) return new URL((value as URL).href);
+    if (path.suits(value) || isFileList(value)) return value as ModelSource;
+    throw place.refuse(value, this.takes);
+  },
+};
 
 function isFileList(value: unknown): boolean {
   if (!isList(value) || value.length === 0) return false;
@@ -189,13 +196,12 @@ export const loadDoor = entry(
 
 export const loadBundleDoor = entry(
   "loadBundle",
-  ["source", test<string | URL | Blob | Uint8Array>("a path, an address, a file or its bytes", isBundleSource)],
+  ["source", either(bytes, test<string | URL | Blob>("a path, an address, a file or its bytes", isBundlePlace))],
   options(aborting),
 );
 
-function isBundleSource(value: unknown): boolean {
-  const isFile = value instanceof URL || value instanceof Blob || value instanceof Uint8Array;
-  return isFile || path.suits(value);
+function isBundlePlace(value: unknown): boolean {
+  return value instanceof URL || value instanceof Blob || path.suits(value);
 }
 
 const digestOptions = fields<DigestOptions>()({ hub: hubChoice, signal, onProgress });

@@ -1,5 +1,6 @@
 /** Rules and defaults of the options of generation, also for functions built on it. */
 
+import { isKind } from "../arguments/buffers.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { isTable, listOf, tableOf, tokens } from "../arguments/lists.ts";
 import { type Rule, test } from "../arguments/rule.ts";
@@ -36,7 +37,7 @@ export const logitBias: Rule<ReadonlyMap<number, number>, LogitBias> = {
   read(value, place) {
     if (!isTable(value)) throw place.refuse(value, this.takes);
     const addends = new Map<number, number>();
-    for (const [key, given] of value instanceof Map ? value : Object.entries(value)) {
+    for (const [key, given] of isKind(value, "Map") ? (value as Map<unknown, unknown>) : Object.entries(value)) {
       const id = typeof key === "string" && /^\d+$/.test(key) ? Number(key) : key;
       if (!Number.isSafeInteger(id) || (id as number) < 0) throw place.refuse(key, "a token id as each key");
       addends.set(id as number, addend.read(given, place.field(String(key))));

@@ -20,15 +20,14 @@ export async function loadBundle(
   source: string | URL | Blob | Uint8Array,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<Bundle> {
-  loadBundleDoor.read(source, options);
-  const { signal } = options;
+  const [given, { signal }] = loadBundleDoor.read(source, options);
   throwIfAborted(signal);
-  if (source instanceof Uint8Array) return readBundle(source, "the bundle");
-  if (source instanceof Blob) {
-    const name = "name" in source ? String(source.name) : "the bundle";
-    return readBundle(new Uint8Array(await source.arrayBuffer()), name);
+  if (given instanceof Uint8Array) return readBundle(given, "the bundle");
+  if (given instanceof Blob) {
+    const name = "name" in given ? String(given.name) : "the bundle";
+    return readBundle(new Uint8Array(await given.arrayBuffer()), name);
   }
-  const address = String(source);
+  const address = String(given);
   const cut = Math.max(address.lastIndexOf("/"), address.lastIndexOf("\\")) + 1;
   const file = address.slice(cut);
   if (file === "") {

@@ -53,7 +53,10 @@ const LARGE_BYTES = 256e6;
  * @throws SluiceError `not_found`, `bad_file`, `bad_config`, `bad_weights`, `no_adapter`, `device_limit`, `aborted`
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  loadDoor.read(source, options);
+  return open(...loadDoor.read(source, options));
+}
+
+async function open(source: ModelSource, options: LoadOptions): Promise<Model> {
   const { signal } = options;
   throwIfAborted(signal);
   const note = options.onNotice ?? (() => undefined);

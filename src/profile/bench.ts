@@ -110,7 +110,10 @@ interface Run {
  * @throws SluiceError `usage` for numbers out of range, `context_overflow`
  */
 export async function benchModel(model: Model, edited?: Model, options: BenchOptions = {}): Promise<BenchResult> {
-  benchDoor.read(model, edited, options);
+  return measured(...benchDoor.read(model, edited, options));
+}
+
+async function measured(model: Model, edited: Model | undefined, options: BenchOptions): Promise<BenchResult> {
   const { repetitions = edited ? benchDefaults.pairedRepetitions : benchDefaults.repetitions, signal } = options;
   const most = model.config.max_position_embeddings;
   const promptTokens =

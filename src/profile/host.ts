@@ -94,8 +94,8 @@ export function hostRows(
 
 /** Host time per decoded token by kind of work: `encode 0.120 ms, submit 0.050 ms, wait 9.800 ms, other 0.030 ms`. */
 export function hostTimeOfToken(rows: readonly HostRow[]): string {
-  hostTimeDoor.read(rows);
-  return rows
+  const [known] = hostTimeDoor.read(rows);
+  return known
     .flatMap(({ phase, name, per_token_ms: ms }) =>
       phase === "decode" && ms !== null ? [`${name} ${ms.toFixed(3)} ms`] : [],
     )

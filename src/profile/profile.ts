@@ -59,7 +59,10 @@ const ROUNDS = 3;
  * @throws SluiceError `usage` for an empty prompt or a number of tokens out of range; `context_overflow`; `aborted`
  */
 export async function profileModel(model: Model, prompt: PromptInput, options: ProfileOptions = {}): Promise<Profile> {
-  profileDoor.read(model, prompt, options);
+  return profiled(...profileDoor.read(model, prompt, options));
+}
+
+async function profiled(model: Model, prompt: PromptInput, options: ProfileOptions): Promise<Profile> {
   const { newTokens = profileDefaults.newTokens, measures = isPage(), signal } = options;
   const tokenizing = performance.now();
   const tokens = model.encode(prompt);

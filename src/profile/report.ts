@@ -28,7 +28,10 @@ details { margin-top: 1.2rem; } summary { cursor: pointer; font-weight: 600; }`;
  * @param origin when, where and by what the profile was made; printed below the title
  */
 export function reportOf(profile: Profile, origin?: ReportOrigin): string {
-  reportDoor.read(profile, origin);
+  return pageOf(...reportDoor.read(profile, origin));
+}
+
+function pageOf(profile: Profile, origin: ReportOrigin | undefined): string {
   const {
     model,
     quantization,

@@ -38,7 +38,10 @@ interface Span {
  * events that overlap others of their track, so these get a second track.
  */
 export function traceOf(profile: Profile, origin?: ReportOrigin): string {
-  traceDoor.read(profile, origin);
+  return eventsOf(...traceDoor.read(profile, origin));
+}
+
+function eventsOf(profile: Profile, origin: ReportOrigin | undefined): string {
   const { dispatches } = profile;
   const { moved, lead } = closeGaps(profile.host.spans.filter(({ phase }) => phase === "load"));
   const running = profile.host.spans.filter(({ phase }) => phase !== "load");

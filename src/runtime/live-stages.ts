@@ -5,7 +5,9 @@
 import { layOutScopes, mostScopeVec4s } from "../compile/scope-buffer.ts";
 import type { Origin, StageImage, StageWords } from "../compile/stage-image.ts";
 import { SluiceError } from "../errors.ts";
+import { checkClampedRows } from "../interventions/balanced-rows.ts";
 import { checkPositions } from "../interventions/check-positions.ts";
+import { checkStrengths } from "../interventions/check-strengths.ts";
 import { destinationName, listDestinations, listSources, sourceName } from "../interventions/edges.ts";
 import { methodsWithAlpha } from "../interventions/kinds/affine-methods.ts";
 import { hasAlpha, kindOf, stageName } from "../interventions/kinds/kinds.ts";
@@ -16,9 +18,11 @@ import {
   type Composition,
   type EdgeMaskStage,
   isAtSite,
+  type SiteStage,
   type Stage,
   type StageValues,
 } from "../interventions/stage.ts";
+import { scaleOf } from "../interventions/stage-scale.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { show } from "../show.ts";
 import { firstNewRole } from "./new-roles.ts";
@@ -89,10 +93,11 @@ export class LiveStages implements SequenceStages {
     this.#composition = composition;
     this.#config = config;
     this.#image = image;
-    this.#settings = initialSettings(composition, sequences);
+    this.#settings = initialSettings(composition, sequences, config.hidden_size);
     this.#notices = this.#settings.sequences.map(() => []);
     this.#buffers = buffers;
     this.#checkScopes(() => undefined);
+    for (const each of this.#settings.sequences) this.#checkStrengths(each);
     this.#words = image?.contents(this.#settings);
     if (!this.#words) return;
     buffers.writeTable(0, this.#words.integers);
@@ -137,7 +142,18 @@ export class LiveStages implements SequenceStages {
     const edges = this.#edgeChanges(stage, change);
     const positions = this.#newPositions(index, change, sequence);
     const changed: number[] = [];
-    for (const i of sequence === undefined ? this.#settings.sequences.keys() : [sequence]) {
+    const sequences = sequence === undefined ? [...this.#settings.sequences.keys()] : [sequence];
+    if (change.strength !== undefined || change.alpha !== undefined) {
+      for (const i of sequences) {
+        const { strengths, alphas, ...rest } = this.#of(i);
+        this.#checkStrengths({
+          strengths: strengths.with(index, change.strength ?? (strengths[index] as number)),
+          alphas: alphas.with(index, change.alpha ?? (alphas[index] as number)),
+          ...rest,
+        });
+      }
+    }
+    for (const i of sequences) {
       const settings = this.#of(i);
       let isDifferent = false;
       if (change.strength !== undefined && settings.strengths[index] !== change.strength) {
@@ -211,9 +227,40 @@ export class LiveStages implements SequenceStages {
     }
     const names = Object.keys(tensors);
     const copies = Object.fromEntries(Object.entries(tensors).map(([name, values]) => [name, values.slice()]));
-    this.#settings.tensors[index]?.set(layer, { ...current, ...copies });
-    this.#stale.push({ kind: "tensors", stage: index, layer });
+    this.#replaceTensors(index, stage, layer, { ...current, ...copies });
     for (const notices of this.#notices) notices.push({ id, tensors: names.map((name) => `${id}.${layer}.${name}`) });
+  }
+
+  /** @throws SluiceError for values that float32 has no right result for; then nothing is changed */
+  #replaceTensors(index: number, stage: SiteStage, layer: number, values: StageValues): void {
+    const { tensors, scales, sequences } = this.#settings;
+    const { hidden_size } = this.#config;
+    const { lowering } = kindOf(stage);
+    if (lowering.form === "row") {
+      const row = lowering.lower(stage, values, hidden_size);
+      checkClampedRows(row, lowering.gate(stage), `Stage ${stage.id}, layer ${layer}`);
+    }
+    const changed = new Map(tensors[index]).set(layer, values);
+    const scale = scaleOf(stage, changed, hidden_size);
+    for (const each of sequences) {
+      this.#checkStrengths(each, { tensors: tensors.with(index, changed), scales: scales.with(index, scale) });
+    }
+    const before = scales[index];
+    tensors[index]?.set(layer, values);
+    scales[index] = scale;
+    this.#stale.push({ kind: "tensors", stage: index, layer });
+    if (before?.row === scale.row && before.added === scale.added) return;
+    // All vectors of the stage have another scale, and what multiplies them.
+    for (const other of changed.keys()) this.#stale.push({ kind: "tensors", stage: index, layer: other });
+    sequences.forEach((_, sequence) => this.#stale.push({ kind: "records", sequence }));
+  }
+
+  #checkStrengths(
+    { strengths, alphas, positions }: Pick<SequenceSettings, "strengths" | "alphas" | "positions">,
+    { tensors, scales }: Pick<LiveSettings, "tensors" | "scales"> = this.#settings,
+  ): void {
+    const { stages } = this.#composition;
+    checkStrengths({ stages, strengths, alphas, positions, tensors, scales, width: this.#config.hidden_size });
   }
 
   /** P of a sequence: its positions [0, P) are the prompt's. */

@@ -2,7 +2,7 @@
 import { entry, options } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { isOptions, listOf, tokens } from "../arguments/lists.ts";
-import { either, test } from "../arguments/rule.ts";
+import { either, type Rule, test } from "../arguments/rule.ts";
 import { callback, flag, text, whole } from "../arguments/rules.ts";
 import type {
   ChatMessage,
@@ -20,7 +20,14 @@ interface Message {
   readonly content?: NonNullable<ChatMessage["content"]> | null;
 }
 
-const plain = test<Readonly<Record<string, unknown>>>("an object", isOptions);
+/** An object; its fields are read here, once. */
+const plain: Rule<Readonly<Record<string, unknown>>> = {
+  ...test<Readonly<Record<string, unknown>>>("an object", isOptions),
+  read(value, place) {
+    if (!isOptions(value)) throw place.refuse(value, this.takes);
+    return { ...value };
+  },
+};
 const skipSpecialTokens = flag;
 
 /** A conversation. */

@@ -80,6 +80,11 @@ export class Connection {
     }
   }
 
+  /** What is kept for calls under way: calls, and functions that the worker may call. */
+  get held(): { readonly calls: number; readonly functions: number } {
+    return { calls: this.#calls.size, functions: this.#listeners.size };
+  }
+
   /** Takes more tokens from a stream. */
   took(id: number, count: number): void {
     this.#send({ type: "took", id, count });
@@ -105,6 +110,8 @@ export class Connection {
   end(error: Error): void {
     if (this.#ended) return;
     this.#ended = error;
+    // A worker is ended as a whole; what serves a port goes on, and gives back what it keeps.
+    this.#send({ type: "end" });
     this.#ready?.reject(error);
     for (const [id, { reject, stream }] of this.#calls) {
       this.#calls.delete(id);

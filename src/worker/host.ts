@@ -35,6 +35,18 @@ type AnyFunction = (...args: readonly unknown[]) => unknown;
 interface Kept {
   readonly kind: RemoteKind;
   readonly object: Model | Session | Batch | EdgeAttribution;
+  /** Functions of the page that a model goes on calling after its load. */
+  readonly functions?: readonly number[];
+  /** With which it ends. */
+  readonly owner?: Model | undefined;
+}
+
+/** What an engine keeps for its page. */
+export interface HeldForPage {
+  /** Models, sessions, batches and attributions. */
+  readonly objects: number;
+  /** Signals and functions of calls, streams, and questions that the page has not answered. */
+  readonly links: number;
 }
 
 /** Tokens that the page can take now. */
@@ -54,11 +66,12 @@ export interface ServeOptions {
  * Serves the engine to whoever holds the other end of a port. `sluice/worker/entry` does it for a worker; a worker with
  * more to do calls it itself.
  */
-export function serveEngine(port: Port, options: ServeOptions = {}): void {
+export function serveEngine(port: Port, options: ServeOptions = {}): { readonly held: HeldForPage } {
   const host = new Host(port, options);
   port.addEventListener("message", ({ data }: MessageEvent<Request>) => host.receive(data));
   if (port instanceof MessagePort) port.start();
   host.send({ type: "ready", protocol: PROTOCOL });
+  return host;
 }
 
 class Host {
@@ -105,13 +118,21 @@ class Host {
         break;
       case "release":
         this.#release(request.handle);
+        break;
+      case "end":
+        this.#end();
     }
+  }
+
+  get held(): HeldForPage {
+    const links = this.#signals.size + this.#latest.size + this.#flows.size + this.#questions.waiting;
+    return { objects: this.#kept.size, links };
   }
 
   async #run(call: Call): Promise<void> {
     let outcome: Outcome;
     try {
-      outcome = { value: this.#sendable(await this.#call(call)) };
+      outcome = { value: this.#sendable(await this.#call(call), call) };
     } catch (error) {
       outcome = { failure: failureOf(error) };
     }
@@ -217,19 +238,26 @@ class Host {
     throw new SluiceError("usage", "This model, session, batch or attribution has been disposed of; make it again");
   }
 
-  #sendable(value: unknown): unknown {
-    if (value instanceof Model) return this.#keep({ kind: "model", object: value }, factsOf(value));
+  #sendable(value: unknown, { target, marks }: Call): unknown {
+    const owner = this.#ownerAmong([
+      target,
+      ...marks.flatMap(({ kind, number }) => (kind === "handle" ? [number] : [])),
+    ]);
+    if (value instanceof Model) {
+      const functions = marks.filter(({ kind }) => kind === "latest").map(({ number }) => number);
+      return this.#keep({ kind: "model", object: value, functions }, factsOf(value));
+    }
     if (value instanceof Session) {
       const { context, sequences } = value;
-      return this.#keep({ kind: "session", object: value }, { context, sequences });
+      return this.#keep({ kind: "session", object: value, owner }, { context, sequences });
     }
     if (isBatch(value)) {
       const { context, sequences } = value;
-      return this.#keep({ kind: "batch", object: value }, { context, sequences });
+      return this.#keep({ kind: "batch", object: value, owner }, { context, sequences });
     }
     if (value instanceof EdgeAttribution) {
       const { destinations, masks } = value;
-      return this.#keep({ kind: "attribution", object: value }, { destinations, masks });
+      return this.#keep({ kind: "attribution", object: value, owner }, { destinations, masks });
     }
     return value;
   }
@@ -242,10 +270,32 @@ class Host {
 
   #release(handle: number): void {
     this.#kept.get(handle)?.object.dispose();
-    this.#kept.delete(handle);
-    for (const [other, { object }] of this.#kept) {
-      if (object instanceof Model && object.isDisposed) this.#kept.delete(other);
+    this.#forget(handle);
+    for (const [other, { object, owner }] of this.#kept) {
+      if (owner?.isDisposed || (object instanceof Model && object.isDisposed)) this.#forget(other);
     }
+  }
+
+  #ownerAmong(handles: readonly number[]): Model | undefined {
+    for (const handle of handles) {
+      const object = this.#kept.get(handle)?.object;
+      if (object instanceof Model) return object;
+    }
+    return undefined;
+  }
+
+  #forget(handle: number): void {
+    for (const number of this.#kept.get(handle)?.functions ?? []) this.#latest.delete(number);
+    this.#kept.delete(handle);
+  }
+
+  /** Stops what runs for the page, and gives back what it made. */
+  #end(): void {
+    for (const signal of this.#signals.values()) signal.abort();
+    for (const id of this.#flows.keys()) this.#resume(id, 0, true);
+    for (const handle of [...this.#kept.keys()].reverse()) this.#release(handle);
+    this.#questions.end();
+    if (this.#port instanceof MessagePort) this.#port.close();
   }
 }
 

@@ -6,7 +6,7 @@
 import type { ErrorCode } from "../errors.ts";
 
 /** Page and worker must be of one build; this changes with the protocol. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** The engine's own functions are called on this object. */
 export const ENGINE = 0;
@@ -71,7 +71,9 @@ export type Request =
   /** The page has heard the progress it was told last. */
   | { readonly type: "heard"; readonly number: number }
   | ({ readonly type: "answer"; readonly id: number } & Outcome)
-  | { readonly type: "release"; readonly handle: number };
+  | { readonly type: "release"; readonly handle: number }
+  /** The page is done: nothing of it is needed any more. */
+  | { readonly type: "end" };
 
 /** A value, or why there is none. */
 export type Outcome = { readonly value: unknown } | { readonly failure: Failure };

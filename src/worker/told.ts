@@ -1,4 +1,5 @@
 /** Functions of the page, as the engine calls them. */
+import { SluiceError } from "../errors.ts";
 import { errorOf } from "./failure.ts";
 import type { Outcome, Reply } from "./protocol.ts";
 
@@ -60,6 +61,17 @@ export class Questions {
       this.#waiting.set(id, { resolve, reject });
       this.#send({ type: "ask", id, number, args });
     });
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** No answer will come any more. */
+  end(): void {
+    for (const { reject } of this.#waiting.values()) reject(new SluiceError("aborted", "The page is gone"));
+    this.#waiting.clear();
   }
 
   answer(id: number, outcome: Outcome): void {

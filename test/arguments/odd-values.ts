@@ -1,4 +1,5 @@
 /** Values that callers give by mistake, or in malice. */
+import { runInNewContext } from "node:vm";
 
 function nested(depth: number): unknown {
   let list: unknown = [];
@@ -11,6 +12,40 @@ function cyclic(): unknown {
   list.push(list, { list });
   return list;
 }
+
+/** An object of which nothing can be looked at. */
+function closed(target: object): object {
+  const refuse = (): never => {
+    throw new Error("closed");
+  };
+  return new Proxy(target, { get: refuse, has: refuse, ownKeys: refuse, getPrototypeOf: refuse });
+}
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable([], {});
+  revoke();
+  return proxy;
+}
+
+/** A list whose first value is another each time it is read. */
+function changing(): unknown {
+  let reads = 0;
+  return {
+    length: 1,
+    get 0() {
+      return reads++ === 0 ? 1 : "another";
+    },
+  };
+}
+
+function transferred(): Float32Array {
+  const numbers = new Float32Array(48);
+  structuredClone(numbers, { transfer: [numbers.buffer] });
+  return numbers;
+}
+
+/** Values of another realm, as test runners and frames make them. */
+const foreign = (code: string): unknown => runInNewContext(code);
 
 export const oddValues: readonly (readonly [name: string, make: () => unknown])[] = [
   ["undefined", () => undefined],
@@ -66,6 +101,23 @@ export const oddValues: readonly (readonly [name: string, make: () => unknown])[
   ["float64s", () => Float64Array.of(Number.NaN)],
   ["bigints", () => BigInt64Array.of(-1n)],
   ["a DataView", () => new DataView(new ArrayBuffer(3))],
+  ["an object that throws", () => closed({})],
+  [
+    "a list with a getter that throws",
+    () => ({
+      length: 1,
+      get 0() {
+        throw new RangeError("no");
+      },
+    }),
+  ],
+  ["a revoked proxy", revoked],
+  ["a proxy of bytes", () => new Proxy(new Uint8Array(3), {})],
+  ["a list that changes", changing],
+  ["a list without end", () => new Proxy([], { get: (_, name) => (name === "length" ? 2 ** 52 : 1) })],
+  ["a transferred array", transferred],
+  ["shared bytes", () => new Uint8Array(new SharedArrayBuffer(3))],
+  ["another realm's list", () => foreign("[1, 2]")],
   ["an AbortSignal", () => AbortSignal.abort()],
   ["an AbortController", () => new AbortController()],
   ["an address", () => new URL("https://example.invalid/")],

@@ -164,6 +164,20 @@ test("Ctrl-C stops the work, keeps what was printed and exits with 130; SIGTERM 
   }
 });
 
+test("Ctrl-C says what was not written", async () => {
+  const signals = new FakeSignals();
+  const load = async (): Promise<never> => {
+    signals.send("SIGINT");
+    throw new SluiceError("aborted", "The operation was aborted");
+  };
+  const line = ["logits", "m", "--tokens", "1", "--out", "/dev/null"];
+  const { code, stdout, stderr } = await run(line, { library: { ...fakeLibrary(), load }, signals });
+  assert.equal(
+    { code, stdout, stderr },
+    { code: 130, stdout: "", stderr: "sluice: interrupted: /dev/null was not written\n" },
+  );
+});
+
 test("work that takes a while to stop is spoken of", async () => {
   const signals = new FakeSignals();
   const library = fakeLibrary({

@@ -48,10 +48,11 @@ export function covers(positions: Positions, position: number, roles: Roles): bo
 /** a + s·((scale − 1)⊙a + shift), written so that a small scale does not vanish beside 1. */
 function neuronScale(stage: NeuronScaleStage, layer: number, a: Float64Array): Float64Array {
   const values = stage.values.get(layer);
-  return a.map(
-    (value, i) =>
-      (1 - stage.strength) * value + stage.strength * ((values?.scale?.[i] ?? 1) * value + (values?.shift?.[i] ?? 0)),
-  );
+  const s = stage.strength;
+  return a.map((value, i) => {
+    const scale = values?.scale?.[i];
+    return (scale === undefined ? value : (1 - s) * value + s * scale * value) + s * (values?.shift?.[i] ?? 0);
+  });
 }
 
 /** h + s·(b − g(h·Vᵀ − c)·U) */

@@ -3,6 +3,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { storeFloat32 } from "../../src/formats/safetensors.ts";
 import * as sluice from "../../src/index.ts";
+import { engineOf } from "../../src/worker/client.ts";
+import { Connection } from "../../src/worker/connection.ts";
 import { serveEngine } from "../../src/worker/host.ts";
 import { type Engine, openEngine, SluiceError, type WorkerModel } from "../../src/worker/index.ts";
 import {
@@ -252,6 +254,54 @@ test("bundles are read and written, and what cannot cross is refused", async () 
   assert.ok(bytes.length > 0, "the page's bytes stay the page's");
   const store = { read: async () => null, write: async () => undefined };
   assert.is(await codeOf(engine.tuneModel(model, { store } as object)), "usage");
+});
+
+test("nothing is kept for calls that have ended, nor for objects that are gone, on either side", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const device = await sharedDevice();
+  const host = serveEngine(port1, { device });
+  const connection = new Connection(port2, () => port2.close());
+  port2.start();
+  await connection.ready;
+  const page = engineOf(connection, () => connection.end(new SluiceError("aborted", "over")));
+  const heldNow = () => ({ ...host.held, ...connection.held });
+  const empty = { objects: 0, links: 0, calls: 0, functions: 0 };
+  const before = sluice.resources();
+  const { signal } = new AbortController();
+  const round = async (): Promise<void> => {
+    const loaded = await page.load(location(MODEL), { onProgress: () => undefined, onNotice: () => undefined, signal });
+    const inUse = heldNow();
+    const session = await loaded.session({ context: 96, signal });
+    for (let i = 0; i < 3; i++) {
+      await session.generate([1, 2], { maxNewTokens: 2, signal }).result();
+      for await (const _ of session.generate([1, 2], { maxNewTokens: 90, stopTokens: [] })) break;
+      assert.is(await codeOf(session.generate([10 ** 6]).result()), "bad_tokens");
+      assert.is(await codeOf(loaded.perplexity([], { onProgress: () => undefined })), "usage");
+      assert.is(await codeOf(loaded.logits([1], { signal: AbortSignal.abort() })), "aborted");
+    }
+    session.dispose();
+    await loaded.gpuBytes;
+    assert.equal(heldNow(), inUse);
+    // Its sessions end with a model.
+    await loaded.session({ context: 8 });
+    loaded.dispose();
+    await page.listSites(loaded.config);
+    assert.equal(heldNow(), empty);
+    assert.is(await codeOf(page.load(location("test/nowhere"), { onProgress: () => undefined, signal })), "not_found");
+    assert.equal(heldNow(), empty);
+  };
+  for (let i = 0; i < 2; i++) await round();
+  assert.equal(sluice.resources(), before);
+  // A page that leaves everything behind.
+  const left = await page.load(location(MODEL), { onProgress: () => undefined });
+  await left.session({ context: 8 });
+  const running = left.generate([1], { maxNewTokens: 200, stopTokens: [] }).result();
+  page.dispose();
+  assert.is(await codeOf(running), "aborted");
+  const isFree = () => JSON.stringify(sluice.resources()) === JSON.stringify(before);
+  for (let waited = 0; !isFree() && waited < 100; waited++) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(sluice.resources(), before);
+  assert.equal(host.held.objects, 0);
 });
 
 test("an engine that is disposed of fails its calls", async () => {

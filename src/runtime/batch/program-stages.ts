@@ -10,7 +10,8 @@ import type { ProgramBlock, ProgramStore } from "./program-store.ts";
 export interface RequestStages {
   readonly program: ProgramBlock;
   readonly strengths: readonly number[];
-  readonly alphas: readonly number[];
+  /** What multiplies the vectors of each stage (interventions/stage-scale.ts); of an edge mask, its strength. */
+  readonly factors: readonly (readonly [own: number, other: number])[];
   readonly positions: readonly Positions[];
   /** The edge mask, if there is one: its place among the stages, and its values. */
   readonly edges?: {
@@ -133,10 +134,10 @@ export class ProgramStages implements SequenceStages {
     const words = new Uint32Array(4 * count);
     const floats = new Float32Array(words.buffer);
     words.set([(stages?.program ?? this.#store.empty).at, count, 0, NONE]);
-    stages?.strengths.forEach((strength, stage) => {
+    stages?.factors.forEach((factors, stage) => {
       const at = 4 * (1 + stage);
       const scope = this.#places[sequence]?.[stage];
-      floats.set([strength, stages.alphas[stage] as number], at);
+      floats.set(factors, at);
       if (stages.edges?.stage === stage) {
         words.set([...this.#edgePlaces(sequence), NONE], at + 1);
         return;
