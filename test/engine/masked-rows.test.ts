@@ -48,11 +48,7 @@ for (const [window, keys] of myTurns([
     const { config, weights } = await openReference(files);
     const model = await load(files);
     const tokens = Array.from({ length: 70 }, (_, i) => (i * 37 + 5) % config.vocab_size);
-    const pattern = "attn_pattern.1";
-    const { logits, sites } = referenceForward(weights, config, noStages, { tokens, sites: [pattern] });
-    const captured = await model.capture(tokens, [pattern]);
-    // Between two keys whose scores lie 1e30 apart, rounding decides nothing.
-    assertClose(captured.get(pattern)?.data as Float32Array, float32(sites.get(pattern)), pattern);
+    const { logits } = referenceForward(weights, config, noStages, { tokens });
     assertClose((await model.logits(tokens)).data, float32(logits), "in one prompt");
     const generated = await model.generate(tokens.slice(0, 20), { maxNewTokens: 30, stopTokens: [] }).result();
     const run = [...tokens.slice(0, 20), ...generated.tokens];
@@ -88,7 +84,7 @@ function maskOf(
   return { stages: [{ ...common, replace, edges, ...rest }], warnings: [] };
 }
 
-for (const seed of myTurns([2, 5])) {
+for (const seed of myTurns([2])) {
   test(`seed ${seed}: destinations that read nothing of any source`, async () => {
     const { files, config, weights, summary } = await openRandomModel(seed);
     const model = await load(files);
