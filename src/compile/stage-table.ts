@@ -5,7 +5,7 @@
 
 import { SluiceError } from "../errors.ts";
 import type { EdgeVariant, StageUse } from "../graph/graph.ts";
-import { type BalancedRow, balancedRows, checkClampedRows } from "../interventions/balanced-rows.ts";
+import { type BalancedRow, balancedRows, checkClampedRows, divided } from "../interventions/balanced-rows.ts";
 import { kindOf } from "../interventions/kinds/kinds.ts";
 import type { ElementForm, LoweredElements, RowForm } from "../interventions/kinds/stage-kind.ts";
 import type { LiveSettings } from "../interventions/settings.ts";
@@ -389,11 +389,6 @@ export class StageTableBuilder implements StagePlacer {
 /** vec4s of an Entry, and which of them begins with the bounds. */
 const ENTRY_VEC4S = 3;
 const BOUNDS_VEC4 = 2;
-
-/** A vector by a power of two. */
-function divided<Vector extends ArrayLike<number>>(vector: Vector, power: number): Vector | Float64Array {
-  return power === 1 ? vector : Float64Array.from(vector, (value) => value / power);
-}
 
 function tensorsOf({ stage, layer }: StageUse): Origin {
   return { kind: "tensors", stage, layer };

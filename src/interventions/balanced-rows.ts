@@ -74,6 +74,11 @@ export function extremePower(most: number): number {
   return Math.abs(exponent) <= USUAL ? 1 : 2 ** (exponent - Math.sign(exponent) * USUAL);
 }
 
+/** A vector by a power of two. */
+export function divided<Vector extends ArrayLike<number>>(vector: Vector, power: number): Vector | Float64Array {
+  return power === 1 ? vector : Float64Array.from(vector, (value) => value / power);
+}
+
 /** The largest magnitude in a vector. */
 export function largest(vector: ArrayLike<number>, least = 0): number {
   let most = least;
