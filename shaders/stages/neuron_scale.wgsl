@@ -3,8 +3,8 @@
 // The first stage at a site lies in the kernel's args, where it costs nothing to read; further ones (`stacked`) are listed
 // in the stage table. `programs`: it lies in the directory of the row's program, and the args say at which place. A stage
 // that is off for a token is skipped, not multiplied by 0, so that the token's row keeps the bits of the plain model.
-// Computed as a·((1 − s) + s·scale) + s·shift, with 1 − s from the record: at strength 1 the factor is the scale, however small, and with scale 0 the
-// result is exactly the shift.
+// Computed as a·((1 − s) + s·scale) + s·shift, with 1 − s from the record: at strength 1 the factor is the scale, however
+// small, and with scale 0 the result is exactly the shift.
 //
 // Bindings: 9, the stage table. Parallel: as the kernel that calls it, four elements at a time.
 import package::stages::table::{floats_at, shares_of, stages, NONE};
