@@ -9,10 +9,13 @@ import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readConfig } from "../../src/architectures/read-config.ts";
+import { writeBundle } from "../../src/interventions/bundle.ts";
 import { keysOf, PREFIX, QUEUE_NAME, type ShardMessage } from "../../src/queue/messages.ts";
 import { toBytes } from "../../src/queue/wire.ts";
 import { FakeSignals } from "../cli/fake-process.ts";
 import { runReal } from "../cli/real-library.ts";
+import { bundleOf, filled } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";
 import { FakeHub } from "../support/hub-server.ts";
 import {
@@ -156,8 +159,13 @@ check("two jobs at once: continuations in the order of their prompts, and a swee
 });
 
 check("a shard that cannot be computed is named after its tries; nothing is printed", async () => {
-  const line = ["evaluate", name, "--with", file("here.safetensors"), "--texts", file("few.jsonl"), "--json"];
-  line.push("--strength", "aura_mlp_out=1e38", "--strength", "aura_mlp_pre=1e38", "--queue", server.address);
+  // Rows whose squares no float32 holds.
+  const push = { id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [0], strength: 1e38 };
+  const config = readConfig(JSON.parse(await readFile(join(path, "config.json"), "utf8")), "config.json");
+  const bundle = writeBundle(bundleOf(config, [push], { "push.0.direction": filled([config.hidden_size]) }));
+  await writeFile(file("far.safetensors"), bundle);
+  const line = ["evaluate", name, "--with", file("far.safetensors"), "--texts", file("few.jsonl"), "--json"];
+  line.push("--queue", server.address);
   const { code, stdout, stderr } = await runReal(line);
   assert.is(code, 1);
   assert.is(stdout, "");
