@@ -11,13 +11,13 @@ import { openChromium } from "../support/chromium.ts";
 import { type SlowServer, serveSlowly } from "../support/slow-server.ts";
 
 const [LAYERS, WIDTH, VOCAB, CONTEXT] = [3, 320, 4096, 32];
-const SLOWNESS = { delayMs: 100, bytesPerSecond: 12e6 };
+const SLOWNESS = { delayMs: 100, bytesPerSecond: 5e6 };
 
 /** Load time per time of a plain download. */
 const MOST = 1.2;
 
 /** A busy machine delays some attempts; what the engine waits for delays all. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 4;
 
 let server: SlowServer;
 
