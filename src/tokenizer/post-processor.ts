@@ -65,6 +65,11 @@ function frame(
   };
 }
 
+/** Ids that a template puts around each text: a name of many ids, many times, would be more than a file can hold. */
+const MOST_AROUND = 10_000;
+/** How often a template may repeat its texts. */
+const MOST_TEXTS = 16;
+
 /** A piece of a template: ids, or the index of the sequence in its place. */
 type TemplatePiece = { readonly ids: readonly number[] } | { readonly sequence: number };
 
@@ -74,7 +79,14 @@ function template(step: Step): Processor {
   const read = (field: string): TemplatePiece[] => {
     const pieces = step.get(field);
     if (!Array.isArray(pieces)) throw step.fail(`needs a list of \`${field}\``);
-    return pieces.map((piece: unknown) => readPiece(step, piece, known));
+    const list = pieces.map((piece: unknown) => readPiece(step, piece, known));
+    const texts = list.filter((piece) => "sequence" in piece).length;
+    if (texts > MOST_TEXTS) throw step.fail(`puts ${texts} texts into \`${field}\`; at most ${MOST_TEXTS} can be`);
+    const around = list.reduce((sum, piece) => sum + ("ids" in piece ? piece.ids.length : 0), 0);
+    if (around > MOST_AROUND) {
+      throw step.fail(`puts ${around} ids around a text in \`${field}\`; at most ${MOST_AROUND} can be`);
+    }
+    return list;
   };
   const single = read("single");
   if (single.some((piece) => "sequence" in piece && piece.sequence > 0)) {

@@ -192,6 +192,26 @@ test("names what is wrong with a damaged tokenizer.json", async () => {
       }),
       /neither a text nor one of `special_tokens`/,
     ],
+    [
+      byteLevel({
+        post_processor: {
+          type: "TemplateProcessing",
+          single: Array(200).fill({ SpecialToken: { id: "s" } }),
+          special_tokens: { s: { id: "s", ids: Array(100).fill(1), tokens: ["s"] } },
+        },
+      }),
+      /puts 20000 ids around a text in `single`; at most 10000/,
+    ],
+    [
+      byteLevel({
+        post_processor: {
+          type: "TemplateProcessing",
+          single: Array(17).fill({ Sequence: { id: "A" } }),
+          special_tokens: {},
+        },
+      }),
+      /puts 17 texts into `single`; at most 16/,
+    ],
     [byteLevel({ pre_tokenizer: { type: "Nonsense" } }), /Nonsense/],
   ];
   for (const [tokenizer, message] of cases) {
