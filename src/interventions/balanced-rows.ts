@@ -58,7 +58,7 @@ export function checkClampedRows({ v, u, c }: LoweredRow, gate: Gate, where: str
 
 /** Powers of two by which rows may differ, so that what is left of the smaller ones has all its digits. */
 const SPREAD = 64;
-/** A change of a row by so many powers of two less than the row is none in float32. */
+/** A change that is that many powers of two smaller than its row does not show in float32. */
 const NOTHING = 64;
 
 /** Powers of two around 1 within which numbers are left as they are. */

@@ -97,7 +97,7 @@ function checkAdded(acting: ActingStages, stage: SiteStage, positions: Positions
     if (most <= LARGE || largest(row) >= most * REST) continue;
     throw new SluiceError(
       "usage",
-      `Stage ${last.id} takes away what stage ${stage.id} adds at ${stage.site}.${layer}, up to ${numberText(most)}: float32 keeps 7 digits of that, and so none of the row`,
+      `Stage ${last.id} takes away what stage ${stage.id} adds at ${stage.site}.${layer}, up to ${numberText(most)}: float32 has 7 digits, so nothing of the row is left`,
       { hint: "Lower the strength of the one that adds, or leave both out.", field: "strength" },
     );
   }

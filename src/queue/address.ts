@@ -23,7 +23,7 @@ export const PASSWORD_VARIABLE = "SLUICE_QUEUE_PASSWORD";
 
 /**
  * @param password for an address that has none
- * @throws SluiceError `usage` for what is no address of a queue; the message does not repeat it
+ * @throws SluiceError `usage` for what is not an address of a queue; the message does not repeat it
  */
 export function queueAddress(given: string, password = ""): QueueAddress {
   const [, path] = /^unix:(?:\/\/)?(\/.+)$/.exec(given) ?? [];

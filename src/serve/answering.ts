@@ -47,7 +47,7 @@ export class RequestEnd {
   }
 }
 
-/** Who is told of choices as they come. */
+/** Receives choices as they come. */
 export interface ChoiceListener {
   onToken(choice: number, token: GeneratedToken): void;
   /** A choice has ended; others may go on. */

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { MAX_NESTING, nesting } from "../formats/json.ts";
 import { Problem } from "./problem.ts";
 
-/** @throws Problem 413 for more than `most` bytes, 415 for compressed ones, 400 if the sender leaves before the end, which is no fault of the server */
+/** @throws Problem 413 for more than `most` bytes, 415 for compressed ones, 400 if the sender leaves before the end, which is not a fault of the server */
 export async function bytesOf(c: Context, most: number): Promise<Uint8Array> {
   const encoding = c.req.header("Content-Encoding") ?? "identity";
   if (!/^identity$/i.test(encoding.trim())) {

@@ -40,7 +40,7 @@ test("a stream's texts, cut anywhere", async () => {
 
 test("what is no such stream is refused by name", async () => {
   for (const [body, code, ...said] of [
-    ["data: {\n", "bad_file", "no stream of a conversation"],
+    ["data: {\n", "bad_file", "not a stream of a conversation"],
     [`data: ${"[".repeat(60_000)}${"]".repeat(60_000)}\n`, "bad_file", "no stream"],
     [chunk(5), "bad_file", "the content 5"],
     [chunk({ constructor: 1 }), "bad_file", "the content"],

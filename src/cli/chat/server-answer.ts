@@ -72,7 +72,7 @@ function unreachable(server: string, cause: unknown, lateMs: number | null): Slu
 }
 
 function noStream(server: string, what: string): SluiceError {
-  return new SluiceError("bad_file", `${server} answers with ${what}, which is no stream of a conversation`, {
+  return new SluiceError("bad_file", `${server} answers with ${what}, which is not a stream of a conversation`, {
     hint: "Check the address: it must be of a server with OpenAI's interface.",
   });
 }
