@@ -38,10 +38,10 @@ test("a stream's texts, cut anywhere", async () => {
   assert.is(await text(), "é🙂x");
 });
 
-test("what is no such stream is refused by name", async () => {
+test("an answer that is not such a stream is refused by name", async () => {
   for (const [body, code, ...said] of [
     ["data: {\n", "bad_file", "not a stream of a conversation"],
-    [`data: ${"[".repeat(60_000)}${"]".repeat(60_000)}\n`, "bad_file", "no stream"],
+    [`data: ${"[".repeat(60_000)}${"]".repeat(60_000)}\n`, "bad_file", "not a stream"],
     [chunk(5), "bad_file", "the content 5"],
     [chunk({ constructor: 1 }), "bad_file", "the content"],
     ['data: {"error":{"message":"out of memory"}}\n', "usage", "The server stopped: out of memory"],
