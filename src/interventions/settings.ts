@@ -1,6 +1,7 @@
 /** What of a composition can change while it runs: data, never structure. */
+import type { ModelConfig } from "../model-config.ts";
 import type { Positions } from "./positions.ts";
-import { type Composition, edgeMaskIn, isAtSite, type StageValues } from "./stage.ts";
+import { type Composition, edgeMaskIn, isAtSite, type Stage, type StageValues } from "./stage.ts";
 import { type StageScale, scaleOf, unscaled } from "./stage-scale.ts";
 
 /** One sequence's settings; a batch has one for each. Arrays are indexed by stage. */
@@ -33,6 +34,17 @@ export interface LiveSettings {
   /** By stage; made of its tensors. */
   readonly scales: StageScale[];
   readonly constants: Float32Array | undefined;
+}
+
+/** What acts on a sequence. Lists are by stage. */
+export interface ActingStages {
+  readonly stages: readonly Stage[];
+  readonly strengths: readonly number[];
+  readonly alphas: readonly number[];
+  readonly positions: readonly Positions[];
+  readonly tensors: readonly ReadonlyMap<number, StageValues>[];
+  readonly scales: readonly StageScale[];
+  readonly config: Pick<ModelConfig, "hidden_size" | "norm">;
 }
 
 /** @param width of the stream */

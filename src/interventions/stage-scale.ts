@@ -12,27 +12,38 @@ export interface StageScale {
   readonly row: number;
   /** b. */
   readonly added: number;
-  /** The largest magnitude in b. */
+  /** The largest magnitude in b; or in shift. */
   readonly mostAdded: number;
+  /** The most that the rest makes of a row near 1. */
+  readonly mostChanged: number;
 }
 
-export const unscaled: StageScale = { row: 1, added: 1, mostAdded: 0 };
+export const unscaled: StageScale = { row: 1, added: 1, mostAdded: 0, mostChanged: 0 };
 
 /** @param tensors the stage's, by layer */
 export function scaleOf(stage: SiteStage, tensors: ReadonlyMap<number, StageValues>, width: number): StageScale {
   const { lowering } = kindOf(stage);
-  let [row, added] = [0, 0];
+  let [row, added, mostAdded, mostChanged] = [0, 0, 0, 0];
   for (const values of tensors.values()) {
     if (lowering.form === "elements") {
       const { scale = [], shift = [] } = lowering.lower(stage, values);
       row = largest(shift, largest(scale, row));
+      mostAdded = largest(shift, mostAdded);
+      mostChanged = largest(scale, mostChanged);
       continue;
     }
-    const { u, b = [] } = balancedRows(lowering.lower(stage, values, width), lowering.gate(stage));
+    const { v, u, c, b = [] } = balancedRows(lowering.lower(stage, values, width), lowering.gate(stage));
     for (const each of u) row = largest(each, row);
     added = largest(b, added);
+    mostAdded = added;
+    const changed = u.map((each, k) => largest(each) * ((v[k]?.reduce(sumOf, 0) ?? 0) + Math.abs(c[k] ?? 0)));
+    mostChanged = Math.max(mostChanged, changed.reduce(sumOf, 0));
   }
-  return { row: extremePower(row), added: extremePower(added), mostAdded: added };
+  return { row: extremePower(row), added: extremePower(added), mostAdded, mostChanged };
+}
+
+function sumOf(sum: number, value: number): number {
+  return sum + Math.abs(value);
 }
 
 /** The smallest number that no device takes for 0. */

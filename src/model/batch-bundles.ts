@@ -143,7 +143,7 @@ export class BatchBundles {
     const { strengths, alphas, positions } = settings;
     const { stages } = composition;
     const { tensors, scales } = compiled.initial;
-    checkStrengths({ stages, ...settings, tensors, scales, width: this.#parts.config.hidden_size });
+    checkStrengths({ stages, ...settings, tensors, scales, config: this.#parts.config });
     const edges = maskSettings(stages, wanted ?? [], compiled.edges, this.#parts.config);
     const acts = strengths.some((strength) => strength !== 0);
     let isReleased = false;

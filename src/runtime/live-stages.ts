@@ -143,15 +143,13 @@ export class LiveStages implements SequenceStages {
     const positions = this.#newPositions(index, change, sequence);
     const changed: number[] = [];
     const sequences = sequence === undefined ? [...this.#settings.sequences.keys()] : [sequence];
-    if (change.strength !== undefined || change.alpha !== undefined) {
-      for (const i of sequences) {
-        const { strengths, alphas, ...rest } = this.#of(i);
-        this.#checkStrengths({
-          strengths: strengths.with(index, change.strength ?? (strengths[index] as number)),
-          alphas: alphas.with(index, change.alpha ?? (alphas[index] as number)),
-          ...rest,
-        });
-      }
+    for (const i of sequences) {
+      const now = this.#of(i);
+      this.#checkStrengths({
+        strengths: now.strengths.with(index, change.strength ?? (now.strengths[index] as number)),
+        alphas: now.alphas.with(index, change.alpha ?? (now.alphas[index] as number)),
+        positions: now.positions.with(index, positions ?? (now.positions[index] as Positions)),
+      });
     }
     for (const i of sequences) {
       const settings = this.#of(i);
@@ -260,7 +258,7 @@ export class LiveStages implements SequenceStages {
     { tensors, scales }: Pick<LiveSettings, "tensors" | "scales"> = this.#settings,
   ): void {
     const { stages } = this.#composition;
-    checkStrengths({ stages, strengths, alphas, positions, tensors, scales, width: this.#config.hidden_size });
+    checkStrengths({ stages, strengths, alphas, positions, tensors, scales, config: this.#config });
   }
 
   /** P of a sequence: its positions [0, P) are the prompt's. */
