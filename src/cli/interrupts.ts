@@ -36,14 +36,20 @@ export function watchInterrupts(
   let diverted: (() => void) | null = null;
   let shutDown: (() => void) | null = null;
   let isShuttingDown = false;
+  const end = (code: number): void => {
+    // A thread that the system does not let go of, as one that waits for a pipe, would keep the process from ending: a third
+    // signal then ends it as if nobody listened.
+    release();
+    exit(code);
+  };
   const interrupt = (code: number): void => {
-    if (isShuttingDown) exit(code);
+    if (isShuttingDown) end(code);
     if (shutDown) {
       isShuttingDown = true;
       shutDown();
       return;
     }
-    if (exitCode !== null) exit(code);
+    if (exitCode !== null) end(code);
     exitCode = code;
     stop();
     waiting ??= setTimeout(onWait, PATIENCE_MS);
@@ -52,6 +58,11 @@ export function watchInterrupts(
   const onTerminate = (): void => interrupt(143);
   signals.on("SIGINT", onInterrupt);
   signals.on("SIGTERM", onTerminate);
+  const release = (): void => {
+    clearTimeout(waiting);
+    signals.off("SIGINT", onInterrupt);
+    signals.off("SIGTERM", onTerminate);
+  };
   return {
     get exitCode() {
       return exitCode;
@@ -65,10 +76,6 @@ export function watchInterrupts(
     takeOver(handler) {
       shutDown = handler;
     },
-    release() {
-      clearTimeout(waiting);
-      signals.off("SIGINT", onInterrupt);
-      signals.off("SIGTERM", onTerminate);
-    },
+    release,
   };
 }

@@ -1,10 +1,13 @@
 /** A changed model as a Hugging Face folder, written tensor by tensor and visible only when it is complete. */
-import { chmod, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { constants } from "node:fs";
+import { access, chmod, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { SluiceError } from "../errors.ts";
 import type { ChangedModel } from "../model/changed-model.ts";
+import { freshPath, removeLeftovers } from "./fresh-path.ts";
 import { notWritten } from "./not-written.ts";
 import { unfinished } from "./unfinished.ts";
+import { noteWritten } from "./written.ts";
 
 /**
  * Checks in advance, as far as possible, that a folder can be made. An empty folder may exist already.
@@ -12,17 +15,22 @@ import { unfinished } from "./unfinished.ts";
  */
 export async function prepareOutFolder(path: string): Promise<void> {
   const target = resolve(path);
-  const entries = await readdir(target).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === "ENOENT") return [];
+  const entries = await readdir(target).catch(async (cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") {
+      if (!(await lstat(target).catch(() => null))) return [];
+      throw new SluiceError("usage", `${path} is a link to what does not exist`, { hint: "Name a new folder.", cause });
+    }
     if (cause.code === "ENOTDIR") throw new SluiceError("usage", `${path} is a file; name a new folder`, { cause });
     throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, { cause });
   });
   if (entries.length > 0) {
     throw new SluiceError("usage", `${path} is a folder that is not empty`, { hint: "Name a new folder." });
   }
-  await readdir(dirname(target)).catch((cause: Error) => {
-    throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, { cause });
-  });
+  await readdir(dirname(target))
+    .then(() => access(dirname(target), constants.W_OK))
+    .catch((cause: Error) => {
+      throw new SluiceError("usage", `${path} cannot be written: ${cause.message}`, { cause });
+    });
 }
 
 /**
@@ -38,9 +46,10 @@ export async function writeModelFolder(
 ): Promise<void> {
   // A link to an empty folder stays a link.
   const target = await realpath(path).catch(() => resolve(path));
-  const fresh = join(dirname(target), `.${basename(target)}.${process.pid}.part`);
+  const fresh = freshPath(target);
   const total = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   let done = 0;
+  await refuseOf(path, removeLeftovers(target));
   await refuseOf(path, mkdir(fresh));
   const finished = unfinished(fresh);
   try {
@@ -58,6 +67,7 @@ export async function writeModelFolder(
       }
     }
     await refuseOf(path, takePlace(fresh, target));
+    noteWritten(path);
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
     throw error;

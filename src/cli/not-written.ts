@@ -14,6 +14,7 @@ const HINTS: ReadonlyMap<string | undefined, string> = new Map([
   ["EPERM", FORBIDDEN],
   ["ENAMETOOLONG", "Choose a shorter name."],
   ["ENOENT", "The folder has gone: make it again."],
+  ["ENXIO", "Start what reads it, or name a file."],
 ]);
 
 /** @param path as the user named it */

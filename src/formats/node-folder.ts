@@ -1,4 +1,5 @@
 /** A model's folder on disk, read by position through handles that stay open until the source is closed. */
+import { constants } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -168,7 +169,8 @@ class NodeFolder implements FileSource {
 }
 
 async function openFile(path: string): Promise<FileHandle> {
-  const handle = await open(path, "r").catch((cause: unknown) => {
+  // Opening a pipe would wait for whoever writes to it.
+  const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((cause: unknown) => {
     throw unreadable(path, cause);
   });
   alive.take("files");

@@ -1,12 +1,15 @@
 /** Files that the command line reads and writes: how failures are distinguished. */
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bundleImport } from "../../src/cli/commands/bundle-import.ts";
 import type { CommandContext } from "../../src/cli/context.ts";
-import { writeModelFolder } from "../../src/cli/model-folder.ts";
-import { prepareOutFile } from "../../src/cli/out-file.ts";
+import { freshPath } from "../../src/cli/fresh-path.ts";
+import { prepareOutFolder, writeModelFolder } from "../../src/cli/model-folder.ts";
+import { prepareOutFile, writeTogether } from "../../src/cli/out-file.ts";
+import { writePipe } from "../../src/cli/pipe.ts";
 import { readWholeFile } from "../../src/cli/read-file.ts";
 import { FileStore } from "../../src/cli/response-store.ts";
 import { refusal } from "../formats/refusal.ts";
@@ -89,5 +92,62 @@ test("a failed write is reported as such", () =>
     await refusal("not_written", () => write(join(folder, "model")), "model cannot be written");
     assert.ok((await stat(join(folder, "model", "full"))).isDirectory());
   }));
+
+test("what is no place for a file, or for a folder, is refused before the work", () =>
+  inFolder(async (folder) => {
+    await refusal("usage", () => prepareOutFile(join(folder, "out/")), "is a folder; name a file");
+    await symlink("nothing", join(folder, "dangling"));
+    await refusal("usage", () => prepareOutFolder(join(folder, "dangling")), "is a link to what does not exist");
+  }));
+
+test("the next run removes what one that was killed was writing there, and nothing else", () =>
+  inFolder(async (folder) => {
+    const dead = spawnSync("true").pid;
+    const leftOf = (name: string, pid: number): string =>
+      basename(freshPath(join(folder, name))).replace(`-${process.pid}-`, `-${pid}-`);
+    const [file, model] = ["f".repeat(250), "model"];
+    const kept = [leftOf("other", dead), leftOf(file, process.ppid), ".model.part"];
+    for (const name of [leftOf(file, dead), ...kept]) await writeFile(join(folder, name), "part");
+    await mkdir(join(folder, leftOf(model, dead)));
+    await (await prepareOutFile(join(folder, file))).write(Uint8Array.of(1));
+    await writeModelFolder(join(folder, model), { files: [] }, () => undefined, quiet);
+    assert.equal((await readdir(folder)).sort(), [...kept, file, model].sort());
+  }));
+
+test("files that belong together are replaced together", () =>
+  inFolder(async (folder) => {
+    const [one, two] = [join(folder, "one"), join(folder, "two")];
+    await writeFile(one, "old");
+    const files = [await prepareOutFile(one), await prepareOutFile(two)] as const;
+    const failing = { ...files[1], stage: async () => Promise.reject(new Error("No room")) };
+    const bytes = new TextEncoder().encode("new");
+    await writeTogether([
+      [files[0], bytes],
+      [failing, bytes],
+    ]).catch(({ message }) => assert.is(message, "No room"));
+    assert.equal([await readdir(folder), await readFile(one, "utf8")], [["one"], "old"]);
+    await writeTogether([
+      [files[0], bytes],
+      [undefined, bytes],
+      [files[1], bytes],
+    ]);
+    assert.equal([await readFile(one, "utf8"), await readFile(two, "utf8")], ["new", "new"]);
+  }));
+
+test("a pipe gets all bytes when somebody reads, and is not waited for in vain", () =>
+  inFolder(async (folder) => {
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const error = await writePipe(pipe, new Uint8Array(1), 40).catch((cause: unknown) => cause);
+    assert.is((error as NodeJS.ErrnoException).code, "ENXIO");
+    const bytes = Uint8Array.from({ length: 200_000 }, (_, i) => i % 251);
+    const written = (await prepareOutFile(pipe)).write(bytes);
+    assert.is(Buffer.compare(await readWholeFile(pipe, quiet), bytes), 0);
+    await written;
+  }));
+
+test("a device without an end is read for a while", async () => {
+  await refusal("bad_file", () => readWholeFile("/dev/zero", quiet, "", 100_000), "/dev/zero goes on after 100000");
+});
 
 test.run();

@@ -1,6 +1,7 @@
 /** Finding the command, exit codes, and messages. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { noteWritten } from "../../src/cli/written.ts";
 import { edgeFitDefaults, generateDefaults } from "../../src/defaults.ts";
 import { SluiceError } from "../../src/errors.ts";
 import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
@@ -176,6 +177,18 @@ test("Ctrl-C says what was not written", async () => {
     { code, stdout, stderr },
     { code: 130, stdout: "", stderr: "sluice: interrupted: /dev/null was not written\n" },
   );
+});
+
+test("Ctrl-C between two outputs says which was written", async () => {
+  const signals = new FakeSignals();
+  const load = async (): Promise<never> => {
+    noteWritten("/dev/null");
+    signals.send("SIGINT");
+    throw new SluiceError("aborted", "The operation was aborted");
+  };
+  const line = ["profile", "m", "--trace", "/dev/null", "--html", "/tmp/sluice-none"];
+  const { stderr } = await run(line, { library: { ...fakeLibrary(), load }, signals });
+  assert.is(stderr, "sluice: interrupted: /dev/null was written; /tmp/sluice-none was not written\n");
 });
 
 test("work that takes a while to stop is spoken of", async () => {

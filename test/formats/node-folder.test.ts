@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, open, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,6 +61,13 @@ test("a missing path and a file in place of a folder are refused with a remedy",
   const source = await openSource(folder);
   await refusal("not_found", () => source.read("nothing", 0, 1), join(folder, "nothing"), "does not exist");
   await refusal("not_found", () => source.size("sub"), "not a file");
+  await source.close();
+});
+
+test("a pipe in a folder is not waited for", async () => {
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  const source = await openSource(folder);
+  await refusal("not_found", () => source.readAll("pipe"), "is not a file");
   await source.close();
 });
 

@@ -5,7 +5,7 @@ import { exportNames } from "../../interventions/export/export-format.ts";
 import { argument, defineCommand } from "../command.ts";
 import { prepareOutFolder, writeFolder } from "../model-folder.ts";
 import { name, oneOf, output, required } from "../options.ts";
-import { type OutFile, prepareOutFile } from "../out-file.ts";
+import { type OutFile, prepareOutFile, writeTogether } from "../out-file.ts";
 
 export const bundleExport = defineCommand({
   name: "bundle export",
@@ -44,9 +44,9 @@ export const bundleExport = defineCommand({
     const files = await exportBundle(bundle, to, { onWarning: note });
     if (targets) {
       const contents = [...files.values()];
-      for (const [index, { target, path }] of targets.entries()) {
-        await target.write(contents[index] as Uint8Array);
-        stdout.write(`${path}: ${(contents[index] as Uint8Array).length.toLocaleString("en")} bytes\n`);
+      await writeTogether(targets.map(({ target }, i) => [target, contents[i] as Uint8Array]));
+      for (const [i, { path }] of targets.entries()) {
+        stdout.write(`${path}: ${(contents[i] as Uint8Array).length.toLocaleString("en")} bytes\n`);
       }
       return;
     }

@@ -4,7 +4,7 @@ import { profileDefaults } from "../../defaults.ts";
 import { defineCommand } from "../command.ts";
 import type { CommandContext } from "../context.ts";
 import { flag, name, optional, output, renamed, wholeNumber } from "../options.ts";
-import { prepareOutFile } from "../out-file.ts";
+import { prepareOutFile, writeTogether } from "../out-file.ts";
 import { profileTables } from "../profile-tables.ts";
 import { editedOptions, modelArgument, tuneOptions, withEditedModel } from "./model.ts";
 import { chosenPrompt, type PromptChoice, promptArgument, promptOptions } from "./prompt.ts";
@@ -59,8 +59,10 @@ export const profile = defineCommand({
     const encoder = new TextEncoder();
     const run = context.record(result.device);
     const origin = { date: run.date, host: run.host, command: run.command };
-    await files.trace?.write(encoder.encode(traceOf(result, origin)));
-    await files.html?.write(encoder.encode(reportOf(result, origin)));
+    await writeTogether([
+      [files.trace, encoder.encode(files.trace ? traceOf(result, origin) : "")],
+      [files.html, encoder.encode(files.html ? reportOf(result, origin) : "")],
+    ]);
     stdout.write(
       values.json
         ? `${JSON.stringify({ ...result, run })}\n`

@@ -18,7 +18,7 @@ import {
   wholeNumber,
   withDefault,
 } from "../options.ts";
-import { prepareOutFile } from "../out-file.ts";
+import { prepareOutFile, writeTogether } from "../out-file.ts";
 import { loadScorer } from "../scorer.ts";
 import { sweepPlot } from "../sweep-plot.ts";
 import { checkFinite, checkFiniteOption } from "./check-finite.ts";
@@ -161,8 +161,11 @@ export const sweep = defineCommand({
     const named = prompts?.map((prompt) => (typeof prompt === "string" ? { text: prompt } : { tokens: prompt }));
     const report = { model: values.model, bundles: files, ...(named && { prompts: named }), ...result };
     const json = `${JSON.stringify({ ...report, run: context.record(device) })}\n`;
-    await out?.write(new TextEncoder().encode(json));
-    await plot?.write(new TextEncoder().encode(sweepPlot(result, `${values.model}: ${result.stages.join(", ")}`)));
+    const encoder = new TextEncoder();
+    await writeTogether([
+      [out, encoder.encode(json)],
+      [plot, encoder.encode(sweepPlot(result, `${values.model}: ${result.stages.join(", ")}`))],
+    ]);
     stdout.write(values.json ? json : cellTable(result));
   },
 });
