@@ -1,6 +1,6 @@
 /** Runs schedules, and keeps what became of them. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAdapter } from "../../src/gpu/node.ts";
@@ -68,12 +68,10 @@ export interface FaultSummary {
 }
 
 export async function runFaults(options: FaultOptions): Promise<FaultSummary> {
-  const root = mkdtempSync(join(tmpdir(), "sluice-faults-"));
+  removeWhatKilledRunsLeft();
+  const root = mkdtempSync(join(tmpdir(), `sluice-faults-${process.pid}-`));
   const disk = mountDisk(join(root, "disk"));
-  const cleanUp = (): void => {
-    if (disk) execFileSync("umount", ["--lazy", disk.folder]);
-    rmSync(root, { recursive: true, force: true });
-  };
+  const cleanUp = (): void => removeRoot(root);
   // A process that a signal ends runs no `finally`.
   const onSignal = (signal: NodeJS.Signals): void => {
     cleanUp();
@@ -103,6 +101,31 @@ const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 async function newDevice(): Promise<GPUDevice> {
   const { adapter } = await openAdapter({});
   return adapter.requestDevice();
+}
+
+/** A run that SIGKILL ended could not clean up: its folder names its process. */
+function removeWhatKilledRunsLeft(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const [, pid] = /^sluice-faults-(\d+)-/.exec(name) ?? [];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const root = join(tmpdir(), name);
+    if (statSync(root, { throwIfNoEntry: false })?.uid === process.getuid?.()) removeRoot(root);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
+/** The folder of a run, and the disk that is mounted in it. */
+function removeRoot(root: string): void {
+  const disk = statSync(join(root, "disk"), { throwIfNoEntry: false });
+  if (disk && disk.dev !== statSync(root).dev) execFileSync("umount", ["--lazy", join(root, "disk")]);
+  rmSync(root, { recursive: true, force: true });
 }
 
 /** A file system of a few hundred kilobytes; only root can mount one. */
