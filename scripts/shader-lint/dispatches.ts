@@ -42,7 +42,11 @@ export function checkMicrokernel({ kernel, args }: Pick<Microkernel, "kernel" | 
 /** What a kernel, with its merge, lacks or has no use for. */
 async function checkValues(kernel: Kernel, values: ArgValues): Promise<readonly string[]> {
   const blocks = await Promise.all(
-    inOrder(kernel).map(async (each) => ({ name: each.name, args: (await interfaceOf(each)).args })),
+    inOrder(kernel).map(async (each) => ({
+      name: each.name,
+      args: (await interfaceOf(each)).args,
+      ...(each.args && { own: each.args }),
+    })),
   );
   return [() => checkArgs(blocks, values), ...blocks.map((block) => () => packArgs(block, values))].flatMap((check) => {
     try {

@@ -12,13 +12,20 @@
 //
 // Parallel: a thread for each four inputs (x), ROWS rows (y) and variant (z). Neighbours read neighbouring blocks; a weight
 // serves all rows of a thread. No workgroup memory. Condition rows_8: ROWS is 8, else 4. Rows beyond the last read the last
-// row and are not written.
+// row and are not written. The shape is constants or, with `any_shape`, args, as in linear/operands.wgsl.
 // Summation class transposed_serial: one fma chain per input, over ascending outputs.
 import package::lib::step::step;
-import package::lib::weight_blocks::block;
-import constants::{HEAD_DIM, HEADS, K4, N4, ROWS, SPANS, SPAN_TABLE, STRIPS};
+import package::lib::weight_blocks::{block, strip_start};
+@if(!any_shape) import constants::{K4, N4, STRIPS};
+@if(!any_shape && heads) import constants::{HEAD_DIM, HEADS};
+import constants::{ROWS, SPANS, SPAN_TABLE};
 
 struct Args {
+  @if(any_shape) k4: u32,
+  @if(any_shape) n4: u32,
+  @if(any_shape) strips: u32,
+  @if(any_shape && heads) heads: u32,
+  @if(any_shape && heads) head_dim: u32,
   first_strip: u32,
   accumulate: u32,  // 1: add to the output
   grad_stride: u32, // `heads`: vec4s between heads
@@ -29,6 +36,31 @@ struct Args {
 @group(1) @binding(0) var<uniform> args: Args;
 @group(1) @binding(2) var<storage, read> gradient: array<vec4f>;
 @group(1) @binding(4) var<storage, read_write> output: array<vec4f>;
+
+fn output_width4() -> u32 {
+  @if(any_shape) return args.k4;
+  @else return K4;
+}
+
+fn gradient_width4() -> u32 {
+  @if(any_shape) return args.n4;
+  @else return N4;
+}
+
+fn strip_count() -> u32 {
+  @if(any_shape) return args.strips;
+  @else return STRIPS;
+}
+
+@if(heads) fn head_count() -> u32 {
+  @if(any_shape) return args.heads;
+  @else return HEADS;
+}
+
+@if(heads) fn head_dim() -> u32 {
+  @if(any_shape) return args.head_dim;
+  @else return HEAD_DIM;
+}
 
 // acc + the weights of four outputs at four inputs, transposed, times the outputs' gradients.
 fn mac(acc: vec4f, w: mat4x4f, g: vec4f) -> vec4f {
@@ -51,7 +83,7 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
   if (row >= step.row_count) {
     return;
   }
-  let at = variant * args.out_stride + row * K4 + k4;
+  let at = variant * args.out_stride + row * output_width4() + k4;
   var dx = acc;
   if (args.accumulate == 1u) {
     dx += output[at];
@@ -61,19 +93,22 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
 
 @compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
   let k4 = id.x;
-  if (k4 >= K4) {
+  let width4 = output_width4();
+  if (k4 >= width4) {
     return;
   }
+  let n4s = gradient_width4();
+  let strips = strip_count();
   let row = ROWS * id.y;
   let last = step.row_count - 1u;
-  let r0 = min(row, last) * N4;
-  let r1 = min(row + 1u, last) * N4;
-  let r2 = min(row + 2u, last) * N4;
-  let r3 = min(row + 3u, last) * N4;
-  @if(rows_8) let r4 = min(row + 4u, last) * N4;
-  @if(rows_8) let r5 = min(row + 5u, last) * N4;
-  @if(rows_8) let r6 = min(row + 6u, last) * N4;
-  @if(rows_8) let r7 = min(row + 7u, last) * N4;
+  let r0 = min(row, last) * n4s;
+  let r1 = min(row + 1u, last) * n4s;
+  let r2 = min(row + 2u, last) * n4s;
+  let r3 = min(row + 3u, last) * n4s;
+  @if(rows_8) let r4 = min(row + 4u, last) * n4s;
+  @if(rows_8) let r5 = min(row + 5u, last) * n4s;
+  @if(rows_8) let r6 = min(row + 6u, last) * n4s;
+  @if(rows_8) let r7 = min(row + 7u, last) * n4s;
   var a0 = vec4f();
   var a1 = vec4f();
   var a2 = vec4f();
@@ -87,9 +122,9 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
   @if(spans) for (var i = 0u; i < SPANS; i++) {
     let span = args.spans[id.z * SPANS + i];
     let first = max(span.x / 4u, args.first_strip);
-    let end = min((span.y + 3u) / 4u, args.first_strip + STRIPS);
+    let end = min((span.y + 3u) / 4u, args.first_strip + strips);
     for (var n4 = first; n4 < end; n4++) {
-      let w = transpose(block(n4 - args.first_strip, k4));
+      let w = transpose(block(strip_start(n4 - args.first_strip, width4), k4));
       @if(ragged) {
         a0 = mac(a0, w, within(n4, span, gradient[r0 + n4]));
         a1 = mac(a1, w, within(n4, span, gradient[r1 + n4]));
@@ -112,10 +147,10 @@ fn finish(variant: u32, row: u32, k4: u32, acc: vec4f) {
     }
   }
   @if(heads) {
-    @if(mixed) let head = min((4u * k4 + vec4u(0u, 1u, 2u, 3u)) / HEAD_DIM, vec4u(HEADS - 1u)) * args.grad_stride;
-    @else let head = 4u * k4 / HEAD_DIM * args.grad_stride;
-    for (var strip = 0u; strip < STRIPS; strip++) {
-      let w = transpose(block(strip, k4));
+    @if(mixed) let head = min((4u * k4 + vec4u(0u, 1u, 2u, 3u)) / head_dim(), vec4u(head_count() - 1u)) * args.grad_stride;
+    @else let head = 4u * k4 / head_dim() * args.grad_stride;
+    for (var strip = 0u; strip < strips; strip++) {
+      let w = transpose(block(strip_start(strip, width4), k4));
       let at = head + args.first_strip + strip;
       @if(mixed) {
         a0 = mac_mixed(a0, w, at + r0);

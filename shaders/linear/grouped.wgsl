@@ -4,7 +4,7 @@
 // Parallel: a thread per strip of four outputs (x) and ROWS = 4 rows (y), as linear/register.wgsl without its second
 // strip. `mixed`: DH is not a multiple of 4 and a strip may straddle heads, so that its four outputs each read an input of
 // their own; otherwise they share one. Bindings: linear/operands.wgsl. Summation class: serial.
-import package::lib::weight_blocks::block;
+import package::lib::weight_blocks::{block, strip_start};
 import package::linear::epilogue::finish;
 import package::linear::operands::{args, input, row_count, variant_start};
 @if(!mixed) import package::linear::operands::mac;
@@ -36,6 +36,7 @@ import constants::{DH, HEAD_GROUPS, K4, STRIPS};
   let n = 4u * (args.first_strip + strip);
   @if(mixed) let starts = starts_of(n);
   @else let start = variant_start(n);
+  let weights_at = strip_start(strip, K4);
   let x0 = min(r, last) * K4;
   let x1 = min(r + 1u, last) * K4;
   let x2 = min(r + 2u, last) * K4;
@@ -44,7 +45,7 @@ import constants::{DH, HEAD_GROUPS, K4, STRIPS};
   // sums
   var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
   for (var k = 0u; k < K4; k++) {
-    let w = block(strip, k);
+    let w = block(weights_at, k);
     @if(mixed) {
       a0 = mac_mixed(a0, w, starts, x0 + k);
       a1 = mac_mixed(a1, w, starts, x1 + k);

@@ -3,10 +3,10 @@
 //
 // The stage table has a Head for each: args.head_count of them from args.heads on.
 // Bindings: 10 sources [slots][rows][OUT4], besides those of linear/operands.wgsl. Parallel: as linear/register.wgsl.
-import package::linear::operands::{args, params};
+import package::linear::operands::{args, output_width4, params};
 import package::stages::head::{head_of, Head};
 import package::stages::table::{stages, NONE};
-import constants::{HEAD_DIM, HEADS, OUT4};
+import constants::{HEAD_DIM, HEADS};
 
 @group(1) @binding(10) var<storage, read_write> sources: array<vec4f>;
 
@@ -25,5 +25,5 @@ fn finish_head(slot: u32, row: u32, strip: u32, sum: vec4f) {
   let n4 = args.first_strip + strip;
   var share = vec4f();
   @if(head_bias) share = params[args.bias + n4] / f32(HEADS);
-  sources[slot * args.slot_stride + row * OUT4 + n4] = sum + share;
+  sources[slot * args.slot_stride + row * output_width4() + n4] = sum + share;
 }

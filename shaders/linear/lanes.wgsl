@@ -17,8 +17,8 @@
 // Summation classes: lane l adds its blocks in ascending order, input by input (a block's sum at a time for quantised
 // weights). lanes64_quads: then lanes 4·i … 4·i + 3 pairwise, of these sixteen sums four neighbours in order, and those four
 // pairwise. lanes64_spans: then lanes i, i + 8, … in order, and those eight in order.
-@if(q8 || q4) import package::lib::weight_blocks::{numbers, scales_at};
-@else import package::lib::weight_blocks::block;
+@if(q8 || q4) import package::lib::weight_blocks::{numbers, scales_at, strip_start};
+@else import package::lib::weight_blocks::{block, strip_start};
 @if(two_strips) import package::linear::epilogue::finish_pair;
 @else import package::linear::epilogue::finish;
 import package::linear::operands::{args, input, mac, row_count};
@@ -59,7 +59,8 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
   let lane = t % LANES;
   let strip = (group.x * 2u + t / LANES) * STRIPS_EACH;
   let s0 = min(strip, STRIPS - 1u);
-  @if(two_strips) let s1 = min(strip + 1u, STRIPS - 1u);
+  let from0 = strip_start(s0, K4);
+  @if(two_strips) let from1 = strip_start(min(strip + 1u, STRIPS - 1u), K4);
   // A head's width is a multiple of two strips, so that a thread's outputs read one variant (`grouped`).
   @if(grouped) let r0 = variant_start(4u * (args.first_strip + s0));
   @else let r0 = 0u;
@@ -84,9 +85,9 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
   for (var trip = 0u; trip < TRIPS; trip++) {
     let k4 = trip * LANES + lane;
     let at = block_of(k4);
-    @if(q8 || q4) let wa = numbers(s0, at);
-    @else let wa = block(s0, at);
-    @if(q8 || q4) let da = scales_at(s0, at);
+    @if(q8 || q4) let wa = numbers(from0, at);
+    @else let wa = block(from0, at);
+    @if(q8 || q4) let da = scales_at(from0, at);
     @else let da = vec4f(1.0);
     let x0 = inputs(r0, k4);
     a0 = add_block(a0, wa, da, x0);
@@ -105,9 +106,9 @@ fn add_block(acc: vec4f, w: mat4x4f, d: vec4f, x: vec4f) -> vec4f {
     @if(rows_8) a6 = add_block(a6, wa, da, x6);
     @if(rows_8) a7 = add_block(a7, wa, da, x7);
     @if(two_strips) {
-      @if(q8 || q4) let wb = numbers(s1, at);
-      @else let wb = block(s1, at);
-      @if(q8 || q4) let db = scales_at(s1, at);
+      @if(q8 || q4) let wb = numbers(from1, at);
+      @else let wb = block(from1, at);
+      @if(q8 || q4) let db = scales_at(from1, at);
       @else let db = vec4f(1.0);
       b0 = add_block(b0, wb, db, x0);
       @if(rows_2) b1 = add_block(b1, wb, db, x1);

@@ -8,13 +8,22 @@
 // [variants][rows][K4], `variant_stride` vec4s apart, and args.variants names the variant of each of the H + 2G groups
 // of DH outputs.
 //
-// Constants: K4 vec4s in a row of the input, STRIPS strips in this part of the matrix, OUT4 vec4s in a row of the
-// output of the whole matrix. A matrix beyond the binding limit is cut into parts, one dispatch each.
+// The shape: K4 vec4s in a row of the input, STRIPS strips in this part of the matrix, OUT4 vec4s in a row of the
+// output of the whole matrix. A matrix beyond the binding limit is cut into parts, one dispatch each. These are constants,
+// with which compilers for GPUs unroll loops and fold addresses, or args (`any_shape`: register kernels on software
+// devices), with which all shapes share a kernel. Both give the same bits.
 import package::lib::step::step;
-import constants::{GROUPS4, K4};
-@if(grouped) import constants::DH;
+@if(!any_shape) import constants::{K4, OUT4, STRIPS};
+import constants::GROUPS4;
+@if(grouped) import package::linear::qkv::head_dim;
 
 struct Args {
+  @if(any_shape) k4: u32,
+  @if(any_shape) strips: u32,
+  @if(any_shape) out4: u32,
+  @if(any_shape && qkv) head_dim: u32, // linear/qkv.wgsl
+  @if(any_shape && qkv) q_width: u32,
+  @if(any_shape && qkv) kv_width: u32,
   first_strip: u32,             // where this part begins in the whole matrix; even if gated
   @if(bias) bias: u32,          // the whole matrix's bias in params, in vec4s
   @if(staged) record_stride: u32, // stages: the stages at each site (stages/neuron_scale.wgsl)
@@ -44,6 +53,21 @@ struct Args {
 @group(1) @binding(3) var<storage, read> params: array<vec4f>;  // gains and biases of the whole model
 @group(1) @binding(4) var<storage, read_write> output: array<vec4f>; // [rows][OUT4]
 
+fn input_width4() -> u32 {
+  @if(any_shape) return args.k4;
+  @else return K4;
+}
+
+fn output_width4() -> u32 {
+  @if(any_shape) return args.out4;
+  @else return OUT4;
+}
+
+fn strip_count() -> u32 {
+  @if(any_shape) return args.strips;
+  @else return STRIPS;
+}
+
 // Rows to compute. With `outs` (the head) the input holds only the rows whose logits are wanted, packed.
 fn row_count() -> u32 {
   @if(outs) return step.out_count;
@@ -57,6 +81,6 @@ fn mac(acc: vec4f, w: mat4x4f, x: vec4f) -> vec4f {
 
 // Where in the input, in vec4s, the variant begins that output n reads.
 @if(grouped) fn variant_start(n: u32) -> u32 {
-  let group = n / DH;
+  let group = n / head_dim();
   return args.variants[group / 4u][group % 4u] * args.variant_stride;
 }

@@ -15,10 +15,25 @@
 import package::lib::step::step;
 import package::lib::tap::{tap, NOT_CAPTURED};
 import package::linear::operands::args;
-import constants::{DH, Q, KV};
+@if(!any_shape) import constants::{DH, Q, KV};
 
-const Q4 = (Q + 3u) / 4u;   // vec4s in a row of q
-const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
+// dh
+fn head_dim() -> u32 {
+  @if(any_shape) return args.head_dim;
+  @else return DH;
+}
+
+// The width of a row of q.
+fn q_width() -> u32 {
+  @if(any_shape) return args.q_width;
+  @else return Q;
+}
+
+// The width of a row of the K or V cache.
+fn kv_width() -> u32 {
+  @if(any_shape) return args.kv_width;
+  @else return KV;
+}
 
 @if(rope) @group(1) @binding(5) var<storage, read> rope: array<vec2f>; // [position][DH / 2]
 
@@ -34,23 +49,25 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 
 // The pair of values at outputs n, n+1, rotated by its angle at the row's position; n is even and below Q + KV.
 @if(rope) fn rotated(row: u32, n: u32, x: vec2f) -> vec2f {
-  let turn = rope[step.rows[row].position * (DH / 2u) + (n % DH) / 2u];
+  let turn = rope[step.rows[row].position * (head_dim() / 2u) + (n % head_dim()) / 2u];
   return vec2f(fma(x.x, turn.x, -(x.y * turn.y)), fma(x.x, turn.y, x.y * turn.x));
 }
 
 @if(vec4_heads) fn finish_qkv(row: u32, n4: u32, v: vec4f) {
-  if (n4 < Q4) {
+  let q4 = q_width() / 4u;
+  let kv4 = kv_width() / 4u;
+  if (n4 < q4) {
     // site: attn_q
-    @if(tap_q) tap(args.tap_q, row, Q4, n4, v);
-    q[row * Q4 + n4] = positioned(row, n4, v);
-  } else if (n4 < Q4 + KV4) {
+    @if(tap_q) tap(args.tap_q, row, q4, n4, v);
+    q[row * q4 + n4] = positioned(row, n4, v);
+  } else if (n4 < q4 + kv4) {
     // site: attn_k
-    @if(tap_k) tap(args.tap_k, row, KV4, n4 - Q4, v);
-    k_cache[step.rows[row].slot * KV4 + (n4 - Q4)] = cached(positioned(row, n4, v));
-  } else if (n4 < Q4 + 2u * KV4) {
+    @if(tap_k) tap(args.tap_k, row, kv4, n4 - q4, v);
+    k_cache[step.rows[row].slot * kv4 + (n4 - q4)] = cached(positioned(row, n4, v));
+  } else if (n4 < q4 + 2u * kv4) {
     // site: attn_v
-    @if(tap_v) tap(args.tap_v, row, KV4, n4 - Q4 - KV4, v);
-    v_cache[step.rows[row].slot * KV4 + (n4 - Q4 - KV4)] = cached(v);
+    @if(tap_v) tap(args.tap_v, row, kv4, n4 - q4 - kv4, v);
+    v_cache[step.rows[row].slot * kv4 + (n4 - q4 - kv4)] = cached(v);
   }
 }
 
@@ -74,8 +91,9 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
   var turned = v;
   @if(rope) {
     // dh is even, so both halves of a pair lie in one head.
-    if (n < Q + KV) { turned = vec4f(rotated(row, n, v.xy), turned.zw); }
-    if (n + 2u < Q + KV) { turned = vec4f(turned.xy, rotated(row, n + 2u, v.zw)); }
+    let end = q_width() + kv_width();
+    if (n < end) { turned = vec4f(rotated(row, n, v.xy), turned.zw); }
+    if (n + 2u < end) { turned = vec4f(turned.xy, rotated(row, n + 2u, v.zw)); }
   }
   for (var i = 0u; i < 4u; i++) {
     place(row, n + i, v[i], turned[i]);
@@ -84,23 +102,27 @@ const KV4 = (KV + 3u) / 4u; // vec4s in a row of the K or V cache
 
 // Stores output n: `plain` is the projection, `turned` the same after RoPE.
 @if(!vec4_heads) fn place(row: u32, n: u32, plain: f32, turned: f32) {
-  if (n < Q) {
+  let q_end = q_width();
+  let width = kv_width();
+  let q_stored = (q_end + 3u) / 4u * 4u;
+  let kv_stored = (width + 3u) / 4u * 4u;
+  if (n < q_end) {
     // site: attn_q
-    @if(tap_q) tap_component(args.tap_q, row, Q, n, plain);
-    q[row * Q4 * 4u + n] = turned;
-    if (n == Q - 1u) {
-      for (var pad = Q; pad < Q4 * 4u; pad++) {
-        q[row * Q4 * 4u + pad] = 0.0;
+    @if(tap_q) tap_component(args.tap_q, row, q_end, n, plain);
+    q[row * q_stored + n] = turned;
+    if (n == q_end - 1u) {
+      for (var pad = q_end; pad < q_stored; pad++) {
+        q[row * q_stored + pad] = 0.0;
       }
     }
-  } else if (n < Q + KV) {
+  } else if (n < q_end + width) {
     // site: attn_k
-    @if(tap_k) tap_component(args.tap_k, row, KV, n - Q, plain);
-    k_cache[step.rows[row].slot * KV4 * 4u + (n - Q)] = turned;
-  } else if (n < Q + 2u * KV) {
+    @if(tap_k) tap_component(args.tap_k, row, width, n - q_end, plain);
+    k_cache[step.rows[row].slot * kv_stored + (n - q_end)] = turned;
+  } else if (n < q_end + 2u * width) {
     // site: attn_v
-    @if(tap_v) tap_component(args.tap_v, row, KV, n - Q - KV, plain);
-    v_cache[step.rows[row].slot * KV4 * 4u + (n - Q - KV)] = plain;
+    @if(tap_v) tap_component(args.tap_v, row, width, n - q_end - width, plain);
+    v_cache[step.rows[row].slot * kv_stored + (n - q_end - width)] = plain;
   }
 }
 

@@ -13,14 +13,14 @@
 //
 // Conditions: rows_2, rows_4, rows_6, rows_8: that many rows per thread, each includes the ones before; two_strips.
 // Summation class: serial.
-@if(quantised) import package::lib::weight_blocks::{scaled_block, scales_at};
-@else import package::lib::weight_blocks::block;
+@if(quantised) import package::lib::weight_blocks::{scaled_block, scales_at, strip_start};
+@else import package::lib::weight_blocks::{block, strip_start};
 import package::linear::epilogue::{finish, finish_pair};
 @if(heads) import package::linear::head_sums::{finish_head, head_at, HEAD4};
 @if(heads) import package::stages::table::NONE;
-import package::linear::operands::{args, input, mac, row_count};
+import package::linear::operands::{args, input, input_width4, mac, row_count, strip_count};
 @if(grouped) import package::linear::operands::variant_start;
-import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
+import constants::{ROWS, STRIPS_EACH};
 
 // Blocks of four inputs that share scales.
 @if(by16) const SPAN = 4u;
@@ -29,13 +29,14 @@ import constants::{K4, ROWS, STRIPS, STRIPS_EACH};
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let s0 = (group.y * 32u + local) * STRIPS_EACH;
-  if (s0 >= STRIPS) { return; }
+  if (s0 >= strip_count()) { return; }
+  let width4 = input_width4();
   let r = group.x * ROWS;
-  @if(!heads) walk(s0, r, 0u, K4);
+  @if(!heads) walk(s0, r, 0u, width4);
   @if(heads) {
     for (var i = 0u; i <= args.head_count; i++) {
       let head = head_at(i);
-      walk(s0, r, select(head.head * HEAD4, 0u, i == 0u), select((head.head + 1u) * HEAD4, K4, i == 0u), head.slot);
+      walk(s0, r, select(head.head * HEAD4, 0u, i == 0u), select((head.head + 1u) * HEAD4, width4, i == 0u), head.slot);
     }
   }
 }
@@ -43,21 +44,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 // Rows from r on and strips from s0 on, summed over the blocks [first_block, end_block) of four inputs; `slot`: of the
 // head that these belong to, or NONE.
 fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32) {
-  @if(two_strips) let s1 = min(s0 + 1u, STRIPS - 1u);
+  let width4 = input_width4();
+  let from0 = strip_start(s0, width4);
+  @if(two_strips) let from1 = strip_start(min(s0 + 1u, strip_count() - 1u), width4);
   let rows = row_count();
   let last = rows - 1u;
 
   // A head's width is a multiple of STRIPS_EACH strips, so that a thread's outputs read one variant (`grouped`).
   @if(grouped) let start = variant_start(4u * (args.first_strip + s0));
   @else let start = 0u;
-  let x0 = start + min(r, last) * K4;
-  @if(rows_2) let x1 = start + min(r + 1u, last) * K4;
-  @if(rows_4) let x2 = start + min(r + 2u, last) * K4;
-  @if(rows_4) let x3 = start + min(r + 3u, last) * K4;
-  @if(rows_6) let x4 = start + min(r + 4u, last) * K4;
-  @if(rows_6) let x5 = start + min(r + 5u, last) * K4;
-  @if(rows_8) let x6 = start + min(r + 6u, last) * K4;
-  @if(rows_8) let x7 = start + min(r + 7u, last) * K4;
+  let x0 = start + min(r, last) * width4;
+  @if(rows_2) let x1 = start + min(r + 1u, last) * width4;
+  @if(rows_4) let x2 = start + min(r + 2u, last) * width4;
+  @if(rows_4) let x3 = start + min(r + 3u, last) * width4;
+  @if(rows_6) let x4 = start + min(r + 4u, last) * width4;
+  @if(rows_6) let x5 = start + min(r + 5u, last) * width4;
+  @if(rows_8) let x6 = start + min(r + 6u, last) * width4;
+  @if(rows_8) let x7 = start + min(r + 7u, last) * width4;
 
   var a0 = vec4f(); var b0 = vec4f(); // row r: strips s0 and s1
   var a1 = vec4f(); var b1 = vec4f();
@@ -69,15 +72,15 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
   var a7 = vec4f(); var b7 = vec4f();
 
   // sums. Quantised weights: eight blocks (four: `by16`) share scales, which take as long to fetch and widen as one block's numbers.
-  // By data: if heads are summed, which only software devices do, the blocks of one.
+  // By data: the shape, or the blocks of one head, on software devices alone.
   @if(quantised) for (var first = first_block; first < end_block; first += SPAN) {
-    let d0 = scales_at(s0, first);
-    @if(two_strips) let d1 = scales_at(s1, first);
+    let d0 = scales_at(from0, first);
+    @if(two_strips) let d1 = scales_at(from1, first);
     let end = min(first + SPAN, end_block);
     // By data: as above.
     for (var k = first; k < end; k++) {
-      let w0 = scaled_block(s0, k, d0);
-      @if(two_strips) let w1 = scaled_block(s1, k, d1);
+      let w0 = scaled_block(from0, k, d0);
+      @if(two_strips) let w1 = scaled_block(from1, k, d1);
       { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
       @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
       @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
@@ -93,8 +96,8 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
   // every accumulator is a variable of both.
   // By data: as above.
   @if(!quantised) for (var k = first_block; k < end_block; k++) {
-    let w0 = block(s0, k);
-    @if(two_strips) let w1 = block(s1, k);
+    let w0 = block(from0, k);
+    @if(two_strips) let w1 = block(from1, k);
     { let x = input[x0 + k]; a0 = mac(a0, w0, x); @if(two_strips) b0 = mac(b0, w1, x); }
     @if(rows_2) { let x = input[x1 + k]; a1 = mac(a1, w0, x); @if(two_strips) b1 = mac(b1, w1, x); }
     @if(rows_4) { let x = input[x2 + k]; a2 = mac(a2, w0, x); @if(two_strips) b2 = mac(b2, w1, x); }
@@ -121,7 +124,7 @@ fn walk(s0: u32, r: u32, first_block: u32, end_block: u32, @if(heads) slot: u32)
     }
     @if(heads) if (slot != NONE) {
       finish_head(slot, r + i, s0, a);
-      @if(two_strips) if (s0 + 1u < STRIPS) { finish_head(slot, r + i, s0 + 1u, b); }
+      @if(two_strips) if (s0 + 1u < strip_count()) { finish_head(slot, r + i, s0 + 1u, b); }
       continue;
     }
     @if(two_strips) finish_pair(r + i, s0, a, b);

@@ -8,7 +8,7 @@
 // `vec4_heads`: HEAD_DIM is a multiple of 4 and inputs are read four at a time.
 // Summation class: serial.
 import package::lib::step::step;
-import package::lib::weight_blocks::block;
+import package::lib::weight_blocks::{block, strip_start};
 import package::lib::weight_columns::column;
 import package::linear::operands::mac;
 import package::stages::head::head_of;
@@ -43,9 +43,10 @@ struct Args {
   // z_h · W_O[h]
   @if(vec4_heads) {
     let first = head.head * (HEAD_DIM / 4u);
+    let weights_at = strip_start(strip, K4);
     for (var i = 0u; i < HEAD_DIM / 4u; i++) {
       let k = first + i;
-      let w = block(strip, k);
+      let w = block(weights_at, k);
       a0 = mac(a0, w, z[x0 + k]);
       a1 = mac(a1, w, z[x1 + k]);
       a2 = mac(a2, w, z[x2 + k]);

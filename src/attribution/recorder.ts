@@ -134,11 +134,10 @@ export class Recorder {
     use: { readonly step: number; readonly rows: number; readonly gradient: Bound; readonly output: Bound },
     variants: readonly (readonly OutputSpan[])[] = [[[0, matrix.n]]],
   ): void {
-    const { k: K, n: N, dtype } = matrix;
     const { step, rows, gradient, output } = use;
     for (const [i, { buffer, firstStrip, strips }] of matrix.parts.entries()) {
       this.#program.record({
-        kernel: backwardLinear({ K, N, strips, dtype, maxRows: MAX_ROWS, reads: { kind: "spans", variants } }, rows),
+        kernel: backwardLinear({ ...this.#gradientShape(matrix, strips), reads: { kind: "spans", variants } }, rows),
         step,
         rows,
         args: {
@@ -298,12 +297,12 @@ export class Recorder {
   headsGradient(layer: number, chunk: Chunk, begin: "zero" | "output"): void {
     const { space } = this;
     const { num_attention_heads: heads, head_dim } = space.config;
-    const { k: K, n: N, dtype, parts } = this.layer(layer).output;
-    for (const [i, { buffer, firstStrip, strips }] of parts.entries()) {
+    const matrix = this.layer(layer).output;
+    for (const [i, { buffer, firstStrip, strips }] of matrix.parts.entries()) {
       const reads = { kind: "heads", heads, head_dim } as const;
       this.over(
         chunk,
-        backwardLinear({ K, N, strips, dtype, maxRows: MAX_ROWS, reads }, chunk.count),
+        backwardLinear({ ...this.#gradientShape(matrix, strips), reads }, chunk.count),
         { weights: { buffer }, gradient: space.headGradients, output: at(space.dz, layer, chunk) },
         {
           first_strip: firstStrip,
@@ -313,6 +312,10 @@ export class Recorder {
         },
       );
     }
+  }
+
+  #gradientShape({ k: K, n: N, dtype }: PlacedMatrix, strips: number) {
+    return { K, N, strips, dtype, maxRows: MAX_ROWS, anyShape: this.parts.family === "register" };
   }
 
   layer(index: number): PlacedModel["layers"][number] {

@@ -4,7 +4,7 @@
  */
 import type { Gpu } from "../gpu/gpu.ts";
 import { type ArgValues, inOrder, type Kernel } from "../kernels/kernel.ts";
-import { checkArgs, packArgs } from "../kernels/step.ts";
+import { type ArgsOf, checkArgs, packArgs } from "../kernels/step.ts";
 import { ArgsArena } from "./args-arena.ts";
 import { Backlog } from "./backlog.ts";
 import { OwnedBuffers } from "./owned-buffers.ts";
@@ -82,7 +82,10 @@ export class Dispatcher {
     const kernels = inOrder(kernel);
     const compiled: CompiledKernel[] = [];
     for (const each of kernels) compiled.push(await this.#options.pipelines.get(each));
-    const named = compiled.map((each, i) => ({ ...each, name: (kernels[i] as Kernel).name }));
+    const named = compiled.map((each, i) => {
+      const { name, args: own } = kernels[i] as Kernel;
+      return { ...each, name, ...(own && { own }) };
+    });
     checkArgs(named, connections.args);
     return named.map((each, i) => {
       const group = this.#groupOf(each, connections);
@@ -126,16 +129,16 @@ export class Dispatcher {
   }
 
   #groupOf(
-    { name, layout, bindings, args }: CompiledKernel & { readonly name: string },
+    { layout, bindings, ...block }: CompiledKernel & ArgsOf,
     { label, args: values, bufferOf }: Connections,
   ): GPUBindGroup {
     const entries = bindings.map(({ name: role, binding, access }): GPUBindGroupEntry => {
-      if (access === "args") return { binding, resource: this.#args.place(packArgs({ name, args }, values)) };
+      if (access === "args") return { binding, resource: this.#args.place(packArgs(block, values)) };
       const resource = bufferOf(role);
-      if (!resource) throw new Error(`${label}: nothing is connected to ${role} of ${name}`);
+      if (!resource) throw new Error(`${label}: nothing is connected to ${role} of ${block.name}`);
       return { binding, resource };
     });
-    const group = this.#options.gpu.device.createBindGroup({ label: `${label} ${name}`, layout, entries });
+    const group = this.#options.gpu.device.createBindGroup({ label: `${label} ${block.name}`, layout, entries });
     this.#countGroups(1);
     return group;
   }

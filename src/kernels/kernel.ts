@@ -29,10 +29,15 @@ export interface Cost {
 }
 
 export interface Kernel {
-  /** Unique for its source: the label of its pipeline and its name in profiles, e.g. `linear_register_f16_768x2304_qkv`. */
+  /**
+   * Unique for its source and shape: the label of its pipeline and its name in profiles, e.g.
+   * `linear_register_f16_768x2304_qkv`. Kernels with the same source share a pipeline, which has the name of the first.
+   */
   readonly name: string;
   readonly shader: ShaderSource;
   readonly summation: SummationClass;
+  /** What the kernel itself gives its args: its shape, if that is not compiled in. */
+  readonly args?: ArgValues;
   /** Workgroup counts for that many rows; each at most 65,535. */
   workgroups(rows: number): readonly [number, number, number];
   cost(work: Workload): Cost;

@@ -54,10 +54,11 @@ export function packStep(
   return into;
 }
 
-/** An args block of one kernel: its name, for errors, and its fields. */
+/** An args block of one kernel: its name, for errors, its fields, and what the kernel itself puts into them. */
 export interface ArgsOf {
   readonly name: string;
   readonly args: readonly ArgField[];
+  readonly own?: ArgValues;
 }
 
 const DEFECT = { hint: "This is a defect of Sluice; please report it." };
@@ -67,7 +68,7 @@ const DEFECT = { hint: "This is a defect of Sluice; please report it." };
  * {@link checkArgs}.
  * @throws SluiceError `gpu` naming kernel and field, for a field without a value of its form
  */
-export function packArgs({ name, args }: ArgsOf, values: ArgValues): Uint32Array<ArrayBuffer> {
+export function packArgs({ name, args, own }: ArgsOf, values: ArgValues): Uint32Array<ArrayBuffer> {
   let end = 0;
   const placed = args.map((field) => {
     const at = field.vec4s === undefined ? end : roundUp(end, 4);
@@ -77,7 +78,7 @@ export function packArgs({ name, args }: ArgsOf, values: ArgValues): Uint32Array
   const words = new Uint32Array(roundUp(Math.max(end, 1), 4));
   const floats = new Float32Array(words.buffer);
   for (const { field, at } of placed) {
-    const value = values[field.name];
+    const value = own?.[field.name] ?? values[field.name];
     if (value === undefined) {
       throw new SluiceError("gpu", `Kernel ${name} was given no value for args.${field.name}`, DEFECT);
     }

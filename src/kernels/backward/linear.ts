@@ -1,6 +1,6 @@
 /** Gradient with respect to the input of a linear layer: shaders/backward/linear.wgsl. */
 import type { Kernel } from "../kernel.ts";
-import { type WeightDtype, weightBytes, weightConditions } from "../weight-dtype.ts";
+import { isQuantised, type WeightDtype, weightBytes, weightConditions } from "../weight-dtype.ts";
 
 /** Outputs [first, end) of a matrix. */
 export type OutputSpan = readonly [first: number, end: number];
@@ -15,6 +15,8 @@ export interface BackwardLinearShape {
   readonly dtype: WeightDtype;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
+  /** See `LinearShape`. */
+  readonly anyShape?: boolean;
   readonly reads: /** dx of each variant of the input, from the outputs that were made from it: as many spans for each. */
     | { readonly kind: "spans"; readonly variants: readonly (readonly OutputSpan[])[] }
     /** dy has a variant for each head, and input k is of head k / head_dim. */
@@ -28,7 +30,9 @@ export interface BackwardLinearShape {
  */
 export function backwardLinear(shape: BackwardLinearShape, rows: number): Kernel {
   const { K, N, strips, dtype, maxRows, reads } = shape;
-  const k4 = Math.ceil(K / 4);
+  const [k4, n4] = [Math.ceil(K / 4), Math.ceil(N / 4)];
+  const anyShape = shape.anyShape === true && !isQuantised(dtype);
+  const { heads, head_dim } = reads.kind === "heads" ? reads : { heads: 1, head_dim: 1 };
   const each8 = rows > 4;
   const spans = reads.kind === "spans" ? reads.variants.flat() : [];
   const each = reads.kind === "spans" ? (reads.variants[0]?.length ?? 0) : 0;
@@ -47,19 +51,17 @@ export function backwardLinear(shape: BackwardLinearShape, rows: number): Kernel
       .join("_"),
     shader: {
       entry: "backward/linear",
-      conditions: { ...weightConditions(dtype), [reads.kind]: true, ragged, mixed, rows_8: each8 },
+      conditions: { ...weightConditions(dtype), [reads.kind]: true, ragged, mixed, rows_8: each8, any_shape: anyShape },
       constants: {
-        K4: `${k4}u`,
-        N4: `${Math.ceil(N / 4)}u`,
-        STRIPS: `${strips}u`,
+        ...(!anyShape && { K4: `${k4}u`, N4: `${n4}u`, STRIPS: `${strips}u` }),
+        ...(!anyShape && { HEADS: `${heads}u`, HEAD_DIM: `${head_dim}u` }),
         SPANS: `${each}u`,
         SPAN_TABLE: `${spans.length}u`,
-        HEADS: `${reads.kind === "heads" ? reads.heads : 1}u`,
-        HEAD_DIM: `${reads.kind === "heads" ? reads.head_dim : 1}u`,
         ROWS: each8 ? "8u" : "4u",
         MAX_ROWS: `${maxRows}u`,
       },
     },
+    ...(anyShape && { args: { k4, n4, strips, heads, head_dim } }),
     summation: "transposed_serial",
     workgroups: (m) => [Math.ceil(k4 / 32), Math.ceil(m / (each8 ? 8 : 4)), variants],
     cost: ({ rows: m }) => {

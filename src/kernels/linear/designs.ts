@@ -1,6 +1,6 @@
 /** The designs of linear kernels (shaders/linear/), and what all of them have in common: name, source and cost. */
 import type { Kernel } from "../kernel.ts";
-import { weightConditions } from "../weight-dtype.ts";
+import { isQuantised, weightConditions } from "../weight-dtype.ts";
 import { epilogueShader, linearLists, linearTaps } from "./epilogue.ts";
 import {
   columnTiles,
@@ -162,6 +162,8 @@ function describe(whole: LinearShape, design: Design): Kernel {
   // The first half is the same for every epilogue, unless heads read variants; the second for every way to store weights.
   const follows = design.half !== "split";
   const reads = design.half !== "merge";
+  const groups = grouped ? headGroups(shape) : 0;
+  const anyShape = shape.anyShape === true && design.entry === "linear/register" && !isQuantised(dtype);
   const words = [
     `linear_${design.design}${reads ? `_${dtype}` : ""}_${K}x${N}${strips === Math.ceil(N / 4) ? "" : `_part${strips}`}`,
     follows || grouped ? ending.name : "",
@@ -191,19 +193,19 @@ function describe(whole: LinearShape, design: Design): Kernel {
         ...(heads && { heads: true, head_bias: heads.bias }),
         ...(grouped && { grouped }),
         ...Object.fromEntries(taps.map((tap) => [`tap_${tap}`, true])),
+        ...(anyShape && { any_shape: true }),
       },
       constants: {
         MAX_ROWS: `${maxRows}u`,
-        K4: `${k4}u`,
-        STRIPS: `${strips}u`,
-        OUT4: `${linearOutputWidth4(shape)}u`,
-        ...((follows || grouped) && ending.constants),
-        HEAD_GROUPS: `${headGroups(shape)}u`,
+        ...(!anyShape && { K4: `${k4}u`, STRIPS: `${strips}u`, OUT4: `${linearOutputWidth4(shape)}u` }),
+        ...(!anyShape && (follows || grouped) && ending.constants),
+        HEAD_GROUPS: `${groups}u`,
+        GROUPS4: `${Math.ceil(groups / 4)}u`,
         ...(heads && { HEAD_DIM: `${heads.head_dim}u`, HEADS: `${heads.count}u` }),
-        GROUPS4: `${Math.ceil(headGroups(shape) / 4)}u`,
         ...design.constants,
       },
     },
+    ...(anyShape && { args: { k4, strips, out4: linearOutputWidth4(shape), ...ending.args } }),
     summation: design.summation,
     workgroups: (rows) => design.workgroups(rows),
     cost: ({ rows }) => linearCost(shape, rows),

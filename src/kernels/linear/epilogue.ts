@@ -1,5 +1,6 @@
 /** What follows the sums of a linear layer: shaders/linear/epilogue.wgsl. */
 import type { ActivationName } from "../../model-config.ts";
+import type { ArgValues } from "../kernel.ts";
 
 /** The element type of cached keys and values. */
 export type CacheDtype = "f32" | "f16";
@@ -56,6 +57,8 @@ export interface EpilogueShader {
   readonly operation: string;
   readonly conditions: Readonly<Record<string, boolean>>;
   readonly constants: Readonly<Record<string, string>>;
+  /** The same as args, for kernels that serve every shape. */
+  readonly args: ArgValues;
 }
 
 export function epilogueShader(epilogue: LinearEpilogue): EpilogueShader {
@@ -64,7 +67,7 @@ export function epilogueShader(epilogue: LinearEpilogue): EpilogueShader {
     // A stage may move the residual add out of the matmul; the kernel that suits the product is the same.
     case "store":
     case "residual":
-      return { name: kind, operation: "plain", conditions: { [kind]: true }, constants: {} };
+      return { name: kind, operation: "plain", conditions: { [kind]: true }, constants: {}, args: {} };
     case "activation":
     case "gated": {
       const { activation } = epilogue;
@@ -73,6 +76,7 @@ export function epilogueShader(epilogue: LinearEpilogue): EpilogueShader {
         operation: `${kind} ${activation}`,
         conditions: { [kind]: true, [activation]: true },
         constants: {},
+        args: {},
       };
     }
     case "qkv": {
@@ -83,6 +87,7 @@ export function epilogueShader(epilogue: LinearEpilogue): EpilogueShader {
         operation: rope ? "qkv rope" : "qkv",
         conditions: { qkv: true, rope, vec4_heads: headDim % 4 === 0, ...(halves && { f16_cache: true }) },
         constants: { DH: `${headDim}u`, Q: `${heads * headDim}u`, KV: `${kvHeads * headDim}u` },
+        args: { head_dim: headDim, q_width: heads * headDim, kv_width: kvHeads * headDim },
       };
     }
   }

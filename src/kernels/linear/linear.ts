@@ -55,14 +55,15 @@ export interface LinearChoice {
 export function linearKernels(shape: LinearShape, choice: LinearChoice): readonly RowRange[] {
   if (!servesGroups(shape)) return [{ maxRows: Infinity, kernel: groupedLinear(shape) }];
   if (choice.family === "register") {
+    const any = { ...shape, anyShape: true };
     return [
-      { maxRows: 1, kernel: registerLinear(shape, 1) },
-      { maxRows: 2, kernel: registerLinear(shape, 2) },
-      { maxRows: 4, kernel: registerLinear(shape, 4) },
-      { maxRows: 6, kernel: registerLinear(shape, 6) },
-      { maxRows: 8, kernel: registerLinear(shape, 8) },
-      { maxRows: 12, kernel: registerLinear(shape, 6) },
-      { maxRows: Infinity, kernel: registerLinear(shape, 8) },
+      { maxRows: 1, kernel: registerLinear(any, 1) },
+      { maxRows: 2, kernel: registerLinear(any, 2) },
+      { maxRows: 4, kernel: registerLinear(any, 4) },
+      { maxRows: 6, kernel: registerLinear(any, 6) },
+      { maxRows: 8, kernel: registerLinear(any, 8) },
+      { maxRows: 12, kernel: registerLinear(any, 6) },
+      { maxRows: Infinity, kernel: registerLinear(any, 8) },
     ];
   }
   const few: readonly RowRange[] = choice.reference
@@ -159,7 +160,8 @@ export function linearOperation(shape: LinearShape, choice: LinearChoice): Opera
     variants: () => {
       // Where heads straddle strips, one kernel alone reads the variants of an edge mask.
       if (!servesGroups(shape)) return [];
-      const whole = variants.map(([name, rows, make]): KernelVariant => ({ name, rows, kernel: make(shape, choice) }));
+      const own = { ...shape, anyShape: choice.family === "register" };
+      const whole = variants.map(([name, rows, make]): KernelVariant => ({ name, rows, kernel: make(own, choice) }));
       const all = [...whole, ...splitVariants(shape)];
       // A gate and its up are neighbours: one strip a thread is then two.
       return all.filter(({ kernel }, i) => all.findLastIndex((other) => other.kernel.name === kernel.name) === i);

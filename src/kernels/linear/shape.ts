@@ -44,6 +44,11 @@ export interface LinearShape {
   readonly outs?: boolean;
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
+  /**
+   * The kernel reads its shape from its args, so that all shapes share one pipeline: for software devices, which take longer
+   * to compile a kernel than to run it many times. Register kernels alone heed it, of weights that are not quantised.
+   */
+  readonly anyShape?: boolean;
 }
 
 /** Width of a stored output row in vec4s, over the whole matrix; for `qkv` that of q. */
