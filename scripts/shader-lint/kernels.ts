@@ -213,10 +213,15 @@ function backward(config: ModelConfig): readonly Kernel[] {
     maskProductSum({ width, maxRows, sources: 40 }, 12, 40),
     rowSums({ width, maxRows, sources: 40 }, 12),
     ...(["f32", "f16", "bf16", "q8", "q4"] as const).flatMap((dtype) =>
-      [1, 64].flatMap((rows) => [
-        backwardLinear({ ...shape, dtype, reads: { kind: "spans", variants: [[[0, shape.N]]] } }, rows),
-        backwardLinear({ ...shape, dtype, reads: { kind: "heads", heads, head_dim } }, rows),
-      ]),
+      [false, true].flatMap((anyShape) =>
+        [1, 64].flatMap((rows) => {
+          const matrix = { ...shape, dtype, anyShape };
+          return [
+            backwardLinear({ ...matrix, reads: { kind: "spans", variants: [[[0, shape.N]]] } }, rows),
+            backwardLinear({ ...matrix, reads: { kind: "heads", heads, head_dim } }, rows),
+          ];
+        }),
+      ),
     ),
     ...(["forward", "gradient"] as const).map((direction) =>
       variantNorm({ kind: gated ? "rms" : "layer", width, maxRows }, direction, 3),

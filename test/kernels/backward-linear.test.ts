@@ -35,8 +35,8 @@ async function run({ K, N, rows, dtype, reads, firstPart }: Problem) {
   const words = packed.length / stripCount;
   for (let first = 0; first < stripCount; first += firstPart ?? stripCount) {
     const count = Math.min(firstPart ?? stripCount, stripCount - first);
-    const kernel = backwardLinear({ K, N, strips: count, dtype, maxRows: MAX_ROWS, reads }, rows);
-    const result = await runKernel(await testDevice(), kernel, {
+    const shape = { K, N, strips: count, dtype, maxRows: MAX_ROWS, reads };
+    const given = {
       step: plainStep(rows),
       maxRows: MAX_ROWS,
       args: {
@@ -47,8 +47,15 @@ async function run({ K, N, rows, dtype, reads, firstPart }: Problem) {
         spans: spanTable(variants),
       },
       buffers: { weights: packed.slice(first * words, (first + count) * words), gradient, output },
-    });
-    output = new Float32Array(result.get("output") as ArrayBuffer);
+    };
+    const [compiled, read] = await Promise.all(
+      [false, true].map(async (anyShape) => {
+        const result = await runKernel(await testDevice(), backwardLinear({ ...shape, anyShape }, rows), given);
+        return new Float32Array(result.get("output") as ArrayBuffer);
+      }),
+    );
+    assert.equal(read, compiled, "the bits differ if the shape is read from args");
+    output = compiled as Float32Array<ArrayBuffer>;
   }
 
   const expected = new Float32Array(outputs * (rows * k4 + gap)).fill(UNTOUCHED);

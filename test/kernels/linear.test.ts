@@ -48,6 +48,7 @@ for (const [i, c] of myTurns([...cases.entries()])) {
       [registerLinear(plain, 2), 5],
       [registerLinear(plain, 4), 3],
       [registerLinear(plain, 8), 17],
+      [registerLinear({ ...plain, anyShape: true }, i % 2 === 0 ? 1 : 6), 16],
       [tileLinear(plain, 32), 37],
       [tileLinear(plain, 64), 70],
     ] as const) {
