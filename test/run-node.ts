@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { root } from "./run-files.ts";
 import { type FileResult, isUvuMark, measureTests, runFile } from "./run-suite.ts";
+import { ProcessorTime } from "./support/processor-time.ts";
 import type { Turn } from "./support/turns.ts";
 
 /** What this process says: that it wants a file, and what came of the one before. */
@@ -18,7 +19,10 @@ export interface Answered {
 if (!process.send) throw new Error("run-node.ts is started by run.ts");
 const send = process.send.bind(process);
 globalThis.testTurn = JSON.parse(process.argv[2] ?? "") as Turn;
-if (process.argv[3] === "--times") measureTests();
+if (process.argv[3] === "--times") {
+  const processor = new ProcessorTime(process.pid);
+  measureTests(() => processor.lap());
+}
 
 const write = process.stdout.write.bind(process.stdout) as (...args: unknown[]) => boolean;
 process.stdout.write = (text: string | Uint8Array, ...rest: unknown[]) =>

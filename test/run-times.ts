@@ -10,7 +10,7 @@ export interface Timed {
   readonly result: FileResult;
 }
 
-/** Tables of the files by processor time and of the tests by wall time, longest first, and the sums of all. */
+/** Tables of the files and tests by processor time (tests in a page: by wall time), longest first, and the sums of all. */
 export function timesTable(all: readonly Timed[]): string {
   const files = all
     .map(({ environment, result }) => ({
@@ -21,12 +21,13 @@ export function timesTable(all: readonly Timed[]): string {
     .sort((a, b) => b.processor - a.processor);
   const tests = all
     .flatMap(({ environment, result }) =>
-      (result.tests ?? []).map(({ name, milliseconds }) => ({
+      (result.tests ?? []).map(({ name, milliseconds, processorSeconds }) => ({
         name: `${environment} ${shortName(result.file)}: ${name}`,
         wall: milliseconds / 1000,
+        processor: processorSeconds,
       })),
     )
-    .sort((a, b) => b.wall - a.wall);
+    .sort((a, b) => (b.processor ?? b.wall) - (a.processor ?? a.wall));
   const lines = ["processor      wall  file"];
   for (const { name, wall, processor } of files.slice(0, MOST_FILES)) {
     lines.push(`${seconds(processor)} ${seconds(wall)}  ${name}`);
@@ -38,8 +39,10 @@ export function timesTable(all: readonly Timed[]): string {
       `${seconds(sum((file) => file.processor))} ${seconds(sum((file) => file.wall))}  ${environment}: all ${own.length}`,
     );
   }
-  lines.push("", "     wall  test");
-  for (const { name, wall } of tests.slice(0, MOST_TESTS)) lines.push(`${seconds(wall)}  ${name}`);
+  lines.push("", "processor      wall  test");
+  for (const { name, wall, processor } of tests.slice(0, MOST_TESTS)) {
+    lines.push(`${processor === undefined ? " ".repeat(9) : seconds(processor)} ${seconds(wall)}  ${name}`);
+  }
   return lines.join("\n");
 }
 
