@@ -21,8 +21,11 @@ export interface Ceilings {
   readonly kernels: Readonly<Record<"read" | "fma" | "gemm", string>>;
 }
 
-/** Number of candidates for a ceiling that are timed thoroughly, and again later. */
+/** Number of candidates for a ceiling that are timed thoroughly. */
 const CONTENDERS = 5;
+
+/** Number of those that are timed again later. */
+const BEST = 2;
 
 /** The measurements so far. */
 export interface Survey {
@@ -50,8 +53,8 @@ export async function measureCeilings(
 }
 
 /**
- * Tries every candidate, then times the best few of each ceiling; takes some seconds on a software device, half of them
- * compiling. The next survey of the device goes straight to those few. It frees its buffers at the end.
+ * Tries every candidate, then times the best few of each ceiling; takes some seconds on a software device. The next survey
+ * of the device goes straight to the best. It frees its buffers at the end.
  */
 export async function surveyCeilings(
   gpu: Gpu,
@@ -60,36 +63,31 @@ export async function surveyCeilings(
 ): Promise<Survey> {
   const known = found.get(gpu);
   if (known) {
-    const ceilings = await surveyAgain(gpu, pipelines, { ...known, ceilings: bestOf(new Map()) }, { signal });
+    const ceilings = await surveyAgain(gpu, pipelines, { ...known, ceilings: bestOf([]) }, { signal });
     onProgress?.(known.contenders.length, known.contenders.length);
     return { ...known, ceilings };
   }
   const bench = new MicroBench(gpu, pipelines);
   try {
     const sizes = await bench.hold(await measureSizes(gpu, bench, signal));
-    const candidates = microkernels(sizes.flops * TRIAL_PART, sizes.bytes * TRIAL_PART, sizes.wide);
+    const all = microkernels(sizes.flops * TRIAL_PART, sizes.bytes * TRIAL_PART, sizes.wide);
+    const candidates = [...all.entries()].filter(([, { software }]) => software || !gpu.profile.software);
     await pipelines.prepare(
-      candidates.map(({ kernel }) => kernel),
+      candidates.map(([, { kernel }]) => kernel),
       undefined,
       signal,
     );
-    const rates: number[] = [];
-    for (const [i, candidate] of candidates.entries()) {
+    const trials: Timed[] = [];
+    for (const [index, candidate] of candidates) {
       throwIfAborted(signal);
-      rates.push(await bench.rate(candidate, 2, TRIAL_PART));
-      onProgress?.(i + 1, candidates.length);
+      trials.push({ index, candidate, rate: await bench.rate(candidate, 2, TRIAL_PART) });
+      onProgress?.(trials.length, candidates.length);
     }
-    const rateOfTrial = (i: number): number => rates[i] ?? 0;
-    const contenders = ceilingNames.flatMap((ceiling) =>
-      candidates
-        .flatMap((candidate, i) => (candidate.ceiling === ceiling ? [i] : []))
-        .sort((a, b) => rateOfTrial(b) - rateOfTrial(a))
-        .slice(0, CONTENDERS),
-    );
     // A part of the data may come from a cache, so only the whole counts.
-    const ceilings = await timeAgain(bench, pick(sizes, contenders), bestOf(new Map()), signal);
+    const timed = await timeAll(bench, sizes, bestFew(trials, CONTENDERS), signal);
+    const contenders = bestFew(timed, BEST);
     found.set(gpu, { contenders, sizes });
-    return { contenders, sizes, ceilings };
+    return { contenders, sizes, ceilings: bestOf(timed) };
   } finally {
     bench.dispose();
   }
@@ -109,7 +107,7 @@ export async function surveyAgain(
   const bench = new MicroBench(gpu, pipelines);
   try {
     // Less memory may be free now than before.
-    return await timeAgain(bench, pick(await bench.hold(sizes), contenders), ceilings, signal);
+    return betterOf(ceilings, bestOf(await timeAll(bench, await bench.hold(sizes), contenders, signal)));
   } finally {
     bench.dispose();
   }
@@ -129,52 +127,47 @@ async function measureSizes(gpu: Gpu, bench: MicroBench, signal: AbortSignal | u
   return sizesFor(trialMs, bytesPerMs, Math.min(maxBufferSize, maxStorageBufferBindingSize));
 }
 
-function pick(sizes: Sizes, contenders: readonly number[]): readonly Microkernel[] {
-  const all = microkernels(sizes.flops, sizes.bytes, sizes.wide);
-  return contenders.map((i) => all[i] as Microkernel);
-}
-
 const ceilingNames = ["read", "fma", "gemm"] as const satisfies readonly Microkernel["ceiling"][];
 
-async function timeAgain(
+/** What a candidate reached. */
+interface Timed {
+  readonly index: number;
+  readonly candidate: Microkernel;
+  /** 10⁹ bytes or operations per second. */
+  readonly rate: number;
+}
+
+async function timeAll(
   bench: MicroBench,
-  contenders: readonly Microkernel[],
-  before: Ceilings,
+  { flops, bytes, wide }: Sizes,
+  contenders: readonly number[],
   signal: AbortSignal | undefined,
-): Promise<Ceilings> {
-  const rates = new Map<Microkernel, number>();
-  for (const contender of contenders) {
+): Promise<readonly Timed[]> {
+  const all = microkernels(flops, bytes, wide);
+  const timed: Timed[] = [];
+  for (const index of contenders) {
     throwIfAborted(signal);
-    rates.set(contender, await bench.rate(contender, 4));
+    const candidate = all[index] as Microkernel;
+    timed.push({ index, candidate, rate: await bench.rate(candidate, 4) });
   }
-  const now = bestOf(rates);
-  const better = (ceiling: Microkernel["ceiling"]): Ceilings =>
-    rateOf(now, ceiling) > rateOf(before, ceiling) ? now : before;
-  return {
-    read_gb_per_s: better("read").read_gb_per_s,
-    fma_gflop_per_s: better("fma").fma_gflop_per_s,
-    gemm_gflop_per_s: better("gemm").gemm_gflop_per_s,
-    kernels: {
-      read: better("read").kernels.read,
-      fma: better("fma").kernels.fma,
-      gemm: better("gemm").kernels.gemm,
-    },
-  };
+  return timed;
 }
 
-function rateOf(ceilings: Ceilings, ceiling: Microkernel["ceiling"]): number {
-  return ceiling === "read" ? ceilings.read_gb_per_s : ceilings[`${ceiling}_gflop_per_s`];
+/** The fastest of a ceiling, the best first. */
+function fastest(timed: readonly Timed[], ceiling: Microkernel["ceiling"]): readonly Timed[] {
+  return timed.filter(({ candidate }) => candidate.ceiling === ceiling).sort((a, b) => b.rate - a.rate);
 }
 
-/** @param rates in 10⁹ bytes or operations per second */
-function bestOf(rates: ReadonlyMap<Microkernel, number>): Ceilings {
+/** The indices of the fastest of each ceiling. */
+function bestFew(timed: readonly Timed[], count: number): readonly number[] {
+  return ceilingNames.flatMap((ceiling) => fastest(timed, ceiling).slice(0, count)).map(({ index }) => index);
+}
+
+function bestOf(timed: readonly Timed[]): Ceilings {
   const best = (ceiling: Microkernel["ceiling"]): { readonly rate: number; readonly name: string } => {
-    let [rate, name] = [0, "none"];
-    for (const [candidate, each] of rates) {
-      if (candidate.ceiling !== ceiling || each <= rate) continue;
-      [rate, name] = [each, `${candidate.kernel.name}, ${candidate.threads} threads`];
-    }
-    return { rate, name };
+    const [first] = fastest(timed, ceiling);
+    if (!first || first.rate <= 0) return { rate: 0, name: "none" };
+    return { rate: first.rate, name: `${first.candidate.kernel.name}, ${first.candidate.threads} threads` };
   };
   const [read, fma, gemm] = [best("read"), best("fma"), best("gemm")];
   return {
@@ -182,5 +175,18 @@ function bestOf(rates: ReadonlyMap<Microkernel, number>): Ceilings {
     fma_gflop_per_s: fma.rate,
     gemm_gflop_per_s: gemm.rate,
     kernels: { read: read.name, fma: fma.name, gemm: gemm.name },
+  };
+}
+
+/** Of two measurements, the better of each ceiling. */
+function betterOf(one: Ceilings, other: Ceilings): Ceilings {
+  const read = one.read_gb_per_s >= other.read_gb_per_s ? one : other;
+  const fma = one.fma_gflop_per_s >= other.fma_gflop_per_s ? one : other;
+  const gemm = one.gemm_gflop_per_s >= other.gemm_gflop_per_s ? one : other;
+  return {
+    read_gb_per_s: read.read_gb_per_s,
+    fma_gflop_per_s: fma.fma_gflop_per_s,
+    gemm_gflop_per_s: gemm.gemm_gflop_per_s,
+    kernels: { read: read.kernels.read, fma: fma.kernels.fma, gemm: gemm.kernels.gemm },
   };
 }

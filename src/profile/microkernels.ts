@@ -11,6 +11,11 @@ export interface Microkernel {
   readonly args: Readonly<Record<string, number>>;
   /** Bytes read, or floating-point operations. */
   readonly amount: number;
+  /**
+   * Whether software devices try it. Their threads run one after another, so that many workgroups, or sums that wait for
+   * each other, have nothing to hide there, and the widest loads are always the fastest.
+   */
+  readonly software: boolean;
 }
 
 /** Bytes of the cached data of the gemm kernels. */
@@ -21,6 +26,9 @@ export const MOST_THREADS = 1 << 18;
 const WORKGROUPS = [8, 64, 512] as const;
 /** Only the largest devices need this many threads; others do not try it. */
 const WIDE_WORKGROUPS = [...WORKGROUPS, MOST_THREADS / 64] as const;
+
+/** Of read and multiply-add kernels on software devices. */
+const MOST_SOFTWARE_WORKGROUPS = 64;
 
 /** Independent sums per thread. */
 const ACCUMULATORS = [1, 2, 4, 8, 16] as const;
@@ -56,7 +64,8 @@ function readKernels(bytes: number, workgroups: readonly number[]): readonly Mic
           // A thread reads whole rounds: with little data, many threads would leave a part unread, or all.
           const rounds = Math.floor(elements / threads / accumulators);
           const amount = rounds * accumulators * threads * widths[width];
-          return { ceiling: "read" as const, kernel, threads, args: { elements, threads }, amount };
+          const software = width === "mat4" && accumulators <= 2 && groups <= MOST_SOFTWARE_WORKGROUPS;
+          return { ceiling: "read" as const, kernel, threads, args: { elements, threads }, amount, software };
         });
       }),
     ),
@@ -75,7 +84,9 @@ function fmaKernels(scale: number, workgroups: readonly number[]): readonly Micr
       const threads = groups * 64;
       const trips = Math.max(64, Math.round(scale / (threads * accumulators * 8)));
       const args = { trips, seed: 0.5 };
-      return { ceiling: "fma" as const, kernel, threads, args, amount: threads * trips * accumulators * 8 };
+      const amount = threads * trips * accumulators * 8;
+      const software = accumulators > 1 && groups <= MOST_SOFTWARE_WORKGROUPS;
+      return { ceiling: "fma" as const, kernel, threads, args, amount, software };
     });
   });
 }
@@ -92,7 +103,8 @@ function gemmKernels(scale: number, workgroups: readonly number[]): readonly Mic
     return workgroups.map((groups) => {
       const threads = groups * 32;
       const trips = Math.max(64, Math.round(scale / (threads * each)));
-      return { ceiling: "gemm" as const, kernel, threads, args: { trips }, amount: threads * trips * each };
+      const amount = threads * trips * each;
+      return { ceiling: "gemm" as const, kernel, threads, args: { trips }, amount, software: true };
     });
   });
 }
