@@ -3,24 +3,24 @@ import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { buildPlayground, generate, openSmall, type Site, sharedVisit, tokensOf, type Visit, visit } from "./site.ts";
+import { readJson } from "../support/files.ts";
+import { buildPlayground, firstScreen, openSmall, type Shared, sharedVisit, tokensOf, visit } from "./site.ts";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-let site: Site;
-let browser: Browser;
-let visited: Visit;
+let shared: Shared;
 
 /** Of the page's main thread while a model loads and generates for the first time. */
 let loading: readonly TraceEvent[] = [];
 
 test.before(async () => {
-  ({ site, browser, visited } = await sharedVisit());
-  // Evaluated by the debugger, which the page's policy does not bind.
-  await visited.page.evaluate(`${axe}; 0`);
+  shared = await sharedVisit();
+  await firstScreen(shared);
 });
+
+test.after(() => shared.visited.context.setOffline(false));
 
 /** What axe finds serious, in words. @param rules all if null */
 async function findings(page: Page, rules: readonly string[] | null): Promise<string[]> {
@@ -51,9 +51,29 @@ test("the first load is small", async () => {
   assert.ok((await readdir(join(dist, "models/gpt2-stories"))).includes("model.safetensors"));
 });
 
-test("the page works by keyboard alone", async () => {
-  const { page } = visited;
+test("the first screen shows a run, and says that it is recorded", async () => {
+  const recorded = await readJson<{ plain: { text: string }[] }>("playground/shelf/recorded.json");
+  assert.equal(
+    await tokensOf(shared.visited.page, "Plain"),
+    recorded.plain.map(({ text }) => text),
+  );
+});
+
+test("a second visit needs no network", async () => {
+  const { page, context } = shared.visited;
+  // Until it has kept the site's hundred files, the service worker answers nothing, and so keeps no model.
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null, undefined, { polling: 100 });
+  await openSmall(page, "stories260K");
+  await context.setOffline(true);
+  await page.reload();
   await page.getByText("Recorded run.").waitFor();
+});
+
+test("the page works by keyboard alone, here without a network", async () => {
+  const {
+    browser,
+    visited: { page },
+  } = shared;
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
   await page.getByRole("tab", { name: "Steer" }).focus();
   await page.keyboard.press("ArrowRight");
@@ -80,7 +100,9 @@ test("the page works by keyboard alone", async () => {
 });
 
 test("axe finds nothing serious in any room, in light and dark", async () => {
-  const { page } = visited;
+  const { page } = shared.visited;
+  // Evaluated by the debugger, which the page's policy does not bind.
+  await page.evaluate(`${axe}; 0`);
   for (const scheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme: scheme });
     for (const name of ["Steer", "Circuit", "Fit", "Look", "Measure"]) {
@@ -119,33 +141,23 @@ interface TraceEvent {
   readonly args?: { readonly name?: string };
 }
 
-test("a second visit needs no network", async () => {
-  const { page, context, faults } = await visit(browser, site.url);
-  // Until it has kept the site's hundred files, the service worker answers nothing, and so keeps no model.
-  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
-  await openSmall(page, "gpt-nano-sort");
-  await context.setOffline(true);
-  await page.reload();
-  await page.getByText("Recorded run.").waitFor();
-  await openSmall(page, "gpt-nano-sort");
-  await page.getByRole("textbox", { name: "Prompt" }).fill("2 0 1 1 0 2");
-  await page.getByRole("spinbutton", { name: "Temperature" }).fill("0");
-  await page.getByRole("spinbutton", { name: "New tokens" }).fill("5");
-  await generate(page);
-  assert.is((await tokensOf(page, "Plain")).join(""), " 0 0 1 1 2");
+test("another page embeds the comparison with one script", async () => {
+  const { page, faults, context } = await visit(shared.browser, `${shared.site.url}embed.html`);
+  await page.getByRole("button", { name: "Run" }).click();
+  await page.waitForFunction(
+    () => {
+      const text = document.querySelector("sluice-compare")?.shadowRoot?.querySelector(".edited p")?.textContent ?? "";
+      return text.length > "The king said".length + 10;
+    },
+    undefined,
+    { polling: 100 },
+  );
   assert.equal(faults, []);
   await context.close();
 });
 
-test("another page embeds the comparison with one script", async () => {
-  const { page, faults, context } = await visit(browser, `${site.url}embed.html`);
-  await page.getByRole("button", { name: "Run" }).click();
-  await page.waitForFunction(() => {
-    const text = document.querySelector("sluice-compare")?.shadowRoot?.querySelector(".edited p")?.textContent ?? "";
-    return text.length > "The king said".length + 10;
-  });
-  assert.equal(faults, []);
-  await context.close();
+test("nothing was asked of another host, and nothing failed unseen", () => {
+  assert.equal(shared.visited.faults, []);
 });
 
 test.run();

@@ -1,25 +1,30 @@
 /** The playground's chat: many turns with both models at once, each with its own history. */
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Model } from "../../src/index.ts";
 import { root } from "../run-files.ts";
 import { load } from "../support/load.ts";
 import { pushBundle } from "./push-bundle.ts";
-import { openSmall, sharedVisit, tokensOf, type Visit, visit } from "./site.ts";
+import {
+  addPush,
+  copyLink,
+  freshPrompt,
+  meanwhile,
+  openLink,
+  sharedVisit,
+  slider,
+  tokensOf,
+  type Visit,
+} from "./site.ts";
 
-let browser: Browser;
 let visited: Visit;
 
 test.before(async () => {
-  const { site, ...shared } = await sharedVisit();
-  browser = shared.browser;
-  // A visitor of its own: the shared one is to see a first screen in another file.
-  visited = await visit(browser, site.url);
+  ({ visited } = await sharedVisit());
+  await freshPrompt(visited.page, "stories260K");
 });
-
-test.after(() => visited?.context.close());
 
 const OPENING = "Once upon a time";
 
@@ -51,48 +56,16 @@ async function conversation(model: Model, messages: readonly string[]): Promise<
   return answers;
 }
 
-/**
- * Moves the slider after the fourth token of the third answer, and presses Stop five tokens later: from within the page,
- * since on a busy machine an answer may end before a click from outside arrives.
- */
-async function slideAndStop(page: Page, send: () => Promise<void>): Promise<void> {
-  const slider = page.getByRole("group", { name: "push", exact: true }).getByRole("slider", { name: "Alpha" });
-  const stop = page.getByRole("button", { name: "Stop", exact: true });
-  const handles = { slider: await slider.elementHandle(), stop: await stop.elementHandle() };
-  await page.getByRole("region", { name: "Edited", exact: true }).evaluate((side, { slider, stop }) => {
-    let movedAt = Number.POSITIVE_INFINITY;
-    const observer = new MutationObserver(() => {
-      const said = side.querySelectorAll(".answer")[2]?.querySelectorAll(".token").length ?? 0;
-      if (said >= 4 && movedAt > said) {
-        movedAt = said;
-        (slider as HTMLInputElement).value = "-2";
-        for (const type of ["input", "change"]) slider?.dispatchEvent(new Event(type, { bubbles: true }));
-      }
-      if (said < movedAt + 5) return;
-      observer.disconnect();
-      (stop as HTMLButtonElement).click();
-    });
-    observer.observe(side, { childList: true, subtree: true });
-  }, handles);
-  await send();
-}
-
 test("each side goes on with what it said itself", async () => {
   const { page } = visited;
   const { bundle, bytes } = await pushBundle();
-  await openSmall(page, "stories260K");
-  await page.getByLabel("Add bundle").setInputFiles({
-    name: "push.safetensors",
-    mimeType: "application/octet-stream",
-    buffer: Buffer.from(bytes),
-  });
-  await page.getByRole("group", { name: "push", exact: true }).waitFor();
+  await addPush(page, bytes);
   await page.getByRole("radio", { name: "Chat" }).check();
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("8");
   await page.getByRole("spinbutton", { name: "Temperature" }).fill("0");
   await say(page, OPENING);
   await say(page, "Then the dog");
-  const model = await load(join(root, "weights/stories260K"));
+  const model = await load(join(root, "weights/stories260K"), { plan: "reference" });
   assert.equal(await answersOf(page, "Plain"), await conversation(model, [OPENING, "Then the dog"]));
   assert.equal(await answersOf(page, "Edited"), await conversation(model.with([bundle]), [OPENING, "Then the dog"]));
   assert.is.not((await answersOf(page, "Edited")).join(), (await answersOf(page, "Plain")).join());
@@ -115,8 +88,13 @@ test("a slider acts on the next token of an answer, and Stop keeps what was said
   await box.fill("One day");
   await box.press("Shift+Enter");
   assert.is(await box.inputValue(), "One day\n");
-  await slideAndStop(page, () => box.press("Enter"));
-  const last = page.getByRole("region", { name: "Edited", exact: true }).locator(".answer").nth(2);
+  const side = page.getByRole("region", { name: "Edited", exact: true });
+  const deeds = [
+    { tokens: 4, on: slider(page, "push", "Alpha"), value: -2 },
+    { tokens: 5, on: page.getByRole("button", { name: "Stop", exact: true }) },
+  ];
+  await meanwhile(side, deeds, () => box.press("Enter"));
+  const last = side.locator(".answer").nth(2);
   await page.getByText("Stopped.").waitFor();
   assert.match((await last.textContent()) ?? "", /stopped.*a slider moved/);
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("8");
@@ -125,15 +103,12 @@ test("a slider acts on the next token of an answer, and Stop keeps what was said
 
 test("a link brings the chat back, what cannot be drawn again as it was", async () => {
   const { page } = visited;
-  await page.getByRole("button", { name: "Copy link" }).click();
-  await page.waitForURL(/#s=/);
-  const other = await visit(browser, page.url());
+  const other = await openLink(await copyLink(page));
   await other.page.getByText("the same tokens as when it was made").waitFor();
   for (const side of ["Plain", "Edited"] as const) {
     assert.equal(await answersOf(other.page, side), await answersOf(page, side));
   }
   assert.equal(other.faults, []);
-  await other.context.close();
 });
 
 test("the last answer is drawn again, and the others stay", async () => {

@@ -1,44 +1,40 @@
-/** The playground's first room in a real browser: open, generate, stop, edit, move sliders, share. */
+/** The playground's first room in a real browser: generate, stop, edit, move sliders, share. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Browser } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { root } from "../run-files.ts";
-import { readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
-import { generate, openSmall, type Site, sharedVisit, slide, tokensOf, type Visit, visit } from "./site.ts";
+import { pushBundle } from "./push-bundle.ts";
+import {
+  addPush,
+  copyLink,
+  freshPrompt,
+  generate,
+  meanwhile,
+  openLink,
+  sharedVisit,
+  slide,
+  slider,
+  tokensOf,
+  type Visit,
+} from "./site.ts";
 
-let site: Site;
-let browser: Browser;
 let visited: Visit;
 
 test.before(async () => {
-  ({ site, browser, visited } = await sharedVisit());
-  await visited.page.getByRole("tab", { name: "Steer", exact: true }).click();
+  ({ visited } = await sharedVisit());
+  await freshPrompt(visited.page, "stories260K");
 });
 
-test("the first screen shows a run, and says that it is recorded", async () => {
-  const { page, context, faults } = await visit(browser, site.url);
-  await page.getByText("Recorded run.").waitFor();
-  const recorded = await readJson<{ plain: { text: string }[] }>("playground/shelf/recorded.json");
-  assert.equal(
-    await tokensOf(page, "Plain"),
-    recorded.plain.map(({ text }) => text),
-  );
-  assert.equal(faults, []);
-  await context.close();
-});
-
-test("a small model opens and says what the library says", async () => {
+test("a small model says what the library says", async () => {
   const { page } = visited;
-  await openSmall(page, "gpt2-stories");
   assert.is(await page.getByText("Recorded run.").count(), 0);
   await page.getByRole("textbox", { name: "Prompt" }).fill("Once upon a time");
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
   await page.getByRole("spinbutton", { name: "Temperature" }).fill("0");
   await generate(page);
-  const model = await load(join(root, "weights/gpt2-stories"));
+  const model = await load(join(root, "weights/stories260K"), { plan: "reference" });
   const { text } = await model.generate("Once upon a time", { maxNewTokens: 12, temperature: 0 }).result();
   model.dispose();
   assert.is((await tokensOf(page, "Plain")).join(""), text);
@@ -47,22 +43,23 @@ test("a small model opens and says what the library says", async () => {
 test("a run stops", async () => {
   const { page } = visited;
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("200");
-  await page.getByRole("button", { name: "Generate" }).click();
-  await page.getByRole("region", { name: "Plain" }).locator(".token").nth(5).waitFor();
-  await page.getByRole("button", { name: "Stop", exact: true }).click();
+  const stop = { tokens: 5, on: page.getByRole("button", { name: "Stop", exact: true }) };
+  await meanwhile(page.getByRole("region", { name: "Plain" }), [stop], () =>
+    page.getByRole("button", { name: "Generate" }).click(),
+  );
   await page.getByText("Stopped.").waitFor();
   assert.ok((await tokensOf(page, "Plain")).length < 200);
 });
 
 test("a bundle's stage has sliders and a switch, and acts", async () => {
   const { page } = visited;
-  await page.getByLabel("Add bundle").setInputFiles(join(root, "playground/shelf/shakespeare-ace.safetensors"));
-  const group = page.getByRole("group", { name: "shakespeare", exact: true });
+  await addPush(page, (await pushBundle()).bytes);
+  const group = page.getByRole("group", { name: "push", exact: true });
   await group.getByRole("slider", { name: "Strength" }).waitFor();
   assert.ok(await group.getByRole("switch", { name: "On" }).isChecked());
   await page.getByRole("textbox", { name: "Prompt" }).fill("The king said");
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
-  await slide(page, "shakespeare", "Alpha", 2);
+  await slide(page, "push", "Alpha", 2);
   await generate(page);
   const [plain, edited] = [await tokensOf(page, "Plain"), await tokensOf(page, "Edited")];
   assert.is(plain.length, 12);
@@ -91,35 +88,29 @@ test("a token tells how likely both models held it", async () => {
 
 test("a slider acts on the next token in the middle of a run", async () => {
   const { page } = visited;
-  await page.getByRole("spinbutton", { name: "New tokens" }).fill("60");
-  await slide(page, "shakespeare", "Alpha", 0);
+  await page.getByRole("spinbutton", { name: "New tokens" }).fill("120");
+  await slide(page, "push", "Alpha", 0);
   await generate(page);
   const still = await tokensOf(page, "Edited");
-  const started = page.getByRole("region", { name: "Edited" }).locator(".token");
-  await page.getByRole("button", { name: "Generate" }).click();
-  await started.nth(3).waitFor();
-  await slide(page, "shakespeare", "Alpha", 4);
-  await page.getByText("Done.", { exact: true }).waitFor();
+  const move = { tokens: 4, on: slider(page, "push", "Alpha"), value: 4 };
+  await meanwhile(page.getByRole("region", { name: "Edited" }), [move], () => generate(page));
   const moved = await tokensOf(page, "Edited");
   const parted = moved.findIndex((text, i) => text !== still[i]);
   assert.ok(parted > 3, `they part at token ${parted}`);
-  assert.ok(parted < 60);
+  assert.ok(parted < 120);
 });
 
 test("a link gives another visitor the same tokens", async () => {
   const { page } = visited;
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
-  await slide(page, "shakespeare", "Alpha", 1.5);
+  await slide(page, "push", "Alpha", 1.5);
   await page.getByRole("spinbutton", { name: "Temperature" }).fill("0.8");
   await generate(page);
-  await page.getByRole("button", { name: "Copy link" }).click();
-  await page.waitForURL(/#s=/);
-  const other = await visit(browser, page.url());
+  const other = await openLink(await copyLink(page));
   await other.page.getByText("the same tokens as when it was made").waitFor();
   assert.equal(await tokensOf(other.page, "Edited"), await tokensOf(page, "Edited"));
   assert.equal(await tokensOf(other.page, "Plain"), await tokensOf(page, "Plain"));
   assert.equal(other.faults, []);
-  await other.context.close();
 });
 
 test("a bundle of another model is refused in words", async () => {

@@ -3,19 +3,19 @@ import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors } from "../../src/index.ts";
-import { openSmall, sharedVisit, type Visit } from "./site.ts";
+import { freshPrompt, openSmall, sharedVisit, type Visit } from "./site.ts";
 
 let visited: Visit;
 
 test.before(async () => {
   ({ visited } = await sharedVisit());
+  await freshPrompt(visited.page, "stories260K");
 });
 
 const room = (name: string) => visited.page.getByRole("tab", { name, exact: true }).click();
 
 test("two lists become a bundle that can be downloaded and used", async () => {
   const { page } = visited;
-  await openSmall(page, "stories260K");
   await room("Fit");
   await page
     .getByRole("textbox", { name: "Positive" })
@@ -67,11 +67,15 @@ test("the circuit of sorting breaks while edges are cut, and mends", async () =>
   await page.keyboard.press("Enter");
   await page.getByText("1 of 82 edges cut").waitFor();
   assert.match((await page.locator("#circuit-cut").textContent()) ?? "", /blocks\.2\.mlp → logits/);
-  await page.waitForFunction(() => {
-    const text = document.querySelector("section[aria-label=Sorting] output")?.textContent ?? "";
-    const [right = 0, done = 0] = text.match(/\d+/g)?.map(Number) ?? [];
-    return right < done;
-  });
+  await page.waitForFunction(
+    () => {
+      const text = document.querySelector("section[aria-label=Sorting] output")?.textContent ?? "";
+      const [right = 0, done = 0] = text.match(/\d+/g)?.map(Number) ?? [];
+      return right < done;
+    },
+    undefined,
+    { polling: 100 },
+  );
   await page.getByRole("button", { name: "Restore all" }).click();
   await page.getByText("729 of 729 inputs sorted").waitFor();
 });

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { serve } from "../page/server.ts";
 import { root } from "../run-files.ts";
 import { openChromium, UNCHECKED } from "../support/chromium.ts";
@@ -40,7 +40,10 @@ export async function servePlayground(): Promise<Site> {
 export interface Shared {
   readonly site: Site;
   readonly browser: Browser;
-  /** A visitor who stays. Whatever model a test finds open there, {@link openSmall} makes sure of the one it wants. */
+  /**
+   * A visitor who stays, so that a model's kernels compile once. A file finds the page as another left it, and sets what it
+   * needs: {@link openSmall} makes sure of the model, {@link freshPrompt} of the room Steer, {@link firstScreen} of the rest.
+   */
   readonly visited: Visit;
 }
 
@@ -65,7 +68,8 @@ export interface Visit {
 
 /** A visitor with an empty profile. */
 export async function visit(browser: Browser, url: string): Promise<Visit> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  // Nothing is animated: without a GPU each frame costs what a token does.
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce" });
   const page = await context.newPage();
   const faults: string[] = [];
   const { host } = new URL(url);
@@ -82,6 +86,51 @@ export async function visit(browser: Browser, url: string): Promise<Visit> {
   return { context, page, faults };
 }
 
+/** The first screen of the shared visitor: as it is if nobody was here before, or else loaded again. */
+export async function firstScreen({ site, visited: { page } }: Shared): Promise<void> {
+  const recorded = page.getByText("Recorded run.");
+  if ((await page.locator(".model-line").count()) > 0) {
+    // An address that differs in its fragment alone would be the same page.
+    await page.goto("about:blank");
+    await page.goto(site.url);
+  }
+  await recorded.waitFor();
+}
+
+/** The room Steer with a model, without bundles, to continue a prompt. */
+export async function freshPrompt(page: Page, name: string): Promise<void> {
+  await openSmall(page, name);
+  await page.getByRole("tab", { name: "Steer", exact: true }).click();
+  const remove = page.getByRole("button", { name: /^Remove / });
+  while ((await remove.count()) > 0) await remove.first().click();
+  await page.getByRole("radio", { name: "Prompt" }).check();
+}
+
+/** Presses Copy link, and returns the link. */
+export async function copyLink(page: Page): Promise<string> {
+  const before = page.url();
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await page.waitForURL(({ href }) => href !== before && href.includes("#s="));
+  return page.url();
+}
+
+let reader: Promise<Visit> | undefined;
+
+/**
+ * Opens a link as another visitor does: the first in a browser that has never been here, those of later files in the
+ * address bar of that page, where the model of the first is open.
+ */
+export async function openLink(link: string): Promise<Visit> {
+  if (!reader) {
+    const { browser } = await sharedVisit();
+    reader = visit(browser, link);
+    return reader;
+  }
+  const visited = await reader;
+  await visited.page.goto(link);
+  return visited;
+}
+
 /** Opens one of the models that come with the site unless it is open, and waits until it can be used. */
 export async function openSmall(page: Page, name: string): Promise<void> {
   if ((await page.locator(".model-line", { hasText: name }).count()) > 0) return;
@@ -94,9 +143,59 @@ export function tokensOf(page: Page, region: "Plain" | "Edited"): Promise<string
   return page.getByRole("region", { name: region, exact: true }).locator(".token").allTextContents();
 }
 
+/** A slider of a stage. */
+export function slider(page: Page, group: string, name: "Strength" | "Alpha"): Locator {
+  return page.getByRole("group", { name: group, exact: true }).getByRole("slider", { name });
+}
+
 /** Sets a slider as a hand does. */
 export async function slide(page: Page, group: string, name: "Strength" | "Alpha", value: number): Promise<void> {
-  await page.getByRole("group", { name: group, exact: true }).getByRole("slider", { name }).fill(String(value));
+  await slider(page, group, name).fill(String(value));
+}
+
+/** Adds the bundle that {@link pushBundle} makes, as a file. */
+export async function addPush(page: Page, bytes: Uint8Array): Promise<void> {
+  const file = { name: "push.safetensors", mimeType: "application/octet-stream", buffer: Buffer.from(bytes) };
+  await page.getByLabel("Add bundle").setInputFiles(file);
+  await page.getByRole("group", { name: "push", exact: true }).waitFor();
+}
+
+/** What a hand does once a side has that many tokens more: it presses a button or, with a value, moves a slider. */
+export interface Deed {
+  readonly tokens: number;
+  readonly on: Locator;
+  readonly value?: number;
+}
+
+/**
+ * Begins a run, and does one thing after the other while it goes on: from within the page, since a run may end before a
+ * hand from outside arrives.
+ */
+export async function meanwhile(side: Locator, deeds: readonly Deed[], begin: () => Promise<void>): Promise<void> {
+  const handles = deeds.map(async ({ on, ...deed }) => ({ ...deed, element: await on.elementHandle() }));
+  await side.evaluate(
+    (root, waiting) => {
+      const tokens = root.getElementsByClassName("token");
+      let base = tokens.length;
+      const observer = new MutationObserver(() => {
+        const now = tokens.length;
+        // A run in place of another.
+        base = Math.min(base, now);
+        const [next] = waiting;
+        if (!next) return observer.disconnect();
+        if (now < base + next.tokens) return;
+        base = now;
+        waiting.shift();
+        const element = next.element as HTMLInputElement | HTMLButtonElement;
+        if (next.value === undefined) return element.click();
+        element.value = String(next.value);
+        for (const type of ["input", "change"]) element.dispatchEvent(new Event(type, { bubbles: true }));
+      });
+      observer.observe(root, { childList: true, subtree: true });
+    },
+    await Promise.all(handles),
+  );
+  await begin();
 }
 
 /** Presses Generate, and waits for the end. */

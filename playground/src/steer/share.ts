@@ -6,13 +6,13 @@ import { chatSampling, message, system, type Turn, turns } from "../chat/turns.t
 import { addNamed, connect } from "../server/connect.ts";
 import { addBundle, bundles, clearBundles } from "../state/bundles.ts";
 import { type Failure, failureOf } from "../state/failure.ts";
-import { choiceOf, chosen, model, modelFailure, openModel, smallModels } from "../state/model.ts";
+import { choiceOf, chosen, loading, model, modelFailure, openModel, smallModels } from "../state/model.ts";
 import { server } from "../state/server.ts";
 import { setStages, stagesNow } from "../state/shared-stages.ts";
 import { addFromShelf } from "../state/shelf.ts";
 import { packed } from "./packed-text.ts";
 import { clearRun, generate, isChat, prompt, sampling, sides, wantsChat } from "./run.ts";
-import { changedAt, runState, type SideName } from "./run-state.ts";
+import { changedAt, isBusy, runState, type SideName } from "./run-state.ts";
 import {
   INLINE_BYTES,
   readLink,
@@ -87,6 +87,8 @@ export async function copyLink(): Promise<void> {
 export async function openLink(): Promise<boolean> {
   const text = /^#s=(.+)$/.exec(location.hash)?.[1];
   if (text === undefined) return false;
+  linkNotice.value = null;
+  linkFailure.value = null;
   try {
     const shared = await readLink(text);
     prompt.value = shared.prompt;
@@ -104,9 +106,14 @@ export async function openLink(): Promise<boolean> {
 export async function follow(shared: Shared): Promise<void> {
   if (shared.server === undefined) {
     waiting.value = null;
+    // The model that is open stays, with its kernels, unless it has a run to end or another is on its way.
+    const isHere = model.value !== null && chosen.value?.kind === "small" && chosen.value.id === shared.model;
+    const isIdle = !isBusy.value && loading.value === null;
     clearRun();
-    await openModel(choiceOf(shared.model));
-    if (modelFailure.value) return;
+    if (!isHere || !isIdle) {
+      await openModel(choiceOf(shared.model));
+      if (modelFailure.value) return;
+    }
   } else if (!(await reach(shared.server, shared.model))) return;
   waiting.value = null;
   clearBundles();
