@@ -27,8 +27,10 @@ export interface SoakReport {
   readonly samples: readonly Sample[];
 }
 
-/** Samples of memory in a soak. */
+/** Samples of memory in a soak, unless it is short. */
 const SAMPLES = 30;
+/** Milliseconds between two samples, at least: each collects the server's garbage. */
+const LEAST_PAUSE = 1000;
 
 export async function soak({ model, seconds, clients, seed = 1 }: SoakOptions): Promise<SoakReport> {
   const key = "soak-key";
@@ -60,7 +62,7 @@ export async function soak({ model, seconds, clients, seed = 1 }: SoakOptions): 
   const samples: Sample[] = [];
   const watch = async (): Promise<void> => {
     while (past() < seconds) {
-      await new Promise((resolve) => setTimeout(resolve, (seconds * 1000) / SAMPLES));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(LEAST_PAUSE, (seconds * 1000) / SAMPLES)));
       samples.push({ seconds: past(), ...(await server.measure()) });
     }
   };
