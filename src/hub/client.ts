@@ -19,6 +19,8 @@ export interface FileBody {
   readonly begin: number;
   /** Bytes of the whole file; null if the server does not say. */
   readonly size: number | null;
+  /** The name of the content, as the answer has it; null if it has none. */
+  readonly etag: string | null;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
@@ -139,11 +141,12 @@ export class HubClient {
     const answer = await this.#request(this.#fileAddress(address), request, signal);
     const chunks = answer.chunks(this.access.stallMs);
     const linked = readSize(this.#hubHeader(answer, "x-linked-size"));
-    if (answer.status === 200) return { begin: 0, size: lengthOf(answer.headers) ?? linked, chunks };
+    const etag = this.#etagOf(answer);
+    if (answer.status === 200) return { begin: 0, size: lengthOf(answer.headers) ?? linked, etag, chunks };
     const [, first, total] = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(answer.headers.get("content-range") ?? "") ?? [];
     if (answer.status === 416) {
       await answer.cancel();
-      return { begin, size: readSize(total), chunks: nothing() };
+      return { begin, size: readSize(total), etag, chunks: nothing() };
     }
     // Without Content-Range the range is what was asked for: across origins a page may not see the header.
     if (first !== undefined && Number(first) !== begin) {
@@ -151,7 +154,7 @@ export class HubClient {
       // Its ranges are wrong: what has come can only be skipped in a body from the beginning.
       return this.open(address, 0, signal);
     }
-    return { begin, size: readSize(total) ?? linked, chunks };
+    return { begin, size: readSize(total) ?? linked, etag, chunks };
   }
 
   #fileAddress({ repo, commit, path }: FileAddress): string {
@@ -165,10 +168,14 @@ export class HubClient {
     // The tag and length of another host are its own business.
     const own = answer.isElsewhere ? null : answer.headers;
     return {
-      etag: readEtag(header("x-linked-etag") ?? header("etag")),
+      etag: this.#etagOf(answer),
       size: readSize(header("x-linked-size")) ?? (own && lengthOf(own)),
       commit: isFileName(commit) ? commit : null,
     };
+  }
+
+  #etagOf(answer: HubResponse): string | null {
+    return readEtag(this.#hubHeader(answer, "x-linked-etag") ?? this.#hubHeader(answer, "etag"));
   }
 
   #hubHeader(answer: HubResponse, name: string): string | null {

@@ -1,5 +1,5 @@
 /** What a content must have as its digest, computed while it comes. */
-import type { HubFile } from "./repo-files.ts";
+import { type HubFile, sha256In } from "./repo-files.ts";
 
 /** What the two faces of SHA-256 have in common. */
 interface Hash {
@@ -18,7 +18,7 @@ export interface Verdict {
 
 /** Bytes of a content in order, then whether they are right. */
 export class ContentDigest {
-  readonly #sha256: string | null;
+  #sha256: string | null;
   readonly #gitSha1: string | null;
   #hash: Hash | null = null;
   #bytes = 0;
@@ -34,6 +34,11 @@ export class ContentDigest {
     // Bundlers for browsers swap this module for sha256.ts (scripts/page-faces.json says so), hence the late import.
     const { Sha256 } = await import("../formats/node-sha256.ts");
     this.#hash = new Sha256();
+  }
+
+  /** Takes a SHA-256 by which an answer names the content, if nothing else has named a digest. */
+  learn(etag: string | null): void {
+    if (this.#gitSha1 === null) this.#sha256 ??= sha256In(etag);
   }
 
   add(bytes: Uint8Array): void {

@@ -235,6 +235,7 @@ export class FileDownload implements Metered {
     const { client, repo, address, signal } = this.#context;
     const body = await client.open({ repo, commit: address, path: this.path }, partial.size, signal);
     this.#learnSize(body);
+    digest.learn(body.etag);
     const parts: Uint8Array[] = [];
     let held = 0;
     let writtenAt = performance.now();

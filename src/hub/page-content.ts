@@ -13,6 +13,9 @@ import type { PartialFile } from "./store.ts";
 /** Bytes of a part. */
 const PART_BYTES = 4 << 20;
 
+/** Room that a content begins with: most files of a model have a few kilobytes. */
+const FIRST_ROOM = 64 << 10;
+
 /** Milliseconds after which a part is written although it is not full. */
 const WRITE_MS = 400;
 
@@ -93,7 +96,7 @@ export class PagePartial implements PartialFile {
   /** Lengths of the full parts. */
   #lengths: number[] = [];
   /** The part that grows. */
-  #tail = new Uint8Array(PART_BYTES);
+  #tail = new Uint8Array(FIRST_ROOM);
   #tailLength = 0;
   /** Bytes of the tail that are written. */
   #tailWritten = 0;
@@ -134,6 +137,7 @@ export class PagePartial implements PartialFile {
   async append(bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       const part = bytes.subarray(done, done + PART_BYTES - this.#tailLength);
+      this.#makeRoom(this.#tailLength + part.length);
       this.#tail.set(part, this.#tailLength);
       this.#tailLength += part.length;
       done += part.length;
@@ -199,9 +203,18 @@ export class PagePartial implements PartialFile {
     const blob = await this.#files.read(`${this.#folder}/${nameOf(index)}`);
     this.#lengths.pop();
     if (!blob) return;
+    this.#makeRoom(last);
     this.#tail.set(new Uint8Array(await blob.arrayBuffer()));
     this.#tailLength = last;
     this.#tailWritten = last;
+  }
+
+  /** Moves the tail if it would not hold that many bytes. What is being written stays where it is. */
+  #makeRoom(bytes: number): void {
+    if (bytes <= this.#tail.length) return;
+    const larger = new Uint8Array(Math.min(PART_BYTES, Math.max(bytes, 2 * this.#tail.length)));
+    larger.set(this.#tail.subarray(0, this.#tailLength));
+    this.#tail = larger;
   }
 
   async #endPart(): Promise<void> {

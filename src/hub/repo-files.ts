@@ -93,6 +93,11 @@ export function fetchable(path: string, listed: RepoFile | null, head: FileHead 
   return { path, size: head?.size ?? listed?.size ?? null, etag, sha256, gitSha1 };
 }
 
+/** The SHA-256 that an ETag is; null for one that is something else. */
+export function sha256In(etag: string | null): string | null {
+  return hex(SHA256, etag);
+}
+
 export function readSize(value: unknown): number | null {
   const size = typeof value === "string" && /^\d{1,16}$/.test(value) ? Number(value) : value;
   return Number.isSafeInteger(size) && (size as number) >= 0 ? (size as number) : null;

@@ -90,6 +90,14 @@ test("a wrong file is thrown away and named, and fetched anew the next time", as
   }
 });
 
+test("a file is held to the SHA-256 that its own answer names, if nothing else names a digest", () =>
+  inFolder(async (folder) => {
+    hub.misbehaviour = { misnamed: path, without: ["tree", "paths-info", "siblings"], corrupt: path };
+    await refusal("bad_file", () => pull(hub, folder, "org/single"), `org/single/${path}`, "its SHA-256 is");
+    hub.misbehaviour = { ...hub.misbehaviour, corrupt: "another" };
+    await pull(hub, folder, "org/single");
+  }));
+
 test("a damaged remainder of an earlier download is noticed at the end, and replaced", () =>
   inFolder(async (folder) => {
     await mkdir(join(folder, blobs), { recursive: true });

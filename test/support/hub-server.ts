@@ -44,6 +44,8 @@ export interface Misbehaviour {
   readonly stall?: { readonly path: string; readonly after: number; times: number };
   /** One byte is changed on the way. */
   readonly corrupt?: string;
+  /** A large file whose SHA-256 answers to HEAD do not name. */
+  readonly misnamed?: string;
   /** A file's length is said to be another by the hub. */
   readonly lie?: { readonly path: string; readonly size: number };
   /** Files answered with a web page; `*` for everything. */
@@ -184,7 +186,7 @@ export class FakeHub {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const { refuse: refused, html: page, lie, without = [] } = this.misbehaviour;
+    const { refuse: refused, html: page, lie, misnamed, without = [] } = this.misbehaviour;
     const commit =
       without.includes("commits") && /^[0-9a-f]{40}$/.test(revision) ? undefined : commitAt(repo, revision);
     if (!commit) return refuse(response, 404, "RevisionNotFound", `Invalid rev id: ${revision}`);
@@ -210,6 +212,7 @@ export class FakeHub {
       "X-Repo-Commit": commit.sha,
       ...(!without.includes("etag") && { ETag: lfs ? `"${oid}"` : etag }),
       ...(lfs && !without.includes("linked") && { "X-Linked-Etag": etag, "X-Linked-Size": size }),
+      ...(misnamed === path && request.method === "HEAD" && { "X-Linked-Etag": '"-1"' }),
     };
     if (lfs) {
       const location = `${this.storageUrl}/${lfs.oid}?path=${encodeURIComponent(path)}&repo=${name}&signature=abc`;
