@@ -10,18 +10,29 @@ export interface Plan {
   readonly edits: readonly { readonly file: number; readonly edit: Edit }[];
 }
 
-export function planOf(target: Target, sets: number, seed: number, index: number): Plan {
-  const edit = target.hasJson === false ? bytesAlone : anyEdit;
-  const plan = fc.record({
-    set: fc.nat({ max: sets - 1 }),
-    edits: fc.array(fc.record({ file: share(), edit }), { minLength: 1, maxLength: 3 }),
-  });
+export function planOf({ hasJson = true }: Target, sets: number, seed: number, index: number): Plan {
   // Numbers of one seed and of the next have nothing in common.
-  const [made] = fc.sample(plan, {
+  const [made] = fc.sample(plansFor(hasJson, sets), {
     seed: Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(index + 1, 0xc2b2ae35),
     numRuns: 1,
   });
   return made as Plan;
+}
+
+/** By what they are for: to make one takes longer than to draw from it. */
+const plans = new Map<string, fc.Arbitrary<Plan>>();
+
+function plansFor(hasJson: boolean, sets: number): fc.Arbitrary<Plan> {
+  const key = `${hasJson} ${sets}`;
+  const known = plans.get(key);
+  if (known) return known;
+  const edit = hasJson ? anyEdit : bytesAlone;
+  const made = fc.record({
+    set: fc.nat({ max: sets - 1 }),
+    edits: fc.array(fc.record({ file: share(), edit }), { minLength: 1, maxLength: 3 }),
+  });
+  plans.set(key, made);
+  return made;
 }
 
 export function filesOf(target: Target, sets: readonly Files[], plan: Plan): Files {

@@ -20,6 +20,7 @@ import { defaultLimits } from "../../src/serve/limits.ts";
 import { Metrics } from "../../src/serve/metrics.ts";
 import { Service } from "../../src/serve/service.ts";
 import { loadTokenizer } from "../../src/tokenizer/load.ts";
+import { spoilsNothing } from "./cases.ts";
 import { picked } from "./picked-files.ts";
 import type { Files, Random } from "./target.ts";
 
@@ -126,14 +127,13 @@ export interface ImaginedServer {
   readonly app: App;
   /** What the server called its own fault. */
   readonly faults: readonly unknown[];
+  /** From now on tokens are drawn by this. */
+  drawBy(random: Random): void;
 }
 
 /** @param files a model's config.json and tokenizer. @param bundles by the names that requests use */
-export async function imaginedServer(
-  files: Files,
-  bundles: ReadonlyMap<string, BundleInput>,
-  random: Random,
-): Promise<ImaginedServer> {
+export async function imaginedServer(files: Files, bundles: ReadonlyMap<string, BundleInput>): Promise<ImaginedServer> {
+  let random: Random = spoilsNothing;
   const parts = await opened(files);
   const { config, tokenizer } = parts;
   const model = {
@@ -152,7 +152,7 @@ export async function imaginedServer(
       const plan = { capacity: CONTEXT, sequences: options.sequences ?? 4 };
       const sequences = { plan, vocabSize: config.vocab_size, check: () => undefined } as unknown as Sequences;
       const bounds = { config, tokenizer, eosTokenIds: null, context: CONTEXT };
-      const scheduler = new DrawingScheduler(random, config.vocab_size) as unknown as Scheduler;
+      const scheduler = new DrawingScheduler(() => random(), config.vocab_size) as unknown as Scheduler;
       return new Batch(sequences, scheduler, bounds, new NamedBundles(config) as unknown as BatchBundles);
     },
   } as unknown as Model;
@@ -164,7 +164,13 @@ export async function imaginedServer(
     ...{ origins: ["https://good.example"], allowUploads: true },
     onFault: (error) => faults.push(error),
   });
-  return { app, faults };
+  return {
+    app,
+    faults,
+    drawBy(next) {
+      random = next;
+    },
+  };
 }
 
 let known: Promise<PromptReader & { readonly config: ModelConfig }> | undefined;

@@ -28,8 +28,8 @@ export function picked<Item>(list: readonly Item[], pick: number): Item {
   return list[Math.floor(pick * list.length)] as Item;
 }
 
-/** A list repeated within a repeated list makes texts that say nothing new. */
-const MOST_TEXT = 8_000_000;
+/** A list repeated within a repeated list makes texts that say nothing new: few may become long. */
+const mostText = (pick: number): number => ((pick * 1000) % 1 < 1 / 8 ? 8_000_000 : 1_000_000);
 
 /** @returns the edited text */
 export function editJson({ text, places }: JsonText, { at, change, pick }: JsonEdit): string {
@@ -47,7 +47,7 @@ export function editJson({ text, places }: JsonText, { at, change, pick }: JsonE
       return put(withComma(place), "");
     case "repeat": {
       const times = picked([1, 1, 2, 100, 5000], pick);
-      if (text.length + times * (own.length + 6) > MOST_TEXT) return text;
+      if (text.length + times * (own.length + 6) > mostText(pick)) return text;
       const valueText = text.slice(value.begin, value.end);
       const again = (i: number): string => (key ? `${keyWith(text, key, String(i))}:${valueText}` : valueText);
       return beside(Array.from({ length: times }, (_, i) => again(i)).join(","));

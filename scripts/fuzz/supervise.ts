@@ -9,6 +9,8 @@ import { UNSOUND } from "./outcome.ts";
 const HANG_MS = 20_000;
 /** Of a process's heap; what files take outside it counts by the process's memory. */
 const HEAP_MB = 400;
+/** Bytes of code that run before V8 considers to optimise it: it would take a third of the time for code that runs little. */
+const INTERRUPT_BUDGET = 4_000_000;
 /** Cases that wait for a report; after a loss each is reported at once, which shows at which the process ends. */
 const MOST_UNTOLD = 64;
 /** After more processes that reported nothing it is not the cases that end them. */
@@ -123,6 +125,7 @@ class Run {
       process.execPath,
       [
         `--max-old-space-size=${HEAP_MB}`,
+        `--interrupt-budget=${INTERRUPT_BUDGET}`,
         oneFile(new URL("./child.ts", import.meta.url)),
         ...[`${this.#seed}`, JSON.stringify(ranges), `${this.#mostUntold}`],
       ],

@@ -9,14 +9,20 @@ export type Files = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 /** Draws from [0, 1), the same for the same case. */
 export type Random = () => number;
 
-/** One time in sixteen: for what a case may do besides, at many times its cost. */
+/** One time in 64: for what a case may do besides, at many times its cost. */
 export function isRare(random: Random): boolean {
-  return random() > 1 - 1 / 16;
+  return random() > 1 - 1 / 64;
+}
+
+/** Sets of which about one in four is a large one. What reads them is the same, and small ones take less time. */
+export function mostlySmall(small: readonly Files[], large: readonly Files[]): readonly Files[] {
+  const times = Math.ceil((3 * large.length) / small.length);
+  return [...Array.from({ length: times }, () => small).flat(), ...large];
 }
 
 export interface Target {
   readonly name: string;
-  /** Sets of files that are right, each of which `read` accepts. */
+  /** Sets of files that are right, each of which `read` accepts. A set that is there twice is begun with twice as often. */
   seeds(): readonly Files[];
   /** Which files of a set are edited; default: all. */
   readonly edits?: (path: string) => boolean;

@@ -1,5 +1,6 @@
 /** Bundles, and the files of other projects that become bundles. */
 import { readConfig } from "../../../src/architectures/read-config.ts";
+import { writeGgufVectors } from "../../../src/formats/gguf/write-vectors.ts";
 import { readBundle, writeBundle } from "../../../src/interventions/bundle.ts";
 import type { Bundle } from "../../../src/interventions/bundle-types.ts";
 import { compose, shapeOf } from "../../../src/interventions/compose.ts";
@@ -7,7 +8,7 @@ import { type ImportOptions, importBundle } from "../../../src/interventions/imp
 import { inspectBundle } from "../../../src/interventions/inspect.ts";
 import { mergeBundles } from "../../../src/interventions/merge.ts";
 import type { ModelShape } from "../../../src/interventions/sites.ts";
-import { Broken, type Files, fileOf, isRare, type Random, type Target } from "../target.ts";
+import { Broken, type Files, fileOf, isRare, mostlySmall, type Random, type Target } from "../target.ts";
 
 /** A model that is as wide, deep and named as a foreign file says. */
 function shape(hidden: number, layers: number, type = "llama"): ModelShape {
@@ -108,15 +109,31 @@ export const edgeFiles = importing(
   true,
 );
 
+/** As wide and deep as the published ones are for a 7B, and a small one. */
+const vectorModels = { large: shape(4096, 32), small: shape(32, 4) };
+
+const smallVectors = writeGgufVectors(
+  new Map<string, string | number>([
+    ["general.architecture", "controlvector"],
+    ["controlvector.model_hint", "llama"],
+    ["controlvector.layer_count", 3],
+  ]),
+  new Map([1, 2, 3].map((layer) => [`direction.${layer}`, Float32Array.from({ length: 32 }, (_, i) => i / 8 - layer)])),
+);
+
 export const controlVector: Target = {
   name: "control_vector",
-  seeds: () => [fileOf("test/data/control-vectors/create.gguf"), fileOf("test/data/control-vectors/reason.gguf")],
+  seeds: () =>
+    mostlySmall(
+      [new Map([["small.gguf", smallVectors]])],
+      ["create", "reason"].map((name) => fileOf(`test/data/control-vectors/${name}.gguf`)),
+    ),
   hasJson: false,
   read: async (files, random) => {
     const [[name, bytes]] = files as unknown as [[string, Uint8Array]];
-    const result = await importBundle(files, name, controlVectorModel, { onWarning: () => undefined });
+    const config = name === "small.gguf" ? vectorModels.small : vectorModels.large;
+    const result = await importBundle(files, name, config, { onWarning: () => undefined });
     if (bytes.length === 0) throw new Broken("an empty file is a control vector");
     useImported(result, random);
   },
 };
-const controlVectorModel = shape(4096, 32);

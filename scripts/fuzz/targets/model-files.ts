@@ -9,10 +9,20 @@ import type { FileSource } from "../../../src/formats/source.ts";
 import { measureModel } from "../../../src/model/footprint.ts";
 import { generateOptions } from "../../../src/model/generate-arguments.ts";
 import { openLora } from "../../../src/model/lora.ts";
-import { drawnModel } from "../../../test/support/mlx-files.ts";
 import { imaginedDevice } from "../imagined-device.ts";
+import { smallGpt2, smallLlama, smallMlx, sort, stories } from "../models.ts";
 import { picked } from "../picked-files.ts";
-import { Broken, type Files, fileOf, folderOf, isRare, type Random, type Target, withFiles } from "../target.ts";
+import {
+  Broken,
+  type Files,
+  fileOf,
+  folderOf,
+  isRare,
+  mostlySmall,
+  type Random,
+  type Target,
+  withFiles,
+} from "../target.ts";
 
 /**
  * Opens a model as `load` does, up to the device, and reads all its weights. Now and then it measures the model too, which
@@ -42,9 +52,6 @@ async function readOpened(source: FileSource): Promise<void> {
   }
 }
 
-const sort = folderOf("weights/gpt-nano-sort", (name) => name === "config.json" || name === "model.safetensors");
-const stories = folderOf("weights/stories260K", (name) => /config\.json$|model\.safetensors$/.test(name));
-
 /** The weights in two files, with the index that says which tensor is in which. */
 function sharded(files: Files): Files {
   const { tensors } = parseSafetensors(files.get("model.safetensors") as Uint8Array);
@@ -65,7 +72,7 @@ function sharded(files: Files): Files {
 
 export const modelFolder: Target = {
   name: "model",
-  seeds: () => [sort, stories],
+  seeds: () => mostlySmall([smallGpt2, smallLlama], [sort, stories]),
   edits: (path) => path.endsWith(".json"),
   read: readModel,
 };
@@ -74,7 +81,7 @@ export const modelFolder: Target = {
 export const generationConfig: Target = {
   name: "generation_config",
   seeds: () =>
-    [sort, stories].map((files) =>
+    [smallGpt2, smallLlama].map((files) =>
       withFiles(files, {
         "generation_config.json": JSON.stringify({
           ...{ bos_token_id: 1, eos_token_id: [2, 0], do_sample: true, temperature: 0.7, top_k: 20, top_p: 0.9 },
@@ -97,57 +104,32 @@ export const generationConfig: Target = {
 
 export const weightIndex: Target = {
   name: "index",
-  seeds: () => [sharded(sort), sharded(stories)],
+  seeds: () => mostlySmall([smallGpt2, smallLlama].map(sharded), [sort, stories].map(sharded)),
   edits: (path) => path.endsWith(".index.json"),
   read: readModel,
 };
 
 export const weights: Target = {
   name: "safetensors",
-  seeds: () => [sort, sharded(sort)],
+  seeds: () => mostlySmall([smallGpt2, sharded(smallLlama)], [sort, sharded(sort)]),
   edits: (path) => path.endsWith(".safetensors"),
   read: readModel,
 };
 
+const ggufFile = (name: string): Files => fileOf(`test/data/gguf/${name}.gguf`);
+
 export const gguf: Target = {
   name: "gguf",
-  seeds: () => ["llama", "qwen2", "stories260K-Q8_0"].map((name) => fileOf(`test/data/gguf/${name}.gguf`)),
+  seeds: () => mostlySmall([ggufFile("qwen2")], [ggufFile("llama"), ggufFile("stories260K-Q8_0")]),
   hasJson: false,
   read: readModel,
 };
 
 export const mlx: Target = {
   name: "mlx",
-  seeds: () => mlxSeeds,
+  seeds: () => [smallMlx],
   read: readModel,
 };
-
-const mlxModel = drawnModel({
-  config: {
-    model_type: "llama",
-    hidden_size: 64,
-    intermediate_size: 96,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-    head_dim: 32,
-    vocab_size: 40,
-    max_position_embeddings: 16,
-    rms_norm_eps: 1e-5,
-    tie_word_embeddings: false,
-  },
-  usual: { bits: 4, group: 32 },
-  modules: { "model.layers.0.mlp.up_proj": { bits: 8, group: 64 } },
-  scales: "F16",
-  seed: 7,
-});
-const mlxSeeds: readonly Files[] = [
-  new Map(
-    await Promise.all(
-      mlxModel.quantised.map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())] as const),
-    ),
-  ),
-];
 
 /** The models that test/data/lora's adapters are for. */
 export const lora: Target = {

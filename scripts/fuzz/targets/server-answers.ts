@@ -11,10 +11,11 @@ import type { HubReference } from "../../../src/hub/reference.ts";
 import { editBytes } from "../byte-edits.ts";
 import { editJson, picked } from "../json-edits.ts";
 import { readJsonText } from "../json-places.ts";
+import { smallLlama, sort } from "../models.ts";
 import { onDisk } from "../scratch.ts";
-import { Broken, type Files, folderOf, type Random, type Target } from "../target.ts";
+import { Broken, type Files, mostlySmall, type Random, type Target } from "../target.ts";
 
-const model = folderOf("weights/gpt-nano-sort", (name) => name === "config.json" || name === "model.safetensors");
+const models = mostlySmall([smallLlama], [sort]);
 const commit = "0123456789abcdef0123456789abcdef01234567";
 const hubUrl = "http://hub.invalid";
 const webUrl = "http://web.invalid/model";
@@ -158,11 +159,11 @@ async function inHaste(work: () => Promise<void>): Promise<void> {
 async function withServer(serve: (url: URL, range: string | null) => Answer, work: () => Promise<void>): Promise<void> {
   const { fetch: usual } = globalThis;
   globalThis.fetch = async (input, init) => {
-    const request = new Request(input as Request, init);
-    const { status, headers, body } = serve(new URL(request.url), request.headers.get("range"));
-    const hasBody = request.method !== "HEAD" && ![204, 304].includes(status);
+    const url = new URL(String(input));
+    const { status, headers, body } = serve(url, new Headers(init?.headers).get("range"));
+    const hasBody = init?.method !== "HEAD" && ![204, 304].includes(status);
     const response = new Response(hasBody ? body : null, { status, headers });
-    Object.defineProperty(response, "url", { value: request.url });
+    Object.defineProperty(response, "url", { value: url.href });
     return response;
   };
   try {
@@ -190,13 +191,13 @@ async function compare(source: FileSource, files: Files): Promise<void> {
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** Into the store of a page, which is in memory here; one case in eight into Hugging Face's cache on disk. */
+/** Into the store of a page, which is in memory here; one case in 32 into Hugging Face's cache on disk. */
 export const hub: Target = {
   name: "hub",
-  seeds: () => [model],
+  seeds: () => models,
   edits: () => false,
   read: (files, random) => {
-    const open = random() < 1 / 8 ? openOnDisk : openInPage;
+    const open = random() < 1 / 32 ? openOnDisk : openInPage;
     return withServer(
       (url, range) => spoil(hubAnswer(files, url, range), random, true),
       () => open((source) => compare(source, files)),
@@ -228,7 +229,7 @@ function openOnDisk(use: (source: FileSource) => Promise<void>): Promise<void> {
 
 export const web: Target = {
   name: "web",
-  seeds: () => [model],
+  seeds: () => models,
   edits: () => false,
   read: (files, random) =>
     withServer(

@@ -20,7 +20,7 @@ const never = new AbortController().signal;
 export const jsonLines: Target = {
   name: "jsonl",
   seeds: () => [
-    beginning(fileOf("test/data/tales.jsonl", "lines.jsonl"), 60_000),
+    beginning(fileOf("test/data/tales.jsonl", "lines.jsonl"), 5_000),
     text("lines.jsonl", '{"text":"a"}\n{"tokens":[1,2,3]}\n{"text":"b\\u00e9"}\n'),
   ],
   read: (files) =>

@@ -55,9 +55,8 @@ function use(tokenizer: Tokenizer): void {
 
 /** The folders that transformers read for test/tokenizer: every form of vocabulary that there is. */
 function preparedFolders(has: string): readonly Files[] {
-  const { folders } = JSON.parse(
-    new TextDecoder().decode([...fileOf("test/data/tokenizers/folders.json").values()][0]),
-  ) as {
+  const [prepared] = fileOf("test/data/tokenizers/folders.json").values();
+  const { folders } = jsonOf(prepared) as {
     readonly folders: readonly { readonly files: Readonly<Record<string, unknown>> }[];
   };
   const bytesOf = (content: unknown): Uint8Array<ArrayBuffer> => {
@@ -95,16 +94,24 @@ export const sentencePiece: Target = {
 
 const templateNames = ["deepseek-r1-distill-qwen", "mistral-nemo", "phi-3.5", "qwen2.5", "qwq", "zephyr"];
 
-/** The stories' tokenizer with a published template. */
-export function withTemplate(name: string): Files {
-  const published = fileOf(`test/data/jinja/${name}.json`);
-  const record: unknown = JSON.parse(new TextDecoder().decode([...published.values()][0]));
-  const { template } = record as { readonly template: string };
-  const own: unknown = JSON.parse(new TextDecoder().decode(storiesFiles.get("tokenizer_config.json")));
-  return withFiles(storiesFiles, {
-    "tokenizer_config.json": JSON.stringify({ ...(own as object), chat_template: template }),
-  });
+const jsonOf = (bytes: Uint8Array | undefined): unknown => JSON.parse(new TextDecoder().decode(bytes));
+
+/** A tokenizer with a published template. */
+export function withTemplate(files: Files, name: string): Files {
+  const [published] = fileOf(`test/data/jinja/${name}.json`).values();
+  const { template } = jsonOf(published) as { readonly template: string };
+  const own = jsonOf(files.get("tokenizer_config.json")) as object;
+  return withFiles(files, { "tokenizer_config.json": JSON.stringify({ ...own, chat_template: template }) });
 }
+
+/** The stories' tokenizer with its special tokens alone: templates ask for no other. */
+function specialTokensAlone(): Files {
+  const whole = jsonOf(storiesFiles.get("tokenizer.json")) as { readonly model: { readonly vocab: object } };
+  const vocab = Object.fromEntries(Object.entries(whole.model.vocab).slice(0, 3));
+  const model = { ...whole.model, vocab, merges: [], byte_fallback: false };
+  return withFiles(storiesFiles, { "tokenizer.json": JSON.stringify({ ...whole, model }) });
+}
+const special = specialTokensAlone();
 
 async function render(files: Files): Promise<void> {
   const text = (await open(files)).applyChatTemplate(messages, { addGenerationPrompt: true });
@@ -113,7 +120,7 @@ async function render(files: Files): Promise<void> {
 
 export const tokenizerConfig: Target = {
   name: "tokenizer_config",
-  seeds: () => templateNames.map(withTemplate),
+  seeds: () => templateNames.map((name) => withTemplate(special, name)),
   edits: (path) => path === "tokenizer_config.json",
   read: render,
 };
@@ -123,9 +130,9 @@ export const chatTemplate: Target = {
   name: "chat_template",
   seeds: () =>
     templateNames.map((name) => {
-      const files = withTemplate(name);
-      const config: unknown = JSON.parse(new TextDecoder().decode(files.get("tokenizer_config.json")));
-      const { chat_template: template, ...rest } = config as { readonly chat_template: string };
+      const files = withTemplate(special, name);
+      const config = jsonOf(files.get("tokenizer_config.json")) as { readonly chat_template: string };
+      const { chat_template: template, ...rest } = config;
       return withFiles(files, { "tokenizer_config.json": JSON.stringify(rest), "chat_template.jinja": template });
     }),
   edits: (path) => path === "chat_template.jinja",
