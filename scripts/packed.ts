@@ -1,7 +1,7 @@
 /** The package as its users get it: packed, and installed in a folder outside of the checkout. */
 import { execFile } from "node:child_process";
 import { rmSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,10 +54,10 @@ async function install(): Promise<Installed> {
   const packed = await output("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", parent], root);
   const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
   const tarball = join(parent, filename);
-  const { devDependencies } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as {
-    devDependencies: Record<string, string>;
-  };
-  const chromium = `@sparticuz/chromium@${devDependencies["@sparticuz/chromium"]}`;
-  await output("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball, chromium], folder);
+  await output("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], folder);
+  // Only its software GPU is used, and the checkout has installed it: half of what would be written is this browser.
+  const carrier = "node_modules/@sparticuz/chromium";
+  await mkdir(join(folder, carrier, ".."));
+  await symlink(join(root, carrier), join(folder, carrier), "junction");
   return { folder, tarball };
 }

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { output, root } from "../packed.ts";
 import type { Block, Page } from "./blocks.ts";
-import { atItsLines, fileFor, type Outcome, type Reader } from "./reader.ts";
+import { atItsLines, fileFor, type Reader } from "./reader.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -87,9 +87,4 @@ async function compile(reader: Reader, files: readonly string[]): Promise<Readon
     errors.set(file, [...(errors.get(file) ?? []), line]);
   }
   return errors;
-}
-
-/** Runs a compiled program in Node. Its stack has the page's line numbers. */
-export function runProgram(reader: Reader, file: string): Promise<Outcome> {
-  return reader.run(process.execPath, ["--enable-source-maps", file]);
 }

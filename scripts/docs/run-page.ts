@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Block, Page } from "./blocks.ts";
-import { type Programs, runProgram } from "./programs.ts";
+import type { Programs } from "./programs.ts";
 import { docsPython, missingModules } from "./python.ts";
 import { atItsLines, fileFor, type Outcome, type Reader } from "./reader.ts";
 import { openInChromium } from "./web-page.ts";
@@ -55,7 +55,8 @@ async function runBlock(reader: Reader, block: Block, program: string): Promise<
     case "sh":
       return runShell(reader, block);
     case "ts":
-      return runProgram(reader, program);
+      // Its stack has the page's line numbers.
+      return reader.runModule(program);
     case "html":
       return openInChromium(reader, block);
     case "json":

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { serve } from "../../test/page/server.ts";
-import { openChromium, UNCHECKED } from "../../test/support/chromium.ts";
+import { sharedChromium } from "../../test/support/chromium.ts";
 import type { Block } from "./blocks.ts";
 import type { Outcome, Reader } from "./reader.ts";
 
@@ -21,9 +21,9 @@ export async function openInChromium(reader: Reader, block: Block): Promise<Outc
   const server = await serve({
     folders: { "/": reader.folder, "/node_modules/": join(reader.folder, "../node_modules") },
   });
-  const browser = await openChromium([`--${UNCHECKED}`]);
+  const context = await (await sharedChromium()).newContext();
   try {
-    const page = await browser.newPage();
+    const page = await context.newPage();
     const faults: string[] = [];
     page.on("pageerror", (error) => faults.push(`the page throws ${error.stack ?? error.message}`));
     page.on("console", (message) => {
@@ -50,7 +50,7 @@ export async function openInChromium(reader: Reader, block: Block): Promise<Outc
     }
     return faults.length > 0 ? { fault: faults.join("\n") } : {};
   } finally {
-    await browser.close();
+    await context.close();
     await server.close();
   }
 }

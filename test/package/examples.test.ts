@@ -2,12 +2,13 @@
 import { cp, readdir, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { openProcess } from "../../scripts/one-process/open.ts";
 import { installPacked, output, root } from "../../scripts/packed.ts";
 import { type Server, serve } from "../page/server.ts";
-import { openChromium, UNCHECKED } from "../support/chromium.ts";
+import { sharedChromium } from "../support/chromium.ts";
 
 /** Long enough for a software GPU on a busy machine. */
 const PAGE_LIMIT_MS = 120_000;
@@ -54,28 +55,33 @@ test("the examples for Node print what they promise", async () => {
   const files = (await readdir(join(folder, "examples/node"))).sort();
   assert.equal(files, Object.keys(printed).sort());
   for (const file of files) {
-    // One as users run it: the checks of bounds take a third of the time to compile, and change no bit.
-    const env = file === "generate.js" ? {} : { SLUICE_DAWN_FLAGS: UNCHECKED };
-    const text = await output(process.execPath, [join("examples/node", file)], folder, env);
+    const module = join(folder, "examples/node", file);
+    // One as users run it, in a process of its own and with the checks of bounds.
+    const text = file === "generate.js" ? await output(process.execPath, [module], folder) : await runShared(module);
     for (const pattern of printed[file] ?? []) assert.match(text, pattern, file);
   }
 });
 
+/** Runs an example where others of the package run too. @returns what it prints */
+async function runShared(module: string): Promise<string> {
+  const { exit, stdout, stderr } = await (await openProcess()).run(module, folder);
+  assert.is(exit, 0, stderr);
+  return stdout;
+}
+
 let server: Server | undefined;
-let browser: Browser | undefined;
 
 /** Opens an example's page; whatever it throws or logs as an error fails the test. */
 async function open(example: string): Promise<{ page: Page; faults: string[] }> {
-  if (!server || !browser) {
+  if (!server) {
     const { build } = await import("vite");
     const outDir = join(folder, "dist-examples");
     const base = { root: join(folder, "examples"), configFile: join(folder, "examples/vite.config.js") };
     await build({ ...base, logLevel: "error", build: { outDir, emptyOutDir: true } });
     server = await serve({ folders: { "/": outDir } });
-    // Without the checks of bounds, with which package.test.ts runs its pages.
-    browser = await openChromium([`--${UNCHECKED}`]);
   }
-  const page = await browser.newPage();
+  // Without the checks of bounds, with which package.test.ts runs a page.
+  const page = await (await sharedChromium()).newPage();
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(String(error)));
   await page.goto(`${server.origin}/${example}/index.html`);
@@ -133,7 +139,6 @@ test("a page fits an edit, and its slider changes what the model says", async ()
 });
 
 test.after(async () => {
-  await browser?.close();
   await server?.close();
 });
 

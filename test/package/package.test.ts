@@ -7,10 +7,11 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { openProcess } from "../../scripts/one-process/open.ts";
 import { installPacked, output, root } from "../../scripts/packed.ts";
 import { grown, lastSizes, measureSizes, sizeTable } from "../../scripts/sizes.ts";
 import { serve } from "../page/server.ts";
-import { openChromium, UNCHECKED } from "../support/chromium.ts";
+import { openChromium, sharedChromium, UNCHECKED } from "../support/chromium.ts";
 import { readJson } from "../support/files.ts";
 
 const NEW_TOKENS = 12;
@@ -21,13 +22,10 @@ const expected = greedy_ids.slice(1, 1 + NEW_TOKENS);
 /** The folder of an application that depends on nothing but the package, and on the browser for its software GPU. */
 let app = "";
 
-/** Of all pages: each has a context of its own. */
-let browser: Promise<Browser> | undefined;
-
 /** Runs a program in the application's folder and returns its standard output. */
 const run = (file: string, args: readonly string[], env = {}) => output(file, args, app, env);
 
-/** Without the checks of bounds, which take as long to compile as the kernels: the command and the pages have them. */
+/** Without the checks of bounds, which take as long to compile as the kernels: the command and one page have them. */
 const unchecked = { SLUICE_DAWN_FLAGS: UNCHECKED };
 
 test.before(async () => {
@@ -68,7 +66,10 @@ test("a page that Vite builds generates", async () => {
   const server = await serve({ folders: { "/": join(app, "dist") } });
   try {
     const scripts = new Map<string, number>();
-    assert.equal(await tokensOfPage(`${server.origin}/index.html`, scripts), expected);
+    // As users run it: with the checks of bounds, which take as long to compile as the kernels.
+    const browser = await openChromium();
+    assert.equal(await tokensOfPage(browser, `${server.origin}/index.html`, scripts), expected);
+    await browser.close();
     const bytes = [...scripts.values()].reduce((sum, size) => sum + size, 0);
     console.log(`a page that generates loads ${(bytes / 1000).toFixed(1)} kB of scripts in ${scripts.size} files`);
     const loaded = chunks.filter(({ fileName }) => [...scripts.keys()].some((name) => name.endsWith(fileName)));
@@ -108,7 +109,10 @@ test("an application that esbuild bundles for Node generates", async () => {
     format: "esm",
     external,
   });
-  assert.equal(JSON.parse(await run(process.execPath, [outfile, weights, String(NEW_TOKENS)], unchecked)), expected);
+  const args = [weights, String(NEW_TOKENS)];
+  const { exit, stdout, stderr } = await (await openProcess()).run(outfile, app, args);
+  assert.is(exit, 0, stderr);
+  assert.equal(JSON.parse(stdout), expected);
 });
 
 test("a worker that Vite builds generates", async () => {
@@ -123,7 +127,7 @@ test("a worker that Vite builds generates", async () => {
   });
   const server = await serve({ folders: { "/": outDir } });
   try {
-    assert.equal(await tokensOfPage(`${server.origin}/worker.html`), expected);
+    assert.equal(await tokensOfPage(await sharedChromium(), `${server.origin}/worker.html`), expected);
   } finally {
     await server.close();
   }
@@ -141,7 +145,7 @@ test("the engine in its worker generates, as Vite builds it, under a strict poli
   });
   const server = await serve({ folders: { "/": outDir } });
   try {
-    assert.equal(await tokensOfPage(`${server.origin}/engine.html`), expected);
+    assert.equal(await tokensOfPage(await sharedChromium(), `${server.origin}/engine.html`), expected);
   } finally {
     await server.close();
   }
@@ -152,7 +156,7 @@ test("a page that Vite serves generates", async () => {
   const server = await createServer({ root: app, logLevel: "error", server: { host: "127.0.0.1" } });
   try {
     await server.listen();
-    assert.equal(await tokensOfPage(server.resolvedUrls?.local[0] ?? ""), expected);
+    assert.equal(await tokensOfPage(await sharedChromium(), server.resolvedUrls?.local[0] ?? ""), expected);
   } finally {
     await server.close();
   }
@@ -162,9 +166,8 @@ test("a page that Vite serves generates", async () => {
  * Opens the application's page and waits for what it generates.
  * @param scripts gets the size in bytes of each script that the page loads
  */
-async function tokensOfPage(address: string, scripts = new Map<string, number>()): Promise<unknown> {
-  browser ??= openChromium();
-  const context = await (await browser).newContext();
+async function tokensOfPage(browser: Browser, address: string, scripts = new Map<string, number>()): Promise<unknown> {
+  const context = await browser.newContext();
   try {
     const page = await context.newPage();
     page.on("response", async (response) => {
@@ -180,7 +183,5 @@ async function tokensOfPage(address: string, scripts = new Map<string, number>()
     await context.close();
   }
 }
-
-test.after(async () => (await browser)?.close());
 
 test.run();

@@ -4,12 +4,13 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import ts from "typescript-5.7";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { installPacked, output, root } from "../../scripts/packed.ts";
 
 const require = createRequire(import.meta.url);
-const strict = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2022", "types.ts"];
+const strict = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2022"];
 const dom = "ES2023,DOM,DOM.Iterable,DOM.AsyncIterable";
 
 /** The oldest compiler that is supported, and today's, with and without the platform's types. */
@@ -56,13 +57,26 @@ const applications: readonly (readonly [compiler: string, ...options: string[]])
 for (const [compiler, ...options] of applications) {
   test(`${compiler} ${options.filter((option) => !option.includes(root)).join(" ")}`, async () => {
     const { folder } = await installPacked();
-    const tsc = join(dirname(require.resolve(`${compiler}/package.json`)), "bin/tsc");
     await cp(join(root, "test/package/app/types.ts"), join(folder, "types.ts"));
-    const printed = await output(process.execPath, [tsc, ...options, ...strict], folder).catch(
-      (error: { stdout?: string }) => error.stdout ?? String(error),
-    );
-    assert.is(printed, "");
+    const args = [...options, ...strict, join(folder, "types.ts")];
+    assert.is(await (compiler === "typescript" ? compile(folder, args) : compileWithOldest(folder, args)), "");
   });
+}
+
+/** What today's compiler prints. */
+async function compile(folder: string, args: readonly string[]): Promise<string> {
+  const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
+  return output(process.execPath, [tsc, ...args], folder).catch(
+    (error: { stdout?: string }) => error.stdout ?? String(error),
+  );
+}
+
+/** What the oldest one prints: in this process, where it becomes fast from one application to the next. */
+function compileWithOldest(folder: string, args: readonly string[]): string {
+  const { options, fileNames, errors } = ts.parseCommandLine(args);
+  const host = { ...ts.createCompilerHost(options), getCurrentDirectory: () => folder };
+  const program = ts.createProgram(fileNames, options, host);
+  return ts.formatDiagnostics([...errors, ...ts.getPreEmitDiagnostics(program)], host);
 }
 
 test("publint and attw find nothing", async () => {

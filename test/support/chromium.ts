@@ -47,6 +47,14 @@ export async function openChromium(flags: readonly string[] = []): Promise<Brows
   });
 }
 
+let shared: Promise<Browser> | undefined;
+
+/** One for all who ask for it in this process, without the checks of bounds. It ends with the process. */
+export function sharedChromium(): Promise<Browser> {
+  shared ??= openChromium([`--${UNCHECKED}`]);
+  return shared;
+}
+
 /**
  * Tells the browser where fonts are, its own and the system's: it looks for them at the place where the package's own
  * function unpacks them. Without a font it ends where it meets a text field.
