@@ -61,6 +61,7 @@ export async function surveyCeilings(
   pipelines: PipelineCache,
   { signal, onProgress }: MeasureOptions = {},
 ): Promise<Survey> {
+  throwIfAborted(signal);
   const known = found.get(gpu);
   if (known) {
     const ceilings = await surveyAgain(gpu, pipelines, { ...known, ceilings: bestOf([]) }, { signal });
@@ -104,6 +105,7 @@ export async function surveyAgain(
   { ceilings, contenders, sizes }: Survey,
   { signal }: Pick<MeasureOptions, "signal"> = {},
 ): Promise<Ceilings> {
+  throwIfAborted(signal);
   const bench = new MicroBench(gpu, pipelines);
   try {
     // Less memory may be free now than before.

@@ -68,7 +68,7 @@ for (const name of myTurns(["gpt2-tiny", "llama3-tiny"])) {
     model.dispose();
   });
 
-  inTurn(`${name}: with stages on, and with all of them off`, async () => {
+  inTurn(`${name}: with stages on${name === "gpt2-tiny" ? ", and with all of them off" : ""}`, async () => {
     const folder = `test/golden/${name}`;
     const plain = await load(location(folder), { plan: "reference" });
     const bundle = await loadBundle(location(`${folder}/everything.safetensors`));
@@ -76,6 +76,7 @@ for (const name of myTurns(["gpt2-tiny", "llama3-tiny"])) {
     const last = plain.config.num_hidden_layers - 1;
     const sites = [`mlp_out.${last}`, "attn_out.0", `resid_post.${last}`, "mlp_post.1", "resid_post.0"];
     await checkAgainstCaptures(plain.with([bundle]), sentences, sites);
+    if (name !== "gpt2-tiny") return plain.dispose();
     const off = new Map(bundle.manifest.stages.map(({ id }) => [id, 0]));
     await checkAgainstCaptures(plain.with([bundle], { strengths: off }), sentences, sites);
     plain.dispose();

@@ -20,10 +20,16 @@ interface GoldenCase {
 
 const MODELS = ["gpt2-tiny", "llama-tiny", "llama3-tiny"];
 
+/**
+ * A model's bundles share kernels, of which prompts of other lengths have others: all of a model are run in Node or in
+ * Chromium, where each compiles once. Each model has every kind of stage.
+ */
+const mine = myTurns(MODELS);
+
 /** Scopes that end or begin within the tokens: every split between prefill and cached decode counts. */
 const SCOPED = /^(?:addition-generated|everything)$/;
 
-for (const name of MODELS) {
+for (const name of mine) {
   const folder = `test/golden/${name}`;
 
   const withCases = async (
@@ -51,25 +57,21 @@ for (const name of MODELS) {
   };
 
   test(`${name}: every bundle in one prefill, and its last tokens one at a time`, async () => {
-    // A model's bundles share kernels, of which prompts of other lengths have others: all of a model are run in Node or in
-    // Chromium, where each compiles once, and the scoped ones, of which one has every kind of stage, in both.
-    const isMine = myTurns(MODELS).includes(name);
-    await withCases(isMine ? /./ : SCOPED, {}, async (model, { case: what, tokens, prompt_len }, expected) => {
+    await withCases(/./, {}, async (model, { case: what, tokens, prompt_len }, expected) => {
       const whole = await model.logits(tokens, { promptLength: prompt_len });
       assertClose(whole.data, expected, what);
-      const ends = isMine && SCOPED.test(what) ? tokens.map((_, i) => i).slice(1) : [tokens.length - 2];
+      const ends = SCOPED.test(what) ? tokens.map((_, i) => i).slice(1) : [tokens.length - 2];
       for (const split of ends) await assertSplit(model, tokens, prompt_len, split, expected, `${what} from ${split}`);
     });
   });
 
   // These kernels compile for seconds on a software device: one bundle of a model, between them all kinds.
   const chosen = { "gpt2-tiny": /^everything$/, "llama-tiny": /^edges-most-cut$/, "llama3-tiny": /^edges-dense/ }[name];
-  if (myTurns(MODELS).includes(name))
-    test(`${name}: a bundle with the kernels for GPUs`, () =>
-      withCases(chosen ?? /./, { family: "tiled" }, async (model, golden, expected) => {
-        const { data } = await model.logits(golden.tokens, { promptLength: golden.prompt_len });
-        assertClose(data, expected, golden.case);
-      }));
+  test(`${name}: a bundle with the kernels for GPUs`, () =>
+    withCases(chosen ?? /./, { family: "tiled" }, async (model, golden, expected) => {
+      const { data } = await model.logits(golden.tokens, { promptLength: golden.prompt_len });
+      assertClose(data, expected, golden.case);
+    }));
 }
 
 /** Prefills tokens [0, split), then runs the rest one at a time, each against its row of logits. */

@@ -109,7 +109,12 @@ function checkHost({ host, wall, dispatches }: Profile, model: Model): void {
   assert.is(count("compile"), pipelines.created);
   const compiled = host.spans.filter(({ work }) => work === "compile").map(({ name }) => name);
   assert.is(new Set(compiled).size, compiled.length);
-  assert.equal(new Set(compiled), new Set(dispatches.map(({ kernel }) => kernel)));
+  // Kernels of several shapes can share a pipeline, which has the name of the first.
+  const used = new Set(dispatches.map(({ kernel }) => kernel));
+  assert.equal(
+    compiled.filter((name) => !used.has(name)),
+    [],
+  );
   // A text a step; of the others at least as many, and one more for each time a step is cut.
   assert.is(count("text"), 3);
   assert.is(count("stamps"), 3);
