@@ -44,6 +44,9 @@ export function readJsonText(text: string): JsonText | null {
   return { text, places: [root, ...places] };
 }
 
+/** A number, `true`, `false` or `null`. */
+const SCALAR = /[^\s,\]}]*/y;
+
 /** Walks through a text that is known to be JSON. */
 class Scanner {
   readonly #text: string;
@@ -64,7 +67,7 @@ class Scanner {
     let end = first;
     if (hasParts) end = this.#parts(first + 1, isList, parts);
     else if (sign === 0x22) end = this.#string(first);
-    else while (end < this.#text.length && !/[\s,\]}]/.test(this.#text[end] as string)) end++;
+    else end = this.#scalar(first);
     siblings.push({ begin: key ? begin : first, end, value: { begin: first, end }, key, siblings, hasParts });
     return end;
   }
@@ -97,6 +100,12 @@ class Scanner {
     }
     this.#places.length = before;
     for (const place of kept) this.#places.push(place);
+  }
+
+  #scalar(at: number): number {
+    SCALAR.lastIndex = at;
+    SCALAR.test(this.#text);
+    return SCALAR.lastIndex;
   }
 
   #string(at: number): number {

@@ -12,6 +12,7 @@ import { editBytes } from "../byte-edits.ts";
 import { editJson, picked } from "../json-edits.ts";
 import { readJsonText } from "../json-places.ts";
 import { smallLlama, sort } from "../models.ts";
+import { plainResponse } from "../plain-response.ts";
 import { onDisk } from "../scratch.ts";
 import { Broken, type Files, mostlySmall, type Random, type Target } from "../target.ts";
 
@@ -162,9 +163,7 @@ async function withServer(serve: (url: URL, range: string | null) => Answer, wor
     const url = new URL(String(input));
     const { status, headers, body } = serve(url, new Headers(init?.headers).get("range"));
     const hasBody = init?.method !== "HEAD" && ![204, 304].includes(status);
-    const response = new Response(hasBody ? body : null, { status, headers });
-    Object.defineProperty(response, "url", { value: url.href });
-    return response;
+    return plainResponse(url.href, { status, headers, body: hasBody ? body : null });
   };
   try {
     await inHaste(work);
