@@ -15,7 +15,7 @@ import { keysOf, PREFIX, QUEUE_NAME, type ShardMessage } from "../../src/queue/m
 import { toBytes } from "../../src/queue/wire.ts";
 import { FakeSignals } from "../cli/fake-process.ts";
 import { runReal } from "../cli/real-library.ts";
-import { bundleOf, filled } from "../interventions/model-configs.ts";
+import { bundleOf, vector } from "../interventions/model-configs.ts";
 import { location } from "../support/files.ts";
 import { FakeHub } from "../support/hub-server.ts";
 import {
@@ -50,6 +50,16 @@ function rows(count: number, seed: number): string {
 }
 
 const file = (called: string): string => join(folder, called);
+
+/** The bundle of a push with that strength, in a file of that name. */
+async function writePush(called: string, strength: number): Promise<string> {
+  const push = { id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [0], strength } as const;
+  const config = readConfig(JSON.parse(await readFile(join(path, "config.json"), "utf8")), "config.json");
+  // Not the same in all elements: the next norm would take that away.
+  const direction = vector(...Array.from({ length: config.hidden_size }, (_, i) => (i % 3) / 2));
+  await writeFile(file(called), writeBundle(bundleOf(config, [push], { "push.0.direction": direction })));
+  return file(called);
+}
 
 /** How often each shard was begun, over all workers, and finished. */
 function counts(which: RegExp): readonly number[] {
@@ -146,8 +156,8 @@ check(
 check("two jobs at once: continuations in the order of their prompts, and a sweep, as without a queue", async () => {
   const generate = ["generate", name, "--prompts", file("negative.jsonl"), "--max-new-tokens", "2"];
   generate.push("--temperature", "1", "--seed", "5", "--plan", "reference");
-  const sweep = ["sweep", name, "--with", file("here.safetensors"), "--strengths", "0,1"];
-  sweep.push("--prompts", file("few.jsonl"), "--texts", file("few.jsonl"));
+  const sweep = ["sweep", name, "--with", await writePush("push.safetensors", 1), "--strengths", "0,1"];
+  sweep.push("--prompts", file("few.jsonl"), "--texts", file("few.jsonl"), "--plan", "reference");
   const both = (more: readonly string[]) =>
     Promise.all([runReal([...generate, ...more]), runReal([...sweep, ...more])]);
   const here = await both([]);
@@ -160,11 +170,8 @@ check("two jobs at once: continuations in the order of their prompts, and a swee
 
 check("a shard that cannot be computed is named after its tries; nothing is printed", async () => {
   // Rows whose squares no float32 holds.
-  const push = { id: "push", kind: "affine", method: "addition", site: "resid_post", layers: [0], strength: 1e38 };
-  const config = readConfig(JSON.parse(await readFile(join(path, "config.json"), "utf8")), "config.json");
-  const bundle = writeBundle(bundleOf(config, [push], { "push.0.direction": filled([config.hidden_size]) }));
-  await writeFile(file("far.safetensors"), bundle);
-  const line = ["evaluate", name, "--with", file("far.safetensors"), "--texts", file("few.jsonl"), "--json"];
+  const far = await writePush("far.safetensors", 1e38);
+  const line = ["evaluate", name, "--with", far, "--texts", file("few.jsonl"), "--json", "--plan", "reference"];
   line.push("--queue", server.address);
   const { code, stdout, stderr } = await runReal(line);
   assert.is(code, 1);
