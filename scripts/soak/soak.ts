@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
 import { act, type Known, type Outcome, type World } from "./clients.ts";
 import { Answer, type Asked, isSame, requests } from "./requests.ts";
-import type { FromServer, Holdings, SoakedServer, ToServer } from "./server.ts";
+import type { FromServer, ToServer } from "./server.ts";
+import type { Holdings, SoakedOptions, SoakedServer } from "./soaked.ts";
 
 export interface SoakOptions {
   /** A folder with a model. */
@@ -12,6 +13,8 @@ export interface SoakOptions {
   readonly seconds: number;
   readonly clients: number;
   readonly seed?: number;
+  /** What starts the server; default: {@link startProcess}. */
+  readonly start?: (options: SoakedOptions) => Promise<SoakedServer>;
 }
 
 /** What the server held at a time after the beginning of the soak. */
@@ -32,11 +35,17 @@ const SAMPLES = 30;
 /** Milliseconds between two samples, at least: each collects the server's garbage. */
 const LEAST_PAUSE = 1000;
 
-export async function soak({ model, seconds, clients, seed = 1 }: SoakOptions): Promise<SoakReport> {
+export async function soak({
+  model,
+  seconds,
+  clients,
+  seed = 1,
+  start = startProcess,
+}: SoakOptions): Promise<SoakReport> {
   const key = "soak-key";
   // Short, so that some readers that stall are dropped.
   const stallMs = Math.min(2000, seconds * 100);
-  const server = await startServer({ model, key, sequences: 16, context: 256, stallMs });
+  const server = await start({ model, key, sequences: 16, context: 256, stallMs });
   const { address } = server;
   const client = new OpenAI({ baseURL: `${address}/v1`, apiKey: key, maxRetries: 0 });
   const known: Known[] = [];
@@ -83,13 +92,8 @@ async function alone(client: OpenAI, { path, body }: Asked) {
   return answer.choices;
 }
 
-interface RunningProcess {
-  readonly address: string;
-  measure(): Promise<Holdings>;
-  stop(): Promise<void>;
-}
-
-async function startServer(options: SoakedServer): Promise<RunningProcess> {
+/** Starts the server in a process of its own. */
+async function startProcess(options: SoakedOptions): Promise<SoakedServer> {
   const script = fileURLToPath(new URL("server.ts", import.meta.url));
   const tsx = import.meta.resolve("tsx");
   const child = fork(script, [JSON.stringify(options)], { execArgv: ["--expose-gc", "--import", tsx] });

@@ -1,11 +1,19 @@
-/** The soak (`npm run soak`) for some seconds: other clients change no answer, and the engine keeps no buffers. */
+/**
+ * The soak (`npm run soak`) for some seconds, with its server in this process: other clients change no answer, and the
+ * engine keeps no buffers.
+ */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { soak } from "../../scripts/soak/soak.ts";
+import { startHere } from "../../scripts/soak/soaked.ts";
 import { location } from "../support/files.ts";
+import { load } from "../support/load.ts";
 
 test("whatever other clients do, every answer is the one that it is alone", async () => {
-  const { counts, faults, samples } = await soak({ model: location("weights/stories260K"), seconds: 3, clients: 32 });
+  const { counts, faults, samples } = await soak({
+    ...{ model: location("weights/stories260K"), seconds: 3, clients: 32 },
+    start: (options) => startHere(options, load),
+  });
   assert.equal(faults, []);
   assert.ok(
     Object.values(counts).every((count) => count > 0),
