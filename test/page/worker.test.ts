@@ -36,7 +36,10 @@ test("picked files are loaded", async () => {
     names.map(async (name) => new File([await readBytes(`test/golden/llama-tiny/${name}`)], name)),
   );
   const model = await engine.load(files);
-  assert.is((await model.logits([1, 2], { last: true })).data.length, model.config.vocab_size);
+  assert.ok((await model.gpuBytes) > 0);
+  const digest = await crypto.subtle.digest("SHA-256", await readBytes("test/golden/llama-tiny/model.safetensors"));
+  const hex = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  assert.is(await engine.weightsDigestOf(files), hex);
   const bytes = await readBytes("test/data/gpt-nano-sort-circuit.safetensors");
   const bundle = await engine.loadBundle(new File([bytes], "circuit.safetensors"));
   assert.match(await engine.inspectBundle(bundle), /circuit\.safetensors/);

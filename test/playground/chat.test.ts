@@ -12,7 +12,7 @@ import {
   copyLink,
   freshPrompt,
   meanwhile,
-  openLink,
+  pasteLink,
   sharedVisit,
   slider,
   tokensOf,
@@ -103,12 +103,14 @@ test("a slider acts on the next token of an answer, and Stop keeps what was said
 
 test("a link brings the chat back, what cannot be drawn again as it was", async () => {
   const { page } = visited;
-  const other = await openLink(await copyLink(page));
-  await other.page.getByText("the same tokens as when it was made").waitFor();
-  for (const side of ["Plain", "Edited"] as const) {
-    assert.equal(await answersOf(other.page, side), await answersOf(page, side));
-  }
-  assert.equal(other.faults, []);
+  const link = await copyLink(page);
+  const before = await Promise.all([answersOf(page, "Plain"), answersOf(page, "Edited")]);
+  assert.is(before[0]?.length, 4);
+  await page.getByRole("button", { name: "New chat" }).click();
+  await page.getByRole("button", { name: "Remove push" }).click();
+  assert.equal(await answersOf(page, "Plain"), []);
+  await pasteLink(page, link);
+  assert.equal(await Promise.all([answersOf(page, "Plain"), answersOf(page, "Edited")]), before);
 });
 
 test("the last answer is drawn again, and the others stay", async () => {

@@ -1,8 +1,10 @@
 /** The playground's first room in a real browser: generate, stop, edit, move sliders, share. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Browser } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { packed } from "../../playground/src/steer/packed-text.ts";
 import { root } from "../run-files.ts";
 import { load } from "../support/load.ts";
 import { pushBundle } from "./push-bundle.ts";
@@ -12,18 +14,22 @@ import {
   freshPrompt,
   generate,
   meanwhile,
-  openLink,
+  pasteLink,
+  type Site,
   sharedVisit,
   slide,
   slider,
   tokensOf,
   type Visit,
+  visit,
 } from "./site.ts";
 
+let site: Site;
+let browser: Browser;
 let visited: Visit;
 
 test.before(async () => {
-  ({ visited } = await sharedVisit());
+  ({ site, browser, visited } = await sharedVisit());
   await freshPrompt(visited.page, "stories260K");
 });
 
@@ -100,17 +106,33 @@ test("a slider acts on the next token in the middle of a run", async () => {
   assert.ok(parted < 120);
 });
 
-test("a link gives another visitor the same tokens", async () => {
+test("a link gives the same tokens", async () => {
   const { page } = visited;
   await page.getByRole("spinbutton", { name: "New tokens" }).fill("12");
   await slide(page, "push", "Alpha", 1.5);
   await page.getByRole("spinbutton", { name: "Temperature" }).fill("0.8");
   await generate(page);
-  const other = await openLink(await copyLink(page));
-  await other.page.getByText("the same tokens as when it was made").waitFor();
-  assert.equal(await tokensOf(other.page, "Edited"), await tokensOf(page, "Edited"));
-  assert.equal(await tokensOf(other.page, "Plain"), await tokensOf(page, "Plain"));
-  assert.equal(other.faults, []);
+  const link = await copyLink(page);
+  const before = [await tokensOf(page, "Plain"), await tokensOf(page, "Edited")];
+  await slide(page, "push", "Alpha", 0);
+  await page.getByRole("textbox", { name: "Prompt" }).fill("The dog");
+  await generate(page);
+  assert.is.not((await tokensOf(page, "Plain")).join(), before[0]?.join());
+  await pasteLink(page, link);
+  assert.equal([await tokensOf(page, "Plain"), await tokensOf(page, "Edited")], before);
+});
+
+test("a link opens its model for a visitor who was never here", async () => {
+  const shared = {
+    ...{ v: 1, model: "gpt-nano-sort", prompt: "2 0 1 1 0 2", chat: false, device: "", bundles: [], stages: [] },
+    sampling: { temperature: 0, seed: 5, maxNewTokens: 5 },
+    tokens: { plain: [0, 0, 1, 1, 2], edited: [0, 0, 1, 1, 2] },
+  };
+  const { page, faults, context } = await visit(browser, `${site.url}#s=${await packed(JSON.stringify(shared))}`);
+  await page.getByText("the same tokens as when it was made").waitFor();
+  assert.is((await tokensOf(page, "Plain")).join(""), " 0 0 1 1 2");
+  assert.equal(faults, []);
+  await context.close();
 });
 
 test("a bundle of another model is refused in words", async () => {

@@ -114,21 +114,12 @@ export async function copyLink(page: Page): Promise<string> {
   return page.url();
 }
 
-let reader: Promise<Visit> | undefined;
-
-/**
- * Opens a link as another visitor does: the first in a browser that has never been here, those of later files in the
- * address bar of that page, where the model of the first is open.
- */
-export async function openLink(link: string): Promise<Visit> {
-  if (!reader) {
-    const { browser } = await sharedVisit();
-    reader = visit(browser, link);
-    return reader;
-  }
-  const visited = await reader;
-  await visited.page.goto(link);
-  return visited;
+/** Opens a link in the address bar of a page, and waits until what it says was drawn again, and came out the same. */
+export async function pasteLink(page: Page, link: string): Promise<void> {
+  // An address that the page has already is no news.
+  await page.evaluate(() => history.replaceState(null, "", location.pathname));
+  await page.goto(link);
+  await page.getByText("the same tokens as when it was made").waitFor();
 }
 
 /** Opens one of the models that come with the site unless it is open, and waits until it can be used. */
