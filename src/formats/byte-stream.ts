@@ -1,11 +1,11 @@
 /** A response's body as bytes in order; holds only the current chunk. */
 import { alive } from "../resources.ts";
 import type { Deadline } from "./deadline.ts";
+import { PacedReader } from "./paced-reader.ts";
 
 export class ByteStream {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #reader: PacedReader | undefined;
   readonly #deadline: Deadline;
-  readonly #stallMs: number;
   #chunk: Uint8Array = new Uint8Array(0);
   #position = 0;
   #isOpen: boolean;
@@ -14,13 +14,13 @@ export class ByteStream {
    * @param body null for none, as after HEAD
    * @param deadline of the request; the stream ends it, and throws its failure if the connection is lost
    * @param stallMs how long the next bytes may take that somebody waits for
+   * @param leastBytes how many must come in that time
    */
-  constructor(body: ReadableStream<Uint8Array> | null, deadline: Deadline, stallMs: number) {
-    this.#reader = body?.getReader();
+  constructor(body: ReadableStream<Uint8Array> | null, deadline: Deadline, stallMs: number, leastBytes?: number) {
+    this.#reader = body ? new PacedReader(body, deadline, stallMs, leastBytes) : undefined;
     if (body) alive.take("files");
     this.#isOpen = body !== null;
     this.#deadline = deadline;
-    this.#stallMs = stallMs;
     if (!body) deadline.end();
   }
 
@@ -61,8 +61,7 @@ export class ByteStream {
 
   /** Drops the stream and its connection, in any state. */
   async cancel(): Promise<void> {
-    // A failed stream rejects with its failure again, which its reader already has.
-    await this.#reader?.cancel().catch(() => undefined);
+    await this.#reader?.cancel();
     this.#ended();
   }
 
@@ -85,18 +84,18 @@ export class ByteStream {
   async #more(): Promise<boolean> {
     while (this.#chunk.length === 0) {
       const next = await this.#read();
-      if (!next || next.done) {
+      if (!next) {
         this.#ended();
         return false;
       }
-      this.#chunk = next.value;
+      this.#chunk = next;
     }
     return true;
   }
 
-  async #read(): Promise<ReadableStreamReadResult<Uint8Array> | undefined> {
+  async #read(): Promise<Uint8Array | undefined> {
     try {
-      return await this.#deadline.run(this.#stallMs, async () => this.#reader?.read());
+      return await this.#reader?.read();
     } catch (error) {
       this.#ended();
       throw error;

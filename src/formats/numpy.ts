@@ -6,6 +6,8 @@ import { columnMajor, type ElementType, elementBytes, rowMajor, type Storage, St
 import { ZipFile } from "./zip.ts";
 
 const MAGIC = "\u0093NUMPY";
+/** NumPy reads 10,000 bytes. */
+const MOST_HEADER = 1 << 16;
 
 export function isNumpyArray(bytes: Uint8Array): boolean {
   return String.fromCharCode(...bytes.subarray(0, MAGIC.length)) === MAGIC;
@@ -22,6 +24,7 @@ export function readNumpyArray(bytes: Uint8Array, where: string): StridedArray {
   const isFirst = view.getUint8(6) === 1;
   const begin = isFirst ? 10 : 12;
   const end = begin + (isFirst ? view.getUint16(8, true) : view.getUint32(8, true));
+  if (end - begin > MOST_HEADER) throw bad(where, `has a header of ${end - begin} bytes, which is too long`);
   if (end > bytes.length) throw bad(where, "ends within its header");
   const { dtype, isBigEndian, isFortran, shape } = parseHeader(
     new TextDecoder().decode(bytes.subarray(begin, end)),

@@ -8,25 +8,51 @@ export function isRange(header: string, begin: number, size: number): boolean {
   return Number(first) === begin && (total === "*" || Number(total) === size);
 }
 
-/** The whole body; the buffer grows if the length is not announced. */
+/** What a body may have whose length nobody says: a compressed one may unpack to anything. */
+const MOST_UNANNOUNCED = 100_000_000;
+
+/** Bytes of such a body that are kept together. */
+const PIECE_BYTES = 1 << 20;
+
+/** The whole body. */
 export async function readWhole(
   response: FileResponse,
   where: string,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { body, length } = response;
-  if (length !== null && length > maxBytes) throw tooLarge(where, length, maxBytes);
-  let bytes = new Uint8Array(length ?? 1 << 16);
-  let filled = await body.fill(bytes);
-  while (length === null && filled === bytes.length) {
-    if (filled > maxBytes) throw tooLarge(where, null, maxBytes);
-    const larger = new Uint8Array(filled * 2);
-    larger.set(bytes);
-    bytes = larger;
-    filled += await body.fill(bytes.subarray(filled));
-  }
-  if (filled > maxBytes) throw tooLarge(where, null, maxBytes);
-  if (length !== null && filled < length) throw new TransientFailure(endsEarly(where, filled, length));
+  if (length === null) return readUnannounced(response, where, Math.min(maxBytes, MOST_UNANNOUNCED));
+  if (length > maxBytes) throw tooLarge(where, length, maxBytes);
+  const bytes = new Uint8Array(length);
+  const filled = await body.fill(bytes);
+  if (filled < length) throw new TransientFailure(endsEarly(where, filled, length));
   await body.finish();
-  return filled === bytes.length ? bytes : bytes.slice(0, filled);
+  return bytes;
+}
+
+async function readUnannounced(
+  { body }: FileResponse,
+  where: string,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  let filled = 0;
+  for (let isMore = true; isMore; ) {
+    const piece = new Uint8Array(PIECE_BYTES);
+    const count = await body.fill(piece);
+    pieces.push(piece.subarray(0, count));
+    filled += count;
+    isMore = count === PIECE_BYTES;
+    if (filled > maxBytes) {
+      await body.cancel();
+      throw tooLarge(where, null, maxBytes);
+    }
+  }
+  const bytes = new Uint8Array(filled);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }

@@ -2,7 +2,7 @@
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { onAbort } from "../on-abort.ts";
 import { ByteStream } from "./byte-stream.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, type Lateness, tooSlow } from "./deadline.ts";
 
 export interface FileRequest {
   readonly method?: "GET" | "HEAD";
@@ -75,8 +75,8 @@ export async function fetchFile(
   signal: AbortSignal | undefined,
   patienceMs = PATIENCE_MS,
 ): Promise<FileResponse | null> {
-  const deadline = new Deadline(signal, (cause, lateMs) =>
-    lateMs === null ? lostConnection(where, cause) : silentServer(where, cause, lateMs),
+  const deadline = new Deadline(signal, (cause, late) =>
+    late === null ? lostConnection(where, cause) : silentServer(where, cause, late),
   );
   const response = await deadline.run(patienceMs, (stop) =>
     fetch(url, {
@@ -176,9 +176,9 @@ function lengthOf(headers: Headers): number | null {
   return length !== null && /^\d+$/.test(length) && !encoded ? Number(length) : null;
 }
 
-function silentServer(where: string, cause: unknown, ms: number): SilentServer {
+function silentServer(where: string, cause: unknown, late: Lateness): SilentServer {
   return new SilentServer(
-    new SluiceError("not_found", `${where}: nothing came from the server for ${ms / 1000} s`, {
+    new SluiceError("not_found", `${where}: ${tooSlow(late)}`, {
       hint: "Check the address and the network, and try again.",
       cause,
     }),

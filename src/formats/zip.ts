@@ -24,14 +24,16 @@ const ENCRYPTED_FLAG = 1;
 const END_BYTES = 22;
 const MOST_COMMENT = 0xffff;
 
-/** What an entry may hold once unpacked: more is a bomb, or too large to be read whole. */
-const MOST_UNPACKED = 1 << 30;
+/** What an archive may hold once unpacked, beside eight times its own size: more is a bomb. */
+const MOST_UNPACKED = 48 << 20;
 
 export class ZipFile {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #where: string;
   readonly #entries = new Map<string, Entry>();
+  /** Bytes that entries may still unpack to. */
+  #room: number;
 
   /**
    * @param where names the file in errors
@@ -41,7 +43,9 @@ export class ZipFile {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#where = where;
+    this.#room = 8 * bytes.length + MOST_UNPACKED;
     this.#readDirectory();
+    this.#checkOverlaps();
   }
 
   get names(): readonly string[] {
@@ -65,7 +69,9 @@ export class ZipFile {
     const entry = this.#entry(name);
     if (entry.method === STORED) return this.stored(name);
     if (entry.method !== DEFLATED) throw this.#bad(`has ${showText(name)} in a compression other than deflate`);
-    if (entry.bytes > MOST_UNPACKED) throw this.#bad(`has ${showText(name)} with ${entry.bytes} bytes, too many`);
+    if (entry.bytes > this.#room)
+      throw this.#bad(`unpacks to far more than it has: ${showText(name)} to ${entry.bytes} bytes`);
+    this.#room -= entry.bytes;
     const packed = new Uint8Array(this.#packed(name, entry));
     const result = new Uint8Array(entry.bytes);
     let at = 0;
@@ -92,6 +98,15 @@ export class ZipFile {
     const entry = this.#entries.get(name);
     if (!entry) throw this.#bad(`has no entry ${showText(name)}`);
     return entry;
+  }
+
+  /** Entries that share bytes make of a small archive as much as they like. */
+  #checkOverlaps(): void {
+    const placed = [...this.#entries].sort(([, a], [, b]) => a.header - b.header);
+    placed.forEach(([name, { header, packedBytes }], i) => {
+      const next = placed[i + 1]?.[1].header ?? Number.POSITIVE_INFINITY;
+      if (header + 30 + packedBytes > next) throw this.#bad(`has other entries within ${showText(name)}`);
+    });
   }
 
   #packed(name: string, { header, packedBytes }: Entry): Uint8Array {

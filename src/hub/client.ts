@@ -5,6 +5,7 @@ import { HubError, htmlInstead } from "./errors.ts";
 import {
   type FileHead,
   isFileName,
+  MOST_FILES,
   type RepoFile,
   type RepoInfo,
   readEtag,
@@ -87,7 +88,7 @@ export class HubClient {
     const first = `${endpoint}/api/models/${repo}/tree/${encodeURIComponent(commit)}?recursive=true&expand=false`;
     const files: RepoFile[] = [];
     const asked = new Set<string>();
-    for (let next: string | null = first; next !== null && asked.size < MAX_PAGES; ) {
+    for (let next: string | null = first; next !== null && asked.size < MAX_PAGES && files.length < MOST_FILES; ) {
       // A server whose pages lead back to an earlier one would go on forever.
       if (asked.has(next)) break;
       asked.add(next);

@@ -1,5 +1,6 @@
 /** One file on its way into the store: continued where an earlier download ended, readable as it comes, verified at its end. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { MAX_TEXT_BYTES, tooLarge } from "../formats/source.ts";
 import { pause, TransientFailure } from "../formats/url-fetch.ts";
 import { onAbort } from "../on-abort.ts";
 import type { FileBody, HubClient } from "./client.ts";
@@ -34,6 +35,11 @@ const WRITE_BYTES = 1 << 20;
 const WRITE_MS = 250;
 /** Bytes of what an earlier download brought that are read at a time. */
 const READ_BYTES = 4 << 20;
+
+/** What a connection must have brought for the next attempts to count anew; or a thousandth of the file. */
+const MUCH_BYTES = 64 << 10;
+/** What a file may have whose length neither the hub nor the server says. */
+const MOST_UNANNOUNCED = MAX_TEXT_BYTES;
 
 /** Somebody who waits for bytes up to `end`. */
 interface Waiter {
@@ -217,7 +223,8 @@ export class FileDownload implements Metered {
         if (await turns.take(() => this.#fetchOnce(partial, digest))) return;
       } catch (error) {
         if (!(error instanceof TransientFailure)) throw error;
-        if (partial.size > before) attempt = 0;
+        // A server that gives a byte per connection would go on forever.
+        if (partial.size - before >= Math.min(MUCH_BYTES, (this.size ?? 0) / 1000)) attempt = 0;
         const delay = retryDelaysMs[attempt];
         if (delay === undefined) throw error.report;
         client.tellRetry(error.message, attempt++);
@@ -256,6 +263,7 @@ export class FileDownload implements Metered {
         const fresh = chunk.subarray(Math.min(chunk.length, Math.max(0, partial.size + held - at)));
         at += chunk.length;
         if (this.size !== null && at > this.size) throw this.#wrongLength(`more than ${this.size} bytes`);
+        if (this.size === null && at > MOST_UNANNOUNCED) throw tooLarge(this.#where, null, MOST_UNANNOUNCED);
         if (fresh.length > 0) parts.push(fresh);
         held += fresh.length;
         if (isDue() || at >= this.#wanted) await write();

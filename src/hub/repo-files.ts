@@ -57,10 +57,13 @@ export function readEtag(header: string | null): string | null {
   return isFileName(etag) ? etag : null;
 }
 
+/** A repository with more files is no model's: what comes after them is left out. */
+export const MOST_FILES = 100_000;
+
 /** A list of files as `siblings` of a model, or as a tree: entries that cannot be read are left out. */
 export function readFileList(entries: unknown): readonly RepoFile[] | null {
   if (!Array.isArray(entries)) return null;
-  return entries.flatMap((entry: unknown) => {
+  return entries.slice(0, MOST_FILES).flatMap((entry: unknown) => {
     const { path, rfilename, type, size, oid, blobId, lfs } = (entry ?? {}) as Readonly<Record<string, unknown>>;
     const name = path ?? rfilename;
     if (typeof name !== "string" || (type !== undefined && type !== "file")) return [];

@@ -1,6 +1,7 @@
 /** One request to a hub: deadlines, redirects that never carry the token elsewhere, and a body that can be read in pieces. */
 import { SluiceError } from "../errors.ts";
-import { Deadline } from "../formats/deadline.ts";
+import { Deadline, type Lateness, tooSlow } from "../formats/deadline.ts";
+import { PacedReader } from "../formats/paced-reader.ts";
 import { alive } from "../resources.ts";
 import { type Asking, BusyServer, htmlInstead, refusalOf } from "./errors.ts";
 
@@ -63,16 +64,11 @@ export class HubResponse {
 
   /** The body, piece by piece. Leaving the loop early drops the connection. @throws BusyServer if the connection fails */
   async *chunks(stallMs: number): AsyncGenerator<Uint8Array> {
-    const reader = this.#body?.getReader();
+    const reader = this.#body ? new PacedReader(this.#body, this.#deadline, stallMs) : undefined;
     try {
-      for (;;) {
-        const next = await this.#deadline.run(stallMs, async () => reader?.read());
-        if (!next || next.done) return;
-        yield next.value;
-      }
+      for (let next = await reader?.read(); next; next = await reader?.read()) yield next;
     } finally {
-      // A failed stream fails again here, which its reader has been told already.
-      await reader?.cancel().catch(() => undefined);
+      await reader?.cancel();
       this.#end();
     }
   }
@@ -189,12 +185,12 @@ function isHtml(headers: Headers): boolean {
 function deadlineOf(where: string, signal: AbortSignal | undefined): Deadline {
   return new Deadline(
     signal,
-    (cause, lateMs) => new BusyServer(lateMs === null ? lost(where, cause) : tooLate(where, lateMs, cause)),
+    (cause, late) => new BusyServer(late === null ? lost(where, cause) : tooLate(where, late, cause)),
   );
 }
 
-function tooLate(where: string, ms: number, cause: unknown): SluiceError {
-  return new SluiceError("not_found", `${where}: nothing came from the server for ${ms / 1000} s`, {
+function tooLate(where: string, late: Lateness, cause: unknown): SluiceError {
+  return new SluiceError("not_found", `${where}: ${tooSlow(late)}`, {
     hint: "Check the network and try again: what has come is kept.",
     cause,
   });

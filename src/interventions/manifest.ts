@@ -95,6 +95,9 @@ const MOST_SOURCES = 1 << 16;
 /** Stage ids, and the prefixes that bundles may be given. Errors and notices repeat them whole, so they have an end. */
 export const idPattern = /^[A-Za-z0-9_-]{1,200}$/;
 
+/** More than a stage for each site of the largest models. */
+const MOST_STAGES = 4096;
+
 /**
  * Checks what the JSON of a manifest holds; the result is the same object.
  * @param json what it parses to
@@ -110,6 +113,8 @@ export function checkManifest(json: unknown, file: string): Manifest {
   if (fields.has("checks")) fields.list("checks").forEach((check, index) => checkCheck(check, file, index));
   const stages = fields.list("stages");
   if (stages.length === 0) throw fields.refuse("stages", "is empty: the bundle would do nothing");
+  if (stages.length > MOST_STAGES)
+    throw fields.refuse("stages", `has ${stages.length} entries; ${MOST_STAGES} at most are read`);
   const hasMask = stages.some((stage) => (stage as { readonly kind?: unknown } | null)?.kind === "edge_mask");
   checkSources((json as Manifest).base, hasMask, file);
   const ids = new Set<string>();

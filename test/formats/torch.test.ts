@@ -116,6 +116,18 @@ test("nesting without end is refused, and lists of themselves are read as they a
   assert.ok(took < 2000, `${took} ms`);
 });
 
+test("instructions that only pile up are refused", async () => {
+  const piles: readonly (readonly [first: string, opcode: number, count: number, says: string])[] = [
+    ["", 0x28, 300_000, "lists within each other"],
+    ["N", 0x94, 600_000, "remembers more than 524288 values"],
+    ["", 0x4e, 1_100_000, "more than 1048576 values under way"],
+  ];
+  for (const [first, opcode, count, says] of piles) {
+    const file = torchZip(pickle([first, new Uint8Array(count).fill(opcode)]));
+    await refusal("bad_file", () => readTorchFile(file, "pile.pt"), says);
+  }
+});
+
 test("a text that is made into bytes again and again is refused before it fills the memory", async () => {
   const long = "x".repeat(200);
   const calls = Array.from({ length: 400 }, () => ["h", 2, "h", 0, "h", 1, 0x86, "R"]).flat();

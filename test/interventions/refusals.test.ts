@@ -130,4 +130,9 @@ test("another model's weights and tokenizer are a warning, and so are positions 
   assert.equal(positionWarnings(composed.stages, { promptLength: 4, length: 10 }), []);
 });
 
+test("refused: more stages than any model has places for", async () => {
+  const many = Array.from({ length: 4097 }, (_, i) => ({ ...scale, id: `n${i}` }));
+  await refusal("bad_bundle", () => run(gpt2, many, {}), "stages has 4097 entries; 4096 at most are read");
+});
+
 test.run();

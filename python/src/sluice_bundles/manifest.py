@@ -22,6 +22,7 @@ SIZES = FIELDS[1:]
 # Bounds of what a base may claim, as in the engine: many times what the largest model has.
 MOST = {"num_layers": 2048, "num_heads": 2048, "num_kv_heads": 2048}
 MOST_SOURCES = 1 << 16
+MOST_STAGES = 4096
 
 
 def check_manifest(json: Any, file: str) -> dict[str, Any]:
@@ -39,6 +40,8 @@ def check_manifest(json: Any, file: str) -> dict[str, Any]:
     stages = fields.list("stages")
     if not stages:
         raise fields.refuse("stages", "is empty: the bundle would do nothing")
+    if len(stages) > MOST_STAGES:
+        raise fields.refuse("stages", f"has {len(stages)} entries; {MOST_STAGES} at most are read")
     _check_sources(json["base"], stages, file)
     ids: set[str] = set()
     for index, stage in enumerate(stages):

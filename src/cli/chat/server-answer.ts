@@ -1,7 +1,7 @@
 /** An answer of a server with OpenAI's interface, as it comes. */
 import { SluiceError } from "../../errors.ts";
 import { ByteStream } from "../../formats/byte-stream.ts";
-import { Deadline } from "../../formats/deadline.ts";
+import { Deadline, type Lateness, tooSlow } from "../../formats/deadline.ts";
 import { show, showSentence } from "../../show.ts";
 import { isObject } from "../../tokenizer/json.ts";
 
@@ -30,11 +30,12 @@ export async function* streamAnswer(
 ): AsyncGenerator<string, void> {
   const address = `${server.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1/chat/completions`;
   const headers = { "Content-Type": "application/json", ...(key !== undefined && { Authorization: `Bearer ${key}` }) };
-  const deadline = new Deadline(signal, (cause, lateMs) => unreachable(server, cause, lateMs));
+  const deadline = new Deadline(signal, (cause, late) => unreachable(server, cause, late));
   const response = await deadline.run(patienceMs, (stop) =>
     fetch(address, { method: "POST", headers, body: JSON.stringify(body), signal: stop }),
   );
-  const stream = new ByteStream(response.body, deadline, patienceMs);
+  // A server that thinks may send a few bytes now and then, to say that it lives.
+  const stream = new ByteStream(response.body, deadline, patienceMs, 1);
   try {
     if (!response.ok) throw await refusalOf(response.status, stream);
     for await (const line of linesOf(stream, server)) {
@@ -58,9 +59,9 @@ async function* linesOf(stream: ByteStream, server: string): AsyncGenerator<stri
   }
 }
 
-function unreachable(server: string, cause: unknown, lateMs: number | null): SluiceError {
-  if (lateMs !== null) {
-    return new SluiceError("not_found", `${server}: nothing came from the server for ${lateMs / 1000} s`, {
+function unreachable(server: string, cause: unknown, late: Lateness | null): SluiceError {
+  if (late !== null) {
+    return new SluiceError("not_found", `${server}: ${tooSlow(late)}`, {
       hint: "It may be busy, or hang: look at what it prints.",
       cause,
     });

@@ -81,6 +81,10 @@ const MOST_INTEGER_BYTES = 64;
  * which has the most, has half as many; nesting without end takes more.
  */
 const MOST_CONTAINERS = 1 << 18;
+/** Values that may wait to become part of a container: Python puts a thousand at a time into lists and dicts. */
+const MOST_WAITING = 1 << 20;
+/** Values that a pickle may name, to be used again: every container and every text, as Python writes it. */
+const MOST_REMEMBERED = 1 << 19;
 
 export class PickleReader {
   /** The next byte: after {@link read}, the first one after the pickle. */
@@ -197,6 +201,7 @@ export class PickleReader {
   }
 
   push(value: PickleValue): void {
+    if (this.#stack.length >= MOST_WAITING) throw this.bad(`has more than ${MOST_WAITING} values under way`);
     this.#stack.push(value);
   }
 
@@ -206,6 +211,8 @@ export class PickleReader {
   }
 
   mark(): void {
+    if (this.#marks.length >= MOST_CONTAINERS)
+      throw this.bad(`begins more than ${MOST_CONTAINERS} lists within each other`);
     this.#marks.push(this.#stack.length);
   }
 
@@ -235,6 +242,7 @@ export class PickleReader {
   }
 
   memoize(index: number): void {
+    if (this.#memo.size >= MOST_REMEMBERED) throw this.bad(`remembers more than ${MOST_REMEMBERED} values`);
     this.#memo.set(index, this.top());
   }
 
