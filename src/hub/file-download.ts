@@ -263,7 +263,12 @@ export class FileDownload implements Metered {
         const fresh = chunk.subarray(Math.min(chunk.length, Math.max(0, partial.size + held - at)));
         at += chunk.length;
         if (this.size !== null && at > this.size) throw this.#wrongLength(`more than ${this.size} bytes`);
-        if (this.size === null && at > MOST_UNANNOUNCED) throw tooLarge(this.#where, null, MOST_UNANNOUNCED);
+        if (this.size === null && at > MOST_UNANNOUNCED) {
+          // Nothing of it is worth going on with.
+          held = 0;
+          await partial.restart();
+          throw tooLarge(this.#where, null, MOST_UNANNOUNCED);
+        }
         if (fresh.length > 0) parts.push(fresh);
         held += fresh.length;
         if (isDue() || at >= this.#wanted) await write();
