@@ -2,6 +2,7 @@
  * What runs dispatches on a device: it connects kernels to buffers and args by the names in their shaders, holds the uniforms
  * of steps, and encodes launches into submits. A session, an attribution, the tuner and the ceilings each have one.
  */
+import { SluiceError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { type ArgValues, inOrder, type Kernel } from "../kernels/kernel.ts";
 import { type ArgsOf, checkArgs, packArgs } from "../kernels/step.ts";
@@ -76,12 +77,17 @@ export class Dispatcher {
 
   /**
    * Compiles a kernel and its merge, if it has one, and connects them, in the order in which they run.
-   * @throws SluiceError `gpu` for an args field without a value and a value without a field, or as `PipelineCache.get`
+   * @throws SluiceError `gpu` for an args field without a value and a value without a field, `usage` if it was disposed of
+   *   meanwhile, or as `PipelineCache.get`
    */
   async bind(kernel: Kernel, connections: Connections): Promise<readonly BoundKernel[]> {
     const kernels = inOrder(kernel);
     const compiled: CompiledKernel[] = [];
     for (const each of kernels) compiled.push(await this.#options.pipelines.get(each));
+    // Meanwhile: its buffers are gone, and args cannot be written.
+    if (this.#isDisposed) {
+      throw new SluiceError("usage", `This ${this.#options.label} has been disposed of; open another`);
+    }
     const named = compiled.map((each, i) => {
       const { name, args: own } = kernels[i] as Kernel;
       return { ...each, name, ...(own && { own }) };

@@ -110,6 +110,8 @@ export class Executor {
 
   /** Writes `words` into a buffer of this session at a byte offset. */
   write(role: BufferRole, offset: number, words: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): void {
+    // Work that is under way when the session ends finds out where it reads.
+    if (this.#isDisposed) return;
     this.#gpu.device.queue.writeBuffer(this.buffer(role), offset, words);
   }
 
