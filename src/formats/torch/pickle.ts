@@ -6,6 +6,7 @@
 import { SluiceError } from "../../errors.ts";
 import { showText } from "../../show.ts";
 import type { StridedArray } from "../strided.ts";
+import { MOST_CONTAINERS, MOST_INTEGER_BYTES, MOST_REMEMBERED, MOST_WAITING } from "./pickle-limits.ts";
 
 /** What a pickle holds. Lists and tuples are both arrays. Parts may be shared, and may contain themselves. */
 export type PickleValue =
@@ -72,19 +73,6 @@ const STOP = 0x2e;
 
 const latin1 = new TextDecoder("latin1");
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** An integer of more bytes than a bigint needs to be is made to cost time. */
-const MOST_INTEGER_BYTES = 64;
-
-/**
- * Lists, tuples and dicts that a file may have, and values that may be under way at a time. A circuit of GPT-2 small,
- * which has the most, has half as many; nesting without end takes more.
- */
-const MOST_CONTAINERS = 1 << 18;
-/** Values that may wait to become part of a container: Python puts a thousand at a time into lists and dicts. */
-const MOST_WAITING = 1 << 20;
-/** Values that a pickle may name, to be used again: every container and every text, as Python writes it. */
-const MOST_REMEMBERED = 1 << 19;
 
 export class PickleReader {
   /** The next byte: after {@link read}, the first one after the pickle. */
