@@ -25,7 +25,7 @@ export default {
     outDir: at("dist"),
     emptyOutDir: true,
     target: "es2022",
-    // The bounds of a page's first load are those of test/playground/site.test.ts.
+    // The bounds of a page's first load are those of test/playground/basics.test.ts.
     chunkSizeWarningLimit: 4000,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -13,6 +13,9 @@ const STORIES = location("weights/gpt2-stories");
 const REPO = "org/tiny";
 const TINY = "test/golden/gpt2-tiny";
 
+/** Between two looks at a folder: more would take the processor from what is to be killed. */
+const LOOKING_MS = 10;
+
 const command = (): string => oneFile(new URL("./command.ts", import.meta.url));
 
 /** A process of this folder's, with what it says. */
@@ -34,11 +37,11 @@ class Victim {
     this.ended = new Promise((resolve) => this.child.on("close", (code) => resolve(code)));
   }
 
-  /** Kills it as soon as `isTime`; resolves to whether it was alive. */
-  async killAt(isTime: () => Promise<boolean>): Promise<boolean> {
+  /** Kills it as soon as `isTime`, which is asked every `pauseMs`; resolves to whether it was alive. */
+  async killAt(isTime: () => Promise<boolean>, pauseMs: number): Promise<boolean> {
     while (this.child.exitCode === null && this.child.signalCode === null) {
       if (await isTime()) this.child.kill("SIGKILL");
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
     return (await this.ended) === null;
   }
@@ -72,7 +75,7 @@ async function quantizeKilled({ random, folder }: Ground): Promise<Ended> {
   const line = ["quantize", STORIES, "--to", "q8", "--out"];
   const begun = async () => (await readdir(folder)).some((name) => name.endsWith(".part"));
   const victim = new Victim(command(), [...line, out]);
-  const wasKilled = await victim.killAt(after(begun, wholeOf(random, 0, 400)));
+  const wasKilled = await victim.killAt(after(begun, wholeOf(random, 0, 400)), LOOKING_MS);
   const again = new Victim(command(), [...line, join(folder, "again")]);
   if ((await again.ended) !== 0) throw new Broken(`${what}: the next run fails: ${again.said}`);
   const whole = await digestOfFolder(join(folder, "again"));
@@ -95,7 +98,7 @@ async function fitKilled({ random, folder, device }: Ground): Promise<Ended> {
     done = count as number;
   });
   const from = wholeOf(random, 1, 20);
-  const wasKilled = await victim.killAt(async () => done >= from);
+  const wasKilled = await victim.killAt(async () => done >= from, 2);
   const { bundle, kept } = await keptFit(out, device);
   // A device of another adapter would round in another way; this is the same.
   if (Buffer.compare(bundle, right) !== 0) throw new Broken(`${what} after ${done}: resumed to another bundle`);
@@ -122,7 +125,7 @@ async function pullKilled({ random, folder }: Ground): Promise<Ended> {
       return false;
     };
     const victim = new Victim(command(), ["pull", REPO], env);
-    const wasKilled = await victim.killAt(after(hasSome, (from / 400_000) * 1000));
+    const wasKilled = await victim.killAt(after(hasSome, (from / 400_000) * 1000), LOOKING_MS);
     hub.misbehaviour = {};
     const again = new Victim(command(), ["pull", REPO], env);
     if ((await again.ended) !== 0) throw new Broken(`${what}: the next pull fails: ${again.said}`);

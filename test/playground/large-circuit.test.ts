@@ -21,7 +21,9 @@ test("a circuit as large as GPT-2's is searched and cut", async () => {
     const { page, faults, context } = await visit(browser, site.url);
     try {
       await page.locator("input[type=file][webkitdirectory]").setInputFiles(folder);
-      await page.locator(".model-line", { hasText: "narrow" }).waitFor();
+      const refusal = page.getByRole("alert");
+      await page.locator(".model-line", { hasText: "narrow" }).or(refusal).first().waitFor();
+      assert.equal(await refusal.allTextContents(), []);
       await page.getByRole("tab", { name: "Circuit", exact: true }).click();
       await page.getByText("0 of 11611 edges cut").waitFor();
       const circuit = page.getByRole("application", { name: "Circuit" });
