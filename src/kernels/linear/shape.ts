@@ -45,8 +45,9 @@ export interface LinearShape {
   /** MAX_ROWS of the step uniform. */
   readonly maxRows: number;
   /**
-   * The kernel reads its shape from its args, so that all shapes share one pipeline: for software devices, which take longer
-   * to compile a kernel than to run it many times. Register kernels alone heed it, of weights that are not quantised.
+   * The kernel reads its shape from its args, so that the matrices of all models share one pipeline: for software devices,
+   * which take longer to compile a kernel than to run it many times. Register kernels alone heed it, of weights that are
+   * not quantised.
    */
   readonly anyShape?: boolean;
 }
