@@ -80,12 +80,14 @@ export function readFileList(entries: unknown): readonly RepoFile[] | null {
 }
 
 /**
- * What is to be fetched of a file, from what a list and its headers say. The headers count, as in huggingface_hub; the
- * list fills in what they leave out.
+ * What is to be fetched of a file, from what a list and its headers say. The headers count, as in huggingface_hub, if they
+ * name a digest; the list fills in what they leave out.
  * @returns null if neither names its content
  */
 export function fetchable(path: string, listed: RepoFile | null, head: FileHead | null): HubFile | null {
-  const etag = head?.etag ?? listed?.sha256 ?? listed?.oid ?? null;
+  const said = head?.etag ?? null;
+  const isDigest = said !== null && (hex(SHA256, said) ?? hex(SHA1, said)) !== null;
+  const etag = isDigest ? said : (listed?.sha256 ?? listed?.oid ?? (said === null ? null : ownName(said, path)));
   if (etag === null) return null;
   const sha256 = listed?.sha256 ?? hex(SHA256, etag);
   const byTag = hex(SHA1, etag);
@@ -94,6 +96,17 @@ export function fetchable(path: string, listed: RepoFile | null, head: FileHead 
   const differ = byTag !== null && byList !== null && byTag !== byList;
   const gitSha1 = sha256 !== null || differ ? null : (byTag ?? byList);
   return { path, size: head?.size ?? listed?.size ?? null, etag, sha256, gitSha1 };
+}
+
+/**
+ * What a server likes to call a content, such as nginx, whose ETags are a time and a size, which shards of a model can have
+ * in common: as the name of a content it needs the path.
+ */
+function ownName(etag: string, path: string): string {
+  const rest = encodeURIComponent(path).replace(/[^\w.~-]/g, (other) =>
+    other === "%" ? "=" : `=${other.charCodeAt(0)}`,
+  );
+  return `${etag.slice(0, 80)}~${rest.slice(-110)}`;
 }
 
 /** The SHA-256 that an ETag is; null for one that is something else. */

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { refusal } from "../formats/refusal.ts";
 import { inFolder } from "../support/folder.ts";
 import type { FakeHub, Misbehaviour } from "../support/hub-server.ts";
-import { NEW, noise, pull, startHub, tree, WEIGHTS } from "./node-fixtures.ts";
+import { NEW, noise, pull, repos, startHub, tree, WEIGHTS } from "./node-fixtures.ts";
 
 let hub: FakeHub;
 test.before(async () => {
@@ -97,6 +97,20 @@ test("a file is held to the SHA-256 that its own answer names, if nothing else n
     hub.misbehaviour = { ...hub.misbehaviour, corrupt: "another" };
     await pull(hub, folder, "org/single");
   }));
+
+test("files that a server gives one ETag stay apart", async () => {
+  for (const without of [[], ["tree", "paths-info", "siblings"]] as const) {
+    await inFolder(async (folder) => {
+      hub.misbehaviour = { oneEtag: 'W/"66f2c1a0-493e0"', without };
+      await pull(hub, folder, "org/sharded");
+      for (const [name, content] of Object.entries(repos["org/sharded"]?.commits[0]?.files ?? {})) {
+        if (name === "model-00003-of-00003.safetensors") continue;
+        const bytes = await readFile(join(folder, "models--org--sharded/snapshots", NEW, name));
+        assert.ok(bytes.equals(Buffer.from(content)), `${name}, without ${without}`);
+      }
+    });
+  }
+});
 
 test("a damaged remainder of an earlier download is noticed at the end, and replaced", () =>
   inFolder(async (folder) => {

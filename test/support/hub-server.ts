@@ -46,6 +46,8 @@ export interface Misbehaviour {
   readonly corrupt?: string;
   /** A large file whose SHA-256 answers to HEAD do not name. */
   readonly misnamed?: string;
+  /** What names every file, as on servers that make names of times and sizes. */
+  readonly oneEtag?: string;
   /** A file's length is said to be another by the hub. */
   readonly lie?: { readonly path: string; readonly size: number };
   /** Files answered with a web page; `*` for everything. */
@@ -186,7 +188,7 @@ export class FakeHub {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    const { refuse: refused, html: page, lie, misnamed, without = [] } = this.misbehaviour;
+    const { refuse: refused, html: page, lie, misnamed, oneEtag, without = [] } = this.misbehaviour;
     const commit =
       without.includes("commits") && /^[0-9a-f]{40}$/.test(revision) ? undefined : commitAt(repo, revision);
     if (!commit) return refuse(response, 404, "RevisionNotFound", `Invalid rev id: ${revision}`);
@@ -212,6 +214,7 @@ export class FakeHub {
       "X-Repo-Commit": commit.sha,
       ...(!without.includes("etag") && { ETag: lfs ? `"${oid}"` : etag }),
       ...(lfs && !without.includes("linked") && { "X-Linked-Etag": etag, "X-Linked-Size": size }),
+      ...(oneEtag !== undefined && { ETag: oneEtag, ...(lfs && { "X-Linked-Etag": oneEtag }) }),
       ...(misnamed === path && request.method === "HEAD" && { "X-Linked-Etag": '"-1"' }),
     };
     if (lfs) {
