@@ -1,6 +1,6 @@
 /** Positions from outside, from a file or a caller: checked in form and size before anything is made of them. */
 import type { SluiceError } from "../errors.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
 import { isNowhere, type Positions, positionNames } from "./positions.ts";
 
 /** Makes the error for a field: its name, what is wrong with it, what to do. */
@@ -110,7 +110,7 @@ class Checker {
     const unknown = keys.find((key) => !known.includes(key));
     if (unknown === undefined) return;
     throw this.#refuse(
-      `${field}.${show(unknown).slice(1, -1)}`,
+      `${field}.${showText(unknown)}`,
       "is not a field here",
       `The fields are ${known.join(", ")}.`,
     );

@@ -1,6 +1,6 @@
 /** Reads the fields of a manifest one by one, strictly: nothing is coerced, and a refusal names file, stage and field. */
 import { SluiceError } from "../errors.ts";
-import { show } from "../show.ts";
+import { show, showText } from "../show.ts";
 
 export class ManifestFields {
   readonly #where: string;
@@ -25,7 +25,7 @@ export class ManifestFields {
   only(known: readonly string[]): void {
     const unknown = Object.keys(this.#fields).find((name) => !known.includes(name));
     if (unknown !== undefined) {
-      throw this.refuse(unknown, "is not a field here", `The fields are ${known.join(", ")}.`);
+      throw this.refuse(showText(unknown), "is not a field here", `The fields are ${known.join(", ")}.`);
     }
   }
 

@@ -261,6 +261,9 @@ test("a manifest that claims more than a model can have, or nests without end, i
   named("e".repeat(200))();
   // Messages repeat ids whole.
   await refusal("bad_bundle", named("e".repeat(100_000)), "An id is made of at most 200 letters");
+  const renamed = text({}).replace('"edges":', `"${"n".repeat(100_000)}":1,"edges":`);
+  const message = await refusal("bad_bundle", read(renamed), "is not a field here");
+  assert.ok(message.length < 2000, `${message.length} characters`);
 });
 
 test.run();
