@@ -16,6 +16,8 @@ import { isAtSite, type SiteStage, type Stage } from "./stage.ts";
 export const LARGE = 2 ** 20;
 /** Of what was added, the rest that shows no more digits than float32 lost. */
 export const REST = 2 ** -12;
+/** The largest float32. */
+const MOST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
 /** @throws SluiceError `usage` naming both stages and their sites */
 export function checkCancelled(acting: ActingStages): void {
@@ -171,7 +173,8 @@ class Followed {
       const where = isSamePlace ? "" : ` at ${taker.site}.${at}`;
       throw refusal(`Stage ${taker.id} takes away${where} what ${adds}`);
     }
-    if (!isCentred) return;
+    // A sum beyond float32 is found by the norm itself, which names its layer and site.
+    if (!isCentred || most * row.length > MOST_FLOAT32) return;
     const mean = row.reduce((sum, value) => sum + value / row.length, 0);
     if (largest(row.map((value) => value - mean)) >= most * REST) return;
     throw refusal(`The norm after it takes away what ${adds}, since it is the same in all elements`);

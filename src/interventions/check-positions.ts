@@ -109,11 +109,7 @@ class Checker {
   #only(keys: readonly string[], known: readonly string[], field: string): void {
     const unknown = keys.find((key) => !known.includes(key));
     if (unknown === undefined) return;
-    throw this.#refuse(
-      `${field}.${showText(unknown)}`,
-      "is not a field here",
-      `The fields are ${known.join(", ")}.`,
-    );
+    throw this.#refuse(`${field}.${showText(unknown)}`, "is not a field here", `The fields are ${known.join(", ")}.`);
   }
 }
 

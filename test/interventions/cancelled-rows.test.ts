@@ -128,6 +128,9 @@ test("a norm that takes the mean away takes away a push along it", () => {
   const along = affine("along", "addition", { strength: 1e8 }, { direction: full(1) });
   assert.match(said([along], "layer"), /^The norm after it takes away what stage along adds at resid_post\.0/);
   assert.is(said([along], "rms"), "");
+  // Whose sum the norm itself reports.
+  const beyond = affine("along", "addition", { strength: 1e38 }, { direction: full(1) });
+  assert.is(said([beyond], "layer"), "");
   assert.is(said([push()], "layer"), "");
 });
 
