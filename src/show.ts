@@ -30,6 +30,14 @@ export function showText(text: string, most = MOST_CHARACTERS): string {
 }
 
 /**
+ * What stands in a file where a word is expected: texts and numbers as they are, anything else as {@link show} has it, since
+ * objects of strangers can have a `toString` that is no function.
+ */
+export function textIn(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : show(value, 60);
+}
+
+/**
  * A sentence from outside that was made for people, such as another process's error: on one line, cut short with `…`. Quotes
  * and backslashes stay as they are.
  * @param most characters of the result, at least 2

@@ -58,6 +58,39 @@ test("EAP-IG's graphs of scores alone are refused without a number of edges to k
     () => made(json("g.json", { ...graph, cfg: { parallel_attn_mlp: true } }), stories),
     "parallel_attn_mlp",
   );
+  await refusal(
+    "bad_bundle",
+    () => made(json("g.json", { ...graph, cfg: null }), stories),
+    "cfg is null, not an object",
+  );
+  const heads = { n_heads: { toString: 1 } };
+  await refusal(
+    "bad_bundle",
+    () => made(json("g.json", { ...graph, cfg: heads }), stories),
+    'n_heads is {"toString":1}',
+  );
+});
+
+test("what stands where a name should is named as it is, not asked for its text", async () => {
+  const odd = { toString: 1, valueOf: null };
+  const pruned = [
+    ["embeds", "m0"],
+    ["embeds", odd],
+  ];
+  await refusal("bad_bundle", () => made(json("edges.json", pruned), stories), "edge 1");
+  const acdc = ["blocks.1.hook_mlp_in", [null], "blocks.0.hook_mlp_out", [null]];
+  await refusal(
+    "bad_bundle",
+    () =>
+      made(
+        json("e.json", [
+          [acdc, 1],
+          [[odd, [null], odd, [null]], 1],
+        ]),
+        stories,
+      ),
+    "edge 1",
+  );
 });
 
 test.run();

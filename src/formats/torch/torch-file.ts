@@ -2,6 +2,7 @@
  * Reads files of torch.save as data: the zip format of PyTorch 1.6 and later, the one before it, and pickles without
  * tensors. Nothing in them is run (`pickle.ts`).
  */
+import { textIn } from "../../show.ts";
 import { type ElementType, elementBytes, type Storage } from "../strided.ts";
 import { ZipFile } from "../zip.ts";
 import { knownGlobal, StorageReference, StorageType } from "./globals.ts";
@@ -60,7 +61,7 @@ function readStream(bytes: Uint8Array, where: string): PickleValue {
   const keys = body.read();
   if (!Array.isArray(keys)) throw body.bad("does not list its storages");
   for (const key of keys) {
-    const storage = storages.get(String(key));
+    const storage = storages.get(textIn(key));
     const count = body.u64();
     if (!storage || storage.count !== count) throw body.bad("contradicts itself about its storages");
     storage.bytes = body.bytes(count * elementBytes(storage.dtype));

@@ -1,6 +1,7 @@
 /** Vectors without a format: CAA, BiPO, rows of decoders, EasySteer; one per file, or a list or dict of them by layer. */
 import type { StridedArray } from "../../formats/strided.ts";
 import { arrayIn } from "../../formats/torch/globals.ts";
+import { textIn } from "../../show.ts";
 import { type AffineSite, affineSites } from "../stage.ts";
 import type { ForeignFile } from "./foreign-file.ts";
 import { type ForeignKind, type Given, type Imported, open, unfit } from "./foreign-kind.ts";
@@ -149,7 +150,7 @@ function arraysIn(given: Given, file: ForeignFile): readonly (readonly [string, 
     value instanceof Map ? [...value] : Array.isArray(value) ? value.map((each, i) => [i, each]) : [];
   const arrays = entries.flatMap(([key, each]): (readonly [string, StridedArray])[] => {
     const array = arrayIn(each);
-    return array ? [[String(key), array]] : [];
+    return array ? [[textIn(key), array]] : [];
   });
   if (arrays.length > 4096)
     throw unfit(given, file.base, `holds ${arrays.length} tensors, more than any model has layers`);

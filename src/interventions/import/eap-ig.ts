@@ -3,6 +3,7 @@ import { SluiceError } from "../../errors.ts";
 import type { StridedArray } from "../../formats/strided.ts";
 import { arrayIn } from "../../formats/torch/globals.ts";
 import type { PickleValue } from "../../formats/torch/pickle.ts";
+import { show } from "../../show.ts";
 import { listSources, sourceName } from "../edges.ts";
 import type { ModelShape } from "../sites.ts";
 import { type ForeignKind, type Given, type Imported, open, unfit } from "./foreign-kind.ts";
@@ -32,7 +33,7 @@ export const eapIg: ForeignKind = {
 };
 
 interface Graph {
-  readonly cfg?: Readonly<Record<string, unknown>>;
+  readonly cfg?: unknown;
   readonly edges: Readonly<Record<string, unknown>>;
 }
 
@@ -42,7 +43,8 @@ function isGraph(json: unknown): json is Graph {
 }
 
 function ofGraph(given: Given, { cfg = {}, edges }: Graph, kept: KeptEdges): readonly ScoredEdge[] {
-  checkConfig(given, (name) => cfg[name]);
+  if (typeof cfg !== "object" || cfg === null) throw unfit(given, "cfg", `is ${show(cfg)}, not an object`);
+  checkConfig(given, (name) => (cfg as Readonly<Record<string, unknown>>)[name]);
   return Object.entries(edges).map(([name, edge]) => {
     const ends = /^(input|a(\d+)\.h(\d+)|m(\d+))->(?:(logits)|m(\d+)|a(\d+)\.h(\d+)<([qkv])>)$/.exec(name);
     if (!ends) throw unfit(given, `edge ${name.slice(0, 60)}`, "is not named as EAP-IG does");
@@ -81,7 +83,7 @@ function checkConfig(given: Given, field: (name: string) => unknown): void {
     throw unfit(
       given,
       `cfg.${name}`,
-      `is ${String(value).slice(0, 40)}, but the model's is ${size}`,
+      `is ${show(value, 40)}, but the model's is ${size}`,
       "It was made for another model.",
     );
   }

@@ -1,4 +1,5 @@
 /** Circuits as lists of edges: Edge-Pruning's pairs of names, and ACDC's tuples of TransformerLens' hooks. */
+import { textIn } from "../../show.ts";
 import { type ForeignKind, type Given, unfit } from "./foreign-kind.ts";
 import { type HeadInput, KeptEdges } from "./kept-edges.ts";
 
@@ -21,8 +22,8 @@ export const edgePruning: ForeignKind = {
     listIn(given)?.forEach((edge, index) => {
       const where = `edge ${index}`;
       const [from, to] = Array.isArray(edge) ? (edge as readonly unknown[]) : [];
-      const writer = /^(?:(tok_embeds|pos_embeds|embeds)|a(\d+)\.h(\d+)|m(\d+))$/.exec(String(from));
-      const reader = /^(?:(resid_post)|m(\d+)|a(\d+)\.h(\d+)\.([qkv]))$/.exec(String(to));
+      const writer = /^(?:(tok_embeds|pos_embeds|embeds)|a(\d+)\.h(\d+)|m(\d+))$/.exec(textIn(from));
+      const reader = /^(?:(resid_post)|m(\d+)|a(\d+)\.h(\d+)\.([qkv]))$/.exec(textIn(to));
       if (!writer || !reader) throw unfit(given, where, "is not named as Edge-Pruning does");
       const source = writer[1]
         ? "embed"
@@ -51,7 +52,7 @@ export const acdc: ForeignKind = {
       const where = `edge ${index}`;
       const [tuple, effect] = Array.isArray(entry) ? (entry as readonly unknown[]) : [];
       const [to, toIndex, from, fromIndex] = Array.isArray(tuple) ? (tuple as readonly unknown[]) : [];
-      const [receiver, sender] = [String(to), String(from)];
+      const [receiver, sender] = [textIn(to), textIn(from)];
       // Inside a head, from its inputs to its output, ACDC has edges that are always there.
       if (/\.attn\.hook_[qkv]$/.test(receiver) || /\.attn\.hook_(?:[qkv]|result)$/.test(receiver)) return;
       const source = sourceOf(sender, headIn(fromIndex));

@@ -1,5 +1,6 @@
 /** Steering vectors of Neuronpedia, alone or as a request for steering. */
 import { type StoredTensor, storeFloat32 } from "../../formats/safetensors.ts";
+import { textIn } from "../../show.ts";
 import type { AffineManifest } from "../manifest.ts";
 import { ourSiteName } from "../site-names.ts";
 import { type AffineSite, affineSites } from "../stage.ts";
@@ -38,12 +39,12 @@ function stageOf(given: Given, fields: Fields, id: string, tensors: Map<string, 
   const raw = rowOfList(given, fields.steering_vector, "steering_vector");
   const vector = fields.normalize_steering === true ? unitOf(given, raw) : raw;
   const strength = numberIn(given, fields, "strength") * numberIn(given, fields, "strength_multiplier");
-  const { site, layer } = placeOf(given, String(fields.hook ?? ""));
+  const { site, layer } = placeOf(given, textIn(fields.hook ?? ""));
   const put = (name: string, values: Float64Array, shape: readonly number[]): void => {
     tensors.set(layerTensorName(id, layer, name), storeFloat32(Float32Array.from(values), shape));
   };
   const common = { id, kind: "affine", site, layers: [layer] } as const;
-  const method = String(fields.method ?? fields.steer_method ?? "SIMPLE_ADDITIVE");
+  const method = textIn(fields.method ?? fields.steer_method ?? "SIMPLE_ADDITIVE");
   if (method === "SIMPLE_ADDITIVE") {
     put("direction", vector, [vector.length]);
     return { ...common, method: "addition", strength };

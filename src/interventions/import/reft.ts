@@ -4,6 +4,7 @@ import type { StridedArray } from "../../formats/strided.ts";
 import { arrayIn } from "../../formats/torch/globals.ts";
 import type { PickleValue } from "../../formats/torch/pickle.ts";
 import { dot } from "../../numbers/dot.ts";
+import { textIn } from "../../show.ts";
 import type { AffineManifest } from "../manifest.ts";
 import type { AffineSite } from "../stage.ts";
 import { layerTensorName } from "../tensor-names.ts";
@@ -157,7 +158,7 @@ function typeOf(given: Given, file: ForeignFile): "loreft" | "direft" {
   const key = file.base.replace(/^intkey_/, "").replace(/\.bin$/, "");
   const index = Array.isArray(keys) ? keys.indexOf(key) : -1;
   const list = Array.isArray(types) ? types : [];
-  const type = String(list[index < 0 ? 0 : index] ?? "");
+  const type = textIn(list[index < 0 ? 0 : index] ?? "");
   if (/\.?LoreftIntervention\b/.test(type)) return "loreft";
   if (/\.?DireftIntervention\b/.test(type)) return "direft";
   throw unfit(

@@ -2,6 +2,7 @@
 import { type StoredTensor, storeFloat32 } from "../../formats/safetensors.ts";
 import type { StridedArray } from "../../formats/strided.ts";
 import { dot } from "../../numbers/dot.ts";
+import { textIn } from "../../show.ts";
 import { ourSiteName } from "../site-names.ts";
 import { type AffineSite, affineSites } from "../stage.ts";
 import { layerTensorName } from "../tensor-names.ts";
@@ -63,7 +64,7 @@ class SaeConfig {
   }
 
   get hook(): string {
-    return String(this.field("hook_name") ?? this.field("hook_point") ?? "");
+    return textIn(this.field("hook_name") ?? this.field("hook_point") ?? "");
   }
 
   place(given: Given): { readonly site: AffineSite; readonly layer: number } {
@@ -99,11 +100,11 @@ function clamped(given: Given, { weights, config, feature, row, site, layer, id 
     throw unfit(
       given,
       "cfg.json: normalize_activations",
-      `is ${String(normalised).slice(0, 40)}: its features are of normalised activations`,
+      `is ${textIn(normalised).slice(0, 40)}: its features are of normalised activations`,
       "Add the decoder's row instead: --as addition.",
     );
   }
-  const architecture = String(config.field("architecture") ?? config.field("activation_fn_str") ?? "standard");
+  const architecture = textIn(config.field("architecture") ?? config.field("activation_fn_str") ?? "standard");
   if (!["standard", "relu"].includes(architecture)) {
     given.warn(
       `${given.name} is of the architecture ${architecture.slice(0, 40)}; its feature is read as relu, without a threshold, so the clamp is not exact`,

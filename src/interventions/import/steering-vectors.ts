@@ -1,6 +1,7 @@
 /** Vectors of the package steering-vectors, of IBM's activation-steering (.svec), and of vLLM-Hook. */
 import { arrayIn } from "../../formats/torch/globals.ts";
 import { PickledObject, type PickleValue } from "../../formats/torch/pickle.ts";
+import { textIn } from "../../show.ts";
 import type { AffineSite } from "../stage.ts";
 import { type ForeignKind, type Given, unfit } from "./foreign-kind.ts";
 import { placed, rowOf, rowOfList, VECTOR_CHOICES, vectorStages } from "./vectors.ts";
@@ -24,11 +25,11 @@ export const steeringVectors: ForeignKind = {
     const type = attributes.get("layer_type") ?? "decoder_block";
     const site = LAYER_TYPES.get(type);
     if (!(activations instanceof Map)) throw unfit(given, "layer_activations", "are missing");
-    if (!site) throw unfit(given, "layer_type", `is ${String(type).slice(0, 60)}, where no such stage can act`);
+    if (!site) throw unfit(given, "layer_type", `is ${textIn(type).slice(0, 60)}, where no such stage can act`);
     const vectors = new Map<number, Float64Array>();
     for (const [layer, value] of activations) {
       const array = arrayIn(value);
-      const what = `layer_activations[${String(layer).slice(0, 20)}]`;
+      const what = `layer_activations[${textIn(layer).slice(0, 20)}]`;
       if (!array || typeof layer !== "number") throw unfit(given, what, "is not a layer's tensor");
       vectors.set(layer, rowOf(given, array, what));
     }
