@@ -32,7 +32,11 @@ export function addScaled(x: Float64Array, factor: number, y: Float64Array): voi
 }
 
 export function add(a: Rows, b: Rows): Float64Array[] {
-  return a.map((row, t) => row.map((value, i) => value + (b[t]?.[i] as number)));
+  return a.map((row, t) => {
+    const sum = row.slice();
+    addScaled(sum, 1, b[t] as Float64Array);
+    return sum;
+  });
 }
 
 /** Outputs [first, first + count) of a linear layer. */
@@ -48,10 +52,17 @@ export function project(rows: Rows, linear: Linear, first = 0, count = linear.ou
 /** LayerNorm where there is a bias, else RMSNorm. */
 export function normalize(rows: Rows, { gain, bias, eps }: Norm): Float64Array[] {
   return rows.map((x) => {
-    const mean = bias ? x.reduce((sum, value) => sum + value, 0) / x.length : 0;
-    const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
-    const scale = 1 / Math.sqrt(variance + eps);
-    return x.map((value, i) => (value - mean) * scale * (gain[i] as number) + (bias?.[i] ?? 0));
+    let total = 0;
+    for (const value of x) total += value;
+    const mean = bias ? total / x.length : 0;
+    let squares = 0;
+    for (const value of x) squares += (value - mean) ** 2;
+    const scale = 1 / Math.sqrt(squares / x.length + eps);
+    const y = new Float64Array(x.length);
+    for (let i = 0; i < y.length; i++) {
+      y[i] = ((x[i] as number) - mean) * scale * (gain[i] as number) + (bias?.[i] ?? 0);
+    }
+    return y;
   });
 }
 
