@@ -30,8 +30,8 @@ export function showText(text: string, most = MOST_CHARACTERS): string {
 }
 
 /**
- * What stands in a file where a word is expected: texts and numbers as they are, anything else as {@link show} has it, since
- * objects of strangers can have a `toString` that is no function.
+ * The text of a file's value that should be a word: texts and numbers as they are, anything else as {@link show} has it,
+ * since objects of strangers can have a `toString` that is not a function.
  */
 export function textIn(value: unknown): string {
   return typeof value === "string" || typeof value === "number" ? String(value) : show(value, 60);

@@ -224,7 +224,8 @@ export class FileDownload implements Metered {
       } catch (error) {
         if (!(error instanceof TransientFailure)) throw error;
         // A server that gives a byte per connection would go on forever.
-        if (partial.size - before >= Math.min(MUCH_BYTES, (this.size ?? 0) / 1000)) attempt = 0;
+        const much = this.size === null ? MUCH_BYTES : Math.min(MUCH_BYTES, this.size / 1000);
+        if (partial.size - before >= much) attempt = 0;
         const delay = retryDelaysMs[attempt];
         if (delay === undefined) throw error.report;
         client.tellRetry(error.message, attempt++);

@@ -170,6 +170,17 @@ test("a server that never answers is given up, and what has come is kept", () =>
       "nothing came from the server for 0.1 s",
     );
     await assertAbsent(folder);
+    // Nor is one that says no length waited for without end.
+    hub.misbehaviour = {
+      ...hub.misbehaviour,
+      without: ["tree", "siblings", "paths-info"],
+      lie: { path, size: Number.NaN },
+    };
+    await refusal(
+      "not_found",
+      () => pull(hub, folder, "org/single", { patienceMs: 100 }),
+      "nothing came from the server for 0.1 s",
+    );
   }));
 
 test("a busy server is asked again", () =>

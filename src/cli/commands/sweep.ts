@@ -164,7 +164,7 @@ export const sweep = defineCommand({
     const encoder = new TextEncoder();
     await writeTogether([
       [out, encoder.encode(json)],
-      [plot, encoder.encode(sweepPlot(result, `${values.model}: ${result.stages.join(", ")}`))],
+      [plot, encoder.encode(plot ? sweepPlot(result, `${values.model}: ${result.stages.join(", ")}`) : "")],
     ]);
     stdout.write(values.json ? json : cellTable(result));
   },
