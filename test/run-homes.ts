@@ -3,7 +3,7 @@
  * a model is open, which is the same code on the same SwiftShader (engine/same-bits compares the bits). In both run: how
  * models are found, read and opened, what a device grants, workers, generation, and of every part of the engine the file
  * that compares most of it with what others computed (engine/golden, engine/generate, interventions/golden, fit/golden,
- * kernels). An environment that runs alone, such as Firefox or `npm test -- --node`, runs all that it can.
+ * kernels of linear layers, attention and norms). An environment that runs alone, such as Firefox or `npm test -- --node`, runs all that it can.
  *
  * A sweep that two environments share out (support/turns.ts) is whole in a file that has a home: its cases share kernels,
  * which would compile in both.
@@ -24,8 +24,15 @@ const HOMES = {
     "fit/sorting-circuit",
     "interventions/golden-positions",
     "interventions/trace",
+    "kernels/argmax",
     "kernels/attention-bits",
+    "kernels/backward-attention",
+    "kernels/backward-linear",
+    "kernels/backward-rows",
+    "kernels/cross-entropy",
+    "kernels/edge-mask",
     "model/lens",
+    "profile/profile",
     "reference/golden",
     "reference/random",
   ],
@@ -54,7 +61,10 @@ const HOMES = {
     "interventions/overflow",
     "interventions/random",
     "interventions/session-roles",
+    "kernels/embed",
     "kernels/head-sources",
+    "kernels/sample",
+    "kernels/sample-adjusted",
     "model/changed-model",
     "model/compare",
     "model/footprint",

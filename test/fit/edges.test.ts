@@ -96,7 +96,7 @@ for (const method of myTurns(["attribution+greedy", "masks"] as const)) {
       edges: 2,
       shortlist: 8,
       badWeight: 1,
-      epochs: 30,
+      epochs: 12,
       ramp: 0,
       replace: method === "masks" ? "paper" : "mean",
     });

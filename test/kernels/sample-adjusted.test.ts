@@ -12,11 +12,9 @@ import {
 } from "../../src/kernels/sample/sample.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
-import { sharedOut } from "../support/turns.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";
 import { OFF, penalise, sample } from "./sample-reference.ts";
 
-const inTurn = sharedOut(test);
 const MAX_ROWS = 256;
 
 interface Draw {
@@ -127,7 +125,7 @@ async function run(vocab: number, draws: readonly Draw[], family: KernelFamily) 
 }
 
 for (const family of ["register", "tiled"] as const) {
-  inTurn(`draws by addends, penalties of counts and masks as plain loops do (${family})`, async () => {
+  test(`draws by addends, penalties of counts and masks as plain loops do (${family})`, async () => {
     const random = seeded(11);
     for (const [vocab, rows] of [
       [67, 120],
@@ -151,7 +149,7 @@ for (const family of ["register", "tiled"] as const) {
     }
   });
 
-  inTurn(`log probabilities are those of the logits as they are (${family})`, async () => {
+  test(`log probabilities are those of the logits as they are (${family})`, async () => {
     const random = seeded(12);
     for (const vocab of [5, 67, 4099]) {
       const stride = ceil4(vocab);

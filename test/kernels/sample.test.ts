@@ -4,11 +4,8 @@ import type { KernelFamily } from "../../src/kernels/kernel.ts";
 import { packSettings, type SamplingSetting, sampleKernel, seenWords } from "../../src/kernels/sample/sample.ts";
 import { testDevice } from "../support/device.ts";
 import { runKernel } from "../support/run-kernel.ts";
-import { myTurns, sharedOut } from "../support/turns.ts";
 import { ceil4, normal, seeded } from "./inputs.ts";
 import { keptSet, OFF, pcg4d, penalise, sample } from "./sample-reference.ts";
-
-const inTurn = sharedOut(test);
 
 const FAILED = 0xffffffff;
 /** Near the most that a step uniform of 64 KiB holds. */
@@ -113,16 +110,15 @@ test("chooses as float64 does for random settings and vocabularies", async () =>
     [4099, 40],
     [50257, 12],
   ] as const;
-  const families = ["register", "tiled"] as const;
-  for (const [[vocab, count], family] of myTurns(
-    sizes.flatMap((size) => families.map((name) => [size, name] as const)),
-  )) {
-    const draws = Array.from({ length: count }, () => randomDraw(random, vocab));
-    await check(vocab, draws, family);
+  for (const [vocab, count] of sizes) {
+    for (const family of ["register", "tiled"] as const) {
+      const draws = Array.from({ length: count }, () => randomDraw(random, vocab));
+      await check(vocab, draws, family);
+    }
   }
 });
 
-inTurn("draws have the frequencies of the kept set's softmax, and never leave it", async () => {
+test("draws have the frequencies of the kept set's softmax, and never leave it", async () => {
   const random = seeded(2);
   const vocab = 101;
   const draws = 400;
@@ -171,7 +167,7 @@ inTurn("draws have the frequencies of the kept set's softmax, and never leave it
   }
 });
 
-inTurn("ties at the k-th place all stay, and ties at top-p stay or go together", async () => {
+test("ties at the k-th place all stay, and ties at top-p stay or go together", async () => {
   const logits = [2, 1, 3, 1, 0, 1, -1, 2, 0];
   // Shares at temperature 3: 0.20 for 3, 0.14 for each 2, 0.10 for each 1.
   const cases: [Partial<SamplingSetting>, number[]][] = [
@@ -196,7 +192,7 @@ inTurn("ties at the k-th place all stay, and ties at top-p stay or go together",
   }
 });
 
-inTurn("the narrowest settings are greedy, and a row of equals is still a draw", async () => {
+test("the narrowest settings are greedy, and a row of equals is still a draw", async () => {
   const random = seeded(3);
   const logits = Float32Array.from({ length: 101 }, () => normal(random));
   const largest = logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
@@ -223,7 +219,7 @@ inTurn("the narrowest settings are greedy, and a row of equals is still a draw",
   assert.ok(new Set(ids.slice(greedy.length)).size > 80, "all of 101 equal tokens can be drawn");
 });
 
-inTurn("a draw depends on seed and position alone, not on the batch", async () => {
+test("a draw depends on seed and position alone, not on the batch", async () => {
   const random = seeded(4);
   const vocab = 101;
   const others = Array.from({ length: 9 }, () => randomDraw(random, vocab));
@@ -240,7 +236,7 @@ inTurn("a draw depends on seed and position alone, not on the batch", async () =
   }
 });
 
-inTurn("the penalty divides positive logits and multiplies negative ones, for seen tokens alone", async () => {
+test("the penalty divides positive logits and multiplies negative ones, for seen tokens alone", async () => {
   const greedy = { temperature: 0, repetitionPenalty: 2 };
   const draws: Draw[] = [
     { logits: [4, 3, 1], setting: greedy, seen: [0] },
@@ -256,7 +252,7 @@ inTurn("the penalty divides positive logits and multiplies negative ones, for se
   );
 });
 
-inTurn("a row that is not finite gives no token and marks none as seen", async () => {
+test("a row that is not finite gives no token and marks none as seen", async () => {
   const rows = [NaN, Infinity, -Infinity].flatMap((bad) =>
     [0, 50, 100].map((at) => Float32Array.from({ length: 101 }, (_, id) => (id === at ? bad : id / 10))),
   );

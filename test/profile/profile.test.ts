@@ -17,16 +17,11 @@ import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
 import { dampStage } from "../support/stages.ts";
-import { sharedOut } from "../support/turns.ts";
 
 /** Milliseconds that sums and differences of times may be off. */
 const ROUNDING = 1e-6;
 
-// Both measure the device's ceilings, for seconds. The first is Node's: a page's clock is coarse for so small a model. The
-// playground's test of its report has both of them in Chromium.
-const inTurn = sharedOut(test);
-
-inTurn("a benchmark reports what its contract names, for a model and for the same beside it", async () => {
+test("a benchmark reports what its contract names, for a model and for the same beside it", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));
   try {
     const edited = model.withStages({ stages: [dampStage(192)], warnings: [] });
@@ -53,7 +48,7 @@ inTurn("a benchmark reports what its contract names, for a model and for the sam
   }
 });
 
-inTurn("a profile has every dispatch and host span, and its rows, trace, measures and report show them", async () => {
+test("a profile has every dispatch and host span, and its rows, trace, measures and report show them", async () => {
   const model = await load(location("weights/stories260K"));
   try {
     performance.clearMeasures();
