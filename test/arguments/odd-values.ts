@@ -1,5 +1,5 @@
 /** Values that callers give by mistake, or in malice. */
-import { runInNewContext } from "node:vm";
+import { createContext, runInContext } from "node:vm";
 
 function nested(depth: number): unknown {
   let list: unknown = [];
@@ -45,7 +45,8 @@ function transferred(): Float32Array {
 }
 
 /** Values of another realm, as test runners and frames make them. */
-const foreign = (code: string): unknown => runInNewContext(code);
+const realm = createContext();
+const foreign = (code: string): unknown => runInContext(code, realm);
 
 export const oddValues: readonly (readonly [name: string, make: () => unknown])[] = [
   ["undefined", () => undefined],

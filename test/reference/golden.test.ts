@@ -14,7 +14,7 @@ const TOLERANCE = 1e-6;
  */
 const HALF_A_WIN = 0.5 / (24 * 31);
 /** Of each gradient this many edges, evenly spread; the script computes them all. */
-const EDGES = 12;
+const EDGES = 4;
 
 // No device takes part: it is the same arithmetic in Node and in a page.
 for (const name of myTurns(goldenModels)) {
