@@ -31,6 +31,7 @@ const HOMES = {
     "kernels/backward-rows",
     "kernels/cross-entropy",
     "kernels/edge-mask",
+    "model/ended-midway",
     "model/lens",
     "profile/profile",
     "reference/golden",

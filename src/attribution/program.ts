@@ -2,13 +2,13 @@
  * A fixed list of dispatches over buffers of its own: recorded once, compiled, then run as often as wanted with other
  * contents of its inputs. Unlike a session's plan it knows every row beforehand, so sizes and uniforms are settled.
  */
-import { throwIfAborted } from "../errors.ts";
+import { SluiceError, throwIfAborted } from "../errors.ts";
 import { Dispatcher } from "../execution/dispatcher.ts";
 import type { PacedLaunch } from "../execution/paced-run.ts";
 import type { Pace } from "../execution/pacer.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
 import type { ReadRange } from "../execution/readback.ts";
-import type { Gpu } from "../gpu/open.ts";
+import type { DeviceWords, Gpu } from "../gpu/gpu.ts";
 import { type ArgValues, inOrder, type Kernel } from "../kernels/kernel.ts";
 import type { StepRows } from "../kernels/step.ts";
 
@@ -82,8 +82,8 @@ export class Program {
     return this.#dispatcher.owned.make(label, byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
   }
 
-  write(buffer: GPUBuffer, values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
-    this.#gpu.device.queue.writeBuffer(buffer, 0, values);
+  write(buffer: GPUBuffer, values: DeviceWords): void {
+    this.#gpu.write(buffer, 0, values);
   }
 
   /** Adds a step that dispatches can refer to; returns its index. */
@@ -125,17 +125,25 @@ export class Program {
 
   /**
    * Runs the dispatches of some parts in order and reads buffers back.
-   * @throws SluiceError `aborted` before the first submit or between two, `device_lost`, `gpu`
+   * @throws SluiceError `aborted` before the first submit or between two, `usage` if it is disposed of by then,
+   *   `device_lost`, `gpu`
    */
   async run({ parts, from, clear, reads, onProgress, signal }: RunOptions): Promise<readonly ArrayBuffer[]> {
     throwIfAborted(signal);
     this.#gpu.checkAlive();
+    this.#dispatcher.checkOpen();
     const chosen = this.#ready.filter(
       ({ section }) => parts.includes(section.part) && (section.part === "gradient" || section.layer >= from),
     );
     const onSubmit = (launched: number) => onProgress?.(launched, chosen.length);
-    const run = await this.#dispatcher.run(chosen, this.#pace, { reads, clear, signal, onSubmit });
-    return run.bytes();
+    try {
+      const run = await this.#dispatcher.run(chosen, this.#pace, { reads, clear, signal, onSubmit });
+      return await run.bytes();
+    } catch (error) {
+      // What was to be read is gone.
+      if (error instanceof SluiceError && error.code === "gpu") this.#dispatcher.checkOpen();
+      throw error;
+    }
   }
 
   /** Frees every buffer. */

@@ -32,7 +32,7 @@ export class ArgsArena {
     if (!place) {
       const page = this.#pageFor(words.byteLength);
       place = { buffer: page.buffer, offset: page.end, size: words.byteLength };
-      this.#gpu.device.queue.writeBuffer(page.buffer, page.end, words);
+      this.#gpu.write(page.buffer, page.end, words);
       page.end = roundUp(page.end + words.byteLength, this.#gpu.device.limits.minUniformBufferOffsetAlignment);
       this.#placed.set(key, place);
     }

@@ -8,19 +8,27 @@ import type { Gpu } from "../gpu/gpu.ts";
  */
 export class Backlog {
   readonly #gpu: Pick<Gpu, "device" | "workDone" | "checkAlive">;
+  readonly #checkOpen: () => void;
   /** When the submit before was done, by `performance.now()`. */
   #before: Promise<number> = Promise.resolve(0);
 
-  constructor(gpu: Pick<Gpu, "device" | "workDone" | "checkAlive">) {
+  /** @param checkOpen throws if the buffers of its submits are gone, which a device would only complain of */
+  constructor(gpu: Pick<Gpu, "device" | "workDone" | "checkAlive">, checkOpen: () => void) {
     this.#gpu = gpu;
+    this.#checkOpen = checkOpen;
   }
 
   /**
    * Submits; resolves once the submit before is done.
    * @param onDone called with the milliseconds that the device was busy with this one
-   * @throws SluiceError `device_lost`, `gpu`, of the submit before
+   * @throws SluiceError at once, what `checkOpen` throws; later `device_lost`, `gpu`, of the submit before
    */
-  async submit(commands: GPUCommandBuffer, onDone?: (ms: number) => void): Promise<void> {
+  submit(commands: GPUCommandBuffer, onDone?: (ms: number) => void): Promise<void> {
+    this.#checkOpen();
+    return this.#submit(commands, onDone);
+  }
+
+  async #submit(commands: GPUCommandBuffer, onDone: ((ms: number) => void) | undefined): Promise<void> {
     const before = this.#before;
     const submitted = performance.now();
     this.#gpu.device.queue.submit([commands]);

@@ -59,7 +59,7 @@ export class Dispatcher {
     this.owned = new OwnedBuffers(gpu);
     this.readbacks = new ReadbackPool(gpu);
     this.#args = new ArgsArena(gpu, this.owned, label);
-    this.#backlog = new Backlog(gpu);
+    this.#backlog = new Backlog(gpu, () => this.checkOpen());
   }
 
   /** Makes room for this many steps at once; to be called once, before anything runs. */
@@ -84,10 +84,8 @@ export class Dispatcher {
     const kernels = inOrder(kernel);
     const compiled: CompiledKernel[] = [];
     for (const each of kernels) compiled.push(await this.#options.pipelines.get(each));
-    // Meanwhile: its buffers are gone, and args cannot be written.
-    if (this.#isDisposed) {
-      throw new SluiceError("usage", `This ${this.#options.label} has been disposed of; open another`);
-    }
+    // Meanwhile it may have ended.
+    this.checkOpen();
     const named = compiled.map((each, i) => {
       const { name, args: own } = kernels[i] as Kernel;
       return { ...each, name, ...(own && { own }) };
@@ -113,6 +111,13 @@ export class Dispatcher {
       { gpu, pace, steps: this.steps, backlog: this.#backlog, readbacks: this.readbacks },
       options,
     );
+  }
+
+  /** @throws SluiceError `usage` if it was disposed of, or the device released: its buffers are gone. */
+  checkOpen(): void {
+    const { gpu, label } = this.#options;
+    if (this.#isDisposed) throw new SluiceError("usage", `This ${label} has been disposed of; open another`);
+    if (gpu.isReleased) gpu.checkAlive();
   }
 
   /** Says that bind groups made here are let go of. */

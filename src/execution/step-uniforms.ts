@@ -42,7 +42,7 @@ export class StepUniforms {
     steps.forEach((step, i) => {
       packStep(step, this.#maxRows, this.#words.subarray((i * this.#stride) / 4));
     });
-    this.#gpu.device.queue.writeBuffer(this.#buffer, 0, this.#words, 0, (steps.length * this.#stride) / 4);
+    this.#gpu.write(this.#buffer, 0, this.#words, 0, (steps.length * this.#stride) / 4);
   }
 
   /** The dynamic offset of a step. */

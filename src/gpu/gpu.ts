@@ -11,6 +11,9 @@ const MAX_KEPT_ERRORS = 4;
 /** How long a failed operation waits for a report that the device is lost, which may arrive after the failure. */
 const LOSS_GRACE_MS = 300;
 
+/** What buffers of 32-bit numbers are written from. */
+export type DeviceWords = Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+
 export interface GpuOptions {
   /** Whether `destroy()` ends the device too; false for a device that belongs to the caller. */
   readonly ownsDevice: boolean;
@@ -62,6 +65,11 @@ export class Gpu {
     this.tally.take("devices");
     // Of uncaptured errors, and of the loss.
     this.tally.take("listeners", 2);
+  }
+
+  /** Whether `destroy()` was called. */
+  get isReleased(): boolean {
+    return this.#destroyed;
   }
 
   /** Bytes of the buffers that are in use. */
@@ -127,6 +135,14 @@ export class Gpu {
     this.tally.giveBack("bytes", size);
     buffer.destroy();
     if (this.#withoutMemory.has(buffer)) this.#forgetMissing(buffer);
+  }
+
+  /**
+   * Writes into a buffer made here, from element `from` of the data on. Once the buffer is freed it does nothing: work that
+   * was under way then ends where it next submits or reads, and the device has nothing to complain about.
+   */
+  write(buffer: GPUBuffer, offset: number, data: DeviceWords, from = 0, count = data.length - from): void {
+    if (this.#sizes.has(buffer)) this.device.queue.writeBuffer(buffer, offset, data, from, count);
   }
 
   /** Hands over the writes that wait for a submit: a device keeps them until there is one, those to freed buffers too. */

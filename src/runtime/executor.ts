@@ -8,7 +8,7 @@ import { Dispatcher } from "../execution/dispatcher.ts";
 import type { Reads } from "../execution/paced-run.ts";
 import { Pacer } from "../execution/pacer.ts";
 import type { PipelineCache } from "../execution/pipelines.ts";
-import type { Gpu } from "../gpu/open.ts";
+import type { DeviceWords, Gpu } from "../gpu/gpu.ts";
 import type { StepRows } from "../kernels/step.ts";
 import { PreparedPlans, type StepLaunch, sizeOf } from "./prepared.ts";
 import type { DispatchWork, Head, Read, Run, StepSize } from "./run.ts";
@@ -109,10 +109,10 @@ export class Executor {
   }
 
   /** Writes `words` into a buffer of this session at a byte offset. */
-  write(role: BufferRole, offset: number, words: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): void {
-    // Work that is under way when the session ends finds out where it reads.
+  write(role: BufferRole, offset: number, words: DeviceWords): void {
+    // Work that is under way when the session ends makes no buffer for what it writes.
     if (this.#isDisposed) return;
-    this.#gpu.device.queue.writeBuffer(this.buffer(role), offset, words);
+    this.#gpu.write(this.buffer(role), offset, words);
   }
 
   /** Writes the whole scope buffer, which grows if it is too small. */

@@ -35,7 +35,7 @@ export class SessionBuffers {
     ]);
     const add = (role: BufferRole, byteLength: number, contents?: Float32Array<ArrayBuffer>): void => {
       const buffer = owned.make(roleKey(role), byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
-      if (contents) gpu.device.queue.writeBuffer(buffer, 0, contents);
+      if (contents) gpu.write(buffer, 0, contents);
       this.#byRole.set(roleKey(role), buffer);
     };
     weights.parts.forEach((buffer, part) => this.#byRole.set(roleKey({ role: "weights", part }), buffer));

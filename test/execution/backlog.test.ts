@@ -27,11 +27,12 @@ function imagined() {
 }
 
 const commands = (name: string) => name as unknown as GPUCommandBuffer;
+const open = () => undefined;
 const soon = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 test("the device has one submit ahead of the one it works on, and no more", async () => {
   const { gpu, submitted, endings } = imagined();
-  const backlog = new Backlog(gpu);
+  const backlog = new Backlog(gpu, open);
   await backlog.submit(commands("a"));
   let second = false;
   const waiting = backlog.submit(commands("b")).then(() => {
@@ -47,7 +48,7 @@ test("the device has one submit ahead of the one it works on, and no more", asyn
 
 test("a submit is timed from when the device is free for it", async () => {
   const { gpu, endings } = imagined();
-  const backlog = new Backlog(gpu);
+  const backlog = new Backlog(gpu, open);
   const times: number[] = [];
   const began = performance.now();
   await backlog.submit(commands("a"), (ms) => times.push(ms));
@@ -66,7 +67,7 @@ test("a submit is timed from when the device is free for it", async () => {
 
 test("what went wrong in one submit is thrown by the next, once, and nothing is left unhandled", async () => {
   const failing = imagined();
-  const backlog = new Backlog(failing.gpu);
+  const backlog = new Backlog(failing.gpu, open);
   await backlog.submit(commands("a"), () => assert.unreachable());
   failing.endings[0]?.fail();
   try {
@@ -80,7 +81,7 @@ test("what went wrong in one submit is thrown by the next, once, and nothing is 
   await soon();
 
   const reporting = imagined();
-  const other = new Backlog(reporting.gpu);
+  const other = new Backlog(reporting.gpu, open);
   await other.submit(commands("a"));
   reporting.endings[0]?.done();
   reporting.report(new Error("out of memory"));
@@ -90,6 +91,15 @@ test("what went wrong in one submit is thrown by the next, once, and nothing is 
   } catch (error) {
     assert.is((error as Error).message, "out of memory");
   }
+});
+
+test("what has ended submits nothing", () => {
+  const { gpu, submitted } = imagined();
+  const backlog = new Backlog(gpu, () => {
+    throw new Error("disposed of");
+  });
+  assert.throws(() => backlog.submit(commands("a")), /disposed of/);
+  assert.equal(submitted, []);
 });
 
 test.run();
