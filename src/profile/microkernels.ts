@@ -27,7 +27,7 @@ const WORKGROUPS = [8, 64, 512] as const;
 /** Only the largest devices need this many threads; others do not try it. */
 const WIDE_WORKGROUPS = [...WORKGROUPS, MOST_THREADS / 64] as const;
 
-/** Of read and multiply-add kernels on software devices. */
+/** On software devices. */
 const MOST_SOFTWARE_WORKGROUPS = 64;
 
 /** Independent sums per thread. */
@@ -104,7 +104,8 @@ function gemmKernels(scale: number, workgroups: readonly number[]): readonly Mic
       const threads = groups * 32;
       const trips = Math.max(64, Math.round(scale / (threads * each)));
       const amount = threads * trips * each;
-      return { ceiling: "gemm" as const, kernel, threads, args: { trips }, amount, software: true };
+      const software = groups <= MOST_SOFTWARE_WORKGROUPS;
+      return { ceiling: "gemm" as const, kernel, threads, args: { trips }, amount, software };
     });
   });
 }
