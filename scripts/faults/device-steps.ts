@@ -44,7 +44,7 @@ interface Moment {
   readonly opened: readonly Disposable[];
 }
 
-/** Loads and works, with something at one of the device's calls; before it, or in the next turn. */
+/** Loads and works, with something after one of the device's calls: before whatever else runs, or a turn later. */
 async function disturb(
   ground: Ground,
   device: GPUDevice,
@@ -66,22 +66,49 @@ async function disturb(
     onCall(number) {
       if (number !== at) return;
       if (isLater) setTimeout(now, 0);
-      else now();
+      else queueMicrotask(now);
     },
   });
   const what = `${work.name}, at call ${at} of ${calls}${isLater ? ", a turn later" : ""}`;
-  try {
-    model = await load(location(MODEL), { device: watched, plan: "reference", signal: stop.signal });
-    const found = await work.run(model, stop.signal, (part) => opened.push(part));
-    if (found !== result) throw new Broken(`${what}: another result than undisturbed`);
-    return { what: work.name, outcome: "done" };
-  } catch (error) {
-    if (error instanceof Broken) throw error;
-    return { what: work.name, outcome: codeOfGoodError(what, error, codes) };
-  } finally {
-    for (const part of opened) part.dispose();
-    model?.dispose();
+  const complaints = listen(device);
+  const ended = await tried();
+  const [first] = await complaints.all();
+  // A buffer without memory cannot be used, and each use is an error.
+  if (first && !watch.isOutOfMemory) throw new Broken(`${what}: the device complained to its owner: ${first}`);
+  return ended;
+
+  async function tried(): Promise<Ended> {
+    try {
+      model = await load(location(MODEL), { device: watched, plan: "reference", signal: stop.signal });
+      const found = await work.run(model, stop.signal, (part) => opened.push(part));
+      if (found !== result) throw new Broken(`${what}: another result than undisturbed`);
+      return { what: work.name, outcome: "done" };
+    } catch (error) {
+      if (error instanceof Broken) throw error;
+      return { what: work.name, outcome: codeOfGoodError(what, error, codes) };
+    } finally {
+      for (const part of opened) part.dispose();
+      model?.dispose();
+    }
   }
+}
+
+/** What a device tells its owner from now on, who shares it. */
+function listen(device: GPUDevice): { all(): Promise<readonly string[]> } {
+  const heard: string[] = [];
+  const hear = (event: GPUUncapturedErrorEvent): void => {
+    event.preventDefault();
+    heard.push(event.error.message);
+  };
+  device.addEventListener("uncapturederror", hear);
+  return {
+    async all() {
+      // A device that is lost does nothing more.
+      await device.queue.onSubmittedWorkDone().catch(() => undefined);
+      device.removeEventListener("uncapturederror", hear);
+      return heard;
+    },
+  };
 }
 
 export const deviceKinds: readonly Kind[] = [

@@ -33,12 +33,6 @@ function firstKind(seed: number, index: number): Kind {
   return order[index % round.length]?.kind as Kind;
 }
 
-/** The schedules of the first round that begin with a kind for the first time: the fewest that try every kind. */
-export function oneOfEachKind(seed: number): readonly number[] {
-  const order = round.map((_, index) => firstKind(seed, index));
-  return kinds.map((kind) => order.indexOf(kind)).sort((a, b) => a - b);
-}
-
 export interface FaultOptions {
   readonly seed: number;
   /** Numbers of the schedules: each is made of its number and the seed alone. */

@@ -1,6 +1,6 @@
 /**
- * Schedules of what goes wrong, one that begins with each kind (`npm run faults` runs a thousand): errors say what to do,
- * nothing is held afterwards, and the next load gives the ids of before.
+ * A hundred schedules of what goes wrong, of every kind (`npm run faults` runs a thousand): errors say what to do, nothing is
+ * held afterwards, and the next load gives the ids of before.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
@@ -8,24 +8,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { oneOfEachKind, runFaults } from "../../scripts/faults/run.ts";
+import { runFaults } from "../../scripts/faults/run.ts";
 
 const SEED = 3;
+const SCHEDULES = 100;
 /** Few: each compiles kernels of its own, which takes most of the time. */
 const WORKS = ["generate", "logits"];
 
-test("schedules of faults, of every kind", async () => {
+test("a hundred schedules of faults, of every kind", async () => {
   const broken: string[] = [];
   const killed = leftByAKilledRun();
-  const { kinds } = await runFaults({
+  const { schedules, kinds } = await runFaults({
     seed: SEED,
     works: WORKS,
-    indices: oneOfEachKind(SEED),
+    indices: [...Array(SCHEDULES).keys()],
     onStep: (index, kind, ended, isBroken) => {
       if (isBroken) broken.push(`--seed ${SEED} --works ${WORKS} --only ${index}: ${kind}: ${ended}`);
     },
   });
   assert.equal(broken, []);
+  assert.is(schedules, SCHEDULES);
   assert.not(existsSync(killed), "what a killed run left is removed by the next");
   for (const { name, outcomes } of kinds) assert.ok(outcomes.size > 0, name);
 });
