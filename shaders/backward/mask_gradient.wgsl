@@ -2,7 +2,7 @@
 //
 // Bindings: 1 dx [destinations][rows][D4]; 2 out [sources][rows][D4]; 3 repl [all sources][D4]; 4 output
 // [rows][ceil4(destinations)][ceil4(sources)].
-// Parallel: a thread per tile of 4 destinations × 4 sources (x) of a row (y): eight vec4s read serve sixteen products.
+// Parallel: a thread per tile of 4 destinations × 4 sources of a row, row after row: eight vec4s read serve sixteen products.
 // Summation class: four chains, lane l over columns l, l + 4, … ascending; then (0 + 1) + (2 + 3).
 import package::lib::step::step;
 import constants::D4;
@@ -34,11 +34,11 @@ fn fold(acc: mat4x4f) -> vec4f {
 @compute @workgroup_size(16) fn main(@builtin(global_invocation_id) id: vec3u) {
   let columns = (args.sources + 3u) / 4u;
   let blocks = (args.destinations + 3u) / 4u;
-  let row = id.y;
-  if (id.x >= columns * blocks || row >= step.row_count) {
+  let row = id.x / (columns * blocks);
+  if (row >= step.row_count) {
     return;
   }
-  let block = id.x / columns;
+  let block = (id.x / columns) % blocks;
   let column = id.x % columns;
   let d = min(4u * block + vec4u(0u, 1u, 2u, 3u), vec4u(args.destinations - 1u)) * args.stride_dst + row * D4;
   let s = min(4u * column + vec4u(0u, 1u, 2u, 3u), vec4u(args.sources - 1u));

@@ -7,7 +7,8 @@
 //
 // Bindings: 1 input [inputs][rows][D4]; 2 masks [masks][destinations][sources]; 3 κ [masks][destinations][D4]; 4 output
 // [outputs][rows][D4].
-// Parallel: a thread per four columns (x) of a row (y), for OUTPUTS = 4 outputs (z), so that an input is read once for four.
+// Parallel: a thread per four columns (x, row after row, so that narrow rows fill workgroups too), for OUTPUTS = 4 outputs
+// (z), so that an input is read once for four.
 // Summation class: serial, over ascending inputs.
 import package::lib::step::step;
 import constants::D4;
@@ -48,11 +49,13 @@ fn begin(mask_index: u32, out: u32, at: u32, i: u32) -> vec4f {
 }
 
 @compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= D4 || id.y >= step.row_count) {
+  let at = id.x;
+  let row = at / D4;
+  if (row >= step.row_count) {
     return;
   }
-  let at = id.y * D4 + id.x;
-  let mask_index = step.rows[id.y].sequence / args.texts;
+  let column = at % D4;
+  let mask_index = step.rows[row].sequence / args.texts;
   let last = args.outputs - 1u;
   let o0 = 4u * id.z;
   let o1 = min(o0 + 1u, last);
@@ -60,10 +63,10 @@ fn begin(mask_index: u32, out: u32, at: u32, i: u32) -> vec4f {
   let o3 = min(o0 + 3u, last);
 
   // what the sums begin with
-  var a0 = begin(mask_index, o0, at, id.x);
-  var a1 = begin(mask_index, o1, at, id.x);
-  var a2 = begin(mask_index, o2, at, id.x);
-  var a3 = begin(mask_index, o3, at, id.x);
+  var a0 = begin(mask_index, o0, at, column);
+  var a1 = begin(mask_index, o1, at, column);
+  var a2 = begin(mask_index, o2, at, column);
+  var a3 = begin(mask_index, o3, at, column);
 
   // weighted sums
   for (var i = 0u; i < args.inputs; i++) {

@@ -25,7 +25,7 @@ export function maskMix({ width, maxRows }: EdgeMaskShape, outputs: number, inpu
     name: `mask_mix_${width}_m${maxRows}`,
     shader: { entry: "backward/mix", constants: { D4: `${d4}u`, MAX_ROWS: `${maxRows}u` } },
     summation: "serial",
-    workgroups: (rows) => [Math.ceil(d4 / 32), rows, Math.ceil(outputs / 4)],
+    workgroups: (rows) => [Math.ceil((d4 * rows) / 32), 1, Math.ceil(outputs / 4)],
     cost: ({ rows }) => ({
       flops: 2 * rows * outputs * inputs * width,
       bytes: 4 * rows * width * (Math.ceil(outputs / 4) * inputs + 2 * outputs),
@@ -43,7 +43,7 @@ export function maskProducts({ width, maxRows }: EdgeMaskShape, destinations: nu
     name: `mask_gradient_${width}_m${maxRows}`,
     shader: { entry: "backward/mask_gradient", constants: { D4: `${Math.ceil(width / 4)}u`, MAX_ROWS: `${maxRows}u` } },
     summation: "vec4_serial",
-    workgroups: (rows) => [Math.ceil(tiles / 16), rows, 1],
+    workgroups: (rows) => [Math.ceil((tiles * rows) / 16), 1, 1],
     cost: ({ rows }) => ({
       flops: 2 * rows * destinations * sources * width,
       bytes: 4 * rows * width * 12 * tiles,
