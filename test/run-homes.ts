@@ -3,7 +3,8 @@
  * a model is open, which is the same code on the same SwiftShader (engine/same-bits compares the bits). In both run: how
  * models are found, read and opened, what a device grants, workers, generation, and of every part of the engine the file
  * that compares most of it with what others computed (engine/golden, engine/generate, interventions/golden, fit/golden,
- * kernels of linear layers, attention and norms). An environment that runs alone, such as Firefox or `npm test -- --node`, runs all that it can.
+ * kernels of linear layers, attention and norms). An environment that runs alone, such as Firefox or
+ * `npm test -- --node`, runs all that it can.
  *
  * A sweep that two environments share out (support/turns.ts) is whole in a file that has a home: its cases share kernels,
  * which would compile in both.

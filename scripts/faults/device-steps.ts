@@ -114,17 +114,17 @@ function listen(device: GPUDevice): { all(): Promise<readonly string[]> } {
 export const deviceKinds: readonly Kind[] = [
   {
     name: "aborted",
-    share: 6,
+    share: 12,
     take: (ground) => disturb(ground, ground.device, {}, ["aborted"], ({ stop }) => stop.abort()),
   },
   {
     name: "model disposed of",
-    share: 5,
+    share: 10,
     take: (ground) => disturb(ground, ground.device, {}, ["usage"], ({ model }) => model?.dispose()),
   },
   {
     name: "session disposed of",
-    share: 4,
+    share: 8,
     take: (ground) =>
       disturb(ground, ground.device, {}, ["usage"], ({ opened }) => {
         for (const part of opened) part.dispose();
@@ -140,7 +140,7 @@ export const deviceKinds: readonly Kind[] = [
   },
   {
     name: "out of memory",
-    share: 5,
+    share: 10,
     async take(ground) {
       const from = wholeOf(ground.random, 1, 200);
       const isLasting = ground.random() < 0.5;
@@ -155,7 +155,7 @@ export const deviceKinds: readonly Kind[] = [
   },
   {
     name: "small limits",
-    share: 3,
+    share: 6,
     async take(ground) {
       const bytes = 2 ** wholeOf(ground.random, 10, 18);
       const limits = { maxBufferSize: bytes, maxStorageBufferBindingSize: bytes };

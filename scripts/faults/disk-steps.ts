@@ -148,7 +148,7 @@ async function runCommand(line: readonly string[], device: GPUDevice): Promise<{
 export const diskKinds: readonly Kind[] = [
   {
     name: "output in the way",
-    share: 6,
+    share: 12,
     async take(ground) {
       const command = oneOf(ground.random, commands);
       const place = oneOf(
@@ -177,7 +177,7 @@ export const diskKinds: readonly Kind[] = [
   },
   {
     name: "measurements cannot be kept",
-    share: 2,
+    share: 4,
     async take(ground) {
       const kind = oneOf(
         ground.random,

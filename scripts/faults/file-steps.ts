@@ -71,7 +71,7 @@ let original: Promise<string> | undefined;
 export const fileKinds: readonly Kind[] = [
   {
     name: "file changes",
-    share: 5,
+    share: 10,
     async take(ground) {
       const { random, device, folder } = ground;
       original ??= tokensOf(location(MODEL), device);

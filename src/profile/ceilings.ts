@@ -41,7 +41,7 @@ interface MeasureOptions {
 }
 
 /** What was found of devices: which candidates are worth timing, and on how much work. Speeds are measured each time. */
-const found = new WeakMap<Gpu, Pick<Survey, "sizes" | "contenders">>();
+const found = new WeakMap<GPUDevice, Pick<Survey, "sizes" | "contenders">>();
 
 /** Measures once, for a figure without comparison. */
 export async function measureCeilings(
@@ -62,7 +62,7 @@ export async function surveyCeilings(
   { signal, onProgress }: MeasureOptions = {},
 ): Promise<Survey> {
   throwIfAborted(signal);
-  const known = found.get(gpu);
+  const known = found.get(gpu.device);
   if (known) {
     const ceilings = await surveyAgain(gpu, pipelines, { ...known, ceilings: bestOf([]) }, { signal });
     onProgress?.(known.contenders.length, known.contenders.length);
@@ -87,7 +87,7 @@ export async function surveyCeilings(
     // A part of the data may come from a cache, so only the whole counts.
     const timed = await timeAll(bench, sizes, bestFew(trials, CONTENDERS), signal);
     const contenders = bestFew(timed, BEST);
-    found.set(gpu, { contenders, sizes });
+    found.set(gpu.device, { contenders, sizes });
     return { contenders, sizes, ceilings: bestOf(timed) };
   } finally {
     bench.dispose();
