@@ -3,8 +3,8 @@
  * a model is open, which is the same code on the same SwiftShader (engine/same-bits compares the bits). In both run: how
  * models are found, read and opened, what a device grants, workers, generation, and of every part of the engine the file
  * that compares most of it with what others computed (engine/golden, engine/generate, interventions/golden, fit/golden,
- * kernels of linear layers, attention and norms). An environment that runs alone, such as Firefox or
- * `npm test -- --node`, runs all that it can.
+ * kernels of linear layers, attention and norms). Long sweeps of what only computes, on no device, run in one of them too.
+ * An environment that runs alone, such as Firefox or `npm test -- --node`, runs all that it can.
  *
  * A sweep that two environments share out (support/turns.ts) is whole in a file that has a home: its cases share kernels,
  * which would compile in both.
@@ -53,6 +53,8 @@ const HOMES = {
     "fit/pool",
     "fit/probe",
     "fit/reading",
+    "grammar/json-schema",
+    "grammar/tokens",
     "interventions/bake",
     "interventions/batch",
     "interventions/capture",
@@ -63,6 +65,7 @@ const HOMES = {
     "interventions/overflow",
     "interventions/random",
     "interventions/session-roles",
+    "jinja/limits",
     "kernels/embed",
     "kernels/head-sources",
     "kernels/sample",

@@ -8,6 +8,10 @@ import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
 import { codeOf } from "../support/refusal-code.ts";
+import { sharedOut } from "../support/turns.ts";
+
+// Each kind of model tells its text in both; what the texts rest on is shared out.
+const inTurn = sharedOut(test);
 
 test("stories260K tells the reference story at temperature 0", async () => {
   const expected = await readJson<{ prompt_ids: number[]; greedy_ids: number[]; text: string }>(
@@ -25,7 +29,7 @@ test("stories260K tells the reference story at temperature 0", async () => {
   model.dispose();
 });
 
-test("a seed draws the same text again, alone and in a batch", async () => {
+inTurn("a seed draws the same text again, alone and in a batch", async () => {
   const model = await load(location("weights/stories260K"));
   const options = { maxNewTokens: 24, temperature: 0.9, topK: 50, topP: 0.95, seed: 7 };
   const alone = await model.generate("Once upon a time", options).result();
@@ -88,7 +92,7 @@ async function storiesWith(tokenizer: unknown): Promise<File[]> {
   return [...(await Promise.all(files)), new File([JSON.stringify(tokenizer)], "tokenizer.json")];
 }
 
-test("nothing compiles between two tokens, also as the sequences of a batch end one by one", async () => {
+inTurn("nothing compiles between two tokens, also as the sequences of a batch end one by one", async () => {
   const model = await load(location("test/golden/gpt2-tiny"));
   const prompts = [0, 1, 2, 3, 4].map((sequence) => ({ sequence, tokens: [sequence + 1, 7, 9], reused: 0 }));
   const sequences = await model.openSequences({ sequences: prompts.length, context: 12 });
@@ -108,7 +112,7 @@ test("nothing compiles between two tokens, also as the sequences of a batch end 
   model.dispose();
 });
 
-test("gpt-nano-sort sorts all 729 inputs", async () => {
+inTurn("gpt-nano-sort sorts all 729 inputs", async () => {
   const model = await load(location("weights/gpt-nano-sort"));
   const inputs = Array.from({ length: 729 }, (_, n) => Array.from({ length: 6 }, (_, i) => Math.floor(n / 3 ** i) % 3));
   for (let at = 0; at < inputs.length; at += 243) {
@@ -119,7 +123,7 @@ test("gpt-nano-sort sorts all 729 inputs", async () => {
   model.dispose();
 });
 
-test("gpt-nano-sort has the published PyTorch activations", async () => {
+inTurn("gpt-nano-sort has the published PyTorch activations", async () => {
   const { tensors } = parseSafetensors(await readBytes("weights/gpt-nano-sort/expected.safetensors"));
   const tokens = tensors.get("tokens");
   assert.ok(tokens);
@@ -153,7 +157,7 @@ test("gpt2-stories gives the expected ids and text", async () => {
   model.dispose();
 });
 
-test("gpt2-stories does not draw the tokens that its training never saw", async () => {
+inTurn("gpt2-stories does not draw the tokens that its training never saw", async () => {
   // 2, 4, 5, 7, 8 and 14 are such tokens: as inputs they must not lead to others.
   const odd = [
     [50256, 2, 4, 5, 464, 5822, 531],

@@ -7,6 +7,9 @@ import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { lastLogits } from "../support/last-logits.ts";
 import { load } from "../support/load.ts";
+import { sharedOut } from "../support/turns.ts";
+
+const inTurn = sharedOut(test);
 
 interface GoldenCase {
   readonly case: string;
@@ -41,7 +44,7 @@ for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
         assertClose((captured.get(site) as { data: Float32Array }).data, expected.get(site) as Float32Array, site);
     }));
 
-  test(`${name}: prefill and cached decode at every split, alone and in a batch`, () =>
+  inTurn(`${name}: prefill and cached decode at every split, alone and in a batch`, () =>
     withBase(async (model, tokens, expected) => {
       const logits = expected.get("logits") as Float32Array;
       const { vocab_size } = model.config;
@@ -69,7 +72,8 @@ for (const name of ["gpt2-tiny", "llama-tiny", "llama3-tiny"]) {
         await advance([split + 1, all - split, 1], next);
       }
       sequences.dispose();
-    }));
+    }),
+  );
 
   test(`${name}: the reference plan gives a token the same bits in any chunk and alone`, () =>
     withBase(async (_, tokens) => {
