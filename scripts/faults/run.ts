@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isGone } from "../../src/cli/fresh-path.ts";
 import { openAdapter } from "../../src/gpu/node.ts";
 import { load, resources } from "../../src/index.ts";
 import { location } from "../../test/support/files.ts";
@@ -101,17 +102,9 @@ async function newDevice(): Promise<GPUDevice> {
 function removeWhatKilledRunsLeft(): void {
   for (const name of readdirSync(tmpdir())) {
     const [, pid] = /^sluice-faults-(\d+)-/.exec(name) ?? [];
-    if (pid === undefined || isAlive(Number(pid))) continue;
+    if (pid === undefined || !isGone(Number(pid))) continue;
     const root = join(tmpdir(), name);
     if (statSync(root, { throwIfNoEntry: false })?.uid === process.getuid?.()) removeRoot(root);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }
 

@@ -32,7 +32,8 @@ function stemOf(target: string): string {
   return `.${[...basename(target)].slice(0, STEM_CHARACTERS).join("")}.${host}-`;
 }
 
-function isGone(pid: number): boolean {
+/** Whether there is no process of this number on this machine. */
+export function isGone(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return false;

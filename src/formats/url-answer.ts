@@ -48,7 +48,12 @@ async function readUnannounced(
       throw tooLarge(where, null, maxBytes);
     }
   }
-  const bytes = new Uint8Array(filled);
+  return joined(pieces, filled);
+}
+
+/** Pieces that came one after another, as one. @param length of all */
+export function joined(pieces: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece, at);

@@ -1,6 +1,7 @@
 /** One file on its way into the store: continued where an earlier download ended, readable as it comes, verified at its end. */
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { MAX_TEXT_BYTES, tooLarge } from "../formats/source.ts";
+import { joined } from "../formats/url-answer.ts";
 import { pause, TransientFailure } from "../formats/url-fetch.ts";
 import { onAbort } from "../on-abort.ts";
 import type { FileBody, HubClient } from "./client.ts";
@@ -331,15 +332,4 @@ export class FileDownload implements Metered {
     if (!partial) this.kept = this.size ?? 0;
     this.#advance(this.size ?? partial?.size ?? 0);
   }
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  if (parts.length === 1) return parts[0] as Uint8Array;
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -1,6 +1,7 @@
 /** Bodies of requests, of a size that is bounded before it is read. */
 import type { Context } from "hono";
 import { MAX_NESTING, nesting } from "../formats/json.ts";
+import { joined } from "../formats/url-answer.ts";
 import { Problem } from "./problem.ts";
 
 /** @throws Problem 413 for more than `most` bytes, 415 for compressed ones, 400 if the sender leaves before the end, which is not a fault of the server */
@@ -24,13 +25,7 @@ export async function bytesOf(c: Context, most: number): Promise<Uint8Array> {
     if (size > most) throw tooLarge(most);
     chunks.push(chunk.value);
   }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return bytes;
+  return joined(chunks, size);
 }
 
 /** @throws Problem 413, 415, 400 for what is not JSON */
