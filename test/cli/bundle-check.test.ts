@@ -13,9 +13,12 @@ import { runReal } from "./real-library.ts";
 
 const MODEL = location("weights/stories260K");
 
+/** Progress shows where something takes seconds, as on a machine that is busy: no test here is about it. */
+const PROGRESS = /^sluice: [a-z ]+ \d+ of \d+ .*\n/gm;
+
 async function run(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const { code, stdout: out, stderr: err } = await runReal(argv);
-  return { code, out, err };
+  const { code, stdout: out, stderr } = await runReal(argv);
+  return { code, out, err: stderr.replace(PROGRESS, "") };
 }
 
 let folder: string;
