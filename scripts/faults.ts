@@ -14,10 +14,11 @@
  * The exit status is 1 if a promise was broken.
  */
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { runFaults } from "./faults/run.ts";
+import { works as known } from "./faults/works.ts";
+import { readOptions, usageError, wholeNumber } from "./usage.ts";
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.url, {
   options: {
     seed: { type: "string", default: "1" },
     count: { type: "string", default: "100" },
@@ -28,21 +29,21 @@ const { values } = parseArgs({
   },
 });
 
-function wholeNumber(name: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} is ${text}; it must be a whole number below 10^9`);
-  return Number(text);
-}
-
 const seed = wholeNumber("seed", values.seed);
 const count = wholeNumber("count", values.count);
 const { only } = values;
+const works = values.works?.split(",");
+const stranger = works?.find((name) => !known.some((each) => each.name === name));
+if (stranger !== undefined) {
+  usageError(`There is no work ${stranger}. They are ${known.map(({ name }) => name).join(", ")}`);
+}
 const indices = only === undefined ? Array.from({ length: count }, (_, i) => i) : [wholeNumber("only", only)];
 const began = performance.now();
 const { schedules, kinds, hasDisk } = await runFaults({
   seed,
   ...(values.seconds !== undefined && { seconds: wholeNumber("seconds", values.seconds) }),
   indices,
-  works: values.works?.split(","),
+  works,
   onStep(index, kind, ended, isBroken) {
     if (isBroken) console.log(`✘ --seed ${seed} --only ${index}: ${kind}: ${ended}`);
     else if (only !== undefined) console.log(`${kind}: ${ended}`);

@@ -14,14 +14,14 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
 import { filesOf, planOf, randomOf } from "./fuzz/cases.ts";
 import { tryFiles } from "./fuzz/outcome.ts";
 import { runRanges } from "./fuzz/supervise.ts";
 import { lineOf, writeRow } from "./fuzz/table.ts";
 import { targets } from "./fuzz/targets.ts";
+import { readOptions, usageError, wholeNumber } from "./usage.ts";
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.url, {
   options: {
     target: { type: "string" },
     seed: { type: "string", default: "1" },
@@ -35,19 +35,13 @@ const { values } = parseArgs({
 const names = values.target?.split(",") ?? targets.map(({ name }) => name);
 const chosen = names.map((name) => {
   const target = targets.find((each) => each.name === name);
-  if (!target) throw new Error(`There is no target ${name}. They are ${targets.map((each) => each.name).join(", ")}`);
-  return target;
+  return target ?? usageError(`There is no target ${name}. They are ${targets.map((each) => each.name).join(", ")}`);
 });
 const [seed, first] = [wholeNumber("seed", values.seed), wholeNumber("first", values.first)];
 const count = wholeNumber("count", values.count);
 
 if (values.only !== undefined) await tryOne(wholeNumber("only", values.only), values.keep);
 else await tryAll();
-
-function wholeNumber(name: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} is ${text}; it must be a whole number below 10^9`);
-  return Number(text);
-}
 
 async function tryAll(): Promise<void> {
   let faults = 0;

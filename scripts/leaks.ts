@@ -13,26 +13,24 @@
 import { fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { allRounds } from "../test/support/rounds.ts";
 import type { Growth } from "./leaks/child.ts";
 import { type Slope, slopeOf } from "./leaks/slope.ts";
+import { readOptions, usageError, wholeNumber } from "./usage.ts";
 
 /** Bytes per round. */
 const ALLOWED = 1000;
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.url, {
   options: { only: { type: "string" }, rounds: { type: "string" }, out: { type: "string" } },
 });
 const names = values.only?.split(",") ?? allRounds.map(({ name }) => name);
 for (const name of names) {
   if (!allRounds.some((each) => each.name === name)) {
-    throw new Error(`There are no rounds "${name}". They are: ${allRounds.map((each) => each.name).join(", ")}`);
+    usageError(`There are no rounds "${name}". They are: ${allRounds.map((each) => each.name).join(", ")}`);
   }
 }
-if (values.rounds !== undefined && !/^[1-9]\d{1,6}$/.test(values.rounds)) {
-  throw new Error(`--rounds is ${values.rounds}; it must be a whole number, 10 or more`);
-}
+const given = values.rounds === undefined ? undefined : wholeNumber("rounds", values.rounds, 10);
 
 function grow(name: string, rounds: number): Promise<Growth> {
   return new Promise((resolve, reject) => {
@@ -55,7 +53,7 @@ const lines = [
 ];
 console.log(lines.join("\n"));
 for (const { name, most } of allRounds.filter((each) => names.includes(each.name))) {
-  const rounds = Number(values.rounds ?? most);
+  const rounds = given ?? most;
   const { samples, before, after, msPerRound } = await grow(name, rounds);
   const heap = slopeOf(samples.map((sample) => [sample.round, sample.heap]));
   const rss = slopeOf(samples.map((sample) => [sample.round, sample.rss]));

@@ -8,11 +8,11 @@
  * 1 % more bytes in buffers at the end than after the first half of the time, or if the process grew by more than 5 %
  * since then.
  */
-import { parseArgs } from "node:util";
 import { slopeOf } from "./soak/slope.ts";
 import { soak } from "./soak/soak.ts";
+import { readOptions, wholeNumber } from "./usage.ts";
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readOptions(import.meta.url, {
   allowPositionals: true,
   options: {
     minutes: { type: "string", default: "5" },
@@ -20,10 +20,15 @@ const { values, positionals } = parseArgs({
     seed: { type: "string", default: "1" },
   },
 });
-const seconds = Number(values.minutes) * 60;
-const clients = Number(values.clients);
+const seconds = wholeNumber("minutes", values.minutes, 1) * 60;
+const clients = wholeNumber("clients", values.clients, 1);
 const model = positionals[0] ?? "weights/stories260K";
-const { counts, tokens, faults, samples } = await soak({ model, seconds, clients, seed: Number(values.seed) });
+const { counts, tokens, faults, samples } = await soak({
+  model,
+  seconds,
+  clients,
+  seed: wholeNumber("seed", values.seed),
+});
 
 const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
 console.log(`${model}, ${clients} clients, ${seconds} s, ${tokens} tokens: ${JSON.stringify(counts)}`);
