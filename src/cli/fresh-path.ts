@@ -32,7 +32,7 @@ function stemOf(target: string): string {
   return `.${[...basename(target)].slice(0, STEM_CHARACTERS).join("")}.${host}-`;
 }
 
-/** Whether there is no process of this number on this machine. */
+/** Whether the process of this number on this machine has ended. */
 export function isGone(pid: number): boolean {
   try {
     process.kill(pid, 0);
