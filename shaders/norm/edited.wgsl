@@ -29,7 +29,9 @@ import package::norm::edited_row::{input, output, params, row_at, RowPlace};
 @if(sourced) import package::norm::edited_row::sources;
 import package::norm::meet::total;
 @if(flagged) import package::norm::overflow::note;
+@if(flagged && sourced) import package::norm::overflow::note_lost;
 import package::norm::overflow::scale_within;
+@if(sourced) import package::norm::overflow::{is_lost, not_a_number};
 import package::norm::row::lane_sum;
 import package::stages::affine::affine;
 @if(sourced) import package::stages::edge_mask::{edge_mask, SourceRow};
@@ -202,13 +204,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   }
 
   // 4. the edge mask
+  var most = 0.0;
   @if(sourced) {
     @if(programs) let mask = stages[program + 2u];
     @else let mask = args.mask;
     if (mask.x != NONE) {
       let sources_at = SourceRow(in_at, args.slot_stride);
-      let is_mixed = edge_mask(mask.x, variant, records + mask.y, place, sources_at, tid);
-      place.moved = place.moved || is_mixed;
+      let mixed = edge_mask(mask.x, variant, records + mask.y, place, sources_at, tid);
+      place.moved = place.moved || mixed.changed;
+      most = mixed.most;
     }
   }
 
@@ -218,7 +222,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) ti
   @if(scales && programs) let list = stages[program + 1u];
   @if(scales && !programs) let list = args.list_norm;
   @if(!scales) let list = vec4u(NONE);
-  norm_row(row, is_captured, list, records, place, tid);
+  norm_row(row, is_captured, list, records, place, most, tid);
 }
 
 // Keeps delta as a source, for the norms after this one, and for this variant of this one.
@@ -291,7 +295,8 @@ fn first_read(place: RowPlace, i: u32) -> vec4f {
   return v;
 }
 
-fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPlace, tid: u32) {
+// `most`: the largest of what an edge mask added and subtracted in this thread's columns.
+fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPlace, most: f32, tid: u32) {
   // mean
   var mean = 0.0;
   var squares = vec4f();
@@ -315,7 +320,13 @@ fn norm_row(row: u32, is_captured: bool, list: vec4u, records: u32, place: RowPl
   }
   let sum_of_squares = total(tid, lane_sum(squares));
   @if(flagged) { if (tid == 0u) { note(sum_of_squares, row, args.rank); } }
-  let scale = scale_within(sum_of_squares, inverseSqrt(sum_of_squares / f32(D) + args.eps));
+  var scale = scale_within(sum_of_squares, inverseSqrt(sum_of_squares / f32(D) + args.eps));
+  @if(sourced) {
+    if (is_lost(most, scale)) {
+      @if(flagged) note_lost(row, args.rank);
+      scale = not_a_number();
+    }
+  }
 
   // normalise
   @if(scales) var shares = vec2f();

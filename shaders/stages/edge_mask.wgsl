@@ -5,6 +5,7 @@
 // kept: x = E + Σ_s m'·out_s + strength·κ + fixed, over all sources that D sees. E is what no source wrote: the changes
 //       that stages made to the stream so far. `fixed` are the output biases that belong to no head. Nothing cancels, so
 //       what is left of a stream with values in the thousands keeps its digits.
+// live: kept where the mask's values cut more than half of the sources, else cut.
 // κ = Σ_s (1 − m)·repl_s is summed on the host. If the strength is 0, or the mask of a sequence cuts nothing at D, the
 // row stays R, by selection.
 //
@@ -37,6 +38,7 @@ const VARIANT_VEC4S = 2u;
 const FORM_PLAIN = 0u;
 const FORM_CUT = 1u;
 const FORM_KEPT = 2u;
+const FORM_LIVE = 3u;
 
 // A source that a destination reads.
 struct Term {
@@ -68,17 +70,24 @@ struct SourceRow {
   stride: u32,
 }
 
-// Computes the input of variant number `number`; tells whether it changed the row.
-fn edge_mask(variants: u32, number: u32, record: u32, place: RowPlace, rows: SourceRow, tid: u32) -> bool {
+struct Mixed {
+  changed: bool,
+  most: f32, // the largest of what this thread added and subtracted: what is left of it may be much smaller
+}
+
+// Computes the input of variant number `number`.
+fn edge_mask(variants: u32, number: u32, record: u32, place: RowPlace, rows: SourceRow, tid: u32) -> Mixed {
   let variant = variant_at(variants + VARIANT_VEC4S * number);
   if (variant.form == FORM_PLAIN) {
-    return false;
+    return Mixed(false, 0.0);
   }
   let mask = mask_of(stages[record]);
-  if (mask.strength == 0.0 || scalar_at(mask.values, variant.cut) == 0.0) {
-    return false;
+  let all_cut = scalar_at(mask.values, variant.cut);
+  if (mask.strength == 0.0 || all_cut == 0.0) {
+    return Mixed(false, 0.0);
   }
-  let kept = variant.form == FORM_KEPT;
+  let kept = variant.form == FORM_KEPT || (variant.form == FORM_LIVE && 2.0 * all_cut > f32(variant.terms));
+  var most = vec4f();
   for (var i = tid; i < D4; i += 4u * THREADS) {
     let i1 = min(i + THREADS, D4 - 1u);
     let i2 = min(i + 2u * THREADS, D4 - 1u);
@@ -89,11 +98,15 @@ fn edge_mask(variants: u32, number: u32, record: u32, place: RowPlace, rows: Sou
     // By data: the sources of a destination, which a bundle lists.
     for (var t = 0u; t < variant.terms; t++) {
       let term = term_of(stages[variant.terms_at + t]);
-      var cut = 0.0;
+      var value = 1.0;
       if (term.edge != NONE) {
-        cut = mask.strength * (1.0 - scalar_at(mask.values, term.edge));
+        value = scalar_at(mask.values, term.edge);
       }
-      let weight = select(cut, 1.0 - cut, kept);
+      // 1 - m', or m' in the way that a small m loses no digits and an unmasked source nothing
+      var weight = mask.strength * (1.0 - value);
+      if (kept) {
+        weight = select(fma(mask.strength, value, 1.0 - mask.strength), 1.0, value == 1.0);
+      }
       if (weight != 0.0) {
         let at = term.slot * rows.stride + rows.at;
         a0 = fma(vec4f(weight), sources[at + i], a0);
@@ -108,21 +121,26 @@ fn edge_mask(variants: u32, number: u32, record: u32, place: RowPlace, rows: Sou
       let column = i + c * THREADS;
       if (column < D4) {
         let sum = select(select(a0, a1, c == 1u), select(a2, a3, c == 3u), c >= 2u);
-        finish_column(variant, mask, place, rows, column, sum);
+        most = max(most, finish_column(variant, kept, mask, place, rows, column, sum));
       }
     }
   }
-  return true;
+  return Mixed(true, max(max(most.x, most.y), max(most.z, most.w)));
 }
 
-fn finish_column(variant: Variant, mask: Mask, row: RowPlace, rows: SourceRow, i: u32, sum: vec4f) {
+// Writes the row's vec4 `i`; returns the largest of its terms.
+fn finish_column(
+  variant: Variant, kept: bool, mask: Mask, row: RowPlace, rows: SourceRow, i: u32, sum: vec4f,
+) -> vec4f {
   var replaced = vec4f();
   if (variant.kappa != NONE) {
     replaced = mask.strength * floats_at(mask.kappa + variant.kappa * D4 + i);
   }
-  if (variant.form == FORM_CUT) {
-    output[row.output_at + i] = row_at(row, i) - (sum - replaced);
-    return;
+  let most = max(abs(sum), abs(replaced));
+  if (!kept) {
+    let stream = row_at(row, i);
+    output[row.output_at + i] = stream - (sum - replaced);
+    return max(most, abs(stream));
   }
   var x = sum + replaced;
   if (variant.fixed_at != NONE) {
@@ -132,8 +150,10 @@ fn finish_column(variant: Variant, mask: Mask, row: RowPlace, rows: SourceRow, i
       x += params[stages[variant.fixed_at + l].x + i];
     }
   }
+  var e = vec4f();
   if (variant.e_slot != NONE) {
-    x += sources[variant.e_slot * rows.stride + rows.at + i];
+    e = sources[variant.e_slot * rows.stride + rows.at + i];
   }
-  output[row.output_at + i] = x;
+  output[row.output_at + i] = x + e;
+  return max(most, abs(e));
 }

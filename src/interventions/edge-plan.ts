@@ -10,10 +10,17 @@ import {
   sourceIndex,
   visibleSources,
 } from "./edges.ts";
-import type { EdgeMaskStage, MaskedEdge } from "./stage.ts";
+import {
+  type AffineSite,
+  type EdgeMaskStage,
+  isAtSite,
+  type MaskedEdge,
+  type NeuronSite,
+  type Stage,
+} from "./stage.ts";
 
 export class EdgePlan {
-  /** Some destination adds up what is left, and so asks for the changes that stages make to the stream. */
+  /** Some destination may add up what is left, and so asks for the changes that stages make to the stream. */
   readonly hasKept: boolean;
   /** b_O/H is part of a head's output. */
   readonly biasPerHead: boolean;
@@ -22,20 +29,22 @@ export class EdgePlan {
   /** Canonical indices of the sources that some masked destination needs. */
   readonly #needed = new Set<number>();
 
-  constructor(config: ModelConfig, mask: EdgeMaskStage) {
+  /** @param stages the composition that the mask belongs to */
+  constructor(config: ModelConfig, mask: EdgeMaskStage, stages: readonly Stage[]) {
     this.#config = config;
     this.biasPerHead = mask.attn_bias === "per_head";
     const edgesOf = new Map<number, { readonly edge: MaskedEdge; readonly number: number }[]>();
     mask.edges.forEach((edge, number) => {
       edgesOf.set(edge.destination, [...(edgesOf.get(edge.destination) ?? []), { edge, number }]);
     });
+    const edited = editedSources(config, stages);
     const variants = new Map<Destination, EdgeVariant>();
     listDestinations(config, mask.destinations).forEach((destination, index) => {
       const edges = edgesOf.get(index);
-      if (edges) variants.set(destination, variantOf(config, destination, index, edges));
+      if (edges) variants.set(destination, variantOf(config, destination, index, edges, edited));
     });
     this.#variants = variants;
-    this.hasKept = [...variants.values()].some(({ form }) => form === "kept");
+    this.hasKept = [...variants.values()].some(({ form }) => form !== "cut");
     for (const { terms } of variants.values()) for (const { source } of terms) this.#needed.add(source);
   }
 
@@ -84,26 +93,55 @@ export class EdgePlan {
 /** What attention's projections read if the inputs of a head are told apart. */
 const inputOf: Partial<Record<Site["kind"], "q" | "k" | "v">> = { attn_q: "q", attn_k: "k", attn_v: "v" };
 
+/** What stages before a block's output edit of its sources. Those at attn_out belong to no source. */
+const sourcesOf: Partial<Record<NeuronSite | AffineSite, "head" | "mlp">> = {
+  attn_norm: "head",
+  attn_z: "head",
+  mlp_norm: "mlp",
+  mlp_pre: "mlp",
+  gate_pre: "mlp",
+  up: "mlp",
+  mlp_post: "mlp",
+  mlp_out: "mlp",
+};
+
+/** Canonical indices of the sources that some stage edits. */
+function editedSources(config: ModelConfig, stages: readonly Stage[]): ReadonlySet<number> {
+  const edited = new Set<number>();
+  for (const { site, layers } of stages.filter(isAtSite)) {
+    const kind = sourcesOf[site];
+    for (const layer of kind ? layers : []) {
+      if (kind === "mlp") edited.add(sourceIndex(config, { kind, layer }));
+      else
+        for (let head = 0; head < config.num_attention_heads; head++)
+          edited.add(sourceIndex(config, { kind: "head", layer, head }));
+    }
+  }
+  return edited;
+}
+
 /**
- * Subtracting what is cut leaves the rounding of the whole sum in what remains; adding up what is kept does not. The form
- * is the one in which less is cancelled: kept where more than half of what the destination sees is cut.
+ * Subtracting what is cut leaves the rounding of the whole sum in what remains; adding up what is kept does not, but reads
+ * all sources. Kept where a masked source is edited by a stage, which can make it as large as it likes. Where more than half
+ * of what the destination sees is listed, the mask's values decide: then nearly all sources are there in any case.
  */
 function variantOf(
   config: ModelConfig,
   destination: Destination,
   index: number,
   edges: readonly { readonly edge: MaskedEdge; readonly number: number }[],
+  edited: ReadonlySet<number>,
 ): EdgeVariant {
   const name = destinationName(destination);
   const visible = visibleSources(config, destination);
-  const cut = edges.reduce((sum, { edge }) => sum + (1 - edge.value), 0);
-  if (cut <= visible / 2) {
+  const form = edges.some(({ edge }) => edited.has(edge.source)) ? "kept" : edges.length > visible / 2 ? "live" : "cut";
+  if (form === "cut") {
     const terms = edges.map(({ edge, number }) => ({ source: edge.source, edge: number }));
-    return { name, destination: index, form: "cut", terms };
+    return { name, destination: index, form, terms };
   }
   const numbers = new Map(edges.map(({ edge, number }) => [edge.source, number]));
   const terms = Array.from({ length: visible }, (_, source) => ({ source, edge: numbers.get(source) ?? null }));
-  return { name, destination: index, form: "kept", terms };
+  return { name, destination: index, form, terms };
 }
 
 /** The norm whose output a destination reads. */

@@ -52,7 +52,7 @@ class Rewriter {
     });
     const mask = edgeMaskIn(stages);
     // A mask without edges, such as a dense one that is all ones, changes nothing and adds nothing to the graph.
-    this.#edges = mask && mask.edges.length > 0 ? new EdgePlan(graph.config, mask) : undefined;
+    this.#edges = mask && mask.edges.length > 0 ? new EdgePlan(graph.config, mask, stages) : undefined;
   }
 
   run(): Graph {

@@ -24,11 +24,19 @@ export async function overflowOf(
   const { executor } = sequences;
   const isEdited = !sequences.isPlain(sequence);
   const role = { role: "overflow" } as const;
-  const [rank = 0] = new Uint32Array(await executor.read({ role, offset: sequence * 4, byteLength: 4 }));
-  if (rank === 0) return undefined;
+  const [noted = 0] = new Uint32Array(await executor.read({ role, offset: sequence * 4, byteLength: 4 }));
+  if (noted === 0) return undefined;
   executor.write(role, sequence * 4, new Uint32Array(1));
-  const norm = allDispatches(executor.activePlan).find(({ args, norms }) => norms && args.rank === rank);
-  const where = `stream at ${norm?.norms ?? "some layer"} leaves float32: the norm after it (${norm?.label}) meets values that are not finite or whose squares are not`;
+  // Twice the rank of the norm, and 1 if an edge mask left a row without digits: shaders/norm/overflow.wgsl.
+  const norm = allDispatches(executor.activePlan).find(({ args, norms }) => norms && args.rank === noted >>> 1);
+  const at = `stream at ${norm?.norms ?? "some layer"}`;
+  if (noted % 2 === 1) {
+    const lost = `${at} loses its digits: the edge mask takes away what is more than 2^18 times as large as the rest (${norm?.label})`;
+    return new SluiceError("non_finite", what === undefined ? `The ${lost}` : `${what} are not finite: the ${lost}`, {
+      hint: "What the mask cuts is too large beside what it keeps: make it smaller, or keep a part of it.",
+    });
+  }
+  const where = `${at} leaves float32: the norm after it (${norm?.label}) meets values that are not finite or whose squares are not`;
   return new SluiceError("non_finite", what === undefined ? `The ${where}` : `${what} are not finite: the ${where}`, {
     hint: isEdited
       ? "The interventions may be too strong: lower their strengths and alphas."

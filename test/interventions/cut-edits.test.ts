@@ -1,0 +1,212 @@
+/**
+ * Edge masks beside what is as large as float32 allows: sources that stages edit, and masks whose values change while they
+ * run. What is left has the digits that float64 gives it; where float32 cannot, an error says so.
+ */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
+import { type Model, SluiceError } from "../../src/index.ts";
+import {
+  destinationName,
+  listDestinations,
+  listSources,
+  sourceName,
+  visibleSources,
+} from "../../src/interventions/edges.ts";
+import type {
+  AffineStage,
+  Composition,
+  EdgeMaskStage,
+  NeuronScaleStage,
+  NeuronSite,
+  NeuronValues,
+  Stage,
+} from "../../src/interventions/stage.ts";
+import { normal } from "../reference/draw.ts";
+import { referenceForward } from "../reference/forward.ts";
+import { openReference, type ReferenceModel } from "../reference/open.ts";
+import { openRandomModel } from "../reference/random-models.ts";
+import { assertClose } from "../support/closeness.ts";
+import { location, readBytes, readJson } from "../support/files.ts";
+import { load } from "../support/load.ts";
+import { myTurns, sharedOut } from "../support/turns.ts";
+
+const PROMPT = [1, 7, 28, 33, 1];
+const of = (...stages: readonly Stage[]): Composition => ({ stages, warnings: [] });
+const full = (length: number, value: number) => new Float32Array(length).fill(value);
+
+/** A mask of the edges that `value` gives a number, by names. */
+function maskOf(
+  { config }: ReferenceModel,
+  value: (source: string, destination: string) => number | undefined,
+): EdgeMaskStage {
+  const sources = listSources(config).map(sourceName);
+  const edges = listDestinations(config, "qkv_groups").flatMap((place, destination) =>
+    sources.slice(0, visibleSources(config, place)).flatMap((name, source) => {
+      const m = value(name, destinationName(place));
+      return m === undefined ? [] : [{ destination, source, value: m }];
+    }),
+  );
+  const replace = { attn: "constants", mlp: "constants", logits: "constants" } as const;
+  const common = { destinations: "qkv_groups", attn_bias: "per_head", replace } as const;
+  return { id: "mask", kind: "edge_mask", strength: 1, ...common, edges };
+}
+
+/** Stages that make the sources of layer 0 large. */
+class Large {
+  readonly #seed: number;
+  readonly d: number;
+
+  constructor({ config }: ReferenceModel, seed: number) {
+    this.#seed = seed;
+    this.d = config.hidden_size;
+  }
+
+  row(name: string, scale: number, rows = 1): Float32Array {
+    return normal(this.#seed, name, rows * this.d, scale);
+  }
+
+  push(scale: number, own: Partial<AffineStage> = {}): Stage {
+    const values = new Map([[0, { direction: this.row("direction", scale) }]]);
+    const common = { id: "push", layers: [0], positions: "all", strength: 1, gate: "identity", alpha: 1 } as const;
+    return { kind: "affine", method: "addition", site: "mlp_out", ...common, values, ...own };
+  }
+
+  neurons(site: NeuronSite, values: NeuronValues): NeuronScaleStage {
+    const common = { id: "neurons", layers: [0], positions: "all", strength: 1 } as const;
+    return { kind: "neuron_scale", site, ...common, values: new Map([[0, values]]) };
+  }
+}
+
+async function compare(model: Model, reference: ReferenceModel, composition: Composition, what: string) {
+  const { data } = await model.withStages(composition).logits(PROMPT);
+  const { logits } = referenceForward(reference.weights, reference.config, composition, { tokens: PROMPT });
+  assertClose(data, Float32Array.from(logits), what);
+}
+
+for (const seed of myTurns([2, 5])) {
+  test(`seed ${seed}: of sources that stages make large a mask leaves what float64 does`, async () => {
+    const random = await openRandomModel(seed);
+    const { config } = random;
+    const { intermediate_size: neurons } = config;
+    const model = await load(random.files);
+    const large = new Large(random, seed);
+    const heads = config.num_attention_heads * config.head_dim;
+    const mlp = maskOf(random, (source) => (source === "blocks.0.mlp" ? 0 : undefined));
+    const little = maskOf(random, (source) => (source === "blocks.0.mlp" ? 1e-7 : undefined));
+    const ofHeads = maskOf(random, (source) => (source.startsWith("blocks.0.head") ? 0 : undefined));
+    const constants = large.row("constants", 0.3, listSources(config).length);
+    const small: Stage = { ...large.push(0.5, { site: "resid_post" }), id: "small" };
+    const cases: Readonly<Record<string, Composition>> = {
+      "a push of which little is kept": of(large.push(1e7), little),
+      "a push that is replaced": of(large.push(1e8), { ...mlp, constants }),
+      "half of a push": of(large.push(1e8), { ...mlp, strength: 0.5 }),
+      "a push beside a small one of the stream": of(large.push(1e8), small, mlp),
+      "a push on some tokens": of(large.push(1e8, { positions: [1, 3] }), mlp),
+      "neurons by 1e8": of(large.neurons("mlp_post", { scale: full(neurons, 1e8) }), mlp),
+      "a shift of what the MLP gives": of(large.neurons("mlp_out", { shift: large.row("shift", 1e9) }), mlp),
+      "what the MLP reads by 1e5": of(large.neurons("mlp_norm", { scale: full(large.d, 1e5) }), mlp),
+      "heads by 1e8": of(large.neurons("attn_z", { scale: full(heads, 1e8) }), ofHeads),
+      "what heads read by 1e8": of(large.neurons("attn_norm", { scale: full(large.d, 1e8) }), ofHeads),
+    };
+    for (const [name, composition] of Object.entries(cases)) {
+      await compare(model, random, composition, `${name}: ${random.summary}`);
+    }
+    // All of the MLP is cut, everywhere: nothing of the push is left, whatever it was. Float64's own stream loses at 1e20.
+    const { data } = await model.withStages(of(large.push(1e20), mlp)).logits(PROMPT);
+    assert.equal(data, (await model.withStages(of(large.push(1), mlp)).logits(PROMPT)).data);
+    model.dispose();
+  });
+}
+
+const share = sharedOut(test);
+
+share("in a batch, whose plan is another", async () => {
+  const random = await openRandomModel(2);
+  const model = await load(random.files);
+  const large = new Large(random, 2);
+  const mlp = maskOf(random, (source, to) => (source === "blocks.0.mlp" && to.includes("1") ? 0 : undefined));
+  const edited = model.withStages(of(large.push(1e8), mlp));
+  const options = { maxNewTokens: 4, stopTokens: [], logprobs: true } as const;
+  const alone = await edited.generate(PROMPT, options).result();
+  const batch = await edited.batch({ sequences: 1, context: 16 });
+  assert.equal((await batch.generate(PROMPT, options).result()).logprobs, alone.logprobs);
+  batch.dispose();
+  model.dispose();
+});
+
+/** gpt2-tiny with the output of its first MLP times `factor`. */
+async function withLargeMlp(factor: number): Promise<File[]> {
+  const folder = "test/golden/gpt2-tiny";
+  const { tensors } = parseSafetensors(await readBytes(`${folder}/model.safetensors`), "weights");
+  const changed = [...tensors].map(([name, tensor]) => {
+    if (!name.includes("h.0.mlp.c_proj")) return [name, tensor] as const;
+    const values = toFloat32(tensor).map((value) => value * factor);
+    return [name, storeFloat32(values, tensor.shape)] as const;
+  });
+  return [
+    new File([JSON.stringify(await readJson<object>(`${folder}/config.json`))], "config.json"),
+    new File([writeSafetensors(new Map(changed))], "model.safetensors"),
+  ];
+}
+
+share("sources that weights make large: what is left after most is cut, live; an error where little is", async () => {
+  const files = await withLargeMlp(1e8);
+  const reference = await openReference(files);
+  const model = await load(files);
+  const everything = maskOf(reference, () => 1);
+  const edited = model.withStages(of(everything));
+  const session = await edited.session({ context: 16 });
+  const edges = (value: (source: string) => number) => {
+    const sources = listSources(reference.config).map(sourceName);
+    const destinations = listDestinations(reference.config, "qkv_groups").map(destinationName);
+    return everything.edges.map(({ source, destination }) => {
+      const name = sources[source] as string;
+      return [name, destinations[destination] as string, value(name)] as const;
+    });
+  };
+  const options = { maxNewTokens: 1, stopTokens: [], logprobs: true } as const;
+  const next = async () => (await session.generate(PROMPT, options).result()).logprobs?.[0];
+  session.set("mask", { edges: edges((source) => (source === "embed" || source.includes("head.0") ? 1 : 0)) });
+  const most = of(maskOf(reference, (source) => (source === "embed" || source.includes("head.0") ? 1 : 0)));
+  const { logits } = referenceForward(reference.weights, reference.config, most, { tokens: PROMPT });
+  const last = logits.slice(-reference.config.vocab_size);
+  const sum = last.reduce((part, logit) => part + Math.exp(logit - Math.max(...last)), 0);
+  assert.ok(Math.abs(((await next())?.logprob ?? 0) + Math.log(sum)) < 1e-5);
+
+  session.set("mask", { edges: edges((source) => (source === "blocks.0.mlp" ? 0 : 1)) });
+  const error = await next().then(
+    () => undefined,
+    (refusal: unknown) => refusal,
+  );
+  if (!(error instanceof SluiceError)) throw error ?? new Error("The MLP was cut without a word");
+  assert.is(error.code, "non_finite");
+  assert.match(error.message, /the stream at resid_pre\.1 loses its digits: the edge mask takes away/);
+  session.dispose();
+  model.dispose();
+});
+
+share("replacements that the stream takes away again are an error", async () => {
+  const reference = await openReference(location("test/golden/gpt2-tiny"));
+  const model = await load(location("test/golden/gpt2-tiny"));
+  const large = new Large(reference, 3);
+  const direction = large.row("direction", 1e8);
+  const sources = listSources(reference.config).map(sourceName);
+  const constants = new Float32Array(sources.length * large.d);
+  constants.set(
+    direction.map((value) => -value),
+    sources.indexOf("blocks.0.mlp") * large.d,
+  );
+  const mask = { ...maskOf(reference, (source) => (source === "blocks.0.mlp" ? 0 : undefined)), constants };
+  const push = large.push(1e8, { site: "resid_post" });
+  const work = model.withStages(of(push, mask)).logits(PROMPT);
+  const error = await work.then(
+    () => undefined,
+    (refusal: unknown) => refusal,
+  );
+  assert.instance(error, SluiceError);
+  assert.match((error as SluiceError).message, /loses its digits/);
+  model.dispose();
+});
+
+test.run();
