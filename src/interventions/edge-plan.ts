@@ -10,14 +10,7 @@ import {
   sourceIndex,
   visibleSources,
 } from "./edges.ts";
-import {
-  type AffineSite,
-  type EdgeMaskStage,
-  isAtSite,
-  type MaskedEdge,
-  type NeuronSite,
-  type Stage,
-} from "./stage.ts";
+import { type EdgeMaskStage, isAtSite, type MaskedEdge, type SiteStage, type Stage } from "./stage.ts";
 
 export class EdgePlan {
   /** Some destination may add up what is left, and so asks for the changes that stages make to the stream. */
@@ -93,37 +86,16 @@ export class EdgePlan {
 /** What attention's projections read if the inputs of a head are told apart. */
 const inputOf: Partial<Record<Site["kind"], "q" | "k" | "v">> = { attn_q: "q", attn_k: "k", attn_v: "v" };
 
-/** What stages before a block's output edit of its sources. Those at attn_out belong to no source. */
-const sourcesOf: Partial<Record<NeuronSite | AffineSite, "head" | "mlp">> = {
-  attn_norm: "head",
-  attn_z: "head",
-  mlp_norm: "mlp",
-  mlp_pre: "mlp",
-  gate_pre: "mlp",
-  up: "mlp",
-  mlp_post: "mlp",
-  mlp_out: "mlp",
-};
-
-/** Canonical indices of the sources that some stage edits. */
+/** Canonical indices of the sources to whose output some stage adds. */
 function editedSources(config: ModelConfig, stages: readonly Stage[]): ReadonlySet<number> {
-  const edited = new Set<number>();
-  for (const { site, layers } of stages.filter(isAtSite)) {
-    const kind = sourcesOf[site];
-    for (const layer of kind ? layers : []) {
-      if (kind === "mlp") edited.add(sourceIndex(config, { kind, layer }));
-      else
-        for (let head = 0; head < config.num_attention_heads; head++)
-          edited.add(sourceIndex(config, { kind: "head", layer, head }));
-    }
-  }
-  return edited;
+  const atOutputs = stages.filter((stage): stage is SiteStage => isAtSite(stage) && stage.site === "mlp_out");
+  return new Set(atOutputs.flatMap(({ layers }) => layers.map((layer) => sourceIndex(config, { kind: "mlp", layer }))));
 }
 
 /**
  * Subtracting what is cut leaves the rounding of the whole sum in what remains; adding up what is kept does not, but reads
- * all sources. Kept where a masked source is edited by a stage, which can make it as large as it likes. Where more than half
- * of what the destination sees is listed, the mask's values decide: then nearly all sources are there in any case.
+ * all sources. Kept where a stage adds to the output of a masked source, as much as it likes. Where more than half of what
+ * the destination sees is listed, the mask's values decide: then nearly all sources are there in any case.
  */
 function variantOf(
   config: ModelConfig,
