@@ -10,7 +10,7 @@ import { SluiceError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import { nesting } from "./json.ts";
-import { foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
+import { type Expected, foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
 import type { FileSource } from "./source.ts";
 import { duplicateKey } from "./strict-json.ts";
 
@@ -62,10 +62,17 @@ export interface SafetensorsHeader {
 
 /**
  * Reads and checks a file's header; none of its data is read.
+ * @param where names the file in errors
+ * @param expected what it should be, for the hint if it is something else
  * @throws `bad_file` naming the file, the tensor and the numbers; `not_found`
  */
-export async function readHeader(source: FileSource, path: string, signal?: AbortSignal): Promise<SafetensorsHeader> {
-  const where = source.describe(path);
+export async function readHeader(
+  source: FileSource,
+  path: string,
+  signal?: AbortSignal,
+  where = source.describe(path),
+  expected: Expected = "weights",
+): Promise<SafetensorsHeader> {
   const size = await source.size(path, signal);
   try {
     const length = headerLength(await source.read(path, 0, Math.min(8, size), signal), size, where);
@@ -73,7 +80,7 @@ export async function readHeader(source: FileSource, path: string, signal?: Abor
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== "bad_file") throw error;
     const head = await source.read(path, 0, Math.min(RECOGNISED_BYTES, size), signal);
-    throw foreignFile(head, "weights", where) ?? error;
+    throw foreignFile(head, expected, where) ?? error;
   }
 }
 

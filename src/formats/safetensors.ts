@@ -1,4 +1,4 @@
-/** Reads and writes small safetensors files whole: bundles, captures, logits. Model weights are read by ranges instead. */
+/** Reads and writes small safetensors files: bundles, captures, logits. Model weights are read as they are needed instead. */
 import { entry, optional } from "../arguments/entry.ts";
 import { fields, needed } from "../arguments/fields.ts";
 import { listOf, type Table, tableOf } from "../arguments/lists.ts";
@@ -7,7 +7,15 @@ import { SluiceError } from "../errors.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import { widen } from "./half.ts";
 import { type Expected, foreignFile, RECOGNISED_BYTES } from "./recognise.ts";
-import { bytesOf, DTYPE_BITS, headerLength, parseHeader, type SafetensorsHeader } from "./safetensors-header.ts";
+import {
+  bytesOf,
+  DTYPE_BITS,
+  headerLength,
+  parseHeader,
+  readHeader,
+  type SafetensorsHeader,
+} from "./safetensors-header.ts";
+import type { FileSource } from "./source.ts";
 
 /** A tensor with its bytes: little endian, row-major. */
 export interface StoredTensor {
@@ -64,6 +72,39 @@ export function parseSafetensors(file: Uint8Array, where?: string, expected?: Ex
   for (const { name, dtype, shape, begin, end } of tensors.values()) {
     // Not slice(), which returns a view of a Node Buffer.
     stored.set(name, { dtype, shape, bytes: new Uint8Array(whole.subarray(begin, end)) });
+  }
+  return { tensors: stored, metadata };
+}
+
+/** Tensors are read together up to this many bytes. */
+const READ_BYTES = 1 << 20;
+
+/**
+ * Reads all tensors of a file, each into memory of its own: the file is in memory once, where {@link parseSafetensors}
+ * needs it twice.
+ * @param where names the file in errors
+ * @param expected what it should be, for the hint if it is something else
+ * @throws `bad_file`, `not_found`, `aborted`
+ */
+export async function readSafetensors(
+  source: FileSource,
+  path: string,
+  where: string,
+  expected: Expected,
+  signal?: AbortSignal,
+): Promise<SafetensorsFile> {
+  const { tensors, metadata } = await readHeader(source, path, signal, where, expected);
+  const stored = new Map<string, StoredTensor>();
+  const most = [...tensors.values()].at(-1)?.end ?? 0;
+  let [at, part] = [0, new Uint8Array()];
+  for (const { name, dtype, shape, begin, end } of tensors.values()) {
+    const isLarge = end - begin >= READ_BYTES;
+    if (!isLarge && end > at + part.length) {
+      at = begin;
+      part = await source.read(path, at, Math.min(most, at + READ_BYTES), signal);
+    }
+    const bytes = isLarge ? await source.read(path, begin, end, signal) : part.slice(begin - at, end - at);
+    stored.set(name, { dtype, shape, bytes });
   }
   return { tensors: stored, metadata };
 }
@@ -173,4 +214,10 @@ export function storeFloat32(data: Float32Array, shape: readonly number[]): Stor
  */
 export function toFloat32(tensor: StoredTensor): Float32Array<ArrayBuffer> {
   return widen(tensor.dtype, tensor.bytes);
+}
+
+/** The values of a tensor without a copy; undefined if its bytes are no float32 numbers in memory. */
+export function float32View({ dtype, bytes }: StoredTensor): Float32Array | undefined {
+  if (dtype !== "F32" || bytes.byteOffset % 4 !== 0 || bytes.length % 4 !== 0) return undefined;
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }

@@ -1,7 +1,7 @@
 /** The tensors of one stage, read by name, with their shapes and values checked. */
 
 import type { SluiceError } from "../errors.ts";
-import { toFloat32 } from "../formats/safetensors.ts";
+import { float32View, toFloat32 } from "../formats/safetensors.ts";
 import type { Bundle } from "./bundle-types.ts";
 import type { TensorSpec } from "./kinds/stage-kind.ts";
 import { refuse } from "./manifest-fields.ts";
@@ -14,10 +14,13 @@ export type ExpectedShape = readonly (number | null)[];
 export class StageTensors {
   readonly #bundle: Bundle;
   readonly #id: string;
+  readonly #shares: boolean;
 
-  constructor(bundle: Bundle, id: string) {
+  /** @param shares float32 tensors are the bundle's own memory: for what is described and let go */
+  constructor(bundle: Bundle, id: string, shares = false) {
     this.#bundle = bundle;
     this.#id = id;
+    this.#shares = shares;
   }
 
   has(suffix: string): boolean {
@@ -42,7 +45,7 @@ export class StageTensors {
       const wanted = expected.map((size) => size ?? "r").join(", ");
       throw this.refuse(suffix, `has shape [${shape.join(", ")}], not [${wanted}]`);
     }
-    const data = toFloat32(tensor);
+    const data = (this.#shares && float32View(tensor)) || toFloat32(tensor);
     const bad = finite ? data.findIndex((value) => !Number.isFinite(value)) : -1;
     if (bad >= 0) throw this.refuse(suffix, `holds ${data[bad]} at index ${bad}; every value must be finite`);
     return { shape, data };

@@ -4,7 +4,8 @@ import { entry } from "../arguments/entry.ts";
 import { bytes as anyBytes, fileName } from "../arguments/rules.ts";
 import { SluiceError } from "../errors.ts";
 import { MAX_NESTING, nesting } from "../formats/json.ts";
-import { parseSafetensors, writeSafetensors } from "../formats/safetensors.ts";
+import { parseSafetensors, readSafetensors, type SafetensorsFile, writeSafetensors } from "../formats/safetensors.ts";
+import type { FileSource } from "../formats/source.ts";
 import { duplicateKey } from "../formats/strict-json.ts";
 import { show } from "../show.ts";
 import { bundle as anyBundle, type BundleInput } from "./arguments.ts";
@@ -25,7 +26,25 @@ const FORMAT = "sluice.interventions/1";
  */
 export function readBundle(bytes: Uint8Array, file: string): Bundle {
   const [whole] = readBundleDoor.read(bytes, file);
-  const { tensors, metadata } = parseSafetensors(whole, file, "bundle");
+  return bundleOf(parseSafetensors(whole, file, "bundle"), file);
+}
+
+/**
+ * Reads a bundle from a source of files that has any part of them at hand: its tensors are in memory once.
+ * @param path in the source
+ * @param file names it in errors
+ * @throws `bad_file`, `bad_bundle`, `not_found`, `aborted`
+ */
+export async function readBundleFrom(
+  source: FileSource,
+  path: string,
+  file: string,
+  signal?: AbortSignal,
+): Promise<Bundle> {
+  return bundleOf(await readSafetensors(source, path, file, "bundle", signal), file);
+}
+
+function bundleOf({ tensors, metadata }: SafetensorsFile, file: string): Bundle {
   const rest = new Map(metadata);
   const format = metadata.get("format");
   const text = metadata.get("manifest");

@@ -15,15 +15,17 @@ import { siteWidth } from "./site-names.ts";
 import type { ModelShape } from "./sites.ts";
 import { type Composition, edgeMaskIn, isAtSite, type SiteStage, type Stage } from "./stage.ts";
 
+/** Settings, and how values are taken. */
+interface Composing extends ComposeSettings {
+  /** Stages may hold the bundles' own memory: for what is described and let go. */
+  readonly shares?: boolean;
+}
+
 /**
  * Checks bundles against a model and resolves them to stages, in the order in which they act.
  * @throws `bad_bundle` naming file, stage and field; `usage` for settings that name no stage
  */
-export function compose(
-  config: ModelShape,
-  bundles: readonly ComposedBundle[],
-  settings: ComposeSettings = {},
-): Composition {
+export function compose(config: ModelShape, bundles: readonly ComposedBundle[], settings: Composing = {}): Composition {
   const stages: Stage[] = [];
   const warnings: string[] = [];
   /** Files by stage id. */
@@ -152,16 +154,16 @@ function resolveStage(
   bundle: Bundle,
   manifest: StageManifest,
   id: string,
-  settings: ComposeSettings,
+  settings: Composing,
 ): Stage {
   const strength = settings.strengths?.get(id) ?? manifest.strength ?? 1;
   if (manifest.kind === "edge_mask") {
-    return { id, strength, ...resolveEdgeMask(config, bundle, manifest, settings.edges) };
+    return { id, strength, ...resolveEdgeMask(config, bundle, manifest, settings) };
   }
   const kind = kindOf(manifest);
   const width = widthOf(config, bundle, manifest);
   const layers = resolveLayers(config, bundle, manifest);
-  const tensors = new StageTensors(bundle, manifest.id);
+  const tensors = new StageTensors(bundle, manifest.id, settings.shares);
   const specs = kind.tensors(manifest);
   const needs = kind.name(manifest);
   return {

@@ -30,7 +30,7 @@ export function inspectBundle(given: BundleInput): string {
   const [bundle] = inspectDoor.read(given);
   const { file, manifest, tensors } = bundle;
   const shape = shapeOf(manifest.base);
-  const { stages } = compose(shape, [{ bundle }]);
+  const { stages } = compose(shape, [{ bundle }], { shares: true });
   const lines = [`${showText(manifest.name, 120)} (${file})`];
   if (manifest.description) lines.push(`  ${showText(manifest.description, 600)}`);
   lines.push(`  made for ${describeBase(manifest)}`);

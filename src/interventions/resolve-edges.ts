@@ -18,17 +18,18 @@ import type { ModelShape } from "./sites.ts";
 import type { EdgeMaskStage, MaskedEdge } from "./stage.ts";
 
 /**
- * @param widen makes further edges part of the structure, at 1
+ * @param edges further ones that become part of the structure, at 1
+ * @param shares the stage may hold the bundle's own memory
  * @throws SluiceError `bad_bundle`; `usage` for a further edge that does not exist
  */
 export function resolveEdgeMask(
   config: ModelShape,
   bundle: Bundle,
   manifest: EdgeMaskManifest,
-  widen?: WidenedEdges,
+  { edges: widen, shares }: { readonly edges?: WidenedEdges; readonly shares?: boolean } = {},
 ): Omit<EdgeMaskStage, "id" | "strength"> {
   const where = `${bundle.file}: stage "${manifest.id}"`;
-  const tensors = new StageTensors(bundle, manifest.id);
+  const tensors = new StageTensors(bundle, manifest.id, shares);
   if (manifest.destinations === "heads" && config.num_key_value_heads !== config.num_attention_heads) {
     throw refuse(
       where,

@@ -2,8 +2,8 @@
 
 import { SluiceError, throwIfAborted } from "../errors.ts";
 import { openPlace } from "../formats/open-source.ts";
-import type { FileSource } from "../formats/source.ts";
-import { readBundle } from "../interventions/bundle.ts";
+import { type FileSource, tooLarge } from "../formats/source.ts";
+import { readBundle, readBundleFrom } from "../interventions/bundle.ts";
 import type { Bundle } from "../interventions/bundle-types.ts";
 import { show, showText } from "../show.ts";
 import { loadBundleDoor } from "./doors.ts";
@@ -42,15 +42,25 @@ export async function loadBundle(
         hint: "A bundle is one .safetensors file.",
       });
     }
-    return readBundle(await folder.readAll(file, MOST_BYTES, signal), address);
+    // A server's file is one request.
+    if (isDistant(folder)) return readBundle(await folder.readAll(file, MOST_BYTES, signal), address);
+    const size = await folder.size(file, signal);
+    if (size > MOST_BYTES) throw tooLarge(folder.describe(file), size, MOST_BYTES);
+    const bundle = await readBundleFrom(folder, file, address, signal);
+    await folder.settle?.(signal);
+    return bundle;
   } finally {
     await folder.close();
   }
 }
 
+function isDistant({ label }: FileSource): boolean {
+  return /^https?:/i.test(label);
+}
+
 async function holdsModel(folder: FileSource, name: string, signal: AbortSignal | undefined): Promise<boolean> {
   // A server's file is not a folder; requests below its address may get odd answers.
-  if (/^https?:/i.test(folder.label)) return false;
+  if (isDistant(folder)) return false;
   for (const file of ["config.json", "adapter_config.json"]) {
     if (await folder.exists(`${name}/${file}`, signal)) return true;
   }

@@ -3,8 +3,10 @@ import * as safetensorsPackage from "safetensors";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { f32ToBf16, f32ToF16 } from "../../src/formats/half.ts";
+import { openSource } from "../../src/formats/open-source.ts";
 import {
   parseSafetensors,
+  readSafetensors,
   type StoredTensor,
   storeFloat32,
   toFloat32,
@@ -269,6 +271,32 @@ test("a hostile value is cut short in the message", async () => {
     parseSafetensors(fileOf({ ["n".repeat(5000)]: { dtype: "d".repeat(5000) } }, 0)),
   );
   assert.ok(message.length < 600, String(message.length));
+});
+
+test("a file that is read in parts is the file that is read whole, each tensor with memory of its own", async () => {
+  const sizes = [5, 300_000, 1 << 20, 0, 700_000, (1 << 20) + 4, 9, 400_000, 1];
+  const stored = new Map(
+    sizes.map((length, i): [string, StoredTensor] => {
+      const bytes = Uint8Array.from({ length }, (_, at) => (at * 7 + i) % 256);
+      return [`t${i}`, { dtype: "U8", shape: [length], bytes }];
+    }),
+  );
+  const file = writeSafetensors(stored, new Map([["format", "pt"]]));
+  const source = await openSource([new File([file], "model.safetensors")]);
+  const { tensors: read, metadata } = await readSafetensors(source, "model.safetensors", "a file", "bundle");
+  await source.close();
+  const whole = parseSafetensors(file, "a file", "bundle");
+  assert.equal([...metadata], [...whole.metadata]);
+  assert.equal([...read.keys()], [...whole.tensors.keys()]);
+  for (const [name, { bytes, dtype, shape }] of whole.tensors) {
+    const found = read.get(name) as StoredTensor;
+    assert.equal([found.dtype, found.shape], [dtype, shape]);
+    assert.ok(
+      found.bytes.every((value, i) => value === bytes[i]),
+      name,
+    );
+    assert.equal([found.bytes.byteOffset, found.bytes.buffer.byteLength], [0, bytes.length]);
+  }
 });
 
 test.run();
