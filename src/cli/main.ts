@@ -18,7 +18,7 @@ import { type RawArguments, splitArguments } from "./parse-arguments.ts";
 import { Progress } from "./progress.ts";
 import { recordOf } from "./run-record.ts";
 import type { InputStream } from "./streams.ts";
-import { forgetWritten, isWritten } from "./written.ts";
+import { forgetOutputs, whatBecame } from "./written.ts";
 
 const NAMES = COMMANDS.map(({ name }) => name);
 
@@ -57,7 +57,7 @@ export async function main(argv: readonly string[], surroundings: Partial<Surrou
     ...surroundings,
   };
   const began = new Date();
-  forgetWritten();
+  forgetOutputs();
   const abort = new AbortController();
   const stdout = new TextOutput(world.stdout, () => abort.abort());
   const stderr = new TextOutput(world.stderr);
@@ -203,10 +203,6 @@ function outputsOf(shape: CommandShape | null, raw: RawArguments | null): readon
   return [...raw.options].flatMap(([key, paths]) => (shape.options[key]?.isOutput ? paths : []));
 }
 
-function whatBecame(paths: readonly string[], became: string): string {
-  return paths.length === 0 ? "" : `${paths.join(" and ")} ${paths.length > 1 ? "were" : "was"} ${became}`;
-}
-
 /** Reports what went wrong, if anything did. @returns the exit code */
 function conclude(
   error: unknown,
@@ -221,15 +217,8 @@ function conclude(
   }
   if (interrupted !== null) {
     if (error instanceof SluiceError && error.code === "aborted") {
-      const outputs = outputsOf(shape, raw);
-      const parts = [
-        whatBecame(outputs.filter(isWritten), "written"),
-        whatBecame(
-          outputs.filter((path) => !isWritten(path)),
-          "not written",
-        ),
-      ].filter((text) => text !== "");
-      if (parts.length > 0) note(`interrupted: ${parts.join("; ")}`);
+      const became = whatBecame(outputsOf(shape, raw));
+      if (became !== "") note(`interrupted: ${became}`);
     }
     // A full disk is one, whoever wanted to stop.
     if (error instanceof SluiceError && error.code === "not_written") note(error.message);

@@ -7,7 +7,7 @@ import { freshPath, removeLeftovers } from "./fresh-path.ts";
 import { notWritten } from "./not-written.ts";
 import { writePipe } from "./pipe.ts";
 import { unfinished } from "./unfinished.ts";
-import { noteWritten } from "./written.ts";
+import { noteWanted, noteWritten } from "./written.ts";
 
 export interface OutFile {
   /** Replaces the file's contents by the bytes. @throws SluiceError `not_written` if that fails */
@@ -75,6 +75,7 @@ export async function prepareOutFile(
     takePlace: () => (existing?.isFIFO() ? writePipe(target, bytes) : writeFile(target, bytes)),
     discard: async () => undefined,
   });
+  noteWanted(path);
   const file: OutFile = {
     async write(bytes) {
       await writeTogether([[file, bytes]]);

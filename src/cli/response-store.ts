@@ -16,6 +16,7 @@ import type { MeasuredPart, ResponseStore } from "../fit/responses.ts";
 import type { Computer } from "../queue/messages.ts";
 import { nameOf } from "../queue/same-kind.ts";
 import { showSentence } from "../show.ts";
+import { noteKept } from "./written.ts";
 
 const MAGIC = Buffer.from("sluice partial 4");
 const DIGEST_BYTES = 32;
@@ -150,6 +151,7 @@ export class FileStore implements ResponseStore {
       return await fit;
     } catch (error) {
       if (this.#file && error instanceof SluiceError && error.code === "usage") await this.remove();
+      else if (this.#file && this.#rows > 0) noteKept(this.path);
       throw error;
     } finally {
       await this.close();
@@ -229,9 +231,9 @@ function digestOf(bytes: Uint8Array): Buffer {
 function foreign(path: string): SluiceError {
   return new SluiceError(
     "usage",
-    `${path} was left by a fit of another model or device, or with other sentences or options`,
+    `${path} belongs to a fit of another model or device, or with other sentences or options`,
     {
-      hint: "Delete it to start again, or name another --out.",
+      hint: "Name another --out; or, unless that fit is still running, delete the file to start again.",
     },
   );
 }

@@ -104,7 +104,7 @@ test("a kept fit continues with the same options, and with no others", () =>
       `${first} --everywhere`,
     ]) {
       const stderr = await said(other);
-      assert.match(stderr, /was left by a fit of another model or device, or with other sentences or options/, other);
+      assert.match(stderr, /belongs to a fit of another model or device, or with other sentences or options/, other);
     }
   }));
 

@@ -1,7 +1,7 @@
 /** Finding the command, exit codes, and messages. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { noteWritten } from "../../src/cli/written.ts";
+import { noteKept, noteWanted, noteWritten } from "../../src/cli/written.ts";
 import { edgeFitDefaults, generateDefaults } from "../../src/defaults.ts";
 import { SluiceError } from "../../src/errors.ts";
 import { FakeOutput, FakeSignals, input } from "./fake-process.ts";
@@ -189,6 +189,22 @@ test("Ctrl-C between two outputs says which was written", async () => {
   const line = ["profile", "m", "--trace", "/dev/null", "--html", "/tmp/sluice-none"];
   const { stderr } = await run(line, { library: { ...fakeLibrary(), load }, signals });
   assert.is(stderr, "sluice: interrupted: /dev/null was written; /tmp/sluice-none was not written\n");
+});
+
+test("Ctrl-C names an output that no option names, and what the same line would go on from", async () => {
+  const signals = new FakeSignals();
+  const load = async (): Promise<never> => {
+    noteWanted("calm.safetensors");
+    noteKept("calm.safetensors.partial");
+    signals.send("SIGINT");
+    throw new SluiceError("aborted", "The operation was aborted");
+  };
+  const { stderr } = await run(["logits", "m", "--tokens", "1", "--out", "/dev/null"], {
+    library: { ...fakeLibrary(), load },
+    signals,
+  });
+  const became = "/dev/null and calm.safetensors were not written; calm.safetensors.partial keeps what was measured";
+  assert.is(stderr, `sluice: interrupted: ${became}\n`);
 });
 
 test("work that takes a while to stop is spoken of", async () => {

@@ -226,7 +226,7 @@ test("a fit continues only from rows of the same device, config and token ids", 
     };
     const { config, device, tokenizer } = await fakeLibrary().load("M", {});
     assert.match(await interrupted(), /stopped behind 0 rows/);
-    const foreign = /was left by a fit of another model or device/;
+    const foreign = /belongs to a fit of another model or device/;
     assert.match(await interrupted({ device: { ...device, description: "another driver" } }), foreign);
     assert.match(await interrupted({ config: { ...config, norm_eps: 1e-6 } }), foreign);
     const shifted = { ...(tokenizer as Tokenizer), encode: (text: string) => Array.from(text, () => 3) };
