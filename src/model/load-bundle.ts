@@ -1,6 +1,7 @@
 /** Reads a bundle from a path, an address, a picked file or bytes. */
 
 import { SluiceError, throwIfAborted } from "../errors.ts";
+import { openFiles } from "../formats/file-list.ts";
 import { openPlace } from "../formats/open-source.ts";
 import { type FileSource, tooLarge } from "../formats/source.ts";
 import { readBundle, readBundleFrom } from "../interventions/bundle.ts";
@@ -25,7 +26,7 @@ export async function loadBundle(
   if (given instanceof Uint8Array) return readBundle(given, "the bundle");
   if (given instanceof Blob) {
     const name = "name" in given ? String(given.name) : "the bundle";
-    return readBundle(new Uint8Array(await given.arrayBuffer()), name);
+    return readParts(openFiles([new File([given], name)]), name, name, signal);
   }
   const address = String(given);
   const cut = Math.max(address.lastIndexOf("/"), address.lastIndexOf("\\")) + 1;
@@ -44,14 +45,23 @@ export async function loadBundle(
     }
     // A server's file is one request.
     if (isDistant(folder)) return readBundle(await folder.readAll(file, MOST_BYTES, signal), address);
-    const size = await folder.size(file, signal);
-    if (size > MOST_BYTES) throw tooLarge(folder.describe(file), size, MOST_BYTES);
-    const bundle = await readBundleFrom(folder, file, address, signal);
-    await folder.settle?.(signal);
-    return bundle;
+    return await readParts(folder, file, address, signal);
   } finally {
     await folder.close();
   }
+}
+
+async function readParts(
+  source: FileSource,
+  path: string,
+  file: string,
+  signal: AbortSignal | undefined,
+): Promise<Bundle> {
+  const size = await source.size(path, signal);
+  if (size > MOST_BYTES) throw tooLarge(file, size, MOST_BYTES);
+  const bundle = await readBundleFrom(source, path, file, signal);
+  await source.settle?.(signal);
+  return bundle;
 }
 
 function isDistant({ label }: FileSource): boolean {

@@ -1,7 +1,8 @@
 /** Bundles, and the files of other projects that become bundles. */
 import { readConfig } from "../../../src/architectures/read-config.ts";
+import { openFiles } from "../../../src/formats/file-list.ts";
 import { writeGgufVectors } from "../../../src/formats/gguf/write-vectors.ts";
-import { readBundle, writeBundle } from "../../../src/interventions/bundle.ts";
+import { readBundle, readBundleFrom, writeBundle } from "../../../src/interventions/bundle.ts";
 import type { Bundle } from "../../../src/interventions/bundle-types.ts";
 import { compose, shapeOf } from "../../../src/interventions/compose.ts";
 import { type ImportOptions, importBundle } from "../../../src/interventions/import/import-bundle.ts";
@@ -31,6 +32,27 @@ function useBundle(bytes: Uint8Array, file: string): void {
   readBundle(again, "again.safetensors");
 }
 
+/** What is read in parts, as from a disk, must be what is read whole, or refused in the same words. */
+async function readInParts(bytes: Uint8Array<ArrayBuffer>, file: string): Promise<void> {
+  const said = (error: unknown): string => (error as Error).message;
+  const parts = await readBundleFrom(openFiles([new File([bytes], file)]), file, file).catch(said);
+  let whole: Bundle | string;
+  try {
+    whole = readBundle(bytes, file);
+  } catch (error) {
+    whole = said(error);
+  }
+  const known = (read: Bundle | string) =>
+    typeof read === "string" ? read : JSON.stringify([read.manifest, [...read.metadata], [...read.tensors.keys()]]);
+  if (known(parts) !== known(whole)) throw new Broken("a bundle read in parts is not the bundle read whole");
+  if (typeof parts === "string" || typeof whole === "string") return;
+  for (const [name, { bytes: content }] of whole.tensors) {
+    const other = parts.tensors.get(name)?.bytes;
+    if (!other || Buffer.compare(other, content) !== 0)
+      throw new Broken(`the bytes of ${name} depend on how they are read`);
+  }
+}
+
 async function imported(names: readonly string[], config: ModelShape, choices: ImportOptions = {}): Promise<Files> {
   const files = new Map(names.flatMap((name) => [...fileOf(`test/data/foreign/${name}`)]));
   const bundle = await importBundle(files, names[0] as string, config, choices);
@@ -51,7 +73,10 @@ export const bundle: Target = {
   name: "bundle",
   seeds: () => bundleSeeds,
   read: async (files) => {
-    for (const [name, bytes] of files) useBundle(bytes, name);
+    for (const [name, bytes] of files) {
+      await readInParts(new Uint8Array(bytes), name);
+      useBundle(bytes, name);
+    }
   },
 };
 
