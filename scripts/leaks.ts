@@ -6,9 +6,9 @@
  *   npm run leaks -- --rounds 200            fewer, or more, of each
  *   npm run leaks -- --out FILE              the table as Markdown
  *
- * Each kind runs in a process of its own, interpreted; a quarter as many rounds warm it up. Growth is the slope of a least-squares line
- * through samples, each after a garbage collection. The exit status is 1 if a count differs, or a slope is above 1 kB per
- * round by more than twice its standard error.
+ * Each kind runs in a process of its own, interpreted; a quarter as many rounds warm it up. Growth is the slope of a
+ * least-squares line through samples, each after a garbage collection. The exit status is 1 if a count differs, or a slope is
+ * above 1 kB per round by more than twice its standard error.
  */
 import { fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
