@@ -9,7 +9,7 @@ import { openRandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
 import { lastLogits } from "../support/last-logits.ts";
 import { load } from "../support/load.ts";
-import { longModel } from "../support/long-model.ts";
+import { longFiles } from "../support/long-model.ts";
 import { myTurns } from "../support/turns.ts";
 
 const tokensFor = (seed: number, count: number, vocab: number): number[] => {
@@ -45,12 +45,12 @@ test("logits of random models, whole and in batches of different lengths", async
 // Seed 13 slides a window, 5 does not.
 for (const seed of myTurns([5, 13])) {
   test(`a prompt of several chunks, cut wherever (seed ${seed})`, async () => {
+    const { weights, config } = await openReference(await longFiles(seed));
+    const tokens = tokensFor(seed, 530, config.vocab_size);
+    const all = Float32Array.from(referenceForward(weights, config, noStages, { tokens }).logits);
+    const last = all.subarray(-config.vocab_size);
     for (const plan of ["default", "reference"] as const) {
-      const { model, files } = await longModel(seed, { plan });
-      const { weights, config } = await openReference(files);
-      const tokens = tokensFor(seed, 530, config.vocab_size);
-      const all = Float32Array.from(referenceForward(weights, config, noStages, { tokens }).logits);
-      const last = all.subarray(-config.vocab_size);
+      const model = await load(await longFiles(seed), { plan });
       const whole = await model.logits(tokens);
       assertClose(whole.data, all, `all positions, ${plan} plan`);
 

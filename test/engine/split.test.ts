@@ -10,13 +10,15 @@ import { assertClose } from "../support/closeness.ts";
 import { gpt2Small, imaginedPlan } from "../support/imagined-plan.ts";
 import { choicesFor } from "../support/kernel-choices.ts";
 import { lastLogits } from "../support/last-logits.ts";
-import { longModel } from "../support/long-model.ts";
+import { load } from "../support/load.ts";
+import { longFiles } from "../support/long-model.ts";
 import { myTurns } from "../support/turns.ts";
 
 // Seed 19 slides a window.
 for (const seed of myTurns([55, 19])) {
   test(`single rows and batches before and after the limit (seed ${seed})`, async () => {
-    const { model, files } = await longModel(seed, { family: "tiled" });
+    const files = await longFiles(seed);
+    const model = await load(files, { family: "tiled" });
     const { weights, config } = await openReference(files);
     const next = uniform(seed);
     const tokens = Array.from({ length: 530 }, () => Math.floor(next() * config.vocab_size));
