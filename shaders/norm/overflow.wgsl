@@ -12,9 +12,9 @@ import package::lib::step::step;
 @if(flagged) @group(1) @binding(12) var<storage, read_write> overflow: array<atomic<u32>>;
 
 const MOST_SQUARES = 3.0e38;
-// Float32 rounds terms to 2^-24 of their size: of a row that is 2^-20 of that, a sixteenth may be wrong. Less must pass:
-// the first tokens of large language models carry values that are 2^16 times as large as the rest.
-const MOST_TERMS = 1048576.0;
+// Float32 rounds terms to 2^-24 of their size: of a row that is 2^-18 of that, a sixty-fourth may be wrong. Less must pass:
+// the first tokens of large language models carry values that are 2^15 times as large as the rest.
+const MOST_TERMS = 262144.0;
 
 // NaN, of a value that only the device knows: as a constant it is refused.
 fn not_a_number() -> f32 {

@@ -5,7 +5,6 @@
 // kept: x = E + Σ_s m'·out_s + strength·κ + fixed, over all sources that D sees. E is what no source wrote: the changes
 //       that stages made to the stream so far. `fixed` are the output biases that belong to no head. Nothing cancels, so
 //       what is left of a stream with values in the thousands keeps its digits.
-// live: kept where the mask's values cut more than half of the sources, else cut.
 // κ = Σ_s (1 − m)·repl_s is summed on the host. If the strength is 0, or the mask of a sequence cuts nothing at D, the
 // row stays R, by selection.
 //
@@ -38,7 +37,6 @@ const VARIANT_VEC4S = 2u;
 const FORM_PLAIN = 0u;
 const FORM_CUT = 1u;
 const FORM_KEPT = 2u;
-const FORM_LIVE = 3u;
 
 // A source that a destination reads.
 struct Term {
@@ -82,11 +80,10 @@ fn edge_mask(variants: u32, number: u32, record: u32, place: RowPlace, rows: Sou
     return Mixed(false, 0.0);
   }
   let mask = mask_of(stages[record]);
-  let all_cut = scalar_at(mask.values, variant.cut);
-  if (mask.strength == 0.0 || all_cut == 0.0) {
+  if (mask.strength == 0.0 || scalar_at(mask.values, variant.cut) == 0.0) {
     return Mixed(false, 0.0);
   }
-  let kept = variant.form == FORM_KEPT || (variant.form == FORM_LIVE && 2.0 * all_cut > f32(variant.terms));
+  let kept = variant.form == FORM_KEPT;
   var most = vec4f();
   for (var i = tid; i < D4; i += 4u * THREADS) {
     let i1 = min(i + THREADS, D4 - 1u);

@@ -112,5 +112,5 @@ function isTracked({ edit }: FusedNorm): boolean {
 }
 
 function hasKept({ edit }: FusedNorm): boolean {
-  return edit?.variants.some(({ form }) => form !== "cut") === true;
+  return edit?.variants.some(({ form }) => form === "kept") === true;
 }

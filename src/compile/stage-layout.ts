@@ -40,7 +40,7 @@ export const stageCodes = {
   GATE: ["identity", "relu", "clamp"],
   ADDS: ["nothing", "bias"],
   GROUP: ["elements", "row"],
-  FORM: ["plain", "cut", "kept", "live"],
+  FORM: ["plain", "cut", "kept"],
   SCOPE: ["at", "tokens", "or", "not"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

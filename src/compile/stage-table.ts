@@ -116,7 +116,7 @@ export class StageTableBuilder implements StagePlacer {
       const terms = variant.terms.map(({ source, edge }) =>
         packed("Term", { slot: place.slotOf(source, i + 1), edge: edge ?? NONE }),
       );
-      const fixed = variant.form === "cut" ? [] : place.fixedBiases(variant);
+      const fixed = variant.form === "kept" ? place.fixedBiases(variant) : [];
       return packed("Variant", {
         form: codeOf("FORM", variant.form),
         terms: terms.length,

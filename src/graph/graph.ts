@@ -36,9 +36,9 @@ export interface EdgeVariant {
   readonly name: string;
   /** Canonical index of the destination. */
   readonly destination: number;
-  /** `cut` subtracts masked sources from the stream; `kept` adds up what is left of all; `live` does what the mask's values ask. */
-  readonly form: "cut" | "kept" | "live";
-  /** Sources by canonical index, all but in the form `cut`, with the number of their edge in the stage; null: unmasked. */
+  /** `cut` subtracts masked sources from the stream; `kept` adds up what is left of all. */
+  readonly form: "cut" | "kept";
+  /** Sources by canonical index, with the number of their edge in the stage; null: an unmasked source of the kept form. */
   readonly terms: readonly { readonly source: number; readonly edge: number | null }[];
 }
 

@@ -13,7 +13,7 @@ import {
 import { type EdgeMaskStage, isAtSite, type MaskedEdge, type SiteStage, type Stage } from "./stage.ts";
 
 export class EdgePlan {
-  /** Some destination may add up what is left, and so asks for the changes that stages make to the stream. */
+  /** Some destination adds up what is left, and so asks for the changes that stages make to the stream. */
   readonly hasKept: boolean;
   /** b_O/H is part of a head's output. */
   readonly biasPerHead: boolean;
@@ -37,7 +37,7 @@ export class EdgePlan {
       if (edges) variants.set(destination, variantOf(config, destination, index, edges, edited));
     });
     this.#variants = variants;
-    this.hasKept = [...variants.values()].some(({ form }) => form !== "cut");
+    this.hasKept = [...variants.values()].some(({ form }) => form === "kept");
     for (const { terms } of variants.values()) for (const { source } of terms) this.#needed.add(source);
   }
 
@@ -94,8 +94,8 @@ function editedSources(config: ModelConfig, stages: readonly Stage[]): ReadonlyS
 
 /**
  * Subtracting what is cut leaves the rounding of the whole sum in what remains; adding up what is kept does not, but reads
- * all sources. Kept where a stage adds to the output of a masked source, as much as it likes. Where more than half of what
- * the destination sees is listed, the mask's values decide: then nearly all sources are there in any case.
+ * all sources. Kept where a stage adds to the output of a masked source, as much as it likes, and where more than half of
+ * what the destination sees is listed: any of it may be cut while the model runs, and most sources are read anyway.
  */
 function variantOf(
   config: ModelConfig,
@@ -106,14 +106,14 @@ function variantOf(
 ): EdgeVariant {
   const name = destinationName(destination);
   const visible = visibleSources(config, destination);
-  const form = edges.some(({ edge }) => edited.has(edge.source)) ? "kept" : edges.length > visible / 2 ? "live" : "cut";
-  if (form === "cut") {
+  const isKept = edges.length > visible / 2 || edges.some(({ edge }) => edited.has(edge.source));
+  if (!isKept) {
     const terms = edges.map(({ edge, number }) => ({ source: edge.source, edge: number }));
-    return { name, destination: index, form, terms };
+    return { name, destination: index, form: "cut", terms };
   }
   const numbers = new Map(edges.map(({ edge, number }) => [edge.source, number]));
   const terms = Array.from({ length: visible }, (_, source) => ({ source, edge: numbers.get(source) ?? null }));
-  return { name, destination: index, form, terms };
+  return { name, destination: index, form: "kept", terms };
 }
 
 /** The norm whose output a destination reads. */

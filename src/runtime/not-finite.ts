@@ -31,7 +31,7 @@ export async function overflowOf(
   const norm = allDispatches(executor.activePlan).find(({ args, norms }) => norms && args.rank === noted >>> 1);
   const at = `stream at ${norm?.norms ?? "some layer"}`;
   if (noted % 2 === 1) {
-    const lost = `${at} loses its digits: the edge mask takes away what is more than 2^20 times as large as the rest (${norm?.label})`;
+    const lost = `${at} loses its digits: the edge mask takes away what is more than 2^18 times as large as the rest (${norm?.label})`;
     return new SluiceError("non_finite", what === undefined ? `The ${lost}` : `${what} are not finite: the ${lost}`, {
       hint: "What the mask cuts is too large beside what it keeps: make it smaller, or keep a part of it.",
     });
