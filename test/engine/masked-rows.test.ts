@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
-import { listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
+import { listSources } from "../../src/interventions/edges.ts";
 import { type Composition, type EdgeMaskStage, noStages } from "../../src/interventions/stage.ts";
 import type { ModelConfig } from "../../src/model-config.ts";
 import { normal } from "../reference/draw.ts";
@@ -12,6 +12,7 @@ import { openRandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
 import { readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
+import { maskStage } from "../support/stages.ts";
 import { myTurns } from "../support/turns.ts";
 
 const FOLDER = "test/golden/llama-tiny";
@@ -61,27 +62,14 @@ for (const [window, keys] of myTurns([
   });
 }
 
-/** A mask of all edges into some destinations, each kept by `value`. */
+/** A mask of all edges into the destinations named, each kept by `value`. */
 function maskOf(
   config: ModelConfig,
-  into: (destination: number, of: number) => boolean,
-  own: Partial<EdgeMaskStage> & { readonly value?: number },
+  into: (destination: string) => boolean,
+  { value = 0, ...own }: Partial<EdgeMaskStage> & { readonly value?: number } = {},
 ): Composition {
-  const { value = 0, ...rest } = own;
-  const all = listDestinations(config, "qkv_groups");
-  const edges = all.flatMap((place, destination) => {
-    const sources = into(destination, all.length) ? visibleSources(config, place) : 0;
-    return Array.from({ length: sources }, (_, source) => ({ destination, source, value }));
-  });
-  const replace = { attn: "constants", mlp: "constants", logits: "constants" } as const;
-  const common = {
-    id: "mask",
-    kind: "edge_mask",
-    strength: 1,
-    destinations: "qkv_groups",
-    attn_bias: "per_head",
-  } as const;
-  return { stages: [{ ...common, replace, edges, ...rest }], warnings: [] };
+  const stage = maskStage(config, (_, destination) => (into(destination) ? value : undefined), own);
+  return { stages: [stage], warnings: [] };
 }
 
 for (const seed of myTurns([2])) {
@@ -90,14 +78,14 @@ for (const seed of myTurns([2])) {
     const model = await load(files);
     const tokens = [1, 5, 9, 13, 2, 30];
     const constants = normal(seed, "constants", listSources(config).length * config.hidden_size, 0.3);
-    const first = (destination: number) => destination === 0;
-    const last = (destination: number, of: number) => destination === of - 1;
+    const first = (destination: string) => destination === "blocks.0.q.0";
+    const last = (destination: string) => destination === "logits";
     const all = () => true;
     const cases: Readonly<Record<string, Composition>> = {
-      "the first": maskOf(config, first, {}),
-      "the logits": maskOf(config, last, {}),
+      "the first": maskOf(config, first),
+      "the logits": maskOf(config, last),
       "all, replaced": maskOf(config, all, { constants }),
-      all: maskOf(config, all, {}),
+      all: maskOf(config, all),
       "all, the bias apart": maskOf(config, all, { attn_bias: "separate" }),
       "all, by half": maskOf(config, all, { strength: 0.5, constants }),
       "all, to the very least": maskOf(config, all, { value: 1e-30 }),

@@ -5,18 +5,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseSafetensors, storeFloat32, toFloat32, writeSafetensors } from "../../src/formats/safetensors.ts";
-import { type Model, SluiceError } from "../../src/index.ts";
-import {
-  destinationName,
-  listDestinations,
-  listSources,
-  sourceName,
-  visibleSources,
-} from "../../src/interventions/edges.ts";
+import type { Model } from "../../src/index.ts";
+import { destinationName, listDestinations, listSources, sourceName } from "../../src/interventions/edges.ts";
 import type {
   AffineStage,
   Composition,
-  EdgeMaskStage,
   NeuronScaleStage,
   NeuronSite,
   NeuronValues,
@@ -29,28 +22,13 @@ import { openRandomModel } from "../reference/random-models.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location, readBytes, readJson } from "../support/files.ts";
 import { load } from "../support/load.ts";
+import { refusalOf } from "../support/refusal-code.ts";
+import { maskStage } from "../support/stages.ts";
 import { myTurns, sharedOut } from "../support/turns.ts";
 
 const PROMPT = [1, 7, 28, 33, 1];
 const of = (...stages: readonly Stage[]): Composition => ({ stages, warnings: [] });
 const full = (length: number, value: number) => new Float32Array(length).fill(value);
-
-/** A mask of the edges that `value` gives a number, by names. */
-function maskOf(
-  { config }: ReferenceModel,
-  value: (source: string, destination: string) => number | undefined,
-): EdgeMaskStage {
-  const sources = listSources(config).map(sourceName);
-  const edges = listDestinations(config, "qkv_groups").flatMap((place, destination) =>
-    sources.slice(0, visibleSources(config, place)).flatMap((name, source) => {
-      const m = value(name, destinationName(place));
-      return m === undefined ? [] : [{ destination, source, value: m }];
-    }),
-  );
-  const replace = { attn: "constants", mlp: "constants", logits: "constants" } as const;
-  const common = { destinations: "qkv_groups", attn_bias: "per_head", replace } as const;
-  return { id: "mask", kind: "edge_mask", strength: 1, ...common, edges };
-}
 
 /** Stages that make the sources of layer 0 large. */
 class Large {
@@ -84,16 +62,6 @@ async function compare(model: Model, reference: ReferenceModel, composition: Com
   assertClose(data, Float32Array.from(logits), what);
 }
 
-async function refusal(work: () => Promise<unknown>, what: string): Promise<SluiceError> {
-  try {
-    await work();
-  } catch (error) {
-    if (error instanceof SluiceError) return error;
-    throw error;
-  }
-  throw new Error(`Nothing was refused: ${what}`);
-}
-
 for (const seed of myTurns([2, 5])) {
   test(`seed ${seed}: of sources that stages make large a mask leaves what float64 does`, async () => {
     const random = await openRandomModel(seed);
@@ -102,9 +70,9 @@ for (const seed of myTurns([2, 5])) {
     const model = await load(random.files);
     const large = new Large(random, seed);
     const firstHead = full(config.num_attention_heads * config.head_dim, 1).fill(1e10, 0, config.head_dim);
-    const mlp = maskOf(random, (source) => (source === "blocks.0.mlp" ? 0 : undefined));
-    const little = maskOf(random, (source) => (source === "blocks.0.mlp" ? 1e-7 : undefined));
-    const ofHeads = maskOf(random, (source) => (source === "blocks.0.head.0" ? 0 : undefined));
+    const mlp = maskStage(random.config, (source) => (source === "blocks.0.mlp" ? 0 : undefined));
+    const little = maskStage(random.config, (source) => (source === "blocks.0.mlp" ? 1e-7 : undefined));
+    const ofHeads = maskStage(random.config, (source) => (source === "blocks.0.head.0" ? 0 : undefined));
     const constants = large.row("constants", 0.3, listSources(config).length);
     const small: Stage = { ...large.push(0.5, { site: "resid_post" }), id: "small" };
     const cases: Readonly<Record<string, Composition>> = {
@@ -128,7 +96,7 @@ for (const seed of myTurns([2, 5])) {
       "a head by 1e10": of(large.neurons("attn_z", { scale: firstHead }), ofHeads),
     };
     for (const [name, composition] of Object.entries(lost)) {
-      const { code, message } = await refusal(() => model.withStages(composition).logits(PROMPT), name);
+      const { code, message } = await refusalOf(() => model.withStages(composition).logits(PROMPT), name);
       assert.is(code, "non_finite");
       assert.match(message, /^The stream at \S+ loses its digits: the edge mask takes away/);
     }
@@ -142,7 +110,7 @@ share("in a batch, whose plan is another", async () => {
   const random = await openRandomModel(2);
   const model = await load(random.files);
   const large = new Large(random, 2);
-  const mlp = maskOf(random, (source, to) => (source === "blocks.0.mlp" && to.includes("1") ? 0 : undefined));
+  const mlp = maskStage(random.config, (source, to) => (source === "blocks.0.mlp" && to.includes("1") ? 0 : undefined));
   const edited = model.withStages(of(large.push(1e8), mlp));
   const options = { maxNewTokens: 4, stopTokens: [], logprobs: true } as const;
   const alone = await edited.generate(PROMPT, options).result();
@@ -174,7 +142,7 @@ share(
     const reference = await openReference(files);
     const { config, weights } = reference;
     const model = await load(files);
-    const everything = maskOf(reference, () => 1);
+    const everything = maskStage(reference.config, () => 1);
     const session = await model.withStages(of(everything)).session({ context: 16 });
     const sources = listSources(config).map(sourceName);
     const destinations = listDestinations(config, "qkv_groups").map(destinationName);
@@ -188,7 +156,7 @@ share(
         return [from, destinations[destination] as string, value(from)] as const;
       });
       session.set("mask", { edges });
-      const { logits } = referenceForward(weights, config, of(maskOf(reference, value)), { tokens: PROMPT });
+      const { logits } = referenceForward(weights, config, of(maskStage(reference.config, value)), { tokens: PROMPT });
       const last = logits.slice(-config.vocab_size);
       const sum = last.reduce((part, logit) => part + Math.exp(logit - Math.max(...last)), 0);
       const options = { maxNewTokens: 1, stopTokens: [], logprobs: true } as const;
@@ -197,8 +165,10 @@ share(
     }
     session.dispose();
 
-    const few = model.withStages(of(maskOf(reference, (source) => (source === "blocks.0.mlp" ? 0 : undefined))));
-    const { code, message } = await refusal(() => few.logits(PROMPT), "an MLP that is cut");
+    const few = model.withStages(
+      of(maskStage(reference.config, (source) => (source === "blocks.0.mlp" ? 0 : undefined))),
+    );
+    const { code, message } = await refusalOf(() => few.logits(PROMPT), "an MLP that is cut");
     assert.is(code, "non_finite");
     assert.match(message, /The stream at resid_pre\.1 loses its digits: the edge mask takes away/);
     model.dispose();
@@ -216,9 +186,9 @@ share("replacements that the stream takes away again are an error", async () => 
     direction.map((value) => -value),
     sources.indexOf("blocks.0.mlp") * large.d,
   );
-  const mask = { ...maskOf(reference, (source) => (source === "blocks.0.mlp" ? 0 : undefined)), constants };
+  const mask = { ...maskStage(reference.config, (source) => (source === "blocks.0.mlp" ? 0 : undefined)), constants };
   const push = large.push(1e8, { site: "resid_post" });
-  const { message } = await refusal(() => model.withStages(of(push, mask)).logits(PROMPT), "a sum of zero");
+  const { message } = await refusalOf(() => model.withStages(of(push, mask)).logits(PROMPT), "a sum of zero");
   assert.match(message, /loses its digits/);
   model.dispose();
 });

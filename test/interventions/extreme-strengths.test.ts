@@ -4,7 +4,7 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Model, SluiceError } from "../../src/index.ts";
+import type { Model } from "../../src/index.ts";
 import { listDestinations, listSources, visibleSources } from "../../src/interventions/edges.ts";
 import type { AffineStage, Composition, NeuronScaleStage, Stage } from "../../src/interventions/stage.ts";
 import type { ModelConfig } from "../../src/model-config.ts";
@@ -14,6 +14,7 @@ import { openRandomModel, type RandomModel } from "../reference/random-models.ts
 import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
+import { refusalOf } from "../support/refusal-code.ts";
 import { myTurns } from "../support/turns.ts";
 
 const PROMPT = [1, 7, 28, 33, 1];
@@ -145,16 +146,6 @@ test("strengths and tensors that become extreme while a session runs, and in a b
   model.dispose();
 });
 
-async function refusal(work: () => Promise<unknown>): Promise<SluiceError> {
-  try {
-    await work();
-  } catch (error) {
-    if (error instanceof SluiceError) return error;
-    throw error;
-  }
-  throw new Error("Nothing was refused");
-}
-
 test("what float32 has no right result for is refused, by stage and field", async () => {
   const random = await openRandomModel(2);
   const model = await load(random.files);
@@ -164,7 +155,7 @@ test("what float32 has no right result for is refused, by stage and field", asyn
   const push = drawn.affine("addition", { direction });
   const ablate = drawn.affine("directional_ablation", { direction });
   for (const strength of [1e7, 1e20]) {
-    const { code, message, field } = await refusal(() => of({ ...push, strength }, ablate).logits(PROMPT));
+    const { code, message, field } = await refusalOf(() => of({ ...push, strength }, ablate).logits(PROMPT));
     assert.is(code, "usage");
     assert.match(message, /Stage directional_ablation takes away what stage addition adds at resid_post\.0/);
     assert.is(field, "strength");
@@ -185,12 +176,12 @@ test("what float32 has no right result for is refused, by stage and field", asyn
 
   const scale = new Float32Array(drawn.d).fill(1);
   scale[3] = 1.5;
-  const strong = await refusal(() => of(drawn.neurons({ scale }, { strength: 1e8 })).logits(PROMPT));
+  const strong = await refusalOf(() => of(drawn.neurons({ scale }, { strength: 1e8 })).logits(PROMPT));
   assert.match(strong.message, /The strength of stage neurons is 100000000, and the scale of neuron 0 in layer 0 1:/);
 
   const v = Float32Array.from([...drawn.rows("v", 1), ...drawn.rows("w", 1e-38)]);
   const mixed = drawn.affine("low_rank", { v, u: drawn.rows("u", 1e38, 2) }, { gate: { clamp: [0, 0] } });
-  const clamped = await refusal(() => of(mixed).logits(PROMPT));
+  const clamped = await refusalOf(() => of(mixed).logits(PROMPT));
   assert.match(clamped.message, /Stage low_rank, layer 0: gate clamps row 1 of v/);
 
   const { config } = random;
@@ -207,7 +198,7 @@ test("what float32 has no right result for is refused, by stage and field", asyn
     edges,
     constants: new Float32Array(listSources(config).length * config.hidden_size).fill(scale),
   });
-  const weak = await refusal(() => of(mask(1e38)).logits(PROMPT));
+  const weak = await refusalOf(() => of(mask(1e38)).logits(PROMPT));
   assert.match(weak.message, /The strength of stage mask is 1e-39, .* beside constants of up to 1e\+38/);
   await compare(model, random, { stages: [mask(1)], warnings: [] }, "a mask that is too weak to show");
   model.dispose();

@@ -1,13 +1,13 @@
 /** Edits so strong that the stream leaves float32: an error that names where, never other numbers. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { SluiceError } from "../../src/index.ts";
 import type { Composition } from "../../src/interventions/stage.ts";
 import { referenceForward } from "../reference/forward.ts";
 import { openReference } from "../reference/open.ts";
 import { assertClose } from "../support/closeness.ts";
 import { location } from "../support/files.ts";
 import { load } from "../support/load.ts";
+import { refusalOf } from "../support/refusal-code.ts";
 import { dampStage, pushStage } from "../support/stages.ts";
 
 const FOLDER = "test/golden/gpt2-tiny";
@@ -15,16 +15,6 @@ const PROMPT = [65, 7, 28, 64, 1];
 const push = pushStage(Float32Array.from({ length: 48 }, (_, i) => Math.sin(i * 1.7)));
 const of = (...stages: Composition["stages"]): Composition => ({ stages, warnings: [] });
 const model = await load(location(FOLDER));
-
-async function refusal(work: () => Promise<unknown>): Promise<SluiceError> {
-  try {
-    await work();
-  } catch (error) {
-    if (error instanceof SluiceError) return error;
-    throw error;
-  }
-  throw new Error("Nothing was refused");
-}
 
 test("a stage that overflows the stream is named by the site, whichever way the model is run", async () => {
   const edited = model.withStages(of({ ...push, strength: 1e20 }));
@@ -37,7 +27,7 @@ test("a stage that overflows the stream is named by the site, whichever way the 
     () => edited.compare(PROMPT, { maxNewTokens: 1 }),
   ];
   for (const way of ways) {
-    const { code, message, hint } = await refusal(way);
+    const { code, message, hint } = await refusalOf(way);
     assert.is(code, "non_finite");
     assert.match(message, /resid_pre\.2 leaves float32/);
     assert.match(hint ?? "", /strengths/);
@@ -47,7 +37,7 @@ test("a stage that overflows the stream is named by the site, whichever way the 
 test("so is one that a later norm meets, which no stage edits", async () => {
   const scale = new Float32Array(192).fill(1e25);
   const big = { ...dampStage(192, 0), site: "mlp_post", values: new Map([[0, { scale }]]) } as Composition["stages"][0];
-  const { message } = await refusal(() => model.withStages(of(big)).logits(PROMPT));
+  const { message } = await refusalOf(() => model.withStages(of(big)).logits(PROMPT));
   assert.match(message, /resid_pre\.1 leaves float32/);
 });
 
@@ -100,7 +90,7 @@ test("in the middle of a session: an error, then the session goes on as if nothi
   const session = await model.withStages(of(push)).session({ context: 48 });
   const before = await session.generate(PROMPT, { maxNewTokens: 30 }).result();
   let seen = 0;
-  const { message } = await refusal(async () => {
+  const { message } = await refusalOf(async () => {
     for await (const _ of session.generate(PROMPT, { maxNewTokens: 30 })) {
       if (++seen === 2) session.set("push", { strength: 1e20 }, { cache: "continue" });
     }
@@ -115,7 +105,7 @@ test("in the middle of a session: an error, then the session goes on as if nothi
 test("in a batch the other sequences' values are their own", async () => {
   const session = await model.withStages(of(push)).session({ context: 16, sequences: 2 });
   session.set("push", { strength: 1e20 }, { sequence: 1 });
-  const { message } = await refusal(() => session.generateBatch([PROMPT, PROMPT], { maxNewTokens: 4 }));
+  const { message } = await refusalOf(() => session.generateBatch([PROMPT, PROMPT], { maxNewTokens: 4 }));
   assert.match(message, /sequence 1 .*resid_pre\.2/);
   const alone = await model.withStages(of(push)).generate(PROMPT, { maxNewTokens: 4 }).result();
   assert.equal((await session.generate(PROMPT, { maxNewTokens: 4 }).result()).tokens, alone.tokens);
