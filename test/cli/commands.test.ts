@@ -261,6 +261,18 @@ test("perplexity refuses texts that predict nothing, and BOS if no file names on
     assert.equal(named.calls.perplexity[0]?.documents, [[3, 5]]);
   }));
 
+test("captures with numbers that are not finite are written with a notice", () =>
+  inFolder(async (folder) => {
+    const out = join(folder, "out");
+    const world = fakeLibrary();
+    const capture = async () => new Map([["embed", { data: Float32Array.of(1, Number.NaN), shape: [1, 2] }]]);
+    const load: typeof world.load = async (...given) => ({ ...(await world.load(...given)), capture });
+    const line = ["capture", "m", "--tokens", "5", "--site", "embed", "--out", out];
+    const { code, stderr } = await run(line, { library: { ...world, load } });
+    assert.is(code, 0);
+    assert.match(stderr, /^sluice: embed: 1 of 2 numbers are not finite; --check-finite says where they begin$/m);
+  }));
+
 test("every command that runs a model takes bundles, read before the weights", () =>
   inFolder(async (folder) => {
     const file = join(folder, "ids.jsonl");

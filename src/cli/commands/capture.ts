@@ -51,6 +51,14 @@ export const capture = defineCommand({
       await checkFinite(values.checkFinite, model, [tokens], values.promptLength, context);
       const work = model.capture(tokens, sites, options);
       const captured = await context.progress.during("running the model", work);
+      for (const [site, { data }] of captured) {
+        const odd = data.reduce((count, value) => (Number.isFinite(value) ? count : count + 1), 0);
+        if (odd > 0) {
+          context.note(
+            `${site}: ${odd} of ${data.length} numbers are not finite; --check-finite says where they begin`,
+          );
+        }
+      }
       const tensors = new Map([...captured].map(([site, { data, shape }]) => [site, storeFloat32(data, shape)]));
       await file.write(writeSafetensors(tensors));
       context.stdout.write(
