@@ -32,7 +32,10 @@ export interface Found {
 /** Largest error allowed, relative to the largest value of the case. */
 export const TOLERANCE = 2e-5;
 
-const COLUMNS = ["logits", "captures", "neurons", "affine", "edges", "mixed", "cached", "q8", "q4", "mlx4", "baked"];
+/** Of the weights as they are. */
+const PLAIN = ["logits", "captures", "neurons", "affine", "edges", "mixed"];
+/** Of caches and of weights in other forms. */
+const STORED = ["cached", "q8", "q4", "mlx4", "baked"];
 
 /** What is beyond the tolerance or was refused, in words. */
 export function faultsOf({ node, chromium, text, python }: Found): string[] {
@@ -55,7 +58,7 @@ export function pageOf(found: Found): string {
   const cell = (model: string, column: string): string =>
     cellOf(all.filter((each) => each.model === model && each.column === column));
   const bakedIn = (model: string): string => cellOf(python.baked.filter((each) => each.model === model));
-  const rows = main.map(({ name, title }) => [title, ...COLUMNS.map((column) => cell(name, column)), bakedIn(name)]);
+  const cells = (name: string, columns: readonly string[]): string[] => columns.map((column) => cell(name, column));
   const worst = Math.max(...all.map(relative));
   return `# Correct, compared with what
 
@@ -67,7 +70,15 @@ ${environment.map((line) => `- ${line}`).join("\n")}
 
 A cell is the largest error of its cases, relative to each case's largest value, and how many comparisons that were. ${sharedPart(node, chromium)}
 
-${table(["model", ...COLUMNS.map(headOf), "baked, in transformers"], rows)}
+${table(
+  ["model", ...PLAIN.map(headOf)],
+  main.map(({ name, title }) => [title, ...cells(name, PLAIN)]),
+)}
+
+${table(
+  ["model", ...STORED.map(headOf), "baked, in transformers"],
+  main.map(({ name, title }) => [title, ...cells(name, STORED), bakedIn(name)]),
+)}
 
 | column | cases |
 | --- | --- |
@@ -103,7 +114,7 @@ ${table(
 
 ## What came to light
 
-- **transformers computes parts of a float64 model in float32**: the norms and rotary angles of Llama's families, and the softmax of eager attention. In this table they are float64 too. Left as they are, they move its logits by up to ${power(Math.max(...python.float32_parts.map(relative)))} of the largest, as much as a whole engine in float32 does (${python.float32_parts
+- **transformers computes parts of a float64 model in float32**: the norms and rotary angles of Llama's families, and the softmax of eager attention. Here they are float64 too. Left as they are, they move its logits by up to ${power(Math.max(...python.float32_parts.map(relative)))} of the largest, as much as a whole engine in float32 does (${python.float32_parts
     .filter((each) => relative(each) > 0)
     .map((each) => `${titled.get(each.model)?.split(":")[0]} ${power(relative(each))}`)
     .join("; ")}).
